@@ -1,0 +1,13 @@
+//! The pure core: nouns and rules. No clock, no I/O, no chat, chain or database types.
+//!
+//! Everything here is a function of its arguments, so the same words serve `run`, `rehearse`,
+//! `plan` and the tests.
+
+pub mod block;
+pub mod fact;
+pub mod feedback;
+pub mod notice;
+pub mod phase;
+pub mod post;
+pub mod schedule;
+pub mod upgrade;

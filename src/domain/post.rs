@@ -1,0 +1,147 @@
+//! A post: one notice for one channel, a row of the outbox.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::fact::Fact;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// A message of its own.
+    Post,
+    /// A feedback thread below the post of the same notice, with an opening message.
+    Thread,
+}
+
+impl Operation {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Post => "post",
+            Self::Thread => "thread",
+        }
+    }
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Post, Self::Thread].into_iter().find(|o| o.name() == name)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PostState {
+    /// Not due yet, or due and not begun.
+    Planned,
+    /// An attempt has begun: the body is frozen.
+    Sending,
+    Sent,
+    /// Given up until somebody looks: the error says why.
+    Parked,
+    /// It was due before its upgrade was accepted, so it is not posted late.
+    Skipped,
+    /// A later revision of the schedule took its place.
+    Superseded,
+}
+
+impl PostState {
+    pub const ALL: [PostState; 6] = [Self::Planned, Self::Sending, Self::Sent, Self::Parked, Self::Skipped, Self::Superseded];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Parked => "parked",
+            Self::Skipped => "skipped",
+            Self::Superseded => "superseded",
+        }
+    }
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.name() == name)
+    }
+}
+
+/// 24 hex digits, short enough for a Discord nonce (25). One key belongs to one content for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PostKey(pub String);
+
+impl PostKey {
+    /// What makes a post this post and no other.
+    pub fn of(upgrade: &str, revision: u32, notice: &str, occurrence: &str, channel: &str, operation: Operation) -> Self {
+        let mut hash = Sha256::new();
+        for part in [upgrade, &revision.to_string(), notice, occurrence, channel, operation.name(), "0"] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect())
+    }
+}
+
+impl std::fmt::Display for PostKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a platform is given: rendered once, then frozen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// Discord's Markdown, or Matrix's plain body.
+    pub text: String,
+    /// Matrix's `formatted_body`.
+    pub html: Option<String>,
+}
+
+/// A row of the outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Post {
+    pub key: PostKey,
+    pub upgrade: String,
+    pub revision: u32,
+    pub notice: String,
+    /// `1`, or the instant of a repeated one.
+    pub occurrence: String,
+    pub channel: String,
+    pub operation: Operation,
+    pub due: Timestamp,
+    /// Order among posts due at the same time in a channel.
+    pub rank: i64,
+    pub state: PostState,
+    pub late: bool,
+    pub body: Option<Body>,
+    /// The fact it speaks of.
+    pub fact: Option<Fact>,
+    pub attempts: u32,
+    pub next_attempt: Option<Timestamp>,
+    /// The platform's id of the message (for a thread: of what replies hang on).
+    pub remote: Option<String>,
+    pub link: Option<String>,
+    pub sent: Option<Timestamp>,
+    pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_differ_in_each_part_and_fit_a_nonce() {
+        let key = |u, r, n, o, c, op| PostKey::of(u, r, n, o, c, op);
+        let one = key("u", 1, "n", "1", "c", Operation::Post);
+        assert_eq!(one.0.len(), 24);
+        assert_eq!(one, key("u", 1, "n", "1", "c", Operation::Post));
+        let others = [
+            key("v", 1, "n", "1", "c", Operation::Post),
+            key("u", 2, "n", "1", "c", Operation::Post),
+            key("u", 1, "m", "1", "c", Operation::Post),
+            key("u", 1, "n", "2", "c", Operation::Post),
+            key("u", 1, "n", "1", "d", Operation::Post),
+            key("u", 1, "n", "1", "c", Operation::Thread),
+            key("u1", 1, "n", "1", "c", Operation::Post),
+            key("un", 1, "", "1", "c", Operation::Post),
+        ];
+        for other in others {
+            assert_ne!(one, other);
+        }
+    }
+}

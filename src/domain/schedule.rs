@@ -1,0 +1,237 @@
+//! Offsets and repeated times, turned into instants.
+//!
+//! Two kinds of offset, and they differ on two days a year: `1d` and `1w` are **civil days**, the
+//! same hour of the clock on another date; `24h`, `90m` and `30s` are **exact**. A civil time that
+//! falls in the gap of a DST change means the first instant after the gap; one that occurs twice
+//! means the first occurrence.
+
+use std::str::FromStr;
+
+use chrono::TimeZone as _;
+use jiff::{
+    SignedDuration, Span, Timestamp,
+    civil::DateTime,
+    tz::{AmbiguousOffset, TimeZone},
+};
+use thiserror::Error;
+
+/// A distance from the opening of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offset {
+    /// Civil days in the plan's zone.
+    Days(i64),
+    /// Exact seconds.
+    Exact(i64),
+}
+
+#[derive(Debug, Error, PartialEq)]
+pub enum ScheduleError {
+    #[error(
+        "'{0}' is not an offset; write a sign, a number and a unit, such as -7d, -24h, +30m (d and w are civil days, h, m and s are exact)"
+    )]
+    Offset(String),
+    #[error("'{0}' is not a length of time; write a number and a unit, such as 10m, 48h or 90s")]
+    Length(String),
+    #[error("'{0}' is not a cron expression of five fields (minute hour day month weekday): {1}")]
+    Cron(String, String),
+    #[error("weekdays in '{0}' must be named (Mon-Fri, Sat), since numbers mean different days in different crons")]
+    Weekday(String),
+}
+
+impl FromStr for Offset {
+    type Err = ScheduleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || ScheduleError::Offset(text.to_owned());
+        let (sign, rest) = match text.trim().split_at_checked(1) {
+            Some(("-", rest)) => (-1, rest),
+            Some(("+", rest)) => (1, rest),
+            _ if text.trim() == "0" => return Ok(Self::Exact(0)),
+            _ => return Err(bad()),
+        };
+        let (number, unit) = number_and_unit(rest).ok_or_else(bad)?;
+        let scaled = |by: i64| number.checked_mul(by).and_then(|n| n.checked_mul(sign)).ok_or_else(bad);
+        match unit {
+            "w" => Ok(Self::Days(scaled(7)?)),
+            "d" => Ok(Self::Days(scaled(1)?)),
+            "h" => Ok(Self::Exact(scaled(3600)?)),
+            "m" => Ok(Self::Exact(scaled(60)?)),
+            "s" => Ok(Self::Exact(scaled(1)?)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+impl Offset {
+    /// The instant at this distance from `from`, or `None` outside of the calendar.
+    pub fn from(self, from: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        match self {
+            Self::Exact(seconds) => from.checked_add(SignedDuration::from_secs(seconds)).ok(),
+            Self::Days(days) => {
+                let civil = zone.to_datetime(from);
+                let moved = civil.checked_add(Span::new().try_days(days).ok()?).ok()?;
+                civil_instant(moved, zone)
+            }
+        }
+    }
+}
+
+/// `10m`, `48h`, `90s`, `2d` (exactly 48 hours): a length, not a date.
+pub fn parse_length(text: &str) -> Result<SignedDuration, ScheduleError> {
+    let bad = || ScheduleError::Length(text.to_owned());
+    let (number, unit) = number_and_unit(text.trim()).ok_or_else(bad)?;
+    let seconds = match unit {
+        "d" => 86_400,
+        "h" => 3600,
+        "m" => 60,
+        "s" => 1,
+        _ => return Err(bad()),
+    };
+    number.checked_mul(seconds).filter(|s| *s < 400 * 86_400).map(SignedDuration::from_secs).ok_or_else(bad)
+}
+
+fn number_and_unit(text: &str) -> Option<(i64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(end);
+    Some((number.parse::<i64>().ok().filter(|n| *n < 100_000_000)?, unit))
+}
+
+/// The instant of a civil time: in a gap the first instant after it, in an overlap the first one.
+pub fn civil_instant(civil: DateTime, zone: &TimeZone) -> Option<Timestamp> {
+    let ambiguous = zone.to_ambiguous_timestamp(civil);
+    match ambiguous.offset() {
+        // The gap ends where the new offset begins to hold: the last transition before the later reading.
+        AmbiguousOffset::Gap { before, .. } => {
+            let inside = before.to_timestamp(civil).ok()?;
+            zone.preceding(inside.checked_add(SignedDuration::from_nanos(1)).ok()?).next().map(|t| t.timestamp())
+        }
+        _ => ambiguous.earlier().ok(),
+    }
+}
+
+/// A cron expression between two offsets of the window, in a named zone.
+#[derive(Clone, Debug)]
+pub struct CronRule {
+    schedule: cron::Schedule,
+    expression: String,
+    pub zone: TimeZone,
+    pub from: Offset,
+    pub until: Offset,
+}
+
+impl PartialEq for CronRule {
+    fn eq(&self, other: &Self) -> bool {
+        self.expression == other.expression && self.zone == other.zone && self.from == other.from && self.until == other.until
+    }
+}
+
+impl CronRule {
+    pub fn new(expression: &str, zone: TimeZone, from: Offset, until: Offset) -> Result<Self, ScheduleError> {
+        let bad = |why: &str| ScheduleError::Cron(expression.to_owned(), why.to_owned());
+        let fields: Vec<&str> = expression.split_whitespace().collect();
+        let [minute, hour, day, month, weekday] = fields[..] else {
+            return Err(bad(&format!("it has {} fields", fields.len())));
+        };
+        if weekday.chars().any(|c| c.is_ascii_digit()) {
+            return Err(ScheduleError::Weekday(expression.to_owned()));
+        }
+        let seconds_first = format!("0 {minute} {hour} {day} {month} {weekday}");
+        let schedule = cron::Schedule::from_str(&seconds_first).map_err(|e| bad(&e.to_string()))?;
+        Ok(Self { schedule, expression: expression.to_owned(), zone, from, until })
+    }
+
+    /// Each occurrence between the bounds around a window that opens at `opens`, in order.
+    ///
+    /// The expression is read on the civil calendar (as if in UTC) and each civil time is then made
+    /// an instant by our own rule, so a DST change neither drops nor doubles an occurrence.
+    pub fn occurrences(&self, opens: Timestamp, plan_zone: &TimeZone) -> Vec<Timestamp> {
+        const MOST: usize = 1000;
+        let (Some(first), Some(last)) = (self.from.from(opens, plan_zone), self.until.from(opens, plan_zone)) else {
+            return Vec::new();
+        };
+        let start = self.zone.to_datetime(first);
+        let Some(as_utc) = chrono::Utc
+            .with_ymd_and_hms(
+                start.year().into(),
+                start.month() as u32,
+                start.day() as u32,
+                start.hour() as u32,
+                start.minute() as u32,
+                start.second() as u32,
+            )
+            .single()
+        else {
+            return Vec::new();
+        };
+        // One second earlier, since `after` excludes its argument.
+        let mut found: Vec<Timestamp> = self
+            .schedule
+            .after(&(as_utc - chrono::Duration::seconds(1)))
+            .map_while(|at| civil_of(&at))
+            .map_while(|civil| civil_instant(civil, &self.zone))
+            .take_while(|at| *at < last)
+            .filter(|at| *at >= first)
+            .take(MOST)
+            .collect();
+        found.dedup();
+        found
+    }
+}
+
+fn civil_of(at: &chrono::DateTime<chrono::Utc>) -> Option<DateTime> {
+    let second = Timestamp::from_second(at.timestamp()).ok()?;
+    Some(TimeZone::UTC.to_datetime(second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn berlin() -> TimeZone {
+        TimeZone::get("Europe/Berlin").unwrap()
+    }
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_civil_day_keeps_the_hour_and_24_hours_do_not() {
+        // Clocks go back on 2026-10-25.
+        let opens = at("2026-10-25T13:00:00Z"); // 14:00 in Berlin (CET)
+        let day = Offset::from_str("-1d").unwrap().from(opens, &berlin()).unwrap();
+        let hours = Offset::from_str("-24h").unwrap().from(opens, &berlin()).unwrap();
+        assert_eq!(day, at("2026-10-24T12:00:00Z")); // 14:00 CEST
+        assert_eq!(hours, at("2026-10-24T13:00:00Z"));
+    }
+
+    #[test]
+    fn a_time_in_the_gap_is_the_first_instant_after_and_in_the_overlap_the_first() {
+        let gap: DateTime = "2026-03-29T02:30:00".parse().unwrap();
+        assert_eq!(civil_instant(gap, &berlin()), Some(at("2026-03-29T01:00:00Z"))); // 03:00 CEST
+        let edge: DateTime = "2026-03-29T02:00:00".parse().unwrap();
+        assert_eq!(civil_instant(edge, &berlin()), Some(at("2026-03-29T01:00:00Z")));
+        let twice: DateTime = "2026-10-25T02:30:00".parse().unwrap();
+        assert_eq!(civil_instant(twice, &berlin()), Some(at("2026-10-25T00:30:00Z")));
+    }
+
+    #[test]
+    fn a_daily_countdown_over_a_dst_change_has_each_day_once() {
+        let rule = CronRule::new("30 2 * * *", berlin(), "-4d".parse().unwrap(), "0".parse().unwrap()).unwrap();
+        let days = rule.occurrences(at("2026-03-31T10:00:00Z"), &berlin());
+        let expected = ["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z", "2026-03-31T00:30:00Z"];
+        assert_eq!(days, expected.map(at));
+    }
+
+    #[test]
+    fn wrong_texts_are_refused() {
+        for text in ["7d", "-7", "-d", "-7y", "", "--7d", "-99999999999d", "-1.5h", "-７d"] {
+            assert!(Offset::from_str(text).is_err(), "{text}");
+        }
+        for text in ["", "10", "m", "-10m", "10y", "9999999999d"] {
+            assert!(parse_length(text).is_err(), "{text}");
+        }
+        for text in ["* * * *", "0 9 * * 1", "99 9 * * *", "0 9 * * Someday"] {
+            assert!(CronRule::new(text, berlin(), Offset::Exact(-60), Offset::Exact(0)).is_err(), "{text}");
+        }
+    }
+}

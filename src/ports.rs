@@ -1,0 +1,178 @@
+//! What the services need of the outside, as traits. Adapters implement them; services know no more.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::domain::{
+    block::{Block, Memory},
+    fact::Fact,
+    feedback::Tally,
+    phase::Progress,
+    post::{Body, Operation, Post, PostKey},
+    upgrade::Upgrade,
+};
+
+/// The two chat platforms; a rehearsal's rooms imitate one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Platform {
+    Discord,
+    Matrix,
+}
+
+impl Platform {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Discord => "discord",
+            Self::Matrix => "matrix",
+        }
+    }
+}
+
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
+
+// --- chats ---------------------------------------------------------------------------------
+
+/// A message the platform has accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub id: String,
+    pub link: Option<String>,
+}
+
+/// Why a platform did not take something.
+#[derive(Debug, Error)]
+pub enum ChatError {
+    /// Try again, not before the given number of milliseconds if there is one. It may or may not
+    /// have been accepted: read back before the next try.
+    #[error("{reason}")]
+    Retry { reason: String, after_ms: Option<u64> },
+    /// No retry will help: a missing room, a missing permission, a refused content.
+    #[error("{reason}; {remedy}")]
+    Refused { reason: String, remedy: String },
+}
+
+/// One message to send, with the key that makes it one message however often it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    pub key: &'a PostKey,
+    pub body: &'a Body,
+}
+
+/// A chat platform as herald's own account sees it. `place` is a channel's or room's id there.
+#[async_trait]
+pub trait Chat: Send + Sync {
+    /// Sends a message. The same key sent again within the platform's key window is the same message.
+    async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
+    /// Looks for a message of ours with this key in the recent history: the read-back before a resend.
+    /// `since` bounds how far back it need look.
+    async fn find(&self, place: &str, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError>;
+    /// Opens a thread below the message `root`, with an opening message; done twice it is done once.
+    /// The returned id is what `tally` wants as `thread`.
+    async fn open_thread(&self, place: &str, root: &str, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
+    /// Counts reactions to `root` and replies in `thread` from the platform itself.
+    async fn tally(&self, place: &str, root: &str, thread: &str) -> Result<Tally, ChatError>;
+    /// What is wrong with the connection now, in words for an operator.
+    fn trouble(&self) -> Option<String>;
+}
+
+/// Answers people's commands. Chats call it; a service implements it.
+#[async_trait]
+pub trait Desk: Send + Sync {
+    /// `words` without the command's own name: `["status"]`.
+    async fn answer(&self, platform: Platform, words: &[&str]) -> Body;
+    /// True the first time this id is seen: a command is answered once, over restarts too.
+    async fn first_time(&self, id: &str) -> bool;
+    fn now(&self) -> Timestamp;
+}
+
+// --- chains --------------------------------------------------------------------------------
+
+#[derive(Debug, Error)]
+pub enum ChainError {
+    /// The node can't be reached or broke off.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It answered, but not with what was asked for.
+    #[error("{0}")]
+    Answer(String),
+}
+
+/// The newest finalized block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub genesis: String,
+    pub number: u64,
+    /// Best minus finalized, in blocks.
+    pub lag: u64,
+}
+
+#[async_trait]
+pub trait Chain: Send + Sync {
+    async fn head(&self) -> Result<Head, ChainError>;
+    async fn block(&self, number: u64) -> Result<Block, ChainError>;
+    /// Returns when there may be a new finalized block.
+    async fn changed(&self);
+}
+
+// --- the store -----------------------------------------------------------------------------
+
+#[derive(Debug, Error)]
+#[error("the store: {0}")]
+pub struct StoreError(pub String);
+
+/// An upgrade as accepted, with how far it has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepting {
+    pub upgrade: Upgrade,
+    pub progress: Progress,
+    /// Raised when the window moves.
+    pub revision: u32,
+    pub accepted: Timestamp,
+}
+
+/// Everything one step changes, written in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub upgrades: Vec<Accepting>,
+    pub memories: Vec<(String, Memory)>,
+    pub facts: Vec<Fact>,
+    /// Inserted if their key is new.
+    pub posts: Vec<Post>,
+    /// Upgrades whose posts of revisions below the given one are superseded where not begun.
+    pub supersede: Vec<(String, u32)>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    Sent { accepted: Accepted, at: Timestamp },
+    Retry { error: String, not_before: Timestamp },
+    Parked { error: String },
+}
+
+#[async_trait]
+pub trait Store: Send + Sync {
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
+    async fn upgrades(&self) -> Result<Vec<Accepting>, StoreError>;
+    async fn memories(&self) -> Result<BTreeMap<String, Memory>, StoreError>;
+    async fn facts(&self) -> Result<Vec<Fact>, StoreError>;
+    /// Every post of an upgrade, by due time.
+    async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError>;
+    /// The first post of a channel that is neither done nor given up, if it is due and its lease and backoff allow.
+    async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError>;
+    /// Freezes the body and records an attempt; `false` when another worker was first.
+    async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError>;
+    async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError>;
+    /// The sent post of a notice in a channel, by operation.
+    async fn sent(&self, upgrade: &str, channel: &str, operation: Operation) -> Result<Option<Post>, StoreError>;
+    /// The time of the next post that is still to come, over all channels.
+    async fn next_due_time(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// True when this id was not remembered before.
+    async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError>;
+}
