@@ -7,3 +7,19 @@
 
 pub mod domain;
 pub mod ports;
+
+#[cfg(all(feature = "chain", feature = "sql"))]
+pub mod app;
+#[cfg(feature = "chain")]
+pub mod chain;
+pub mod channel;
+#[cfg(all(feature = "chain", feature = "sql"))]
+mod command;
+pub mod clock;
+pub mod config;
+#[cfg(all(feature = "chain", feature = "sql"))]
+pub mod rehearsal;
+pub mod service;
+#[cfg(feature = "sql")]
+pub mod store;
+pub mod template;

@@ -169,10 +169,15 @@ pub trait Store: Send + Sync {
     /// Freezes the body and records an attempt; `false` when another worker was first.
     async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError>;
     async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError>;
-    /// The sent post of a notice in a channel, by operation.
+    async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError>;
+    /// The newest sent post of an upgrade in a channel, by operation.
     async fn sent(&self, upgrade: &str, channel: &str, operation: Operation) -> Result<Option<Post>, StoreError>;
-    /// The time of the next post that is still to come, over all channels.
-    async fn next_due_time(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// When the first post of a channel that is neither done nor given up may be begun.
+    async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError>;
+    /// What is wrong with a part (a chain, a channel) now, or that it is well again.
+    async fn set_trouble(&self, part: &str, trouble: Option<&str>, at: Timestamp) -> Result<(), StoreError>;
+    /// Part, what is wrong with it and since when.
+    async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError>;
     /// True when this id was not remembered before.
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError>;
 }

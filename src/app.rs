@@ -1,0 +1,132 @@
+//! The commands, and what they share.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    command,
+    config::{self, Config, Finding, Origin, Severity},
+    service::context,
+    template::{Renderer, Zone},
+};
+
+/// Tells everybody what a runtime upgrade brings, when it happens, and when it is proven done.
+#[derive(Debug, Parser)]
+#[command(name = "herald", version, propagate_version = true)]
+pub struct Cli {
+    /// The folder with herald.yaml, plan.yaml and upgrades/; templates/ stands beside it [default: config]
+    #[arg(long, global = true, value_name = "DIR")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service: follow the chains, post what is due, answer and listen
+    Run,
+    /// Play a whole upgrade with embedded chain and rooms: no account, no network, no server
+    Rehearse(RehearseArgs),
+    /// Review config, plan, templates and upgrade files
+    Check {
+        /// Findings as lines of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show each post as each channel would get it
+    Preview {
+        /// Only this notice
+        notice: Option<String>,
+        /// Only this upgrade [default: the first]
+        #[arg(long)]
+        upgrade: Option<String>,
+    },
+    /// Show the timeline of each upgrade
+    Plan {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show where each upgrade stands, from the store
+    Status {
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RehearseArgs {
+    /// Without pauses for a reader
+    #[arg(long)]
+    pub once: bool,
+    /// Facts and posts as lines of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// A recording to play instead of the embedded one
+    #[arg(long, value_name = "FILE")]
+    pub recording: Option<PathBuf>,
+    /// The upgrade to announce instead of one made from the recording
+    #[arg(long, value_name = "FILE")]
+    pub upgrade: Option<PathBuf>,
+}
+
+/// Runs the command; what went wrong is an error, what was asked about and is wrong is exit code 1.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let code = runtime.block_on(async {
+        match cli.command {
+            Command::Run => command::run::run(cli.config).await,
+            Command::Rehearse(args) => command::rehearse::run(cli.config, args).await,
+            Command::Check { json } => command::check::run(cli.config, json),
+            Command::Preview { notice, upgrade } => command::preview::run(cli.config, notice, upgrade),
+            Command::Plan { json } => command::plan::run(cli.config, json),
+            Command::Status { json } => command::status::run(cli.config, json).await,
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    code
+}
+
+/// A configuration that passed its review, with its templates compiled.
+pub struct Loaded {
+    pub config: Config,
+    pub renderer: Arc<Renderer>,
+    pub warnings: Vec<Finding>,
+}
+
+/// Loads and reviews everything; `Err` holds every error found.
+pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
+    let (config, mut findings) = config::load(origin)?;
+    let zone = Zone(config.plan.zone.clone());
+    let (sample, fact) = context::sample(&config.plan, |n| "m".repeat(n));
+    let moment = context::Moment {
+        fact: Some(&fact),
+        due: Some(sample.accepted),
+        late: true,
+        thread: Some("https://discord.com/channels/1100000000000000001/1100000000000000002"),
+        next: Some(("notice", sample.accepted)),
+        troubles: &["trouble".to_owned()],
+    };
+    let context = context::of(&sample, None, &config.plan, &moment);
+    let renderer = Renderer::new(&config.templates, zone, &context)?;
+    findings.extend(crate::service::review::lengths(&config, &renderer, &context));
+    if findings.iter().any(|f| f.severity == Severity::Error) {
+        return Err(findings);
+    }
+    Ok(Loaded { config, renderer: Arc::new(renderer), warnings: findings })
+}
+
+/// Prints findings for a person on stderr; for a failed load, with the exit code.
+pub fn refuse(findings: &[Finding]) -> ExitCode {
+    for finding in findings {
+        eprintln!("{finding}");
+    }
+    ExitCode::from(1)
+}
+
+/// Logs go to stderr; `RUST_LOG` chooses what is said.
+pub fn log(default: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+}

@@ -1,0 +1,257 @@
+//! One chain's node: connected, followed over finalized blocks, and read.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+use subxt::{error::StorageError, OnlineClient, OnlineClientAtBlock, SubstrateConfig, config::RpcConfigFor, ext::codec::{Compact, Decode}, rpcs::{RpcClient, client::RpcParams}};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::decode;
+use crate::{
+    domain::block::Block,
+    ports::{Chain, ChainError, Head},
+};
+
+type At = OnlineClientAtBlock<SubstrateConfig>;
+
+/// Longest wait for one answer.
+const ANSWER: Duration = Duration::from_secs(20);
+/// Without a new head for so long, the node is asked, since a stream can end silently.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// The newest head a stream has shown.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    /// Raised with each connection and each head.
+    turn: u64,
+    number: u64,
+    hash: Option<subxt::utils::H256>,
+    at: Option<std::time::Instant>,
+    ended: bool,
+}
+
+struct Connection {
+    client: OnlineClient<SubstrateConfig>,
+    rpc: RpcClient,
+    follower: JoinHandle<()>,
+    lag: Arc<AtomicU64>,
+    /// The last block read, whose metadata its child's events may need.
+    parent: Mutex<Option<(u64, Arc<At>)>>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+/// A chain reached by the first of its endpoints that answers.
+pub struct Node {
+    endpoints: Vec<String>,
+    connection: Mutex<Option<Arc<Connection>>>,
+    seen: watch::Sender<Seen>,
+    taken: AtomicU64,
+}
+
+impl Node {
+    pub fn new(endpoints: Vec<String>) -> Self {
+        Self { endpoints, connection: Mutex::new(None), seen: watch::Sender::new(Seen::default()), taken: AtomicU64::new(0) }
+    }
+
+    async fn connected(&self) -> Result<Arc<Connection>, ChainError> {
+        let mut held = self.connection.lock().await;
+        if let Some(connection) = held.as_ref()
+            && !self.seen.borrow().ended
+        {
+            return Ok(connection.clone());
+        }
+        *held = None;
+        let mut reasons = Vec::new();
+        for endpoint in &self.endpoints {
+            match timeout(ANSWER, self.connect(endpoint)).await {
+                Ok(Ok(connection)) => {
+                    let connection = Arc::new(connection);
+                    *held = Some(connection.clone());
+                    return Ok(connection);
+                }
+                Ok(Err(reason)) => reasons.push(format!("{endpoint}: {reason}")),
+                Err(_) => reasons.push(format!("{endpoint}: no answer within {} s", ANSWER.as_secs())),
+            }
+        }
+        Err(ChainError::Unreachable(format!("no node answers ({}); check the endpoints in herald.yaml and the node", reasons.join("; "))))
+    }
+
+    async fn connect(&self, endpoint: &str) -> Result<Connection, String> {
+        let rpc = RpcClient::from_insecure_url(endpoint).await.map_err(|e| root_cause(&e))?;
+        let client = OnlineClient::<SubstrateConfig>::from_rpc_client(rpc.clone()).await.map_err(|e| root_cause(&e))?;
+        let lag = Arc::new(AtomicU64::new(0));
+        self.seen.send_modify(|s| *s = Seen { turn: s.turn + 1, ..Seen::default() });
+        let follower = tokio::spawn(follow(client.clone(), rpc.clone(), self.seen.clone(), lag.clone()));
+        Ok(Connection { client, rpc, follower, lag, parent: Mutex::new(None) })
+    }
+
+    /// After a fault: the next call connects anew.
+    async fn drop_connection(&self) {
+        *self.connection.lock().await = None;
+    }
+
+    async fn try_head(&self) -> Result<Head, ChainError> {
+        let connection = self.connected().await?;
+        let seen = self.seen.borrow().clone();
+        self.taken.store(seen.turn, Ordering::Relaxed);
+        let fresh = seen.at.is_some_and(|at| at.elapsed() < SILENCE);
+        let number = if fresh {
+            seen.number
+        } else {
+            let at = answer(connection.client.at_current_block()).await?;
+            if at.block_number() > seen.number && seen.at.is_some() {
+                self.seen.send_modify(|s| s.ended = true);
+            }
+            at.block_number().max(seen.number)
+        };
+        let genesis = format!("{:?}", connection.client.genesis_hash());
+        Ok(Head { genesis, number, lag: connection.lag.load(Ordering::Relaxed) })
+    }
+
+    async fn try_block(&self, number: u64) -> Result<Block, ChainError> {
+        let connection = self.connected().await?;
+        let seen = self.seen.borrow().clone();
+        let at = match seen.hash.filter(|_| seen.number == number) {
+            Some(hash) => answer(connection.client.at_block_hash_and_number(hash, number)).await?,
+            None => answer(connection.client.at_block(number)).await?,
+        };
+        let at = Arc::new(at);
+        let mut last = connection.parent.lock().await;
+        let parent = match last.take() {
+            Some((n, parent)) if n + 1 == number => Some(parent),
+            // A node that pruned the parent still has this block: its own metadata has to do.
+            _ if number > 0 => answer(connection.client.at_block(number - 1)).await.ok().map(Arc::new),
+            _ => None,
+        };
+        *last = Some((number, at.clone()));
+        drop(last);
+        read(&at, parent.as_deref()).await
+    }
+
+    /// The chain's own name, as its node says.
+    pub async fn name(&self) -> Result<String, ChainError> {
+        let connection = self.connected().await?;
+        let methods = subxt::rpcs::methods::LegacyRpcMethods::<RpcConfigFor<SubstrateConfig>>::new(connection.rpc.clone());
+        answer(methods.system_chain()).await
+    }
+}
+
+async fn answer<T, E: std::error::Error>(call: impl Future<Output = Result<T, E>>) -> Result<T, ChainError> {
+    match timeout(ANSWER, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(ChainError::Answer(root_cause(&error))),
+        Err(_) => Err(ChainError::Unreachable(format!("the node did not answer within {} s", ANSWER.as_secs()))),
+    }
+}
+
+/// The error and what is behind it, each said once.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
+/// Keeps the newest finalized head in `seen` until the stream ends or breaks.
+async fn follow(client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: watch::Sender<Seen>, lag: Arc<AtomicU64>) {
+    if let Ok(mut blocks) = client.stream_blocks().await {
+        while let Some(Ok(block)) = blocks.next().await {
+            let (number, hash) = (block.number(), block.hash());
+            seen.send_modify(|s| *s = Seen { turn: s.turn + 1, number, hash: Some(hash), at: Some(std::time::Instant::now()), ended: false });
+            if let Ok(Ok(best)) = timeout(ANSWER, rpc.request::<Value>("chain_getHeader", RpcParams::new())).await {
+                let best = best.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+                lag.store(best.map_or(0, |b| b.saturating_sub(number)), Ordering::Relaxed);
+            }
+        }
+    }
+    seen.send_modify(|s| {
+        s.turn += 1;
+        s.ended = true;
+    });
+}
+
+/// Reads what the core wants to know of a block; the values are asked for side by side.
+async fn read(at: &At, parent: Option<&At>) -> Result<Block, ChainError> {
+    let value = |pallet: &'static str, entry: &'static str| async move {
+        // What the runtime does not have is not asked for.
+        let Ok(entry) = at.storage().entry((pallet, entry)) else { return Ok(None) };
+        answer(async {
+            match at.storage().fetch_raw(entry.key_prefix().to_vec()).await {
+                Err(StorageError::NoValueFound) => Ok(None),
+                other => other.map(Some),
+            }
+        })
+        .await
+    };
+    let (events, time, last_upgrade, authorized, cursor) = tokio::try_join!(
+        value("System", "Events"),
+        value("Timestamp", "Now"),
+        value("System", "LastRuntimeUpgrade"),
+        value("System", "AuthorizedUpgrade"),
+        value("MultiBlockMigrations", "Cursor"),
+    )?;
+    // The events of the block that applies new code were encoded by the old runtime, while the state
+    // behind it answers with the new one already: decode them as their parent would.
+    let writer = parent.filter(|p| p.spec_version() != at.spec_version()).unwrap_or(at);
+    let events = decode::events(&writer.events().from_bytes(events.unwrap_or_default()))?;
+    Ok(Block {
+        number: at.block_number(),
+        hash: format!("{:?}", at.block_hash()),
+        time: time.and_then(|b| u64::decode(&mut &b[..]).ok()).and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()),
+        spec_version: at.spec_version(),
+        transaction_version: at.transaction_version(),
+        proven_version: last_upgrade.and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok()).map(|v| v.0),
+        authorized: authorized.and_then(|b| b.get(..32).map(|h| format!("0x{}", h.iter().map(|b| format!("{b:02x}")).collect::<String>()))),
+        migrating: cursor.is_some(),
+        events,
+    })
+}
+
+#[async_trait]
+impl Chain for Node {
+    async fn head(&self) -> Result<Head, ChainError> {
+        let head = self.try_head().await;
+        if head.is_err() {
+            self.drop_connection().await;
+        }
+        head
+    }
+
+    async fn block(&self, number: u64) -> Result<Block, ChainError> {
+        let block = self.try_block(number).await;
+        if block.is_err() {
+            self.drop_connection().await;
+        }
+        block
+    }
+
+    async fn changed(&self) {
+        let mut seen = self.seen.subscribe();
+        let taken = self.taken.load(Ordering::Relaxed);
+        // The sender lives as long as we do, so an error can't come; if it did, we would look again.
+        let _ = seen.wait_for(|s| s.turn > taken).await;
+    }
+}

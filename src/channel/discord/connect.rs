@@ -1,0 +1,105 @@
+//! The first contact: is the token good, is the bot in the guild?
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::ExposeSecret;
+use serenity::{
+    all::{ApplicationId, GuildId},
+    http::{Http, HttpBuilder, Ratelimiter},
+};
+use thiserror::Error;
+use tokio::time::Instant;
+
+use super::{
+    Discord, Settings,
+    error::{Fault, bounded, code, held_back},
+    health::{Health, NEW_TOKEN, REVOKED},
+    id, place,
+};
+
+/// Why there is no connection to Discord.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The settings can't be right.
+    #[error("Discord: {0}")]
+    Settings(String),
+    #[error("Discord: {REVOKED}; {NEW_TOKEN}")]
+    Token,
+    #[error("Discord: the bot is not in the server {guild}; somebody who may manage that server invites it at {invite}")]
+    NotInGuild { guild: u64, invite: String },
+    #[error("Discord: {reason}; herald can try again: check the network, and https://discordstatus.com")]
+    Unreachable { reason: String },
+    /// Discord said no for another reason.
+    #[error("Discord: {0}")]
+    Refused(String),
+}
+
+impl ConnectError {
+    /// Whether trying again can help; otherwise somebody has to mend something first.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
+impl From<Fault> for ConnectError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Token => Self::Token,
+            Fault::Unsure { reason, .. } => Self::Unreachable { reason },
+            Fault::Code { words, .. } => Self::Refused(words),
+        }
+    }
+}
+
+impl Discord {
+    /// Asks Discord whether the token is good, whose it is, and whether the bot is in the guild. Nothing is changed there.
+    ///
+    /// # Errors
+    /// [`ConnectError`], of which [`ConnectError::retryable`] ones may go away by themselves.
+    pub async fn connect(settings: Settings) -> Result<Arc<Self>, ConnectError> {
+        let zero = || ConnectError::Settings("the server's id must be a number other than 0".into());
+        let guild = id(&settings.guild.to_string()).map(GuildId::from).ok_or_else(zero)?;
+        let http = http(&settings)?;
+        let deadline = Instant::now() + settings.timeout * 4;
+        let me = bounded(deadline, http.get_current_user()).await?.id;
+        let application = bounded(deadline, http.get_current_application_info()).await?.id;
+        http.set_application_id(application);
+        bounded(deadline, http.get_guild(guild)).await.map_err(|fault| match fault {
+            Fault::Code { code: code::UNKNOWN_GUILD | code::MISSING_ACCESS, .. } => {
+                ConnectError::NotInGuild { guild: guild.get(), invite: invite(application) }
+            }
+            other => other.into(),
+        })?;
+        Ok(Arc::new(Self { http, guild, me, health: Health::default(), settings }))
+    }
+}
+
+/// Where a server's manager lets the bot in, with the permissions it needs and no others.
+fn invite(application: ApplicationId) -> String {
+    let permissions = place::NEEDED.bits();
+    format!("https://discord.com/oauth2/authorize?client_id={application}&scope=bot%20applications.commands&permissions={permissions}")
+}
+
+/// A client for Discord's HTTP API, serenity's rate limiter on. Its connections live in the runtime that first uses it.
+pub(super) fn http(settings: &Settings) -> Result<Http, ConnectError> {
+    let wrong = |what: &str, e: reqwest::Error| ConnectError::Settings(format!("{what}: {e}"));
+    let mut client = reqwest::Client::builder().tls_backend_native().timeout(settings.timeout).connect_timeout(settings.timeout);
+    // a connection dropped by a firewall without a word must not swallow the next post
+    client = client.pool_idle_timeout(Duration::from_secs(60));
+    if let Some(route) = &settings.route {
+        client = client.no_proxy().resolve("discord.com", route.address);
+        let roots = reqwest::Certificate::from_pem_bundle(&route.ca_pem).map_err(|e| wrong("the route's root certificate", e))?;
+        if roots.is_empty() {
+            return Err(ConnectError::Settings("the route's root certificate is no PEM".into()));
+        }
+        client = client.tls_certs_merge(roots);
+    }
+    let client = client.build().map_err(|e| wrong("the HTTP client", e))?;
+    let builder = HttpBuilder::new(settings.token.expose_secret()).client(client.clone());
+    // the limiter wants the token as the header has it, and only the built client knows that
+    let mut http = builder.build();
+    let mut limiter = Ratelimiter::new(client, http.token());
+    limiter.set_ratelimit_callback(Box::new(held_back));
+    http.ratelimiter = Some(limiter);
+    Ok(http)
+}

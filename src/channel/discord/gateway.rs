@@ -1,0 +1,215 @@
+//! Keeping the gateway connected.
+
+use std::{sync::Arc, time::Duration};
+
+use serenity::all::ConnectionStage;
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::{
+    Discord, connect,
+    error::Fault,
+    link::{Link, Pulse, Signal, hopeless},
+};
+use crate::ports::Desk;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A connection that held this long was a good one: the next pause is short again.
+const GOOD: Duration = Duration::from_secs(60);
+/// How often the connection's pulse is felt.
+const LOOK: Duration = Duration::from_secs(2);
+/// Discord's heartbeat comes every 41 s; without one for so long the connection is dead.
+const SILENT: Duration = Duration::from_secs(180);
+/// serenity reconnects by itself, but to the same address for ever; after this long everything begins anew.
+const DISCONNECTED: Duration = Duration::from_secs(90);
+/// For how long answers that are being given may still go on when herald stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// How one connection ended.
+enum End {
+    Stopped,
+    /// To be tried again, after the growing pause.
+    Lost(String),
+    /// To be tried again, but not before.
+    Wait(String, Duration),
+}
+
+impl Discord {
+    /// Keeps a gateway connection until told to stop, or until nobody can tell any more: registers `/upgrade` and answers
+    /// it from `desk`. Posting, counting and reading back do without this.
+    ///
+    /// A lost connection comes back after 1 s, 2 s … 60 s; a refused one is tried once a minute, with [`trouble`] saying why.
+    ///
+    /// [`trouble`]: crate::ports::Chat::trouble
+    pub async fn run(self: Arc<Self>, desk: Arc<dyn Desk>, mut stop: watch::Receiver<bool>) {
+        let mut answers = JoinSet::new();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let began = Instant::now();
+            let (reason, wait) = match self.session(&desk, &mut stop, &mut answers).await {
+                End::Stopped => break,
+                End::Wait(reason, wait) => (reason, wait),
+                End::Lost(reason) => {
+                    pause = if began.elapsed() > GOOD { FIRST_PAUSE } else { pause };
+                    let wait = pause;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    (reason, wait)
+                }
+            };
+            tracing::warn!(%reason, wait_s = wait.as_secs(), "no connection to Discord's gateway");
+            self.health.gateway_down(desk.now(), &reason);
+            tokio::select! {
+                () = stopped(&mut stop) => break,
+                () = sleep(wait) => {}
+            }
+        }
+        let all = async { while answers.join_next().await.is_some() {} };
+        let _given_up = timeout(LAST_ANSWERS, all).await;
+    }
+
+    async fn session(self: &Arc<Self>, desk: &Arc<dyn Desk>, stop: &mut watch::Receiver<bool>, answers: &mut JoinSet<()>) -> End {
+        let address = tokio::select! {
+            () = stopped(stop) => return End::Stopped,
+            address = self.address() => match address {
+                Ok(address) => address,
+                Err(end) => return end,
+            },
+        };
+        let http = match connect::http(&self.settings) {
+            Ok(http) => http,
+            Err(e) => return End::Wait(e.to_string(), LONGEST_PAUSE),
+        };
+        let mut link = match Link::open(http, address) {
+            Ok(link) => link,
+            Err(e) => return End::Lost(format!("no thread for the gateway: {e}")),
+        };
+        let mut health = Pace::new(Instant::now());
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stopped(stop) => {
+                    link.close().await;
+                    return End::Stopped;
+                }
+                signal = link.next() => match signal {
+                    Some(Signal::Ready) => {
+                        tracing::info!("connected to Discord's gateway");
+                        self.health.gateway_up();
+                        answers.spawn(self.clone().register());
+                    }
+                    Some(Signal::Resumed) => self.health.gateway_up(),
+                    Some(Signal::Command(command)) => drop(answers.spawn(self.clone().answer(desk.clone(), command))),
+                    Some(Signal::Ended(error)) => return ended(error),
+                    None => return ended(None),
+                },
+                _ = look.tick() => match health.feel(Instant::now(), link.pulse().await) {
+                    Feel::Fine => self.health.gateway_up(),
+                    Feel::Coming => {}
+                    Feel::Down => self.health.gateway_down(desk.now(), "it broke off and is being made anew"),
+                    Feel::Dead(why) => return End::Lost(why.into()),
+                },
+                Some(done) = answers.join_next(), if !answers.is_empty() => {
+                    if let Err(e) = done {
+                        tracing::error!(error = %e, "answering on Discord broke off");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where the gateway is, if a session may be begun now: Discord resets the token of who begins more than 1,000 a day.
+    async fn address(&self) -> Result<String, End> {
+        let gateway = self.ask(self.deadline(), self.http.get_bot_gateway()).await.map_err(|fault| match &fault {
+            Fault::Unsure { .. } => End::Lost(fault.words()),
+            Fault::Token | Fault::Code { .. } => End::Wait(fault.words(), LONGEST_PAUSE),
+        })?;
+        let limit = gateway.session_start_limit;
+        if limit.remaining == 0 {
+            let wait = Duration::from_millis(limit.reset_after).max(LONGEST_PAUSE);
+            return Err(End::Wait(format!("all {} sessions of this day are used up: Discord allows no more", limit.total), wait));
+        }
+        Ok(gateway.url)
+    }
+}
+
+/// Resolves when herald stops, or when whoever could say so is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _gone = stop.wait_for(|stop| *stop).await;
+}
+
+fn ended(error: Option<serenity::Error>) -> End {
+    match error {
+        None => End::Lost("the connection ended".into()),
+        Some(error) => match hopeless(&error) {
+            Some(words) => End::Wait(words.into(), LONGEST_PAUSE),
+            None => End::Lost(Fault::from(error).words()),
+        },
+    }
+}
+
+/// Tells a live connection from one that only seems to live.
+struct Pace {
+    /// The last sign of life.
+    alive: Instant,
+    last: Option<Pulse>,
+    was_up: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Feel {
+    Fine,
+    /// Not there for the first time yet.
+    Coming,
+    /// It was there.
+    Down,
+    Dead(&'static str),
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { alive: now, last: None, was_up: false }
+    }
+
+    fn feel(&mut self, now: Instant, pulse: Option<Pulse>) -> Feel {
+        let up = matches!(pulse, Some((ConnectionStage::Connected, _)));
+        if up && pulse != self.last {
+            self.alive = now;
+        }
+        self.last = pulse;
+        self.was_up |= up;
+        let quiet = now.saturating_duration_since(self.alive);
+        match up {
+            true if quiet > SILENT => Feel::Dead("no heartbeat is answered"),
+            true => Feel::Fine,
+            false if quiet > DISCONNECTED => Feel::Dead("the gateway can't be reached"),
+            false if self.was_up => Feel::Down,
+            false => Feel::Coming,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_without_heartbeats_is_dead_and_one_with_them_is_not() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let up = |ms| Some((ConnectionStage::Connected, Some(Duration::from_millis(ms))));
+        let mut pace = Pace::new(start);
+        assert_eq!(pace.feel(at(1), None), Feel::Coming);
+        assert_eq!(pace.feel(at(2), up(5)), Feel::Fine);
+        assert_eq!(pace.feel(at(170), up(6)), Feel::Fine);
+        assert_eq!(pace.feel(at(340), up(6)), Feel::Fine);
+        assert_eq!(pace.feel(at(351), up(6)), Feel::Dead("no heartbeat is answered"));
+        assert_eq!(pace.feel(at(352), up(7)), Feel::Fine);
+        assert_eq!(pace.feel(at(400), None), Feel::Down);
+        assert_eq!(pace.feel(at(443), None), Feel::Dead("the gateway can't be reached"));
+    }
+}

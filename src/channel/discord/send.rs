@@ -1,0 +1,163 @@
+//! Posting once: the nonce while an attempt is in flight, the footer's mark after that.
+
+use jiff::{SignedDuration, Timestamp};
+use serenity::all::{
+    AutoArchiveDuration, ChannelId, CreateAllowedMentions, CreateEmbed, CreateEmbedFooter, CreateMessage, CreateThread, Message, MessageId,
+    MessagePagination, Nonce,
+};
+use tokio::time::Instant;
+
+use super::{Discord, error::code};
+use crate::{
+    domain::post::PostKey,
+    ports::{Accepted, ChatError, Outgoing},
+};
+
+/// Characters of a message's content.
+const CONTENT_MAX: usize = 2_000;
+/// Characters of a thread's name.
+const TITLE_MAX: usize = 100;
+/// Messages of one answer.
+pub(super) const PAGE: u8 = 100;
+/// Messages read back at most.
+const HISTORY_MAX: usize = 2_000;
+/// How much older than asked the history is read: clocks differ.
+const SLACK: SignedDuration = SignedDuration::from_hours(1);
+/// Milliseconds between 1970 and Discord's year 2015, where ids begin to count.
+const EPOCH_MS: i64 = 1_420_070_400_000;
+
+fn mark(key: &PostKey) -> String {
+    format!("upgrade-herald · {key}")
+}
+
+impl Discord {
+    /// Posts a message that mentions nobody, marked with its key.
+    pub(super) async fn post(&self, channel: ChannelId, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        self.post_by(self.deadline(), channel, out).await
+    }
+
+    async fn post_by(&self, deadline: Instant, channel: ChannelId, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        let length = out.body.text.chars().count();
+        if length > CONTENT_MAX {
+            return Err(ChatError::Refused {
+                reason: format!("the notice has {length} characters; Discord takes {CONTENT_MAX}"),
+                remedy: "shorten its template, or say less on Discord and link to the rest".into(),
+            });
+        }
+        let message = CreateMessage::new()
+            .content(&out.body.text)
+            .embed(CreateEmbed::new().footer(CreateEmbedFooter::new(mark(out.key))))
+            .allowed_mentions(CreateAllowedMentions::new())
+            .nonce(Nonce::String(out.key.0.clone()))
+            .enforce_nonce(true);
+        let sent = self.ask(deadline, self.http.send_message(channel, vec![], &message)).await;
+        sent.map(|sent| self.accepted(channel, sent.id)).map_err(|fault| fault.during("posting", channel))
+    }
+
+    fn accepted(&self, channel: ChannelId, message: MessageId) -> Accepted {
+        Accepted { id: message.to_string(), link: Some(format!("https://discord.com/channels/{}/{channel}/{message}", self.guild)) }
+    }
+
+    /// Reads the history backwards for our message with this key, down to an hour before `since` or 2,000 messages deep.
+    pub(super) async fn look_for(&self, channel: ChannelId, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError> {
+        self.look_back(self.deadline(), channel, key, since).await
+    }
+
+    async fn look_back(
+        &self,
+        deadline: Instant,
+        channel: ChannelId,
+        key: &PostKey,
+        since: Timestamp,
+    ) -> Result<Option<Accepted>, ChatError> {
+        let oldest = since.saturating_sub(SLACK).unwrap_or(Timestamp::MIN);
+        let mut before = None;
+        let mut seen = 0;
+        loop {
+            let page = self.page(deadline, channel, before.map(MessagePagination::Before)).await?;
+            if let Some(found) = page.iter().find(|message| self.is_marked(message, key)) {
+                return Ok(Some(self.accepted(channel, found.id)));
+            }
+            seen += page.len();
+            // newest first, so the last is the oldest
+            let Some(last) = page.last().filter(|_| page.len() == usize::from(PAGE)) else { return Ok(None) };
+            if made_at(last.id) < oldest.as_millisecond() {
+                return Ok(None);
+            }
+            if seen >= HISTORY_MAX {
+                tracing::warn!(%channel, %key, seen, "the channel is so busy that reading back ended before the time in question");
+                return Ok(None);
+            }
+            before = Some(last.id);
+        }
+    }
+
+    /// Whether a thread has its opening words: likely among its first 100 messages, possibly after others' words.
+    async fn has_opening(&self, deadline: Instant, thread: ChannelId, key: &PostKey) -> Result<bool, ChatError> {
+        // everything in a thread is younger than the thread
+        let first = self.page(deadline, thread, Some(MessagePagination::After(MessageId::new(thread.get())))).await?;
+        if first.iter().any(|message| self.is_marked(message, key)) {
+            return Ok(true);
+        }
+        Ok(self.look_back(deadline, thread, key, Timestamp::MIN).await?.is_some())
+    }
+
+    /// Up to 100 messages, newest first.
+    async fn page(&self, deadline: Instant, channel: ChannelId, target: Option<MessagePagination>) -> Result<Vec<Message>, ChatError> {
+        let page = self.ask(deadline, self.http.get_messages(channel, target, Some(PAGE))).await;
+        page.map_err(|fault| fault.during("reading the history", channel))
+    }
+
+    fn is_marked(&self, message: &Message, key: &PostKey) -> bool {
+        let footers = message.embeds.iter().filter_map(|embed| embed.footer.as_ref());
+        message.author.id == self.me && footers.into_iter().any(|footer| footer.text.ends_with(&key.0))
+    }
+
+    /// Opens a public thread on a message and says the opening words in it, once each.
+    pub(super) async fn thread(&self, channel: ChannelId, root: MessageId, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        let deadline = self.deadline();
+        let wanted = CreateThread::new(cut(title, TITLE_MAX)).auto_archive_duration(AutoArchiveDuration::OneWeek);
+        let opened = self.ask(deadline, self.http.create_thread_from_message(channel, root, &wanted, None)).await;
+        let (thread, is_new) = match opened {
+            Ok(thread) => (thread.id, true),
+            // a thread on a message has the message's id
+            Err(fault) if fault.is(code::THREAD_EXISTS) => (ChannelId::new(root.get()), false),
+            Err(fault) => return Err(fault.during("opening a thread", channel)),
+        };
+        // an earlier try may have come as far as the opening words
+        if is_new || !self.has_opening(deadline, thread, out.key).await? {
+            self.post_by(deadline, thread, out).await?;
+        }
+        Ok(Accepted { id: thread.to_string(), link: Some(format!("https://discord.com/channels/{}/{thread}", self.guild)) })
+    }
+}
+
+/// When a message was made, in milliseconds since 1970: the upper bits of its id.
+fn made_at(id: MessageId) -> i64 {
+    i64::try_from(id.get() >> 22).unwrap_or(i64::MAX).saturating_add(EPOCH_MS)
+}
+
+/// At most `max` characters.
+fn cut(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.into();
+    }
+    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_cut_by_characters() {
+        assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut("éééééé", 5), "éééé…");
+    }
+
+    #[test]
+    fn an_id_tells_its_time() {
+        // the example in Discord's own reference: 2016-04-30 11:18:25.796 UTC
+        assert_eq!(made_at(MessageId::new(175_928_847_299_117_063)), 1_462_015_105_796);
+    }
+}

@@ -1,0 +1,167 @@
+//! What a failure of the SDK calls for: waiting, an operator, or a new login.
+
+use std::error::Error as StdError;
+
+use matrix_sdk::{
+    HttpError,
+    reqwest::StatusCode,
+    ruma::api::error::{ErrorBody, ErrorKind, FromHttpResponseError, RetryAfter},
+};
+
+use super::Matrix;
+use crate::ports::ChatError;
+
+/// A failure by what is to be done about it. No text of it holds a token or a password.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The session is no longer good for anything. `soft`: the device still is, only the token has run out.
+    Session { reason: String, soft: bool },
+    /// It may go away by itself; not to be tried again before so many milliseconds, if the server said so.
+    Passing { reason: String, after_ms: Option<u64> },
+    /// The homeserver forbids it.
+    Forbidden { reason: String },
+    /// It will stay so until somebody changes something.
+    Lasting { reason: String, remedy: &'static str },
+}
+
+impl Matrix {
+    /// Puts a failed action into words; a lost session becomes the trouble an operator sees.
+    pub(super) fn failed(&self, action: &str, error: &matrix_sdk::Error) -> ChatError {
+        match fault(error) {
+            Fault::Session { reason, .. } => {
+                let reason = logged_out(&reason);
+                self.set_trouble(Some(reason.clone()));
+                ChatError::Retry { reason: format!("{action}: {reason}"), after_ms: None }
+            }
+            Fault::Passing { reason, after_ms } => ChatError::Retry { reason: format!("{action}: {reason}"), after_ms },
+            Fault::Forbidden { reason } => ChatError::Refused {
+                reason: format!("{action}: {reason}"),
+                remedy: format!("invite {} to the room and give it the power level to post there", self.me),
+            },
+            Fault::Lasting { reason, remedy } => ChatError::Refused { reason: format!("{action}: {reason}"), remedy: remedy.into() },
+        }
+    }
+}
+
+pub(super) fn logged_out(reason: &str) -> String {
+    format!("logged out by the homeserver ({reason}): restart herald to log in again; posts wait until then")
+}
+
+pub(super) fn fault(error: &matrix_sdk::Error) -> Fault {
+    use matrix_sdk::Error;
+    match error {
+        Error::Http(error) => http(error),
+        Error::AuthenticationRequired => Fault::Session { reason: "there is no session".into(), soft: false },
+        Error::WrongRoomState(_) => Fault::Forbidden { reason: "not a member of the room".into() },
+        Error::Timeout => passing("no answer within the timeout"),
+        Error::Identifier(error) => Fault::Lasting { reason: error.to_string(), remedy: "correct the id in the configuration" },
+        // the SDK's own store or encryption: nothing is lost by waiting, and the text says what is wrong
+        other => passing(&plain(&other.to_string())),
+    }
+}
+
+pub(super) fn http(error: &HttpError) -> Fault {
+    match error {
+        HttpError::Reqwest(error) if error.is_timeout() => passing("no answer within the timeout"),
+        HttpError::Reqwest(error) => passing(&format!("the homeserver can't be reached: {}", innermost(error))),
+        HttpError::Cached(error) => http(error),
+        HttpError::Api(answer) => match answer.as_ref() {
+            FromHttpResponseError::Server(_) => match error.as_client_api_error() {
+                Some(error) => matrix(error.status_code, &error.body),
+                None => Fault::Lasting {
+                    reason: "the homeserver asks for another way of proving who we are".into(),
+                    remedy: "allow this account password logins",
+                },
+            },
+            _ => passing("the homeserver's answer can't be understood"),
+        },
+        other => passing(&plain(&other.to_string())),
+    }
+}
+
+/// An answer in Matrix's own error format, or of whatever stands before the homeserver.
+fn matrix(status: StatusCode, body: &ErrorBody) -> Fault {
+    let ErrorBody::Standard(standard) = body else {
+        return passing(&format!("something before the homeserver answers with {status}"));
+    };
+    let reason = plain(&format!("{} ({})", standard.message, standard.kind.errcode()));
+    match &standard.kind {
+        ErrorKind::LimitExceeded(limit) => {
+            let after_ms = match limit.retry_after {
+                Some(RetryAfter::Delay(delay)) => u64::try_from(delay.as_millis()).ok(),
+                _ => None,
+            };
+            Fault::Passing { reason, after_ms }
+        }
+        ErrorKind::UnknownToken(token) => Fault::Session { reason, soft: token.soft_logout },
+        ErrorKind::MissingToken
+        | ErrorKind::Unauthorized
+        | ErrorKind::UserLocked
+        | ErrorKind::UserDeactivated
+        | ErrorKind::UserSuspended => Fault::Session { reason, soft: false },
+        ErrorKind::ResourceLimitExceeded(_) | ErrorKind::UserLimitExceeded(_) => Fault::Passing { reason, after_ms: None },
+        _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Fault::Passing { reason, after_ms: None },
+        ErrorKind::Forbidden | ErrorKind::GuestAccessForbidden | ErrorKind::UnableToAuthorizeJoin | ErrorKind::UnableToGrantJoin => {
+            Fault::Forbidden { reason }
+        }
+        ErrorKind::TooLarge => Fault::Lasting { reason, remedy: "shorten the notice: an event holds 64 KiB with both its forms" },
+        ErrorKind::NotFound => {
+            Fault::Lasting { reason, remedy: "look whether the room or the message still exists and is written right in the configuration" }
+        }
+        ErrorKind::Unrecognized => Fault::Lasting { reason, remedy: "look whether the homeserver's address is right" },
+        _ => Fault::Lasting { reason, remedy: "look at the room and the account in another client" },
+    }
+}
+
+/// The server's own words for a failure, or the SDK's.
+pub(super) fn words(error: &matrix_sdk::Error) -> String {
+    match fault(error) {
+        Fault::Session { reason, .. } | Fault::Passing { reason, .. } | Fault::Forbidden { reason } | Fault::Lasting { reason, .. } => {
+            reason
+        }
+    }
+}
+
+fn passing(reason: &str) -> Fault {
+    Fault::Passing { reason: reason.into(), after_ms: None }
+}
+
+/// The cause below all the layers, which is the one that says something, and holds no address.
+fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    plain(&cause.to_string())
+}
+
+/// A server's or library's words on one line and not too long.
+fn plain(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Fault {
+        let body = match serde_json::from_str(body) {
+            Ok(standard) => ErrorBody::Standard(standard),
+            Err(_) => ErrorBody::Json(serde_json::Value::Null),
+        };
+        matrix(StatusCode::from_u16(status).unwrap(), &body)
+    }
+
+    #[test]
+    fn each_answer_calls_for_its_own() {
+        let limited = answer(429, r#"{"errcode":"M_LIMIT_EXCEEDED","error":"slow down","retry_after_ms":1500}"#);
+        assert_eq!(limited, Fault::Passing { reason: "slow down (M_LIMIT_EXCEEDED)".into(), after_ms: Some(1500) });
+        assert!(matches!(answer(502, "<html>"), Fault::Passing { .. }));
+        assert!(matches!(answer(404, "<html>"), Fault::Passing { .. }));
+        assert!(matches!(answer(500, r#"{"errcode":"M_UNKNOWN","error":"oops"}"#), Fault::Passing { .. }));
+        assert!(matches!(answer(403, r#"{"errcode":"M_FORBIDDEN","error":"no"}"#), Fault::Forbidden { .. }));
+        assert!(matches!(answer(413, r#"{"errcode":"M_TOO_LARGE","error":"no"}"#), Fault::Lasting { .. }));
+        let soft = answer(401, r#"{"errcode":"M_UNKNOWN_TOKEN","error":"expired","soft_logout":true}"#);
+        assert_eq!(soft, Fault::Session { reason: "expired (M_UNKNOWN_TOKEN)".into(), soft: true });
+    }
+}

@@ -1,0 +1,246 @@
+//! Following the rooms: one sync after another, whatever happens, until told to stop.
+
+use std::{collections::BTreeSet, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use matrix_sdk::{
+    Room,
+    config::SyncSettings,
+    room::MessagesOptions,
+    ruma::{
+        OwnedEventId, OwnedRoomId, RoomAliasId, UInt,
+        api::client::filter::{Filter, FilterDefinition, RoomEventFilter, RoomFilter},
+    },
+    sync::SyncResponse,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+
+use super::{
+    Matrix,
+    commands::{Ask, FRESH_MS},
+    error::{Fault, fault, logged_out},
+    event::{ENCRYPTED, Event},
+};
+use crate::ports::Desk;
+
+pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long the server may hold a sync that has nothing to tell.
+const HELD: Duration = Duration::from_secs(30);
+/// Events a room and sync; more make a gap, which is read up on.
+const TIMELINE: u32 = 20;
+/// Commands waiting for an answer; beyond them somebody is playing.
+const QUEUE: usize = 64;
+/// Undecrypted events remembered until their keys come.
+const SEALED: usize = 64;
+/// Pages of history read up on in one gap.
+const PAGES: usize = 20;
+
+/// What one sync leaves to the next.
+#[derive(Default)]
+struct Rest {
+    started: bool,
+    /// Rooms whose latest history is to be read.
+    gaps: BTreeSet<OwnedRoomId>,
+    /// Fresh events without a key so far.
+    sealed: Vec<(OwnedRoomId, OwnedEventId)>,
+    /// Invitations are to be looked through.
+    invited: bool,
+}
+
+impl Matrix {
+    /// Follows the rooms and answers commands until `stop` holds true or its sender is gone. Errors end
+    /// nothing: they are told by `trouble`, and the next try comes after 1 s, then 2 s, up to a minute.
+    pub async fn run(self: Arc<Self>, desk: Arc<dyn Desk>, mut stop: watch::Receiver<bool>) {
+        let (asked, asks) = mpsc::channel(QUEUE);
+        let stopped = async {
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        tokio::select! {
+            () = stopped => {}
+            () = self.follow(&*desk, asked) => {}
+            () = self.answer_all(&*desk, asks) => {}
+        }
+    }
+
+    async fn follow(&self, desk: &dyn Desk, asked: mpsc::Sender<Ask>) {
+        let (mut rest, mut pause) = (Rest { invited: true, ..Rest::default() }, FIRST_PAUSE);
+        let mut allowed = self.allowed.subscribe();
+        loop {
+            let held = if rest.started { HELD } else { Duration::ZERO };
+            let settings = SyncSettings::new().timeout(held).filter(filter().into());
+            let wait = match self.client.sync_once(settings).await {
+                Ok(response) => {
+                    self.synced.store(true, Ordering::Relaxed);
+                    self.set_trouble(None);
+                    pause = FIRST_PAUSE;
+                    rest.invited |= allowed.has_changed().unwrap_or(false);
+                    allowed.mark_unchanged();
+                    self.digest(desk, &asked, response, &mut rest).await;
+                    continue;
+                }
+                Err(error) => match fault(&error) {
+                    Fault::Session { reason, .. } => self.wait_out(logged_out(&reason), None, pause),
+                    Fault::Passing { reason, after_ms } => self.wait_out(reason, after_ms, pause),
+                    Fault::Forbidden { reason } => self.wait_out(reason, None, pause),
+                    Fault::Lasting { reason, remedy } => self.wait_out(format!("{reason}; {remedy}"), None, pause),
+                },
+            };
+            sleep(wait).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn wait_out(&self, trouble: String, after_ms: Option<u64>, pause: Duration) -> Duration {
+        tracing::warn!(%trouble, "Matrix isn't followed");
+        self.set_trouble(Some(trouble));
+        pause.max(Duration::from_millis(after_ms.unwrap_or(0)).min(LONGEST_PAUSE))
+    }
+
+    /// The first sync of a process reads up on every room: the last process may have taken events in
+    /// and died before answering them.
+    async fn digest(&self, desk: &dyn Desk, asked: &mpsc::Sender<Ask>, response: SyncResponse, rest: &mut Rest) {
+        let now_ms = desk.now().as_millisecond();
+        if !rest.started {
+            rest.started = true;
+            rest.gaps.extend(self.client.joined_rooms().iter().map(|room| room.room_id().to_owned()));
+        }
+        for (id, update) in &response.rooms.joined {
+            for event in &update.timeline.events {
+                match Event::read(event) {
+                    Some(sealed) if sealed.kind == ENCRYPTED => rest.seal(id, &sealed, now_ms),
+                    _ => queue(asked, self.ask(id, event, now_ms)),
+                }
+            }
+            if update.timeline.limited {
+                rest.gaps.insert(id.clone());
+            }
+        }
+        rest.invited |= !response.rooms.invited.is_empty();
+        if rest.invited {
+            rest.invited = !self.accept_invitations().await;
+        }
+        self.read_up(asked, rest, now_ms).await;
+        if !response.to_device.is_empty() && !rest.sealed.is_empty() {
+            self.unseal(asked, rest, now_ms).await;
+        }
+    }
+
+    /// Reads the last ten minutes of rooms with gaps; what fails for now stays for the next round.
+    async fn read_up(&self, asked: &mpsc::Sender<Ask>, rest: &mut Rest, now_ms: i64) {
+        for id in std::mem::take(&mut rest.gaps) {
+            let Some(room) = self.client.get_room(&id) else { continue };
+            match self.late_commands(&room, now_ms).await {
+                Ok(asks) => asks.into_iter().rev().for_each(|ask| queue(asked, Some(ask))),
+                Err(error) => {
+                    if let Fault::Passing { reason, .. } = fault(&error) {
+                        tracing::debug!(room = %id, %reason, "history isn't read yet");
+                        rest.gaps.insert(id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Newest first.
+    async fn late_commands(&self, room: &Room, now_ms: i64) -> matrix_sdk::Result<Vec<Ask>> {
+        let (id, mut asks, mut from) = (room.room_id().to_owned(), Vec::new(), None);
+        for _ in 0..PAGES {
+            let mut options = MessagesOptions::backward();
+            options.limit = UInt::from(100_u32);
+            options.from = from;
+            let page = room.messages(options).await?;
+            asks.extend(page.chunk.iter().filter_map(|event| self.ask(&id, event, now_ms)));
+            let oldest = page.chunk.iter().rev().find_map(Event::read);
+            let is_enough = oldest.is_some_and(|event| now_ms.saturating_sub(event.at_ms()) > FRESH_MS);
+            from = page.end;
+            if is_enough || from.is_none() {
+                break;
+            }
+        }
+        Ok(asks)
+    }
+
+    /// Keys have come: perhaps those of events we couldn't read.
+    async fn unseal(&self, asked: &mpsc::Sender<Ask>, rest: &mut Rest, now_ms: i64) {
+        for (id, event_id) in std::mem::take(&mut rest.sealed) {
+            let Some(room) = self.client.get_room(&id) else { continue };
+            let Ok(event) = room.event(&event_id, None).await else { continue };
+            match Event::read(&event) {
+                Some(sealed) if sealed.kind == ENCRYPTED => rest.seal(&id, &sealed, now_ms),
+                _ => queue(asked, self.ask(&id, &event, now_ms)),
+            }
+        }
+    }
+
+    /// Joins the rooms we are invited to and may join; `false` if one has to wait. An alias is asked of the
+    /// server: an invitation may claim any.
+    async fn accept_invitations(&self) -> bool {
+        let (invited, allowed) = (self.client.invited_rooms(), self.allowed.borrow().clone());
+        if invited.is_empty() {
+            return true;
+        }
+        let mut ids = Vec::new();
+        let mut all_known = true;
+        for name in &allowed {
+            match RoomAliasId::parse(name) {
+                Ok(alias) => match self.client.resolve_room_alias(&alias).await {
+                    Ok(found) => ids.push(found.room_id.to_string()),
+                    Err(error) => all_known &= !matches!(super::error::http(&error), Fault::Passing { .. }),
+                },
+                Err(_) => ids.push(name.clone()),
+            }
+        }
+        for room in invited.iter().filter(|room| ids.iter().any(|id| id == room.room_id().as_str())) {
+            match room.join().await {
+                Ok(()) => tracing::info!(room = %room.room_id(), "joined on invitation"),
+                Err(error) => {
+                    tracing::warn!(room = %room.room_id(), fault = ?fault(&error), "an invitation can't be accepted");
+                    all_known &= !matches!(fault(&error), Fault::Passing { .. });
+                }
+            }
+        }
+        all_known
+    }
+}
+
+impl Rest {
+    fn seal(&mut self, room: &OwnedRoomId, event: &Event, now_ms: i64) {
+        let is_fresh = now_ms.saturating_sub(event.at_ms()) <= FRESH_MS;
+        if let Ok(id) = OwnedEventId::try_from(event.event_id.as_str())
+            && is_fresh
+            && self.sealed.len() < SEALED
+        {
+            self.sealed.push((room.clone(), id));
+        }
+    }
+}
+
+fn queue(asked: &mpsc::Sender<Ask>, ask: Option<Ask>) {
+    if let Some(ask) = ask
+        && let Err(error) = asked.try_send(ask)
+    {
+        tracing::warn!(%error, "too many commands at once: one is dropped");
+    }
+}
+
+/// Rooms with their members loaded as needed, and of the account's data what encryption keeps there.
+/// Reactions are left out: they are counted when asked for.
+fn filter() -> FilterDefinition {
+    let mut timeline = RoomEventFilter::with_lazy_loading();
+    timeline.limit = Some(UInt::from(TIMELINE));
+    timeline.not_types = vec!["m.reaction".into()];
+    let mut room = RoomFilter::with_lazy_loading();
+    room.timeline = timeline;
+    room.ephemeral = RoomEventFilter::ignore_all();
+    room.account_data = RoomEventFilter::ignore_all();
+    let mut account_data = Filter::empty();
+    account_data.types = Some(["m.secret_storage.*", "m.cross_signing.*", "m.megolm_backup.*", "m.key_backup"].map(Into::into).into());
+    let mut filter = FilterDefinition::empty();
+    filter.presence = Filter::ignore_all();
+    filter.account_data = account_data;
+    filter.room = room;
+    filter
+}

@@ -1,0 +1,60 @@
+//! `herald check`
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+
+use crate::{
+    app,
+    clock::SystemClock,
+    config::{Finding, Origin, Severity},
+    ports::Clock,
+};
+
+pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
+    let origin = Origin::choose(folder, true);
+    let (findings, summary) = match app::load(&origin) {
+        Ok(loaded) => {
+            let mut findings = loaded.warnings;
+            let now = SystemClock.now();
+            for file in &loaded.config.upgrades {
+                if file.upgrade.window.opens <= now {
+                    let mut finding = file.file.wrong(
+                        &["window", "opens"],
+                        "this window opened already: `herald run` goes on with it if it knows it, and refuses it if it is new",
+                        "set a window that is still to come, or remove the file",
+                    );
+                    finding.severity = Severity::Warning;
+                    findings.push(finding);
+                }
+            }
+            let config = &loaded.config;
+            let counts = (config.plan.notices.len(), config.upgrades.len(), config.templates.len(), config.deployment.channels.len());
+            (findings, Some(format!("{} notices, {} upgrades, {} templates, {} channels", counts.0, counts.1, counts.2, counts.3)))
+        }
+        Err(findings) => (findings, None),
+    };
+    print(&findings, json)?;
+    let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
+    match summary {
+        Some(summary) if errors == 0 => {
+            if !json {
+                println!("Good: {summary}, {} warnings.", findings.len());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            if !json {
+                println!("{errors} errors.");
+            }
+            Ok(ExitCode::from(1))
+        }
+    }
+}
+
+fn print(findings: &[Finding], json: bool) -> Result<()> {
+    for finding in findings {
+        if json { println!("{}", serde_json::to_string(finding)?) } else { println!("{finding}") }
+    }
+    Ok(())
+}

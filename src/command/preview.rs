@@ -1,0 +1,92 @@
+//! `herald preview [NOTICE]`
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+
+use crate::{
+    app::{self, Loaded},
+    config::{Origin, suggest},
+    domain::{
+        fact::{Fact, FactKind},
+        notice::{Notice, Trigger},
+        phase::{Progress, Stage, State},
+        upgrade::Upgrade,
+    },
+    ports::{Accepting, Platform},
+    service::context,
+};
+
+pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<String>) -> Result<ExitCode> {
+    let loaded = match app::load(&Origin::choose(folder, true)) {
+        Ok(loaded) => loaded,
+        Err(findings) => return Ok(app::refuse(&findings)),
+    };
+    let upgrades = &loaded.config.upgrades;
+    let chosen = match &upgrade {
+        Some(id) => upgrades.iter().find(|u| u.upgrade.id == *id),
+        None => upgrades.first(),
+    };
+    let Some(chosen) = chosen else {
+        let ids: Vec<&str> = upgrades.iter().map(|u| u.upgrade.id.as_str()).collect();
+        bail!("there is no such upgrade; {}", suggest(upgrade.as_deref().unwrap_or_default(), ids));
+    };
+    let notices: Vec<&Notice> = loaded.config.plan.notices.iter().filter(|n| notice.as_ref().is_none_or(|id| n.id == *id)).collect();
+    if notices.is_empty() {
+        let ids: Vec<&str> = loaded.config.plan.notices.iter().map(|n| n.id.as_str()).collect();
+        bail!("there is no such notice; {}", suggest(notice.as_deref().unwrap_or_default(), ids));
+    }
+    for notice in notices {
+        show(&loaded, &chosen.upgrade, notice)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(loaded: &Loaded, upgrade: &Upgrade, notice: &Notice) -> Result<()> {
+    let plan = &loaded.config.plan;
+    let due = match &notice.trigger {
+        Trigger::At(offset) => offset.from(upgrade.window.opens, &plan.zone).unwrap_or(upgrade.window.opens),
+        Trigger::Cron(rule) => rule.occurrences(upgrade.window.opens, &plan.zone).first().copied().unwrap_or(upgrade.window.opens),
+        Trigger::On(_) => upgrade.window.opens,
+    };
+    let (accepted, fact) = imagined(upgrade, due);
+    let moment = context::Moment { fact: Some(&fact), due: Some(due), thread: Some("https://chat.example.org/thread"), ..Default::default() };
+    let markdown = loaded.renderer.markdown(&notice.template, &context::of(&accepted, Some(notice), plan, &moment)).map_err(anyhow::Error::msg)?;
+    for name in &notice.channels {
+        let Some(channel) = loaded.config.deployment.channels.get(name) else { continue };
+        let body = loaded.renderer.body(&markdown, channel.platform, due);
+        let count = body.text.chars().count();
+        println!("── {} · {name} ({}) · {} · {count} characters", notice.id, channel.platform.name(), loaded.renderer.zone().written(due));
+        println!("{}\n", body.text);
+        if let (Platform::Matrix, Some(html)) = (channel.platform, &body.html) {
+            println!("{html}\n");
+        }
+    }
+    Ok(())
+}
+
+/// The upgrade gone well, with made-up blocks: previews need something to speak of.
+fn imagined(upgrade: &Upgrade, at: Timestamp) -> (Accepting, Fact) {
+    let mut progress = Progress::new(upgrade);
+    progress.state = State::Verified;
+    progress.applied_at = Some(upgrade.window.opens);
+    let fact = |chain: &str, version| Fact {
+        kind: FactKind::Applied,
+        chain: chain.to_owned(),
+        block: 1_234_567,
+        hash: format!("0x{}", "ab".repeat(32)),
+        spec_version: version,
+        time: Some(upgrade.window.opens),
+        detail: String::new(),
+    };
+    for (name, chain) in &mut progress.chains {
+        let version = upgrade.chains.get(name).map_or(0, |t| t.spec_version);
+        chain.stage = Stage::Verified;
+        chain.spec_version = Some(version);
+        chain.applied = Some(fact(name, version));
+    }
+    let first = upgrade.chains.iter().next();
+    let fact = first.map_or_else(|| fact("chain", 0), |(name, target)| fact(name, target.spec_version));
+    (Accepting { upgrade: upgrade.clone(), progress, revision: 1, accepted: at }, fact)
+}

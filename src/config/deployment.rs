@@ -1,0 +1,324 @@
+//! `herald.yaml`: where herald runs and speaks.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{
+    files::SourceFile,
+    finding::{Finding, suggest},
+};
+use crate::{domain::schedule::parse_length, ports::Platform};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    store: RawStore,
+    discord: Option<RawDiscord>,
+    matrix: Option<RawMatrix>,
+    chains: BTreeMap<String, RawChain>,
+    channels: BTreeMap<String, RawChannel>,
+    #[serde(default)]
+    delivery: RawDelivery,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawStore {
+    url: String,
+}
+impl Default for RawStore {
+    fn default() -> Self {
+        Self { url: "sqlite://herald.db".into() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDiscord {
+    token: RawSecret,
+    guild: String,
+    route: Option<RawRoute>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoute {
+    address: String,
+    ca: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMatrix {
+    homeserver: String,
+    user: String,
+    password: RawSecret,
+    #[serde(default = "device")]
+    device: String,
+    #[serde(default = "matrix_store")]
+    store: PathBuf,
+    passphrase: Option<RawSecret>,
+}
+fn device() -> String {
+    "HERALD".into()
+}
+fn matrix_store() -> PathBuf {
+    "matrix".into()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSecret {
+    env: Option<String>,
+    file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawChain {
+    endpoints: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawChannel {
+    platform: Platform,
+    place: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawDelivery {
+    timeout: String,
+    lease: String,
+    key_window: String,
+}
+impl Default for RawDelivery {
+    fn default() -> Self {
+        Self { timeout: "10s".into(), lease: "30s".into(), key_window: "2m".into() }
+    }
+}
+
+/// Where a secret is; it is read when it is needed and never kept in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    Env(String),
+    File(PathBuf),
+}
+
+impl Secret {
+    pub fn read(&self) -> Result<SecretString, String> {
+        let text = match self {
+            Self::Env(name) => {
+                // The environment is read here and nowhere else.
+                #[allow(clippy::disallowed_methods)]
+                std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?
+            }
+            Self::File(path) => std::fs::read_to_string(path).map_err(|e| format!("{} can't be read: {e}", path.display()))?,
+        };
+        match text.trim() {
+            "" => Err(format!("{self} is empty")),
+            text => Ok(text.to_owned().into()),
+        }
+    }
+}
+
+impl std::fmt::Display for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "the environment variable {name}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Discord {
+    pub token: Secret,
+    pub guild: u64,
+    /// Another address and root certificate for Discord's API: behind an inspecting proxy, or in tests.
+    pub route: Option<(SocketAddr, PathBuf)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    pub homeserver: String,
+    pub user: String,
+    pub password: Secret,
+    pub device: String,
+    pub store: PathBuf,
+    pub passphrase: Option<Secret>,
+}
+
+/// A named destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelConfig {
+    pub platform: Platform,
+    /// A Discord channel's id, or a Matrix room's id or alias.
+    pub place: String,
+}
+
+/// Times that keep a post from being made twice: `timeout < lease < key_window`.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery {
+    pub timeout: SignedDuration,
+    pub lease: SignedDuration,
+    pub key_window: SignedDuration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    pub store: String,
+    pub discord: Option<Discord>,
+    pub matrix: Option<Matrix>,
+    /// Chain name to its endpoints, the preferred first.
+    pub chains: BTreeMap<String, Vec<String>>,
+    pub channels: BTreeMap<String, ChannelConfig>,
+    pub delivery: Delivery,
+}
+
+pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment> {
+    let raw: Raw = match file.parse() {
+        Ok(raw) => raw,
+        Err(finding) => {
+            findings.push(finding);
+            return None;
+        }
+    };
+    let before = findings.len();
+    check_store(&raw, file, findings);
+    check_chains(&raw, file, findings);
+    check_channels(&raw, file, findings);
+    let delivery = delivery(&raw.delivery, file, findings);
+    let discord = raw.discord.and_then(|d| discord(d, file, findings));
+    let matrix = raw.matrix.and_then(|m| matrix(m, file, findings));
+    let channels = raw.channels.into_iter().map(|(n, c)| (n, ChannelConfig { platform: c.platform, place: c.place })).collect();
+    if findings.len() > before {
+        return None;
+    }
+    Some(Deployment {
+        store: raw.store.url,
+        discord,
+        matrix,
+        chains: raw.chains.into_iter().map(|(n, c)| (n, c.endpoints)).collect(),
+        channels,
+        delivery: delivery?,
+    })
+}
+
+fn check_store(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
+    if !raw.store.url.starts_with("sqlite://") {
+        findings.push(file.wrong(&["store", "url"], format!("`{}` is not a store herald knows", raw.store.url), "write sqlite:// and a file's path, such as sqlite://herald.db"));
+    }
+}
+
+fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
+    if raw.chains.is_empty() {
+        findings.push(file.wrong(&["chains"], "no chain is named", "add one: a name with `endpoints: [wss://…]`"));
+    }
+    for (name, chain) in &raw.chains {
+        if chain.endpoints.is_empty() {
+            findings.push(file.wrong(&["chains", name, "endpoints"], format!("`{name}` has no endpoint"), "add the address of a node, such as wss://rpc.example.org"));
+        }
+        for (i, url) in chain.endpoints.iter().enumerate() {
+            if !(url.starts_with("ws://") || url.starts_with("wss://")) {
+                findings.push(file.wrong(
+                    &["chains", name, "endpoints", &i.to_string()],
+                    format!("`{url}` is not a WebSocket address"),
+                    "write ws:// or wss:// and the node's host",
+                ));
+            }
+        }
+    }
+}
+
+fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
+    if raw.channels.is_empty() {
+        findings.push(file.wrong(&["channels"], "no channel is named", "add one: a name with `platform` and `place`"));
+    }
+    for (name, channel) in &raw.channels {
+        let configured = match channel.platform {
+            Platform::Discord => raw.discord.is_some(),
+            Platform::Matrix => raw.matrix.is_some(),
+        };
+        let platform = channel.platform.name();
+        if !configured {
+            findings.push(file.wrong(&["channels", name, "platform"], format!("channel `{name}` is on {platform}, which is not set up"), format!("add a `{platform}:` section")));
+        }
+        let (fits, hint) = match channel.platform {
+            Platform::Discord => (channel.place.parse::<u64>().is_ok_and(|n| n > 0), "write the channel's id, a number in quotes (copy it with developer mode on)"),
+            Platform::Matrix => (channel.place.starts_with('!') || channel.place.starts_with('#'), "write the room's id (!…) or its alias (#…:server), in quotes"),
+        };
+        if !fits {
+            findings.push(file.wrong(&["channels", name, "place"], format!("`{}` is not a place on {platform}", channel.place), hint));
+        }
+    }
+}
+
+fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Delivery> {
+    let mut length = |key: &str, text: &str| match parse_length(text) {
+        Ok(length) => Some(length),
+        Err(error) => {
+            findings.push(file.wrong(&["delivery", key], error.to_string(), "for example 30s"));
+            None
+        }
+    };
+    let (timeout, lease, key_window) = (length("timeout", &raw.timeout), length("lease", &raw.lease), length("key_window", &raw.key_window));
+    let delivery = Delivery { timeout: timeout?, lease: lease?, key_window: key_window? };
+    if !(delivery.timeout.as_secs() > 0 && delivery.timeout < delivery.lease && delivery.lease < delivery.key_window) {
+        findings.push(file.wrong(
+            &["delivery"],
+            format!("timeout {} < lease {} < key_window {} does not hold, so a post could be made twice", raw.timeout, raw.lease, raw.key_window),
+            "raise the later one; the defaults are 10s, 30s and 2m",
+        ));
+    }
+    Some(delivery)
+}
+
+fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Discord> {
+    let token = secret(raw.token, file, &["discord", "token"], findings);
+    let guild = raw.guild.parse::<u64>().ok().filter(|g| *g > 0);
+    if guild.is_none() {
+        findings.push(file.wrong(&["discord", "guild"], format!("`{}` is not a server's id", raw.guild), "write the number in quotes (copy it with developer mode on)"));
+    }
+    let route = raw.route.map(|route| {
+        let address = route.address.parse::<SocketAddr>();
+        if address.is_err() {
+            findings.push(file.wrong(&["discord", "route", "address"], format!("`{}` is not an address", route.address), "write IP:port, such as 127.0.0.1:8443"));
+        }
+        address.ok().map(|a| (a, route.ca))
+    });
+    Some(Discord { token: token?, guild: guild?, route: route.flatten() })
+}
+
+fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Matrix> {
+    if !(raw.homeserver.starts_with("https://") || raw.homeserver.starts_with("http://")) {
+        findings.push(file.wrong(&["matrix", "homeserver"], format!("`{}` is not an address", raw.homeserver), "write https:// and the server's host"));
+    }
+    let password = secret(raw.password, file, &["matrix", "password"], findings);
+    let passphrase = match raw.passphrase {
+        Some(p) => Some(secret(p, file, &["matrix", "passphrase"], findings)?),
+        None => None,
+    };
+    Some(Matrix { homeserver: raw.homeserver, user: raw.user, password: password?, device: raw.device, store: raw.store, passphrase })
+}
+
+fn secret(raw: RawSecret, file: &SourceFile, path: &[&str], findings: &mut Vec<Finding>) -> Option<Secret> {
+    match (raw.env, raw.file) {
+        (Some(env), None) => Some(Secret::Env(env)),
+        (None, Some(path)) => Some(Secret::File(path)),
+        _ => {
+            findings.push(file.wrong(path, "a secret has one source", "write `env: NAME` or `file: PATH`, never the secret itself"));
+            None
+        }
+    }
+}
+
+/// The hint for a channel name that isn't there.
+pub fn channel_hint(deployment: &Deployment, name: &str) -> String {
+    suggest(name, deployment.channels.keys().map(String::as_str).collect::<Vec<_>>())
+}

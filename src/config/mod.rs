@@ -1,0 +1,100 @@
+//! The files an operator writes, read and checked as one: everything wrong is found at once.
+//!
+//! Raw serde shapes refuse unknown keys; the second pass turns them into the domain's types and
+//! collects what only meaning can tell. Every [`Finding`] names file, line and column, and a remedy.
+
+mod deployment;
+mod files;
+mod finding;
+mod place;
+mod plan;
+mod upgrade;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+pub use deployment::{ChannelConfig, Deployment, Delivery, Discord, Matrix, Secret};
+pub use files::{Files, SourceFile};
+pub use finding::{Finding, Severity, suggest};
+pub use plan::{Feedback, Plan};
+
+use crate::domain::upgrade::Upgrade;
+
+/// Everything the configuration says.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub deployment: Deployment,
+    pub plan: Plan,
+    pub upgrades: Vec<UpgradeFile>,
+    /// Template name (`execution/applied`) to its file.
+    pub templates: BTreeMap<String, SourceFile>,
+}
+
+/// An upgrade and the file it came from.
+#[derive(Clone, Debug)]
+pub struct UpgradeFile {
+    pub upgrade: Upgrade,
+    pub file: SourceFile,
+}
+
+/// Where the files are.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A `config` folder with `templates` beside it.
+    Folder { config: PathBuf, templates: PathBuf },
+    /// The defaults in the binary.
+    Embedded,
+}
+
+impl Origin {
+    /// The folder asked for; else `config/` here; else, where allowed, the embedded defaults.
+    pub fn choose(asked: Option<PathBuf>, allow_embedded: bool) -> Self {
+        match asked {
+            None if allow_embedded && !PathBuf::from("config").is_dir() => Self::Embedded,
+            asked => {
+                let config = asked.unwrap_or_else(|| PathBuf::from("config"));
+                let templates = match config.parent() {
+                    Some(parent) => parent.join("templates"),
+                    None => PathBuf::from("templates"),
+                };
+                Self::Folder { config, templates }
+            }
+        }
+    }
+}
+
+/// Reads everything. `Err` has at least one finding that is an error; warnings come with `Ok`.
+pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
+    let mut findings = Vec::new();
+    let files = match Files::read(origin) {
+        Ok(files) => files,
+        Err(finding) => return Err(vec![finding]),
+    };
+    let deployment = deployment::read(&files.deployment, &mut findings);
+    let plan = plan::read(&files.plan, deployment.as_ref(), &files.templates, &mut findings);
+    let mut upgrades = Vec::new();
+    if let (Some(deployment), Some(plan)) = (&deployment, &plan) {
+        for file in &files.upgrades {
+            if let Some(upgrade) = upgrade::read(file, deployment, plan, &mut findings) {
+                upgrades.push(UpgradeFile { upgrade, file: file.clone() });
+            }
+        }
+        upgrade::check_ids(&upgrades, &mut findings);
+    }
+    match (deployment, plan) {
+        (Some(deployment), Some(plan)) if findings.iter().all(|f| f.severity == Severity::Warning) => {
+            Ok((Config { deployment, plan, upgrades, templates: files.templates }, findings))
+        }
+        _ => Err(findings),
+    }
+}
+
+/// Reads one upgrade file from outside of the configuration (`rehearse --upgrade FILE`).
+pub fn load_upgrade(path: &std::path::Path, deployment: &Deployment, plan: &Plan) -> Result<Upgrade, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let file = SourceFile::from_disk(path).map_err(|f| vec![f])?;
+    let read = upgrade::read(&file, deployment, plan, &mut findings);
+    match read {
+        Some(upgrade) if findings.iter().all(|f| f.severity == Severity::Warning) => Ok(upgrade),
+        _ => Err(findings),
+    }
+}

@@ -1,0 +1,120 @@
+//! Where a key path stands in a YAML text, for findings that only meaning can tell.
+
+use saphyr_parser::{Event, Parser, Span};
+
+/// Line and column, both from 1.
+pub type Place = (usize, usize);
+
+/// One step of a path: a mapping's key or a sequence's index, as text.
+struct Frame {
+    sequence: bool,
+    index: usize,
+    /// The key whose value comes next; `None` while a key is awaited.
+    key: Option<String>,
+    seen: Vec<String>,
+}
+
+fn walk(source: &str, mut visit: impl FnMut(&[String], Place, bool)) {
+    let mut path: Vec<String> = Vec::new();
+    let mut frames: Vec<Frame> = Vec::new();
+    for event in Parser::new_from_str(source) {
+        let Ok((event, span)) = event else { return };
+        match event {
+            Event::Scalar(value, ..) => {
+                let awaits_key = frames.last().is_some_and(|f| !f.sequence && f.key.is_none());
+                if awaits_key {
+                    if let Some(frame) = frames.last_mut() {
+                        let again = frame.seen.iter().any(|k| *k == value);
+                        frame.seen.push(value.to_string());
+                        frame.key = Some(value.to_string());
+                        path.push(value.to_string());
+                        visit(&path, place(&span), again);
+                    }
+                } else {
+                    begin_value(&mut frames, &mut path, &span, &mut visit);
+                    end_value(&mut frames, &mut path);
+                }
+            }
+            Event::Alias(_) => {
+                begin_value(&mut frames, &mut path, &span, &mut visit);
+                end_value(&mut frames, &mut path);
+            }
+            Event::SequenceStart(..) | Event::MappingStart(..) => {
+                begin_value(&mut frames, &mut path, &span, &mut visit);
+                let sequence = matches!(event, Event::SequenceStart(..));
+                frames.push(Frame { sequence, index: 0, key: None, seen: Vec::new() });
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                frames.pop();
+                end_value(&mut frames, &mut path);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn begin_value(frames: &mut [Frame], path: &mut Vec<String>, span: &Span, visit: &mut impl FnMut(&[String], Place, bool)) {
+    if let Some(frame) = frames.last_mut()
+        && frame.sequence
+    {
+        path.push(frame.index.to_string());
+        visit(path, place(span), false);
+    }
+}
+
+fn end_value(frames: &mut [Frame], path: &mut Vec<String>) {
+    if let Some(frame) = frames.last_mut() {
+        path.pop();
+        frame.key = None;
+        frame.index += 1;
+    }
+}
+
+fn place(span: &Span) -> Place {
+    (span.start.line(), span.start.col() + 1)
+}
+
+/// The place of the key (or list item) that `path` names, or of its nearest parent that exists.
+pub fn find(source: &str, path: &[&str]) -> Place {
+    let mut best = (0, (1, 1));
+    walk(source, |at, place, _| {
+        let matches = at.len() <= path.len() && at.iter().zip(path).all(|(a, b)| a == b);
+        if matches && at.len() > best.0 {
+            best = (at.len(), place);
+        }
+    });
+    best.1
+}
+
+/// The first key that stands twice in one mapping, and the place of the second.
+pub fn duplicate(source: &str) -> Option<(String, Place)> {
+    let mut found = None;
+    walk(source, |at, place, again| {
+        if again && found.is_none() {
+            found = Some((at.join("."), place));
+        }
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "zone: UTC\nnotices:\n  - id: one\n    channels: [a, b]\n  - id: two\n    at: -1d\n";
+
+    #[test]
+    fn a_path_is_found_or_its_nearest_parent() {
+        assert_eq!(find(TEXT, &["zone"]), (1, 1));
+        assert_eq!(find(TEXT, &["notices", "1", "at"]), (6, 5));
+        assert_eq!(find(TEXT, &["notices", "0", "channels", "1"]), (4, 19));
+        assert_eq!(find(TEXT, &["notices", "1", "phase"]), (5, 5));
+        assert_eq!(find(TEXT, &["nothing"]), (1, 1));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_found() {
+        assert_eq!(duplicate(TEXT), None);
+        assert_eq!(duplicate("a: 1\nb:\n  c: 1\n  c: 2\n"), Some(("b.c".into(), (4, 3))));
+    }
+}

@@ -1,0 +1,306 @@
+//! Drives a rehearsal: settle everything, then jump to the next thing that is due.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{EmbeddedChain, Output, Recording, Room, SteppedClock};
+use crate::{
+    chain::Node,
+    config::{Config, UpgradeFile},
+    domain::{
+        phase::{Stage, State},
+        post::{Operation, Post, PostState},
+        schedule::Offset,
+        upgrade::Upgrade,
+    },
+    ports::{Accepting, Clock, Platform, Store},
+    service::{Core, Outlet, context, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, watcher::Watcher},
+    store::SqlStore,
+    template::Renderer,
+};
+
+/// Blocks at least so far apart; further where a plan watches for long.
+const BLOCK_TIME: SignedDuration = SignedDuration::from_secs(6);
+const MOST_BLOCKS: i64 = 300;
+
+pub struct Rehearsal {
+    core: Arc<Core>,
+    clock: Arc<SteppedClock>,
+    chain: EmbeddedChain,
+    /// The name of the chain that the recording plays.
+    chain_name: String,
+    watcher: Watcher,
+    dispatcher: Dispatcher,
+    summariser: Summariser,
+    planner: Planner,
+    rooms: Vec<(Platform, Arc<Room>)>,
+    upgrade: Upgrade,
+    output: Output,
+    shown_posts: BTreeSet<String>,
+    shown_facts: usize,
+    answered: bool,
+    /// A pause before each post, so that it can be read.
+    pace: Duration,
+    start: Timestamp,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Verdict {
+    pub fine: bool,
+    pub lines: Vec<String>,
+}
+
+impl Rehearsal {
+    /// Everything is set up as `herald run` would, on embedded parts.
+    pub async fn prepare(
+        config: Config,
+        renderer: Arc<Renderer>,
+        recording: Recording,
+        upgrade: Upgrade,
+        output: Output,
+        pace: Duration,
+    ) -> anyhow::Result<Self> {
+        let chain_name = chain_for(&upgrade, &recording);
+        let start = start_time(&config, &upgrade);
+        let clock = Arc::new(SteppedClock::new(start));
+        let chain = EmbeddedChain::start(recording, start).await?;
+        let node = Arc::new(Node::new(vec![chain.url()]));
+        let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await?);
+        let rooms = [Platform::Discord, Platform::Matrix].map(|p| (p, Arc::new(Room::new(p))));
+        let outlets = config.deployment.channels.iter().filter_map(|(name, channel)| {
+            let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;
+            Some((name.clone(), Outlet { platform: channel.platform, chat: room.clone(), place: channel.place.clone() }))
+        });
+        let core = Arc::new(Core {
+            outlets: outlets.collect(),
+            plan: config.plan,
+            delivery: config.deployment.delivery,
+            clock: clock.clone(),
+            store,
+            renderer,
+            ledger: tokio::sync::Mutex::new(()),
+            posts: tokio::sync::Notify::new(),
+        });
+        let file = crate::config::SourceFile { name: format!("upgrade {}", upgrade.id), text: String::new() };
+        Ok(Self {
+            watcher: Watcher::new(core.clone(), [(chain_name.clone(), node as Arc<dyn crate::ports::Chain>)].into()),
+            dispatcher: Dispatcher::new(core.clone()),
+            summariser: Summariser::new(core.clone()),
+            planner: Planner::new(core.clone(), vec![UpgradeFile { upgrade: upgrade.clone(), file }]),
+            rooms: rooms.into(),
+            core,
+            clock,
+            chain,
+            chain_name,
+            upgrade,
+            output,
+            shown_posts: BTreeSet::new(),
+            shown_facts: 0,
+            answered: false,
+            pace,
+            start,
+        })
+    }
+
+    /// Plays the upgrade to its end, or until nothing more can come.
+    pub async fn run(mut self) -> anyhow::Result<Verdict> {
+        let planned = self.planner.tick().await?;
+        if let Some(refused) = planned.refused.first() {
+            anyhow::bail!("{refused}");
+        }
+        let rules = &self.core.plan.rules;
+        let watched = rules.healthy_for + rules.complete_after;
+        let spacing = BLOCK_TIME.max((watched / i32::try_from(MOST_BLOCKS)?).min(rules.max_block_gap / 2));
+        let mut next_block = self.upgrade.window.opens.checked_add(SignedDuration::from_secs(60))?;
+        let give_up = self.upgrade.window.closes.checked_add(watched * 2)?.checked_add(self.core.plan.feedback.open_for)?;
+        self.settle(None).await?;
+        loop {
+            let accepted = self.accepted().await?;
+            let goes_on = self.chain_goes_on(&accepted);
+            let due = self.next_due(&accepted).await?;
+            let block = goes_on.then_some(next_block);
+            let Some(at) = due.into_iter().chain(block).min() else { break };
+            if at > give_up {
+                break;
+            }
+            self.clock.step_to(at);
+            let mut made = None;
+            if block == Some(at) {
+                let (number, _synthetic) = self.chain.next_block(at);
+                made = Some(number);
+                next_block = at.checked_add(spacing)?;
+            }
+            self.show_progress(&accepted);
+            self.settle(made).await?;
+        }
+        let verdict = self.verdict(give_up).await?;
+        self.output.finish();
+        Ok(verdict)
+    }
+
+    async fn accepted(&self) -> anyhow::Result<Accepting> {
+        self.core.accepted(&self.upgrade.id).await?.ok_or_else(|| anyhow::anyhow!("the upgrade was not accepted"))
+    }
+
+    /// Blocks come while recorded ones are left, and while the upgrade is being watched.
+    fn chain_goes_on(&self, accepted: &Accepting) -> bool {
+        let stage = accepted.progress.chains.get(&self.chain_name).map_or(Stage::Waiting, |c| c.stage);
+        let window_open = self.clock.now() < self.upgrade.window.closes;
+        self.chain.left() > 0 || (Stage::Applying..=Stage::Verified).contains(&stage) || (window_open && stage < Stage::Completed && stage > Stage::Waiting)
+    }
+
+    async fn next_due(&self, accepted: &Accepting) -> anyhow::Result<Option<Timestamp>> {
+        let mut next = Vec::new();
+        for channel in self.dispatcher.channels() {
+            next.extend(self.core.store.next_time(channel).await?);
+        }
+        if accepted.progress.feedback.is_none() {
+            next.extend(context::closes(&accepted.progress, &self.core.plan));
+        }
+        Ok(next.into_iter().min())
+    }
+
+    /// Lets every service come to rest: the clock does not move while anything is left to do.
+    async fn settle(&mut self, made: Option<u64>) -> anyhow::Result<()> {
+        loop {
+            let mut busy = false;
+            let name = self.chain_name.clone();
+            busy |= self.watcher.tick(&name).await?.blocks > 0;
+            let channels: Vec<String> = self.dispatcher.channels().cloned().collect();
+            for channel in &channels {
+                busy |= !self.dispatcher.tick(channel).await?.is_empty();
+            }
+            busy |= self.summariser.tick().await? > 0;
+            self.show().await?;
+            busy |= self.people_answer().await?;
+            if let Some(number) = made {
+                // The new head comes over a socket: it is on its way until it is read.
+                let read = self.core.store.memories().await?.get(&name).is_some_and(|m| m.number >= number);
+                if !read {
+                    tokio::time::timeout(Duration::from_secs(60), self.wait_for_head())
+                        .await
+                        .map_err(|_| anyhow::anyhow!("block {number} of the embedded chain did not arrive within a minute"))?;
+                    busy = true;
+                }
+            }
+            if !busy {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn wait_for_head(&self) {
+        for (_, chain) in self.watcher.chains() {
+            chain.changed().await;
+        }
+    }
+
+    async fn show(&mut self) -> anyhow::Result<()> {
+        for fact in self.core.store.facts().await?.iter().skip(self.shown_facts) {
+            self.output.fact(fact);
+            self.shown_facts += 1;
+        }
+        let mut posts = self.core.store.posts(&self.upgrade.id).await?;
+        posts.retain(|p| p.state == PostState::Sent && !self.shown_posts.contains(&p.key.0));
+        posts.sort_by_key(|p| (p.sent, p.rank));
+        for post in posts {
+            let platform = self.core.outlets.get(&post.channel).map_or(Platform::Matrix, |o| o.platform);
+            self.output.post(&post, platform);
+            self.shown_posts.insert(post.key.0);
+            tokio::time::sleep(self.pace).await;
+        }
+        Ok(())
+    }
+
+    /// Once the threads are open, invented people react and reply in each.
+    async fn people_answer(&mut self) -> anyhow::Result<bool> {
+        if self.answered {
+            return Ok(false);
+        }
+        let posts = self.core.store.posts(&self.upgrade.id).await?;
+        let threads: Vec<&Post> = posts.iter().filter(|p| p.operation == Operation::Thread).collect();
+        if threads.is_empty() || threads.iter().any(|p| p.state != PostState::Sent) {
+            return Ok(false);
+        }
+        self.answered = true;
+        for thread in threads {
+            let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
+            let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else { continue };
+            let root = thread.remote.as_deref().unwrap_or_default();
+            for meaning in self.core.plan.feedback.meanings.iter().take(2) {
+                room.react(root, &meaning.emoji);
+            }
+            room.reply(&outlet.place, root);
+            self.output.say(&format!("\n  ○ {}: two invented people react, one replies in the thread", thread.channel));
+        }
+        Ok(true)
+    }
+
+    fn show_progress(&self, accepted: &Accepting) {
+        let now = self.clock.now();
+        let closes = context::closes(&accepted.progress, &self.core.plan);
+        let (phase, percent) = match accepted.progress.state {
+            State::Completed => ("Post-Deployment", 85),
+            State::Applied | State::Verified => ("Validation", 70),
+            _ if now >= self.upgrade.window.opens => ("Execution", 55),
+            _ => {
+                let all = self.upgrade.window.opens.duration_since(self.start).as_secs().max(1);
+                let done = now.duration_since(self.start).as_secs();
+                let percent = u64::try_from(done * 50 / all).unwrap_or(0);
+                (if percent < 10 { "Preparation" } else { "Scheduling" }, percent)
+            }
+        };
+        let percent = if closes.is_some_and(|at| now >= at) { 100 } else { percent };
+        self.output.progress(percent, phase, now);
+    }
+
+    async fn verdict(&mut self, give_up: Timestamp) -> anyhow::Result<Verdict> {
+        let accepted = self.accepted().await?;
+        let posts = self.core.store.posts(&self.upgrade.id).await?;
+        let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
+        let (sent, skipped, parked) = (count(PostState::Sent), count(PostState::Skipped), count(PostState::Parked));
+        let open = count(PostState::Planned) + count(PostState::Sending);
+        let days = self.clock.now().duration_since(self.start).as_hours() / 24;
+        let mut lines = vec![format!("{} in {days} days: {sent} posts in {} channels, {} facts.", self.upgrade.title, self.core.outlets.len(), self.shown_facts)];
+        for (name, chain) in &accepted.progress.chains {
+            let version = chain.spec_version.map_or("no block seen".to_owned(), |v| format!("runs spec_version {v}"));
+            let proof = chain.applied.as_ref().map(|f| format!(", proven in block {}", f.block)).unwrap_or_default();
+            lines.push(format!("  {name}: {}, {version}{proof}", chain.stage.name()));
+        }
+        if let Some(feedback) = &accepted.progress.feedback {
+            let counts: Vec<String> = feedback.reactions.iter().map(|c| format!("{} {}", c.emoji, c.count)).collect();
+            lines.push(format!("  feedback: {}, {} replies", counts.join(", "), feedback.replies));
+        }
+        for (state, number) in [("skipped", skipped), ("parked", parked), ("still open", open)] {
+            if number > 0 {
+                lines.push(format!("  {state}: {number} posts"));
+            }
+        }
+        for post in posts.iter().filter(|p| p.state == PostState::Parked) {
+            lines.push(format!("    {} in {}: {}", post.notice, post.channel, post.error.as_deref().unwrap_or("no reason kept")));
+        }
+        let fine = accepted.progress.finished() && parked == 0 && open == 0;
+        if !fine {
+            let zone = self.core.renderer.zone().written(give_up);
+            lines.push(format!("  Not completed: the upgrade is {}; nothing more came by {zone}.", accepted.progress.state.name()));
+        }
+        Ok(Verdict { fine, lines })
+    }
+}
+
+/// The chain the recording plays: the one whose target it reaches, or else the first.
+fn chain_for(upgrade: &Upgrade, recording: &Recording) -> String {
+    let (_, reached) = recording.versions();
+    let wanted = upgrade.chains.iter().find(|(_, t)| t.spec_version == reached).or_else(|| upgrade.chains.iter().next());
+    wanted.map_or_else(|| recording.chain.clone(), |(name, _)| name.clone())
+}
+
+/// An hour before the first notice by the clock.
+fn start_time(config: &Config, upgrade: &Upgrade) -> Timestamp {
+    let epoch = upgrade.window.opens.checked_sub(SignedDuration::from_hours(24 * 400)).unwrap_or(upgrade.window.opens);
+    let posts = crate::service::planner::timed(upgrade, 1, &config.plan, epoch);
+    let first = posts.iter().map(|p| p.due).min().unwrap_or(upgrade.window.opens).min(upgrade.window.opens);
+    Offset::Exact(-3600).from(first, &config.plan.zone).unwrap_or(first)
+}

@@ -1,0 +1,18 @@
+//! A whole upgrade without the outside: an embedded chain, embedded rooms and a stepped clock.
+//!
+//! The services, the store, the templates and the chain client are those of `herald run`; only the
+//! node is a replayed recording, the chats are rooms in memory, and time goes on in steps.
+
+mod chain;
+mod clock;
+mod drive;
+mod recording;
+mod report;
+mod room;
+
+pub use chain::EmbeddedChain;
+pub use clock::SteppedClock;
+pub use drive::{Rehearsal, Verdict};
+pub use recording::Recording;
+pub use report::Output;
+pub use room::Room;

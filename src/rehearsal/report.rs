@@ -1,0 +1,124 @@
+//! What a rehearsal shows: posts as a person would see them, or lines of JSON.
+
+use std::io::Write;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::{
+    domain::{fact::Fact, post::Post},
+    ports::Platform,
+    template::Zone,
+};
+
+/// Where results go: text or JSON on stdout, the bar on stderr.
+pub struct Output {
+    json: bool,
+    bar: ProgressBar,
+    zone: Zone,
+}
+
+impl Output {
+    pub fn new(json: bool, quiet: bool, zone: Zone) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(100), if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() });
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}%  {prefix:<16} {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self { json, bar, zone }
+    }
+
+    fn line(&self, text: &str) {
+        self.bar.suspend(|| {
+            // A closed pipe is the reader's choice, not a fault.
+            let _ = writeln!(std::io::stdout(), "{text}");
+        });
+    }
+
+    /// For people only.
+    pub fn say(&self, text: &str) {
+        if !self.json {
+            self.line(text);
+        }
+    }
+
+    pub fn progress(&self, percent: u64, phase: &str, now: Timestamp) {
+        self.bar.set_position(percent.min(100));
+        self.bar.set_prefix(phase.to_owned());
+        self.bar.set_message(self.zone.written(now));
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    pub fn fact(&self, fact: &Fact) {
+        if self.json {
+            self.line(&json!(fact).to_string());
+        } else {
+            let time = fact.time.map(|t| self.zone.written(t)).unwrap_or_default();
+            self.line(&format!("\n  ● {} · {} · block {} · spec_version {} · {time}", fact.chain, fact.kind.name(), fact.block, fact.spec_version));
+        }
+    }
+
+    pub fn post(&self, post: &Post, platform: Platform) {
+        let (Some(body), Some(sent)) = (&post.body, post.sent) else { return };
+        if self.json {
+            let line = json!({
+                "notice": post.notice,
+                "channel": post.channel,
+                "platform": platform,
+                "operation": post.operation,
+                "key": post.key,
+                "due": post.due,
+                "posted": sent,
+                "text": body.text,
+            });
+            self.line(&line.to_string());
+            return;
+        }
+        let title = format!("── {} · {} · {} · {} ", post.channel, post.notice, post.operation.name(), self.zone.written(sent));
+        let rule = "─".repeat(78_usize.saturating_sub(title.chars().count()));
+        let text = match platform {
+            Platform::Discord => as_read_on_discord(&body.text, &self.zone, sent),
+            Platform::Matrix => body.text.clone(),
+        };
+        let text: String = text.lines().map(|l| format!("   {l}\n")).collect();
+        self.line(&format!("\n{title}{rule}\n{}", text.trim_end()));
+    }
+}
+
+/// Discord's Markdown as its client shows it: times read, marks gone.
+pub fn as_read_on_discord(text: &str, zone: &Zone, now: Timestamp) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("<t:") {
+        out.push_str(before);
+        let Some((inside, behind)) = after.split_once('>') else { break };
+        let (second, form) = inside.split_once(':').unwrap_or((inside, "F"));
+        if let Some(at) = second.parse().ok().and_then(|s| Timestamp::from_second(s).ok()) {
+            out.push_str(&match form {
+                "R" => relative(at, now),
+                _ => format!("[your own time: {}]", zone.written(at).split(" (").next().unwrap_or_default()),
+            });
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    let mut plain = String::with_capacity(out.len());
+    let mut characters = out.replace("](<", " (").replace(">)", ")").replace("**", "").chars().collect::<Vec<_>>().into_iter().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' => plain.extend(characters.next()),
+            '[' if !plain.ends_with('\\') && out.contains("](<") => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+fn relative(at: Timestamp, now: Timestamp) -> String {
+    let length = at.duration_since(now);
+    let words = crate::template::length_words(length.abs());
+    if length.is_negative() { format!("{words} ago") } else { format!("in {words}") }
+}

@@ -1,0 +1,111 @@
+//! A room: a chat in memory that imitates Discord or Matrix, with invented people in it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    domain::{
+        feedback::Tally,
+        post::PostKey,
+    },
+    ports::{Accepted, Chat, ChatError, Outgoing, Platform},
+};
+
+#[derive(Clone, Debug)]
+struct Message {
+    id: String,
+    place: String,
+    /// The message it hangs below, in a thread.
+    root: Option<String>,
+    key: Option<PostKey>,
+    reactions: BTreeMap<String, u32>,
+}
+
+pub struct Room {
+    platform: Platform,
+    messages: Mutex<Vec<Message>>,
+}
+
+impl Room {
+    pub fn new(platform: Platform) -> Self {
+        Self { platform, messages: Mutex::new(Vec::new()) }
+    }
+
+    fn messages(&self) -> MutexGuard<'_, Vec<Message>> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn link(&self, place: &str, id: &str) -> Option<String> {
+        Some(match self.platform {
+            Platform::Discord => format!("https://discord.com/channels/1/{place}/{id}"),
+            Platform::Matrix => format!("https://matrix.to/#/{place}/{id}"),
+        })
+    }
+
+    fn add(&self, place: &str, root: Option<&str>, key: Option<&PostKey>) -> Accepted {
+        let mut messages = self.messages();
+        if let Some(old) = key.and_then(|key| messages.iter().find(|m| m.key.as_ref() == Some(key))) {
+            return Accepted { id: old.id.clone(), link: self.link(place, &old.id) };
+        }
+        let id = match self.platform {
+            Platform::Discord => (1_300_000_000_000_000_000_u64 + messages.len() as u64).to_string(),
+            Platform::Matrix => format!("$room-{}", messages.len()),
+        };
+        let message = Message {
+            id: id.clone(),
+            place: place.to_owned(),
+            root: root.map(str::to_owned),
+            key: key.cloned(),
+
+            reactions: BTreeMap::new(),
+        };
+        messages.push(message);
+        Accepted { link: self.link(place, &id), id }
+    }
+
+    /// An invented person reacts.
+    pub fn react(&self, message: &str, emoji: &str) {
+        if let Some(message) = self.messages().iter_mut().find(|m| m.id == message) {
+            *message.reactions.entry(emoji.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// An invented person replies in the thread below `root`.
+    pub fn reply(&self, place: &str, root: &str) {
+        self.add(place, Some(root), None);
+    }
+}
+
+#[async_trait]
+impl Chat for Room {
+    async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        Ok(self.add(place, None, Some(out.key)))
+    }
+
+    async fn find(&self, place: &str, key: &PostKey, _since: Timestamp) -> Result<Option<Accepted>, ChatError> {
+        let messages = self.messages();
+        let found = messages.iter().find(|m| m.place == place && m.key.as_ref() == Some(key));
+        Ok(found.map(|m| Accepted { id: m.id.clone(), link: self.link(place, &m.id) }))
+    }
+
+    async fn open_thread(&self, place: &str, root: &str, _title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        let opener = self.add(place, Some(root), Some(out.key));
+        Ok(Accepted { id: root.to_owned(), link: opener.link })
+    }
+
+    async fn tally(&self, _place: &str, root: &str, _thread: &str) -> Result<Tally, ChatError> {
+        let messages = self.messages();
+        let reactions = messages.iter().find(|m| m.id == root).map(|m| m.reactions.clone()).unwrap_or_default();
+        let replies = messages.iter().filter(|m| m.root.as_deref() == Some(root) && m.key.is_none()).count();
+        Ok(Tally { reactions, replies: u32::try_from(replies).unwrap_or(u32::MAX) })
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+}

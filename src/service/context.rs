@@ -1,0 +1,169 @@
+//! What a template may speak of: one JSON object, the same for every notice and answer.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    config::Plan,
+    domain::{
+        fact::{Fact, FactKind},
+        feedback::{Count, Summary},
+        notice::{Audience, Notice},
+        phase::{Health, Progress, Stage, State},
+        upgrade::{Duty, Link, Method, Target, Upgrade, Urgency, Window},
+    },
+    ports::Accepting,
+    template::length_words,
+};
+
+/// The moment a text is made for.
+#[derive(Clone, Debug, Default)]
+pub struct Moment<'a> {
+    pub fact: Option<&'a Fact>,
+    pub due: Option<Timestamp>,
+    pub late: bool,
+    pub thread: Option<&'a str>,
+    /// The next notice by the clock, and its time.
+    pub next: Option<(&'a str, Timestamp)>,
+    /// What an operator should know, for a status.
+    pub troubles: &'a [String],
+}
+
+/// The context of a notice (or, without one, of an answer to everybody).
+pub fn of(accepted: &Accepting, notice: Option<&Notice>, plan: &Plan, moment: &Moment<'_>) -> Value {
+    let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
+    let audiences = notice.map_or(&Audience::ALL[..], |n| &n.audiences);
+    let duties: Vec<Value> = upgrade.duties.iter().filter(|(a, _)| audiences.contains(a)).map(|(a, d)| duty(*a, d)).collect();
+    let chains: Vec<Value> = upgrade.chains.iter().map(|(name, target)| chain(name, target, progress)).collect();
+    json!({
+        "upgrade": {
+            "id": upgrade.id,
+            "title": upgrade.title,
+            "summary": upgrade.summary,
+            "urgency": upgrade.urgency,
+            "method": upgrade.method,
+            "state": progress.state,
+            "changes": upgrade.changes,
+        },
+        "links": upgrade.links,
+        "window": { "opens": upgrade.window.opens.as_second(), "closes": upgrade.window.closes.as_second() },
+        "zone": plan.zone_name,
+        "duties": duties,
+        "chains": chains,
+        "fact": moment.fact.map(fact),
+        "feedback": feedback(progress, plan),
+        "verification": {
+            "healthy_for": length_words(plan.rules.healthy_for),
+            "complete_after": length_words(plan.rules.complete_after),
+        },
+        "thread": moment.thread,
+        "due": moment.due.map(Timestamp::as_second),
+        "late": moment.late,
+        "next": moment.next.map(|(notice, due)| json!({ "notice": notice, "due": due.as_second() })),
+        "troubles": moment.troubles,
+    })
+}
+
+fn duty(audience: Audience, duty: &Duty) -> Value {
+    let name = audience.name();
+    let title: String = name.chars().take(1).flat_map(char::to_uppercase).chain(name.chars().skip(1)).collect();
+    json!({
+        "audience": title,
+        "required": duty.required,
+        "what": duty.what,
+        "node_version": duty.node_version,
+        "by": duty.by.map(Timestamp::as_second),
+    })
+}
+
+fn chain(name: &str, target: &Target, progress: &Progress) -> Value {
+    let at = progress.chains.get(name);
+    let applied = at.and_then(|a| a.applied.as_ref());
+    json!({
+        "name": name,
+        "target": target.spec_version,
+        "version": at.and_then(|a| a.spec_version),
+        "stage": at.map_or(Stage::Waiting, |a| a.stage),
+        "block": applied.map(|f| f.block),
+        "hash": applied.map(|f| &f.hash),
+        "health": at.and_then(|a| a.health.as_ref()).map(health),
+    })
+}
+
+fn health(health: &Health) -> Value {
+    json!({
+        "length": length_words(health.length()),
+        "blocks": health.blocks,
+        "transactions": health.transactions,
+        "failed": health.failed,
+        "longest_gap": health.longest_gap,
+    })
+}
+
+fn fact(fact: &Fact) -> Value {
+    json!({
+        "kind": fact.kind,
+        "chain": fact.chain,
+        "block": fact.block,
+        "hash": fact.hash,
+        "spec_version": fact.spec_version,
+        "time": fact.time.map(Timestamp::as_second),
+        "detail": fact.detail,
+    })
+}
+
+fn feedback(progress: &Progress, plan: &Plan) -> Value {
+    let empty = || Summary::of(Default::default(), &plan.feedback.meanings);
+    let summary = progress.feedback.clone().unwrap_or_else(empty);
+    let total = summary.replies + summary.reactions.iter().map(|c: &Count| c.count).sum::<u32>();
+    json!({
+        "reactions": summary.reactions,
+        "replies": summary.replies,
+        "total": total,
+        "closes": closes(progress, plan).map(Timestamp::as_second),
+        "closed": progress.feedback.is_some(),
+    })
+}
+
+/// When the feedback window closes, once it is open.
+pub fn closes(progress: &Progress, plan: &Plan) -> Option<Timestamp> {
+    progress.applied_at?.checked_add(plan.feedback.open_for).ok()
+}
+
+/// An upgrade in which everything that can be there is there, with `filler(n)` for a text of up to
+/// `n` characters: what templates are checked against, and measured with.
+pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact) {
+    let now = Timestamp::from_second(1_796_130_000).unwrap_or(Timestamp::UNIX_EPOCH);
+    let duty = || Duty { required: true, what: filler(110), node_version: Some(filler(12)), by: Some(now) };
+    let upgrade = Upgrade {
+        id: filler(20),
+        title: filler(60),
+        summary: filler(160),
+        urgency: Urgency::Expedited,
+        method: Method::Governance,
+        window: Window { opens: now, closes: now },
+        chains: (0..8).map(|i| (format!("{}{i}", filler(11)), Target { spec_version: u32::MAX })).collect(),
+        changes: vec![filler(70); 3],
+        links: vec![Link { name: filler(20), url: format!("https://{}", filler(72)) }; 2],
+        duties: Audience::ALL.into_iter().map(|a| (a, duty())).collect(),
+    };
+    let fact = Fact {
+        kind: FactKind::AuthorizationRejected,
+        chain: filler(20),
+        block: 99_999_999,
+        hash: format!("0x{}", "0".repeat(64)),
+        spec_version: u32::MAX,
+        time: Some(now),
+        detail: filler(66),
+    };
+    let mut progress = Progress::new(&upgrade);
+    progress.state = State::Completed;
+    progress.applied_at = Some(now);
+    progress.feedback = Some(Summary::of(Default::default(), &plan.feedback.meanings));
+    for chain in progress.chains.values_mut() {
+        chain.spec_version = Some(u32::MAX);
+        chain.applied = Some(fact.clone());
+        chain.health = Some(Health { since: now, last: now, blocks: 9999, transactions: 9999, failed: 9999, longest_gap: 9999, restarts: 0, trouble: None });
+    }
+    (Accepting { upgrade, progress, revision: 1, accepted: now }, fact)
+}

@@ -1,0 +1,103 @@
+//! Answers people's commands from the store alone, so that an answer never waits for the outside.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{Core, context};
+use crate::{
+    domain::post::{Body, Operation, Post, PostState},
+    ports::{Accepting, Desk, Platform, StoreError},
+};
+
+pub struct FrontDesk {
+    core: Arc<Core>,
+}
+
+impl FrontDesk {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    async fn status(&self, platform: Platform) -> Result<String, String> {
+        let upgrades = self.core.store.upgrades().await.map_err(|e| e.to_string())?;
+        let Some(accepted) = current(&upgrades) else {
+            return self.core.renderer.markdown("answers/none", &json!({}));
+        };
+        let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
+        let next = next_notice(&posts);
+        let thread = self.thread(accepted, platform).await.map_err(|e| e.to_string())?;
+        let troubles = troubles(&self.core, &posts).await.map_err(|e| e.to_string())?;
+        let moment = context::Moment {
+            thread: thread.as_deref(),
+            next: next.map(|p| (p.notice.as_str(), p.due)),
+            troubles: &troubles,
+            ..Default::default()
+        };
+        self.core.renderer.markdown("answers/status", &context::of(accepted, None, &self.core.plan, &moment))
+    }
+
+    /// The feedback thread on the asker's own platform.
+    async fn thread(&self, accepted: &Accepting, platform: Platform) -> Result<Option<String>, StoreError> {
+        for (channel, _) in self.core.outlets.iter().filter(|(_, o)| o.platform == platform) {
+            if let Some(link) = self.core.store.sent(&accepted.upgrade.id, channel, Operation::Thread).await?.and_then(|p| p.link) {
+                return Ok(Some(link));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The upgrade people mean: the one that is not finished and opens first, or else the last one.
+pub fn current(upgrades: &[Accepting]) -> Option<&Accepting> {
+    let open = upgrades.iter().filter(|a| !a.progress.finished()).min_by_key(|a| a.upgrade.window.opens);
+    open.or_else(|| upgrades.iter().max_by_key(|a| a.upgrade.window.opens))
+}
+
+pub fn next_notice(posts: &[Post]) -> Option<&Post> {
+    posts.iter().filter(|p| p.state == PostState::Planned).min_by_key(|p| (p.due, p.rank))
+}
+
+/// In words for everybody: what herald itself can't do at the moment, without names of hosts.
+async fn troubles(core: &Core, posts: &[Post]) -> Result<Vec<String>, StoreError> {
+    let mut said: Vec<String> = core
+        .store
+        .troubles()
+        .await?
+        .into_iter()
+        .filter_map(|(part, _, since)| {
+            let chain = part.strip_prefix("chain ")?;
+            Some(format!("herald can't see {chain} since {}", core.renderer.zone().written(since)))
+        })
+        .collect();
+    let waiting = posts.iter().filter(|p| p.state == PostState::Sending && p.error.is_some()).count();
+    if waiting > 0 {
+        said.push(format!("{waiting} posts wait for a chat that does not answer"));
+    }
+    Ok(said)
+}
+
+#[async_trait]
+impl Desk for FrontDesk {
+    async fn answer(&self, platform: Platform, words: &[&str]) -> Body {
+        let markdown = match words {
+            [] | ["status"] => self.status(platform).await,
+            _ => self.core.renderer.markdown("answers/help", &json!({})),
+        };
+        let markdown = markdown.unwrap_or_else(|error| {
+            tracing::error!("an answer could not be made: {error}");
+            "I can't look that up just now. Please try again in a minute.".to_owned()
+        });
+        self.core.renderer.body(&markdown, platform, self.core.clock.now())
+    }
+
+    async fn first_time(&self, id: &str) -> bool {
+        self.core.store.remember(id, self.core.clock.now()).await.unwrap_or(false)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.core.clock.now()
+    }
+}

@@ -1,0 +1,185 @@
+//! Brings due posts to their channels: in order, one at a time a channel, each once.
+//!
+//! A post is rendered and frozen together with the record that an attempt begins. If that attempt's
+//! end is not known (a crash, a time-out), the channel is read back for the post's key before it is
+//! sent again, and it is sent with the same key.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Core, Outlet, context};
+use crate::{
+    domain::{
+        notice::Notice,
+        post::{Body, Operation, Post, PostKey, PostState},
+    },
+    ports::{Accepted, Accepting, ChatError, Outcome, Outgoing, StoreError},
+};
+
+/// A post that begins this long after it was due says so.
+const LATE_AFTER: SignedDuration = SignedDuration::from_secs(120);
+const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(1);
+const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(5);
+
+pub struct Dispatcher {
+    core: Arc<Core>,
+}
+
+/// What one post came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Did {
+    Sent,
+    /// It will be tried again later.
+    Failed,
+    Parked,
+    /// Another worker has it.
+    Passed,
+}
+
+impl Dispatcher {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    pub fn channels(&self) -> impl Iterator<Item = &String> {
+        self.core.outlets.keys()
+    }
+
+    /// Posts everything that is due in one channel; stops at the first that has to wait.
+    pub async fn tick(&self, channel: &str) -> Result<Vec<Did>, StoreError> {
+        let mut done = Vec::new();
+        let Some(outlet) = self.core.outlets.get(channel) else { return Ok(done) };
+        while let Some(post) = self.core.store.next_due(channel, self.core.clock.now()).await? {
+            let did = self.one(outlet, post).await?;
+            done.push(did);
+            if matches!(did, Did::Failed | Did::Passed) {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    async fn one(&self, outlet: &Outlet, post: Post) -> Result<Did, StoreError> {
+        let now = self.core.clock.now();
+        let late = if post.attempts == 0 { now.duration_since(post.due) > LATE_AFTER } else { post.late };
+        let body = match (&post.body, self.core.accepted(&post.upgrade).await?) {
+            (Some(body), _) => Ok(body.clone()),
+            (None, Some(accepted)) => self.render(&post, &accepted, outlet, late, now).await?,
+            (None, None) => Err("its upgrade is no longer known".to_owned()),
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return self.park(&post, error).await,
+        };
+        let root = match self.root(&post).await? {
+            Ok(root) => root,
+            Err(error) => return self.park(&post, error).await,
+        };
+        let lease_until = now.checked_add(self.core.delivery.lease).unwrap_or(Timestamp::MAX);
+        if !self.core.store.begin(&post, &body, late, now, lease_until).await? {
+            return Ok(Did::Passed);
+        }
+        let out = Outgoing { key: &post.key, body: &body };
+        let sent = self.send(outlet, &post, root.as_deref(), out).await;
+        let (outcome, did) = match sent {
+            Ok(accepted) => (Outcome::Sent { accepted, at: self.core.clock.now() }, Did::Sent),
+            Err(ChatError::Retry { reason, after_ms }) => {
+                let wait = backoff(&post.key, post.attempts, after_ms);
+                let not_before = self.core.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
+                (Outcome::Retry { error: reason, not_before }, Did::Failed)
+            }
+            Err(error @ ChatError::Refused { .. }) => (Outcome::Parked { error: error.to_string() }, Did::Parked),
+        };
+        self.core.store.finish(&post.key, &outcome).await?;
+        let trouble = match &outcome {
+            Outcome::Sent { .. } => None,
+            Outcome::Retry { error, .. } | Outcome::Parked { error } => Some(error.as_str()),
+        };
+        match (did, trouble) {
+            (Did::Sent, _) if post.attempts == 0 => tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "posted"),
+            _ => self.core.note_trouble(&format!("channel {}", post.channel), trouble).await,
+        }
+        Ok(did)
+    }
+
+    async fn park(&self, post: &Post, error: String) -> Result<Did, StoreError> {
+        self.core.note_trouble(&format!("post {}", post.key), Some(&error)).await;
+        self.core.store.finish(&post.key, &Outcome::Parked { error }).await?;
+        Ok(Did::Parked)
+    }
+
+    /// The message a thread hangs on.
+    async fn root(&self, post: &Post) -> Result<Result<Option<String>, String>, StoreError> {
+        if post.operation == Operation::Post {
+            return Ok(Ok(None));
+        }
+        let key = PostKey::of(&post.upgrade, post.revision, &post.notice, &post.occurrence, &post.channel, Operation::Post);
+        let root = self.core.store.post(&key).await?;
+        Ok(match root.filter(|p| p.state == PostState::Sent).and_then(|p| p.remote) {
+            Some(remote) => Ok(Some(remote)),
+            None => Err(format!("its notice ({key}) was not posted, so there is nothing to hang a thread on")),
+        })
+    }
+
+    async fn send(&self, outlet: &Outlet, post: &Post, root: Option<&str>, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        let limit = Duration::try_from(self.core.delivery.timeout).unwrap_or(Duration::from_secs(10));
+        let work = async {
+            if let Some(root) = root {
+                // Opening a thread twice opens it once: the adapter reads back by itself.
+                let title: String = format!("Feedback: {}", post.upgrade).chars().take(100).collect();
+                return outlet.chat.open_thread(&outlet.place, root, &title, out).await;
+            }
+            if post.attempts > 0
+                && let Some(found) = outlet.chat.find(&outlet.place, out.key, post.due).await?
+            {
+                return Ok(found);
+            }
+            outlet.chat.send(&outlet.place, out).await
+        };
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result,
+            Err(_) => Err(ChatError::Retry { reason: format!("{} did not answer within {} s", outlet.platform.name(), limit.as_secs()), after_ms: None }),
+        }
+    }
+
+    async fn render(&self, post: &Post, accepted: &Accepting, outlet: &Outlet, late: bool, now: Timestamp) -> Result<Result<Body, String>, StoreError> {
+        let Some(notice) = self.core.plan.notices.iter().find(|n| n.id == post.notice) else {
+            return Ok(Err(format!("the plan no longer has a notice `{}`", post.notice)));
+        };
+        let thread = self.core.store.sent(&post.upgrade, &post.channel, Operation::Thread).await?.and_then(|p| p.link);
+        let moment = context::Moment { fact: post.fact.as_ref(), due: Some(post.due), late, thread: thread.as_deref(), ..Default::default() };
+        Ok(body(&self.core, accepted, notice, post.operation, outlet, &moment, now))
+    }
+}
+
+/// The body of one operation of a notice.
+pub fn body(
+    core: &Core,
+    accepted: &Accepting,
+    notice: &Notice,
+    operation: Operation,
+    outlet: &Outlet,
+    moment: &context::Moment<'_>,
+    now: Timestamp,
+) -> Result<Body, String> {
+    let template = match operation {
+        Operation::Post => notice.template.as_str(),
+        Operation::Thread => THREAD_TEMPLATE,
+    };
+    let markdown = core.renderer.markdown(template, &context::of(accepted, Some(notice), &core.plan, moment))?;
+    Ok(core.renderer.body(&markdown, outlet.platform, now))
+}
+
+/// The opening message of a feedback thread.
+pub const THREAD_TEMPLATE: &str = "validation/feedback-thread";
+
+/// Doubles from a second to five minutes, spread by up to a quarter; a platform's own wish counts if longer.
+fn backoff(key: &PostKey, attempts: u32, after_ms: Option<u64>) -> SignedDuration {
+    let doubled = FIRST_BACKOFF * 2_i32.saturating_pow(attempts.min(10));
+    let base = doubled.min(LONGEST_BACKOFF);
+    let seed = key.0.bytes().fold(attempts, |a, b| a.wrapping_mul(31).wrapping_add(u32::from(b)));
+    let spread = base.as_millis() as i64 / 4 * i64::from(seed % 100) / 100;
+    let wish = SignedDuration::from_millis(after_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(0));
+    (base + SignedDuration::from_millis(spread)).max(wish)
+}

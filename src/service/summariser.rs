@@ -1,0 +1,75 @@
+//! Counts feedback when its window closes, from the platforms themselves, and has the summary posted.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Core, context};
+use crate::{
+    domain::{
+        feedback::{Summary, Tally},
+        notice::Happening,
+        post::{Operation, Post, PostKey, PostState},
+    },
+    ports::{Batch, StoreError},
+};
+
+pub struct Summariser {
+    core: Arc<Core>,
+}
+
+impl Summariser {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// Summarises each upgrade whose window has closed; returns how many. What can't be counted yet
+    /// is tried again at the next tick.
+    pub async fn tick(&self) -> Result<usize, StoreError> {
+        let mut summarised = 0;
+        for accepted in self.core.store.upgrades().await? {
+            let closes = context::closes(&accepted.progress, &self.core.plan);
+            let due = closes.is_some_and(|at| at <= self.core.clock.now()) && accepted.progress.feedback.is_none();
+            if !due {
+                continue;
+            }
+            let Some(tallies) = self.tallies(&accepted.upgrade.id).await? else { continue };
+            let _guard = self.core.ledger.lock().await;
+            let Some(mut accepted) = self.core.accepted(&accepted.upgrade.id).await? else { continue };
+            accepted.progress.feedback = Some(Summary::of(tallies, &self.core.plan.feedback.meanings));
+            let posts = self.core.posts_on(&accepted, Happening::FeedbackClosed, "1", None);
+            self.core.store.commit(Batch { upgrades: vec![accepted], posts, ..Batch::default() }).await?;
+            self.core.posts.notify_waiters();
+            summarised += 1;
+        }
+        Ok(summarised)
+    }
+
+    /// What each thread holds now; `None` while a thread is still to be opened or can't be read.
+    async fn tallies(&self, upgrade: &str) -> Result<Option<BTreeMap<String, Tally>>, StoreError> {
+        let posts = self.core.store.posts(upgrade).await?;
+        let mut tallies = BTreeMap::new();
+        for thread in posts.iter().filter(|p| p.operation == Operation::Thread) {
+            if matches!(thread.state, PostState::Planned | PostState::Sending) {
+                return Ok(None);
+            }
+            let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
+            let (Some(root), Some(thread_id)) = (root_of(thread, &posts), &thread.remote) else { continue };
+            let part = format!("feedback in {}", thread.channel);
+            match outlet.chat.tally(&outlet.place, root, thread_id).await {
+                Ok(tally) => {
+                    self.core.note_trouble(&part, None).await;
+                    tallies.insert(thread.channel.clone(), tally);
+                }
+                Err(error) => {
+                    self.core.note_trouble(&part, Some(&format!("can't be counted yet: {error}"))).await;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(tallies))
+    }
+}
+
+fn root_of<'a>(thread: &Post, posts: &'a [Post]) -> Option<&'a str> {
+    let key = PostKey::of(&thread.upgrade, thread.revision, &thread.notice, &thread.occurrence, &thread.channel, Operation::Post);
+    posts.iter().find(|p| p.key == key)?.remote.as_deref()
+}

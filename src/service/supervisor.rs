@@ -1,0 +1,99 @@
+//! Runs the services of `herald run`: each in a loop of its own, woken by a signal or by the time.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{Core, dispatcher::Dispatcher, summariser::Summariser, watcher::Watcher};
+
+/// Nothing waits longer than this for a look, signal or not.
+const PERIOD: Duration = Duration::from_secs(30);
+const SHORTEST: Duration = Duration::from_millis(50);
+
+pub struct Services {
+    pub core: Arc<Core>,
+    pub watcher: Arc<Watcher>,
+    pub dispatcher: Arc<Dispatcher>,
+    pub summariser: Arc<Summariser>,
+}
+
+/// Until `stop` says true and every service has come to rest.
+pub async fn run(services: Services, stop: watch::Receiver<bool>) {
+    let mut tasks = JoinSet::new();
+    let names: Vec<String> = services.watcher.chains().map(|(name, _)| name.clone()).collect();
+    for name in names {
+        tasks.spawn(follow(services.core.clone(), services.watcher.clone(), name, stop.clone()));
+    }
+    let channels: Vec<String> = services.dispatcher.channels().cloned().collect();
+    for channel in channels {
+        tasks.spawn(post(services.core.clone(), services.dispatcher.clone(), channel, stop.clone()));
+    }
+    tasks.spawn(summarise(services.summariser.clone(), stop.clone()));
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!("a service ended: {error}");
+        }
+    }
+}
+
+fn stopping(stop: &watch::Receiver<bool>) -> bool {
+    *stop.borrow()
+}
+
+/// Waits for `wake`, for `longest`, or for the stop.
+async fn rest(stop: &mut watch::Receiver<bool>, longest: Duration, wake: impl Future<Output = ()>) {
+    tokio::select! {
+        _ = stop.wait_for(|s| *s) => {}
+        () = wake => {}
+        () = tokio::time::sleep(longest.max(SHORTEST)) => {}
+    }
+}
+
+async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, mut stop: watch::Receiver<bool>) {
+    let Some(chain) = watcher.chains().find(|(n, _)| **n == name).map(|(_, c)| c.clone()) else { return };
+    let part = format!("chain {name}");
+    let mut failures = 0_u32;
+    while !stopping(&stop) {
+        let ticked = watcher.tick(&name).await;
+        match ticked {
+            Ok(_) => {
+                if failures > 0 {
+                    core.note_trouble(&part, None).await;
+                }
+                failures = 0;
+                rest(&mut stop, PERIOD, chain.changed()).await;
+            }
+            Err(error) => {
+                core.note_trouble(&part, Some(&error.to_string())).await;
+                let wait = Duration::from_secs(1 << failures.min(5));
+                failures += 1;
+                rest(&mut stop, wait, std::future::pending()).await;
+            }
+        }
+    }
+}
+
+async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, mut stop: watch::Receiver<bool>) {
+    while !stopping(&stop) {
+        // Listen before looking, so that a post made in between is not missed.
+        let rung = core.posts.notified();
+        tokio::pin!(rung);
+        rung.as_mut().enable();
+        if let Err(error) = dispatcher.tick(&channel).await {
+            tracing::error!(channel, "{error}");
+        }
+        let now = core.clock.now();
+        let next = core.store.next_time(&channel).await.ok().flatten();
+        let until = next.map_or(PERIOD, |at| Duration::try_from(at.duration_since(now)).unwrap_or(SHORTEST));
+        rest(&mut stop, until.min(PERIOD), rung).await;
+    }
+}
+
+async fn summarise(summariser: Arc<Summariser>, mut stop: watch::Receiver<bool>) {
+    while !stopping(&stop) {
+        if let Err(error) = summariser.tick().await {
+            tracing::error!("{error}");
+        }
+        rest(&mut stop, Duration::from_secs(1), std::future::pending()).await;
+    }
+}

@@ -1,0 +1,137 @@
+//! Follows the chains over finalized blocks and moves upgrades on.
+//!
+//! One block is one transaction: what it showed, how far each upgrade has come and the posts that
+//! follow from it are written together, so a stop at any point loses none of them and repeats none.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::Core;
+use crate::{
+    domain::{
+        block::{Block, Memory},
+        fact::{Fact, FactKind},
+        notice::Happening,
+    },
+    ports::{Batch, Chain, ChainError, Head, StoreError},
+};
+
+/// Longer gaps than this are not read block by block.
+const LONGEST_GAP: u64 = 5_000;
+
+pub struct Watcher {
+    core: Arc<Core>,
+    chains: BTreeMap<String, Arc<dyn Chain>>,
+}
+
+/// How a chain was found by a tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    pub blocks: u64,
+    pub head: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Watcher {
+    pub fn new(core: Arc<Core>, chains: BTreeMap<String, Arc<dyn Chain>>) -> Self {
+        Self { core, chains }
+    }
+
+    pub fn chains(&self) -> impl Iterator<Item = (&String, &Arc<dyn Chain>)> {
+        self.chains.iter()
+    }
+
+    /// Reads every finalized block of one chain that was not read yet.
+    pub async fn tick(&self, name: &str) -> Result<Followed, WatchError> {
+        let Some(chain) = self.chains.get(name) else { return Ok(Followed { blocks: 0, head: 0 }) };
+        let head = chain.head().await?;
+        let memory = self.core.store.memories().await?.remove(name);
+        let (mut memory, first, reset) = match memory {
+            Some(memory) if memory.genesis == head.genesis => (memory, None, None),
+            before => {
+                let block = chain.block(head.number).await?;
+                let memory = Memory::first(head.genesis.clone(), &block);
+                let reset = before.map(|b| reset_fact(name, &b, &block));
+                (memory, Some(block), reset)
+            }
+        };
+        let mut blocks = 0;
+        if let Some(block) = first {
+            memory = self.block(name, &head, &memory, &block, reset).await?;
+            blocks += 1;
+        }
+        let mut next = memory.number + 1;
+        if head.number.saturating_sub(next) > LONGEST_GAP {
+            tracing::warn!(chain = name, from = next, to = head.number - 1, "events between these blocks are not examined: the gap is too long");
+            next = head.number;
+        }
+        for number in next..=head.number {
+            let block = chain.block(number).await?;
+            memory = self.block(name, &head, &memory, &block, None).await?;
+            blocks += 1;
+        }
+        Ok(Followed { blocks, head: head.number })
+    }
+
+    /// One block, one transaction.
+    async fn block(&self, chain: &str, head: &Head, memory: &Memory, block: &Block, reset: Option<Fact>) -> Result<Memory, WatchError> {
+        let (mut facts, memory) = block.read(chain, memory);
+        facts.extend(reset);
+        let _guard = self.core.ledger.lock().await;
+        let mut batch = Batch::default();
+        for mut accepted in self.core.store.upgrades().await? {
+            if !accepted.upgrade.chains.contains_key(chain) || accepted.progress.finished() {
+                continue;
+            }
+            let before = accepted.progress.clone();
+            let mut own = facts.clone();
+            let events =
+                accepted.progress.advance(&accepted.upgrade, chain, block, memory.running, &mut own, head.lag, &self.core.plan.rules);
+            batch.facts.extend(own.into_iter().filter(|f| !facts.contains(f)));
+            for event in events {
+                let occurrence = occurrence(event.happening, &event.fact);
+                batch.posts.extend(self.core.posts_on(&accepted, event.happening, &occurrence, Some(&event.fact)));
+            }
+            if accepted.progress != before {
+                batch.upgrades.push(accepted);
+            }
+        }
+        for fact in &facts {
+            tracing::info!(chain, block = fact.block, hash = %fact.hash, spec_version = fact.spec_version, "{}", fact.kind.name());
+        }
+        batch.facts.extend(facts);
+        batch.memories.push((chain.to_owned(), memory.clone()));
+        let posts = !batch.posts.is_empty();
+        self.core.store.commit(batch).await?;
+        if posts {
+            self.core.posts.notify_waiters();
+        }
+        Ok(memory)
+    }
+}
+
+/// What can happen once has one occurrence; trouble is told each time it is seen.
+fn occurrence(happening: Happening, fact: &Fact) -> String {
+    match happening {
+        Happening::Authorized | Happening::Applied | Happening::Verified | Happening::Completed => "1".to_owned(),
+        _ => format!("{}:{}", fact.chain, fact.block),
+    }
+}
+
+fn reset_fact(chain: &str, before: &Memory, block: &Block) -> Fact {
+    Fact {
+        kind: FactKind::Reset,
+        chain: chain.to_owned(),
+        block: block.number,
+        hash: block.hash.clone(),
+        spec_version: block.spec_version,
+        time: block.time,
+        detail: format!("genesis was {}", before.genesis),
+    }
+}

@@ -1,0 +1,66 @@
+//! The schema, as steps that are applied in order and never changed afterwards.
+//!
+//! Times are milliseconds since 1970 (i64), ids are text, nested values are JSON text.
+
+/// Each step is a list of statements run in one transaction.
+pub const STEPS: &[&[&str]] = &[&[
+    "CREATE TABLE upgrades (
+        id TEXT PRIMARY KEY,
+        upgrade TEXT NOT NULL,
+        progress TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        accepted INTEGER NOT NULL
+    )",
+    "CREATE TABLE memories (
+        chain TEXT PRIMARY KEY,
+        memory TEXT NOT NULL
+    )",
+    "CREATE TABLE facts (
+        chain TEXT NOT NULL,
+        block INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        fact TEXT NOT NULL,
+        PRIMARY KEY (chain, block, kind, detail)
+    )",
+    "CREATE TABLE posts (
+        key TEXT PRIMARY KEY,
+        upgrade TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        notice TEXT NOT NULL,
+        occurrence TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        due INTEGER NOT NULL,
+        rank INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        late INTEGER NOT NULL,
+        body TEXT,
+        fact TEXT,
+        attempts INTEGER NOT NULL,
+        next_attempt INTEGER,
+        lease_until INTEGER,
+        remote TEXT,
+        link TEXT,
+        sent INTEGER,
+        error TEXT
+    )",
+    "CREATE INDEX posts_by_channel ON posts (channel, state, due, rank)",
+    "CREATE INDEX posts_by_upgrade ON posts (upgrade, due)",
+    "CREATE TABLE attempts (
+        key TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        began INTEGER NOT NULL,
+        ended TEXT,
+        PRIMARY KEY (key, number)
+    )",
+    "CREATE TABLE answered (
+        id TEXT PRIMARY KEY,
+        at INTEGER NOT NULL
+    )",
+    "CREATE TABLE troubles (
+        part TEXT PRIMARY KEY,
+        trouble TEXT NOT NULL,
+        since INTEGER NOT NULL
+    )",
+]];

@@ -1,0 +1,315 @@
+//! The store over SQLite: WAL, and every commit on the disk before it counts.
+
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{
+    Row, Sqlite, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{
+    rows::{self, fault, from_json, json, time},
+    schema::STEPS,
+};
+use crate::{
+    domain::{
+        block::Memory,
+        fact::Fact,
+        post::{Body, Operation, Post, PostKey, PostState},
+    },
+    ports::{Accepting, Batch, Outcome, Store, StoreError},
+};
+
+pub struct SqlStore {
+    pool: SqlitePool,
+}
+
+impl SqlStore {
+    /// Opens (and makes) the file of a `sqlite://…` address; `sqlite::memory:` forgets everything.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|e| fault(format!("{url}: {e}")))?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5));
+        // One connection: SQLite has one writer anyway, and a store in memory lives in its connection.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
+            .await
+            .map_err(|e| fault(format!("{url} can't be opened: {e}; check that its folder exists and may be written to")))?;
+        let store = Self { pool };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut tx = self.begin_tx().await?;
+        run(&mut tx, "CREATE TABLE IF NOT EXISTS schema_steps (step INTEGER PRIMARY KEY)").await?;
+        let row = sqlx::query("SELECT COUNT(*) AS n FROM schema_steps").fetch_one(&mut *tx).await.map_err(fault)?;
+        let done = usize::try_from(row.try_get::<i64, _>("n").map_err(fault)?).unwrap_or(0);
+        if done > STEPS.len() {
+            return Err(fault("it was written by a newer herald; run that version, or restore a copy"));
+        }
+        for (step, statements) in STEPS.iter().enumerate().skip(done) {
+            for statement in *statements {
+                run(&mut tx, statement).await?;
+            }
+            let number = i64::try_from(step).map_err(fault)?;
+            sqlx::query("INSERT INTO schema_steps (step) VALUES ($1)").bind(number).execute(&mut *tx).await.map_err(fault)?;
+        }
+        tx.commit().await.map_err(fault)
+    }
+
+    async fn begin_tx(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)
+    }
+}
+
+async fn run(tx: &mut Transaction<'_, Sqlite>, statement: &'static str) -> Result<(), StoreError> {
+    sqlx::query(statement).execute(&mut **tx).await.map_err(fault)?;
+    Ok(())
+}
+
+async fn insert_post(tx: &mut Transaction<'_, Sqlite>, post: &Post) -> Result<(), StoreError> {
+    let fact = post.fact.as_ref().map(json).transpose()?;
+    sqlx::query(
+        "INSERT INTO posts (key, upgrade, revision, notice, occurrence, channel, operation, due, rank, state, late, fact, attempts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0) ON CONFLICT (key) DO NOTHING",
+    )
+    .bind(&post.key.0)
+    .bind(&post.upgrade)
+    .bind(i64::from(post.revision))
+    .bind(&post.notice)
+    .bind(&post.occurrence)
+    .bind(&post.channel)
+    .bind(post.operation.name())
+    .bind(post.due.as_millisecond())
+    .bind(post.rank)
+    .bind(post.state.name())
+    .bind(post.late)
+    .bind(fact)
+    .execute(&mut **tx)
+    .await
+    .map_err(fault)?;
+    Ok(())
+}
+
+async fn write_batch(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), StoreError> {
+    for accepted in &batch.upgrades {
+        sqlx::query(
+            "INSERT INTO upgrades (id, upgrade, progress, revision, accepted) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (id) DO UPDATE SET upgrade = excluded.upgrade, progress = excluded.progress, revision = excluded.revision",
+        )
+        .bind(&accepted.upgrade.id)
+        .bind(json(&accepted.upgrade)?)
+        .bind(json(&accepted.progress)?)
+        .bind(i64::from(accepted.revision))
+        .bind(accepted.accepted.as_millisecond())
+        .execute(&mut **tx)
+        .await
+        .map_err(fault)?;
+    }
+    for (chain, memory) in &batch.memories {
+        sqlx::query("INSERT INTO memories (chain, memory) VALUES ($1, $2) ON CONFLICT (chain) DO UPDATE SET memory = excluded.memory")
+            .bind(chain)
+            .bind(json(memory)?)
+            .execute(&mut **tx)
+            .await
+            .map_err(fault)?;
+    }
+    for fact in &batch.facts {
+        let block = i64::try_from(fact.block).map_err(fault)?;
+        sqlx::query("INSERT INTO facts (chain, block, kind, detail, fact) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING")
+            .bind(&fact.chain)
+            .bind(block)
+            .bind(fact.kind.name())
+            .bind(&fact.detail)
+            .bind(json(fact)?)
+            .execute(&mut **tx)
+            .await
+            .map_err(fault)?;
+    }
+    for (upgrade, revision) in &batch.supersede {
+        sqlx::query("UPDATE posts SET state = 'superseded' WHERE upgrade = $1 AND revision < $2 AND state = 'planned' AND attempts = 0 AND fact IS NULL")
+            .bind(upgrade)
+            .bind(i64::from(*revision))
+            .execute(&mut **tx)
+            .await
+            .map_err(fault)?;
+    }
+    for post in &batch.posts {
+        insert_post(tx, post).await?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let mut tx = self.begin_tx().await?;
+        write_batch(&mut tx, &batch).await?;
+        tx.commit().await.map_err(fault)
+    }
+
+    async fn upgrades(&self) -> Result<Vec<Accepting>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM upgrades ORDER BY accepted, id").fetch_all(&self.pool).await.map_err(fault)?;
+        rows.iter()
+            .map(|row| {
+                Ok(Accepting {
+                    upgrade: from_json(row.try_get("upgrade").map_err(fault)?)?,
+                    progress: from_json(row.try_get("progress").map_err(fault)?)?,
+                    revision: u32::try_from(row.try_get::<i64, _>("revision").map_err(fault)?).map_err(fault)?,
+                    accepted: time(row.try_get("accepted").map_err(fault)?)?,
+                })
+            })
+            .collect()
+    }
+
+    async fn memories(&self) -> Result<BTreeMap<String, Memory>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM memories").fetch_all(&self.pool).await.map_err(fault)?;
+        rows.iter().map(|row| Ok((row.try_get("chain").map_err(fault)?, from_json(row.try_get("memory").map_err(fault)?)?))).collect()
+    }
+
+    async fn facts(&self) -> Result<Vec<Fact>, StoreError> {
+        let rows = sqlx::query("SELECT fact FROM facts ORDER BY rowid").fetch_all(&self.pool).await.map_err(fault)?;
+        rows.iter().map(|row| from_json(row.try_get("fact").map_err(fault)?)).collect()
+    }
+
+    async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError> {
+        let query = sqlx::query("SELECT * FROM posts WHERE upgrade = $1 ORDER BY due, rank, channel").bind(upgrade);
+        let rows = query.fetch_all(&self.pool).await.map_err(fault)?;
+        rows.iter().map(rows::post).collect()
+    }
+
+    async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError> {
+        let query = sqlx::query("SELECT * FROM posts WHERE key = $1").bind(&key.0);
+        query.fetch_optional(&self.pool).await.map_err(fault)?.as_ref().map(rows::post).transpose()
+    }
+
+    async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM posts WHERE channel = $1 AND state IN ('planned', 'sending') ORDER BY due, rank LIMIT 1",
+        )
+        .bind(channel);
+        let Some(row) = query.fetch_optional(&self.pool).await.map_err(fault)? else { return Ok(None) };
+        let leased = row.try_get::<Option<i64>, _>("lease_until").map_err(fault)?.is_some_and(|until| until > now.as_millisecond());
+        let post = rows::post(&row)?;
+        let waits = post.due > now || post.next_attempt.is_some_and(|at| at > now) || (post.state == PostState::Sending && leased);
+        Ok((!waits).then_some(post))
+    }
+
+    async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError> {
+        let mut tx = self.begin_tx().await?;
+        // The number of attempts seen is the claim: whoever raises it first has the post.
+        let claimed = sqlx::query(
+            "UPDATE posts SET state = 'sending', body = COALESCE(body, $1), late = $2, attempts = attempts + 1, lease_until = $3, next_attempt = NULL
+             WHERE key = $4 AND attempts = $5 AND state IN ('planned', 'sending')",
+        )
+        .bind(json(body)?)
+        .bind(late)
+        .bind(lease_until.as_millisecond())
+        .bind(&post.key.0)
+        .bind(i64::from(post.attempts))
+        .execute(&mut *tx)
+        .await
+        .map_err(fault)?
+        .rows_affected()
+            == 1;
+        if claimed {
+            sqlx::query("INSERT INTO attempts (key, number, began) VALUES ($1, $2, $3)")
+                .bind(&post.key.0)
+                .bind(i64::from(post.attempts) + 1)
+                .bind(now.as_millisecond())
+                .execute(&mut *tx)
+                .await
+                .map_err(fault)?;
+        }
+        tx.commit().await.map_err(fault)?;
+        Ok(claimed)
+    }
+
+    async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError> {
+        let mut tx = self.begin_tx().await?;
+        let (query, ended) = match outcome {
+            Outcome::Sent { accepted, at } => (
+                sqlx::query("UPDATE posts SET state = 'sent', remote = $2, link = $3, sent = $4, lease_until = NULL, error = NULL WHERE key = $1")
+                    .bind(&key.0)
+                    .bind(&accepted.id)
+                    .bind(&accepted.link)
+                    .bind(at.as_millisecond()),
+                "sent",
+            ),
+            Outcome::Retry { error, not_before } => (
+                sqlx::query("UPDATE posts SET lease_until = NULL, error = $2, next_attempt = $3 WHERE key = $1")
+                    .bind(&key.0)
+                    .bind(error)
+                    .bind(not_before.as_millisecond()),
+                error.as_str(),
+            ),
+            Outcome::Parked { error } => (
+                sqlx::query("UPDATE posts SET state = 'parked', lease_until = NULL, error = $2 WHERE key = $1").bind(&key.0).bind(error),
+                error.as_str(),
+            ),
+        };
+        query.execute(&mut *tx).await.map_err(fault)?;
+        sqlx::query("UPDATE attempts SET ended = $2 WHERE key = $1 AND ended IS NULL")
+            .bind(&key.0)
+            .bind(ended)
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+        tx.commit().await.map_err(fault)
+    }
+
+    async fn sent(&self, upgrade: &str, channel: &str, operation: Operation) -> Result<Option<Post>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM posts WHERE upgrade = $1 AND channel = $2 AND operation = $3 AND state = 'sent' ORDER BY due DESC LIMIT 1",
+        )
+        .bind(upgrade)
+        .bind(channel)
+        .bind(operation.name());
+        query.fetch_optional(&self.pool).await.map_err(fault)?.as_ref().map(rows::post).transpose()
+    }
+
+    async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
+        let query = sqlx::query(
+            "SELECT MAX(due, COALESCE(next_attempt, 0), COALESCE(lease_until, 0)) AS next
+             FROM posts WHERE channel = $1 AND state IN ('planned', 'sending') ORDER BY due, rank LIMIT 1",
+        )
+        .bind(channel);
+        let Some(row) = query.fetch_optional(&self.pool).await.map_err(fault)? else { return Ok(None) };
+        Ok(Some(time(row.try_get("next").map_err(fault)?)?))
+    }
+
+    async fn set_trouble(&self, part: &str, trouble: Option<&str>, at: Timestamp) -> Result<(), StoreError> {
+        let query = match trouble {
+            Some(trouble) => sqlx::query(
+                "INSERT INTO troubles (part, trouble, since) VALUES ($1, $2, $3) ON CONFLICT (part) DO UPDATE SET trouble = excluded.trouble",
+            )
+            .bind(part)
+            .bind(trouble)
+            .bind(at.as_millisecond()),
+            None => sqlx::query("DELETE FROM troubles WHERE part = $1").bind(part),
+        };
+        query.execute(&self.pool).await.map_err(fault)?;
+        Ok(())
+    }
+
+    async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM troubles ORDER BY part").fetch_all(&self.pool).await.map_err(fault)?;
+        rows.iter()
+            .map(|row| Ok((row.try_get("part").map_err(fault)?, row.try_get("trouble").map_err(fault)?, time(row.try_get("since").map_err(fault)?)?)))
+            .collect()
+    }
+
+    async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {
+        let query = sqlx::query("INSERT INTO answered (id, at) VALUES ($1, $2) ON CONFLICT DO NOTHING").bind(id).bind(at.as_millisecond());
+        Ok(query.execute(&self.pool).await.map_err(fault)?.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,14 @@
+//! One Markdown source a notice, made into what each platform shows best.
+//!
+//! template (Handlebars) → Markdown with time marks → Discord's Markdown, or Matrix's HTML and
+//! plain text. Values are escaped as Markdown on their way in, so nothing that comes from a file, a
+//! chain or a chat can format, link or mention.
+
+mod check;
+mod discord;
+mod engine;
+mod matrix;
+mod times;
+
+pub use engine::Renderer;
+pub use times::{Zone, length_words};

@@ -1,0 +1,77 @@
+//! What the bot can look up: itself, the gateway, the guild with its channels, roles and members.
+
+use super::super::api::{Call, Reply};
+use super::super::error::{not_in_double, unknown_guild, unknown_member, unknown_user};
+use super::super::state::State;
+use super::Outcome;
+use serde_json::{Value, json};
+
+pub(super) fn get(state: &State, call: &Call) -> Outcome {
+    if call.template.starts_with("/guilds/{guild_id}") {
+        return in_guild(state, call);
+    }
+    let found = match call.template {
+        "/gateway" => json!({"url": state.gateway_url}),
+        "/gateway/bot" => json!({
+            "url": state.gateway_url,
+            "shards": 1,
+            "session_start_limit": {
+                "total": 1000,
+                "remaining": 1000_usize.saturating_sub(state.identifies),
+                "reset_after": 86_400_000,
+                "max_concurrency": 1,
+            },
+        }),
+        "/users/@me" => state.current_user_json(),
+        "/users/@me/guilds" => json!([{
+            "id": state.guild.to_string(),
+            "name": state.guild_json()["name"],
+            "icon": null,
+            "banner": null,
+            "owner": false,
+            "permissions": state.options.permissions.to_string(),
+            "features": [],
+        }]),
+        "/users/{user_id}" => {
+            let user = call.id("user_id");
+            state.people.get(&user).ok_or_else(unknown_user)?;
+            state.user_json(user)
+        }
+        "/applications/@me" | "/oauth2/applications/@me" => state.application_json(),
+        _ => return Err(not_in_double().blame()),
+    };
+    Ok(Reply::Json(found))
+}
+
+fn in_guild(state: &State, call: &Call) -> Outcome {
+    if call.id("guild_id") != state.guild {
+        return Err(unknown_guild());
+    }
+    let found = match call.template {
+        "/guilds/{guild_id}" => {
+            let mut guild = state.guild_json();
+            if call.query("with_counts") == Some("true") {
+                guild["approximate_member_count"] = json!(state.people.len());
+                guild["approximate_presence_count"] = json!(1);
+            }
+            guild
+        }
+        "/guilds/{guild_id}/channels" => {
+            let places = state.channels.values().filter(|c| !c.is_thread());
+            places.map(|c| state.channel_json(c)).collect::<Value>()
+        }
+        "/guilds/{guild_id}/roles" => state.roles_json(),
+        "/guilds/{guild_id}/members/{user_id}" => {
+            let user = call.id("user_id");
+            state.people.get(&user).ok_or_else(unknown_member)?;
+            state.member_json(user)
+        }
+        _ => return Err(not_in_double().blame()),
+    };
+    Ok(Reply::Json(found))
+}
+
+pub(super) fn channel(state: &State, call: &Call) -> Outcome {
+    let channel = state.channel(call.id("channel_id"), 0)?;
+    Ok(Reply::Json(state.channel_json(&channel)))
+}

@@ -1,0 +1,143 @@
+//! Answers to slash commands: at once, deferred, edited, and follow-ups.
+
+use super::super::api::{Call, Reply};
+use super::super::error::{already_acknowledged, invalid, not_in_double, unknown_interaction, unknown_message, unknown_webhook};
+use super::super::rules;
+use super::super::state::{EPHEMERAL, Interaction, LOADING, Message, State};
+use super::Outcome;
+use super::messages;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// For how long an interaction waits for its first answer.
+pub(in super::super) const ACKNOWLEDGE: Duration = Duration::from_secs(3);
+/// For how long its token can be used after that.
+const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
+
+pub(super) fn callback(state: &mut State, call: &Call) -> Outcome {
+    let id = call.id("interaction_id");
+    let token = call.text("interaction_token");
+    let found = state.interactions.get(&id).filter(|found| found.token == token);
+    let interaction = found.ok_or_else(unknown_interaction)?.clone();
+    if interaction.acknowledged_after.is_some() {
+        return Err(already_acknowledged());
+    }
+    let waited = interaction.created.elapsed();
+    if waited > ACKNOWLEDGE {
+        return Err(unknown_interaction());
+    }
+    let data = &call.body["data"];
+    let deferred = match call.body["type"].as_u64() {
+        Some(4) => false,
+        Some(5) => true,
+        _ => {
+            let message = "A slash command is answered with type 4 or 5 here";
+            return Err(invalid("type", "BASE_TYPE_CHOICES", message));
+        }
+    };
+    if !deferred {
+        rules::message(data)?;
+        rules::not_empty(data)?;
+    }
+    let mut answer = draft(state, id, &interaction, 20);
+    if deferred {
+        answer.flags = data["flags"].as_u64().unwrap_or(0) & EPHEMERAL | LOADING;
+    } else {
+        messages::apply(&mut answer, data);
+        state.notify(&mut answer);
+    }
+    let answer_id = answer.id;
+    if let Some(interaction) = state.interactions.get_mut(&id) {
+        interaction.acknowledged_after = Some(waited);
+        interaction.deferred = deferred;
+        interaction.answered = !deferred;
+        interaction.answer = Some(answer_id);
+    }
+    let json = state.message_json(&answer, true);
+    state.publish(answer);
+    if call.query("with_response") == Some("true") {
+        return Ok(Reply::Json(json!({
+            "interaction": {"id": id.to_string(), "type": 2, "response_message_id": answer_id.to_string()},
+            "resource": {"type": call.body["type"], "message": json},
+        })));
+    }
+    Ok(Reply::Nothing)
+}
+
+fn draft(state: &mut State, id: u64, interaction: &Interaction, kind: u8) -> Message {
+    let mut message = state.draft(interaction.channel, state.bot, kind);
+    message.interaction = Some(id);
+    message
+}
+
+/// What the interaction's token allows: read, edit and delete its answers, and write more.
+pub(super) fn webhook(state: &mut State, call: &Call) -> Outcome {
+    const ALL: &str = "/webhooks/{webhook_id}/{webhook_token}";
+    let token = call.text("webhook_token");
+    let found = state.interactions.iter().find(|(_, one)| one.token == token);
+    let (id, interaction) = found.ok_or_else(unknown_webhook)?;
+    let (id, interaction) = (*id, interaction.clone());
+    let expired = interaction.created.elapsed() > TOKEN_LIFE;
+    if expired || call.id("webhook_id") != state.bot || interaction.acknowledged_after.is_none() {
+        return Err(unknown_webhook());
+    }
+    let tail = call.template.strip_prefix(ALL).unwrap_or_default();
+    if call.method == "POST" && tail.is_empty() {
+        return follow_up(state, call, id, &interaction);
+    }
+    let message = if tail == "/messages/@original" { interaction.answer } else { Some(call.id("message_id")) };
+    let message = message
+        .and_then(|id| state.messages.get(&id))
+        .filter(|message| message.interaction == Some(id))
+        .ok_or_else(unknown_message)?
+        .clone();
+    match call.method {
+        "GET" => Ok(Reply::Json(state.message_json(&message, true))),
+        "PATCH" => edit(state, id, message, &call.body),
+        "DELETE" => {
+            state.messages.remove(&message.id);
+            if message.flags & EPHEMERAL == 0 {
+                state.message_deleted(&message);
+            }
+            Ok(Reply::Nothing)
+        }
+        _ => Err(not_in_double().blame()),
+    }
+}
+
+fn edit(state: &mut State, interaction: u64, mut message: Message, body: &Value) -> Outcome {
+    rules::message(body)?;
+    messages::change(state, &mut message, body)?;
+    message.flags &= !LOADING;
+    let json = state.message_json(&message, true);
+    let (id, hidden) = (message.id, message.flags & EPHEMERAL != 0);
+    if let Some(interaction) = state.interactions.get_mut(&interaction)
+        && interaction.answer == Some(id)
+    {
+        interaction.answered = true;
+    }
+    state.messages.insert(id, message);
+    if !hidden {
+        state.message_event("MESSAGE_UPDATE", id);
+    }
+    Ok(Reply::Json(json))
+}
+
+/// A further message. The first one after a deferral takes the deferral's place.
+fn follow_up(state: &mut State, call: &Call, id: u64, interaction: &Interaction) -> Outcome {
+    rules::message(&call.body)?;
+    if call.files.is_empty() {
+        rules::not_empty(&call.body)?;
+    }
+    let waiting = interaction.deferred && !interaction.answered;
+    if waiting && let Some(message) = interaction.answer.and_then(|id| state.messages.get(&id)) {
+        let message = message.clone();
+        return edit(state, id, message, &call.body);
+    }
+    let mut message = draft(state, id, interaction, 0);
+    messages::apply(&mut message, &call.body);
+    state.notify(&mut message);
+    let json = state.message_json(&message, true);
+    state.publish(message);
+    Ok(Reply::Json(json))
+}
