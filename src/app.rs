@@ -127,6 +127,12 @@ pub fn refuse(findings: &[Finding]) -> ExitCode {
 
 /// Logs go to stderr; `RUST_LOG` chooses what is said.
 pub fn log(default: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
+    let mut filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
+    // These print whole requests, with what is secret in them, at the levels a debugging operator would ask for.
+    for quiet in ["serenity=error", "tungstenite=info", "matrix_sdk=warn", "matrix_sdk_base=warn", "matrix_sdk_crypto=warn", "hyper=info", "reqwest=info"] {
+        if let Ok(directive) = quiet.parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
 }

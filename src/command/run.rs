@@ -1,9 +1,175 @@
-//! `herald run`
+//! `herald run`: everything is connected and reviewed first, then the services go.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{Mutex, Notify, watch},
+    task::JoinSet,
+};
 
-pub async fn run(_folder: Option<PathBuf>) -> Result<ExitCode> {
-    bail!("not connected yet")
+use crate::{
+    app::{self, Loaded},
+    chain::Node,
+    channel::{
+        discord::{self, Discord},
+        matrix::{self, Matrix},
+    },
+    clock::SystemClock,
+    config::{Config, Deployment, Origin, Secret},
+    ports::{Chain, Chat, Desk, Platform, Store},
+    service::{
+        Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, watcher::Watcher,
+    },
+    store::SqlStore,
+};
+
+/// How long what is in flight may take to end after a stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// The chats that channels are on.
+#[derive(Default)]
+struct Chats {
+    discord: Option<Arc<Discord>>,
+    matrix: Option<Arc<Matrix>>,
+}
+
+pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
+    app::log("warn,upgrade_herald=info");
+    let loaded = match app::load(&Origin::choose(folder, false)) {
+        Ok(loaded) => loaded,
+        Err(findings) => return Ok(app::refuse(&findings)),
+    };
+    loaded.warnings.iter().for_each(|w| eprintln!("{w}"));
+    let Loaded { config, renderer, .. } = loaded;
+    let store: Arc<dyn Store> = Arc::new(SqlStore::open(&config.deployment.store).await?);
+    let chats = connect_chats(&config.deployment).await?;
+    let outlets = outlets(&config.deployment, &chats).await?;
+    let chains = connect_chains(&config).await?;
+    let core = Arc::new(Core {
+        plan: config.plan,
+        delivery: config.deployment.delivery,
+        outlets,
+        clock: Arc::new(SystemClock),
+        store,
+        renderer,
+        ledger: Mutex::new(()),
+        posts: Notify::new(),
+    });
+    let planned = Planner::new(core.clone(), config.upgrades).tick().await?;
+    if !planned.refused.is_empty() {
+        return Ok(app::refuse(&planned.refused));
+    }
+    for id in &planned.accepted {
+        tracing::info!(upgrade = id, "accepted");
+    }
+    for post in &planned.skipped {
+        tracing::warn!(notice = post.notice, channel = post.channel, due = %post.due, "skipped: it was due before the upgrade was accepted");
+    }
+    serve(core, chains, chats).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn connect_chats(deployment: &Deployment) -> Result<Chats> {
+    let used = |platform| deployment.channels.values().any(|c| c.platform == platform);
+    let timeout = Duration::try_from(deployment.delivery.timeout)?;
+    let secret = |secret: &Secret, key: &str| secret.read().map_err(|e| anyhow::anyhow!("{key} in herald.yaml: {e}"));
+    let mut chats = Chats::default();
+    if let Some(discord) = deployment.discord.as_ref().filter(|_| used(Platform::Discord)) {
+        let route = match &discord.route {
+            None => None,
+            Some((address, ca)) => {
+                let ca_pem = std::fs::read(ca).with_context(|| format!("discord.route.ca in herald.yaml: {} can't be read", ca.display()))?;
+                Some(discord::Route { address: *address, ca_pem })
+            }
+        };
+        let token = secret(&discord.token, "discord.token")?;
+        chats.discord = Some(Discord::connect(discord::Settings { token, guild: discord.guild, route, timeout }).await.context("Discord")?);
+    }
+    if let Some(matrix) = deployment.matrix.as_ref().filter(|_| used(Platform::Matrix)) {
+        let settings = matrix::Settings {
+            homeserver: matrix.homeserver.clone(),
+            user: matrix.user.clone(),
+            password: secret(&matrix.password, "matrix.password")?,
+            device: matrix.device.clone(),
+            store: matrix.store.clone(),
+            passphrase: matrix.passphrase.as_ref().map(|p| secret(p, "matrix.passphrase")).transpose()?,
+            timeout,
+        };
+        chats.matrix = Some(Matrix::connect(settings).await.context("Matrix")?);
+    }
+    Ok(chats)
+}
+
+/// Each channel with its connection; a place that isn't there or may not be written to is told now.
+async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<String, Outlet>> {
+    if let Some(matrix) = &chats.matrix {
+        let rooms = deployment.channels.values().filter(|c| c.platform == Platform::Matrix);
+        matrix.allow(rooms.map(|c| c.place.clone()).collect());
+    }
+    let mut outlets = BTreeMap::new();
+    for (name, channel) in &deployment.channels {
+        let at = || format!("channel {name} in herald.yaml");
+        let (chat, place): (Arc<dyn Chat>, String) = match (channel.platform, &chats.discord, &chats.matrix) {
+            (Platform::Discord, Some(discord), _) => {
+                discord.check_place(&channel.place).await.with_context(at)?;
+                (discord.clone(), channel.place.clone())
+            }
+            (Platform::Matrix, _, Some(matrix)) => {
+                let room = matrix.room(&channel.place).await.with_context(at)?;
+                (matrix.clone(), room)
+            }
+            _ => bail!("{}: {} is not set up", at(), channel.platform.name()),
+        };
+        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place });
+    }
+    Ok(outlets)
+}
+
+/// The chains that some upgrade touches; without one, all of them.
+async fn connect_chains(config: &Config) -> Result<BTreeMap<String, Arc<dyn Chain>>> {
+    let mut chains: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
+    for (name, endpoints) in &config.deployment.chains {
+        let touched = config.upgrades.is_empty() || config.upgrades.iter().any(|u| u.upgrade.chains.contains_key(name));
+        if touched {
+            let node = Node::new(endpoints.clone());
+            node.head().await.with_context(|| format!("chain {name}"))?;
+            chains.insert(name.clone(), Arc::new(node));
+        }
+    }
+    Ok(chains)
+}
+
+/// Runs until the process is told to stop, then lets what is in flight end.
+async fn serve(core: Arc<Core>, chains: BTreeMap<String, Arc<dyn Chain>>, chats: Chats) -> Result<()> {
+    let stop = watch::Sender::new(false);
+    let desk: Arc<dyn Desk> = Arc::new(FrontDesk::new(core.clone()));
+    let mut connections = JoinSet::new();
+    if let Some(discord) = chats.discord {
+        connections.spawn(discord.run(desk.clone(), stop.subscribe()));
+    }
+    if let Some(matrix) = chats.matrix {
+        connections.spawn(matrix.run(desk.clone(), stop.subscribe()));
+    }
+    let services = supervisor::Services {
+        core: core.clone(),
+        watcher: Arc::new(Watcher::new(core.clone(), chains)),
+        dispatcher: Arc::new(Dispatcher::new(core.clone())),
+        summariser: Arc::new(Summariser::new(core)),
+    };
+    let mut services = tokio::spawn(supervisor::run(services, stop.subscribe()));
+    tracing::info!("herald is running");
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("told to stop: what is in flight is finished first"),
+        _ = interrupt.recv() => tracing::info!("interrupted: what is in flight is finished first"),
+        _ = &mut services => bail!("the services ended by themselves; the log above says why"),
+    }
+    stop.send_replace(true);
+    if tokio::time::timeout(DRAIN, services).await.is_err() {
+        tracing::warn!("something in flight did not end within {} s; it is taken up again at the next start", DRAIN.as_secs());
+    }
+    connections.shutdown().await;
+    Ok(())
 }

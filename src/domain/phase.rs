@@ -143,10 +143,20 @@ pub struct ChainProgress {
 pub struct Progress {
     pub state: State,
     pub chains: BTreeMap<String, ChainProgress>,
-    /// When all chains had applied: feedback opens here.
+    /// When all chains were seen to have applied, by our own clock: feedback opens here.
     pub applied_at: Option<Timestamp>,
     /// Counted when the feedback window closed.
     pub feedback: Option<super::feedback::Summary>,
+}
+
+/// How a block was seen: what is not in the block itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Our own clock, for what people wait for.
+    pub now: Timestamp,
+    /// Best minus finalized, in blocks.
+    pub finality_lag: u64,
+    pub rules: &'a Rules,
 }
 
 /// Something to announce, and the fact it stands on.
@@ -177,8 +187,7 @@ impl Progress {
         block: &Block,
         running: u32,
         facts: &mut Vec<Fact>,
-        finality_lag: u64,
-        rules: &Rules,
+        seen: Seen<'_>,
     ) -> Vec<Event> {
         let (Some(target), Some(at)) = (upgrade.chains.get(chain), self.chains.get_mut(chain)) else {
             return Vec::new();
@@ -216,27 +225,27 @@ impl Progress {
         at.spec_version = Some(running);
         if running >= target.spec_version && at.stage < Stage::Applied {
             at.stage = Stage::Applied;
-            let seen = facts.iter().find(|f| f.kind == FactKind::Applied).cloned();
-            at.applied = Some(seen.unwrap_or_else(|| sight(FactKind::Applied, chain, block, running)));
+            let proof = facts.iter().find(|f| f.kind == FactKind::Applied).cloned();
+            at.applied = Some(proof.unwrap_or_else(|| sight(FactKind::Applied, chain, block, running)));
             at.health = block.time.map(Health::new);
         } else if let Some(health) = at.health.as_mut() {
-            health.observe(block, finality_lag, rules);
-            if !block.migrating && health.transactions - health.failed >= rules.min_transactions {
-                if at.stage == Stage::Applied && health.length() >= rules.healthy_for {
+            health.observe(block, seen.finality_lag, seen.rules);
+            if !block.migrating && health.transactions - health.failed >= seen.rules.min_transactions {
+                if at.stage == Stage::Applied && health.length() >= seen.rules.healthy_for {
                     at.stage = Stage::Verified;
-                } else if at.stage == Stage::Verified && health.length() >= rules.healthy_for + rules.complete_after {
+                } else if at.stage == Stage::Verified && health.length() >= seen.rules.healthy_for + seen.rules.complete_after {
                     at.stage = Stage::Completed;
                 }
             }
         }
         let fact = facts.iter().rev().find(|f| f.kind == FactKind::Applied || f.kind == FactKind::Authorized).cloned();
         let fact = fact.unwrap_or_else(|| sight(FactKind::Applied, chain, block, running));
-        events.extend(self.settle(fact, block.time));
+        events.extend(self.settle(fact, seen.now));
         events
     }
 
     /// The upgrade's state from its chains'; each step passed on the way is announced.
-    fn settle(&mut self, fact: Fact, time: Option<Timestamp>) -> Vec<Event> {
+    fn settle(&mut self, fact: Fact, now: Timestamp) -> Vec<Event> {
         let slowest = self.chains.values().map(|c| c.stage).min().unwrap_or(Stage::Waiting);
         let fastest = self.chains.values().map(|c| c.stage).max().unwrap_or(Stage::Waiting);
         let state = match slowest {
@@ -250,7 +259,7 @@ impl Progress {
         let before = self.state;
         self.state = state.max(before);
         if self.state >= State::Applied && self.applied_at.is_none() {
-            self.applied_at = time;
+            self.applied_at = Some(now);
         }
         let said = [
             (State::Authorized, Happening::Authorized),

@@ -80,7 +80,7 @@ impl Output {
         let title = format!("── {} · {} · {} · {} ", post.channel, post.notice, post.operation.name(), self.zone.written(sent));
         let rule = "─".repeat(78_usize.saturating_sub(title.chars().count()));
         let text = match platform {
-            Platform::Discord => as_read_on_discord(&body.text, &self.zone, sent),
+            Platform::Discord => as_read_on_discord(&body.text, sent),
             Platform::Matrix => body.text.clone(),
         };
         let text: String = text.lines().map(|l| format!("   {l}\n")).collect();
@@ -88,33 +88,50 @@ impl Output {
     }
 }
 
-/// Discord's Markdown as its client shows it: times read, marks gone.
-pub fn as_read_on_discord(text: &str, zone: &Zone, now: Timestamp) -> String {
+/// Discord's Markdown as its client shows it: times read, marks gone, links with their address.
+pub fn as_read_on_discord(text: &str, now: Timestamp) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once("<t:") {
-        out.push_str(before);
-        let Some((inside, behind)) = after.split_once('>') else { break };
-        let (second, form) = inside.split_once(':').unwrap_or((inside, "F"));
-        if let Some(at) = second.parse().ok().and_then(|s| Timestamp::from_second(s).ok()) {
-            out.push_str(&match form {
-                "R" => relative(at, now),
-                _ => format!("[your own time: {}]", zone.written(at).split(" (").next().unwrap_or_default()),
-            });
-        }
-        rest = behind;
+    while let Some(c) = rest.chars().next() {
+        let after = rest.get(c.len_utf8()..).unwrap_or_default();
+        rest = match c {
+            '\\' => {
+                let mut following = after.chars();
+                out.extend(following.next());
+                following.as_str()
+            }
+            '<' if after.starts_with("t:") => time_mark(after, now, &mut out),
+            '[' => match after.split_once("](<").and_then(|(label, tail)| Some((label, tail.split_once(">)")?))) {
+                Some((label, (url, behind))) if !label.contains('\n') => {
+                    out.push_str(&format!("{label} ({url})"));
+                    behind
+                }
+                _ => {
+                    out.push('[');
+                    after
+                }
+            },
+            '*' if after.starts_with('*') => after.get(1..).unwrap_or_default(),
+            c => {
+                out.push(c);
+                after
+            }
+        };
     }
-    out.push_str(rest);
-    let mut plain = String::with_capacity(out.len());
-    let mut characters = out.replace("](<", " (").replace(">)", ")").replace("**", "").chars().collect::<Vec<_>>().into_iter().peekable();
-    while let Some(c) = characters.next() {
-        match c {
-            '\\' => plain.extend(characters.next()),
-            '[' if !plain.ends_with('\\') && out.contains("](<") => {}
-            c => plain.push(c),
-        }
+    out
+}
+
+/// Reads `t:SECONDS:F>` and returns what is behind it.
+fn time_mark<'a>(mark: &'a str, now: Timestamp, out: &mut String) -> &'a str {
+    let Some((inside, behind)) = mark.split_once('>') else { return mark };
+    let mut parts = inside.split(':').skip(1);
+    let at = parts.next().and_then(|s| s.parse().ok()).and_then(|s| Timestamp::from_second(s).ok());
+    match (at, parts.next()) {
+        (Some(at), Some("R")) => out.push_str(&relative(at, now)),
+        (Some(_), _) => out.push_str("‹in your own time›"),
+        (None, _) => {}
     }
-    plain
+    behind
 }
 
 fn relative(at: Timestamp, now: Timestamp) -> String {

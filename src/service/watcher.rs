@@ -11,6 +11,7 @@ use crate::{
         block::{Block, Memory},
         fact::{Fact, FactKind},
         notice::Happening,
+        phase::Seen,
     },
     ports::{Batch, Chain, ChainError, Head, StoreError},
 };
@@ -91,8 +92,8 @@ impl Watcher {
             }
             let before = accepted.progress.clone();
             let mut own = facts.clone();
-            let events =
-                accepted.progress.advance(&accepted.upgrade, chain, block, memory.running, &mut own, head.lag, &self.core.plan.rules);
+            let seen = Seen { now: self.core.clock.now(), finality_lag: head.lag, rules: &self.core.plan.rules };
+            let events = accepted.progress.advance(&accepted.upgrade, chain, block, memory.running, &mut own, seen);
             batch.facts.extend(own.into_iter().filter(|f| !facts.contains(f)));
             for event in events {
                 let occurrence = occurrence(event.happening, &event.fact);

@@ -7,7 +7,10 @@ use matrix_sdk::{
     authentication::matrix::MatrixSession,
     config::RequestConfig,
     encryption::{BackupDownloadStrategy, EncryptionSettings},
-    ruma::{OwnedUserId, api::error::ErrorKind},
+    ruma::{
+        OwnedUserId,
+        api::{client::keys::get_keys, error::ErrorKind},
+    },
     store::RoomLoadSettings,
 };
 use secrecy::ExposeSecret;
@@ -32,22 +35,24 @@ pub enum ConnectError {
     )]
     WrongPassword { homeserver: String, user: String, reason: String },
     #[error(
-        "{homeserver} no longer accepts the session of {user}: {reason}; remove the directory {store} and start again: herald logs in afresh, but can't read what was encrypted for it before"
+        "{homeserver} no longer accepts the session of {user}: {reason}; remove the directory {store}, give `device` a new name and start again: herald logs in afresh, but can't read what was encrypted for it before"
     )]
     LoggedOut { homeserver: String, user: String, reason: String, store: PathBuf },
     #[error(
-        "the passphrase doesn't open the Matrix store {store}; give the one it was made with, or remove the directory and herald logs in afresh, unable to read what was encrypted for it before"
+        "the passphrase doesn't open the Matrix store {store}; give the one it was made with, or remove the directory, give `device` a new name and herald logs in afresh, unable to read what was encrypted for it before"
     )]
     WrongPassphrase { store: PathBuf },
     #[error(
-        "there is a session in {store} but the encryption keys that belong to it are gone; bring the directory `sdk` back from a backup, or remove session.json and herald logs in afresh, unable to read what was encrypted for it before"
+        "there is a session in {store} but the encryption keys that belong to it are gone; bring the directory `sdk` back from a backup, or remove session.json, give `device` a new name and herald logs in afresh, unable to read what was encrypted for it before"
     )]
     LostStore { store: PathBuf },
     #[error(
         "the Matrix store {store} belongs to {kept}, the configuration names {wanted}; give each account and device a directory of its own"
     )]
     OtherAccount { store: PathBuf, kept: String, wanted: String },
-    #[error("the Matrix store {store} can't be used: {reason}; see that herald may read and write there and the disk isn't full")]
+    #[error(
+        "the Matrix store {store} can't be used: {reason}; see that herald may read and write there, that the disk isn't full and that the passphrase is given if the store was made with one"
+    )]
     Store { store: PathBuf, reason: String },
     #[error("{homeserver} refuses: {reason}; {remedy}")]
     Refused { homeserver: String, reason: String, remedy: String },
@@ -102,13 +107,10 @@ async fn restore(settings: &Settings, kept: Kept) -> Result<Client, ConnectError
     }
 }
 
-/// Logs in by password. With a fresh store the device may still be known to the server with keys we no
-/// longer have, and would never take new ones: it is signed out first, so that it comes back clean.
+/// Logs in by password.
 async fn log_in(settings: &Settings, fresh: bool) -> Result<Client, ConnectError> {
     if fresh {
-        let client = settings.client().build().await.map_err(|e| settings.build_error(e))?;
-        password(settings, &client).await?;
-        client.matrix_auth().logout().await.map_err(|e| settings.server_error(http(&e)))?;
+        clear_device(settings).await?;
     }
     let client = build(settings).await?;
     password(settings, &client).await?;
@@ -117,6 +119,26 @@ async fn log_in(settings: &Settings, fresh: bool) -> Result<Client, ConnectError
         Kept { user: session.meta.user_id.into(), device: session.meta.device_id.to_string(), access_token: session.tokens.access_token };
     session::write(&settings.store, &kept).map_err(|e| settings.store_error(&e))?;
     Ok(client)
+}
+
+/// With a fresh store the device may be known to the server with keys we no longer have, and it would
+/// never take new ones: it is signed out, so that it comes back clean. Clients that have seen the old keys
+/// may still distrust it, which only a new name mends.
+async fn clear_device(settings: &Settings) -> Result<(), ConnectError> {
+    let client = settings.client().build().await.map_err(|e| settings.build_error(e))?;
+    password(settings, &client).await?;
+    let mut request = get_keys::v3::Request::new();
+    request.device_keys.extend(client.user_id().map(|me| (me.to_owned(), Vec::new())));
+    let known = client.send(request).await.map_err(|e| settings.server_error(http(&e)))?;
+    let is_known = known.device_keys.values().any(|devices| devices.keys().any(|device| device.as_str() == settings.device));
+    if is_known {
+        tracing::warn!(
+            device = %settings.device,
+            "this device had a store before, which is gone; if people in encrypted rooms can't be read, give `device` a new name and remove the store"
+        );
+        client.matrix_auth().logout().await.map_err(|e| settings.server_error(http(&e)))?;
+    }
+    Ok(())
 }
 
 async fn password(settings: &Settings, client: &Client) -> Result<(), ConnectError> {

@@ -44,7 +44,7 @@ impl Matrix {
 }
 
 pub(super) fn logged_out(reason: &str) -> String {
-    format!("logged out by the homeserver ({reason}): restart herald to log in again; posts wait until then")
+    format!("logged out by the homeserver ({reason}): restart herald, which logs in again or says what to do; posts wait until then")
 }
 
 pub(super) fn fault(error: &matrix_sdk::Error) -> Fault {

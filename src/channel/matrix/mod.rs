@@ -115,7 +115,13 @@ impl Matrix {
         }
         match self.client.join_room_by_id_or_alias((&*id).into(), &via).await {
             Ok(room) => Ok(room.room_id().as_str().to_owned()),
-            Err(error) => Err(self.failed(&format!("joining {name}"), &error)),
+            Err(error) => Err(match self.failed(&format!("joining {name}"), &error) {
+                ChatError::Refused { reason, .. } => {
+                    let remedy = format!("invite {} to the room; if it is on another homeserver, name it by its alias (#…)", self.me);
+                    ChatError::Refused { reason, remedy }
+                }
+                retry => retry,
+            }),
         }
     }
 

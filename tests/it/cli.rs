@@ -1,0 +1,183 @@
+//! The commands as an operator gives them.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use crate::support::repo;
+
+fn herald(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_herald")).args(args).current_dir(dir).env_remove("RUST_LOG").output().expect("herald starts")
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    String::from_utf8_lossy(&output.stdout).lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect()
+}
+
+/// A copy of the sample configuration, with one change in one file.
+fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for part in ["config", "config/upgrades", "templates"] {
+        std::fs::create_dir_all(dir.path().join(part)).unwrap();
+    }
+    copy(&repo().join("config"), &dir.path().join("config"));
+    copy(&repo().join("templates"), &dir.path().join("templates"));
+    let path = dir.path().join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from:?} is in {file}");
+    std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    dir
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy(&source, &target);
+        } else {
+            std::fs::copy(&source, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
+    let dir = tempfile::tempdir().unwrap(); // no config here: the embedded one
+    let output = herald(dir.path(), &["rehearse", "--once", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let all = lines(&output);
+    let facts: Vec<&str> = all.iter().filter_map(|l| l["kind"].as_str()).collect();
+    assert_eq!(facts, ["authorized", "code_updated", "applied"]);
+    let mut posts: Vec<String> =
+        all.iter().filter(|l| l["notice"].is_string()).map(|l| format!("{} {} {} {}", l["notice"], l["platform"], l["operation"], l["due"])).collect();
+    assert_eq!(posts.len(), 24);
+    posts.sort();
+    posts.dedup();
+    assert_eq!(posts.len(), 24, "nothing twice");
+    for post in all.iter().filter(|l| l["notice"].is_string()) {
+        assert_eq!(post["due"], post["posted"], "a stepped clock is never late: {post}");
+        for field in ["channel", "key", "text"] {
+            assert!(post[field].as_str().is_some_and(|s| !s.is_empty()), "{field} of {post}");
+        }
+    }
+}
+
+#[test]
+fn every_recording_is_rehearsed_to_completion_with_its_own_facts() {
+    let expected = [
+        ("mini-authorize", vec!["authorized 3", "code_updated 5", "applied 6"]),
+        ("mini-setcode", vec!["code_updated 3", "applied 4"]),
+        ("mini-sv3-setcode", vec!["code_updated 3", "applied 5"]),
+        ("paseo-1001002-to-1002000", vec!["code_updated 3", "applied 4"]),
+        ("people-paseo-1002006-to-2000006", vec!["authorized 2", "code_stored 3", "code_updated 4", "applied 5"]),
+    ];
+    for (name, facts) in expected {
+        let file = repo().join(format!("tests/recordings/{name}.json"));
+        let recording: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let output = herald(repo(), &["rehearse", "--once", "--json", "--recording", file.to_str().unwrap()]);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let seen: Vec<Value> = lines(&output).into_iter().filter(|l| l["kind"].is_string()).collect();
+        let shown: Vec<String> = seen.iter().map(|f| format!("{} {}", f["kind"].as_str().unwrap(), f["block"])).collect();
+        assert_eq!(shown, facts, "{name}");
+        for fact in seen {
+            let block = &recording["blocks"][usize::try_from(fact["block"].as_u64().unwrap()).unwrap()];
+            assert_eq!(fact["hash"], block["hash"], "{name}: the recording's own block");
+        }
+    }
+}
+
+#[test]
+fn a_recording_that_never_upgrades_ends_with_1_and_says_what_is_missing() {
+    let file = repo().join("tests/recordings/mini-setcode.json");
+    let dir = changed("config/herald.yaml", "paseo:", "devnet:");
+    let upgrade = "id: other\ntitle: Another one\nurgency: routine\nmethod: sudo\nwindow: { opens: 2031-01-07 14:00, closes: 2031-01-07 16:00 }\n\
+                   chains: { devnet: { spec_version: 1000003 } }\naudiences:\n  validators: { action: none, what: a }\n  developers: { action: none, what: b }\n  users: { action: none, what: c }\n";
+    std::fs::remove_file(dir.path().join("config/upgrades/v2.3.1.yaml")).unwrap();
+    std::fs::write(dir.path().join("other.yaml"), upgrade).unwrap();
+    let output = herald(dir.path(), &["rehearse", "--once", "--json", "--upgrade", "other.yaml", "--recording", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Not completed"), "{}", String::from_utf8_lossy(&output.stderr));
+    let all = lines(&output);
+    assert!(all.iter().any(|l| l["kind"] == "version_unexpected"));
+    assert!(all.iter().any(|l| l["notice"] == "other-version"), "people are told");
+    assert!(!all.iter().any(|l| l["notice"] == "applied" || l["notice"] == "completed"), "and nothing is said to be done");
+}
+
+#[test]
+fn check_preview_plan_answer_on_the_sample() {
+    let good = herald(repo(), &["check"]);
+    assert!(good.status.success() && String::from_utf8_lossy(&good.stdout).contains("Good"), "{good:?}");
+    let preview = herald(repo(), &["preview", "announced"]);
+    let text = String::from_utf8_lossy(&preview.stdout).into_owned();
+    assert!(text.contains("<t:") && text.contains("<h2>") && text.contains("v1.21.0"), "{text}");
+    let plan = herald(repo(), &["plan", "--json"]);
+    assert!(plan.status.success() && lines(&plan).len() >= 10);
+    let none = herald(repo(), &["preview", "anounced"]);
+    assert!(!none.status.success() && String::from_utf8_lossy(&none.stderr).contains("did you mean `announced`?"));
+}
+
+/// file, what stands there, what it becomes, the place, a word of the message, a word of the hint
+const WRONG: [(&str, &str, &str, &str, &str, &str); 23] = [
+    ("config/plan.yaml", "template: preparation/announced", "templat: preparation/announced", "config/plan.yaml:35:", "templat", "template"),
+    ("config/plan.yaml", "zone: Europe/Berlin", "zone: Europe/Berlinn", "config/plan.yaml:13:1", "not a time zone", "IANA"),
+    ("config/plan.yaml", "at: -7d", "at: 7 days", "config/plan.yaml:35:", "not an offset", "-7d"),
+    ("config/plan.yaml", "on: applied", "on: aplied", "config/plan.yaml:", "nothing is called", "applied"),
+    ("config/plan.yaml", "max_finality_lag: 20 ", "max_finality_lag: many ", "config/plan.yaml:19:21", "invalid type", "type"),
+    ("config/plan.yaml", "id: verified,", "id: applied,", "config/plan.yaml:", "stands above already", "own"),
+    ("config/plan.yaml", "template: scheduling/countdown", "template: scheduling/countdwn", "config/plan.yaml:38:5", "no template", "scheduling/countdown"),
+    ("config/plan.yaml", "\"0 10 * * *\"", "\"0 10 * * 1\"", "config/plan.yaml:39:", "weekdays", "for example"),
+    ("config/plan.yaml", "at: -1h }", "at: -1h, on: applied }", "config/plan.yaml:", "only one", "at: -1d"),
+    ("config/plan.yaml", "at: -1h }", "at: -1h, channels: [discord-upgrade] }", "config/plan.yaml:", "no channel", "discord-upgrades"),
+    ("config/herald.yaml", "platform: discord", "platform: dicsord", "config/herald.yaml:", "dicsord", "discord"),
+    ("config/herald.yaml", "\"#upgrades:example.org\"", "upgrades", "config/herald.yaml:30:5", "not a place on matrix", "alias"),
+    ("config/herald.yaml", "[wss://paseo.example.org]", "[https://paseo.example.org]", "config/herald.yaml:", "not a WebSocket address", "wss://"),
+    ("config/herald.yaml", "lease: 30s", "lease: 5s", "config/herald.yaml:32:1", "does not hold", "defaults"),
+    ("config/herald.yaml", "sqlite://herald.db", "mysql://herald", "config/herald.yaml:", "not a store", "sqlite://"),
+    ("config/herald.yaml", "guild: \"1100000000000000001\"", "guild: home", "config/herald.yaml:", "not a server's id", "developer mode"),
+    ("config/herald.yaml", "{ env: HERALD_DISCORD_TOKEN }", "{ }", "config/herald.yaml:", "one source", "never the secret"),
+    ("config/upgrades/v2.3.1.yaml", "opens: 2027-03-09 14:00", "opens: next Tuesday", "config/upgrades/v2.3.1.yaml:", "not a time", "2026-12-01 14:00"),
+    ("config/upgrades/v2.3.1.yaml", "closes: 2027-03-09 16:00", "closes: 2027-03-09 13:00", "config/upgrades/v2.3.1.yaml:", "before it opens", "swap"),
+    ("config/upgrades/v2.3.1.yaml", "paseo: { spec", "paseoo: { spec", "config/upgrades/v2.3.1.yaml:", "no chain `paseoo`", "paseo"),
+    ("config/upgrades/v2.3.1.yaml", "method: sudo ", "method: sudo\nmethod: sudo ", "config/upgrades/v2.3.1.yaml:", "second time", "keep one"),
+    ("templates/scheduling/reminder.md.hbs", "{{upgrade.title}}", "{{upgrade.titel}}", "templates/scheduling/reminder.md.hbs:1:", "no variable `upgrade.titel`", "title"),
+    ("templates/scheduling/reminder.md.hbs", "{{> late}}", "{{#if lte}}x{{/if}}", "templates/scheduling/reminder.md.hbs:3:", "no variable `lte`", "late"),
+];
+
+#[test]
+fn what_is_wrong_is_refused_with_its_place_and_a_hint() {
+    for (file, from, to, place, message, hint) in WRONG {
+        let dir = changed(file, from, to);
+        for command in ["check", "rehearse"] {
+            let output = herald(dir.path(), &[command]);
+            let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert_eq!(output.status.code(), Some(1), "{command} with {to:?}: {said}");
+            let line = said.lines().find(|l| l.contains("error:")).unwrap_or_default();
+            assert!(line.starts_with(place) && line.contains(message), "{command} with {to:?}: {said}");
+            assert!(said.lines().any(|l| l.trim_start().starts_with("hint:") && l.contains(hint)), "{command} with {to:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_partial_that_includes_itself_is_refused() {
+    let dir = changed("templates/partials/links.md.hbs", "{{#each links}}", "{{> window}}{{#each links}}");
+    std::fs::write(dir.path().join("templates/partials/window.md.hbs"), "{{> links}}").unwrap();
+    let output = herald(dir.path(), &["check"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("include each other"), "{output:?}");
+}
+
+#[test]
+fn missing_files_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = |dir: &Path, args: &[&str]| String::from_utf8_lossy(&herald(dir, args).stderr).into_owned();
+    assert!(said(dir.path(), &["run"]).contains("config: error: there is no such folder"), "{}", said(dir.path(), &["run"]));
+    let dir = changed("config/plan.yaml", "zone", "zone");
+    std::fs::remove_file(dir.path().join("config/plan.yaml")).unwrap();
+    assert!(said(dir.path(), &["run"]).contains("config/plan.yaml: error: can't be read"));
+    let none: PathBuf = dir.path().join("none.json");
+    assert!(said(repo(), &["rehearse", "--recording", none.to_str().unwrap()]).contains("none.json can't be read"));
+}

@@ -1,0 +1,145 @@
+//! One upgrade from its announcement to the feedback summary, on real parts.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::{
+    doubles::discord::Options,
+    support::{DevnetOptions, devnet::blob},
+    world::{World, later, now},
+};
+
+/// Minutes instead of weeks; the chain's clock goes on by 6 s a block.
+pub const PLAN: &str = "
+zone: Europe/Berlin
+verification: { healthy_for: 60s, complete_after: 60s, max_block_gap: 60s }
+feedback:
+  open_for: 40s
+  reactions:
+    - { emoji: 👍, means: all fine }
+    - { emoji: ⚠️, means: a problem }
+notices:
+  - { id: announced, phase: preparation, template: preparation/announced, at: -2h }
+  - { id: reminder-1, phase: scheduling, template: scheduling/reminder, at: -20s }
+  - { id: reminder-2, phase: scheduling, template: scheduling/countdown, at: -14s }
+  - { id: authorized, phase: execution, template: execution/authorized, on: authorized }
+  - { id: applied, phase: validation, template: validation/applied, on: applied, feedback: true }
+  - { id: verified, phase: validation, template: validation/verified, on: verified }
+  - { id: completed, phase: post-deployment, template: post-deployment/completed, on: completed }
+  - { id: feedback, phase: post-deployment, template: post-deployment/feedback-summary, on: feedback_closed }
+";
+
+pub fn upgrade(opens: jiff::Timestamp) -> String {
+    format!(
+        "
+id: v2
+title: Devnet runtime 2
+summary: A test of everything.
+urgency: expedited
+method: sudo
+window: {{ opens: \"{opens}\", closes: \"{}\" }}
+chains: {{ devnet: {{ spec_version: 1000002 }} }}
+audiences:
+  validators: {{ action: required, what: Update your node., node_version: v2.0.0, by: \"{opens}\" }}
+  developers: {{ action: none, what: Nothing changes for you. }}
+  users: {{ action: none, what: Nothing to do. }}
+",
+        later(opens, 600)
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    let opens = later(now(), 32);
+    w.write("plan.yaml", PLAN)?;
+    w.write("upgrades/v2.yaml", &upgrade(opens))?;
+    w.start().await?;
+    let carol = w.discord.add_person("carol");
+
+    // Planned: the status says so, and what was due before the upgrade was known is skipped.
+    let answer = status_on_discord(&w, carol).await;
+    assert!(answer.contains("scheduled") && answer.contains("reminder") && answer.contains(&format!("<t:{}:F>", opens.as_second())), "{answer}");
+    assert!(answer.contains("Validators") && answer.contains("Update your node") && answer.contains("v2.0.0"), "{answer}");
+    let answer = status_on_matrix(&w, 1).await?;
+    assert!(answer.contains("scheduled") && answer.contains("UTC") && answer.contains("CE"), "{answer}");
+
+    // Reminders, each at its time.
+    for (words, before) in [("Reminder", 20), ("Devnet runtime 2 — in 14 seconds", 14)] {
+        let due = later(opens, -before).as_millisecond();
+        let posted = w.on_matrix(words).await?["origin_server_ts"].as_i64().unwrap();
+        assert!((0..4000).contains(&(posted - due)), "{words}: {} ms after it was due", posted - due);
+    }
+    for (message, before) in [(w.on_discord("Reminder").await?, 20), (w.on_discord("**Devnet runtime 2** — ").await?, 14)] {
+        let late = i64::try_from(message.created_ms)? - later(opens, -before).as_millisecond();
+        assert!((0..4000).contains(&late), "{late} ms after it was due");
+    }
+
+    // Authorized.
+    w.chain.authorize(&blob("mini-1000002")).await?;
+    w.on_matrix("authorized new code").await?;
+    w.on_discord("authorized new code").await?;
+    assert!(status_on_discord(&w, carol).await.contains("authorized"));
+    assert!(status_on_matrix(&w, 2).await?.contains("authorized"));
+
+    // Applied: being verified, and a thread on each.
+    w.chain.apply(&blob("mini-1000002")).await?;
+    let post = w.on_discord("applied, being verified").await?;
+    let event = w.on_matrix("applied, being verified").await?["event_id"].as_str().unwrap().to_owned();
+    w.on_matrix("tell us here what you see").await?;
+    let thread = crate::support::wait::until("a thread on Discord", Duration::from_secs(20), async || w.discord.thread_of(post.id)).await?;
+    crate::support::wait::until("an opening in it", Duration::from_secs(20), async || w.discord.messages(thread).pop()).await?;
+    let answer = status_on_discord(&w, carol).await;
+    assert!(answer.contains("applied") && answer.contains("1000002") && answer.contains(&thread.to_string()), "{answer}");
+
+    // People answer while it is verified.
+    w.discord.react(w.channel, post.id, carol, "👍").await;
+    w.discord.say(thread, carol, "All of my nodes are fine.").await;
+    w.bob.react(&w.room, &event, "👍").await?;
+    w.alice.react(&w.room, &event, "⚠️").await?;
+    w.bob.reply_in_thread(&w.room, &event, "My explorer shows the old version.").await?;
+    w.alice.reply_in_thread(&w.room, &event, "So does mine.").await?;
+
+    // Verified, completed.
+    w.on_discord(": verified").await?;
+    w.on_matrix(": verified").await?;
+    let completed = w.on_discord(": completed").await?;
+    assert!(completed.content.contains(&thread.to_string()), "{}", completed.content);
+    let completed = w.on_matrix(": completed").await?;
+    assert!(completed["content"]["formatted_body"].as_str().unwrap().contains("https://matrix.to/#/"), "{completed}");
+    assert!(status_on_discord(&w, carol).await.contains("completed"));
+    assert!(status_on_matrix(&w, 3).await?.contains("completed"));
+
+    // The window of feedback closes; the counts are those of both platforms.
+    let summary = w.on_discord("what you told us").await?.content;
+    assert!(summary.contains("👍 all fine: **2**") && summary.contains("a problem: **1**") && summary.contains("threads: **3**"), "{summary}");
+    let summary = w.on_matrix("what you told us").await?["content"]["body"].as_str().unwrap().to_owned();
+    assert!(summary.contains("👍 all fine: 2") && summary.contains("a problem: 1") && summary.contains("threads: 3"), "{summary}");
+
+    // Each once, in the same order, and nothing that Discord would have refused.
+    let expected = 7;
+    assert_eq!((w.keys_on_discord().len(), w.keys_on_matrix().await?.len()), (expected, expected));
+    assert_eq!(w.discord.violations(), Vec::<String>::new());
+
+    // It stops when told, with nothing left in flight.
+    w.herald.sigterm();
+    assert_eq!(w.herald.wait(Duration::from_secs(20)).await?, 0);
+    Ok(())
+}
+
+async fn status_on_discord(w: &World, person: u64) -> String {
+    let answer = w.discord.slash(person, w.channel, "upgrade", "status").await.expect("an answer within 3 s");
+    assert!(answer.ephemeral, "only the asker sees it");
+    answer.content
+}
+
+async fn status_on_matrix(w: &World, nth: usize) -> Result<String> {
+    w.alice.say(&w.room, "!upgrade status").await?;
+    crate::support::wait::until("an answer on Matrix", Duration::from_secs(20), async || {
+        let said = w.said_on_matrix().await.ok()?;
+        let notices: Vec<_> = said.iter().filter(|e| e["content"]["msgtype"] == "m.notice").collect();
+        (notices.len() == nth).then(|| notices[nth - 1]["content"]["body"].as_str().unwrap_or_default().to_owned())
+    })
+    .await
+}
