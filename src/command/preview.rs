@@ -10,7 +10,7 @@ use crate::{
     config::{Origin, suggest},
     domain::{
         fact::{Fact, FactKind},
-        notice::{Notice, Trigger},
+        notice::{Happening, Notice, Trigger},
         phase::{Progress, Stage, State},
         upgrade::Upgrade,
     },
@@ -50,7 +50,7 @@ fn show(loaded: &Loaded, upgrade: &Upgrade, notice: &Notice) -> Result<()> {
         Trigger::Cron(rule) => rule.occurrences(upgrade.window.opens, &plan.zone).first().copied().unwrap_or(upgrade.window.opens),
         Trigger::On(_) => upgrade.window.opens,
     };
-    let (accepted, fact) = imagined(upgrade, due);
+    let (accepted, fact) = imagined(upgrade, due, kind_of(&notice.trigger));
     let moment = context::Moment { fact: Some(&fact), due: Some(due), thread: Some("https://chat.example.org/thread"), ..Default::default() };
     let markdown = loaded.renderer.markdown(&notice.template, &context::of(&accepted, Some(notice), plan, &moment)).map_err(anyhow::Error::msg)?;
     for name in &notice.channels {
@@ -66,13 +66,27 @@ fn show(loaded: &Loaded, upgrade: &Upgrade, notice: &Notice) -> Result<()> {
     Ok(())
 }
 
+/// The fact that a notice waits for.
+fn kind_of(trigger: &Trigger) -> FactKind {
+    match trigger {
+        Trigger::On(Happening::Authorized) => FactKind::Authorized,
+        Trigger::On(Happening::AuthorizationRejected) => FactKind::AuthorizationRejected,
+        Trigger::On(Happening::SudoFailed) => FactKind::SudoFailed,
+        Trigger::On(Happening::Discarded) => FactKind::Discarded,
+        Trigger::On(Happening::VersionUnexpected) => FactKind::VersionUnexpected,
+        Trigger::On(Happening::MigrationFailed) => FactKind::MigrationFailed,
+        Trigger::On(Happening::Reset) => FactKind::Reset,
+        _ => FactKind::Applied,
+    }
+}
+
 /// The upgrade gone well, with made-up blocks: previews need something to speak of.
-fn imagined(upgrade: &Upgrade, at: Timestamp) -> (Accepting, Fact) {
+fn imagined(upgrade: &Upgrade, at: Timestamp, kind: FactKind) -> (Accepting, Fact) {
     let mut progress = Progress::new(upgrade);
     progress.state = State::Verified;
     progress.applied_at = Some(upgrade.window.opens);
     let fact = |chain: &str, version| Fact {
-        kind: FactKind::Applied,
+        kind,
         chain: chain.to_owned(),
         block: 1_234_567,
         hash: format!("0x{}", "ab".repeat(32)),

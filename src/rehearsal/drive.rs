@@ -110,7 +110,7 @@ impl Rehearsal {
         if let Some(refused) = planned.refused.first() {
             anyhow::bail!("{refused}");
         }
-        let rules = &self.core.plan.rules;
+        let rules = self.core.plan.rules.clone();
         let watched = rules.healthy_for + rules.complete_after;
         let spacing = BLOCK_TIME.max((watched / i32::try_from(MOST_BLOCKS)?).min(rules.max_block_gap / 2));
         let mut next_block = self.upgrade.window.opens.checked_add(SignedDuration::from_secs(60))?;
@@ -130,7 +130,9 @@ impl Rehearsal {
             if block == Some(at) {
                 let (number, _synthetic) = self.chain.next_block(at);
                 made = Some(number);
-                next_block = at.checked_add(spacing)?;
+                // Once nothing is recorded any more, an upgrade that is not applied is only waited for.
+                let waits = self.chain.left() == 0 && accepted.progress.state < State::Applied;
+                next_block = at.checked_add(if waits { spacing.max(rules.max_block_gap) } else { spacing })?;
             }
             self.show_progress(&accepted);
             self.settle(made).await?;
@@ -148,7 +150,8 @@ impl Rehearsal {
     fn chain_goes_on(&self, accepted: &Accepting) -> bool {
         let stage = accepted.progress.chains.get(&self.chain_name).map_or(Stage::Waiting, |c| c.stage);
         let window_open = self.clock.now() < self.upgrade.window.closes;
-        self.chain.left() > 0 || (Stage::Applying..=Stage::Verified).contains(&stage) || (window_open && stage < Stage::Completed && stage > Stage::Waiting)
+        let applied = matches!(stage, Stage::Applied | Stage::Verified);
+        self.chain.left() > 0 || applied || (window_open && matches!(stage, Stage::Authorized | Stage::Applying))
     }
 
     async fn next_due(&self, accepted: &Accepting) -> anyhow::Result<Option<Timestamp>> {

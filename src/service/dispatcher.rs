@@ -149,7 +149,9 @@ impl Dispatcher {
         };
         let thread = self.core.store.sent(&post.upgrade, &post.channel, Operation::Thread).await?.and_then(|p| p.link);
         let moment = context::Moment { fact: post.fact.as_ref(), due: Some(post.due), late, thread: thread.as_deref(), ..Default::default() };
-        Ok(body(&self.core, accepted, notice, post.operation, outlet, &moment, now))
+        // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
+        let seen_at = if late { now } else { post.due };
+        Ok(body(&self.core, accepted, notice, post.operation, outlet, &moment, seen_at))
     }
 }
 

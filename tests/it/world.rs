@@ -29,10 +29,10 @@ pub struct World {
     pub user_id: String,
 }
 
-/// The clock on the wall, for tests on real time.
+/// The clock on the wall, for tests on real time, in whole seconds as people write them.
 #[allow(clippy::disallowed_methods)]
 pub fn now() -> Timestamp {
-    Timestamp::now()
+    Timestamp::from_second(Timestamp::now().as_second()).expect("a time near now")
 }
 
 /// `seconds` from `at`, as an upgrade file writes it.
@@ -116,6 +116,7 @@ delivery: {{ timeout: 4s, lease: 5s, key_window: 2m }}
         })
         .await?;
         self.discord.wait_connected().await;
+        wait::until("the command is registered", PATIENCE, async || (!self.discord.commands().is_empty()).then_some(())).await?;
         Ok(())
     }
 

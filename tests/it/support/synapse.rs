@@ -282,7 +282,10 @@ impl Api {
         let Ok(mut segments) = url.path_segments_mut() else { bail!("{} can't have a path", self.base) };
         segments.extend(["_matrix", "client", "v3"]).extend(path);
         drop(segments);
-        let mut request = self.http.request(method.clone(), url).query(query);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.http.request(method.clone(), url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
