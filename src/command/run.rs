@@ -18,7 +18,7 @@ use crate::{
     },
     clock::SystemClock,
     config::{Config, Deployment, Origin, Secret},
-    ports::{Chain, Chat, Desk, Platform, Store},
+    ports::{Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
     service::{
         Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, watcher::Watcher,
     },
@@ -27,6 +27,25 @@ use crate::{
 
 /// How long what is in flight may take to end after a stop.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// Tries of something that may be away for a moment, a second apart: a restart in a bad minute is not a
+/// wrong setting.
+const TRIES: u32 = 3;
+
+async fn patiently<T, E>(mut attempt: impl AsyncFnMut() -> Result<T, E>, may_pass: impl Fn(&E) -> bool) -> Result<T, E> {
+    let mut tries = 1;
+    loop {
+        match attempt().await {
+            Err(error) if may_pass(&error) && tries < TRIES => tries += 1,
+            result => return result,
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn chat_may_pass(error: &ChatError) -> bool {
+    matches!(error, ChatError::Retry { .. })
+}
 
 /// The chats that channels are on.
 #[derive(Default)]
@@ -85,7 +104,9 @@ async fn connect_chats(deployment: &Deployment) -> Result<Chats> {
             }
         };
         let token = secret(&discord.token, "discord.token")?;
-        chats.discord = Some(Discord::connect(discord::Settings { token, guild: discord.guild, route, timeout }).await.context("Discord")?);
+        let settings = discord::Settings { token, guild: discord.guild, route, timeout };
+        let connect = async || Discord::connect(settings.clone()).await;
+        chats.discord = Some(patiently(connect, discord::ConnectError::retryable).await.context("Discord")?);
     }
     if let Some(matrix) = deployment.matrix.as_ref().filter(|_| used(Platform::Matrix)) {
         let settings = matrix::Settings {
@@ -97,7 +118,8 @@ async fn connect_chats(deployment: &Deployment) -> Result<Chats> {
             passphrase: matrix.passphrase.as_ref().map(|p| secret(p, "matrix.passphrase")).transpose()?,
             timeout,
         };
-        chats.matrix = Some(Matrix::connect(settings).await.context("Matrix")?);
+        let connect = async || Matrix::connect(settings.clone()).await;
+        chats.matrix = Some(patiently(connect, matrix::ConnectError::is_retryable).await.context("Matrix")?);
     }
     Ok(chats)
 }
@@ -113,11 +135,11 @@ async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<Stri
         let at = || format!("channel {name} in herald.yaml");
         let (chat, place): (Arc<dyn Chat>, String) = match (channel.platform, &chats.discord, &chats.matrix) {
             (Platform::Discord, Some(discord), _) => {
-                discord.check_place(&channel.place).await.with_context(at)?;
+                patiently(async || discord.check_place(&channel.place).await, chat_may_pass).await.with_context(at)?;
                 (discord.clone(), channel.place.clone())
             }
             (Platform::Matrix, _, Some(matrix)) => {
-                let room = matrix.room(&channel.place).await.with_context(at)?;
+                let room = patiently(async || matrix.room(&channel.place).await, chat_may_pass).await.with_context(at)?;
                 (matrix.clone(), room)
             }
             _ => bail!("{}: {} is not set up", at(), channel.platform.name()),
@@ -134,7 +156,7 @@ async fn connect_chains(config: &Config) -> Result<BTreeMap<String, Arc<dyn Chai
         let touched = config.upgrades.is_empty() || config.upgrades.iter().any(|u| u.upgrade.chains.contains_key(name));
         if touched {
             let node = Node::new(endpoints.clone());
-            node.head().await.with_context(|| format!("chain {name}"))?;
+            patiently(async || node.head().await, |e| matches!(e, ChainError::Unreachable(_))).await.with_context(|| format!("chain {name}"))?;
             chains.insert(name.clone(), Arc::new(node));
         }
     }

@@ -109,9 +109,14 @@ delivery: {{ timeout: 4s, lease: 5s, key_window: 2m }}
     /// Starts herald and waits until it says that it runs.
     pub async fn start(&mut self) -> Result<()> {
         let before = self.herald.stderr().matches("herald is running").count();
-        self.herald.start()?;
+        let herald = &mut self.herald;
+        herald.start()?;
         wait::until("herald runs", PATIENCE, async || {
-            let up = self.herald.stderr().matches("herald is running").count() > before;
+            let up = herald.stderr().matches("herald is running").count() > before;
+            if !up && !herald.is_running() {
+                // It gave up while a server was away: a service manager would start it again.
+                herald.start().ok()?;
+            }
             up.then_some(())
         })
         .await?;

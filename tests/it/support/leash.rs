@@ -1,4 +1,4 @@
-//! A process that can't outlive the test, without unsafe code: `leash.sh` stands between and watches a pipe of ours.
+//! A process that can't outlive the test, without unsafe code: `leash.py` stands between and watches a pipe of ours.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -22,8 +22,8 @@ impl Leash {
     /// Starts `command` (its program, arguments, environment and folder count; its streams don't): its output is appended to
     /// the two files. `remove` is deleted when the process has ended, for folders that nothing is left to clean up.
     pub fn start(command: &Command, stdout: &Path, stderr: &Path, remove: Option<&Path>) -> anyhow::Result<Self> {
-        let mut shell = Command::new("bash");
-        shell.args(["-c", include_str!("leash.sh"), "leash"]);
+        let mut shell = Command::new("python3");
+        shell.args(["-c", include_str!("leash.py")]);
         shell.arg(stdout).arg(stderr).arg(remove.unwrap_or(Path::new("")));
         shell.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
@@ -37,10 +37,10 @@ impl Leash {
         }
         // a group of its own: an interrupt at the terminal reaches the test, and the leash by the test's end
         shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut shell = shell.spawn().context("bash, to hold a server for a test")?;
+        let mut shell = shell.spawn().context("python3, to hold a server for a test")?;
 
         let mut pid = String::new();
-        let mut replies = BufReader::new(shell.stdout.take().context("bash without its output")?);
+        let mut replies = BufReader::new(shell.stdout.take().context("python3 without its output")?);
         replies.read_line(&mut pid)?;
         let pid = pid.trim().parse().context("the process id of a server just started")?;
         Ok(Self { line: shell.stdin.take(), replies, shell, pid, stderr: stderr.into() })
