@@ -1,6 +1,6 @@
 //! The commands, and what they share.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -128,11 +128,11 @@ pub fn refuse(findings: &[Finding]) -> ExitCode {
 /// Logs go to stderr; `RUST_LOG` chooses what is said.
 pub fn log(default: &str) {
     let mut filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
-    // These print whole requests, with what is secret in them, at the levels a debugging operator would ask for.
-    for quiet in ["serenity=error", "tungstenite=info", "matrix_sdk=warn", "matrix_sdk_base=warn", "matrix_sdk_crypto=warn", "hyper=info", "reqwest=info"] {
+    // Some of these print whole requests, with what is secret in them, at the levels a debugging operator would ask for.
+    for quiet in ["serenity=error", "tungstenite=info", "matrix_sdk=off", "matrix_sdk_base=error", "matrix_sdk_crypto=error", "hyper=info", "reqwest=info"] {
         if let Ok(directive) = quiet.parse() {
             filter = filter.add_directive(directive);
         }
     }
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
 }

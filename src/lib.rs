@@ -2,6 +2,7 @@
 //!
 //! `main → app → {adapters, service} → ports → domain`. The map is in `docs/ARCHITECTURE.md`.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::todo))]
 // tokio::spawn over matrix-sdk's sync future needs more than the default depth
 #![recursion_limit = "256"]
 
