@@ -62,20 +62,21 @@ struct Stage {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
     let stage = Stage::set().await?;
-    let (bare, bare_memory) = stage.floor().await?;
+    let bare = stage.floor().await?;
     let (herald, memory) = stage.herald().await?;
     // Once more behind it, so that a machine that grew slower or faster is seen on both sides.
-    let (again, _) = stage.floor().await?;
-    report(&bare, &again, &herald, bare_memory, memory);
+    let again = stage.floor().await?;
+    report(&bare, &again, &herald, memory);
     Ok(())
 }
 
-fn report(bare: &Figures, again: &Figures, herald: &Figures, _bare_memory: f64, memory: f64) {
-    let platforms: [(&str, fn(&Figures) -> &Vec<f64>); 2] = [("discord", |f| &f.discord), ("matrix", |f| &f.matrix)];
-    for (platform, of) in platforms {
-        let floor: Vec<f64> = of(bare).iter().chain(of(again)).copied().collect();
+fn report(bare: &Figures, again: &Figures, herald: &Figures, memory: f64) {
+    let platforms =
+        [("discord", &herald.discord, [&bare.discord, &again.discord]), ("matrix", &herald.matrix, [&bare.matrix, &again.matrix])];
+    for (platform, announced, floors) in platforms {
+        let floor: Vec<f64> = floors.into_iter().flatten().copied().collect();
         for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-            let (ours, least) = (quantile(of(herald), share), quantile(&floor, share));
+            let (ours, least) = (quantile(announced, share), quantile(&floor, share));
             line(&format!("latency.{platform}.{name}"), ours, "ms", None, true);
             line(&format!("latency.{platform}.{name}.floor"), least, "ms", None, true);
             let ratio = ours / least;
@@ -111,8 +112,7 @@ impl Stage {
         Ok(Self { chain, synapse, discord, alice, heads, shown, dir: tempfile::tempdir()? })
     }
 
-    /// The bare program's figures; its memory is this process's, so none is given.
-    async fn floor(&self) -> Result<(Figures, f64)> {
+    async fn floor(&self) -> Result<Figures> {
         eprintln!("the floor: {SAMPLES} posts");
         let bob = self.synapse.person("bob").await?;
         let room = bob.create_room("Floor").await?;
@@ -133,7 +133,7 @@ impl Stage {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let figures = self.measure(channel, &room, &bob.user_id).await;
         program.abort();
-        Ok((figures?, 0.0))
+        figures
     }
 
     async fn herald(&self) -> Result<(Figures, f64)> {
@@ -237,7 +237,10 @@ async fn note_events(homeserver: String, token: String, shown: Arc<Mutex<HashMap
     let http = reqwest::Client::builder().no_proxy().build()?;
     let mut since = String::new();
     loop {
-        let url = format!("{homeserver}/_matrix/client/v3/sync?timeout=30000{}", if since.is_empty() { String::new() } else { format!("&since={since}") });
+        let url = format!(
+            "{homeserver}/_matrix/client/v3/sync?timeout=30000{}",
+            if since.is_empty() { String::new() } else { format!("&since={since}") }
+        );
         let text = http.get(url).bearer_auth(&token).send().await?.text().await?;
         let now = Instant::now();
         let sync: Value = serde_json::from_str(&text)?;

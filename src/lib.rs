@@ -14,9 +14,9 @@ pub mod app;
 #[cfg(feature = "chain")]
 pub mod chain;
 pub mod channel;
+pub mod clock;
 #[cfg(all(feature = "chain", feature = "sql"))]
 mod command;
-pub mod clock;
 pub mod config;
 #[cfg(all(feature = "chain", feature = "sql"))]
 pub mod rehearsal;

@@ -144,8 +144,17 @@ pub struct Batch {
     pub facts: Vec<Fact>,
     /// Inserted if their key is new.
     pub posts: Vec<Post>,
-    /// Upgrades whose posts of revisions below the given one are superseded where not begun.
-    pub supersede: Vec<(String, u32)>,
+    /// Posts by the clock that no longer hold.
+    pub supersede: Vec<Supersede>,
+}
+
+/// Posts by the clock that have not begun and are no longer true: those of an upgrade's revisions
+/// below `below`, due by `due_by`.
+#[derive(Clone, Debug)]
+pub struct Supersede {
+    pub upgrade: String,
+    pub below: u32,
+    pub due_by: Timestamp,
 }
 
 /// How an attempt ended.

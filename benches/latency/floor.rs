@@ -67,7 +67,8 @@ async fn to_matrix(http: &reqwest::Client, target: &Target, number: u64, text: &
 async fn to_discord(http: &reqwest::Client, target: &Target, number: u64, text: &str) -> Result<()> {
     let url = format!("https://discord.com/api/v10/channels/{}/messages", target.channel);
     let body = json!({ "content": text, "nonce": format!("floor-{number}"), "enforce_nonce": true, "allowed_mentions": { "parse": [] } });
-    let request = http.post(url).header("authorization", format!("Bot {}", target.discord_token)).header("content-type", "application/json");
+    let request =
+        http.post(url).header("authorization", format!("Bot {}", target.discord_token)).header("content-type", "application/json");
     request.body(body.to_string()).send().await?.error_for_status()?;
     Ok(())
 }

@@ -11,7 +11,13 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
-use subxt::{error::StorageError, OnlineClient, OnlineClientAtBlock, SubstrateConfig, config::RpcConfigFor, ext::codec::{Compact, Decode}, rpcs::{RpcClient, client::RpcParams}};
+use subxt::{
+    OnlineClient, OnlineClientAtBlock, SubstrateConfig,
+    config::RpcConfigFor,
+    error::StorageError,
+    ext::codec::{Compact, Decode},
+    rpcs::{RpcClient, client::RpcParams},
+};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
@@ -180,9 +186,12 @@ async fn follow(client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: wat
     if let Ok(mut blocks) = client.stream_blocks().await {
         while let Some(Ok(block)) = blocks.next().await {
             let (number, hash) = (block.number(), block.hash());
-            seen.send_modify(|s| *s = Seen { turn: s.turn + 1, number, hash: Some(hash), at: Some(std::time::Instant::now()), ended: false });
+            seen.send_modify(|s| {
+                *s = Seen { turn: s.turn + 1, number, hash: Some(hash), at: Some(std::time::Instant::now()), ended: false }
+            });
             if let Ok(Ok(best)) = timeout(ANSWER, rpc.request::<Value>("chain_getHeader", RpcParams::new())).await {
-                let best = best.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+                let best =
+                    best.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
                 lag.store(best.map_or(0, |b| b.saturating_sub(number)), Ordering::Relaxed);
             }
         }

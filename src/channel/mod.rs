@@ -4,4 +4,3 @@
 pub mod discord;
 #[cfg(feature = "matrix")]
 pub mod matrix;
-

@@ -28,22 +28,37 @@ pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         posts.sort_by_key(|p| (p.due, p.rank));
         if json {
             for post in &posts {
-                println!("{}", json!({ "upgrade": upgrade.id, "notice": post.notice, "channel": post.channel, "due": post.due, "key": post.key }));
+                println!(
+                    "{}",
+                    json!({ "upgrade": upgrade.id, "notice": post.notice, "channel": post.channel, "due": post.due, "key": post.key })
+                );
             }
             continue;
         }
-        println!("{} ({}): window {} to {}", upgrade.title, upgrade.id, zone.written(upgrade.window.opens), zone.written(upgrade.window.closes));
+        println!(
+            "{} ({}): window {} to {}",
+            upgrade.title,
+            upgrade.id,
+            zone.written(upgrade.window.opens),
+            zone.written(upgrade.window.closes)
+        );
         let mut last = None;
         for post in &posts {
             if last.replace((post.due, &post.notice)) != Some((post.due, &post.notice)) {
-                let channels: Vec<&str> = posts.iter().filter(|p| p.due == post.due && p.notice == post.notice).map(|p| p.channel.as_str()).collect();
+                let channels: Vec<&str> =
+                    posts.iter().filter(|p| p.due == post.due && p.notice == post.notice).map(|p| p.channel.as_str()).collect();
                 let past = if post.due < now { "  (past)" } else { "" };
                 println!("  {:<46} {:<16} {}{past}", zone.written(post.due), post.notice, channels.join(", "));
             }
         }
         for notice in &plan.notices {
             if let Trigger::On(happening) = &notice.trigger {
-                println!("  {:<46} {:<16} {}", format!("when {}", happening.name().replace('_', " ")), notice.id, notice.channels.join(", "));
+                println!(
+                    "  {:<46} {:<16} {}",
+                    format!("when {}", happening.name().replace('_', " ")),
+                    notice.id,
+                    notice.channels.join(", ")
+                );
             }
         }
     }

@@ -51,8 +51,10 @@ fn show(loaded: &Loaded, upgrade: &Upgrade, notice: &Notice) -> Result<()> {
         Trigger::On(_) => upgrade.window.opens,
     };
     let (accepted, fact) = imagined(upgrade, due, kind_of(&notice.trigger));
-    let moment = context::Moment { fact: Some(&fact), due: Some(due), thread: Some("https://chat.example.org/thread"), ..Default::default() };
-    let markdown = loaded.renderer.markdown(&notice.template, &context::of(&accepted, Some(notice), plan, &moment)).map_err(anyhow::Error::msg)?;
+    let moment =
+        context::Moment { fact: Some(&fact), due: Some(due), thread: Some("https://chat.example.org/thread"), ..Default::default() };
+    let markdown =
+        loaded.renderer.markdown(&notice.template, &context::of(&accepted, Some(notice), plan, &moment)).map_err(anyhow::Error::msg)?;
     for name in &notice.channels {
         let Some(channel) = loaded.config.deployment.channels.get(name) else { continue };
         let body = loaded.renderer.body(&markdown, channel.platform, due);

@@ -52,7 +52,11 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
     let rehearsal = Rehearsal::prepare(config, loaded.renderer, recording, upgrade, output, pace).await?;
     let verdict = rehearsal.run().await?;
     let summary = verdict.lines.join("\n");
-    if args.json { eprintln!("{summary}") } else { println!("\n{summary}") }
+    if args.json {
+        eprintln!("{summary}")
+    } else {
+        println!("\n{summary}")
+    }
     Ok(if verdict.fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

@@ -17,7 +17,7 @@ use crate::{
         matrix::{self, Matrix},
     },
     clock::SystemClock,
-    config::{Config, Deployment, Origin, Secret},
+    config::{Config, Deployment, Finding, Origin, Secret, UpgradeFile},
     ports::{Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
     service::{
         Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, watcher::Watcher,
@@ -76,6 +76,10 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
         ledger: Mutex::new(()),
         posts: Notify::new(),
     });
+    let reached = already_there(&core, &chains, &config.upgrades).await?;
+    if !reached.is_empty() {
+        return Ok(app::refuse(&reached));
+    }
     let planned = Planner::new(core.clone(), config.upgrades).tick().await?;
     if !planned.refused.is_empty() {
         return Ok(app::refuse(&planned.refused));
@@ -99,7 +103,8 @@ async fn connect_chats(deployment: &Deployment) -> Result<Chats> {
         let route = match &discord.route {
             None => None,
             Some((address, ca)) => {
-                let ca_pem = std::fs::read(ca).with_context(|| format!("discord.route.ca in herald.yaml: {} can't be read", ca.display()))?;
+                let ca_pem =
+                    std::fs::read(ca).with_context(|| format!("discord.route.ca in herald.yaml: {} can't be read", ca.display()))?;
                 Some(discord::Route { address: *address, ca_pem })
             }
         };
@@ -156,11 +161,34 @@ async fn connect_chains(config: &Config) -> Result<BTreeMap<String, Arc<dyn Chai
         let touched = config.upgrades.is_empty() || config.upgrades.iter().any(|u| u.upgrade.chains.contains_key(name));
         if touched {
             let node = Node::new(endpoints.clone());
-            patiently(async || node.head().await, |e| matches!(e, ChainError::Unreachable(_))).await.with_context(|| format!("chain {name}"))?;
+            patiently(async || node.head().await, |e| matches!(e, ChainError::Unreachable(_)))
+                .await
+                .with_context(|| format!("chain {name}"))?;
             chains.insert(name.clone(), Arc::new(node));
         }
     }
     Ok(chains)
+}
+
+/// New upgrades whose target a chain runs already: there would be nothing to announce but a mistake.
+async fn already_there(core: &Core, chains: &BTreeMap<String, Arc<dyn Chain>>, files: &[UpgradeFile]) -> Result<Vec<Finding>> {
+    let known = core.store.upgrades().await?;
+    let mut findings = Vec::new();
+    for (name, chain) in chains {
+        let head = chain.head().await.with_context(|| format!("chain {name}"))?;
+        let block = chain.block(head.number).await.with_context(|| format!("chain {name}"))?;
+        let running = block.proven_version.unwrap_or(block.spec_version);
+        for UpgradeFile { upgrade, file } in files.iter().filter(|f| !known.iter().any(|k| k.upgrade.id == f.upgrade.id)) {
+            if upgrade.chains.get(name).is_some_and(|target| target.spec_version <= running) {
+                findings.push(file.wrong(
+                    &["chains", name, "spec_version"],
+                    format!("{} is new here, but {name} runs spec_version {running} already", upgrade.id),
+                    "name the version that is to come, or remove the file",
+                ));
+            }
+        }
+    }
+    Ok(findings)
 }
 
 /// Runs until the process is told to stop, then lets what is in flight end.

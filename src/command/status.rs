@@ -27,7 +27,8 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
         let next = next_notice(&posts);
         if json {
-            let counts: serde_json::Map<String, serde_json::Value> = PostState::ALL.iter().map(|s| (s.name().to_owned(), json!(count(*s)))).collect();
+            let counts: serde_json::Map<String, serde_json::Value> =
+                PostState::ALL.iter().map(|s| (s.name().to_owned(), json!(count(*s)))).collect();
             println!(
                 "{}",
                 json!({ "upgrade": accepted.upgrade.id, "state": accepted.progress.state, "revision": accepted.revision, "chains": accepted.progress.chains,

@@ -212,7 +212,11 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
 
 fn check_store(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     if !raw.store.url.starts_with("sqlite://") {
-        findings.push(file.wrong(&["store", "url"], format!("`{}` is not a store herald knows", raw.store.url), "write sqlite:// and a file's path, such as sqlite://herald.db"));
+        findings.push(file.wrong(
+            &["store", "url"],
+            format!("`{}` is not a store herald knows", raw.store.url),
+            "write sqlite:// and a file's path, such as sqlite://herald.db",
+        ));
     }
 }
 
@@ -222,7 +226,11 @@ fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     }
     for (name, chain) in &raw.chains {
         if chain.endpoints.is_empty() {
-            findings.push(file.wrong(&["chains", name, "endpoints"], format!("`{name}` has no endpoint"), "add the address of a node, such as wss://rpc.example.org"));
+            findings.push(file.wrong(
+                &["chains", name, "endpoints"],
+                format!("`{name}` has no endpoint"),
+                "add the address of a node, such as wss://rpc.example.org",
+            ));
         }
         for (i, url) in chain.endpoints.iter().enumerate() {
             if !(url.starts_with("ws://") || url.starts_with("wss://")) {
@@ -247,11 +255,21 @@ fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
         };
         let platform = channel.platform.name();
         if !configured {
-            findings.push(file.wrong(&["channels", name, "platform"], format!("channel `{name}` is on {platform}, which is not set up"), format!("add a `{platform}:` section")));
+            findings.push(file.wrong(
+                &["channels", name, "platform"],
+                format!("channel `{name}` is on {platform}, which is not set up"),
+                format!("add a `{platform}:` section"),
+            ));
         }
         let (fits, hint) = match channel.platform {
-            Platform::Discord => (channel.place.parse::<u64>().is_ok_and(|n| n > 0), "write the channel's id, a number in quotes (copy it with developer mode on)"),
-            Platform::Matrix => (channel.place.starts_with('!') || channel.place.starts_with('#'), "write the room's id (!…) or its alias (#…:server), in quotes"),
+            Platform::Discord => (
+                channel.place.parse::<u64>().is_ok_and(|n| n > 0),
+                "write the channel's id, a number in quotes (copy it with developer mode on)",
+            ),
+            Platform::Matrix => (
+                channel.place.starts_with('!') || channel.place.starts_with('#'),
+                "write the room's id (!…) or its alias (#…:server), in quotes",
+            ),
         };
         if !fits {
             findings.push(file.wrong(&["channels", name, "place"], format!("`{}` is not a place on {platform}", channel.place), hint));
@@ -267,12 +285,16 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
             None
         }
     };
-    let (timeout, lease, key_window) = (length("timeout", &raw.timeout), length("lease", &raw.lease), length("key_window", &raw.key_window));
+    let (timeout, lease, key_window) =
+        (length("timeout", &raw.timeout), length("lease", &raw.lease), length("key_window", &raw.key_window));
     let delivery = Delivery { timeout: timeout?, lease: lease?, key_window: key_window? };
     if !(delivery.timeout.as_secs() > 0 && delivery.timeout < delivery.lease && delivery.lease < delivery.key_window) {
         findings.push(file.wrong(
             &["delivery"],
-            format!("timeout {} < lease {} < key_window {} does not hold, so a post could be made twice", raw.timeout, raw.lease, raw.key_window),
+            format!(
+                "timeout {} < lease {} < key_window {} does not hold, so a post could be made twice",
+                raw.timeout, raw.lease, raw.key_window
+            ),
             "raise the later one; the defaults are 10s, 30s and 2m",
         ));
     }
@@ -283,12 +305,20 @@ fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> O
     let token = secret(raw.token, file, &["discord", "token"], findings);
     let guild = raw.guild.parse::<u64>().ok().filter(|g| *g > 0);
     if guild.is_none() {
-        findings.push(file.wrong(&["discord", "guild"], format!("`{}` is not a server's id", raw.guild), "write the number in quotes (copy it with developer mode on)"));
+        findings.push(file.wrong(
+            &["discord", "guild"],
+            format!("`{}` is not a server's id", raw.guild),
+            "write the number in quotes (copy it with developer mode on)",
+        ));
     }
     let route = raw.route.map(|route| {
         let address = route.address.parse::<SocketAddr>();
         if address.is_err() {
-            findings.push(file.wrong(&["discord", "route", "address"], format!("`{}` is not an address", route.address), "write IP:port, such as 127.0.0.1:8443"));
+            findings.push(file.wrong(
+                &["discord", "route", "address"],
+                format!("`{}` is not an address", route.address),
+                "write IP:port, such as 127.0.0.1:8443",
+            ));
         }
         address.ok().map(|a| (a, route.ca))
     });
@@ -297,7 +327,11 @@ fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> O
 
 fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Matrix> {
     if !(raw.homeserver.starts_with("https://") || raw.homeserver.starts_with("http://")) {
-        findings.push(file.wrong(&["matrix", "homeserver"], format!("`{}` is not an address", raw.homeserver), "write https:// and the server's host"));
+        findings.push(file.wrong(
+            &["matrix", "homeserver"],
+            format!("`{}` is not an address", raw.homeserver),
+            "write https:// and the server's host",
+        ));
     }
     let password = secret(raw.password, file, &["matrix", "password"], findings);
     let passphrase = match raw.passphrase {

@@ -130,12 +130,7 @@ impl Files {
             name: format!("config/{name}"),
             text: CONFIG.get_file(name).and_then(|f| f.contents_utf8()).unwrap_or_default().to_owned(),
         };
-        let upgrades = CONFIG
-            .get_dir("upgrades")
-            .into_iter()
-            .flat_map(Dir::files)
-            .map(|f| text(&f.path().display().to_string()))
-            .collect();
+        let upgrades = CONFIG.get_dir("upgrades").into_iter().flat_map(Dir::files).map(|f| text(&f.path().display().to_string())).collect();
         let templates = TEMPLATES
             .dirs()
             .flat_map(Dir::files)

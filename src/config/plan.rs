@@ -110,7 +110,12 @@ pub fn zone(name: &str) -> Option<TimeZone> {
     TimeZone::get(name).ok()
 }
 
-pub fn read(file: &SourceFile, deployment: Option<&Deployment>, templates: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding>) -> Option<Plan> {
+pub fn read(
+    file: &SourceFile,
+    deployment: Option<&Deployment>,
+    templates: &BTreeMap<String, SourceFile>,
+    findings: &mut Vec<Finding>,
+) -> Option<Plan> {
     let raw: Raw = match file.parse() {
         Ok(raw) => raw,
         Err(finding) => {
@@ -121,7 +126,11 @@ pub fn read(file: &SourceFile, deployment: Option<&Deployment>, templates: &BTre
     let before = findings.len();
     let plan_zone = zone(&raw.zone);
     if plan_zone.is_none() {
-        findings.push(file.wrong(&["zone"], format!("`{}` is not a time zone", raw.zone), "write an IANA name, such as Europe/Berlin or UTC"));
+        findings.push(file.wrong(
+            &["zone"],
+            format!("`{}` is not a time zone", raw.zone),
+            "write an IANA name, such as Europe/Berlin or UTC",
+        ));
     }
     let plan_zone = plan_zone.unwrap_or(TimeZone::UTC);
     let rules = rules(&raw.verification, file, findings);
@@ -134,7 +143,11 @@ pub fn read(file: &SourceFile, deployment: Option<&Deployment>, templates: &BTre
     let mut ids = BTreeSet::new();
     for (i, notice) in raw.notices.iter().enumerate() {
         if !ids.insert(&notice.id) {
-            findings.push(file.wrong(&["notices", &i.to_string(), "id"], format!("a notice `{}` stands above already", notice.id), "give each notice an id of its own"));
+            findings.push(file.wrong(
+                &["notices", &i.to_string(), "id"],
+                format!("a notice `{}` stands above already", notice.id),
+                "give each notice an id of its own",
+            ));
         }
     }
     if findings.len() > before {
@@ -168,7 +181,11 @@ fn feedback(raw: &RawFeedback, file: &SourceFile, findings: &mut Vec<Finding>) -
     let open_for = length(file, &["feedback", "open_for"], &raw.open_for, findings);
     for (i, meaning) in raw.reactions.iter().enumerate() {
         if meaning.emoji.is_empty() || meaning.emoji.chars().any(|c| c.is_ascii_alphanumeric()) {
-            findings.push(file.wrong(&["feedback", "reactions", &i.to_string(), "emoji"], format!("`{}` is not an emoji", meaning.emoji), "write the emoji itself, such as 👍"));
+            findings.push(file.wrong(
+                &["feedback", "reactions", &i.to_string(), "emoji"],
+                format!("`{}` is not an emoji", meaning.emoji),
+                "write the emoji itself, such as 👍",
+            ));
         }
     }
     let meanings = raw.reactions.iter().map(|m| Meaning { emoji: m.emoji.clone(), meaning: m.means.clone() }).collect();
@@ -202,14 +219,26 @@ impl Reader<'_> {
                 for (i, name) in named.iter().enumerate() {
                     if let Some(deployment) = deployment.filter(|d| !d.channels.contains_key(name)) {
                         let at = ["notices", &self.index, "channels", &i.to_string()];
-                        findings.push(self.file.wrong(&at, format!("there is no channel `{name}` in herald.yaml"), channel_hint(deployment, name)));
+                        findings.push(self.file.wrong(
+                            &at,
+                            format!("there is no channel `{name}` in herald.yaml"),
+                            channel_hint(deployment, name),
+                        ));
                     }
                 }
                 named.clone()
             }
         };
         let audiences = if raw.audiences.is_empty() { Audience::ALL.to_vec() } else { raw.audiences.clone() };
-        Some(Notice { id: raw.id.clone(), phase: raw.phase, template: raw.template.clone(), trigger: trigger?, audiences, channels, feedback: raw.feedback })
+        Some(Notice {
+            id: raw.id.clone(),
+            phase: raw.phase,
+            template: raw.template.clone(),
+            trigger: trigger?,
+            audiences,
+            channels,
+            feedback: raw.feedback,
+        })
     }
 
     fn trigger(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Trigger> {
@@ -231,7 +260,11 @@ impl Reader<'_> {
             }
             (None, Some(cron), None) => self.cron(cron, findings),
             _ => {
-                findings.push(self.wrong("id", format!("notice `{}` needs one of `at`, `cron` and `on`, and only one", raw.id), "write, for example, `at: -1d`"));
+                findings.push(self.wrong(
+                    "id",
+                    format!("notice `{}` needs one of `at`, `cron` and `on`, and only one", raw.id),
+                    "write, for example, `at: -1d`",
+                ));
                 None
             }
         }
@@ -260,7 +293,7 @@ impl Reader<'_> {
         };
         let (from, until) = (offset("from", &raw.from), offset("until", &raw.until));
         match CronRule::new(&raw.expression, zone_of, from?, until?) {
-            Ok(rule) => Some(Trigger::Cron(rule)),
+            Ok(rule) => Some(Trigger::Cron(Box::new(rule))),
             Err(error) => {
                 wrong("expression", error.to_string(), "for example \"0 9 * * Mon-Fri\"");
                 None

@@ -97,7 +97,11 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
     }
     for (i, link) in raw.links.iter().enumerate() {
         if !link.url.starts_with("https://") || link.url.chars().any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c)) {
-            findings.push(file.wrong(&["links", &i.to_string(), "url"], format!("`{}` can't be linked", link.url), "write an https:// address without spaces or brackets"));
+            findings.push(file.wrong(
+                &["links", &i.to_string(), "url"],
+                format!("`{}` can't be linked", link.url),
+                "write an https:// address without spaces or brackets",
+            ));
         }
     }
     let mut time = |path: &[&str], text: &str| {
@@ -117,7 +121,11 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
     }
     for audience in Audience::ALL.into_iter().filter(|a| !duties.contains_key(a)) {
         let name = audience.name();
-        findings.push(file.wrong(&["audiences", name], format!("nothing is said for {name}"), format!("add `{name}:` with `action: required` or `action: none`, and `what`")));
+        findings.push(file.wrong(
+            &["audiences", name],
+            format!("nothing is said for {name}"),
+            format!("add `{name}:` with `action: required` or `action: none`, and `what`"),
+        ));
     }
     if let (Some(opens), Some(closes)) = (opens, closes)
         && closes <= opens
@@ -159,14 +167,22 @@ fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     }
     for (i, link) in raw.links.iter().enumerate() {
         if link.name.chars().count() > 20 || link.url.chars().count() > 80 {
-            findings.push(file.wrong(&["links", &i.to_string()], "a link holds a name of 20 and an address of 80 characters", "use a shorter address"));
+            findings.push(file.wrong(
+                &["links", &i.to_string()],
+                "a link holds a name of 20 and an address of 80 characters",
+                "use a shorter address",
+            ));
         }
     }
     if raw.chains.len() > 8 {
         findings.push(file.wrong(&["chains"], format!("{} chains are named; 8 fit", raw.chains.len()), "make two upgrades of them"));
     }
     if raw.changes.len() > 3 {
-        findings.push(file.wrong(&["changes"], format!("{} changes are listed; 3 fit", raw.changes.len()), "keep the ones people notice and link to the rest"));
+        findings.push(file.wrong(
+            &["changes"],
+            format!("{} changes are listed; 3 fit", raw.changes.len()),
+            "keep the ones people notice and link to the rest",
+        ));
     }
     if raw.links.len() > 2 {
         findings.push(file.wrong(&["links"], format!("{} links are listed; 2 fit", raw.links.len()), "keep the most useful ones"));
@@ -183,7 +199,11 @@ pub fn check_ids(upgrades: &[UpgradeFile], findings: &mut Vec<Finding>) {
     let mut ids = BTreeSet::new();
     for UpgradeFile { upgrade, file } in upgrades {
         if !ids.insert(&upgrade.id) {
-            findings.push(file.wrong(&["id"], format!("another file has the id `{}` already", upgrade.id), "give each upgrade an id of its own"));
+            findings.push(file.wrong(
+                &["id"],
+                format!("another file has the id `{}` already", upgrade.id),
+                "give each upgrade an id of its own",
+            ));
         }
     }
 }

@@ -124,7 +124,7 @@ pub enum Trigger {
     /// Before or after the window opens.
     At(Offset),
     /// A repeated civil time between two offsets from the window.
-    Cron(CronRule),
+    Cron(Box<CronRule>),
     /// When something has happened.
     On(Happening),
 }

@@ -102,8 +102,10 @@ impl Health {
         self.last.duration_since(self.since)
     }
 
-    fn observe(&mut self, block: &Block, finality_lag: u64, rules: &Rules) {
-        let Some(time) = block.time else { return };
+    fn observe(&mut self, block: &Block, seen: Seen<'_>) {
+        let rules = seen.rules;
+        // A chain without a clock of its own is timed by ours.
+        let time = block.time.unwrap_or(seen.now);
         let gap = time.duration_since(self.last);
         let (succeeded, failed) = block.transactions();
         self.last = time;
@@ -114,8 +116,8 @@ impl Health {
         let share = f64::from(self.failed) / f64::from(self.transactions.max(1));
         let trouble = if gap > rules.max_block_gap {
             Some(format!("no block for {} s", gap.as_secs()))
-        } else if finality_lag > rules.max_finality_lag {
-            Some(format!("finality is {finality_lag} blocks behind"))
+        } else if seen.finality_lag > rules.max_finality_lag {
+            Some(format!("finality is {} blocks behind", seen.finality_lag))
         } else if self.transactions >= 10 && share > rules.max_failed_share {
             Some(format!("{} of {} transactions failed", self.failed, self.transactions))
         } else {
@@ -227,9 +229,9 @@ impl Progress {
             at.stage = Stage::Applied;
             let proof = facts.iter().find(|f| f.kind == FactKind::Applied).cloned();
             at.applied = Some(proof.unwrap_or_else(|| sight(FactKind::Applied, chain, block, running)));
-            at.health = block.time.map(Health::new);
+            at.health = Some(Health::new(block.time.unwrap_or(seen.now)));
         } else if let Some(health) = at.health.as_mut() {
-            health.observe(block, seen.finality_lag, seen.rules);
+            health.observe(block, seen);
             if !block.migrating && health.transactions - health.failed >= seen.rules.min_transactions {
                 if at.stage == Stage::Applied && health.length() >= seen.rules.healthy_for {
                     at.stage = Stage::Verified;
@@ -285,5 +287,148 @@ fn sight(kind: FactKind, chain: &str, block: &Block, running: u32) -> Fact {
         spec_version: running,
         time: block.time,
         detail: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::{
+        block::{ChainEvent, Memory},
+        upgrade::{Method, Target, Urgency, Window},
+    };
+
+    fn upgrade(chains: &[&str]) -> Upgrade {
+        Upgrade {
+            id: "v2".into(),
+            title: "Two".into(),
+            summary: String::new(),
+            urgency: Urgency::Routine,
+            method: Method::Sudo,
+            window: Window { opens: at(0), closes: at(3600) },
+            chains: chains.iter().map(|c| (c.to_string(), Target { spec_version: 2 })).collect(),
+            changes: vec![],
+            links: vec![],
+            duties: BTreeMap::new(),
+        }
+    }
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+    fn rules() -> Rules {
+        Rules {
+            healthy_for: SignedDuration::from_secs(60),
+            complete_after: SignedDuration::from_secs(60),
+            max_block_gap: SignedDuration::from_secs(20),
+            max_finality_lag: 5,
+            max_failed_share: 0.5,
+            min_transactions: 0,
+        }
+    }
+
+    /// A chain under the machine: blocks six seconds apart, each read as the watcher would.
+    struct Play {
+        upgrade: Upgrade,
+        progress: Progress,
+        memories: BTreeMap<String, Memory>,
+        second: i64,
+        rules: Rules,
+    }
+
+    impl Play {
+        fn new(chains: &[&str]) -> Self {
+            let upgrade = upgrade(chains);
+            Self { progress: Progress::new(&upgrade), upgrade, memories: BTreeMap::new(), second: 0, rules: rules() }
+        }
+
+        fn block(&mut self, chain: &str, version: u32, events: &[(&str, &str)], lag: u64) -> Vec<&'static str> {
+            self.second += 6;
+            let block = Block {
+                number: u64::try_from(self.second).unwrap(),
+                hash: format!("0x{}", self.second),
+                time: Some(at(self.second)),
+                spec_version: version,
+                transaction_version: 1,
+                proven_version: Some(version),
+                authorized: None,
+                migrating: false,
+                events: events
+                    .iter()
+                    .map(|(pallet, name)| ChainEvent { pallet: pallet.to_string(), name: name.to_string(), fields: serde_json::json!({}) })
+                    .collect(),
+            };
+            let memory = self.memories.entry(chain.into()).or_insert_with(|| Memory::first("0x".into(), &block));
+            let (mut facts, after) = block.read(chain, memory);
+            *memory = after;
+            let seen = Seen { now: at(self.second), finality_lag: lag, rules: &self.rules };
+            let running = memory.running;
+            let events = self.progress.advance(&self.upgrade, chain, &block, running, &mut facts, seen);
+            events.into_iter().map(|e| e.happening.name()).collect()
+        }
+
+        fn blocks(&mut self, chain: &str, version: u32, number: usize) -> Vec<&'static str> {
+            (0..number).flat_map(|_| self.block(chain, version, &[], 0)).collect()
+        }
+    }
+
+    #[test]
+    fn one_chain_goes_through_every_step_and_each_is_said_once() {
+        let mut play = Play::new(&["relay"]);
+        assert!(play.blocks("relay", 1, 2).is_empty());
+        assert_eq!(play.block("relay", 1, &[("System", "UpgradeAuthorized")], 0), ["authorized"]);
+        assert!(play.block("relay", 1, &[("System", "CodeUpdated")], 0).is_empty(), "the event alone proves nothing");
+        assert_eq!(play.progress.state, State::Applying);
+        assert_eq!(play.block("relay", 2, &[], 0), ["applied"]);
+        assert_eq!(play.blocks("relay", 2, 30), ["verified", "completed"]);
+        assert_eq!(play.progress.state, State::Completed);
+    }
+
+    #[test]
+    fn without_authorization_none_is_claimed() {
+        let mut play = Play::new(&["relay"]);
+        play.blocks("relay", 1, 2);
+        play.block("relay", 1, &[("System", "CodeUpdated")], 0);
+        assert_eq!(play.block("relay", 2, &[], 0), ["applied"]);
+    }
+
+    #[test]
+    fn several_chains_are_done_when_the_last_one_is() {
+        let mut play = Play::new(&["people", "relay"]);
+        play.blocks("relay", 1, 1);
+        play.blocks("people", 1, 1);
+        assert!(play.block("relay", 2, &[], 0).is_empty());
+        assert_eq!(play.progress.state, State::Applying);
+        assert!(play.blocks("relay", 2, 30).is_empty(), "the other chain is still to come");
+        assert_eq!(play.block("people", 2, &[], 0), ["applied"]);
+        assert_eq!(play.blocks("people", 2, 30), ["verified", "completed"]);
+    }
+
+    #[test]
+    fn a_gap_a_lag_or_failures_start_the_watch_anew() {
+        let mut play = Play::new(&["relay"]);
+        play.blocks("relay", 1, 1);
+        play.block("relay", 2, &[], 0);
+        play.blocks("relay", 2, 9);
+        play.second += 60; // no block for a minute
+        assert!(play.blocks("relay", 2, 9).is_empty());
+        play.block("relay", 2, &[], 99); // finality is behind
+        assert!(play.blocks("relay", 2, 9).is_empty());
+        let failing = [("System", "ExtrinsicFailed"); 10];
+        play.block("relay", 2, &failing, 0);
+        let health = play.progress.chains["relay"].health.clone().unwrap();
+        assert_eq!((health.restarts, health.trouble.as_deref()), (3, Some("10 of 10 transactions failed")));
+        assert_eq!(play.blocks("relay", 2, 10), ["verified"]);
+    }
+
+    #[test]
+    fn another_version_is_named_and_completes_nothing() {
+        let mut play = Play::new(&["relay"]);
+        play.upgrade.chains.insert("relay".into(), Target { spec_version: 3 });
+        play.blocks("relay", 1, 1);
+        assert_eq!(play.block("relay", 2, &[], 0), ["version_unexpected"]);
+        assert!(play.blocks("relay", 2, 40).is_empty());
+        assert_eq!(play.block("relay", 3, &[], 0), ["applied"]);
     }
 }

@@ -13,7 +13,10 @@ use futures::{SinkExt, StreamExt};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use subxt::{
-    config::{Hasher, substrate::{BlakeTwo256, SubstrateHeader}},
+    config::{
+        Hasher,
+        substrate::{BlakeTwo256, SubstrateHeader},
+    },
     ext::codec::Encode,
     utils::H256,
 };
@@ -245,7 +248,9 @@ fn respond(state: &Mutex<State>, request: &Value, subscriptions: &mut BTreeMap<S
             subscriptions.insert(name.clone(), state.served.len().saturating_sub(1));
             Ok(json!(name))
         }
-        "chain_unsubscribeFinalizedHeads" => Ok(json!(params.first().and_then(Value::as_str).and_then(|id| subscriptions.remove(id)).is_some())),
+        "chain_unsubscribeFinalizedHeads" => {
+            Ok(json!(params.first().and_then(Value::as_str).and_then(|id| subscriptions.remove(id)).is_some()))
+        }
         _ => state.answer(method, &params),
     };
     match result {

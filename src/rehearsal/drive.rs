@@ -266,7 +266,12 @@ impl Rehearsal {
         let (sent, skipped, parked) = (count(PostState::Sent), count(PostState::Skipped), count(PostState::Parked));
         let open = count(PostState::Planned) + count(PostState::Sending);
         let days = self.clock.now().duration_since(self.start).as_hours() / 24;
-        let mut lines = vec![format!("{} in {days} days: {sent} posts in {} channels, {} facts.", self.upgrade.title, self.core.outlets.len(), self.shown_facts)];
+        let mut lines = vec![format!(
+            "{} in {days} days: {sent} posts in {} channels, {} facts.",
+            self.upgrade.title,
+            self.core.outlets.len(),
+            self.shown_facts
+        )];
         for (name, chain) in &accepted.progress.chains {
             let version = chain.spec_version.map_or("no block seen".to_owned(), |v| format!("runs spec_version {v}"));
             let proof = chain.applied.as_ref().map(|f| format!(", proven in block {}", f.block)).unwrap_or_default();

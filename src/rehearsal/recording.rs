@@ -58,8 +58,12 @@ impl Recording {
         if let Some(pair) = recording.blocks.windows(2).find(|w| matches!(w, [a, b] if b.number != a.number + 1)) {
             return Err(format!("the blocks around {} don't follow each other", pair.first().map_or(0, |b| b.number)));
         }
-        if let Some(block) = recording.blocks.iter().find(|b| !recording.metadata.contains_key(&b.runtime_version.spec_version.to_string())) {
-            return Err(format!("block {} has spec_version {}, whose metadata is not in the recording", block.number, block.runtime_version.spec_version));
+        if let Some(block) = recording.blocks.iter().find(|b| !recording.metadata.contains_key(&b.runtime_version.spec_version.to_string()))
+        {
+            return Err(format!(
+                "block {} has spec_version {}, whose metadata is not in the recording",
+                block.number, block.runtime_version.spec_version
+            ));
         }
         Ok(recording)
     }

@@ -57,7 +57,13 @@ impl Output {
             self.line(&json!(fact).to_string());
         } else {
             let time = fact.time.map(|t| self.zone.written(t)).unwrap_or_default();
-            self.line(&format!("\n  ● {} · {} · block {} · spec_version {} · {time}", fact.chain, fact.kind.name(), fact.block, fact.spec_version));
+            self.line(&format!(
+                "\n  ● {} · {} · block {} · spec_version {} · {time}",
+                fact.chain,
+                fact.kind.name(),
+                fact.block,
+                fact.spec_version
+            ));
         }
     }
 

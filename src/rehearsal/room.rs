@@ -9,10 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    domain::{
-        feedback::Tally,
-        post::PostKey,
-    },
+    domain::{feedback::Tally, post::PostKey},
     ports::{Accepted, Chat, ChatError, Outgoing, Platform},
 };
 

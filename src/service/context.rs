@@ -163,7 +163,16 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
     for chain in progress.chains.values_mut() {
         chain.spec_version = Some(u32::MAX);
         chain.applied = Some(fact.clone());
-        chain.health = Some(Health { since: now, last: now, blocks: 9999, transactions: 9999, failed: 9999, longest_gap: 9999, restarts: 0, trouble: None });
+        chain.health = Some(Health {
+            since: now,
+            last: now,
+            blocks: 9999,
+            transactions: 9999,
+            failed: 9999,
+            longest_gap: 9999,
+            restarts: 0,
+            trouble: None,
+        });
     }
     (Accepting { upgrade, progress, revision: 1, accepted: now }, fact)
 }

@@ -37,6 +37,13 @@ pub enum Did {
     Passed,
 }
 
+impl Did {
+    /// Nothing more is to be tried in this channel for now.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Failed | Self::Passed)
+    }
+}
+
 impl Dispatcher {
     pub fn new(core: Arc<Core>) -> Self {
         Self { core }
@@ -49,15 +56,22 @@ impl Dispatcher {
     /// Posts everything that is due in one channel; stops at the first that has to wait.
     pub async fn tick(&self, channel: &str) -> Result<Vec<Did>, StoreError> {
         let mut done = Vec::new();
-        let Some(outlet) = self.core.outlets.get(channel) else { return Ok(done) };
-        while let Some(post) = self.core.store.next_due(channel, self.core.clock.now()).await? {
-            let did = self.one(outlet, post).await?;
+        while let Some(did) = self.step(channel).await? {
             done.push(did);
-            if matches!(did, Did::Failed | Did::Passed) {
+            if did.waits() {
                 break;
             }
         }
         Ok(done)
+    }
+
+    /// Brings the first due post of a channel on its way; `None` if there is none.
+    pub async fn step(&self, channel: &str) -> Result<Option<Did>, StoreError> {
+        let Some(outlet) = self.core.outlets.get(channel) else { return Ok(None) };
+        match self.core.store.next_due(channel, self.core.clock.now()).await? {
+            Some(post) => self.one(outlet, post).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn one(&self, outlet: &Outlet, post: Post) -> Result<Did, StoreError> {
@@ -97,7 +111,9 @@ impl Dispatcher {
             Outcome::Retry { error, .. } | Outcome::Parked { error } => Some(error.as_str()),
         };
         match (did, trouble) {
-            (Did::Sent, _) if post.attempts == 0 => tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "posted"),
+            (Did::Sent, _) if post.attempts == 0 => {
+                tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "posted")
+            }
             _ => self.core.note_trouble(&format!("channel {}", post.channel), trouble).await,
         }
         Ok(did)
@@ -139,16 +155,27 @@ impl Dispatcher {
         };
         match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
-            Err(_) => Err(ChatError::Retry { reason: format!("{} did not answer within {} s", outlet.platform.name(), limit.as_secs()), after_ms: None }),
+            Err(_) => Err(ChatError::Retry {
+                reason: format!("{} did not answer within {} s", outlet.platform.name(), limit.as_secs()),
+                after_ms: None,
+            }),
         }
     }
 
-    async fn render(&self, post: &Post, accepted: &Accepting, outlet: &Outlet, late: bool, now: Timestamp) -> Result<Result<Body, String>, StoreError> {
+    async fn render(
+        &self,
+        post: &Post,
+        accepted: &Accepting,
+        outlet: &Outlet,
+        late: bool,
+        now: Timestamp,
+    ) -> Result<Result<Body, String>, StoreError> {
         let Some(notice) = self.core.plan.notices.iter().find(|n| n.id == post.notice) else {
             return Ok(Err(format!("the plan no longer has a notice `{}`", post.notice)));
         };
         let thread = self.core.store.sent(&post.upgrade, &post.channel, Operation::Thread).await?.and_then(|p| p.link);
-        let moment = context::Moment { fact: post.fact.as_ref(), due: Some(post.due), late, thread: thread.as_deref(), ..Default::default() };
+        let moment =
+            context::Moment { fact: post.fact.as_ref(), due: Some(post.due), late, thread: thread.as_deref(), ..Default::default() };
         // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
         let seen_at = if late { now } else { post.due };
         Ok(body(&self.core, accepted, notice, post.operation, outlet, &moment, seen_at))

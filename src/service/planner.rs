@@ -13,7 +13,7 @@ use crate::{
         post::{Post, PostState},
         upgrade::Upgrade,
     },
-    ports::{Accepting, Batch, StoreError},
+    ports::{Accepting, Batch, StoreError, Supersede},
 };
 
 pub struct Planner {
@@ -61,7 +61,7 @@ impl Planner {
             }
             let accepted = merge(before, upgrade, now);
             if before.is_some_and(|b| accepted.revision > b.revision) {
-                batch.supersede.push((upgrade.id.clone(), accepted.revision));
+                batch.supersede.push(Supersede { upgrade: upgrade.id.clone(), below: accepted.revision, due_by: Timestamp::MAX });
                 batch.posts.extend(self.core.posts_on(&accepted, Happening::Rescheduled, "1", None));
             }
             let posts = timed(&accepted.upgrade, accepted.revision, &self.core.plan, now);

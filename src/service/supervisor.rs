@@ -79,8 +79,16 @@ async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, mut
         let rung = core.posts.notified();
         tokio::pin!(rung);
         rung.as_mut().enable();
-        if let Err(error) = dispatcher.tick(&channel).await {
-            tracing::error!(channel, "{error}");
+        // Post by post, so that a stop need not wait for a long queue.
+        while !stopping(&stop) {
+            match dispatcher.step(&channel).await {
+                Ok(Some(did)) if !did.waits() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::error!(channel, "{error}");
+                    break;
+                }
+            }
         }
         let now = core.clock.now();
         let next = core.store.next_time(&channel).await.ok().flatten();

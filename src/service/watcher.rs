@@ -13,7 +13,7 @@ use crate::{
         notice::Happening,
         phase::Seen,
     },
-    ports::{Batch, Chain, ChainError, Head, StoreError},
+    ports::{Batch, Chain, ChainError, Head, StoreError, Supersede},
 };
 
 /// Longer gaps than this are not read block by block.
@@ -69,7 +69,12 @@ impl Watcher {
         }
         let mut next = memory.number + 1;
         if head.number.saturating_sub(next) > LONGEST_GAP {
-            tracing::warn!(chain = name, from = next, to = head.number - 1, "events between these blocks are not examined: the gap is too long");
+            tracing::warn!(
+                chain = name,
+                from = next,
+                to = head.number - 1,
+                "events between these blocks are not examined: the gap is too long"
+            );
             next = head.number;
         }
         for number in next..=head.number {
@@ -95,6 +100,14 @@ impl Watcher {
             let seen = Seen { now: self.core.clock.now(), finality_lag: head.lag, rules: &self.core.plan.rules };
             let events = accepted.progress.advance(&accepted.upgrade, chain, block, memory.running, &mut own, seen);
             batch.facts.extend(own.into_iter().filter(|f| !facts.contains(f)));
+            if events.iter().any(|e| e.happening == Happening::Applied) {
+                // Applied before its time: no reminder is to call it still to come.
+                batch.supersede.push(Supersede {
+                    upgrade: accepted.upgrade.id.clone(),
+                    below: accepted.revision + 1,
+                    due_by: accepted.upgrade.window.opens,
+                });
+            }
             for event in events {
                 let occurrence = occurrence(event.happening, &event.fact);
                 batch.posts.extend(self.core.posts_on(&accepted, event.happening, &occurrence, Some(&event.fact)));

@@ -135,13 +135,18 @@ async fn write_batch(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<
             .await
             .map_err(fault)?;
     }
-    for (upgrade, revision) in &batch.supersede {
-        sqlx::query("UPDATE posts SET state = 'superseded' WHERE upgrade = $1 AND revision < $2 AND state = 'planned' AND attempts = 0 AND fact IS NULL")
-            .bind(upgrade)
-            .bind(i64::from(*revision))
-            .execute(&mut **tx)
-            .await
-            .map_err(fault)?;
+    for old in &batch.supersede {
+        // Posts of happenings have revision 0 and stay.
+        sqlx::query(
+            "UPDATE posts SET state = 'superseded'
+             WHERE upgrade = $1 AND revision > 0 AND revision < $2 AND due <= $3 AND state = 'planned' AND attempts = 0",
+        )
+        .bind(&old.upgrade)
+        .bind(i64::from(old.below))
+        .bind(old.due_by.as_millisecond())
+        .execute(&mut **tx)
+        .await
+        .map_err(fault)?;
     }
     for post in &batch.posts {
         insert_post(tx, post).await?;
@@ -193,10 +198,8 @@ impl Store for SqlStore {
     }
 
     async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError> {
-        let query = sqlx::query(
-            "SELECT * FROM posts WHERE channel = $1 AND state IN ('planned', 'sending') ORDER BY due, rank LIMIT 1",
-        )
-        .bind(channel);
+        let query = sqlx::query("SELECT * FROM posts WHERE channel = $1 AND state IN ('planned', 'sending') ORDER BY due, rank LIMIT 1")
+            .bind(channel);
         let Some(row) = query.fetch_optional(&self.pool).await.map_err(fault)? else { return Ok(None) };
         let leased = row.try_get::<Option<i64>, _>("lease_until").map_err(fault)?.is_some_and(|until| until > now.as_millisecond());
         let post = rows::post(&row)?;
@@ -238,11 +241,13 @@ impl Store for SqlStore {
         let mut tx = self.begin_tx().await?;
         let (query, ended) = match outcome {
             Outcome::Sent { accepted, at } => (
-                sqlx::query("UPDATE posts SET state = 'sent', remote = $2, link = $3, sent = $4, lease_until = NULL, error = NULL WHERE key = $1")
-                    .bind(&key.0)
-                    .bind(&accepted.id)
-                    .bind(&accepted.link)
-                    .bind(at.as_millisecond()),
+                sqlx::query(
+                    "UPDATE posts SET state = 'sent', remote = $2, link = $3, sent = $4, lease_until = NULL, error = NULL WHERE key = $1",
+                )
+                .bind(&key.0)
+                .bind(&accepted.id)
+                .bind(&accepted.link)
+                .bind(at.as_millisecond()),
                 "sent",
             ),
             Outcome::Retry { error, not_before } => (
@@ -304,7 +309,13 @@ impl Store for SqlStore {
     async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
         let rows = sqlx::query("SELECT * FROM troubles ORDER BY part").fetch_all(&self.pool).await.map_err(fault)?;
         rows.iter()
-            .map(|row| Ok((row.try_get("part").map_err(fault)?, row.try_get("trouble").map_err(fault)?, time(row.try_get("since").map_err(fault)?)?)))
+            .map(|row| {
+                Ok((
+                    row.try_get("part").map_err(fault)?,
+                    row.try_get("trouble").map_err(fault)?,
+                    time(row.try_get("since").map_err(fault)?)?,
+                ))
+            })
             .collect()
     }
 

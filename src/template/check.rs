@@ -11,8 +11,10 @@ use serde_json::Value;
 
 use crate::config::{Finding, SourceFile};
 
-const HELPERS: [&str; 20] =
-    ["time", "left", "short", "if", "unless", "each", "with", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len", "else", "raw"];
+const HELPERS: [&str; 20] = [
+    "time", "left", "short", "if", "unless", "each", "with", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len",
+    "else", "raw",
+];
 
 pub fn all(templates: &BTreeMap<String, Template>, files: &BTreeMap<String, SourceFile>, sample: &Value, findings: &mut Vec<Finding>) {
     for (name, template) in templates {
@@ -99,7 +101,9 @@ impl<'a> Scope<'a> {
             let Some(value) = at else { return Ok(None) };
             at = Some(match value {
                 Value::Object(map) => map.get(part).ok_or_else(|| part.to_owned())?,
-                Value::Array(list) => part.trim_matches(['[', ']']).parse::<usize>().ok().and_then(|i| list.get(i)).ok_or_else(|| part.to_owned())?,
+                Value::Array(list) => {
+                    part.trim_matches(['[', ']']).parse::<usize>().ok().and_then(|i| list.get(i)).ok_or_else(|| part.to_owned())?
+                }
                 _ => return Err(part.to_owned()),
             });
         }

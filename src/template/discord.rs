@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn the_dialect_is_discords_and_values_cannot_format() {
-        let markdown = "# Head\n\nA **bold** and *soft* [link](https://example.org/a_b).\n\n- one\n- two\n\n> said\n\n@everyone \\*x\\* <b> `co*de`";
+        let markdown =
+            "# Head\n\nA **bold** and *soft* [link](https://example.org/a_b).\n\n- one\n- two\n\n> said\n\n@everyone \\*x\\* <b> `co*de`";
         assert_eq!(
             write(markdown, &Zone(TimeZone::UTC)),
             "## Head\nA **bold** and *soft* [link](<https://example.org/a_b>).\n\n- one\n- two\n\n> said\n\n@\u{200b}everyone \\*x\\* \\<b\\> `co*de`"

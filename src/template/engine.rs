@@ -46,7 +46,11 @@ impl Renderer {
                 }
                 Err(error) => {
                     let place = error.pos().unwrap_or((1, 1));
-                    findings.push(file.at(place, format!("this is not a template: {}", error.reason()), "look for an unclosed {{ or a missing {{/…}}".to_owned()));
+                    findings.push(file.at(
+                        place,
+                        format!("this is not a template: {}", error.reason()),
+                        "look for an unclosed {{ or a missing {{/…}}".to_owned(),
+                    ));
                 }
             }
         }

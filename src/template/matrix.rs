@@ -10,9 +10,7 @@ pub fn write(markdown: &str, zone: &Zone, now: Timestamp) -> (String, String) {
     let events: Vec<Event<'_>> = Parser::new(markdown)
         .map(|event| match event {
             // HTML in a source is text to us.
-            Event::Html(text) | Event::InlineHtml(text) | Event::Text(text) => {
-                Event::Text(CowStr::from(zone.for_matrix(&text, now)))
-            }
+            Event::Html(text) | Event::InlineHtml(text) | Event::Text(text) => Event::Text(CowStr::from(zone.for_matrix(&text, now))),
             Event::SoftBreak => Event::HardBreak,
             other => other,
         })

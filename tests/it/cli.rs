@@ -52,8 +52,11 @@ fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
     let all = lines(&output);
     let facts: Vec<&str> = all.iter().filter_map(|l| l["kind"].as_str()).collect();
     assert_eq!(facts, ["authorized", "code_updated", "applied"]);
-    let mut posts: Vec<String> =
-        all.iter().filter(|l| l["notice"].is_string()).map(|l| format!("{} {} {} {}", l["notice"], l["platform"], l["operation"], l["due"])).collect();
+    let mut posts: Vec<String> = all
+        .iter()
+        .filter(|l| l["notice"].is_string())
+        .map(|l| format!("{} {} {} {}", l["notice"], l["platform"], l["operation"], l["due"]))
+        .collect();
     assert_eq!(posts.len(), 24);
     posts.sort();
     posts.dedup();
@@ -122,29 +125,85 @@ fn check_preview_plan_answer_on_the_sample() {
 
 /// file, what stands there, what it becomes, the place, a word of the message, a word of the hint
 const WRONG: [(&str, &str, &str, &str, &str, &str); 23] = [
-    ("config/plan.yaml", "template: preparation/announced", "templat: preparation/announced", "config/plan.yaml:30:45", "templat", "template"),
+    (
+        "config/plan.yaml",
+        "template: preparation/announced",
+        "templat: preparation/announced",
+        "config/plan.yaml:30:45",
+        "templat",
+        "template",
+    ),
     ("config/plan.yaml", "zone: Europe/Berlin", "zone: Europe/Berlinn", "config/plan.yaml:12:1", "not a time zone", "IANA"),
     ("config/plan.yaml", "at: -7d", "at: 7 days", "config/plan.yaml:30:78", "not an offset", "-7d"),
     ("config/plan.yaml", "on: applied", "on: aplied", "config/plan.yaml:", "nothing is called", "applied"),
     ("config/plan.yaml", "max_finality_lag: 20 ", "max_finality_lag: many ", "config/plan.yaml:18:21", "invalid type", "type"),
     ("config/plan.yaml", "id: verified,", "id: applied,", "config/plan.yaml:", "stands above already", "own"),
-    ("config/plan.yaml", "template: scheduling/countdown", "template: scheduling/countdwn", "config/plan.yaml:33:5", "no template", "scheduling/countdown"),
+    (
+        "config/plan.yaml",
+        "template: scheduling/countdown",
+        "template: scheduling/countdwn",
+        "config/plan.yaml:33:5",
+        "no template",
+        "scheduling/countdown",
+    ),
     ("config/plan.yaml", "\"0 10 * * *\"", "\"0 10 * * 1\"", "config/plan.yaml:34:13", "weekdays", "for example"),
     ("config/plan.yaml", "at: -1h }", "at: -1h, on: applied }", "config/plan.yaml:", "only one", "at: -1d"),
     ("config/plan.yaml", "at: -1h }", "at: -1h, channels: [discord-upgrade] }", "config/plan.yaml:", "no channel", "discord-upgrades"),
     ("config/herald.yaml", "platform: discord", "platform: dicsord", "config/herald.yaml:", "dicsord", "discord"),
     ("config/herald.yaml", "\"#upgrades:example.org\"", "upgrades", "config/herald.yaml:28:5", "not a place on matrix", "alias"),
-    ("config/herald.yaml", "[wss://paseo.example.org]", "[https://paseo.example.org]", "config/herald.yaml:", "not a WebSocket address", "wss://"),
+    (
+        "config/herald.yaml",
+        "[wss://paseo.example.org]",
+        "[https://paseo.example.org]",
+        "config/herald.yaml:",
+        "not a WebSocket address",
+        "wss://",
+    ),
     ("config/herald.yaml", "lease: 30s", "lease: 5s", "config/herald.yaml:30:1", "does not hold", "defaults"),
     ("config/herald.yaml", "sqlite://herald.db", "mysql://herald", "config/herald.yaml:", "not a store", "sqlite://"),
     ("config/herald.yaml", "guild: \"1100000000000000001\"", "guild: home", "config/herald.yaml:", "not a server's id", "developer mode"),
     ("config/herald.yaml", "{ env: HERALD_DISCORD_TOKEN }", "{ }", "config/herald.yaml:", "one source", "never the secret"),
-    ("config/upgrades/v2.3.1.yaml", "opens: 2027-03-09 14:00", "opens: next Tuesday", "config/upgrades/v2.3.1.yaml:", "not a time", "2026-12-01 14:00"),
-    ("config/upgrades/v2.3.1.yaml", "closes: 2027-03-09 16:00", "closes: 2027-03-09 13:00", "config/upgrades/v2.3.1.yaml:", "before it opens", "swap"),
+    (
+        "config/upgrades/v2.3.1.yaml",
+        "opens: 2027-03-09 14:00",
+        "opens: next Tuesday",
+        "config/upgrades/v2.3.1.yaml:",
+        "not a time",
+        "2026-12-01 14:00",
+    ),
+    (
+        "config/upgrades/v2.3.1.yaml",
+        "closes: 2027-03-09 16:00",
+        "closes: 2027-03-09 13:00",
+        "config/upgrades/v2.3.1.yaml:",
+        "before it opens",
+        "swap",
+    ),
     ("config/upgrades/v2.3.1.yaml", "paseo: { spec", "paseoo: { spec", "config/upgrades/v2.3.1.yaml:", "no chain `paseoo`", "paseo"),
-    ("config/upgrades/v2.3.1.yaml", "method: sudo ", "method: sudo\nmethod: sudo ", "config/upgrades/v2.3.1.yaml:", "second time", "keep one"),
-    ("templates/scheduling/reminder.md.hbs", "{{upgrade.title}}", "{{upgrade.titel}}", "templates/scheduling/reminder.md.hbs:1:", "no variable `upgrade.titel`", "title"),
-    ("templates/scheduling/reminder.md.hbs", "{{> late}}", "{{#if lte}}x{{/if}}", "templates/scheduling/reminder.md.hbs:3:", "no variable `lte`", "late"),
+    (
+        "config/upgrades/v2.3.1.yaml",
+        "method: sudo ",
+        "method: sudo\nmethod: sudo ",
+        "config/upgrades/v2.3.1.yaml:",
+        "second time",
+        "keep one",
+    ),
+    (
+        "templates/scheduling/reminder.md.hbs",
+        "{{upgrade.title}}",
+        "{{upgrade.titel}}",
+        "templates/scheduling/reminder.md.hbs:1:",
+        "no variable `upgrade.titel`",
+        "title",
+    ),
+    (
+        "templates/scheduling/reminder.md.hbs",
+        "{{> late}}",
+        "{{#if lte}}x{{/if}}",
+        "templates/scheduling/reminder.md.hbs:3:",
+        "no variable `lte`",
+        "late",
+    ),
 ];
 
 #[test]

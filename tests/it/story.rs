@@ -60,7 +60,10 @@ async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()
 
     // Planned: the status says so, and what was due before the upgrade was known is skipped.
     let answer = status_on_discord(&w, carol).await;
-    assert!(answer.contains("scheduled") && answer.contains("reminder") && answer.contains(&format!("<t:{}:F>", opens.as_second())), "{answer}");
+    assert!(
+        answer.contains("scheduled") && answer.contains("reminder") && answer.contains(&format!("<t:{}:F>", opens.as_second())),
+        "{answer}"
+    );
     assert!(answer.contains("Validators") && answer.contains("Update your node") && answer.contains("v2.0.0"), "{answer}");
     let answer = status_on_matrix(&w, 1).await?;
     assert!(answer.contains("scheduled") && answer.contains("UTC") && answer.contains("CE"), "{answer}");
@@ -113,7 +116,10 @@ async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()
 
     // The window of feedback closes; the counts are those of both platforms.
     let summary = w.on_discord("what you told us").await?.content;
-    assert!(summary.contains("👍 all fine: **2**") && summary.contains("a problem: **1**") && summary.contains("threads: **3**"), "{summary}");
+    assert!(
+        summary.contains("👍 all fine: **2**") && summary.contains("a problem: **1**") && summary.contains("threads: **3**"),
+        "{summary}"
+    );
     let summary = w.on_matrix("what you told us").await?["content"]["body"].as_str().unwrap().to_owned();
     assert!(summary.contains("👍 all fine: 2") && summary.contains("a problem: 1") && summary.contains("threads: 3"), "{summary}");
 

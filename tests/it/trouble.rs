@@ -40,11 +40,29 @@ async fn what_can_be_known_at_the_start_is_told_at_the_start() -> Result<()> {
     let cases: [(&str, String, &str, &str, &[&str]); 7] = [
         ("a wrong Discord token", deployment.clone(), "wrong-token", PASSWORD, &["Discord", "token"]),
         ("a wrong Matrix password", deployment.clone(), &token, "wrong password", &["Matrix", "password"]),
-        ("an unreachable homeserver", deployment.replace(&w.homeserver, &format!("http://{nobody}")), &token, PASSWORD, &["Matrix", &nobody]),
-        ("an unreachable node", deployment.replace(w.chain.url(), &format!("ws://{nobody}")), &token, PASSWORD, &["chain devnet", &nobody, "endpoints"]),
+        (
+            "an unreachable homeserver",
+            deployment.replace(&w.homeserver, &format!("http://{nobody}")),
+            &token,
+            PASSWORD,
+            &["Matrix", &nobody],
+        ),
+        (
+            "an unreachable node",
+            deployment.replace(w.chain.url(), &format!("ws://{nobody}")),
+            &token,
+            PASSWORD,
+            &["chain devnet", &nobody, "endpoints"],
+        ),
         ("a channel that isn't there", deployment.replace(&w.channel.to_string(), "1234567890"), &token, PASSWORD, &["channel discord"]),
         ("a room that isn't there", deployment.replace(&w.room, "!nowhere:localhost"), &token, PASSWORD, &["channel matrix", "invite"]),
-        ("a secret that isn't set", deployment.replace("TEST_MATRIX_PASSWORD", "NOT_SET_ANYWHERE"), &token, PASSWORD, &["NOT_SET_ANYWHERE", "not set"]),
+        (
+            "a secret that isn't set",
+            deployment.replace("TEST_MATRIX_PASSWORD", "NOT_SET_ANYWHERE"),
+            &token,
+            PASSWORD,
+            &["NOT_SET_ANYWHERE", "not set"],
+        ),
     ];
     for (what, deployment, token, password, words) in cases {
         w.write("herald.yaml", &deployment)?;

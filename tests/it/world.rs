@@ -65,8 +65,7 @@ impl World {
             .args(["run"])
             .env("TEST_DISCORD_TOKEN", discord.token())
             .env("TEST_MATRIX_PASSWORD", PASSWORD);
-        let world =
-            Self { dir, alice, bob, room, discord, channel, chain, herald, homeserver: synapse.url().to_owned(), user_id };
+        let world = Self { dir, alice, bob, room, discord, channel, chain, herald, homeserver: synapse.url().to_owned(), user_id };
         world.write("herald.yaml", &world.deployment())?;
         Ok(world)
     }
