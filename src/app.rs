@@ -110,6 +110,7 @@ pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
     };
     let context = context::of(&sample, None, &config.plan, &moment);
     let renderer = Renderer::new(&config.templates, zone, &context)?;
+    findings.extend(crate::service::review::renders(&config, &renderer, &sample, &fact));
     findings.extend(crate::service::review::lengths(&config, &renderer, &context));
     if findings.iter().any(|f| f.severity == Severity::Error) {
         return Err(findings);

@@ -9,13 +9,13 @@
 pub mod domain;
 pub mod ports;
 
-#[cfg(all(feature = "chain", feature = "sql"))]
+#[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql"))]
 pub mod app;
 #[cfg(feature = "chain")]
 pub mod chain;
 pub mod channel;
 pub mod clock;
-#[cfg(all(feature = "chain", feature = "sql"))]
+#[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql"))]
 mod command;
 pub mod config;
 #[cfg(all(feature = "chain", feature = "sql"))]

@@ -144,6 +144,8 @@ pub struct Batch {
     pub facts: Vec<Fact>,
     /// Inserted if their key is new.
     pub posts: Vec<Post>,
+    /// Posts that wait, with their new time, or none where the plan has them no more.
+    pub replanned: Vec<(PostKey, Option<Timestamp>)>,
     /// Posts by the clock that no longer hold.
     pub supersede: Vec<Supersede>,
 }
@@ -183,6 +185,8 @@ pub trait Store: Send + Sync {
     async fn sent(&self, upgrade: &str, channel: &str, operation: Operation) -> Result<Option<Post>, StoreError>;
     /// When the first post of a channel that is neither done nor given up may be begun.
     async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError>;
+    /// At a start: what was wrong is to be seen anew, and what was given up is tried again.
+    async fn begin_anew(&self) -> Result<(), StoreError>;
     /// What is wrong with a part (a chain, a channel) now, or that it is well again.
     async fn set_trouble(&self, part: &str, trouble: Option<&str>, at: Timestamp) -> Result<(), StoreError>;
     /// Part, what is wrong with it and since when.

@@ -92,8 +92,8 @@ impl Node {
                     *held = Some(connection.clone());
                     return Ok(connection);
                 }
-                Ok(Err(reason)) => reasons.push(format!("{endpoint}: {reason}")),
-                Err(_) => reasons.push(format!("{endpoint}: no answer within {} s", ANSWER.as_secs())),
+                Ok(Err(reason)) => reasons.push(format!("{}: {}", host(endpoint), reason.replace(endpoint.as_str(), host(endpoint)))),
+                Err(_) => reasons.push(format!("{}: no answer within {} s", host(endpoint), ANSWER.as_secs())),
             }
         }
         Err(ChainError::Unreachable(format!("no node answers ({}); check the endpoints in herald.yaml and the node", reasons.join("; "))))
@@ -143,7 +143,11 @@ impl Node {
         let parent = match last.take() {
             Some((n, parent)) if n + 1 == number => Some(parent),
             // A node that pruned the parent still has this block: its own metadata has to do.
-            _ if number > 0 => answer(connection.client.at_block(number - 1)).await.ok().map(Arc::new),
+            _ if number > 0 => match answer(connection.client.at_block(number - 1)).await {
+                Ok(parent) => Some(Arc::new(parent)),
+                Err(ChainError::Answer(_)) => None,
+                Err(unreachable) => return Err(unreachable),
+            },
             _ => None,
         };
         *last = Some((number, at.clone()));
@@ -165,6 +169,15 @@ async fn answer<T, E: std::error::Error>(call: impl Future<Output = Result<T, E>
         Ok(Err(error)) => Err(ChainError::Answer(root_cause(&error))),
         Err(_) => Err(ChainError::Unreachable(format!("the node did not answer within {} s", ANSWER.as_secs()))),
     }
+}
+
+/// Scheme and host: what follows may hold a provider's key.
+fn host(endpoint: &str) -> &str {
+    let start = endpoint.find("://").map_or(0, |i| i + 3);
+    let end = endpoint.get(start..).and_then(|rest| rest.find(['/', '?'])).map_or(endpoint.len(), |i| start + i);
+    let shown = endpoint.get(..end).unwrap_or_default();
+    // A name and password before the host are left out too.
+    if shown.contains('@') { "a node" } else { shown }
 }
 
 /// The error and what is behind it, each said once.
@@ -196,6 +209,8 @@ async fn follow(client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: wat
             }
         }
     }
+    // A node that ends every subscription at once is not asked again without a breath.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     seen.send_modify(|s| {
         s.turn += 1;
         s.ended = true;
@@ -251,7 +266,7 @@ impl Chain for Node {
 
     async fn block(&self, number: u64) -> Result<Block, ChainError> {
         let block = self.try_block(number).await;
-        if block.is_err() {
+        if matches!(block, Err(ChainError::Unreachable(_))) {
             self.drop_connection().await;
         }
         block

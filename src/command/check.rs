@@ -39,13 +39,13 @@ pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
     match summary {
         Some(summary) if errors == 0 => {
             if !json {
-                println!("Good: {summary}, {} warnings.", findings.len());
+                out!("Good: {summary}, {} warnings.", findings.len());
             }
             Ok(ExitCode::SUCCESS)
         }
         _ => {
             if !json {
-                println!("{errors} errors.");
+                out!("{errors} errors.");
             }
             Ok(ExitCode::from(1))
         }
@@ -54,7 +54,7 @@ pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
 
 fn print(findings: &[Finding], json: bool) -> Result<()> {
     for finding in findings {
-        if json { println!("{}", serde_json::to_string(finding)?) } else { println!("{finding}") }
+        if json { out!("{}", serde_json::to_string(finding)?) } else { out!("{finding}") }
     }
     Ok(())
 }

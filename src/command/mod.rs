@@ -1,5 +1,13 @@
 //! One file a command.
 
+/// Prints a result. A closed pipe (`herald plan | head`) is the reader's choice, not a fault.
+macro_rules! out {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    }};
+}
+
 pub mod check;
 pub mod plan;
 pub mod preview;

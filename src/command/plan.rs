@@ -28,14 +28,14 @@ pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         posts.sort_by_key(|p| (p.due, p.rank));
         if json {
             for post in &posts {
-                println!(
+                out!(
                     "{}",
                     json!({ "upgrade": upgrade.id, "notice": post.notice, "channel": post.channel, "due": post.due, "key": post.key })
                 );
             }
             continue;
         }
-        println!(
+        out!(
             "{} ({}): window {} to {}",
             upgrade.title,
             upgrade.id,
@@ -48,22 +48,17 @@ pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
                 let channels: Vec<&str> =
                     posts.iter().filter(|p| p.due == post.due && p.notice == post.notice).map(|p| p.channel.as_str()).collect();
                 let past = if post.due < now { "  (past)" } else { "" };
-                println!("  {:<46} {:<16} {}{past}", zone.written(post.due), post.notice, channels.join(", "));
+                out!("  {:<46} {:<16} {}{past}", zone.written(post.due), post.notice, channels.join(", "));
             }
         }
         for notice in &plan.notices {
             if let Trigger::On(happening) = &notice.trigger {
-                println!(
-                    "  {:<46} {:<16} {}",
-                    format!("when {}", happening.name().replace('_', " ")),
-                    notice.id,
-                    notice.channels.join(", ")
-                );
+                out!("  {:<46} {:<16} {}", format!("when {}", happening.name().replace('_', " ")), notice.id, notice.channels.join(", "));
             }
         }
     }
     if loaded.config.upgrades.is_empty() && !json {
-        println!("No upgrade is planned: add a file to config/upgrades.");
+        out!("No upgrade is planned: add a file to config/upgrades.");
     }
     Ok(ExitCode::SUCCESS)
 }

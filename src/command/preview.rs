@@ -15,7 +15,7 @@ use crate::{
         upgrade::Upgrade,
     },
     ports::{Accepting, Platform},
-    service::context,
+    service::{context, dispatcher::THREAD_TEMPLATE},
 };
 
 pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<String>) -> Result<ExitCode> {
@@ -55,14 +55,19 @@ fn show(loaded: &Loaded, upgrade: &Upgrade, notice: &Notice) -> Result<()> {
         context::Moment { fact: Some(&fact), due: Some(due), thread: Some("https://chat.example.org/thread"), ..Default::default() };
     let markdown =
         loaded.renderer.markdown(&notice.template, &context::of(&accepted, Some(notice), plan, &moment)).map_err(anyhow::Error::msg)?;
+    let opening = notice.feedback.then(|| loaded.renderer.markdown(THREAD_TEMPLATE, &context::of(&accepted, Some(notice), plan, &moment)));
+    let opening = opening.transpose().map_err(anyhow::Error::msg)?;
     for name in &notice.channels {
         let Some(channel) = loaded.config.deployment.channels.get(name) else { continue };
         let body = loaded.renderer.body(&markdown, channel.platform, due);
         let count = body.text.chars().count();
-        println!("── {} · {name} ({}) · {} · {count} characters", notice.id, channel.platform.name(), loaded.renderer.zone().written(due));
-        println!("{}\n", body.text);
+        out!("── {} · {name} ({}) · {} · {count} characters", notice.id, channel.platform.name(), loaded.renderer.zone().written(due));
+        out!("{}\n", body.text);
+        if let Some(opening) = &opening {
+            out!("   the thread below it opens with:\n{}\n", loaded.renderer.body(opening, channel.platform, due).text);
+        }
         if let (Platform::Matrix, Some(html)) = (channel.platform, &body.html) {
-            println!("{html}\n");
+            out!("{html}\n");
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use crate::{
         upgrade::{Duty, Method, Target, Upgrade, Urgency, Window},
     },
     ports::Clock,
-    rehearsal::{Output, Recording, Rehearsal},
+    rehearsal::{Output, Recording, Rehearsal, cast},
 };
 
 pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode> {
@@ -24,11 +24,11 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
         Ok(loaded) => loaded,
         Err(findings) => return Ok(app::refuse(&findings)),
     };
-    let recording = match &args.recording {
-        None => Recording::embedded().map_err(anyhow::Error::msg)?,
+    let asked = match &args.recording {
+        None => None,
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("{} can't be read; check the path", path.display()))?;
-            Recording::parse(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?
+            Some(Recording::parse(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?)
         }
     };
     let mut config = loaded.config;
@@ -37,25 +37,29 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
             Ok(upgrade) => upgrade,
             Err(findings) => return Ok(app::refuse(&findings)),
         },
-        None => made_from(&recording, &config),
+        None => match &asked {
+            Some(recording) => made_from(recording, &config),
+            None => made_from(&Recording::embedded().map_err(anyhow::Error::msg)?, &config),
+        },
     };
     config.upgrades.clear();
     let zone = loaded.renderer.zone().clone();
     let output = Output::new(args.json, args.json || !std::io::stderr().is_terminal(), zone.clone());
     output.say(&format!(
-        "Rehearsing {}: window {} to {}.\nThe chain is a recording, the rooms are in memory, the people are invented.",
+        "Rehearsing {}: window {} to {}.\nThe chains are recordings, the rooms are in memory, the people are invented.",
         upgrade.title,
         zone.written(upgrade.window.opens),
         zone.written(upgrade.window.closes)
     ));
+    let recordings = cast(&upgrade, asked).map_err(anyhow::Error::msg)?;
     let pace = if args.once || args.json { Duration::ZERO } else { Duration::from_millis(700) };
-    let rehearsal = Rehearsal::prepare(config, loaded.renderer, recording, upgrade, output, pace).await?;
+    let rehearsal = Rehearsal::prepare(config, loaded.renderer, recordings, upgrade, output, pace).await?;
     let verdict = rehearsal.run().await?;
     let summary = verdict.lines.join("\n");
     if args.json {
         eprintln!("{summary}")
     } else {
-        println!("\n{summary}")
+        out!("\n{summary}")
     }
     Ok(if verdict.fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

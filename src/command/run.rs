@@ -18,7 +18,7 @@ use crate::{
     },
     clock::SystemClock,
     config::{Config, Deployment, Finding, Origin, Secret, UpgradeFile},
-    ports::{Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
+    ports::{Accepting, Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
     service::{
         Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, watcher::Watcher,
     },
@@ -63,9 +63,11 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
     loaded.warnings.iter().for_each(|w| eprintln!("{w}"));
     let Loaded { config, renderer, .. } = loaded;
     let store: Arc<dyn Store> = Arc::new(SqlStore::open(&config.deployment.store).await?);
+    store.begin_anew().await?;
+    let known = store.upgrades().await?;
     let chats = connect_chats(&config.deployment).await?;
     let outlets = outlets(&config.deployment, &chats).await?;
-    let chains = connect_chains(&config).await?;
+    let chains = connect_chains(&config, &known).await?;
     let core = Arc::new(Core {
         plan: config.plan,
         delivery: config.deployment.delivery,
@@ -154,11 +156,13 @@ async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<Stri
     Ok(outlets)
 }
 
-/// The chains that some upgrade touches; without one, all of them.
-async fn connect_chains(config: &Config) -> Result<BTreeMap<String, Arc<dyn Chain>>> {
+/// The chains that some upgrade touches, in a file or still open in the store; without one, all of them.
+async fn connect_chains(config: &Config, known: &[Accepting]) -> Result<BTreeMap<String, Arc<dyn Chain>>> {
     let mut chains: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
     for (name, endpoints) in &config.deployment.chains {
-        let touched = config.upgrades.is_empty() || config.upgrades.iter().any(|u| u.upgrade.chains.contains_key(name));
+        let open = known.iter().filter(|k| !k.progress.finished()).map(|k| &k.upgrade);
+        let mut upgrades = config.upgrades.iter().map(|u| &u.upgrade).chain(open).peekable();
+        let touched = upgrades.peek().is_none() || upgrades.any(|u| u.chains.contains_key(name));
         if touched {
             let node = Node::new(endpoints.clone());
             patiently(async || node.head().await, |e| matches!(e, ChainError::Unreachable(_)))
@@ -214,7 +218,7 @@ async fn serve(core: Arc<Core>, chains: BTreeMap<String, Arc<dyn Chain>>, chats:
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to stop: what is in flight is finished first"),
         _ = interrupt.recv() => tracing::info!("interrupted: what is in flight is finished first"),
-        _ = &mut services => bail!("the services ended by themselves; the log above says why"),
+        ended = &mut services => bail!("{}", ended.map_err(|e| e.to_string()).and_then(|r| r).err().unwrap_or_default()),
     }
     stop.send_replace(true);
     if tokio::time::timeout(DRAIN, services).await.is_err() {

@@ -19,7 +19,11 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(findings) => return Ok(app::refuse(&findings)),
     };
-    let store = SqlStore::open(&loaded.config.deployment.store).await?;
+    let url = &loaded.config.deployment.store;
+    let store = match SqlStore::open_existing(url).await {
+        Ok(store) => store,
+        Err(error) => anyhow::bail!("{error}; `herald run` makes it at its first start"),
+    };
     let (upgrades, troubles) = (store.upgrades().await?, store.troubles().await?);
     let zone = loaded.renderer.zone();
     for accepted in &upgrades {
@@ -29,39 +33,39 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         if json {
             let counts: serde_json::Map<String, serde_json::Value> =
                 PostState::ALL.iter().map(|s| (s.name().to_owned(), json!(count(*s)))).collect();
-            println!(
+            out!(
                 "{}",
                 json!({ "upgrade": accepted.upgrade.id, "state": accepted.progress.state, "revision": accepted.revision, "chains": accepted.progress.chains,
                         "feedback": accepted.progress.feedback, "posts": counts, "next": next.map(|p| json!({ "notice": p.notice, "due": p.due })) })
             );
             continue;
         }
-        println!("{} ({}): {}", accepted.upgrade.title, accepted.upgrade.id, accepted.progress.state.name());
-        println!("  window {} to {}", zone.written(accepted.upgrade.window.opens), zone.written(accepted.upgrade.window.closes));
+        out!("{} ({}): {}", accepted.upgrade.title, accepted.upgrade.id, accepted.progress.state.name());
+        out!("  window {} to {}", zone.written(accepted.upgrade.window.opens), zone.written(accepted.upgrade.window.closes));
         for (name, chain) in &accepted.progress.chains {
             let target = accepted.upgrade.chains.get(name).map_or(0, |t| t.spec_version);
             let version = chain.spec_version.map_or("not seen yet".to_owned(), |v| v.to_string());
-            println!("  {name}: {}, spec_version {version}, target {target}", chain.stage.name());
+            out!("  {name}: {}, spec_version {version}, target {target}", chain.stage.name());
         }
         match next {
-            Some(post) => println!("  next: {} at {}", post.notice, zone.written(post.due)),
-            None => println!("  next: nothing by the clock"),
+            Some(post) => out!("  next: {} at {}", post.notice, zone.written(post.due)),
+            None => out!("  next: nothing by the clock"),
         }
         let states: Vec<String> = PostState::ALL.iter().filter(|s| count(**s) > 0).map(|s| format!("{} {}", count(*s), s.name())).collect();
-        println!("  posts: {}", states.join(", "));
+        out!("  posts: {}", states.join(", "));
         for post in posts.iter().filter(|p| worth_telling(p)) {
-            println!("    {} {} in {}: {}", post.state.name(), post.notice, post.channel, why(post));
+            out!("    {} {} in {}: {}", post.state.name(), post.notice, post.channel, why(post));
         }
     }
     for (part, trouble, since) in &troubles {
         if json {
-            println!("{}", json!({ "part": part, "trouble": trouble, "since": since }));
+            out!("{}", json!({ "part": part, "trouble": trouble, "since": since }));
         } else {
-            println!("{part}: {trouble} (since {})", zone.written(*since));
+            out!("{part}: {trouble} (since {})", zone.written(*since));
         }
     }
     if upgrades.is_empty() && !json {
-        println!("No upgrade is known yet: start `herald run`.");
+        out!("No upgrade is known yet: start `herald run`.");
     }
     Ok(ExitCode::SUCCESS)
 }

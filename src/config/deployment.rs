@@ -70,9 +70,17 @@ fn matrix_store() -> PathBuf {
     "matrix".into()
 }
 
+/// Anything but a source is taken for the secret itself, and never shown.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawSecret {
+    Source(RawSource),
+    Other(serde::de::IgnoredAny),
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawSecret {
+struct RawSource {
     env: Option<String>,
     file: Option<PathBuf>,
 }
@@ -342,9 +350,9 @@ fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Finding>) -> Opt
 }
 
 fn secret(raw: RawSecret, file: &SourceFile, path: &[&str], findings: &mut Vec<Finding>) -> Option<Secret> {
-    match (raw.env, raw.file) {
-        (Some(env), None) => Some(Secret::Env(env)),
-        (None, Some(path)) => Some(Secret::File(path)),
+    match raw {
+        RawSecret::Source(RawSource { env: Some(env), file: None }) => Some(Secret::Env(env)),
+        RawSecret::Source(RawSource { env: None, file: Some(path) }) => Some(Secret::File(path)),
         _ => {
             findings.push(file.wrong(path, "a secret has one source", "write `env: NAME` or `file: PATH`, never the secret itself"));
             None

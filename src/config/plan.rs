@@ -164,6 +164,9 @@ fn rules(raw: &RawVerification, file: &SourceFile, findings: &mut Vec<Finding>) 
     let mut read = |key: &str, text: &str| length(file, &["verification", key], text, findings);
     let (healthy_for, complete_after, max_block_gap) =
         (read("healthy_for", &raw.healthy_for), read("complete_after", &raw.complete_after), read("max_block_gap", &raw.max_block_gap));
+    if max_block_gap.is_some_and(|gap| gap.is_zero()) || healthy_for.is_some_and(|length| length.is_zero()) {
+        findings.push(file.wrong(&["verification"], "healthy_for and max_block_gap can't be nothing", "the defaults are 10m and 60s"));
+    }
     if !(0.0..=1.0).contains(&raw.max_failed_share) {
         findings.push(file.wrong(&["verification", "max_failed_share"], "a share is between 0 and 1", "0.5 is half of all transactions"));
     }
@@ -215,6 +218,10 @@ impl Reader<'_> {
         let trigger = self.trigger(raw, findings);
         let channels = match (&raw.channels, self.deployment) {
             (None, deployment) => deployment.map(|d| d.channels.keys().cloned().collect()).unwrap_or_default(),
+            (Some(named), _) if named.is_empty() => {
+                findings.push(self.wrong("channels", "this notice goes nowhere", "name a channel, or leave `channels` out for all"));
+                Vec::new()
+            }
             (Some(named), deployment) => {
                 for (i, name) in named.iter().enumerate() {
                     if let Some(deployment) = deployment.filter(|d| !d.channels.contains_key(name)) {
@@ -292,7 +299,16 @@ impl Reader<'_> {
             }
         };
         let (from, until) = (offset("from", &raw.from), offset("until", &raw.until));
-        match CronRule::new(&raw.expression, zone_of, from?, until?) {
+        let (from, until) = (from?, until?);
+        let apart = |offset: Offset| match offset {
+            Offset::Days(days) => days.saturating_mul(86_400),
+            Offset::Exact(seconds) => seconds,
+        };
+        if apart(from) >= apart(until) {
+            wrong("until", format!("`until: {}` is not after `from: {}`, so this never comes", raw.until, raw.from), "swap the two");
+            return None;
+        }
+        match CronRule::new(&raw.expression, zone_of, from, until) {
             Ok(rule) => Some(Trigger::Cron(Box::new(rule))),
             Err(error) => {
                 wrong("expression", error.to_string(), "for example \"0 9 * * Mon-Fri\"");

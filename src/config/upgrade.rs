@@ -73,7 +73,8 @@ struct RawDuty {
 }
 
 /// The longest each text may be, in characters, so that every notice fits a post.
-pub const LONGEST: [(&str, usize); 4] = [("title", 60), ("summary", 160), ("what", 110), ("changes", 70)];
+const LONGEST: [(&str, usize); 7] =
+    [("id", 24), ("name", 16), ("title", 60), ("summary", 160), ("what", 110), ("node_version", 16), ("changes", 70)];
 
 pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &mut Vec<Finding>) -> Option<Upgrade> {
     let raw: Raw = match file.parse() {
@@ -158,12 +159,17 @@ fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
         }
     };
     check(&["title"], "title", &raw.title);
+    check(&["id"], "id", &raw.id);
+    for (name, _) in &raw.chains {
+        check(&["chains", name], "name", name);
+    }
     check(&["summary"], "summary", &raw.summary);
     for (i, change) in raw.changes.iter().enumerate() {
         check(&["changes", &i.to_string()], "changes", change);
     }
     for (audience, duty) in &raw.audiences {
         check(&["audiences", audience.name(), "what"], "what", &duty.what);
+        check(&["audiences", audience.name(), "node_version"], "node_version", duty.node_version.as_deref().unwrap_or_default());
     }
     for (i, link) in raw.links.iter().enumerate() {
         if link.name.chars().count() > 20 || link.url.chars().count() > 80 {

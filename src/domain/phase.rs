@@ -199,9 +199,12 @@ impl Progress {
         for fact in facts.iter() {
             let trouble = match fact.kind {
                 FactKind::Authorized => {
+                    // Told with the first chain, and again where another code takes its place.
+                    let replaces = at.authorized.as_ref().is_some_and(|old| old.detail != fact.detail);
+                    let first = self.state < State::Authorized;
                     at.stage = at.stage.max(Stage::Authorized);
                     at.authorized = Some(fact.clone());
-                    None
+                    (first || replaces).then_some(Happening::Authorized)
                 }
                 FactKind::CodeUpdated | FactKind::CodeStored => {
                     at.stage = at.stage.max(Stage::Applying);
@@ -230,6 +233,9 @@ impl Progress {
             let proof = facts.iter().find(|f| f.kind == FactKind::Applied).cloned();
             at.applied = Some(proof.unwrap_or_else(|| sight(FactKind::Applied, chain, block, running)));
             at.health = Some(Health::new(block.time.unwrap_or(seen.now)));
+        } else if running < target.spec_version && at.stage >= Stage::Applied {
+            // Taken back, or another chain under the name: nothing is proven any more.
+            (at.stage, at.applied, at.health) = (Stage::Waiting, None, None);
         } else if let Some(health) = at.health.as_mut() {
             health.observe(block, seen);
             if !block.migrating && health.transactions - health.failed >= seen.rules.min_transactions {
@@ -240,7 +246,7 @@ impl Progress {
                 }
             }
         }
-        let fact = facts.iter().rev().find(|f| f.kind == FactKind::Applied || f.kind == FactKind::Authorized).cloned();
+        let fact = facts.iter().rev().find(|f| f.kind == FactKind::Applied).cloned();
         let fact = fact.unwrap_or_else(|| sight(FactKind::Applied, chain, block, running));
         events.extend(self.settle(fact, seen.now));
         events
@@ -259,20 +265,13 @@ impl Progress {
             _ => State::Scheduled,
         };
         let before = self.state;
-        self.state = state.max(before);
+        self.state = state;
         if self.state >= State::Applied && self.applied_at.is_none() {
             self.applied_at = Some(now);
         }
-        let said = [
-            (State::Authorized, Happening::Authorized),
-            (State::Applied, Happening::Applied),
-            (State::Verified, Happening::Verified),
-            (State::Completed, Happening::Completed),
-        ];
+        let said = [(State::Applied, Happening::Applied), (State::Verified, Happening::Verified), (State::Completed, Happening::Completed)];
         said.into_iter()
             .filter(|(step, _)| *step > before && *step <= self.state)
-            // Authorization is announced when it was seen, not implied by what came after it.
-            .filter(|(step, _)| *step != State::Authorized || self.chains.values().any(|c| c.authorized.is_some()))
             .map(|(_, happening)| Event { happening, fact: fact.clone() })
             .collect()
     }
@@ -420,6 +419,17 @@ mod tests {
         let health = play.progress.chains["relay"].health.clone().unwrap();
         assert_eq!((health.restarts, health.trouble.as_deref()), (3, Some("10 of 10 transactions failed")));
         assert_eq!(play.blocks("relay", 2, 10), ["verified"]);
+    }
+
+    #[test]
+    fn a_version_taken_back_is_not_called_verified() {
+        let mut play = Play::new(&["relay"]);
+        play.blocks("relay", 1, 1);
+        assert_eq!(play.block("relay", 2, &[], 0), ["applied"]);
+        play.blocks("relay", 2, 3);
+        assert_eq!(play.block("relay", 1, &[], 0), ["version_unexpected"]);
+        assert!(play.blocks("relay", 1, 40).is_empty());
+        assert_eq!(play.progress.state, State::Scheduled);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use super::recording::{RecordedBlock, Recording};
+use super::recording::{RecordedBlock, Recording, to_hex};
 
 struct Served {
     block: RecordedBlock,
@@ -79,12 +79,21 @@ impl EmbeddedChain {
         format!("ws://{}", self.address)
     }
 
-    /// Finalizes the next block, at `now`: its number, and whether it is synthetic.
-    pub fn next_block(&self, now: Timestamp) -> (u64, bool) {
+    /// Finalizes the next block, at `now`.
+    pub fn next_block(&self, now: Timestamp) {
         let mut state = lock(&self.state);
         state.push(now);
         self.head.send_replace(state.served.len());
-        state.served.last().map_or((0, false), |s| (s.block.number, s.synthetic))
+    }
+
+    /// The newest finalized block's number.
+    pub fn head(&self) -> u64 {
+        lock(&self.state).served.last().map_or(0, |s| s.block.number)
+    }
+
+    /// Synthetic blocks so far.
+    pub fn synthetic(&self) -> usize {
+        lock(&self.state).served.iter().filter(|s| s.synthetic).count()
     }
 
     /// Recorded blocks that are still to come.
@@ -105,7 +114,7 @@ impl State {
         };
         if let Some(key) = self.recording.keys.get("timestamp") {
             let ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-            block.storage.insert(key.clone(), hex(&ms.to_le_bytes()));
+            block.storage.insert(key.clone(), to_hex(&ms.to_le_bytes()));
         }
         self.served.push(Served { block, synthetic });
     }
@@ -183,10 +192,6 @@ const METHODS: [&str; 9] = [
 
 fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| u64::from_str_radix(value.as_str()?.trim_start_matches("0x"), 16).ok())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    format!("0x{}", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>())
 }
 
 async fn serve(listener: TcpListener, state: Arc<Mutex<State>>, head: watch::Sender<usize>) {

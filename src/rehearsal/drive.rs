@@ -1,6 +1,10 @@
 //! Drives a rehearsal: settle everything, then jump to the next thing that is due.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,12 +13,12 @@ use crate::{
     chain::Node,
     config::{Config, UpgradeFile},
     domain::{
-        phase::{Stage, State},
+        phase::State,
         post::{Operation, Post, PostState},
         schedule::Offset,
         upgrade::Upgrade,
     },
-    ports::{Accepting, Clock, Platform, Store},
+    ports::{Accepting, Chain, Clock, Platform, Store},
     service::{Core, Outlet, context, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, watcher::Watcher},
     store::SqlStore,
     template::Renderer,
@@ -27,9 +31,8 @@ const MOST_BLOCKS: i64 = 300;
 pub struct Rehearsal {
     core: Arc<Core>,
     clock: Arc<SteppedClock>,
-    chain: EmbeddedChain,
-    /// The name of the chain that the recording plays.
-    chain_name: String,
+    /// Each chain of the upgrade, by name.
+    chains: BTreeMap<String, EmbeddedChain>,
     watcher: Watcher,
     dispatcher: Dispatcher,
     summariser: Summariser,
@@ -57,16 +60,20 @@ impl Rehearsal {
     pub async fn prepare(
         config: Config,
         renderer: Arc<Renderer>,
-        recording: Recording,
+        recordings: BTreeMap<String, Recording>,
         upgrade: Upgrade,
         output: Output,
         pace: Duration,
     ) -> anyhow::Result<Self> {
-        let chain_name = chain_for(&upgrade, &recording);
         let start = start_time(&config, &upgrade);
         let clock = Arc::new(SteppedClock::new(start));
-        let chain = EmbeddedChain::start(recording, start).await?;
-        let node = Arc::new(Node::new(vec![chain.url()]));
+        let mut chains = BTreeMap::new();
+        let mut nodes: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
+        for (name, recording) in recordings {
+            let chain = EmbeddedChain::start(recording, start).await?;
+            nodes.insert(name.clone(), Arc::new(Node::new(vec![chain.url()])));
+            chains.insert(name, chain);
+        }
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await?);
         let rooms = [Platform::Discord, Platform::Matrix].map(|p| (p, Arc::new(Room::new(p))));
         let outlets = config.deployment.channels.iter().filter_map(|(name, channel)| {
@@ -85,15 +92,14 @@ impl Rehearsal {
         });
         let file = crate::config::SourceFile { name: format!("upgrade {}", upgrade.id), text: String::new() };
         Ok(Self {
-            watcher: Watcher::new(core.clone(), [(chain_name.clone(), node as Arc<dyn crate::ports::Chain>)].into()),
+            watcher: Watcher::new(core.clone(), nodes),
             dispatcher: Dispatcher::new(core.clone()),
             summariser: Summariser::new(core.clone()),
             planner: Planner::new(core.clone(), vec![UpgradeFile { upgrade: upgrade.clone(), file }]),
             rooms: rooms.into(),
             core,
             clock,
-            chain,
-            chain_name,
+            chains,
             upgrade,
             output,
             shown_posts: BTreeSet::new(),
@@ -115,7 +121,7 @@ impl Rehearsal {
         let spacing = BLOCK_TIME.max((watched / i32::try_from(MOST_BLOCKS)?).min(rules.max_block_gap / 2));
         let mut next_block = self.upgrade.window.opens.checked_add(SignedDuration::from_secs(60))?;
         let give_up = self.upgrade.window.closes.checked_add(watched * 2)?.checked_add(self.core.plan.feedback.open_for)?;
-        self.settle(None).await?;
+        self.settle().await?;
         loop {
             let accepted = self.accepted().await?;
             let goes_on = self.chain_goes_on(&accepted);
@@ -126,16 +132,14 @@ impl Rehearsal {
                 break;
             }
             self.clock.step_to(at);
-            let mut made = None;
             if block == Some(at) {
-                let (number, _synthetic) = self.chain.next_block(at);
-                made = Some(number);
+                self.next_blocks(at);
                 // Once nothing is recorded any more, an upgrade that is not applied is only waited for.
-                let waits = self.chain.left() == 0 && accepted.progress.state < State::Applied;
+                let waits = self.left() == 0 && accepted.progress.state < State::Applied;
                 next_block = at.checked_add(if waits { spacing.max(rules.max_block_gap) } else { spacing })?;
             }
             self.show_progress(&accepted);
-            self.settle(made).await?;
+            self.settle().await?;
         }
         let verdict = self.verdict(give_up).await?;
         self.output.finish();
@@ -146,12 +150,29 @@ impl Rehearsal {
         self.core.accepted(&self.upgrade.id).await?.ok_or_else(|| anyhow::anyhow!("the upgrade was not accepted"))
     }
 
+    /// The next block of every chain; says so where the recording ends.
+    fn next_blocks(&self, at: Timestamp) {
+        for (name, chain) in &self.chains {
+            let before = chain.synthetic();
+            chain.next_block(at);
+            if before == 0 && chain.synthetic() > 0 {
+                self.output
+                    .say(&format!("\n  ○ {name}: the recording ends with block {}; empty blocks go on, synthetic", chain.head() - 1));
+            }
+        }
+    }
+
+    /// Recorded blocks that are still to come.
+    fn left(&self) -> usize {
+        self.chains.values().map(EmbeddedChain::left).sum()
+    }
+
     /// Blocks come while recorded ones are left, and while the upgrade is being watched.
     fn chain_goes_on(&self, accepted: &Accepting) -> bool {
-        let stage = accepted.progress.chains.get(&self.chain_name).map_or(Stage::Waiting, |c| c.stage);
+        let state = accepted.progress.state;
         let window_open = self.clock.now() < self.upgrade.window.closes;
-        let applied = matches!(stage, Stage::Applied | Stage::Verified);
-        self.chain.left() > 0 || applied || (window_open && matches!(stage, Stage::Authorized | Stage::Applying))
+        let watched = matches!(state, State::Applied | State::Verified);
+        self.left() > 0 || watched || (window_open && matches!(state, State::Authorized | State::Applying))
     }
 
     async fn next_due(&self, accepted: &Accepting) -> anyhow::Result<Option<Timestamp>> {
@@ -166,38 +187,41 @@ impl Rehearsal {
     }
 
     /// Lets every service come to rest: the clock does not move while anything is left to do.
-    async fn settle(&mut self, made: Option<u64>) -> anyhow::Result<()> {
+    async fn settle(&mut self) -> anyhow::Result<()> {
         loop {
             let mut busy = false;
-            let name = self.chain_name.clone();
-            busy |= self.watcher.tick(&name).await?.blocks > 0;
+            let names: Vec<String> = self.chains.keys().cloned().collect();
+            for name in &names {
+                busy |= self.watcher.tick(name).await?.blocks > 0;
+            }
             let channels: Vec<String> = self.dispatcher.channels().cloned().collect();
             for channel in &channels {
                 busy |= !self.dispatcher.tick(channel).await?.is_empty();
             }
-            busy |= self.summariser.tick().await? > 0;
+            busy |= self.summariser.tick().await?.upgrades > 0;
             self.show().await?;
             busy |= self.people_answer().await?;
-            if let Some(number) = made {
-                // The new head comes over a socket: it is on its way until it is read.
-                let read = self.core.store.memories().await?.get(&name).is_some_and(|m| m.number >= number);
-                if !read {
-                    tokio::time::timeout(Duration::from_secs(60), self.wait_for_head())
-                        .await
-                        .map_err(|_| anyhow::anyhow!("block {number} of the embedded chain did not arrive within a minute"))?;
-                    busy = true;
-                }
-            }
+            busy |= self.wait_for_heads().await?;
             if !busy {
                 return Ok(());
             }
         }
     }
 
-    async fn wait_for_head(&self) {
-        for (_, chain) in self.watcher.chains() {
-            chain.changed().await;
+    /// A new head comes over a socket: it is on its way until it is read. True if one was waited for.
+    async fn wait_for_heads(&self) -> anyhow::Result<bool> {
+        let read = self.core.store.memories().await?;
+        let mut waited = false;
+        for (name, chain) in self.watcher.chains() {
+            let head = self.chains.get(name).map_or(0, EmbeddedChain::head);
+            if read.get(name).is_none_or(|m| m.number < head) {
+                tokio::time::timeout(Duration::from_secs(60), chain.changed())
+                    .await
+                    .map_err(|_| anyhow::anyhow!("block {head} of the embedded {name} did not arrive within a minute"))?;
+                waited = true;
+            }
         }
+        Ok(waited)
     }
 
     async fn show(&mut self) -> anyhow::Result<()> {
@@ -277,6 +301,10 @@ impl Rehearsal {
             let proof = chain.applied.as_ref().map(|f| format!(", proven in block {}", f.block)).unwrap_or_default();
             lines.push(format!("  {name}: {}, {version}{proof}", chain.stage.name()));
         }
+        let synthetic: usize = self.chains.values().map(EmbeddedChain::synthetic).sum();
+        if synthetic > 0 {
+            lines.push(format!("  {synthetic} blocks behind the recording were synthetic and empty"));
+        }
         if let Some(feedback) = &accepted.progress.feedback {
             let counts: Vec<String> = feedback.reactions.iter().map(|c| format!("{} {}", c.emoji, c.count)).collect();
             lines.push(format!("  feedback: {}, {} replies", counts.join(", "), feedback.replies));
@@ -298,11 +326,21 @@ impl Rehearsal {
     }
 }
 
-/// The chain the recording plays: the one whose target it reaches, or else the first.
-fn chain_for(upgrade: &Upgrade, recording: &Recording) -> String {
-    let (_, reached) = recording.versions();
-    let wanted = upgrade.chains.iter().find(|(_, t)| t.spec_version == reached).or_else(|| upgrade.chains.iter().next());
-    wanted.map_or_else(|| recording.chain.clone(), |(name, _)| name.clone())
+/// What each chain of an upgrade plays: the recording where it reaches the chain's target, and the
+/// embedded one under the target's number elsewhere. A recording asked for is played in any case.
+pub fn cast(upgrade: &Upgrade, asked: Option<Recording>) -> Result<BTreeMap<String, Recording>, String> {
+    let mut parts = BTreeMap::new();
+    if let Some(recording) = asked {
+        let (_, reached) = recording.versions();
+        let fitting = upgrade.chains.iter().find(|(_, t)| t.spec_version == reached).or_else(|| upgrade.chains.iter().next());
+        parts.extend(fitting.map(|(name, _)| (name.clone(), recording)));
+    }
+    for (name, target) in &upgrade.chains {
+        if !parts.contains_key(name) {
+            parts.insert(name.clone(), Recording::embedded()?.renumbered(target.spec_version));
+        }
+    }
+    Ok(parts)
 }
 
 /// An hour before the first notice by the clock.

@@ -12,7 +12,7 @@ mod room;
 
 pub use chain::EmbeddedChain;
 pub use clock::SteppedClock;
-pub use drive::{Rehearsal, Verdict};
+pub use drive::{Rehearsal, Verdict, cast};
 pub use recording::Recording;
 pub use report::Output;
 pub use room::Room;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+use subxt::ext::codec::{Compact, Decode, Encode};
 
 /// The recording in the binary: a small runtime upgraded by authorize and apply.
 const EMBEDDED: &str = include_str!("recording.json");
@@ -68,9 +69,77 @@ impl Recording {
         Ok(recording)
     }
 
+    /// The same blocks under other numbers: the version at the end becomes `after`, the one at the
+    /// beginning the number below it. For rehearsing an upgrade that nobody has recorded yet.
+    pub fn renumbered(mut self, after: u32) -> Self {
+        let (first, last) = self.versions();
+        let number = |version: u32| match version {
+            v if v == last => after,
+            v if v == first => after.saturating_sub(1),
+            v => v,
+        };
+        for block in &mut self.blocks {
+            let version = number(block.runtime_version.spec_version);
+            block.core_version = with_spec_version(&block.core_version, version).unwrap_or_else(|| block.core_version.clone());
+            block.runtime_version.spec_version = version;
+            if let Some(value) = self.keys.get("lastRuntimeUpgrade").and_then(|key| block.storage.get_mut(key)) {
+                *value = with_last_upgrade(value, number).unwrap_or_else(|| value.clone());
+            }
+        }
+        let metadata = std::mem::take(&mut self.metadata);
+        self.metadata = metadata.into_iter().map(|(v, m)| (v.parse().map_or(v, |v: u32| number(v).to_string()), m)).collect();
+        self
+    }
+
     /// The versions before and after.
     pub fn versions(&self) -> (u32, u32) {
         let of = |block: Option<&RecordedBlock>| block.map_or(0, |b| b.runtime_version.spec_version);
         (of(self.blocks.first()), of(self.blocks.last()))
+    }
+}
+
+/// `Core_version`: two names, the authoring version, then the number.
+fn with_spec_version(hex: &str, version: u32) -> Option<String> {
+    let mut bytes = from_hex(hex)?;
+    let mut rest = &bytes[..];
+    String::decode(&mut rest).ok()?;
+    String::decode(&mut rest).ok()?;
+    u32::decode(&mut rest).ok()?;
+    let at = bytes.len() - rest.len();
+    bytes.get_mut(at..at + 4)?.copy_from_slice(&version.to_le_bytes());
+    Some(to_hex(&bytes))
+}
+
+/// `System.LastRuntimeUpgrade`: the number, compact, and a name.
+fn with_last_upgrade(hex: &str, number: impl Fn(u32) -> u32) -> Option<String> {
+    let bytes = from_hex(hex)?;
+    let mut rest = &bytes[..];
+    let version = Compact::<u32>::decode(&mut rest).ok()?.0;
+    let mut changed = Compact(number(version)).encode();
+    changed.extend_from_slice(rest);
+    Some(to_hex(&changed))
+}
+
+fn from_hex(hex: &str) -> Option<Vec<u8>> {
+    let digits = hex.strip_prefix("0x")?;
+    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok()).collect()
+}
+
+pub fn to_hex(bytes: &[u8]) -> String {
+    format!("0x{}", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unrecorded_upgrade_plays_under_its_own_numbers() {
+        let recording = Recording::embedded().unwrap().renumbered(2_003_001);
+        assert_eq!(recording.versions(), (2_003_000, 2_003_001));
+        assert!(recording.metadata.contains_key("2003000") && recording.metadata.contains_key("2003001"));
+        let last = recording.blocks.last().unwrap();
+        let proof = from_hex(&last.storage[&recording.keys["lastRuntimeUpgrade"]]).unwrap();
+        assert_eq!(Compact::<u32>::decode(&mut &proof[..]).unwrap().0, 2_003_001);
     }
 }

@@ -8,7 +8,10 @@ use serde_json::json;
 
 use super::{Core, context};
 use crate::{
-    domain::post::{Body, Operation, Post, PostState},
+    domain::{
+        phase::State,
+        post::{Body, Operation, Post, PostState},
+    },
     ports::{Accepting, Desk, Platform, StoreError},
 };
 
@@ -23,7 +26,7 @@ impl FrontDesk {
 
     async fn status(&self, platform: Platform) -> Result<String, String> {
         let upgrades = self.core.store.upgrades().await.map_err(|e| e.to_string())?;
-        let Some(accepted) = current(&upgrades) else {
+        let Some(accepted) = current(&upgrades, self.core.clock.now()) else {
             return self.core.renderer.markdown("answers/none", &json!({}));
         };
         let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
@@ -51,8 +54,10 @@ impl FrontDesk {
 }
 
 /// The upgrade people mean: the one that is not finished and opens first, or else the last one.
-pub fn current(upgrades: &[Accepting]) -> Option<&Accepting> {
-    let open = upgrades.iter().filter(|a| !a.progress.finished()).min_by_key(|a| a.upgrade.window.opens);
+pub fn current(upgrades: &[Accepting], now: Timestamp) -> Option<&Accepting> {
+    // One whose window closed with nothing applied gives way to one that is still to come.
+    let missed = |a: &Accepting| a.upgrade.window.closes < now && a.progress.state < State::Authorized;
+    let open = upgrades.iter().filter(|a| !a.progress.finished()).min_by_key(|a| (missed(a), a.upgrade.window.opens));
     open.or_else(|| upgrades.iter().max_by_key(|a| a.upgrade.window.opens))
 }
 

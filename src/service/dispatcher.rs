@@ -111,8 +111,9 @@ impl Dispatcher {
             Outcome::Retry { error, .. } | Outcome::Parked { error } => Some(error.as_str()),
         };
         match (did, trouble) {
-            (Did::Sent, _) if post.attempts == 0 => {
-                tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "posted")
+            (Did::Sent, _) => {
+                tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "posted");
+                self.core.note_trouble(&format!("channel {}", post.channel), None).await;
             }
             _ => self.core.note_trouble(&format!("channel {}", post.channel), trouble).await,
         }
@@ -120,7 +121,7 @@ impl Dispatcher {
     }
 
     async fn park(&self, post: &Post, error: String) -> Result<Did, StoreError> {
-        self.core.note_trouble(&format!("post {}", post.key), Some(&error)).await;
+        tracing::error!(post = %post.key, notice = post.notice, channel = post.channel, "parked: {error}");
         self.core.store.finish(&post.key, &Outcome::Parked { error }).await?;
         Ok(Did::Parked)
     }
@@ -139,17 +140,17 @@ impl Dispatcher {
     }
 
     async fn send(&self, outlet: &Outlet, post: &Post, root: Option<&str>, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        let limit = Duration::try_from(self.core.delivery.timeout).unwrap_or(Duration::from_secs(10));
+        // An attempt with its read-back may take many requests, but it ends before its lease does.
+        let limit = Duration::try_from(self.core.delivery.lease * 9 / 10).unwrap_or(Duration::from_secs(20));
         let work = async {
-            if let Some(root) = root {
-                // Opening a thread twice opens it once: the adapter reads back by itself.
-                let title: String = format!("Feedback: {}", post.upgrade).chars().take(100).collect();
-                return outlet.chat.open_thread(&outlet.place, root, &title, out).await;
-            }
             if post.attempts > 0
                 && let Some(found) = outlet.chat.find(&outlet.place, out.key, post.due).await?
             {
                 return Ok(found);
+            }
+            if let Some(root) = root {
+                let title: String = format!("Feedback: {}", post.upgrade).chars().take(100).collect();
+                return outlet.chat.open_thread(&outlet.place, root, &title, out).await;
             }
             outlet.chat.send(&outlet.place, out).await
         };

@@ -9,8 +9,8 @@ use crate::{
     config::{Finding, Plan, UpgradeFile},
     domain::{
         notice::{Happening, Trigger},
-        phase::Progress,
-        post::{Post, PostState},
+        phase::{Progress, State},
+        post::{Post, PostKey, PostState},
         upgrade::Upgrade,
     },
     ports::{Accepting, Batch, StoreError, Supersede},
@@ -66,16 +66,33 @@ impl Planner {
             }
             let posts = timed(&accepted.upgrade, accepted.revision, &self.core.plan, now);
             let old = self.core.store.posts(&upgrade.id).await?;
+            batch.replanned.extend(replanned(&old, &posts, accepted.revision));
             let new = posts.into_iter().filter(|p| !old.iter().any(|o| o.key == p.key));
             let new: Vec<Post> = new.collect();
             planned.skipped.extend(new.iter().filter(|p| p.state == PostState::Skipped).cloned());
             batch.posts.extend(new);
             batch.upgrades.push(accepted);
         }
+        if !planned.refused.is_empty() {
+            // All or nothing: a start that is refused changes nothing.
+            return Ok(planned);
+        }
         self.core.store.commit(batch).await?;
         self.core.posts.notify_waiters();
         Ok(planned)
     }
+}
+
+/// Posts that wait and that a changed plan has at another time, or no more.
+fn replanned(old: &[Post], wanted: &[Post], revision: u32) -> Vec<(PostKey, Option<Timestamp>)> {
+    let waiting = old.iter().filter(|p| p.state == PostState::Planned && p.attempts == 0 && p.revision == revision);
+    waiting
+        .filter_map(|post| match wanted.iter().find(|w| w.key == post.key) {
+            None => Some((post.key.clone(), None)),
+            Some(same) if same.due.as_millisecond() != post.due.as_millisecond() => Some((post.key.clone(), Some(same.due))),
+            Some(_) => None,
+        })
+        .collect()
 }
 
 /// The upgrade as the file now has it, with the progress it had.
@@ -84,7 +101,7 @@ fn merge(before: Option<&Accepting>, upgrade: &Upgrade, now: Timestamp) -> Accep
         None => Accepting { upgrade: upgrade.clone(), progress: Progress::new(upgrade), revision: 1, accepted: now },
         Some(before) => {
             let mut accepted = before.clone();
-            let moved = before.upgrade.window != upgrade.window;
+            let moved = before.upgrade.window.opens != upgrade.window.opens && before.progress.state < State::Applied;
             accepted.upgrade = upgrade.clone();
             accepted.revision += u32::from(moved);
             let fresh = Progress::new(upgrade);

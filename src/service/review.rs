@@ -4,13 +4,39 @@ use serde_json::Value;
 
 use crate::{
     config::{Config, Finding},
-    domain::notice::Notice,
-    ports::Platform,
+    domain::{
+        fact::Fact,
+        notice::{Happening, Notice, Trigger},
+    },
+    ports::{Accepting, Platform},
+    service::context::{self, Moment},
     template::Renderer,
 };
 
 /// Discord's limit for a message, in characters.
 pub const DISCORD_LIMIT: usize = 2000;
+
+/// A finding for each notice that can't be rendered at its hour: one by the clock has no fact to speak of.
+pub fn renders(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &Fact) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for notice in &config.plan.notices {
+        let timed = !matches!(notice.trigger, Trigger::On(_)) || notice.trigger == Trigger::On(Happening::Rescheduled);
+        let moment = Moment { fact: (!timed).then_some(fact), due: Some(sample.accepted), ..Moment::default() };
+        let rendered = renderer.markdown(&notice.template, &context::of(sample, Some(notice), &config.plan, &moment));
+        let Some(file) = config.templates.get(&notice.template) else { continue };
+        match rendered {
+            Ok(text) if text.trim().is_empty() => {
+                findings.push(file.at((1, 1), format!("this says nothing for the notice `{}`", notice.id), "write some words".to_owned()));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let hint = format!("guard it for the notice `{}`, which has no fact: {{{{#if fact}}}}…{{{{/if}}}}", notice.id);
+                findings.push(file.at((1, 1), error, hint));
+            }
+        }
+    }
+    findings
+}
 
 /// A finding for each notice that could be too long for a channel it goes to.
 pub fn lengths(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Finding> {

@@ -9,8 +9,16 @@ use crate::{
         notice::Happening,
         post::{Operation, Post, PostKey, PostState},
     },
-    ports::{Batch, StoreError},
+    ports::{Batch, ChatError, StoreError},
 };
+
+/// What a tick came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Summarised {
+    pub upgrades: usize,
+    /// Something is due but can't be counted yet.
+    pub waits: bool,
+}
 
 pub struct Summariser {
     core: Arc<Core>,
@@ -21,24 +29,27 @@ impl Summariser {
         Self { core }
     }
 
-    /// Summarises each upgrade whose window has closed; returns how many. What can't be counted yet
-    /// is tried again at the next tick.
-    pub async fn tick(&self) -> Result<usize, StoreError> {
-        let mut summarised = 0;
+    /// Summarises each upgrade whose window has closed. What can't be counted yet is tried again at the
+    /// next tick.
+    pub async fn tick(&self) -> Result<Summarised, StoreError> {
+        let mut summarised = Summarised::default();
         for accepted in self.core.store.upgrades().await? {
             let closes = context::closes(&accepted.progress, &self.core.plan);
             let due = closes.is_some_and(|at| at <= self.core.clock.now()) && accepted.progress.feedback.is_none();
             if !due {
                 continue;
             }
-            let Some(tallies) = self.tallies(&accepted.upgrade.id).await? else { continue };
+            let Some(tallies) = self.tallies(&accepted.upgrade.id).await? else {
+                summarised.waits = true;
+                continue;
+            };
             let _guard = self.core.ledger.lock().await;
             let Some(mut accepted) = self.core.accepted(&accepted.upgrade.id).await? else { continue };
             accepted.progress.feedback = Some(Summary::of(tallies, &self.core.plan.feedback.meanings));
             let posts = self.core.posts_on(&accepted, Happening::FeedbackClosed, "1", None);
             self.core.store.commit(Batch { upgrades: vec![accepted], posts, ..Batch::default() }).await?;
             self.core.posts.notify_waiters();
-            summarised += 1;
+            summarised.upgrades += 1;
         }
         Ok(summarised)
     }
@@ -48,17 +59,21 @@ impl Summariser {
         let posts = self.core.store.posts(upgrade).await?;
         let mut tallies = BTreeMap::new();
         for thread in posts.iter().filter(|p| p.operation == Operation::Thread) {
+            let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
             if matches!(thread.state, PostState::Planned | PostState::Sending) {
                 return Ok(None);
             }
-            let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
             let (Some(root), Some(thread_id)) = (root_of(thread, &posts), &thread.remote) else { continue };
             let part = format!("feedback in {}", thread.channel);
             match outlet.chat.tally(&outlet.place, root, thread_id).await {
                 Ok(tally) => {
                     self.core.note_trouble(&part, None).await;
-                    tallies.insert(thread.channel.clone(), tally);
+                    let sum: &mut Tally = tallies.entry(thread.channel.clone()).or_default();
+                    tally.reactions.into_iter().for_each(|(emoji, n)| *sum.reactions.entry(emoji).or_default() += n);
+                    sum.replies += tally.replies;
                 }
+                // The post or the room is gone: what was there can't be counted any more.
+                Err(error @ ChatError::Refused { .. }) => tracing::warn!(channel = thread.channel, "feedback is not counted here: {error}"),
                 Err(error) => {
                     self.core.note_trouble(&part, Some(&format!("can't be counted yet: {error}"))).await;
                     return Ok(None);

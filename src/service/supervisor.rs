@@ -1,10 +1,16 @@
 //! Runs the services of `herald run`: each in a loop of its own, woken by a signal or by the time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Core, dispatcher::Dispatcher, summariser::Summariser, watcher::Watcher};
+use super::{
+    Core,
+    dispatcher::Dispatcher,
+    summariser::{Summarised, Summariser},
+    watcher::Watcher,
+};
+use crate::ports::{Chat, Platform};
 
 /// Nothing waits longer than this for a look, signal or not.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -17,8 +23,8 @@ pub struct Services {
     pub summariser: Arc<Summariser>,
 }
 
-/// Until `stop` says true and every service has come to rest.
-pub async fn run(services: Services, stop: watch::Receiver<bool>) {
+/// Until `stop` says true and every service has come to rest; an error if one ended by itself.
+pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), String> {
     let mut tasks = JoinSet::new();
     let names: Vec<String> = services.watcher.chains().map(|(name, _)| name.clone()).collect();
     for name in names {
@@ -29,11 +35,12 @@ pub async fn run(services: Services, stop: watch::Receiver<bool>) {
         tasks.spawn(post(services.core.clone(), services.dispatcher.clone(), channel, stop.clone()));
     }
     tasks.spawn(summarise(services.summariser.clone(), stop.clone()));
+    tasks.spawn(listen(services.core.clone(), stop.clone()));
     while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!("a service ended: {error}");
-        }
+        // A service that broke leaves the rest blind or mute: better to stop whole and be started again.
+        ended.map_err(|error| format!("a service broke: {error}"))?;
     }
+    Ok(())
 }
 
 fn stopping(stop: &watch::Receiver<bool>) -> bool {
@@ -86,6 +93,7 @@ async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, mut
                 Ok(_) => break,
                 Err(error) => {
                     tracing::error!(channel, "{error}");
+                    rest(&mut stop, Duration::from_secs(1), std::future::pending()).await;
                     break;
                 }
             }
@@ -99,9 +107,30 @@ async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, mut
 
 async fn summarise(summariser: Arc<Summariser>, mut stop: watch::Receiver<bool>) {
     while !stopping(&stop) {
-        if let Err(error) = summariser.tick().await {
-            tracing::error!("{error}");
+        let mut pause = Duration::from_secs(1);
+        match summariser.tick().await {
+            Ok(Summarised { waits: true, .. }) => pause = Duration::from_secs(10),
+            Ok(_) => {}
+            Err(error) => tracing::error!("{error}"),
         }
-        rest(&mut stop, Duration::from_secs(1), std::future::pending()).await;
+        rest(&mut stop, pause, std::future::pending()).await;
+    }
+}
+
+/// Keeps what the chats say of their own connections where `herald status` can see it.
+async fn listen(core: Arc<Core>, mut stop: watch::Receiver<bool>) {
+    let mut chats: BTreeMap<Platform, (Arc<dyn Chat>, Option<String>)> = BTreeMap::new();
+    for outlet in core.outlets.values() {
+        chats.insert(outlet.platform, (outlet.chat.clone(), None));
+    }
+    while !stopping(&stop) {
+        for (platform, (chat, before)) in &mut chats {
+            let now = chat.trouble();
+            if now != *before {
+                core.note_trouble(platform.name(), now.as_deref()).await;
+                *before = now;
+            }
+        }
+        rest(&mut stop, Duration::from_secs(2), std::future::pending()).await;
     }
 }

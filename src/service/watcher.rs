@@ -11,9 +11,9 @@ use crate::{
         block::{Block, Memory},
         fact::{Fact, FactKind},
         notice::Happening,
-        phase::Seen,
+        phase::{Seen, Stage},
     },
-    ports::{Batch, Chain, ChainError, Head, StoreError, Supersede},
+    ports::{Accepting, Batch, Chain, ChainError, Head, StoreError, Supersede},
 };
 
 /// Longer gaps than this are not read block by block.
@@ -77,8 +77,25 @@ impl Watcher {
             );
             next = head.number;
         }
-        for number in next..=head.number {
-            let block = chain.block(number).await?;
+        while next <= head.number {
+            let number = next;
+            let block = match chain.block(number).await {
+                Err(ChainError::Answer(reason)) if number < head.number => {
+                    // The node no longer has this block's state: go on with the oldest that it has.
+                    let oldest = oldest_readable(chain.as_ref(), number, head.number).await?;
+                    if oldest.number > number {
+                        tracing::warn!(
+                            chain = name,
+                            from = number,
+                            to = oldest.number - 1,
+                            "events between these blocks are not examined: {reason}"
+                        );
+                    }
+                    oldest
+                }
+                other => other?,
+            };
+            next = block.number + 1;
             memory = self.block(name, &head, &memory, &block, None).await?;
             blocks += 1;
         }
@@ -91,12 +108,14 @@ impl Watcher {
         facts.extend(reset);
         let _guard = self.core.ledger.lock().await;
         let mut batch = Batch::default();
-        for mut accepted in self.core.store.upgrades().await? {
+        let upgrades = self.core.store.upgrades().await?;
+        let owner = owner(&upgrades, chain);
+        for mut accepted in upgrades {
             if !accepted.upgrade.chains.contains_key(chain) || accepted.progress.finished() {
                 continue;
             }
             let before = accepted.progress.clone();
-            let mut own = facts.clone();
+            let mut own: Vec<Fact> = facts.iter().filter(|f| concerns(f.kind, &accepted, chain, owner.as_deref())).cloned().collect();
             let seen = Seen { now: self.core.clock.now(), finality_lag: head.lag, rules: &self.core.plan.rules };
             let events = accepted.progress.advance(&accepted.upgrade, chain, block, memory.running, &mut own, seen);
             batch.facts.extend(own.into_iter().filter(|f| !facts.contains(f)));
@@ -130,11 +149,52 @@ impl Watcher {
     }
 }
 
+/// The upgrade that a chain's authorizations and troubles belong to: of those it is still to apply, the
+/// one with the lowest target.
+fn owner(upgrades: &[Accepting], chain: &str) -> Option<String> {
+    let waiting = upgrades.iter().filter_map(|a| {
+        let waits = a.progress.chains.get(chain)?.stage < Stage::Applied;
+        waits.then_some((a.upgrade.chains.get(chain)?.spec_version, &a.upgrade.id))
+    });
+    waiting.min().map(|(_, id)| id.clone())
+}
+
+/// Whether a fact of a chain speaks of this upgrade.
+fn concerns(kind: FactKind, accepted: &Accepting, chain: &str, owner: Option<&str>) -> bool {
+    let applied = accepted.progress.chains.get(chain).is_some_and(|c| c.stage >= Stage::Applied);
+    match kind {
+        FactKind::Reset => true,
+        // Whoever has applied is told when the version is taken back, or a migration goes wrong.
+        FactKind::Applied
+        | FactKind::MigrationStarted
+        | FactKind::MigrationStep
+        | FactKind::MigrationCompleted
+        | FactKind::MigrationFailed => applied || owner == Some(accepted.upgrade.id.as_str()),
+        _ => owner == Some(accepted.upgrade.id.as_str()),
+    }
+}
+
+/// The first block from `low` on that the node can still read: asked for by halving, since what a node
+/// has pruned is always the older part.
+async fn oldest_readable(chain: &dyn Chain, mut low: u64, mut high: u64) -> Result<Block, ChainError> {
+    let mut found = chain.block(high).await?;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match chain.block(middle).await {
+            Ok(block) => (high, found) = (middle, block),
+            Err(ChainError::Answer(_)) => low = middle + 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
 /// What can happen once has one occurrence; trouble is told each time it is seen.
 fn occurrence(happening: Happening, fact: &Fact) -> String {
     match happening {
+        Happening::Authorized if !fact.detail.is_empty() => fact.detail.clone(),
         Happening::Authorized | Happening::Applied | Happening::Verified | Happening::Completed => "1".to_owned(),
-        _ => format!("{}:{}", fact.chain, fact.block),
+        _ => format!("{}:{}:{}", fact.chain, fact.block, fact.hash),
     }
 }
 

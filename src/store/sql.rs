@@ -29,9 +29,18 @@ pub struct SqlStore {
 impl SqlStore {
     /// Opens (and makes) the file of a `sqlite://…` address; `sqlite::memory:` forgets everything.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, true).await
+    }
+
+    /// Opens a file that must be there already.
+    pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, false).await
+    }
+
+    async fn open_with(url: &str, create: bool) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::from_str(url)
             .map_err(|e| fault(format!("{url}: {e}")))?
-            .create_if_missing(true)
+            .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5));
@@ -134,6 +143,13 @@ async fn write_batch(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<
             .execute(&mut **tx)
             .await
             .map_err(fault)?;
+    }
+    for (key, due) in &batch.replanned {
+        let query = match due {
+            Some(due) => sqlx::query("UPDATE posts SET due = $2 WHERE key = $1").bind(&key.0).bind(due.as_millisecond()),
+            None => sqlx::query("UPDATE posts SET state = 'superseded' WHERE key = $1").bind(&key.0),
+        };
+        query.execute(&mut **tx).await.map_err(fault)?;
     }
     for old in &batch.supersede {
         // Posts of happenings have revision 0 and stay.
@@ -290,6 +306,15 @@ impl Store for SqlStore {
         .bind(channel);
         let Some(row) = query.fetch_optional(&self.pool).await.map_err(fault)? else { return Ok(None) };
         Ok(Some(time(row.try_get("next").map_err(fault)?)?))
+    }
+
+    async fn begin_anew(&self) -> Result<(), StoreError> {
+        let mut tx = self.begin_tx().await?;
+        run(&mut tx, "DELETE FROM troubles").await?;
+        // What has a body was begun once: it is read back before it is sent. The rest is rendered anew.
+        run(&mut tx, "UPDATE posts SET state = 'sending', next_attempt = NULL WHERE state = 'parked' AND body IS NOT NULL").await?;
+        run(&mut tx, "UPDATE posts SET state = 'planned', next_attempt = NULL WHERE state = 'parked' AND body IS NULL").await?;
+        tx.commit().await.map_err(fault)
     }
 
     async fn set_trouble(&self, part: &str, trouble: Option<&str>, at: Timestamp) -> Result<(), StoreError> {

@@ -240,3 +240,39 @@ fn missing_files_are_named() {
     let none: PathBuf = dir.path().join("none.json");
     assert!(said(repo(), &["rehearse", "--recording", none.to_str().unwrap()]).contains("none.json can't be read"));
 }
+
+#[test]
+fn an_upgrade_nobody_has_recorded_is_rehearsed_on_all_its_chains() {
+    let dir = changed(
+        "config/upgrades/v2.3.1.yaml",
+        "paseo: { spec_version: 2003001 }",
+        "paseo: { spec_version: 2003001 }\n  people: { spec_version: 2004003 }",
+    );
+    let deployment = dir.path().join("config/herald.yaml");
+    let text = std::fs::read_to_string(&deployment).unwrap();
+    std::fs::write(&deployment, text.replace("chains:\n", "chains:\n  people: { endpoints: [wss://people.example.org] }\n")).unwrap();
+    let output = herald(dir.path(), &["rehearse", "--once", "--json", "--upgrade", "config/upgrades/v2.3.1.yaml"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let all = lines(&output);
+    let applied: Vec<String> =
+        all.iter().filter(|l| l["kind"] == "applied").map(|l| format!("{} {}", l["chain"], l["spec_version"])).collect();
+    assert_eq!(applied, ["\"paseo\" 2003001", "\"people\" 2004003"]);
+    let told = all.iter().filter(|l| l["notice"] == "applied" && l["operation"] == "post").count();
+    assert_eq!(told, 2, "said once a channel, when both have applied");
+}
+
+#[test]
+fn a_secret_written_where_its_source_belongs_is_not_shown() {
+    let dir = changed("config/herald.yaml", "{ env: HERALD_DISCORD_TOKEN }", "MTA4-AN-INVENTED-TOKEN");
+    let output = herald(dir.path(), &["check"]);
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.code() == Some(1) && said.contains("one source") && !said.contains("MTA4"), "{said}");
+}
+
+#[test]
+fn a_template_that_needs_a_fact_is_refused_for_a_notice_by_the_clock() {
+    let dir = changed("templates/scheduling/countdown.md.hbs", "{{> late}}", "{{time fact.time}}");
+    let output = herald(dir.path(), &["check"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.code() == Some(1) && said.contains("countdown.md.hbs") && said.contains("no fact"), "{said}");
+}

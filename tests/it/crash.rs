@@ -44,11 +44,15 @@ async fn killed_and_stopped_it_posts_each_once_and_in_order() -> Result<()> {
         w.start().await?;
     }
     let all = usize::try_from(NOTICES)?;
-    wait::until("every notice on both chats", Duration::from_secs(180), async || {
+    let arrived = wait::until("every notice on both chats", Duration::from_secs(120), async || {
         let matrix = w.keys_on_matrix().await.ok()?.len();
         (w.keys_on_discord().len() >= all && matrix >= all).then_some(())
     })
-    .await?;
+    .await;
+    if arrived.is_err() {
+        eprintln!("{}", unsent(&w).await?);
+    }
+    arrived?;
     w.herald.sigterm();
     w.herald.wait(Duration::from_secs(30)).await?;
 
@@ -78,4 +82,15 @@ async fn order(w: &World) -> Result<Vec<String>> {
     assert_eq!(w.keys_on_discord().iter().map(name).collect::<Vec<_>>(), expected, "the order on Discord");
     assert_eq!(w.keys_on_matrix().await?.iter().map(name).collect::<Vec<_>>(), expected, "the order on Matrix");
     Ok(expected)
+}
+
+/// What the store says of posts that did not go out.
+async fn unsent(w: &World) -> Result<String> {
+    use upgrade_herald::{domain::post::PostState, ports::Store};
+    let url = format!("sqlite://{}", w.dir.path().join("herald.db").display());
+    let posts = upgrade_herald::store::SqlStore::open(&url).await?.posts("v2").await?;
+    let open = posts.iter().filter(|p| p.state != PostState::Sent);
+    Ok(open
+        .map(|p| format!("{} {} {:?} attempts {} next {:?} {:?}\n", p.notice, p.channel, p.state, p.attempts, p.next_attempt, p.error))
+        .collect())
 }

@@ -160,6 +160,9 @@ fn network(error: reqwest::Error) -> String {
     }
 }
 
+/// How long what an operator has to mend is left alone.
+const MENDABLE_MS: u64 = 60_000;
+
 impl Fault {
     pub fn is(&self, wanted: isize) -> bool {
         matches!(self, Self::Code { code, .. } if *code == wanted)
@@ -199,8 +202,19 @@ impl Fault {
             code::THREAD_ARCHIVED | code::THREAD_LOCKED => format!("thread {place} is locked: a moderator can open it again"),
             code::TOO_MANY_THREADS => "the server has its 1,000 active threads: archive some".into(),
             code::BLOCKED_BY_AUTOMOD | code::TITLE_BLOCKED_BY_AUTOMOD => "the server's AutoMod blocks it: exempt the bot's role".into(),
-            _ => "look the number up in Discord's list of error codes; `herald doctor` checks the bot's permissions".into(),
+            _ => "look the number up in Discord's list of error codes, and at the bot's permissions in the channel".into(),
         };
-        ChatError::Refused { reason: format!("{what} in channel {place}: {words}"), remedy }
+        let reason = format!("{what} in channel {place}: {words}");
+        match code {
+            // A moderator's slip at the wrong hour: nothing is given up while it can be mended.
+            code::UNKNOWN_CHANNEL
+            | code::UNKNOWN_GUILD
+            | code::MISSING_ACCESS
+            | code::MISSING_PERMISSIONS
+            | code::THREAD_ARCHIVED
+            | code::THREAD_LOCKED
+            | code::TOO_MANY_THREADS => ChatError::Retry { reason: format!("{reason}; {remedy}"), after_ms: Some(MENDABLE_MS) },
+            _ => ChatError::Refused { reason, remedy },
+        }
     }
 }

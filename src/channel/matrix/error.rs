@@ -34,9 +34,10 @@ impl Matrix {
                 ChatError::Retry { reason: format!("{action}: {reason}"), after_ms: None }
             }
             Fault::Passing { reason, after_ms } => ChatError::Retry { reason: format!("{action}: {reason}"), after_ms },
-            Fault::Forbidden { reason } => ChatError::Refused {
-                reason: format!("{action}: {reason}"),
-                remedy: format!("invite {} to the room and give it the power level to post there", self.me),
+            // Nothing is given up while somebody can mend it.
+            Fault::Forbidden { reason } => ChatError::Retry {
+                reason: format!("{action}: {reason}; invite {} to the room and give it the power level to post there", self.me),
+                after_ms: Some(60_000),
             },
             Fault::Lasting { reason, remedy } => ChatError::Refused { reason: format!("{action}: {reason}"), remedy: remedy.into() },
         }
