@@ -190,9 +190,8 @@ impl Rehearsal {
     async fn settle(&mut self) -> anyhow::Result<()> {
         loop {
             let mut busy = false;
-            let names: Vec<String> = self.chains.keys().cloned().collect();
-            for name in &names {
-                busy |= self.watcher.tick(name).await?.blocks > 0;
+            for (name, chain) in self.watcher.chains() {
+                busy |= self.read_to_head(name, chain.as_ref()).await?;
             }
             let channels: Vec<String> = self.dispatcher.channels().cloned().collect();
             for channel in &channels {
@@ -201,27 +200,26 @@ impl Rehearsal {
             busy |= self.summariser.tick().await?.upgrades > 0;
             self.show().await?;
             busy |= self.people_answer().await?;
-            busy |= self.wait_for_heads().await?;
             if !busy {
                 return Ok(());
             }
         }
     }
 
-    /// A new head comes over a socket: it is on its way until it is read. True if one was waited for.
-    async fn wait_for_heads(&self) -> anyhow::Result<bool> {
-        let read = self.core.store.memories().await?;
-        let mut waited = false;
-        for (name, chain) in self.watcher.chains() {
-            let head = self.chains.get(name).map_or(0, EmbeddedChain::head);
-            if read.get(name).is_none_or(|m| m.number < head) {
-                tokio::time::timeout(Duration::from_secs(60), chain.changed())
-                    .await
-                    .map_err(|_| anyhow::anyhow!("block {head} of the embedded {name} did not arrive within a minute"))?;
-                waited = true;
+    /// Reads a chain to its head, chain by chain, so that two rehearsals say the same in the same order.
+    /// A new head comes over a socket: it is on its way until it is read. True if there was one.
+    async fn read_to_head(&self, name: &str, chain: &dyn Chain) -> anyhow::Result<bool> {
+        let head = self.chains.get(name).map_or(0, EmbeddedChain::head);
+        let mut busy = false;
+        loop {
+            busy |= self.watcher.tick(name).await?.blocks > 0;
+            if self.core.store.memories().await?.get(name).is_some_and(|m| m.number >= head) {
+                return Ok(busy);
             }
+            tokio::time::timeout(Duration::from_secs(60), chain.changed())
+                .await
+                .map_err(|_| anyhow::anyhow!("block {head} of the embedded {name} did not arrive within a minute"))?;
         }
-        Ok(waited)
     }
 
     async fn show(&mut self) -> anyhow::Result<()> {
