@@ -10,5 +10,6 @@ mod world;
 mod cli;
 mod crash;
 mod messages;
+mod simulation;
 mod story;
 mod trouble;
