@@ -98,9 +98,12 @@ pub enum ChainError {
     /// The node can't be reached or broke off.
     #[error("{0}")]
     Unreachable(String),
-    /// It answered, but not with what was asked for.
+    /// It answered, but not with what was asked for, or with what can't be understood.
     #[error("{0}")]
     Answer(String),
+    /// It no longer has the state of this block.
+    #[error("{0}")]
+    Gone(String),
 }
 
 /// The newest finalized block.

@@ -145,8 +145,8 @@ impl Node {
             // A node that pruned the parent still has this block: its own metadata has to do.
             _ if number > 0 => match answer(connection.client.at_block(number - 1)).await {
                 Ok(parent) => Some(Arc::new(parent)),
-                Err(ChainError::Answer(_)) => None,
-                Err(unreachable) => return Err(unreachable),
+                Err(ChainError::Gone(_)) => None,
+                Err(error) => return Err(error),
             },
             _ => None,
         };
@@ -166,7 +166,7 @@ impl Node {
 async fn answer<T, E: std::error::Error>(call: impl Future<Output = Result<T, E>>) -> Result<T, ChainError> {
     match timeout(ANSWER, call).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(ChainError::Answer(root_cause(&error))),
+        Ok(Err(error)) => Err(answered(root_cause(&error))),
         Err(_) => Err(ChainError::Unreachable(format!("the node did not answer within {} s", ANSWER.as_secs()))),
     }
 }
@@ -178,6 +178,16 @@ fn host(endpoint: &str) -> &str {
     let shown = endpoint.get(..end).unwrap_or_default();
     // A name and password before the host are left out too.
     if shown.contains('@') { "a node" } else { shown }
+}
+
+/// How nodes say that a block's state was pruned.
+const GONE: [&str; 5] = ["discarded", "unknown block", "unknownblock", "not found", "pruned"];
+
+fn answered(reason: String) -> ChainError {
+    let lower = reason.to_lowercase();
+    // "Function … was not found" is of the runtime, not of the block.
+    let gone = !lower.contains("function") && GONE.iter().any(|words| lower.contains(words));
+    if gone { ChainError::Gone(reason) } else { ChainError::Answer(reason) }
 }
 
 /// The error and what is behind it, each said once.

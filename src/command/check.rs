@@ -30,7 +30,8 @@ pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
             }
             let config = &loaded.config;
             let counts = (config.plan.notices.len(), config.upgrades.len(), config.templates.len(), config.deployment.channels.len());
-            (findings, Some(format!("{} notices, {} upgrades, {} templates, {} channels", counts.0, counts.1, counts.2, counts.3)))
+            let parts = [(counts.0, "notice"), (counts.1, "upgrade"), (counts.2, "template"), (counts.3, "channel")];
+            (findings, Some(parts.map(|(n, what)| counted(n, what)).join(", ")))
         }
         Err(findings) => (findings, None),
     };
@@ -39,13 +40,13 @@ pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
     match summary {
         Some(summary) if errors == 0 => {
             if !json {
-                out!("Good: {summary}, {} warnings.", findings.len());
+                out!("Good: {summary}, {}.", counted(findings.len(), "warning"));
             }
             Ok(ExitCode::SUCCESS)
         }
         _ => {
             if !json {
-                out!("{errors} errors.");
+                out!("{}.", counted(errors, "error"));
             }
             Ok(ExitCode::from(1))
         }
@@ -57,4 +58,9 @@ fn print(findings: &[Finding], json: bool) -> Result<()> {
         if json { out!("{}", serde_json::to_string(finding)?) } else { out!("{finding}") }
     }
     Ok(())
+}
+
+/// `1 error`, `2 errors`
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -71,7 +71,7 @@ fn made_from(recording: &Recording, config: &Config) -> Upgrade {
     let later = |hours: i64| opens.checked_add(SignedDuration::from_hours(hours)).unwrap_or(opens);
     let duty = |required, what: &str, by| Duty { required, what: what.to_owned(), node_version: None, by };
     let duties = BTreeMap::from([
-        (Audience::Validators, duty(true, "Update your node and watch it through the upgrade.", Some(later(-24)))),
+        (Audience::Validators, duty(true, "Update your node and watch it through the upgrade.", Some(later(-4)))),
         (Audience::Developers, duty(true, "Test your tools against the new metadata.", Some(later(-2)))),
         (Audience::Users, duty(false, "Nothing to do; transactions may take a few seconds longer.", None)),
     ]);

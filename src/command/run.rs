@@ -218,6 +218,7 @@ async fn serve(core: Arc<Core>, chains: BTreeMap<String, Arc<dyn Chain>>, chats:
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to stop: what is in flight is finished first"),
         _ = interrupt.recv() => tracing::info!("interrupted: what is in flight is finished first"),
+        Some(ended) = connections.join_next() => bail!("the connection to a chat ended by itself: {ended:?}"),
         ended = &mut services => bail!("{}", ended.map_err(|e| e.to_string()).and_then(|r| r).err().unwrap_or_default()),
     }
     stop.send_replace(true);

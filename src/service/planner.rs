@@ -66,7 +66,7 @@ impl Planner {
             }
             let posts = timed(&accepted.upgrade, accepted.revision, &self.core.plan, now);
             let old = self.core.store.posts(&upgrade.id).await?;
-            batch.replanned.extend(replanned(&old, &posts, accepted.revision));
+            batch.replanned.extend(replanned(&old, &posts, accepted.revision, &self.core.plan));
             let new = posts.into_iter().filter(|p| !old.iter().any(|o| o.key == p.key));
             let new: Vec<Post> = new.collect();
             planned.skipped.extend(new.iter().filter(|p| p.state == PostState::Skipped).cloned());
@@ -84,9 +84,12 @@ impl Planner {
 }
 
 /// Posts that wait and that a changed plan has at another time, or no more.
-fn replanned(old: &[Post], wanted: &[Post], revision: u32) -> Vec<(PostKey, Option<Timestamp>)> {
+fn replanned(old: &[Post], wanted: &[Post], revision: u32, plan: &Plan) -> Vec<(PostKey, Option<Timestamp>)> {
+    // What waits for a happening has its time from that.
+    let happened = |post: &Post| plan.notices.iter().any(|n| n.id == post.notice && matches!(n.trigger, Trigger::On(_)));
     let waiting = old.iter().filter(|p| p.state == PostState::Planned && p.attempts == 0 && p.revision == revision);
     waiting
+        .filter(|post| !happened(post))
         .filter_map(|post| match wanted.iter().find(|w| w.key == post.key) {
             None => Some((post.key.clone(), None)),
             Some(same) if same.due.as_millisecond() != post.due.as_millisecond() => Some((post.key.clone(), Some(same.due))),

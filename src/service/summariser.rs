@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::SignedDuration;
+
 use super::{Core, context};
 use crate::{
     domain::{
@@ -19,6 +21,9 @@ pub struct Summarised {
     /// Something is due but can't be counted yet.
     pub waits: bool,
 }
+
+/// A channel that can't be read for so long after the window closed is left out of the summary.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
 pub struct Summariser {
     core: Arc<Core>,
@@ -39,7 +44,8 @@ impl Summariser {
             if !due {
                 continue;
             }
-            let Some(tallies) = self.tallies(&accepted.upgrade.id).await? else {
+            let patient = closes.and_then(|at| at.checked_add(PATIENCE).ok()).is_some_and(|until| self.core.clock.now() < until);
+            let Some(tallies) = self.tallies(&accepted.upgrade.id, patient).await? else {
                 summarised.waits = true;
                 continue;
             };
@@ -54,13 +60,14 @@ impl Summariser {
         Ok(summarised)
     }
 
-    /// What each thread holds now; `None` while a thread is still to be opened or can't be read.
-    async fn tallies(&self, upgrade: &str) -> Result<Option<BTreeMap<String, Tally>>, StoreError> {
+    /// What each thread holds now; `None` while a thread is still to be opened or can't be read, as long
+    /// as that is waited for.
+    async fn tallies(&self, upgrade: &str, patient: bool) -> Result<Option<BTreeMap<String, Tally>>, StoreError> {
         let posts = self.core.store.posts(upgrade).await?;
         let mut tallies = BTreeMap::new();
         for thread in posts.iter().filter(|p| p.operation == Operation::Thread) {
             let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
-            if matches!(thread.state, PostState::Planned | PostState::Sending) {
+            if patient && matches!(thread.state, PostState::Planned | PostState::Sending) {
                 return Ok(None);
             }
             let (Some(root), Some(thread_id)) = (root_of(thread, &posts), &thread.remote) else { continue };
@@ -73,7 +80,10 @@ impl Summariser {
                     sum.replies += tally.replies;
                 }
                 // The post or the room is gone: what was there can't be counted any more.
-                Err(error @ ChatError::Refused { .. }) => tracing::warn!(channel = thread.channel, "feedback is not counted here: {error}"),
+                Err(error) if !patient || matches!(error, ChatError::Refused { .. }) => {
+                    tracing::warn!(channel = thread.channel, "feedback is not counted here: {error}");
+                    self.core.note_trouble(&part, None).await;
+                }
                 Err(error) => {
                     self.core.note_trouble(&part, Some(&format!("can't be counted yet: {error}"))).await;
                     return Ok(None);

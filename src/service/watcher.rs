@@ -80,7 +80,7 @@ impl Watcher {
         while next <= head.number {
             let number = next;
             let block = match chain.block(number).await {
-                Err(ChainError::Answer(reason)) if number < head.number => {
+                Err(ChainError::Gone(reason)) if number < head.number => {
                     // The node no longer has this block's state: go on with the oldest that it has.
                     let oldest = oldest_readable(chain.as_ref(), number, head.number).await?;
                     if oldest.number > number {
@@ -182,7 +182,7 @@ async fn oldest_readable(chain: &dyn Chain, mut low: u64, mut high: u64) -> Resu
         let middle = low + (high - low) / 2;
         match chain.block(middle).await {
             Ok(block) => (high, found) = (middle, block),
-            Err(ChainError::Answer(_)) => low = middle + 1,
+            Err(ChainError::Gone(_)) => low = middle + 1,
             Err(error) => return Err(error),
         }
     }

@@ -9,6 +9,7 @@ mod world;
 
 mod cli;
 mod crash;
+mod gaps;
 mod messages;
 mod simulation;
 mod story;

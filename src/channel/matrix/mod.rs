@@ -143,10 +143,9 @@ impl Matrix {
             reason: format!("{place} is not a room's id"),
             remedy: "give the room by the id that `room` returned".into(),
         })?;
-        let absent = || ChatError::Refused {
-            reason: format!("{} is not in room {place}", self.me),
-            remedy: format!("invite {} to the room, then try again", self.me),
-        };
+        // Somebody can invite us again: nothing is given up meanwhile.
+        let absent =
+            || ChatError::Retry { reason: format!("{0} is not in room {place}; invite {0} to the room", self.me), after_ms: Some(60_000) };
         match self.client.get_room(&id) {
             Some(room) => match room.state() {
                 RoomState::Joined => Ok(room),

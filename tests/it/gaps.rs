@@ -1,0 +1,143 @@
+//! The watcher over a pretended node that forgets: what it can't see is passed over and nothing else.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use upgrade_herald::{
+    app,
+    config::Origin,
+    domain::{
+        block::{Block, ChainEvent},
+        phase::{Progress, State},
+        upgrade::{Target, Upgrade},
+    },
+    ports::{Accepting, Batch, Chain, ChainError, Head, Store},
+    rehearsal::SteppedClock,
+    service::{Core, watcher::Watcher},
+    store::SqlStore,
+};
+
+/// Authorized in block 20, new code in block 50: version 1 before, 2 from block 51 on.
+struct Forgetful {
+    head: AtomicU64,
+    /// Older blocks' state is gone.
+    oldest: AtomicU64,
+    calls: AtomicU64,
+}
+
+#[async_trait]
+impl Chain for Forgetful {
+    async fn head(&self) -> Result<Head, ChainError> {
+        Ok(Head { genesis: "0x00".into(), number: self.head.load(Ordering::Relaxed), lag: 0 })
+    }
+
+    async fn block(&self, number: u64) -> Result<Block, ChainError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if number < self.oldest.load(Ordering::Relaxed) {
+            return Err(ChainError::Gone("State already discarded".into()));
+        }
+        let name = match number {
+            20 => "UpgradeAuthorized",
+            50 => "CodeUpdated",
+            _ => "Other",
+        };
+        Ok(Block {
+            number,
+            hash: format!("0x{number:02x}"),
+            time: Timestamp::from_second(1_800_000_000 + i64::try_from(number).unwrap_or(0) * 6).ok(),
+            spec_version: if number >= 50 { 2 } else { 1 },
+            transaction_version: 1,
+            proven_version: Some(if number > 50 { 2 } else { 1 }),
+            authorized: (20..50).contains(&number).then(|| "0xaa".to_owned()),
+            migrating: false,
+            events: vec![ChainEvent { pallet: "System".into(), name: name.into(), fields: serde_json::json!({ "code_hash": "0xaa" }) }],
+        })
+    }
+
+    async fn changed(&self) {}
+}
+
+struct Scene {
+    node: Arc<Forgetful>,
+    watcher: Watcher,
+    store: Arc<dyn Store>,
+}
+
+/// Upgrades of one chain with these ids and targets, seen from block 1 on.
+async fn scene(upgrades: &[(&str, u32)]) -> Scene {
+    let loaded = app::load(&Origin::Embedded).unwrap();
+    let sample: Upgrade = loaded.config.upgrades[0].upgrade.clone();
+    let clock = Arc::new(SteppedClock::new(sample.window.opens));
+    let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
+    let accepted = upgrades.iter().map(|(id, version)| {
+        let chains = [("relay".to_owned(), Target { spec_version: *version })].into();
+        let upgrade = Upgrade { id: (*id).to_owned(), chains, ..sample.clone() };
+        Accepting { progress: Progress::new(&upgrade), upgrade, revision: 1, accepted: sample.window.opens }
+    });
+    store.commit(Batch { upgrades: accepted.collect(), ..Batch::default() }).await.unwrap();
+    let core = Arc::new(Core {
+        plan: loaded.config.plan,
+        delivery: loaded.config.deployment.delivery,
+        outlets: BTreeMap::new(),
+        clock,
+        store: store.clone(),
+        renderer: loaded.renderer,
+        ledger: tokio::sync::Mutex::new(()),
+        posts: tokio::sync::Notify::new(),
+    });
+    let node = Arc::new(Forgetful { head: AtomicU64::new(1), oldest: AtomicU64::new(0), calls: AtomicU64::new(0) });
+    let watcher = Watcher::new(core, [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into());
+    watcher.tick("relay").await.unwrap();
+    Scene { node, watcher, store }
+}
+
+impl Scene {
+    async fn facts(&self) -> Vec<String> {
+        self.store.facts().await.unwrap().iter().map(|f| format!("{} {}", f.kind.name(), f.block)).collect()
+    }
+
+    async fn notices(&self, upgrade: &str) -> Vec<String> {
+        let mut notices: Vec<String> = self.store.posts(upgrade).await.unwrap().into_iter().map(|p| p.notice).collect();
+        notices.dedup();
+        notices
+    }
+}
+
+#[tokio::test]
+async fn what_a_node_has_pruned_is_passed_over_and_the_rest_is_read() {
+    let s = scene(&[("v2", 2)]).await;
+    s.node.head.store(90, Ordering::Relaxed);
+    s.node.oldest.store(41, Ordering::Relaxed);
+    s.node.calls.store(0, Ordering::Relaxed);
+    s.watcher.tick("relay").await.unwrap();
+    // Block 20 can't be seen any more, but what it did stands in the state of block 41.
+    assert_eq!(s.facts().await, ["authorized 41", "code_updated 50", "applied 51"]);
+    let calls = s.node.calls.load(Ordering::Relaxed);
+    assert!(calls <= 50 + 10, "found by halving: {calls} calls for 50 blocks");
+}
+
+#[tokio::test]
+async fn a_gap_over_everything_still_knows_what_runs() {
+    let s = scene(&[("v2", 2)]).await;
+    s.node.head.store(90, Ordering::Relaxed);
+    s.node.oldest.store(90, Ordering::Relaxed);
+    s.watcher.tick("relay").await.unwrap();
+    assert_eq!(s.facts().await, ["applied 90"]);
+    assert_eq!(s.store.upgrades().await.unwrap()[0].progress.state, State::Applied);
+}
+
+#[tokio::test]
+async fn of_two_upgrades_on_a_chain_the_nearer_one_is_meant() {
+    let s = scene(&[("v3", 3), ("v2", 2)]).await;
+    s.node.head.store(60, Ordering::Relaxed);
+    s.watcher.tick("relay").await.unwrap();
+    assert_eq!(s.notices("v2").await, ["authorized", "applied"]);
+    assert!(s.notices("v3").await.is_empty(), "{:?}", s.notices("v3").await);
+}
