@@ -190,13 +190,7 @@ pub struct Deployment {
 }
 
 pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment> {
-    let raw: Raw = match file.parse() {
-        Ok(raw) => raw,
-        Err(finding) => {
-            findings.push(finding);
-            return None;
-        }
-    };
+    let raw: Raw = file.parse(findings)?;
     let before = findings.len();
     check_store(&raw, file, findings);
     check_chains(&raw, file, findings);

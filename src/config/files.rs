@@ -35,7 +35,11 @@ impl SourceFile {
     }
 
     /// Reads the YAML into a raw shape; a wrong key or type gives its place and a hint.
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Finding> {
+    pub fn parse<T: DeserializeOwned>(&self, findings: &mut Vec<Finding>) -> Option<T> {
+        self.typed().map_err(|finding| findings.push(finding)).ok()
+    }
+
+    fn typed<T: DeserializeOwned>(&self) -> Result<T, Finding> {
         if let Some((key, place)) = place::duplicate(&self.text) {
             return Err(self.at(place, format!("`{key}` stands here a second time"), "keep one of the two".to_owned()));
         }

@@ -116,13 +116,7 @@ pub fn read(
     templates: &BTreeMap<String, SourceFile>,
     findings: &mut Vec<Finding>,
 ) -> Option<Plan> {
-    let raw: Raw = match file.parse() {
-        Ok(raw) => raw,
-        Err(finding) => {
-            findings.push(finding);
-            return None;
-        }
-    };
+    let raw: Raw = file.parse(findings)?;
     let before = findings.len();
     let plan_zone = zone(&raw.zone);
     if plan_zone.is_none() {

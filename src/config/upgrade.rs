@@ -77,13 +77,7 @@ const LONGEST: [(&str, usize); 7] =
     [("id", 24), ("name", 16), ("title", 60), ("summary", 160), ("what", 110), ("node_version", 16), ("changes", 70)];
 
 pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &mut Vec<Finding>) -> Option<Upgrade> {
-    let raw: Raw = match file.parse() {
-        Ok(raw) => raw,
-        Err(finding) => {
-            findings.push(finding);
-            return None;
-        }
-    };
+    let raw: Raw = file.parse(findings)?;
     let before = findings.len();
     if raw.id.is_empty() || !raw.id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
         findings.push(file.wrong(&["id"], format!("`{}` can't be an id", raw.id), "use letters, digits, dots and dashes, such as v2.3.1"));
