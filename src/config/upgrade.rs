@@ -154,7 +154,7 @@ fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     };
     check(&["title"], "title", &raw.title);
     check(&["id"], "id", &raw.id);
-    for (name, _) in &raw.chains {
+    for name in raw.chains.keys() {
         check(&["chains", name], "name", name);
     }
     check(&["summary"], "summary", &raw.summary);

@@ -52,7 +52,7 @@ audiences:
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
-    let opens = later(now(), 32);
+    let opens = later(now(), 42);
     w.write("plan.yaml", PLAN)?;
     w.write("upgrades/v2.yaml", &upgrade(opens))?;
     w.start().await?;
@@ -148,4 +148,38 @@ async fn status_on_matrix(w: &World, nth: usize) -> Result<String> {
         (notices.len() == nth).then(|| notices[nth - 1]["content"]["body"].as_str().unwrap_or_default().to_owned())
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_set_code_nothing_is_called_authorized_and_a_failed_try_is_told() -> Result<()> {
+    // A node that knows only the methods of old.
+    let devnet = DevnetOptions { hide: vec!["chainHead_v1_", "archive_v1_"], ..Default::default() };
+    let mut w = World::new(Options::default(), devnet).await?;
+    let failed = "  - { id: failed, phase: execution, template: execution/trouble, on: sudo_failed }\n";
+    w.write("plan.yaml", &(PLAN.to_owned() + failed))?;
+    w.write("upgrades/v2.yaml", &upgrade(later(now(), 300)))?;
+    w.start().await?;
+
+    // Root tries the code that runs already: the call is included, what it asks for fails.
+    w.chain.set_code(&blob("mini-1000001")).await?;
+    w.on_discord("the call made as root failed").await?;
+    w.on_matrix("the call made as root failed").await?;
+
+    // Then the right one, before the window opens: a reminder of what has happened would be wrong.
+    w.chain.set_code(&blob("mini-1000002")).await?;
+    w.chain.block_every(300).await?;
+    w.on_discord(": completed").await?;
+    w.on_matrix(": completed").await?;
+    let said: Vec<String> = w.discord.messages(w.channel).into_iter().map(|m| m.content).collect();
+    assert!(!said.iter().any(|text| text.contains("authorized new code")), "{said:?}");
+    assert_eq!(said.len(), 4, "failed, applied, verified, completed: {said:?}");
+
+    let store = upgrade_herald::store::SqlStore::open(&format!("sqlite://{}", w.dir.path().join("herald.db").display())).await?;
+    use upgrade_herald::{domain::post::PostState, ports::Store};
+    let kinds: Vec<&str> = store.facts().await?.iter().map(|f| f.kind.name()).collect();
+    assert_eq!(kinds, ["sudo_failed", "code_updated", "applied"]);
+    let waiting = store.posts("v2").await?.into_iter().filter(|p| p.notice.starts_with("reminder"));
+    assert!(waiting.map(|p| p.state).all(|s| s == PostState::Superseded), "reminders of what has happened are dropped");
+    assert_eq!(w.discord.violations(), Vec::<String>::new());
+    Ok(())
 }

@@ -12,7 +12,7 @@ use crate::{
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A world whose plan has one notice, `seconds` before its window opens in a minute.
+/// A world whose plan has one notice, `seconds` before its window opens in 100 seconds.
 async fn world(seconds: i64) -> Result<World> {
     let w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
     let plan = format!(
@@ -20,7 +20,7 @@ async fn world(seconds: i64) -> Result<World> {
          \x20 - {{ id: authorized, phase: execution, template: execution/authorized, on: authorized }}\n"
     );
     w.write("plan.yaml", &plan)?;
-    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 60)))?;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 100)))?;
     Ok(w)
 }
 
@@ -89,12 +89,13 @@ async fn a_new_upgrade_whose_window_is_past_is_refused_but_a_known_one_goes_on()
     assert_eq!(herald.run(SOON).await?, 1);
     assert!(herald.stderr().contains("window opened already"), "{}", herald.stderr());
     // Known before its window opened, it goes on after it.
-    let opens = later(now(), 12);
+    let opens = later(now(), 25);
     w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
     w.start().await?;
     w.herald.sigterm();
     w.herald.wait(SOON).await?;
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    let left = opens.duration_since(now()).as_secs() + 1;
+    tokio::time::sleep(Duration::from_secs(u64::try_from(left.max(0))?)).await;
     w.start().await?;
     w.chain.authorize(&crate::support::devnet::blob("mini-1000002")).await?;
     w.on_matrix("authorized new code").await?;
@@ -103,7 +104,7 @@ async fn a_new_upgrade_whose_window_is_past_is_refused_but_a_known_one_goes_on()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_that_fails_later_is_retried_and_shown_in_the_status() -> Result<()> {
-    let mut w = world(55).await?;
+    let mut w = world(80).await?;
     w.start().await?;
     w.discord.set_faults(Faults { refuse: Some(503), ..Default::default() });
     w.on_matrix("Reminder").await?;
@@ -121,7 +122,7 @@ async fn a_chat_that_fails_later_is_retried_and_shown_in_the_status() -> Result<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_goes_away_loses_nothing() -> Result<()> {
-    let mut w = world(55).await?;
+    let mut w = world(80).await?;
     w.start().await?;
     w.chain.outage(0, Duration::from_secs(6)).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
