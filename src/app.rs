@@ -48,6 +48,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what herald makes of a live node, a fact a line, until interrupted
+    Facts(FactsArgs),
     /// Show where each upgrade stands, from the store
     Status {
         #[arg(long)]
@@ -71,6 +73,21 @@ pub struct RehearseArgs {
     pub upgrade: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct FactsArgs {
+    /// The node's WebSocket address, ws:// or wss://
+    pub url: String,
+    /// Begin with this block [default: the next one]
+    #[arg(long, value_name = "BLOCK")]
+    pub from: Option<u64>,
+    /// End with this block
+    #[arg(long, value_name = "BLOCK")]
+    pub until: Option<u64>,
+    /// Facts as lines of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Runs the command; what went wrong is an error, what was asked about and is wrong is exit code 1.
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -81,6 +98,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Command::Check { json } => command::check::run(cli.config, json),
             Command::Preview { notice, upgrade } => command::preview::run(cli.config, notice, upgrade),
             Command::Plan { json } => command::plan::run(cli.config, json),
+            Command::Facts(args) => command::facts::run(args).await,
             Command::Status { json } => command::status::run(cli.config, json).await,
         }
     });

@@ -9,6 +9,7 @@ macro_rules! out {
 }
 
 pub mod check;
+pub mod facts;
 pub mod plan;
 pub mod preview;
 pub mod rehearse;

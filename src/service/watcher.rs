@@ -176,7 +176,7 @@ fn concerns(kind: FactKind, accepted: &Accepting, chain: &str, owner: Option<&st
 
 /// The first block from `low` on that the node can still read: asked for by halving, since what a node
 /// has pruned is always the older part.
-async fn oldest_readable(chain: &dyn Chain, mut low: u64, mut high: u64) -> Result<Block, ChainError> {
+pub async fn oldest_readable(chain: &dyn Chain, mut low: u64, mut high: u64) -> Result<Block, ChainError> {
     let mut found = chain.block(high).await?;
     while low < high {
         let middle = low + (high - low) / 2;

@@ -9,6 +9,7 @@ mod world;
 
 mod cli;
 mod crash;
+mod facts;
 mod gaps;
 mod messages;
 mod simulation;
