@@ -119,6 +119,8 @@ pub struct Head {
 pub trait Chain: Send + Sync {
     async fn head(&self) -> Result<Head, ChainError>;
     async fn block(&self, number: u64) -> Result<Block, ChainError>;
+    /// The version proven at a block, by as few calls as it takes.
+    async fn version(&self, number: u64) -> Result<u32, ChainError>;
     /// Returns when there may be a new finalized block.
     async fn changed(&self);
 }

@@ -16,7 +16,7 @@ use subxt::{
     config::RpcConfigFor,
     error::StorageError,
     ext::codec::{Compact, Decode},
-    rpcs::{RpcClient, client::RpcParams},
+    rpcs::{RpcClient, client::RpcParams, rpc_params},
 };
 use tokio::{
     sync::{Mutex, watch},
@@ -180,6 +180,14 @@ fn host(endpoint: &str) -> &str {
     if shown.contains('@') { "a node" } else { shown }
 }
 
+/// The storage key of `System.LastRuntimeUpgrade`, the same on every chain.
+const LAST_UPGRADE: &str = "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
+
+fn from_hex(hex: &str) -> Option<Vec<u8>> {
+    let digits = hex.strip_prefix("0x")?;
+    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok()).collect()
+}
+
 /// How nodes say that a block's state was pruned.
 const GONE: [&str; 5] = ["discarded", "unknown block", "unknownblock", "not found", "pruned"];
 
@@ -280,6 +288,19 @@ impl Chain for Node {
             self.drop_connection().await;
         }
         block
+    }
+
+    async fn version(&self, number: u64) -> Result<u32, ChainError> {
+        let connection = self.connected().await?;
+        let hash: Option<String> = answer(connection.rpc.request("chain_getBlockHash", rpc_params![number])).await?;
+        let hash = hash.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
+        let value: Option<String> = answer(connection.rpc.request("state_getStorage", rpc_params![LAST_UPGRADE, hash])).await?;
+        let bytes = value.as_deref().and_then(from_hex);
+        match bytes.and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok()) {
+            Some(version) => Ok(version.0),
+            // A chain that never ran an upgrade has no such value yet.
+            None => self.block(number).await.map(|b| b.spec_version),
+        }
     }
 
     async fn changed(&self) {

@@ -9,7 +9,7 @@ use crate::{
     chain::Node,
     domain::{block::Memory, fact::Fact},
     ports::{Chain, ChainError},
-    service::watcher::oldest_readable,
+    service::catchup::oldest_readable,
     template::Zone,
 };
 
@@ -24,8 +24,8 @@ pub async fn run(args: FactsArgs) -> Result<ExitCode> {
     let first = match node.block(start).await {
         Err(ChainError::Gone(reason)) => {
             let oldest = oldest_readable(&node, start, head.number).await?;
-            eprintln!("herald: the node has no state before block {} ({reason}); beginning there", oldest.number);
-            oldest
+            eprintln!("herald: the node has no state before block {oldest} ({reason}); beginning there");
+            node.block(oldest).await.with_context(|| format!("block {oldest}"))?
         }
         other => other.with_context(|| format!("block {start}"))?,
     };

@@ -106,7 +106,7 @@ impl Health {
         let rules = seen.rules;
         // A chain without a clock of its own is timed by ours.
         let time = block.time.unwrap_or(seen.now);
-        let gap = time.duration_since(self.last);
+        let gap = if seen.contiguous { time.duration_since(self.last) } else { SignedDuration::ZERO };
         let (succeeded, failed) = block.transactions();
         self.last = time;
         self.blocks += 1;
@@ -158,6 +158,8 @@ pub struct Seen<'a> {
     pub now: Timestamp,
     /// Best minus finalized, in blocks.
     pub finality_lag: u64,
+    /// The block before it was read as well: if not, what lies between is not known to be a gap.
+    pub contiguous: bool,
     pub rules: &'a Rules,
 }
 
@@ -361,7 +363,7 @@ mod tests {
             let memory = self.memories.entry(chain.into()).or_insert_with(|| Memory::first("0x".into(), &block));
             let (mut facts, after) = block.read(chain, memory);
             *memory = after;
-            let seen = Seen { now: at(self.second), finality_lag: lag, rules: &self.rules };
+            let seen = Seen { now: at(self.second), finality_lag: lag, contiguous: true, rules: &self.rules };
             let running = memory.running;
             let events = self.progress.advance(&self.upgrade, chain, &block, running, &mut facts, seen);
             events.into_iter().map(|e| e.happening.name()).collect()

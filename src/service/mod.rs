@@ -1,6 +1,7 @@
 //! The use cases. Each service is a reconciler: a `tick` without input does what the store and the
 //! outside say is to be done, and may be called at any time, any number of times.
 
+pub mod catchup;
 pub mod context;
 pub mod desk;
 pub mod dispatcher;

@@ -3,9 +3,9 @@
 //! One block is one transaction: what it showed, how far each upgrade has come and the posts that
 //! follow from it are written together, so a stop at any point loses none of them and repeats none.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
-use super::Core;
+use super::{Core, catchup};
 use crate::{
     domain::{
         block::{Block, Memory},
@@ -15,9 +15,6 @@ use crate::{
     },
     ports::{Accepting, Batch, Chain, ChainError, Head, StoreError, Supersede},
 };
-
-/// Longer gaps than this are not read block by block.
-const LONGEST_GAP: u64 = 5_000;
 
 pub struct Watcher {
     core: Arc<Core>,
@@ -67,43 +64,49 @@ impl Watcher {
             memory = self.block(name, &head, &memory, &block, reset).await?;
             blocks += 1;
         }
-        let mut next = memory.number + 1;
-        if head.number.saturating_sub(next) > LONGEST_GAP {
-            tracing::warn!(
-                chain = name,
-                from = next,
-                to = head.number - 1,
-                "events between these blocks are not examined: the gap is too long"
-            );
-            next = head.number;
-        }
-        while next <= head.number {
-            let number = next;
-            let block = match chain.block(number).await {
-                Err(ChainError::Gone(reason)) if number < head.number => {
-                    // The node no longer has this block's state: go on with the oldest that it has.
-                    let oldest = oldest_readable(chain.as_ref(), number, head.number).await?;
-                    if oldest.number > number {
-                        tracing::warn!(
-                            chain = name,
-                            from = number,
-                            to = oldest.number - 1,
-                            "events between these blocks are not examined: {reason}"
-                        );
-                    }
-                    oldest
-                }
-                other => other?,
-            };
-            next = block.number + 1;
-            memory = self.block(name, &head, &memory, &block, None).await?;
-            blocks += 1;
+        let ranges = catchup::route(chain.as_ref(), &memory, head.number).await?;
+        match self.read(name, chain.as_ref(), &head, &memory, ranges).await {
+            // The node no longer has a block that it seemed to have: ask it what it has.
+            Err(WatchError::Chain(ChainError::Gone(_))) => {
+                let memory = self.core.store.memories().await?.remove(name).unwrap_or(memory);
+                let ranges = catchup::checked_route(chain.as_ref(), &memory, head.number).await?;
+                blocks += self.read(name, chain.as_ref(), &head, &memory, ranges).await?;
+            }
+            read => blocks += read?,
         }
         Ok(Followed { blocks, head: head.number })
     }
 
+    /// Reads these blocks, in order; says which are left out in between.
+    async fn read(
+        &self,
+        name: &str,
+        chain: &dyn Chain,
+        head: &Head,
+        memory: &Memory,
+        ranges: Vec<RangeInclusive<u64>>,
+    ) -> Result<u64, WatchError> {
+        let (mut memory, mut blocks) = (memory.clone(), 0);
+        for number in ranges.into_iter().flatten() {
+            let block = chain.block(number).await?;
+            if number > memory.number + 1 {
+                let (from, to) = (memory.number + 1, number - 1);
+                tracing::warn!(
+                    chain = name,
+                    from,
+                    to,
+                    "events between these blocks are not examined: too many were missed, or the node has pruned them"
+                );
+            }
+            memory = self.block(name, head, &memory, &block, None).await?;
+            blocks += 1;
+        }
+        Ok(blocks)
+    }
+
     /// One block, one transaction.
     async fn block(&self, chain: &str, head: &Head, memory: &Memory, block: &Block, reset: Option<Fact>) -> Result<Memory, WatchError> {
+        let contiguous = block.number <= memory.number + 1;
         let (mut facts, memory) = block.read(chain, memory);
         facts.extend(reset);
         let _guard = self.core.ledger.lock().await;
@@ -116,7 +119,7 @@ impl Watcher {
             }
             let before = accepted.progress.clone();
             let mut own: Vec<Fact> = facts.iter().filter(|f| concerns(f.kind, &accepted, chain, owner.as_deref())).cloned().collect();
-            let seen = Seen { now: self.core.clock.now(), finality_lag: head.lag, rules: &self.core.plan.rules };
+            let seen = Seen { now: self.core.clock.now(), finality_lag: head.lag, contiguous, rules: &self.core.plan.rules };
             let events = accepted.progress.advance(&accepted.upgrade, chain, block, memory.running, &mut own, seen);
             batch.facts.extend(own.into_iter().filter(|f| !facts.contains(f)));
             if events.iter().any(|e| e.happening == Happening::Applied) {
@@ -172,21 +175,6 @@ fn concerns(kind: FactKind, accepted: &Accepting, chain: &str, owner: Option<&st
         | FactKind::MigrationFailed => applied || owner == Some(accepted.upgrade.id.as_str()),
         _ => owner == Some(accepted.upgrade.id.as_str()),
     }
-}
-
-/// The first block from `low` on that the node can still read: asked for by halving, since what a node
-/// has pruned is always the older part.
-pub async fn oldest_readable(chain: &dyn Chain, mut low: u64, mut high: u64) -> Result<Block, ChainError> {
-    let mut found = chain.block(high).await?;
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match chain.block(middle).await {
-            Ok(block) => (high, found) = (middle, block),
-            Err(ChainError::Gone(_)) => low = middle + 1,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
 }
 
 /// What can happen once has one occurrence; trouble is told each time it is seen.

@@ -24,9 +24,10 @@ use upgrade_herald::{
     store::SqlStore,
 };
 
-/// Authorized in block 20, new code in block 50: version 1 before, 2 from block 51 on.
+/// Authorized in block 20, new code in block 50 (or where `upgraded` says): version 1 up to there, 2 behind it.
 struct Forgetful {
     head: AtomicU64,
+    upgraded: AtomicU64,
     /// Older blocks' state is gone.
     oldest: AtomicU64,
     calls: AtomicU64,
@@ -43,22 +44,31 @@ impl Chain for Forgetful {
         if number < self.oldest.load(Ordering::Relaxed) {
             return Err(ChainError::Gone("State already discarded".into()));
         }
+        let upgraded = self.upgraded.load(Ordering::Relaxed);
         let name = match number {
             20 => "UpgradeAuthorized",
-            50 => "CodeUpdated",
+            n if n == upgraded => "CodeUpdated",
             _ => "Other",
         };
         Ok(Block {
             number,
             hash: format!("0x{number:02x}"),
             time: Timestamp::from_second(1_800_000_000 + i64::try_from(number).unwrap_or(0) * 6).ok(),
-            spec_version: if number >= 50 { 2 } else { 1 },
+            spec_version: if number >= upgraded { 2 } else { 1 },
             transaction_version: 1,
-            proven_version: Some(if number > 50 { 2 } else { 1 }),
-            authorized: (20..50).contains(&number).then(|| "0xaa".to_owned()),
+            proven_version: Some(if number > upgraded { 2 } else { 1 }),
+            authorized: (20..upgraded).contains(&number).then(|| "0xaa".to_owned()),
             migrating: false,
             events: vec![ChainEvent { pallet: "System".into(), name: name.into(), fields: serde_json::json!({ "code_hash": "0xaa" }) }],
         })
+    }
+
+    async fn version(&self, number: u64) -> Result<u32, ChainError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if number < self.oldest.load(Ordering::Relaxed) {
+            return Err(ChainError::Gone("State already discarded".into()));
+        }
+        Ok(if number > self.upgraded.load(Ordering::Relaxed) { 2 } else { 1 })
     }
 
     async fn changed(&self) {}
@@ -92,7 +102,8 @@ async fn scene(upgrades: &[(&str, u32)]) -> Scene {
         ledger: tokio::sync::Mutex::new(()),
         posts: tokio::sync::Notify::new(),
     });
-    let node = Arc::new(Forgetful { head: AtomicU64::new(1), oldest: AtomicU64::new(0), calls: AtomicU64::new(0) });
+    let node =
+        Arc::new(Forgetful { head: AtomicU64::new(1), upgraded: AtomicU64::new(50), oldest: AtomicU64::new(0), calls: AtomicU64::new(0) });
     let watcher = Watcher::new(core, [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into());
     watcher.tick("relay").await.unwrap();
     Scene { node, watcher, store }
@@ -140,4 +151,29 @@ async fn of_two_upgrades_on_a_chain_the_nearer_one_is_meant() {
     s.watcher.tick("relay").await.unwrap();
     assert_eq!(s.notices("v2").await, ["authorized", "applied"]);
     assert!(s.notices("v3").await.is_empty(), "{:?}", s.notices("v3").await);
+}
+
+#[tokio::test]
+async fn after_a_long_absence_the_calls_grow_with_the_logarithm() {
+    for missed in [10_000_u64, 100_000, 1_000_000] {
+        let s = scene(&[("v2", 2)]).await;
+        s.node.head.store(missed, Ordering::Relaxed);
+        s.node.upgraded.store(missed * 2 / 3, Ordering::Relaxed);
+        s.node.calls.store(0, Ordering::Relaxed);
+        s.watcher.tick("relay").await.unwrap();
+        let (at, calls) = (missed * 2 / 3, s.node.calls.load(Ordering::Relaxed));
+        // The authorization is seen where reading began again; the upgrade in its very blocks.
+        let facts = s.facts().await;
+        let expected = [format!("authorized {at}"), format!("code_updated {at}"), format!("applied {}", at + 1)];
+        assert_eq!(
+            facts.iter().filter(|f| !f.starts_with("authorized")).cloned().collect::<Vec<_>>(),
+            expected[1..],
+            "{missed}: {facts:?}"
+        );
+        let most = 2 * u64::from(missed.ilog2() + 1) + 20;
+        assert!(calls <= most, "{calls} calls for {missed} blocks, at the most {most}");
+        // A leap is not called a gap in the chain.
+        let progress = &s.store.upgrades().await.unwrap()[0].progress;
+        assert_eq!(progress.chains["relay"].health.as_ref().unwrap().restarts, 0);
+    }
 }
