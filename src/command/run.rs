@@ -62,11 +62,10 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
     };
     loaded.warnings.iter().for_each(|w| eprintln!("{w}"));
     let Loaded { config, renderer, .. } = loaded;
-    let store: Arc<dyn Store> = Arc::new(SqlStore::open(&config.deployment.store).await?);
-    store.begin_anew().await?;
-    let known = store.upgrades().await?;
     let chats = connect_chats(&config.deployment).await?;
     let outlets = outlets(&config.deployment, &chats).await?;
+    let store: Arc<dyn Store> = Arc::new(SqlStore::open(&config.deployment.store).await?);
+    let known = store.upgrades().await?;
     let chains = connect_chains(&config, &known).await?;
     let core = Arc::new(Core {
         plan: config.plan,
@@ -92,6 +91,7 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
     for post in &planned.skipped {
         tracing::warn!(notice = post.notice, channel = post.channel, due = %post.due, "skipped: it was due before the upgrade was accepted");
     }
+    core.store.begin_anew().await?;
     serve(core, chains, chats).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -113,7 +113,7 @@ async fn connect_chats(deployment: &Deployment) -> Result<Chats> {
         let token = secret(&discord.token, "discord.token")?;
         let settings = discord::Settings { token, guild: discord.guild, route, timeout };
         let connect = async || Discord::connect(settings.clone()).await;
-        chats.discord = Some(patiently(connect, discord::ConnectError::retryable).await.context("Discord")?);
+        chats.discord = Some(patiently(connect, discord::ConnectError::retryable).await?);
     }
     if let Some(matrix) = deployment.matrix.as_ref().filter(|_| used(Platform::Matrix)) {
         let settings = matrix::Settings {

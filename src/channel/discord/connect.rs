@@ -27,7 +27,7 @@ pub enum ConnectError {
     Token,
     #[error("Discord: the bot is not in the server {guild}; somebody who may manage that server invites it at {invite}")]
     NotInGuild { guild: u64, invite: String },
-    #[error("Discord: {reason}; herald can try again: check the network, and https://discordstatus.com")]
+    #[error("Discord: {reason}; check the network and https://discordstatus.com, then start herald again")]
     Unreachable { reason: String },
     /// Discord said no for another reason.
     #[error("Discord: {0}")]

@@ -28,7 +28,7 @@ pub enum ConnectError {
     #[error("the homeserver's address {homeserver} can't be used ({reason}): write it as https://matrix.example.org")]
     Address { homeserver: String, reason: String },
     /// The only one that may go away by itself.
-    #[error("the homeserver {homeserver} doesn't serve us now: {reason}; herald will try again")]
+    #[error("the homeserver {homeserver} doesn't serve us now: {reason}; check its address and the network, then start herald again")]
     Unreachable { homeserver: String, reason: String },
     #[error(
         "{homeserver} refuses the login of {user}: {reason}; check the user name and the password, and that the account may log in by password"
