@@ -7,7 +7,10 @@ use subxt::{
     ext::scale_value::{Composite, Primitive, Value, ValueDef},
 };
 
-use crate::{domain::block::ChainEvent, ports::ChainError};
+use crate::{
+    domain::{block::ChainEvent, hex},
+    ports::ChainError,
+};
 
 /// Pallets whose events' fields mean something to us; of others the name is enough.
 const READ: [&str; 4] = ["System", "Sudo", "ParachainSystem", "MultiBlockMigrations"];
@@ -47,7 +50,7 @@ fn bytes(items: &[Value<()>]) -> Option<String> {
         _ => None,
     };
     let all: Option<Vec<u8>> = items.iter().map(byte).collect();
-    all.filter(|b| b.len() >= 4).map(|b| format!("0x{}", b.iter().map(|b| format!("{b:02x}")).collect::<String>()))
+    all.filter(|b| b.len() >= 4).map(|b| hex::encode(&b))
 }
 
 fn of(value: &Value<()>) -> Json {

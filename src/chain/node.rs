@@ -26,7 +26,7 @@ use tokio::{
 
 use super::decode;
 use crate::{
-    domain::block::Block,
+    domain::{block::Block, hex},
     ports::{Chain, ChainError, Head},
 };
 
@@ -183,11 +183,6 @@ fn host(endpoint: &str) -> &str {
 /// The storage key of `System.LastRuntimeUpgrade`, the same on every chain.
 const LAST_UPGRADE: &str = "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
 
-fn from_hex(hex: &str) -> Option<Vec<u8>> {
-    let digits = hex.strip_prefix("0x")?;
-    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok()).collect()
-}
-
 /// How nodes say that a block's state was pruned.
 const GONE: [&str; 5] = ["discarded", "unknown block", "unknownblock", "not found", "pruned"];
 
@@ -266,7 +261,7 @@ async fn read(at: &At, parent: Option<&At>) -> Result<Block, ChainError> {
         spec_version: at.spec_version(),
         transaction_version: at.transaction_version(),
         proven_version: last_upgrade.and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok()).map(|v| v.0),
-        authorized: authorized.and_then(|b| b.get(..32).map(|h| format!("0x{}", h.iter().map(|b| format!("{b:02x}")).collect::<String>()))),
+        authorized: authorized.and_then(|b| b.get(..32).map(hex::encode)),
         migrating: cursor.is_some(),
         events,
     })
@@ -295,7 +290,7 @@ impl Chain for Node {
         let hash: Option<String> = answer(connection.rpc.request("chain_getBlockHash", rpc_params![number])).await?;
         let hash = hash.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
         let value: Option<String> = answer(connection.rpc.request("state_getStorage", rpc_params![LAST_UPGRADE, hash])).await?;
-        let bytes = value.as_deref().and_then(from_hex);
+        let bytes = value.as_deref().and_then(hex::decode);
         match bytes.and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok()) {
             Some(version) => Ok(version.0),
             // A chain that never ran an upgrade has no such value yet.

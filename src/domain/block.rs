@@ -63,7 +63,8 @@ impl Memory {
 }
 
 impl Block {
-    fn fact(&self, kind: FactKind, chain: &str, spec_version: u32, detail: String) -> Fact {
+    /// A fact that this block shows.
+    pub fn fact(&self, kind: FactKind, chain: &str, spec_version: u32, detail: String) -> Fact {
         Fact { kind, chain: chain.to_owned(), block: self.number, hash: self.hash.clone(), spec_version, time: self.time, detail }
     }
 

@@ -6,6 +6,7 @@
 pub mod block;
 pub mod fact;
 pub mod feedback;
+pub mod hex;
 pub mod notice;
 pub mod phase;
 pub mod post;

@@ -233,7 +233,7 @@ impl Progress {
         if running >= target.spec_version && at.stage < Stage::Applied {
             at.stage = Stage::Applied;
             let proof = facts.iter().find(|f| f.kind == FactKind::Applied).cloned();
-            at.applied = Some(proof.unwrap_or_else(|| sight(FactKind::Applied, chain, block, running)));
+            at.applied = Some(proof.unwrap_or_else(|| block.fact(FactKind::Applied, chain, running, String::new())));
             at.health = Some(Health::new(block.time.unwrap_or(seen.now)));
         } else if running < target.spec_version && at.stage >= Stage::Applied {
             // Taken back, or another chain under the name: nothing is proven any more.
@@ -249,7 +249,7 @@ impl Progress {
             }
         }
         let fact = facts.iter().rev().find(|f| f.kind == FactKind::Applied).cloned();
-        let fact = fact.unwrap_or_else(|| sight(FactKind::Applied, chain, block, running));
+        let fact = fact.unwrap_or_else(|| block.fact(FactKind::Applied, chain, running, String::new()));
         events.extend(self.settle(fact, seen.now));
         events
     }
@@ -276,18 +276,6 @@ impl Progress {
             .filter(|(step, _)| *step > before && *step <= self.state)
             .map(|(_, happening)| Event { happening, fact: fact.clone() })
             .collect()
-    }
-}
-
-fn sight(kind: FactKind, chain: &str, block: &Block, running: u32) -> Fact {
-    Fact {
-        kind,
-        chain: chain.to_owned(),
-        block: block.number,
-        hash: block.hash.clone(),
-        spec_version: running,
-        time: block.time,
-        detail: String::new(),
     }
 }
 

@@ -27,7 +27,8 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use super::recording::{RecordedBlock, Recording, to_hex};
+use super::recording::{RecordedBlock, Recording};
+use crate::domain::hex;
 
 struct Served {
     block: RecordedBlock,
@@ -114,7 +115,7 @@ impl State {
         };
         if let Some(key) = self.recording.keys.get("timestamp") {
             let ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-            block.storage.insert(key.clone(), to_hex(&ms.to_le_bytes()));
+            block.storage.insert(key.clone(), hex::encode(&ms.to_le_bytes()));
         }
         self.served.push(Served { block, synthetic });
     }

@@ -212,7 +212,7 @@ impl Rehearsal {
         let head = self.chains.get(name).map_or(0, EmbeddedChain::head);
         let mut busy = false;
         loop {
-            busy |= self.watcher.tick(name).await?.blocks > 0;
+            busy |= self.watcher.tick(name).await? > 0;
             if self.core.store.memories().await?.get(name).is_some_and(|m| m.number >= head) {
                 return Ok(busy);
             }

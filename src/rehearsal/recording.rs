@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use subxt::ext::codec::{Compact, Decode, Encode};
 
+use crate::domain::hex;
+
 /// The recording in the binary: a small runtime upgraded by authorize and apply.
 const EMBEDDED: &str = include_str!("recording.json");
 
@@ -99,34 +101,25 @@ impl Recording {
 }
 
 /// `Core_version`: two names, the authoring version, then the number.
-fn with_spec_version(hex: &str, version: u32) -> Option<String> {
-    let mut bytes = from_hex(hex)?;
+fn with_spec_version(value: &str, version: u32) -> Option<String> {
+    let mut bytes = hex::decode(value)?;
     let mut rest = &bytes[..];
     String::decode(&mut rest).ok()?;
     String::decode(&mut rest).ok()?;
     u32::decode(&mut rest).ok()?;
     let at = bytes.len() - rest.len();
     bytes.get_mut(at..at + 4)?.copy_from_slice(&version.to_le_bytes());
-    Some(to_hex(&bytes))
+    Some(hex::encode(&bytes))
 }
 
 /// `System.LastRuntimeUpgrade`: the number, compact, and a name.
-fn with_last_upgrade(hex: &str, number: impl Fn(u32) -> u32) -> Option<String> {
-    let bytes = from_hex(hex)?;
+fn with_last_upgrade(value: &str, number: impl Fn(u32) -> u32) -> Option<String> {
+    let bytes = hex::decode(value)?;
     let mut rest = &bytes[..];
     let version = Compact::<u32>::decode(&mut rest).ok()?.0;
     let mut changed = Compact(number(version)).encode();
     changed.extend_from_slice(rest);
-    Some(to_hex(&changed))
-}
-
-fn from_hex(hex: &str) -> Option<Vec<u8>> {
-    let digits = hex.strip_prefix("0x")?;
-    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok()).collect()
-}
-
-pub fn to_hex(bytes: &[u8]) -> String {
-    format!("0x{}", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>())
+    Some(hex::encode(&changed))
 }
 
 #[cfg(test)]
@@ -139,7 +132,7 @@ mod tests {
         assert_eq!(recording.versions(), (2_003_000, 2_003_001));
         assert!(recording.metadata.contains_key("2003000") && recording.metadata.contains_key("2003001"));
         let last = recording.blocks.last().unwrap();
-        let proof = from_hex(&last.storage[&recording.keys["lastRuntimeUpgrade"]]).unwrap();
+        let proof = hex::decode(&last.storage[&recording.keys["lastRuntimeUpgrade"]]).unwrap();
         assert_eq!(Compact::<u32>::decode(&mut &proof[..]).unwrap().0, 2_003_001);
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     domain::{fact::Fact, post::Post},
     ports::Platform,
-    template::Zone,
+    template::{Zone, distance},
 };
 
 /// Where results go: text or JSON on stdout, the bar on stderr.
@@ -133,15 +133,9 @@ fn time_mark<'a>(mark: &'a str, now: Timestamp, out: &mut String) -> &'a str {
     let mut parts = inside.split(':').skip(1);
     let at = parts.next().and_then(|s| s.parse().ok()).and_then(|s| Timestamp::from_second(s).ok());
     match (at, parts.next()) {
-        (Some(at), Some("R")) => out.push_str(&relative(at, now)),
+        (Some(at), Some("R")) => out.push_str(&distance(at.duration_since(now))),
         (Some(_), _) => out.push_str("‹in your own time›"),
         (None, _) => {}
     }
     behind
-}
-
-fn relative(at: Timestamp, now: Timestamp) -> String {
-    let length = at.duration_since(now);
-    let words = crate::template::length_words(length.abs());
-    if length.is_negative() { format!("{words} ago") } else { format!("in {words}") }
 }

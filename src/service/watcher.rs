@@ -21,13 +21,6 @@ pub struct Watcher {
     chains: BTreeMap<String, Arc<dyn Chain>>,
 }
 
-/// How a chain was found by a tick.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Followed {
-    pub blocks: u64,
-    pub head: u64,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     #[error(transparent)]
@@ -45,9 +38,9 @@ impl Watcher {
         self.chains.iter()
     }
 
-    /// Reads every finalized block of one chain that was not read yet.
-    pub async fn tick(&self, name: &str) -> Result<Followed, WatchError> {
-        let Some(chain) = self.chains.get(name) else { return Ok(Followed { blocks: 0, head: 0 }) };
+    /// Reads the finalized blocks of one chain that were not read yet; says how many.
+    pub async fn tick(&self, name: &str) -> Result<u64, WatchError> {
+        let Some(chain) = self.chains.get(name) else { return Ok(0) };
         let head = chain.head().await?;
         let memory = self.core.store.memories().await?.remove(name);
         let (mut memory, first, reset) = match memory {
@@ -55,7 +48,7 @@ impl Watcher {
             before => {
                 let block = chain.block(head.number).await?;
                 let memory = Memory::first(head.genesis.clone(), &block);
-                let reset = before.map(|b| reset_fact(name, &b, &block));
+                let reset = before.map(|b| block.fact(FactKind::Reset, name, block.spec_version, format!("genesis was {}", b.genesis)));
                 (memory, Some(block), reset)
             }
         };
@@ -74,7 +67,7 @@ impl Watcher {
             }
             read => blocks += read?,
         }
-        Ok(Followed { blocks, head: head.number })
+        Ok(blocks)
     }
 
     /// Reads these blocks, in order; says which are left out in between.
@@ -183,17 +176,5 @@ fn occurrence(happening: Happening, fact: &Fact) -> String {
         Happening::Authorized if !fact.detail.is_empty() => fact.detail.clone(),
         Happening::Authorized | Happening::Applied | Happening::Verified | Happening::Completed => "1".to_owned(),
         _ => format!("{}:{}:{}", fact.chain, fact.block, fact.hash),
-    }
-}
-
-fn reset_fact(chain: &str, before: &Memory, block: &Block) -> Fact {
-    Fact {
-        kind: FactKind::Reset,
-        chain: chain.to_owned(),
-        block: block.number,
-        hash: block.hash.clone(),
-        spec_version: block.spec_version,
-        time: block.time,
-        detail: format!("genesis was {}", before.genesis),
     }
 }

@@ -11,4 +11,4 @@ mod matrix;
 mod times;
 
 pub use engine::Renderer;
-pub use times::{Zone, length_words};
+pub use times::{Zone, distance, length_words};

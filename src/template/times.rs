@@ -98,7 +98,8 @@ impl Zone {
     }
 }
 
-fn distance(length: SignedDuration) -> String {
+/// `in 7 days`, `5 minutes ago`
+pub fn distance(length: SignedDuration) -> String {
     let words = length_words(length.abs());
     if length.is_negative() { format!("{words} ago") } else { format!("in {words}") }
 }
