@@ -75,6 +75,8 @@ pub trait Chat: Send + Sync {
     /// Opens a thread below the message `root`, with an opening message; done twice it is done once.
     /// The returned id is what `tally` wants as `thread`.
     async fn open_thread(&self, place: &str, root: &str, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
+    /// Gives a message of ours new words; done twice it is done once. The id it returns is the message's.
+    async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
     /// Counts reactions to `root` and replies in `thread` from the platform itself.
     async fn tally(&self, place: &str, root: &str, thread: &str) -> Result<Tally, ChatError>;
     /// What is wrong with the connection now, in words for an operator.

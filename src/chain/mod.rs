@@ -2,5 +2,6 @@
 
 mod decode;
 mod node;
+mod read;
 
 pub use node::Node;

@@ -100,6 +100,9 @@ fn imagined(upgrade: &Upgrade, at: Timestamp, kind: FactKind) -> (Accepting, Fac
         spec_version: version,
         time: Some(upgrade.window.opens),
         detail: String::new(),
+        on: None,
+        expected: None,
+        late: false,
     };
     for (name, chain) in &mut progress.chains {
         let version = upgrade.chains.get(name).map_or(0, |t| t.spec_version);

@@ -16,10 +16,11 @@ pub struct ChainEvent {
 }
 
 /// What a node answered about one finalized block.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Block {
     pub number: u64,
     pub hash: String,
+    pub parent: String,
     /// `Timestamp.Now` at this block.
     pub time: Option<Timestamp>,
     /// What the state at this block calls itself (`Core_version`): the *next* block's runtime.
@@ -27,10 +28,18 @@ pub struct Block {
     pub transaction_version: u32,
     /// `System.LastRuntimeUpgrade.spec_version`: the runtime that has run. This is the proof.
     pub proven_version: Option<u32>,
-    /// `System.AuthorizedUpgrade.code_hash`
+    /// `System.AuthorizedUpgrade.code_hash`, or `ParachainSystem`'s where that is the older place
     pub authorized: Option<String>,
     /// A multi-block migration has a cursor.
     pub migrating: bool,
+    /// A parachain's code that waits for its relay's go-ahead.
+    pub pending_code: bool,
+    /// The slot of the block's author, where the consensus has slots.
+    pub slot: Option<u64>,
+    /// The relay's block a parachain's block was built on.
+    pub relay_number: Option<u64>,
+    /// Of a relay: parachains whose new code goes ahead at a block, by id.
+    pub upcoming: Vec<(u32, u64)>,
     pub events: Vec<ChainEvent>,
 }
 
@@ -65,7 +74,18 @@ impl Memory {
 impl Block {
     /// A fact that this block shows.
     pub fn fact(&self, kind: FactKind, chain: &str, spec_version: u32, detail: String) -> Fact {
-        Fact { kind, chain: chain.to_owned(), block: self.number, hash: self.hash.clone(), spec_version, time: self.time, detail }
+        Fact {
+            kind,
+            chain: chain.to_owned(),
+            block: self.number,
+            hash: self.hash.clone(),
+            spec_version,
+            time: self.time,
+            detail,
+            on: None,
+            expected: None,
+            late: false,
+        }
     }
 
     /// The facts this block adds to what is remembered, and the memory after it.
@@ -159,13 +179,11 @@ mod tests {
         Block {
             number,
             hash: format!("0x{number:02}"),
-            time: None,
             spec_version: proven,
             transaction_version: 1,
             proven_version: Some(proven),
-            authorized: None,
-            migrating: false,
             events,
+            ..Block::default()
         }
     }
     fn event(pallet: &str, name: &str, fields: Value) -> ChainEvent {

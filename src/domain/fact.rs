@@ -13,12 +13,37 @@ pub enum FactKind {
     CodeUpdated,
     Applied,
     Discarded,
+    /// Validators check a parachain's new code: `started`, `accepted` or `rejected`.
+    PvfCheck,
+    /// The block at which a parachain's new code goes ahead is known.
+    GoAhead,
+    /// A referendum moved: `submitted`, `deciding`, `confirming`, `confirmed`, `rejected`, …
+    Referendum,
+    /// The call of an approved referendum is to be dispatched at a known block.
+    Scheduled,
+    /// That call was dispatched: `ok`, or its error's name.
+    Dispatched,
+    /// Transactions signed for the version before are refused from here on.
+    TransactionVersion,
     MigrationStarted,
     MigrationStep,
     MigrationCompleted,
     MigrationFailed,
     VersionUnexpected,
     Reset,
+    /// Events in a range of blocks could not be read.
+    Unexamined,
+    // Observations: what no block shows. Block and hash are the last finalized ones they stand on.
+    Stalled,
+    Lagging,
+    Recovered,
+    /// Authorized, and not applied for many blocks.
+    Unapplied,
+    /// The window is open, and nothing was authorized.
+    Overdue,
+    MigrationStuck,
+    /// herald itself can't see the chain.
+    Blind,
 }
 
 impl FactKind {
@@ -31,14 +56,36 @@ impl FactKind {
             Self::CodeUpdated => "code_updated",
             Self::Applied => "applied",
             Self::Discarded => "discarded",
+            Self::PvfCheck => "pvf_check",
+            Self::GoAhead => "go_ahead",
+            Self::Referendum => "referendum",
+            Self::Scheduled => "scheduled",
+            Self::Dispatched => "dispatched",
+            Self::TransactionVersion => "transaction_version",
             Self::MigrationStarted => "migration_started",
             Self::MigrationStep => "migration_step",
             Self::MigrationCompleted => "migration_completed",
             Self::MigrationFailed => "migration_failed",
             Self::VersionUnexpected => "version_unexpected",
             Self::Reset => "reset",
+            Self::Unexamined => "unexamined",
+            Self::Stalled => "stalled",
+            Self::Lagging => "lagging",
+            Self::Recovered => "recovered",
+            Self::Unapplied => "unapplied",
+            Self::Overdue => "overdue",
+            Self::MigrationStuck => "migration_stuck",
+            Self::Blind => "blind",
         }
     }
+}
+
+/// A block at which something is to take effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// The chain whose blocks are counted: a parachain's code goes ahead at a block of its relay.
+    pub chain: String,
+    pub block: u64,
 }
 
 /// One thing a finalized block showed. `time` is the block's own clock, never ours.
@@ -54,4 +101,12 @@ pub struct Fact {
     /// A code hash, an error's name, a count: empty where there is nothing to add.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// The chain whose block showed it, where that is another: a relay tells of its parachains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
+    /// Found while catching up: it is long over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }

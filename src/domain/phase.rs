@@ -341,12 +341,11 @@ mod tests {
                 spec_version: version,
                 transaction_version: 1,
                 proven_version: Some(version),
-                authorized: None,
-                migrating: false,
                 events: events
                     .iter()
                     .map(|(pallet, name)| ChainEvent { pallet: pallet.to_string(), name: name.to_string(), fields: serde_json::json!({}) })
                     .collect(),
+                ..Block::default()
             };
             let memory = self.memories.entry(chain.into()).or_insert_with(|| Memory::first("0x".into(), &block));
             let (mut facts, after) = block.read(chain, memory);

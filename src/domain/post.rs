@@ -13,6 +13,10 @@ pub enum Operation {
     Post,
     /// A feedback thread below the post of the same notice, with an opening message.
     Thread,
+    /// The picture that belongs to a post, where the platform takes it as a message of its own.
+    Picture,
+    /// New words for a post that is out.
+    Edit,
 }
 
 impl Operation {
@@ -20,10 +24,12 @@ impl Operation {
         match self {
             Self::Post => "post",
             Self::Thread => "thread",
+            Self::Picture => "picture",
+            Self::Edit => "edit",
         }
     }
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Post, Self::Thread].into_iter().find(|o| o.name() == name)
+        [Self::Post, Self::Thread, Self::Picture, Self::Edit].into_iter().find(|o| o.name() == name)
     }
 }
 
@@ -90,6 +96,40 @@ pub struct Body {
     pub text: String,
     /// Matrix's `formatted_body`.
     pub html: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
+}
+
+/// A picture, with the words for who can't see it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// `block-times.png`
+    pub name: String,
+    pub alt: String,
+    pub width: u32,
+    pub height: u32,
+    #[serde(with = "in_hex")]
+    pub png: Vec<u8>,
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Picture").field("name", &self.name).field("alt", &self.alt).field("bytes", &self.png.len()).finish()
+    }
+}
+
+mod in_hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::domain::hex;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        hex::decode(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("not hex"))
+    }
 }
 
 /// A row of the outbox.

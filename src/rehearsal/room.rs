@@ -95,6 +95,10 @@ impl Chat for Room {
         Ok(Accepted { id: root.to_owned(), link: opener.link })
     }
 
+    async fn edit(&self, place: &str, id: &str, _out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        Ok(Accepted { id: id.to_owned(), link: self.link(place, id) })
+    }
+
     async fn tally(&self, _place: &str, root: &str, _thread: &str) -> Result<Tally, ChatError> {
         let messages = self.messages();
         let reactions = messages.iter().find(|m| m.id == root).map(|m| m.reactions.clone()).unwrap_or_default();

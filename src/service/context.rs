@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     config::Plan,
     domain::{
-        fact::{Fact, FactKind},
+        fact::{Expected, Fact, FactKind},
         feedback::{Count, Summary},
         notice::{Audience, Notice},
         phase::{Health, Progress, Stage, State},
@@ -155,6 +155,9 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
         spec_version: u32::MAX,
         time: Some(now),
         detail: filler(66),
+        on: Some(filler(20)),
+        expected: Some(Expected { chain: filler(20), block: 99_999_999 }),
+        late: true,
     };
     let mut progress = Progress::new(&upgrade);
     progress.state = State::Completed;

@@ -194,7 +194,7 @@ pub fn body(
     now: Timestamp,
 ) -> Result<Body, String> {
     let template = match operation {
-        Operation::Post => notice.template.as_str(),
+        Operation::Post | Operation::Picture | Operation::Edit => notice.template.as_str(),
         Operation::Thread => THREAD_TEMPLATE,
     };
     let markdown = core.renderer.markdown(template, &context::of(accepted, Some(notice), &core.plan, moment))?;

@@ -58,8 +58,8 @@ impl Chain for Forgetful {
             transaction_version: 1,
             proven_version: Some(if number > upgraded { 2 } else { 1 }),
             authorized: (20..upgraded).contains(&number).then(|| "0xaa".to_owned()),
-            migrating: false,
             events: vec![ChainEvent { pallet: "System".into(), name: name.into(), fields: serde_json::json!({ "code_hash": "0xaa" }) }],
+            ..Block::default()
         })
     }
 

@@ -93,6 +93,10 @@ impl Chat for Discord {
         self.thread(channel_id(place)?, message_id(root)?, title, out).await
     }
 
+    async fn edit(&self, _place: &str, _id: &str, _out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        Err(ChatError::Refused { reason: "not built".into(), remedy: "wait".into() })
+    }
+
     async fn tally(&self, place: &str, root: &str, thread: &str) -> Result<Tally, ChatError> {
         self.count(channel_id(place)?, message_id(root)?, channel_id(thread)?).await
     }

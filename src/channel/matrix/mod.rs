@@ -192,6 +192,10 @@ impl Chat for Matrix {
         self.post(place, out, Some(root)).await
     }
 
+    async fn edit(&self, _place: &str, _id: &str, _out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        Err(ChatError::Refused { reason: "not built".into(), remedy: "wait".into() })
+    }
+
     async fn tally(&self, place: &str, root: &str, thread: &str) -> Result<Tally, ChatError> {
         self.count(place, root, thread).await
     }
