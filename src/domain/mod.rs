@@ -8,6 +8,8 @@ pub mod fact;
 pub mod feedback;
 pub mod hex;
 pub mod notice;
+pub mod observation;
+pub mod pace;
 pub mod phase;
 pub mod post;
 pub mod schedule;

@@ -1,0 +1,250 @@
+//! How fast a chain goes: block times, transactions and slots of its last blocks.
+//!
+//! Estimates of when a block will be there stand on it, and so does the comparison before and after an upgrade.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::block::Block;
+
+/// Blocks kept one by one.
+const RECENT: usize = 60;
+/// Blocks from one anchor to the next, and anchors kept: about a day of six-second blocks.
+const ANCHOR_EVERY: u64 = 300;
+const ANCHORS: usize = 48;
+/// With fewer block times nothing is estimated.
+const FEWEST: u64 = 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Sample {
+    number: u64,
+    ms: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    transactions: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    failed: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    slot: Option<u64>,
+}
+
+// serde's `skip_serializing_if` hands a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// The last blocks of a chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    recent: Vec<Sample>,
+    /// Number and time in milliseconds of older blocks, for a longer measure.
+    anchors: Vec<(u64, i64)>,
+}
+
+/// When a block is expected, and how far off that may be to either side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    pub at: Timestamp,
+    pub band: SignedDuration,
+}
+
+/// What a row of blocks came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    pub blocks: u32,
+    /// From the block before the first to the last, in milliseconds.
+    pub ms: i64,
+    pub longest_ms: i64,
+    pub transactions: u32,
+    pub failed: u32,
+    /// Slots without a block, where the consensus has slots.
+    pub missed_slots: Option<u64>,
+}
+
+impl Stretch {
+    /// The mean time from one block to the next, in seconds.
+    pub fn mean(&self) -> Option<f64> {
+        (self.blocks > 0).then(|| self.ms as f64 / 1000.0 / f64::from(self.blocks))
+    }
+
+    /// Adds the step from one block to the next.
+    fn add(&mut self, from: &Sample, to: &Sample) {
+        let gap = (to.ms - from.ms).max(0);
+        self.blocks += 1;
+        self.ms += gap;
+        self.longest_ms = self.longest_ms.max(gap);
+        self.transactions += to.transactions;
+        self.failed += to.failed;
+        if let (Some(a), Some(b)) = (from.slot, to.slot) {
+            // On a chain of several blocks a slot none is missed.
+            let missed = b.saturating_sub(a).saturating_sub(1);
+            self.missed_slots = Some(self.missed_slots.unwrap_or(0) + missed);
+        }
+    }
+}
+
+impl Pace {
+    /// Takes note of a block; blocks come in order, with or without gaps.
+    pub fn note(&mut self, block: &Block) {
+        let Some(time) = block.time else { return };
+        let ms = time.as_millisecond();
+        // A chain whose clock or number went back is another chain.
+        if self.recent.last().is_some_and(|last| block.number <= last.number || ms < last.ms) {
+            *self = Self::default();
+        }
+        let (succeeded, failed) = block.transactions();
+        self.recent.push(Sample { number: block.number, ms, transactions: succeeded + failed, failed, slot: block.slot });
+        if self.recent.len() > RECENT {
+            self.recent.remove(0);
+        }
+        if self.anchors.last().is_none_or(|(number, _)| block.number >= number + ANCHOR_EVERY) {
+            self.anchors.push((block.number, ms));
+            if self.anchors.len() > ANCHORS {
+                self.anchors.remove(0);
+            }
+        }
+    }
+
+    /// The newest step from a block to the next one, in milliseconds.
+    pub fn last_gap(&self) -> Option<i64> {
+        self.steps().last().map(|(a, b)| b.ms - a.ms)
+    }
+
+    /// What the newest block adds to a stretch.
+    pub fn grow(&self, stretch: &mut Stretch) {
+        if let Some((a, b)) = self.steps().last() {
+            stretch.add(a, b);
+        }
+    }
+
+    /// Steps between neighbours, oldest first.
+    fn steps(&self) -> impl DoubleEndedIterator<Item = (&Sample, &Sample)> {
+        self.recent.iter().zip(self.recent.iter().skip(1)).filter(|(a, b)| a.number + 1 == b.number)
+    }
+
+    /// All that is kept, as one stretch.
+    pub fn stretch(&self) -> Stretch {
+        let mut stretch = Stretch::default();
+        self.steps().for_each(|(a, b)| stretch.add(a, b));
+        stretch
+    }
+
+    /// Block times in tenths of a second, oldest first.
+    pub fn gaps(&self) -> Vec<u32> {
+        self.steps().map(|(a, b)| tenths(b.ms - a.ms)).collect()
+    }
+
+    /// When block `number` is to be expected. `None` while too few blocks were seen, or when it is there already.
+    pub fn estimate(&self, number: u64) -> Option<Estimate> {
+        let last = self.recent.last()?;
+        let left = number.checked_sub(last.number).filter(|n| *n > 0)? as f64;
+        let first = self.recent.first().map(|s| (s.number, s.ms));
+        let (from, from_ms) = self.anchors.first().copied().into_iter().chain(first).min()?;
+        let seen = last.number.checked_sub(from).filter(|n| *n >= FEWEST)? as f64;
+        let mean = (last.ms - from_ms) as f64 / seen;
+        let gaps: Vec<f64> = self.steps().map(|(a, b)| (b.ms - a.ms) as f64).collect();
+        if (gaps.len() as u64) < FEWEST {
+            return None;
+        }
+        let own = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|g| (g - own).powi(2)).sum::<f64>() / (gaps.len() as f64 - 1.0);
+        // The steps still to come scatter, and the mean itself is only as good as the blocks behind it. Twice the
+        // deviation of both, a block, and a thousandth of the way for what changes meanwhile.
+        let scatter = (variance * left + variance / seen * left * left).sqrt();
+        let band = 2.0 * scatter + mean + 0.001 * mean * left;
+        let whole = |ms: f64| if ms.is_finite() { ms.round() as i64 } else { 0 };
+        let at = Timestamp::from_millisecond(last.ms.checked_add(whole(mean * left))?).ok()?;
+        Some(Estimate { at, band: SignedDuration::from_millis(whole(band)) })
+    }
+}
+
+/// Milliseconds as tenths of a second.
+pub fn tenths(ms: i64) -> u32 {
+    u32::try_from((ms.max(0) + 50) / 100).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> Option<Timestamp> {
+        Timestamp::from_millisecond(1_800_000_000_000 + ms).ok()
+    }
+    fn block(number: u64, ms: i64) -> Block {
+        Block { number, time: at(ms), slot: Some(u64::try_from(ms / 6000).unwrap()), ..Block::default() }
+    }
+
+    /// The same numbers each time.
+    struct Dice(u64);
+    impl Dice {
+        fn roll(&mut self, sides: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % sides
+        }
+        /// A block time: six seconds, a slot missed now and then, a little jitter.
+        fn step(&mut self, missed_of_100: u64) -> i64 {
+            let mut ms = 6000 + i64::try_from(self.roll(400)).unwrap() - 200;
+            while self.roll(100) < missed_of_100 {
+                ms += 6000;
+            }
+            ms
+        }
+    }
+
+    #[test]
+    fn of_regular_blocks_the_time_is_known_to_a_block() {
+        let mut pace = Pace::default();
+        (0..=20).for_each(|n| pace.note(&block(n, i64::try_from(n).unwrap() * 6000)));
+        let estimate = pace.estimate(120).unwrap();
+        assert_eq!(Some(estimate.at), at(120 * 6000));
+        assert!(estimate.band <= SignedDuration::from_secs(7), "{estimate:?}");
+        assert_eq!(pace.estimate(20), None, "it is there");
+    }
+
+    #[test]
+    fn of_a_handful_of_blocks_nothing_is_said() {
+        let mut pace = Pace::default();
+        (0..=9).for_each(|n| pace.note(&block(n, i64::try_from(n).unwrap() * 6000)));
+        assert_eq!(pace.estimate(1000), None);
+    }
+
+    #[test]
+    fn the_band_holds_nineteen_times_of_twenty() {
+        let (mut within, mut all) = (0, 0);
+        for seed in 0..400_u64 {
+            let (missed, ahead) = ([0, 3, 10, 25][usize::try_from(seed % 4).unwrap()], [30, 300, 3000][usize::try_from(seed % 3).unwrap()]);
+            let mut dice = Dice(seed * 7919 + 1);
+            let (mut pace, mut ms) = (Pace::default(), 0);
+            let seen = 20 + dice.roll(2000);
+            for n in 0..seen {
+                ms += dice.step(missed);
+                pace.note(&block(n, ms));
+            }
+            let estimate = pace.estimate(seen - 1 + ahead).unwrap();
+            for _ in 0..ahead {
+                ms += dice.step(missed);
+            }
+            let off = at(ms).unwrap().duration_since(estimate.at).abs();
+            within += u32::from(off <= estimate.band);
+            all += 1;
+        }
+        assert!(within * 100 >= all * 95, "{within} of {all}");
+    }
+
+    #[test]
+    fn a_stretch_counts_gaps_and_missed_slots() {
+        let mut pace = Pace::default();
+        for (n, slot) in [(1, 1), (2, 2), (3, 5), (4, 6)] {
+            pace.note(&block(n, slot * 6000));
+        }
+        let stretch = pace.stretch();
+        assert_eq!((stretch.blocks, stretch.longest_ms, stretch.missed_slots), (3, 18_000, Some(2)));
+        assert_eq!(pace.gaps(), [60, 180, 60]);
+        // What lies between blocks that were not read one after the other is no gap of the chain.
+        pace.note(&block(100, 700_000));
+        assert_eq!(pace.stretch().blocks, 3);
+        // Another chain under the name.
+        pace.note(&block(1, 700_000));
+        assert_eq!(pace.stretch(), Stretch::default());
+    }
+}
