@@ -18,6 +18,7 @@ pub mod clock;
 #[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql"))]
 mod command;
 pub mod config;
+pub mod picture;
 #[cfg(all(feature = "chain", feature = "sql"))]
 pub mod rehearsal;
 pub mod service;

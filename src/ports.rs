@@ -8,8 +8,9 @@ use thiserror::Error;
 
 use crate::domain::{
     block::{Block, Memory},
-    fact::Fact,
+    fact::{Fact, FactKind},
     feedback::Tally,
+    observation::Sight,
     phase::Progress,
     post::{Body, Operation, Post, PostKey},
     upgrade::Upgrade,
@@ -103,6 +104,9 @@ pub enum ChainError {
     /// It answered, but not with what was asked for, or with what can't be understood.
     #[error("{0}")]
     Answer(String),
+    /// Nodes contradict each other: nothing is believed for now.
+    #[error("{0}")]
+    Disagree(String),
     /// It no longer has the state of this block.
     #[error("{0}")]
     Gone(String),
@@ -113,16 +117,26 @@ pub enum ChainError {
 pub struct Head {
     pub genesis: String,
     pub number: u64,
+    pub hash: String,
+    /// Every endpoint shows another block than was known: the chain's history was rewritten.
+    pub rewritten: bool,
     /// Best minus finalized, in blocks.
     pub lag: u64,
 }
 
 #[async_trait]
 pub trait Chain: Send + Sync {
-    async fn head(&self) -> Result<Head, ChainError>;
+    /// The newest finalized block that can be believed, with what is known of the chain already.
+    async fn head(&self, known: Option<&Memory>) -> Result<Head, ChainError>;
     async fn block(&self, number: u64) -> Result<Block, ChainError>;
     /// The version proven at a block, by as few calls as it takes.
     async fn version(&self, number: u64) -> Result<u32, ChainError>;
+    /// The hash of the code at a block, as authorizations name it; nothing where it can't be read.
+    async fn code_hash(&self, number: u64) -> Result<Option<String>, ChainError>;
+    /// How the endpoints look now, from what is known already.
+    fn sight(&self) -> Sight;
+    /// What was just read does not fit: the next call looks for another endpoint.
+    async fn doubt(&self);
     /// Returns when there may be a new finalized block.
     async fn changed(&self);
 }
@@ -157,6 +171,17 @@ pub struct Batch {
     pub supersede: Vec<Supersede>,
 }
 
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.upgrades.is_empty()
+            && self.memories.is_empty()
+            && self.facts.is_empty()
+            && self.posts.is_empty()
+            && self.replanned.is_empty()
+            && self.supersede.is_empty()
+    }
+}
+
 /// Posts by the clock that have not begun and are no longer true: those of an upgrade's revisions
 /// below `below`, due by `due_by`.
 #[derive(Clone, Debug)]
@@ -169,9 +194,21 @@ pub struct Supersede {
 /// How an attempt ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    Sent { accepted: Accepted, at: Timestamp },
-    Retry { error: String, not_before: Timestamp },
-    Parked { error: String },
+    Sent {
+        accepted: Accepted,
+        at: Timestamp,
+    },
+    Retry {
+        error: String,
+        not_before: Timestamp,
+    },
+    Parked {
+        error: String,
+    },
+    /// There is nothing left to do it to.
+    Dropped {
+        reason: String,
+    },
 }
 
 #[async_trait]
@@ -180,6 +217,8 @@ pub trait Store: Send + Sync {
     async fn upgrades(&self) -> Result<Vec<Accepting>, StoreError>;
     async fn memories(&self) -> Result<BTreeMap<String, Memory>, StoreError>;
     async fn facts(&self) -> Result<Vec<Fact>, StoreError>;
+    /// The facts of one kind, oldest first.
+    async fn facts_of(&self, kind: FactKind) -> Result<Vec<Fact>, StoreError>;
     /// Every post of an upgrade, by due time.
     async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError>;
     /// The first post of a channel that is neither done nor given up, if it is due and its lease and backoff allow.

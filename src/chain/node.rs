@@ -1,77 +1,74 @@
-//! One chain's node: connected, followed over finalized blocks, and read.
+//! One chain over its list of endpoints: one is read, the others are witnesses.
+//!
+//! Before a head is believed, each witness that answers is asked for its hash at the same height. A node
+//! that stands alone against others is left; where two differ and no third decides, nothing is believed
+//! until they agree. A node that stays behind is left for one that goes on, and so is one that does not
+//! hold the blocks that were read before.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex as StdMutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use serde_json::Value;
-use subxt::{
-    OnlineClient, OnlineClientAtBlock, SubstrateConfig,
-    config::RpcConfigFor,
-    ext::codec::{Compact, Decode},
-    rpcs::{RpcClient, client::RpcParams, rpc_params},
-};
+use futures::future::join_all;
+use jiff::SignedDuration;
 use tokio::{
     sync::{Mutex, watch},
-    task::JoinHandle,
     time::timeout,
 };
 
-use super::read::read;
+use super::{
+    connection::{ANSWER, Connection, Seen},
+    witness::{Testimony, Witness, host},
+};
 use crate::{
-    domain::{block::Block, hex},
+    domain::{
+        block::{Block, Memory},
+        observation::Sight,
+    },
     ports::{Chain, ChainError, Head},
 };
 
-pub(super) type At = OnlineClientAtBlock<SubstrateConfig>;
+/// A node so many blocks behind another one is left for it.
+const BEHIND: u64 = 20;
+/// One that is left is looked at again after this.
+const PROBATION: Duration = Duration::from_secs(60);
 
-/// Longest wait for one answer.
-const ANSWER: Duration = Duration::from_secs(20);
-/// Without a new head for so long, the node is asked, since a stream can end silently.
-const SILENCE: Duration = Duration::from_secs(20);
-
-/// The newest head a stream has shown.
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    /// Raised with each connection and each head.
-    turn: u64,
-    number: u64,
-    hash: Option<subxt::utils::H256>,
-    at: Option<std::time::Instant>,
-    ended: bool,
-}
-
-struct Connection {
-    client: OnlineClient<SubstrateConfig>,
-    rpc: RpcClient,
-    follower: JoinHandle<()>,
-    lag: Arc<AtomicU64>,
-    /// The last block read, whose metadata its child's events may need.
-    parent: Mutex<Option<(u64, Arc<At>)>>,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.follower.abort();
-    }
-}
-
-/// A chain reached by the first of its endpoints that answers.
 pub struct Node {
-    endpoints: Vec<String>,
+    witnesses: Vec<Witness>,
     connection: Mutex<Option<Arc<Connection>>>,
     seen: watch::Sender<Seen>,
     taken: AtomicU64,
+    /// When a head was last believed.
+    believed: StdMutex<Instant>,
+    /// When those that were left may be looked at again.
+    probation: StdMutex<Option<Instant>>,
+}
+
+/// What the comparison says of the node that is read.
+enum Verdict {
+    Believed,
+    /// Go on with another one.
+    Leave(String),
+    /// Believe nobody for now.
+    Hold(String),
 }
 
 impl Node {
+    /// The preferred endpoint first.
     pub fn new(endpoints: Vec<String>) -> Self {
-        Self { endpoints, connection: Mutex::new(None), seen: watch::Sender::new(Seen::default()), taken: AtomicU64::new(0) }
+        Self {
+            witnesses: endpoints.into_iter().map(Witness::new).collect(),
+            connection: Mutex::new(None),
+            seen: watch::Sender::new(Seen::default()),
+            taken: AtomicU64::new(0),
+            believed: StdMutex::new(Instant::now()),
+            probation: StdMutex::new(None),
+        }
     }
 
     async fn connected(&self) -> Result<Arc<Connection>, ChainError> {
@@ -83,27 +80,26 @@ impl Node {
         }
         *held = None;
         let mut reasons = Vec::new();
-        for endpoint in &self.endpoints {
-            match timeout(ANSWER, self.connect(endpoint)).await {
+        // Those that were left come last: better than none.
+        let (left, well): (Vec<_>, Vec<_>) = self.witnesses.iter().enumerate().partition(|(_, w)| w.is_left());
+        for (index, witness) in well.into_iter().chain(left) {
+            match timeout(ANSWER, Connection::open(index, &witness.url, &self.seen)).await {
                 Ok(Ok(connection)) => {
                     let connection = Arc::new(connection);
                     *held = Some(connection.clone());
                     return Ok(connection);
                 }
-                Ok(Err(reason)) => reasons.push(format!("{}: {}", host(endpoint), reason.replace(endpoint.as_str(), host(endpoint)))),
-                Err(_) => reasons.push(format!("{}: no answer within {} s", host(endpoint), ANSWER.as_secs())),
+                Ok(Err(reason)) => {
+                    witness.silent();
+                    reasons.push(format!("{}: {}", witness.name(), reason.replace(witness.url.as_str(), host(&witness.url))));
+                }
+                Err(_) => {
+                    witness.silent();
+                    reasons.push(format!("{}: no answer within {} s", witness.name(), ANSWER.as_secs()));
+                }
             }
         }
         Err(ChainError::Unreachable(format!("no node answers ({}); check the endpoints in herald.yaml and the node", reasons.join("; "))))
-    }
-
-    async fn connect(&self, endpoint: &str) -> Result<Connection, String> {
-        let rpc = RpcClient::from_insecure_url(endpoint).await.map_err(|e| root_cause(&e))?;
-        let client = OnlineClient::<SubstrateConfig>::from_rpc_client(rpc.clone()).await.map_err(|e| root_cause(&e))?;
-        let lag = Arc::new(AtomicU64::new(0));
-        self.seen.send_modify(|s| *s = Seen { turn: s.turn + 1, ..Seen::default() });
-        let follower = tokio::spawn(follow(client.clone(), rpc.clone(), self.seen.clone(), lag.clone()));
-        Ok(Connection { client, rpc, follower, lag, parent: Mutex::new(None) })
     }
 
     /// After a fault: the next call connects anew.
@@ -111,135 +107,184 @@ impl Node {
         *self.connection.lock().await = None;
     }
 
-    async fn try_head(&self) -> Result<Head, ChainError> {
-        let connection = self.connected().await?;
-        let seen = self.seen.borrow().clone();
-        self.taken.store(seen.turn, Ordering::Relaxed);
-        let fresh = seen.at.is_some_and(|at| at.elapsed() < SILENCE);
-        let number = if fresh {
-            seen.number
-        } else {
-            let at = answer(connection.client.at_current_block()).await?;
-            if at.block_number() > seen.number && seen.at.is_some() {
-                self.seen.send_modify(|s| s.ended = true);
+    async fn try_head(&self, known: Option<&Memory>) -> Result<Head, ChainError> {
+        self.forgive();
+        // Each turn leaves one endpoint, so there is an end.
+        for _ in 0..=self.witnesses.len() {
+            let connection = self.connected().await?;
+            self.taken.store(self.seen.borrow().turn, Ordering::Relaxed);
+            let (number, hash) = connection.finalized(&self.seen).await?;
+            let Some(witness) = self.witnesses.get(connection.index) else { break };
+            witness.saw(&connection.genesis, number);
+            match self.judge(&connection, known, (number, &hash)).await? {
+                Verdict::Believed => {
+                    witness.set_trouble(None);
+                    *self.believed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                    let rewritten = connection.rewritten.load(Ordering::Relaxed);
+                    return Ok(Head { genesis: connection.genesis.clone(), number, hash, rewritten, lag: connection.lag() });
+                }
+                Verdict::Hold(reason) => return Err(ChainError::Disagree(reason)),
+                Verdict::Leave(reason) => {
+                    self.leave(connection.index, reason);
+                    self.drop_connection().await;
+                }
             }
-            at.block_number().max(seen.number)
-        };
-        let genesis = format!("{:?}", connection.client.genesis_hash());
-        Ok(Head { genesis, number, lag: connection.lag.load(Ordering::Relaxed) })
+        }
+        Err(ChainError::Disagree("no endpoint shows the chain that was read before; compare them with a block explorer".to_owned()))
     }
 
-    async fn try_block(&self, number: u64) -> Result<Block, ChainError> {
-        let connection = self.connected().await?;
-        let seen = self.seen.borrow().clone();
-        let at = match seen.hash.filter(|_| seen.number == number) {
-            Some(hash) => answer(connection.client.at_block_hash_and_number(hash, number)).await?,
-            None => answer(connection.client.at_block(number)).await?,
-        };
-        let at = Arc::new(at);
-        let mut last = connection.parent.lock().await;
-        let parent = match last.take() {
-            Some((n, parent)) if n + 1 == number => Some(parent),
-            // A node that pruned the parent still has this block: its own metadata has to do.
-            _ if number > 0 => match answer(connection.client.at_block(number - 1)).await {
-                Ok(parent) => Some(Arc::new(parent)),
-                Err(ChainError::Gone(_)) => None,
-                Err(error) => return Err(error),
-            },
-            _ => None,
-        };
-        *last = Some((number, at.clone()));
-        drop(last);
-        read(&at, parent.as_deref()).await
+    fn leave(&self, index: usize, reason: String) {
+        let Some(witness) = self.witnesses.get(index) else { return };
+        if !witness.is_left() {
+            tracing::warn!(node = witness.name(), "left: {reason}");
+        }
+        witness.set_trouble(Some(reason));
+        let mut probation = self.probation.lock().unwrap_or_else(PoisonError::into_inner);
+        probation.get_or_insert(Instant::now() + PROBATION);
+    }
+
+    /// What was left a while ago may show itself anew.
+    fn forgive(&self) {
+        let mut probation = self.probation.lock().unwrap_or_else(PoisonError::into_inner);
+        if probation.is_some_and(|at| at <= Instant::now()) {
+            *probation = None;
+            self.witnesses.iter().for_each(|w| w.set_trouble(None));
+        }
+    }
+
+    /// Compares the node that is read with what was read before, and with the witnesses.
+    async fn judge(&self, connection: &Connection, known: Option<&Memory>, head: (u64, &str)) -> Result<Verdict, ChainError> {
+        let others: Vec<(usize, &Witness)> = self.witnesses.iter().enumerate().filter(|(i, _)| *i != connection.index).collect();
+        let heard = join_all(others.iter().map(|(_, w)| w.testify())).await;
+        let heard: Vec<(usize, &Witness, Option<Testimony>)> = others.into_iter().zip(heard).map(|((i, w), t)| (i, w, t)).collect();
+        if let Some(known) = known {
+            if known.genesis != connection.genesis {
+                return Ok(other_genesis(known, &connection.genesis, &heard));
+            }
+            if let Some(verdict) = self.holds_what_was_read(connection, known, head, &heard).await? {
+                return Ok(verdict);
+            }
+        }
+        let (mut agree, mut differ) = (Vec::new(), Vec::new());
+        for (index, witness, testimony) in heard.iter().filter_map(|(i, w, t)| Some((*i, *w, t.as_ref()?))) {
+            if testimony.genesis != connection.genesis {
+                self.leave(index, "belongs to another chain: its genesis is another one".to_owned());
+                continue;
+            }
+            let (at, ours, theirs) = if testimony.number >= head.0 {
+                (head.0, Some(head.1.to_owned()), witness.hash_at(head.0).await)
+            } else {
+                (testimony.number, connection.hash_at(testimony.number).await?, Some(testimony.hash.clone()))
+            };
+            match (ours, theirs) {
+                (Some(ours), Some(theirs)) if ours != theirs => differ.push((index, at)),
+                (Some(_), Some(_)) => agree.push((index, testimony.number)),
+                // One of them no longer has the hash: nothing is said for or against.
+                _ => {}
+            }
+        }
+        if let Some((_, at)) = differ.first() {
+            let words = format!("two nodes show different finalized blocks {at}");
+            return Ok(if differ.len() > agree.len() + 1 {
+                Verdict::Leave(format!("{words}, and {} others agree against this one", differ.len()))
+            } else if differ.len() < agree.len() + 1 && !agree.is_empty() {
+                for (index, at) in &differ {
+                    self.leave(*index, format!("shows another finalized block {at} than {} others", agree.len() + 1));
+                }
+                Verdict::Believed
+            } else {
+                Verdict::Hold(format!(
+                    "{words}: nothing is announced until they agree; compare them with a block explorer and take the wrong one out of herald.yaml"
+                ))
+            });
+        }
+        for (index, number) in &agree {
+            let behind = head.0.saturating_sub(*number);
+            if behind > BEHIND {
+                self.leave(*index, format!("is {behind} blocks behind"));
+            } else if let Some(witness) = self.witnesses.get(*index) {
+                witness.set_trouble(None);
+            }
+        }
+        let best = agree.iter().map(|(_, number)| *number).max().unwrap_or(0);
+        if best > head.0 + BEHIND {
+            return Ok(Verdict::Leave(format!("is {} blocks behind another node", best - head.0)));
+        }
+        Ok(Verdict::Believed)
+    }
+
+    /// Asked once of each connection: does it have the block that was read last?
+    async fn holds_what_was_read(
+        &self,
+        connection: &Connection,
+        known: &Memory,
+        head: (u64, &str),
+        heard: &[(usize, &Witness, Option<Testimony>)],
+    ) -> Result<Option<Verdict>, ChainError> {
+        if known.number > head.0 {
+            // It is behind what was read already: another one may not be.
+            let ahead = heard.iter().any(|(_, w, t)| !w.is_left() && t.as_ref().is_some_and(|t| t.number >= known.number));
+            return Ok(ahead.then(|| Verdict::Leave(format!("is {} blocks behind what was read before", known.number - head.0))));
+        }
+        if connection.vouched.load(Ordering::Relaxed) {
+            connection.rewritten.store(false, Ordering::Relaxed);
+            return Ok(None);
+        }
+        let Some(hash) = connection.hash_at(known.number).await? else { return Ok(None) };
+        if hash == known.hash {
+            connection.vouched.store(true, Ordering::Relaxed);
+            return Ok(None);
+        }
+        let number = known.number;
+        let mut against = 0;
+        for (_, witness, testimony) in heard {
+            match testimony {
+                None => return Ok(Some(Verdict::Leave(format!("shows another block {number} than was read before")))),
+                Some(_) => against += usize::from(witness.hash_at(number).await.is_some_and(|h| h != known.hash)),
+            }
+        }
+        if against < heard.len() {
+            return Ok(Some(Verdict::Leave(format!("shows another block {number} than was read before"))));
+        }
+        // Everybody shows another block: the chain itself was rolled back.
+        connection.vouched.store(true, Ordering::Relaxed);
+        connection.rewritten.store(true, Ordering::Relaxed);
+        Ok(None)
     }
 
     /// The chain's own name, as its node says.
     pub async fn name(&self) -> Result<String, ChainError> {
-        let connection = self.connected().await?;
-        let methods = subxt::rpcs::methods::LegacyRpcMethods::<RpcConfigFor<SubstrateConfig>>::new(connection.rpc.clone());
-        answer(methods.system_chain()).await
+        self.connected().await?.name().await
     }
 }
 
-pub(super) async fn answer<T, E: std::error::Error>(call: impl Future<Output = Result<T, E>>) -> Result<T, ChainError> {
-    match timeout(ANSWER, call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(answered(root_cause(&error))),
-        Err(_) => Err(ChainError::Unreachable(format!("the node did not answer within {} s", ANSWER.as_secs()))),
+/// A node of another genesis: a reset if all show it, a wrong address if one still shows the known chain.
+fn other_genesis(known: &Memory, genesis: &str, heard: &[(usize, &Witness, Option<Testimony>)]) -> Verdict {
+    let shows = |testimony: &Option<Testimony>, which: &str| testimony.as_ref().is_some_and(|t| t.genesis == which);
+    if heard.iter().all(|(_, _, t)| shows(t, genesis)) {
+        return Verdict::Believed;
     }
-}
-
-/// Scheme and host: what follows may hold a provider's key.
-fn host(endpoint: &str) -> &str {
-    let start = endpoint.find("://").map_or(0, |i| i + 3);
-    let end = endpoint.get(start..).and_then(|rest| rest.find(['/', '?'])).map_or(endpoint.len(), |i| start + i);
-    let shown = endpoint.get(..end).unwrap_or_default();
-    // A name and password before the host are left out too.
-    if shown.contains('@') { "a node" } else { shown }
-}
-
-/// The storage key of `System.LastRuntimeUpgrade`, the same on every chain.
-const LAST_UPGRADE: &str = "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
-
-/// How nodes say that a block's state was pruned.
-const GONE: [&str; 5] = ["discarded", "unknown block", "unknownblock", "not found", "pruned"];
-
-fn answered(reason: String) -> ChainError {
-    let lower = reason.to_lowercase();
-    // "Function … was not found" is of the runtime, not of the block.
-    let gone = !lower.contains("function") && GONE.iter().any(|words| lower.contains(words));
-    if gone { ChainError::Gone(reason) } else { ChainError::Answer(reason) }
-}
-
-/// The error and what is behind it, each said once.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = inner.source();
+    if heard.iter().any(|(_, _, t)| shows(t, &known.genesis)) {
+        return Verdict::Leave("belongs to another chain: its genesis is another one".to_owned());
     }
-    text
-}
-
-/// Keeps the newest finalized head in `seen` until the stream ends or breaks.
-async fn follow(client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: watch::Sender<Seen>, lag: Arc<AtomicU64>) {
-    if let Ok(mut blocks) = client.stream_blocks().await {
-        while let Some(Ok(block)) = blocks.next().await {
-            let (number, hash) = (block.number(), block.hash());
-            seen.send_modify(|s| {
-                *s = Seen { turn: s.turn + 1, number, hash: Some(hash), at: Some(std::time::Instant::now()), ended: false }
-            });
-            if let Ok(Ok(best)) = timeout(ANSWER, rpc.request::<Value>("chain_getHeader", RpcParams::new())).await {
-                let best =
-                    best.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
-                lag.store(best.map_or(0, |b| b.saturating_sub(number)), Ordering::Relaxed);
-            }
-        }
-    }
-    // A node that ends every subscription at once is not asked again without a breath.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    seen.send_modify(|s| {
-        s.turn += 1;
-        s.ended = true;
-    });
+    Verdict::Hold(
+        "a node shows a chain with another genesis, and the others don't answer: whether the chain was reset can't be told yet".to_owned(),
+    )
 }
 
 #[async_trait]
 impl Chain for Node {
-    async fn head(&self) -> Result<Head, ChainError> {
-        let head = self.try_head().await;
-        if head.is_err() {
+    async fn head(&self, known: Option<&Memory>) -> Result<Head, ChainError> {
+        let head = self.try_head(known).await;
+        if head.as_ref().is_err_and(|e| !matches!(e, ChainError::Disagree(_))) {
             self.drop_connection().await;
         }
         head
     }
 
     async fn block(&self, number: u64) -> Result<Block, ChainError> {
-        let block = self.try_block(number).await;
+        let connection = self.connected().await?;
+        let block = connection.block(number, &self.seen).await;
         if matches!(block, Err(ChainError::Unreachable(_))) {
             self.drop_connection().await;
         }
@@ -247,16 +292,29 @@ impl Chain for Node {
     }
 
     async fn version(&self, number: u64) -> Result<u32, ChainError> {
-        let connection = self.connected().await?;
-        let hash: Option<String> = answer(connection.rpc.request("chain_getBlockHash", rpc_params![number])).await?;
-        let hash = hash.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
-        let value: Option<String> = answer(connection.rpc.request("state_getStorage", rpc_params![LAST_UPGRADE, hash])).await?;
-        let bytes = value.as_deref().and_then(hex::decode);
-        match bytes.and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok()) {
-            Some(version) => Ok(version.0),
+        match self.connected().await?.last_upgrade(number).await? {
+            Some(version) => Ok(version),
             // A chain that never ran an upgrade has no such value yet.
             None => self.block(number).await.map(|b| b.spec_version),
         }
+    }
+
+    async fn code_hash(&self, number: u64) -> Result<Option<String>, ChainError> {
+        self.connected().await?.code_hash(number).await
+    }
+
+    fn sight(&self) -> Sight {
+        let believed = *self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        let lag = self.connection.try_lock().ok().and_then(|held| held.as_ref().map(|c| c.lag())).unwrap_or(0);
+        Sight {
+            endpoints: self.witnesses.iter().map(Witness::sight).collect(),
+            lag,
+            unseen: SignedDuration::try_from(believed.elapsed()).unwrap_or_default(),
+        }
+    }
+
+    async fn doubt(&self) {
+        self.drop_connection().await;
     }
 
     async fn changed(&self) {

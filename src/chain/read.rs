@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use subxt::{
+    config::Hasher,
     error::StorageError,
     ext::codec::{Compact, Decode},
 };
 
 use super::{
+    connection::{At, answer},
     decode,
-    node::{At, answer},
 };
 use crate::{
     domain::{block::Block, hex},
@@ -52,4 +53,9 @@ pub async fn read(at: &At, parent: Option<&At>) -> Result<Block, ChainError> {
         events,
         ..Block::default()
     })
+}
+
+/// The hash that authorizations name a code by.
+pub fn blake2(bytes: &[u8]) -> String {
+    format!("{:?}", subxt::config::substrate::BlakeTwo256.hash(bytes))
 }

@@ -7,7 +7,10 @@ use anyhow::{Context, Result};
 use crate::{
     app::{self, FactsArgs},
     chain::Node,
-    domain::{block::Memory, fact::Fact},
+    domain::{
+        block::{Kin, Memory},
+        fact::Fact,
+    },
     ports::{Chain, ChainError},
     service::catchup::oldest_readable,
     template::Zone,
@@ -17,7 +20,7 @@ use crate::{
 pub async fn run(args: FactsArgs) -> Result<ExitCode> {
     app::log("error,upgrade_herald=warn");
     let node = Node::new(vec![args.url.clone()]);
-    let head = node.head().await?;
+    let head = node.head(None).await?;
     let name = node.name().await.unwrap_or_else(|_| "chain".to_owned());
     // The block before is where the facts are counted from.
     let start = args.from.unwrap_or(head.number + 1).saturating_sub(1);
@@ -62,11 +65,11 @@ async fn follow(node: &Node, name: &str, memory: &mut Memory, args: &FactsArgs) 
 }
 
 async fn read_to_head(node: &Node, name: &str, memory: &mut Memory, args: &FactsArgs) -> Result<(), ChainError> {
-    let head = node.head().await?;
+    let head = node.head(None).await?;
     let last = args.until.map_or(head.number, |until| head.number.min(until));
     while memory.number < last {
         let block = node.block(memory.number + 1).await?;
-        let (facts, after) = block.read(name, memory);
+        let (facts, after) = block.read(name, memory, &Kin::default());
         *memory = after;
         for fact in &facts {
             print(fact, args.json);

@@ -9,9 +9,10 @@ use crate::{
     app::{self, Loaded},
     config::{Origin, suggest},
     domain::{
-        fact::{Fact, FactKind},
+        fact::{Expected, Fact, FactKind},
         notice::{Happening, Notice, Trigger},
-        phase::{Progress, Stage, State},
+        pace::{Estimate, Stretch},
+        phase::{Progress, Record, Stage, State},
         upgrade::Upgrade,
     },
     ports::{Accepting, Platform},
@@ -73,17 +74,33 @@ fn show(loaded: &Loaded, upgrade: &Upgrade, notice: &Notice) -> Result<()> {
     Ok(())
 }
 
-/// The fact that a notice waits for.
+/// The fact that a notice waits for: mostly the one of the same name.
 fn kind_of(trigger: &Trigger) -> FactKind {
     match trigger {
-        Trigger::On(Happening::Authorized) => FactKind::Authorized,
-        Trigger::On(Happening::AuthorizationRejected) => FactKind::AuthorizationRejected,
-        Trigger::On(Happening::SudoFailed) => FactKind::SudoFailed,
-        Trigger::On(Happening::Discarded) => FactKind::Discarded,
-        Trigger::On(Happening::VersionUnexpected) => FactKind::VersionUnexpected,
-        Trigger::On(Happening::MigrationFailed) => FactKind::MigrationFailed,
-        Trigger::On(Happening::Reset) => FactKind::Reset,
+        Trigger::On(Happening::DispatchFailed) => FactKind::Dispatched,
+        Trigger::On(Happening::PvfRejected) => FactKind::PvfCheck,
+        Trigger::On(Happening::EstimateMoved) => FactKind::GoAhead,
+        Trigger::On(Happening::Unplanned) => FactKind::Authorized,
+        Trigger::On(happening) => FactKind::parse(happening.name()).unwrap_or(FactKind::Applied),
         _ => FactKind::Applied,
+    }
+}
+
+/// Words of the kind that stand in such a fact.
+fn detail_of(kind: FactKind) -> &'static str {
+    match kind {
+        FactKind::Authorized => "0xcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd",
+        FactKind::AuthorizationRejected => "System.SpecVersionNeedsToIncrease",
+        FactKind::Referendum => "123 confirming",
+        FactKind::Dispatched => "123 ok",
+        FactKind::PvfCheck => "rejected",
+        FactKind::TransactionVersion => "25 to 26",
+        FactKind::VersionUnexpected => "the target is another",
+        FactKind::Stalled => "240",
+        FactKind::Lagging | FactKind::Unapplied | FactKind::MigrationStuck => "120",
+        FactKind::Unexamined => "1200000 to 1230000",
+        FactKind::Reset => "genesis was 0xef…01",
+        _ => "",
     }
 }
 
@@ -99,9 +116,13 @@ fn imagined(upgrade: &Upgrade, at: Timestamp, kind: FactKind) -> (Accepting, Fac
         hash: format!("0x{}", "ab".repeat(32)),
         spec_version: version,
         time: Some(upgrade.window.opens),
-        detail: String::new(),
+        detail: detail_of(kind).to_owned(),
         on: None,
-        expected: None,
+        expected: matches!(kind, FactKind::GoAhead | FactKind::Scheduled).then(|| Expected {
+            chain: chain.to_owned(),
+            block: 1_236_567,
+            estimate: Some(Estimate { at: upgrade.window.closes, band: jiff::SignedDuration::from_mins(12) }),
+        }),
         late: false,
     };
     for (name, chain) in &mut progress.chains {
@@ -109,6 +130,14 @@ fn imagined(upgrade: &Upgrade, at: Timestamp, kind: FactKind) -> (Accepting, Fac
         chain.stage = Stage::Verified;
         chain.spec_version = Some(version);
         chain.applied = Some(fact(name, version));
+        let stretch = |blocks, ms, transactions| Stretch { blocks, ms, longest_ms: 12_000, transactions, failed: 3, missed_slots: Some(1) };
+        chain.record = Some(Record {
+            before: stretch(59, 355_000, 180),
+            after: stretch(100, 606_000, 310),
+            worst_lag: 3,
+            answering: Some((2, 2)),
+            ..Record::default()
+        });
     }
     let first = upgrade.chains.iter().next();
     let fact = first.map_or_else(|| fact("chain", 0), |(name, target)| fact(name, target.spec_version));

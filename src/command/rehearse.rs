@@ -82,10 +82,13 @@ fn made_from(recording: &Recording, config: &Config) -> Upgrade {
         urgency: Urgency::Routine,
         method: Method::Sudo,
         window: Window { opens, closes: later(2) },
-        chains: [(recording.chain.clone(), Target { spec_version: after })].into(),
+        chains: [(recording.chain.clone(), Target { spec_version: after, code_hash: None })].into(),
         changes: Vec::new(),
         links: Vec::new(),
         duties,
+        referendum: None,
+        unplanned: false,
+        joined: None,
     }
 }
 

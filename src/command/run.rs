@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, ti
 use anyhow::{Context, Result, bail};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{Mutex, Notify, watch},
+    sync::watch,
     task::JoinSet,
 };
 
@@ -20,7 +20,8 @@ use crate::{
     config::{Config, Deployment, Finding, Origin, Secret, UpgradeFile},
     ports::{Accepting, Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
     service::{
-        Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, watcher::Watcher,
+        Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, unplanned,
+        watcher::Watcher,
     },
     store::SqlStore,
 };
@@ -67,16 +68,7 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
     let store: Arc<dyn Store> = Arc::new(SqlStore::open(&config.deployment.store).await?);
     let known = store.upgrades().await?;
     let chains = connect_chains(&config, &known).await?;
-    let core = Arc::new(Core {
-        plan: config.plan,
-        delivery: config.deployment.delivery,
-        outlets,
-        clock: Arc::new(SystemClock),
-        store,
-        renderer,
-        ledger: Mutex::new(()),
-        posts: Notify::new(),
-    });
+    let core = Arc::new(Core::new(config.plan, &config.deployment, outlets, Arc::new(SystemClock), store, renderer));
     let reached = already_there(&core, &chains, &config.upgrades).await?;
     if !reached.is_empty() {
         return Ok(app::refuse(&reached));
@@ -151,25 +143,25 @@ async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<Stri
             }
             _ => bail!("{}: {} is not set up", at(), channel.platform.name()),
         };
-        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place });
+        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers });
     }
     Ok(outlets)
 }
 
-/// The chains that some upgrade touches, in a file or still open in the store; without one, all of them.
+/// Every chain is followed: what nobody announced may come on any. Those that an upgrade touches, in a file or still
+/// open in the store, have to answer now.
 async fn connect_chains(config: &Config, known: &[Accepting]) -> Result<BTreeMap<String, Arc<dyn Chain>>> {
     let mut chains: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
-    for (name, endpoints) in &config.deployment.chains {
+    for (name, chain) in &config.deployment.chains {
         let open = known.iter().filter(|k| !k.progress.finished()).map(|k| &k.upgrade);
-        let mut upgrades = config.upgrades.iter().map(|u| &u.upgrade).chain(open).peekable();
-        let touched = upgrades.peek().is_none() || upgrades.any(|u| u.chains.contains_key(name));
-        if touched {
-            let node = Node::new(endpoints.clone());
-            patiently(async || node.head().await, |e| matches!(e, ChainError::Unreachable(_)))
+        let mut upgrades = config.upgrades.iter().map(|u| &u.upgrade).chain(open);
+        let node = Node::new(chain.endpoints.clone());
+        if upgrades.any(|u| u.chains.contains_key(name)) {
+            patiently(async || node.head(None).await, |e| matches!(e, ChainError::Unreachable(_)))
                 .await
                 .with_context(|| format!("chain {name}"))?;
-            chains.insert(name.clone(), Arc::new(node));
         }
+        chains.insert(name.clone(), Arc::new(node));
     }
     Ok(chains)
 }
@@ -178,11 +170,16 @@ async fn connect_chains(config: &Config, known: &[Accepting]) -> Result<BTreeMap
 async fn already_there(core: &Core, chains: &BTreeMap<String, Arc<dyn Chain>>, files: &[UpgradeFile]) -> Result<Vec<Finding>> {
     let known = core.store.upgrades().await?;
     let mut findings = Vec::new();
-    for (name, chain) in chains {
-        let head = chain.head().await.with_context(|| format!("chain {name}"))?;
+    let new = |f: &&UpgradeFile| {
+        let own = known.iter().any(|k| k.upgrade.id == f.upgrade.id || k.upgrade.joined.as_ref() == Some(&f.upgrade.id));
+        !own && unplanned::meant_by(&known, &f.upgrade).is_none()
+    };
+    let new: Vec<&UpgradeFile> = files.iter().filter(new).collect();
+    for (name, chain) in chains.iter().filter(|(name, _)| new.iter().any(|f| f.upgrade.chains.contains_key(*name))) {
+        let head = chain.head(None).await.with_context(|| format!("chain {name}"))?;
         let block = chain.block(head.number).await.with_context(|| format!("chain {name}"))?;
         let running = block.proven_version.unwrap_or(block.spec_version);
-        for UpgradeFile { upgrade, file } in files.iter().filter(|f| !known.iter().any(|k| k.upgrade.id == f.upgrade.id)) {
+        for UpgradeFile { upgrade, file } in &new {
             if upgrade.chains.get(name).is_some_and(|target| target.spec_version <= running) {
                 findings.push(file.wrong(
                     &["chains", name, "spec_version"],

@@ -10,7 +10,10 @@ use super::{
     files::SourceFile,
     finding::{Finding, suggest},
 };
-use crate::{domain::schedule::parse_length, ports::Platform};
+use crate::{
+    domain::{block::Kin, schedule::parse_length},
+    ports::Platform,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,6 +92,8 @@ struct RawSource {
 #[serde(deny_unknown_fields)]
 struct RawChain {
     endpoints: Vec<String>,
+    relay: Option<String>,
+    para: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +101,18 @@ struct RawChain {
 struct RawChannel {
     platform: Platform,
     place: String,
+    #[serde(default, rename = "for")]
+    readers: Readers,
+}
+
+/// Who reads a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Readers {
+    #[default]
+    Public,
+    /// Those who run herald and the upgrade.
+    Operators,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +185,16 @@ pub struct ChannelConfig {
     pub platform: Platform,
     /// A Discord channel's id, or a Matrix room's id or alias.
     pub place: String,
+    pub readers: Readers,
+}
+
+/// A followed chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainConfig {
+    /// The preferred one first.
+    pub endpoints: Vec<String>,
+    /// Of a parachain: its relay among the chains, and its id there.
+    pub para: Option<(String, u32)>,
 }
 
 /// Times that keep a post from being made twice: `timeout < lease < key_window`.
@@ -183,8 +210,7 @@ pub struct Deployment {
     pub store: String,
     pub discord: Option<Discord>,
     pub matrix: Option<Matrix>,
-    /// Chain name to its endpoints, the preferred first.
-    pub chains: BTreeMap<String, Vec<String>>,
+    pub chains: BTreeMap<String, ChainConfig>,
     pub channels: BTreeMap<String, ChannelConfig>,
     pub delivery: Delivery,
 }
@@ -198,7 +224,8 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
     let delivery = delivery(&raw.delivery, file, findings);
     let discord = raw.discord.and_then(|d| discord(d, file, findings));
     let matrix = raw.matrix.and_then(|m| matrix(m, file, findings));
-    let channels = raw.channels.into_iter().map(|(n, c)| (n, ChannelConfig { platform: c.platform, place: c.place })).collect();
+    let channels =
+        raw.channels.into_iter().map(|(n, c)| (n, ChannelConfig { platform: c.platform, place: c.place, readers: c.readers })).collect();
     if findings.len() > before {
         return None;
     }
@@ -206,7 +233,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
         store: raw.store.url,
         discord,
         matrix,
-        chains: raw.chains.into_iter().map(|(n, c)| (n, c.endpoints)).collect(),
+        chains: raw.chains.into_iter().map(|(n, c)| (n, ChainConfig { endpoints: c.endpoints, para: c.relay.zip(c.para) })).collect(),
         channels,
         delivery: delivery?,
     })
@@ -233,6 +260,24 @@ fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
                 format!("`{name}` has no endpoint"),
                 "add the address of a node, such as wss://rpc.example.org",
             ));
+        }
+        match (&chain.relay, chain.para) {
+            (Some(relay), Some(_)) if relay == name || !raw.chains.contains_key(relay) => findings.push(file.wrong(
+                &["chains", name, "relay"],
+                format!("`{relay}` is not another chain of this file"),
+                "name the relay as it is named here, or leave `relay` and `para` out",
+            )),
+            (Some(_), None) => findings.push(file.wrong(
+                &["chains", name, "relay"],
+                format!("`{name}` has a relay and no `para`"),
+                "add the id it has there, such as `para: 1004`",
+            )),
+            (None, Some(_)) => findings.push(file.wrong(
+                &["chains", name, "para"],
+                format!("`{name}` has a parachain's id and no `relay`"),
+                "name its relay, which stands among the chains",
+            )),
+            _ => {}
         }
         for (i, url) in chain.endpoints.iter().enumerate() {
             if !(url.starts_with("ws://") || url.starts_with("wss://")) {
@@ -351,6 +396,23 @@ fn secret(raw: RawSecret, file: &SourceFile, path: &[&str], findings: &mut Vec<F
             findings.push(file.wrong(path, "a secret has one source", "write `env: NAME` or `file: PATH`, never the secret itself"));
             None
         }
+    }
+}
+
+impl Deployment {
+    /// The relays and parachains next to a chain.
+    pub fn kin(&self, chain: &str) -> Kin {
+        let of_relay = |(name, c): (&String, &ChainConfig)| {
+            let (relay, id) = c.para.as_ref()?;
+            (relay == chain).then(|| (*id, name.clone()))
+        };
+        let relay = self.chains.get(chain).and_then(|c| c.para.as_ref()).map(|(relay, _)| relay.clone());
+        Kin { paras: self.chains.iter().filter_map(of_relay).collect(), relay }
+    }
+
+    /// Channels of these readers.
+    pub fn channels_for(&self, readers: Readers) -> Vec<String> {
+        self.channels.iter().filter(|(_, c)| c.readers == readers).map(|(name, _)| name.clone()).collect()
     }
 }
 

@@ -12,7 +12,7 @@ mod upgrade;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use deployment::{ChannelConfig, Delivery, Deployment, Discord, Matrix, Secret};
+pub use deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, Matrix, Readers, Secret};
 pub use files::{Files, SourceFile};
 pub use finding::{Finding, Severity, suggest};
 pub use plan::{Feedback, Plan};

@@ -6,13 +6,14 @@ use jiff::{SignedDuration, tz::TimeZone};
 use serde::Deserialize;
 
 use super::{
-    deployment::{Deployment, channel_hint},
+    deployment::{Deployment, Readers, channel_hint},
     files::SourceFile,
     finding::{Finding, suggest},
 };
 use crate::domain::{
     feedback::Meaning,
     notice::{Audience, Happening, Notice, Phase, Trigger},
+    observation::Limits,
     phase::Rules,
     schedule::{CronRule, Offset, parse_length},
 };
@@ -23,6 +24,10 @@ struct Raw {
     zone: String,
     #[serde(default)]
     verification: RawVerification,
+    #[serde(default)]
+    observation: RawObservation,
+    #[serde(default, rename = "unplanned")]
+    unplanned: Readers,
     feedback: RawFeedback,
     notices: Vec<RawNotice>,
 }
@@ -46,6 +51,29 @@ impl Default for RawVerification {
             max_finality_lag: 20,
             max_failed_share: 0.5,
             min_transactions: 0,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawObservation {
+    stalled_after: String,
+    lagging_from: u64,
+    overdue_after: String,
+    unapplied_after: u64,
+    stuck_after: u64,
+    estimate_drift: String,
+}
+impl Default for RawObservation {
+    fn default() -> Self {
+        Self {
+            stalled_after: "3m".into(),
+            lagging_from: 30,
+            overdue_after: "30m".into(),
+            unapplied_after: 600,
+            stuck_after: 100,
+            estimate_drift: "10m".into(),
         }
     }
 }
@@ -77,7 +105,13 @@ struct RawNotice {
     audiences: Vec<Audience>,
     channels: Option<Vec<String>>,
     #[serde(default)]
+    to: Readers,
+    #[serde(default)]
     feedback: bool,
+    #[serde(default)]
+    live: bool,
+    #[serde(default)]
+    picture: bool,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +136,9 @@ pub struct Plan {
     /// As written: `Europe/Berlin`.
     pub zone_name: String,
     pub rules: Rules,
+    pub limits: Limits,
+    /// Who hears of an upgrade that nobody planned, until a file joins it.
+    pub unplanned: Readers,
     pub feedback: Feedback,
     pub notices: Vec<Notice>,
 }
@@ -128,6 +165,7 @@ pub fn read(
     }
     let plan_zone = plan_zone.unwrap_or(TimeZone::UTC);
     let rules = rules(&raw.verification, file, findings);
+    let limits = limits(&raw.observation, file, findings);
     let feedback = feedback(&raw.feedback, file, findings);
     let mut notices = Vec::new();
     for (i, notice) in raw.notices.iter().enumerate() {
@@ -147,7 +185,15 @@ pub fn read(
     if findings.len() > before {
         return None;
     }
-    Some(Plan { zone: plan_zone, zone_name: raw.zone, rules: rules?, feedback: feedback?, notices })
+    Some(Plan {
+        zone: plan_zone,
+        zone_name: raw.zone,
+        rules: rules?,
+        limits: limits?,
+        unplanned: raw.unplanned,
+        feedback: feedback?,
+        notices,
+    })
 }
 
 fn length(file: &SourceFile, path: &[&str], text: &str, findings: &mut Vec<Finding>) -> Option<SignedDuration> {
@@ -171,6 +217,27 @@ fn rules(raw: &RawVerification, file: &SourceFile, findings: &mut Vec<Finding>) 
         max_finality_lag: raw.max_finality_lag,
         max_failed_share: raw.max_failed_share,
         min_transactions: raw.min_transactions,
+    })
+}
+
+fn limits(raw: &RawObservation, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Limits> {
+    let mut read = |key: &str, text: &str| {
+        let length = length(file, &["observation", key], text, findings);
+        if length.is_some_and(|l| l.is_zero()) {
+            findings.push(file.wrong(&["observation", key], format!("{key} can't be nothing"), "for example 10m"));
+        }
+        length
+    };
+    let stalled_after = read("stalled_after", &raw.stalled_after);
+    let overdue_after = read("overdue_after", &raw.overdue_after);
+    let drift = read("estimate_drift", &raw.estimate_drift);
+    Some(Limits {
+        stalled_after: stalled_after?,
+        lagging_from: raw.lagging_from,
+        overdue_after: overdue_after?,
+        unapplied_after: raw.unapplied_after,
+        stuck_after: raw.stuck_after,
+        drift: drift?,
     })
 }
 
@@ -211,7 +278,7 @@ impl Reader<'_> {
         }
         let trigger = self.trigger(raw, findings);
         let channels = match (&raw.channels, self.deployment) {
-            (None, deployment) => deployment.map(|d| d.channels.keys().cloned().collect()).unwrap_or_default(),
+            (None, deployment) => deployment.map(|d| d.channels_for(raw.to)).unwrap_or_default(),
             (Some(named), _) if named.is_empty() => {
                 findings.push(self.wrong("channels", "this notice goes nowhere", "name a channel, or leave `channels` out for all"));
                 Vec::new()
@@ -230,6 +297,20 @@ impl Reader<'_> {
                 named.clone()
             }
         };
+        if let (Some(Trigger::On(happening)), Some(deployment)) = (&trigger, self.deployment)
+            && happening.for_operators()
+            && channels.iter().any(|c| deployment.channels.get(c).is_some_and(|c| c.readers == Readers::Public))
+        {
+            let key = if raw.channels.is_some() { "channels" } else { "id" };
+            findings.push(self.wrong(
+                key,
+                format!("`{}` is said to operators alone: it says something of herald, not of the chain", happening.name()),
+                "add `to: operators`",
+            ));
+        }
+        if raw.live && !matches!(trigger, Some(Trigger::On(_))) {
+            findings.push(self.wrong("live", "only a notice that waits for something (`on:`) is kept up to date", "remove `live`"));
+        }
         let audiences = if raw.audiences.is_empty() { Audience::ALL.to_vec() } else { raw.audiences.clone() };
         Some(Notice {
             id: raw.id.clone(),
@@ -239,6 +320,8 @@ impl Reader<'_> {
             audiences,
             channels,
             feedback: raw.feedback,
+            live: raw.live,
+            picture: raw.picture,
         })
     }
 

@@ -13,9 +13,10 @@ use super::{
     plan::Plan,
 };
 use crate::domain::{
+    hex,
     notice::Audience,
     schedule::civil_instant,
-    upgrade::{Duty, Link, Method, Target, Upgrade, Urgency, Window},
+    upgrade::{Duty, Link, Method, Referendum, Target, Upgrade, Urgency, Window},
 };
 
 #[derive(Deserialize)]
@@ -33,6 +34,7 @@ struct Raw {
     changes: Vec<String>,
     #[serde(default)]
     links: Vec<RawLink>,
+    referendum: Option<RawReferendum>,
     audiences: BTreeMap<Audience, RawDuty>,
 }
 
@@ -47,6 +49,14 @@ struct RawWindow {
 #[serde(deny_unknown_fields)]
 struct RawTarget {
     spec_version: u32,
+    code_hash: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReferendum {
+    chain: String,
+    index: u32,
 }
 
 #[derive(Deserialize)]
@@ -83,12 +93,28 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
         findings.push(file.wrong(&["id"], format!("`{}` can't be an id", raw.id), "use letters, digits, dots and dashes, such as v2.3.1"));
     }
     lengths(&raw, file, findings);
+    if raw.method == Method::Unknown {
+        findings.push(file.wrong(&["method"], "who enacts the upgrade has to be known", "write sudo or governance"));
+    }
     if raw.chains.is_empty() {
         findings.push(file.wrong(&["chains"], "the upgrade touches no chain", "name each chain with its `spec_version`"));
     }
     for name in raw.chains.keys().filter(|name| !deployment.chains.contains_key(*name)) {
         let hint = suggest(name, deployment.chains.keys().map(String::as_str).collect::<Vec<_>>());
         findings.push(file.wrong(&["chains", name], format!("there is no chain `{name}` in herald.yaml"), hint));
+    }
+    if let Some(referendum) = raw.referendum.as_ref().filter(|r| !deployment.chains.contains_key(&r.chain)) {
+        let hint = suggest(&referendum.chain, deployment.chains.keys().map(String::as_str).collect::<Vec<_>>());
+        findings.push(file.wrong(&["referendum", "chain"], format!("there is no chain `{}` in herald.yaml", referendum.chain), hint));
+    }
+    for (name, target) in &raw.chains {
+        if let Some(hash) = target.code_hash.as_ref().filter(|h| hex::decode(h).is_none_or(|bytes| bytes.len() != 32)) {
+            findings.push(file.wrong(
+                &["chains", name, "code_hash"],
+                format!("`{hash}` is not a code hash"),
+                "write 0x and 64 digits, as the authorization has it (BLAKE2b-256 of the code)",
+            ));
+        }
     }
     for (i, link) in raw.links.iter().enumerate() {
         if !link.url.starts_with("https://") || link.url.chars().any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c)) {
@@ -137,10 +163,17 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
         urgency: raw.urgency,
         method: raw.method,
         window: Window { opens: opens?, closes: closes? },
-        chains: raw.chains.into_iter().map(|(n, t)| (n, Target { spec_version: t.spec_version })).collect(),
+        chains: raw
+            .chains
+            .into_iter()
+            .map(|(n, t)| (n, Target { spec_version: t.spec_version, code_hash: t.code_hash.map(|h| h.to_lowercase()) }))
+            .collect(),
         changes: raw.changes,
         links: raw.links.into_iter().map(|l| Link { name: l.name, url: l.url }).collect(),
         duties,
+        referendum: raw.referendum.map(|r| Referendum { chain: r.chain, index: r.index }),
+        unplanned: false,
+        joined: None,
     })
 }
 

@@ -1,10 +1,16 @@
 //! Reading a finalized block: from what the chain answered to facts.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::fact::{Fact, FactKind};
+use super::{
+    fact::{Fact, FactKind},
+    observation::Matter,
+    pace::Pace,
+};
 
 /// One event, decoded with the metadata that encoded it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +49,15 @@ pub struct Block {
     pub events: Vec<ChainEvent>,
 }
 
+/// The chains next to one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kin {
+    /// Parachains of this relay, by id.
+    pub paras: BTreeMap<u32, String>,
+    /// The relay of this parachain.
+    pub relay: Option<String>,
+}
+
 /// What must be remembered of a chain between two blocks, and over a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
@@ -54,6 +69,11 @@ pub struct Memory {
     pub running: u32,
     pub transaction_version: u32,
     pub authorized: Option<String>,
+    #[serde(default)]
+    pub pace: Pace,
+    /// What is the matter with the chain, as told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matter: Option<Matter>,
 }
 
 impl Memory {
@@ -67,6 +87,8 @@ impl Memory {
             running: block.proven_version.unwrap_or(block.spec_version),
             transaction_version: block.transaction_version,
             authorized: None,
+            pace: Pace::default().and(block),
+            matter: None,
         }
     }
 }
@@ -89,7 +111,7 @@ impl Block {
     }
 
     /// The facts this block adds to what is remembered, and the memory after it.
-    pub fn read(&self, chain: &str, before: &Memory) -> (Vec<Fact>, Memory) {
+    pub fn read(&self, chain: &str, before: &Memory, _kin: &Kin) -> (Vec<Fact>, Memory) {
         let mut facts = Vec::new();
         for event in &self.events {
             if let Some((kind, detail)) = meaning(event) {
@@ -118,6 +140,8 @@ impl Block {
             running,
             transaction_version: self.transaction_version,
             authorized: self.authorized.clone(),
+            pace: before.pace.and(self),
+            matter: before.matter.clone(),
         };
         (facts, memory)
     }
@@ -198,21 +222,21 @@ mod tests {
         let memory = Memory::first("0x00".into(), &block(1, 1, vec![]));
         let mut upgrade = block(2, 1, vec![event("System", "CodeUpdated", json!([]))]);
         upgrade.spec_version = 2; // the state already answers with the new version
-        let (facts, memory) = upgrade.read("relay", &memory);
+        let (facts, memory) = upgrade.read("relay", &memory, &Kin::default());
         assert_eq!(kinds(&facts), ["code_updated"]);
-        let (facts, memory) = block(3, 2, vec![]).read("relay", &memory);
+        let (facts, memory) = block(3, 2, vec![]).read("relay", &memory, &Kin::default());
         assert_eq!(kinds(&facts), ["applied"]);
         assert_eq!((facts[0].spec_version, facts[0].block, memory.running), (2, 3, 2));
-        assert!(block(4, 2, vec![]).read("relay", &memory).0.is_empty());
+        assert!(block(4, 2, vec![]).read("relay", &memory, &Kin::default()).0.is_empty());
     }
 
     #[test]
     fn sudo_is_judged_by_its_inner_result() {
         let memory = Memory::first("0x00".into(), &block(1, 1, vec![]));
         let fine = block(2, 1, vec![event("Sudo", "Sudid", json!({"sudo_result": {"Ok": []}}))]);
-        assert!(fine.read("relay", &memory).0.is_empty());
+        assert!(fine.read("relay", &memory, &Kin::default()).0.is_empty());
         let failed = block(2, 1, vec![event("Sudo", "Sudid", json!({"sudo_result": {"Err": "BadOrigin"}}))]);
-        let (facts, _) = failed.read("relay", &memory);
+        let (facts, _) = failed.read("relay", &memory, &Kin::default());
         assert_eq!((kinds(&facts), facts[0].detail.as_str()), (vec!["sudo_failed"], "BadOrigin"));
     }
 
@@ -221,10 +245,10 @@ mod tests {
         let memory = Memory::first("0x00".into(), &block(1, 1, vec![]));
         let mut with = block(2, 1, vec![]);
         with.authorized = Some("0xab".into());
-        let (facts, memory) = with.read("people", &memory);
+        let (facts, memory) = with.read("people", &memory, &Kin::default());
         assert_eq!(kinds(&facts), ["authorized"]);
         with.number = 3;
-        assert!(with.read("people", &memory).0.is_empty());
+        assert!(with.read("people", &memory, &Kin::default()).0.is_empty());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::pace::Estimate;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FactKind {
@@ -44,9 +46,15 @@ pub enum FactKind {
     MigrationStuck,
     /// herald itself can't see the chain.
     Blind,
+    /// It sees it again.
+    Sighted,
 }
 
 impl FactKind {
+    pub fn parse(name: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Authorized => "authorized",
@@ -76,6 +84,7 @@ impl FactKind {
             Self::Overdue => "overdue",
             Self::MigrationStuck => "migration_stuck",
             Self::Blind => "blind",
+            Self::Sighted => "sighted",
         }
     }
 }
@@ -86,6 +95,9 @@ pub struct Expected {
     /// The chain whose blocks are counted: a parachain's code goes ahead at a block of its relay.
     pub chain: String,
     pub block: u64,
+    /// When that will be, if enough blocks were seen to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
 }
 
 /// One thing a finalized block showed. `time` is the block's own clock, never ours.

@@ -54,10 +54,30 @@ impl Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Happening {
+    /// A chain shows an upgrade that nobody announced.
+    Unplanned,
+    /// The referendum on the upgrade moved on.
+    Referendum,
+    /// Its call is to be dispatched at a known block.
+    Scheduled,
+    /// Its call was dispatched, and succeeded.
+    Dispatched,
+    /// Its call was dispatched, and failed.
+    DispatchFailed,
     /// The code is authorized on the first chain.
     Authorized,
+    /// A parachain's code goes ahead at a known block of its relay.
+    GoAhead,
+    /// The time expected for a known block has moved by more than the plan lets pass.
+    EstimateMoved,
+    /// The first of several chains runs its target.
+    FirstApplied,
     /// Every chain runs its target `spec_version`, proven in finalized blocks.
     Applied,
+    /// Transactions signed for the version before are refused: offline signers need an update.
+    TransactionVersion,
+    /// Storage migrations have begun on the first chain that has some.
+    MigrationStarted,
     /// Every chain has been healthy for `verification.healthy_for` since.
     Verified,
     /// And stayed healthy for `verification.complete_after` more.
@@ -70,51 +90,121 @@ pub enum Happening {
     AuthorizationRejected,
     /// Root's call was included, but the call inside failed.
     SudoFailed,
+    /// Validators rejected a parachain's new code.
+    PvfRejected,
     /// A parachain's new code was thrown away.
     Discarded,
-    /// A chain runs a version that is not the target.
+    /// A chain runs a version, or a code, that is not the target's.
     VersionUnexpected,
     /// A migration stopped with an error.
     MigrationFailed,
+    /// A migration makes no step for many blocks.
+    MigrationStuck,
+    /// Authorized code was not applied for many blocks.
+    Unapplied,
+    /// The window is open, and nothing was authorized.
+    Overdue,
+    /// A chain finalizes no blocks.
+    Stalled,
+    /// A chain's finality hangs behind.
+    Lagging,
+    /// A chain that stood still or hung behind goes on.
+    Recovered,
     /// The chain began again from another genesis.
     Reset,
+    /// Events in a range of blocks could not be read.
+    Unexamined,
+    /// herald itself can't see a chain.
+    Blind,
+    /// It sees it again.
+    Sighted,
 }
 
 impl Happening {
-    pub const ALL: [Happening; 12] = [
+    pub const ALL: [Happening; 32] = [
+        Self::Unplanned,
+        Self::Referendum,
+        Self::Scheduled,
+        Self::Dispatched,
+        Self::DispatchFailed,
         Self::Authorized,
+        Self::GoAhead,
+        Self::EstimateMoved,
+        Self::FirstApplied,
         Self::Applied,
+        Self::TransactionVersion,
+        Self::MigrationStarted,
         Self::Verified,
         Self::Completed,
         Self::FeedbackClosed,
         Self::Rescheduled,
         Self::AuthorizationRejected,
         Self::SudoFailed,
+        Self::PvfRejected,
         Self::Discarded,
         Self::VersionUnexpected,
         Self::MigrationFailed,
+        Self::MigrationStuck,
+        Self::Unapplied,
+        Self::Overdue,
+        Self::Stalled,
+        Self::Lagging,
+        Self::Recovered,
         Self::Reset,
+        Self::Unexamined,
+        Self::Blind,
+        Self::Sighted,
     ];
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Unplanned => "unplanned",
+            Self::Referendum => "referendum",
+            Self::Scheduled => "scheduled",
+            Self::Dispatched => "dispatched",
+            Self::DispatchFailed => "dispatch_failed",
             Self::Authorized => "authorized",
+            Self::GoAhead => "go_ahead",
+            Self::EstimateMoved => "estimate_moved",
+            Self::FirstApplied => "first_applied",
             Self::Applied => "applied",
+            Self::TransactionVersion => "transaction_version",
+            Self::MigrationStarted => "migration_started",
             Self::Verified => "verified",
             Self::Completed => "completed",
             Self::FeedbackClosed => "feedback_closed",
             Self::Rescheduled => "rescheduled",
             Self::AuthorizationRejected => "authorization_rejected",
             Self::SudoFailed => "sudo_failed",
+            Self::PvfRejected => "pvf_rejected",
             Self::Discarded => "discarded",
             Self::VersionUnexpected => "version_unexpected",
             Self::MigrationFailed => "migration_failed",
+            Self::MigrationStuck => "migration_stuck",
+            Self::Unapplied => "unapplied",
+            Self::Overdue => "overdue",
+            Self::Stalled => "stalled",
+            Self::Lagging => "lagging",
+            Self::Recovered => "recovered",
             Self::Reset => "reset",
+            Self::Unexamined => "unexamined",
+            Self::Blind => "blind",
+            Self::Sighted => "sighted",
         }
     }
 
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|h| h.name() == name)
+    }
+
+    /// What is for operators alone: that herald can't see, or has not seen, says nothing of the chain.
+    pub fn for_operators(self) -> bool {
+        matches!(self, Self::Blind | Self::Sighted | Self::Unexamined)
+    }
+
+    /// No fact of a block stands behind it.
+    pub fn without_fact(self) -> bool {
+        matches!(self, Self::Rescheduled | Self::FeedbackClosed)
     }
 }
 
@@ -141,4 +231,8 @@ pub struct Notice {
     pub channels: Vec<String>,
     /// Opens a feedback thread below the post.
     pub feedback: bool,
+    /// Its posts are edited when a chain of the upgrade moves on.
+    pub live: bool,
+    /// A picture of the block times goes with it.
+    pub picture: bool,
 }

@@ -70,6 +70,9 @@ impl Sight {
 pub struct Matter {
     pub kind: FactKind,
     pub since: Timestamp,
+    /// A stall or a lag was told to everybody, and is still to be taken back.
+    #[serde(default)]
+    pub public: bool,
 }
 
 /// What the sight shows: `Stalled`, `Lagging`, `Blind`, or nothing. `before` is what was the matter until now.

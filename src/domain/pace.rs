@@ -88,8 +88,11 @@ impl Pace {
     pub fn note(&mut self, block: &Block) {
         let Some(time) = block.time else { return };
         let ms = time.as_millisecond();
+        if self.recent.last().is_some_and(|last| block.number == last.number) {
+            return;
+        }
         // A chain whose clock or number went back is another chain.
-        if self.recent.last().is_some_and(|last| block.number <= last.number || ms < last.ms) {
+        if self.recent.last().is_some_and(|last| block.number < last.number || ms < last.ms) {
             *self = Self::default();
         }
         let (succeeded, failed) = block.transactions();
@@ -103,6 +106,14 @@ impl Pace {
                 self.anchors.remove(0);
             }
         }
+    }
+
+    /// The same with one more block.
+    #[must_use]
+    pub fn and(&self, block: &Block) -> Self {
+        let mut pace = self.clone();
+        pace.note(block);
+        pace
     }
 
     /// The newest step from a block to the next one, in milliseconds.

@@ -4,15 +4,17 @@
 //! upgrade's state is that of its slowest chain, but `authorized` is said with the first one and
 //! `applying` while some have applied and some have not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    block::Block,
-    fact::{Fact, FactKind},
+    block::{Block, Memory},
+    fact::{Expected, Fact, FactKind},
     notice::Happening,
+    observation::Limits,
+    pace::{Estimate, Pace, Stretch, tenths},
     upgrade::Upgrade,
 };
 
@@ -28,9 +30,10 @@ pub struct Rules {
     pub min_transactions: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
+    #[default]
     Waiting,
     Authorized,
     Applying,
@@ -130,7 +133,7 @@ impl Health {
 }
 
 /// Where one chain of an upgrade stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChainProgress {
     pub stage: Stage,
     /// The version proven to run, once a block was seen.
@@ -138,6 +141,70 @@ pub struct ChainProgress {
     pub authorized: Option<Fact>,
     pub applied: Option<Fact>,
     pub health: Option<Health>,
+    /// The fact that named the block at which the new code goes ahead, with the estimate as it was told last.
+    #[serde(default)]
+    pub ahead: Option<Fact>,
+    #[serde(default)]
+    pub migration: Option<Migration>,
+    #[serde(default)]
+    pub record: Option<Record>,
+    /// `25 to 26`, where the upgrade changes it.
+    #[serde(default)]
+    pub transaction_version: Option<String>,
+    /// That it was not applied for long was told.
+    #[serde(default)]
+    pub unapplied: bool,
+}
+
+/// Multi-block migrations under way, or behind: applied is not done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Migration {
+    /// How many there are, if their beginning was seen.
+    pub total: Option<u32>,
+    /// How many are completed.
+    pub done: u32,
+    /// The block of the last step.
+    pub moved: u64,
+    /// Has a cursor.
+    pub running: bool,
+    /// That it is stuck was told.
+    pub stuck: bool,
+}
+
+/// What was measured of a chain around its upgrade.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub version_before: u32,
+    pub before: Stretch,
+    pub after: Stretch,
+    /// Block times in tenths of a second, oldest first.
+    pub gaps_before: Vec<u32>,
+    pub gaps_after: Vec<u32>,
+    /// Best minus finalized at its worst, in blocks.
+    pub worst_lag: u64,
+    /// The hash of the code that runs, and the one that was to run.
+    pub code: Option<String>,
+    pub code_planned: Option<String>,
+    /// Endpoints that answer, of all.
+    pub answering: Option<(usize, usize)>,
+}
+
+/// Block times kept after an upgrade.
+const GAPS: usize = 240;
+
+impl Record {
+    fn note(&mut self, pace: &Pace, lag: u64) {
+        pace.grow(&mut self.after);
+        self.worst_lag = self.worst_lag.max(lag);
+        if self.gaps_after.len() < GAPS {
+            self.gaps_after.extend(pace.last_gap().map(tenths));
+        }
+    }
+
+    /// Whether the code that runs is the one that was planned, if both are known.
+    pub fn code_fits(&self) -> Option<bool> {
+        Some(self.code.as_ref()? == self.code_planned.as_ref()?)
+    }
 }
 
 /// Where the upgrade stands.
@@ -149,10 +216,19 @@ pub struct Progress {
     pub applied_at: Option<Timestamp>,
     /// Counted when the feedback window closed.
     pub feedback: Option<super::feedback::Summary>,
+    /// The fact that named the block at which an approved referendum's call is dispatched.
+    #[serde(default)]
+    pub scheduled: Option<Fact>,
+    /// The newest word on the referendum.
+    #[serde(default)]
+    pub referendum: Option<String>,
+    /// What is told once of an upgrade, and was.
+    #[serde(default)]
+    pub told: BTreeSet<Happening>,
 }
 
 /// How a block was seen: what is not in the block itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Seen<'a> {
     /// Our own clock, for what people wait for.
     pub now: Timestamp,
@@ -161,6 +237,9 @@ pub struct Seen<'a> {
     /// The block before it was read as well: if not, what lies between is not known to be a gap.
     pub contiguous: bool,
     pub rules: &'a Rules,
+    pub limits: &'a Limits,
+    /// When a block of a chain is expected.
+    pub estimate: &'a (dyn Fn(&Expected) -> Option<Estimate> + Sync),
 }
 
 /// Something to announce, and the fact it stands on.
@@ -172,9 +251,8 @@ pub struct Event {
 
 impl Progress {
     pub fn new(upgrade: &Upgrade) -> Self {
-        let waiting = ChainProgress { stage: Stage::Waiting, spec_version: None, authorized: None, applied: None, health: None };
-        let chains = upgrade.chains.keys().map(|name| (name.clone(), waiting.clone())).collect();
-        Self { state: State::Scheduled, chains, applied_at: None, feedback: None }
+        let chains = upgrade.chains.keys().map(|name| (name.clone(), ChainProgress::default())).collect();
+        Self { state: State::Scheduled, chains, applied_at: None, feedback: None, scheduled: None, referendum: None, told: BTreeSet::new() }
     }
 
     /// Nothing more is to come of this upgrade.
@@ -182,64 +260,180 @@ impl Progress {
         self.state == State::Completed && self.feedback.is_some()
     }
 
-    /// Moves on by one finalized block of one chain; returns what is to be announced, in order, and
-    /// adds the facts that only the target can tell (an unexpected version).
+    /// Blocks of this chain are counted for something that is to come.
+    pub fn counts_on(&self, chain: &str) -> bool {
+        self.ahead().any(|fact| fact.expected.as_ref().is_some_and(|e| e.chain == chain))
+    }
+
+    fn ahead(&self) -> impl Iterator<Item = &Fact> {
+        self.scheduled.iter().chain(self.chains.values().filter_map(|c| c.ahead.as_ref()))
+    }
+
+    /// What one fact means for the upgrade. The fact may be of a chain whose blocks are read elsewhere.
+    pub fn learn(&mut self, upgrade: &Upgrade, fact: &Fact, seen: Seen<'_>) -> Option<Event> {
+        let mut fact = fact.clone();
+        if let Some(expected) = fact.expected.as_mut() {
+            expected.estimate = (seen.estimate)(expected);
+        }
+        let happening = match fact.kind {
+            FactKind::Referendum => {
+                let news = self.referendum.as_ref() != Some(&fact.detail);
+                self.referendum = Some(fact.detail.clone());
+                news.then_some(Happening::Referendum)
+            }
+            FactKind::Scheduled => {
+                self.scheduled = Some(fact.clone());
+                Some(Happening::Scheduled)
+            }
+            FactKind::Dispatched => {
+                self.scheduled = None;
+                Some(if fact.detail.ends_with(" ok") { Happening::Dispatched } else { Happening::DispatchFailed })
+            }
+            _ => self.learn_of_chain(upgrade, &fact),
+        };
+        happening.map(|happening| Event { happening, fact })
+    }
+
+    fn learn_of_chain(&mut self, upgrade: &Upgrade, fact: &Fact) -> Option<Happening> {
+        let target = upgrade.chains.get(&fact.chain)?;
+        let at = self.chains.get_mut(&fact.chain)?;
+        match fact.kind {
+            FactKind::Authorized => {
+                // Told with the first chain, and again where another code takes its place.
+                let replaces = at.authorized.as_ref().is_some_and(|old| old.detail != fact.detail);
+                let first = self.state < State::Authorized;
+                at.stage = at.stage.max(Stage::Authorized);
+                at.authorized = Some(fact.clone());
+                at.unapplied = false;
+                (first || replaces).then_some(Happening::Authorized)
+            }
+            FactKind::CodeUpdated | FactKind::CodeStored => {
+                at.stage = at.stage.max(Stage::Applying);
+                None
+            }
+            FactKind::GoAhead => {
+                at.stage = at.stage.max(Stage::Applying);
+                at.ahead = Some(fact.clone());
+                Some(Happening::GoAhead)
+            }
+            FactKind::Applied if fact.spec_version < target.spec_version => Some(Happening::VersionUnexpected),
+            FactKind::TransactionVersion => {
+                at.transaction_version = Some(fact.detail.clone());
+                self.told.insert(Happening::TransactionVersion).then_some(Happening::TransactionVersion)
+            }
+            FactKind::MigrationStarted => {
+                at.migration =
+                    Some(Migration { total: fact.detail.parse().ok(), moved: fact.block, running: true, ..Migration::default() });
+                self.told.insert(Happening::MigrationStarted).then_some(Happening::MigrationStarted)
+            }
+            FactKind::MigrationStep => {
+                let migration = at.migration.get_or_insert_default();
+                migration.done = fact.detail.parse().unwrap_or(migration.done);
+                (migration.moved, migration.running, migration.stuck) = (fact.block, true, false);
+                None
+            }
+            FactKind::MigrationCompleted => {
+                if let Some(migration) = at.migration.as_mut() {
+                    (migration.running, migration.stuck) = (false, false);
+                    migration.done = migration.total.unwrap_or(migration.done);
+                }
+                None
+            }
+            FactKind::PvfCheck if fact.detail == "rejected" => Some(Happening::PvfRejected),
+            FactKind::AuthorizationRejected => Some(Happening::AuthorizationRejected),
+            FactKind::SudoFailed => Some(Happening::SudoFailed),
+            FactKind::Discarded => {
+                at.ahead = None;
+                Some(Happening::Discarded)
+            }
+            FactKind::MigrationFailed => Some(Happening::MigrationFailed),
+            FactKind::Reset => Some(Happening::Reset),
+            FactKind::Unexamined => Some(Happening::Unexamined),
+            FactKind::Stalled => Some(Happening::Stalled),
+            FactKind::Lagging => Some(Happening::Lagging),
+            FactKind::Recovered => Some(Happening::Recovered),
+            FactKind::Blind => Some(Happening::Blind),
+            FactKind::Sighted => Some(Happening::Sighted),
+            _ => None,
+        }
+    }
+
+    /// Moves on by one finalized block of one chain, with the memory after it; returns what is to be announced, in
+    /// order, and adds the facts that only the target can tell (an unexpected version, a migration that is stuck).
     pub fn advance(
         &mut self,
         upgrade: &Upgrade,
         chain: &str,
         block: &Block,
-        running: u32,
+        memory: &Memory,
         facts: &mut Vec<Fact>,
         seen: Seen<'_>,
     ) -> Vec<Event> {
-        let (Some(target), Some(at)) = (upgrade.chains.get(chain), self.chains.get_mut(chain)) else {
-            return Vec::new();
-        };
         let mut events = Vec::new();
-        let mut unexpected = None;
-        for fact in facts.iter() {
-            let trouble = match fact.kind {
-                FactKind::Authorized => {
-                    // Told with the first chain, and again where another code takes its place.
-                    let replaces = at.authorized.as_ref().is_some_and(|old| old.detail != fact.detail);
-                    let first = self.state < State::Authorized;
-                    at.stage = at.stage.max(Stage::Authorized);
-                    at.authorized = Some(fact.clone());
-                    (first || replaces).then_some(Happening::Authorized)
-                }
-                FactKind::CodeUpdated | FactKind::CodeStored => {
-                    at.stage = at.stage.max(Stage::Applying);
-                    None
-                }
-                FactKind::Applied if fact.spec_version < target.spec_version => {
-                    unexpected = Some(Fact { kind: FactKind::VersionUnexpected, ..fact.clone() });
-                    None
-                }
-                FactKind::AuthorizationRejected => Some(Happening::AuthorizationRejected),
-                FactKind::SudoFailed => Some(Happening::SudoFailed),
-                FactKind::Discarded => Some(Happening::Discarded),
-                FactKind::MigrationFailed => Some(Happening::MigrationFailed),
-                FactKind::Reset => Some(Happening::Reset),
-                _ => None,
-            };
-            events.extend(trouble.map(|happening| Event { happening, fact: fact.clone() }));
+        for fact in facts.clone() {
+            let Some(mut event) = self.learn(upgrade, &fact, seen) else { continue };
+            if event.happening == Happening::VersionUnexpected {
+                let target = upgrade.chains.get(chain).map_or(0, |t| t.spec_version);
+                let down = fact.detail.strip_prefix("from ").and_then(|v| v.parse().ok()).is_some_and(|v: u32| v > fact.spec_version);
+                let detail = if down { format!("a downgrade {}", fact.detail) } else { format!("the target is {target}") };
+                event.fact = Fact { kind: FactKind::VersionUnexpected, detail, ..fact };
+                facts.push(event.fact.clone());
+            }
+            events.push(event);
         }
-        if let Some(fact) = unexpected {
+        events.extend(self.drifted(chain, seen));
+        let (Some(target), Some(at)) = (upgrade.chains.get(chain), self.chains.get_mut(chain)) else {
+            return events;
+        };
+        let running = memory.running;
+        let spoken = |kind, detail| block.fact(kind, chain, running, detail);
+        if at.stage == Stage::Authorized
+            && !at.unapplied
+            && let Some(since) = at.authorized.as_ref().map(|f| f.block)
+            && block.number.saturating_sub(since) > seen.limits.unapplied_after
+        {
+            at.unapplied = true;
+            let fact = spoken(FactKind::Unapplied, (block.number - since).to_string());
             facts.push(fact.clone());
-            events.push(Event { happening: Happening::VersionUnexpected, fact });
+            events.push(Event { happening: Happening::Unapplied, fact });
         }
+        if let Some(migration) = at.migration.as_mut() {
+            migration.running = block.migrating;
+            let still = block.number.saturating_sub(migration.moved);
+            if migration.running && !migration.stuck && still > seen.limits.stuck_after {
+                migration.stuck = true;
+                let fact = spoken(FactKind::MigrationStuck, still.to_string());
+                facts.push(fact.clone());
+                events.push(Event { happening: Happening::MigrationStuck, fact });
+            }
+        } else if block.migrating {
+            // Its beginning was missed.
+            at.migration = Some(Migration { moved: block.number, running: true, ..Migration::default() });
+        }
+        let before = at.spec_version.unwrap_or(running);
         at.spec_version = Some(running);
         if running >= target.spec_version && at.stage < Stage::Applied {
             at.stage = Stage::Applied;
-            let proof = facts.iter().find(|f| f.kind == FactKind::Applied).cloned();
-            at.applied = Some(proof.unwrap_or_else(|| block.fact(FactKind::Applied, chain, running, String::new())));
+            at.ahead = None;
+            let proof = facts.iter().find(|f| f.kind == FactKind::Applied && f.chain == chain).cloned();
+            at.applied = Some(proof.unwrap_or_else(|| spoken(FactKind::Applied, String::new())));
             at.health = Some(Health::new(block.time.unwrap_or(seen.now)));
+            let planned = target.code_hash.clone().or_else(|| at.authorized.as_ref().map(|f| f.detail.clone()).filter(|d| !d.is_empty()));
+            at.record = Some(Record {
+                version_before: before,
+                before: memory.pace.stretch(),
+                gaps_before: memory.pace.gaps(),
+                code_planned: planned,
+                ..Record::default()
+            });
         } else if running < target.spec_version && at.stage >= Stage::Applied {
             // Taken back, or another chain under the name: nothing is proven any more.
-            (at.stage, at.applied, at.health) = (Stage::Waiting, None, None);
+            (at.stage, at.applied, at.health, at.record) = (Stage::Waiting, None, None, None);
         } else if let Some(health) = at.health.as_mut() {
             health.observe(block, seen);
+            if let Some(record) = at.record.as_mut().filter(|_| seen.contiguous) {
+                record.note(&memory.pace, seen.finality_lag);
+            }
             if !block.migrating && health.transactions - health.failed >= seen.rules.min_transactions {
                 if at.stage == Stage::Applied && health.length() >= seen.rules.healthy_for {
                     at.stage = Stage::Verified;
@@ -252,6 +446,29 @@ impl Progress {
         let fact = fact.unwrap_or_else(|| block.fact(FactKind::Applied, chain, running, String::new()));
         events.extend(self.settle(fact, seen.now));
         events
+    }
+
+    /// Known blocks of this chain whose expected time is another by now than was told.
+    fn drifted(&mut self, chain: &str, seen: Seen<'_>) -> Vec<Event> {
+        let mut events = Vec::new();
+        for fact in self.scheduled.iter_mut().chain(self.chains.values_mut().filter_map(|c| c.ahead.as_mut())) {
+            let Some(expected) = fact.expected.as_mut().filter(|e| e.chain == chain) else { continue };
+            // When it is there, nothing is estimated any more.
+            let Some(now) = (seen.estimate)(expected) else { continue };
+            let moved = expected.estimate.is_none_or(|told| now.at.duration_since(told.at).abs() > seen.limits.drift);
+            if moved {
+                expected.estimate = Some(now);
+                events.push(Event { happening: Happening::EstimateMoved, fact: fact.clone() });
+            }
+        }
+        events
+    }
+
+    /// The window has been open for long, and nothing was authorized: said once.
+    pub fn overdue(&mut self, upgrade: &Upgrade, now: Timestamp, limits: &Limits) -> bool {
+        let open_for = now.duration_since(upgrade.window.opens);
+        let waits = self.state == State::Scheduled && !upgrade.unplanned && open_for > limits.overdue_after;
+        waits && now < upgrade.window.closes && self.told.insert(Happening::Overdue)
     }
 
     /// The upgrade's state from its chains'; each step passed on the way is announced.
@@ -271,10 +488,14 @@ impl Progress {
         if self.state >= State::Applied && self.applied_at.is_none() {
             self.applied_at = Some(now);
         }
+        let first = fastest >= Stage::Applied && slowest < Stage::Applied && self.told.insert(Happening::FirstApplied);
         let said = [(State::Applied, Happening::Applied), (State::Verified, Happening::Verified), (State::Completed, Happening::Completed)];
-        said.into_iter()
-            .filter(|(step, _)| *step > before && *step <= self.state)
-            .map(|(_, happening)| Event { happening, fact: fact.clone() })
+        let passed = said.into_iter().filter(|(step, _)| *step > before && *step <= self.state).map(|(_, happening)| happening);
+        first
+            .then_some(Happening::FirstApplied)
+            .into_iter()
+            .chain(passed)
+            .map(|happening| Event { happening, fact: fact.clone() })
             .collect()
     }
 }
@@ -285,7 +506,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        block::{ChainEvent, Memory},
+        block::{ChainEvent, Kin},
         upgrade::{Method, Target, Urgency, Window},
     };
 
@@ -297,11 +518,17 @@ mod tests {
             urgency: Urgency::Routine,
             method: Method::Sudo,
             window: Window { opens: at(0), closes: at(3600) },
-            chains: chains.iter().map(|c| (c.to_string(), Target { spec_version: 2 })).collect(),
+            chains: chains.iter().map(|c| (c.to_string(), target(2))).collect(),
             changes: vec![],
             links: vec![],
             duties: BTreeMap::new(),
+            referendum: None,
+            unplanned: false,
+            joined: None,
         }
+    }
+    fn target(spec_version: u32) -> Target {
+        Target { spec_version, code_hash: None }
     }
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -348,11 +575,18 @@ mod tests {
                 ..Block::default()
             };
             let memory = self.memories.entry(chain.into()).or_insert_with(|| Memory::first("0x".into(), &block));
-            let (mut facts, after) = block.read(chain, memory);
+            let (mut facts, after) = block.read(chain, memory, &Kin::default());
             *memory = after;
-            let seen = Seen { now: at(self.second), finality_lag: lag, contiguous: true, rules: &self.rules };
-            let running = memory.running;
-            let events = self.progress.advance(&self.upgrade, chain, &block, running, &mut facts, seen);
+            let seen = Seen {
+                now: at(self.second),
+                finality_lag: lag,
+                contiguous: true,
+                rules: &self.rules,
+                limits: &Limits::default(),
+                estimate: &|_| None,
+            };
+            let memory = memory.clone();
+            let events = self.progress.advance(&self.upgrade, chain, &block, &memory, &mut facts, seen);
             events.into_iter().map(|e| e.happening.name()).collect()
         }
 
@@ -386,7 +620,7 @@ mod tests {
         let mut play = Play::new(&["people", "relay"]);
         play.blocks("relay", 1, 1);
         play.blocks("people", 1, 1);
-        assert!(play.block("relay", 2, &[], 0).is_empty());
+        assert_eq!(play.block("relay", 2, &[], 0), ["first_applied"]);
         assert_eq!(play.progress.state, State::Applying);
         assert!(play.blocks("relay", 2, 30).is_empty(), "the other chain is still to come");
         assert_eq!(play.block("people", 2, &[], 0), ["applied"]);
@@ -424,7 +658,7 @@ mod tests {
     #[test]
     fn another_version_is_named_and_completes_nothing() {
         let mut play = Play::new(&["relay"]);
-        play.upgrade.chains.insert("relay".into(), Target { spec_version: 3 });
+        play.upgrade.chains.insert("relay".into(), target(3));
         play.blocks("relay", 1, 1);
         assert_eq!(play.block("relay", 2, &[], 0), ["version_unexpected"]);
         assert!(play.blocks("relay", 2, 40).is_empty());

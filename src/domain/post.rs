@@ -74,8 +74,21 @@ pub struct PostKey(pub String);
 impl PostKey {
     /// What makes a post this post and no other.
     pub fn of(upgrade: &str, revision: u32, notice: &str, occurrence: &str, channel: &str, operation: Operation) -> Self {
+        Self::of_edition(upgrade, revision, notice, occurrence, channel, operation, 0)
+    }
+
+    /// The same for the content of an edit.
+    pub fn of_edition(
+        upgrade: &str,
+        revision: u32,
+        notice: &str,
+        occurrence: &str,
+        channel: &str,
+        operation: Operation,
+        edition: u32,
+    ) -> Self {
         let mut hash = Sha256::new();
-        for part in [upgrade, &revision.to_string(), notice, occurrence, channel, operation.name(), "0"] {
+        for part in [upgrade, &revision.to_string(), notice, occurrence, channel, operation.name(), &edition.to_string()] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -158,6 +171,37 @@ pub struct Post {
     pub link: Option<String>,
     pub sent: Option<Timestamp>,
     pub error: Option<String>,
+    /// Of an edit: which one it is of its post, from 1 on.
+    pub edition: u32,
+}
+
+impl Post {
+    /// Another operation on the same notice in the same channel, not begun yet.
+    pub fn beside(&self, operation: Operation, edition: u32) -> Self {
+        let step = match operation {
+            Operation::Post => 0,
+            Operation::Thread => 1,
+            Operation::Picture => 2,
+            Operation::Edit => 3,
+        };
+        let key = PostKey::of_edition(&self.upgrade, self.revision, &self.notice, &self.occurrence, &self.channel, operation, edition);
+        Self {
+            key,
+            operation,
+            edition,
+            rank: self.rank - self.rank.rem_euclid(10) + step,
+            state: PostState::Planned,
+            late: false,
+            body: None,
+            attempts: 0,
+            next_attempt: None,
+            remote: None,
+            link: None,
+            sent: None,
+            error: None,
+            ..self.clone()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -179,6 +223,8 @@ mod tests {
             key("u", 1, "n", "1", "c", Operation::Thread),
             key("u1", 1, "n", "1", "c", Operation::Post),
             key("un", 1, "", "1", "c", Operation::Post),
+            PostKey::of_edition("u", 1, "n", "1", "c", Operation::Edit, 1),
+            PostKey::of_edition("u", 1, "n", "1", "c", Operation::Edit, 2),
         ];
         for other in others {
             assert_ne!(one, other);

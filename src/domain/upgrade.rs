@@ -22,6 +22,8 @@ pub enum Urgency {
 pub enum Method {
     Sudo,
     Governance,
+    /// Of an upgrade that nobody announced.
+    Unknown,
 }
 
 /// The time in which the upgrade is to be enacted.
@@ -44,6 +46,16 @@ pub struct Duty {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     pub spec_version: u32,
+    /// The hash of the code that is to run, where the file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_hash: Option<String>,
+}
+
+/// The referendum that decides on an upgrade.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Referendum {
+    pub chain: String,
+    pub index: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,4 +77,12 @@ pub struct Upgrade {
     pub changes: Vec<String>,
     pub links: Vec<Link>,
     pub duties: BTreeMap<Audience, Duty>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referendum: Option<Referendum>,
+    /// Nobody announced it: herald opened the campaign when the chain showed it. Targets are what is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unplanned: bool,
+    /// The id of the file that joined a campaign nobody had planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<String>,
 }

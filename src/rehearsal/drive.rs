@@ -67,10 +67,12 @@ impl Rehearsal {
     ) -> anyhow::Result<Self> {
         let start = start_time(&config, &upgrade);
         let clock = Arc::new(SteppedClock::new(start));
+        // The chain stands still until the window: its clock then goes on as if it had not.
+        let first_block = upgrade.window.opens.checked_add(SignedDuration::from_secs(54)).unwrap_or(start);
         let mut chains = BTreeMap::new();
         let mut nodes: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
         for (name, recording) in recordings {
-            let chain = EmbeddedChain::start(recording, start).await?;
+            let chain = EmbeddedChain::start(recording, first_block).await?;
             nodes.insert(name.clone(), Arc::new(Node::new(vec![chain.url()])));
             chains.insert(name, chain);
         }
@@ -78,18 +80,12 @@ impl Rehearsal {
         let rooms = [Platform::Discord, Platform::Matrix].map(|p| (p, Arc::new(Room::new(p))));
         let outlets = config.deployment.channels.iter().filter_map(|(name, channel)| {
             let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;
-            Some((name.clone(), Outlet { platform: channel.platform, chat: room.clone(), place: channel.place.clone() }))
+            Some((
+                name.clone(),
+                Outlet { platform: channel.platform, chat: room.clone(), place: channel.place.clone(), readers: channel.readers },
+            ))
         });
-        let core = Arc::new(Core {
-            outlets: outlets.collect(),
-            plan: config.plan,
-            delivery: config.deployment.delivery,
-            clock: clock.clone(),
-            store,
-            renderer,
-            ledger: tokio::sync::Mutex::new(()),
-            posts: tokio::sync::Notify::new(),
-        });
+        let core = Arc::new(Core::new(config.plan, &config.deployment, outlets.collect(), clock.clone(), store, renderer));
         let file = crate::config::SourceFile { name: format!("upgrade {}", upgrade.id), text: String::new() };
         Ok(Self {
             watcher: Watcher::new(core.clone(), nodes),

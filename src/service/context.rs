@@ -1,6 +1,6 @@
 //! What a template may speak of: one JSON object, the same for every notice and answer.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
@@ -9,9 +9,11 @@ use crate::{
         fact::{Expected, Fact, FactKind},
         feedback::{Count, Summary},
         notice::{Audience, Notice},
-        phase::{Health, Progress, Stage, State},
-        upgrade::{Duty, Link, Method, Target, Upgrade, Urgency, Window},
+        pace::{Estimate, Stretch},
+        phase::{Health, Migration, Progress, Record, Stage, State},
+        upgrade::{Duty, Link, Method, Referendum, Target, Upgrade, Urgency, Window},
     },
+    picture::BlockTimes,
     ports::Accepting,
     template::length_words,
 };
@@ -27,6 +29,8 @@ pub struct Moment<'a> {
     pub next: Option<(&'a str, Timestamp)>,
     /// What an operator should know, for a status.
     pub troubles: &'a [String],
+    /// Ranges of blocks whose events could not be read: `paseo: 100 to 2000`.
+    pub unexamined: &'a [String],
 }
 
 /// The context of a notice (or, without one, of an answer to everybody).
@@ -44,6 +48,10 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, plan: &Plan, moment: &M
             "method": upgrade.method,
             "state": progress.state,
             "changes": upgrade.changes,
+            "unplanned": upgrade.unplanned,
+            "referendum": upgrade.referendum.as_ref().map(|r| json!({ "chain": r.chain, "index": r.index, "news": progress.referendum })),
+            "scheduled": progress.scheduled.as_ref().and_then(|f| f.expected.as_ref()).map(expected),
+            "unexamined": moment.unexamined,
         },
         "links": upgrade.links,
         "window": { "opens": upgrade.window.opens.as_second(), "closes": upgrade.window.closes.as_second() },
@@ -86,6 +94,12 @@ fn chain(name: &str, target: &Target, progress: &Progress) -> Value {
         "stage": at.map_or(Stage::Waiting, |a| a.stage),
         "block": applied.map(|f| f.block),
         "hash": applied.map(|f| &f.hash),
+        "at": applied.and_then(|f| f.time).map(Timestamp::as_second),
+        "above": at.and_then(|a| a.spec_version).is_some_and(|v| v > target.spec_version),
+        "migration": at.and_then(|a| a.migration.as_ref()).filter(|m| m.running).map(migration),
+        "transaction_version": at.and_then(|a| a.transaction_version.as_ref()),
+        "ahead": at.and_then(|a| a.ahead.as_ref()).and_then(|f| f.expected.as_ref()).map(expected),
+        "record": at.and_then(|a| a.record.as_ref()).filter(|r| r.after.blocks > 0).map(record),
         "health": at.and_then(|a| a.health.as_ref()).map(health),
     })
 }
@@ -100,6 +114,66 @@ fn health(health: &Health) -> Value {
     })
 }
 
+fn migration(migration: &Migration) -> Value {
+    json!({ "done": migration.done, "total": migration.total })
+}
+
+/// A known block; its time only with how far off that may be.
+fn expected(expected: &Expected) -> Value {
+    json!({
+        "chain": expected.chain,
+        "block": expected.block,
+        "at": expected.estimate.map(|e| e.at.as_second()),
+        "band": expected.estimate.map(|e| length_words(rounded_up(e.band))),
+    })
+}
+
+/// To what people say: whole minutes, from two hours on whole quarters of an hour.
+fn rounded_up(band: SignedDuration) -> SignedDuration {
+    let unit = if band.as_secs() >= 7200 { 900 } else { 60 };
+    SignedDuration::from_secs((band.as_secs() / unit + 1) * unit)
+}
+
+/// The figures of a verification.
+fn record(record: &Record) -> Value {
+    let seconds = |s: Option<f64>| s.map(|s| format!("{s:.1}"));
+    let share = |s: &Stretch| (s.transactions > 0).then(|| format!("{:.0}", f64::from(s.failed) * 100.0 / f64::from(s.transactions)));
+    let stretch = |s: &Stretch| {
+        json!({
+            "blocks": s.blocks,
+            "mean": seconds(s.mean()),
+            "longest": format!("{:.1}", s.longest_ms as f64 / 1000.0),
+            "transactions": s.transactions,
+            "failed": s.failed,
+            "failed_share": share(s),
+            "missed_slots": s.missed_slots,
+        })
+    };
+    json!({
+        "before": stretch(&record.before),
+        "after": stretch(&record.after),
+        "worst_lag": record.worst_lag,
+        "code": record.code,
+        "code_fits": record.code_fits(),
+        "answering": record.answering.map(|(n, _)| n),
+        "endpoints": record.answering.map(|(_, of)| of),
+    })
+}
+
+/// The block times around the upgrade of the chain that has the most to show.
+pub fn pictured(progress: &Progress) -> Option<BlockTimes> {
+    let records = progress.chains.iter().filter_map(|(name, c)| Some((name, c.record.as_ref()?, c.spec_version?)));
+    let (name, record, version) = records.filter(|(_, r, _)| !r.gaps_after.is_empty()).max_by_key(|(_, r, _)| r.after.longest_ms)?;
+    let seconds = |gaps: &[u32]| gaps.iter().map(|g| f64::from(*g) / 10.0).collect();
+    Some(BlockTimes {
+        chain: name.clone(),
+        version_before: record.version_before,
+        version_after: version,
+        before: seconds(&record.gaps_before),
+        after: seconds(&record.gaps_after),
+    })
+}
+
 fn fact(fact: &Fact) -> Value {
     json!({
         "kind": fact.kind,
@@ -109,6 +183,9 @@ fn fact(fact: &Fact) -> Value {
         "spec_version": fact.spec_version,
         "time": fact.time.map(Timestamp::as_second),
         "detail": fact.detail,
+        "on": fact.on,
+        "late": fact.late,
+        "expected": fact.expected.as_ref().map(expected),
     })
 }
 
@@ -142,10 +219,13 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
         urgency: Urgency::Expedited,
         method: Method::Governance,
         window: Window { opens: now, closes: now },
-        chains: (0..8).map(|i| (format!("{}{i}", filler(11)), Target { spec_version: u32::MAX })).collect(),
+        chains: (0..8).map(|i| (format!("{}{i}", filler(11)), Target { spec_version: u32::MAX, code_hash: None })).collect(),
         changes: vec![filler(70); 3],
         links: vec![Link { name: filler(20), url: format!("https://{}", filler(72)) }; 2],
         duties: Audience::ALL.into_iter().map(|a| (a, duty())).collect(),
+        referendum: Some(Referendum { chain: filler(16), index: u32::MAX }),
+        unplanned: false,
+        joined: None,
     };
     let fact = Fact {
         kind: FactKind::AuthorizationRejected,
@@ -156,16 +236,35 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
         time: Some(now),
         detail: filler(66),
         on: Some(filler(20)),
-        expected: Some(Expected { chain: filler(20), block: 99_999_999 }),
+        expected: Some(Expected {
+            chain: filler(20),
+            block: 99_999_999,
+            estimate: Some(Estimate { at: now, band: SignedDuration::from_mins(95) }),
+        }),
         late: true,
     };
     let mut progress = Progress::new(&upgrade);
     progress.state = State::Completed;
     progress.applied_at = Some(now);
+    progress.scheduled = Some(fact.clone());
+    progress.referendum = Some("1234 confirm aborted".to_owned());
     progress.feedback = Some(Summary::of(Default::default(), &plan.feedback.meanings));
     for chain in progress.chains.values_mut() {
         chain.spec_version = Some(u32::MAX);
         chain.applied = Some(fact.clone());
+        chain.ahead = Some(fact.clone());
+        chain.transaction_version = Some("99 to 100".to_owned());
+        chain.migration = Some(Migration { total: Some(99), done: 98, running: true, ..Migration::default() });
+        let stretch = Stretch { blocks: 999, ms: 5_994_000, longest_ms: 99_900, transactions: 9999, failed: 999, missed_slots: Some(99) };
+        chain.record = Some(Record {
+            before: stretch.clone(),
+            after: stretch,
+            worst_lag: 99,
+            code: Some(fact.hash.clone()),
+            code_planned: Some(fact.hash.clone()),
+            answering: Some((9, 9)),
+            ..Record::default()
+        });
         chain.health = Some(Health {
             since: now,
             last: now,

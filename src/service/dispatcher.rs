@@ -14,7 +14,8 @@ use crate::{
         notice::Notice,
         post::{Body, Operation, Post, PostKey, PostState},
     },
-    ports::{Accepted, Accepting, ChatError, Outcome, Outgoing, StoreError},
+    picture,
+    ports::{Accepted, Accepting, ChatError, Outcome, Outgoing, Platform, StoreError},
 };
 
 /// A post that begins this long after it was due says so.
@@ -82,14 +83,21 @@ impl Dispatcher {
             (None, Some(accepted)) => self.render(&post, &accepted, outlet, late, now).await?,
             (None, None) => Err("its upgrade is no longer known".to_owned()),
         };
+        // Without its post an edit or a picture has no sense, and is no loss.
+        let companion = matches!(post.operation, Operation::Edit | Operation::Picture);
         let body = match body {
             Ok(body) => body,
+            Err(error) if companion => return self.drop_it(&post, error).await,
             Err(error) => return self.park(&post, error).await,
         };
         let root = match self.root(&post).await? {
             Ok(root) => root,
+            Err(error) if companion => return self.drop_it(&post, error).await,
             Err(error) => return self.park(&post, error).await,
         };
+        if post.operation == Operation::Edit && post.attempts == 0 && self.says_nothing_new(&post, &body).await? {
+            return self.drop_it(&post, "it would change nothing".to_owned()).await;
+        }
         let lease_until = now.checked_add(self.core.delivery.lease).unwrap_or(Timestamp::MAX);
         if !self.core.store.begin(&post, &body, late, now, lease_until).await? {
             return Ok(Did::Passed);
@@ -103,12 +111,17 @@ impl Dispatcher {
                 let not_before = self.core.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
                 (Outcome::Retry { error: reason, not_before }, Did::Failed)
             }
+            // The post was deleted, or may not be edited any more.
+            Err(error @ ChatError::Refused { .. }) if post.operation == Operation::Edit => {
+                (Outcome::Dropped { reason: error.to_string() }, Did::Parked)
+            }
             Err(error @ ChatError::Refused { .. }) => (Outcome::Parked { error: error.to_string() }, Did::Parked),
         };
         self.core.store.finish(&post.key, &outcome).await?;
         let trouble = match &outcome {
             Outcome::Sent { .. } => None,
             Outcome::Retry { error, .. } | Outcome::Parked { error } => Some(error.as_str()),
+            Outcome::Dropped { reason } => Some(reason.as_str()),
         };
         match (did, trouble) {
             (Did::Sent, _) => {
@@ -126,7 +139,25 @@ impl Dispatcher {
         Ok(Did::Parked)
     }
 
-    /// The message a thread hangs on.
+    async fn drop_it(&self, post: &Post, reason: String) -> Result<Did, StoreError> {
+        tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "dropped: {reason}");
+        self.core.store.finish(&post.key, &Outcome::Dropped { reason }).await?;
+        Ok(Did::Parked)
+    }
+
+    /// Whether the post, as edited last, reads like this already.
+    async fn says_nothing_new(&self, edit: &Post, body: &Body) -> Result<bool, StoreError> {
+        for edition in (0..edit.edition).rev() {
+            let operation = if edition == 0 { Operation::Post } else { Operation::Edit };
+            let before = self.core.store.post(&edit.beside(operation, edition).key).await?;
+            if let Some(before) = before.filter(|p| p.state == PostState::Sent) {
+                return Ok(before.body.is_some_and(|b| b.text == body.text));
+            }
+        }
+        Ok(false)
+    }
+
+    /// The message that a thread hangs on, a picture belongs to or an edit changes.
     async fn root(&self, post: &Post) -> Result<Result<Option<String>, String>, StoreError> {
         if post.operation == Operation::Post {
             return Ok(Ok(None));
@@ -135,7 +166,7 @@ impl Dispatcher {
         let root = self.core.store.post(&key).await?;
         Ok(match root.filter(|p| p.state == PostState::Sent).and_then(|p| p.remote) {
             Some(remote) => Ok(Some(remote)),
-            None => Err(format!("its notice ({key}) was not posted, so there is nothing to hang a thread on")),
+            None => Err(format!("its notice ({key}) was not posted, so there is nothing it could belong to")),
         })
     }
 
@@ -148,7 +179,10 @@ impl Dispatcher {
             {
                 return Ok(found);
             }
-            if let Some(root) = root {
+            if let (Operation::Edit, Some(root)) = (post.operation, root) {
+                return outlet.chat.edit(&outlet.place, root, out).await;
+            }
+            if let (Operation::Thread, Some(root)) = (post.operation, root) {
                 let title: String = format!("Feedback: {}", post.upgrade).chars().take(100).collect();
                 return outlet.chat.open_thread(&outlet.place, root, &title, out).await;
             }
@@ -175,8 +209,15 @@ impl Dispatcher {
             return Ok(Err(format!("the plan no longer has a notice `{}`", post.notice)));
         };
         let thread = self.core.store.sent(&post.upgrade, &post.channel, Operation::Thread).await?.and_then(|p| p.link);
-        let moment =
-            context::Moment { fact: post.fact.as_ref(), due: Some(post.due), late, thread: thread.as_deref(), ..Default::default() };
+        let unexamined = self.core.unexamined(&accepted.upgrade).await?;
+        let moment = context::Moment {
+            unexamined: &unexamined,
+            fact: post.fact.as_ref(),
+            due: Some(post.due),
+            late,
+            thread: thread.as_deref(),
+            ..Default::default()
+        };
         // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
         let seen_at = if late { now } else { post.due };
         Ok(body(&self.core, accepted, notice, post.operation, outlet, &moment, seen_at))
@@ -193,12 +234,21 @@ pub fn body(
     moment: &context::Moment<'_>,
     now: Timestamp,
 ) -> Result<Body, String> {
+    let picture = || context::pictured(&accepted.progress).map(|times| picture::block_times(&times));
     let template = match operation {
-        Operation::Post | Operation::Picture | Operation::Edit => notice.template.as_str(),
+        Operation::Post | Operation::Edit => notice.template.as_str(),
         Operation::Thread => THREAD_TEMPLATE,
+        Operation::Picture => {
+            let picture = picture().ok_or("there are no block times to draw")?;
+            return Ok(Body { text: picture.alt.clone(), html: None, picture: Some(picture) });
+        }
     };
     let markdown = core.renderer.markdown(template, &context::of(accepted, Some(notice), &core.plan, moment))?;
-    Ok(core.renderer.body(&markdown, outlet.platform, now))
+    let mut body = core.renderer.body(&markdown, outlet.platform, now);
+    if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
+        body.picture = picture();
+    }
+    Ok(body)
 }
 
 /// The opening message of a feedback thread.

@@ -5,24 +5,29 @@ pub mod catchup;
 pub mod context;
 pub mod desk;
 pub mod dispatcher;
+pub mod observer;
 pub mod planner;
 pub mod review;
 pub mod summariser;
 pub mod supervisor;
+pub mod unplanned;
 pub mod watcher;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::SignedDuration;
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
-    config::{Delivery, Plan},
+    config::{Delivery, Deployment, Plan, Readers},
     domain::{
-        fact::Fact,
+        block::Kin,
+        fact::{Fact, FactKind},
         notice::{Happening, Notice, Trigger},
         post::{Operation, Post, PostKey, PostState},
+        upgrade::Upgrade,
     },
-    ports::{Accepting, Chat, Clock, Platform, Store, StoreError},
+    ports::{Accepting, Batch, Chat, Clock, Platform, Store, StoreError},
     template::Renderer,
 };
 
@@ -33,6 +38,7 @@ pub struct Outlet {
     pub chat: Arc<dyn Chat>,
     /// The platform's id of the channel or room.
     pub place: String,
+    pub readers: Readers,
 }
 
 /// What the services share.
@@ -47,18 +53,109 @@ pub struct Core {
     pub ledger: Mutex<()>,
     /// Rung when posts may have become due.
     pub posts: Notify,
+    /// The relays and parachains next to each chain.
+    pub kin: BTreeMap<String, Kin>,
+    /// What was noted last of parts whose trouble is looked at again and again.
+    noted: Mutex<BTreeMap<String, String>>,
 }
 
+/// A post that is kept up to date is edited no more often than this.
+const EDIT_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
 impl Core {
+    pub fn new(
+        plan: Plan,
+        deployment: &Deployment,
+        outlets: BTreeMap<String, Outlet>,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn Store>,
+        renderer: Arc<Renderer>,
+    ) -> Self {
+        Self {
+            plan,
+            delivery: deployment.delivery,
+            outlets,
+            clock,
+            store,
+            renderer,
+            ledger: Mutex::new(()),
+            posts: Notify::new(),
+            kin: deployment.chains.keys().map(|name| (name.clone(), deployment.kin(name))).collect(),
+            noted: Mutex::new(BTreeMap::new()),
+        }
+    }
+
     /// The posts of a thing that has happened, due now, for each notice that waits for it.
     pub fn posts_on(&self, accepted: &Accepting, happening: Happening, occurrence: &str, fact: Option<&Fact>) -> Vec<Post> {
         let now = self.clock.now();
         let revision = if happening == Happening::Rescheduled { accepted.revision } else { 0 };
-        let notices = self.plan.notices.iter().enumerate();
-        notices
-            .filter(|(_, notice)| notice.trigger == Trigger::On(happening))
-            .flat_map(|(index, notice)| posts_of(&accepted.upgrade.id, revision, notice, index, occurrence, now, fact))
-            .collect()
+        let notices = self.plan.notices.iter().enumerate().filter(|(_, notice)| notice.trigger == Trigger::On(happening));
+        let mut posts = Vec::new();
+        for (index, notice) in notices {
+            let mut made = posts_of(&accepted.upgrade.id, revision, notice, index, occurrence, now, fact);
+            if notice.picture && context::pictured(&accepted.progress).is_some() {
+                let separate =
+                    made.iter().filter(|p| p.operation == Operation::Post && self.platform(&p.channel) == Some(Platform::Matrix));
+                let pictures: Vec<Post> = separate.map(|p| p.beside(Operation::Picture, 0)).collect();
+                made.extend(pictures);
+            }
+            posts.append(&mut made);
+        }
+        // Of what nobody has announced, the plan says who may hear.
+        if accepted.upgrade.unplanned && self.plan.unplanned == Readers::Operators {
+            posts.retain(|p| self.outlets.get(&p.channel).is_some_and(|o| o.readers == Readers::Operators));
+        }
+        posts
+    }
+
+    fn platform(&self, channel: &str) -> Option<Platform> {
+        self.outlets.get(channel).map(|o| o.platform)
+    }
+
+    /// New words for the posts that are kept up to date; newer ones take the place of those that still wait.
+    pub fn edits(&self, batch: &mut Batch, accepted: &Accepting, posts: &[Post]) {
+        let now = self.clock.now();
+        let live = |p: &&Post| self.plan.notices.iter().any(|n| n.live && n.id == p.notice);
+        let out = |p: &&Post| p.operation == Operation::Post && matches!(p.state, PostState::Sent | PostState::Sending);
+        for root in posts.iter().filter(out).filter(live) {
+            let same = |p: &&Post| {
+                p.operation == Operation::Edit
+                    && p.occurrence == root.occurrence
+                    && p.notice == root.notice
+                    && p.channel == root.channel
+                    && p.revision == root.revision
+            };
+            let edits: Vec<&Post> = posts.iter().filter(same).collect();
+            let waiting = edits.iter().filter(|p| p.state == PostState::Planned && p.attempts == 0);
+            batch.replanned.extend(waiting.map(|p| (p.key.clone(), None)));
+            let edition = edits.iter().map(|p| p.edition).max().unwrap_or(0) + 1;
+            let last = edits.iter().filter_map(|p| p.sent).max().or(root.sent);
+            let due = last.and_then(|at| at.checked_add(EDIT_PAUSE).ok()).unwrap_or(now).max(now);
+            let mut edit = root.beside(Operation::Edit, edition);
+            edit.due = due;
+            batch.posts.push(edit);
+        }
+        tracing::debug!(upgrade = accepted.upgrade.id, "posts kept up to date are edited");
+    }
+
+    /// Notes what is wrong with a part, if that is another thing than was noted before.
+    pub async fn note_change(&self, part: &str, trouble: Option<String>) {
+        let mut noted = self.noted.lock().await;
+        if noted.get(part) == trouble.as_ref() {
+            return;
+        }
+        match &trouble {
+            Some(trouble) => noted.insert(part.to_owned(), trouble.clone()),
+            None => noted.remove(part),
+        };
+        self.note_trouble(part, trouble.as_deref()).await;
+    }
+
+    /// Ranges of blocks of an upgrade's chains whose events could not be read: `paseo: 100 to 2000`, the newest three.
+    pub async fn unexamined(&self, upgrade: &Upgrade) -> Result<Vec<String>, StoreError> {
+        let facts = self.store.facts_of(FactKind::Unexamined).await?;
+        let own = facts.iter().rev().filter(|f| upgrade.chains.contains_key(&f.chain));
+        Ok(own.take(3).map(|f| format!("{}: {}", f.chain, f.detail)).collect())
     }
 
     pub async fn accepted(&self, id: &str) -> Result<Option<Accepting>, StoreError> {
@@ -111,6 +208,7 @@ pub fn posts_of(
                 link: None,
                 sent: None,
                 error: None,
+                edition: 0,
             });
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Core, posts_of};
+use super::{Core, posts_of, unplanned};
 use crate::{
     config::{Finding, Plan, UpgradeFile},
     domain::{
@@ -45,7 +45,9 @@ impl Planner {
         let mut planned = Planned::default();
         let mut batch = Batch::default();
         for UpgradeFile { upgrade, file } in &self.files {
-            let before = known.iter().find(|k| k.upgrade.id == upgrade.id);
+            let own = |k: &&Accepting| k.upgrade.id == upgrade.id || k.upgrade.joined.as_ref() == Some(&upgrade.id);
+            // A campaign that nobody had planned goes on under the words of the file.
+            let before = known.iter().find(own).or_else(|| unplanned::meant_by(&known, upgrade));
             match before {
                 None if upgrade.window.opens <= now => {
                     let written = self.core.renderer.zone().written(upgrade.window.opens);
@@ -61,11 +63,12 @@ impl Planner {
             }
             let accepted = merge(before, upgrade, now);
             if before.is_some_and(|b| accepted.revision > b.revision) {
-                batch.supersede.push(Supersede { upgrade: upgrade.id.clone(), below: accepted.revision, due_by: Timestamp::MAX });
+                batch.supersede.push(Supersede { upgrade: accepted.upgrade.id.clone(), below: accepted.revision, due_by: Timestamp::MAX });
                 batch.posts.extend(self.core.posts_on(&accepted, Happening::Rescheduled, "1", None));
             }
+            let id = accepted.upgrade.id.clone();
             let posts = timed(&accepted.upgrade, accepted.revision, &self.core.plan, now);
-            let old = self.core.store.posts(&upgrade.id).await?;
+            let old = self.core.store.posts(&id).await?;
             batch.replanned.extend(replanned(&old, &posts, accepted.revision, &self.core.plan));
             let new = posts.into_iter().filter(|p| !old.iter().any(|o| o.key == p.key));
             let new: Vec<Post> = new.collect();
@@ -104,8 +107,14 @@ fn merge(before: Option<&Accepting>, upgrade: &Upgrade, now: Timestamp) -> Accep
         None => Accepting { upgrade: upgrade.clone(), progress: Progress::new(upgrade), revision: 1, accepted: now },
         Some(before) => {
             let mut accepted = before.clone();
-            let moved = before.upgrade.window.opens != upgrade.window.opens && before.progress.state < State::Applied;
+            // The window of a campaign that nobody planned was made up: the file's own is no change of it.
+            let moved =
+                before.upgrade.window.opens != upgrade.window.opens && before.progress.state < State::Applied && !before.upgrade.unplanned;
             accepted.upgrade = upgrade.clone();
+            if before.upgrade.id != upgrade.id {
+                accepted.upgrade.joined = Some(upgrade.id.clone());
+                accepted.upgrade.id.clone_from(&before.upgrade.id);
+            }
             accepted.revision += u32::from(moved);
             let fresh = Progress::new(upgrade);
             accepted.progress.chains.retain(|name, _| upgrade.chains.contains_key(name));

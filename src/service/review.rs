@@ -6,7 +6,7 @@ use crate::{
     config::{Config, Finding},
     domain::{
         fact::Fact,
-        notice::{Happening, Notice, Trigger},
+        notice::{Notice, Trigger},
     },
     ports::{Accepting, Platform},
     service::context::{self, Moment},
@@ -20,7 +20,10 @@ pub const DISCORD_LIMIT: usize = 2000;
 pub fn renders(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &Fact) -> Vec<Finding> {
     let mut findings = Vec::new();
     for notice in &config.plan.notices {
-        let timed = !matches!(notice.trigger, Trigger::On(_)) || notice.trigger == Trigger::On(Happening::Rescheduled);
+        let timed = match notice.trigger {
+            Trigger::On(happening) => happening.without_fact(),
+            _ => true,
+        };
         let moment = Moment { fact: (!timed).then_some(fact), due: Some(sample.accepted), ..Moment::default() };
         let rendered = renderer.markdown(&notice.template, &context::of(sample, Some(notice), &config.plan, &moment));
         let Some(file) = config.templates.get(&notice.template) else { continue };

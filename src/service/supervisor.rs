@@ -62,6 +62,9 @@ async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, mut stop: 
     let mut failures = 0_u32;
     while !stopping(&stop) {
         let ticked = watcher.tick(&name).await;
+        if let Err(error) = watcher.observe(&name).await {
+            tracing::error!(chain = name, "{error}");
+        }
         match ticked {
             Ok(_) => {
                 if failures > 0 {

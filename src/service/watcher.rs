@@ -5,19 +5,26 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
-use super::{Core, catchup};
+use jiff::SignedDuration;
+
+use super::{Core, catchup, unplanned};
 use crate::{
     domain::{
         block::{Block, Memory},
-        fact::{Fact, FactKind},
+        fact::{Expected, Fact, FactKind},
         notice::Happening,
-        phase::{Seen, Stage},
+        phase::{Event, Seen, Stage},
     },
     ports::{Accepting, Batch, Chain, ChainError, Head, StoreError, Supersede},
 };
 
+/// A fact found so long after its block, by the chain's own pace, is told as late.
+const LATE: SignedDuration = SignedDuration::from_secs(120);
+/// The pace of a chain that is seen for the first time, in seconds a block.
+const USUAL_PACE: f64 = 6.0;
+
 pub struct Watcher {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     chains: BTreeMap<String, Arc<dyn Chain>>,
 }
 
@@ -38,25 +45,26 @@ impl Watcher {
         self.chains.iter()
     }
 
+    pub(super) fn chain(&self, name: &str) -> Option<&Arc<dyn Chain>> {
+        self.chains.get(name)
+    }
+
     /// Reads the finalized blocks of one chain that were not read yet; says how many.
     pub async fn tick(&self, name: &str) -> Result<u64, WatchError> {
         let Some(chain) = self.chains.get(name) else { return Ok(0) };
-        let head = chain.head().await?;
         let memory = self.core.store.memories().await?.remove(name);
-        let (mut memory, first, reset) = match memory {
-            Some(memory) if memory.genesis == head.genesis => (memory, None, None),
+        let head = chain.head(memory.as_ref()).await?;
+        let mut blocks = 0;
+        let memory = match memory {
+            Some(memory) if memory.genesis == head.genesis && !head.rewritten => memory,
             before => {
                 let block = chain.block(head.number).await?;
                 let memory = Memory::first(head.genesis.clone(), &block);
-                let reset = before.map(|b| block.fact(FactKind::Reset, name, block.spec_version, format!("genesis was {}", b.genesis)));
-                (memory, Some(block), reset)
+                let reset = before.map(|b| block.fact(FactKind::Reset, name, block.spec_version, how_reset(&b, &head)));
+                blocks += 1;
+                self.block(name, &head, &memory, &block, reset.into_iter().collect()).await?
             }
         };
-        let mut blocks = 0;
-        if let Some(block) = first {
-            memory = self.block(name, &head, &memory, &block, reset).await?;
-            blocks += 1;
-        }
         let ranges = catchup::route(chain.as_ref(), &memory, head.number).await?;
         match self.read(name, chain.as_ref(), &head, &memory, ranges).await {
             // The node no longer has a block that it seemed to have: ask it what it has.
@@ -82,59 +90,98 @@ impl Watcher {
         let (mut memory, mut blocks) = (memory.clone(), 0);
         for number in ranges.into_iter().flatten() {
             let block = chain.block(number).await?;
+            let mut known = Vec::new();
             if number > memory.number + 1 {
                 let (from, to) = (memory.number + 1, number - 1);
                 tracing::warn!(
                     chain = name,
                     from,
                     to,
-                    "events between these blocks are not examined: too many were missed, or the node has pruned them"
+                    "events in these blocks are not examined: too many were missed, or the node has pruned them"
                 );
+                known.push(block.fact(FactKind::Unexamined, name, memory.running, format!("{from} to {to}")));
+            } else if !block.parent.is_empty() && number == memory.number + 1 && block.parent != memory.hash {
+                // The node that is read has changed its mind, or another one answers now.
+                chain.doubt().await;
+                let words = format!("block {number} does not follow block {} as it was read; another node is asked", memory.number);
+                return Err(ChainError::Disagree(words).into());
             }
-            memory = self.block(name, head, &memory, &block, None).await?;
+            memory = self.block(name, head, &memory, &block, known).await?;
             blocks += 1;
         }
         Ok(blocks)
     }
 
-    /// One block, one transaction.
-    async fn block(&self, chain: &str, head: &Head, memory: &Memory, block: &Block, reset: Option<Fact>) -> Result<Memory, WatchError> {
-        let contiguous = block.number <= memory.number + 1;
-        let (mut facts, memory) = block.read(chain, memory);
-        facts.extend(reset);
+    /// One block, one transaction. `known` are facts that do not stand in the block itself.
+    async fn block(&self, chain: &str, head: &Head, before: &Memory, block: &Block, known: Vec<Fact>) -> Result<Memory, WatchError> {
+        let contiguous = block.number <= before.number + 1;
+        let kin = self.core.kin.get(chain).cloned().unwrap_or_default();
+        let (shown, memory) = block.read(chain, before, &kin);
+        let mut facts: Vec<Fact> = known.into_iter().chain(shown).collect();
+        let pace = before.pace.stretch().mean().unwrap_or(USUAL_PACE);
+        let behind = pace * head.number.saturating_sub(block.number) as f64;
+        if behind > LATE.as_secs_f64() {
+            facts.iter_mut().for_each(|f| f.late = true);
+        }
         let _guard = self.core.ledger.lock().await;
         let mut batch = Batch::default();
-        let upgrades = self.core.store.upgrades().await?;
-        let owner = owner(&upgrades, chain);
+        let mut upgrades = self.core.store.upgrades().await?;
+        let opening = unplanned::open(&self.core, &mut upgrades, chain, &memory, &facts);
+        let elsewhere = if facts.iter().any(|f| f.expected.is_some()) || upgrades.iter().any(|a| a.progress.counts_on(chain)) {
+            self.core.store.memories().await?
+        } else {
+            BTreeMap::new()
+        };
+        let estimate = |e: &Expected| {
+            let pace = if e.chain == chain { &memory.pace } else { &elsewhere.get(&e.chain)?.pace };
+            pace.estimate(e.block)
+        };
+        let seen = Seen {
+            now: self.core.clock.now(),
+            finality_lag: head.lag,
+            contiguous,
+            rules: &self.core.plan.rules,
+            limits: &self.core.plan.limits,
+            estimate: &estimate,
+        };
+        let mut told = vec![false; facts.len()];
+        let known = upgrades.clone();
         for mut accepted in upgrades {
-            if !accepted.upgrade.chains.contains_key(chain) || accepted.progress.finished() {
+            if accepted.progress.finished() {
                 continue;
             }
-            let before = accepted.progress.clone();
-            let mut own: Vec<Fact> = facts.iter().filter(|f| concerns(f.kind, &accepted, chain, owner.as_deref())).cloned().collect();
-            let seen = Seen { now: self.core.clock.now(), finality_lag: head.lag, contiguous, rules: &self.core.plan.rules };
-            let events = accepted.progress.advance(&accepted.upgrade, chain, block, memory.running, &mut own, seen);
+            let mut own = Vec::new();
+            for (fact, told) in facts.iter().zip(&mut told) {
+                if concerns(fact, &accepted, owner(&known, &fact.chain).as_deref()) {
+                    *told = true;
+                    own.push(fact.clone());
+                }
+            }
+            let follows = accepted.upgrade.chains.contains_key(chain) || accepted.progress.counts_on(chain) || !own.is_empty();
+            if !follows {
+                continue;
+            }
+            let before = (accepted.upgrade.clone(), accepted.progress.clone());
+            let opened = opening.as_ref().filter(|o| o.upgrade == accepted.upgrade.id);
+            let mut events = accepted.progress.advance(&accepted.upgrade, chain, block, &memory, &mut own, seen);
+            if let Some(opened) = opened {
+                unplanned::introduce(&mut events, opened);
+            }
+            unplanned::learn_target(&mut accepted, chain, memory.running);
             batch.facts.extend(own.into_iter().filter(|f| !facts.contains(f)));
-            if events.iter().any(|e| e.happening == Happening::Applied) {
-                // Applied before its time: no reminder is to call it still to come.
-                batch.supersede.push(Supersede {
-                    upgrade: accepted.upgrade.id.clone(),
-                    below: accepted.revision + 1,
-                    due_by: accepted.upgrade.window.opens,
-                });
-            }
-            for event in events {
-                let occurrence = occurrence(event.happening, &event.fact);
-                batch.posts.extend(self.core.posts_on(&accepted, event.happening, &occurrence, Some(&event.fact)));
-            }
-            if accepted.progress != before {
+            self.follow_up(&mut batch, &accepted, &before.1, events).await?;
+            if opened.is_some() || before != (accepted.upgrade.clone(), accepted.progress.clone()) {
                 batch.upgrades.push(accepted);
             }
         }
-        for fact in &facts {
-            tracing::info!(chain, block = fact.block, hash = %fact.hash, spec_version = fact.spec_version, "{}", fact.kind.name());
+        for (fact, told) in facts.into_iter().zip(told) {
+            // Of referenda, only those on an upgrade are kept.
+            let governance = matches!(fact.kind, FactKind::Referendum | FactKind::Scheduled | FactKind::Dispatched);
+            if told || !governance {
+                tracing::info!(chain = fact.chain, block = fact.block, hash = %fact.hash, spec_version = fact.spec_version, "{}", fact.kind.name());
+                batch.facts.push(fact);
+            }
         }
-        batch.facts.extend(facts);
         batch.memories.push((chain.to_owned(), memory.clone()));
         let posts = !batch.posts.is_empty();
         self.core.store.commit(batch).await?;
@@ -143,11 +190,45 @@ impl Watcher {
         }
         Ok(memory)
     }
+
+    /// What follows from an upgrade's events: posts, posts that no longer hold, and new words for those kept up to date.
+    pub(super) async fn follow_up(
+        &self,
+        batch: &mut Batch,
+        accepted: &Accepting,
+        before: &crate::domain::phase::Progress,
+        events: Vec<Event>,
+    ) -> Result<(), StoreError> {
+        if events.iter().any(|e| e.happening == Happening::Applied) {
+            // Applied before its time: no reminder is to call it still to come.
+            batch.supersede.push(Supersede {
+                upgrade: accepted.upgrade.id.clone(),
+                below: accepted.revision + 1,
+                due_by: accepted.upgrade.window.opens,
+            });
+        }
+        for event in &events {
+            let occurrence = occurrence(event.happening, &event.fact);
+            batch.posts.extend(self.core.posts_on(accepted, event.happening, &occurrence, Some(&event.fact)));
+        }
+        let step = |p: &crate::domain::phase::ChainProgress| (p.stage, p.migration.clone().map(|m| (m.done, m.total, m.running)));
+        let moved = before.chains.len() != accepted.progress.chains.len()
+            || accepted.progress.chains.iter().any(|(name, now)| before.chains.get(name).is_some_and(|b| step(b) != step(now)));
+        if moved && self.core.plan.notices.iter().any(|n| n.live) {
+            let posts = self.core.store.posts(&accepted.upgrade.id).await?;
+            self.core.edits(batch, accepted, &posts);
+        }
+        Ok(())
+    }
+}
+
+fn how_reset(before: &Memory, head: &Head) -> String {
+    if head.rewritten { format!("block {} was {}", before.number, before.hash) } else { format!("genesis was {}", before.genesis) }
 }
 
 /// The upgrade that a chain's authorizations and troubles belong to: of those it is still to apply, the
 /// one with the lowest target.
-fn owner(upgrades: &[Accepting], chain: &str) -> Option<String> {
+pub(super) fn owner(upgrades: &[Accepting], chain: &str) -> Option<String> {
     let waiting = upgrades.iter().filter_map(|a| {
         let waits = a.progress.chains.get(chain)?.stage < Stage::Applied;
         waits.then_some((a.upgrade.chains.get(chain)?.spec_version, &a.upgrade.id))
@@ -155,26 +236,46 @@ fn owner(upgrades: &[Accepting], chain: &str) -> Option<String> {
     waiting.min().map(|(_, id)| id.clone())
 }
 
-/// Whether a fact of a chain speaks of this upgrade.
-fn concerns(kind: FactKind, accepted: &Accepting, chain: &str, owner: Option<&str>) -> bool {
-    let applied = accepted.progress.chains.get(chain).is_some_and(|c| c.stage >= Stage::Applied);
-    match kind {
-        FactKind::Reset => true,
+/// Whether a fact speaks of this upgrade.
+fn concerns(fact: &Fact, accepted: &Accepting, owner: Option<&str>) -> bool {
+    let own = owner == Some(accepted.upgrade.id.as_str());
+    let has_applied = || accepted.progress.chains.get(&fact.chain).is_some_and(|c| c.stage >= Stage::Applied);
+    match fact.kind {
+        FactKind::Reset | FactKind::Unexamined => accepted.upgrade.chains.contains_key(&fact.chain),
+        FactKind::Referendum | FactKind::Scheduled | FactKind::Dispatched => accepted.upgrade.referendum.as_ref().is_some_and(|r| {
+            let index = fact.detail.split(' ').next().and_then(|n| n.parse().ok());
+            r.chain == fact.chain && index == Some(r.index)
+        }),
         // Whoever has applied is told when the version is taken back, or a migration goes wrong.
         FactKind::Applied
+        | FactKind::TransactionVersion
         | FactKind::MigrationStarted
         | FactKind::MigrationStep
         | FactKind::MigrationCompleted
-        | FactKind::MigrationFailed => applied || owner == Some(accepted.upgrade.id.as_str()),
-        _ => owner == Some(accepted.upgrade.id.as_str()),
+        | FactKind::MigrationFailed => own || has_applied(),
+        _ => own,
     }
 }
 
 /// What can happen once has one occurrence; trouble is told each time it is seen.
-fn occurrence(happening: Happening, fact: &Fact) -> String {
+pub(super) fn occurrence(happening: Happening, fact: &Fact) -> String {
+    let there = format!("{}:{}:{}", fact.chain, fact.block, fact.hash);
     match happening {
         Happening::Authorized if !fact.detail.is_empty() => fact.detail.clone(),
-        Happening::Authorized | Happening::Applied | Happening::Verified | Happening::Completed => "1".to_owned(),
-        _ => format!("{}:{}:{}", fact.chain, fact.block, fact.hash),
+        Happening::Authorized
+        | Happening::Unplanned
+        | Happening::FirstApplied
+        | Happening::Applied
+        | Happening::TransactionVersion
+        | Happening::MigrationStarted
+        | Happening::Verified
+        | Happening::Completed
+        | Happening::Overdue => "1".to_owned(),
+        Happening::Referendum | Happening::Unexamined => format!("{there}:{}", fact.detail),
+        Happening::EstimateMoved => {
+            let at = fact.expected.as_ref().and_then(|e| e.estimate).map(|e| e.at.as_second()).unwrap_or_default();
+            format!("{there}:{at}")
+        }
+        _ => there,
     }
 }

@@ -61,5 +61,6 @@ pub fn post(row: &SqliteRow) -> Result<Post, StoreError> {
         link: get(row, "link")?,
         sent: optional_time(row, "sent")?,
         error: get(row, "error")?,
+        edition: number("edition")?,
     })
 }

@@ -3,19 +3,20 @@
 //! Times are milliseconds since 1970 (i64), ids are text, nested values are JSON text.
 
 /// Each step is a list of statements run in one transaction.
-pub const STEPS: &[&[&str]] = &[&[
-    "CREATE TABLE upgrades (
+pub const STEPS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE upgrades (
         id TEXT PRIMARY KEY,
         upgrade TEXT NOT NULL,
         progress TEXT NOT NULL,
         revision INTEGER NOT NULL,
         accepted INTEGER NOT NULL
     )",
-    "CREATE TABLE memories (
+        "CREATE TABLE memories (
         chain TEXT PRIMARY KEY,
         memory TEXT NOT NULL
     )",
-    "CREATE TABLE facts (
+        "CREATE TABLE facts (
         chain TEXT NOT NULL,
         block INTEGER NOT NULL,
         kind TEXT NOT NULL,
@@ -23,7 +24,7 @@ pub const STEPS: &[&[&str]] = &[&[
         fact TEXT NOT NULL,
         PRIMARY KEY (chain, block, kind, detail)
     )",
-    "CREATE TABLE posts (
+        "CREATE TABLE posts (
         key TEXT PRIMARY KEY,
         upgrade TEXT NOT NULL,
         revision INTEGER NOT NULL,
@@ -45,22 +46,24 @@ pub const STEPS: &[&[&str]] = &[&[
         sent INTEGER,
         error TEXT
     )",
-    "CREATE INDEX posts_by_channel ON posts (channel, state, due, rank)",
-    "CREATE INDEX posts_by_upgrade ON posts (upgrade, due)",
-    "CREATE TABLE attempts (
+        "CREATE INDEX posts_by_channel ON posts (channel, state, due, rank)",
+        "CREATE INDEX posts_by_upgrade ON posts (upgrade, due)",
+        "CREATE TABLE attempts (
         key TEXT NOT NULL,
         number INTEGER NOT NULL,
         began INTEGER NOT NULL,
         ended TEXT,
         PRIMARY KEY (key, number)
     )",
-    "CREATE TABLE answered (
+        "CREATE TABLE answered (
         id TEXT PRIMARY KEY,
         at INTEGER NOT NULL
     )",
-    "CREATE TABLE troubles (
+        "CREATE TABLE troubles (
         part TEXT PRIMARY KEY,
         trouble TEXT NOT NULL,
         since INTEGER NOT NULL
     )",
-]];
+    ],
+    &["ALTER TABLE posts ADD COLUMN edition INTEGER NOT NULL DEFAULT 0"],
+];

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     domain::{
         block::Memory,
-        fact::Fact,
+        fact::{Fact, FactKind},
         post::{Body, Operation, Post, PostKey, PostState},
     },
     ports::{Accepting, Batch, Outcome, Store, StoreError},
@@ -88,8 +88,8 @@ async fn run(tx: &mut Transaction<'_, Sqlite>, statement: &'static str) -> Resul
 async fn insert_post(tx: &mut Transaction<'_, Sqlite>, post: &Post) -> Result<(), StoreError> {
     let fact = post.fact.as_ref().map(json).transpose()?;
     sqlx::query(
-        "INSERT INTO posts (key, upgrade, revision, notice, occurrence, channel, operation, due, rank, state, late, fact, attempts)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0) ON CONFLICT (key) DO NOTHING",
+        "INSERT INTO posts (key, upgrade, revision, notice, occurrence, channel, operation, due, rank, state, late, fact, attempts, edition)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13) ON CONFLICT (key) DO NOTHING",
     )
     .bind(&post.key.0)
     .bind(&post.upgrade)
@@ -103,6 +103,7 @@ async fn insert_post(tx: &mut Transaction<'_, Sqlite>, post: &Post) -> Result<()
     .bind(post.state.name())
     .bind(post.late)
     .bind(fact)
+    .bind(i64::from(post.edition))
     .execute(&mut **tx)
     .await
     .map_err(fault)?;
@@ -202,6 +203,12 @@ impl Store for SqlStore {
         rows.iter().map(|row| from_json(row.try_get("fact").map_err(fault)?)).collect()
     }
 
+    async fn facts_of(&self, kind: FactKind) -> Result<Vec<Fact>, StoreError> {
+        let query = sqlx::query("SELECT fact FROM facts WHERE kind = $1 ORDER BY rowid").bind(kind.name());
+        let rows = query.fetch_all(&self.pool).await.map_err(fault)?;
+        rows.iter().map(|row| from_json(row.try_get("fact").map_err(fault)?)).collect()
+    }
+
     async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError> {
         let query = sqlx::query("SELECT * FROM posts WHERE upgrade = $1 ORDER BY due, rank, channel").bind(upgrade);
         let rows = query.fetch_all(&self.pool).await.map_err(fault)?;
@@ -276,6 +283,12 @@ impl Store for SqlStore {
             Outcome::Parked { error } => (
                 sqlx::query("UPDATE posts SET state = 'parked', lease_until = NULL, error = $2 WHERE key = $1").bind(&key.0).bind(error),
                 error.as_str(),
+            ),
+            Outcome::Dropped { reason } => (
+                sqlx::query("UPDATE posts SET state = 'superseded', lease_until = NULL, error = $2 WHERE key = $1")
+                    .bind(&key.0)
+                    .bind(reason),
+                reason.as_str(),
             ),
         };
         query.execute(&mut *tx).await.map_err(fault)?;

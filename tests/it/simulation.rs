@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     app,
-    config::Origin,
+    config::{Origin, Readers},
     domain::{
         feedback::Tally,
         post::{PostKey, PostState},
@@ -100,23 +100,15 @@ async fn play(seed: u64) -> Result<usize, String> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let url = format!("sqlite://{}", dir.path().join("herald.db").display());
     let store: Arc<dyn Store> = Arc::new(SqlStore::open(&url).await.map_err(|e| e.to_string())?);
-    let outlet = |place: &str| Outlet { platform: Platform::Matrix, chat: chat.clone(), place: place.to_owned() };
+    let outlet = |place: &str| Outlet { platform: Platform::Matrix, chat: chat.clone(), place: place.to_owned(), readers: Readers::Public };
     let outlets: BTreeMap<String, Outlet> = loaded.config.deployment.channels.keys().map(|name| (name.clone(), outlet(name))).collect();
     let posts = timed(&upgrade, 1, &loaded.config.plan, start);
     let progress = upgrade_herald::domain::phase::Progress::new(&upgrade);
     let accepted = Accepting { upgrade, progress, revision: 1, accepted: start };
     let batch = Batch { upgrades: vec![accepted], posts: posts.clone(), ..Batch::default() };
     store.commit(batch).await.map_err(|e| e.to_string())?;
-    let core = Arc::new(Core {
-        plan: loaded.config.plan,
-        delivery: loaded.config.deployment.delivery,
-        outlets: outlets.clone(),
-        clock: clock.clone(),
-        store: store.clone(),
-        renderer: loaded.renderer,
-        ledger: tokio::sync::Mutex::new(()),
-        posts: tokio::sync::Notify::new(),
-    });
+    let core =
+        Arc::new(Core::new(loaded.config.plan, &loaded.config.deployment, outlets.clone(), clock.clone(), store.clone(), loaded.renderer));
     let mut dice = Dice(seed ^ 0x5eed);
     let mut crashes = 0;
     for _ in 0..2_000 {
