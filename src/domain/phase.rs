@@ -161,7 +161,7 @@ pub struct ChainProgress {
 pub struct Migration {
     /// How many there are, if their beginning was seen.
     pub total: Option<u32>,
-    /// How many are completed.
+    /// The one that moved last, counted from 1; all of them in the end.
     pub done: u32,
     /// The block of the last step.
     pub moved: u64,
@@ -328,7 +328,8 @@ impl Progress {
             }
             FactKind::MigrationStep => {
                 let migration = at.migration.get_or_insert_default();
-                migration.done = fact.detail.parse().unwrap_or(migration.done);
+                // The one that moved, counted from 1.
+                migration.done = fact.detail.parse().map_or(migration.done, |index: u32| index.saturating_add(1));
                 (migration.moved, migration.running, migration.stuck) = (fact.block, true, false);
                 None
             }

@@ -1,0 +1,430 @@
+//! The watcher and the dispatcher over pretended chains whose blocks and endpoints are laid down by hand.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use upgrade_herald::{
+    app,
+    config::{Origin, Plan, Readers, SourceFile, UpgradeFile},
+    domain::{
+        block::{Block, ChainEvent, Memory},
+        observation::{EndpointSight, Sight},
+        phase::State,
+        post::{Operation, Post, PostState},
+        upgrade::{Target, Upgrade},
+    },
+    ports::{Chain, ChainError, Clock, Head, Platform, Store},
+    rehearsal::{Room, SteppedClock},
+    service::{Core, Outlet, dispatcher::Dispatcher, planner::Planner, watcher::Watcher},
+    store::SqlStore,
+};
+
+/// A chain as its script has it.
+#[derive(Default)]
+struct Scripted {
+    blocks: Mutex<Vec<Block>>,
+    sight: Mutex<Sight>,
+    code: Mutex<Option<String>>,
+}
+
+#[async_trait]
+impl Chain for Scripted {
+    async fn head(&self, _known: Option<&Memory>) -> Result<Head, ChainError> {
+        let blocks = self.blocks.lock().unwrap();
+        let last = blocks.last().ok_or_else(|| ChainError::Unreachable("no block yet".into()))?;
+        Ok(Head { genesis: "0x00".into(), number: last.number, hash: last.hash.clone(), rewritten: false, lag: 0 })
+    }
+
+    async fn block(&self, number: u64) -> Result<Block, ChainError> {
+        let blocks = self.blocks.lock().unwrap();
+        blocks.iter().find(|b| b.number == number).cloned().ok_or_else(|| ChainError::Gone(format!("no block {number}")))
+    }
+
+    async fn version(&self, number: u64) -> Result<u32, ChainError> {
+        self.block(number).await.map(|b| b.proven_version.unwrap_or(b.spec_version))
+    }
+
+    async fn code_hash(&self, _number: u64) -> Result<Option<String>, ChainError> {
+        Ok(self.code.lock().unwrap().clone())
+    }
+
+    fn sight(&self) -> Sight {
+        self.sight.lock().unwrap().clone()
+    }
+
+    async fn doubt(&self) {}
+
+    async fn changed(&self) {}
+}
+
+struct World {
+    core: Arc<Core>,
+    clock: Arc<SteppedClock>,
+    store: Arc<dyn Store>,
+    chains: BTreeMap<String, Arc<Scripted>>,
+    watcher: Watcher,
+    dispatcher: Dispatcher,
+    sample: Upgrade,
+}
+
+fn seconds(n: i64) -> SignedDuration {
+    SignedDuration::from_secs(n)
+}
+
+impl World {
+    /// Chains of these names, followed from an hour before the sample's window on; the plan as `change` makes it.
+    async fn new(names: &[&str], change: impl FnOnce(&mut Plan)) -> Self {
+        let mut loaded = app::load(&Origin::Embedded).unwrap();
+        change(&mut loaded.config.plan);
+        let sample = loaded.config.upgrades[0].upgrade.clone();
+        let clock = Arc::new(SteppedClock::new(sample.window.opens.checked_sub(seconds(3000)).unwrap()));
+        let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
+        let outlets = loaded.config.deployment.channels.iter().map(|(name, channel)| {
+            let chat = Arc::new(Room::new(channel.platform));
+            (name.clone(), Outlet { platform: channel.platform, chat, place: channel.place.clone(), readers: channel.readers })
+        });
+        let outlets = outlets.collect();
+        let core =
+            Arc::new(Core::new(loaded.config.plan, &loaded.config.deployment, outlets, clock.clone(), store.clone(), loaded.renderer));
+        let chains: BTreeMap<String, Arc<Scripted>> = names.iter().map(|n| (n.to_string(), Arc::new(Scripted::default()))).collect();
+        let nodes = chains.iter().map(|(n, c)| (n.clone(), c.clone() as Arc<dyn Chain>)).collect();
+        let world = Self {
+            watcher: Watcher::new(core.clone(), nodes),
+            dispatcher: Dispatcher::new(core.clone()),
+            core,
+            clock,
+            store,
+            chains,
+            sample,
+        };
+        for chain in world.chains.keys() {
+            world.block(chain, 1, &[]).await;
+        }
+        world
+    }
+
+    async fn plan(&self, upgrades: &[Upgrade]) {
+        let file = |u: &Upgrade| SourceFile { name: format!("upgrades/{}.yaml", u.id), text: String::new() };
+        let files = upgrades.iter().map(|u| UpgradeFile { upgrade: u.clone(), file: file(u) }).collect();
+        let planned = Planner::new(self.core.clone(), files).tick().await.unwrap();
+        assert!(planned.refused.is_empty(), "{:?}", planned.refused);
+    }
+
+    /// The sample, to bring version 2 to these chains.
+    fn upgrade(&self, id: &str, chains: &[&str]) -> Upgrade {
+        let chains = chains.iter().map(|c| (c.to_string(), Target { spec_version: 2, code_hash: None })).collect();
+        Upgrade { id: id.into(), chains, ..self.sample.clone() }
+    }
+
+    /// The next block of a chain, six seconds later, running this version, with these events.
+    async fn block(&self, chain: &str, version: u32, events: &[(&str, &str, Value)]) {
+        self.block_with(chain, version, events, |_| {}).await;
+    }
+
+    async fn block_with(&self, chain: &str, version: u32, events: &[(&str, &str, Value)], change: impl FnOnce(&mut Block)) {
+        self.step(6);
+        self.push(chain, version, events, change);
+        self.watcher.tick(chain).await.unwrap();
+        self.settle().await;
+    }
+
+    /// A block that nobody has read yet.
+    fn push(&self, chain: &str, version: u32, events: &[(&str, &str, Value)], change: impl FnOnce(&mut Block)) {
+        let mut blocks = self.chains[chain].blocks.lock().unwrap();
+        let number = blocks.last().map_or(100, |b| b.number + 1);
+        let event = |(pallet, name, fields): &(&str, &str, Value)| ChainEvent {
+            pallet: pallet.to_string(),
+            name: name.to_string(),
+            fields: fields.clone(),
+        };
+        let mut block = Block {
+            number,
+            hash: format!("0x{chain}{number}"),
+            time: Some(self.clock.now()),
+            spec_version: version,
+            transaction_version: 1,
+            proven_version: Some(version),
+            events: events.iter().map(event).collect(),
+            ..Block::default()
+        };
+        change(&mut block);
+        blocks.push(block);
+    }
+
+    fn step(&self, secs: i64) {
+        self.clock.step_to(self.clock.now().checked_add(seconds(secs)).unwrap());
+    }
+
+    async fn settle(&self) {
+        for channel in self.core.outlets.keys() {
+            self.dispatcher.tick(channel).await.unwrap();
+        }
+    }
+
+    async fn observe(&self, chain: &str) {
+        self.watcher.observe(chain).await.unwrap();
+        self.settle().await;
+    }
+
+    fn see(&self, chain: &str, endpoints: &[(bool, i64)], unseen: i64) {
+        let endpoints = endpoints.iter().map(|(answers, unmoved)| EndpointSight {
+            answers: *answers,
+            unmoved: seconds(*unmoved),
+            ..EndpointSight::default()
+        });
+        *self.chains[chain].sight.lock().unwrap() = Sight { endpoints: endpoints.collect(), lag: 0, unseen: seconds(unseen) };
+    }
+
+    async fn posts(&self, upgrade: &str) -> Vec<Post> {
+        let mut posts = self.store.posts(upgrade).await.unwrap();
+        posts.retain(|p| p.state == PostState::Sent);
+        posts.sort_by_key(|p| (p.sent, p.rank));
+        posts
+    }
+
+    /// What a channel was told since the window's hour, as `notice` or `notice operation`.
+    async fn told(&self, upgrade: &str, channel: &str) -> Vec<String> {
+        let posts = self.posts(upgrade).await.into_iter().filter(|p| p.channel == channel);
+        posts.map(|p| if p.operation == Operation::Post { p.notice } else { format!("{} {}", p.notice, p.operation.name()) }).collect()
+    }
+
+    async fn text(&self, upgrade: &str, notice: &str, channel: &str) -> String {
+        let posts = self.posts(upgrade).await;
+        let post = posts.iter().rev().find(|p| p.notice == notice && p.channel == channel && p.operation != Operation::Thread);
+        post.and_then(|p| p.body.clone()).map(|b| b.text).unwrap_or_default()
+    }
+
+    async fn state(&self, upgrade: &str) -> State {
+        self.core.accepted(upgrade).await.unwrap().unwrap().progress.state
+    }
+}
+
+fn authorized(hash: &str) -> (&'static str, &'static str, Value) {
+    ("System", "UpgradeAuthorized", json!({ "code_hash": hash, "check_version": true }))
+}
+
+#[tokio::test]
+async fn many_chains_make_three_messages_and_the_rest_is_edited() {
+    let names = ["asset-hub", "bridge-hub", "coretime", "people", "relay"];
+    let w = World::new(&names, |_| {}).await;
+    w.plan(&[w.upgrade("v2", &names)]).await;
+    for chain in names {
+        w.block(chain, 1, &[authorized("0xaa")]).await;
+    }
+    for chain in names {
+        w.block(chain, 1, &[("System", "CodeUpdated", json!([]))]).await;
+        w.block(chain, 2, &[]).await;
+        w.step(31); // an edit is made no more often than every half minute
+        w.settle().await;
+    }
+    let told = w.told("v2", "discord-upgrades").await;
+    let messages: Vec<&String> = told.iter().filter(|t| !t.ends_with("edit") && !t.ends_with("thread")).collect();
+    assert_eq!(messages, ["authorized", "under-way", "applied"], "{told:?}");
+    let edits = told.iter().filter(|t| *t == "under-way edit").count();
+    assert!((3..=10).contains(&edits), "{told:?}");
+    let last = w.text("v2", "under-way", "discord-upgrades").await;
+    assert!(last.contains("people: **applied**, runs `spec_version` 2"), "{last}");
+    for channel in ["discord-upgrades", "matrix-upgrades"] {
+        assert_eq!(w.told("v2", channel).await, told, "the same everywhere");
+    }
+    assert!(w.told("v2", "discord-operations").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_stall_is_told_when_two_nodes_agree_and_taken_back_when_it_is_over() {
+    let w = World::new(&["relay"], |_| {}).await;
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    w.block("relay", 1, &[authorized("0xaa")]).await;
+    w.see("relay", &[(true, 5), (true, 5)], 0);
+    w.observe("relay").await;
+    w.see("relay", &[(true, 200), (true, 190)], 0);
+    w.observe("relay").await;
+    w.observe("relay").await;
+    w.see("relay", &[(true, 3), (true, 260)], 0);
+    w.observe("relay").await;
+    assert_eq!(w.told("v2", "discord-upgrades").await, ["authorized", "stalled", "recovered"]);
+    let text = w.text("v2", "stalled", "discord-upgrades").await;
+    assert!(text.contains("has finalized no block for 190 s") && text.contains("**101**"), "{text}");
+}
+
+#[tokio::test]
+async fn a_herald_that_cannot_see_tells_operators_and_nobody_of_a_stall() {
+    let w = World::new(&["relay"], |_| {}).await;
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    w.block("relay", 1, &[authorized("0xaa")]).await;
+    for sight in [&[(false, 0), (false, 0)][..], &[(true, 900), (false, 0)], &[(true, 900)]] {
+        w.see("relay", sight, if sight.iter().all(|s| !s.0) { 400 } else { 0 });
+        w.observe("relay").await;
+    }
+    w.see("relay", &[(true, 2), (true, 2)], 0);
+    w.observe("relay").await;
+    assert_eq!(w.told("v2", "discord-upgrades").await, ["authorized"]);
+    assert_eq!(w.told("v2", "discord-operations").await, ["op-blind", "op-sighted"]);
+}
+
+#[tokio::test]
+async fn a_window_in_which_nothing_comes_is_asked_about_once() {
+    let w = World::new(&["relay"], |_| {}).await;
+    let upgrade = w.upgrade("v2", &["relay"]);
+    w.plan(std::slice::from_ref(&upgrade)).await;
+    w.clock.step_to(upgrade.window.opens.checked_add(seconds(1700)).unwrap());
+    w.observe("relay").await;
+    assert!(w.told("v2", "discord-operations").await.is_empty());
+    w.step(200);
+    w.observe("relay").await;
+    w.observe("relay").await;
+    assert_eq!(w.told("v2", "discord-operations").await, ["op-overdue"]);
+    let told = w.told("v2", "discord-upgrades").await;
+    assert!(!told.iter().any(|t| t.contains("overdue")), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_upgrade_nobody_planned_is_told_and_a_file_joins_it() {
+    let w = World::new(&["relay"], |_| {}).await;
+    w.block("relay", 1, &[authorized("0xaa")]).await;
+    let id = "unplanned-relay-101";
+    assert_eq!(w.told(id, "discord-operations").await, ["op-unplanned"]);
+    assert_eq!(w.told(id, "discord-upgrades").await, ["unplanned"]);
+    let text = w.text(id, "unplanned", "discord-upgrades").await;
+    assert!(text.contains("Nobody has announced this here") && text.contains("0xaa") && !text.contains("Window"), "{text}");
+    w.block("relay", 1, &[("System", "CodeUpdated", json!([]))]).await;
+    w.block("relay", 2, &[]).await;
+    assert_eq!(w.told(id, "discord-upgrades").await, ["unplanned", "applied", "applied thread"]);
+
+    // The file comes late; it goes on with what is there.
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    for _ in 0..320 {
+        w.block("relay", 2, &[]).await;
+    }
+    let told = w.told(id, "discord-upgrades").await;
+    let messages: Vec<&String> =
+        told.iter().filter(|t| !t.contains(' ') && !t.starts_with("final") && !t.starts_with("reminder")).collect();
+    assert_eq!(messages, ["unplanned", "applied", "verified", "completed"], "{told:?}");
+    assert!(w.text(id, "completed", "discord-upgrades").await.contains(&w.sample.title), "under the words of the file");
+    assert!(w.store.posts("v2").await.unwrap().is_empty(), "no second campaign");
+    // Read again at the next start, it is the same one.
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    assert_eq!(w.store.upgrades().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn where_the_plan_says_so_operators_alone_hear_of_the_unplanned() {
+    let w = World::new(&["people", "relay"], |plan| plan.unplanned = Readers::Operators).await;
+    w.block("relay", 1, &[("System", "CodeUpdated", json!([]))]).await;
+    w.block("relay", 2, &[]).await;
+    w.block("people", 2, &[]).await;
+    let id = "unplanned-relay-101";
+    assert_eq!(w.told(id, "discord-operations").await, ["op-unplanned"]);
+    assert!(w.told(id, "discord-upgrades").await.is_empty());
+    let upgrades = w.store.upgrades().await.unwrap();
+    assert_eq!(upgrades.len(), 1, "a chain that follows joins it");
+    assert_eq!(upgrades[0].upgrade.chains.keys().collect::<Vec<_>>(), ["people", "relay"]);
+    assert_eq!(w.state(id).await, State::Applied);
+}
+
+#[tokio::test]
+async fn what_is_found_late_says_so_with_the_blocks_own_time() {
+    let w = World::new(&["relay"], |_| {}).await;
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    for _ in 0..20 {
+        w.step(6);
+        w.push("relay", 1, &[], |_| {});
+    }
+    let at: Timestamp = w.clock.now();
+    w.push("relay", 1, &[authorized("0xaa")], |_| {});
+    for _ in 0..60 {
+        w.step(6);
+        w.push("relay", 1, &[], |_| {});
+    }
+    w.watcher.tick("relay").await.unwrap();
+    w.settle().await;
+    let text = w.text("v2", "authorized", "discord-upgrades").await;
+    assert!(text.contains("Seen late") && text.contains(&format!("<t:{}:F>", at.as_second())), "{text}");
+    let facts = w.store.facts().await.unwrap();
+    assert!(facts[0].late && facts[0].time == Some(at), "{facts:?}");
+    // What is seen as it happens does not.
+    w.block("relay", 1, &[("System", "CodeUpdated", json!([]))]).await;
+    w.block("relay", 2, &[]).await;
+    assert!(!w.text("v2", "applied", "discord-upgrades").await.contains("Seen late"));
+}
+
+#[tokio::test]
+async fn migrations_are_counted_and_applied_is_not_done() {
+    let w = World::new(&["relay"], |_| {}).await;
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    w.block("relay", 1, &[("System", "CodeUpdated", json!([]))]).await;
+    let started = ("MultiBlockMigrations", "UpgradeStarted", json!({ "migrations": 3 }));
+    w.block_with("relay", 2, &[started], |b| b.migrating = true).await;
+    for index in 0..3 {
+        w.step(31);
+        let step = ("MultiBlockMigrations", "MigrationCompleted", json!({ "index": index, "took": 1 }));
+        w.block_with("relay", 2, &[step], |b| b.migrating = true).await;
+    }
+    let text = w.text("v2", "applied", "discord-upgrades").await;
+    assert!(text.contains("migrating 3 of 3"), "{text}");
+    for _ in 0..110 {
+        w.block_with("relay", 2, &[], |b| b.migrating = true).await;
+    }
+    assert_eq!(w.state("v2").await, State::Applied, "healthy for long, and not verified");
+    let told = w.told("v2", "discord-upgrades").await;
+    assert_eq!(told.iter().filter(|t| *t == "migration-stuck").count(), 1, "{told:?}");
+    w.block("relay", 2, &[("MultiBlockMigrations", "UpgradeCompleted", json!([]))]).await;
+    assert_eq!(w.state("v2").await, State::Verified);
+}
+
+#[tokio::test]
+async fn a_verification_says_its_figures_and_shows_a_picture() {
+    let w = World::new(&["relay"], |_| {}).await;
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    let success = ("System", "ExtrinsicSuccess", json!({ "dispatch_info": { "class": "Normal" } }));
+    let failure = ("System", "ExtrinsicFailed", json!({ "dispatch_info": { "class": "Normal" } }));
+    for _ in 0..30 {
+        w.block("relay", 1, &[success.clone()]).await;
+    }
+    w.block("relay", 1, &[authorized("0xaa")]).await;
+    w.block("relay", 1, &[("System", "CodeUpdated", json!([]))]).await;
+    w.block("relay", 2, &[]).await;
+    *w.chains["relay"].code.lock().unwrap() = Some("0xaa".into());
+    w.see("relay", &[(true, 1), (true, 1), (false, 0)], 0);
+    w.observe("relay").await;
+    w.step(12);
+    for _ in 0..100 {
+        w.block("relay", 2, &[success.clone(), failure.clone()]).await;
+    }
+    let text = w.text("v2", "verified", "discord-upgrades").await;
+    for words in ["6.1 s a block (before 6.0)", "longest 18.0", "transactions, ", "code as planned", "2 of 3 nodes answer"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let posts = w.posts("v2").await;
+    let verified = |channel: &str, operation| {
+        let post = posts.iter().find(|p| p.notice == "verified" && p.channel == channel && p.operation == operation);
+        post.and_then(|p| p.body.clone()).and_then(|b| b.picture)
+    };
+    let on_discord = verified("discord-upgrades", Operation::Post).expect("in the post itself");
+    let on_matrix = verified("matrix-upgrades", Operation::Picture).expect("a message of its own");
+    assert_eq!(on_discord, on_matrix);
+    assert!(on_discord.alt.contains("relay") && on_discord.png.starts_with(b"\x89PNG"), "{on_discord:?}");
+    let platforms: Vec<Platform> = w.core.outlets.values().map(|o| o.platform).collect();
+    assert_eq!(platforms.len(), 3);
+}
+
+#[tokio::test]
+async fn another_code_than_the_planned_one_is_named() {
+    let w = World::new(&["relay"], |_| {}).await;
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    w.block("relay", 1, &[authorized("0xaa")]).await;
+    w.block("relay", 1, &[("System", "CodeUpdated", json!([]))]).await;
+    w.block("relay", 2, &[]).await;
+    *w.chains["relay"].code.lock().unwrap() = Some("0xbb".into());
+    w.see("relay", &[(true, 1)], 0);
+    w.observe("relay").await;
+    w.observe("relay").await;
+    let told = w.told("v2", "discord-upgrades").await;
+    assert_eq!(told.iter().filter(|t| *t == "other-version").count(), 1, "{told:?}");
+    assert!(w.text("v2", "other-version", "discord-upgrades").await.contains("code 0xbb, planned 0xaa"));
+}
