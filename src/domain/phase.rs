@@ -285,7 +285,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        block::{ChainEvent, Memory},
+        block::{ChainEvent, Kin, Memory},
         upgrade::{Method, Target, Urgency, Window},
     };
 
@@ -348,7 +348,7 @@ mod tests {
                 ..Block::default()
             };
             let memory = self.memories.entry(chain.into()).or_insert_with(|| Memory::first("0x".into(), &block));
-            let (mut facts, after) = block.read(chain, memory);
+            let (mut facts, after) = block.read(chain, memory, &Kin::default());
             *memory = after;
             let seen = Seen { now: at(self.second), finality_lag: lag, contiguous: true, rules: &self.rules };
             let running = memory.running;

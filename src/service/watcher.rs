@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 use super::{Core, catchup};
 use crate::{
     domain::{
-        block::{Block, Memory},
+        block::{Block, Kin, Memory},
         fact::{Fact, FactKind},
         notice::Happening,
         phase::{Seen, Stage},
@@ -100,7 +100,7 @@ impl Watcher {
     /// One block, one transaction.
     async fn block(&self, chain: &str, head: &Head, memory: &Memory, block: &Block, reset: Option<Fact>) -> Result<Memory, WatchError> {
         let contiguous = block.number <= memory.number + 1;
-        let (mut facts, memory) = block.read(chain, memory);
+        let (mut facts, memory) = block.read(chain, memory, &Kin::default());
         facts.extend(reset);
         let _guard = self.core.ledger.lock().await;
         let mut batch = Batch::default();
