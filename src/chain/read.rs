@@ -116,6 +116,12 @@ fn upcoming_upgrades(at: &At, listed: Option<&[u8]>, scheduled: Vec<(u32, u64)>)
     upcoming
 }
 
+// Who writes into a header: authors into claims of their slot, cumulus and the relay's runtime.
+const AURA: [u8; 4] = *b"aura";
+const BABE: [u8; 4] = *b"BABE";
+const RELAY_PARENT: [u8; 4] = *b"RPSR";
+const POLKADOT: [u8; 4] = *b"POL1";
+
 /// What a header tells.
 #[derive(Debug, Default, PartialEq)]
 struct Digests {
@@ -131,15 +137,15 @@ impl Digests {
         let mut told = Self { parent: header.parent_hash, ..Self::default() };
         for item in &header.digest.logs {
             match item {
-                DigestItem::PreRuntime(engine, data) if engine == b"aura" => told.slot = u64::decode(&mut &data[..]).ok(),
+                DigestItem::PreRuntime(AURA, data) => told.slot = u64::decode(&mut &data[..]).ok(),
                 // All three ways to claim a slot begin with the authority and the slot.
-                DigestItem::PreRuntime(engine, data) if engine == b"BABE" => {
+                DigestItem::PreRuntime(BABE, data) => {
                     told.slot = <(u8, u32, u64)>::decode(&mut &data[..]).ok().map(|(_, _, slot)| slot);
                 }
-                DigestItem::Consensus(engine, data) if engine == b"RPSR" => {
+                DigestItem::Consensus(RELAY_PARENT, data) => {
                     told.relay_number = <(H256, Compact<u32>)>::decode(&mut &data[..]).ok().map(|(_, number)| u64::from(number.0));
                 }
-                DigestItem::Consensus(engine, data) if engine == b"POL1" => {
+                DigestItem::Consensus(POLKADOT, data) => {
                     // 2: a parachain, its code's hash and the block.
                     if let Ok((2, para, _, block)) = <(u8, u32, H256, u32)>::decode(&mut &data[..]) {
                         told.scheduled.push((para, u64::from(block)));

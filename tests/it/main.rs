@@ -13,5 +13,6 @@ mod facts;
 mod gaps;
 mod messages;
 mod simulation;
+mod stages;
 mod story;
 mod trouble;
