@@ -133,6 +133,8 @@ pub trait Chain: Send + Sync {
     async fn version(&self, number: u64) -> Result<u32, ChainError>;
     /// The hash of the code at a block, as authorizations name it; nothing where it can't be read.
     async fn code_hash(&self, number: u64) -> Result<Option<String>, ChainError>;
+    /// The block for which the call of a referendum that passed is scheduled, as the state at a block has it.
+    async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError>;
     /// How the endpoints look now, from what is known already.
     fn sight(&self) -> Sight;
     /// What was just read does not fit: the next call looks for another endpoint.

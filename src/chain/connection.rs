@@ -145,6 +145,11 @@ impl Connection {
         Ok(self.storage(CODE, number).await?.map(|code| read::blake2(&code)))
     }
 
+    pub async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
+        let at = answer(self.client.at_block(number)).await?;
+        read::enactment(&at, referendum).await
+    }
+
     async fn storage(&self, key: &str, number: u64) -> Result<Option<Vec<u8>>, ChainError> {
         let hash = self.hash_at(number).await?.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
         let value: Option<String> = answer(self.rpc.request("state_getStorage", rpc_params![key, hash])).await?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 use subxt::{
-    SubstrateConfig,
+    Metadata, SubstrateConfig,
     events::Events,
     ext::scale_value::{Composite, Primitive, Value, ValueDef},
 };
@@ -12,24 +12,70 @@ use crate::{
     ports::ChainError,
 };
 
-/// Pallets whose events' fields mean something to us; of others the name is enough.
-const READ: [&str; 4] = ["System", "Sudo", "ParachainSystem", "MultiBlockMigrations"];
+/// Events whose fields mean something to us; of others the name is enough.
+fn telling(pallet: &str, event: &str) -> bool {
+    match pallet {
+        "System" | "Sudo" | "ParachainSystem" | "MultiBlockMigrations" | "Referenda" => true,
+        "Paras" => event.starts_with("PvfCheck"),
+        "Scheduler" => matches!(event, "Dispatched" | "CallUnavailable" | "PermanentlyOverweight"),
+        "Whitelist" => event == "WhitelistedCallDispatched",
+        _ => false,
+    }
+}
 
-/// Every event of a block, in order. A block whose events can't be decoded is an error: what it
-/// would have shown must not be passed over.
-pub fn events(events: &Events<SubstrateConfig>) -> Result<Vec<ChainEvent>, ChainError> {
+/// Every event of a block, in order, errors by the names `metadata` has for them. A block whose events
+/// can't be decoded is an error: what it would have shown must not be passed over.
+pub fn events(events: &Events<SubstrateConfig>, metadata: &Metadata) -> Result<Vec<ChainEvent>, ChainError> {
     let mut found = Vec::new();
     for event in events.iter() {
         let event = event.map_err(|e| ChainError::Answer(format!("an event can't be decoded: {e}")))?;
-        let fields = if READ.contains(&event.pallet_name()) {
+        let fields = if telling(event.pallet_name(), event.event_name()) {
             let fields = event.decode_fields_unchecked_as::<Composite<()>>();
-            composite(&fields.map_err(|e| ChainError::Answer(format!("an event can't be decoded: {e}")))?)
+            let mut fields = composite(&fields.map_err(|e| ChainError::Answer(format!("an event can't be decoded: {e}")))?);
+            name_errors(&mut fields, metadata);
+            fields
         } else {
             Json::Null
         };
         found.push(ChainEvent { pallet: event.pallet_name().to_owned(), name: event.event_name().to_owned(), fields });
     }
     Ok(found)
+}
+
+/// Puts names in the place of dispatch errors: `System.SpecVersionNeedsToIncrease`, `BadOrigin`.
+fn name_errors(value: &mut Json, metadata: &Metadata) {
+    match value {
+        Json::Object(fields) => {
+            for (key, field) in fields {
+                match error_name(field, metadata) {
+                    Some(name) if matches!(key.as_str(), "Err" | "error" | "dispatch_error") => *field = Json::String(name),
+                    _ => name_errors(field, metadata),
+                }
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(|item| name_errors(item, metadata)),
+        _ => {}
+    }
+}
+
+/// The name of a dispatch error, which is a variant with at most one value.
+fn error_name(error: &Json, metadata: &Metadata) -> Option<String> {
+    let fields = error.as_object().filter(|fields| fields.len() == 1)?;
+    let (kind, inner) = fields.iter().next()?;
+    match (kind.as_str(), inner) {
+        ("Module", Json::Object(module)) => {
+            let pallet = metadata.pallet_by_error_index(u8::try_from(module.get("index")?.as_u64()?).ok()?)?;
+            // Four bytes of which the first counts; one byte in older runtimes.
+            let error = match module.get("error")? {
+                Json::String(bytes) => *hex::decode(bytes)?.first()?,
+                number => u8::try_from(number.as_u64()?).ok()?,
+            };
+            Some(format!("{}.{}", pallet.name(), pallet.error_variant_by_index(error)?.name))
+        }
+        // Token.FundsUnavailable, Arithmetic.Overflow
+        (kind, Json::String(inner)) => Some(format!("{kind}.{inner}")),
+        _ => None,
+    }
 }
 
 fn composite(value: &Composite<()>) -> Json {

@@ -303,6 +303,10 @@ impl Chain for Node {
         self.connected().await?.code_hash(number).await
     }
 
+    async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
+        self.connected().await?.enactment(number, referendum).await
+    }
+
     fn sight(&self) -> Sight {
         let believed = *self.believed.lock().unwrap_or_else(PoisonError::into_inner);
         let lag = self.connection.try_lock().ok().and_then(|held| held.as_ref().map(|c| c.lag())).unwrap_or(0);

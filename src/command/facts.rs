@@ -67,9 +67,11 @@ async fn follow(node: &Node, name: &str, memory: &mut Memory, args: &FactsArgs) 
 async fn read_to_head(node: &Node, name: &str, memory: &mut Memory, args: &FactsArgs) -> Result<(), ChainError> {
     let head = node.head(None).await?;
     let last = args.until.map_or(head.number, |until| head.number.min(until));
+    // Of other chains nothing is known; a parachain's relay is at least called so.
+    let kin = Kin { relay: Some("relay".to_owned()), ..Kin::default() };
     while memory.number < last {
         let block = node.block(memory.number + 1).await?;
-        let (facts, after) = block.read(name, memory, &Kin::default());
+        let (facts, after) = block.read(name, memory, &kin);
         *memory = after;
         for fact in &facts {
             print(fact, args.json);
@@ -85,5 +87,14 @@ fn print(fact: &Fact, json: bool) {
     }
     let zone = Zone(jiff::tz::TimeZone::UTC);
     let time = fact.time.map(|at| zone.written(at)).unwrap_or_default();
-    out!("block {:<9} {:<22} spec_version {:<9} {time}  {}  {}", fact.block, fact.kind.name(), fact.spec_version, fact.hash, fact.detail);
+    let expected = fact.expected.as_ref().map(|e| format!("  expected at block {} of {}", e.block, e.chain)).unwrap_or_default();
+    let on = fact.on.as_ref().map(|on| format!("  told by {on}")).unwrap_or_default();
+    out!(
+        "block {:<9} {:<22} spec_version {:<9} {time}  {}  {}{expected}{on}",
+        fact.block,
+        fact.kind.name(),
+        fact.spec_version,
+        fact.hash,
+        fact.detail
+    );
 }

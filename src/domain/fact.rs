@@ -23,7 +23,7 @@ pub enum FactKind {
     Referendum,
     /// The call of an approved referendum is to be dispatched at a known block.
     Scheduled,
-    /// That call was dispatched: `ok`, or its error's name.
+    /// That call was dispatched, or one that was whitelisted: `ok`, or its error's name.
     Dispatched,
     /// Transactions signed for the version before are refused from here on.
     TransactionVersion,
@@ -107,7 +107,7 @@ pub struct Fact {
     pub chain: String,
     pub block: u64,
     pub hash: String,
-    /// The version the chain runs after this fact.
+    /// The version the chain runs after this fact; 0 where another chain tells of it, which does not know.
     pub spec_version: u32,
     pub time: Option<Timestamp>,
     /// A code hash, an error's name, a count: empty where there is nothing to add.

@@ -58,7 +58,8 @@ impl Watcher {
         let memory = match memory {
             Some(memory) if memory.genesis == head.genesis && !head.rewritten => memory,
             before => {
-                let block = chain.block(head.number).await?;
+                let mut block = chain.block(head.number).await?;
+                self.add_scheduled(name, chain.as_ref(), &mut block).await?;
                 let memory = Memory::first(head.genesis.clone(), &block);
                 let reset = before.map(|b| block.fact(FactKind::Reset, name, block.spec_version, how_reset(&b, &head)));
                 blocks += 1;
@@ -89,7 +90,7 @@ impl Watcher {
     ) -> Result<u64, WatchError> {
         let (mut memory, mut blocks) = (memory.clone(), 0);
         for number in ranges.into_iter().flatten() {
-            let block = chain.block(number).await?;
+            let mut block = chain.block(number).await?;
             let mut known = Vec::new();
             if number > memory.number + 1 {
                 let (from, to) = (memory.number + 1, number - 1);
@@ -99,6 +100,7 @@ impl Watcher {
                     to,
                     "events in these blocks are not examined: too many were missed, or the node has pruned them"
                 );
+                self.add_scheduled(name, chain, &mut block).await?;
                 known.push(block.fact(FactKind::Unexamined, name, memory.running, format!("{from} to {to}")));
             } else if !block.parent.is_empty() && number == memory.number + 1 && block.parent != memory.hash {
                 // The node that is read has changed its mind, or another one answers now.
@@ -110,6 +112,17 @@ impl Watcher {
             blocks += 1;
         }
         Ok(blocks)
+    }
+
+    /// What the events of blocks that were not read may have scheduled, from the state.
+    async fn add_scheduled(&self, name: &str, chain: &dyn Chain, block: &mut Block) -> Result<(), WatchError> {
+        for accepted in self.core.store.upgrades().await? {
+            let Some(referendum) = accepted.upgrade.referendum.filter(|r| r.chain == name) else { continue };
+            if let Some(when) = chain.enactment(block.number, referendum.index).await? {
+                block.enactments.push((referendum.index, when));
+            }
+        }
+        Ok(())
     }
 
     /// One block, one transaction. `known` are facts that do not stand in the block itself.

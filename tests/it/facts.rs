@@ -49,6 +49,9 @@ async fn told(hide: Vec<&'static str>) -> Result<()> {
         "applied +7 1000002",
     ];
     assert_eq!(shown, expected);
+    let detail = |kind: &str| facts.iter().find(|f| f["kind"] == kind).map_or(&Value::Null, |f| &f["detail"]);
+    assert_eq!(detail("authorization_rejected"), "System.SpecVersionNeedsToIncrease");
+    assert_eq!(detail("sudo_failed"), "System.SpecVersionNeedsToIncrease");
     for fact in &facts {
         let hash = chain.call("chain_getBlockHash", serde_json::json!([fact["block"]])).await?;
         assert_eq!(fact["hash"], hash, "the block's own hash");

@@ -76,6 +76,10 @@ impl Chain for Forgetful {
         Ok(None)
     }
 
+    async fn enactment(&self, _number: u64, _referendum: u32) -> Result<Option<u64>, ChainError> {
+        Ok(None)
+    }
+
     fn sight(&self) -> Sight {
         Sight { endpoints: vec![EndpointSight { answers: true, ..EndpointSight::default() }], ..Sight::default() }
     }

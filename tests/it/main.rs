@@ -13,6 +13,7 @@ mod facts;
 mod gaps;
 mod messages;
 mod simulation;
+mod stages;
 mod story;
 mod trouble;
 mod watch;

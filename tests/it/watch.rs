@@ -53,6 +53,10 @@ impl Chain for Scripted {
         Ok(self.code.lock().unwrap().clone())
     }
 
+    async fn enactment(&self, _number: u64, _referendum: u32) -> Result<Option<u64>, ChainError> {
+        Ok(None)
+    }
+
     fn sight(&self) -> Sight {
         self.sight.lock().unwrap().clone()
     }
