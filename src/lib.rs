@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 pub mod domain;
+pub mod picture;
 pub mod ports;
 
 #[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql"))]
