@@ -31,7 +31,7 @@ const HEIGHT: i32 = 360;
 const LEFT: i32 = 76;
 const RIGHT: i32 = 24;
 /// The bars' room takes between these, by how many there are.
-const NARROWEST: i32 = 640;
+const NARROWEST: i32 = 700;
 const WIDEST: i32 = 900;
 /// Of one bar with the space beside it.
 const PITCH: i32 = 32;
@@ -95,15 +95,16 @@ pub fn block_times(data: &BlockTimes) -> Picture {
     scale.draw(&mut canvas, LEFT + room);
     let bars = [(start, before, OLD), (border, after, NEW)];
     let cut: Vec<Cut> = bars.into_iter().flat_map(|(from, gaps, ink)| draw_bars(&mut canvas, &scale, from, pitch, gaps, ink)).collect();
-    write_figures(&mut canvas, cut);
+    write_figures(&mut canvas, border, cut);
     for (from, to, figures, ink) in [(start, border, &old, OLD_MEAN), (border, end, &new, NEW_MEAN)] {
-        if let Some(mean) = figures.mean {
+        if let Some(mean) = figures.mean.filter(|mean| *mean <= scale.top) {
             canvas.fill(from, scale.y(mean) - 1, to - from, 2, ink);
         }
     }
     write_runtime(&mut canvas, border, data.version_after);
     write_blocks(&mut canvas, border, pitch, before.len(), after.len());
-    canvas.text(&format!("{}: seconds between blocks", data.chain), LEFT, TITLE_Y, TEXT, Alignment::Left);
+    let chain: String = data.chain.chars().take(28).collect();
+    canvas.text(&format!("{chain}: seconds between blocks"), LEFT, TITLE_Y, TEXT, Alignment::Left);
     if let Some(longest) = longest(&old, &new) {
         canvas.text(&format!("longest {}", seconds(longest)), LEFT + room, TITLE_Y, TEXT, Alignment::Right);
     }
@@ -239,14 +240,16 @@ fn draw_bars(canvas: &mut Canvas, scale: &Scale, from: i32, pitch: i32, gaps: &[
     cut
 }
 
-/// Above the bars that were cut off, the longest first; a figure that would touch another is left out.
-fn write_figures(canvas: &mut Canvas, mut cut: Vec<Cut>) {
+/// Above the bars that were cut off, beside the runtime's line, the longest first; a figure that would touch another is
+/// left out.
+fn write_figures(canvas: &mut Canvas, border: i32, mut cut: Vec<Cut>) {
     cut.sort_by(|a, b| b.gap.total_cmp(&a.gap).then(a.x.cmp(&b.x)));
     let mut taken: Vec<(i32, i32)> = Vec::new();
     for Cut { x, gap } in cut {
         let words = format!("{gap:.0} s");
         let half = LETTER * as_i32(words.len()) / 2;
-        let x = x.clamp(half + 4, (canvas.width - half - 4).max(half + 4));
+        let x = if x < border { x.min(border - half - 8) } else { x.max(border + half + 6) };
+        let x = x.clamp(half + 8, (canvas.width - half - 8).max(half + 8));
         let (from, to) = (x - half - LETTER, x + half + LETTER);
         if taken.iter().all(|(left, right)| to <= *left || from >= *right) {
             canvas.text(&words, x, FIGURES_Y, LONG, Alignment::Center);
@@ -265,22 +268,16 @@ fn write_runtime(canvas: &mut Canvas, x: i32, version: u32) {
 
 /// Counted from where the new runtime begins.
 fn write_blocks(canvas: &mut Canvas, border: i32, pitch: i32, before: usize, after: usize) {
-    let step = [1, 2, 5, 10, 30].into_iter().find(|step| step * pitch >= 60).unwrap_or(60);
-    let (first, last) = (-as_i32(before) / step, as_i32(after) / step);
-    for tick in first..=last {
+    let step = [1, 2, 5, 10, 30].into_iter().find(|step| step * pitch >= 90).unwrap_or(60);
+    for tick in -as_i32(before) / step..=as_i32(after) / step {
         let x = border + tick * step * pitch;
         canvas.fill(x - 1, BOTTOM, 1, 6, FAINT);
         let words = match tick * step {
-            0 => "0".into(),
+            0 => "0 blocks".into(),
             blocks => format!("{blocks:+}"),
         };
-        let end = canvas.text(&words, x, BLOCKS_Y, FAINT, Alignment::Center);
-        if tick == last {
-            let word = " blocks";
-            if end + LETTER * as_i32(word.len()) < canvas.width {
-                canvas.text(word, end, BLOCKS_Y, FAINT, Alignment::Left);
-            }
-        }
+        let half = LETTER * as_i32(words.len()) / 2;
+        canvas.text(&words, x.min(canvas.width - half - 4), BLOCKS_Y, FAINT, Alignment::Center);
     }
 }
 
