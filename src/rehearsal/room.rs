@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    domain::{feedback::Tally, post::PostKey},
+    domain::{
+        feedback::Tally,
+        post::{Body, Picture, PostKey},
+    },
     ports::{Accepted, Chat, ChatError, Outgoing, Platform},
 };
 
@@ -20,6 +23,11 @@ struct Message {
     /// The message it hangs below, in a thread.
     root: Option<String>,
     key: Option<PostKey>,
+    /// What it says now.
+    text: String,
+    picture: Option<Picture>,
+    /// The keys of its edits, as far as the platform knows them again.
+    edits: Vec<PostKey>,
     reactions: BTreeMap<String, u32>,
 }
 
@@ -44,9 +52,9 @@ impl Room {
         })
     }
 
-    fn add(&self, place: &str, root: Option<&str>, key: Option<&PostKey>) -> Accepted {
+    fn add(&self, place: &str, root: Option<&str>, out: Option<Outgoing<'_>>) -> Accepted {
         let mut messages = self.messages();
-        if let Some(old) = key.and_then(|key| messages.iter().find(|m| m.key.as_ref() == Some(key))) {
+        if let Some(old) = out.and_then(|out| messages.iter().find(|m| m.key.as_ref() == Some(out.key))) {
             return Accepted { id: old.id.clone(), link: self.link(place, &old.id) };
         }
         let id = match self.platform {
@@ -57,12 +65,23 @@ impl Room {
             id: id.clone(),
             place: place.to_owned(),
             root: root.map(str::to_owned),
-            key: key.cloned(),
-
+            key: out.map(|out| out.key.clone()),
+            text: out.map(|out| said(out.body)).unwrap_or_default(),
+            picture: out.and_then(|out| out.body.picture.clone()),
+            edits: Vec::new(),
             reactions: BTreeMap::new(),
         };
         messages.push(message);
         Accepted { link: self.link(place, &id), id }
+    }
+
+    /// What a message says now, its last edit counted in.
+    pub fn text(&self, message: &str) -> Option<String> {
+        self.messages().iter().find(|m| m.id == message).map(|m| m.text.clone())
+    }
+
+    pub fn picture(&self, message: &str) -> Option<Picture> {
+        self.messages().iter().find(|m| m.id == message).and_then(|m| m.picture.clone())
     }
 
     /// An invented person reacts.
@@ -81,21 +100,32 @@ impl Room {
 #[async_trait]
 impl Chat for Room {
     async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        Ok(self.add(place, None, Some(out.key)))
+        Ok(self.add(place, None, Some(out)))
     }
 
     async fn find(&self, place: &str, key: &PostKey, _since: Timestamp) -> Result<Option<Accepted>, ChatError> {
         let messages = self.messages();
-        let found = messages.iter().find(|m| m.place == place && m.key.as_ref() == Some(key));
+        let found = messages.iter().find(|m| m.place == place && (m.key.as_ref() == Some(key) || m.edits.contains(key)));
         Ok(found.map(|m| Accepted { id: m.id.clone(), link: self.link(place, &m.id) }))
     }
 
     async fn open_thread(&self, place: &str, root: &str, _title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        let opener = self.add(place, Some(root), Some(out.key));
+        let opener = self.add(place, Some(root), Some(out));
         Ok(Accepted { id: root.to_owned(), link: opener.link })
     }
 
-    async fn edit(&self, place: &str, id: &str, _out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+    async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        let mut messages = self.messages();
+        let Some(message) = messages.iter_mut().find(|m| m.place == place && m.id == id) else {
+            return Err(ChatError::Refused {
+                reason: format!("there is no message {id} in {place}"),
+                remedy: "post the notice anew if it is still wanted".into(),
+            });
+        };
+        message.text = said(out.body);
+        if self.platform == Platform::Matrix && !message.edits.contains(out.key) {
+            message.edits.push(out.key.clone());
+        }
         Ok(Accepted { id: id.to_owned(), link: self.link(place, id) })
     }
 
@@ -108,5 +138,40 @@ impl Chat for Room {
 
     fn trouble(&self) -> Option<String> {
         None
+    }
+}
+
+/// Where there is a picture and no text, the words for the picture.
+fn said(body: &Body) -> String {
+    match &body.picture {
+        Some(picture) if body.text.is_empty() => picture.alt.clone(),
+        _ => body.text.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str) -> Body {
+        Body { text: text.into(), html: None, picture: None }
+    }
+
+    #[tokio::test]
+    async fn an_edit_changes_what_a_message_says_and_keeps_its_picture() {
+        let (one, two) = (PostKey("1".into()), PostKey("2".into()));
+        for platform in [Platform::Discord, Platform::Matrix] {
+            let room = Room::new(platform);
+            let picture = Picture { name: "p.png".into(), alt: "words".into(), width: 1, height: 1, png: vec![1] };
+            let posted = Body { picture: Some(picture.clone()), ..body("") };
+            let sent = room.send("p", Outgoing { key: &one, body: &posted }).await.unwrap();
+            assert_eq!(room.text(&sent.id).as_deref(), Some("words"));
+            let edited = room.edit("p", &sent.id, Outgoing { key: &two, body: &body("new") }).await.unwrap();
+            assert_eq!((&edited, room.text(&sent.id).as_deref()), (&sent, Some("new")));
+            assert_eq!(room.picture(&sent.id), Some(picture));
+            let found = room.find("p", &two, Timestamp::UNIX_EPOCH).await.unwrap();
+            assert_eq!(found, (platform == Platform::Matrix).then_some(edited), "Discord knows no key of an edit");
+            assert!(room.edit("p", "else", Outgoing { key: &two, body: &posted }).await.is_err());
+        }
     }
 }

@@ -7,6 +7,7 @@ mod doubles;
 mod support;
 mod world;
 
+mod chats;
 mod cli;
 mod crash;
 mod facts;

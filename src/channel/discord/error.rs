@@ -26,6 +26,7 @@ pub(super) mod code {
     pub const UNKNOWN_MESSAGE: isize = 10008;
     pub const SLOW_MODE: isize = 20016;
     pub const MISSING_ACCESS: isize = 50001;
+    pub const NOT_THE_AUTHOR: isize = 50005;
     pub const NOT_A_TEXT_CHANNEL: isize = 50008;
     pub const MISSING_PERMISSIONS: isize = 50013;
     pub const INVALID_FORM: isize = 50035;
@@ -197,6 +198,7 @@ impl Fault {
             code::MISSING_PERMISSIONS => {
                 format!("allow the bot's role in channel {place}: {}", super::place::names(super::place::NEEDED))
             }
+            code::NOT_THE_AUTHOR => "the message is another account's: it was posted by the bot that was in use then".into(),
             code::NOT_A_TEXT_CHANNEL => format!("channel {place} takes no messages: name a text or announcement channel"),
             code::INVALID_FORM => "the notice breaks one of Discord's rules: look at it with `herald preview` and mend its template".into(),
             code::THREAD_ARCHIVED | code::THREAD_LOCKED => format!("thread {place} is locked: a moderator can open it again"),

@@ -10,6 +10,7 @@ pub(super) const NEEDED: Permissions = Permissions::VIEW_CHANNEL
     .union(Permissions::SEND_MESSAGES)
     // without it Discord drops the embed, and with it the mark a post is found by
     .union(Permissions::EMBED_LINKS)
+    .union(Permissions::ATTACH_FILES)
     // without it the history comes back empty, which looks like "never posted"
     .union(Permissions::READ_MESSAGE_HISTORY)
     .union(Permissions::CREATE_PUBLIC_THREADS)
@@ -21,6 +22,7 @@ pub(super) fn names(permissions: Permissions) -> String {
         (Permissions::VIEW_CHANNEL, "View Channel"),
         (Permissions::SEND_MESSAGES, "Send Messages"),
         (Permissions::EMBED_LINKS, "Embed Links"),
+        (Permissions::ATTACH_FILES, "Attach Files"),
         (Permissions::READ_MESSAGE_HISTORY, "Read Message History"),
         (Permissions::CREATE_PUBLIC_THREADS, "Create Public Threads"),
         (Permissions::SEND_MESSAGES_IN_THREADS, "Send Messages in Threads"),

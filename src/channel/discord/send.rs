@@ -2,19 +2,21 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serenity::all::{
-    AutoArchiveDuration, ChannelId, CreateAllowedMentions, CreateEmbed, CreateEmbedFooter, CreateMessage, CreateThread, Message, MessageId,
-    MessagePagination, Nonce,
+    AutoArchiveDuration, ChannelId, CreateAllowedMentions, CreateAttachment, CreateEmbed, CreateEmbedFooter, CreateMessage, CreateThread,
+    EditMessage, Message, MessageId, MessagePagination, Nonce,
 };
 use tokio::time::Instant;
 
 use super::{Discord, error::code};
 use crate::{
-    domain::post::PostKey,
+    domain::post::{Picture, PostKey},
     ports::{Accepted, ChatError, Outgoing},
 };
 
 /// Characters of a message's content.
 const CONTENT_MAX: usize = 2_000;
+/// Characters of a picture's description.
+const ALT_MAX: usize = 1_024;
 /// Characters of a thread's name.
 const TITLE_MAX: usize = 100;
 /// Messages of one answer.
@@ -37,21 +39,27 @@ impl Discord {
     }
 
     async fn post_by(&self, deadline: Instant, channel: ChannelId, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        let length = out.body.text.chars().count();
-        if length > CONTENT_MAX {
-            return Err(ChatError::Refused {
-                reason: format!("the notice has {length} characters; Discord takes {CONTENT_MAX}"),
-                remedy: "shorten its template, or say less on Discord and link to the rest".into(),
-            });
-        }
+        check_length(&out.body.text)?;
+        let picture = out.body.picture.as_ref().map(attachment);
         let message = CreateMessage::new()
             .content(&out.body.text)
             .embed(CreateEmbed::new().footer(CreateEmbedFooter::new(mark(out.key))))
+            .add_files(picture.clone())
             .allowed_mentions(CreateAllowedMentions::new())
             .nonce(Nonce::String(out.key.0.clone()))
             .enforce_nonce(true);
-        let sent = self.ask(deadline, self.http.send_message(channel, vec![], &message)).await;
+        // the message describes the file, the form holds it; the one file is number 0 in both
+        let sent = self.ask(deadline, self.http.send_message(channel, picture.into_iter().collect(), &message)).await;
         sent.map(|sent| self.accepted(channel, sent.id)).map_err(|fault| fault.during("posting", channel))
+    }
+
+    /// Gives a message other words. What isn't named stays: the embed with the mark, a picture, reactions, the thread.
+    pub(super) async fn reword(&self, channel: ChannelId, message: MessageId, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        check_length(&out.body.text)?;
+        // without a word on mentions Discord would read the new text as free to call everybody it names
+        let edit = EditMessage::new().content(&out.body.text).allowed_mentions(CreateAllowedMentions::new());
+        let edited = self.ask(self.deadline(), self.http.edit_message(channel, message, &edit, vec![])).await;
+        edited.map(|edited| self.accepted(channel, edited.id)).map_err(|fault| fault.during("editing a post", channel))
     }
 
     fn accepted(&self, channel: ChannelId, message: MessageId) -> Accepted {
@@ -130,6 +138,21 @@ impl Discord {
         }
         Ok(Accepted { id: thread.to_string(), link: Some(format!("https://discord.com/channels/{}/{thread}", self.guild)) })
     }
+}
+
+fn check_length(text: &str) -> Result<(), ChatError> {
+    let length = text.chars().count();
+    if length <= CONTENT_MAX {
+        return Ok(());
+    }
+    Err(ChatError::Refused {
+        reason: format!("the notice has {length} characters; Discord takes {CONTENT_MAX}"),
+        remedy: "shorten its template, or say less on Discord and link to the rest".into(),
+    })
+}
+
+fn attachment(picture: &Picture) -> CreateAttachment {
+    CreateAttachment::bytes(picture.png.as_slice(), &picture.name).description(cut(&picture.alt, ALT_MAX))
 }
 
 /// When a message was made, in milliseconds since 1970: the upper bits of its id.

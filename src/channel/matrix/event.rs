@@ -27,7 +27,7 @@ pub(super) struct Content {
     pub msgtype: Option<String>,
     pub body: Option<String>,
     #[serde(rename = "org.upgrade-herald.key")]
-    key: Option<String>,
+    pub key: Option<String>,
     #[serde(rename = "m.relates_to", default)]
     pub relates_to: Relation,
 }
@@ -70,6 +70,11 @@ impl Event {
         self.content.relates_to.rel_type.as_deref() == Some("m.replace")
     }
 
+    /// The message that it gives new words.
+    pub fn edited(&self) -> Option<&str> {
+        self.content.relates_to.event_id.as_deref().filter(|_| self.is_edit())
+    }
+
     /// The root of the thread it is in.
     pub fn thread(&self) -> Option<&str> {
         let relation = &self.content.relates_to;
@@ -81,9 +86,10 @@ impl Event {
         self.kind == MESSAGE && self.content.msgtype.is_some() && !self.is_redacted() && !self.is_edit()
     }
 
-    /// Whether it is the post with this key. The transaction id tells it even of one we can't decrypt.
+    /// Whether it is the post with this key, or the edit: each has its own. The transaction id tells it even of one we
+    /// can't decrypt.
     pub fn is_post(&self, key: &str) -> bool {
-        !self.is_edit() && (self.content.key.as_deref() == Some(key) || self.unsigned.transaction_id.as_deref() == Some(key))
+        self.content.key.as_deref() == Some(key) || self.unsigned.transaction_id.as_deref() == Some(key)
     }
 }
 
@@ -104,8 +110,17 @@ mod tests {
         assert!(event(&content, "{}").is_post("k"));
         assert!(!event(&content, "{}").is_post("l"));
         assert!(event("{}", r#"{"transaction_id":"k"}"#).is_post("k"));
-        let edit = format!(r#"{{"{KEY_FIELD}":"k","m.relates_to":{{"rel_type":"m.replace","event_id":"$o"}}}}"#);
-        assert!(!event(&edit, "{}").is_post("k"));
+    }
+
+    #[test]
+    fn an_edit_has_a_key_of_its_own_and_names_its_original() {
+        let edit = format!(
+            r#"{{"{KEY_FIELD}":"k","m.new_content":{{"{KEY_FIELD}":"l"}},"m.relates_to":{{"rel_type":"m.replace","event_id":"$o"}}}}"#
+        );
+        let edit = event(&edit, "{}");
+        assert!(edit.is_post("k") && !edit.is_post("l"));
+        assert_eq!(edit.edited(), Some("$o"));
+        assert_eq!(event(r#"{"m.relates_to":{"rel_type":"m.thread","event_id":"$o"}}"#, "{}").edited(), None);
     }
 
     #[test]

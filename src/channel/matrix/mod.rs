@@ -6,14 +6,16 @@
 //! asked of the server each time, so that downtime loses none.
 //!
 //! - [`connect`](Matrix::connect) (`connect`, `session`): the session kept on disk, or a login by password
-//! - [`Chat`] (`send`, `tally`): posts, threads, read-back, counts
+//! - [`Chat`] (`send`, `edit`, `picture`, `tally`): posts, threads, edits, pictures, read-back, counts
 //! - [`run`](Matrix::run) (`sync`, `commands`): following the rooms, answering `!upgrade`
 //! - `event`: the few fields we read of an event; `error`: what a failure calls for
 
 mod commands;
 mod connect;
+mod edit;
 mod error;
 mod event;
+mod picture;
 mod send;
 mod session;
 mod sync;
@@ -179,6 +181,7 @@ impl Matrix {
 
 #[async_trait]
 impl Chat for Matrix {
+    /// A picture is a message of its own here: of a body that has one, the picture is sent and its text is not.
     async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         self.post(place, out, None).await
     }
@@ -192,8 +195,9 @@ impl Chat for Matrix {
         self.post(place, out, Some(root)).await
     }
 
-    async fn edit(&self, _place: &str, _id: &str, _out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        Err(ChatError::Refused { reason: "not built".into(), remedy: "wait".into() })
+    /// An edit is an event of its own, with a key of its own; the id and link are those of the message it changes.
+    async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        self.reword(place, id, out).await
     }
 
     async fn tally(&self, place: &str, root: &str, thread: &str) -> Result<Tally, ChatError> {

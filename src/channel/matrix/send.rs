@@ -29,13 +29,19 @@ const SLACK_MS: i64 = 3_600_000;
 impl Matrix {
     /// Sends a post; in a thread below `root`, if there is one, and then the returned id is the root's.
     pub(super) async fn post(&self, place: &str, out: Outgoing<'_>, root: Option<&str>) -> Result<Accepted, ChatError> {
-        let mut content = content(out.body, "m.text");
-        set(&mut content, "m.mentions", json!({}));
-        set(&mut content, KEY_FIELD, json!(out.key.0));
-        if let Some(root) = root {
-            set(&mut content, "m.relates_to", in_thread(event_id(root)?.as_str(), root, true));
-        }
-        let sent = self.within(self.timeout, self.put(place, content, &out.key.0)).await?;
+        let sent = self.within(self.timeout, async {
+            let mut content = match &out.body.picture {
+                Some(picture) => self.upload(place, picture).await?,
+                None => content(out.body, "m.text"),
+            };
+            set(&mut content, "m.mentions", json!({}));
+            set(&mut content, KEY_FIELD, json!(out.key.0));
+            if let Some(root) = root {
+                set(&mut content, "m.relates_to", in_thread(event_id(root)?.as_str(), root, true));
+            }
+            self.put(place, content, &out.key.0).await
+        });
+        let sent = sent.await?;
         let id = root.map_or_else(|| sent.id.clone(), str::to_owned);
         Ok(Accepted { id, link: sent.link })
     }
@@ -54,7 +60,7 @@ impl Matrix {
     }
 
     /// An encrypted post takes several requests; what holds the outbox's row must know when it ends.
-    async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, ChatError>>) -> Result<T, ChatError> {
+    pub(super) async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, ChatError>>) -> Result<T, ChatError> {
         tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
             Err(ChatError::Retry { reason: format!("the homeserver took longer than {} s", time.as_secs()), after_ms: None })
         })
@@ -100,8 +106,11 @@ impl Matrix {
         options
     }
 
-    /// As it was returned when it was sent: a thread's opening message stands for its root.
+    /// As it was returned when it was sent: a thread's opening message stands for its root, an edit for what it changed.
     fn found(&self, room: &Room, event: &Event) -> Accepted {
+        if let Some(original) = event.edited() {
+            return Accepted { id: original.to_owned(), link: self.link(room, original) };
+        }
         Accepted { id: event.thread().unwrap_or(&event.event_id).to_owned(), link: self.link(room, &event.event_id) }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Inner;
 use super::clock::now_ms;
-use super::error::{ApiError, invalid_json, method_not_allowed, missing_permissions, not_found, unauthorized};
+use super::error::{ApiError, invalid_json, method_not_allowed, missing_permissions, not_found, too_large, unauthorized};
 use super::faults::Fault;
 use super::limits::{Class, Quota, Scope};
 use super::routes;
@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 const PREFIX: &str = "/api/v10";
+/// The largest file that a server without boosts takes.
+const FILE_LIMIT: usize = 10 << 20;
 /// The largest body that is read.
 const BODY_LIMIT: usize = 25 << 20;
 
@@ -28,8 +30,17 @@ pub(super) struct Call {
     path: BTreeMap<String, String>,
     query: BTreeMap<String, String>,
     pub body: Value,
-    /// Names and sizes of the files that came with it.
-    pub files: Vec<(String, usize)>,
+    pub files: Vec<Upload>,
+}
+
+/// A file that came with a request.
+#[derive(Clone, Debug)]
+pub(super) struct Upload {
+    /// The one in `files[…]`.
+    pub number: u64,
+    pub name: String,
+    pub content_type: Option<String>,
+    pub bytes: Vec<u8>,
 }
 
 impl Call {
@@ -256,24 +267,44 @@ fn read_call(
     Ok(Call { method: &operation.method, template: &operation.template, path, query, body, files })
 }
 
-fn read_body(raw: &Raw, complaints: &mut Vec<String>) -> Result<(Value, Vec<(String, usize)>), ApiError> {
+fn read_body(raw: &Raw, complaints: &mut Vec<String>) -> Result<(Value, Vec<Upload>), ApiError> {
     if raw.body.is_empty() {
         return Ok((Value::Null, vec![]));
     }
     let kind = raw.headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|v| v.to_str().ok()).unwrap_or_default();
     if kind.starts_with("multipart/form-data") {
-        let form = multipart::parse(kind, &raw.body).ok_or_else(|| invalid_json().blame())?;
-        let json = form.payload_json.unwrap_or_else(|| b"{}".to_vec());
-        let body = serde_json::from_slice(&json).map_err(|_| invalid_json().blame())?;
-        let files = form.files.into_iter().map(|(_, name, size)| (name, size));
-        return Ok((body, files.collect()));
+        return read_form(kind, &raw.body, complaints);
     }
     if !kind.starts_with("application/json") {
         complaints.push(format!("a body of type `{kind}`"));
     }
     let body = serde_json::from_slice(&raw.body).map_err(|_| invalid_json().blame())?;
     Ok((body, vec![]))
+}
+
+/// What Discord would pass over without a word becomes a complaint.
+fn read_form(kind: &str, body: &[u8], complaints: &mut Vec<String>) -> Result<(Value, Vec<Upload>), ApiError> {
+    let form = multipart::parse(kind, body).ok_or_else(|| invalid_json().blame())?;
+    complaints.extend(form.others.iter().map(|name| format!("a part `{name}` in a form")));
+    let json = form.payload_json.unwrap_or_else(|| {
+        complaints.push("a form without `payload_json`".into());
+        b"{}".to_vec()
+    });
+    let body = serde_json::from_slice(&json).map_err(|_| invalid_json().blame())?;
+    let mut files: Vec<Upload> = Vec::new();
+    for part in form.files {
+        let number = part.field.strip_prefix("files[").and_then(|rest| rest.strip_suffix(']')?.parse().ok());
+        let Some(number) = number.filter(|number| *number < 10 && files.iter().all(|file| file.number != *number)) else {
+            complaints.push(format!("a file as `{}`, which is no `files[…]` or is there twice", part.field));
+            continue;
+        };
+        if part.bytes.len() > FILE_LIMIT {
+            return Err(too_large().blame());
+        }
+        files.push(Upload { number, name: part.name, content_type: part.content_type, bytes: part.bytes });
+    }
+    Ok((body, files))
 }
 
 /// Turns the outcome into an answer, and records what broke a rule.

@@ -57,6 +57,7 @@ errors! {
     unknown_event = 404, 10070, "Unknown Guild Scheduled Event";
     too_many_pins = 400, 30003, "Maximum number of pins reached for the channel (250)";
     too_many_reactions = 400, 30010, "Maximum number of reactions reached (20)";
+    too_large = 413, 40005, "Request entity too large";
     already_crossposted = 400, 40033, "This message has already been crossposted.";
     already_acknowledged = 400, 40060, "Interaction has already been acknowledged.";
     missing_access = 403, 50001, "Missing Access";

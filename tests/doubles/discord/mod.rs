@@ -37,7 +37,7 @@ pub use gateway::intent;
 pub use limits::{Limits, Rate};
 pub use options::{ChannelKind, Options, permission};
 pub use people::{Answer, SlashError};
-pub use state::{Message, Reaction};
+pub use state::{Attachment, Message, Reaction};
 
 use axum::Router;
 use axum::body::Body;

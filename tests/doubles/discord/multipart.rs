@@ -4,8 +4,19 @@
 #[derive(Debug, Default)]
 pub(super) struct Form {
     pub payload_json: Option<Vec<u8>>,
-    /// Field name, file name, size in bytes.
-    pub files: Vec<(String, String, usize)>,
+    pub files: Vec<Part>,
+    /// Names of other parts.
+    pub others: Vec<String>,
+}
+
+/// A file as it comes.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// `files[0]`
+    pub field: String,
+    pub name: String,
+    pub content_type: Option<String>,
+    pub bytes: Vec<u8>,
 }
 
 /// Reads a form; `None` if it is malformed.
@@ -21,11 +32,11 @@ pub(super) fn parse(content_type: &str, body: &[u8]) -> Option<Form> {
         let content = &rest[head_end + 4..];
         let end = find(content, &delimiter)?;
         let data = content[..end].strip_suffix(b"\r\n")?;
-        let name = attribute(&head, " name=")?;
+        let field = attribute(&head, " name=")?;
         match attribute(&head, "filename=") {
-            Some(file) => form.files.push((name, file, data.len())),
-            None if name == "payload_json" => form.payload_json = Some(data.to_vec()),
-            None => {}
+            Some(name) => form.files.push(Part { field, name, content_type: header(&head, "content-type"), bytes: data.to_vec() }),
+            None if field == "payload_json" => form.payload_json = Some(data.to_vec()),
+            None => form.others.push(field),
         }
         rest = &content[end + delimiter.len()..];
     }
@@ -35,6 +46,11 @@ pub(super) fn parse(content_type: &str, body: &[u8]) -> Option<Form> {
 fn attribute(head: &str, key: &str) -> Option<String> {
     let value = head.split(key).nth(1)?.strip_prefix('"')?;
     Some(value.split('"').next()?.to_owned())
+}
+
+fn header(head: &str, name: &str) -> Option<String> {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).next()
 }
 
 fn find(within: &[u8], needle: &[u8]) -> Option<usize> {

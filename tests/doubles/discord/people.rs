@@ -118,7 +118,8 @@ impl Double {
     pub async fn edit_said(&self, message: u64, text: &str) {
         self.inner.update(|state| {
             let found = state.messages.get_mut(&message).expect("a message to edit");
-            text.clone_into(&mut found.content);
+            let said = std::mem::replace(&mut found.content, text.to_owned());
+            found.history.push(said);
             found.edited = true;
             found.edited_ms = Some(now_ms());
             let mut changed = found.clone();

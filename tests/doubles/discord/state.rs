@@ -36,10 +36,12 @@ pub struct Message {
     /// to a slash command.
     pub kind: u8,
     pub content: String,
+    /// What it said before each of its edits, oldest first.
+    pub history: Vec<String>,
     /// An array of embeds as sent.
     pub embeds: Value,
     pub components: Value,
-    pub attachments: Value,
+    pub attachments: Vec<Attachment>,
     pub nonce: Option<String>,
     pub reactions: Vec<Reaction>,
     pub thread_id: Option<u64>,
@@ -60,6 +62,16 @@ pub struct Message {
     pub(super) interaction: Option<u64>,
     pub(super) pinned_ms: u64,
     pub(super) accepted: Instant,
+}
+
+/// A file of a message, as people see it and as it is read out to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    pub id: u64,
+    pub name: String,
+    pub description: Option<String>,
+    pub content_type: Option<String>,
+    pub bytes: Vec<u8>,
 }
 
 /// An emoji under a message and the people who chose it, in their order.
@@ -264,9 +276,10 @@ impl State {
             author_id: author,
             kind,
             content: String::new(),
+            history: vec![],
             embeds: json!([]),
             components: json!([]),
-            attachments: json!([]),
+            attachments: vec![],
             nonce: None,
             reactions: vec![],
             thread_id: None,

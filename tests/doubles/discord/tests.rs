@@ -469,3 +469,90 @@ async fn the_global_limit_says_so() {
     assert_eq!((answer.status().as_u16(), &answer.headers()["x-ratelimit-global"]), (429, &"true".parse().unwrap()));
     assert_eq!((discord.limited(), discord.violations().len()), (1, 0));
 }
+
+/// A form with these parts: the rest of each head line, and the bytes.
+async fn form(discord: &Double, client: &Client, method: Method, path: &str, parts: &[(&str, &[u8])]) -> (u16, Value) {
+    let mut body = Vec::new();
+    for (head, bytes) in parts {
+        body.extend(format!("--edge\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes());
+        body.extend(*bytes);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--edge--\r\n");
+    let request = client.http.request(method, format!("https://discord.com/api/v10{path}"));
+    let request = request.header("authorization", format!("Bot {}", discord.token()));
+    let answer = request.header("content-type", "multipart/form-data; boundary=edge").body(body).send().await.unwrap();
+    (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null))
+}
+
+fn payload(body: &Value) -> Vec<u8> {
+    body.to_string().into_bytes()
+}
+
+#[tokio::test]
+async fn files_come_with_their_descriptions_and_stay_through_edits() {
+    let (discord, client, channel) = start_with(Options { limits: Limits::none(), ..Options::default() }).await;
+    let path = format!("/channels/{channel}/messages");
+    let file = "name=\"files[0]\"; filename=\"a.png\"\r\nContent-Type: image/png";
+    let bytes: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x05\0\0\0\x07";
+    let json = payload(&json!({"content": "one", "attachments": [{"id": 0, "filename": "a.png", "description": "words"}]}));
+    let parts = [(file, bytes), ("name=\"payload_json\"", json.as_slice())];
+    let (status, answer) = form(&discord, &client, Method::POST, &path, &parts).await;
+    assert_eq!(status, 200, "{answer}");
+    let told = &answer["attachments"][0];
+    assert_eq!((&told["description"], &told["width"], &told["height"], &told["size"]), (&json!("words"), &json!(5), &json!(7), &json!(24)));
+    let message = discord.messages(channel).remove(0);
+    assert_eq!((message.attachments[0].name.as_str(), message.attachments[0].bytes.as_slice()), ("a.png", bytes));
+
+    let one = format!("{path}/{}", message.id);
+    let (_, answer) = client.send(Method::PATCH, &one, json!({"content": "two"})).await;
+    assert_eq!((&answer["content"], &answer["attachments"][0]["filename"]), (&json!("two"), &json!("a.png")));
+    assert!(answer["edited_timestamp"].is_string());
+    let (_, answer) = client.send(Method::PATCH, &one, json!({"content": "three", "attachments": []})).await;
+    assert_eq!(answer["attachments"], json!([]), "a list without them takes them away");
+    let message = discord.message(message.id).unwrap();
+    assert_eq!((message.content.as_str(), message.history), ("three", vec!["one".to_owned(), "two".to_owned()]));
+    assert_eq!(discord.violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn files_that_dont_match_their_entries_are_refused_or_remembered() {
+    let (discord, client, channel) = start_with(Options { limits: Limits::none(), ..Options::default() }).await;
+    let path = format!("/channels/{channel}/messages");
+    let file = "name=\"files[0]\"; filename=\"a.png\"";
+    let post = async |file: &str, body: Value| {
+        let json = payload(&body);
+        form(&discord, &client, Method::POST, &path, &[(file, b"x"), ("name=\"payload_json\"", json.as_slice())]).await
+    };
+    let (status, answer) = post(file, json!({"attachments": [{"id": 1}]})).await;
+    let error = &answer["errors"]["attachments"]["0"]["id"]["_errors"][0];
+    assert_eq!((status, &error["code"]), (400, &json!("MESSAGE_ATTACHMENT_NOT_FOUND")), "{answer}");
+    let (status, answer) = post(file, json!({"attachments": [{"id": 0, "description": "x".repeat(1025)}]})).await;
+    assert_eq!((status, &answer["code"]), (400, &json!(50035)), "{answer}");
+    for (file, body) in [
+        (file, json!({"content": "undescribed"})),
+        (file, json!({"attachments": [{"id": 0, "filename": "b.png"}]})),
+        ("name=\"file\"; filename=\"a.png\"", json!({"content": "another field"})),
+    ] {
+        let before = discord.violations().len();
+        assert_eq!(post(file, body.clone()).await.0, 200, "{body}");
+        assert_eq!(discord.violations().len(), before + 1, "{body}: {:?}", discord.violations());
+    }
+    discord.deny(channel, permission::ATTACH_FILES);
+    let (status, answer) = post(file, json!({"attachments": [{"id": 0}]})).await;
+    assert_eq!((status, &answer["code"]), (403, &json!(50013)));
+}
+
+#[tokio::test]
+async fn an_edit_without_a_word_on_mentions_mentions() {
+    let (discord, client, channel) = start().await;
+    let alice = discord.add_person("alice");
+    let path = format!("/channels/{channel}/messages");
+    let quiet = json!({"content": "hello", "allowed_mentions": {"parse": []}});
+    let (_, message) = client.post(&path, quiet).await;
+    let one = format!("{path}/{}", message["id"].as_str().unwrap());
+    let (_, answer) = client.send(Method::PATCH, &one, json!({"content": format!("<@{alice}>")})).await;
+    assert_eq!(answer["mentions"][0]["username"], "alice");
+    let (_, answer) = client.send(Method::PATCH, &one, json!({"content": format!("<@{alice}>!"), "allowed_mentions": {"parse": []}})).await;
+    assert_eq!(answer["mentions"], json!([]));
+}

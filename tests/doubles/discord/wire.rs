@@ -2,7 +2,7 @@
 //! Discord always sends is there.
 
 use super::clock::iso;
-use super::state::{Channel, Message, ORDINARY, State};
+use super::state::{Attachment, Channel, Message, ORDINARY, State};
 use serde_json::{Map, Value, json};
 
 impl State {
@@ -177,7 +177,7 @@ impl State {
             "content": if shown { message.content.as_str() } else { "" },
             "embeds": hide(&message.embeds),
             "components": hide(&message.components),
-            "attachments": hide(&message.attachments),
+            "attachments": hide(&message.attachments.iter().map(attachment_json).collect()),
             "timestamp": iso(message.created_ms),
             "edited_timestamp": message.edited_ms.map(iso),
             "tts": false,
@@ -352,6 +352,34 @@ impl State {
         json["member"] = self.partial_member_json(message.author_id);
         json
     }
+}
+
+/// A picture has its measures, which Discord reads from the file.
+fn attachment_json(file: &Attachment) -> Value {
+    let url = format!("https://cdn.discordapp.com/attachments/1/{}/{}", file.id, file.name);
+    let mut json = json!({
+        "id": file.id.to_string(),
+        "filename": file.name,
+        "size": file.bytes.len(),
+        "url": url,
+        "proxy_url": url,
+    });
+    if let Some(description) = &file.description {
+        json["description"] = json!(description);
+    }
+    if let Some(kind) = &file.content_type {
+        json["content_type"] = json!(kind);
+    }
+    if let Some((width, height)) = png_size(&file.bytes) {
+        merge(&mut json, json!({"width": width, "height": height}));
+    }
+    json
+}
+
+fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    bytes.starts_with(b"\x89PNG\r\n\x1a\n").then_some(())?;
+    Some((number(16)?, number(20)?))
 }
 
 /// `✅` or `name:123`, as an emoji object.

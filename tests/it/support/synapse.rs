@@ -254,6 +254,20 @@ impl Person {
         self.call(Method::GET, &["account", "whoami"], None).await
     }
 
+    /// An event as it is now: edits and threads are told in `unsigned.m.relations`.
+    pub async fn event(&self, room: &str, event: &str) -> anyhow::Result<Value> {
+        self.call(Method::GET, &["rooms", room, "event", event], None).await
+    }
+
+    /// A file by its `mxc://` address, as somebody who is logged in gets it: what it is, and its bytes.
+    pub async fn download(&self, mxc: &str) -> anyhow::Result<(String, Vec<u8>)> {
+        let (server, id) = mxc.strip_prefix("mxc://").and_then(|rest| rest.split_once('/')).with_context(|| format!("{mxc} is no file"))?;
+        let url = self.api.base.join(&format!("/_matrix/client/v1/media/download/{server}/{id}"))?;
+        let answer = self.api.http.get(url).bearer_auth(self.token()).send().await?.error_for_status()?;
+        let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+        Ok((kind, answer.bytes().await?.to_vec()))
+    }
+
     /// Anything else below `/_matrix/client/v3/`; path segments are escaped here.
     pub async fn call(&self, method: Method, path: &[&str], body: Option<Value>) -> anyhow::Result<Value> {
         self.api.call(method, path, body).await

@@ -107,7 +107,7 @@ pub(super) fn webhook(state: &mut State, call: &Call) -> Outcome {
 
 fn edit(state: &mut State, interaction: u64, mut message: Message, body: &Value) -> Outcome {
     rules::message(body)?;
-    messages::change(state, &mut message, body)?;
+    messages::change(state, &mut message, body, &[])?;
     message.flags &= !LOADING;
     let json = state.message_json(&message, true);
     let (id, hidden) = (message.id, message.flags & EPHEMERAL != 0);

@@ -1,6 +1,6 @@
 //! Messages: write, read, edit, delete, publish.
 
-use super::super::api::{Call, Reply};
+use super::super::api::{Call, Reply, Upload};
 use super::super::clock::now_ms;
 use super::super::error::{
     ApiError, already_crossposted, cannot_send_here, empty_message, invalid, missing_permissions, not_the_author, system_message,
@@ -8,7 +8,7 @@ use super::super::error::{
 };
 use super::super::options::permission;
 use super::super::rules;
-use super::super::state::{CROSSPOSTED, Channel, EPHEMERAL, Message, ORDINARY, State};
+use super::super::state::{Attachment, CROSSPOSTED, Channel, EPHEMERAL, Message, ORDINARY, State};
 use super::super::{clock, wire};
 use super::Outcome;
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ fn created(state: &State, message: &Message, nonce: &Value) -> Value {
 }
 
 /// Makes the bot's message out of a body that keeps the rules.
-pub(super) fn write(state: &mut State, channel: u64, body: &Value, files: &[(String, usize)]) -> Result<Message, ApiError> {
+pub(super) fn write(state: &mut State, channel: u64, body: &Value, files: &[Upload]) -> Result<Message, ApiError> {
     let mut message = state.draft(channel, state.bot, 0);
     let reference = &body["message_reference"];
     if let Some(original) = reference["message_id"].as_str() {
@@ -103,27 +103,48 @@ pub(super) fn write(state: &mut State, channel: u64, body: &Value, files: &[(Str
             }
         }
     }
-    message.attachments = attachments(state, files);
+    message.attachments = attachments(state, &[], body, files)?;
     apply(&mut message, body);
     message.flags &= SETTABLE;
     state.notify(&mut message);
     Ok(message)
 }
 
-fn attachments(state: &mut State, files: &[(String, usize)]) -> Value {
-    let mut list = Vec::new();
-    for (name, size) in files {
-        let id = state.next_id();
-        let url = format!("https://cdn.discordapp.com/attachments/1/{id}/{name}");
-        list.push(json!({
-            "id": id.to_string(),
-            "filename": name,
-            "size": size,
-            "url": url,
-            "proxy_url": url,
-        }));
+/// The files that a message has after a request: of those it had the ones that the body lists (all, if it has no list), and
+/// the new ones, each described by the entry with its number.
+fn attachments(state: &mut State, there: &[Attachment], body: &Value, files: &[Upload]) -> Result<Vec<Attachment>, ApiError> {
+    let empty = Vec::new();
+    let entries = body["attachments"].as_array();
+    let id = |entry: &Value| entry["id"].as_u64().or_else(|| entry["id"].as_str()?.parse().ok()).unwrap_or(u64::MAX);
+    let mut list = if entries.is_some() { Vec::new() } else { there.to_vec() };
+    for (index, entry) in entries.unwrap_or(&empty).iter().enumerate() {
+        let id = id(entry);
+        match there.iter().find(|file| file.id == id) {
+            Some(kept) => list.push(kept.clone()),
+            None if files.iter().any(|file| file.number == id) => {}
+            None => {
+                let message = format!("Attachment with ID {id} was not found.");
+                return Err(invalid(&format!("attachments.{index}.id"), "MESSAGE_ATTACHMENT_NOT_FOUND", &message));
+            }
+        }
     }
-    Value::Array(list)
+    for file in files {
+        let entry = entries.unwrap_or(&empty).iter().find(|entry| id(entry) == file.number).unwrap_or(&Value::Null);
+        if entry.is_null() {
+            state.blame(format!("files[{}] has no entry in `attachments`, so nothing describes it", file.number));
+        }
+        if entry["filename"].as_str().is_some_and(|name| name != file.name) {
+            state.blame(format!("files[{}] is `{}` in the form and {} in its entry", file.number, file.name, entry["filename"]));
+        }
+        list.push(Attachment {
+            id: state.next_id(),
+            name: file.name.clone(),
+            description: entry["description"].as_str().map(str::to_owned),
+            content_type: file.content_type.clone(),
+            bytes: file.bytes.clone(),
+        });
+    }
+    Ok(list)
 }
 
 /// Sets the fields that a body has; those that it leaves out stay.
@@ -203,8 +224,11 @@ pub(super) fn edit(state: &mut State, call: &Call) -> Outcome {
     if channel.archived {
         return Err(thread_archived());
     }
+    if !call.files.is_empty() {
+        state.channel(channel.id, permission::ATTACH_FILES)?;
+    }
     rules::message(&call.body)?;
-    change(state, &mut message, &call.body)?;
+    change(state, &mut message, &call.body, &call.files)?;
     let id = message.id;
     let json = state.message_json(&message, true);
     state.messages.insert(id, message);
@@ -212,12 +236,21 @@ pub(super) fn edit(state: &mut State, call: &Call) -> Outcome {
     Ok(Reply::Json(json))
 }
 
-/// Edits one of the bot's messages, which mustn't become empty.
-pub(super) fn change(state: &State, message: &mut Message, body: &Value) -> Result<(), ApiError> {
-    let kept_flags = message.flags;
+/// Edits one of the bot's messages, which mustn't become empty. New text that comes without `allowed_mentions` may mention
+/// everybody it names, whatever the message was sent with.
+pub(super) fn change(state: &mut State, message: &mut Message, body: &Value, files: &[Upload]) -> Result<(), ApiError> {
+    let (kept_flags, said) = (message.flags, message.content.clone());
+    if body.get("content").is_some() {
+        message.allowed_mentions = Value::Null;
+    }
+    message.attachments = attachments(state, &message.attachments, body, files)?;
     apply(message, body);
-    if message.content.is_empty() && [&message.embeds, &message.components, &message.attachments].iter().all(|list| **list == json!([])) {
+    let has_more = [&message.embeds, &message.components].iter().any(|list| **list != json!([])) || !message.attachments.is_empty();
+    if message.content.is_empty() && !has_more {
         return Err(empty_message().blame());
+    }
+    if !said.is_empty() {
+        message.history.push(said);
     }
     // SUPPRESS_EMBEDS is the one flag that an edit can set.
     let suppress = 1 << 2;

@@ -1,0 +1,387 @@
+//! Edits and pictures: the adapters by themselves, against the double of Discord and a real homeserver.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{sync::watch, task::JoinHandle};
+use upgrade_herald::{
+    channel::{discord, matrix},
+    domain::post::{Body, Picture, PostKey},
+    picture::{BlockTimes, block_times},
+    ports::{Accepted, Chat, ChatError, Desk, Outgoing, Platform},
+};
+
+use crate::{
+    doubles::discord::{ChannelKind, Double, Fault, Faults, OneShot, Options, permission},
+    support::{Person, Synapse, wait},
+    world::{PASSWORD, PATIENCE, later, now},
+};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+fn key(digit: u8) -> PostKey {
+    PostKey(format!("{digit:024}"))
+}
+
+fn body(text: &str) -> Body {
+    Body { text: text.into(), html: Some(format!("<b>{text}</b>")), picture: None }
+}
+
+fn picture() -> Picture {
+    let data =
+        BlockTimes { chain: "paseo".into(), version_before: 1, version_after: 2, before: vec![6.0; 60], after: vec![6.0, 18.0, 62.0, 6.0] };
+    block_times(&data)
+}
+
+fn pictured(text: &str) -> Body {
+    Body { picture: Some(picture()), ..body(text) }
+}
+
+async fn send(chat: &dyn Chat, place: &str, digit: u8, body: &Body) -> Result<Accepted, ChatError> {
+    chat.send(place, Outgoing { key: &key(digit), body }).await
+}
+
+async fn edit(chat: &dyn Chat, place: &str, id: &str, digit: u8, text: &str) -> Result<Accepted, ChatError> {
+    chat.edit(place, id, Outgoing { key: &key(digit), body: &body(text) }).await
+}
+
+/// As before a second try: within the minutes before now.
+async fn find(chat: &dyn Chat, place: &str, digit: u8) -> Result<Option<Accepted>, ChatError> {
+    chat.find(place, &key(digit), later(now(), -300)).await
+}
+
+fn refusal<T: std::fmt::Debug>(result: Result<T, ChatError>) -> String {
+    match result {
+        Err(error @ ChatError::Refused { .. }) => error.to_string(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+// --- Discord --------------------------------------------------------------------------------------
+
+struct OnDiscord {
+    double: Double,
+    channel: u64,
+    place: String,
+    chat: Arc<discord::Discord>,
+}
+
+async fn on_discord() -> Result<OnDiscord> {
+    let double = Double::start(Options::default()).await;
+    let channel = double.add_channel("upgrades", ChannelKind::Text);
+    let settings = discord::Settings {
+        token: double.token().into(),
+        guild: double.guild_id(),
+        route: Some(discord::Route { address: double.https_addr(), ca_pem: double.ca_pem().into() }),
+        timeout: TIMEOUT,
+    };
+    Ok(OnDiscord { chat: discord::Discord::connect(settings).await?, place: channel.to_string(), channel, double })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_on_discord_is_edited_twice_and_stays_the_same_post() -> Result<()> {
+    let d = on_discord().await?;
+    let carol = d.double.add_person("carol");
+    let posted = send(&*d.chat, &d.place, 1, &pictured("one")).await?;
+    let id: u64 = posted.id.parse()?;
+    let before = d.double.message(id).context("the post")?;
+    let thread = d.chat.open_thread(&d.place, &posted.id, "Feedback", Outgoing { key: &key(9), body: &body("say") }).await?;
+    d.double.react(d.channel, id, carol, "👍").await;
+    d.double.say(thread.id.parse()?, carol, "fine").await;
+    let tally = d.chat.tally(&d.place, &posted.id, &thread.id).await?;
+
+    let loud = format!("two, @everyone and <@{carol}>");
+    assert_eq!(edit(&*d.chat, &d.place, &posted.id, 2, &loud).await?, posted);
+    assert_eq!(edit(&*d.chat, &d.place, &posted.id, 3, "three").await?, posted);
+
+    let after = d.double.message(id).context("the post")?;
+    assert_eq!((after.content.as_str(), after.history), ("three", vec!["one".to_owned(), loud]));
+    assert!(after.edited_ms.is_some());
+    assert_eq!((&after.embeds, &after.attachments), (&before.embeds, &before.attachments), "the mark and the picture stay");
+    assert!(after.mentions.is_empty() && !after.mention_everyone, "nobody is called");
+    // The post is found by its own key, and feedback is what it was.
+    assert_eq!(find(&*d.chat, &d.place, 1).await?, Some(posted.clone()));
+    assert_eq!(find(&*d.chat, &d.place, 3).await?, None);
+    assert_eq!(d.chat.tally(&d.place, &posted.id, &thread.id).await?, tally);
+    assert_eq!((tally.replies, tally.reactions["👍"], d.double.messages(d.channel).len()), (1, 1, 1));
+    assert_eq!(d.double.violations(), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_on_discord_that_nobody_mentions_to_is_quiet_in_between_too() -> Result<()> {
+    let d = on_discord().await?;
+    let carol = d.double.add_person("carol");
+    let posted = send(&*d.chat, &d.place, 1, &body("one")).await?;
+    edit(&*d.chat, &d.place, &posted.id, 2, &format!("@here <@{carol}>")).await?;
+    let message = d.double.message(posted.id.parse()?).context("the post")?;
+    assert!(message.mentions.is_empty() && !message.mention_everyone);
+    assert_eq!(message.allowed_mentions["parse"], json!([]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_on_discord_fails_as_a_post_does() -> Result<()> {
+    let d = on_discord().await?;
+    let carol = d.double.add_person("carol");
+    let posted = send(&*d.chat, &d.place, 1, &body("one")).await?;
+    // The answer is lost: it may have been done, and is done again.
+    let path = format!("/channels/{}/messages/", d.channel);
+    d.double.set_faults(Faults { script: [OneShot::new("PATCH", &path, Fault::DropAfter)].into(), ..Faults::default() });
+    let lost = edit(&*d.chat, &d.place, &posted.id, 2, "two").await;
+    assert!(matches!(lost, Err(ChatError::Retry { .. })), "{lost:?}");
+    assert_eq!(edit(&*d.chat, &d.place, &posted.id, 2, "two").await?, posted);
+    assert_eq!(d.double.messages(d.channel).last().map(|m| m.content.as_str()), Some("two"));
+
+    let long = "é".repeat(2_001);
+    assert!(refusal(edit(&*d.chat, &d.place, &posted.id, 3, &long).await).contains("2001 characters"));
+    assert!(refusal(edit(&*d.chat, &d.place, "$event", 3, "x").await).contains("no Discord message id"));
+    let hers = d.double.say(d.channel, carol, "hello").await;
+    assert!(refusal(edit(&*d.chat, &d.place, &hers.to_string(), 3, "x").await).contains("another account's"));
+    d.double.delete_said(posted.id.parse()?).await;
+    assert!(refusal(edit(&*d.chat, &d.place, &posted.id, 3, "three").await).contains("the message was deleted"));
+    d.double.delete_channel(d.channel).await;
+    let gone = edit(&*d.chat, &d.place, &posted.id, 3, "three").await;
+    assert!(matches!(&gone, Err(ChatError::Retry { after_ms: Some(60_000), .. })), "{gone:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_goes_with_its_post_on_discord() -> Result<()> {
+    let d = on_discord().await?;
+    let posted = send(&*d.chat, &d.place, 1, &pictured("applied")).await?;
+    assert_eq!(send(&*d.chat, &d.place, 1, &pictured("applied")).await?, posted, "the same key is the same message");
+    let all = d.double.messages(d.channel);
+    let [message] = all.as_slice() else { panic!("{all:?}") };
+    let [file] = message.attachments.as_slice() else { panic!("{message:?}") };
+    let wanted = picture();
+    assert_eq!((&file.name, file.description.as_ref(), &file.bytes), (&wanted.name, Some(&wanted.alt), &wanted.png));
+    assert_eq!(file.content_type.as_deref(), Some("image/png"));
+    assert_eq!(message.content, "applied");
+    assert_eq!(find(&*d.chat, &d.place, 1).await?, Some(posted));
+
+    // More words than Discord takes are cut, and the picture still comes.
+    let mut long = pictured("long");
+    long.picture = Some(Picture { alt: "é".repeat(1_100), ..picture() });
+    send(&*d.chat, &d.place, 2, &long).await?;
+    let last = d.double.messages(d.channel).pop().context("a message")?;
+    assert_eq!(last.attachments[0].description.as_ref().map(|words| words.chars().count()), Some(1_024));
+    assert_eq!(d.double.violations(), Vec::<String>::new());
+
+    // What a picture needs is asked for at the start, and named when it is taken away later.
+    d.chat.check_place(&d.place).await?;
+    d.double.deny(d.channel, permission::ATTACH_FILES);
+    let missing = refusal(d.chat.check_place(&d.place).await);
+    assert!(missing.ends_with("allow its role there: Attach Files"), "{missing}");
+    match send(&*d.chat, &d.place, 3, &pictured("x")).await {
+        Err(ChatError::Retry { reason, after_ms: Some(60_000) }) => assert!(reason.contains("Attach Files"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    Ok(())
+}
+
+// --- Matrix ---------------------------------------------------------------------------------------
+
+struct OnMatrix {
+    alice: Person,
+    bob: Person,
+    room: String,
+    chat: Arc<matrix::Matrix>,
+    desk: Arc<CountingDesk>,
+    _stop: watch::Sender<bool>,
+    following: JoinHandle<()>,
+    _dir: TempDir,
+}
+
+impl Drop for OnMatrix {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+#[derive(Default)]
+struct CountingDesk(AtomicU64);
+
+#[async_trait]
+impl Desk for CountingDesk {
+    async fn answer(&self, _: Platform, _: &[&str]) -> Body {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        body("an answer")
+    }
+    async fn first_time(&self, _: &str) -> bool {
+        true
+    }
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+/// A room of alice's with bob and herald in it; herald follows it.
+async fn on_matrix(is_encrypted: bool) -> Result<OnMatrix> {
+    let synapse = Synapse::shared().await?;
+    let dir = TempDir::new()?;
+    let tag = dir.path().file_name().context("a name")?.to_string_lossy().trim_matches('.').to_lowercase();
+    let (alice, bob) = (synapse.person(&format!("alice-{tag}")).await?, synapse.person(&format!("bob-{tag}")).await?);
+    let user = format!("herald-{tag}");
+    synapse.register(&user, PASSWORD).await?;
+    let mut state = Vec::new();
+    if is_encrypted {
+        state.push(json!({ "type": "m.room.encryption", "content": { "algorithm": "m.megolm.v1.aes-sha2" } }));
+    }
+    let room = alice.create_room_with(json!({ "name": "Upgrades", "preset": "private_chat", "initial_state": state })).await?;
+    alice.invite(&room, &bob.user_id).await?;
+    bob.join(&room).await?;
+    let settings = matrix::Settings {
+        homeserver: synapse.url().into(),
+        user,
+        password: PASSWORD.into(),
+        device: "HERALD".into(),
+        store: dir.path().join("matrix"),
+        passphrase: None,
+        timeout: TIMEOUT,
+    };
+    let chat = matrix::Matrix::connect(settings).await?;
+    alice.invite(&room, chat.user()).await?;
+    chat.room(&room).await?;
+    let (stop, stopped) = watch::channel(false);
+    let desk = Arc::new(CountingDesk::default());
+    let following = tokio::spawn(chat.clone().run(desk.clone(), stopped));
+    Ok(OnMatrix { alice, bob, room, chat, desk, _stop: stop, following, _dir: dir })
+}
+
+impl OnMatrix {
+    /// Herald's own events of a type.
+    async fn said(&self, kind: &str) -> Result<Vec<Value>> {
+        let all = self.alice.messages(&self.room).await?;
+        Ok(all.into_iter().filter(|e| e["sender"] == self.chat.user() && e["type"] == kind).collect())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_on_matrix_is_edited_twice_and_stays_the_same_post() -> Result<()> {
+    let m = on_matrix(false).await?;
+    let posted = send(&*m.chat, &m.room, 1, &body("one")).await?;
+    assert_eq!(edit(&*m.chat, &m.room, &posted.id, 2, "two").await?, posted);
+    assert_eq!(edit(&*m.chat, &m.room, &posted.id, 3, "three").await?, posted);
+    assert_eq!(edit(&*m.chat, &m.room, &posted.id, 3, "three").await?, posted, "done twice it is done once");
+
+    let said = m.said("m.room.message").await?;
+    let [one, two, three] = said.as_slice() else { panic!("{said:?}") };
+    assert_eq!(one["content"]["body"], "one");
+    assert_eq!((&two["content"]["body"], &two["content"]["formatted_body"]), (&json!("* two"), &json!("* <b>two</b>")));
+    assert_eq!((&two["content"]["m.mentions"], &two["content"]["m.new_content"]["m.mentions"]), (&json!({}), &json!({})));
+    assert_eq!(two["content"]["org.upgrade-herald.key"], key(2).0);
+    assert_eq!(two["content"]["m.new_content"]["org.upgrade-herald.key"], key(1).0);
+
+    // The homeserver itself tells what the message says now.
+    let latest = m.alice.event(&m.room, &posted.id).await?["unsigned"]["m.relations"]["m.replace"].clone();
+    assert_eq!(latest["event_id"], three["event_id"]);
+    assert_eq!(latest["content"]["m.new_content"]["body"], "three");
+    assert_eq!(latest["content"]["m.new_content"]["formatted_body"], "<b>three</b>");
+
+    // An edit in doubt is found by its own key and stands for its message.
+    for digit in [1, 2, 3] {
+        assert_eq!(find(&*m.chat, &m.room, digit).await?, Some(posted.clone()), "key {digit}");
+    }
+    assert_eq!(find(&*m.chat, &m.room, 4).await?, None);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_on_matrix_are_neither_replies_nor_commands() -> Result<()> {
+    let m = on_matrix(false).await?;
+    let posted = send(&*m.chat, &m.room, 1, &body("one")).await?;
+    let thread = m.chat.open_thread(&m.room, &posted.id, "Feedback", Outgoing { key: &key(2), body: &body("say") }).await?;
+    let opening = m.said("m.room.message").await?[1]["event_id"].as_str().context("an id")?.to_owned();
+    let reply = m.bob.reply_in_thread(&m.room, &posted.id, "fine").await?;
+    let hello = m.bob.say(&m.room, "hello").await?;
+    m.bob.react(&m.room, &posted.id, "👍").await?;
+
+    // Everybody edits, and bob's edits look like commands.
+    edit(&*m.chat, &m.room, &posted.id, 3, "two").await?;
+    edit(&*m.chat, &m.room, &opening, 4, "say more").await?;
+    for (event, within) in [(&reply, true), (&hello, false)] {
+        let mut new = json!({ "msgtype": "m.text", "body": "!upgrade status" });
+        if within {
+            new["m.relates_to"] = json!({ "rel_type": "m.thread", "event_id": posted.id });
+        }
+        let relation = json!({ "rel_type": "m.replace", "event_id": event });
+        let content = json!({ "msgtype": "m.text", "body": "!upgrade status", "m.new_content": new, "m.relates_to": relation });
+        m.bob.send(&m.room, "m.room.message", content).await?;
+    }
+
+    let tally = m.chat.tally(&m.room, &posted.id, &thread.id).await?;
+    assert_eq!((tally.replies, tally.reactions), (1, [("👍".to_owned(), 1)].into()));
+    assert_eq!(find(&*m.chat, &m.room, 2).await?, Some(thread), "the opening is found as the thread it was sent to");
+    // A real command comes after them and is answered; they are not.
+    m.bob.say(&m.room, "!upgrade status").await?;
+    m.alice.wait_for(&m.room, |e| e["content"]["msgtype"] == "m.notice", PATIENCE).await?;
+    assert_eq!(m.desk.0.load(Ordering::Relaxed), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cant_be_edited_on_matrix_is_refused_and_nothing_is_sent() -> Result<()> {
+    let m = on_matrix(false).await?;
+    let posted = send(&*m.chat, &m.room, 1, &body("one")).await?;
+    let hers = m.alice.say(&m.room, "hello").await?;
+    m.alice.redact(&m.room, &posted.id).await?;
+    let deleted = refusal(edit(&*m.chat, &m.room, &posted.id, 2, "two").await);
+    assert!(deleted.contains("the message was deleted") && deleted.contains("post the notice anew"), "{deleted}");
+    assert!(refusal(edit(&*m.chat, &m.room, &hers, 2, "two").await).contains("another account's"));
+    assert!(refusal(edit(&*m.chat, &m.room, "$nothing-that-is-there-AAAAAAAAAAAAAAAAAAAAAA", 2, "two").await).contains("still exists"));
+    assert!(refusal(edit(&*m.chat, &m.room, "123", 2, "two").await).contains("not a message's id"));
+    assert_eq!(m.said("m.room.message").await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_is_a_message_of_its_own_on_matrix() -> Result<()> {
+    let m = on_matrix(false).await?;
+    let posted = send(&*m.chat, &m.room, 1, &pictured("applied")).await?;
+    assert_eq!(send(&*m.chat, &m.room, 1, &pictured("applied")).await?, posted, "uploaded again, sent once");
+    let said = m.said("m.room.message").await?;
+    let [event] = said.as_slice() else { panic!("{said:?}") };
+    let (content, wanted) = (&event["content"], picture());
+    assert_eq!((&content["msgtype"], &content["body"], &content["filename"]), (&json!("m.image"), &json!(wanted.alt), &json!(wanted.name)));
+    let info = json!({ "mimetype": "image/png", "w": wanted.width, "h": wanted.height, "size": wanted.png.len() });
+    assert_eq!((&content["info"], &content["m.mentions"]), (&info, &json!({})));
+    let file = m.bob.download(content["url"].as_str().context("an address")?).await?;
+    assert_eq!(file, ("image/png".to_owned(), wanted.png));
+    assert_eq!(find(&*m.chat, &m.room, 1).await?, Some(posted));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_an_encrypted_room_edits_and_pictures_are_encrypted_too() -> Result<()> {
+    let m = on_matrix(true).await?;
+    let posted = send(&*m.chat, &m.room, 1, &body("one")).await?;
+    assert_eq!(edit(&*m.chat, &m.room, &posted.id, 2, "two").await?, posted);
+    let shown = send(&*m.chat, &m.room, 3, &pictured("applied")).await?;
+    assert_eq!(send(&*m.chat, &m.room, 3, &pictured("applied")).await?, shown);
+
+    assert_eq!(m.said("m.room.message").await?, Vec::<Value>::new(), "nothing lies open");
+    let sealed = m.said("m.room.encrypted").await?;
+    let [_, edit, image] = sealed.as_slice() else { panic!("{sealed:?}") };
+    assert_eq!(edit["content"]["m.relates_to"], json!({ "rel_type": "m.replace", "event_id": posted.id }), "the server must know");
+    assert_eq!(image["event_id"], shown.id);
+    for (digit, wanted) in [(1, &posted), (2, &posted), (3, &shown)] {
+        assert_eq!(find(&*m.chat, &m.room, digit).await?.as_ref(), Some(wanted), "key {digit}");
+    }
+    wait::until("the server to tell of the edit", PATIENCE, async || {
+        let event = m.alice.event(&m.room, &posted.id).await.ok()?;
+        (event["unsigned"]["m.relations"]["m.replace"]["event_id"] == edit["event_id"]).then_some(())
+    })
+    .await?;
+    Ok(())
+}
