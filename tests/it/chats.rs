@@ -119,7 +119,7 @@ async fn a_post_on_discord_is_edited_twice_and_stays_the_same_post() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_on_discord_that_nobody_mentions_to_is_quiet_in_between_too() -> Result<()> {
+async fn an_edit_on_discord_calls_nobody() -> Result<()> {
     let d = on_discord().await?;
     let carol = d.double.add_person("carol");
     let posted = send(&*d.chat, &d.place, 1, &body("one")).await?;
