@@ -12,6 +12,8 @@ mod crash;
 mod facts;
 mod gaps;
 mod messages;
+mod recordings;
 mod simulation;
 mod story;
 mod trouble;
+mod upgrades;
