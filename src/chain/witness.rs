@@ -135,7 +135,10 @@ impl Witness {
                 }
             }
         };
-        let known = self.standing().genesis.clone().filter(|_| self.standing().answers);
+        let known = {
+            let standing = self.standing();
+            standing.genesis.clone().filter(|_| standing.answers)
+        };
         let genesis = match known {
             Some(genesis) => genesis,
             None => rpc.request::<String>("chain_getBlockHash", rpc_params![0]).await.map_err(|e| root_cause(&e))?,

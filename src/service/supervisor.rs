@@ -28,6 +28,7 @@ pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), 
     let mut tasks = JoinSet::new();
     let names: Vec<String> = services.watcher.chains().map(|(name, _)| name.clone()).collect();
     for name in names {
+        tasks.spawn(observe(services.core.clone(), services.watcher.clone(), name.clone(), stop.clone()));
         tasks.spawn(follow(services.core.clone(), services.watcher.clone(), name, stop.clone()));
     }
     let channels: Vec<String> = services.dispatcher.channels().cloned().collect();
@@ -56,22 +57,34 @@ async fn rest(stop: &mut watch::Receiver<bool>, longest: Duration, wake: impl Fu
     }
 }
 
+/// Often enough to notice a stall soon after it is one.
+fn often(core: &Core) -> Duration {
+    Duration::try_from(core.plan.limits.stalled_after / 3).unwrap_or(PERIOD).min(PERIOD)
+}
+
+/// Apart from the reading, since a node that hangs holds that up.
+async fn observe(core: Arc<Core>, watcher: Arc<Watcher>, name: String, mut stop: watch::Receiver<bool>) {
+    while !stopping(&stop) {
+        rest(&mut stop, often(&core), std::future::pending()).await;
+        if let Err(error) = watcher.observe(&name).await {
+            tracing::error!(chain = name, "{error}");
+        }
+    }
+}
+
 async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, mut stop: watch::Receiver<bool>) {
     let Some(chain) = watcher.chains().find(|(n, _)| **n == name).map(|(_, c)| c.clone()) else { return };
     let part = format!("chain {name}");
     let mut failures = 0_u32;
     while !stopping(&stop) {
         let ticked = watcher.tick(&name).await;
-        if let Err(error) = watcher.observe(&name).await {
-            tracing::error!(chain = name, "{error}");
-        }
         match ticked {
             Ok(_) => {
                 if failures > 0 {
                     core.note_trouble(&part, None).await;
                 }
                 failures = 0;
-                rest(&mut stop, PERIOD, chain.changed()).await;
+                rest(&mut stop, often(&core), chain.changed()).await;
             }
             Err(error) => {
                 core.note_trouble(&part, Some(&error.to_string())).await;

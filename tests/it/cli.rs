@@ -71,30 +71,6 @@ fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
 }
 
 #[test]
-fn every_recording_is_rehearsed_to_completion_with_its_own_facts() {
-    let expected = [
-        ("mini-authorize", vec!["authorized 3", "code_updated 5", "applied 6"]),
-        ("mini-setcode", vec!["code_updated 3", "applied 4"]),
-        ("mini-sv3-setcode", vec!["code_updated 3", "applied 5"]),
-        ("paseo-1001002-to-1002000", vec!["code_updated 3", "applied 4"]),
-        ("people-paseo-1002006-to-2000006", vec!["authorized 2", "code_stored 3", "code_updated 4", "applied 5"]),
-    ];
-    for (name, facts) in expected {
-        let file = repo().join(format!("tests/recordings/{name}.json"));
-        let recording: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        let output = herald(repo(), &["rehearse", "--once", "--json", "--recording", file.to_str().unwrap()]);
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        let seen: Vec<Value> = lines(&output).into_iter().filter(|l| l["kind"].is_string()).collect();
-        let shown: Vec<String> = seen.iter().map(|f| format!("{} {}", f["kind"].as_str().unwrap(), f["block"])).collect();
-        assert_eq!(shown, facts, "{name}");
-        for fact in seen {
-            let block = &recording["blocks"][usize::try_from(fact["block"].as_u64().unwrap()).unwrap()];
-            assert_eq!(fact["hash"], block["hash"], "{name}: the recording's own block");
-        }
-    }
-}
-
-#[test]
 fn a_recording_that_never_upgrades_ends_with_1_and_says_what_is_missing() {
     let file = repo().join("tests/recordings/mini-setcode.json");
     let dir = changed("config/herald.yaml", "paseo:", "devnet:");

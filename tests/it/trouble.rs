@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::{
-    doubles::discord::{Faults, Options},
+    doubles::discord::{ChannelKind, Faults, Options},
     support::{DevnetOptions, Herald, wait},
     world::{PASSWORD, World, later, now},
 };
@@ -132,5 +132,58 @@ async fn a_node_that_goes_away_loses_nothing() -> Result<()> {
     wait::until("the node is back", SOON, async || chain.authorize(&blob).await.ok()).await?;
     w.on_matrix("authorized new code").await?;
     w.on_discord("authorized new code").await?;
+    Ok(())
+}
+
+const OBSERVED: &str = "
+zone: UTC
+observation: { stalled_after: 6s }
+feedback: { open_for: 40s, reactions: [] }
+notices:
+  - { id: stalled, phase: validation, template: execution/observed, on: stalled }
+  - { id: recovered, phase: validation, template: execution/observed, on: recovered }
+  - { id: op-blind, phase: execution, template: operations/notice, on: blind, to: operators }
+  - { id: op-sighted, phase: execution, template: operations/notice, on: sighted, to: operators }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_stands_still_is_told_from_a_herald_that_cannot_see() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, endpoints: 2, ..Default::default() }).await?;
+    let operations = w.discord.add_channel("operations", ChannelKind::Text);
+    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
+    let both = format!("endpoints: [\"{}\", \"{}\"]", w.chain.url(), w.chain.urls()[1]);
+    let deployment = deployment.replace(&format!("endpoints: [\"{}\"]", w.chain.url()), &both);
+    let channel = format!("channels:\n  operations: {{ platform: discord, place: \"{operations}\", for: operators }}\n");
+    w.write("herald.yaml", &deployment.replace("channels:\n", &channel))?;
+    w.write("plan.yaml", OBSERVED)?;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 300)))?;
+    w.start().await?;
+
+    // The chain stands still, and both nodes say so.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    w.chain.block_every(0).await?;
+    w.on_discord("has finalized no block").await?;
+    w.on_matrix("has finalized no block").await?;
+    w.chain.block_every(500).await?;
+    w.on_discord("finalizes blocks again").await?;
+    w.on_matrix("finalizes blocks again").await?;
+
+    // One node away: the other one is enough. Neither answers: operators hear of it, and nobody of a stall.
+    w.chain.outage(0, Duration::from_secs(12)).await?;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert!(w.discord.messages(operations).is_empty(), "one node away is no blindness");
+    w.chain.freeze();
+    let told = async |words: &str| {
+        wait::until(words, crate::world::PATIENCE, async || w.discord.messages(operations).into_iter().find(|m| m.content.contains(words)))
+            .await
+    };
+    told("can't see devnet any more").await?;
+    w.chain.thaw();
+    wait::until("it sees again", crate::world::PATIENCE, async || {
+        w.discord.messages(operations).into_iter().find(|m| m.content.contains("sees devnet again"))
+    })
+    .await?;
+    assert_eq!(w.keys_on_discord().len(), 2, "nobody else was told");
+    assert_eq!(w.keys_on_matrix().await?.len(), 2, "nobody else was told");
     Ok(())
 }

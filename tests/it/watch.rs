@@ -12,11 +12,11 @@ use upgrade_herald::{
     app,
     config::{Origin, Plan, Readers, SourceFile, UpgradeFile},
     domain::{
-        block::{Block, ChainEvent, Memory},
+        block::{Block, ChainEvent, Kin, Memory, enactment_name},
         observation::{EndpointSight, Sight},
         phase::State,
         post::{Operation, Post, PostState},
-        upgrade::{Target, Upgrade},
+        upgrade::{Referendum, Target, Upgrade},
     },
     ports::{Chain, ChainError, Clock, Head, Platform, Store},
     rehearsal::{Room, SteppedClock},
@@ -83,6 +83,10 @@ fn seconds(n: i64) -> SignedDuration {
 impl World {
     /// Chains of these names, followed from an hour before the sample's window on; the plan as `change` makes it.
     async fn new(names: &[&str], change: impl FnOnce(&mut Plan)) -> Self {
+        Self::build(names, change, |_| {}).await
+    }
+
+    async fn build(names: &[&str], change: impl FnOnce(&mut Plan), change_core: impl FnOnce(&mut Core)) -> Self {
         let mut loaded = app::load(&Origin::Embedded).unwrap();
         change(&mut loaded.config.plan);
         let sample = loaded.config.upgrades[0].upgrade.clone();
@@ -93,8 +97,9 @@ impl World {
             (name.clone(), Outlet { platform: channel.platform, chat, place: channel.place.clone(), readers: channel.readers })
         });
         let outlets = outlets.collect();
-        let core =
-            Arc::new(Core::new(loaded.config.plan, &loaded.config.deployment, outlets, clock.clone(), store.clone(), loaded.renderer));
+        let mut core = Core::new(loaded.config.plan, &loaded.config.deployment, outlets, clock.clone(), store.clone(), loaded.renderer);
+        change_core(&mut core);
+        let core = Arc::new(core);
         let chains: BTreeMap<String, Arc<Scripted>> = names.iter().map(|n| (n.to_string(), Arc::new(Scripted::default()))).collect();
         let nodes = chains.iter().map(|(n, c)| (n.clone(), c.clone() as Arc<dyn Chain>)).collect();
         let world = Self {
@@ -431,4 +436,103 @@ async fn another_code_than_the_planned_one_is_named() {
     let told = w.told("v2", "discord-upgrades").await;
     assert_eq!(told.iter().filter(|t| *t == "other-version").count(), 1, "{told:?}");
     assert!(w.text("v2", "other-version", "discord-upgrades").await.contains("code 0xbb, planned 0xaa"));
+}
+
+#[tokio::test]
+async fn a_known_block_is_told_with_an_estimate_and_again_when_it_moves() {
+    let kin = |core: &mut Core| {
+        core.kin.insert("relay".into(), Kin { paras: [(1004, "people".to_owned())].into(), relay: None });
+    };
+    let w = World::build(&["people", "relay"], |_| {}, kin).await;
+    w.plan(&[w.upgrade("v2", &["people"])]).await;
+    for _ in 0..30 {
+        w.block("relay", 1, &[]).await;
+    }
+    w.block("people", 1, &[authorized("0xaa"), ("ParachainSystem", "ValidationFunctionStored", json!([]))]).await;
+    let check = |result: &'static str| ("Paras", result, json!(["0xaa", 1004]));
+    w.block("relay", 1, &[check("PvfCheckStarted"), check("PvfCheckAccepted")]).await;
+    let number = w.chains["relay"].blocks.lock().unwrap().last().unwrap().number;
+    let at = number + 601;
+    let ahead = |b: &mut Block| b.upcoming = vec![(1004, at)];
+    w.block_with("relay", 1, &[], ahead).await;
+    let text = w.text("v2", "go-ahead", "discord-upgrades").await;
+    let expected = w.clock.now().checked_add(seconds(3600)).unwrap().as_second();
+    assert!(text.contains(&format!("block **{at}** of relay")) && text.contains("give or take"), "{text}");
+    let said: i64 = text.split("<t:").nth(1).and_then(|t| t.split(':').next()).and_then(|t| t.parse().ok()).unwrap();
+    assert!((said - expected).abs() <= 180, "{said} and not {expected}: {text}");
+
+    // Blocks come at half the pace: the hour said is wrong by more than ten minutes before long, and that is told.
+    for _ in 0..300 {
+        w.step(6);
+        w.block_with("relay", 1, &[], ahead).await;
+    }
+    let told = w.told("v2", "discord-upgrades").await;
+    let moved = told.iter().filter(|t| *t == "new-estimate").count();
+    assert!((1..=6).contains(&moved), "{told:?}");
+    let text = w.text("v2", "new-estimate", "discord-upgrades").await;
+    assert!(text.contains(&at.to_string()) && text.contains("give or take"), "{text}");
+
+    // The block comes, and with it the code.
+    w.block("people", 1, &[("System", "CodeUpdated", json!([])), ("ParachainSystem", "ValidationFunctionApplied", json!({}))]).await;
+    w.block("people", 2, &[]).await;
+    for _ in 0..50 {
+        w.step(6);
+        w.block("relay", 1, &[]).await;
+    }
+    let told = w.told("v2", "discord-upgrades").await;
+    assert_eq!(told.iter().filter(|t| *t == "new-estimate").count(), moved, "nothing is estimated any more");
+    let messages: Vec<&String> = told.iter().filter(|t| !t.contains(' ') && *t != "new-estimate" && *t != "final-checks").collect();
+    assert_eq!(messages, ["authorized", "go-ahead", "applied"], "{told:?}");
+}
+
+#[tokio::test]
+async fn governance_is_told_of_the_upgrades_own_referendum_alone() {
+    let w = World::new(&["hub", "relay"], |_| {}).await;
+    let referendum = Some(Referendum { chain: "hub".into(), index: 7 });
+    w.plan(&[Upgrade { referendum, ..w.upgrade("v2", &["relay"]) }]).await;
+    for index in [7, 8] {
+        for step in ["DecisionStarted", "ConfirmStarted"] {
+            w.block("hub", 1, &[("Referenda", step, json!({ "index": index, "tally": {} }))]).await;
+        }
+    }
+    let confirmed = |i: u32| ("Referenda", "Confirmed", json!({ "index": i, "tally": {} }));
+    w.block_with("hub", 1, &[confirmed(7), confirmed(8)], |b| b.enactments = vec![(7, 400), (8, 401)]).await;
+    let name = upgrade_herald::domain::hex::encode(&enactment_name(7));
+    let failed = json!({ "task": [400, 0], "id": { "Some": name }, "result": { "Err": "System.FailedToExtractRuntimeVersion" } });
+    w.block("hub", 1, &[("Scheduler", "Dispatched", failed)]).await;
+    let told = w.told("v2", "discord-upgrades").await;
+    assert_eq!(told, ["referendum", "referendum", "referendum", "scheduled", "call-failed"]);
+    let text = w.text("v2", "call-failed", "discord-upgrades").await;
+    assert!(text.contains("FailedToExtractRuntimeVersion") && text.contains("The old runtime runs on"), "{text}");
+    let kept: Vec<String> = w.store.facts().await.unwrap().iter().map(|f| f.detail.clone()).collect();
+    assert!(kept.iter().all(|d| d.starts_with('7')), "{kept:?}");
+}
+
+#[tokio::test]
+async fn offline_signers_hear_of_a_new_transaction_version_once() {
+    let w = World::new(&["people", "relay"], |_| {}).await;
+    w.plan(&[w.upgrade("v2", &["people", "relay"])]).await;
+    for chain in ["people", "relay"] {
+        w.block_with(chain, 2, &[], |b| b.transaction_version = 2).await;
+    }
+    let told = w.told("v2", "discord-upgrades").await;
+    assert_eq!(told.iter().filter(|t| *t == "signers").count(), 1, "{told:?}");
+    assert!(w.text("v2", "signers", "discord-upgrades").await.contains("1 to 2"));
+}
+
+#[tokio::test]
+async fn authorized_code_that_nobody_applies_is_asked_about() {
+    let w = World::new(&["relay"], |plan| plan.limits.unapplied_after = 20).await;
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    w.block("relay", 1, &[authorized("0xaa")]).await;
+    for _ in 0..40 {
+        w.block("relay", 1, &[]).await;
+    }
+    assert_eq!(w.told("v2", "discord-operations").await, ["op-unapplied"]);
+    // Another code takes its place, and its time begins anew.
+    w.block("relay", 1, &[authorized("0xbb")]).await;
+    for _ in 0..40 {
+        w.block("relay", 1, &[]).await;
+    }
+    assert_eq!(w.told("v2", "discord-operations").await, ["op-unapplied", "op-unapplied"]);
 }

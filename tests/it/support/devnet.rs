@@ -38,9 +38,25 @@ impl Default for DevnetOptions {
     }
 }
 
-/// A runtime of the repository by its name: `mini-1000001` and `mini-1000002` differ by `spec_version` only.
+/// A runtime of the repository by its name; `tests/devnet/runtime/README.md` says how they differ.
 pub fn blob(name: &str) -> PathBuf {
     repo().join("tests/devnet/blobs").join(format!("{name}.zst.wasm"))
+}
+
+/// What a recording's blocks show of upgrades, as polkadot.js reads them: number, hash and what.
+pub fn shown_by_recording(file: &Path) -> anyhow::Result<Vec<(u64, String, String)>> {
+    let mut node = Command::new("node");
+    node.arg(repo().join("tests/devnet/shows.mjs")).arg(file).env("HERALD_TEST_DEVNET", installed("HERALD_TEST_DEVNET")?);
+    let output = node.output().context("node can't be started")?;
+    if !output.status.success() {
+        bail!("{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+    }
+    let text = String::from_utf8(output.stdout)?;
+    let line = |line: &str| {
+        let mut words = line.split(' ').map(str::to_owned);
+        Some((words.next()?.parse().ok()?, words.next()?, words.next()?))
+    };
+    text.lines().map(|l| line(l).with_context(|| format!("no block, hash and thing: {l}"))).collect()
 }
 
 /// A running chain; its Drop ends it.
