@@ -16,6 +16,7 @@ pub use deployment::{ChannelConfig, Delivery, Deployment, Discord, Matrix, Secre
 pub use files::{Files, SourceFile};
 pub use finding::{Finding, Severity, suggest};
 pub use plan::{Feedback, Plan};
+pub use upgrade::instant;
 
 use crate::domain::upgrade::Upgrade;
 

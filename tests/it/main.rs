@@ -15,3 +15,4 @@ mod messages;
 mod simulation;
 mod story;
 mod trouble;
+mod window;
