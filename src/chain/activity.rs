@@ -190,7 +190,7 @@ impl Bodies {
                     sample.missed += 1;
                     if failures >= PATIENCE {
                         let after = sample.blocks.len();
-                        return Err(ChainError::Unreachable(format!("{} gave up after {after} blocks: {error}; {REMEDY}", self.name)));
+                        return Err(ChainError::Unreachable(format!("{} broke off after {after} blocks: {error}; {REMEDY}", self.name)));
                     }
                 }
             }

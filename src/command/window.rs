@@ -310,7 +310,14 @@ fn figure(value: f64) -> String {
 fn grouped(number: impl ToString) -> String {
     let digits = number.to_string();
     let count = digits.chars().count();
-    digits.chars().enumerate().flat_map(|(i, c)| (i > 0 && (count - i) % 3 == 0).then_some(',').into_iter().chain([c])).collect()
+    let mut out = String::with_capacity(count + count / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (count - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// Folded at spaces to the width of a terminal; what goes on is set in by `indent`.

@@ -75,17 +75,15 @@ fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
 }
 
-fn points(blocks: &BTreeMap<u64, Sampled>) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
-    let times = blocks.values().filter_map(|b| Some((b.number as f64, seconds(b.at?))));
-    let by_number: Vec<(f64, f64)> = times.collect();
-    let by_time = by_number.iter().map(|(n, t)| (*t, *n)).collect();
-    (by_number, by_time)
+/// Seconds and number of each block that bears a time.
+fn times(blocks: &BTreeMap<u64, Sampled>) -> Vec<(f64, f64)> {
+    blocks.values().filter_map(|b| Some((seconds(b.at?), b.number as f64))).collect()
 }
 
 /// The numbers of blocks to read, so that from `from` to `until` there is one in each `step`, as far as the times of the `known`
 /// ones tell.
 pub fn wanted(known: &BTreeMap<u64, Sampled>, from: Timestamp, until: Timestamp, step: SignedDuration) -> BTreeSet<u64> {
-    let (_, by_time) = points(known);
+    let by_time = times(known);
     let mut numbers = BTreeSet::new();
     let mut begin = from;
     while begin < until {
@@ -104,7 +102,8 @@ pub fn wanted(known: &BTreeMap<u64, Sampled>, from: Timestamp, until: Timestamp,
 impl Activity {
     /// The last full week up to `last`, or as much of it as the blocks cover. `None` where they bear no time, or cover no hour.
     pub fn of(blocks: &BTreeMap<u64, Sampled>, last: Timestamp) -> Option<Self> {
-        let (by_number, by_time) = points(blocks);
+        let by_time = times(blocks);
+        let by_number: Vec<(f64, f64)> = by_time.iter().map(|(at, number)| (*number, *at)).collect();
         let (from, until) = last_week(last)?;
         let second = |b: &Sampled| match b.at {
             Some(at) => Some(seconds(at)),

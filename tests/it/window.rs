@@ -25,6 +25,8 @@ struct Chain {
     newest: Timestamp,
     /// Bodies before this one are gone.
     oldest: u64,
+    /// Each connection ends after so many answers.
+    answers: usize,
     /// Transactions in a block at a time.
     transactions: fn(Timestamp) -> usize,
 }
@@ -41,7 +43,7 @@ fn pattern(at: Timestamp) -> usize {
 
 impl Chain {
     fn new(head: u64, oldest: u64) -> Self {
-        Self { head, newest: Timestamp::now(), oldest, transactions: pattern }
+        Self { head, newest: Timestamp::now(), oldest, answers: usize::MAX, transactions: pattern }
     }
 
     fn body(&self, number: u64) -> Vec<String> {
@@ -85,7 +87,12 @@ impl Chain {
     async fn client(self, stream: TcpStream) -> Result<()> {
         stream.set_nodelay(true)?;
         let mut socket = tokio_tungstenite::accept_async(stream).await?;
+        let mut left = self.answers;
         while let Some(Ok(message)) = socket.next().await {
+            if left == 0 {
+                return Ok(());
+            }
+            left -= 1;
             let Message::Text(text) = message else { continue };
             let request: Value = serde_json::from_str(&text)?;
             let answer = match self.answer(request["method"].as_str().unwrap_or_default(), &request["params"]) {
@@ -243,6 +250,12 @@ async fn what_can_not_be_done_is_said_with_a_remedy() -> Result<()> {
         assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
         assert!(words.iter().all(|w| said.contains(w)), "{args:?}: {said}");
     }
+    let mut breaking = Chain::new(5_200_000, 1);
+    breaking.answers = 500;
+    let breaking = breaking.serve().await?;
+    let output = window(&breaking.url, &[]).await?;
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("broke off after 2") && said.contains("try again later"), "{said}");
     let mistyped = window(&away, &["--length", "two hours"]).await?;
     assert!(mistyped.status.code() == Some(2) && text(&mistyped.stderr).contains("is not a length"), "{mistyped:?}");
     Ok(())
