@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     command,
     config::{self, Config, Finding, Origin, Severity},
+    domain::schedule::parse_length,
     service::context,
     template::{Renderer, Zone},
 };
@@ -43,11 +44,8 @@ enum Command {
         #[arg(long)]
         upgrade: Option<String>,
     },
-    /// Show the timeline of each upgrade
-    Plan {
-        #[arg(long)]
-        json: bool,
-    },
+    /// Show the timeline of each upgrade, or propose a window
+    Plan(PlanArgs),
     /// Show what herald makes of a live node, a fact a line, until interrupted
     Facts(FactsArgs),
     /// Show where each upgrade stands, from the store
@@ -74,6 +72,40 @@ pub struct RehearseArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Results as lines of JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Option<PlanCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Propose times for the window, from the chain's own activity and where people live
+    Window(WindowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct WindowArgs {
+    /// A chain of herald.yaml [default: the only one that upgrades touch, or the first by name]
+    #[arg(long, value_name = "NAME")]
+    pub chain: Option<String>,
+    /// A node that is not in herald.yaml: its WebSocket address, ws:// or wss://
+    #[arg(long, value_name = "URL", conflicts_with = "chain")]
+    pub url: Option<String>,
+    /// How many blocks of the last week to read
+    #[arg(long, value_name = "N", default_value_t = 1008, value_parser = clap::value_parser!(u32).range(168..=50_000))]
+    pub samples: u32,
+    /// How long the window is
+    #[arg(long, default_value = "2h", value_parser = parse_length)]
+    pub length: jiff::SignedDuration,
+    /// No window before this, in the plan's zone: 2026-12-01 [default: what the first notice needs]
+    #[arg(long, value_name = "DATE")]
+    pub after: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct FactsArgs {
     /// The node's WebSocket address, ws:// or wss://
     pub url: String,
@@ -97,7 +129,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Command::Rehearse(args) => command::rehearse::run(cli.config, args).await,
             Command::Check { json } => command::check::run(cli.config, json),
             Command::Preview { notice, upgrade } => command::preview::run(cli.config, notice, upgrade),
-            Command::Plan { json } => command::plan::run(cli.config, json),
+            Command::Plan(PlanArgs { json, command: None }) => command::plan::run(cli.config, json),
+            Command::Plan(PlanArgs { json, command: Some(PlanCommand::Window(args)) }) => {
+                command::window::run(cli.config, args, json).await
+            }
             Command::Facts(args) => command::facts::run(args).await,
             Command::Status { json } => command::status::run(cli.config, json).await,
         }

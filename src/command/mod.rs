@@ -15,3 +15,4 @@ pub mod preview;
 pub mod rehearse;
 pub mod run;
 pub mod status;
+pub mod window;

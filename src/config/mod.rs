@@ -16,6 +16,7 @@ pub use deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, 
 pub use files::{Files, SourceFile};
 pub use finding::{Finding, Severity, suggest};
 pub use plan::{Feedback, Plan};
+pub use upgrade::instant;
 
 use crate::domain::upgrade::Upgrade;
 

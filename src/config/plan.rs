@@ -16,12 +16,14 @@ use crate::domain::{
     observation::Limits,
     phase::Rules,
     schedule::{CronRule, Offset, parse_length},
+    window::Home,
 };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
     zone: String,
+    people: Option<RawPeople>,
     #[serde(default)]
     verification: RawVerification,
     #[serde(default)]
@@ -30,6 +32,12 @@ struct Raw {
     unplanned: Readers,
     feedback: RawFeedback,
     notices: Vec<RawNotice>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPeople {
+    zones: BTreeMap<String, f64>,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +143,8 @@ pub struct Plan {
     pub zone: TimeZone,
     /// As written: `Europe/Berlin`.
     pub zone_name: String,
+    /// Never empty: the plan's zone where nothing is said.
+    pub people: Vec<Home>,
     pub rules: Rules,
     pub limits: Limits,
     /// Who hears of an upgrade that nobody planned, until a file joins it.
@@ -164,6 +174,7 @@ pub fn read(
         ));
     }
     let plan_zone = plan_zone.unwrap_or(TimeZone::UTC);
+    let people = people(raw.people, &raw.zone, &plan_zone, file, findings);
     let rules = rules(&raw.verification, file, findings);
     let limits = limits(&raw.observation, file, findings);
     let feedback = feedback(&raw.feedback, file, findings);
@@ -188,12 +199,32 @@ pub fn read(
     Some(Plan {
         zone: plan_zone,
         zone_name: raw.zone,
+        people,
         rules: rules?,
         limits: limits?,
         unplanned: raw.unplanned,
         feedback: feedback?,
         notices,
     })
+}
+
+fn people(raw: Option<RawPeople>, zone_name: &str, plan_zone: &TimeZone, file: &SourceFile, findings: &mut Vec<Finding>) -> Vec<Home> {
+    let Some(raw) = raw else { return vec![Home { name: zone_name.to_owned(), zone: plan_zone.clone(), weight: 1.0 }] };
+    if raw.zones.is_empty() {
+        findings.push(file.wrong(&["people", "zones"], "no zone is named", "leave `people` out if all live in the plan's zone"));
+    }
+    let mut homes = Vec::new();
+    for (name, weight) in raw.zones {
+        let mut wrong = |message: String, hint: &str| findings.push(file.wrong(&["people", "zones", &name], message, hint));
+        if !(weight.is_finite() && weight > 0.0) {
+            wrong(format!("`{weight}` is not a weight"), "write how many people live there, compared with the others, such as 3");
+        }
+        match zone(&name) {
+            Some(zone) => homes.push(Home { name, zone, weight }),
+            None => wrong(format!("`{name}` is not a time zone"), "write an IANA name, such as Europe/Berlin or UTC"),
+        }
+    }
+    homes
 }
 
 fn length(file: &SourceFile, path: &[&str], text: &str, findings: &mut Vec<Finding>) -> Option<SignedDuration> {

@@ -223,7 +223,7 @@ fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
 }
 
 /// `2026-12-01 14:00` in the plan's zone, or an instant with its own offset.
-fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+pub fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     let text = text.trim();
     text.parse::<Timestamp>().ok().or_else(|| civil_instant(text.parse::<DateTime>().ok()?, zone))
 }

@@ -3,6 +3,7 @@
 //! Everything here is a function of its arguments, so the same words serve `run`, `rehearse`,
 //! `plan` and the tests.
 
+pub mod activity;
 pub mod block;
 pub mod fact;
 pub mod feedback;
@@ -14,3 +15,4 @@ pub mod phase;
 pub mod post;
 pub mod schedule;
 pub mod upgrade;
+pub mod window;

@@ -9,16 +9,16 @@ use serde_json::Value;
 
 use crate::support::repo;
 
-fn herald(dir: &Path, args: &[&str]) -> Output {
+pub fn herald(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_herald")).args(args).current_dir(dir).env_remove("RUST_LOG").output().expect("herald starts")
 }
 
-fn lines(output: &Output) -> Vec<Value> {
+pub fn lines(output: &Output) -> Vec<Value> {
     String::from_utf8_lossy(&output.stdout).lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect()
 }
 
 /// A copy of the sample configuration, with one change in one file.
-fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
+pub fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for part in ["config", "config/upgrades", "templates"] {
         std::fs::create_dir_all(dir.path().join(part)).unwrap();
@@ -101,7 +101,7 @@ fn check_preview_plan_answer_on_the_sample() {
 }
 
 /// file, what stands there, what it becomes, the place (`L`: the line where it stands), a word of the message, a word of the hint
-const WRONG: [(&str, &str, &str, &str, &str, &str); 23] = [
+const WRONG: [(&str, &str, &str, &str, &str, &str); 29] = [
     (
         "config/plan.yaml",
         "template: preparation/announced",
@@ -111,6 +111,16 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 23] = [
         "template",
     ),
     ("config/plan.yaml", "zone: Europe/Berlin", "zone: Europe/Berlinn", "config/plan.yaml:L:1", "not a time zone", "IANA"),
+    ("config/plan.yaml", "Asia/Singapore: 2", "Asia/Singapur: 2", "config/plan.yaml:L:51", "not a time zone", "IANA"),
+    ("config/plan.yaml", "America/New_York: 3", "America/New_York: -3", "config/plan.yaml:L:30", "not a weight", "compared"),
+    (
+        "config/plan.yaml",
+        "zones: { Europe/Berlin: 5, America/New_York: 3, Asia/Singapore: 2 }",
+        "zones: {}",
+        "config/plan.yaml:L:3",
+        "no zone is named",
+        "leave `people` out",
+    ),
     ("config/plan.yaml", "at: -7d", "at: 7 days", "config/plan.yaml:L:78", "not an offset", "-7d"),
     ("config/plan.yaml", "on: applied", "on: aplied", "config/plan.yaml:", "nothing is called", "applied"),
     ("config/plan.yaml", "max_finality_lag: 20 ", "max_finality_lag: many ", "config/plan.yaml:L:21", "invalid type", "type"),
@@ -123,6 +133,9 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 23] = [
         "no template",
         "scheduling/countdown",
     ),
+    ("config/plan.yaml", "on: blind, to: operators", "on: blind", "config/plan.yaml:", "operators alone", "to: operators"),
+    ("config/plan.yaml", "stalled_after: 3m", "stalled_after: 0m", "config/plan.yaml:L:", "can't be nothing", "10m"),
+    ("config/plan.yaml", "at: -1h }", "at: -1h, live: true }", "config/plan.yaml:", "kept up to date", "remove `live`"),
     ("config/plan.yaml", "\"0 10 * * *\"", "\"0 10 * * 1\"", "config/plan.yaml:L:13", "weekdays", "for example"),
     ("config/plan.yaml", "at: -1h }", "at: -1h, on: applied }", "config/plan.yaml:", "only one", "at: -1d"),
     ("config/plan.yaml", "at: -1h }", "at: -1h, channels: [discord-upgrade] }", "config/plan.yaml:", "no channel", "discord-upgrades"),

@@ -20,3 +20,4 @@ mod story;
 mod trouble;
 mod upgrades;
 mod watch;
+mod window;
