@@ -15,7 +15,7 @@ use super::{
     rpc,
 };
 
-/// What a node was asked, by method, and how many bytes of JSON went in and out.
+/// What a node was asked, by method (and function, where one is called), and how many bytes of JSON went in and out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     pub calls: BTreeMap<String, u64>,
@@ -72,11 +72,7 @@ impl Control {
     /// The branch on which a block of this number is numbered: the finalized one, and the best one above it.
     pub fn branch_at(&self, number: u64) -> Option<Branch> {
         let (best, highest) = self.best();
-        if number <= self.finalized() {
-            Some(self.branch)
-        } else {
-            (number <= highest).then_some(best)
-        }
+        if number <= self.finalized() { Some(self.branch) } else { (number <= highest).then_some(best) }
     }
 
     /// A block by its hash, if this node has seen it.

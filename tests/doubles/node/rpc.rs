@@ -171,7 +171,11 @@ impl Client {
         let id = request.get("id").cloned().unwrap_or_default();
         let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
         let params = request.get("params").and_then(Value::as_array).cloned().unwrap_or_default();
-        *control.counts.calls.entry(method.to_owned()).or_default() += 1;
+        let counted = match params.first().and_then(Value::as_str) {
+            Some(function) if method == "state_call" => format!("{method} {function}"),
+            _ => method.to_owned(),
+        };
+        *control.counts.calls.entry(counted).or_default() += 1;
         let result = match method {
             "chain_subscribeFinalizedHeads" | "chain_subscribeNewHeads" => {
                 self.opened += 1;
@@ -260,9 +264,10 @@ fn answer(control: &Control, method: &str, params: &[Value]) -> Result<Value, Re
             Some(number) => hash_of(control, number),
         },
         "chain_getHeader" => block(control, params.first()).map_or(Value::Null, |(branch, number)| header(control, branch, number)),
-        "chain_getBlock" => block(control, params.first()).map_or(Value::Null, |(branch, number)| {
-            json!({ "block": { "header": header(control, branch, number), "extrinsics": [] }, "justifications": null })
-        }),
+        "chain_getBlock" => block(control, params.first()).map_or(
+            Value::Null,
+            |(branch, number)| json!({ "block": { "header": header(control, branch, number), "extrinsics": [] }, "justifications": null }),
+        ),
         "state_getStorage" => json!(stored(params.get(1))?.map(|v| hex::encode(&v))),
         "state_getStorageHash" => json!(stored(params.get(1))?.map(|v| format!("{:?}", BlakeTwo256.hash(&v)))),
         "state_getStorageSize" => json!(stored(params.get(1))?.map(|v| v.len())),
