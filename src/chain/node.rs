@@ -1,6 +1,7 @@
 //! One chain's node: connected, followed over finalized blocks, and read.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -35,6 +36,9 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// Without a new head for so long, the node is asked, since a stream can end silently.
 const SILENCE: Duration = Duration::from_secs(20);
 
+/// So many blocks away is near.
+const NEAR: u64 = 128;
+
 /// The newest head a stream has shown.
 #[derive(Clone, Debug, Default)]
 struct Seen {
@@ -53,6 +57,38 @@ struct Connection {
     lag: Arc<AtomicU64>,
     /// The last block read, whose metadata its child's events may need.
     parent: Mutex<Option<(u64, Arc<At>)>>,
+    hashes: Mutex<Hashes>,
+}
+
+/// Hashes around the block whose hash was asked for last.
+#[derive(Default)]
+struct Hashes {
+    asked: u64,
+    known: BTreeMap<u64, String>,
+}
+
+impl Connection {
+    /// A block's hash. Whoever halves a gap ends among neighbours: their hashes come in one call.
+    async fn hash(&self, number: u64, finalized: u64) -> Result<Option<String>, ChainError> {
+        let mut hashes = self.hashes.lock().await;
+        if let Some(hash) = hashes.known.get(&number) {
+            return Ok(Some(hash.clone()));
+        }
+        let near = number.abs_diff(std::mem::replace(&mut hashes.asked, number)) <= NEAR;
+        hashes.known.clear();
+        if near && number < finalized {
+            let numbers: Vec<u64> = (number.saturating_sub(NEAR)..=finalized.min(number + NEAR)).collect();
+            // A node that knows no lists is asked for the one hash.
+            let list = self.rpc.request::<Vec<Option<String>>>("chain_getBlockHash", rpc_params![&numbers]);
+            if let Ok(list) = answer(list).await {
+                hashes.known = numbers.into_iter().zip(list).filter_map(|(n, hash)| Some((n, hash?))).collect();
+            }
+        }
+        match hashes.known.get(&number) {
+            Some(hash) => Ok(Some(hash.clone())),
+            None => answer(self.rpc.request("chain_getBlockHash", rpc_params![number])).await,
+        }
+    }
 }
 
 impl Drop for Connection {
@@ -103,7 +139,7 @@ impl Node {
         let lag = Arc::new(AtomicU64::new(0));
         self.seen.send_modify(|s| *s = Seen { turn: s.turn + 1, ..Seen::default() });
         let follower = tokio::spawn(follow(client.clone(), rpc.clone(), self.seen.clone(), lag.clone()));
-        Ok(Connection { client, rpc, follower, lag, parent: Mutex::new(None) })
+        Ok(Connection { client, rpc, follower, lag, parent: Mutex::new(None), hashes: Mutex::default() })
     }
 
     /// After a fault: the next call connects anew.
@@ -248,7 +284,11 @@ impl Chain for Node {
 
     async fn version(&self, number: u64) -> Result<u32, ChainError> {
         let connection = self.connected().await?;
-        let hash: Option<String> = answer(connection.rpc.request("chain_getBlockHash", rpc_params![number])).await?;
+        let seen = self.seen.borrow().clone();
+        let hash = match seen.hash.filter(|_| seen.number == number) {
+            Some(hash) => Some(format!("{hash:?}")),
+            None => connection.hash(number, seen.number).await?,
+        };
         let hash = hash.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
         let value: Option<String> = answer(connection.rpc.request("state_getStorage", rpc_params![LAST_UPGRADE, hash])).await?;
         let bytes = value.as_deref().and_then(hex::decode);
