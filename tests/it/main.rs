@@ -10,6 +10,7 @@ mod world;
 mod cli;
 mod crash;
 mod facts;
+mod faults;
 mod gaps;
 mod messages;
 mod simulation;
