@@ -40,7 +40,7 @@ pub async fn checked_route(chain: &dyn Chain, memory: &Memory, head: u64) -> Res
         ranges.push(start..=start);
     }
     for changed in changes(chain, (start, low), (head, high)).await? {
-        ranges.push((changed - 1).max(start + 1)..=changed);
+        ranges.push((changed - 1).max(start)..=changed);
     }
     ranges.push(head..=head);
     Ok(merged(ranges))
