@@ -1,10 +1,12 @@
 //! The real chain client and watcher over faulty nodes: what is final is told once, what isn't is never told.
 //!
-//! Each seed writes a script for a synthetic chain and for the nodes that serve it. At the end everything is
-//! healed, and facts and notices are compared with the script. `HERALD_TEST_SEED=17` plays one seed again.
+//! Each seed writes a script for a synthetic chain and for the nodes that serve it; how it falls in time, it doesn't. At the end everything is
+//! healed, and facts and notices are compared with the script. `HERALD_TEST_SEED=17` plays one seed again,
+//! `HERALD_TEST_SEED=200-999` many others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,7 +27,7 @@ use upgrade_herald::{
         post::Operation,
         upgrade::{Target, Upgrade},
     },
-    ports::{Accepting, Batch, Chain, Store},
+    ports::{Accepting, Batch, Chain, ChainError, Store},
     rehearsal::SteppedClock,
     service::{Core, catchup::LONGEST_GAP, watcher::Watcher},
     store::SqlStore,
@@ -46,6 +48,9 @@ const BLOCK_MS: u64 = 24_000;
 const CHAIN: &str = "relay";
 /// The facts that a script decides.
 const KINDS: [&str; 5] = ["authorized", "authorization_rejected", "sudo_failed", "code_updated", "applied"];
+
+/// The notices that follow from them; of others (a node that lags, a chain that stands still) the scripts say nothing.
+const NOTICES: [&str; 7] = ["authorized", "rejected", "applied", "other-version", "verified", "completed", "reset"];
 
 /// A small generator whose numbers a seed fixes.
 struct Dice(u64);
@@ -78,6 +83,7 @@ struct Told {
     kind: &'static str,
     /// Of an authorization alone: the code's hash.
     code: String,
+    /// Of a proof alone: the version.
     version: u32,
 }
 
@@ -199,17 +205,15 @@ fn tale(dice: &mut Dice) -> Tale {
 /// The facts of the honest chain.
 fn truth(steps: &[(u64, Step)]) -> Vec<Told> {
     let mut told = Vec::new();
-    let mut running = version(0);
     for (block, step) in steps {
         let mut tell = |block: u64, kind: &'static str, code: String, version: u32| told.push(Told { block, kind, code, version });
         match step {
-            Step::Authorize(hash) => tell(*block, "authorized", format!("{hash:?}"), running),
-            Step::Reject => tell(*block, "authorization_rejected", String::new(), running),
-            Step::SudoFailed => tell(*block, "sudo_failed", String::new(), running),
+            Step::Authorize(hash) => tell(*block, "authorized", format!("{hash:?}"), 0),
+            Step::Reject => tell(*block, "authorization_rejected", String::new(), 0),
+            Step::SudoFailed => tell(*block, "sudo_failed", String::new(), 0),
             Step::Upgrade(version) => {
-                tell(*block, "code_updated", String::new(), running);
-                running = *version;
-                tell(block + 1, "applied", String::new(), running);
+                tell(*block, "code_updated", String::new(), 0);
+                tell(block + 1, "applied", String::new(), *version);
             }
             Step::Pause(_) | Step::Remark => {}
         }
@@ -341,8 +345,10 @@ struct Play {
     herald: Herald,
     verdict: Verdict,
     unseen: Vec<Unseen>,
-    /// Nodes that finalize what isn't so.
+    /// The node that finalizes what isn't so, or serves another chain.
     liar: Option<usize>,
+    /// The newest finalized block of the honest chain.
+    head: u64,
 }
 
 async fn play(seed: u64, loaded: Arc<Loaded>) -> Verdict {
@@ -356,7 +362,7 @@ async fn play(seed: u64, loaded: Arc<Loaded>) -> Verdict {
         nodes.push(Endpoint::start(chain.clone()).await);
     }
     let herald = Herald::new(loaded, tale.target, nodes.iter().map(Endpoint::url).collect()).await;
-    let mut play = Play { dice, tale, chain, nodes, herald, verdict: Verdict::default(), unseen: Vec::new(), liar: None };
+    let mut play = Play { dice, tale, chain, nodes, herald, verdict: Verdict::default(), unseen: Vec::new(), liar: None, head: 1 };
     if !play.herald.tick_until(1, PATIENCE).await {
         play.verdict.missed("the first block".into());
         return play.verdict;
@@ -369,7 +375,7 @@ async fn play(seed: u64, loaded: Arc<Loaded>) -> Verdict {
         head = (head + play.dice.between(1, 4)).min(play.tale.blocks);
         if let Some((from, to)) = lie {
             if play.liar.is_none() && (from..to).contains(&head) {
-                play.lie(before);
+                play.lie(before).await;
             } else if play.liar.is_some() && head >= to {
                 play.heal_liar();
             }
@@ -377,9 +383,8 @@ async fn play(seed: u64, loaded: Arc<Loaded>) -> Verdict {
         if play.tale.leap.is_some_and(|from| before >= from) {
             head = play.leap(before).await;
         }
-        for node in &play.nodes {
-            node.advance_to(head);
-        }
+        play.head = head;
+        play.nodes.iter().for_each(|node| node.advance_to(head));
         play.step(head).await;
         play.check_not_ahead(head).await;
     }
@@ -411,7 +416,8 @@ impl Play {
     /// One fault, or none, and some ticks.
     async fn step(&mut self, head: u64) {
         let n = self.any();
-        let fault = if self.liar.is_some() { self.dice.roll(4) } else { self.dice.roll(24) };
+        // Beside a liar the others are sound: who is alone with it can't tell.
+        let fault = if self.liar.is_some() { self.dice.roll(3) } else { self.dice.roll(24) };
         self.verdict.figures.faults += u64::from(fault < 17);
         match fault {
             0..=2 => {
@@ -494,22 +500,34 @@ impl Play {
         head
     }
 
-    /// One node finalizes a fork on which something else happened.
-    fn lie(&mut self, shared: u64) {
+    /// One node finalizes a fork on which something else happened, or serves another chain.
+    async fn lie(&mut self, shared: u64) {
         self.nodes.iter().for_each(Endpoint::heal);
-        if self.herald.up.is_none() {
-            self.herald.start();
+        self.herald.stop();
+        self.herald.start();
+        if !self.herald.tick_until(shared, PATIENCE).await {
+            self.verdict.missed(format!("block {shared}, before a lie"));
         }
+        // Long enough to be connected with all of them.
+        sleep(Duration::from_millis(100)).await;
         let steps = self.falsehood(shared);
-        let fork = self.chain.fork(shared, steps);
         let n = self.dice.roll(self.nodes.len() as u64) as usize;
-        self.nodes[n].follow(fork);
+        if self.dice.one_in(4) {
+            let script = Script { blocks: self.tale.blocks, block_ms: BLOCK_MS, steps, salt: u64::MAX, ..Script::default() };
+            self.nodes[n].serve(SyntheticChain::new(script), shared);
+        } else {
+            let fork = self.chain.fork(shared, steps);
+            self.nodes[n].follow(fork);
+        }
         self.liar = Some(n);
     }
 
     fn heal_liar(&mut self) {
         if let Some(n) = self.liar.take() {
             self.nodes[n].heal();
+            if self.nodes[n].chain_salt() == u64::MAX {
+                self.nodes[n].serve(self.chain.clone(), self.head);
+            }
         }
     }
 
@@ -554,12 +572,13 @@ impl Play {
         let mut found = Vec::new();
         for fact in self.herald.facts().await {
             let honest = format!("{:?}", self.chain.hash(Branch::MAIN, fact.block.min(self.tale.blocks)));
-            if fact.hash != honest {
+            if !fact.hash.is_empty() && fact.hash != honest {
                 self.verdict.not_final(format!("{} of block {} {}", fact.kind.name(), fact.block, fact.hash));
             }
             if let Some(kind) = KINDS.into_iter().find(|k| *k == fact.kind.name()) {
                 let code = if kind == "authorized" { fact.detail.clone() } else { String::new() };
-                found.push(Told { block: fact.block, kind, code, version: fact.spec_version });
+                let version = if kind == "applied" { fact.spec_version } else { 0 };
+                found.push(Told { block: fact.block, kind, code, version });
             }
         }
         found.sort();
@@ -597,7 +616,15 @@ impl Play {
     async fn compare_notices(&mut self, expected: &BTreeSet<(String, String)>) {
         let mut posts: BTreeMap<(String, String), BTreeMap<String, u32>> = BTreeMap::new();
         let mut blocks: BTreeMap<(String, u64), BTreeSet<String>> = BTreeMap::new();
-        for post in self.herald.store.posts("v2").await.unwrap().into_iter().filter(|p| p.operation == Operation::Post) {
+        for post in self
+            .herald
+            .store
+            .posts("v2")
+            .await
+            .unwrap()
+            .into_iter()
+            .filter(|p| p.operation == Operation::Post && NOTICES.contains(&p.notice.as_str()))
+        {
             if let Some(fact) = &post.fact {
                 blocks.entry((post.notice.clone(), fact.block)).or_default().insert(post.occurrence.clone());
             }
@@ -620,16 +647,40 @@ impl Play {
     }
 }
 
-/// The one seed to play, if one is named.
+/// The seeds to play instead, if some are named.
 #[allow(clippy::disallowed_methods, reason = "the test's own switch")]
-fn only() -> Option<u64> {
-    std::env::var("HERALD_TEST_SEED").ok()?.parse().ok()
+fn named() -> Option<RangeInclusive<u64>> {
+    let text = std::env::var("HERALD_TEST_SEED").ok()?;
+    let (from, to) = text.split_once('-').unwrap_or((&text, &text));
+    Some(from.parse().ok()?..=to.parse().ok()?)
+}
+
+/// A head of one node, and a block of that number of another, on which it isn't final.
+#[tokio::test]
+#[ignore = "a block is asked for by its number without a look at what is final on the connection of now (seed 3268)"]
+async fn a_block_is_never_of_a_node_on_which_it_is_not_final() {
+    let chain = SyntheticChain::new(Script::default());
+    let (ahead, behind) = (Endpoint::start(chain.clone()).await, Endpoint::start(chain.clone()).await);
+    ahead.advance_to(5);
+    behind.advance_to(3);
+    behind.set_best(chain.fork(3, vec![(5, Step::SudoFailed)]), 6);
+    let node = Node::new(vec![ahead.url(), behind.url()]);
+    assert_eq!(node.head().await.unwrap().number, 5);
+    ahead.refuse();
+    ahead.drop_connections();
+    // The end of the connection is noticed, and the other node is taken.
+    sleep(Duration::from_millis(1_500)).await;
+    match node.block(5).await {
+        Ok(block) => assert_eq!(block.hash, format!("{:?}", chain.hash(Branch::MAIN, 5))),
+        // Nor has it pruned what it doesn't have yet.
+        Err(error) => assert!(!matches!(error, ChainError::Gone(_)), "{error}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_nodes_do_what_is_final_is_told_once_and_nothing_else() {
     let loaded = Arc::new(app::load(&Origin::Embedded).unwrap_or_else(|f| panic!("{f:?}")));
-    let seeds: Vec<u64> = only().map_or_else(|| (0..SCRIPTS).collect(), |seed| vec![seed]);
+    let seeds = named().unwrap_or(0..=SCRIPTS - 1);
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     let begun = Instant::now();
     let mut plays = JoinSet::new();

@@ -122,7 +122,7 @@ pub struct SyntheticChain {
     pub blocks: u64,
     block_ms: u64,
     start_ms: u64,
-    salt: u64,
+    pub salt: u64,
     version: u32,
     inner: Mutex<Inner>,
 }

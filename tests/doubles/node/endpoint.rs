@@ -208,6 +208,11 @@ impl Endpoint {
         });
     }
 
+    /// The salt of the chain that is served now.
+    pub fn chain_salt(&self) -> u64 {
+        self.shared.lock().chain.salt
+    }
+
     /// State of older blocks is discarded; their headers remain.
     pub fn prune_before(&self, number: u64) {
         self.change(|c| c.oldest = c.oldest.max(number));
