@@ -1,8 +1,8 @@
 //! The real chain client and watcher over faulty nodes: what is final is told once, what isn't is never told.
 //!
-//! Each seed writes a script for a synthetic chain and for the nodes that serve it; how it falls in time, it doesn't. At the end everything is
-//! healed, and facts and notices are compared with the script. `HERALD_TEST_SEED=17` plays one seed again,
-//! `HERALD_TEST_SEED=200-999` many others.
+//! Each seed writes a script for a synthetic chain and for the nodes that serve it; how it falls in time, it
+//! doesn't. At the end everything is healed, and facts and notices are compared with the script.
+//! `HERALD_TEST_SEED=17` plays one seed again, `HERALD_TEST_SEED=200-999` many others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
