@@ -1,6 +1,7 @@
 //! One node, connected: its finalized heads followed, its blocks read.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -38,6 +39,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// The newest head a stream has shown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
+    /// Which connection it is of: a stream that is just ending has no say any more.
+    connection: u64,
     /// Raised with each connection and each head.
     pub turn: u64,
     number: u64,
@@ -56,11 +59,24 @@ pub(super) struct Connection {
     lag: Arc<AtomicU64>,
     /// The last block read, whose metadata its child's events may need.
     parent: Mutex<Option<(u64, Arc<At>)>>,
+    hashes: Mutex<Hashes>,
+    /// The highest block this node has shown as finalized.
+    final_to: AtomicU64,
     /// It has shown that it holds what was read before.
     pub vouched: AtomicBool,
     /// It showed another block, and so did all others.
     pub rewritten: AtomicBool,
 }
+
+/// Hashes around the block whose hash was asked for last.
+#[derive(Default)]
+struct Hashes {
+    asked: u64,
+    known: BTreeMap<u64, String>,
+}
+
+/// So many blocks away is near.
+const NEAR: u64 = 128;
 
 impl Drop for Connection {
     fn drop(&mut self) {
@@ -74,9 +90,25 @@ impl Connection {
         let client = OnlineClient::<SubstrateConfig>::from_rpc_client(rpc.clone()).await.map_err(|e| root_cause(&e))?;
         let genesis = format!("{:?}", client.genesis_hash());
         let lag = Arc::new(AtomicU64::new(0));
-        seen.send_modify(|s| *s = Seen { turn: s.turn + 1, ..Seen::default() });
-        let follower = tokio::spawn(follow(client.clone(), rpc.clone(), seen.clone(), lag.clone()));
-        Ok(Self { index, genesis, client, rpc, follower, lag, parent: Mutex::new(None), vouched: false.into(), rewritten: false.into() })
+        let mut id = 0;
+        seen.send_modify(|s| {
+            id = s.connection + 1;
+            *s = Seen { connection: id, turn: s.turn + 1, ..Seen::default() };
+        });
+        let follower = tokio::spawn(follow(id, client.clone(), rpc.clone(), seen.clone(), lag.clone()));
+        Ok(Self {
+            index,
+            genesis,
+            client,
+            rpc,
+            follower,
+            lag,
+            parent: Mutex::new(None),
+            hashes: Mutex::default(),
+            final_to: AtomicU64::new(0),
+            vouched: false.into(),
+            rewritten: false.into(),
+        })
     }
 
     /// Best minus finalized, in blocks.
@@ -86,6 +118,21 @@ impl Connection {
 
     /// Number and hash of the newest finalized block.
     pub async fn finalized(&self, seen: &watch::Sender<Seen>) -> Result<(u64, String), ChainError> {
+        let head = self.newest(seen).await?;
+        self.final_to.fetch_max(head.0, Ordering::Relaxed);
+        Ok(head)
+    }
+
+    /// By number a node answers with its best branch too: above its finalized head nothing is asked of it. The head may
+    /// have come from another connection, to a node that is ahead of this one.
+    async fn must_be_final(&self, number: u64, seen: &watch::Sender<Seen>) -> Result<(), ChainError> {
+        if number <= self.final_to.load(Ordering::Relaxed) || number <= self.finalized(seen).await?.0 {
+            return Ok(());
+        }
+        Err(ChainError::Answer(format!("the node that answers now has not finalized block {number} yet; it is read later")))
+    }
+
+    async fn newest(&self, seen: &watch::Sender<Seen>) -> Result<(u64, String), ChainError> {
         let now = seen.borrow().clone();
         if let Some(hash) = now.hash.filter(|_| now.at.is_some_and(|at| at.elapsed() < SILENCE)) {
             return Ok((now.number, format!("{hash:?}")));
@@ -106,7 +153,31 @@ impl Connection {
         answer(self.rpc.request("chain_getBlockHash", rpc_params![number])).await
     }
 
+    /// A block's hash. Whoever halves a gap ends among neighbours: their hashes come in one call.
+    async fn hash(&self, number: u64) -> Result<Option<String>, ChainError> {
+        let finalized = self.final_to.load(Ordering::Relaxed);
+        let mut hashes = self.hashes.lock().await;
+        if let Some(hash) = hashes.known.get(&number) {
+            return Ok(Some(hash.clone()));
+        }
+        let near = number.abs_diff(std::mem::replace(&mut hashes.asked, number)) <= NEAR;
+        hashes.known.clear();
+        if near && number < finalized {
+            let numbers: Vec<u64> = (number.saturating_sub(NEAR)..=finalized.min(number + NEAR)).collect();
+            // A node that knows no lists is asked for the one hash.
+            let list = self.rpc.request::<Vec<Option<String>>>("chain_getBlockHash", rpc_params![&numbers]);
+            if let Ok(list) = answer(list).await {
+                hashes.known = numbers.into_iter().zip(list).filter_map(|(n, hash)| Some((n, hash?))).collect();
+            }
+        }
+        match hashes.known.get(&number) {
+            Some(hash) => Ok(Some(hash.clone())),
+            None => self.hash_at(number).await,
+        }
+    }
+
     pub async fn block(&self, number: u64, seen: &watch::Sender<Seen>) -> Result<Block, ChainError> {
+        self.must_be_final(number, seen).await?;
         let now = seen.borrow().clone();
         let at = match now.hash.filter(|_| now.number == number) {
             Some(hash) => answer(self.client.at_block_hash_and_number(hash, number)).await?,
@@ -130,8 +201,14 @@ impl Connection {
     }
 
     /// `System.LastRuntimeUpgrade` at a block; nothing on a chain that never ran an upgrade.
-    pub async fn last_upgrade(&self, number: u64) -> Result<Option<u32>, ChainError> {
-        let value = self.storage(LAST_UPGRADE, number).await?;
+    pub async fn last_upgrade(&self, number: u64, seen: &watch::Sender<Seen>) -> Result<Option<u32>, ChainError> {
+        self.must_be_final(number, seen).await?;
+        let now = seen.borrow().clone();
+        let hash = match now.hash.filter(|_| now.number == number) {
+            Some(hash) => Some(format!("{hash:?}")),
+            None => self.hash(number).await?,
+        };
+        let value = self.storage(LAST_UPGRADE, hash, number).await?;
         Ok(value.and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok()).map(|v| v.0))
     }
 
@@ -142,7 +219,7 @@ impl Connection {
         if let Ok(Some(hash)) = answer(self.rpc.request::<Option<String>>("state_getStorageHash", rpc_params![CODE, &hash])).await {
             return Ok(Some(hash));
         }
-        Ok(self.storage(CODE, number).await?.map(|code| read::blake2(&code)))
+        Ok(self.storage(CODE, Some(hash), number).await?.map(|code| read::blake2(&code)))
     }
 
     pub async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
@@ -150,8 +227,8 @@ impl Connection {
         read::enactment(&at, referendum).await
     }
 
-    async fn storage(&self, key: &str, number: u64) -> Result<Option<Vec<u8>>, ChainError> {
-        let hash = self.hash_at(number).await?.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
+    async fn storage(&self, key: &str, hash: Option<String>, number: u64) -> Result<Option<Vec<u8>>, ChainError> {
+        let hash = hash.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
         let value: Option<String> = answer(self.rpc.request("state_getStorage", rpc_params![key, hash])).await?;
         Ok(value.as_deref().and_then(hex::decode))
     }
@@ -200,11 +277,20 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
 }
 
 /// Keeps the newest finalized head in `seen` until the stream ends or breaks.
-async fn follow(client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: watch::Sender<Seen>, lag: Arc<AtomicU64>) {
+async fn follow(id: u64, client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: watch::Sender<Seen>, lag: Arc<AtomicU64>) {
     if let Ok(mut blocks) = client.stream_blocks().await {
         while let Some(Ok(block)) = blocks.next().await {
             let (number, hash) = (block.number(), block.hash());
-            seen.send_modify(|s| *s = Seen { turn: s.turn + 1, number, hash: Some(hash), at: Some(Instant::now()), ended: false });
+            let own = seen.send_if_modified(|s| {
+                let own = s.connection == id;
+                if own {
+                    *s = Seen { connection: id, turn: s.turn + 1, number, hash: Some(hash), at: Some(Instant::now()), ended: false };
+                }
+                own
+            });
+            if !own {
+                return;
+            }
             if let Ok(Ok(best)) = timeout(ANSWER, rpc.request::<Value>("chain_getHeader", RpcParams::new())).await {
                 let best =
                     best.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
@@ -214,8 +300,12 @@ async fn follow(client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: wat
     }
     // A node that ends every subscription at once is not asked again without a breath.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    seen.send_modify(|s| {
-        s.turn += 1;
-        s.ended = true;
+    seen.send_if_modified(|s| {
+        let own = s.connection == id;
+        if own {
+            s.turn += 1;
+            s.ended = true;
+        }
+        own
     });
 }

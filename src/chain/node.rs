@@ -292,7 +292,7 @@ impl Chain for Node {
     }
 
     async fn version(&self, number: u64) -> Result<u32, ChainError> {
-        match self.connected().await?.last_upgrade(number).await? {
+        match self.connected().await?.last_upgrade(number, &self.seen).await? {
             Some(version) => Ok(version),
             // A chain that never ran an upgrade has no such value yet.
             None => self.block(number).await.map(|b| b.spec_version),

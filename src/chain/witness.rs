@@ -17,6 +17,8 @@ use crate::domain::observation::EndpointSight;
 const ANSWER: Duration = Duration::from_secs(3);
 /// And is asked again after this.
 const PAUSE: Duration = Duration::from_secs(30);
+/// One that refuses at once costs nobody time.
+const BREATH: Duration = Duration::from_secs(3);
 
 /// One endpoint of the list.
 pub(super) struct Witness {
@@ -72,9 +74,13 @@ impl Witness {
 
     /// It does not answer.
     pub fn silent(&self) {
+        self.rest(PAUSE);
+    }
+
+    fn rest(&self, pause: Duration) {
         let mut standing = self.standing();
         standing.answers = false;
-        standing.not_before = Some(Instant::now() + PAUSE);
+        standing.not_before = Some(Instant::now() + pause);
     }
 
     /// It is left, and why; `None` when it is well again.
@@ -102,8 +108,9 @@ impl Witness {
         if self.standing().not_before.is_some_and(|at| Instant::now() < at) {
             return None;
         }
-        let asked = timeout(ANSWER, self.ask()).await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-        match asked {
+        let asked = timeout(ANSWER, self.ask()).await;
+        let pause = if asked.is_err() { PAUSE } else { BREATH };
+        match asked.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
             Ok(testimony) => {
                 self.standing().not_before = None;
                 self.saw(&testimony.genesis, testimony.number);
@@ -112,7 +119,7 @@ impl Witness {
             Err(reason) => {
                 tracing::debug!(node = self.name(), "not compared: {reason}");
                 *self.rpc.lock().await = None;
-                self.silent();
+                self.rest(pause);
                 None
             }
         }

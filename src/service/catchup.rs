@@ -28,35 +28,49 @@ pub async fn route(chain: &dyn Chain, memory: &Memory, head: u64) -> Result<Vec<
 
 /// The same, without trusting the node to have the blocks.
 pub async fn checked_route(chain: &dyn Chain, memory: &Memory, head: u64) -> Result<Vec<RangeInclusive<u64>>, ChainError> {
-    let start = oldest_readable(chain, memory.number + 1, head).await?;
+    let (start, low) = oldest(chain, memory.number + 1, head).await?;
     if head.saturating_sub(start) <= LONGEST_GAP {
         return Ok(vec![start..=head]);
     }
-    let (low, high) = (chain.version(start).await?, chain.version(head).await?);
-    let mut ranges = vec![start..=start];
+    let high = chain.version(head).await?;
+    let mut ranges = Vec::new();
+    // The block behind the remembered one has nothing of its own to tell, unless it changed the version. Where a
+    // part is pruned, the oldest block left shows what came of it.
+    if start > memory.number + 1 || low != memory.running {
+        ranges.push(start..=start);
+    }
     for changed in changes(chain, (start, low), (head, high)).await? {
-        ranges.push((changed - 1).max(start + 1)..=changed);
+        ranges.push((changed - 1).max(start)..=changed);
     }
     ranges.push(head..=head);
     Ok(merged(ranges))
 }
 
 /// The first block from `low` on whose state the node has. What a node has pruned is the older part.
-pub async fn oldest_readable(chain: &dyn Chain, mut low: u64, mut high: u64) -> Result<u64, ChainError> {
+pub async fn oldest_readable(chain: &dyn Chain, low: u64, high: u64) -> Result<u64, ChainError> {
+    oldest(chain, low, high).await.map(|(number, _)| number)
+}
+
+/// The same, with the version there.
+async fn oldest(chain: &dyn Chain, mut low: u64, mut high: u64) -> Result<(u64, u32), ChainError> {
     match chain.version(low).await {
-        Ok(_) => return Ok(low),
+        Ok(version) => return Ok((low, version)),
         Err(ChainError::Gone(_)) => low += 1,
         Err(error) => return Err(error),
     }
+    let mut found = None;
     while low < high {
         let middle = low + (high - low) / 2;
         match chain.version(middle).await {
-            Ok(_) => high = middle,
+            Ok(version) => (high, found) = (middle, Some(version)),
             Err(ChainError::Gone(_)) => low = middle + 1,
             Err(error) => return Err(error),
         }
     }
-    Ok(high)
+    match found {
+        Some(version) => Ok((high, version)),
+        None => Ok((high, chain.version(high).await?)),
+    }
 }
 
 /// The blocks at which the version first differs from the block before, lowest first.

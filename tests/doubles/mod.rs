@@ -13,3 +13,4 @@
 )]
 
 pub mod discord;
+pub mod node;

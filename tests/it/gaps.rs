@@ -183,3 +183,18 @@ async fn after_a_long_absence_the_calls_grow_with_the_logarithm() {
         assert_eq!(progress.chains["relay"].health.as_ref().unwrap().restarts, 0);
     }
 }
+
+#[tokio::test]
+async fn an_upgrade_right_behind_the_remembered_block_is_read_from_its_events() {
+    for upgraded in [1, 2, 3] {
+        let s = scene(&[("v2", 2)]).await;
+        s.node.upgraded.store(upgraded, Ordering::Relaxed);
+        s.node.head.store(10_000, Ordering::Relaxed);
+        s.watcher.tick("relay").await.unwrap();
+        let expected = [format!("code_updated {upgraded}"), format!("applied {}", upgraded + 1)];
+        // Block 1 was read before anything was known of it.
+        let mut facts = s.facts().await;
+        facts.retain(|f| !f.starts_with("unexamined"));
+        assert_eq!(facts, expected[usize::from(upgraded == 1)..], "{upgraded}");
+    }
+}

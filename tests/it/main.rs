@@ -11,6 +11,7 @@ mod chats;
 mod cli;
 mod crash;
 mod facts;
+mod faults;
 mod gaps;
 mod messages;
 mod recordings;
