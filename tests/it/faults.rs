@@ -34,6 +34,10 @@ use upgrade_herald::{
 };
 
 use crate::doubles::node::{Branch, Endpoint, Script, Step, SyntheticChain, code_hash, version};
+
+const SCRIPTS: u64 = 200;
+/// Scripts at a time: much of a script is waiting for a connection.
+const AT_A_TIME: usize = 64;
 /// How long a healed script may take until all is read.
 const PATIENCE: Duration = Duration::from_secs(50);
 /// Quiet blocks at the end, in which an upgrade is verified and completed.
