@@ -161,6 +161,11 @@ impl Digests {
     }
 }
 
+/// The hash that authorizations name a code by.
+pub fn blake2(bytes: &[u8]) -> String {
+    format!("{:?}", subxt::config::substrate::BlakeTwo256.hash(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use subxt::{config::substrate::Digest, ext::codec::Encode};
@@ -190,9 +195,4 @@ mod tests {
         assert_eq!(told(vec![current, scheduled]).scheduled, [(1004, 77)]);
         assert_eq!(told(vec![DigestItem::Other(vec![1])]), Digests::default());
     }
-}
-
-/// The hash that authorizations name a code by.
-pub fn blake2(bytes: &[u8]) -> String {
-    format!("{:?}", subxt::config::substrate::BlakeTwo256.hash(bytes))
 }

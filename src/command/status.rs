@@ -8,10 +8,15 @@ use serde_json::json;
 use crate::{
     app,
     config::Origin,
-    domain::post::{Post, PostState},
+    domain::{
+        fact::{Fact, FactKind},
+        phase::ChainProgress,
+        post::{Post, PostState},
+    },
     ports::Store,
     service::desk::next_notice,
     store::SqlStore,
+    template::Zone,
 };
 
 pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
@@ -45,7 +50,10 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         for (name, chain) in &accepted.progress.chains {
             let target = accepted.upgrade.chains.get(name).map_or(0, |t| t.spec_version);
             let version = chain.spec_version.map_or("not seen yet".to_owned(), |v| v.to_string());
-            out!("  {name}: {}, spec_version {version}, target {target}", chain.stage.name());
+            out!("  {name}: {}, spec_version {version}, target {target}{}", chain.stage.name(), under_way(chain, zone));
+        }
+        if let Some(news) = &accepted.progress.referendum {
+            out!("  referendum {news}{}", accepted.progress.scheduled.as_ref().map(|f| expected(f, zone)).unwrap_or_default());
         }
         match next {
             Some(post) => out!("  next: {} at {}", post.notice, zone.written(post.due)),
@@ -55,6 +63,21 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         out!("  posts: {}", states.join(", "));
         for post in posts.iter().filter(|p| worth_telling(p)) {
             out!("    {} {} in {}: {}", post.state.name(), post.notice, post.channel, why(post));
+        }
+    }
+    for (name, memory) in store.memories().await? {
+        let Some(matter) = memory.matter else { continue };
+        if json {
+            out!("{}", json!({ "chain": name, "matter": matter.kind, "since": matter.since, "block": memory.number }));
+        } else {
+            out!("chain {name}: {} (since {}; the last block known is {})", matter.kind.name(), zone.written(matter.since), memory.number);
+        }
+    }
+    for fact in store.facts_of(FactKind::Unexamined).await? {
+        if json {
+            out!("{}", json!(fact));
+        } else {
+            out!("chain {}: events in blocks {} were not examined", fact.chain, fact.detail);
         }
     }
     for (part, trouble, since) in &troubles {
@@ -68,6 +91,22 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         out!("No upgrade is known yet: start `herald run`.");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is still to come on a chain.
+fn under_way(chain: &ChainProgress, zone: &Zone) -> String {
+    let mut words = chain.ahead.as_ref().map(|f| expected(f, zone)).unwrap_or_default();
+    if let Some(migration) = chain.migration.as_ref().filter(|m| m.running) {
+        let total = migration.total.map(|n| format!(" of {n}")).unwrap_or_default();
+        words.push_str(&format!(", migrating {}{total}{}", migration.done, if migration.stuck { ", stuck" } else { "" }));
+    }
+    words
+}
+
+fn expected(fact: &Fact, zone: &Zone) -> String {
+    let Some(expected) = &fact.expected else { return String::new() };
+    let time = expected.estimate.map(|e| format!(", about {} ± {} min", zone.written(e.at), e.band.as_secs() / 60 + 1));
+    format!(", with block {} of {}{}", expected.block, expected.chain, time.unwrap_or_default())
 }
 
 fn worth_telling(post: &Post) -> bool {

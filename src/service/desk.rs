@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Core, context};
 use crate::{
     domain::{
+        fact::FactKind,
         phase::State,
         post::{Body, Operation, Post, PostState},
     },
@@ -32,7 +33,7 @@ impl FrontDesk {
         let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
         let next = next_notice(&posts);
         let thread = self.thread(accepted, platform).await.map_err(|e| e.to_string())?;
-        let troubles = troubles(&self.core, &posts).await.map_err(|e| e.to_string())?;
+        let troubles = troubles(&self.core, accepted, &posts).await.map_err(|e| e.to_string())?;
         let unexamined = self.core.unexamined(&accepted.upgrade).await.map_err(|e| e.to_string())?;
         let moment = context::Moment {
             unexamined: &unexamined,
@@ -68,7 +69,7 @@ pub fn next_notice(posts: &[Post]) -> Option<&Post> {
 }
 
 /// In words for everybody: what herald itself can't do at the moment, without names of hosts.
-async fn troubles(core: &Core, posts: &[Post]) -> Result<Vec<String>, StoreError> {
+async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<Vec<String>, StoreError> {
     let mut said: Vec<String> = core
         .store
         .troubles()
@@ -79,6 +80,15 @@ async fn troubles(core: &Core, posts: &[Post]) -> Result<Vec<String>, StoreError
             Some(format!("herald can't see {chain} since {}", core.renderer.zone().written(since)))
         })
         .collect();
+    for (chain, memory) in core.store.memories().await?.into_iter().filter(|(name, _)| accepted.upgrade.chains.contains_key(name)) {
+        let Some(matter) = memory.matter else { continue };
+        let since = core.renderer.zone().written(matter.since);
+        match matter.kind {
+            FactKind::Stalled => said.push(format!("{chain} has finalized no block behind {} (seen {since})", memory.number)),
+            FactKind::Lagging => said.push(format!("finality on {chain} hangs behind (since {since})")),
+            _ => {}
+        }
+    }
     let waiting = posts.iter().filter(|p| p.state == PostState::Sending && p.error.is_some()).count();
     if waiting > 0 {
         said.push(format!("{waiting} posts wait for a chat that does not answer"));

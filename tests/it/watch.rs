@@ -18,7 +18,7 @@ use upgrade_herald::{
         post::{Operation, Post, PostState},
         upgrade::{Referendum, Target, Upgrade},
     },
-    ports::{Chain, ChainError, Clock, Head, Platform, Store},
+    ports::{Chain, ChainError, Clock, Head, Store},
     rehearsal::{Room, SteppedClock},
     service::{Core, Outlet, dispatcher::Dispatcher, planner::Planner, watcher::Watcher},
     store::SqlStore,
@@ -393,7 +393,7 @@ async fn a_verification_says_its_figures_and_shows_a_picture() {
     let success = ("System", "ExtrinsicSuccess", json!({ "dispatch_info": { "class": "Normal" } }));
     let failure = ("System", "ExtrinsicFailed", json!({ "dispatch_info": { "class": "Normal" } }));
     for _ in 0..30 {
-        w.block("relay", 1, &[success.clone()]).await;
+        w.block("relay", 1, std::slice::from_ref(&success)).await;
     }
     w.block("relay", 1, &[authorized("0xaa")]).await;
     w.block("relay", 1, &[("System", "CodeUpdated", json!([]))]).await;
@@ -418,8 +418,8 @@ async fn a_verification_says_its_figures_and_shows_a_picture() {
     let on_matrix = verified("matrix-upgrades", Operation::Picture).expect("a message of its own");
     assert_eq!(on_discord, on_matrix);
     assert!(on_discord.alt.contains("relay") && on_discord.png.starts_with(b"\x89PNG"), "{on_discord:?}");
-    let platforms: Vec<Platform> = w.core.outlets.values().map(|o| o.platform).collect();
-    assert_eq!(platforms.len(), 3);
+    // Kept to be looked at.
+    std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/block-times.png"), &on_discord.png).unwrap();
 }
 
 #[tokio::test]
