@@ -73,6 +73,8 @@ pub(super) struct Connection {
 struct Hashes {
     asked: u64,
     known: BTreeMap<u64, String>,
+    /// The node knows no lists of numbers.
+    one_by_one: bool,
 }
 
 /// So many blocks away is near.
@@ -162,12 +164,14 @@ impl Connection {
         }
         let near = number.abs_diff(std::mem::replace(&mut hashes.asked, number)) <= NEAR;
         hashes.known.clear();
-        if near && number < finalized {
+        if near && number < finalized && !hashes.one_by_one {
             let numbers: Vec<u64> = (number.saturating_sub(NEAR)..=finalized.min(number + NEAR)).collect();
             // A node that knows no lists is asked for the one hash.
             let list = self.rpc.request::<Vec<Option<String>>>("chain_getBlockHash", rpc_params![&numbers]);
-            if let Ok(list) = answer(list).await {
-                hashes.known = numbers.into_iter().zip(list).filter_map(|(n, hash)| Some((n, hash?))).collect();
+            match answer(list).await {
+                Ok(list) => hashes.known = numbers.into_iter().zip(list).filter_map(|(n, hash)| Some((n, hash?))).collect(),
+                Err(ChainError::Unreachable(reason)) => return Err(ChainError::Unreachable(reason)),
+                Err(_) => hashes.one_by_one = true,
             }
         }
         match hashes.known.get(&number) {
@@ -176,19 +180,25 @@ impl Connection {
         }
     }
 
+    async fn at(&self, number: u64) -> Result<At, ChainError> {
+        let hash = self.hash(number).await?.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
+        let hash = hash.parse::<H256>().map_err(|e| ChainError::Answer(format!("the hash of block {number} can't be read: {e}")))?;
+        answer(self.client.at_block_hash_and_number(hash, number)).await
+    }
+
     pub async fn block(&self, number: u64, seen: &watch::Sender<Seen>) -> Result<Block, ChainError> {
         self.must_be_final(number, seen).await?;
         let now = seen.borrow().clone();
         let at = match now.hash.filter(|_| now.number == number) {
             Some(hash) => answer(self.client.at_block_hash_and_number(hash, number)).await?,
-            None => answer(self.client.at_block(number)).await?,
+            None => self.at(number).await?,
         };
         let at = Arc::new(at);
         let mut last = self.parent.lock().await;
         let parent = match last.take() {
             Some((n, parent)) if n + 1 == number => Some(parent),
             // A node that pruned the parent still has this block: its own metadata has to do.
-            _ if number > 0 => match answer(self.client.at_block(number - 1)).await {
+            _ if number > 0 => match self.at(number - 1).await {
                 Ok(parent) => Some(Arc::new(parent)),
                 Err(ChainError::Gone(_)) => None,
                 Err(error) => return Err(error),
