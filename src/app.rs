@@ -160,7 +160,6 @@ pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
         thread: Some("https://discord.com/channels/1100000000000000001/1100000000000000002"),
         next: Some(("notice", sample.accepted)),
         troubles: &["trouble".to_owned()],
-        unexamined: &["paseo: 12345678 to 12345679".to_owned()],
     };
     let context = context::of(&sample, None, &config.plan, &moment);
     let renderer = Renderer::new(&config.templates, zone, &context)?;

@@ -66,6 +66,10 @@ pub(super) struct Connection {
     pub vouched: AtomicBool,
     /// It showed another block, and so did all others.
     pub rewritten: AtomicBool,
+    /// Its head was compared with the others', and is believed.
+    pub judged: AtomicBool,
+    /// Answers in a row that were none.
+    pub faults: AtomicU64,
 }
 
 /// Hashes around the block whose hash was asked for last.
@@ -76,6 +80,9 @@ struct Hashes {
     /// The node knows no lists of numbers.
     one_by_one: bool,
 }
+
+/// How far finality is behind, while nobody has said.
+const UNKNOWN: u64 = u64::MAX;
 
 /// So many blocks away is near.
 const NEAR: u64 = 128;
@@ -91,7 +98,7 @@ impl Connection {
         let rpc = RpcClient::from_insecure_url(endpoint).await.map_err(|e| root_cause(&e))?;
         let client = OnlineClient::<SubstrateConfig>::from_rpc_client(rpc.clone()).await.map_err(|e| root_cause(&e))?;
         let genesis = format!("{:?}", client.genesis_hash());
-        let lag = Arc::new(AtomicU64::new(0));
+        let lag = Arc::new(AtomicU64::new(UNKNOWN));
         let mut id = 0;
         seen.send_modify(|s| {
             id = s.connection + 1;
@@ -110,12 +117,14 @@ impl Connection {
             final_to: AtomicU64::new(0),
             vouched: false.into(),
             rewritten: false.into(),
+            judged: false.into(),
+            faults: AtomicU64::new(0),
         })
     }
 
     /// Best minus finalized, in blocks.
-    pub fn lag(&self) -> u64 {
-        self.lag.load(Ordering::Relaxed)
+    pub fn lag(&self) -> Option<u64> {
+        Some(self.lag.load(Ordering::Relaxed)).filter(|lag| *lag != UNKNOWN)
     }
 
     /// Number and hash of the newest finalized block.
@@ -140,6 +149,8 @@ impl Connection {
             return Ok((now.number, format!("{hash:?}")));
         }
         let at = answer(self.client.at_current_block()).await?;
+        // Finality that hangs brings no head: how far it is behind is asked for too.
+        look_at_best(&self.rpc, at.block_number(), &self.lag).await;
         if at.block_number() > now.number && now.at.is_some() {
             // The stream has gone silent while the chain goes on.
             seen.send_modify(|s| s.ended = true);
@@ -286,6 +297,13 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// How many blocks the best head is before a finalized one.
+async fn look_at_best(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {
+    let Ok(Ok(best)) = timeout(ANSWER, rpc.request::<Value>("chain_getHeader", RpcParams::new())).await else { return };
+    let best = best.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+    lag.store(best.map_or(UNKNOWN, |b| b.saturating_sub(finalized)), Ordering::Relaxed);
+}
+
 /// Keeps the newest finalized head in `seen` until the stream ends or breaks.
 async fn follow(id: u64, client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: watch::Sender<Seen>, lag: Arc<AtomicU64>) {
     if let Ok(mut blocks) = client.stream_blocks().await {
@@ -301,11 +319,7 @@ async fn follow(id: u64, client: OnlineClient<SubstrateConfig>, rpc: RpcClient, 
             if !own {
                 return;
             }
-            if let Ok(Ok(best)) = timeout(ANSWER, rpc.request::<Value>("chain_getHeader", RpcParams::new())).await {
-                let best =
-                    best.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
-                lag.store(best.map_or(0, |b| b.saturating_sub(number)), Ordering::Relaxed);
-            }
+            look_at_best(&rpc, number, &lag).await;
         }
     }
     // A node that ends every subscription at once is not asked again without a breath.

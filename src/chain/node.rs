@@ -113,15 +113,22 @@ impl Node {
         for _ in 0..=self.witnesses.len() {
             let connection = self.connected().await?;
             self.taken.store(self.seen.borrow().turn, Ordering::Relaxed);
-            let (number, hash) = connection.finalized(&self.seen).await?;
+            let (number, hash) = match connection.finalized(&self.seen).await {
+                Ok(head) => head,
+                Err(error) => {
+                    self.fault(&connection, &error).await;
+                    return Err(error);
+                }
+            };
             let Some(witness) = self.witnesses.get(connection.index) else { break };
             witness.saw(&connection.genesis, number);
             match self.judge(&connection, known, (number, &hash)).await? {
                 Verdict::Believed => {
                     witness.set_trouble(None);
-                    *self.believed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                    self.believe();
+                    connection.judged.store(true, Ordering::Relaxed);
                     let rewritten = connection.rewritten.load(Ordering::Relaxed);
-                    return Ok(Head { genesis: connection.genesis.clone(), number, hash, rewritten, lag: connection.lag() });
+                    return Ok(Head { genesis: connection.genesis.clone(), number, hash, rewritten, lag: connection.lag().unwrap_or(0) });
                 }
                 Verdict::Hold(reason) => return Err(ChainError::Disagree(reason)),
                 Verdict::Leave(reason) => {
@@ -131,6 +138,47 @@ impl Node {
             }
         }
         Err(ChainError::Disagree("no endpoint shows the chain that was read before; compare them with a block explorer".to_owned()))
+    }
+
+    fn believe(&self) {
+        *self.believed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// A node that breaks off, or twice has no answer to what others answer, is left for another one.
+    async fn fault(&self, connection: &Connection, error: &ChainError) {
+        let again = match error {
+            ChainError::Unreachable(_) => true,
+            ChainError::Answer(_) => connection.faults.fetch_add(1, Ordering::Relaxed) > 0,
+            _ => false,
+        };
+        if !again {
+            return;
+        }
+        if self.witnesses.len() > 1 {
+            self.leave(connection.index, format!("does not serve: {error}"));
+        }
+        self.drop_connection().await;
+    }
+
+    /// The connection, if its head was looked at: another node may have come in between.
+    async fn judged(&self) -> Result<Arc<Connection>, ChainError> {
+        let connection = self.connected().await?;
+        if connection.judged.load(Ordering::Relaxed) {
+            return Ok(connection);
+        }
+        Err(ChainError::Unreachable("another node answers now; its head is looked at first".to_owned()))
+    }
+
+    /// What one call came to, with what follows from a fault.
+    async fn noted<T>(&self, connection: &Connection, result: Result<T, ChainError>) -> Result<T, ChainError> {
+        match &result {
+            Ok(_) => {
+                connection.faults.store(0, Ordering::Relaxed);
+                self.believe();
+            }
+            Err(error) => self.fault(connection, error).await,
+        }
+        result
     }
 
     fn leave(&self, index: usize, reason: String) {
@@ -167,6 +215,11 @@ impl Node {
         }
         let (mut agree, mut differ) = (Vec::new(), Vec::new());
         for (index, witness, testimony) in heard.iter().filter_map(|(i, w, t)| Some((*i, *w, t.as_ref()?))) {
+            if testimony.genesis != connection.genesis && known.is_none() {
+                // Nothing is known yet that would say which one is meant.
+                differ.push((index, 0, testimony.genesis.clone()));
+                continue;
+            }
             if testimony.genesis != connection.genesis {
                 self.leave(index, "belongs to another chain: its genesis is another one".to_owned());
                 continue;
@@ -177,18 +230,21 @@ impl Node {
                 (testimony.number, connection.hash_at(testimony.number).await?, Some(testimony.hash.clone()))
             };
             match (ours, theirs) {
-                (Some(ours), Some(theirs)) if ours != theirs => differ.push((index, at)),
+                (Some(ours), Some(theirs)) if ours != theirs => differ.push((index, at, theirs)),
                 (Some(_), Some(_)) => agree.push((index, testimony.number)),
                 // One of them no longer has the hash: nothing is said for or against.
                 _ => {}
             }
         }
-        if let Some((_, at)) = differ.first() {
+        if let Some((_, at, _)) = differ.first() {
             let words = format!("two nodes show different finalized blocks {at}");
-            return Ok(if differ.len() > agree.len() + 1 {
-                Verdict::Leave(format!("{words}, and {} others agree against this one", differ.len()))
-            } else if differ.len() < agree.len() + 1 && !agree.is_empty() {
-                for (index, at) in &differ {
+            // Those that differ from this one may differ among themselves.
+            let together = |hash: &String| differ.iter().filter(|(_, _, other)| other == hash).count();
+            let against = differ.iter().map(|(_, _, hash)| together(hash)).max().unwrap_or(0);
+            return Ok(if against > agree.len() + 1 {
+                Verdict::Leave(format!("shows another finalized block {at} than {against} others"))
+            } else if against < agree.len() + 1 && !agree.is_empty() {
+                for (index, at, _) in &differ {
                     self.leave(*index, format!("shows another finalized block {at} than {} others", agree.len() + 1));
                 }
                 Verdict::Believed
@@ -226,27 +282,33 @@ impl Node {
             let ahead = heard.iter().any(|(_, w, t)| !w.is_left() && t.as_ref().is_some_and(|t| t.number >= known.number));
             return Ok(ahead.then(|| Verdict::Leave(format!("is {} blocks behind what was read before", known.number - head.0))));
         }
-        if connection.vouched.load(Ordering::Relaxed) {
-            connection.rewritten.store(false, Ordering::Relaxed);
+        if connection.vouched.load(Ordering::Relaxed) && !connection.rewritten.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let Some(hash) = connection.hash_at(known.number).await? else { return Ok(None) };
         if hash == known.hash {
             connection.vouched.store(true, Ordering::Relaxed);
+            connection.rewritten.store(false, Ordering::Relaxed);
             return Ok(None);
         }
         let number = known.number;
         let mut against = 0;
-        for (_, witness, testimony) in heard {
-            match testimony {
-                None => return Ok(Some(Verdict::Leave(format!("shows another block {number} than was read before")))),
-                Some(_) => against += usize::from(witness.hash_at(number).await.is_some_and(|h| h != known.hash)),
+        for (_, witness, _) in heard.iter().filter(|(_, _, t)| t.is_some()) {
+            match witness.hash_at(number).await {
+                Some(hash) if hash == known.hash => {
+                    return Ok(Some(Verdict::Leave(format!("shows another block {number} than was read before"))));
+                }
+                Some(_) => against += 1,
+                None => {}
             }
         }
-        if against < heard.len() {
-            return Ok(Some(Verdict::Leave(format!("shows another block {number} than was read before"))));
+        if against == 0 && !heard.is_empty() {
+            let words = format!(
+                "a node shows another block {number} than was read before, and no other one answers: which is right can't be told yet"
+            );
+            return Ok(Some(Verdict::Hold(words)));
         }
-        // Everybody shows another block: the chain itself was rolled back.
+        // All that answer show another block: the chain itself was rolled back.
         connection.vouched.store(true, Ordering::Relaxed);
         connection.rewritten.store(true, Ordering::Relaxed);
         Ok(None)
@@ -258,14 +320,14 @@ impl Node {
     }
 }
 
-/// A node of another genesis: a reset if all show it, a wrong address if one still shows the known chain.
+/// A node of another genesis: a reset if all that answer show it, a wrong address if one still shows the known chain.
 fn other_genesis(known: &Memory, genesis: &str, heard: &[(usize, &Witness, Option<Testimony>)]) -> Verdict {
     let shows = |testimony: &Option<Testimony>, which: &str| testimony.as_ref().is_some_and(|t| t.genesis == which);
-    if heard.iter().all(|(_, _, t)| shows(t, genesis)) {
-        return Verdict::Believed;
-    }
     if heard.iter().any(|(_, _, t)| shows(t, &known.genesis)) {
         return Verdict::Leave("belongs to another chain: its genesis is another one".to_owned());
+    }
+    if heard.is_empty() || heard.iter().any(|(_, _, t)| shows(t, genesis)) {
+        return Verdict::Believed;
     }
     Verdict::Hold(
         "a node shows a chain with another genesis, and the others don't answer: whether the chain was reset can't be told yet".to_owned(),
@@ -283,16 +345,15 @@ impl Chain for Node {
     }
 
     async fn block(&self, number: u64) -> Result<Block, ChainError> {
-        let connection = self.connected().await?;
+        let connection = self.judged().await?;
         let block = connection.block(number, &self.seen).await;
-        if matches!(block, Err(ChainError::Unreachable(_))) {
-            self.drop_connection().await;
-        }
-        block
+        self.noted(&connection, block).await
     }
 
     async fn version(&self, number: u64) -> Result<u32, ChainError> {
-        match self.connected().await?.last_upgrade(number, &self.seen).await? {
+        let connection = self.judged().await?;
+        let version = connection.last_upgrade(number, &self.seen).await;
+        match self.noted(&connection, version).await? {
             Some(version) => Ok(version),
             // A chain that never ran an upgrade has no such value yet.
             None => self.block(number).await.map(|b| b.spec_version),
@@ -300,16 +361,16 @@ impl Chain for Node {
     }
 
     async fn code_hash(&self, number: u64) -> Result<Option<String>, ChainError> {
-        self.connected().await?.code_hash(number).await
+        self.judged().await?.code_hash(number).await
     }
 
     async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
-        self.connected().await?.enactment(number, referendum).await
+        self.judged().await?.enactment(number, referendum).await
     }
 
     fn sight(&self) -> Sight {
         let believed = *self.believed.lock().unwrap_or_else(PoisonError::into_inner);
-        let lag = self.connection.try_lock().ok().and_then(|held| held.as_ref().map(|c| c.lag())).unwrap_or(0);
+        let lag = self.connection.try_lock().ok().and_then(|held| held.as_ref().and_then(|c| c.lag()));
         Sight {
             endpoints: self.witnesses.iter().map(Witness::sight).collect(),
             lag,

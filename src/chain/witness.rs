@@ -34,6 +34,8 @@ struct Standing {
     genesis: Option<String>,
     head: u64,
     moved: Instant,
+    /// When its head was seen last.
+    asked: Instant,
     trouble: Option<String>,
     /// Not asked before this.
     not_before: Option<Instant>,
@@ -50,7 +52,15 @@ pub(super) struct Testimony {
 
 impl Witness {
     pub fn new(url: String) -> Self {
-        let standing = Standing { answers: false, genesis: None, head: 0, moved: Instant::now(), trouble: None, not_before: None };
+        let standing = Standing {
+            answers: false,
+            genesis: None,
+            head: 0,
+            moved: Instant::now(),
+            asked: Instant::now(),
+            trouble: None,
+            not_before: None,
+        };
         Self { url, rpc: tokio::sync::Mutex::new(None), standing: Mutex::new(standing) }
     }
 
@@ -66,9 +76,11 @@ impl Witness {
     /// Takes note of a finalized head.
     pub fn saw(&self, genesis: &str, head: u64) {
         let mut standing = self.standing();
-        if head != standing.head || !standing.answers {
-            standing.moved = if head == standing.head { standing.moved } else { Instant::now() };
+        let now = Instant::now();
+        if head != standing.head {
+            standing.moved = now;
         }
+        standing.asked = now;
         (standing.answers, standing.head, standing.genesis) = (true, head, Some(genesis.to_owned()));
     }
 
@@ -98,7 +110,7 @@ impl Witness {
             name: self.name().to_owned(),
             answers: standing.answers,
             head: standing.head,
-            unmoved: SignedDuration::try_from(standing.moved.elapsed()).unwrap_or_default(),
+            unmoved: SignedDuration::try_from(standing.asked.saturating_duration_since(standing.moved)).unwrap_or_default(),
             trouble: standing.trouble.clone(),
         }
     }

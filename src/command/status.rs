@@ -48,7 +48,8 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         out!("{} ({}): {}", accepted.upgrade.title, accepted.upgrade.id, accepted.progress.state.name());
         out!("  window {} to {}", zone.written(accepted.upgrade.window.opens), zone.written(accepted.upgrade.window.closes));
         for (name, chain) in &accepted.progress.chains {
-            let target = accepted.upgrade.chains.get(name).map_or(0, |t| t.spec_version);
+            let known = !accepted.upgrade.unplanned || chain.applied.is_some();
+            let target = accepted.upgrade.chains.get(name).filter(|_| known).map_or("not known".to_owned(), |t| t.spec_version.to_string());
             let version = chain.spec_version.map_or("not seen yet".to_owned(), |v| v.to_string());
             out!("  {name}: {}, spec_version {version}, target {target}{}", chain.stage.name(), under_way(chain, zone));
         }

@@ -43,7 +43,7 @@ pub struct EndpointSight {
     pub name: String,
     pub answers: bool,
     pub head: u64,
-    /// For how long its finalized head has not moved.
+    /// For how long its finalized head had not moved when it was asked last.
     pub unmoved: SignedDuration,
     /// Why it is not used, in words for an operator.
     pub trouble: Option<String>,
@@ -53,8 +53,8 @@ pub struct EndpointSight {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sight {
     pub endpoints: Vec<EndpointSight>,
-    /// Best minus finalized, in blocks.
-    pub lag: u64,
+    /// Best minus finalized, in blocks, where it is known.
+    pub lag: Option<u64>,
     /// For how long no endpoint that can be used has answered.
     pub unseen: SignedDuration,
 }
@@ -96,7 +96,10 @@ pub fn matter(sight: &Sight, limits: &Limits, before: Option<FactKind>) -> Optio
     }
     // Once behind, it has to come well back: no to and fro.
     let bound = if before == Some(FactKind::Lagging) { limits.lagging_from / 2 } else { limits.lagging_from };
-    (sight.lag > bound).then_some(FactKind::Lagging)
+    match sight.lag {
+        Some(lag) => (lag > bound).then_some(FactKind::Lagging),
+        None => before.filter(|kind| *kind == FactKind::Lagging),
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +110,7 @@ mod tests {
         EndpointSight { answers, unmoved: SignedDuration::from_secs(unmoved), ..EndpointSight::default() }
     }
     fn sight(endpoints: Vec<EndpointSight>, lag: u64, unseen: i64) -> Sight {
-        Sight { endpoints, lag, unseen: SignedDuration::from_secs(unseen) }
+        Sight { endpoints, lag: Some(lag), unseen: SignedDuration::from_secs(unseen) }
     }
 
     #[test]

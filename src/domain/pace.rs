@@ -160,9 +160,10 @@ impl Pace {
         let own = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|g| (g - own).powi(2)).sum::<f64>() / (gaps.len() as f64 - 1.0);
         // The steps still to come scatter, and the mean itself is only as good as the blocks behind it. Twice the
-        // deviation of both, a block, and a thousandth of the way for what changes meanwhile.
+        // deviation of both, a block, a thousandth of the way for what changes meanwhile, and what the pace of the last
+        // blocks would make another: after a stall, or a change of the block time, nobody knows which one holds.
         let scatter = (variance * left + variance / seen * left * left).sqrt();
-        let band = 2.0 * scatter + mean + 0.001 * mean * left;
+        let band = 2.0 * scatter + mean + 0.001 * mean * left + (mean - own).abs() * left;
         let whole = |ms: f64| if ms.is_finite() { ms.round() as i64 } else { 0 };
         let at = Timestamp::from_millisecond(last.ms.checked_add(whole(mean * left))?).ok()?;
         Some(Estimate { at, band: SignedDuration::from_millis(whole(band)) })

@@ -109,7 +109,12 @@ impl Health {
         let rules = seen.rules;
         // A chain without a clock of its own is timed by ours.
         let time = block.time.unwrap_or(seen.now);
-        let gap = if seen.contiguous { time.duration_since(self.last) } else { SignedDuration::ZERO };
+        let mut gap = time.duration_since(self.last);
+        if !seen.contiguous {
+            // What was not seen is neither a gap nor a time of health.
+            self.since = self.since.checked_add(gap).unwrap_or(time);
+            gap = SignedDuration::ZERO;
+        }
         let (succeeded, failed) = block.transactions();
         self.last = time;
         self.blocks += 1;
@@ -154,6 +159,9 @@ pub struct ChainProgress {
     /// That it was not applied for long was told.
     #[serde(default)]
     pub unapplied: bool,
+    /// That it stalled or hung behind was told, and is to be taken back.
+    #[serde(default)]
+    pub ailing: bool,
 }
 
 /// Multi-block migrations under way, or behind: applied is not done.
@@ -222,6 +230,12 @@ pub struct Progress {
     /// The newest word on the referendum.
     #[serde(default)]
     pub referendum: Option<String>,
+    /// Ranges of blocks whose events could not be read, the newest last: `paseo: 100 to 2000`.
+    #[serde(default)]
+    pub unexamined: Vec<String>,
+    /// Nothing came of it, and nobody waits any more.
+    #[serde(default)]
+    pub closed: bool,
     /// What is told once of an upgrade, and was.
     #[serde(default)]
     pub told: BTreeSet<Happening>,
@@ -236,6 +250,8 @@ pub struct Seen<'a> {
     pub finality_lag: u64,
     /// The block before it was read as well: if not, what lies between is not known to be a gap.
     pub contiguous: bool,
+    /// It is long over: read while catching up.
+    pub late: bool,
     pub rules: &'a Rules,
     pub limits: &'a Limits,
     /// When a block of a chain is expected.
@@ -252,12 +268,22 @@ pub struct Event {
 impl Progress {
     pub fn new(upgrade: &Upgrade) -> Self {
         let chains = upgrade.chains.keys().map(|name| (name.clone(), ChainProgress::default())).collect();
-        Self { state: State::Scheduled, chains, applied_at: None, feedback: None, scheduled: None, referendum: None, told: BTreeSet::new() }
+        Self {
+            state: State::Scheduled,
+            chains,
+            applied_at: None,
+            feedback: None,
+            scheduled: None,
+            referendum: None,
+            unexamined: Vec::new(),
+            closed: false,
+            told: BTreeSet::new(),
+        }
     }
 
     /// Nothing more is to come of this upgrade.
     pub fn finished(&self) -> bool {
-        self.state == State::Completed && self.feedback.is_some()
+        self.closed || (self.state == State::Completed && self.feedback.is_some())
     }
 
     /// Blocks of this chain are counted for something that is to come.
@@ -312,9 +338,11 @@ impl Progress {
                 None
             }
             FactKind::GoAhead => {
+                // Told with the first chain; the others follow by edits, but for a block that moves.
+                let moves = at.ahead.is_some();
                 at.stage = at.stage.max(Stage::Applying);
                 at.ahead = Some(fact.clone());
-                Some(Happening::GoAhead)
+                (self.told.insert(Happening::GoAhead) || moves).then_some(Happening::GoAhead)
             }
             FactKind::Applied if fact.spec_version < target.spec_version => Some(Happening::VersionUnexpected),
             FactKind::TransactionVersion => {
@@ -348,20 +376,53 @@ impl Progress {
                 Some(Happening::Discarded)
             }
             FactKind::MigrationFailed => Some(Happening::MigrationFailed),
-            FactKind::Reset => Some(Happening::Reset),
-            FactKind::Unexamined => Some(Happening::Unexamined),
-            FactKind::Stalled => Some(Happening::Stalled),
-            FactKind::Lagging => Some(Happening::Lagging),
-            FactKind::Recovered => Some(Happening::Recovered),
+            FactKind::Reset => {
+                // Nothing that was known of the chain before is so any more.
+                *at = ChainProgress::default();
+                let counted = |f: &Fact| f.expected.as_ref().is_some_and(|e| e.chain == fact.chain);
+                self.chains.values_mut().filter(|c| c.ahead.as_ref().is_some_and(counted)).for_each(|c| c.ahead = None);
+                self.scheduled.take_if(|f| counted(f));
+                Some(Happening::Reset)
+            }
+            FactKind::Unexamined => {
+                self.unexamined.push(format!("{}: {}", fact.chain, fact.detail));
+                let older = self.unexamined.len().saturating_sub(3);
+                self.unexamined.drain(..older);
+                Some(Happening::Unexamined)
+            }
+            FactKind::Stalled | FactKind::Lagging => {
+                at.ailing = true;
+                Some(if fact.kind == FactKind::Stalled { Happening::Stalled } else { Happening::Lagging })
+            }
+            FactKind::Recovered => std::mem::take(&mut at.ailing).then_some(Happening::Recovered),
             FactKind::Blind => Some(Happening::Blind),
             FactKind::Sighted => Some(Happening::Sighted),
             _ => None,
         }
     }
 
-    /// Moves on by one finalized block of one chain, with the memory after it; returns what is to be announced, in
-    /// order, and adds the facts that only the target can tell (an unexpected version, a migration that is stuck).
+    /// Moves on by one finalized block of one chain; what it announces while catching up is marked late.
     pub fn advance(
+        &mut self,
+        upgrade: &Upgrade,
+        chain: &str,
+        block: &Block,
+        memory: &Memory,
+        facts: &mut Vec<Fact>,
+        seen: Seen<'_>,
+    ) -> Vec<Event> {
+        let known = facts.len();
+        let mut events = self.step(upgrade, chain, block, memory, facts, seen);
+        if seen.late {
+            events.iter_mut().for_each(|e| e.fact.late = true);
+            facts.iter_mut().skip(known).for_each(|f| f.late = true);
+        }
+        events
+    }
+
+    /// One block, with the memory after it; returns what is to be announced, in
+    /// order, and adds the facts that only the target can tell (an unexpected version, a migration that is stuck).
+    fn step(
         &mut self,
         upgrade: &Upgrade,
         chain: &str,
@@ -450,8 +511,9 @@ impl Progress {
     }
 
     /// Known blocks of this chain whose expected time is another by now than was told.
-    fn drifted(&mut self, chain: &str, seen: Seen<'_>) -> Vec<Event> {
-        let mut events = Vec::new();
+    /// They are all counted on the same blocks, so one word is enough.
+    fn drifted(&mut self, chain: &str, seen: Seen<'_>) -> Option<Event> {
+        let mut moved_first = None;
         for fact in self.scheduled.iter_mut().chain(self.chains.values_mut().filter_map(|c| c.ahead.as_mut())) {
             let Some(expected) = fact.expected.as_mut().filter(|e| e.chain == chain) else { continue };
             // When it is there, nothing is estimated any more.
@@ -459,10 +521,10 @@ impl Progress {
             let moved = expected.estimate.is_none_or(|told| now.at.duration_since(told.at).abs() > seen.limits.drift);
             if moved {
                 expected.estimate = Some(now);
-                events.push(Event { happening: Happening::EstimateMoved, fact: fact.clone() });
+                moved_first.get_or_insert_with(|| Event { happening: Happening::EstimateMoved, fact: fact.clone() });
             }
         }
-        events
+        moved_first
     }
 
     /// The window has been open for long, and nothing was authorized: said once.
@@ -582,6 +644,7 @@ mod tests {
                 now: at(self.second),
                 finality_lag: lag,
                 contiguous: true,
+                late: false,
                 rules: &self.rules,
                 limits: &Limits::default(),
                 estimate: &|_| None,

@@ -29,8 +29,6 @@ pub struct Moment<'a> {
     pub next: Option<(&'a str, Timestamp)>,
     /// What an operator should know, for a status.
     pub troubles: &'a [String],
-    /// Ranges of blocks whose events could not be read: `paseo: 100 to 2000`.
-    pub unexamined: &'a [String],
 }
 
 /// The context of a notice (or, without one, of an answer to everybody).
@@ -38,7 +36,7 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, plan: &Plan, moment: &M
     let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
     let audiences = notice.map_or(&Audience::ALL[..], |n| &n.audiences);
     let duties: Vec<Value> = upgrade.duties.iter().filter(|(a, _)| audiences.contains(a)).map(|(a, d)| duty(*a, d)).collect();
-    let chains: Vec<Value> = upgrade.chains.iter().map(|(name, target)| chain(name, target, progress)).collect();
+    let chains: Vec<Value> = upgrade.chains.iter().map(|(name, target)| chain(name, target, upgrade, progress)).collect();
     json!({
         "upgrade": {
             "id": upgrade.id,
@@ -51,7 +49,7 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, plan: &Plan, moment: &M
             "unplanned": upgrade.unplanned,
             "referendum": upgrade.referendum.as_ref().map(|r| json!({ "chain": r.chain, "index": r.index, "news": progress.referendum })),
             "scheduled": progress.scheduled.as_ref().and_then(|f| f.expected.as_ref()).map(expected),
-            "unexamined": moment.unexamined,
+            "unexamined": progress.unexamined,
         },
         "links": upgrade.links,
         "window": { "opens": upgrade.window.opens.as_second(), "closes": upgrade.window.closes.as_second() },
@@ -84,12 +82,12 @@ fn duty(audience: Audience, duty: &Duty) -> Value {
     })
 }
 
-fn chain(name: &str, target: &Target, progress: &Progress) -> Value {
+fn chain(name: &str, target: &Target, upgrade: &Upgrade, progress: &Progress) -> Value {
     let at = progress.chains.get(name);
     let applied = at.and_then(|a| a.applied.as_ref());
     json!({
         "name": name,
-        "target": target.spec_version,
+        "target": (!upgrade.unplanned || applied.is_some()).then_some(target.spec_version),
         "version": at.and_then(|a| a.spec_version),
         "stage": at.map_or(Stage::Waiting, |a| a.stage),
         "block": applied.map(|f| f.block),
@@ -248,6 +246,7 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
     progress.applied_at = Some(now);
     progress.scheduled = Some(fact.clone());
     progress.referendum = Some("1234 confirm aborted".to_owned());
+    progress.unexamined = vec!["paseo: 12345678 to 12345679".to_owned()];
     progress.feedback = Some(Summary::of(Default::default(), &plan.feedback.meanings));
     for chain in progress.chains.values_mut() {
         chain.spec_version = Some(u32::MAX);

@@ -34,9 +34,7 @@ impl FrontDesk {
         let next = next_notice(&posts);
         let thread = self.thread(accepted, platform).await.map_err(|e| e.to_string())?;
         let troubles = troubles(&self.core, accepted, &posts).await.map_err(|e| e.to_string())?;
-        let unexamined = self.core.unexamined(&accepted.upgrade).await.map_err(|e| e.to_string())?;
         let moment = context::Moment {
-            unexamined: &unexamined,
             thread: thread.as_deref(),
             next: next.map(|p| (p.notice.as_str(), p.due)),
             troubles: &troubles,

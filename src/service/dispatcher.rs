@@ -77,10 +77,17 @@ impl Dispatcher {
 
     async fn one(&self, outlet: &Outlet, post: Post) -> Result<Did, StoreError> {
         let now = self.core.clock.now();
-        let late = if post.attempts == 0 { now.duration_since(post.due) > LATE_AFTER } else { post.late };
+        // An edit is as late as the post it changes was.
+        let edited =
+            if post.operation == Operation::Edit { self.core.store.post(&post.beside(Operation::Post, 0).key).await? } else { None };
+        let (due, late) = match &edited {
+            Some(root) => (root.due, root.late),
+            None if post.attempts == 0 => (post.due, now.duration_since(post.due) > LATE_AFTER),
+            None => (post.due, post.late),
+        };
         let body = match (&post.body, self.core.accepted(&post.upgrade).await?) {
             (Some(body), _) => Ok(body.clone()),
-            (None, Some(accepted)) => self.render(&post, &accepted, outlet, late, now).await?,
+            (None, Some(accepted)) => self.render(&post, &accepted, outlet, (due, late), now).await?,
             (None, None) => Err("its upgrade is no longer known".to_owned()),
         };
         // Without its post an edit or a picture has no sense, and is no loss.
@@ -121,7 +128,10 @@ impl Dispatcher {
         let trouble = match &outcome {
             Outcome::Sent { .. } => None,
             Outcome::Retry { error, .. } | Outcome::Parked { error } => Some(error.as_str()),
-            Outcome::Dropped { reason } => Some(reason.as_str()),
+            Outcome::Dropped { reason } => {
+                tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "dropped: {reason}");
+                None
+            }
         };
         match (did, trouble) {
             (Did::Sent, _) => {
@@ -202,24 +212,16 @@ impl Dispatcher {
         post: &Post,
         accepted: &Accepting,
         outlet: &Outlet,
-        late: bool,
+        (due, late): (Timestamp, bool),
         now: Timestamp,
     ) -> Result<Result<Body, String>, StoreError> {
         let Some(notice) = self.core.plan.notices.iter().find(|n| n.id == post.notice) else {
             return Ok(Err(format!("the plan no longer has a notice `{}`", post.notice)));
         };
         let thread = self.core.store.sent(&post.upgrade, &post.channel, Operation::Thread).await?.and_then(|p| p.link);
-        let unexamined = self.core.unexamined(&accepted.upgrade).await?;
-        let moment = context::Moment {
-            unexamined: &unexamined,
-            fact: post.fact.as_ref(),
-            due: Some(post.due),
-            late,
-            thread: thread.as_deref(),
-            ..Default::default()
-        };
+        let moment = context::Moment { fact: post.fact.as_ref(), due: Some(due), late, thread: thread.as_deref(), ..Default::default() };
         // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
-        let seen_at = if late { now } else { post.due };
+        let seen_at = if late || post.operation == Operation::Edit { now } else { due };
         Ok(body(&self.core, accepted, notice, post.operation, outlet, &moment, seen_at))
     }
 }

@@ -22,10 +22,9 @@ use crate::{
     config::{Delivery, Deployment, Plan, Readers},
     domain::{
         block::Kin,
-        fact::{Fact, FactKind},
+        fact::Fact,
         notice::{Happening, Notice, Trigger},
         post::{Operation, Post, PostKey, PostState},
-        upgrade::Upgrade,
     },
     ports::{Accepting, Batch, Chat, Clock, Platform, Store, StoreError},
     template::Renderer,
@@ -116,7 +115,8 @@ impl Core {
     pub fn edits(&self, batch: &mut Batch, accepted: &Accepting, posts: &[Post]) {
         let now = self.clock.now();
         let live = |p: &&Post| self.plan.notices.iter().any(|n| n.live && n.id == p.notice);
-        let out = |p: &&Post| p.operation == Operation::Post && matches!(p.state, PostState::Sent | PostState::Sending);
+        let out =
+            |p: &&Post| p.operation == Operation::Post && matches!(p.state, PostState::Sent | PostState::Sending | PostState::Planned);
         for root in posts.iter().filter(out).filter(live) {
             let same = |p: &&Post| {
                 p.operation == Operation::Edit
@@ -149,13 +149,6 @@ impl Core {
             None => noted.remove(part),
         };
         self.note_trouble(part, trouble.as_deref()).await;
-    }
-
-    /// Ranges of blocks of an upgrade's chains whose events could not be read: `paseo: 100 to 2000`, the newest three.
-    pub async fn unexamined(&self, upgrade: &Upgrade) -> Result<Vec<String>, StoreError> {
-        let facts = self.store.facts_of(FactKind::Unexamined).await?;
-        let own = facts.iter().rev().filter(|f| upgrade.chains.contains_key(&f.chain));
-        Ok(own.take(3).map(|f| format!("{}: {}", f.chain, f.detail)).collect())
     }
 
     pub async fn accepted(&self, id: &str) -> Result<Option<Accepting>, StoreError> {

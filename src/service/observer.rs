@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::watcher::{WatchError, Watcher, occurrence};
+use super::{
+    unplanned,
+    watcher::{WatchError, Watcher, occurrence},
+};
 use crate::{
     domain::{
         block::Memory,
@@ -19,6 +22,8 @@ use crate::{
     ports::{Accepting, Batch, Chain},
 };
 
+/// So near to the head everything is read.
+const CLOSE: u64 = 5;
 /// A stall is the upgrade's matter from so long before its window on.
 const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -46,7 +51,12 @@ impl Watcher {
             if let Some(fact) = seen_matter.as_ref().filter(|f| told_now(f, &accepted, self.core.clock.now())) {
                 events.extend(self.learned(&mut accepted, fact));
             }
-            if accepted.progress.overdue(&accepted.upgrade, self.core.clock.now(), &self.core.plan.limits) {
+            // While blocks are still to be read, nobody knows what is in them.
+            let caught_up = sight.endpoints.iter().filter(|e| e.trouble.is_none()).all(|e| e.head <= memory.number + CLOSE);
+            if unplanned::is_over(&accepted, self.core.clock.now()) {
+                accepted.progress.closed = true;
+            }
+            if caught_up && accepted.progress.overdue(&accepted.upgrade, self.core.clock.now(), &self.core.plan.limits) {
                 let fact = stands_on(&memory, name, FactKind::Overdue, String::new());
                 batch.facts.push(fact.clone());
                 events.push(Event { happening: Happening::Overdue, fact });
@@ -70,6 +80,7 @@ impl Watcher {
             now: self.core.clock.now(),
             finality_lag: 0,
             contiguous: true,
+            late: false,
             rules: &self.core.plan.rules,
             limits: &self.core.plan.limits,
             estimate: &nothing,
@@ -86,9 +97,9 @@ impl Watcher {
         }
         let public = memory.matter.as_ref().is_some_and(|m| m.public);
         let (kind, detail) = match now {
-            Some(kind @ FactKind::Lagging) => (kind, sight.lag.to_string()),
+            Some(kind @ FactKind::Lagging) => (kind, sight.lag.unwrap_or_default().to_string()),
             Some(kind @ FactKind::Stalled) => {
-                let still = sight.endpoints.iter().filter(|e| e.answers).map(|e| e.unmoved.as_secs()).min();
+                let still = sight.endpoints.iter().filter(|e| e.answers && e.trouble.is_none()).map(|e| e.unmoved.as_secs()).min();
                 (kind, still.unwrap_or_default().to_string())
             }
             Some(kind) => (kind, String::new()),
@@ -107,9 +118,9 @@ impl Watcher {
             return;
         }
         let mut wrong = BTreeMap::new();
-        for endpoint in &sight.endpoints {
+        for (index, endpoint) in sight.endpoints.iter().enumerate() {
             let silent = (!endpoint.answers).then(|| "does not answer".to_owned());
-            wrong.insert(format!("node {} of {name}", endpoint.name), endpoint.trouble.clone().or(silent));
+            wrong.insert(format!("node {} of {name}, {}", index + 1, endpoint.name), endpoint.trouble.clone().or(silent));
         }
         for (part, trouble) in wrong {
             self.core.note_change(&part, trouble).await;

@@ -112,12 +112,17 @@ fn merge(before: Option<&Accepting>, upgrade: &Upgrade, now: Timestamp) -> Accep
                 before.upgrade.window.opens != upgrade.window.opens && before.progress.state < State::Applied && !before.upgrade.unplanned;
             accepted.upgrade = upgrade.clone();
             if before.upgrade.id != upgrade.id {
+                // What the campaign has told of other chains goes on.
+                for (name, target) in &before.upgrade.chains {
+                    accepted.upgrade.chains.entry(name.clone()).or_insert_with(|| target.clone());
+                }
                 accepted.upgrade.joined = Some(upgrade.id.clone());
                 accepted.upgrade.id.clone_from(&before.upgrade.id);
             }
             accepted.revision += u32::from(moved);
-            let fresh = Progress::new(upgrade);
-            accepted.progress.chains.retain(|name, _| upgrade.chains.contains_key(name));
+            let fresh = Progress::new(&accepted.upgrade);
+            let chains = accepted.upgrade.chains.clone();
+            accepted.progress.chains.retain(|name, _| chains.contains_key(name));
             for (name, progress) in fresh.chains {
                 accepted.progress.chains.entry(name).or_insert(progress);
             }

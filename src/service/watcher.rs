@@ -13,13 +13,15 @@ use crate::{
         block::{Block, Memory},
         fact::{Expected, Fact, FactKind},
         notice::Happening,
-        phase::{Event, Seen, Stage},
+        phase::{ChainProgress, Event, Progress, Seen, Stage},
     },
     ports::{Accepting, Batch, Chain, ChainError, Head, StoreError, Supersede},
 };
 
 /// A fact found so long after its block, by the chain's own pace, is told as late.
 const LATE: SignedDuration = SignedDuration::from_secs(120);
+/// Blocks so near to the head are not yet pruned by anybody.
+const NEWEST: u64 = 16;
 /// The pace of a chain that is seen for the first time, in seconds a block.
 const USUAL_PACE: f64 = 6.0;
 
@@ -90,7 +92,11 @@ impl Watcher {
     ) -> Result<u64, WatchError> {
         let (mut memory, mut blocks) = (memory.clone(), 0);
         for number in ranges.into_iter().flatten() {
-            let mut block = chain.block(number).await?;
+            let mut block = chain.block(number).await.map_err(|error| match error {
+                // So near to the head nothing is pruned: the node, or one behind it, hasn't got it yet.
+                ChainError::Gone(reason) if head.number.saturating_sub(number) < NEWEST => ChainError::Answer(reason),
+                error => error,
+            })?;
             let mut known = Vec::new();
             if number > memory.number + 1 {
                 let (from, to) = (memory.number + 1, number - 1);
@@ -129,22 +135,21 @@ impl Watcher {
     async fn block(&self, chain: &str, head: &Head, before: &Memory, block: &Block, known: Vec<Fact>) -> Result<Memory, WatchError> {
         let contiguous = block.number <= before.number + 1;
         let kin = self.core.kin.get(chain).cloned().unwrap_or_default();
-        let (shown, memory) = block.read(chain, before, &kin);
+        let (shown, mut memory) = block.read(chain, before, &kin);
         let mut facts: Vec<Fact> = known.into_iter().chain(shown).collect();
         let pace = before.pace.stretch().mean().unwrap_or(USUAL_PACE);
         let behind = pace * head.number.saturating_sub(block.number) as f64;
-        if behind > LATE.as_secs_f64() {
+        let late = behind > LATE.as_secs_f64();
+        if late {
             facts.iter_mut().for_each(|f| f.late = true);
         }
         let _guard = self.core.ledger.lock().await;
         let mut batch = Batch::default();
+        let mut elsewhere = self.core.store.memories().await?;
+        // What is the matter with the chain is observed beside the reading, and may be known by now.
+        memory.matter = elsewhere.remove(chain).filter(|m| m.genesis == memory.genesis).and_then(|m| m.matter);
         let mut upgrades = self.core.store.upgrades().await?;
         let opening = unplanned::open(&self.core, &mut upgrades, chain, &memory, &facts);
-        let elsewhere = if facts.iter().any(|f| f.expected.is_some()) || upgrades.iter().any(|a| a.progress.counts_on(chain)) {
-            self.core.store.memories().await?
-        } else {
-            BTreeMap::new()
-        };
         let estimate = |e: &Expected| {
             let pace = if e.chain == chain { &memory.pace } else { &elsewhere.get(&e.chain)?.pace };
             pace.estimate(e.block)
@@ -153,6 +158,7 @@ impl Watcher {
             now: self.core.clock.now(),
             finality_lag: head.lag,
             contiguous,
+            late,
             rules: &self.core.plan.rules,
             limits: &self.core.plan.limits,
             estimate: &estimate,
@@ -165,7 +171,8 @@ impl Watcher {
             }
             let mut own = Vec::new();
             for (fact, told) in facts.iter().zip(&mut told) {
-                if concerns(fact, &accepted, owner(&known, &fact.chain).as_deref()) {
+                if concerns(fact, &accepted, owner(&known, &fact.chain).as_deref(), current(&known, &fact.chain, memory.running).as_deref())
+                {
                     *told = true;
                     own.push(fact.clone());
                 }
@@ -209,7 +216,7 @@ impl Watcher {
         &self,
         batch: &mut Batch,
         accepted: &Accepting,
-        before: &crate::domain::phase::Progress,
+        before: &Progress,
         events: Vec<Event>,
     ) -> Result<(), StoreError> {
         if events.iter().any(|e| e.happening == Happening::Applied) {
@@ -224,7 +231,8 @@ impl Watcher {
             let occurrence = occurrence(event.happening, &event.fact);
             batch.posts.extend(self.core.posts_on(accepted, event.happening, &occurrence, Some(&event.fact)));
         }
-        let step = |p: &crate::domain::phase::ChainProgress| (p.stage, p.migration.clone().map(|m| (m.done, m.total, m.running)));
+        let block = |p: &ChainProgress| p.ahead.as_ref().and_then(|f| f.expected.as_ref()).map(|e| e.block);
+        let step = |p: &ChainProgress| (p.stage, p.migration.clone().map(|m| (m.done, m.total, m.running)), block(p));
         let moved = before.chains.len() != accepted.progress.chains.len()
             || accepted.progress.chains.iter().any(|(name, now)| before.chains.get(name).is_some_and(|b| step(b) != step(now)));
         if moved && self.core.plan.notices.iter().any(|n| n.live) {
@@ -236,21 +244,34 @@ impl Watcher {
 }
 
 fn how_reset(before: &Memory, head: &Head) -> String {
-    if head.rewritten { format!("block {} was {}", before.number, before.hash) } else { format!("genesis was {}", before.genesis) }
+    if head.rewritten {
+        format!("it was rolled back: block {} was {}", before.number, before.hash)
+    } else {
+        format!("it began again: the genesis was {}", before.genesis)
+    }
 }
 
 /// The upgrade that a chain's authorizations and troubles belong to: of those it is still to apply, the
 /// one with the lowest target.
 pub(super) fn owner(upgrades: &[Accepting], chain: &str) -> Option<String> {
     let waiting = upgrades.iter().filter_map(|a| {
-        let waits = a.progress.chains.get(chain)?.stage < Stage::Applied;
+        let waits = !a.progress.finished() && a.progress.chains.get(chain)?.stage < Stage::Applied;
         waits.then_some((a.upgrade.chains.get(chain)?.spec_version, &a.upgrade.id))
     });
     waiting.min().map(|(_, id)| id.clone())
 }
 
+/// The upgrade whose runtime a chain runs, or begins to run with this block: the highest target that is reached.
+fn current(upgrades: &[Accepting], chain: &str, running: u32) -> Option<String> {
+    let reached = upgrades.iter().filter(|a| !a.progress.finished()).filter_map(|a| {
+        let target = a.upgrade.chains.get(chain)?.spec_version;
+        (target <= running).then_some((target, &a.upgrade.id))
+    });
+    reached.max().map(|(_, id)| id.clone())
+}
+
 /// Whether a fact speaks of this upgrade.
-fn concerns(fact: &Fact, accepted: &Accepting, owner: Option<&str>) -> bool {
+fn concerns(fact: &Fact, accepted: &Accepting, owner: Option<&str>, current: Option<&str>) -> bool {
     let own = owner == Some(accepted.upgrade.id.as_str());
     let has_applied = || accepted.progress.chains.get(&fact.chain).is_some_and(|c| c.stage >= Stage::Applied);
     match fact.kind {
@@ -259,13 +280,14 @@ fn concerns(fact: &Fact, accepted: &Accepting, owner: Option<&str>) -> bool {
             let index = fact.detail.split(' ').next().and_then(|n| n.parse().ok());
             r.chain == fact.chain && index == Some(r.index)
         }),
-        // Whoever has applied is told when the version is taken back, or a migration goes wrong.
-        FactKind::Applied
-        | FactKind::TransactionVersion
+        // Whoever has applied is told when the version is taken back.
+        FactKind::Applied => own || has_applied(),
+        // What the new runtime does is the upgrade's that brought it.
+        FactKind::TransactionVersion
         | FactKind::MigrationStarted
         | FactKind::MigrationStep
         | FactKind::MigrationCompleted
-        | FactKind::MigrationFailed => own || has_applied(),
+        | FactKind::MigrationFailed => current.or(owner) == Some(accepted.upgrade.id.as_str()),
         _ => own,
     }
 }

@@ -186,7 +186,7 @@ impl World {
             unmoved: seconds(*unmoved),
             ..EndpointSight::default()
         });
-        *self.chains[chain].sight.lock().unwrap() = Sight { endpoints: endpoints.collect(), lag: 0, unseen: seconds(unseen) };
+        *self.chains[chain].sight.lock().unwrap() = Sight { endpoints: endpoints.collect(), lag: Some(0), unseen: seconds(unseen) };
     }
 
     async fn posts(&self, upgrade: &str) -> Vec<Post> {
