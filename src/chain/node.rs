@@ -43,6 +43,8 @@ pub struct Node {
     connection: Mutex<Option<Arc<Connection>>>,
     seen: watch::Sender<Seen>,
     taken: AtomicU64,
+    /// What was known of the chain when its head was asked for last.
+    known: StdMutex<Option<Memory>>,
     /// When a head was last believed.
     believed: StdMutex<Instant>,
     /// When those that were left may be looked at again.
@@ -66,6 +68,7 @@ impl Node {
             connection: Mutex::new(None),
             seen: watch::Sender::new(Seen::default()),
             taken: AtomicU64::new(0),
+            known: StdMutex::new(None),
             believed: StdMutex::new(Instant::now()),
             probation: StdMutex::new(None),
         }
@@ -160,13 +163,17 @@ impl Node {
         self.drop_connection().await;
     }
 
-    /// The connection, if its head was looked at: another node may have come in between.
+    /// The connection, once its head was looked at: another node may have come in between.
     async fn judged(&self) -> Result<Arc<Connection>, ChainError> {
-        let connection = self.connected().await?;
-        if connection.judged.load(Ordering::Relaxed) {
-            return Ok(connection);
+        for _ in 0..=self.witnesses.len() {
+            let connection = self.connected().await?;
+            if connection.judged.load(Ordering::Relaxed) {
+                return Ok(connection);
+            }
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            self.try_head(known.as_ref()).await?;
         }
-        Err(ChainError::Unreachable("another node answers now; its head is looked at first".to_owned()))
+        Err(ChainError::Unreachable("no node answers for long enough".to_owned()))
     }
 
     /// What one call came to, with what follows from a fault.
@@ -337,6 +344,7 @@ fn other_genesis(known: &Memory, genesis: &str, heard: &[(usize, &Witness, Optio
 #[async_trait]
 impl Chain for Node {
     async fn head(&self, known: Option<&Memory>) -> Result<Head, ChainError> {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known.cloned();
         let head = self.try_head(known).await;
         if head.as_ref().is_err_and(|e| !matches!(e, ChainError::Disagree(_))) {
             self.drop_connection().await;

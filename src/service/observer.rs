@@ -161,7 +161,7 @@ impl Watcher {
                 }
             }
             for event in events {
-                let occurrence = occurrence(event.happening, &event.fact);
+                let occurrence = occurrence(event.happening, &event.fact, &accepted);
                 batch.posts.extend(self.core.posts_on(&accepted, event.happening, &occurrence, Some(&event.fact)));
             }
             if accepted.progress != before {

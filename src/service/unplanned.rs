@@ -40,7 +40,7 @@ pub fn open(core: &Core, upgrades: &mut Vec<Accepting>, chain: &str, memory: &Me
     let now = core.clock.now();
     let version = facts.iter().find(|f| f.kind == FactKind::Applied && f.chain == chain).map_or(memory.running + 1, |f| f.spec_version);
     let target = Target { spec_version: version, code_hash: None };
-    let recent = |a: &Accepting| now.duration_since(a.accepted) < TOGETHER && a.progress.state < State::Applied && !a.progress.finished();
+    let recent = |a: &Accepting| now.duration_since(a.accepted) < TOGETHER && a.progress.state < State::Completed && !a.progress.finished();
     if let Some(campaign) = upgrades.iter_mut().find(|a| a.upgrade.unplanned && recent(a) && !a.upgrade.chains.contains_key(chain)) {
         campaign.upgrade.chains.insert(chain.to_owned(), target);
         campaign.progress.chains.insert(chain.to_owned(), ChainProgress::default());
@@ -81,7 +81,7 @@ fn campaign(chain: &str, target: Target, fact: &Fact, now: Timestamp) -> Upgrade
     upgrade.title = title(&upgrade);
     let before = fact.detail.strip_prefix("from ").and_then(|v| v.parse::<u32>().ok());
     if fact.kind == FactKind::Applied && before.is_some_and(|v| v > fact.spec_version) {
-        upgrade.title = format!("{chain} runs an older runtime again");
+        upgrade.title = format!("Unannounced downgrade of {chain}");
     }
     upgrade
 }

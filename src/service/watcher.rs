@@ -228,7 +228,7 @@ impl Watcher {
             });
         }
         for event in &events {
-            let occurrence = occurrence(event.happening, &event.fact);
+            let occurrence = occurrence(event.happening, &event.fact, accepted);
             batch.posts.extend(self.core.posts_on(accepted, event.happening, &occurrence, Some(&event.fact)));
         }
         let block = |p: &ChainProgress| p.ahead.as_ref().and_then(|f| f.expected.as_ref()).map(|e| e.block);
@@ -293,10 +293,12 @@ fn concerns(fact: &Fact, accepted: &Accepting, owner: Option<&str>, current: Opt
 }
 
 /// What can happen once has one occurrence; trouble is told each time it is seen.
-pub(super) fn occurrence(happening: Happening, fact: &Fact) -> String {
+pub(super) fn occurrence(happening: Happening, fact: &Fact, accepted: &Accepting) -> String {
     let there = format!("{}:{}:{}", fact.chain, fact.block, fact.hash);
     match happening {
         Happening::Authorized if !fact.detail.is_empty() => fact.detail.clone(),
+        // A chain that joined later is not in what was said of those before it.
+        Happening::Verified | Happening::Completed if accepted.upgrade.unplanned => accepted.upgrade.chains.len().to_string(),
         Happening::Authorized
         | Happening::Unplanned
         | Happening::FirstApplied

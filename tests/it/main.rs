@@ -9,6 +9,7 @@ mod world;
 
 mod chats;
 mod cli;
+mod corners;
 mod crash;
 mod facts;
 mod faults;

@@ -336,3 +336,153 @@ async fn a_block_in_which_nothing_happens_costs_few_calls() {
         assert!(calls.values().sum::<u32>() <= storage + 3, "{name}: {calls:?}");
     }
 }
+
+/// Stands before a node: what `method` asks is answered by an error, or (without words) never.
+async fn faulty(node: String, methods: &'static [&'static str], words: Option<&'static str>) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (mut out, mut questions) = tokio_tungstenite::accept_async(stream).await.unwrap().split();
+            let (mut ask, mut answers) = tokio_tungstenite::connect_async(&node).await.unwrap().0.split();
+            let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel::<Message>();
+            let errors = tx.clone();
+            tokio::spawn(async move {
+                while let Some(Ok(message)) = questions.next().await {
+                    if let Message::Text(text) = &message {
+                        let asked = serde_json::from_str::<Json>(text).unwrap();
+                        if methods.contains(&asked["method"].as_str().unwrap()) {
+                            if let Some(words) = words {
+                                let error = serde_json::json!({ "jsonrpc": "2.0", "id": asked["id"], "error": { "code": -32005, "message": words } });
+                                let _ = errors.send(Message::Text(error.to_string().into()));
+                            }
+                            continue;
+                        }
+                    }
+                    if ask.send(message).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            tokio::spawn(async move {
+                while let Some(Ok(message)) = answers.next().await {
+                    let _ = tx.send(message);
+                }
+            });
+            tokio::spawn(async move {
+                while let Some(message) = rx.recv().await {
+                    if out.send(message).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+async fn served(name: &str) -> EmbeddedChain {
+    let stage = Stage::of(name, 1).await;
+    let served = EmbeddedChain::start(stage.recording.clone(), stage.now).await.unwrap();
+    while served.head() < 5 {
+        served.next_block(stage.now);
+    }
+    served
+}
+
+#[tokio::test]
+async fn a_node_that_answers_heads_and_no_storage_is_left() {
+    let good = served(PASEO).await;
+    let bad = faulty(good.url(), &["state_getStorage"], Some("Too many requests")).await;
+    let node = Node::new(vec![bad, good.url()]);
+    let mut last = String::new();
+    for _ in 0..5 {
+        let head = node.head(None).await.unwrap();
+        match node.block(head.number).await {
+            Ok(_) => return,
+            Err(error) => last = error.to_string(),
+        }
+    }
+    panic!("never read: {last}; {:?}", node.sight());
+}
+
+#[tokio::test]
+async fn a_node_that_opens_and_tells_no_head_is_left() {
+    let good = served(PASEO).await;
+    let bad = faulty(good.url(), &["chain_getFinalizedHead", "chain_subscribeFinalizedHeads"], None).await;
+    let node = Node::new(vec![bad, good.url()]);
+    let mut said = Vec::new();
+    for _ in 0..3 {
+        match node.head(None).await {
+            Ok(_) => return,
+            Err(error) => said.push(error.to_string()),
+        }
+    }
+    panic!("never told: {said:?}; {:?}", node.sight());
+}
+
+#[tokio::test]
+async fn a_first_start_does_not_believe_one_of_three() {
+    let good = served(PASEO).await;
+    // The same with another genesis.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let other = format!("ws://{}", listener.local_addr().unwrap());
+    let to = good.url();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (mut out, mut questions) = tokio_tungstenite::accept_async(stream).await.unwrap().split();
+            let (mut ask, mut answers) = tokio_tungstenite::connect_async(&to).await.unwrap().0.split();
+            tokio::spawn(async move {
+                while let Some(Ok(message)) = questions.next().await {
+                    let _ = ask.send(message).await;
+                }
+            });
+            tokio::spawn(async move {
+                while let Some(Ok(message)) = answers.next().await {
+                    let message = match message {
+                        Message::Text(t) => Message::Text(t.to_string().replace(&"45".repeat(32), &"46".repeat(32)).into()),
+                        m => m,
+                    };
+                    let _ = out.send(message).await;
+                }
+            });
+        }
+    });
+    let node = Node::new(vec![other, good.url(), good.url()]);
+    let ours = node.head(None).await;
+    assert!(ours.as_ref().is_ok_and(|h| h.genesis.starts_with("0x45")), "{ours:?}; {:?}", node.sight());
+}
+
+#[tokio::test]
+async fn a_reset_that_two_show_while_a_third_is_dead() {
+    let good = served(PASEO).await;
+    let node = Node::new(vec![good.url(), good.url(), "ws://127.0.0.1:9".into()]);
+    let block = node.block(2).await.unwrap();
+    let known = Memory::first("0xbefore".into(), &block);
+    let head = node.head(Some(&known)).await;
+    assert!(head.is_ok(), "genesis: {head:?}");
+}
+
+#[tokio::test]
+async fn a_rollback_that_two_show_while_a_third_is_dead() {
+    let good = served(PASEO).await;
+    let node = Node::new(vec![good.url(), good.url(), "ws://127.0.0.1:9".into()]);
+    let block = node.block(2).await.unwrap();
+    let genesis = node.head(None).await.unwrap().genesis;
+    let mut known = Memory::first(genesis, &block);
+    known.hash = "0xbefore".into();
+    let head = node.head(Some(&known)).await;
+    assert!(head.as_ref().is_ok_and(|h| h.rewritten), "{head:?}");
+}
+
+#[tokio::test]
+async fn a_rollback_is_still_one_when_reading_failed_once() {
+    let good = served(PASEO).await;
+    let node = Node::new(vec![good.url()]);
+    let block = node.block(2).await.unwrap();
+    let mut known = Memory::first(node.head(None).await.unwrap().genesis, &block);
+    known.hash = "0xbefore".into();
+    assert!(node.head(Some(&known)).await.unwrap().rewritten);
+    // The block could not be read then: the next tick asks again, with the same memory.
+    assert!(node.head(Some(&known)).await.unwrap().rewritten, "forgotten");
+}

@@ -26,10 +26,12 @@ use upgrade_herald::{
 
 /// A chain as its script has it.
 #[derive(Default)]
-struct Scripted {
-    blocks: Mutex<Vec<Block>>,
-    sight: Mutex<Sight>,
-    code: Mutex<Option<String>>,
+pub struct Scripted {
+    pub blocks: Mutex<Vec<Block>>,
+    pub sight: Mutex<Sight>,
+    pub code: Mutex<Option<String>>,
+    pub slow: Mutex<bool>,
+    pub lost: Mutex<Vec<u64>>,
 }
 
 #[async_trait]
@@ -41,6 +43,18 @@ impl Chain for Scripted {
     }
 
     async fn block(&self, number: u64) -> Result<Block, ChainError> {
+        let slow = *self.slow.lock().unwrap();
+        if slow {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        {
+            // Each entry is one answer "not found".
+            let mut lost = self.lost.lock().unwrap();
+            if let Some(i) = lost.iter().position(|n| *n == number) {
+                lost.remove(i);
+                return Err(ChainError::Gone("UnknownBlock: Header was not found in the database".into()));
+            }
+        }
         let blocks = self.blocks.lock().unwrap();
         blocks.iter().find(|b| b.number == number).cloned().ok_or_else(|| ChainError::Gone(format!("no block {number}")))
     }
@@ -66,14 +80,14 @@ impl Chain for Scripted {
     async fn changed(&self) {}
 }
 
-struct World {
-    core: Arc<Core>,
-    clock: Arc<SteppedClock>,
-    store: Arc<dyn Store>,
-    chains: BTreeMap<String, Arc<Scripted>>,
-    watcher: Watcher,
-    dispatcher: Dispatcher,
-    sample: Upgrade,
+pub struct World {
+    pub core: Arc<Core>,
+    pub clock: Arc<SteppedClock>,
+    pub store: Arc<dyn Store>,
+    pub chains: BTreeMap<String, Arc<Scripted>>,
+    pub watcher: Watcher,
+    pub dispatcher: Dispatcher,
+    pub sample: Upgrade,
 }
 
 fn seconds(n: i64) -> SignedDuration {
@@ -82,11 +96,11 @@ fn seconds(n: i64) -> SignedDuration {
 
 impl World {
     /// Chains of these names, followed from an hour before the sample's window on; the plan as `change` makes it.
-    async fn new(names: &[&str], change: impl FnOnce(&mut Plan)) -> Self {
+    pub async fn new(names: &[&str], change: impl FnOnce(&mut Plan)) -> Self {
         Self::build(names, change, |_| {}).await
     }
 
-    async fn build(names: &[&str], change: impl FnOnce(&mut Plan), change_core: impl FnOnce(&mut Core)) -> Self {
+    pub async fn build(names: &[&str], change: impl FnOnce(&mut Plan), change_core: impl FnOnce(&mut Core)) -> Self {
         let mut loaded = app::load(&Origin::Embedded).unwrap();
         change(&mut loaded.config.plan);
         let sample = loaded.config.upgrades[0].upgrade.clone();
@@ -117,7 +131,7 @@ impl World {
         world
     }
 
-    async fn plan(&self, upgrades: &[Upgrade]) {
+    pub async fn plan(&self, upgrades: &[Upgrade]) {
         let file = |u: &Upgrade| SourceFile { name: format!("upgrades/{}.yaml", u.id), text: String::new() };
         let files = upgrades.iter().map(|u| UpgradeFile { upgrade: u.clone(), file: file(u) }).collect();
         let planned = Planner::new(self.core.clone(), files).tick().await.unwrap();
@@ -125,17 +139,17 @@ impl World {
     }
 
     /// The sample, to bring version 2 to these chains.
-    fn upgrade(&self, id: &str, chains: &[&str]) -> Upgrade {
+    pub fn upgrade(&self, id: &str, chains: &[&str]) -> Upgrade {
         let chains = chains.iter().map(|c| (c.to_string(), Target { spec_version: 2, code_hash: None })).collect();
         Upgrade { id: id.into(), chains, ..self.sample.clone() }
     }
 
     /// The next block of a chain, six seconds later, running this version, with these events.
-    async fn block(&self, chain: &str, version: u32, events: &[(&str, &str, Value)]) {
+    pub async fn block(&self, chain: &str, version: u32, events: &[(&str, &str, Value)]) {
         self.block_with(chain, version, events, |_| {}).await;
     }
 
-    async fn block_with(&self, chain: &str, version: u32, events: &[(&str, &str, Value)], change: impl FnOnce(&mut Block)) {
+    pub async fn block_with(&self, chain: &str, version: u32, events: &[(&str, &str, Value)], change: impl FnOnce(&mut Block)) {
         self.step(6);
         self.push(chain, version, events, change);
         self.watcher.tick(chain).await.unwrap();
@@ -143,7 +157,7 @@ impl World {
     }
 
     /// A block that nobody has read yet.
-    fn push(&self, chain: &str, version: u32, events: &[(&str, &str, Value)], change: impl FnOnce(&mut Block)) {
+    pub fn push(&self, chain: &str, version: u32, events: &[(&str, &str, Value)], change: impl FnOnce(&mut Block)) {
         let mut blocks = self.chains[chain].blocks.lock().unwrap();
         let number = blocks.last().map_or(100, |b| b.number + 1);
         let event = |(pallet, name, fields): &(&str, &str, Value)| ChainEvent {
@@ -165,22 +179,22 @@ impl World {
         blocks.push(block);
     }
 
-    fn step(&self, secs: i64) {
+    pub fn step(&self, secs: i64) {
         self.clock.step_to(self.clock.now().checked_add(seconds(secs)).unwrap());
     }
 
-    async fn settle(&self) {
+    pub async fn settle(&self) {
         for channel in self.core.outlets.keys() {
             self.dispatcher.tick(channel).await.unwrap();
         }
     }
 
-    async fn observe(&self, chain: &str) {
+    pub async fn observe(&self, chain: &str) {
         self.watcher.observe(chain).await.unwrap();
         self.settle().await;
     }
 
-    fn see(&self, chain: &str, endpoints: &[(bool, i64)], unseen: i64) {
+    pub fn see(&self, chain: &str, endpoints: &[(bool, i64)], unseen: i64) {
         let endpoints = endpoints.iter().map(|(answers, unmoved)| EndpointSight {
             answers: *answers,
             unmoved: seconds(*unmoved),
@@ -189,7 +203,7 @@ impl World {
         *self.chains[chain].sight.lock().unwrap() = Sight { endpoints: endpoints.collect(), lag: Some(0), unseen: seconds(unseen) };
     }
 
-    async fn posts(&self, upgrade: &str) -> Vec<Post> {
+    pub async fn posts(&self, upgrade: &str) -> Vec<Post> {
         let mut posts = self.store.posts(upgrade).await.unwrap();
         posts.retain(|p| p.state == PostState::Sent);
         posts.sort_by_key(|p| (p.sent, p.rank));
@@ -197,23 +211,23 @@ impl World {
     }
 
     /// What a channel was told since the window's hour, as `notice` or `notice operation`.
-    async fn told(&self, upgrade: &str, channel: &str) -> Vec<String> {
+    pub async fn told(&self, upgrade: &str, channel: &str) -> Vec<String> {
         let posts = self.posts(upgrade).await.into_iter().filter(|p| p.channel == channel);
         posts.map(|p| if p.operation == Operation::Post { p.notice } else { format!("{} {}", p.notice, p.operation.name()) }).collect()
     }
 
-    async fn text(&self, upgrade: &str, notice: &str, channel: &str) -> String {
+    pub async fn text(&self, upgrade: &str, notice: &str, channel: &str) -> String {
         let posts = self.posts(upgrade).await;
         let post = posts.iter().rev().find(|p| p.notice == notice && p.channel == channel && p.operation != Operation::Thread);
         post.and_then(|p| p.body.clone()).map(|b| b.text).unwrap_or_default()
     }
 
-    async fn state(&self, upgrade: &str) -> State {
+    pub async fn state(&self, upgrade: &str) -> State {
         self.core.accepted(upgrade).await.unwrap().unwrap().progress.state
     }
 }
 
-fn authorized(hash: &str) -> (&'static str, &'static str, Value) {
+pub fn authorized(hash: &str) -> (&'static str, &'static str, Value) {
     ("System", "UpgradeAuthorized", json!({ "code_hash": hash, "check_version": true }))
 }
 
