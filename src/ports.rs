@@ -107,6 +107,9 @@ pub enum ChainError {
     /// Nodes contradict each other: nothing is believed for now.
     #[error("{0}")]
     Disagree(String),
+    /// It has no such block: no longer, or not yet.
+    #[error("{0}")]
+    Absent(String),
     /// It no longer has the state of this block.
     #[error("{0}")]
     Gone(String),

@@ -129,7 +129,7 @@ impl Bodies {
         let mut tries = 0;
         loop {
             match self.try_block(number).await {
-                Err(ChainError::Gone(_)) => return Ok(None),
+                Err(ChainError::Gone(_) | ChainError::Absent(_)) => return Ok(None),
                 Err(_) if tries < RETRIES => {
                     tries += 1;
                     sleep(Duration::from_millis(500) * tries).await;

@@ -192,7 +192,7 @@ impl Connection {
     }
 
     async fn at(&self, number: u64) -> Result<At, ChainError> {
-        let hash = self.hash(number).await?.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
+        let hash = self.hash(number).await?.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
         let hash = hash.parse::<H256>().map_err(|e| ChainError::Answer(format!("the hash of block {number} can't be read: {e}")))?;
         answer(self.client.at_block_hash_and_number(hash, number)).await
     }
@@ -211,7 +211,7 @@ impl Connection {
             // A node that pruned the parent still has this block: its own metadata has to do.
             _ if number > 0 => match self.at(number - 1).await {
                 Ok(parent) => Some(Arc::new(parent)),
-                Err(ChainError::Gone(_)) => None,
+                Err(ChainError::Gone(_) | ChainError::Absent(_)) => None,
                 Err(error) => return Err(error),
             },
             _ => None,
@@ -235,7 +235,7 @@ impl Connection {
 
     /// The hash of the code at a block: BLAKE2b-256, as an authorization names it.
     pub async fn code_hash(&self, number: u64) -> Result<Option<String>, ChainError> {
-        let hash = self.hash_at(number).await?.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
+        let hash = self.hash_at(number).await?.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
         // Nodes that hash for us spare a megabyte or two.
         if let Ok(Some(hash)) = answer(self.rpc.request::<Option<String>>("state_getStorageHash", rpc_params![CODE, &hash])).await {
             return Ok(Some(hash));
@@ -249,7 +249,7 @@ impl Connection {
     }
 
     async fn storage(&self, key: &str, hash: Option<String>, number: u64) -> Result<Option<Vec<u8>>, ChainError> {
-        let hash = hash.ok_or_else(|| ChainError::Gone(format!("block {number} is not there")))?;
+        let hash = hash.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
         let value: Option<String> = answer(self.rpc.request("state_getStorage", rpc_params![key, hash])).await?;
         Ok(value.as_deref().and_then(hex::decode))
     }
@@ -273,14 +273,19 @@ pub(super) async fn answer<T, E: std::error::Error>(call: impl Future<Output = R
     }
 }
 
-/// How nodes say that a block's state was pruned.
-const GONE: [&str; 5] = ["discarded", "unknown block", "unknownblock", "not found", "pruned"];
+/// How nodes say that a block's state was pruned, and that they don't have the block at all.
+const GONE: [&str; 2] = ["discarded", "pruned"];
+const ABSENT: [&str; 3] = ["unknown block", "unknownblock", "not found"];
 
 fn answered(reason: String) -> ChainError {
     let lower = reason.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
     // "Function … was not found" is of the runtime, not of the block.
-    let gone = !lower.contains("function") && GONE.iter().any(|words| lower.contains(words));
-    if gone { ChainError::Gone(reason) } else { ChainError::Answer(reason) }
+    match (says(&GONE), says(&ABSENT) && !lower.contains("function")) {
+        (true, _) => ChainError::Gone(reason),
+        (_, true) => ChainError::Absent(reason),
+        _ => ChainError::Answer(reason),
+    }
 }
 
 /// The error and what is behind it, each said once.

@@ -25,7 +25,7 @@ pub async fn run(args: FactsArgs) -> Result<ExitCode> {
     // The block before is where the facts are counted from.
     let start = args.from.unwrap_or(head.number + 1).saturating_sub(1);
     let first = match node.block(start).await {
-        Err(ChainError::Gone(reason)) => {
+        Err(ChainError::Gone(reason) | ChainError::Absent(reason)) => {
             let oldest = oldest_readable(&node, start, head.number).await?;
             eprintln!("herald: the node has no state before block {oldest} ({reason}); beginning there");
             node.block(oldest).await.with_context(|| format!("block {oldest}"))?

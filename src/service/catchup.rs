@@ -55,7 +55,7 @@ pub async fn oldest_readable(chain: &dyn Chain, low: u64, high: u64) -> Result<u
 async fn oldest(chain: &dyn Chain, mut low: u64, mut high: u64) -> Result<(u64, u32), ChainError> {
     match chain.version(low).await {
         Ok(version) => return Ok((low, version)),
-        Err(ChainError::Gone(_)) => low += 1,
+        Err(ChainError::Gone(_) | ChainError::Absent(_)) => low += 1,
         Err(error) => return Err(error),
     }
     let mut found = None;
@@ -63,7 +63,7 @@ async fn oldest(chain: &dyn Chain, mut low: u64, mut high: u64) -> Result<(u64, 
         let middle = low + (high - low) / 2;
         match chain.version(middle).await {
             Ok(version) => (high, found) = (middle, Some(version)),
-            Err(ChainError::Gone(_)) => low = middle + 1,
+            Err(ChainError::Gone(_) | ChainError::Absent(_)) => low = middle + 1,
             Err(error) => return Err(error),
         }
     }

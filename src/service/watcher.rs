@@ -20,7 +20,7 @@ use crate::{
 
 /// A fact found so long after its block, by the chain's own pace, is told as late.
 const LATE: SignedDuration = SignedDuration::from_secs(120);
-/// Blocks so near to the head are not yet pruned by anybody.
+/// A block so near to the head that is not there is not there yet.
 const NEWEST: u64 = 16;
 /// The pace of a chain that is seen for the first time, in seconds a block.
 const USUAL_PACE: f64 = 6.0;
@@ -93,8 +93,9 @@ impl Watcher {
         let (mut memory, mut blocks) = (memory.clone(), 0);
         for number in ranges.into_iter().flatten() {
             let mut block = chain.block(number).await.map_err(|error| match error {
-                // So near to the head nothing is pruned: the node, or one behind it, hasn't got it yet.
-                ChainError::Gone(reason) if head.number.saturating_sub(number) < NEWEST => ChainError::Answer(reason),
+                // So near to the head, a block that is not there is not there yet: a node behind the address is behind.
+                ChainError::Absent(reason) if head.number.saturating_sub(number) < NEWEST => ChainError::Answer(reason),
+                ChainError::Absent(reason) => ChainError::Gone(reason),
                 error => error,
             })?;
             let mut known = Vec::new();

@@ -52,11 +52,11 @@ impl Chain for Scripted {
             let mut lost = self.lost.lock().unwrap();
             if let Some(i) = lost.iter().position(|n| *n == number) {
                 lost.remove(i);
-                return Err(ChainError::Gone("UnknownBlock: Header was not found in the database".into()));
+                return Err(ChainError::Absent("UnknownBlock: Header was not found in the database".into()));
             }
         }
         let blocks = self.blocks.lock().unwrap();
-        blocks.iter().find(|b| b.number == number).cloned().ok_or_else(|| ChainError::Gone(format!("no block {number}")))
+        blocks.iter().find(|b| b.number == number).cloned().ok_or_else(|| ChainError::Absent(format!("no block {number}")))
     }
 
     async fn version(&self, number: u64) -> Result<u32, ChainError> {
