@@ -179,31 +179,31 @@ pub fn posts_of(
     let rank = i64::try_from(index).unwrap_or(0) * 10;
     let mut posts = Vec::new();
     for channel in &notice.channels {
-        let operations: &[Operation] = if notice.feedback { &[Operation::Post, Operation::Thread] } else { &[Operation::Post] };
-        for (step, operation) in (0..).zip(operations) {
-            posts.push(Post {
-                key: PostKey::of(upgrade, revision, &notice.id, occurrence, channel, *operation),
-                upgrade: upgrade.to_owned(),
-                revision,
-                notice: notice.id.clone(),
-                occurrence: occurrence.to_owned(),
-                channel: channel.clone(),
-                operation: *operation,
-                due,
-                rank: rank + step,
-                state: PostState::Planned,
-                late: false,
-                body: None,
-                fact: fact.cloned(),
-                attempts: 0,
-                next_attempt: None,
-                remote: None,
-                link: None,
-                sent: None,
-                error: None,
-                edition: 0,
-            });
-        }
+        let post = Post {
+            key: PostKey::of(upgrade, revision, &notice.id, occurrence, channel, Operation::Post),
+            upgrade: upgrade.to_owned(),
+            revision,
+            notice: notice.id.clone(),
+            occurrence: occurrence.to_owned(),
+            channel: channel.clone(),
+            operation: Operation::Post,
+            due,
+            rank,
+            state: PostState::Planned,
+            late: false,
+            body: None,
+            fact: fact.cloned(),
+            attempts: 0,
+            next_attempt: None,
+            remote: None,
+            link: None,
+            sent: None,
+            error: None,
+            edition: 0,
+        };
+        let thread = notice.feedback.then(|| post.beside(Operation::Thread, 0));
+        posts.push(post);
+        posts.extend(thread);
     }
     posts
 }

@@ -362,3 +362,61 @@ impl Store for SqlStore {
         Ok(query.execute(&self.pool).await.map_err(fault)?.rows_affected() == 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store of version 0.1.0 with an upgrade, a memory and a post in it.
+    async fn of_old(url: &str) {
+        let options = SqliteConnectOptions::from_str(url).unwrap().create_if_missing(true);
+        let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+        let mut tx = pool.begin().await.unwrap();
+        run(&mut tx, "CREATE TABLE schema_steps (step INTEGER PRIMARY KEY)").await.unwrap();
+        for statement in STEPS[0] {
+            run(&mut tx, statement).await.unwrap();
+        }
+        run(&mut tx, "INSERT INTO schema_steps (step) VALUES (0)").await.unwrap();
+        run(
+            &mut tx,
+            r#"INSERT INTO upgrades VALUES ('v2', '{"id":"v2","title":"Two","summary":"","urgency":"routine","method":"sudo",
+                "window":{"opens":"2026-12-01T13:00:00Z","closes":"2026-12-01T15:00:00Z"},"chains":{"relay":{"spec_version":2}},
+                "changes":[],"links":[],"duties":{}}', '{"state":"applied","chains":{"relay":{"stage":"applied","spec_version":2,
+                "authorized":null,"applied":null,"health":null}},"applied_at":"2026-12-01T13:05:00Z","feedback":null}', 1, 1796000000000)"#,
+        )
+        .await
+        .unwrap();
+        run(
+            &mut tx,
+            r#"INSERT INTO memories VALUES ('relay', '{"genesis":"0x00","number":7,"hash":"0x07","time":"2026-12-01T13:05:00Z",
+                "running":2,"transaction_version":1,"authorized":null}')"#,
+        )
+        .await
+        .unwrap();
+        run(
+            &mut tx,
+            r#"INSERT INTO posts VALUES ('0123456789abcdef01234567', 'v2', 0, 'applied', '1', 'c', 'post', 1796000000000, 60, 'sent', 0,
+                '{"text":"hello","html":null}', '{"kind":"applied","chain":"relay","block":6,"hash":"0x06","spec_version":2,"time":null}', 1, NULL,
+                NULL, 'id', NULL, 1796000000000, NULL)"#,
+        )
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+        pool.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_store_of_the_first_version_is_taken_over_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("herald.db").display());
+        of_old(&url).await;
+        for _ in 0..2 {
+            let store = SqlStore::open_existing(&url).await.unwrap();
+            let upgrades = store.upgrades().await.unwrap();
+            assert_eq!((upgrades[0].progress.state.name(), upgrades[0].upgrade.unplanned), ("applied", false));
+            assert_eq!(store.memories().await.unwrap()["relay"].number, 7);
+            let posts = store.posts("v2").await.unwrap();
+            assert_eq!((posts[0].edition, posts[0].state, posts[0].body.as_ref().unwrap().text.as_str()), (0, PostState::Sent, "hello"));
+        }
+    }
+}
