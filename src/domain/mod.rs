@@ -7,6 +7,7 @@ pub mod activity;
 pub mod block;
 pub mod fact;
 pub mod feedback;
+pub mod health;
 pub mod hex;
 pub mod notice;
 pub mod observation;
