@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// New words for the posts that are kept up to date; newer ones take the place of those that still wait.
-    pub fn edits(&self, batch: &mut Batch, accepted: &Accepting, posts: &[Post]) {
+    pub fn edits(&self, batch: &mut Batch, posts: &[Post]) {
         let now = self.clock.now();
         let live = |p: &&Post| self.plan.notices.iter().any(|n| n.live && n.id == p.notice);
         let out =
@@ -135,7 +135,6 @@ impl Core {
             edit.due = due;
             batch.posts.push(edit);
         }
-        tracing::debug!(upgrade = accepted.upgrade.id, "posts kept up to date are edited");
     }
 
     /// Notes what is wrong with a part, if that is another thing than was noted before.

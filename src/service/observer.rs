@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     unplanned,
-    watcher::{WatchError, Watcher, occurrence},
+    watcher::{WatchError, Watcher},
 };
 use crate::{
     domain::{
@@ -160,10 +160,7 @@ impl Watcher {
                     events.push(Event { happening: Happening::VersionUnexpected, fact });
                 }
             }
-            for event in events {
-                let occurrence = occurrence(event.happening, &event.fact, &accepted);
-                batch.posts.extend(self.core.posts_on(&accepted, event.happening, &occurrence, Some(&event.fact)));
-            }
+            self.follow_up(&mut batch, &accepted, &before, events).await?;
             if accepted.progress != before {
                 batch.upgrades.push(accepted);
             }

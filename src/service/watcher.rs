@@ -238,7 +238,7 @@ impl Watcher {
             || accepted.progress.chains.iter().any(|(name, now)| before.chains.get(name).is_some_and(|b| step(b) != step(now)));
         if moved && self.core.plan.notices.iter().any(|n| n.live) {
             let posts = self.core.store.posts(&accepted.upgrade.id).await?;
-            self.core.edits(batch, accepted, &posts);
+            self.core.edits(batch, &posts);
         }
         Ok(())
     }
@@ -294,7 +294,7 @@ fn concerns(fact: &Fact, accepted: &Accepting, owner: Option<&str>, current: Opt
 }
 
 /// What can happen once has one occurrence; trouble is told each time it is seen.
-pub(super) fn occurrence(happening: Happening, fact: &Fact, accepted: &Accepting) -> String {
+fn occurrence(happening: Happening, fact: &Fact, accepted: &Accepting) -> String {
     let there = format!("{}:{}:{}", fact.chain, fact.block, fact.hash);
     match happening {
         Happening::Authorized if !fact.detail.is_empty() => fact.detail.clone(),
