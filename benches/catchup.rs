@@ -34,7 +34,7 @@ use upgrade_herald::{
     },
     ports::{Accepting, Batch, Chain, Store},
     rehearsal::SteppedClock,
-    service::{Core, catchup::LONGEST_GAP, watcher::Watcher},
+    service::{Book, Core, catchup::LONGEST_GAP, watcher::Watcher},
     store::SqlStore,
 };
 
@@ -195,16 +195,14 @@ impl Scene {
         let accepted = targets.iter().map(|version| {
             let chains = [("relay".to_owned(), Target { spec_version: *version, code_hash: None })].into();
             let upgrade = Upgrade { id: format!("v{version}"), chains, ..sample.clone() };
-            Accepting { progress: Progress::new(&upgrade), upgrade, revision: 1, accepted: sample.window.opens }
+            Accepting::new(upgrade, sample.window.opens)
         });
         store.commit(Batch { upgrades: accepted.collect(), ..Batch::default() }).await?;
         let core = Arc::new(Core::new(
-            loaded.config.plan,
-            &loaded.config.deployment,
+            Book { config: loaded.config, renderer: loaded.renderer },
             BTreeMap::new(),
             Arc::new(SteppedClock::new(sample.window.opens)),
             store.clone(),
-            loaded.renderer,
         ));
         Ok(Self { core, store })
     }

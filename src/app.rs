@@ -153,6 +153,7 @@ pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
     let (config, mut findings) = config::load(origin)?;
     let zone = Zone(config.plan.zone.clone());
     let (sample, fact) = context::sample(&config.plan, |n| "m".repeat(n));
+    let (topic, asked, long) = context::sample_extras(|n| "m".repeat(n));
     let moment = context::Moment {
         fact: Some(&fact),
         due: Some(sample.accepted),
@@ -160,8 +161,11 @@ pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
         thread: Some("https://discord.com/channels/1100000000000000001/1100000000000000002"),
         next: Some(("notice", sample.accepted)),
         troubles: &["trouble".to_owned()],
+        detail: Some(&long),
+        topic: Some(&topic),
+        approval: Some(&asked),
     };
-    let context = context::of(&sample, None, &config.plan, &moment);
+    let context = context::of_everything(&sample, &config, &moment);
     let renderer = Renderer::new(&config.templates, zone, &context)?;
     findings.extend(crate::service::review::renders(&config, &renderer, &sample, &fact));
     findings.extend(crate::service::review::lengths(&config, &renderer, &context));

@@ -1,6 +1,6 @@
 //! What the services need of the outside, as traits. Adapters implement them; services know no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,10 +8,11 @@ use thiserror::Error;
 
 use crate::domain::{
     block::{Block, Memory},
+    change::Change,
     fact::{Fact, FactKind},
     feedback::Tally,
     observation::Sight,
-    phase::Progress,
+    phase::{Progress, State},
     post::{Body, Operation, Post, PostKey},
     upgrade::Upgrade,
 };
@@ -63,6 +64,8 @@ pub enum ChatError {
 pub struct Outgoing<'a> {
     pub key: &'a PostKey,
     pub body: &'a Body,
+    /// The message of ours that it answers.
+    pub answers: Option<&'a str>,
 }
 
 /// A chat platform as herald's own account sees it. `place` is a channel's or room's id there.
@@ -160,6 +163,65 @@ pub struct Accepting {
     /// Raised when the window moves.
     pub revision: u32,
     pub accepted: Timestamp,
+    /// As a file had it that was accepted last, if one was.
+    pub file: Option<Upgrade>,
+    /// Fields that a command has changed since.
+    pub commanded: BTreeSet<String>,
+}
+
+impl Accepting {
+    /// Just known, with everything still to come.
+    pub fn new(upgrade: Upgrade, now: Timestamp) -> Self {
+        Self { progress: Progress::new(&upgrade), upgrade, revision: 1, accepted: now, file: None, commanded: BTreeSet::new() }
+    }
+
+    /// Where it stands, in one word: what people have decided, or else what the chains show.
+    pub fn standing(&self) -> &'static str {
+        let waits = self.progress.state == State::Scheduled;
+        match &self.upgrade {
+            u if u.cancelled.is_some() => "cancelled",
+            u if u.failed.is_some() => "failed",
+            u if waits && u.poll.is_some() => "planned",
+            _ if waits && self.progress.delayed => "delayed",
+            _ => self.progress.state.name(),
+        }
+    }
+}
+
+/// A command that was given and is to be followed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub number: i64,
+    pub upgrade: String,
+    pub change: Change,
+    /// Who gave it, in words.
+    pub author: String,
+    pub at: Timestamp,
+}
+
+/// That somebody approves a notice's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    pub upgrade: String,
+    /// The text's hash, which is also what people type: another text is another approval.
+    pub code: String,
+    pub person: String,
+    pub at: Timestamp,
+}
+
+/// What becomes of a post that waits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Move {
+    /// It has another time.
+    Due(Timestamp),
+    /// The plan has it no more.
+    Supersede,
+    /// It waits for people, and for what.
+    Hold(String),
+    /// It waits no more.
+    Release,
+    /// It is of no use any more, and why.
+    Expire(String),
 }
 
 /// Everything one step changes, written in one transaction.
@@ -170,8 +232,11 @@ pub struct Batch {
     pub facts: Vec<Fact>,
     /// Inserted if their key is new.
     pub posts: Vec<Post>,
-    /// Posts that wait, with their new time, or none where the plan has them no more.
-    pub replanned: Vec<(PostKey, Option<Timestamp>)>,
+    /// Posts that wait, planned or held, and what becomes of them.
+    pub moves: Vec<(PostKey, Move)>,
+    /// Commands that were followed or refused, and what came of them.
+    pub answered: Vec<(i64, String)>,
+    pub approvals: Vec<Approved>,
     /// Posts by the clock that no longer hold.
     pub supersede: Vec<Supersede>,
 }
@@ -182,7 +247,9 @@ impl Batch {
             && self.memories.is_empty()
             && self.facts.is_empty()
             && self.posts.is_empty()
-            && self.replanned.is_empty()
+            && self.moves.is_empty()
+            && self.answered.is_empty()
+            && self.approvals.is_empty()
             && self.supersede.is_empty()
     }
 }
@@ -214,6 +281,10 @@ pub enum Outcome {
     Dropped {
         reason: String,
     },
+    /// It comes too late to be of use.
+    Skipped {
+        reason: String,
+    },
 }
 
 #[async_trait]
@@ -242,6 +313,14 @@ pub trait Store: Send + Sync {
     async fn set_trouble(&self, part: &str, trouble: Option<&str>, at: Timestamp) -> Result<(), StoreError>;
     /// Part, what is wrong with it and since when.
     async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError>;
+    /// Writes down a command for whoever runs; returns its number.
+    async fn request(&self, upgrade: &str, change: &Change, author: &str, at: Timestamp) -> Result<i64, StoreError>;
+    /// Commands that nobody has followed yet, oldest first.
+    async fn requests(&self) -> Result<Vec<Request>, StoreError>;
+    /// What came of a command, once something did.
+    async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError>;
+    /// Every approval given for an upgrade.
+    async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError>;
     /// True when this id was not remembered before.
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError>;
 }

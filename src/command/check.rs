@@ -29,7 +29,8 @@ pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
                 }
             }
             let config = &loaded.config;
-            let counts = (config.plan.notices.len(), config.upgrades.len(), config.templates.len(), config.deployment.channels.len());
+            let notices = config.plan.all_notices().map(|(_, n)| &n.id).collect::<std::collections::BTreeSet<_>>().len();
+            let counts = (notices, config.upgrades.len(), config.templates.len(), config.deployment.channels.len());
             let parts = [(counts.0, "notice"), (counts.1, "upgrade"), (counts.2, "template"), (counts.3, "channel")];
             (findings, Some(parts.map(|(n, what)| counted(n, what)).join(", ")))
         }

@@ -51,7 +51,7 @@ pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
                 out!("  {:<46} {:<16} {}{past}", zone.written(post.due), post.notice, channels.join(", "));
             }
         }
-        for notice in &plan.notices {
+        for notice in plan.notices(upgrade.urgency) {
             if let Trigger::On(happening) = &notice.trigger {
                 out!("  {:<46} {:<16} {}", format!("when {}", happening.name().replace('_', " ")), notice.id, notice.channels.join(", "));
             }

@@ -33,9 +33,11 @@ pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<Stri
         let ids: Vec<&str> = upgrades.iter().map(|u| u.upgrade.id.as_str()).collect();
         bail!("there is no such upgrade; {}", suggest(upgrade.as_deref().unwrap_or_default(), ids));
     };
-    let notices: Vec<&Notice> = loaded.config.plan.notices.iter().filter(|n| notice.as_ref().is_none_or(|id| n.id == *id)).collect();
+    let plan = &loaded.config.plan;
+    let notices: Vec<&Notice> =
+        plan.notices(chosen.upgrade.urgency).iter().filter(|n| notice.as_ref().is_none_or(|id| n.id == *id)).collect();
     if notices.is_empty() {
-        let ids: Vec<&str> = loaded.config.plan.notices.iter().map(|n| n.id.as_str()).collect();
+        let ids: Vec<&str> = plan.notices(chosen.upgrade.urgency).iter().map(|n| n.id.as_str()).collect();
         bail!("there is no such notice; {}", suggest(notice.as_deref().unwrap_or_default(), ids));
     }
     for notice in notices {
@@ -54,9 +56,12 @@ fn show(loaded: &Loaded, upgrade: &Upgrade, notice: &Notice) -> Result<()> {
     let (accepted, fact) = imagined(upgrade, due, kind_of(&notice.trigger));
     let moment =
         context::Moment { fact: Some(&fact), due: Some(due), thread: Some("https://chat.example.org/thread"), ..Default::default() };
-    let markdown =
-        loaded.renderer.markdown(&notice.template, &context::of(&accepted, Some(notice), plan, &moment)).map_err(anyhow::Error::msg)?;
-    let opening = notice.feedback.then(|| loaded.renderer.markdown(THREAD_TEMPLATE, &context::of(&accepted, Some(notice), plan, &moment)));
+    let markdown = loaded
+        .renderer
+        .markdown(&notice.template, &context::of(&accepted, Some(notice), &loaded.config, &moment))
+        .map_err(anyhow::Error::msg)?;
+    let opening =
+        notice.feedback.then(|| loaded.renderer.markdown(THREAD_TEMPLATE, &context::of(&accepted, Some(notice), &loaded.config, &moment)));
     let opening = opening.transpose().map_err(anyhow::Error::msg)?;
     for name in &notice.channels {
         let Some(channel) = loaded.config.deployment.channels.get(name) else { continue };
@@ -141,5 +146,5 @@ fn imagined(upgrade: &Upgrade, at: Timestamp, kind: FactKind) -> (Accepting, Fac
     }
     let first = upgrade.chains.iter().next();
     let fact = first.map_or_else(|| fact("chain", 0), |(name, target)| fact(name, target.spec_version));
-    (Accepting { upgrade: upgrade.clone(), progress, revision: 1, accepted: at }, fact)
+    (Accepting { progress, ..Accepting::new(upgrade.clone(), at) }, fact)
 }

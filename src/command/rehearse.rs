@@ -12,7 +12,7 @@ use crate::{
     domain::{
         notice::Audience,
         schedule::civil_instant,
-        upgrade::{Duty, Method, Target, Upgrade, Urgency, Window},
+        upgrade::{Duty, Target, Upgrade, Window},
     },
     ports::Clock,
     rehearsal::{Output, Recording, Rehearsal, cast},
@@ -75,20 +75,12 @@ fn made_from(recording: &Recording, config: &Config) -> Upgrade {
         (Audience::Developers, duty(true, "Test your tools against the new metadata.", Some(later(-2)))),
         (Audience::Users, duty(false, "Nothing to do; transactions may take a few seconds longer.", None)),
     ]);
+    let chains = [(recording.chain.clone(), Target { spec_version: after, code_hash: None })].into();
+    let (id, title) = (format!("{}-{after}", recording.chain), format!("{} runtime {after}", recording.chain));
     Upgrade {
-        id: format!("{}-{after}", recording.chain),
-        title: format!("{} runtime {after}", recording.chain),
         summary: format!("A rehearsal: {} goes from runtime {before} to {after}.", recording.chain),
-        urgency: Urgency::Routine,
-        method: Method::Sudo,
-        window: Window { opens, closes: later(2) },
-        chains: [(recording.chain.clone(), Target { spec_version: after, code_hash: None })].into(),
-        changes: Vec::new(),
-        links: Vec::new(),
         duties,
-        referendum: None,
-        unplanned: false,
-        joined: None,
+        ..Upgrade::new(id, title, Window { opens, closes: later(2) }, chains)
     }
 }
 

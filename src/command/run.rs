@@ -20,7 +20,7 @@ use crate::{
     config::{Config, Deployment, Finding, Origin, Secret, UpgradeFile},
     ports::{Accepting, Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
     service::{
-        Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, unplanned,
+        Book, Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, unplanned,
         watcher::Watcher,
     },
     store::SqlStore,
@@ -68,12 +68,12 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
     let store: Arc<dyn Store> = Arc::new(SqlStore::open(&config.deployment.store).await?);
     let known = store.upgrades().await?;
     let chains = connect_chains(&config, &known).await?;
-    let core = Arc::new(Core::new(config.plan, &config.deployment, outlets, Arc::new(SystemClock), store, renderer));
-    let reached = already_there(&core, &chains, &config.upgrades).await?;
+    let core = Arc::new(Core::new(Book { config, renderer }, outlets, Arc::new(SystemClock), store));
+    let reached = already_there(&core, &chains, &core.book().config.upgrades).await?;
     if !reached.is_empty() {
         return Ok(app::refuse(&reached));
     }
-    let planned = Planner::new(core.clone(), config.upgrades).tick().await?;
+    let planned = Planner::new(core.clone()).tick().await?;
     if !planned.refused.is_empty() {
         return Ok(app::refuse(&planned.refused));
     }

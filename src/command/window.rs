@@ -15,6 +15,7 @@ use crate::{
     domain::{
         activity::Activity,
         schedule::{Offset, civil_instant},
+        upgrade::Urgency,
         window::{Proposal, Wish, earliest, longest_lead, propose},
     },
     ports::Clock,
@@ -40,7 +41,7 @@ pub async fn run(folder: Option<PathBuf>, args: WindowArgs, json: bool) -> Resul
     };
     let plan = &loaded.config.plan;
     let now = SystemClock.now();
-    let lead = longest_lead(&plan.notices);
+    let lead = longest_lead(plan.notices(Urgency::Routine));
     let (wish, mut notes) = wish(&args, plan, lead, now)?;
     let (chain, endpoints) = chain(&args, &loaded.config)?;
     let sample = read(&chain, &endpoints, args.samples).await?;

@@ -103,6 +103,8 @@ struct RawChannel {
     place: String,
     #[serde(default, rename = "for")]
     readers: Readers,
+    #[serde(default)]
+    mentions: BTreeMap<String, Vec<String>>,
 }
 
 /// Who reads a channel.
@@ -186,6 +188,9 @@ pub struct ChannelConfig {
     /// A Discord channel's id, or a Matrix room's id or alias.
     pub place: String,
     pub readers: Readers,
+    /// Groups of people that notices may mention, and who they are here: a role's id on Discord; `@room` or users' ids
+    /// on Matrix.
+    pub mentions: BTreeMap<String, Vec<String>>,
 }
 
 /// A followed chain.
@@ -224,8 +229,11 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
     let delivery = delivery(&raw.delivery, file, findings);
     let discord = raw.discord.and_then(|d| discord(d, file, findings));
     let matrix = raw.matrix.and_then(|m| matrix(m, file, findings));
-    let channels =
-        raw.channels.into_iter().map(|(n, c)| (n, ChannelConfig { platform: c.platform, place: c.place, readers: c.readers })).collect();
+    let channels = raw
+        .channels
+        .into_iter()
+        .map(|(n, c)| (n, ChannelConfig { platform: c.platform, place: c.place, readers: c.readers, mentions: c.mentions }))
+        .collect();
     if findings.len() > before {
         return None;
     }
@@ -318,9 +326,30 @@ fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
                 "write the room's id (!…) or its alias (#…:server), in quotes",
             ),
         };
+        for (group, whom) in &channel.mentions {
+            check_mentions(name, channel.platform, group, whom, file, findings);
+        }
         if !fits {
             findings.push(file.wrong(&["channels", name, "place"], format!("`{}` is not a place on {platform}", channel.place), hint));
         }
+    }
+}
+
+fn check_mentions(channel: &str, platform: Platform, group: &str, whom: &[String], file: &SourceFile, findings: &mut Vec<Finding>) {
+    let fits = |id: &str| match platform {
+        Platform::Discord => id.parse::<u64>().is_ok_and(|n| n > 0),
+        Platform::Matrix => id == "@room" || (id.starts_with('@') && id.contains(':') && !id.contains(char::is_whitespace)),
+    };
+    let hint = match platform {
+        Platform::Discord => "write the role's id, a number in quotes (copy it with developer mode on)",
+        Platform::Matrix => "write \"@room\", or a user's id such as \"@anna:example.org\"",
+    };
+    if whom.is_empty() {
+        findings.push(file.wrong(&["channels", channel, "mentions", group], format!("nobody belongs to `{group}`"), hint));
+    }
+    for (i, id) in whom.iter().enumerate().filter(|(_, id)| !fits(id)) {
+        let at = ["channels", channel, "mentions", group, &i.to_string()];
+        findings.push(file.wrong(&at, format!("`{id}` can't be mentioned on {}", platform.name()), hint));
     }
 }
 

@@ -86,6 +86,10 @@ pub struct Files {
     pub deployment: SourceFile,
     pub plan: SourceFile,
     pub upgrades: Vec<SourceFile>,
+    /// people.yaml, help.yaml and checklist.yaml, where they are there.
+    pub people: Option<SourceFile>,
+    pub help: Option<SourceFile>,
+    pub checklist: Option<SourceFile>,
     pub templates: BTreeMap<String, SourceFile>,
 }
 
@@ -121,7 +125,14 @@ impl Files {
                 }
             }
         }
+        let optional = |name: &str| {
+            let path = config.join(name);
+            path.exists().then(|| SourceFile::from_disk(&path)).transpose()
+        };
         Ok(Self {
+            people: optional("people.yaml")?,
+            help: optional("help.yaml")?,
+            checklist: optional("checklist.yaml")?,
             deployment: SourceFile::from_disk(&config.join("herald.yaml"))?,
             plan: SourceFile::from_disk(&config.join("plan.yaml"))?,
             upgrades,
@@ -143,7 +154,16 @@ impl Files {
                 Some((template_name(f.path())?, SourceFile { name: format!("templates/{}", f.path().display()), text }))
             })
             .collect();
-        Self { deployment: text("herald.yaml"), plan: text("plan.yaml"), upgrades, templates }
+        let optional = |name: &str| CONFIG.get_file(name).map(|_| text(name));
+        Self {
+            people: optional("people.yaml"),
+            help: optional("help.yaml"),
+            checklist: optional("checklist.yaml"),
+            deployment: text("herald.yaml"),
+            plan: text("plan.yaml"),
+            upgrades,
+            templates,
+        }
     }
 }
 

@@ -3,19 +3,26 @@
 //! Raw serde shapes refuse unknown keys; the second pass turns them into the domain's types and
 //! collects what only meaning can tell. Every [`Finding`] names file, line and column, and a remedy.
 
+mod checklist;
 mod deployment;
 mod files;
 mod finding;
+mod help;
+mod notice;
+mod people;
 mod place;
 mod plan;
 mod upgrade;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+pub use checklist::Checklist;
 pub use deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, Matrix, Readers, Secret};
 pub use files::{Files, SourceFile};
 pub use finding::{Finding, Severity, suggest};
-pub use plan::{Feedback, Plan};
+pub use help::{Contact, Help, Topic};
+pub use people::{People, Person, Role};
+pub use plan::{Feedback, Plan, UrgencyPlan};
 pub use upgrade::instant;
 
 use crate::domain::upgrade::Upgrade;
@@ -26,6 +33,9 @@ pub struct Config {
     pub deployment: Deployment,
     pub plan: Plan,
     pub upgrades: Vec<UpgradeFile>,
+    pub people: People,
+    pub help: Help,
+    pub checklist: Checklist,
     /// Template name (`execution/applied`) to its file.
     pub templates: BTreeMap<String, SourceFile>,
 }
@@ -81,9 +91,17 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         }
         upgrade::check_ids(&upgrades, &mut findings);
     }
-    match (deployment, plan) {
-        (Some(deployment), Some(plan)) if findings.iter().all(|f| f.severity == Severity::Warning) => {
-            Ok((Config { deployment, plan, upgrades, templates: files.templates }, findings))
+    let people = files.people.as_ref().map_or(Some(People::default()), |f| people::read(f, &mut findings));
+    let help = files.help.as_ref().map_or(Some(Help::default()), |f| help::read(f, &mut findings));
+    let checklist = files.checklist.as_ref().map_or(Some(Checklist::default()), |f| checklist::read(f, &mut findings));
+    if let (Some(plan), Some(help)) = (&plan, &help) {
+        help::check_topics(plan, &files.plan, help, &mut findings);
+    }
+    match (deployment, plan, people, help, checklist) {
+        (Some(deployment), Some(plan), Some(people), Some(help), Some(checklist))
+            if findings.iter().all(|f| f.severity == Severity::Warning) =>
+        {
+            Ok((Config { deployment, plan, upgrades, people, help, checklist, templates: files.templates }, findings))
         }
         _ => Err(findings),
     }

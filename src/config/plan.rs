@@ -6,16 +6,18 @@ use jiff::{SignedDuration, tz::TimeZone};
 use serde::Deserialize;
 
 use super::{
-    deployment::{Deployment, Readers, channel_hint},
+    deployment::{Deployment, Readers},
     files::SourceFile,
-    finding::{Finding, suggest},
+    finding::Finding,
+    notice::{RawNotice, Scope, happening, read_notices},
 };
 use crate::domain::{
     feedback::Meaning,
-    notice::{Audience, Happening, Notice, Phase, Trigger},
+    notice::{Happening, Notice},
     observation::Limits,
     phase::Rules,
-    schedule::{CronRule, Offset, parse_length},
+    schedule::parse_length,
+    upgrade::Urgency,
     window::Home,
 };
 
@@ -28,16 +30,61 @@ struct Raw {
     verification: RawVerification,
     #[serde(default)]
     observation: RawObservation,
-    #[serde(default, rename = "unplanned")]
+    #[serde(default)]
     unplanned: Readers,
     feedback: RawFeedback,
+    #[serde(default = "seen")]
+    acknowledge: String,
+    #[serde(default)]
+    plans: RawPlans,
+    /// Of every urgency, behind those of its own.
+    #[serde(default)]
     notices: Vec<RawNotice>,
+    #[serde(default)]
+    board: Vec<String>,
+    #[serde(default)]
+    silent: Vec<String>,
+}
+
+fn seen() -> String {
+    "✅".into()
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPlans {
+    routine: RawUrgency,
+    expedited: RawUrgency,
+    emergency: RawUrgency,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawUrgency {
+    least_notice: Option<String>,
+    posts_per_day: Option<u32>,
+    acknowledge_within: Option<String>,
+    window: RawWindowRules,
+    notices: Vec<RawNotice>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawWindowRules {
+    weekends: bool,
+    nights: bool,
+}
+impl Default for RawWindowRules {
+    fn default() -> Self {
+        Self { weekends: true, nights: true }
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPeople {
     zones: BTreeMap<String, f64>,
+    night: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +116,7 @@ struct RawObservation {
     stalled_after: String,
     lagging_from: u64,
     overdue_after: String,
+    delayed_after: String,
     unapplied_after: u64,
     stuck_after: u64,
     estimate_drift: String,
@@ -79,6 +127,7 @@ impl Default for RawObservation {
             stalled_after: "3m".into(),
             lagging_from: 30,
             overdue_after: "30m".into(),
+            delayed_after: "1h".into(),
             unapplied_after: 600,
             stuck_after: 100,
             estimate_drift: "10m".into(),
@@ -100,42 +149,30 @@ struct RawMeaning {
     means: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNotice {
-    id: String,
-    phase: Phase,
-    template: String,
-    at: Option<String>,
-    cron: Option<RawCron>,
-    on: Option<String>,
-    #[serde(default)]
-    audiences: Vec<Audience>,
-    channels: Option<Vec<String>>,
-    #[serde(default)]
-    to: Readers,
-    #[serde(default)]
-    feedback: bool,
-    #[serde(default)]
-    live: bool,
-    #[serde(default)]
-    picture: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCron {
-    expression: String,
-    zone: Option<String>,
-    from: String,
-    until: String,
-}
-
 /// When feedback closes, and what reactions mean.
 #[derive(Clone, Debug)]
 pub struct Feedback {
     pub open_for: SignedDuration,
     pub meanings: Vec<Meaning>,
+}
+
+/// What an urgency has of its own, and what the plan asks of its upgrades.
+#[derive(Clone, Debug)]
+pub struct UrgencyPlan {
+    /// People hear of an upgrade at least so long before its window.
+    pub least_notice: SignedDuration,
+    /// So many posts at most in one channel on one day, when all goes well.
+    pub posts_per_day: Option<u32>,
+    /// Who is asked to acknowledge a notice has so long.
+    pub acknowledge_within: SignedDuration,
+    /// A window may open on a Saturday or Sunday, in the plan's zone.
+    pub weekends: bool,
+    /// A window may open while it is night for some of the people.
+    pub nights: bool,
+    /// Its own, then those of every urgency; in this order where they are due at the same time.
+    pub notices: Vec<Notice>,
+    /// How many of these are its own.
+    pub own: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -150,7 +187,40 @@ pub struct Plan {
     /// Who hears of an upgrade that nobody planned, until a file joins it.
     pub unplanned: Readers,
     pub feedback: Feedback,
-    pub notices: Vec<Notice>,
+    /// The reaction that says "seen".
+    pub acknowledge: String,
+    /// When it is night, where people live: from and until.
+    pub night: (jiff::civil::Time, jiff::civil::Time),
+    /// One for each urgency.
+    pub plans: BTreeMap<Urgency, UrgencyPlan>,
+    /// What is shown on the status board alone.
+    pub board: BTreeSet<Happening>,
+    /// What nobody is told, on purpose.
+    pub silent: BTreeSet<Happening>,
+}
+
+impl Plan {
+    /// The notices of an urgency, in the order in which they are posted when due together.
+    pub fn notices(&self, urgency: Urgency) -> &[Notice] {
+        self.plans.get(&urgency).map_or(&[], |p| &p.notices)
+    }
+
+    pub fn notice(&self, urgency: Urgency, id: &str) -> Option<&Notice> {
+        self.notices(urgency).iter().find(|n| n.id == id)
+    }
+
+    /// The key path of a notice's key in the file: among its urgency's own, or among those of all.
+    pub fn place_of(&self, urgency: Urgency, id: &str, key: &str) -> Vec<String> {
+        let index = self.notices(urgency).iter().position(|n| n.id == id).unwrap_or(0);
+        let own = self.plans.get(&urgency).map_or(0, |p| p.own);
+        let (list, index) = if index < own { (vec!["plans", urgency.name(), "notices"], index) } else { (vec!["notices"], index - own) };
+        list.into_iter().map(str::to_owned).chain([index.to_string(), key.to_owned()]).collect()
+    }
+
+    /// Every notice of every urgency; those of all are there once for each.
+    pub fn all_notices(&self) -> impl Iterator<Item = (Urgency, &Notice)> {
+        self.plans.iter().flat_map(|(urgency, plan)| plan.notices.iter().map(|n| (*urgency, n)))
+    }
 }
 
 pub fn zone(name: &str) -> Option<TimeZone> {
@@ -163,7 +233,7 @@ pub fn read(
     templates: &BTreeMap<String, SourceFile>,
     findings: &mut Vec<Finding>,
 ) -> Option<Plan> {
-    let raw: Raw = file.parse(findings)?;
+    let mut raw: Raw = file.parse(findings)?;
     let before = findings.len();
     let plan_zone = zone(&raw.zone);
     if plan_zone.is_none() {
@@ -174,25 +244,19 @@ pub fn read(
         ));
     }
     let plan_zone = plan_zone.unwrap_or(TimeZone::UTC);
-    let people = people(raw.people, &raw.zone, &plan_zone, file, findings);
+    let raw_night = raw.people.as_ref().and_then(|p| p.night.clone());
+    let people = people(raw.people.take(), &raw.zone, &plan_zone, file, findings);
     let rules = rules(&raw.verification, file, findings);
     let limits = limits(&raw.observation, file, findings);
     let feedback = feedback(&raw.feedback, file, findings);
-    let mut notices = Vec::new();
-    for (i, notice) in raw.notices.iter().enumerate() {
-        let reader = Reader { file, index: i.to_string(), zone: &plan_zone, deployment, templates };
-        notices.extend(reader.read(notice, findings));
-    }
-    let mut ids = BTreeSet::new();
-    for (i, notice) in raw.notices.iter().enumerate() {
-        if !ids.insert(&notice.id) {
-            findings.push(file.wrong(
-                &["notices", &i.to_string(), "id"],
-                format!("a notice `{}` stands above already", notice.id),
-                "give each notice an id of its own",
-            ));
-        }
-    }
+    let scope = Scope { file, zone: &plan_zone, deployment, templates };
+    let plans = plans(&raw, &scope, findings);
+    let listed = |key: &str, findings: &mut Vec<Finding>| {
+        let names = if key == "board" { &raw.board } else { &raw.silent };
+        names.iter().enumerate().filter_map(|(i, name)| happening(file, &[key, &i.to_string()], name, findings)).collect::<BTreeSet<_>>()
+    };
+    let (board, silent) = (listed("board", findings), listed("silent", findings));
+    let night = night(raw_night.as_deref(), file, findings);
     if findings.len() > before {
         return None;
     }
@@ -204,8 +268,66 @@ pub fn read(
         limits: limits?,
         unplanned: raw.unplanned,
         feedback: feedback?,
-        notices,
+        acknowledge: raw.acknowledge,
+        night: night?,
+        plans,
+        board,
+        silent,
     })
+}
+
+/// The three plans: each has its own notices and those of all.
+fn plans(raw: &Raw, scope: &Scope<'_>, findings: &mut Vec<Finding>) -> BTreeMap<Urgency, UrgencyPlan> {
+    let common = read_notices(scope, &["notices"], &raw.notices, findings);
+    let mut plans = BTreeMap::new();
+    for urgency in Urgency::ALL {
+        let own = match urgency {
+            Urgency::Routine => &raw.plans.routine,
+            Urgency::Expedited => &raw.plans.expedited,
+            Urgency::Emergency => &raw.plans.emergency,
+        };
+        let path = ["plans", urgency.name()];
+        let mut wait = |key: &str, text: &Option<String>, default: i64| match text {
+            None => Some(SignedDuration::from_hours(default)),
+            Some(text) => length(scope.file, &[path[0], path[1], key], text, findings),
+        };
+        let least_notice = wait("least_notice", &own.least_notice, 0);
+        let within = wait("acknowledge_within", &own.acknowledge_within, if urgency == Urgency::Emergency { 48 } else { 72 });
+        let mut notices = read_notices(scope, &[path[0], path[1], "notices"], &own.notices, findings);
+        for (i, notice) in common.iter().enumerate() {
+            if notices.iter().any(|n| n.id == notice.id) {
+                findings.push(scope.file.wrong(
+                    &["notices", &i.to_string(), "id"],
+                    format!("the {} plan has a notice `{}` of its own", urgency.name(), notice.id),
+                    "give each notice an id of its own",
+                ));
+            }
+        }
+        let count = notices.len();
+        notices.extend(common.iter().cloned());
+        let (Some(least_notice), Some(acknowledge_within)) = (least_notice, within) else { continue };
+        let rules = UrgencyPlan {
+            least_notice,
+            posts_per_day: own.posts_per_day,
+            acknowledge_within,
+            weekends: own.window.weekends,
+            nights: own.window.nights,
+            notices,
+            own: count,
+        };
+        plans.insert(urgency, rules);
+    }
+    plans
+}
+
+/// `22:00-06:00`
+fn night(text: Option<&str>, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<(jiff::civil::Time, jiff::civil::Time)> {
+    let text = text.unwrap_or("22:00-06:00");
+    let read = text.split_once('-').and_then(|(from, until)| Some((from.trim().parse().ok()?, until.trim().parse().ok()?)));
+    if read.is_none() {
+        findings.push(file.wrong(&["people", "night"], format!("`{text}` is not a night"), "write, for example, 22:00-06:00"));
+    }
+    read
 }
 
 fn people(raw: Option<RawPeople>, zone_name: &str, plan_zone: &TimeZone, file: &SourceFile, findings: &mut Vec<Finding>) -> Vec<Home> {
@@ -227,7 +349,7 @@ fn people(raw: Option<RawPeople>, zone_name: &str, plan_zone: &TimeZone, file: &
     homes
 }
 
-fn length(file: &SourceFile, path: &[&str], text: &str, findings: &mut Vec<Finding>) -> Option<SignedDuration> {
+pub(super) fn length(file: &SourceFile, path: &[&str], text: &str, findings: &mut Vec<Finding>) -> Option<SignedDuration> {
     parse_length(text).map_err(|e| findings.push(file.wrong(path, e.to_string(), "for example 10m"))).ok()
 }
 
@@ -261,11 +383,13 @@ fn limits(raw: &RawObservation, file: &SourceFile, findings: &mut Vec<Finding>) 
     };
     let stalled_after = read("stalled_after", &raw.stalled_after);
     let overdue_after = read("overdue_after", &raw.overdue_after);
+    let delayed_after = read("delayed_after", &raw.delayed_after);
     let drift = read("estimate_drift", &raw.estimate_drift);
     Some(Limits {
         stalled_after: stalled_after?,
         lagging_from: raw.lagging_from,
         overdue_after: overdue_after?,
+        delayed_after: delayed_after?,
         unapplied_after: raw.unapplied_after,
         stuck_after: raw.stuck_after,
         drift: drift?,
@@ -285,143 +409,4 @@ fn feedback(raw: &RawFeedback, file: &SourceFile, findings: &mut Vec<Finding>) -
     }
     let meanings = raw.reactions.iter().map(|m| Meaning { emoji: m.emoji.clone(), meaning: m.means.clone() }).collect();
     Some(Feedback { open_for: open_for?, meanings })
-}
-
-/// Reads one notice; `index` is its place in the list.
-struct Reader<'a> {
-    file: &'a SourceFile,
-    index: String,
-    zone: &'a TimeZone,
-    deployment: Option<&'a Deployment>,
-    templates: &'a BTreeMap<String, SourceFile>,
-}
-
-impl Reader<'_> {
-    fn wrong(&self, key: &str, message: impl Into<String>, hint: impl Into<String>) -> Finding {
-        self.file.wrong(&["notices", &self.index, key], message, hint)
-    }
-
-    fn read(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Notice> {
-        if !self.templates.contains_key(&raw.template) {
-            let names: Vec<&str> = self.templates.keys().map(String::as_str).filter(|n| !n.starts_with("partials/")).collect();
-            let message = format!("there is no template `{}` (templates/{}.md.hbs)", raw.template, raw.template);
-            findings.push(self.wrong("template", message, suggest(&raw.template, names)));
-        }
-        let trigger = self.trigger(raw, findings);
-        let channels = match (&raw.channels, self.deployment) {
-            (None, deployment) => deployment.map(|d| d.channels_for(raw.to)).unwrap_or_default(),
-            (Some(named), _) if named.is_empty() => {
-                findings.push(self.wrong("channels", "this notice goes nowhere", "name a channel, or leave `channels` out for all"));
-                Vec::new()
-            }
-            (Some(named), deployment) => {
-                for (i, name) in named.iter().enumerate() {
-                    if let Some(deployment) = deployment.filter(|d| !d.channels.contains_key(name)) {
-                        let at = ["notices", &self.index, "channels", &i.to_string()];
-                        findings.push(self.file.wrong(
-                            &at,
-                            format!("there is no channel `{name}` in herald.yaml"),
-                            channel_hint(deployment, name),
-                        ));
-                    }
-                }
-                named.clone()
-            }
-        };
-        if let (Some(Trigger::On(happening)), Some(deployment)) = (&trigger, self.deployment)
-            && happening.for_operators()
-            && channels.iter().any(|c| deployment.channels.get(c).is_some_and(|c| c.readers == Readers::Public))
-        {
-            let key = if raw.channels.is_some() { "channels" } else { "id" };
-            findings.push(self.wrong(
-                key,
-                format!("`{}` is said to operators alone: it says something of herald, not of the chain", happening.name()),
-                "add `to: operators`",
-            ));
-        }
-        if raw.live && !matches!(trigger, Some(Trigger::On(_))) {
-            findings.push(self.wrong("live", "only a notice that waits for something (`on:`) is kept up to date", "remove `live`"));
-        }
-        let audiences = if raw.audiences.is_empty() { Audience::ALL.to_vec() } else { raw.audiences.clone() };
-        Some(Notice {
-            id: raw.id.clone(),
-            phase: raw.phase,
-            template: raw.template.clone(),
-            trigger: trigger?,
-            audiences,
-            channels,
-            feedback: raw.feedback,
-            live: raw.live,
-            picture: raw.picture,
-        })
-    }
-
-    fn trigger(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Trigger> {
-        match (&raw.at, &raw.cron, &raw.on) {
-            (Some(at), None, None) => match at.parse::<Offset>() {
-                Ok(offset) => Some(Trigger::At(offset)),
-                Err(error) => {
-                    findings.push(self.wrong("at", error.to_string(), "for example -7d or -1h"));
-                    None
-                }
-            },
-            (None, None, Some(on)) => {
-                let happening = Happening::parse(on);
-                if happening.is_none() {
-                    let hint = suggest(on, Happening::ALL.map(Happening::name));
-                    findings.push(self.wrong("on", format!("nothing is called `{on}`"), hint));
-                }
-                happening.map(Trigger::On)
-            }
-            (None, Some(cron), None) => self.cron(cron, findings),
-            _ => {
-                findings.push(self.wrong(
-                    "id",
-                    format!("notice `{}` needs one of `at`, `cron` and `on`, and only one", raw.id),
-                    "write, for example, `at: -1d`",
-                ));
-                None
-            }
-        }
-    }
-
-    fn cron(&self, raw: &RawCron, findings: &mut Vec<Finding>) -> Option<Trigger> {
-        let mut wrong = |key: &str, message: String, hint: &str| {
-            findings.push(self.file.wrong(&["notices", &self.index, "cron", key], message, hint));
-        };
-        let zone_of = match &raw.zone {
-            None => self.zone.clone(),
-            Some(name) => match zone(name) {
-                Some(zone) => zone,
-                None => {
-                    wrong("zone", format!("`{name}` is not a time zone"), "write an IANA name, such as Europe/Berlin");
-                    return None;
-                }
-            },
-        };
-        let mut offset = |key: &str, text: &str| match text.parse::<Offset>() {
-            Ok(offset) => Some(offset),
-            Err(error) => {
-                wrong(key, error.to_string(), "for example -7d");
-                None
-            }
-        };
-        let (from, until) = (offset("from", &raw.from), offset("until", &raw.until));
-        let (from, until) = (from?, until?);
-        let apart = |offset: Offset| match offset {
-            Offset::Days(days) => days.saturating_mul(86_400),
-            Offset::Exact(seconds) => seconds,
-        };
-        if apart(from) >= apart(until) {
-            wrong("until", format!("`until: {}` is not after `from: {}`, so this never comes", raw.until, raw.from), "swap the two");
-            return None;
-        }
-        match CronRule::new(&raw.expression, zone_of, from, until) {
-            Ok(rule) => Some(Trigger::Cron(Box::new(rule))),
-            Err(error) => {
-                wrong("expression", error.to_string(), "for example \"0 9 * * Mon-Fri\"");
-                None
-            }
-        }
-    }
 }

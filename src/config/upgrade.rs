@@ -16,7 +16,7 @@ use crate::domain::{
     hex,
     notice::Audience,
     schedule::civil_instant,
-    upgrade::{Duty, Link, Method, Referendum, Target, Upgrade, Urgency, Window},
+    upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window},
 };
 
 #[derive(Deserialize)]
@@ -28,14 +28,29 @@ struct Raw {
     summary: String,
     urgency: Urgency,
     method: Method,
-    window: RawWindow,
+    window: Option<RawWindow>,
+    poll: Option<RawPoll>,
     chains: BTreeMap<String, RawTarget>,
     #[serde(default)]
     changes: Vec<String>,
     #[serde(default)]
     links: Vec<RawLink>,
     referendum: Option<RawReferendum>,
+    rollback: Option<String>,
+    #[serde(default)]
+    steps: BTreeMap<Step, String>,
+    go: Option<bool>,
+    no_go: Option<String>,
+    cancelled: Option<String>,
+    failed: Option<String>,
     audiences: BTreeMap<Audience, RawDuty>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPoll {
+    windows: Vec<RawWindow>,
+    decide_by: String,
 }
 
 #[derive(Deserialize)]
@@ -83,8 +98,17 @@ struct RawDuty {
 }
 
 /// The longest each text may be, in characters, so that every notice fits a post.
-const LONGEST: [(&str, usize); 7] =
-    [("id", 24), ("name", 16), ("title", 60), ("summary", 160), ("what", 110), ("node_version", 16), ("changes", 70)];
+const LONGEST: [(&str, usize); 9] = [
+    ("id", 24),
+    ("name", 16),
+    ("title", 60),
+    ("summary", 160),
+    ("what", 110),
+    ("node_version", 16),
+    ("changes", 70),
+    ("rollback", 160),
+    ("reason", 160),
+];
 
 pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &mut Vec<Finding>) -> Option<Upgrade> {
     let raw: Raw = file.parse(findings)?;
@@ -117,7 +141,7 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
         }
     }
     for (i, link) in raw.links.iter().enumerate() {
-        if !link.url.starts_with("https://") || link.url.chars().any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c)) {
+        if !linkable(&link.url) {
             findings.push(file.wrong(
                 &["links", &i.to_string(), "url"],
                 format!("`{}` can't be linked", link.url),
@@ -133,7 +157,22 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
         }
         read
     };
-    let (opens, closes) = (time(&["window", "opens"], &raw.window.opens), time(&["window", "closes"], &raw.window.closes));
+    let window = match (&raw.window, &raw.poll) {
+        (Some(window), _) => time(&["window", "opens"], &window.opens)
+            .zip(time(&["window", "closes"], &window.closes))
+            .map(|(opens, closes)| Window { opens, closes }),
+        (None, _) => None,
+    };
+    let poll = raw.poll.as_ref().map(|poll| {
+        let read = |(i, w): (usize, &RawWindow)| {
+            let index = i.to_string();
+            let (opens, closes) =
+                (time(&["poll", "windows", &index, "opens"], &w.opens), time(&["poll", "windows", &index, "closes"], &w.closes));
+            Some(Window { opens: opens?, closes: closes? })
+        };
+        let windows: Vec<Option<Window>> = poll.windows.iter().enumerate().map(read).collect();
+        (windows.into_iter().flatten().collect::<Vec<Window>>(), time(&["poll", "decide_by"], &poll.decide_by))
+    });
     let mut duties = BTreeMap::new();
     for (audience, duty) in &raw.audiences {
         let by = duty.by.as_deref().and_then(|by| time(&["audiences", audience.name(), "by"], by));
@@ -148,10 +187,36 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
             format!("add `{name}:` with `action: required` or `action: none`, and `what`"),
         ));
     }
-    if let (Some(opens), Some(closes)) = (opens, closes)
-        && closes <= opens
-    {
+    if window.as_ref().is_some_and(|w| w.closes <= w.opens) {
         findings.push(file.wrong(&["window", "closes"], "the window closes before it opens", "swap the two times"));
+    }
+    if raw.window.is_some() && raw.poll.is_some() {
+        findings.push(file.wrong(
+            &["poll"],
+            "the window is set, so there is nothing to choose",
+            "remove `poll`, or `window` until it is decided",
+        ));
+    }
+    if raw.window.is_none() && raw.poll.is_none() {
+        findings.push(file.wrong(&["id"], "nothing is said of the window", "add `window:` with `opens` and `closes`, or a `poll:`"));
+    }
+    if let Some((windows, decide_by)) = &poll {
+        check_poll(windows, *decide_by, file, findings);
+    }
+    for (step, link) in raw.steps.iter().filter(|(_, link)| !linkable(link)) {
+        findings.push(file.wrong(
+            &["steps", step.name()],
+            format!("`{link}` can't be linked"),
+            "write the https:// address where it can be read",
+        ));
+    }
+    if raw.go == Some(true) && raw.no_go.is_some() {
+        findings.push(file.wrong(&["no_go"], "it can't be go and no-go", "remove one of the two"));
+    }
+    for (key, text) in [("no_go", &raw.no_go), ("cancelled", &raw.cancelled), ("failed", &raw.failed)] {
+        if text.as_ref().is_some_and(|t| t.trim().is_empty()) {
+            findings.push(file.wrong(&[key], "people want to know why", "write the reason in a few words"));
+        }
     }
     if findings.len() > before {
         return None;
@@ -162,7 +227,11 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
         summary: raw.summary,
         urgency: raw.urgency,
         method: raw.method,
-        window: Window { opens: opens?, closes: closes? },
+        window: window.or_else(|| poll.as_ref()?.0.first().cloned())?,
+        poll: match poll {
+            Some((windows, decide_by)) => Some(Poll { windows, decide_by: decide_by? }),
+            None => None,
+        },
         chains: raw
             .chains
             .into_iter()
@@ -172,9 +241,41 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
         links: raw.links.into_iter().map(|l| Link { name: l.name, url: l.url }).collect(),
         duties,
         referendum: raw.referendum.map(|r| Referendum { chain: r.chain, index: r.index }),
+        rollback: raw.rollback,
+        steps: raw.steps,
+        decision: match (raw.no_go, raw.go) {
+            (Some(reason), _) => Some(Decision::NoGo(reason)),
+            (None, Some(true)) => Some(Decision::Go),
+            _ => None,
+        },
+        cancelled: raw.cancelled,
+        failed: raw.failed,
         unplanned: false,
         joined: None,
     })
+}
+
+fn linkable(url: &str) -> bool {
+    url.starts_with("https://")
+        && url.chars().count() <= 200
+        && !url.chars().any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c))
+}
+
+fn check_poll(windows: &[Window], decide_by: Option<Timestamp>, file: &SourceFile, findings: &mut Vec<Finding>) {
+    if !(2..=9).contains(&windows.len()) {
+        let message = format!("{} windows are proposed; two to nine can be chosen from", windows.len());
+        findings.push(file.wrong(&["poll", "windows"], message, "each gets a number to react with"));
+    }
+    for (i, window) in windows.iter().enumerate() {
+        let index = i.to_string();
+        if window.closes <= window.opens {
+            findings.push(file.wrong(&["poll", "windows", &index, "closes"], "the window closes before it opens", "swap the two times"));
+        }
+        if decide_by.is_some_and(|at| at >= window.opens) {
+            findings.push(file.wrong(&["poll", "decide_by"], "it is decided after a window has opened", "decide before the first of them"));
+            break;
+        }
+    }
 }
 
 fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
@@ -191,6 +292,10 @@ fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
         check(&["chains", name], "name", name);
     }
     check(&["summary"], "summary", &raw.summary);
+    check(&["rollback"], "rollback", raw.rollback.as_deref().unwrap_or_default());
+    for (key, text) in [("no_go", &raw.no_go), ("cancelled", &raw.cancelled), ("failed", &raw.failed)] {
+        check(&[key], "reason", text.as_deref().unwrap_or_default());
+    }
     for (i, change) in raw.changes.iter().enumerate() {
         check(&["changes", &i.to_string()], "changes", change);
     }

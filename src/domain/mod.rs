@@ -5,6 +5,7 @@
 
 pub mod activity;
 pub mod block;
+pub mod change;
 pub mod fact;
 pub mod feedback;
 pub mod health;

@@ -1,5 +1,6 @@
 //! A notice of the communication plan: what is said to whom, where, when and by which template.
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{CronRule, Offset};
@@ -54,6 +55,38 @@ impl Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Happening {
+    /// The upgrade is known to herald.
+    Planned,
+    /// The proposal can be read and answered.
+    UnderReview,
+    /// People may choose a window.
+    WindowProposed,
+    /// The window is known.
+    WindowSet,
+    /// The final checks are passed.
+    Go,
+    /// The final checks are not passed.
+    NoGo,
+    /// The window is open for long, operators were asked, and nothing was authorized.
+    Delayed,
+    /// The upgrade will not be.
+    Cancelled,
+    /// It was tried and did not work.
+    Failed,
+    /// There is guidance on taking it back.
+    RolledBack,
+    /// The documentation speaks of the new runtime.
+    Documented,
+    /// The review after the upgrade can be read.
+    Reviewed,
+    /// The votes on the window were counted.
+    PollClosed,
+    /// A notice is due and was not approved.
+    Held,
+    /// A notice was held until it was of no use any more.
+    Expired,
+    /// A change of files, or a command, was refused.
+    Refused,
     /// A chain shows an upgrade that nobody announced.
     Unplanned,
     /// The referendum on the upgrade moved on.
@@ -121,7 +154,23 @@ pub enum Happening {
 }
 
 impl Happening {
-    pub const ALL: [Happening; 32] = [
+    pub const ALL: [Happening; 48] = [
+        Self::Planned,
+        Self::UnderReview,
+        Self::WindowProposed,
+        Self::WindowSet,
+        Self::Go,
+        Self::NoGo,
+        Self::Delayed,
+        Self::Cancelled,
+        Self::Failed,
+        Self::RolledBack,
+        Self::Documented,
+        Self::Reviewed,
+        Self::PollClosed,
+        Self::Held,
+        Self::Expired,
+        Self::Refused,
         Self::Unplanned,
         Self::Referendum,
         Self::Scheduled,
@@ -158,6 +207,22 @@ impl Happening {
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Planned => "planned",
+            Self::UnderReview => "under_review",
+            Self::WindowProposed => "window_proposed",
+            Self::WindowSet => "window_set",
+            Self::Go => "go",
+            Self::NoGo => "no_go",
+            Self::Delayed => "delayed",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+            Self::RolledBack => "rolled_back",
+            Self::Documented => "documented",
+            Self::Reviewed => "reviewed",
+            Self::PollClosed => "poll_closed",
+            Self::Held => "held",
+            Self::Expired => "expired",
+            Self::Refused => "refused",
             Self::Unplanned => "unplanned",
             Self::Referendum => "referendum",
             Self::Scheduled => "scheduled",
@@ -199,12 +264,44 @@ impl Happening {
 
     /// What is for operators alone: that herald can't see, or has not seen, says nothing of the chain.
     pub fn for_operators(self) -> bool {
-        matches!(self, Self::Blind | Self::Sighted | Self::Unexamined)
+        matches!(
+            self,
+            Self::Blind | Self::Sighted | Self::Unexamined | Self::Overdue | Self::PollClosed | Self::Held | Self::Expired | Self::Refused
+        )
     }
 
     /// No fact of a block stands behind it.
     pub fn without_fact(self) -> bool {
-        matches!(self, Self::Rescheduled | Self::FeedbackClosed)
+        matches!(
+            self,
+            Self::Planned
+                | Self::UnderReview
+                | Self::WindowProposed
+                | Self::WindowSet
+                | Self::Rescheduled
+                | Self::Go
+                | Self::NoGo
+                | Self::Cancelled
+                | Self::Failed
+                | Self::RolledBack
+                | Self::Documented
+                | Self::Reviewed
+                | Self::PollClosed
+                | Self::Held
+                | Self::Expired
+                | Self::Refused
+                | Self::FeedbackClosed
+        )
+    }
+
+    /// It speaks of the window, so that a post of it is wrong once the window is another.
+    pub fn of_the_window(self) -> bool {
+        matches!(self, Self::Planned | Self::WindowProposed | Self::WindowSet | Self::Rescheduled | Self::Go | Self::NoGo | Self::Delayed)
+    }
+
+    /// It takes back what was said, so it answers the last post in its channel.
+    pub fn answers(self) -> bool {
+        matches!(self, Self::Rescheduled | Self::NoGo | Self::Delayed | Self::Cancelled | Self::Failed | Self::RolledBack)
     }
 }
 
@@ -217,6 +314,30 @@ pub enum Trigger {
     Cron(Box<CronRule>),
     /// When something has happened.
     On(Happening),
+}
+
+/// What becomes of a notice that could not be posted in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LatePolicy {
+    /// It is posted, and says that it is late.
+    #[default]
+    Post,
+    /// It is left out.
+    Skip,
+    /// Of several missed in a channel, only the newest is posted.
+    Newest,
+}
+
+/// Who has to agree before a notice is posted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Approval {
+    /// How many different people: none, one or two.
+    pub persons: u32,
+    /// They are asked so long before it is due.
+    pub ask_before: SignedDuration,
+    /// Held for longer than this, it is of no use any more.
+    pub useful_for: SignedDuration,
 }
 
 /// One notice of the plan.
@@ -235,4 +356,47 @@ pub struct Notice {
     pub live: bool,
     /// A picture of the block times goes with it.
     pub picture: bool,
+    /// So long after what it waits for.
+    pub delay: SignedDuration,
+    /// Groups of people, as channels name them, that are notified.
+    pub mention: Vec<String>,
+    /// People are asked to answer that they have seen it.
+    pub acknowledge: bool,
+    pub approval: Approval,
+    pub late: LatePolicy,
+    /// The status board: edited with every step, and with what the plan shows on the board alone.
+    pub board: bool,
+    /// The topic of help.yaml it points to.
+    pub help: Option<String>,
+}
+
+impl Notice {
+    pub fn new(id: impl Into<String>, phase: Phase, template: impl Into<String>, trigger: Trigger) -> Self {
+        Self {
+            id: id.into(),
+            phase,
+            template: template.into(),
+            trigger,
+            audiences: Audience::ALL.to_vec(),
+            channels: Vec::new(),
+            feedback: false,
+            live: false,
+            picture: false,
+            delay: SignedDuration::ZERO,
+            mention: Vec::new(),
+            acknowledge: false,
+            approval: Approval::default(),
+            late: LatePolicy::Post,
+            board: false,
+            help: None,
+        }
+    }
+
+    /// It speaks of the window as it was when it was posted.
+    pub fn of_the_window(&self) -> bool {
+        match &self.trigger {
+            Trigger::At(_) | Trigger::Cron(_) => true,
+            Trigger::On(happening) => happening.of_the_window(),
+        }
+    }
 }

@@ -15,6 +15,8 @@ pub struct Limits {
     pub lagging_from: u64,
     /// The window is open for so long, and nothing was authorized.
     pub overdue_after: SignedDuration,
+    /// The window is open for so long, operators were asked, and still nothing was authorized.
+    pub delayed_after: SignedDuration,
     /// Authorized so many blocks ago, and not applied.
     pub unapplied_after: u64,
     /// A migration so many blocks without a step.
@@ -29,6 +31,7 @@ impl Default for Limits {
             stalled_after: SignedDuration::from_mins(3),
             lagging_from: 30,
             overdue_after: SignedDuration::from_mins(30),
+            delayed_after: SignedDuration::from_hours(1),
             unapplied_after: 600,
             stuck_after: 100,
             drift: SignedDuration::from_mins(10),

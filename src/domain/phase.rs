@@ -116,6 +116,12 @@ pub struct Progress {
     /// Nothing came of it, and nobody waits any more.
     #[serde(default)]
     pub closed: bool,
+    /// Its window is open for long and nothing has begun: notices by the clock are held.
+    #[serde(default)]
+    pub delayed: bool,
+    /// The votes on the window, by the number of the window, once they were counted.
+    #[serde(default)]
+    pub votes: Option<Vec<u32>>,
     /// What is told once of an upgrade, and was.
     #[serde(default)]
     pub told: BTreeSet<Happening>,
@@ -157,6 +163,8 @@ impl Progress {
             referendum: None,
             unexamined: Vec::new(),
             closed: false,
+            delayed: false,
+            votes: None,
             told: BTreeSet::new(),
         }
     }
@@ -452,26 +460,14 @@ mod tests {
     use super::*;
     use crate::domain::{
         block::{ChainEvent, Kin},
-        upgrade::{Method, Target, Urgency, Window},
+        upgrade::{Target, Window},
     };
 
     fn upgrade(chains: &[&str]) -> Upgrade {
-        Upgrade {
-            id: "v2".into(),
-            title: "Two".into(),
-            summary: String::new(),
-            urgency: Urgency::Routine,
-            method: Method::Sudo,
-            window: Window { opens: at(0), closes: at(3600) },
-            chains: chains.iter().map(|c| (c.to_string(), target(2))).collect(),
-            changes: vec![],
-            links: vec![],
-            duties: BTreeMap::new(),
-            referendum: None,
-            unplanned: false,
-            joined: None,
-        }
+        let chains = chains.iter().map(|c| (c.to_string(), target(2))).collect();
+        Upgrade::new("v2", "Two", Window { opens: at(0), closes: at(3600) }, chains)
     }
+
     fn target(spec_version: u32) -> Target {
         Target { spec_version, code_hash: None }
     }

@@ -17,6 +17,10 @@ pub enum Operation {
     Picture,
     /// New words for a post that is out.
     Edit,
+    /// A line on top of a post that is out and no longer holds.
+    Mark,
+    /// What a notice will say, shown to those who may approve it.
+    Preview,
 }
 
 impl Operation {
@@ -26,10 +30,12 @@ impl Operation {
             Self::Thread => "thread",
             Self::Picture => "picture",
             Self::Edit => "edit",
+            Self::Mark => "mark",
+            Self::Preview => "preview",
         }
     }
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Post, Self::Thread, Self::Picture, Self::Edit].into_iter().find(|o| o.name() == name)
+        [Self::Post, Self::Thread, Self::Picture, Self::Edit, Self::Mark, Self::Preview].into_iter().find(|o| o.name() == name)
     }
 }
 
@@ -47,10 +53,15 @@ pub enum PostState {
     Skipped,
     /// A later revision of the schedule took its place.
     Superseded,
+    /// It waits for people: for an approval, or for the upgrade to go on. The error says for what.
+    Held,
+    /// It was held until it was of no use any more.
+    Expired,
 }
 
 impl PostState {
-    pub const ALL: [PostState; 6] = [Self::Planned, Self::Sending, Self::Sent, Self::Parked, Self::Skipped, Self::Superseded];
+    pub const ALL: [PostState; 8] =
+        [Self::Planned, Self::Sending, Self::Sent, Self::Parked, Self::Skipped, Self::Superseded, Self::Held, Self::Expired];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -60,6 +71,8 @@ impl PostState {
             Self::Parked => "parked",
             Self::Skipped => "skipped",
             Self::Superseded => "superseded",
+            Self::Held => "held",
+            Self::Expired => "expired",
         }
     }
     pub fn parse(name: &str) -> Option<Self> {
@@ -87,13 +100,18 @@ impl PostKey {
         operation: Operation,
         edition: u32,
     ) -> Self {
-        let mut hash = Sha256::new();
-        for part in [upgrade, &revision.to_string(), notice, occurrence, channel, operation.name(), &edition.to_string()] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        Self(hash.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect())
+        Self(digest(&[upgrade, &revision.to_string(), notice, occurrence, channel, operation.name(), &edition.to_string()]))
     }
+}
+
+/// 24 hex digits that stand for these texts, in this order.
+pub fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect()
 }
 
 impl std::fmt::Display for PostKey {
@@ -103,7 +121,7 @@ impl std::fmt::Display for PostKey {
 }
 
 /// What a platform is given: rendered once, then frozen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
     /// Discord's Markdown, or Matrix's plain body.
     pub text: String,
@@ -111,6 +129,10 @@ pub struct Body {
     pub html: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
+    /// Who is notified, as the platform names them: a role's id on Discord; `@room` or a user's id on Matrix. The text
+    /// names them already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<String>,
 }
 
 /// A picture, with the words for who can't see it.
@@ -164,6 +186,8 @@ pub struct Post {
     pub body: Option<Body>,
     /// The fact it speaks of.
     pub fact: Option<Fact>,
+    /// What it speaks of where no fact stands behind it: a reason, an id.
+    pub detail: Option<String>,
     pub attempts: u32,
     pub next_attempt: Option<Timestamp>,
     /// The platform's id of the message (for a thread: of what replies hang on).
@@ -183,6 +207,8 @@ impl Post {
             Operation::Thread => 1,
             Operation::Picture => 2,
             Operation::Edit => 3,
+            Operation::Mark => 4,
+            Operation::Preview => 5,
         };
         let key = PostKey::of_edition(&self.upgrade, self.revision, &self.notice, &self.occurrence, &self.channel, operation, edition);
         Self {

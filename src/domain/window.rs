@@ -309,7 +309,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         activity::{HourActivity, WEEK, hour_of_week},
-        notice::{Audience, Phase},
+        notice::Phase,
         schedule::CronRule,
     };
 
@@ -461,17 +461,7 @@ mod tests {
 
     #[test]
     fn the_first_notice_sets_how_early_a_window_can_be() {
-        let notice = |id: &str, trigger| Notice {
-            id: id.into(),
-            phase: Phase::Scheduling,
-            template: String::new(),
-            trigger,
-            audiences: vec![Audience::Users],
-            channels: Vec::new(),
-            feedback: false,
-            live: false,
-            picture: false,
-        };
+        let notice = |id: &str, trigger| Notice::new(id, Phase::Scheduling, "", trigger);
         let cron = CronRule::new("0 9 * * *", berlin(), Offset::Days(-9), Offset::Days(-2)).unwrap();
         let notices = [notice("a", Trigger::At(Offset::Exact(-3600))), notice("b", Trigger::Cron(Box::new(cron)))];
         assert_eq!(longest_lead(&notices), Some(("b", Offset::Days(-9))));

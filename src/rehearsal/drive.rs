@@ -19,7 +19,7 @@ use crate::{
         upgrade::Upgrade,
     },
     ports::{Accepting, Chain, Clock, Platform, Store},
-    service::{Core, Outlet, context, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, watcher::Watcher},
+    service::{Book, Core, Outlet, context, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, watcher::Watcher},
     store::SqlStore,
     template::Renderer,
 };
@@ -58,7 +58,7 @@ pub struct Verdict {
 impl Rehearsal {
     /// Everything is set up as `herald run` would, on embedded parts.
     pub async fn prepare(
-        config: Config,
+        mut config: Config,
         renderer: Arc<Renderer>,
         recordings: BTreeMap<String, Recording>,
         upgrade: Upgrade,
@@ -85,13 +85,15 @@ impl Rehearsal {
                 Outlet { platform: channel.platform, chat: room.clone(), place: channel.place.clone(), readers: channel.readers },
             ))
         });
-        let core = Arc::new(Core::new(config.plan, &config.deployment, outlets.collect(), clock.clone(), store, renderer));
+        let outlets = outlets.collect();
         let file = crate::config::SourceFile { name: format!("upgrade {}", upgrade.id), text: String::new() };
+        config.upgrades = vec![UpgradeFile { upgrade: upgrade.clone(), file }];
+        let core = Arc::new(Core::new(Book { config, renderer }, outlets, clock.clone(), store));
         Ok(Self {
             watcher: Watcher::new(core.clone(), nodes),
             dispatcher: Dispatcher::new(core.clone()),
             summariser: Summariser::new(core.clone()),
-            planner: Planner::new(core.clone(), vec![UpgradeFile { upgrade: upgrade.clone(), file }]),
+            planner: Planner::new(core.clone()),
             rooms: rooms.into(),
             core,
             clock,
@@ -112,11 +114,12 @@ impl Rehearsal {
         if let Some(refused) = planned.refused.first() {
             anyhow::bail!("{refused}");
         }
-        let rules = self.core.plan.rules.clone();
+        let book = self.core.book();
+        let rules = book.plan().rules.clone();
         let watched = rules.healthy_for + rules.complete_after;
         let spacing = BLOCK_TIME.max((watched / i32::try_from(MOST_BLOCKS)?).min(rules.max_block_gap / 2));
         let mut next_block = self.upgrade.window.opens.checked_add(SignedDuration::from_secs(60))?;
-        let give_up = self.upgrade.window.closes.checked_add(watched * 2)?.checked_add(self.core.plan.feedback.open_for)?;
+        let give_up = self.upgrade.window.closes.checked_add(watched * 2)?.checked_add(book.plan().feedback.open_for)?;
         self.settle().await?;
         loop {
             let accepted = self.accepted().await?;
@@ -177,7 +180,7 @@ impl Rehearsal {
             next.extend(self.core.store.next_time(channel).await?);
         }
         if accepted.progress.feedback.is_none() {
-            next.extend(context::closes(&accepted.progress, &self.core.plan));
+            next.extend(context::closes(&accepted.progress, self.core.book().plan()));
         }
         Ok(next.into_iter().min())
     }
@@ -250,7 +253,7 @@ impl Rehearsal {
             let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
             let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else { continue };
             let root = thread.remote.as_deref().unwrap_or_default();
-            for meaning in self.core.plan.feedback.meanings.iter().take(2) {
+            for meaning in self.core.book().plan().feedback.meanings.iter().take(2) {
                 room.react(root, &meaning.emoji);
             }
             room.reply(&outlet.place, root);
@@ -261,7 +264,7 @@ impl Rehearsal {
 
     fn show_progress(&self, accepted: &Accepting) {
         let now = self.clock.now();
-        let closes = context::closes(&accepted.progress, &self.core.plan);
+        let closes = context::closes(&accepted.progress, self.core.book().plan());
         let (phase, percent) = match accepted.progress.state {
             State::Completed => ("Post-Deployment", 85),
             State::Applied | State::Verified => ("Validation", 70),
@@ -313,7 +316,7 @@ impl Rehearsal {
         }
         let fine = accepted.progress.finished() && parked == 0 && open == 0;
         if !fine {
-            let zone = self.core.renderer.zone().written(give_up);
+            let zone = self.core.book().renderer.zone().written(give_up);
             lines.push(format!("  Not completed: the upgrade is {}; nothing more came by {zone}.", accepted.progress.state.name()));
         }
         Ok(Verdict { fine, lines })

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     fn body(text: &str) -> Body {
-        Body { text: text.into(), html: None, picture: None }
+        Body { text: text.into(), html: None, ..Body::default() }
     }
 
     #[tokio::test]
@@ -164,14 +164,14 @@ mod tests {
             let room = Room::new(platform);
             let picture = Picture { name: "p.png".into(), alt: "words".into(), width: 1, height: 1, png: vec![1] };
             let posted = Body { picture: Some(picture.clone()), ..body("") };
-            let sent = room.send("p", Outgoing { key: &one, body: &posted }).await.unwrap();
+            let sent = room.send("p", Outgoing { key: &one, body: &posted, answers: None }).await.unwrap();
             assert_eq!(room.text(&sent.id).as_deref(), Some("words"));
-            let edited = room.edit("p", &sent.id, Outgoing { key: &two, body: &body("new") }).await.unwrap();
+            let edited = room.edit("p", &sent.id, Outgoing { key: &two, body: &body("new"), answers: None }).await.unwrap();
             assert_eq!((&edited, room.text(&sent.id).as_deref()), (&sent, Some("new")));
             assert_eq!(room.picture(&sent.id), Some(picture));
             let found = room.find("p", &two, Timestamp::UNIX_EPOCH).await.unwrap();
             assert_eq!(found, (platform == Platform::Matrix).then_some(edited), "Discord knows no key of an edit");
-            assert!(room.edit("p", "else", Outgoing { key: &two, body: &posted }).await.is_err());
+            assert!(room.edit("p", "else", Outgoing { key: &two, body: &posted, answers: None }).await.is_err());
         }
     }
 }

@@ -4,14 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
-    config::Plan,
+    config::{Config, Plan, Topic},
     domain::{
         fact::{Expected, Fact, FactKind},
         feedback::{Count, Summary},
-        notice::{Audience, Notice},
+        notice::{Audience, Notice, Phase, Trigger},
         pace::{Estimate, Stretch},
         phase::{Health, Migration, Progress, Record, Stage, State},
-        upgrade::{Duty, Link, Method, Referendum, Target, Upgrade, Urgency, Window},
+        schedule::Offset,
+        upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window},
     },
     picture::BlockTimes,
     ports::Accepting,
@@ -29,10 +30,30 @@ pub struct Moment<'a> {
     pub next: Option<(&'a str, Timestamp)>,
     /// What an operator should know, for a status.
     pub troubles: &'a [String],
+    /// A reason or an id, where no fact stands behind the notice.
+    pub detail: Option<&'a str>,
+    /// The problem that was asked about.
+    pub topic: Option<&'a Topic>,
+    /// Of a preview that is to be approved.
+    pub approval: Option<&'a Asked>,
+}
+
+/// An approval that is asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What people type.
+    pub code: String,
+    /// How many different people it takes.
+    pub persons: u32,
+    /// Who has approved so far.
+    pub given: Vec<String>,
+    /// From then on the notice is of no use any more.
+    pub until: Timestamp,
 }
 
 /// The context of a notice (or, without one, of an answer to everybody).
-pub fn of(accepted: &Accepting, notice: Option<&Notice>, plan: &Plan, moment: &Moment<'_>) -> Value {
+pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment: &Moment<'_>) -> Value {
+    let plan = &config.plan;
     let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
     let audiences = notice.map_or(&Audience::ALL[..], |n| &n.audiences);
     let duties: Vec<Value> = upgrade.duties.iter().filter(|(a, _)| audiences.contains(a)).map(|(a, d)| duty(*a, d)).collect();
@@ -44,15 +65,40 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, plan: &Plan, moment: &M
             "summary": upgrade.summary,
             "urgency": upgrade.urgency,
             "method": upgrade.method,
-            "state": progress.state,
+            "state": accepted.standing(),
             "changes": upgrade.changes,
             "unplanned": upgrade.unplanned,
+            "rollback": upgrade.rollback,
+            "steps": Step::ALL.into_iter().map(|s| (s.name().to_owned(), json!(upgrade.steps.get(&s)))).collect::<serde_json::Map<_, _>>(),
+            "go": upgrade.decision == Some(Decision::Go),
+            "no_go": upgrade.no_go(),
+            "cancelled": upgrade.cancelled,
+            "failed": upgrade.failed,
             "referendum": upgrade.referendum.as_ref().map(|r| json!({ "chain": r.chain, "index": r.index, "news": progress.referendum })),
             "scheduled": progress.scheduled.as_ref().and_then(|f| f.expected.as_ref()).map(expected),
             "unexamined": progress.unexamined,
         },
+        "must": upgrade.duties.get(&Audience::Validators).map(|d| duty(Audience::Validators, d)),
         "links": upgrade.links,
-        "window": { "opens": upgrade.window.opens.as_second(), "closes": upgrade.window.closes.as_second() },
+        "window": {
+            "opens": upgrade.window.opens.as_second(),
+            "closes": upgrade.window.closes.as_second(),
+            "set": upgrade.poll.is_none(),
+        },
+        "poll": upgrade.poll.as_ref().map(|p| poll(p, progress)),
+        "timeline": timeline(accepted, plan),
+        "checklist": { "before": numbered(&config.checklist.before), "after": numbered(&config.checklist.after) },
+        "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(accepted, plan, moment)),
+        "notice": notice.map(|n| json!({ "id": n.id, "phase": n.phase.name() })),
+        "help": notice.and_then(|n| config.help.topic(n.help.as_ref()?)).map(|t| json!({ "id": t.id, "title": t.title })),
+        "topics": config.help.topics.iter().map(|t| json!({ "id": t.id, "title": t.title })).collect::<Vec<_>>(),
+        "topic": moment.topic.map(|t| topic(t, config)),
+        "contacts": config.help.contacts,
+        "approval": moment.approval.map(|a| {
+            let until = a.until.as_second();
+            json!({ "code": a.code, "persons": a.persons, "given": a.given, "until": until, "channels": notice.map(|n| &n.channels) })
+        }),
+        "detail": moment.detail,
         "zone": plan.zone_name,
         "duties": duties,
         "chains": chains,
@@ -68,6 +114,48 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, plan: &Plan, moment: &M
         "next": moment.next.map(|(notice, due)| json!({ "notice": notice, "due": due.as_second() })),
         "troubles": moment.troubles,
     })
+}
+
+/// The reactions with which people choose and tick.
+pub const NUMBERS: [&str; 9] = ["1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣"];
+
+fn numbered(items: &[String]) -> Vec<Value> {
+    NUMBERS.iter().zip(items).map(|(number, text)| json!({ "number": number, "text": text })).collect()
+}
+
+fn poll(poll: &Poll, progress: &Progress) -> Value {
+    let votes = |i: usize| progress.votes.as_ref().and_then(|v| v.get(i));
+    let windows = NUMBERS.iter().zip(&poll.windows).enumerate();
+    let windows = windows.map(
+        |(i, (number, w))| json!({ "number": number, "opens": w.opens.as_second(), "closes": w.closes.as_second(), "votes": votes(i) }),
+    );
+    json!({ "windows": windows.collect::<Vec<_>>(), "decide_by": poll.decide_by.as_second(), "counted": progress.votes.is_some() })
+}
+
+/// The first notices by the clock that everybody gets: when people will hear from us.
+fn timeline(accepted: &Accepting, plan: &Plan) -> Vec<Value> {
+    const MOST: usize = 8;
+    let opens = accepted.upgrade.window.opens;
+    let mut times: Vec<(Timestamp, &str)> = Vec::new();
+    for notice in plan.notices(accepted.upgrade.urgency) {
+        match &notice.trigger {
+            Trigger::At(offset) => times.extend(offset.from(opens, &plan.zone).map(|at| (at, notice.id.as_str()))),
+            Trigger::Cron(rule) => times.extend(rule.occurrences(opens, &plan.zone).into_iter().map(|at| (at, notice.id.as_str()))),
+            Trigger::On(_) => {}
+        }
+    }
+    times.sort();
+    times.into_iter().take(MOST).map(|(at, id)| json!({ "at": at.as_second(), "what": id.replace('-', " ") })).collect()
+}
+
+fn acknowledge(accepted: &Accepting, plan: &Plan, moment: &Moment<'_>) -> Value {
+    let within = plan.plans.get(&accepted.upgrade.urgency).map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
+    let by = moment.due.and_then(|due| due.checked_add(within).ok());
+    json!({ "emoji": plan.acknowledge, "by": by.map(Timestamp::as_second) })
+}
+
+fn topic(topic: &Topic, config: &Config) -> Value {
+    json!({ "id": topic.id, "title": topic.title, "signs": topic.signs, "remedy": topic.remedy, "contact": config.help.contact(topic) })
 }
 
 fn duty(audience: Audience, duty: &Duty) -> Value {
@@ -222,6 +310,12 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
         links: vec![Link { name: filler(20), url: format!("https://{}", filler(72)) }; 2],
         duties: Audience::ALL.into_iter().map(|a| (a, duty())).collect(),
         referendum: Some(Referendum { chain: filler(16), index: u32::MAX }),
+        poll: Some(Poll { windows: vec![Window { opens: now, closes: now }; 9], decide_by: now }),
+        rollback: Some(filler(160)),
+        steps: Step::ALL.into_iter().map(|step| (step, format!("https://{}", filler(92)))).collect(),
+        decision: Some(Decision::NoGo(filler(160))),
+        cancelled: Some(filler(160)),
+        failed: Some(filler(160)),
         unplanned: false,
         joined: None,
     };
@@ -275,5 +369,31 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
             trouble: None,
         });
     }
-    (Accepting { upgrade, progress, revision: 1, accepted: now }, fact)
+    (Accepting { progress, ..Accepting::new(upgrade, now) }, fact)
+}
+
+/// A problem, an approval and a reason, each at its longest.
+pub fn sample_extras(filler: impl Fn(usize) -> String) -> (Topic, Asked, String) {
+    let topic = Topic { id: filler(24), title: filler(80), signs: filler(300), remedy: vec![filler(200); 6], contact: None };
+    let asked = Asked { code: filler(6), persons: 2, given: vec![filler(40)], until: Timestamp::UNIX_EPOCH };
+    (topic, asked, filler(160))
+}
+
+/// The context in which everything that can be there is there.
+pub fn of_everything(sample: &Accepting, config: &Config, moment: &Moment<'_>) -> Value {
+    let notice = Notice { acknowledge: true, ..Notice::new("n".repeat(24), Phase::Scheduling, "", Trigger::At(Offset::Exact(0))) };
+    let mut value = of(sample, Some(&notice), config, moment);
+    let long = |n: usize| "m".repeat(n);
+    let contact = json!({ "id": long(24), "name": long(40), "url": format!("https://{}", long(72)) });
+    let numbered: Vec<Value> = NUMBERS.iter().map(|n| json!({ "number": n, "text": long(120) })).collect();
+    let topics: Vec<Value> = (0..12).map(|_| json!({ "id": long(16), "title": long(40) })).collect();
+    let Some(map) = value.as_object_mut() else { return value };
+    map.insert("contacts".into(), json!([contact]));
+    map.insert("checklist".into(), json!({ "before": numbered, "after": numbered }));
+    map.insert("help".into(), json!({ "id": long(24), "title": long(80) }));
+    map.insert("topics".into(), json!(topics));
+    if let Some(topic) = map.get_mut("topic").and_then(Value::as_object_mut) {
+        topic.insert("contact".into(), contact);
+    }
+    value
 }

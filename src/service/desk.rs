@@ -28,7 +28,7 @@ impl FrontDesk {
     async fn status(&self, platform: Platform) -> Result<String, String> {
         let upgrades = self.core.store.upgrades().await.map_err(|e| e.to_string())?;
         let Some(accepted) = current(&upgrades, self.core.clock.now()) else {
-            return self.core.renderer.markdown("answers/none", &json!({}));
+            return self.core.book().renderer.markdown("answers/none", &json!({}));
         };
         let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
         let next = next_notice(&posts);
@@ -40,7 +40,7 @@ impl FrontDesk {
             troubles: &troubles,
             ..Default::default()
         };
-        self.core.renderer.markdown("answers/status", &context::of(accepted, None, &self.core.plan, &moment))
+        self.core.book().renderer.markdown("answers/status", &context::of(accepted, None, &self.core.book().config, &moment))
     }
 
     /// The feedback thread on the asker's own platform.
@@ -75,12 +75,12 @@ async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<V
         .into_iter()
         .filter_map(|(part, _, since)| {
             let chain = part.strip_prefix("chain ")?;
-            Some(format!("herald can't see {chain} since {}", core.renderer.zone().written(since)))
+            Some(format!("herald can't see {chain} since {}", core.book().renderer.zone().written(since)))
         })
         .collect();
     for (chain, memory) in core.store.memories().await?.into_iter().filter(|(name, _)| accepted.upgrade.chains.contains_key(name)) {
         let Some(matter) = memory.matter else { continue };
-        let since = core.renderer.zone().written(matter.since);
+        let since = core.book().renderer.zone().written(matter.since);
         match matter.kind {
             FactKind::Stalled => said.push(format!("{chain} has finalized no block behind {} (seen {since})", memory.number)),
             FactKind::Lagging => said.push(format!("finality on {chain} hangs behind (since {since})")),
@@ -99,13 +99,13 @@ impl Desk for FrontDesk {
     async fn answer(&self, platform: Platform, words: &[&str]) -> Body {
         let markdown = match words {
             [] | ["status"] => self.status(platform).await,
-            _ => self.core.renderer.markdown("answers/help", &json!({})),
+            _ => self.core.book().renderer.markdown("answers/help", &json!({})),
         };
         let markdown = markdown.unwrap_or_else(|error| {
             tracing::error!("an answer could not be made: {error}");
             "I can't look that up just now. Please try again in a minute.".to_owned()
         });
-        self.core.renderer.body(&markdown, platform, self.core.clock.now())
+        self.core.book().renderer.body(&markdown, platform, self.core.clock.now())
     }
 
     async fn first_time(&self, id: &str) -> bool {

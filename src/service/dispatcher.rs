@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Core, Outlet, context};
+use super::{Book, Core, Outlet, context};
 use crate::{
     domain::{
         notice::Notice,
@@ -78,8 +78,11 @@ impl Dispatcher {
     async fn one(&self, outlet: &Outlet, post: Post) -> Result<Did, StoreError> {
         let now = self.core.clock.now();
         // An edit is as late as the post it changes was.
-        let edited =
-            if post.operation == Operation::Edit { self.core.store.post(&post.beside(Operation::Post, 0).key).await? } else { None };
+        let edited = if matches!(post.operation, Operation::Edit | Operation::Mark) {
+            self.core.store.post(&post.beside(Operation::Post, 0).key).await?
+        } else {
+            None
+        };
         let (due, late) = match &edited {
             Some(root) => (root.due, root.late),
             None if post.attempts == 0 => (post.due, now.duration_since(post.due) > LATE_AFTER),
@@ -91,7 +94,7 @@ impl Dispatcher {
             (None, None) => Err("its upgrade is no longer known".to_owned()),
         };
         // Without its post an edit or a picture has no sense, and is no loss.
-        let companion = matches!(post.operation, Operation::Edit | Operation::Picture);
+        let companion = matches!(post.operation, Operation::Edit | Operation::Picture | Operation::Mark);
         let body = match body {
             Ok(body) => body,
             Err(error) if companion => return self.drop_it(&post, error).await,
@@ -109,7 +112,7 @@ impl Dispatcher {
         if !self.core.store.begin(&post, &body, late, now, lease_until).await? {
             return Ok(Did::Passed);
         }
-        let out = Outgoing { key: &post.key, body: &body };
+        let out = Outgoing { key: &post.key, body: &body, answers: None };
         let sent = self.send(outlet, &post, root.as_deref(), out).await;
         let (outcome, did) = match sent {
             Ok(accepted) => (Outcome::Sent { accepted, at: self.core.clock.now() }, Did::Sent),
@@ -119,7 +122,7 @@ impl Dispatcher {
                 (Outcome::Retry { error: reason, not_before }, Did::Failed)
             }
             // The post was deleted, or may not be edited any more.
-            Err(error @ ChatError::Refused { .. }) if post.operation == Operation::Edit => {
+            Err(error @ ChatError::Refused { .. }) if matches!(post.operation, Operation::Edit | Operation::Mark) => {
                 (Outcome::Dropped { reason: error.to_string() }, Did::Parked)
             }
             Err(error @ ChatError::Refused { .. }) => (Outcome::Parked { error: error.to_string() }, Did::Parked),
@@ -128,7 +131,7 @@ impl Dispatcher {
         let trouble = match &outcome {
             Outcome::Sent { .. } => None,
             Outcome::Retry { error, .. } | Outcome::Parked { error } => Some(error.as_str()),
-            Outcome::Dropped { reason } => {
+            Outcome::Dropped { reason } | Outcome::Skipped { reason } => {
                 tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "dropped: {reason}");
                 None
             }
@@ -189,7 +192,7 @@ impl Dispatcher {
             {
                 return Ok(found);
             }
-            if let (Operation::Edit, Some(root)) = (post.operation, root) {
+            if let (Operation::Edit | Operation::Mark, Some(root)) = (post.operation, root) {
                 return outlet.chat.edit(&outlet.place, root, out).await;
             }
             if let (Operation::Thread, Some(root)) = (post.operation, root) {
@@ -215,20 +218,45 @@ impl Dispatcher {
         (due, late): (Timestamp, bool),
         now: Timestamp,
     ) -> Result<Result<Body, String>, StoreError> {
-        let Some(notice) = self.core.plan.notices.iter().find(|n| n.id == post.notice) else {
+        let book = self.core.book();
+        let Some(notice) = book.plan().notice(accepted.upgrade.urgency, &post.notice) else {
             return Ok(Err(format!("the plan no longer has a notice `{}`", post.notice)));
         };
         let thread = self.core.store.sent(&post.upgrade, &post.channel, Operation::Thread).await?.and_then(|p| p.link);
         let moment = context::Moment { fact: post.fact.as_ref(), due: Some(due), late, thread: thread.as_deref(), ..Default::default() };
+        if post.operation == Operation::Mark {
+            return self.marked(post, accepted, notice, outlet, &moment, now).await;
+        }
         // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
         let seen_at = if late || post.operation == Operation::Edit { now } else { due };
-        Ok(body(&self.core, accepted, notice, post.operation, outlet, &moment, seen_at))
+        Ok(body(&book, accepted, notice, post.operation, outlet, &moment, seen_at))
+    }
+}
+
+impl Dispatcher {
+    /// What a post says, with a line on top that it no longer holds.
+    async fn marked(
+        &self,
+        post: &Post,
+        accepted: &Accepting,
+        notice: &Notice,
+        outlet: &Outlet,
+        moment: &context::Moment<'_>,
+        now: Timestamp,
+    ) -> Result<Result<Body, String>, StoreError> {
+        let root = self.core.store.post(&post.beside(Operation::Post, 0).key).await?.filter(|p| p.state == PostState::Sent);
+        let Some(said) = root.and_then(|p| p.body) else { return Ok(Err("its notice was not posted".to_owned())) };
+        Ok(body(&self.core.book(), accepted, notice, Operation::Mark, outlet, moment, now).map(|mark| Body {
+            text: format!("{}\n\n{}", mark.text, said.text),
+            html: mark.html.zip(said.html).map(|(mark, said)| format!("{mark}{said}")),
+            ..Body::default()
+        }))
     }
 }
 
 /// The body of one operation of a notice.
 pub fn body(
-    core: &Core,
+    book: &Book,
     accepted: &Accepting,
     notice: &Notice,
     operation: Operation,
@@ -240,18 +268,26 @@ pub fn body(
     let template = match operation {
         Operation::Post | Operation::Edit => notice.template.as_str(),
         Operation::Thread => THREAD_TEMPLATE,
+        Operation::Mark => MARK_TEMPLATE,
+        Operation::Preview => PREVIEW_TEMPLATE,
         Operation::Picture => {
             let picture = picture().ok_or("there are no block times to draw")?;
-            return Ok(Body { text: picture.alt.clone(), html: None, picture: Some(picture) });
+            return Ok(Body { text: picture.alt.clone(), picture: Some(picture), ..Body::default() });
         }
     };
-    let markdown = core.renderer.markdown(template, &context::of(accepted, Some(notice), &core.plan, moment))?;
-    let mut body = core.renderer.body(&markdown, outlet.platform, now);
+    let markdown = book.renderer.markdown(template, &context::of(accepted, Some(notice), &book.config, moment))?;
+    let mut body = book.renderer.body(&markdown, outlet.platform, now);
     if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
         body.picture = picture();
     }
     Ok(body)
 }
+
+/// The line on top of a post that no longer holds.
+pub const MARK_TEMPLATE: &str = "scheduling/mark";
+
+/// What stands above a notice that is to be approved.
+pub const PREVIEW_TEMPLATE: &str = "operations/approval";
 
 /// The opening message of a feedback thread.
 pub const THREAD_TEMPLATE: &str = "validation/feedback-thread";

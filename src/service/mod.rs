@@ -13,20 +13,23 @@ pub mod supervisor;
 pub mod unplanned;
 pub mod watcher;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use jiff::SignedDuration;
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
-    config::{Delivery, Deployment, Plan, Readers},
+    config::{Config, Delivery, Plan, Readers},
     domain::{
         block::Kin,
         fact::Fact,
         notice::{Happening, Notice, Trigger},
         post::{Operation, Post, PostKey, PostState},
     },
-    ports::{Accepting, Batch, Chat, Clock, Platform, Store, StoreError},
+    ports::{Accepting, Batch, Chat, Clock, Move, Platform, Store, StoreError},
     template::Renderer,
 };
 
@@ -40,14 +43,26 @@ pub struct Outlet {
     pub readers: Readers,
 }
 
+/// The files as they are in force, with their templates compiled: replaced as a whole when they change.
+#[derive(Debug)]
+pub struct Book {
+    pub config: Config,
+    pub renderer: Arc<Renderer>,
+}
+
+impl Book {
+    pub fn plan(&self) -> &Plan {
+        &self.config.plan
+    }
+}
+
 /// What the services share.
 pub struct Core {
-    pub plan: Plan,
+    book: RwLock<Arc<Book>>,
     pub delivery: Delivery,
     pub outlets: BTreeMap<String, Outlet>,
     pub clock: Arc<dyn Clock>,
     pub store: Arc<dyn Store>,
-    pub renderer: Arc<Renderer>,
     /// Held while an upgrade's progress is read, changed and written.
     pub ledger: Mutex<()>,
     /// Rung when posts may have become due.
@@ -62,36 +77,43 @@ pub struct Core {
 const EDIT_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
 impl Core {
-    pub fn new(
-        plan: Plan,
-        deployment: &Deployment,
-        outlets: BTreeMap<String, Outlet>,
-        clock: Arc<dyn Clock>,
-        store: Arc<dyn Store>,
-        renderer: Arc<Renderer>,
-    ) -> Self {
+    pub fn new(book: Book, outlets: BTreeMap<String, Outlet>, clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Self {
+        let deployment = &book.config.deployment;
         Self {
-            plan,
             delivery: deployment.delivery,
             outlets,
             clock,
             store,
-            renderer,
             ledger: Mutex::new(()),
             posts: Notify::new(),
             kin: deployment.chains.keys().map(|name| (name.clone(), deployment.kin(name))).collect(),
+            book: RwLock::new(Arc::new(book)),
             noted: Mutex::new(BTreeMap::new()),
         }
+    }
+
+    /// The files as they are in force now. Whoever works through several steps keeps one.
+    pub fn book(&self) -> Arc<Book> {
+        self.book.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other files in force.
+    pub fn open(&self, book: Book) {
+        *self.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
     }
 
     /// The posts of a thing that has happened, due now, for each notice that waits for it.
     pub fn posts_on(&self, accepted: &Accepting, happening: Happening, occurrence: &str, fact: Option<&Fact>) -> Vec<Post> {
         let now = self.clock.now();
+        let book = self.book();
+        let plan = book.plan();
         let revision = if happening == Happening::Rescheduled { accepted.revision } else { 0 };
-        let notices = self.plan.notices.iter().enumerate().filter(|(_, notice)| notice.trigger == Trigger::On(happening));
+        let notices =
+            plan.notices(accepted.upgrade.urgency).iter().enumerate().filter(|(_, notice)| notice.trigger == Trigger::On(happening));
         let mut posts = Vec::new();
         for (index, notice) in notices {
-            let mut made = posts_of(&accepted.upgrade.id, revision, notice, index, occurrence, now, fact);
+            let due = now.checked_add(notice.delay).unwrap_or(now);
+            let mut made = posts_of(&accepted.upgrade.id, revision, notice, index, occurrence, due, fact);
             if notice.picture && context::pictured(&accepted.progress).is_some() {
                 let separate =
                     made.iter().filter(|p| p.operation == Operation::Post && self.platform(&p.channel) == Some(Platform::Matrix));
@@ -101,9 +123,16 @@ impl Core {
             posts.append(&mut made);
         }
         // Of what nobody has announced, the plan says who may hear.
-        if accepted.upgrade.unplanned && self.plan.unplanned == Readers::Operators {
+        if accepted.upgrade.unplanned && plan.unplanned == Readers::Operators {
             posts.retain(|p| self.outlets.get(&p.channel).is_some_and(|o| o.readers == Readers::Operators));
         }
+        posts
+    }
+
+    /// The posts of something that people have done or herald has to say of itself: no fact stands behind it.
+    pub fn posts_about(&self, accepted: &Accepting, happening: Happening, occurrence: &str, detail: Option<&str>) -> Vec<Post> {
+        let mut posts = self.posts_on(accepted, happening, occurrence, None);
+        posts.iter_mut().for_each(|p| p.detail = detail.map(str::to_owned));
         posts
     }
 
@@ -112,9 +141,10 @@ impl Core {
     }
 
     /// New words for the posts that are kept up to date; newer ones take the place of those that still wait.
-    pub fn edits(&self, batch: &mut Batch, posts: &[Post]) {
+    pub fn edits(&self, batch: &mut Batch, accepted: &Accepting, posts: &[Post]) {
         let now = self.clock.now();
-        let live = |p: &&Post| self.plan.notices.iter().any(|n| n.live && n.id == p.notice);
+        let book = self.book();
+        let live = |p: &&Post| book.plan().notice(accepted.upgrade.urgency, &p.notice).is_some_and(|n| n.live);
         let out =
             |p: &&Post| p.operation == Operation::Post && matches!(p.state, PostState::Sent | PostState::Sending | PostState::Planned);
         for root in posts.iter().filter(out).filter(live) {
@@ -127,7 +157,7 @@ impl Core {
             };
             let edits: Vec<&Post> = posts.iter().filter(same).collect();
             let waiting = edits.iter().filter(|p| p.state == PostState::Planned && p.attempts == 0);
-            batch.replanned.extend(waiting.map(|p| (p.key.clone(), None)));
+            batch.moves.extend(waiting.map(|p| (p.key.clone(), Move::Supersede)));
             let edition = edits.iter().map(|p| p.edition).max().unwrap_or(0) + 1;
             let last = edits.iter().filter_map(|p| p.sent).max().or(root.sent);
             let due = last.and_then(|at| at.checked_add(EDIT_PAUSE).ok()).unwrap_or(now).max(now);
@@ -192,6 +222,7 @@ pub fn posts_of(
             late: false,
             body: None,
             fact: fact.cloned(),
+            detail: None,
             attempts: 0,
             next_attempt: None,
             remote: None,

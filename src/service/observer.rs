@@ -56,7 +56,7 @@ impl Watcher {
             if unplanned::is_over(&accepted, self.core.clock.now()) {
                 accepted.progress.closed = true;
             }
-            if caught_up && accepted.progress.overdue(&accepted.upgrade, self.core.clock.now(), &self.core.plan.limits) {
+            if caught_up && accepted.progress.overdue(&accepted.upgrade, self.core.clock.now(), &self.core.book().plan().limits) {
                 let fact = stands_on(&memory, name, FactKind::Overdue, String::new());
                 batch.facts.push(fact.clone());
                 events.push(Event { happening: Happening::Overdue, fact });
@@ -76,13 +76,14 @@ impl Watcher {
 
     fn learned(&self, accepted: &mut Accepting, fact: &Fact) -> Option<Event> {
         let nothing = |_: &Expected| None;
+        let book = self.core.book();
         let seen = Seen {
             now: self.core.clock.now(),
             finality_lag: 0,
             contiguous: true,
             late: false,
-            rules: &self.core.plan.rules,
-            limits: &self.core.plan.limits,
+            rules: &book.plan().rules,
+            limits: &book.plan().limits,
             estimate: &nothing,
         };
         accepted.progress.learn(&accepted.upgrade, fact, seen)
@@ -91,7 +92,7 @@ impl Watcher {
     /// The fact, if what is the matter with the chain has changed.
     fn turn(&self, name: &str, sight: &Sight, memory: &mut Memory) -> Option<Fact> {
         let before = memory.matter.as_ref().map(|m| m.kind);
-        let now = matter(sight, &self.core.plan.limits, before);
+        let now = matter(sight, &self.core.book().plan().limits, before);
         if now == before {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Accepts upgrades and plans their notices by the clock.
+//! Accepts upgrades, follows their files and the commands given for them, and plans their notices by the clock.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use super::{Core, posts_of, unplanned};
 use crate::{
     config::{Finding, Plan, UpgradeFile},
     domain::{
+        change::{self, ChangeError},
         notice::{Happening, Trigger},
         phase::{Progress, State},
-        post::{Post, PostKey, PostState},
+        post::{Operation, Post, PostKey, PostState, digest},
         upgrade::Upgrade,
     },
-    ports::{Accepting, Batch, StoreError, Supersede},
+    ports::{Accepting, Batch, Move, Request, StoreError, Supersede},
 };
 
 pub struct Planner {
     core: Arc<Core>,
-    files: Vec<UpgradeFile>,
 }
 
 /// What planning found.
@@ -30,112 +30,248 @@ pub struct Planned {
     pub skipped: Vec<Post>,
     /// Files that can't be accepted.
     pub refused: Vec<Finding>,
+    /// Edits of a file that a command contradicts: the file is not followed, the rest is.
+    pub contradicted: Vec<Finding>,
+    /// Commands that were followed or refused.
+    pub answered: usize,
 }
 
 impl Planner {
-    pub fn new(core: Arc<Core>, files: Vec<UpgradeFile>) -> Self {
-        Self { core, files }
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
     }
 
-    /// Accepts what is new, follows a window that moved, and adds posts that a changed plan asks for.
+    /// Accepts what is new in the files in force, and follows what changed in them and what was commanded.
     pub async fn tick(&self) -> Result<Planned, StoreError> {
+        let book = self.core.book();
+        self.tick_with(&book.config.upgrades).await
+    }
+
+    /// The same with these files.
+    pub async fn tick_with(&self, files: &[UpgradeFile]) -> Result<Planned, StoreError> {
         let _guard = self.core.ledger.lock().await;
-        let now = self.core.clock.now();
-        let known = self.core.store.upgrades().await?;
         let mut planned = Planned::default();
         let mut batch = Batch::default();
-        for UpgradeFile { upgrade, file } in &self.files {
-            let own = |k: &&Accepting| k.upgrade.id == upgrade.id || k.upgrade.joined.as_ref() == Some(&upgrade.id);
-            // A campaign that nobody had planned goes on under the words of the file.
-            let before = known.iter().find(own).or_else(|| unplanned::meant_by(&known, upgrade));
-            match before {
-                None if upgrade.window.opens <= now => {
-                    let written = self.core.renderer.zone().written(upgrade.window.opens);
-                    planned.refused.push(file.wrong(
-                        &["window", "opens"],
-                        format!("{} is new here, but its window opened already, {written}", upgrade.id),
-                        "set a window that is still to come, or remove the file",
-                    ));
-                    continue;
-                }
-                None => planned.accepted.push(upgrade.id.clone()),
-                Some(_) => {}
-            }
-            let accepted = merge(before, upgrade, now);
-            if before.is_some_and(|b| accepted.revision > b.revision) {
-                batch.supersede.push(Supersede { upgrade: accepted.upgrade.id.clone(), below: accepted.revision, due_by: Timestamp::MAX });
-                batch.posts.extend(self.core.posts_on(&accepted, Happening::Rescheduled, "1", None));
-            }
-            let id = accepted.upgrade.id.clone();
-            let posts = timed(&accepted.upgrade, accepted.revision, &self.core.plan, now);
-            let old = self.core.store.posts(&id).await?;
-            batch.replanned.extend(replanned(&old, &posts, accepted.revision, &self.core.plan));
-            let new = posts.into_iter().filter(|p| !old.iter().any(|o| o.key == p.key));
-            let new: Vec<Post> = new.collect();
-            planned.skipped.extend(new.iter().filter(|p| p.state == PostState::Skipped).cloned());
-            batch.posts.extend(new);
-            batch.upgrades.push(accepted);
+        let known = self.core.store.upgrades().await?;
+        let mut after = known.clone();
+        for file in files {
+            self.follow_file(file, &known, &mut after, &mut batch, &mut planned);
         }
         if !planned.refused.is_empty() {
-            // All or nothing: a start that is refused changes nothing.
+            // All or nothing: what is refused changes nothing.
             return Ok(planned);
         }
-        self.core.store.commit(batch).await?;
-        self.core.posts.notify_waiters();
+        let mut reasons = Vec::new();
+        for request in self.core.store.requests().await? {
+            let outcome = match self.follow_request(&request, &mut after) {
+                Ok(outcome) => {
+                    reasons.extend(request.change.reason().map(|r| (request.upgrade.clone(), r.to_owned())));
+                    outcome
+                }
+                Err(error) => format!("refused: {error}"),
+            };
+            planned.answered += 1;
+            batch.answered.push((request.number, outcome));
+        }
+        for accepted in after {
+            let before = known.iter().find(|k| k.upgrade.id == accepted.upgrade.id);
+            let reason = reasons.iter().rev().find(|(id, _)| *id == accepted.upgrade.id).map(|(_, r)| r.as_str());
+            self.turn(before, accepted, reason, &mut batch, &mut planned).await?;
+        }
+        if !batch.is_empty() {
+            self.core.store.commit(batch).await?;
+            self.core.posts.notify_waiters();
+        }
         Ok(planned)
+    }
+
+    /// One file: new, edited, or as it was.
+    fn follow_file(
+        &self,
+        UpgradeFile { upgrade, file }: &UpgradeFile,
+        known: &[Accepting],
+        after: &mut Vec<Accepting>,
+        batch: &mut Batch,
+        planned: &mut Planned,
+    ) {
+        let now = self.core.clock.now();
+        let own = |k: &&Accepting| k.upgrade.id == upgrade.id || k.upgrade.joined.as_ref() == Some(&upgrade.id);
+        // A campaign that nobody had planned goes on under the words of the file.
+        let Some(before) = known.iter().find(own).or_else(|| unplanned::meant_by(known, upgrade)) else {
+            if upgrade.window.opens <= now && !upgrade.given_up() {
+                let written = self.core.book().renderer.zone().written(upgrade.window.opens);
+                planned.refused.push(file.wrong(
+                    &["window", "opens"],
+                    format!("{} is new here, but its window opened already, {written}", upgrade.id),
+                    "set a window that is still to come, or remove the file",
+                ));
+                return;
+            }
+            if !upgrade.given_up() {
+                planned.accepted.push(upgrade.id.clone());
+                after.push(Accepting { file: Some(upgrade.clone()), ..Accepting::new(upgrade.clone(), now) });
+            }
+            return;
+        };
+        let Some(at) = after.iter_mut().find(|a| a.upgrade.id == before.upgrade.id) else { return };
+        match edited(at, upgrade) {
+            Ok(merged) => *at = merged,
+            Err(error) => {
+                let mut finding =
+                    file.wrong(&[conflict(&error)], error.to_string(), "the rest of the file is not followed either until then");
+                finding.severity = crate::config::Severity::Warning;
+                let occurrence = digest(&[&format!("{upgrade:?}")]);
+                batch.posts.extend(self.core.posts_about(at, Happening::Refused, &occurrence, Some(&finding.to_string())));
+                planned.contradicted.push(finding);
+            }
+        }
+    }
+
+    /// One command; says what came of it.
+    fn follow_request(&self, request: &Request, after: &mut [Accepting]) -> Result<String, String> {
+        let named = |a: &&mut Accepting| a.upgrade.id == request.upgrade || a.upgrade.joined.as_ref() == Some(&request.upgrade);
+        let Some(at) = after.iter_mut().find(named) else {
+            return Err(format!("no upgrade `{}` is known; `herald status` lists them", request.upgrade));
+        };
+        let changed = request.change.to(&at.upgrade, at.progress.state >= State::Applied).map_err(|e| e.to_string())?;
+        if matches!(request.change, change::Change::Reschedule { .. }) && changed.window.opens <= self.core.clock.now() {
+            return Err("that time is over already; name one that is still to come".to_owned());
+        }
+        at.commanded.extend(change::differing(&at.upgrade, &changed));
+        at.upgrade = changed;
+        Ok(format!("done: {} of {}, asked for by {}", request.change.name(), at.upgrade.title, request.author))
+    }
+
+    /// What follows when an upgrade changes from `before`, which may be nothing but the plan's new shape.
+    async fn turn(
+        &self,
+        before: Option<&Accepting>,
+        mut accepted: Accepting,
+        reason: Option<&str>,
+        batch: &mut Batch,
+        planned: &mut Planned,
+    ) -> Result<(), StoreError> {
+        let now = self.core.clock.now();
+        let book = self.core.book();
+        let was = before.map(|b| &b.upgrade);
+        let joins = was.is_some_and(|w| w.unplanned) && !accepted.upgrade.unplanned;
+        let open = accepted.progress.state < State::Applied;
+        let moved = was.is_some_and(|w| change::moves(w, &accepted.upgrade)) && open && !joins;
+        if moved {
+            accepted.revision += 1;
+            accepted.progress.closed = accepted.upgrade.given_up();
+            accepted.progress.delayed = false;
+            accepted.progress.told.remove(&Happening::Overdue);
+            accepted.progress.told.remove(&Happening::Delayed);
+        }
+        let id = accepted.upgrade.id.clone();
+        let old = if before.is_some() { self.core.store.posts(&id).await? } else { Vec::new() };
+        if moved {
+            batch.supersede.push(Supersede { upgrade: id.clone(), below: accepted.revision, due_by: Timestamp::MAX });
+            batch.posts.extend(self.marks(&accepted, &old));
+        }
+        for news in change::news(was, &accepted.upgrade) {
+            if joins && matches!(news.happening, Happening::WindowSet | Happening::Rescheduled) {
+                continue;
+            }
+            let detail = news.detail.as_deref().or(reason);
+            let occurrence = match news.happening {
+                Happening::Rescheduled | Happening::Planned => "1".to_owned(),
+                _ => digest(&[&accepted.revision.to_string(), detail.unwrap_or_default()]),
+            };
+            batch.posts.extend(self.core.posts_about(&accepted, news.happening, &occurrence, detail));
+        }
+        if accepted.progress.closed {
+            accepted.progress.closed = true;
+        } else if accepted.upgrade.poll.is_none() && !accepted.upgrade.unplanned {
+            let posts = timed(&accepted.upgrade, accepted.revision, book.plan(), now);
+            batch.moves.extend(replanned(&old, &posts, &accepted, book.plan()));
+            let new: Vec<Post> = posts.into_iter().filter(|p| !old.iter().any(|o| o.key == p.key)).collect();
+            planned.skipped.extend(new.iter().filter(|p| p.state == PostState::Skipped).cloned());
+            batch.posts.extend(new);
+        }
+        if before != Some(&accepted) {
+            if before.is_some() {
+                self.core.edits(batch, &accepted, &old);
+            }
+            batch.upgrades.push(accepted);
+        }
+        Ok(())
+    }
+
+    /// A line on top of each post that is out and speaks of a window that is no more.
+    fn marks(&self, accepted: &Accepting, old: &[Post]) -> Vec<Post> {
+        let now = self.core.clock.now();
+        let book = self.core.book();
+        let stale = |p: &&Post| {
+            let notice = book.plan().notice(accepted.upgrade.urgency, &p.notice);
+            p.operation == Operation::Post
+                && matches!(p.state, PostState::Sent | PostState::Sending)
+                && notice.is_some_and(|n| n.of_the_window() && !n.live)
+        };
+        old.iter().filter(stale).map(|root| Post { due: now, ..root.beside(Operation::Mark, accepted.revision) }).collect()
+    }
+}
+
+/// The field of a conflict, for its place in the file.
+fn conflict(error: &ChangeError) -> &str {
+    match error {
+        ChangeError::Conflict(fields) => fields.first().map_or("id", String::as_str),
+        _ => "id",
     }
 }
 
 /// Posts that wait and that a changed plan has at another time, or no more.
-fn replanned(old: &[Post], wanted: &[Post], revision: u32, plan: &Plan) -> Vec<(PostKey, Option<Timestamp>)> {
+fn replanned(old: &[Post], wanted: &[Post], accepted: &Accepting, plan: &Plan) -> Vec<(PostKey, Move)> {
     // What waits for a happening has its time from that.
-    let happened = |post: &Post| plan.notices.iter().any(|n| n.id == post.notice && matches!(n.trigger, Trigger::On(_)));
-    let waiting = old.iter().filter(|p| p.state == PostState::Planned && p.attempts == 0 && p.revision == revision);
-    waiting
+    let happened = |post: &Post| plan.notice(accepted.upgrade.urgency, &post.notice).is_some_and(|n| matches!(n.trigger, Trigger::On(_)));
+    let waits = |p: &&Post| {
+        matches!(p.state, PostState::Planned | PostState::Held)
+            && p.attempts == 0
+            && p.revision == accepted.revision
+            && matches!(p.operation, Operation::Post | Operation::Thread)
+    };
+    old.iter()
+        .filter(waits)
         .filter(|post| !happened(post))
         .filter_map(|post| match wanted.iter().find(|w| w.key == post.key) {
-            None => Some((post.key.clone(), None)),
-            Some(same) if same.due.as_millisecond() != post.due.as_millisecond() => Some((post.key.clone(), Some(same.due))),
+            None => Some((post.key.clone(), Move::Supersede)),
+            Some(same) if same.due.as_millisecond() != post.due.as_millisecond() => Some((post.key.clone(), Move::Due(same.due))),
             Some(_) => None,
         })
         .collect()
 }
 
-/// The upgrade as the file now has it, with the progress it had.
-fn merge(before: Option<&Accepting>, upgrade: &Upgrade, now: Timestamp) -> Accepting {
-    match before {
-        None => Accepting { upgrade: upgrade.clone(), progress: Progress::new(upgrade), revision: 1, accepted: now },
-        Some(before) => {
-            let mut accepted = before.clone();
-            // The window of a campaign that nobody planned was made up: the file's own is no change of it.
-            let moved =
-                before.upgrade.window.opens != upgrade.window.opens && before.progress.state < State::Applied && !before.upgrade.unplanned;
-            accepted.upgrade = upgrade.clone();
-            if before.upgrade.id != upgrade.id {
-                // What the campaign has told of other chains goes on.
-                for (name, target) in &before.upgrade.chains {
-                    accepted.upgrade.chains.entry(name.clone()).or_insert_with(|| target.clone());
-                }
-                accepted.upgrade.joined = Some(upgrade.id.clone());
-                accepted.upgrade.id.clone_from(&before.upgrade.id);
-            }
-            accepted.revision += u32::from(moved);
-            let fresh = Progress::new(&accepted.upgrade);
-            let chains = accepted.upgrade.chains.clone();
-            accepted.progress.chains.retain(|name, _| chains.contains_key(name));
-            for (name, progress) in fresh.chains {
-                accepted.progress.chains.entry(name).or_insert(progress);
-            }
-            accepted
+/// The upgrade as its file now has it, where no command says otherwise, with the progress it had.
+fn edited(before: &Accepting, file: &Upgrade) -> Result<Accepting, ChangeError> {
+    let mut accepted = before.clone();
+    accepted.file = Some(file.clone());
+    if before.upgrade.id != file.id || before.upgrade.unplanned {
+        // The file's words take the place of herald's own; what the campaign has told of other chains goes on.
+        accepted.upgrade = Upgrade { id: before.upgrade.id.clone(), joined: Some(file.id.clone()), ..file.clone() };
+        for (name, target) in &before.upgrade.chains {
+            accepted.upgrade.chains.entry(name.clone()).or_insert_with(|| target.clone());
         }
+    } else {
+        // A store of an earlier version did not keep the file: what is known is what it said.
+        let last = before.file.as_ref().unwrap_or(&before.upgrade);
+        let merged = change::merge(&before.upgrade, last, file, &before.commanded)?;
+        (accepted.upgrade, accepted.commanded) = (merged.upgrade, merged.commanded);
     }
+    let fresh = Progress::new(&accepted.upgrade);
+    let chains = accepted.upgrade.chains.clone();
+    accepted.progress.chains.retain(|name, _| chains.contains_key(name));
+    for (name, progress) in fresh.chains {
+        accepted.progress.chains.entry(name).or_insert(progress);
+    }
+    Ok(accepted)
 }
 
 /// Every post by the clock. What was due by `now` is skipped, not posted late: nobody had planned it
 /// when it was due.
 pub fn timed(upgrade: &Upgrade, revision: u32, plan: &Plan, now: Timestamp) -> Vec<Post> {
     let mut posts = Vec::new();
-    for (index, notice) in plan.notices.iter().enumerate() {
+    for (index, notice) in plan.notices(upgrade.urgency).iter().enumerate() {
         let times: Vec<(String, Timestamp)> = match &notice.trigger {
             Trigger::At(offset) => offset.from(upgrade.window.opens, &plan.zone).into_iter().map(|at| ("1".to_owned(), at)).collect(),
             Trigger::Cron(rule) => rule.occurrences(upgrade.window.opens, &plan.zone).into_iter().map(|at| (at.to_string(), at)).collect(),

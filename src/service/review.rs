@@ -19,13 +19,13 @@ pub const DISCORD_LIMIT: usize = 2000;
 /// A finding for each notice that can't be rendered at its hour: one by the clock has no fact to speak of.
 pub fn renders(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &Fact) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for notice in &config.plan.notices {
+    for notice in distinct(config) {
         let timed = match notice.trigger {
             Trigger::On(happening) => happening.without_fact(),
             _ => true,
         };
         let moment = Moment { fact: (!timed).then_some(fact), due: Some(sample.accepted), ..Moment::default() };
-        let rendered = renderer.markdown(&notice.template, &context::of(sample, Some(notice), &config.plan, &moment));
+        let rendered = renderer.markdown(&notice.template, &context::of(sample, Some(notice), config, &moment));
         let Some(file) = config.templates.get(&notice.template) else { continue };
         match rendered {
             Ok(text) if text.trim().is_empty() => {
@@ -43,7 +43,18 @@ pub fn renders(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &
 
 /// A finding for each notice that could be too long for a channel it goes to.
 pub fn lengths(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Finding> {
-    config.plan.notices.iter().filter(|n| on_discord(config, n)).filter_map(|n| too_long(config, renderer, worst, n)).collect()
+    distinct(config).into_iter().filter(|n| on_discord(config, n)).filter_map(|n| too_long(config, renderer, worst, n)).collect()
+}
+
+/// Every notice of every urgency, each once.
+fn distinct(config: &Config) -> Vec<&Notice> {
+    let mut notices: Vec<&Notice> = Vec::new();
+    for (_, notice) in config.plan.all_notices() {
+        if !notices.contains(&notice) {
+            notices.push(notice);
+        }
+    }
+    notices
 }
 
 fn on_discord(config: &Config, notice: &Notice) -> bool {

@@ -39,8 +39,8 @@ impl Summariser {
     pub async fn tick(&self) -> Result<Summarised, StoreError> {
         let mut summarised = Summarised::default();
         for accepted in self.core.store.upgrades().await? {
-            let closes = context::closes(&accepted.progress, &self.core.plan);
-            let due = closes.is_some_and(|at| at <= self.core.clock.now()) && accepted.progress.feedback.is_none();
+            let closes = context::closes(&accepted.progress, self.core.book().plan());
+            let due = closes.is_some_and(|at| at <= self.core.clock.now()) & accepted.progress.feedback.is_none();
             if !due {
                 continue;
             }
@@ -51,7 +51,7 @@ impl Summariser {
             };
             let _guard = self.core.ledger.lock().await;
             let Some(mut accepted) = self.core.accepted(&accepted.upgrade.id).await? else { continue };
-            accepted.progress.feedback = Some(Summary::of(tallies, &self.core.plan.feedback.meanings));
+            accepted.progress.feedback = Some(Summary::of(tallies, &self.core.book().plan().feedback.meanings));
             let posts = self.core.posts_on(&accepted, Happening::FeedbackClosed, "1", None);
             self.core.store.commit(Batch { upgrades: vec![accepted], posts, ..Batch::default() }).await?;
             self.core.posts.notify_waiters();
@@ -67,7 +67,7 @@ impl Summariser {
         let mut tallies = BTreeMap::new();
         for thread in posts.iter().filter(|p| p.operation == Operation::Thread) {
             let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
-            if patient && matches!(thread.state, PostState::Planned | PostState::Sending) {
+            if patient & matches!(thread.state, PostState::Planned | PostState::Sending) {
                 return Ok(None);
             }
             let (Some(root), Some(thread_id)) = (root_of(thread, &posts), &thread.remote) else { continue };

@@ -59,7 +59,7 @@ async fn rest(stop: &mut watch::Receiver<bool>, longest: Duration, wake: impl Fu
 
 /// Often enough to notice a stall soon after it is one.
 fn often(core: &Core) -> Duration {
-    Duration::try_from(core.plan.limits.stalled_after / 3).unwrap_or(PERIOD).min(PERIOD)
+    Duration::try_from(core.book().plan().limits.stalled_after / 3).unwrap_or(PERIOD).min(PERIOD)
 }
 
 /// Apart from the reading, since a node that hangs holds that up.

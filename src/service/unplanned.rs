@@ -11,7 +11,7 @@ use crate::{
         block::Memory,
         fact::{Fact, FactKind},
         notice::Happening,
-        phase::{ChainProgress, Event, Progress, Stage, State},
+        phase::{ChainProgress, Event, Stage, State},
         upgrade::{Method, Target, Upgrade, Urgency, Window},
     },
     ports::Accepting,
@@ -49,7 +49,7 @@ pub fn open(core: &Core, upgrades: &mut Vec<Accepting>, chain: &str, memory: &Me
     }
     let upgrade = campaign(chain, target, fact, now);
     let id = upgrade.id.clone();
-    upgrades.push(Accepting { progress: Progress::new(&upgrade), upgrade, revision: 1, accepted: now });
+    upgrades.push(Accepting::new(upgrade, now));
     Some(Opening { upgrade: id, fact: fact.clone(), new: true })
 }
 
@@ -63,20 +63,12 @@ fn known_already(upgrades: &[Accepting], chain: &str, fact: &Fact) -> bool {
 }
 
 fn campaign(chain: &str, target: Target, fact: &Fact, now: Timestamp) -> Upgrade {
+    let window = Window { opens: now, closes: now.checked_add(TOGETHER).unwrap_or(now) };
     let mut upgrade = Upgrade {
-        id: format!("unplanned-{chain}-{}", fact.block),
-        title: String::new(),
-        summary: String::new(),
         urgency: Urgency::Emergency,
         method: Method::Unknown,
-        window: Window { opens: now, closes: now.checked_add(TOGETHER).unwrap_or(now) },
-        chains: [(chain.to_owned(), target)].into(),
-        changes: Vec::new(),
-        links: Vec::new(),
-        duties: Default::default(),
-        referendum: None,
         unplanned: true,
-        joined: None,
+        ..Upgrade::new(format!("unplanned-{chain}-{}", fact.block), "", window, [(chain.to_owned(), target)].into())
     };
     upgrade.title = title(&upgrade);
     let before = fact.detail.strip_prefix("from ").and_then(|v| v.parse::<u32>().ok());

@@ -155,13 +155,14 @@ impl Watcher {
             let pace = if e.chain == chain { &memory.pace } else { &elsewhere.get(&e.chain)?.pace };
             pace.estimate(e.block)
         };
+        let book = self.core.book();
         let seen = Seen {
             now: self.core.clock.now(),
             finality_lag: head.lag,
             contiguous,
             late,
-            rules: &self.core.plan.rules,
-            limits: &self.core.plan.limits,
+            rules: &book.plan().rules,
+            limits: &book.plan().limits,
             estimate: &estimate,
         };
         let mut told = vec![false; facts.len()];
@@ -236,9 +237,9 @@ impl Watcher {
         let step = |p: &ChainProgress| (p.stage, p.migration.clone().map(|m| (m.done, m.total, m.running)), block(p));
         let moved = before.chains.len() != accepted.progress.chains.len()
             || accepted.progress.chains.iter().any(|(name, now)| before.chains.get(name).is_some_and(|b| step(b) != step(now)));
-        if moved && self.core.plan.notices.iter().any(|n| n.live) {
+        if moved && self.core.book().plan().notices(accepted.upgrade.urgency).iter().any(|n| n.live) {
             let posts = self.core.store.posts(&accepted.upgrade.id).await?;
-            self.core.edits(batch, &posts);
+            self.core.edits(batch, accepted, &posts);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     domain::post::{Operation, Post, PostKey, PostState},
-    ports::StoreError,
+    ports::{Approved, Request, StoreError},
 };
 
 pub fn fault(error: impl std::fmt::Display) -> StoreError {
@@ -55,6 +55,7 @@ pub fn post(row: &SqliteRow) -> Result<Post, StoreError> {
         late: get(row, "late")?,
         body: optional_json(row, "body")?,
         fact: optional_json(row, "fact")?,
+        detail: get(row, "detail")?,
         attempts: number("attempts")?,
         next_attempt: optional_time(row, "next_attempt")?,
         remote: get(row, "remote")?,
@@ -63,4 +64,19 @@ pub fn post(row: &SqliteRow) -> Result<Post, StoreError> {
         error: get(row, "error")?,
         edition: number("edition")?,
     })
+}
+
+pub fn request(row: &SqliteRow) -> Result<Request, StoreError> {
+    let change: String = get(row, "change")?;
+    Ok(Request {
+        number: get(row, "number")?,
+        upgrade: get(row, "upgrade")?,
+        change: from_json(&change)?,
+        author: get(row, "author")?,
+        at: time(get(row, "at")?)?,
+    })
+}
+
+pub fn approved(row: &SqliteRow) -> Result<Approved, StoreError> {
+    Ok(Approved { upgrade: get(row, "upgrade")?, code: get(row, "code")?, person: get(row, "person")?, at: time(get(row, "at")?)? })
 }

@@ -66,4 +66,24 @@ pub const STEPS: &[&[&str]] = &[
     )",
     ],
     &["ALTER TABLE posts ADD COLUMN edition INTEGER NOT NULL DEFAULT 0"],
+    &[
+        "ALTER TABLE posts ADD COLUMN detail TEXT",
+        "ALTER TABLE upgrades ADD COLUMN file TEXT",
+        "ALTER TABLE upgrades ADD COLUMN commanded TEXT NOT NULL DEFAULT '[]'",
+        "CREATE TABLE requests (
+        number INTEGER PRIMARY KEY,
+        upgrade TEXT NOT NULL,
+        change TEXT NOT NULL,
+        author TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        outcome TEXT
+    )",
+        "CREATE TABLE approvals (
+        upgrade TEXT NOT NULL,
+        code TEXT NOT NULL,
+        person TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (upgrade, code, person)
+    )",
+    ],
 ];

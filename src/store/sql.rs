@@ -16,10 +16,11 @@ use super::{
 use crate::{
     domain::{
         block::Memory,
+        change::Change,
         fact::{Fact, FactKind},
         post::{Body, Operation, Post, PostKey, PostState},
     },
-    ports::{Accepting, Batch, Outcome, Store, StoreError},
+    ports::{Accepting, Approved, Batch, Move, Outcome, Request, Store, StoreError},
 };
 
 pub struct SqlStore {
@@ -88,8 +89,8 @@ async fn run(tx: &mut Transaction<'_, Sqlite>, statement: &'static str) -> Resul
 async fn insert_post(tx: &mut Transaction<'_, Sqlite>, post: &Post) -> Result<(), StoreError> {
     let fact = post.fact.as_ref().map(json).transpose()?;
     sqlx::query(
-        "INSERT INTO posts (key, upgrade, revision, notice, occurrence, channel, operation, due, rank, state, late, fact, attempts, edition)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13) ON CONFLICT (key) DO NOTHING",
+        "INSERT INTO posts (key, upgrade, revision, notice, occurrence, channel, operation, due, rank, state, late, fact, attempts, edition, detail)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14) ON CONFLICT (key) DO NOTHING",
     )
     .bind(&post.key.0)
     .bind(&post.upgrade)
@@ -104,23 +105,53 @@ async fn insert_post(tx: &mut Transaction<'_, Sqlite>, post: &Post) -> Result<()
     .bind(post.late)
     .bind(fact)
     .bind(i64::from(post.edition))
+    .bind(&post.detail)
     .execute(&mut **tx)
     .await
     .map_err(fault)?;
     Ok(())
 }
 
+/// Only what waits and was not begun can be moved.
+async fn move_post(tx: &mut Transaction<'_, Sqlite>, key: &PostKey, step: &Move) -> Result<(), StoreError> {
+    let query = match step {
+        Move::Due(due) => sqlx::query("UPDATE posts SET due = $2 WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
+            .bind(&key.0)
+            .bind(due.as_millisecond()),
+        Move::Supersede => {
+            sqlx::query("UPDATE posts SET state = 'superseded' WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
+                .bind(&key.0)
+        }
+        Move::Hold(reason) => {
+            sqlx::query("UPDATE posts SET state = 'held', error = $2 WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
+                .bind(&key.0)
+                .bind(reason)
+        }
+        Move::Release => sqlx::query("UPDATE posts SET state = 'planned', error = NULL WHERE key = $1 AND state = 'held'").bind(&key.0),
+        Move::Expire(reason) => {
+            sqlx::query("UPDATE posts SET state = 'expired', error = $2 WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
+                .bind(&key.0)
+                .bind(reason)
+        }
+    };
+    query.execute(&mut **tx).await.map_err(fault)?;
+    Ok(())
+}
+
 async fn write_batch(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), StoreError> {
     for accepted in &batch.upgrades {
         sqlx::query(
-            "INSERT INTO upgrades (id, upgrade, progress, revision, accepted) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (id) DO UPDATE SET upgrade = excluded.upgrade, progress = excluded.progress, revision = excluded.revision",
+            "INSERT INTO upgrades (id, upgrade, progress, revision, accepted, file, commanded) VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (id) DO UPDATE SET upgrade = excluded.upgrade, progress = excluded.progress, revision = excluded.revision,
+             file = excluded.file, commanded = excluded.commanded",
         )
         .bind(&accepted.upgrade.id)
         .bind(json(&accepted.upgrade)?)
         .bind(json(&accepted.progress)?)
         .bind(i64::from(accepted.revision))
         .bind(accepted.accepted.as_millisecond())
+        .bind(accepted.file.as_ref().map(json).transpose()?)
+        .bind(json(&accepted.commanded)?)
         .execute(&mut **tx)
         .await
         .map_err(fault)?;
@@ -145,18 +176,28 @@ async fn write_batch(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<
             .await
             .map_err(fault)?;
     }
-    for (key, due) in &batch.replanned {
-        let query = match due {
-            Some(due) => sqlx::query("UPDATE posts SET due = $2 WHERE key = $1").bind(&key.0).bind(due.as_millisecond()),
-            None => sqlx::query("UPDATE posts SET state = 'superseded' WHERE key = $1").bind(&key.0),
-        };
+    for (key, step) in &batch.moves {
+        move_post(tx, key, step).await?;
+    }
+    for (number, outcome) in &batch.answered {
+        let query = sqlx::query("UPDATE requests SET outcome = $2 WHERE number = $1").bind(number).bind(outcome);
         query.execute(&mut **tx).await.map_err(fault)?;
+    }
+    for given in &batch.approvals {
+        sqlx::query("INSERT INTO approvals (upgrade, code, person, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+            .bind(&given.upgrade)
+            .bind(&given.code)
+            .bind(&given.person)
+            .bind(given.at.as_millisecond())
+            .execute(&mut **tx)
+            .await
+            .map_err(fault)?;
     }
     for old in &batch.supersede {
         // Posts of happenings have revision 0 and stay.
         sqlx::query(
             "UPDATE posts SET state = 'superseded'
-             WHERE upgrade = $1 AND revision > 0 AND revision < $2 AND due <= $3 AND state = 'planned' AND attempts = 0",
+             WHERE upgrade = $1 AND revision > 0 AND revision < $2 AND due <= $3 AND state IN ('planned', 'held') AND attempts = 0",
         )
         .bind(&old.upgrade)
         .bind(i64::from(old.below))
@@ -188,6 +229,8 @@ impl Store for SqlStore {
                     progress: from_json(row.try_get("progress").map_err(fault)?)?,
                     revision: u32::try_from(row.try_get::<i64, _>("revision").map_err(fault)?).map_err(fault)?,
                     accepted: time(row.try_get("accepted").map_err(fault)?)?,
+                    file: row.try_get::<Option<String>, _>("file").map_err(fault)?.map(|f| from_json(&f)).transpose()?,
+                    commanded: from_json(row.try_get("commanded").map_err(fault)?)?,
                 })
             })
             .collect()
@@ -290,6 +333,10 @@ impl Store for SqlStore {
                     .bind(reason),
                 reason.as_str(),
             ),
+            Outcome::Skipped { reason } => (
+                sqlx::query("UPDATE posts SET state = 'skipped', lease_until = NULL, error = $2 WHERE key = $1").bind(&key.0).bind(reason),
+                reason.as_str(),
+            ),
         };
         query.execute(&mut *tx).await.map_err(fault)?;
         sqlx::query("UPDATE attempts SET ended = $2 WHERE key = $1 AND ended IS NULL")
@@ -355,6 +402,35 @@ impl Store for SqlStore {
                 ))
             })
             .collect()
+    }
+
+    async fn request(&self, upgrade: &str, change: &Change, author: &str, at: Timestamp) -> Result<i64, StoreError> {
+        let row = sqlx::query("INSERT INTO requests (upgrade, change, author, at) VALUES ($1, $2, $3, $4) RETURNING number")
+            .bind(upgrade)
+            .bind(json(change)?)
+            .bind(author)
+            .bind(at.as_millisecond())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(fault)?;
+        row.try_get("number").map_err(fault)
+    }
+
+    async fn requests(&self) -> Result<Vec<Request>, StoreError> {
+        let rows =
+            sqlx::query("SELECT * FROM requests WHERE outcome IS NULL ORDER BY number").fetch_all(&self.pool).await.map_err(fault)?;
+        rows.iter().map(rows::request).collect()
+    }
+
+    async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query("SELECT outcome FROM requests WHERE number = $1").bind(request);
+        let row = query.fetch_optional(&self.pool).await.map_err(fault)?;
+        row.map_or(Ok(None), |row| row.try_get("outcome").map_err(fault))
+    }
+
+    async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
+        let query = sqlx::query("SELECT * FROM approvals WHERE upgrade = $1 ORDER BY at, person").bind(upgrade);
+        query.fetch_all(&self.pool).await.map_err(fault)?.iter().map(rows::approved).collect()
     }
 
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {

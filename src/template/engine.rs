@@ -79,10 +79,10 @@ impl Renderer {
     /// What a platform is given.
     pub fn body(&self, markdown: &str, platform: Platform, now: Timestamp) -> Body {
         match platform {
-            Platform::Discord => Body { text: discord::write(markdown, &self.zone), html: None, picture: None },
+            Platform::Discord => Body { text: discord::write(markdown, &self.zone), html: None, ..Body::default() },
             Platform::Matrix => {
                 let (html, text) = matrix::write(markdown, &self.zone, now);
-                Body { text, html: Some(html), picture: None }
+                Body { text, html: Some(html), ..Body::default() }
             }
         }
     }

@@ -34,7 +34,7 @@ fn key(digit: u8) -> PostKey {
 }
 
 fn body(text: &str) -> Body {
-    Body { text: text.into(), html: Some(format!("<b>{text}</b>")), picture: None }
+    Body { text: text.into(), html: Some(format!("<b>{text}</b>")), ..Body::default() }
 }
 
 fn picture() -> Picture {
@@ -48,11 +48,11 @@ fn pictured(text: &str) -> Body {
 }
 
 async fn send(chat: &dyn Chat, place: &str, digit: u8, body: &Body) -> Result<Accepted, ChatError> {
-    chat.send(place, Outgoing { key: &key(digit), body }).await
+    chat.send(place, Outgoing { key: &key(digit), body, answers: None }).await
 }
 
 async fn edit(chat: &dyn Chat, place: &str, id: &str, digit: u8, text: &str) -> Result<Accepted, ChatError> {
-    chat.edit(place, id, Outgoing { key: &key(digit), body: &body(text) }).await
+    chat.edit(place, id, Outgoing { key: &key(digit), body: &body(text), answers: None }).await
 }
 
 /// As before a second try: within the minutes before now.
@@ -95,7 +95,7 @@ async fn a_post_on_discord_is_edited_twice_and_stays_the_same_post() -> Result<(
     let posted = send(&*d.chat, &d.place, 1, &pictured("one")).await?;
     let id: u64 = posted.id.parse()?;
     let before = d.double.message(id).context("the post")?;
-    let thread = d.chat.open_thread(&d.place, &posted.id, "Feedback", Outgoing { key: &key(9), body: &body("say") }).await?;
+    let thread = d.chat.open_thread(&d.place, &posted.id, "Feedback", Outgoing { key: &key(9), body: &body("say"), answers: None }).await?;
     d.double.react(d.channel, id, carol, "👍").await;
     d.double.say(thread.id.parse()?, carol, "fine").await;
     let tally = d.chat.tally(&d.place, &posted.id, &thread.id).await?;
@@ -301,7 +301,7 @@ async fn a_post_on_matrix_is_edited_twice_and_stays_the_same_post() -> Result<()
 async fn edits_on_matrix_are_neither_replies_nor_commands() -> Result<()> {
     let m = on_matrix(false).await?;
     let posted = send(&*m.chat, &m.room, 1, &body("one")).await?;
-    let thread = m.chat.open_thread(&m.room, &posted.id, "Feedback", Outgoing { key: &key(2), body: &body("say") }).await?;
+    let thread = m.chat.open_thread(&m.room, &posted.id, "Feedback", Outgoing { key: &key(2), body: &body("say"), answers: None }).await?;
     let opening = m.said("m.room.message").await?[1]["event_id"].as_str().context("an id")?.to_owned();
     let reply = m.bob.reply_in_thread(&m.room, &posted.id, "fine").await?;
     let hello = m.bob.say(&m.room, "hello").await?;

@@ -23,13 +23,13 @@ use upgrade_herald::{
     config::Origin,
     domain::{
         fact::Fact,
-        phase::{Progress, Rules},
+        phase::Rules,
         post::Operation,
         upgrade::{Target, Upgrade},
     },
     ports::{Accepting, Batch, Chain, ChainError, Store},
     rehearsal::SteppedClock,
-    service::{Core, catchup::LONGEST_GAP, watcher::Watcher},
+    service::{Book, Core, catchup::LONGEST_GAP, watcher::Watcher},
     store::SqlStore,
 };
 
@@ -273,7 +273,7 @@ impl Herald {
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
         let chains = [(CHAIN.to_owned(), Target { spec_version: target, code_hash: None })].into();
         let upgrade = Upgrade { id: "v2".into(), chains, ..sample.clone() };
-        let accepted = Accepting { progress: Progress::new(&upgrade), upgrade, revision: 1, accepted: sample.window.opens };
+        let accepted = Accepting::new(upgrade, sample.window.opens);
         store.commit(Batch { upgrades: vec![accepted], ..Batch::default() }).await.unwrap();
         let mut herald = Self { loaded, store, clock, urls, up: None, last: std::sync::Mutex::default() };
         herald.start();
@@ -281,17 +281,16 @@ impl Herald {
     }
 
     fn start(&mut self) {
-        let mut plan = self.loaded.config.plan.clone();
+        let mut config = self.loaded.config.clone();
+        let plan = &mut config.plan;
         let stretch = SignedDuration::from_millis(4 * i64::try_from(BLOCK_MS).unwrap());
         // Finality stands still in many scripts: that is no reason to wait for a healthier hour here.
-        plan.rules = Rules { healthy_for: stretch, complete_after: stretch, max_finality_lag: 1_000_000, ..plan.rules };
+        plan.rules = Rules { healthy_for: stretch, complete_after: stretch, max_finality_lag: 1_000_000, ..plan.rules.clone() };
         let core = Arc::new(Core::new(
-            plan,
-            &self.loaded.config.deployment,
+            Book { config, renderer: self.loaded.renderer.clone() },
             BTreeMap::new(),
             self.clock.clone(),
             self.store.clone(),
-            self.loaded.renderer.clone(),
         ));
         let node = Arc::new(Node::new(self.urls.clone()));
         self.up = Some((Watcher::new(core, [(CHAIN.to_owned(), node.clone() as Arc<dyn Chain>)].into()), node));

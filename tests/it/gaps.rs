@@ -16,12 +16,12 @@ use upgrade_herald::{
     domain::{
         block::{Block, ChainEvent, Memory},
         observation::{EndpointSight, Sight},
-        phase::{Progress, State},
+        phase::State,
         upgrade::{Target, Upgrade},
     },
     ports::{Accepting, Batch, Chain, ChainError, Head, Store},
     rehearsal::SteppedClock,
-    service::{Core, watcher::Watcher},
+    service::{Book, Core, watcher::Watcher},
     store::SqlStore,
 };
 
@@ -104,10 +104,10 @@ async fn scene(upgrades: &[(&str, u32)]) -> Scene {
     let accepted = upgrades.iter().map(|(id, version)| {
         let chains = [("relay".to_owned(), Target { spec_version: *version, code_hash: None })].into();
         let upgrade = Upgrade { id: (*id).to_owned(), chains, ..sample.clone() };
-        Accepting { progress: Progress::new(&upgrade), upgrade, revision: 1, accepted: sample.window.opens }
+        Accepting::new(upgrade, sample.window.opens)
     });
     store.commit(Batch { upgrades: accepted.collect(), ..Batch::default() }).await.unwrap();
-    let core = Arc::new(Core::new(loaded.config.plan, &loaded.config.deployment, BTreeMap::new(), clock, store.clone(), loaded.renderer));
+    let core = Arc::new(Core::new(Book { config: loaded.config, renderer: loaded.renderer }, BTreeMap::new(), clock, store.clone()));
     let node =
         Arc::new(Forgetful { head: AtomicU64::new(1), upgraded: AtomicU64::new(50), oldest: AtomicU64::new(0), calls: AtomicU64::new(0) });
     let watcher = Watcher::new(core, [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into());

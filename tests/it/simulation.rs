@@ -17,7 +17,7 @@ use upgrade_herald::{
     },
     ports::{Accepted, Accepting, Batch, Chat, ChatError, Clock, Outgoing, Platform, Store},
     rehearsal::SteppedClock,
-    service::{Core, Outlet, dispatcher::Dispatcher, planner::timed},
+    service::{Book, Core, Outlet, dispatcher::Dispatcher, planner::timed},
     store::SqlStore,
 };
 
@@ -103,12 +103,11 @@ async fn play(seed: u64) -> Result<usize, String> {
     let outlet = |place: &str| Outlet { platform: Platform::Matrix, chat: chat.clone(), place: place.to_owned(), readers: Readers::Public };
     let outlets: BTreeMap<String, Outlet> = loaded.config.deployment.channels.keys().map(|name| (name.clone(), outlet(name))).collect();
     let posts = timed(&upgrade, 1, &loaded.config.plan, start);
-    let progress = upgrade_herald::domain::phase::Progress::new(&upgrade);
-    let accepted = Accepting { upgrade, progress, revision: 1, accepted: start };
+    let accepted = Accepting::new(upgrade, start);
     let batch = Batch { upgrades: vec![accepted], posts: posts.clone(), ..Batch::default() };
     store.commit(batch).await.map_err(|e| e.to_string())?;
     let core =
-        Arc::new(Core::new(loaded.config.plan, &loaded.config.deployment, outlets.clone(), clock.clone(), store.clone(), loaded.renderer));
+        Arc::new(Core::new(Book { config: loaded.config, renderer: loaded.renderer }, outlets.clone(), clock.clone(), store.clone()));
     let mut dice = Dice(seed ^ 0x5eed);
     let mut crashes = 0;
     for _ in 0..2_000 {

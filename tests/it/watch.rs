@@ -20,7 +20,7 @@ use upgrade_herald::{
     },
     ports::{Chain, ChainError, Clock, Head, Store},
     rehearsal::{Room, SteppedClock},
-    service::{Core, Outlet, dispatcher::Dispatcher, planner::Planner, watcher::Watcher},
+    service::{Book, Core, Outlet, dispatcher::Dispatcher, planner::Planner, watcher::Watcher},
     store::SqlStore,
 };
 
@@ -111,7 +111,7 @@ impl World {
             (name.clone(), Outlet { platform: channel.platform, chat, place: channel.place.clone(), readers: channel.readers })
         });
         let outlets = outlets.collect();
-        let mut core = Core::new(loaded.config.plan, &loaded.config.deployment, outlets, clock.clone(), store.clone(), loaded.renderer);
+        let mut core = Core::new(Book { config: loaded.config, renderer: loaded.renderer }, outlets, clock.clone(), store.clone());
         change_core(&mut core);
         let core = Arc::new(core);
         let chains: BTreeMap<String, Arc<Scripted>> = names.iter().map(|n| (n.to_string(), Arc::new(Scripted::default()))).collect();
@@ -133,8 +133,8 @@ impl World {
 
     pub async fn plan(&self, upgrades: &[Upgrade]) {
         let file = |u: &Upgrade| SourceFile { name: format!("upgrades/{}.yaml", u.id), text: String::new() };
-        let files = upgrades.iter().map(|u| UpgradeFile { upgrade: u.clone(), file: file(u) }).collect();
-        let planned = Planner::new(self.core.clone(), files).tick().await.unwrap();
+        let files: Vec<UpgradeFile> = upgrades.iter().map(|u| UpgradeFile { upgrade: u.clone(), file: file(u) }).collect();
+        let planned = Planner::new(self.core.clone()).tick_with(&files).await.unwrap();
         assert!(planned.refused.is_empty(), "{:?}", planned.refused);
     }
 

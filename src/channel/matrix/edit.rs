@@ -57,7 +57,7 @@ fn edit(body: &Body, key: &PostKey, original: &str, of: Option<&str>) -> Value {
         set(&mut new, KEY_FIELD, json!(of));
     }
     let html = body.html.as_ref().map(|html| format!("* {html}"));
-    let mut edit = content(&Body { text: format!("* {}", body.text), html, picture: None }, "m.text");
+    let mut edit = content(&Body { text: format!("* {}", body.text), html, ..Body::default() }, "m.text");
     set(&mut edit, "m.mentions", json!({}));
     set(&mut edit, KEY_FIELD, json!(key.0));
     set(&mut edit, "m.new_content", new);
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn an_edit_says_it_twice_and_calls_nobody() {
-        let body = Body { text: "new".into(), html: Some("<b>new</b>".into()), picture: None };
+        let body = Body { text: "new".into(), html: Some("<b>new</b>".into()), ..Body::default() };
         let html = "org.matrix.custom.html";
         assert_eq!(
             edit(&body, &PostKey("k2".into()), "$o", Some("k1")),

@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn content_has_html_only_where_there_is_some() {
-        let body = |html: Option<&str>| Body { text: "a".into(), html: html.map(Into::into), picture: None };
+        let body = |html: Option<&str>| Body { text: "a".into(), html: html.map(Into::into), ..Body::default() };
         assert_eq!(content(&body(None), "m.text"), json!({ "msgtype": "m.text", "body": "a" }));
         let html = content(&body(Some("<b>a</b>")), "m.notice");
         assert_eq!(html, json!({ "msgtype": "m.notice", "body": "a", "format": "org.matrix.custom.html", "formatted_body": "<b>a</b>" }));

@@ -1,0 +1,291 @@
+//! One notice of the plan, from its file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, tz::TimeZone};
+use serde::Deserialize;
+
+use super::{
+    deployment::{Deployment, Readers, channel_hint},
+    files::SourceFile,
+    finding::{Finding, suggest},
+    plan::{length, zone},
+};
+use crate::domain::{
+    notice::{Approval, Audience, Happening, LatePolicy, Notice, Phase, Trigger},
+    schedule::{CronRule, Offset},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNotice {
+    id: String,
+    phase: Phase,
+    template: String,
+    at: Option<String>,
+    cron: Option<RawCron>,
+    on: Option<String>,
+    after: Option<String>,
+    #[serde(default)]
+    audiences: Vec<Audience>,
+    channels: Option<Vec<String>>,
+    #[serde(default)]
+    to: Readers,
+    #[serde(default)]
+    mention: Vec<String>,
+    #[serde(default)]
+    feedback: bool,
+    #[serde(default)]
+    acknowledge: bool,
+    #[serde(default)]
+    approval: RawApproval,
+    ask_before: Option<String>,
+    useful_for: Option<String>,
+    #[serde(default)]
+    late: LatePolicy,
+    #[serde(default)]
+    live: bool,
+    #[serde(default)]
+    board: bool,
+    #[serde(default)]
+    picture: bool,
+    help: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawApproval {
+    #[default]
+    None,
+    One,
+    Two,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCron {
+    expression: String,
+    zone: Option<String>,
+    from: String,
+    until: String,
+}
+
+/// What a notice is read with.
+pub(super) struct Scope<'a> {
+    pub file: &'a SourceFile,
+    pub zone: &'a TimeZone,
+    pub deployment: Option<&'a Deployment>,
+    pub templates: &'a BTreeMap<String, SourceFile>,
+}
+
+/// A happening by its name.
+pub(super) fn happening(file: &SourceFile, path: &[&str], name: &str, findings: &mut Vec<Finding>) -> Option<Happening> {
+    let found = Happening::parse(name);
+    if found.is_none() {
+        let hint = suggest(name, Happening::ALL.map(Happening::name));
+        findings.push(file.wrong(path, format!("nothing is called `{name}`"), hint));
+    }
+    found
+}
+
+/// The notices of one list; `list` is its key path.
+pub(super) fn read_notices(scope: &Scope<'_>, list: &[&str], raw: &[RawNotice], findings: &mut Vec<Finding>) -> Vec<Notice> {
+    let (mut notices, mut ids) = (Vec::new(), BTreeSet::new());
+    for (i, notice) in raw.iter().enumerate() {
+        let reader = Reader { scope, list, index: i.to_string() };
+        notices.extend(reader.read(notice, findings));
+        if !ids.insert(&notice.id) {
+            findings.push(reader.wrong(
+                "id",
+                format!("a notice `{}` stands above already", notice.id),
+                "give each notice an id of its own",
+            ));
+        }
+    }
+    notices
+}
+
+/// Reads one notice; `index` is its place in the list.
+struct Reader<'a> {
+    scope: &'a Scope<'a>,
+    list: &'a [&'a str],
+    index: String,
+}
+
+impl Reader<'_> {
+    /// The path of a key of this notice.
+    fn path<'k>(&'k self, keys: &[&'k str]) -> Vec<&'k str> {
+        self.list.iter().copied().chain([self.index.as_str()]).chain(keys.iter().copied()).collect()
+    }
+
+    fn wrong(&self, key: &str, message: impl Into<String>, hint: impl Into<String>) -> Finding {
+        self.scope.file.wrong(&self.path(&[key]), message, hint)
+    }
+
+    fn read(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Notice> {
+        if !self.scope.templates.contains_key(&raw.template) {
+            let names: Vec<&str> = self.scope.templates.keys().map(String::as_str).filter(|n| !n.starts_with("partials/")).collect();
+            let message = format!("there is no template `{}` (templates/{}.md.hbs)", raw.template, raw.template);
+            findings.push(self.wrong("template", message, suggest(&raw.template, names)));
+        }
+        let trigger = self.trigger(raw, findings);
+        let channels = match (&raw.channels, self.scope.deployment) {
+            (None, deployment) => deployment.map(|d| d.channels_for(raw.to)).unwrap_or_default(),
+            (Some(named), _) if named.is_empty() => {
+                findings.push(self.wrong("channels", "this notice goes nowhere", "name a channel, or leave `channels` out for all"));
+                Vec::new()
+            }
+            (Some(named), deployment) => {
+                for (i, name) in named.iter().enumerate() {
+                    if let Some(deployment) = deployment.filter(|d| !d.channels.contains_key(name)) {
+                        findings.push(self.scope.file.wrong(
+                            &self.path(&["channels", &i.to_string()]),
+                            format!("there is no channel `{name}` in herald.yaml"),
+                            channel_hint(deployment, name),
+                        ));
+                    }
+                }
+                named.clone()
+            }
+        };
+        if let (Some(Trigger::On(happening)), Some(deployment)) = (&trigger, self.scope.deployment)
+            && happening.for_operators()
+            && channels.iter().any(|c| deployment.channels.get(c).is_some_and(|c| c.readers == Readers::Public))
+        {
+            let key = if raw.channels.is_some() { "channels" } else { "id" };
+            findings.push(self.wrong(
+                key,
+                format!("`{}` is said to operators alone: it says something of herald, not of the chain", happening.name()),
+                "add `to: operators`",
+            ));
+        }
+        self.mentions(raw, &channels, findings);
+        let approval = self.approval(raw, findings);
+        let delay = self.delay(raw, findings);
+        if raw.live && !matches!(trigger, Some(Trigger::On(_))) {
+            findings.push(self.wrong("live", "only a notice that waits for something (`on:`) is kept up to date", "remove `live`"));
+        }
+        let audiences = if raw.audiences.is_empty() { Audience::ALL.to_vec() } else { raw.audiences.clone() };
+        Some(Notice {
+            audiences,
+            channels,
+            feedback: raw.feedback,
+            live: raw.live || raw.board,
+            picture: raw.picture,
+            delay: delay?,
+            mention: raw.mention.clone(),
+            acknowledge: raw.acknowledge,
+            approval: approval?,
+            late: raw.late,
+            board: raw.board,
+            help: raw.help.clone(),
+            ..Notice::new(raw.id.clone(), raw.phase, raw.template.clone(), trigger?)
+        })
+    }
+
+    /// Each group has to be named by a channel the notice goes to.
+    fn mentions(&self, raw: &RawNotice, channels: &[String], findings: &mut Vec<Finding>) {
+        let Some(deployment) = self.scope.deployment else { return };
+        let groups: BTreeSet<&str> =
+            channels.iter().filter_map(|c| deployment.channels.get(c)).flat_map(|c| c.mentions.keys().map(String::as_str)).collect();
+        for (i, group) in raw.mention.iter().enumerate().filter(|(_, g)| !groups.contains(g.as_str())) {
+            findings.push(self.scope.file.wrong(
+                &self.path(&["mention", &i.to_string()]),
+                format!("no channel of this notice says who `{group}` are"),
+                format!("add `mentions: {{ {group}: [\"…\"] }}` to a channel in herald.yaml, or remove it here"),
+            ));
+        }
+    }
+
+    fn approval(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Approval> {
+        let persons = match raw.approval {
+            RawApproval::None => 0,
+            RawApproval::One => 1,
+            RawApproval::Two => 2,
+        };
+        if persons == 0 && (raw.ask_before.is_some() || raw.useful_for.is_some()) {
+            let key = if raw.ask_before.is_some() { "ask_before" } else { "useful_for" };
+            findings.push(self.wrong(key, "nobody is asked to approve this notice", "add `approval: one`, or remove this"));
+        }
+        if persons > 0 && self.scope.deployment.is_some_and(|d| d.channels_for(Readers::Operators).is_empty()) {
+            let hint = "add a channel with `for: operators` to herald.yaml";
+            findings.push(self.wrong("approval", "there is no channel in which to ask for it", hint));
+        }
+        let mut wait = |key: &str, text: &Option<String>, hours: i64| match text {
+            None => Some(SignedDuration::from_hours(hours)),
+            Some(text) => length(self.scope.file, &self.path(&[key]), text, findings),
+        };
+        let (ask_before, useful_for) = (wait("ask_before", &raw.ask_before, 24), wait("useful_for", &raw.useful_for, 2));
+        Some(Approval { persons, ask_before: ask_before?, useful_for: useful_for? })
+    }
+
+    fn delay(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<SignedDuration> {
+        let Some(after) = &raw.after else { return Some(SignedDuration::ZERO) };
+        if raw.on.is_none() {
+            findings.push(self.wrong("after", "only what waits for something (`on:`) can come so long after it", "use `at:` alone"));
+        }
+        length(self.scope.file, &self.path(&["after"]), after, findings)
+    }
+
+    fn trigger(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Trigger> {
+        match (&raw.at, &raw.cron, &raw.on) {
+            (Some(at), None, None) => match at.parse::<Offset>() {
+                Ok(offset) => Some(Trigger::At(offset)),
+                Err(error) => {
+                    findings.push(self.wrong("at", error.to_string(), "for example -7d or -1h"));
+                    None
+                }
+            },
+            (None, None, Some(on)) => happening(self.scope.file, &self.path(&["on"]), on, findings).map(Trigger::On),
+            (None, Some(cron), None) => self.cron(cron, findings),
+            _ => {
+                findings.push(self.wrong(
+                    "id",
+                    format!("notice `{}` needs one of `at`, `cron` and `on`, and only one", raw.id),
+                    "write, for example, `at: -1d`",
+                ));
+                None
+            }
+        }
+    }
+
+    fn cron(&self, raw: &RawCron, findings: &mut Vec<Finding>) -> Option<Trigger> {
+        let mut wrong = |key: &str, message: String, hint: &str| {
+            findings.push(self.scope.file.wrong(&self.path(&["cron", key]), message, hint));
+        };
+        let zone_of = match &raw.zone {
+            None => self.scope.zone.clone(),
+            Some(name) => match zone(name) {
+                Some(zone) => zone,
+                None => {
+                    wrong("zone", format!("`{name}` is not a time zone"), "write an IANA name, such as Europe/Berlin");
+                    return None;
+                }
+            },
+        };
+        let mut offset = |key: &str, text: &str| match text.parse::<Offset>() {
+            Ok(offset) => Some(offset),
+            Err(error) => {
+                wrong(key, error.to_string(), "for example -7d");
+                None
+            }
+        };
+        let (from, until) = (offset("from", &raw.from), offset("until", &raw.until));
+        let (from, until) = (from?, until?);
+        let apart = |offset: Offset| match offset {
+            Offset::Days(days) => days.saturating_mul(86_400),
+            Offset::Exact(seconds) => seconds,
+        };
+        if apart(from) >= apart(until) {
+            wrong("until", format!("`until: {}` is not after `from: {}`, so this never comes", raw.until, raw.from), "swap the two");
+            return None;
+        }
+        match CronRule::new(&raw.expression, zone_of, from, until) {
+            Ok(rule) => Some(Trigger::Cron(Box::new(rule))),
+            Err(error) => {
+                wrong("expression", error.to_string(), "for example \"0 9 * * Mon-Fri\"");
+                None
+            }
+        }
+    }
+}
