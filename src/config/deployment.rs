@@ -11,7 +11,7 @@ use super::{
     finding::{Finding, suggest},
 };
 use crate::{
-    domain::{block::Kin, schedule::parse_length},
+    domain::{block::Kin, language::DEFAULT, schedule::parse_length},
     ports::Platform,
 };
 
@@ -103,6 +103,11 @@ struct RawChannel {
     place: String,
     #[serde(default, rename = "for")]
     readers: Readers,
+    #[serde(default = "english")]
+    locale: String,
+}
+fn english() -> String {
+    DEFAULT.into()
 }
 
 /// Who reads a channel.
@@ -186,6 +191,8 @@ pub struct ChannelConfig {
     /// A Discord channel's id, or a Matrix room's id or alias.
     pub place: String,
     pub readers: Readers,
+    /// The language of its posts: `de`, `pt-BR`.
+    pub locale: String,
 }
 
 /// A followed chain.
@@ -224,8 +231,8 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
     let delivery = delivery(&raw.delivery, file, findings);
     let discord = raw.discord.and_then(|d| discord(d, file, findings));
     let matrix = raw.matrix.and_then(|m| matrix(m, file, findings));
-    let channels =
-        raw.channels.into_iter().map(|(n, c)| (n, ChannelConfig { platform: c.platform, place: c.place, readers: c.readers })).collect();
+    let channel = |c: RawChannel| ChannelConfig { platform: c.platform, place: c.place, readers: c.readers, locale: c.locale };
+    let channels = raw.channels.into_iter().map(|(n, c)| (n, channel(c))).collect();
     if findings.len() > before {
         return None;
     }

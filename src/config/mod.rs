@@ -9,6 +9,7 @@ mod finding;
 mod place;
 mod plan;
 mod upgrade;
+mod words;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -18,7 +19,7 @@ pub use finding::{Finding, Severity, suggest};
 pub use plan::{Feedback, Plan};
 pub use upgrade::instant;
 
-use crate::domain::upgrade::Upgrade;
+use crate::domain::{language::Language, upgrade::Upgrade};
 
 /// Everything the configuration says.
 #[derive(Clone, Debug)]
@@ -26,8 +27,10 @@ pub struct Config {
     pub deployment: Deployment,
     pub plan: Plan,
     pub upgrades: Vec<UpgradeFile>,
-    /// Template name (`execution/applied`) to its file.
+    /// Template name (`execution/applied`; of a translation `execution/applied.de`) to its file.
     pub templates: BTreeMap<String, SourceFile>,
+    /// By locale; English is always there.
+    pub languages: BTreeMap<String, Language>,
 }
 
 /// An upgrade and the file it came from.
@@ -71,6 +74,11 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         Err(finding) => return Err(vec![finding]),
     };
     let deployment = deployment::read(&files.deployment, &mut findings);
+    let languages = words::read(&files.words, &mut findings);
+    words::translations(&files.templates, &files.words, &mut findings);
+    if let Some(deployment) = &deployment {
+        words::channels(&files.deployment, deployment, &files.words, &mut findings);
+    }
     let plan = plan::read(&files.plan, deployment.as_ref(), &files.templates, &mut findings);
     let mut upgrades = Vec::new();
     if let (Some(deployment), Some(plan)) = (&deployment, &plan) {
@@ -83,7 +91,7 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     }
     match (deployment, plan) {
         (Some(deployment), Some(plan)) if findings.iter().all(|f| f.severity == Severity::Warning) => {
-            Ok((Config { deployment, plan, upgrades, templates: files.templates }, findings))
+            Ok((Config { deployment, plan, upgrades, templates: files.templates, languages }, findings))
         }
         _ => Err(findings),
     }

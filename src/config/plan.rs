@@ -12,6 +12,7 @@ use super::{
 };
 use crate::domain::{
     feedback::Meaning,
+    language::split,
     notice::{Audience, Happening, Notice, Phase, Trigger},
     observation::Limits,
     phase::Rules,
@@ -302,8 +303,10 @@ impl Reader<'_> {
     }
 
     fn read(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Notice> {
-        if !self.templates.contains_key(&raw.template) {
-            let names: Vec<&str> = self.templates.keys().map(String::as_str).filter(|n| !n.starts_with("partials/")).collect();
+        // A notice names the original; which translation a channel gets, the channel says.
+        if !self.templates.contains_key(&raw.template) || split(&raw.template).1.is_some() {
+            let names = self.templates.keys().map(String::as_str);
+            let names: Vec<&str> = names.filter(|n| !n.starts_with("partials/") && split(n).1.is_none()).collect();
             let message = format!("there is no template `{}` (templates/{}.md.hbs)", raw.template, raw.template);
             findings.push(self.wrong("template", message, suggest(&raw.template, names)));
         }

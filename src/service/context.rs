@@ -1,6 +1,9 @@
-//! What a template may speak of: one JSON object, the same for every notice and answer.
+//! What a template may speak of: one JSON object, the same for every notice, answer and language.
+//!
+//! Times are seconds since 1970 and lengths seconds: only a template knows in which language they are written.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,7 +18,6 @@ use crate::{
     },
     picture::BlockTimes,
     ports::Accepting,
-    template::length_words,
 };
 
 /// The moment a text is made for.
@@ -27,8 +29,20 @@ pub struct Moment<'a> {
     pub thread: Option<&'a str>,
     /// The next notice by the clock, and its time.
     pub next: Option<(&'a str, Timestamp)>,
-    /// What an operator should know, for a status.
-    pub troubles: &'a [String],
+    /// What people should know of herald itself, for a status.
+    pub troubles: &'a [Trouble],
+}
+
+/// What herald can't do at the moment: a template has the words for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// `blind`, `stalled` and `lagging` of a chain; `waiting` of posts.
+    pub kind: &'static str,
+    pub chain: Option<String>,
+    pub block: Option<u64>,
+    /// In seconds.
+    pub since: Option<i64>,
+    pub posts: Option<usize>,
 }
 
 /// The context of a notice (or, without one, of an answer to everybody).
@@ -59,8 +73,8 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, plan: &Plan, moment: &M
         "fact": moment.fact.map(fact),
         "feedback": feedback(progress, plan),
         "verification": {
-            "healthy_for": length_words(plan.rules.healthy_for),
-            "complete_after": length_words(plan.rules.complete_after),
+            "healthy_for": plan.rules.healthy_for.as_secs(),
+            "complete_after": plan.rules.complete_after.as_secs(),
         },
         "thread": moment.thread,
         "due": moment.due.map(Timestamp::as_second),
@@ -104,7 +118,7 @@ fn chain(name: &str, target: &Target, upgrade: &Upgrade, progress: &Progress) ->
 
 fn health(health: &Health) -> Value {
     json!({
-        "length": length_words(health.length()),
+        "length": health.length().as_secs(),
         "blocks": health.blocks,
         "transactions": health.transactions,
         "failed": health.failed,
@@ -122,7 +136,7 @@ fn expected(expected: &Expected) -> Value {
         "chain": expected.chain,
         "block": expected.block,
         "at": expected.estimate.map(|e| e.at.as_second()),
-        "band": expected.estimate.map(|e| length_words(rounded_up(e.band))),
+        "band": expected.estimate.map(|e| rounded_up(e.band).as_secs()),
     })
 }
 

@@ -245,7 +245,7 @@ pub fn body(
             return Ok(Body { text: picture.alt.clone(), html: None, picture: Some(picture) });
         }
     };
-    let markdown = core.renderer.markdown(template, &context::of(accepted, Some(notice), &core.plan, moment))?;
+    let markdown = core.renderer.markdown(template, &outlet.locale, &context::of(accepted, Some(notice), &core.plan, moment))?;
     let mut body = core.renderer.body(&markdown, outlet.platform, now);
     if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
         body.picture = picture();

@@ -38,6 +38,8 @@ pub struct Outlet {
     /// The platform's id of the channel or room.
     pub place: String,
     pub readers: Readers,
+    /// The language of what is said here.
+    pub locale: String,
 }
 
 /// What the services share.
