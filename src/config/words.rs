@@ -48,22 +48,32 @@ pub fn read(files: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding>) -
 /// Parts of a date, and those without which a time could not be understood.
 const DATE: &[&str] = &["weekday", "day", "month", "month_number", "year", "time", "zone"];
 
+/// A pattern of a words file: where it stands, the parts it may have and those it must.
+struct Pattern<'a> {
+    at: [&'static str; 2],
+    text: &'a str,
+    known: &'static [&'static str],
+    needed: &'static [&'static str],
+}
+
 fn patterns(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>) {
     let (dates, spans) = (&language.dates, &language.spans);
-    let all: [(&[&str], &str, &[&str], &[&str]); 6] = [
-        (&["dates", "full"], &dates.full, DATE, &["day", "year", "time", "zone"]),
-        (&["dates", "other_day"], &dates.other_day, DATE, &["day", "time", "zone"]),
-        (&["dates", "same_day"], &dates.same_day, DATE, &["time", "zone"]),
-        (&["spans", "span"], &spans.span, &["number", "unit"], &["number", "unit"]),
-        (&["spans", "in"], &spans.ahead, &["span"], &["span"]),
-        (&["spans", "ago"], &spans.ago, &["span"], &["span"]),
+    let date = |key, text, needed| Pattern { at: ["dates", key], text, known: DATE, needed };
+    let span = |key, text, needed| Pattern { at: ["spans", key], text, known: needed, needed };
+    let all = [
+        date("full", &dates.full, &["day", "year", "time", "zone"]),
+        date("other_day", &dates.other_day, &["day", "time", "zone"]),
+        date("same_day", &dates.same_day, &["time", "zone"]),
+        span("span", &spans.span, &["number", "unit"]),
+        span("in", &spans.ahead, &["span"]),
+        span("ago", &spans.ago, &["span"]),
     ];
-    for (path, pattern, known, needed) in all {
-        for name in placeholders(pattern).filter(|name| !known.contains(name)) {
-            findings.push(file.wrong(path, format!("`{{{name}}}` means nothing here"), suggest(name, known.iter().copied())));
+    for Pattern { at, text, known, needed } in all {
+        for name in placeholders(text).filter(|name| !known.contains(name)) {
+            findings.push(file.wrong(&at, format!("`{{{name}}}` means nothing here"), suggest(name, known.iter().copied())));
         }
-        for name in needed.iter().filter(|name| !placeholders(pattern).any(|p| p == **name)) {
-            findings.push(file.wrong(path, format!("`{{{name}}}` is missing, so people could not read the time"), "put it in"));
+        for name in needed.iter().filter(|name| !placeholders(text).any(|p| p == **name)) {
+            findings.push(file.wrong(&at, format!("`{{{name}}}` is missing, so people could not read the time"), "put it in"));
         }
     }
 }
@@ -93,12 +103,17 @@ pub fn translations(templates: &BTreeMap<String, SourceFile>, words: &BTreeMap<S
     for (name, file) in templates {
         let (original, Some(locale)) = split(name) else { continue };
         let (message, hint) = if !is_locale(locale) {
-            (format!("`{locale}` is not a locale"), "behind a dot stands a language, as in applied.de.md.hbs or applied.pt-BR.md.hbs".into())
+            (
+                format!("`{locale}` is not a locale"),
+                "behind a dot stands a language, as in applied.de.md.hbs or applied.pt-BR.md.hbs".into(),
+            )
         } else if locale == DEFAULT {
             (format!("`{original}` needs no translation into `{DEFAULT}`"), format!("write it into templates/{original}.md.hbs"))
         } else if !templates.contains_key(original) {
-            let originals = templates.keys().map(String::as_str).filter(|name| split(name).1.is_none());
-            let hint = nearest(original, originals).map_or("write the English one first".to_owned(), |near| format!("did you mean `{near}`?"));
+            let (folder, stem) = original.rsplit_once('/').unwrap_or(("", original));
+            let originals = templates.keys().filter(|name| split(name).1.is_none());
+            let near = nearest(stem, originals.filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/')));
+            let hint = near.map_or("write the English one first".to_owned(), |near| format!("did you mean `{folder}/{near}`?"));
             (format!("there is no `{original}` it translates"), hint)
         } else if !words.contains_key(locale) {
             let hint = format!("copy templates/words/{DEFAULT}.yaml to templates/words/{locale}.yaml and translate it");
@@ -194,7 +209,9 @@ mod tests {
             ("waiting: wartet", "waiting: \"\"", "written as nothing", "the word people read"),
         ] {
             let said = said(from, to);
-            let fits = |s: &String| s.starts_with("templates/words/de.yaml:") && s.contains(": error: ") && s.contains(message) && s.contains(hint);
+            let fits = |s: &String| {
+                s.starts_with("templates/words/de.yaml:") && s.contains(": error: ") && s.contains(message) && s.contains(hint)
+            };
             assert!(said.iter().any(fits), "{to:?}: {said:?}");
         }
     }

@@ -225,8 +225,19 @@ mod tests {
         let span = |s| Language::english().span(SignedDuration::from_secs(s));
         let said: Vec<String> = [0, 1, 59, 60, 90, 119, 120, 3600, 5400, 7200, 86_400, 100_000, 7 * 86_400].map(span).into();
         let expected = [
-            "0 seconds", "1 second", "59 seconds", "1 minute", "90 seconds", "119 seconds", "2 minutes", "1 hour", "90 minutes", "2 hours",
-            "1 day", "28 hours", "7 days",
+            "0 seconds",
+            "1 second",
+            "59 seconds",
+            "1 minute",
+            "90 seconds",
+            "119 seconds",
+            "2 minutes",
+            "1 hour",
+            "90 minutes",
+            "2 hours",
+            "1 day",
+            "28 hours",
+            "7 days",
         ];
         assert_eq!(said, expected);
     }

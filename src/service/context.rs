@@ -61,7 +61,7 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, plan: &Plan, moment: &M
             "state": progress.state,
             "changes": upgrade.changes,
             "unplanned": upgrade.unplanned,
-            "referendum": upgrade.referendum.as_ref().map(|r| json!({ "chain": r.chain, "index": r.index, "news": progress.referendum })),
+            "referendum": upgrade.referendum.as_ref().map(|r| referendum(r, progress)),
             "scheduled": progress.scheduled.as_ref().and_then(|f| f.expected.as_ref()).map(expected),
             "unexamined": progress.unexamined,
         },
@@ -82,6 +82,16 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, plan: &Plan, moment: &M
         "next": moment.next.map(|(notice, due)| json!({ "notice": notice, "due": due.as_second() })),
         "troubles": moment.troubles,
     })
+}
+
+/// `news` is "123 confirming", `status` the word in it, which a language may have.
+fn referendum(referendum: &Referendum, progress: &Progress) -> Value {
+    let news = progress.referendum.as_deref();
+    json!({ "chain": referendum.chain, "index": referendum.index, "news": news, "status": news.and_then(behind_index) })
+}
+
+fn behind_index(news: &str) -> Option<&str> {
+    news.split_once(' ').map(|(_, status)| status)
 }
 
 fn duty(audience: Audience, duty: &Duty) -> Value {
@@ -195,6 +205,7 @@ fn fact(fact: &Fact) -> Value {
         "spec_version": fact.spec_version,
         "time": fact.time.map(Timestamp::as_second),
         "detail": fact.detail,
+        "status": (fact.kind == FactKind::Referendum).then(|| behind_index(&fact.detail)).flatten(),
         "on": fact.on,
         "late": fact.late,
         "expected": fact.expected.as_ref().map(expected),

@@ -170,18 +170,20 @@ fn compiled(templates: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding
 /// `{{span verification.healthy_for}}` writes a length, `{{word stage}}` one of herald's own words.
 fn register_words(engine: &mut Handlebars<'static>, language: &Arc<Language>) {
     let own = language.clone();
-    let span = move |h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output| -> HelperResult {
-        let length = SignedDuration::from_secs(seconds(h, "span", "a length in seconds, such as verification.healthy_for")?);
-        out.write(&escape(&own.span(length)))?;
-        Ok(())
-    };
+    let span =
+        move |h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output| -> HelperResult {
+            let length = SignedDuration::from_secs(seconds(h, "span", "a length in seconds, such as verification.healthy_for")?);
+            out.write(&escape(&own.span(length)))?;
+            Ok(())
+        };
     engine.register_helper("span", Box::new(span));
     let own = language.clone();
-    let word = move |h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output| -> HelperResult {
-        let value = h.param(0).and_then(|p| p.value().as_str()).unwrap_or_default();
-        out.write(&escape(own.word(value)))?;
-        Ok(())
-    };
+    let word =
+        move |h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output| -> HelperResult {
+            let value = h.param(0).and_then(|p| p.value().as_str()).unwrap_or_default();
+            out.write(&escape(own.word(value)))?;
+            Ok(())
+        };
     engine.register_helper("word", Box::new(word));
 }
 

@@ -24,7 +24,7 @@ fn languages() -> BTreeMap<String, Language> {
 }
 
 fn context() -> Value {
-    json!({ "title": "Paseo *2*", "opens": at(OPENS).as_second(), "lasts": 7 * 86_400, "audience": "Validators", "stage": "applying" })
+    json!({ "title": "Paseo *2*", "opens": at(OPENS).as_second(), "lasts": 7 * 86_400, "audience": "Validators", "stage": "applying", "chain": { "name": "paseo" } })
 }
 
 fn renderer(templates: &[(&str, &str)]) -> Result<Renderer, Vec<Finding>> {
@@ -143,11 +143,16 @@ fn a_translation_is_reviewed_like_its_original() {
 #[test]
 fn a_circle_that_only_one_language_has_is_refused() {
     let said = refused(&[("partials/a", "{{> b}}"), ("partials/b", "end"), ("partials/b.de", "{{> a}}")]);
-    assert!(said.contains("templates/partials/b.de.md.hbs:1:1: error: partials include each other: partials/b → partials/a → partials/b"), "{said}");
+    assert!(
+        said.contains("templates/partials/b.de.md.hbs:1:1: error: partials include each other: partials/b → partials/a → partials/b"),
+        "{said}"
+    );
 }
 
 #[test]
-fn a_number_that_nobody_could_read_is_refused() {
+fn what_nobody_could_read_is_refused() {
+    let said = refused(&[("x/a", "{{chain}}")]);
+    assert!(said.contains("error: `chain` is no text: it has parts\n    hint: write one of them: name"), "{said}");
     assert_eq!(
         refused(&[("x/a", "{{opens}}")]),
         "templates/x/a.md.hbs:1:1: error: `opens` is a number of seconds, which nobody reads\n    hint: write {{time opens}}"
