@@ -154,19 +154,21 @@ pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
     let zone = Zone(config.plan.zone.clone());
     let (sample, fact) = context::sample(&config.plan, |n| "m".repeat(n));
     let (topic, asked, long) = context::sample_extras(|n| "m".repeat(n));
+    let since = Some(sample.accepted.as_second());
+    let troubles = [context::Trouble { kind: "stalled", chain: Some("chain".into()), block: Some(1), since, posts: Some(1) }];
     let moment = context::Moment {
         fact: Some(&fact),
         due: Some(sample.accepted),
         late: true,
         thread: Some("https://discord.com/channels/1100000000000000001/1100000000000000002"),
         next: Some(("notice", sample.accepted)),
-        troubles: &["trouble".to_owned()],
+        troubles: &troubles,
         detail: Some(&long),
         topic: Some(&topic),
         approval: Some(&asked),
     };
     let context = context::of_everything(&sample, &config, &moment);
-    let renderer = Renderer::new(&config.templates, zone, &context)?;
+    let renderer = Renderer::new(&config.templates, &config.languages, zone, &context)?;
     findings.extend(crate::service::review::renders(&config, &renderer, &sample, &fact));
     findings.extend(crate::service::review::lengths(&config, &renderer, &context));
     if findings.iter().any(|f| f.severity == Severity::Error) {

@@ -10,6 +10,7 @@ use crate::{
     config::{Origin, suggest},
     domain::{
         fact::{Expected, Fact, FactKind},
+        language::DEFAULT,
         notice::{Happening, Notice, Trigger},
         pace::{Estimate, Stretch},
         phase::{Progress, Record, Stage, State},
@@ -56,21 +57,23 @@ fn show(loaded: &Loaded, upgrade: &Upgrade, notice: &Notice) -> Result<()> {
     let (accepted, fact) = imagined(upgrade, due, kind_of(&notice.trigger));
     let moment =
         context::Moment { fact: Some(&fact), due: Some(due), thread: Some("https://chat.example.org/thread"), ..Default::default() };
-    let markdown = loaded
-        .renderer
-        .markdown(&notice.template, &context::of(&accepted, Some(notice), &loaded.config, &moment))
-        .map_err(anyhow::Error::msg)?;
-    let opening =
-        notice.feedback.then(|| loaded.renderer.markdown(THREAD_TEMPLATE, &context::of(&accepted, Some(notice), &loaded.config, &moment)));
-    let opening = opening.transpose().map_err(anyhow::Error::msg)?;
+    let context = context::of(&accepted, Some(notice), &loaded.config, &moment);
+    let renderer = &loaded.renderer;
     for name in &notice.channels {
         let Some(channel) = loaded.config.deployment.channels.get(name) else { continue };
-        let body = loaded.renderer.body(&markdown, channel.platform, due);
+        let body = |template: &str| {
+            let text = renderer.markdown(template, &channel.locale, &context).map_err(anyhow::Error::msg)?;
+            anyhow::Ok(renderer.body(&text, channel.platform, due))
+        };
+        let opening = notice.feedback.then(|| body(THREAD_TEMPLATE)).transpose()?;
+        let body = body(&notice.template)?;
         let count = body.text.chars().count();
-        out!("── {} · {name} ({}) · {} · {count} characters", notice.id, channel.platform.name(), loaded.renderer.zone().written(due));
+        let platform = channel.platform.name();
+        let at = if channel.locale == DEFAULT { platform.to_owned() } else { format!("{platform}, {}", channel.locale) };
+        out!("── {} · {name} ({at}) · {} · {count} characters", notice.id, renderer.zone().written(due));
         out!("{}\n", body.text);
         if let Some(opening) = &opening {
-            out!("   the thread below it opens with:\n{}\n", loaded.renderer.body(opening, channel.platform, due).text);
+            out!("   the thread below it opens with:\n{}\n", opening.text);
         }
         if let (Platform::Matrix, Some(html)) = (channel.platform, &body.html) {
             out!("{html}\n");

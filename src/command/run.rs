@@ -143,7 +143,8 @@ async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<Stri
             }
             _ => bail!("{}: {} is not set up", at(), channel.platform.name()),
         };
-        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers });
+        let locale = channel.locale.clone();
+        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers, locale });
     }
     Ok(outlets)
 }

@@ -11,7 +11,7 @@ use super::{
     finding::{Finding, suggest},
 };
 use crate::{
-    domain::{block::Kin, schedule::parse_length},
+    domain::{block::Kin, language::DEFAULT, schedule::parse_length},
     ports::Platform,
 };
 
@@ -105,6 +105,11 @@ struct RawChannel {
     readers: Readers,
     #[serde(default)]
     mentions: BTreeMap<String, Vec<String>>,
+    #[serde(default = "english")]
+    locale: String,
+}
+fn english() -> String {
+    DEFAULT.into()
 }
 
 /// Who reads a channel.
@@ -191,6 +196,8 @@ pub struct ChannelConfig {
     /// Groups of people that notices may mention, and who they are here: a role's id on Discord; `@room` or users' ids
     /// on Matrix.
     pub mentions: BTreeMap<String, Vec<String>>,
+    /// The language of its posts: `de`, `pt-BR`.
+    pub locale: String,
 }
 
 /// A followed chain.
@@ -229,11 +236,9 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
     let delivery = delivery(&raw.delivery, file, findings);
     let discord = raw.discord.and_then(|d| discord(d, file, findings));
     let matrix = raw.matrix.and_then(|m| matrix(m, file, findings));
-    let channels = raw
-        .channels
-        .into_iter()
-        .map(|(n, c)| (n, ChannelConfig { platform: c.platform, place: c.place, readers: c.readers, mentions: c.mentions }))
-        .collect();
+    let channel =
+        |c: RawChannel| ChannelConfig { platform: c.platform, place: c.place, readers: c.readers, mentions: c.mentions, locale: c.locale };
+    let channels = raw.channels.into_iter().map(|(n, c)| (n, channel(c))).collect();
     if findings.len() > before {
         return None;
     }

@@ -14,6 +14,7 @@ use super::{
     finding::{Finding, Severity, nearest},
     place,
 };
+use crate::domain::language::DEFAULT;
 
 static CONFIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/config");
 static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
@@ -72,6 +73,7 @@ fn hint_for(message: &str) -> String {
             None => format!("remove it, or use one of: {}", expected.join(", ")),
         },
         Some((field, _)) if message.contains("missing field") => format!("add `{field}:` here"),
+        _ if message.contains("invalid length") => "write as many as are named above".to_owned(),
         _ if message.contains("invalid type") => "write a value of the type named above".to_owned(),
         _ => "mend the YAML here: look at indentation, quotes and colons".to_owned(),
     }
@@ -90,7 +92,10 @@ pub struct Files {
     pub people: Option<SourceFile>,
     pub help: Option<SourceFile>,
     pub checklist: Option<SourceFile>,
+    /// By name; a translation has its locale behind a dot.
     pub templates: BTreeMap<String, SourceFile>,
+    /// By locale. English is always there: where a folder has none, it is the one in the binary.
+    pub words: BTreeMap<String, SourceFile>,
 }
 
 impl Files {
@@ -137,6 +142,7 @@ impl Files {
             plan: SourceFile::from_disk(&config.join("plan.yaml"))?,
             upgrades,
             templates: found,
+            words: words(&templates.join("words"))?,
         })
     }
 
@@ -163,13 +169,38 @@ impl Files {
             plan: text("plan.yaml"),
             upgrades,
             templates,
+            words: embedded_words().collect(),
         }
     }
 }
 
-/// `execution/applied.md.hbs` is `execution/applied`.
+/// `execution/applied.md.hbs` is `execution/applied`, `execution/applied.de.md.hbs` `execution/applied.de`.
 fn template_name(path: &Path) -> Option<String> {
     path.to_str()?.strip_suffix(".md.hbs").map(|s| s.replace('\\', "/"))
+}
+
+/// `words/de.yaml` is `de`.
+fn locale(path: &Path) -> Option<String> {
+    path.file_name()?.to_str()?.strip_suffix(".yaml").map(str::to_owned)
+}
+
+fn words(folder: &Path) -> Result<BTreeMap<String, SourceFile>, Finding> {
+    let mut found: BTreeMap<String, SourceFile> = embedded_words().filter(|(locale, _)| locale == DEFAULT).collect();
+    if folder.is_dir() {
+        for path in sorted(folder)? {
+            if let Some(locale) = locale(&path) {
+                found.insert(locale, SourceFile::from_disk(&path)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn embedded_words() -> impl Iterator<Item = (String, SourceFile)> {
+    TEMPLATES.get_dir("words").into_iter().flat_map(Dir::files).filter_map(|f| {
+        let text = f.contents_utf8()?.to_owned();
+        Some((locale(f.path())?, SourceFile { name: format!("templates/{}", f.path().display()), text }))
+    })
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Finding> {

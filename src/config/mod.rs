@@ -13,6 +13,7 @@ mod people;
 mod place;
 mod plan;
 mod upgrade;
+mod words;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -25,7 +26,7 @@ pub use people::{People, Person, Role};
 pub use plan::{Feedback, Plan, UrgencyPlan};
 pub use upgrade::instant;
 
-use crate::domain::upgrade::Upgrade;
+use crate::domain::{language::Language, upgrade::Upgrade};
 
 /// Everything the configuration says.
 #[derive(Clone, Debug)]
@@ -36,8 +37,10 @@ pub struct Config {
     pub people: People,
     pub help: Help,
     pub checklist: Checklist,
-    /// Template name (`execution/applied`) to its file.
+    /// Template name (`execution/applied`; of a translation `execution/applied.de`) to its file.
     pub templates: BTreeMap<String, SourceFile>,
+    /// By locale; English is always there.
+    pub languages: BTreeMap<String, Language>,
 }
 
 /// An upgrade and the file it came from.
@@ -81,6 +84,11 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         Err(finding) => return Err(vec![finding]),
     };
     let deployment = deployment::read(&files.deployment, &mut findings);
+    let languages = words::read(&files.words, &mut findings);
+    words::translations(&files.templates, &files.words, &mut findings);
+    if let Some(deployment) = &deployment {
+        words::channels(&files.deployment, deployment, &files.words, &mut findings);
+    }
     let plan = plan::read(&files.plan, deployment.as_ref(), &files.templates, &mut findings);
     let mut upgrades = Vec::new();
     if let (Some(deployment), Some(plan)) = (&deployment, &plan) {
@@ -101,7 +109,7 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         (Some(deployment), Some(plan), Some(people), Some(help), Some(checklist))
             if findings.iter().all(|f| f.severity == Severity::Warning) =>
         {
-            Ok((Config { deployment, plan, upgrades, people, help, checklist, templates: files.templates }, findings))
+            Ok((Config { deployment, plan, upgrades, people, help, checklist, templates: files.templates, languages }, findings))
         }
         _ => Err(findings),
     }

@@ -12,6 +12,7 @@ use super::{
     plan::{length, zone},
 };
 use crate::domain::{
+    language::split,
     notice::{Approval, Audience, Happening, LatePolicy, Notice, Phase, Trigger},
     schedule::{CronRule, Offset},
 };
@@ -123,8 +124,10 @@ impl Reader<'_> {
     }
 
     fn read(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Notice> {
-        if !self.scope.templates.contains_key(&raw.template) {
-            let names: Vec<&str> = self.scope.templates.keys().map(String::as_str).filter(|n| !n.starts_with("partials/")).collect();
+        // A notice names the original; which translation a channel gets, the channel says.
+        if !self.scope.templates.contains_key(&raw.template) || split(&raw.template).1.is_some() {
+            let names = self.scope.templates.keys().map(String::as_str);
+            let names: Vec<&str> = names.filter(|n| !n.starts_with("partials/") && split(n).1.is_none()).collect();
             let message = format!("there is no template `{}` (templates/{}.md.hbs)", raw.template, raw.template);
             findings.push(self.wrong("template", message, suggest(&raw.template, names)));
         }

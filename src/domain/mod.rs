@@ -10,6 +10,7 @@ pub mod fact;
 pub mod feedback;
 pub mod health;
 pub mod hex;
+pub mod language;
 pub mod notice;
 pub mod observation;
 pub mod pace;

@@ -80,10 +80,9 @@ impl Rehearsal {
         let rooms = [Platform::Discord, Platform::Matrix].map(|p| (p, Arc::new(Room::new(p))));
         let outlets = config.deployment.channels.iter().filter_map(|(name, channel)| {
             let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;
-            Some((
-                name.clone(),
-                Outlet { platform: channel.platform, chat: room.clone(), place: channel.place.clone(), readers: channel.readers },
-            ))
+            let (place, locale) = (channel.place.clone(), channel.locale.clone());
+            let outlet = Outlet { platform: channel.platform, chat: room.clone(), place, readers: channel.readers, locale };
+            Some((name.clone(), outlet))
         });
         let outlets = outlets.collect();
         let file = crate::config::SourceFile { name: format!("upgrade {}", upgrade.id), text: String::new() };

@@ -1,6 +1,9 @@
-//! What a template may speak of: one JSON object, the same for every notice and answer.
+//! What a template may speak of: one JSON object, the same for every notice, answer and language.
+//!
+//! Times are seconds since 1970 and lengths seconds: only a template knows in which language they are written.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,7 +19,6 @@ use crate::{
     },
     picture::BlockTimes,
     ports::Accepting,
-    template::length_words,
 };
 
 /// The moment a text is made for.
@@ -28,8 +30,8 @@ pub struct Moment<'a> {
     pub thread: Option<&'a str>,
     /// The next notice by the clock, and its time.
     pub next: Option<(&'a str, Timestamp)>,
-    /// What an operator should know, for a status.
-    pub troubles: &'a [String],
+    /// What people should know of herald itself, for a status.
+    pub troubles: &'a [Trouble],
     /// A reason or an id, where no fact stands behind the notice.
     pub detail: Option<&'a str>,
     /// The problem that was asked about.
@@ -49,6 +51,18 @@ pub struct Asked {
     pub given: Vec<String>,
     /// From then on the notice is of no use any more.
     pub until: Timestamp,
+}
+
+/// What herald can't do at the moment: a template has the words for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// `blind`, `stalled` and `lagging` of a chain; `waiting` of posts.
+    pub kind: &'static str,
+    pub chain: Option<String>,
+    pub block: Option<u64>,
+    /// In seconds.
+    pub since: Option<i64>,
+    pub posts: Option<usize>,
 }
 
 /// The context of a notice (or, without one, of an answer to everybody).
@@ -74,7 +88,7 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment
             "no_go": upgrade.no_go(),
             "cancelled": upgrade.cancelled,
             "failed": upgrade.failed,
-            "referendum": upgrade.referendum.as_ref().map(|r| json!({ "chain": r.chain, "index": r.index, "news": progress.referendum })),
+            "referendum": upgrade.referendum.as_ref().map(|r| referendum(r, progress)),
             "scheduled": progress.scheduled.as_ref().and_then(|f| f.expected.as_ref()).map(expected),
             "unexamined": progress.unexamined,
         },
@@ -105,8 +119,8 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment
         "fact": moment.fact.map(fact),
         "feedback": feedback(progress, plan),
         "verification": {
-            "healthy_for": length_words(plan.rules.healthy_for),
-            "complete_after": length_words(plan.rules.complete_after),
+            "healthy_for": plan.rules.healthy_for.as_secs(),
+            "complete_after": plan.rules.complete_after.as_secs(),
         },
         "thread": moment.thread,
         "due": moment.due.map(Timestamp::as_second),
@@ -158,6 +172,16 @@ fn topic(topic: &Topic, config: &Config) -> Value {
     json!({ "id": topic.id, "title": topic.title, "signs": topic.signs, "remedy": topic.remedy, "contact": config.help.contact(topic) })
 }
 
+/// `news` is "123 confirming", `status` the word in it, which a language may have.
+fn referendum(referendum: &Referendum, progress: &Progress) -> Value {
+    let news = progress.referendum.as_deref();
+    json!({ "chain": referendum.chain, "index": referendum.index, "news": news, "status": news.and_then(behind_index) })
+}
+
+fn behind_index(news: &str) -> Option<&str> {
+    news.split_once(' ').map(|(_, status)| status)
+}
+
 fn duty(audience: Audience, duty: &Duty) -> Value {
     let name = audience.name();
     let title: String = name.chars().take(1).flat_map(char::to_uppercase).chain(name.chars().skip(1)).collect();
@@ -192,7 +216,7 @@ fn chain(name: &str, target: &Target, upgrade: &Upgrade, progress: &Progress) ->
 
 fn health(health: &Health) -> Value {
     json!({
-        "length": length_words(health.length()),
+        "length": health.length().as_secs(),
         "blocks": health.blocks,
         "transactions": health.transactions,
         "failed": health.failed,
@@ -210,7 +234,7 @@ fn expected(expected: &Expected) -> Value {
         "chain": expected.chain,
         "block": expected.block,
         "at": expected.estimate.map(|e| e.at.as_second()),
-        "band": expected.estimate.map(|e| length_words(rounded_up(e.band))),
+        "band": expected.estimate.map(|e| rounded_up(e.band).as_secs()),
     })
 }
 
@@ -269,6 +293,7 @@ fn fact(fact: &Fact) -> Value {
         "spec_version": fact.spec_version,
         "time": fact.time.map(Timestamp::as_second),
         "detail": fact.detail,
+        "status": (fact.kind == FactKind::Referendum).then(|| behind_index(&fact.detail)).flatten(),
         "on": fact.on,
         "late": fact.late,
         "expected": fact.expected.as_ref().map(expected),

@@ -6,14 +6,20 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Core, context};
+use super::{
+    Core,
+    context::{self, Trouble},
+};
 use crate::{
+    config::Readers,
     domain::{
         fact::FactKind,
+        language::DEFAULT,
         phase::State,
         post::{Body, Operation, Post, PostState},
     },
     ports::{Accepting, Desk, Platform, StoreError},
+    template::Text,
 };
 
 pub struct FrontDesk {
@@ -25,10 +31,16 @@ impl FrontDesk {
         Self { core }
     }
 
-    async fn status(&self, platform: Platform) -> Result<String, String> {
+    /// The language of an answer: that of the platform's first channel, the public's before operators'.
+    fn locale(&self, platform: Platform) -> &str {
+        let here = self.core.outlets.values().filter(|o| o.platform == platform);
+        here.min_by_key(|o| o.readers != Readers::Public).map_or(DEFAULT, |o| &o.locale)
+    }
+
+    async fn status(&self, platform: Platform, locale: &str) -> Result<Text, String> {
         let upgrades = self.core.store.upgrades().await.map_err(|e| e.to_string())?;
         let Some(accepted) = current(&upgrades, self.core.clock.now()) else {
-            return self.core.book().renderer.markdown("answers/none", &json!({}));
+            return self.core.book().renderer.markdown("answers/none", locale, &json!({}));
         };
         let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
         let next = next_notice(&posts);
@@ -40,7 +52,8 @@ impl FrontDesk {
             troubles: &troubles,
             ..Default::default()
         };
-        self.core.book().renderer.markdown("answers/status", &context::of(accepted, None, &self.core.book().config, &moment))
+        let book = self.core.book();
+        book.renderer.markdown("answers/status", locale, &context::of(accepted, None, &book.config, &moment))
     }
 
     /// The feedback thread on the asker's own platform.
@@ -66,30 +79,28 @@ pub fn next_notice(posts: &[Post]) -> Option<&Post> {
     posts.iter().filter(|p| p.state == PostState::Planned).min_by_key(|p| (p.due, p.rank))
 }
 
-/// In words for everybody: what herald itself can't do at the moment, without names of hosts.
-async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<Vec<String>, StoreError> {
-    let mut said: Vec<String> = core
-        .store
-        .troubles()
-        .await?
-        .into_iter()
-        .filter_map(|(part, _, since)| {
-            let chain = part.strip_prefix("chain ")?;
-            Some(format!("herald can't see {chain} since {}", core.book().renderer.zone().written(since)))
-        })
-        .collect();
+/// For everybody: what herald itself can't do at the moment, without names of hosts.
+async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<Vec<Trouble>, StoreError> {
+    let of = |kind, chain: &str, since: Timestamp| Trouble {
+        kind,
+        chain: Some(chain.to_owned()),
+        since: Some(since.as_second()),
+        ..Trouble::default()
+    };
+    let parts = core.store.troubles().await?;
+    let blind = parts.iter().filter_map(|(part, _, since)| Some(of("blind", part.strip_prefix("chain ")?, *since)));
+    let mut said: Vec<Trouble> = blind.collect();
     for (chain, memory) in core.store.memories().await?.into_iter().filter(|(name, _)| accepted.upgrade.chains.contains_key(name)) {
         let Some(matter) = memory.matter else { continue };
-        let since = core.book().renderer.zone().written(matter.since);
         match matter.kind {
-            FactKind::Stalled => said.push(format!("{chain} has finalized no block behind {} (seen {since})", memory.number)),
-            FactKind::Lagging => said.push(format!("finality on {chain} hangs behind (since {since})")),
+            FactKind::Stalled => said.push(Trouble { block: Some(memory.number), ..of("stalled", &chain, matter.since) }),
+            FactKind::Lagging => said.push(of("lagging", &chain, matter.since)),
             _ => {}
         }
     }
     let waiting = posts.iter().filter(|p| p.state == PostState::Sending && p.error.is_some()).count();
     if waiting > 0 {
-        said.push(format!("{waiting} posts wait for a chat that does not answer"));
+        said.push(Trouble { kind: "waiting", posts: Some(waiting), ..Trouble::default() });
     }
     Ok(said)
 }
@@ -97,15 +108,16 @@ async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<V
 #[async_trait]
 impl Desk for FrontDesk {
     async fn answer(&self, platform: Platform, words: &[&str]) -> Body {
-        let markdown = match words {
-            [] | ["status"] => self.status(platform).await,
-            _ => self.core.book().renderer.markdown("answers/help", &json!({})),
+        let locale = self.locale(platform);
+        let text = match words {
+            [] | ["status"] => self.status(platform, locale).await,
+            _ => self.core.book().renderer.markdown("answers/help", locale, &json!({})),
         };
-        let markdown = markdown.unwrap_or_else(|error| {
+        let text = text.unwrap_or_else(|error| {
             tracing::error!("an answer could not be made: {error}");
-            "I can't look that up just now. Please try again in a minute.".to_owned()
+            Text::english("I can't look that up just now. Please try again in a minute.")
         });
-        self.core.book().renderer.body(&markdown, platform, self.core.clock.now())
+        self.core.book().renderer.body(&text, platform, self.core.clock.now())
     }
 
     async fn first_time(&self, id: &str) -> bool {

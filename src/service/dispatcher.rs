@@ -275,7 +275,7 @@ pub fn body(
             return Ok(Body { text: picture.alt.clone(), picture: Some(picture), ..Body::default() });
         }
     };
-    let markdown = book.renderer.markdown(template, &context::of(accepted, Some(notice), &book.config, moment))?;
+    let markdown = book.renderer.markdown(template, &outlet.locale, &context::of(accepted, Some(notice), &book.config, moment))?;
     let mut body = book.renderer.body(&markdown, outlet.platform, now);
     if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
         body.picture = picture();

@@ -41,6 +41,8 @@ pub struct Outlet {
     /// The platform's id of the channel or room.
     pub place: String,
     pub readers: Readers,
+    /// The language of what is said here.
+    pub locale: String,
 }
 
 /// The files as they are in force, with their templates compiled: replaced as a whole when they change.

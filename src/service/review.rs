@@ -1,9 +1,11 @@
 //! Reviews what only rendering shows: does every notice fit a post, with every value at its longest?
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::{
-    config::{Config, Finding},
+    config::{ChannelConfig, Config, Finding, SourceFile},
     domain::{
         fact::Fact,
         notice::{Notice, Trigger},
@@ -25,16 +27,18 @@ pub fn renders(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &
             _ => true,
         };
         let moment = Moment { fact: (!timed).then_some(fact), due: Some(sample.accepted), ..Moment::default() };
-        let rendered = renderer.markdown(&notice.template, &context::of(sample, Some(notice), config, &moment));
-        let Some(file) = config.templates.get(&notice.template) else { continue };
-        match rendered {
-            Ok(text) if text.trim().is_empty() => {
-                findings.push(file.at((1, 1), format!("this says nothing for the notice `{}`", notice.id), "write some words".to_owned()));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                let hint = format!("guard it for the notice `{}`, which has no fact: {{{{#if fact}}}}…{{{{/if}}}}", notice.id);
-                findings.push(file.at((1, 1), error, hint));
+        let context = context::of(sample, Some(notice), config, &moment);
+        for (locale, file) in versions(config, renderer, notice, |_| true) {
+            match renderer.markdown(&notice.template, locale, &context) {
+                Ok(text) if text.says_nothing() => {
+                    let message = format!("this says nothing for the notice `{}`", notice.id);
+                    findings.push(file.at((1, 1), message, "write some words".to_owned()));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let hint = format!("guard it for the notice `{}`, which has no fact: {{{{#if fact}}}}…{{{{/if}}}}", notice.id);
+                    findings.push(file.at((1, 1), error, hint));
+                }
             }
         }
     }
@@ -43,7 +47,13 @@ pub fn renders(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &
 
 /// A finding for each notice that could be too long for a channel it goes to.
 pub fn lengths(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Finding> {
-    distinct(config).into_iter().filter(|n| on_discord(config, n)).filter_map(|n| too_long(config, renderer, worst, n)).collect()
+    let mut findings = Vec::new();
+    for notice in distinct(config) {
+        for (locale, file) in versions(config, renderer, notice, |channel| channel.platform == Platform::Discord) {
+            findings.extend(too_long(renderer, worst, notice, locale, file));
+        }
+    }
+    findings
 }
 
 /// Every notice of every urgency, each once.
@@ -57,17 +67,25 @@ fn distinct(config: &Config) -> Vec<&Notice> {
     notices
 }
 
-fn on_discord(config: &Config, notice: &Notice) -> bool {
-    notice.channels.iter().any(|c| config.deployment.channels.get(c).is_some_and(|c| c.platform == Platform::Discord))
+/// The files that a notice is made from, each once, with a locale that leads to it: one a language of the
+/// channels it goes to, where it has a translation.
+fn versions<'a>(
+    config: &'a Config,
+    renderer: &Renderer,
+    notice: &Notice,
+    counts: impl Fn(&ChannelConfig) -> bool,
+) -> Vec<(&'a str, &'a SourceFile)> {
+    let channels = notice.channels.iter().filter_map(|name| config.deployment.channels.get(name)).filter(|c| counts(c));
+    let by_file: BTreeMap<String, &str> = channels.map(|c| (renderer.source(&notice.template, &c.locale), c.locale.as_str())).collect();
+    by_file.into_iter().filter_map(|(source, locale)| Some((locale, config.templates.get(&source)?))).collect()
 }
 
-fn too_long(config: &Config, renderer: &Renderer, worst: &Value, notice: &Notice) -> Option<Finding> {
-    let file = config.templates.get(&notice.template)?;
-    let markdown = match renderer.markdown(&notice.template, worst) {
-        Ok(markdown) => markdown,
+fn too_long(renderer: &Renderer, worst: &Value, notice: &Notice, locale: &str, file: &SourceFile) -> Option<Finding> {
+    let text = match renderer.markdown(&notice.template, locale, worst) {
+        Ok(text) => text,
         Err(error) => return Some(file.at((1, 1), error, "mend the template".to_owned())),
     };
-    let body = renderer.body(&markdown, Platform::Discord, jiff::Timestamp::UNIX_EPOCH);
+    let body = renderer.body(&text, Platform::Discord, jiff::Timestamp::UNIX_EPOCH);
     let length = body.text.chars().count();
     (length > DISCORD_LIMIT).then(|| {
         file.at(

@@ -9,17 +9,36 @@ use handlebars::{
 };
 use serde_json::Value;
 
-use crate::config::{Finding, SourceFile};
+use crate::{
+    config::{Finding, SourceFile},
+    domain::language::split,
+};
 
-const HELPERS: [&str; 20] = [
-    "time", "left", "short", "if", "unless", "each", "with", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len",
-    "else", "raw",
+const HELPERS: [&str; 22] = [
+    "time", "left", "short", "span", "word", "if", "unless", "each", "with", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or",
+    "not", "len", "else", "raw",
+];
+
+/// Names that stand for seconds, and the helper that makes something of them that people can read.
+const SECONDS: [(&str, &str); 11] = [
+    ("opens", "time"),
+    ("closes", "time"),
+    ("by", "time"),
+    ("at", "time"),
+    ("due", "time"),
+    ("time", "time"),
+    ("since", "time"),
+    ("healthy_for", "span"),
+    ("complete_after", "span"),
+    ("length", "span"),
+    ("band", "span"),
 ];
 
 pub fn all(templates: &BTreeMap<String, Template>, files: &BTreeMap<String, SourceFile>, sample: &Value, findings: &mut Vec<Finding>) {
     for (name, template) in templates {
         let Some(file) = files.get(name) else { continue };
-        if let Some(cycle) = cycle(name, templates, &mut Vec::new()) {
+        let (original, locale) = split(name);
+        if let Some(cycle) = cycle(original, locale, templates, &mut Vec::new()) {
             findings.push(file.at((1, 1), format!("partials include each other: {}", cycle.join(" → ")), "break the circle".to_owned()));
             continue;
         }
@@ -32,18 +51,20 @@ fn key(partial: &str) -> String {
     if partial.contains('/') { partial.to_owned() } else { format!("partials/{partial}") }
 }
 
-fn cycle(name: &str, templates: &BTreeMap<String, Template>, path: &mut Vec<String>) -> Option<Vec<String>> {
+/// The circle that a template is in, each partial taken in the template's language where it has a translation.
+fn cycle(name: &str, locale: Option<&str>, templates: &BTreeMap<String, Template>, path: &mut Vec<String>) -> Option<Vec<String>> {
     if let Some(start) = path.iter().position(|n| n == name) {
         let mut circle = path.split_off(start);
         circle.push(name.to_owned());
         return Some(circle);
     }
-    let template = templates.get(name)?;
+    let translated = locale.and_then(|locale| templates.get(&format!("{name}.{locale}")));
+    let template = translated.or_else(|| templates.get(name))?;
     path.push(name.to_owned());
     let mut names = Vec::new();
     partials(template, &mut names);
     for partial in names {
-        if let Some(found) = cycle(&key(&partial), templates, path) {
+        if let Some(found) = cycle(&key(&partial), locale, templates, path) {
             return Some(found);
         }
     }
@@ -143,8 +164,10 @@ impl<'a> Review<'a, '_> {
 
     fn partial(&mut self, d: &DecoratorTemplate, place: (usize, usize)) {
         let Some(name) = d.name.as_name() else { return };
-        if !self.templates.contains_key(&key(name)) {
-            let known: Vec<&str> = self.templates.keys().filter_map(|n| n.strip_prefix("partials/")).collect();
+        // Named without a language: the template's own is taken.
+        if !self.templates.contains_key(&key(name)) || split(name).1.is_some() {
+            let originals = self.templates.keys().filter(|n| split(n).1.is_none());
+            let known: Vec<&str> = originals.filter_map(|n| n.strip_prefix("partials/")).collect();
             let hint = crate::config::suggest(name, known);
             self.say(place, format!("there is no partial `{name}`"), hint);
         }
@@ -154,11 +177,27 @@ impl<'a> Review<'a, '_> {
         let name = h.name.as_name().unwrap_or_default();
         if h.params.is_empty() && h.hash.is_empty() {
             self.parameter(&h.name, scope, place);
+            self.readable(h.name.as_name().unwrap_or_default(), scope, place);
         } else if !HELPERS.contains(&name) {
             self.say(place, format!("there is no helper `{name}`"), crate::config::suggest(name, HELPERS));
         }
         for parameter in h.params.iter().chain(h.hash.values()) {
             self.parameter(parameter, scope, place);
+        }
+    }
+
+    fn readable(&mut self, raw: &str, scope: &Scope<'a>, place: (usize, usize)) {
+        let last = raw.rsplit(['.', '/']).next().unwrap_or_default();
+        let helper = SECONDS.iter().find(|(name, _)| *name == last).map(|(_, helper)| helper);
+        match (scope.resolve(raw), helper) {
+            (Ok(Some(Value::Number(_))), Some(helper)) => {
+                self.say(place, format!("`{raw}` is a number of seconds, which nobody reads"), format!("write {{{{{helper} {raw}}}}}"));
+            }
+            (Ok(Some(Value::Object(parts))), _) => {
+                let parts: Vec<&str> = parts.keys().map(String::as_str).collect();
+                self.say(place, format!("`{raw}` is no text: it has parts"), format!("write one of them: {}", parts.join(", ")));
+            }
+            _ => {}
         }
     }
 

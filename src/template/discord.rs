@@ -3,6 +3,7 @@
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
 use super::times::Zone;
+use crate::domain::language::Language;
 
 /// Characters that Discord's Markdown gives a meaning.
 const SPECIAL: &[char] = &['\\', '*', '_', '~', '`', '|', '<', '>', '[', ']', '#', '@'];
@@ -59,7 +60,7 @@ impl Writer {
 }
 
 /// Writes `markdown` in Discord's dialect.
-pub fn write(markdown: &str, zone: &Zone) -> String {
+pub fn write(markdown: &str, zone: &Zone, language: &Language) -> String {
     let mut w = Writer::default();
     for event in Parser::new(markdown) {
         match event {
@@ -101,7 +102,7 @@ pub fn write(markdown: &str, zone: &Zone) -> String {
             }
             Event::Code(code) => w.out.push_str(&format!("`{}`", code.replace('`', "'"))),
             Event::Text(text) if w.code_block => w.out.push_str(&text.replace("```", "'''")),
-            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => w.out.push_str(&zone.for_discord(&text, escape)),
+            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => w.out.push_str(&zone.for_discord(language, &text, escape)),
             Event::SoftBreak | Event::HardBreak => {
                 w.out.push('\n');
                 if w.quote > 0 {
@@ -142,7 +143,7 @@ mod tests {
         let markdown =
             "# Head\n\nA **bold** and *soft* [link](https://example.org/a_b).\n\n- one\n- two\n\n> said\n\n@everyone \\*x\\* <b> `co*de`";
         assert_eq!(
-            write(markdown, &Zone(TimeZone::UTC)),
+            write(markdown, &Zone(TimeZone::UTC), Language::english()),
             "## Head\nA **bold** and *soft* [link](<https://example.org/a_b>).\n\n- one\n- two\n\n> said\n\n@\u{200b}everyone \\*x\\* \\<b\\> `co*de`"
         );
     }

@@ -1,9 +1,12 @@
 //! Handlebars with our helpers, Markdown escaping and no surprises.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason, Template};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
@@ -12,80 +15,176 @@ use super::{
 };
 use crate::{
     config::{Finding, SourceFile},
-    domain::post::Body,
+    domain::{
+        language::{DEFAULT, Language, split},
+        post::Body,
+    },
     ports::Platform,
 };
 
-/// Renders notices for both platforms.
+/// Renders notices for both platforms, each whole in one language: in the channel's where the notice has
+/// a translation, else in English.
 pub struct Renderer {
-    engine: Handlebars<'static>,
+    english: Voice,
+    /// The other languages, by locale.
+    voices: BTreeMap<String, Voice>,
     zone: Zone,
+}
+
+/// Every template as one language has it.
+struct Voice {
+    language: Arc<Language>,
+    engine: Handlebars<'static>,
+    /// The templates that are translated; the others are the English ones.
+    own: BTreeSet<String>,
+}
+
+/// A notice in Markdown, its times still marks, and the language it is written in.
+#[derive(Clone, Debug)]
+pub struct Text {
+    markdown: String,
+    language: Arc<Language>,
+}
+
+impl Text {
+    /// Words that come from no template.
+    pub fn english(markdown: impl Into<String>) -> Self {
+        Self { markdown: markdown.into(), language: Arc::new(Language::english().clone()) }
+    }
+
+    pub fn says_nothing(&self) -> bool {
+        self.markdown.trim().is_empty()
+    }
 }
 
 impl std::fmt::Debug for Renderer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Renderer").field("zone", &self.zone).finish_non_exhaustive()
+        f.debug_struct("Renderer").field("voices", &self.voices.keys()).field("zone", &self.zone).finish_non_exhaustive()
+    }
+}
+
+impl Voice {
+    fn new(language: Language, compiled: &BTreeMap<String, Template>) -> Self {
+        let language = Arc::new(language);
+        let mut engine = Handlebars::new();
+        engine.register_escape_fn(escape);
+        engine.register_helper("time", Box::new(time));
+        engine.register_helper("left", Box::new(left));
+        engine.register_helper("short", Box::new(short));
+        register_words(&mut engine, &language);
+        let mut own = BTreeSet::new();
+        for (name, template) in compiled.iter().filter(|(name, _)| split(name).1.is_none()) {
+            let translated = compiled.get(&format!("{name}.{}", language.locale));
+            if translated.is_some() {
+                own.insert(name.clone());
+            }
+            let template = translated.unwrap_or(template);
+            if let Some(short) = name.strip_prefix("partials/") {
+                engine.register_template(short, template.clone());
+            }
+            engine.register_template(name, template.clone());
+        }
+        Self { language, engine, own }
     }
 }
 
 impl Renderer {
     /// Compiles every template; unknown variables are found by following each path in `sample`, a
     /// context in which everything that can be there is there.
-    pub fn new(templates: &BTreeMap<String, SourceFile>, zone: Zone, sample: &Value) -> Result<Self, Vec<Finding>> {
-        let mut engine = Handlebars::new();
-        engine.register_escape_fn(escape);
-        engine.register_helper("time", Box::new(time));
-        engine.register_helper("left", Box::new(left));
-        engine.register_helper("short", Box::new(short));
+    pub fn new(
+        templates: &BTreeMap<String, SourceFile>,
+        languages: &BTreeMap<String, Language>,
+        zone: Zone,
+        sample: &Value,
+    ) -> Result<Self, Vec<Finding>> {
         let mut findings = Vec::new();
-        let mut compiled = BTreeMap::new();
-        for (name, file) in templates {
-            match Template::compile_with_name(&file.text, name.clone()) {
-                Ok(template) => {
-                    compiled.insert(name.clone(), template);
-                }
-                Err(error) => {
-                    let place = error.pos().unwrap_or((1, 1));
-                    findings.push(file.at(
-                        place,
-                        format!("this is not a template: {}", error.reason()),
-                        "look for an unclosed {{ or a missing {{/…}}".to_owned(),
-                    ));
-                }
-            }
-        }
+        let compiled = compiled(templates, &mut findings);
         check::all(&compiled, templates, sample, &mut findings);
         if !findings.is_empty() {
             return Err(findings);
         }
-        for (name, template) in compiled {
-            if let Some(short) = name.strip_prefix("partials/") {
-                engine.register_template(short, template.clone());
-            }
-            engine.register_template(&name, template);
-        }
-        Ok(Self { engine, zone })
+        let english = languages.get(DEFAULT).unwrap_or(Language::english());
+        let others = languages.iter().filter(|(locale, _)| *locale != DEFAULT);
+        Ok(Self {
+            english: Voice::new(english.clone(), &compiled),
+            voices: others.map(|(locale, language)| (locale.clone(), Voice::new(language.clone(), &compiled))).collect(),
+            zone,
+        })
     }
 
     pub fn zone(&self) -> &Zone {
         &self.zone
     }
 
-    /// The Markdown of a notice. Errors name template, line and reason.
-    pub fn markdown(&self, template: &str, context: &Value) -> Result<String, String> {
-        self.engine.render(template, context).map_err(|e| format!("templates/{template}.md.hbs: {e}"))
+    /// The language that a template is in for a channel of this locale.
+    fn voice(&self, template: &str, locale: &str) -> &Voice {
+        self.voices.get(locale).filter(|voice| voice.own.contains(template)).unwrap_or(&self.english)
     }
 
-    /// What a platform is given.
-    pub fn body(&self, markdown: &str, platform: Platform, now: Timestamp) -> Body {
+    /// The name of the file that a template comes from for a channel of this locale: `execution/applied.de`,
+    /// or without a translation `execution/applied`.
+    pub fn source(&self, template: &str, locale: &str) -> String {
+        match self.voice(template, locale).language.locale.as_str() {
+            DEFAULT => template.to_owned(),
+            locale => format!("{template}.{locale}"),
+        }
+    }
+
+    /// The words of a notice for a channel of this locale. Errors name template, line and reason.
+    pub fn markdown(&self, template: &str, locale: &str, context: &Value) -> Result<Text, String> {
+        let voice = self.voice(template, locale);
+        let markdown = voice.engine.render(template, context);
+        let markdown = markdown.map_err(|e| format!("templates/{}.md.hbs: {e}", self.source(template, locale)))?;
+        Ok(Text { markdown, language: voice.language.clone() })
+    }
+
+    /// What a platform is given; times are written in the language of the text.
+    pub fn body(&self, text: &Text, platform: Platform, now: Timestamp) -> Body {
         match platform {
-            Platform::Discord => Body { text: discord::write(markdown, &self.zone), html: None, ..Body::default() },
+            Platform::Discord => Body { text: discord::write(&text.markdown, &self.zone, &text.language), html: None, ..Body::default() },
             Platform::Matrix => {
-                let (html, text) = matrix::write(markdown, &self.zone, now);
+                let (html, text) = matrix::write(&text.markdown, &self.zone, &text.language, now);
                 Body { text, html: Some(html), ..Body::default() }
             }
         }
     }
+}
+
+fn compiled(templates: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding>) -> BTreeMap<String, Template> {
+    let mut compiled = BTreeMap::new();
+    for (name, file) in templates {
+        match Template::compile_with_name(&file.text, name.clone()) {
+            Ok(template) => {
+                compiled.insert(name.clone(), template);
+            }
+            Err(error) => {
+                let place = error.pos().unwrap_or((1, 1));
+                let message = format!("this is not a template: {}", error.reason());
+                findings.push(file.at(place, message, "look for an unclosed {{ or a missing {{/…}}".to_owned()));
+            }
+        }
+    }
+    compiled
+}
+
+/// `{{span verification.healthy_for}}` writes a length, `{{word stage}}` one of herald's own words.
+fn register_words(engine: &mut Handlebars<'static>, language: &Arc<Language>) {
+    let own = language.clone();
+    let span =
+        move |h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output| -> HelperResult {
+            let length = SignedDuration::from_secs(seconds(h, "span", "a length in seconds, such as verification.healthy_for")?);
+            out.write(&escape(&own.span(length)))?;
+            Ok(())
+        };
+    engine.register_helper("span", Box::new(span));
+    let own = language.clone();
+    let word =
+        move |h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output| -> HelperResult {
+            let value = h.param(0).and_then(|p| p.value().as_str()).unwrap_or_default();
+            out.write(&escape(own.word(value)))?;
+            Ok(())
+        };
+    engine.register_helper("word", Box::new(word));
 }
 
 /// Makes a value harmless in Markdown: one line, no formatting, no link, no mark.
@@ -105,18 +204,20 @@ pub fn escape(value: &str) -> String {
 }
 
 fn time(h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
-    out.write(&time_mark(second(h, "time")?))?;
+    out.write(&time_mark(seconds(h, "time", A_TIME)?))?;
     Ok(())
 }
 
 fn left(h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
-    out.write(&left_mark(second(h, "left")?))?;
+    out.write(&left_mark(seconds(h, "left", A_TIME)?))?;
     Ok(())
 }
 
-fn second(h: &Helper<'_>, name: &'static str) -> Result<i64, RenderErrorReason> {
+const A_TIME: &str = "a time, such as window.opens";
+
+fn seconds(h: &Helper<'_>, name: &'static str, wanted: &str) -> Result<i64, RenderErrorReason> {
     let value = h.param(0).map(|p| p.value());
-    value.and_then(Value::as_i64).ok_or_else(|| RenderErrorReason::Other(format!("{{{{{name} …}}}} wants a time, such as window.opens")))
+    value.and_then(Value::as_i64).ok_or_else(|| RenderErrorReason::Other(format!("{{{{{name} …}}}} wants {wanted}")))
 }
 
 /// A hash, shortened to what an eye compares.

@@ -4,13 +4,16 @@ use jiff::Timestamp;
 use pulldown_cmark::{CowStr, Event, Parser, Tag, TagEnd, html};
 
 use super::times::Zone;
+use crate::domain::language::Language;
 
 /// `formatted_body` and `body`, with times as seen at `now`.
-pub fn write(markdown: &str, zone: &Zone, now: Timestamp) -> (String, String) {
+pub fn write(markdown: &str, zone: &Zone, language: &Language, now: Timestamp) -> (String, String) {
     let events: Vec<Event<'_>> = Parser::new(markdown)
         .map(|event| match event {
             // HTML in a source is text to us.
-            Event::Html(text) | Event::InlineHtml(text) | Event::Text(text) => Event::Text(CowStr::from(zone.for_matrix(&text, now))),
+            Event::Html(text) | Event::InlineHtml(text) | Event::Text(text) => {
+                Event::Text(CowStr::from(zone.for_matrix(language, &text, now)))
+            }
             Event::SoftBreak => Event::HardBreak,
             other => other,
         })
@@ -76,7 +79,8 @@ mod tests {
     #[test]
     fn html_of_a_source_is_text_and_the_plain_body_reads_well() {
         let now = Timestamp::UNIX_EPOCH;
-        let (html, plain) = write("## Head\n\nA <b>x</b> [link](https://example.org).\n\n- one\n- two\n\nend", &Zone(TimeZone::UTC), now);
+        let markdown = "## Head\n\nA <b>x</b> [link](https://example.org).\n\n- one\n- two\n\nend";
+        let (html, plain) = write(markdown, &Zone(TimeZone::UTC), Language::english(), now);
         assert_eq!(
             html,
             "<h2>Head</h2>\n<p>A &lt;b&gt;x&lt;/b&gt; <a href=\"https://example.org\">link</a>.</p>\n<ul>\n<li>one</li>\n<li>two</li>\n</ul>\n<p>end</p>"

@@ -1,8 +1,8 @@
 //! One Markdown source a notice, made into what each platform shows best.
 //!
-//! template (Handlebars) → Markdown with time marks → Discord's Markdown, or Matrix's HTML and
-//! plain text. Values are escaped as Markdown on their way in, so nothing that comes from a file, a
-//! chain or a chat can format, link or mention.
+//! template (Handlebars), in the channel's language where it has a translation → Markdown with time
+//! marks → Discord's Markdown, or Matrix's HTML and plain text. Values are escaped as Markdown on their
+//! way in, so nothing that comes from a file, a chain or a chat can format, link or mention.
 
 mod check;
 mod discord;
@@ -10,5 +10,8 @@ mod engine;
 mod matrix;
 mod times;
 
-pub use engine::Renderer;
+pub use engine::{Renderer, Text};
 pub use times::{Zone, distance, length_words};
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
+use crate::domain::language::Language;
+
 const OPEN: char = '\u{e000}';
 const CLOSE: char = '\u{e001}';
 
@@ -49,20 +51,18 @@ fn pieces(text: &str, mut plain: impl FnMut(&str), mut mark: impl FnMut(Mark)) {
 }
 
 impl Zone {
-    /// `Tue 1 Dec 2026, 14:00 CET (13:00 UTC)`
+    /// `Tue 1 Dec 2026, 14:00 CET (13:00 UTC)`: English, for logs and the command line.
     pub fn written(&self, at: Timestamp) -> String {
-        let local = at.to_zoned_datetime(self.0.clone());
-        let utc = at.to_zoned_datetime(TimeZone::UTC);
-        if self.0 == TimeZone::UTC {
-            return utc.strftime("%a %-d %b %Y, %H:%M UTC").to_string();
-        }
-        let same_day = local.date() == utc.date();
-        let in_utc = utc.strftime(if same_day { "%H:%M UTC" } else { "%a %-d %b, %H:%M UTC" });
-        format!("{} ({in_utc})", local.strftime("%a %-d %b %Y, %H:%M %Z"))
+        self.written_in(Language::english(), at)
+    }
+
+    /// `Di, 1. Dez. 2026, 14:00 Uhr MEZ (13:00 Uhr UTC)`
+    pub fn written_in(&self, language: &Language, at: Timestamp) -> String {
+        language.written(at, &self.0)
     }
 
     /// Resolves marks as Matrix reads them, seen at `now`.
-    pub fn for_matrix(&self, text: &str, now: Timestamp) -> String {
+    pub fn for_matrix(&self, language: &Language, text: &str, now: Timestamp) -> String {
         let mut out = String::with_capacity(text.len());
         let cell = std::cell::RefCell::new(&mut out);
         pieces(
@@ -70,8 +70,8 @@ impl Zone {
             |plain| cell.borrow_mut().push_str(plain),
             |mark| {
                 let words = match mark {
-                    Mark::Time(s) => Timestamp::from_second(s).map(|at| self.written(at)),
-                    Mark::Left(s) => Timestamp::from_second(s).map(|at| distance(at.duration_since(now))),
+                    Mark::Time(s) => Timestamp::from_second(s).map(|at| self.written_in(language, at)),
+                    Mark::Left(s) => Timestamp::from_second(s).map(|at| language.distance(at.duration_since(now))),
                 };
                 cell.borrow_mut().push_str(&words.unwrap_or_default());
             },
@@ -79,8 +79,8 @@ impl Zone {
         out
     }
 
-    /// Resolves marks as Discord shows them; what is between goes through `escape`.
-    pub fn for_discord(&self, text: &str, escape: impl Fn(&str) -> String) -> String {
+    /// Resolves marks as Discord shows them; every word goes through `escape`.
+    pub fn for_discord(&self, language: &Language, text: &str, escape: impl Fn(&str) -> String) -> String {
         let mut out = String::with_capacity(text.len());
         let cell = std::cell::RefCell::new(&mut out);
         pieces(
@@ -88,7 +88,10 @@ impl Zone {
             |plain| cell.borrow_mut().push_str(&escape(plain)),
             |mark| {
                 let words = match mark {
-                    Mark::Time(s) => Timestamp::from_second(s).map(|at| format!("<t:{s}:F> · {}", self.written(at))).unwrap_or_default(),
+                    Mark::Time(s) => {
+                        let written = Timestamp::from_second(s).map(|at| escape(&self.written_in(language, at)));
+                        written.map(|written| format!("<t:{s}:F> · {written}")).unwrap_or_default()
+                    }
                     Mark::Left(s) => format!("<t:{s}:R>"),
                 };
                 cell.borrow_mut().push_str(&words);
@@ -98,22 +101,14 @@ impl Zone {
     }
 }
 
-/// `in 7 days`, `5 minutes ago`
+/// `in 7 days`, `5 minutes ago`, for the command line.
 pub fn distance(length: SignedDuration) -> String {
-    let words = length_words(length.abs());
-    if length.is_negative() { format!("{words} ago") } else { format!("in {words}") }
+    Language::english().distance(length)
 }
 
-/// `7 days`, `1 hour`, `90 minutes`, `20 seconds`: the largest unit that says it well.
+/// `7 days`, `1 hour`, for the command line.
 pub fn length_words(length: SignedDuration) -> String {
-    let seconds = length.as_secs();
-    let (number, unit) = match seconds {
-        s if s >= 2 * 86_400 || s == 86_400 => ((s + 43_200) / 86_400, "day"),
-        s if s >= 2 * 3600 || s == 3600 => ((s + 1800) / 3600, "hour"),
-        s if s >= 120 || s == 60 => ((s + 30) / 60, "minute"),
-        s => (s, "second"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+    Language::english().span(length)
 }
 
 #[cfg(test)]
@@ -136,9 +131,9 @@ mod tests {
         let at: Timestamp = "2026-12-01T13:00:00Z".parse().unwrap();
         let text = format!("Opens {} — {}.", time_mark(at.as_second()), left_mark(at.as_second()));
         let now = "2026-11-24T13:00:00Z".parse().unwrap();
-        assert_eq!(berlin().for_matrix(&text, now), "Opens Tue 1 Dec 2026, 14:00 CET (13:00 UTC) — in 7 days.");
+        assert_eq!(berlin().for_matrix(Language::english(), &text, now), "Opens Tue 1 Dec 2026, 14:00 CET (13:00 UTC) — in 7 days.");
         assert_eq!(
-            berlin().for_discord(&text, str::to_owned),
+            berlin().for_discord(Language::english(), &text, str::to_owned),
             "Opens <t:1796130000:F> · Tue 1 Dec 2026, 14:00 CET (13:00 UTC) — <t:1796130000:R>."
         );
     }

@@ -14,6 +14,7 @@ mod crash;
 mod facts;
 mod faults;
 mod gaps;
+mod languages;
 mod messages;
 mod recordings;
 mod simulation;

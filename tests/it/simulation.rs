@@ -100,7 +100,13 @@ async fn play(seed: u64) -> Result<usize, String> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let url = format!("sqlite://{}", dir.path().join("herald.db").display());
     let store: Arc<dyn Store> = Arc::new(SqlStore::open(&url).await.map_err(|e| e.to_string())?);
-    let outlet = |place: &str| Outlet { platform: Platform::Matrix, chat: chat.clone(), place: place.to_owned(), readers: Readers::Public };
+    let outlet = |place: &str| Outlet {
+        platform: Platform::Matrix,
+        chat: chat.clone(),
+        place: place.to_owned(),
+        readers: Readers::Public,
+        locale: "en".into(),
+    };
     let outlets: BTreeMap<String, Outlet> = loaded.config.deployment.channels.keys().map(|name| (name.clone(), outlet(name))).collect();
     let posts = timed(&upgrade, 1, &loaded.config.plan, start);
     let accepted = Accepting::new(upgrade, start);
