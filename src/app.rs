@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     command,
     config::{self, Config, Finding, Origin, Severity},
-    domain::schedule::parse_length,
+    domain::{schedule::parse_length, upgrade::Urgency},
     service::context,
     template::{Renderer, Zone},
 };
@@ -48,6 +48,8 @@ enum Command {
     Plan(PlanArgs),
     /// Show what herald makes of a live node, a fact a line, until interrupted
     Facts(FactsArgs),
+    #[command(flatten)]
+    Change(command::change::Changing),
     /// Show where each upgrade stands, from the store
     Status {
         #[arg(long)]
@@ -63,12 +65,19 @@ pub struct RehearseArgs {
     /// Facts and posts as lines of JSON
     #[arg(long)]
     pub json: bool,
+    /// Only the plan of this urgency: routine, expedited or emergency [default: all three]
+    #[arg(long, value_name = "URGENCY", value_parser = parse_urgency)]
+    pub plan: Option<Urgency>,
     /// A recording to play instead of the embedded one
     #[arg(long, value_name = "FILE")]
     pub recording: Option<PathBuf>,
     /// The upgrade to announce instead of one made from the recording
     #[arg(long, value_name = "FILE")]
     pub upgrade: Option<PathBuf>,
+}
+
+fn parse_urgency(name: &str) -> Result<Urgency, String> {
+    Urgency::ALL.into_iter().find(|u| u.name() == name).ok_or_else(|| config::suggest(name, Urgency::ALL.map(Urgency::name)))
 }
 
 #[derive(Debug, Args)]
@@ -134,6 +143,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
                 command::window::run(cli.config, args, json).await
             }
             Command::Facts(args) => command::facts::run(args).await,
+            Command::Change(changing) => command::change::run(cli.config, changing).await,
             Command::Status { json } => command::status::run(cli.config, json).await,
         }
     });

@@ -8,11 +8,13 @@ macro_rules! out {
     }};
 }
 
+pub mod change;
 pub mod check;
 pub mod facts;
 pub mod plan;
 pub mod preview;
 pub mod rehearse;
+pub mod reload;
 pub mod run;
 pub mod status;
 pub mod window;

@@ -11,11 +11,12 @@ use crate::{
     config::{Config, Origin, load_upgrade},
     domain::{
         notice::Audience,
-        schedule::civil_instant,
-        upgrade::{Duty, Target, Upgrade, Window},
+        schedule::{Offset, civil_instant},
+        upgrade::{Duty, Target, Upgrade, Urgency, Window},
+        window::longest_lead,
     },
     ports::Clock,
-    rehearsal::{Output, Recording, Rehearsal, cast},
+    rehearsal::{Act, Output, Recording, Rehearsal, Twist, cast},
 };
 
 pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode> {
@@ -31,43 +32,67 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
             Some(Recording::parse(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?)
         }
     };
-    let mut config = loaded.config;
-    let upgrade = match &args.upgrade {
-        Some(path) => match load_upgrade(path, &config.deployment, &config.plan) {
-            Ok(upgrade) => upgrade,
+    let acts = match &args.upgrade {
+        Some(path) => match load_upgrade(path, &loaded.config.deployment, &loaded.config.plan) {
+            Ok(upgrade) => vec![Act { upgrade, twist: None }],
             Err(findings) => return Ok(app::refuse(&findings)),
         },
-        None => match &asked {
-            Some(recording) => made_from(recording, &config),
-            None => made_from(&Recording::embedded().map_err(anyhow::Error::msg)?, &config),
-        },
+        None => acts(args.plan, asked.as_ref(), &loaded.config)?,
     };
-    config.upgrades.clear();
     let zone = loaded.renderer.zone().clone();
-    let output = Output::new(args.json, args.json || !std::io::stderr().is_terminal(), zone.clone());
-    output.say(&format!(
-        "Rehearsing {}: window {} to {}.\nThe chains are recordings, the rooms are in memory, the people are invented.",
-        upgrade.title,
-        zone.written(upgrade.window.opens),
-        zone.written(upgrade.window.closes)
-    ));
-    let recordings = cast(&upgrade, asked).map_err(anyhow::Error::msg)?;
-    let pace = if args.once || args.json { Duration::ZERO } else { Duration::from_millis(700) };
-    let rehearsal = Rehearsal::prepare(config, loaded.renderer, recordings, upgrade, output, pace).await?;
-    let verdict = rehearsal.run().await?;
-    let summary = verdict.lines.join("\n");
+    let pace = if args.once || args.json { Duration::ZERO } else { Duration::from_millis(400) };
+    let (mut fine, mut lines) = (true, Vec::new());
+    for act in acts {
+        let output = Output::new(args.json, args.json || !std::io::stderr().is_terminal(), zone.clone());
+        output.say(&format!(
+            "\n━━ Rehearsing {} ({}): window {} to {}.\nThe chains are recordings, the rooms are in memory, the people are invented.",
+            act.upgrade.title,
+            act.upgrade.urgency.name(),
+            zone.written(act.upgrade.window.opens),
+            zone.written(act.upgrade.window.closes)
+        ));
+        let recordings = cast(&act.upgrade, asked.clone()).map_err(anyhow::Error::msg)?;
+        let rehearsal = Rehearsal::prepare(loaded.config.clone(), loaded.renderer.clone(), recordings, act, output, pace).await?;
+        let verdict = rehearsal.run().await?;
+        fine &= verdict.fine;
+        lines.extend(verdict.lines);
+    }
+    let summary = lines.join("\n");
     if args.json {
         eprintln!("{summary}")
     } else {
         out!("\n{summary}")
     }
-    Ok(if verdict.fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// One upgrade of each urgency that was asked for: a routine one whose window moves, and one more that is cancelled.
+/// A recording that was asked for is played once, as it is.
+fn acts(urgency: Option<Urgency>, recording: Option<&Recording>, config: &Config) -> Result<Vec<Act>> {
+    let upgrade = |urgency| match recording {
+        Some(recording) => anyhow::Ok(made_from(recording, urgency, config)),
+        None => anyhow::Ok(made_from(&Recording::embedded().map_err(anyhow::Error::msg)?, urgency, config)),
+    };
+    if recording.is_some() {
+        return Ok(vec![Act { upgrade: upgrade(urgency.unwrap_or(Urgency::Routine))?, twist: None }]);
+    }
+    let mut acts = Vec::new();
+    for one in Urgency::ALL.into_iter().filter(|u| urgency.is_none_or(|asked| asked == *u)) {
+        let routine = one == Urgency::Routine;
+        acts.push(Act { upgrade: upgrade(one)?, twist: routine.then_some(Twist::Reschedule) });
+        if routine {
+            let mut cancelled = upgrade(one)?;
+            cancelled.title.push_str(", not to be");
+            acts.push(Act { upgrade: cancelled, twist: Some(Twist::Cancel) });
+        }
+    }
+    Ok(acts)
 }
 
 /// An upgrade from the recording's own versions, on the next Tuesday that leaves time for every notice.
-fn made_from(recording: &Recording, config: &Config) -> Upgrade {
+fn made_from(recording: &Recording, urgency: Urgency, config: &Config) -> Upgrade {
     let (before, after) = recording.versions();
-    let opens = window_opens(SystemClock.now(), config).unwrap_or(Timestamp::UNIX_EPOCH);
+    let opens = window_opens(SystemClock.now(), urgency, config).unwrap_or(Timestamp::UNIX_EPOCH);
     let later = |hours: i64| opens.checked_add(SignedDuration::from_hours(hours)).unwrap_or(opens);
     let duty = |required, what: &str, by| Duty { required, what: what.to_owned(), node_version: None, by };
     let duties = BTreeMap::from([
@@ -79,15 +104,21 @@ fn made_from(recording: &Recording, config: &Config) -> Upgrade {
     let (id, title) = (format!("{}-{after}", recording.chain), format!("{} runtime {after}", recording.chain));
     Upgrade {
         summary: format!("A rehearsal: {} goes from runtime {before} to {after}.", recording.chain),
+        urgency,
         duties,
         ..Upgrade::new(id, title, Window { opens, closes: later(2) }, chains)
     }
 }
 
-/// 14:00 in the plan's zone, on a Tuesday at least eight days away.
-fn window_opens(now: Timestamp, config: &Config) -> Option<Timestamp> {
+/// 14:00 in the plan's zone, on the first Tuesday by which every notice can have been posted.
+fn window_opens(now: Timestamp, urgency: Urgency, config: &Config) -> Option<Timestamp> {
     let zone = &config.plan.zone;
-    let mut day = zone.to_datetime(now).date().checked_add(8.days()).ok()?;
+    let lead = match longest_lead(config.plan.notices(urgency)) {
+        Some((_, Offset::Days(days))) => -days,
+        Some((_, Offset::Exact(seconds))) => -seconds / 86_400 + 1,
+        None => 0,
+    };
+    let mut day = zone.to_datetime(now).date().checked_add((lead + 1).days()).ok()?;
     while day.weekday() != jiff::civil::Weekday::Tuesday {
         day = day.tomorrow().ok()?;
     }

@@ -9,6 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
+use super::reload::Reloader;
 use crate::{
     app::{self, Loaded},
     chain::Node,
@@ -17,7 +18,7 @@ use crate::{
         matrix::{self, Matrix},
     },
     clock::SystemClock,
-    config::{Config, Deployment, Finding, Origin, Secret, UpgradeFile},
+    config::{Config, Deployment, Files, Finding, Origin, Secret, UpgradeFile},
     ports::{Accepting, Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
     service::{
         Book, Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, unplanned,
@@ -57,7 +58,9 @@ struct Chats {
 
 pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
     app::log("warn,upgrade_herald=info");
-    let loaded = match app::load(&Origin::choose(folder, false)) {
+    let origin = Origin::choose(folder, false);
+    let files = Files::read(&origin).ok();
+    let loaded = match app::load(&origin) {
         Ok(loaded) => loaded,
         Err(findings) => return Ok(app::refuse(&findings)),
     };
@@ -73,7 +76,8 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
     if !reached.is_empty() {
         return Ok(app::refuse(&reached));
     }
-    let planned = Planner::new(core.clone()).tick().await?;
+    let planner = Arc::new(Planner::new(core.clone()));
+    let planned = planner.tick().await?;
     if !planned.refused.is_empty() {
         return Ok(app::refuse(&planned.refused));
     }
@@ -83,8 +87,12 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
     for post in &planned.skipped {
         tracing::warn!(notice = post.notice, channel = post.channel, due = %post.due, "skipped: it was due before the upgrade was accepted");
     }
+    for finding in &planned.contradicted {
+        tracing::warn!("{finding}");
+    }
     core.store.begin_anew().await?;
-    serve(core, chains, chats).await?;
+    let reloader = Reloader { origin, core: core.clone(), planner: planner.clone(), chains: chains.clone() };
+    serve(core, chains, chats, planner, (reloader, files)).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -168,7 +176,7 @@ async fn connect_chains(config: &Config, known: &[Accepting]) -> Result<BTreeMap
 }
 
 /// New upgrades whose target a chain runs already: there would be nothing to announce but a mistake.
-async fn already_there(core: &Core, chains: &BTreeMap<String, Arc<dyn Chain>>, files: &[UpgradeFile]) -> Result<Vec<Finding>> {
+pub(super) async fn already_there(core: &Core, chains: &BTreeMap<String, Arc<dyn Chain>>, files: &[UpgradeFile]) -> Result<Vec<Finding>> {
     let known = core.store.upgrades().await?;
     let mut findings = Vec::new();
     let new = |f: &&UpgradeFile| {
@@ -194,7 +202,13 @@ async fn already_there(core: &Core, chains: &BTreeMap<String, Arc<dyn Chain>>, f
 }
 
 /// Runs until the process is told to stop, then lets what is in flight end.
-async fn serve(core: Arc<Core>, chains: BTreeMap<String, Arc<dyn Chain>>, chats: Chats) -> Result<()> {
+async fn serve(
+    core: Arc<Core>,
+    chains: BTreeMap<String, Arc<dyn Chain>>,
+    chats: Chats,
+    planner: Arc<Planner>,
+    (reloader, files): (Reloader, Option<Files>),
+) -> Result<()> {
     let stop = watch::Sender::new(false);
     let desk: Arc<dyn Desk> = Arc::new(FrontDesk::new(core.clone()));
     let mut connections = JoinSet::new();
@@ -209,7 +223,9 @@ async fn serve(core: Arc<Core>, chains: BTreeMap<String, Arc<dyn Chain>>, chats:
         watcher: Arc::new(Watcher::new(core.clone(), chains)),
         dispatcher: Arc::new(Dispatcher::new(core.clone())),
         summariser: Arc::new(Summariser::new(core)),
+        planner,
     };
+    let mut reloading = tokio::spawn(reloader.run(files, stop.subscribe()));
     let mut services = tokio::spawn(supervisor::run(services, stop.subscribe()));
     tracing::info!("herald is running");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -217,6 +233,7 @@ async fn serve(core: Arc<Core>, chains: BTreeMap<String, Arc<dyn Chain>>, chats:
         _ = terminate.recv() => tracing::info!("told to stop: what is in flight is finished first"),
         _ = interrupt.recv() => tracing::info!("interrupted: what is in flight is finished first"),
         Some(ended) = connections.join_next() => bail!("the connection to a chat ended by itself: {ended:?}"),
+        ended = &mut reloading => bail!("the files are not looked at any more: {ended:?}"),
         ended = &mut services => bail!("{}", ended.map_err(|e| e.to_string()).and_then(|r| r).err().unwrap_or_default()),
     }
     stop.send_replace(true);

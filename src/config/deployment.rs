@@ -168,7 +168,7 @@ impl std::fmt::Display for Secret {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discord {
     pub token: Secret,
     pub guild: u64,
@@ -176,7 +176,7 @@ pub struct Discord {
     pub route: Option<(SocketAddr, PathBuf)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matrix {
     pub homeserver: String,
     pub user: String,
@@ -210,14 +210,14 @@ pub struct ChainConfig {
 }
 
 /// Times that keep a post from being made twice: `timeout < lease < key_window`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
     pub timeout: SignedDuration,
     pub lease: SignedDuration,
     pub key_window: SignedDuration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {
     pub store: String,
     pub discord: Option<Discord>,

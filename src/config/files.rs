@@ -84,6 +84,7 @@ fn whole(file: &str, message: String, hint: &str) -> Finding {
 }
 
 /// All files of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     pub deployment: SourceFile,
     pub plan: SourceFile,

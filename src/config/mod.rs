@@ -24,7 +24,7 @@ pub use finding::{Finding, Severity, suggest};
 pub use help::{Contact, Help, Topic};
 pub use people::{People, Person, Role};
 pub use plan::{Feedback, Plan, UrgencyPlan};
-pub use upgrade::instant;
+pub use upgrade::{instant, linkable};
 
 use crate::domain::{language::Language, upgrade::Upgrade};
 
@@ -32,6 +32,7 @@ use crate::domain::{language::Language, upgrade::Upgrade};
 #[derive(Clone, Debug)]
 pub struct Config {
     pub deployment: Deployment,
+    pub deployment_file: SourceFile,
     pub plan: Plan,
     pub upgrades: Vec<UpgradeFile>,
     pub people: People,
@@ -41,6 +42,13 @@ pub struct Config {
     pub templates: BTreeMap<String, SourceFile>,
     /// By locale; English is always there.
     pub languages: BTreeMap<String, Language>,
+}
+
+impl Config {
+    /// A finding: what only a start can follow has changed.
+    pub fn deployment_changed(&self) -> Finding {
+        self.deployment_file.at((1, 1), "this has changed since herald was started".into(), "start herald again to follow it".into())
+    }
 }
 
 /// An upgrade and the file it came from.
@@ -109,7 +117,20 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         (Some(deployment), Some(plan), Some(people), Some(help), Some(checklist))
             if findings.iter().all(|f| f.severity == Severity::Warning) =>
         {
-            Ok((Config { deployment, plan, upgrades, people, help, checklist, templates: files.templates, languages }, findings))
+            Ok((
+                Config {
+                    deployment,
+                    deployment_file: files.deployment,
+                    plan,
+                    upgrades,
+                    people,
+                    help,
+                    checklist,
+                    templates: files.templates,
+                    languages,
+                },
+                findings,
+            ))
         }
         _ => Err(findings),
     }

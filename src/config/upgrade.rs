@@ -255,7 +255,8 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
     })
 }
 
-fn linkable(url: &str) -> bool {
+/// An address that can stand in a post.
+pub fn linkable(url: &str) -> bool {
     url.starts_with("https://")
         && url.chars().count() <= 200
         && !url.chars().any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c))

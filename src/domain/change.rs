@@ -197,6 +197,10 @@ pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
         (None, Some(before)) if before.window != after.window || before.given_up() => news.push(plain(Happening::Rescheduled)),
         _ => {}
     }
+    let duties = |b: &Upgrade| b.duties != after.duties || b.chains != after.chains;
+    if before.is_some_and(|b| !b.unplanned && duties(b)) {
+        news.push(plain(Happening::Changed));
+    }
     let decided = before.and_then(|b| b.decision.as_ref()) != after.decision.as_ref();
     match &after.decision {
         Some(Decision::Go) if decided => news.push(plain(Happening::Go)),
@@ -209,6 +213,11 @@ pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
 /// Whether notices by the clock are to be planned anew: the window they count from is another, or they were withdrawn.
 pub fn moves(before: &Upgrade, after: &Upgrade) -> bool {
     before.window.opens != after.window.opens || before.poll.is_some() != after.poll.is_some() || before.given_up() != after.given_up()
+}
+
+/// Why posts that are out no longer hold, if they don't.
+pub fn stale(before: &Upgrade, after: &Upgrade) -> Option<&'static str> {
+    if moves(before, after) { Some("window") } else { (before.duties != after.duties || before.chains != after.chains).then_some("duties") }
 }
 
 #[cfg(test)]
@@ -279,6 +288,12 @@ mod tests {
         assert_eq!((names(Some(&no_go), &later), later.decision.clone()), (vec!["rescheduled"], None));
         let step = Change::Step { step: Step::Documented, link: "https://docs.example.org".into() }.to(&later, true).unwrap();
         assert_eq!(names(Some(&later), &step), ["documented"]);
+        let mut updated = step.clone();
+        updated.duties.insert(
+            super::super::notice::Audience::Validators,
+            super::super::upgrade::Duty { required: true, what: "Update".into(), node_version: None, by: None },
+        );
+        assert_eq!((names(Some(&step), &updated), stale(&step, &updated)), (vec!["changed"], Some("duties")));
         let cancelled = Change::Cancel { reason: "a fault".into() }.to(&step, false).unwrap();
         assert_eq!(names(Some(&step), &cancelled), ["cancelled"]);
     }

@@ -63,6 +63,8 @@ pub enum Happening {
     WindowProposed,
     /// The window is known.
     WindowSet,
+    /// What people must do, or the versions to come, are others than were announced.
+    Changed,
     /// The final checks are passed.
     Go,
     /// The final checks are not passed.
@@ -154,11 +156,12 @@ pub enum Happening {
 }
 
 impl Happening {
-    pub const ALL: [Happening; 48] = [
+    pub const ALL: [Happening; 49] = [
         Self::Planned,
         Self::UnderReview,
         Self::WindowProposed,
         Self::WindowSet,
+        Self::Changed,
         Self::Go,
         Self::NoGo,
         Self::Delayed,
@@ -211,6 +214,7 @@ impl Happening {
             Self::UnderReview => "under_review",
             Self::WindowProposed => "window_proposed",
             Self::WindowSet => "window_set",
+            Self::Changed => "changed",
             Self::Go => "go",
             Self::NoGo => "no_go",
             Self::Delayed => "delayed",
@@ -279,6 +283,7 @@ impl Happening {
                 | Self::WindowProposed
                 | Self::WindowSet
                 | Self::Rescheduled
+                | Self::Changed
                 | Self::Go
                 | Self::NoGo
                 | Self::Cancelled
@@ -301,7 +306,7 @@ impl Happening {
 
     /// It takes back what was said, so it answers the last post in its channel.
     pub fn answers(self) -> bool {
-        matches!(self, Self::Rescheduled | Self::NoGo | Self::Delayed | Self::Cancelled | Self::Failed | Self::RolledBack)
+        matches!(self, Self::Rescheduled | Self::Changed | Self::NoGo | Self::Delayed | Self::Cancelled | Self::Failed | Self::RolledBack)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{EmbeddedChain, Output, Recording, Room, SteppedClock};
+use super::{Act, EmbeddedChain, Output, Recording, Room, SteppedClock};
 use crate::{
     chain::Node,
     config::{Config, UpgradeFile},
@@ -16,7 +16,7 @@ use crate::{
         phase::State,
         post::{Operation, Post, PostState},
         schedule::Offset,
-        upgrade::Upgrade,
+        upgrade::{Upgrade, Window},
     },
     ports::{Accepting, Chain, Clock, Platform, Store},
     service::{Book, Core, Outlet, context, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, watcher::Watcher},
@@ -38,7 +38,9 @@ pub struct Rehearsal {
     summariser: Summariser,
     planner: Planner,
     rooms: Vec<(Platform, Arc<Room>)>,
-    upgrade: Upgrade,
+    act: Act,
+    /// When the chains act.
+    window: Window,
     output: Output,
     shown_posts: BTreeSet<String>,
     shown_facts: usize,
@@ -61,14 +63,16 @@ impl Rehearsal {
         mut config: Config,
         renderer: Arc<Renderer>,
         recordings: BTreeMap<String, Recording>,
-        upgrade: Upgrade,
+        act: Act,
         output: Output,
         pace: Duration,
     ) -> anyhow::Result<Self> {
+        let upgrade = act.upgrade.clone();
+        let window = act.window(&config.plan.zone);
         let start = start_time(&config, &upgrade);
         let clock = Arc::new(SteppedClock::new(start));
         // The chain stands still until the window: its clock then goes on as if it had not.
-        let first_block = upgrade.window.opens.checked_add(SignedDuration::from_secs(54)).unwrap_or(start);
+        let first_block = window.opens.checked_add(SignedDuration::from_secs(54)).unwrap_or(start);
         let mut chains = BTreeMap::new();
         let mut nodes: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
         for (name, recording) in recordings {
@@ -97,7 +101,8 @@ impl Rehearsal {
             core,
             clock,
             chains,
-            upgrade,
+            act,
+            window,
             output,
             shown_posts: BTreeSet::new(),
             shown_facts: 0,
@@ -117,8 +122,8 @@ impl Rehearsal {
         let rules = book.plan().rules.clone();
         let watched = rules.healthy_for + rules.complete_after;
         let spacing = BLOCK_TIME.max((watched / i32::try_from(MOST_BLOCKS)?).min(rules.max_block_gap / 2));
-        let mut next_block = self.upgrade.window.opens.checked_add(SignedDuration::from_secs(60))?;
-        let give_up = self.upgrade.window.closes.checked_add(watched * 2)?.checked_add(book.plan().feedback.open_for)?;
+        let mut next_block = self.window.opens.checked_add(SignedDuration::from_secs(60))?;
+        let give_up = self.window.closes.checked_add(watched * 2)?.checked_add(book.plan().feedback.open_for)?;
         self.settle().await?;
         loop {
             let accepted = self.accepted().await?;
@@ -138,14 +143,26 @@ impl Rehearsal {
             }
             self.show_progress(&accepted);
             self.settle().await?;
+            self.twist().await?;
         }
         let verdict = self.verdict(give_up).await?;
         self.output.finish();
         Ok(verdict)
     }
 
+    /// What comes in between, when its time has come: a command, as an operator would give it.
+    async fn twist(&mut self) -> anyhow::Result<()> {
+        let posts = self.core.store.posts(&self.act.upgrade.id).await?;
+        let Some((change, words)) = self.act.command(&posts, &self.core.book().plan().zone) else { return Ok(()) };
+        self.act.twist = None;
+        self.output.say(&format!("\n  ○ {words}"));
+        self.core.store.request(&self.act.upgrade.id, &change, "an invented operator", self.clock.now()).await?;
+        self.planner.tick().await?;
+        self.settle().await
+    }
+
     async fn accepted(&self) -> anyhow::Result<Accepting> {
-        self.core.accepted(&self.upgrade.id).await?.ok_or_else(|| anyhow::anyhow!("the upgrade was not accepted"))
+        self.core.accepted(&self.act.upgrade.id).await?.ok_or_else(|| anyhow::anyhow!("the upgrade was not accepted"))
     }
 
     /// The next block of every chain; says so where the recording ends.
@@ -168,7 +185,10 @@ impl Rehearsal {
     /// Blocks come while recorded ones are left, and while the upgrade is being watched.
     fn chain_goes_on(&self, accepted: &Accepting) -> bool {
         let state = accepted.progress.state;
-        let window_open = self.clock.now() < self.upgrade.window.closes;
+        if accepted.progress.finished() {
+            return false;
+        }
+        let window_open = self.clock.now() < self.window.closes;
         let watched = matches!(state, State::Applied | State::Verified);
         self.left() > 0 || watched || (window_open && matches!(state, State::Authorized | State::Applying))
     }
@@ -225,7 +245,7 @@ impl Rehearsal {
             self.output.fact(fact);
             self.shown_facts += 1;
         }
-        let mut posts = self.core.store.posts(&self.upgrade.id).await?;
+        let mut posts = self.core.store.posts(&self.act.upgrade.id).await?;
         posts.retain(|p| p.state == PostState::Sent && !self.shown_posts.contains(&p.key.0));
         posts.sort_by_key(|p| (p.sent, p.rank));
         for post in posts {
@@ -242,7 +262,7 @@ impl Rehearsal {
         if self.answered {
             return Ok(false);
         }
-        let posts = self.core.store.posts(&self.upgrade.id).await?;
+        let posts = self.core.store.posts(&self.act.upgrade.id).await?;
         let threads: Vec<&Post> = posts.iter().filter(|p| p.operation == Operation::Thread).collect();
         if threads.is_empty() || threads.iter().any(|p| p.state != PostState::Sent) {
             return Ok(false);
@@ -267,9 +287,9 @@ impl Rehearsal {
         let (phase, percent) = match accepted.progress.state {
             State::Completed => ("Post-Deployment", 85),
             State::Applied | State::Verified => ("Validation", 70),
-            _ if now >= self.upgrade.window.opens => ("Execution", 55),
+            _ if now >= self.window.opens => ("Execution", 55),
             _ => {
-                let all = self.upgrade.window.opens.duration_since(self.start).as_secs().max(1);
+                let all = self.window.opens.duration_since(self.start).as_secs().max(1);
                 let done = now.duration_since(self.start).as_secs();
                 let percent = u64::try_from(done * 50 / all).unwrap_or(0);
                 (if percent < 10 { "Preparation" } else { "Scheduling" }, percent)
@@ -281,18 +301,21 @@ impl Rehearsal {
 
     async fn verdict(&mut self, give_up: Timestamp) -> anyhow::Result<Verdict> {
         let accepted = self.accepted().await?;
-        let posts = self.core.store.posts(&self.upgrade.id).await?;
+        let posts = self.core.store.posts(&self.act.upgrade.id).await?;
         let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
         let (sent, skipped, parked) = (count(PostState::Sent), count(PostState::Skipped), count(PostState::Parked));
         let open = count(PostState::Planned) + count(PostState::Sending);
         let days = self.clock.now().duration_since(self.start).as_hours() / 24;
         let mut lines = vec![format!(
             "{} in {days} days: {sent} posts in {} channels, {} facts.",
-            self.upgrade.title,
+            self.act.upgrade.title,
             self.core.outlets.len(),
             self.shown_facts
         )];
-        for (name, chain) in &accepted.progress.chains {
+        if accepted.upgrade.given_up() {
+            lines.push(format!("  {}: {}", accepted.standing(), accepted.upgrade.cancelled.as_deref().unwrap_or_default()));
+        }
+        for (name, chain) in accepted.progress.chains.iter().filter(|_| !accepted.upgrade.given_up()) {
             let version = chain.spec_version.map_or("no block seen".to_owned(), |v| format!("runs spec_version {v}"));
             let proof = chain.applied.as_ref().map(|f| format!(", proven in block {}", f.block)).unwrap_or_default();
             lines.push(format!("  {name}: {}, {version}{proof}", chain.stage.name()));
@@ -316,7 +339,7 @@ impl Rehearsal {
         let fine = accepted.progress.finished() && parked == 0 && open == 0;
         if !fine {
             let zone = self.core.book().renderer.zone().written(give_up);
-            lines.push(format!("  Not completed: the upgrade is {}; nothing more came by {zone}.", accepted.progress.state.name()));
+            lines.push(format!("  Not completed: the upgrade is {}; nothing more came by {zone}.", accepted.standing()));
         }
         Ok(Verdict { fine, lines })
     }

@@ -3,6 +3,7 @@
 //! The services, the store, the templates and the chain client are those of `herald run`; only the
 //! node is a replayed recording, the chats are rooms in memory, and time goes on in steps.
 
+mod act;
 mod chain;
 mod clock;
 mod drive;
@@ -10,6 +11,7 @@ mod recording;
 mod report;
 mod room;
 
+pub use act::{Act, Twist};
 pub use chain::EmbeddedChain;
 pub use clock::SteppedClock;
 pub use drive::{Rehearsal, Verdict, cast};

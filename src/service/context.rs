@@ -401,7 +401,7 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
 pub fn sample_extras(filler: impl Fn(usize) -> String) -> (Topic, Asked, String) {
     let topic = Topic { id: filler(24), title: filler(80), signs: filler(300), remedy: vec![filler(200); 6], contact: None };
     let asked = Asked { code: filler(6), persons: 2, given: vec![filler(40)], until: Timestamp::UNIX_EPOCH };
-    (topic, asked, filler(160))
+    (topic, asked, filler(super::LONGEST_DETAIL))
 }
 
 /// The context in which everything that can be there is there.

@@ -223,7 +223,14 @@ impl Dispatcher {
             return Ok(Err(format!("the plan no longer has a notice `{}`", post.notice)));
         };
         let thread = self.core.store.sent(&post.upgrade, &post.channel, Operation::Thread).await?.and_then(|p| p.link);
-        let moment = context::Moment { fact: post.fact.as_ref(), due: Some(due), late, thread: thread.as_deref(), ..Default::default() };
+        let moment = context::Moment {
+            fact: post.fact.as_ref(),
+            due: Some(due),
+            late,
+            thread: thread.as_deref(),
+            detail: post.detail.as_deref(),
+            ..Default::default()
+        };
         if post.operation == Operation::Mark {
             return self.marked(post, accepted, notice, outlet, &moment, now).await;
         }

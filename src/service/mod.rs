@@ -134,7 +134,8 @@ impl Core {
     /// The posts of something that people have done or herald has to say of itself: no fact stands behind it.
     pub fn posts_about(&self, accepted: &Accepting, happening: Happening, occurrence: &str, detail: Option<&str>) -> Vec<Post> {
         let mut posts = self.posts_on(accepted, happening, occurrence, None);
-        posts.iter_mut().for_each(|p| p.detail = detail.map(str::to_owned));
+        let detail = detail.map(shortened);
+        posts.iter_mut().for_each(|p| p.detail.clone_from(&detail));
         posts
     }
 
@@ -195,6 +196,16 @@ impl Core {
             tracing::error!("{error}");
         }
     }
+}
+
+/// The longest detail a post is measured with.
+pub const LONGEST_DETAIL: usize = 240;
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= LONGEST_DETAIL {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST_DETAIL - 1).chain(['…']).collect()
 }
 
 /// One post for each channel of a notice; a thread behind each where feedback is asked for.

@@ -78,11 +78,29 @@ impl Planner {
             let reason = reasons.iter().rev().find(|(id, _)| *id == accepted.upgrade.id).map(|(_, r)| r.as_str());
             self.turn(before, accepted, reason, &mut batch, &mut planned).await?;
         }
+        // What was said already is not said again: a tick without news writes nothing.
+        let mut new = Vec::new();
+        for post in std::mem::take(&mut batch.posts) {
+            if self.core.store.post(&post.key).await?.is_none() {
+                new.push(post);
+            }
+        }
+        batch.posts = new;
         if !batch.is_empty() {
             self.core.store.commit(batch).await?;
             self.core.posts.notify_waiters();
         }
         Ok(planned)
+    }
+
+    /// What of these files can't be followed, and why.
+    pub async fn refusals(&self, files: &[UpgradeFile]) -> Result<Vec<Finding>, StoreError> {
+        let known = self.core.store.upgrades().await?;
+        let (mut after, mut batch, mut planned) = (known.clone(), Batch::default(), Planned::default());
+        for file in files {
+            self.follow_file(file, &known, &mut after, &mut batch, &mut planned);
+        }
+        Ok(planned.refused)
     }
 
     /// One file: new, edited, or as it was.
@@ -168,7 +186,9 @@ impl Planner {
         let old = if before.is_some() { self.core.store.posts(&id).await? } else { Vec::new() };
         if moved {
             batch.supersede.push(Supersede { upgrade: id.clone(), below: accepted.revision, due_by: Timestamp::MAX });
-            batch.posts.extend(self.marks(&accepted, &old));
+        }
+        if let Some(why) = was.filter(|_| open && !joins).and_then(|w| change::stale(w, &accepted.upgrade)) {
+            batch.posts.extend(self.marks(&accepted, &old, why));
         }
         for news in change::news(was, &accepted.upgrade) {
             if joins && matches!(news.happening, Happening::WindowSet | Happening::Rescheduled) {
@@ -181,9 +201,7 @@ impl Planner {
             };
             batch.posts.extend(self.core.posts_about(&accepted, news.happening, &occurrence, detail));
         }
-        if accepted.progress.closed {
-            accepted.progress.closed = true;
-        } else if accepted.upgrade.poll.is_none() && !accepted.upgrade.unplanned {
+        if !accepted.progress.finished() && accepted.upgrade.poll.is_none() && !accepted.upgrade.unplanned {
             let posts = timed(&accepted.upgrade, accepted.revision, book.plan(), now);
             batch.moves.extend(replanned(&old, &posts, &accepted, book.plan()));
             let new: Vec<Post> = posts.into_iter().filter(|p| !old.iter().any(|o| o.key == p.key)).collect();
@@ -199,8 +217,8 @@ impl Planner {
         Ok(())
     }
 
-    /// A line on top of each post that is out and speaks of a window that is no more.
-    fn marks(&self, accepted: &Accepting, old: &[Post]) -> Vec<Post> {
+    /// A line on top of each post that is out and no longer holds: its window, or what it asks of people, is another by now.
+    fn marks(&self, accepted: &Accepting, old: &[Post], why: &str) -> Vec<Post> {
         let now = self.core.clock.now();
         let book = self.core.book();
         let stale = |p: &&Post| {
@@ -209,7 +227,14 @@ impl Planner {
                 && matches!(p.state, PostState::Sent | PostState::Sending)
                 && notice.is_some_and(|n| n.of_the_window() && !n.live)
         };
-        old.iter().filter(stale).map(|root| Post { due: now, ..root.beside(Operation::Mark, accepted.revision) }).collect()
+        let mark = |root: &Post| {
+            let same = |p: &&Post| {
+                p.operation == Operation::Mark && p.notice == root.notice && p.occurrence == root.occurrence && p.channel == root.channel
+            };
+            let edition = old.iter().filter(same).filter(|p| p.revision == root.revision).map(|p| p.edition).max().unwrap_or(0) + 1;
+            Post { due: now, detail: Some(why.to_owned()), ..root.beside(Operation::Mark, edition) }
+        };
+        old.iter().filter(stale).map(mark).collect()
     }
 }
 
@@ -246,16 +271,13 @@ fn replanned(old: &[Post], wanted: &[Post], accepted: &Accepting, plan: &Plan) -
 fn edited(before: &Accepting, file: &Upgrade) -> Result<Accepting, ChangeError> {
     let mut accepted = before.clone();
     accepted.file = Some(file.clone());
-    if before.upgrade.id != file.id || before.upgrade.unplanned {
-        // The file's words take the place of herald's own; what the campaign has told of other chains goes on.
-        accepted.upgrade = Upgrade { id: before.upgrade.id.clone(), joined: Some(file.id.clone()), ..file.clone() };
-        for (name, target) in &before.upgrade.chains {
-            accepted.upgrade.chains.entry(name.clone()).or_insert_with(|| target.clone());
-        }
+    if before.upgrade.unplanned {
+        // The file's words take the place of herald's own.
+        accepted.upgrade = told_as(&before.upgrade, file);
     } else {
         // A store of an earlier version did not keep the file: what is known is what it said.
-        let last = before.file.as_ref().unwrap_or(&before.upgrade);
-        let merged = change::merge(&before.upgrade, last, file, &before.commanded)?;
+        let last = before.file.as_ref().map_or_else(|| before.upgrade.clone(), |last| told_as(&before.upgrade, last));
+        let merged = change::merge(&before.upgrade, &last, &told_as(&before.upgrade, file), &before.commanded)?;
         (accepted.upgrade, accepted.commanded) = (merged.upgrade, merged.commanded);
     }
     let fresh = Progress::new(&accepted.upgrade);
@@ -265,6 +287,18 @@ fn edited(before: &Accepting, file: &Upgrade) -> Result<Accepting, ChangeError> 
         accepted.progress.chains.entry(name).or_insert(progress);
     }
     Ok(accepted)
+}
+
+/// What a file says, for a campaign that may have begun under another id: what it has told of other chains goes on.
+fn told_as(campaign: &Upgrade, file: &Upgrade) -> Upgrade {
+    if campaign.id == file.id {
+        return file.clone();
+    }
+    let mut told = Upgrade { id: campaign.id.clone(), joined: Some(file.id.clone()), ..file.clone() };
+    for (name, target) in &campaign.chains {
+        told.chains.entry(name.clone()).or_insert_with(|| target.clone());
+    }
+    told
 }
 
 /// Every post by the clock. What was due by `now` is skipped, not posted late: nobody had planned it

@@ -7,6 +7,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     Core,
     dispatcher::Dispatcher,
+    planner::Planner,
     summariser::{Summarised, Summariser},
     watcher::Watcher,
 };
@@ -21,6 +22,7 @@ pub struct Services {
     pub watcher: Arc<Watcher>,
     pub dispatcher: Arc<Dispatcher>,
     pub summariser: Arc<Summariser>,
+    pub planner: Arc<Planner>,
 }
 
 /// Until `stop` says true and every service has come to rest; an error if one ended by itself.
@@ -36,6 +38,7 @@ pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), 
         tasks.spawn(post(services.core.clone(), services.dispatcher.clone(), channel, stop.clone()));
     }
     tasks.spawn(summarise(services.summariser.clone(), stop.clone()));
+    tasks.spawn(plan(services.planner.clone(), stop.clone()));
     tasks.spawn(listen(services.core.clone(), stop.clone()));
     while let Some(ended) = tasks.join_next().await {
         // A service that broke leaves the rest blind or mute: better to stop whole and be started again.
@@ -130,6 +133,16 @@ async fn summarise(summariser: Arc<Summariser>, mut stop: watch::Receiver<bool>)
             Err(error) => tracing::error!("{error}"),
         }
         rest(&mut stop, pause, std::future::pending()).await;
+    }
+}
+
+/// Follows commands soon after they are given.
+async fn plan(planner: Arc<Planner>, mut stop: watch::Receiver<bool>) {
+    while !stopping(&stop) {
+        rest(&mut stop, Duration::from_secs(1), std::future::pending()).await;
+        if let Err(error) = planner.tick().await {
+            tracing::error!("{error}");
+        }
     }
 }
 
