@@ -7,6 +7,7 @@ mod doubles;
 mod support;
 mod world;
 
+mod change;
 mod chats;
 mod cli;
 mod corners;
@@ -18,6 +19,7 @@ mod languages;
 mod messages;
 mod recordings;
 mod simulation;
+mod reload;
 mod stages;
 mod story;
 mod trouble;
