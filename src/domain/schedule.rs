@@ -140,6 +140,11 @@ impl CronRule {
         Ok(Self { schedule, expression: expression.to_owned(), zone, from, until })
     }
 
+    /// As it was written: `0 10 * * *`.
+    pub fn expression(&self) -> &str {
+        &self.expression
+    }
+
     /// Each occurrence between the bounds around a window that opens at `opens`, in order.
     ///
     /// The expression is read on the civil calendar (as if in UTC) and each civil time is then made
