@@ -189,7 +189,7 @@ fn imagined(upgrade: &Upgrade, at: Timestamp, kind: FactKind) -> (Accepting, Fac
         chain.record = Some(Record {
             version_before: version.saturating_sub(1),
             gaps_before: vec![60; 59],
-            gaps_after: (0..100).map(|n| if n == 0 { 120 } else { 60 + n % 3 }).collect(),
+            gaps_after: (0..100).map(|n| if n == 0 { 120 } else { 60 }).collect(),
             before: stretch(59, 355_000, 180),
             after: stretch(100, 606_000, 310),
             worst_lag: 3,

@@ -168,10 +168,10 @@ impl CronRule {
         else {
             return Vec::new();
         };
-        // One second earlier, since `after` excludes its argument.
+        // Two days earlier: a civil time before the first instant's may be left out by a change and mean the first one after it.
         let mut found: Vec<Timestamp> = self
             .schedule
-            .after(&(as_utc - chrono::Duration::seconds(1)))
+            .after(&(as_utc - chrono::Duration::days(2)))
             .map_while(|at| civil_of(&at))
             .map_while(|civil| civil_instant(civil, &self.zone))
             .take_while(|at| *at < last)
