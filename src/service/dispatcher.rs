@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Core, Outlet, context};
+use super::{Core, Outlet, context, press::Wanted};
 use crate::{
     domain::{
         notice::Notice,
@@ -245,8 +245,7 @@ pub fn body(
             return Ok(Body { text: picture.alt.clone(), html: None, picture: Some(picture) });
         }
     };
-    let markdown = core.renderer.markdown(template, &context::of(accepted, Some(notice), &core.plan, moment))?;
-    let mut body = core.renderer.body(&markdown, outlet.platform, now);
+    let mut body = core.press.body(core, Wanted { accepted, notice, template, moment }, outlet.platform, now)?;
     if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
         body.picture = picture();
     }

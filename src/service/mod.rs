@@ -7,6 +7,7 @@ pub mod desk;
 pub mod dispatcher;
 pub mod observer;
 pub mod planner;
+mod press;
 pub mod review;
 pub mod summariser;
 pub mod supervisor;
@@ -54,6 +55,8 @@ pub struct Core {
     pub posts: Notify,
     /// The relays and parachains next to each chain.
     pub kin: BTreeMap<String, Kin>,
+    /// What was written last, for the next channel that shows the same.
+    press: press::Press,
     /// What was noted last of parts whose trouble is looked at again and again.
     noted: Mutex<BTreeMap<String, String>>,
 }
@@ -80,6 +83,7 @@ impl Core {
             ledger: Mutex::new(()),
             posts: Notify::new(),
             kin: deployment.chains.keys().map(|name| (name.clone(), deployment.kin(name))).collect(),
+            press: press::Press::default(),
             noted: Mutex::new(BTreeMap::new()),
         }
     }

@@ -194,20 +194,26 @@ fn hostile_words_in_files_stay_words_on_the_page() {
     replace(upgrade, "node_version: v1.21.0", "node_version: '`<b>`'");
     // A template is written by the team, and still has no say in the page's own tags.
     replace(
-        "templates/preparation/announced.md.hbs",
+        "templates/scheduling/reminder.md.hbs",
         "{{> late}}",
         "<script>alert(5)</script> [x](javascript:alert(6)) ![y](https://example.org/y.png)\n\n<iframe src=x>\n\n{{> late}}",
     );
     let page = said(dir.path(), &["preview", "--html"]);
     only_our_own(&page);
-    let shown = page.split("<section id=\"announced\"").nth(1).unwrap().split("</section>").next().unwrap();
-    for words in [
-        "&lt;script&gt;alert(1)&lt;/script&gt;",
-        "&quot;&gt;&lt;img onerror=alert(2) src=x&gt;",
-        "](javascript:alert(3)) &lt;t:1:F&gt; &lt;/section&gt;",
-        "](javascript:4)</a>",
-        "&lt;script&gt;alert(5)&lt;/script&gt;",
+    let section = |id: &str| page.split(&format!("<section id=\"{id}\"")).nth(1).unwrap().split("</section>").next().unwrap();
+    for (notice, words) in [
+        ("announced", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("announced", "&quot;&gt;&lt;img onerror=alert(2) src=x&gt;"),
+        ("announced", "](javascript:alert(3)) &lt;t:1:F&gt; &lt;/section&gt;"),
+        ("announced", "](javascript:4)</a>"),
+        ("announced", "<strong>`&lt;b&gt;`</strong>"),
+        ("reminder-1h", "&lt;script&gt;alert(5)&lt;/script&gt;"),
+        ("reminder-1h", "&lt;iframe src=x&gt;"),
     ] {
+        let shown = section(notice);
         assert_eq!(shown.matches(words).count(), 2, "{words} in both channels: {shown}");
+    }
+    for address in ["href=\"https://example.org/&quot;onerror=&quot;x\"", "href=\"https://example.org/%22onerror=%22x\""] {
+        assert_eq!(section("announced").matches(address).count(), 1, "as Discord has it, and as Matrix has it");
     }
 }

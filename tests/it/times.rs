@@ -220,7 +220,7 @@ fn once_a_day(civil: DateTime, zone: &TimeZone, (first, last): (Timestamp, Times
         if only(day.weekday()) && due >= first && due < last && found.last() != Some(&due) {
             found.push(due);
         }
-        day = day + 1.day();
+        day += 1.day();
     }
     found
 }

@@ -132,7 +132,9 @@ impl<'a> Inline<'a> {
         let mut out = String::new();
         let mut open: Vec<&'static str> = Vec::new();
         while let Some(c) = self.rest.chars().next() {
-            if let Some(rest) = self.rest.strip_prefix("**") {
+            // Of three stars the first ends what was begun last.
+            let ends_em = open.last() == Some(&"em") && self.rest.starts_with("***");
+            if let Some(rest) = self.rest.strip_prefix("**").filter(|_| !ends_em) {
                 self.rest = rest;
                 toggle(&mut out, &mut open, "strong");
             } else if let Some(rest) = self.rest.strip_prefix('*') {

@@ -126,27 +126,12 @@ fn article(post: &ShownPost<'_>, one: &Shown<'_>, zone: &Zone) -> String {
 
 /// RFC 4648.
 fn base64(bytes: &[u8]) -> String {
-    const DIGITS: [char; 64] = {
-        let mut digits = ['+'; 64];
-        let mut at = 0;
-        while at < 63 {
-            let (first, offset) = match at {
-                0..26 => (b'A', 0),
-                26..52 => (b'a', 26),
-                52..62 => (b'0', 52),
-                _ => (b'+', 62),
-            };
-            digits[at] = (first + (at - offset) as u8) as char;
-            at += 1;
-        }
-        digits[63] = '/';
-        digits
-    };
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let word = chunk.iter().enumerate().fold(0_usize, |word, (i, byte)| word | usize::from(*byte) << (16 - 8 * i));
         for (i, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let digit = DIGITS.get(word >> shift & 63).copied().unwrap_or('=');
+            let digit = DIGITS.get(word >> shift & 63).map_or('=', |digit| char::from(*digit));
             out.push(if i <= chunk.len() { digit } else { '=' });
         }
     }
