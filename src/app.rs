@@ -43,6 +43,9 @@ enum Command {
         /// Only this upgrade [default: the first]
         #[arg(long)]
         upgrade: Option<String>,
+        /// As one page of HTML with the channels beside each other, on stdout or in FILE
+        #[arg(long, value_name = "FILE", num_args = 0..=1)]
+        html: Option<Option<PathBuf>>,
     },
     /// Show the timeline of each upgrade, or propose a window
     Plan(PlanArgs),
@@ -85,6 +88,9 @@ pub struct PlanArgs {
     /// Results as lines of JSON
     #[arg(long, global = true)]
     pub json: bool,
+    /// The timeline as an iCalendar file: the window, and each notice by the clock
+    #[arg(long, conflicts_with = "json")]
+    pub ics: bool,
     #[command(subcommand)]
     pub command: Option<PlanCommand>,
 }
@@ -137,9 +143,12 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Command::Run => command::run::run(cli.config).await,
             Command::Rehearse(args) => command::rehearse::run(cli.config, args).await,
             Command::Check { json } => command::check::run(cli.config, json),
-            Command::Preview { notice, upgrade } => command::preview::run(cli.config, notice, upgrade),
-            Command::Plan(PlanArgs { json, command: None }) => command::plan::run(cli.config, json),
-            Command::Plan(PlanArgs { json, command: Some(PlanCommand::Window(args)) }) => {
+            Command::Preview { notice, upgrade, html } => command::preview::run(cli.config, notice, upgrade, html),
+            Command::Plan(PlanArgs { json, ics, command: None }) => command::plan::run(cli.config, json, ics),
+            Command::Plan(PlanArgs { ics: true, command: Some(_), .. }) => {
+                anyhow::bail!("proposals are no calendar: `herald plan --ics` writes the timeline of the upgrades that have a window")
+            }
+            Command::Plan(PlanArgs { json, command: Some(PlanCommand::Window(args)), .. }) => {
                 command::window::run(cli.config, args, json).await
             }
             Command::Facts(args) => command::facts::run(args).await,

@@ -11,6 +11,7 @@ pub mod ports;
 
 #[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql"))]
 pub mod app;
+pub mod calendar;
 #[cfg(feature = "chain")]
 pub mod chain;
 pub mod channel;

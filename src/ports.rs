@@ -298,6 +298,7 @@ pub trait Store: Send + Sync {
     /// Every post of an upgrade, by due time.
     async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError>;
     /// The first post of a channel that is neither done nor given up, if it is due and its lease and backoff allow.
+    /// Neither holds it when its last attempt began more than a minute after `now`: the clock was set back.
     async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError>;
     /// Freezes the body and records an attempt; `false` when another worker was first.
     async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError>;

@@ -1,8 +1,11 @@
-//! `herald preview [NOTICE]`
+//! `herald preview [NOTICE]`: each post as its channel would get it, as text or as a page.
+
+mod look;
+mod page;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 
 use crate::{
@@ -14,13 +17,37 @@ use crate::{
         notice::{Happening, Notice, Trigger},
         pace::{Estimate, Stretch},
         phase::{Progress, Record, Stage, State},
+        post::{Body, Picture},
         upgrade::Upgrade,
     },
+    picture,
     ports::{Accepting, Platform},
     service::{context, dispatcher::THREAD_TEMPLATE},
 };
 
-pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<String>) -> Result<ExitCode> {
+/// A notice as it would be posted.
+struct Shown<'a> {
+    notice: &'a Notice,
+    /// When, or for what waits for the chain, the opening of the window.
+    due: Timestamp,
+    /// How often a repeated one comes.
+    times: usize,
+    posts: Vec<ShownPost<'a>>,
+}
+
+/// In one channel.
+struct ShownPost<'a> {
+    channel: &'a str,
+    platform: Platform,
+    locale: &'a str,
+    body: Body,
+    /// What its thread opens with.
+    opening: Option<Body>,
+    picture: Option<Picture>,
+}
+
+/// `html`: as a page, on stdout or in a file.
+pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<String>, html: Option<Option<PathBuf>>) -> Result<ExitCode> {
     let loaded = match app::load(&Origin::choose(folder, true)) {
         Ok(loaded) => loaded,
         Err(findings) => return Ok(app::refuse(&findings)),
@@ -41,45 +68,70 @@ pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<Stri
         let ids: Vec<&str> = plan.notices(chosen.upgrade.urgency).iter().map(|n| n.id.as_str()).collect();
         bail!("there is no such notice; {}", suggest(notice.as_deref().unwrap_or_default(), ids));
     }
-    for notice in notices {
-        show(&loaded, &chosen.upgrade, notice)?;
+    let shown = notices.into_iter().map(|notice| make(&loaded, &chosen.upgrade, notice)).collect::<Result<Vec<_>>>()?;
+    match html {
+        None => shown.iter().for_each(|one| print(&loaded, one)),
+        Some(file) => put(file, &page::write(&chosen.upgrade, &shown, loaded.renderer.zone()), plan.notices(chosen.upgrade.urgency))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(loaded: &Loaded, upgrade: &Upgrade, notice: &Notice) -> Result<()> {
-    let plan = &loaded.config.plan;
-    let due = match &notice.trigger {
-        Trigger::At(offset) => offset.from(upgrade.window.opens, &plan.zone).unwrap_or(upgrade.window.opens),
-        Trigger::Cron(rule) => rule.occurrences(upgrade.window.opens, &plan.zone).first().copied().unwrap_or(upgrade.window.opens),
-        Trigger::On(_) => upgrade.window.opens,
-    };
-    let (accepted, fact) = imagined(upgrade, due, kind_of(&notice.trigger));
-    let moment =
-        context::Moment { fact: Some(&fact), due: Some(due), thread: Some("https://chat.example.org/thread"), ..Default::default() };
-    let context = context::of(&accepted, Some(notice), &loaded.config, &moment);
-    let renderer = &loaded.renderer;
-    for name in &notice.channels {
-        let Some(channel) = loaded.config.deployment.channels.get(name) else { continue };
-        let body = |template: &str| {
-            let text = renderer.markdown(template, &channel.locale, &context).map_err(anyhow::Error::msg)?;
-            anyhow::Ok(renderer.body(&text, channel.platform, due))
-        };
-        let opening = notice.feedback.then(|| body(THREAD_TEMPLATE)).transpose()?;
-        let body = body(&notice.template)?;
-        let count = body.text.chars().count();
-        let platform = channel.platform.name();
-        let at = if channel.locale == DEFAULT { platform.to_owned() } else { format!("{platform}, {}", channel.locale) };
-        out!("── {} · {name} ({at}) · {} · {count} characters", notice.id, renderer.zone().written(due));
-        out!("{}\n", body.text);
-        if let Some(opening) = &opening {
-            out!("   the thread below it opens with:\n{}\n", opening.text);
-        }
-        if let (Platform::Matrix, Some(html)) = (channel.platform, &body.html) {
-            out!("{html}\n");
+/// Writes the page to a file, or to stdout.
+fn put(file: Option<PathBuf>, page: &str, notices: &[Notice]) -> Result<()> {
+    match file {
+        None => out!("{page}"),
+        Some(file) => {
+            if let Some(notice) = notices.iter().find(|n| file.as_os_str() == n.id.as_str()) {
+                bail!("`{0}` is a notice, not a file: write `herald preview {0} --html`", notice.id);
+            }
+            std::fs::write(&file, page).with_context(|| format!("{} can't be written", file.display()))?;
         }
     }
     Ok(())
+}
+
+fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result<Shown<'a>> {
+    let plan = &loaded.config.plan;
+    let opens = upgrade.window.opens;
+    let times = match &notice.trigger {
+        Trigger::At(offset) => offset.from(opens, &plan.zone).into_iter().collect(),
+        Trigger::Cron(rule) => rule.occurrences(opens, &plan.zone),
+        Trigger::On(_) => Vec::new(),
+    };
+    let due = times.first().copied().unwrap_or(opens);
+    let (accepted, fact) = imagined(upgrade, due, kind_of(&notice.trigger));
+    let moment =
+        context::Moment { fact: Some(&fact), due: Some(due), thread: Some("https://chat.example.org/thread"), ..Default::default() };
+    let words = context::of(&accepted, Some(notice), &loaded.config, &moment);
+    let picture = notice.picture.then(|| context::pictured(&accepted.progress)).flatten().map(|times| picture::block_times(&times));
+    let mut posts = Vec::new();
+    for name in &notice.channels {
+        let Some(channel) = loaded.config.deployment.channels.get(name) else { continue };
+        let body = |template: &str| {
+            let text = loaded.renderer.markdown(template, &channel.locale, &words).map_err(anyhow::Error::msg)?;
+            anyhow::Ok(loaded.renderer.body(&text, channel.platform, due))
+        };
+        let opening = notice.feedback.then(|| body(THREAD_TEMPLATE)).transpose()?;
+        let (platform, locale) = (channel.platform, channel.locale.as_str());
+        posts.push(ShownPost { channel: name, platform, locale, body: body(&notice.template)?, opening, picture: picture.clone() });
+    }
+    Ok(Shown { notice, due, times: times.len(), posts })
+}
+
+fn print(loaded: &Loaded, shown: &Shown<'_>) {
+    for ShownPost { channel, platform, locale, body, opening, .. } in &shown.posts {
+        let at = if *locale == DEFAULT { platform.name().to_owned() } else { format!("{}, {locale}", platform.name()) };
+        let count = body.text.chars().count();
+        let due = loaded.renderer.zone().written(shown.due);
+        out!("── {} · {channel} ({at}) · {due} · {count} characters", shown.notice.id);
+        out!("{}\n", body.text);
+        if let Some(opening) = opening {
+            out!("   the thread below it opens with:\n{}\n", opening.text);
+        }
+        if let (Platform::Matrix, Some(html)) = (platform, &body.html) {
+            out!("{html}\n");
+        }
+    }
 }
 
 /// The fact that a notice waits for: mostly the one of the same name.
@@ -140,6 +192,9 @@ fn imagined(upgrade: &Upgrade, at: Timestamp, kind: FactKind) -> (Accepting, Fac
         chain.applied = Some(fact(name, version));
         let stretch = |blocks, ms, transactions| Stretch { blocks, ms, longest_ms: 12_000, transactions, failed: 3, missed_slots: Some(1) };
         chain.record = Some(Record {
+            version_before: version.saturating_sub(1),
+            gaps_before: vec![60; 59],
+            gaps_after: (0..100).map(|n| if n == 0 { 120 } else { 60 }).collect(),
             before: stretch(59, 355_000, 180),
             after: stretch(100, 606_000, 310),
             worst_lag: 3,

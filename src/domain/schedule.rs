@@ -140,6 +140,11 @@ impl CronRule {
         Ok(Self { schedule, expression: expression.to_owned(), zone, from, until })
     }
 
+    /// As it was written: `0 10 * * *`.
+    pub fn expression(&self) -> &str {
+        &self.expression
+    }
+
     /// Each occurrence between the bounds around a window that opens at `opens`, in order.
     ///
     /// The expression is read on the civil calendar (as if in UTC) and each civil time is then made
@@ -163,10 +168,10 @@ impl CronRule {
         else {
             return Vec::new();
         };
-        // One second earlier, since `after` excludes its argument.
+        // Two days earlier: a civil time before the first instant's may be left out by a change and mean the first one after it.
         let mut found: Vec<Timestamp> = self
             .schedule
-            .after(&(as_utc - chrono::Duration::seconds(1)))
+            .after(&(as_utc - chrono::Duration::days(2)))
             .map_while(|at| civil_of(&at))
             .map_while(|civil| civil_instant(civil, &self.zone))
             .take_while(|at| *at < last)

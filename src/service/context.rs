@@ -41,7 +41,7 @@ pub struct Moment<'a> {
 }
 
 /// An approval that is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// What people type.
     pub code: String,

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Book, Core, Outlet, context};
+use super::{Book, Core, Outlet, context, press::Wanted};
 use crate::{
     domain::{
         notice::Notice,
@@ -236,7 +236,7 @@ impl Dispatcher {
         }
         // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
         let seen_at = if late || post.operation == Operation::Edit { now } else { due };
-        Ok(body(&book, accepted, notice, post.operation, outlet, &moment, seen_at))
+        Ok(body(&self.core, &book, accepted, notice, post.operation, outlet, &moment, seen_at))
     }
 }
 
@@ -253,7 +253,7 @@ impl Dispatcher {
     ) -> Result<Result<Body, String>, StoreError> {
         let root = self.core.store.post(&post.beside(Operation::Post, 0).key).await?.filter(|p| p.state == PostState::Sent);
         let Some(said) = root.and_then(|p| p.body) else { return Ok(Err("its notice was not posted".to_owned())) };
-        Ok(body(&self.core.book(), accepted, notice, Operation::Mark, outlet, moment, now).map(|mark| Body {
+        Ok(body(&self.core, &self.core.book(), accepted, notice, Operation::Mark, outlet, moment, now).map(|mark| Body {
             text: format!("{}\n\n{}", mark.text, said.text),
             html: mark.html.zip(said.html).map(|(mark, said)| format!("{mark}{said}")),
             ..Body::default()
@@ -263,7 +263,8 @@ impl Dispatcher {
 
 /// The body of one operation of a notice.
 pub fn body(
-    book: &Book,
+    core: &Core,
+    book: &Arc<Book>,
     accepted: &Accepting,
     notice: &Notice,
     operation: Operation,
@@ -282,8 +283,8 @@ pub fn body(
             return Ok(Body { text: picture.alt.clone(), picture: Some(picture), ..Body::default() });
         }
     };
-    let markdown = book.renderer.markdown(template, &outlet.locale, &context::of(accepted, Some(notice), &book.config, moment))?;
-    let mut body = book.renderer.body(&markdown, outlet.platform, now);
+    let wanted = Wanted { accepted, notice, template, locale: &outlet.locale, moment };
+    let mut body = core.press.body(book, wanted, outlet.platform, now)?;
     if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
         body.picture = picture();
     }

@@ -7,6 +7,7 @@ pub mod desk;
 pub mod dispatcher;
 pub mod observer;
 pub mod planner;
+mod press;
 pub mod review;
 pub mod summariser;
 pub mod supervisor;
@@ -71,6 +72,8 @@ pub struct Core {
     pub posts: Notify,
     /// The relays and parachains next to each chain.
     pub kin: BTreeMap<String, Kin>,
+    /// What was written last, for the next channel that shows the same.
+    press: press::Press,
     /// What was noted last of parts whose trouble is looked at again and again.
     noted: Mutex<BTreeMap<String, String>>,
 }
@@ -90,6 +93,7 @@ impl Core {
             posts: Notify::new(),
             kin: deployment.chains.keys().map(|name| (name.clone(), deployment.kin(name))).collect(),
             book: RwLock::new(Arc::new(book)),
+            press: press::Press::default(),
             noted: Mutex::new(BTreeMap::new()),
         }
     }

@@ -23,6 +23,10 @@ use crate::{
     ports::{Accepting, Approved, Batch, Move, Outcome, Request, Store, StoreError},
 };
 
+/// An attempt that began so many milliseconds in the future was made by a clock that was set back since: its lease and
+/// its next try are times of that clock, for which nobody need wait.
+const CLOCK_SET_BACK: i64 = 60_000;
+
 pub struct SqlStore {
     pool: SqlitePool,
 }
@@ -264,13 +268,18 @@ impl Store for SqlStore {
     }
 
     async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError> {
-        let query = sqlx::query("SELECT * FROM posts WHERE channel = $1 AND state IN ('planned', 'sending') ORDER BY due, rank LIMIT 1")
-            .bind(channel);
+        let query = sqlx::query(
+            "SELECT *, (SELECT began FROM attempts WHERE key = posts.key AND number = posts.attempts) AS began
+             FROM posts WHERE channel = $1 AND state IN ('planned', 'sending') ORDER BY due, rank LIMIT 1",
+        )
+        .bind(channel);
         let Some(row) = query.fetch_optional(&self.pool).await.map_err(fault)? else { return Ok(None) };
-        let leased = row.try_get::<Option<i64>, _>("lease_until").map_err(fault)?.is_some_and(|until| until > now.as_millisecond());
+        let ms = |column: &str| row.try_get::<Option<i64>, _>(column).map_err(fault);
+        let leased = ms("lease_until")?.is_some_and(|until| until > now.as_millisecond());
+        let ahead = ms("began")?.is_some_and(|began| began > now.as_millisecond().saturating_add(CLOCK_SET_BACK));
         let post = rows::post(&row)?;
-        let waits = post.due > now || post.next_attempt.is_some_and(|at| at > now) || (post.state == PostState::Sending && leased);
-        Ok((!waits).then_some(post))
+        let held = post.next_attempt.is_some_and(|at| at > now) || (post.state == PostState::Sending && leased);
+        Ok((post.due <= now && (ahead || !held)).then_some(post))
     }
 
     async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError> {

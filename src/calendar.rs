@@ -1,0 +1,128 @@
+//! Events as an iCalendar file (RFC 5545): pure text, times in UTC.
+//!
+//! Nothing in an event's words can end its line: what has a meaning is escaped, control characters become spaces.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+/// The most octets a line may have, without its end.
+const LONGEST: usize = 75;
+
+/// One event; both times in whole seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The same whenever this event is written again: calendars know it by this.
+    pub uid: String,
+    pub starts: Timestamp,
+    pub ends: Timestamp,
+    pub title: String,
+    pub description: String,
+    pub url: Option<String>,
+    /// Whether it takes up its reader's time.
+    pub busy: bool,
+}
+
+/// A calendar with `events` in order of time, made at `stamp`. `sequence` is how often they have been changed.
+pub fn write(name: &str, events: &[Event], sequence: u32, stamp: Timestamp) -> String {
+    let mut sorted: Vec<&Event> = events.iter().collect();
+    sorted.sort_by(|a, b| (a.starts, a.ends, &a.uid).cmp(&(b.starts, b.ends, &b.uid)));
+    let mut out = String::new();
+    let mut line = |name: &str, value: &str| fold(&mut out, &format!("{name}:{value}"));
+    line("BEGIN", "VCALENDAR");
+    line("VERSION", "2.0");
+    line("PRODID", "-//upgrade-herald//herald plan//EN");
+    line("CALSCALE", "GREGORIAN");
+    line("X-WR-CALNAME", &escape(name));
+    for event in sorted {
+        line("BEGIN", "VEVENT");
+        line("UID", &escape(&event.uid));
+        line("DTSTAMP", &utc(stamp));
+        line("SEQUENCE", &sequence.to_string());
+        line("DTSTART", &utc(event.starts));
+        line("DTEND", &utc(event.ends));
+        line("SUMMARY", &escape(&event.title));
+        line("DESCRIPTION", &escape(&event.description));
+        if let Some(url) = event.url.as_ref().filter(|u| !u.contains(|c: char| c.is_control() || c.is_whitespace())) {
+            line("URL", url);
+        }
+        line("TRANSP", if event.busy { "OPAQUE" } else { "TRANSPARENT" });
+        line("END", "VEVENT");
+    }
+    line("END", "VCALENDAR");
+    out
+}
+
+/// `20270309T130000Z`
+fn utc(at: Timestamp) -> String {
+    at.to_zoned_datetime(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// A value of the type TEXT.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.replace("\r\n", "\n").chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\\' | ';' | ',' => out.extend(['\\', c]),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Ends a line, and breaks a long one between characters; what follows a break begins with a space, which counts.
+fn fold(out: &mut String, line: &str) {
+    let mut room = LONGEST;
+    for c in line.chars() {
+        if c.len_utf8() > room {
+            out.push_str("\r\n ");
+            room = LONGEST - 1;
+        }
+        room -= c.len_utf8();
+        out.push(c);
+    }
+    out.push_str("\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calendar_reads_as_the_standard_has_it() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let event = |uid: &str, starts: &str, url: Option<&str>| Event {
+            uid: uid.into(),
+            starts: at(starts),
+            ends: at(starts),
+            title: "One, two; three\\four\r\nfive\u{7}".into(),
+            description: "short".into(),
+            url: url.map(str::to_owned),
+            busy: url.is_some(),
+        };
+        let events = [event("b", "2027-03-09T13:00:00Z", None), event("a", "2027-03-09T12:00:00Z", Some("https://example.org/a,b"))];
+        let written = write("Upgrades", &events, 3, at("2027-01-01T00:00:00Z"));
+        let common = "DTSTAMP:20270101T000000Z\r\nSEQUENCE:3\r\n";
+        let title = "SUMMARY:One\\, two\\; three\\\\four\\nfive \r\nDESCRIPTION:short\r\n";
+        assert_eq!(
+            written,
+            format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//upgrade-herald//herald plan//EN\r\nCALSCALE:GREGORIAN\r\nX-WR-CALNAME:Upgrades\r\n\
+                 BEGIN:VEVENT\r\nUID:a\r\n{common}DTSTART:20270309T120000Z\r\nDTEND:20270309T120000Z\r\n{title}URL:https://example.org/a,b\r\n\
+                 TRANSP:OPAQUE\r\nEND:VEVENT\r\n\
+                 BEGIN:VEVENT\r\nUID:b\r\n{common}DTSTART:20270309T130000Z\r\nDTEND:20270309T130000Z\r\n{title}TRANSP:TRANSPARENT\r\nEND:VEVENT\r\n\
+                 END:VCALENDAR\r\n"
+            )
+        );
+    }
+
+    #[test]
+    fn long_lines_are_broken_between_characters_and_come_back_whole() {
+        for text in ["x".repeat(400), "ü".repeat(200), "a🚀".repeat(120), " ".repeat(300)] {
+            let mut out = String::new();
+            fold(&mut out, &text);
+            assert!(out.split("\r\n").all(|line| line.len() <= LONGEST), "{out:?}");
+            assert_eq!(out.replace("\r\n ", "").trim_end_matches("\r\n"), text);
+        }
+    }
+}
