@@ -16,6 +16,7 @@ mod faults;
 mod gaps;
 mod languages;
 mod messages;
+mod plans;
 mod recordings;
 mod simulation;
 mod stages;

@@ -1,0 +1,186 @@
+//! The sample plans are whole: whatever herald knows is said, shown or declared silent, and no words lie about unused.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use serde_json::Value;
+use upgrade_herald::{
+    app::{self, Loaded},
+    config::{Origin, Readers},
+    domain::{
+        language::split,
+        notice::{Audience, Happening, Notice, Phase, Trigger},
+        upgrade::Urgency,
+    },
+    ports::Platform,
+    service::{
+        context::{self, Moment},
+        dispatcher::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
+        review::DISCORD_LIMIT,
+    },
+};
+
+use crate::support::repo;
+
+/// Templates that the code names: nobody has to put them into a plan.
+const BY_NAME: [&str; 7] =
+    [MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE, "answers/none", "answers/status", "answers/help", "appendix/proposal"];
+
+/// What goes on top of a notice: a mark that it no longer holds, or the request to approve it.
+const ON_TOP: usize = 160;
+
+fn sample() -> Loaded {
+    app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
+}
+
+/// Whether some channel of a notice is for these readers.
+fn reaches(loaded: &Loaded, notice: &Notice, readers: Readers) -> bool {
+    notice.channels.iter().any(|c| loaded.config.deployment.channels[c].readers == readers)
+}
+
+#[test]
+fn whatever_happens_is_noticed_shown_or_declared_silent_in_each_plan() {
+    let loaded = sample();
+    let plan = &loaded.config.plan;
+    let mut missing = Vec::new();
+    for urgency in Urgency::ALL {
+        for happening in Happening::ALL {
+            let waits = |n: &&Notice| n.trigger == Trigger::On(happening) && !n.board;
+            let told = plan.notices(urgency).iter().filter(waits).count();
+            let (board, silent) = (plan.board.contains(&happening), plan.silent.contains(&happening));
+            if told == 0 && !board && !silent {
+                missing.push(format!("{}: {}", urgency.name(), happening.name()));
+            }
+            assert!(!(silent && (told > 0 || board)), "{} is declared silent, and said in the {} plan", happening.name(), urgency.name());
+        }
+        assert!(plan.board.is_empty() || plan.notices(urgency).iter().any(|n| n.board), "the {} plan has a board", urgency.name());
+    }
+    assert!(missing.is_empty(), "neither noticed nor declared: {missing:#?}");
+    for happening in &plan.board {
+        let told = |u: &Urgency| plan.notices(*u).iter().any(|n| n.trigger == Trigger::On(*happening) && !n.board);
+        assert!(!Urgency::ALL.iter().all(told), "{} is noticed in every plan, and needs no board", happening.name());
+    }
+}
+
+#[test]
+fn operators_hear_what_is_theirs_and_the_public_the_rest() {
+    let loaded = sample();
+    for (urgency, notice) in loaded.config.plan.all_notices() {
+        let Trigger::On(happening) = notice.trigger else { continue };
+        if happening.for_operators() {
+            assert!(!reaches(&loaded, notice, Readers::Public), "{}: {}", urgency.name(), notice.id);
+        }
+    }
+    for urgency in Urgency::ALL {
+        for happening in Happening::ALL.into_iter().filter(|h| !h.for_operators()) {
+            let public = |n: &&Notice| n.trigger == Trigger::On(happening) && reaches(&loaded, n, Readers::Public);
+            let told = loaded.config.plan.notices(urgency).iter().any(|n| public(&n)) || loaded.config.plan.board.contains(&happening);
+            // Root's calls have other uses, and code that anybody may apply is no trouble yet: operators look first.
+            let looked_at = matches!(happening, Happening::SudoFailed | Happening::Unapplied);
+            assert_eq!(told, !looked_at, "{}: {}", urgency.name(), happening.name());
+        }
+    }
+}
+
+#[test]
+fn each_phase_speaks_to_each_audience_in_each_plan() {
+    let loaded = sample();
+    let mut missing = Vec::new();
+    for urgency in Urgency::ALL {
+        for phase in Phase::ALL {
+            for audience in Audience::ALL {
+                let speaks = |n: &&Notice| n.phase == phase && n.audiences.contains(&audience) && reaches(&loaded, n, Readers::Public);
+                if !loaded.config.plan.notices(urgency).iter().any(|n| speaks(&n) && !n.board) {
+                    missing.push(format!("{}, {}: {}", urgency.name(), phase.name(), audience.name()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The names of the partials a template includes.
+fn included(text: &str) -> impl Iterator<Item = String> {
+    text.split("{{>").skip(1).filter_map(|rest| Some(format!("partials/{}", rest.split("}}").next()?.trim())))
+}
+
+#[test]
+fn no_template_is_an_orphan() {
+    let loaded = sample();
+    let files: BTreeMap<String, String> = loaded.config.templates.iter().map(|(name, file)| (name.clone(), file.text.clone())).collect();
+    let mut used: BTreeSet<String> = BY_NAME.into_iter().map(str::to_owned).collect();
+    used.extend(loaded.config.plan.all_notices().map(|(_, n)| n.template.clone()));
+    let mut open: Vec<String> = used.iter().cloned().collect();
+    while let Some(name) = open.pop() {
+        let versions = files.iter().filter(|(file, _)| split(file).0 == name);
+        for partial in versions.flat_map(|(_, text)| included(text)) {
+            if used.insert(partial.clone()) {
+                open.push(partial);
+            }
+        }
+    }
+    let orphans: Vec<&String> = files.keys().filter(|name| !used.contains(split(name).0)).collect();
+    assert!(orphans.is_empty(), "{orphans:?}");
+    let lost: Vec<&String> = used.iter().filter(|name| !files.contains_key(*name)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+#[test]
+fn every_public_post_has_a_title_and_says_whether_a_node_must_be_updated() {
+    let loaded = sample();
+    for (_, notice) in loaded.config.plan.all_notices().filter(|(_, n)| reaches(&loaded, n, Readers::Public)) {
+        let text = &loaded.config.templates[&notice.template].text;
+        assert!(text.starts_with("## ") && text.contains("\n{{> late}}\n"), "{}", notice.template);
+        // What went wrong comes first where something did: there, nobody is to update before the team has spoken.
+        let trouble = ["execution/trouble", "execution/observed", "execution/rollback"].contains(&notice.template.as_str());
+        let answers = text.contains("\n{{> must}}\n") || text.contains("**Must I update my node?**");
+        assert!(answers || trouble, "{}", notice.template);
+    }
+}
+
+#[test]
+fn what_may_be_marked_or_approved_leaves_room_for_that() {
+    let loaded = sample();
+    let config = &loaded.config;
+    let long = |n: usize| "m".repeat(n);
+    let (accepted, _) = context::sample(&config.plan, long);
+    let (topic, asked, detail) = context::sample_extras(long);
+    let moment = Moment {
+        due: Some(accepted.accepted),
+        late: true,
+        thread: Some("https://discord.com/channels/1100000000000000001/1100000000000000002"),
+        detail: Some(&detail),
+        topic: Some(&topic),
+        approval: Some(&asked),
+        ..Moment::default()
+    };
+    let mut context = context::of_everything(&accepted, config, &moment);
+    let mut tight = BTreeSet::new();
+    for (_, notice) in config.plan.all_notices().filter(|(_, n)| reaches(&loaded, n, Readers::Public)) {
+        if !notice.of_the_window() && notice.approval.persons == 0 {
+            continue;
+        }
+        context["notice"]["id"] = Value::String(notice.id.clone());
+        let text = loaded.renderer.markdown(&notice.template, "en", &context).unwrap();
+        let length = loaded.renderer.body(&text, Platform::Discord, accepted.accepted).text.chars().count();
+        if length + ON_TOP > DISCORD_LIMIT {
+            tight.insert(format!("{}: {length}", notice.template));
+        }
+    }
+    assert!(tight.is_empty(), "{tight:?}");
+}
+
+#[test]
+fn the_files_of_the_repository_are_those_in_the_binary() {
+    for file in ["help.yaml", "people.yaml", "checklist.yaml"] {
+        assert!(!fs::read_to_string(repo().join("config").join(file)).unwrap().is_empty(), "{file}");
+    }
+    let config = sample().config;
+    assert!(config.help.topics.len() >= 7 && config.people.0.len() >= 3, "they are read");
+    assert!(!config.checklist.before.is_empty() && !config.checklist.after.is_empty(), "and so is the checklist");
+    let may = config.people.0.iter().filter(|p| p.may_approve()).count();
+    let most = config.plan.all_notices().map(|(_, n)| n.approval.persons).max().unwrap_or(0);
+    assert!(may > usize::try_from(most).unwrap(), "{may} people may approve what takes {most}, also on somebody's day off");
+}
