@@ -6,24 +6,29 @@ mod page;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     app::{self, Loaded},
-    config::{Origin, suggest},
+    config::{Origin, Plan, suggest},
     domain::{
         fact::{Expected, Fact, FactKind},
+        feedback::{Summary, Tally},
         language::DEFAULT,
         notice::{Happening, Notice, Trigger},
         pace::{Estimate, Stretch},
-        phase::{Progress, Record, Stage, State},
+        phase::{Migration, Record, Stage, State},
         post::{Body, Picture},
-        upgrade::Upgrade,
+        upgrade::{Decision, Poll, Step, Upgrade, Window},
     },
     picture,
     ports::{Accepting, Platform},
     service::{context, dispatcher::THREAD_TEMPLATE},
 };
+
+/// `herald preview proposal` shows no notice, but the document that comes before all of them.
+const PROPOSAL: &str = "proposal";
+const PROPOSAL_TEMPLATE: &str = "appendix/proposal";
 
 /// A notice as it would be posted.
 struct Shown<'a> {
@@ -61,6 +66,10 @@ pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<Stri
         let ids: Vec<&str> = upgrades.iter().map(|u| u.upgrade.id.as_str()).collect();
         bail!("there is no such upgrade; {}", suggest(upgrade.as_deref().unwrap_or_default(), ids));
     };
+    if notice.as_deref() == Some(PROPOSAL) {
+        propose(&loaded, &chosen.upgrade)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let plan = &loaded.config.plan;
     let notices: Vec<&Notice> =
         plan.notices(chosen.upgrade.urgency).iter().filter(|n| notice.as_ref().is_none_or(|id| n.id == *id)).collect();
@@ -93,15 +102,14 @@ fn put(file: Option<PathBuf>, page: &str, notices: &[Notice]) -> Result<()> {
 fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result<Shown<'a>> {
     let plan = &loaded.config.plan;
     let opens = upgrade.window.opens;
-    let times = match &notice.trigger {
+    let times: Vec<Timestamp> = match &notice.trigger {
         Trigger::At(offset) => offset.from(opens, &plan.zone).into_iter().collect(),
         Trigger::Cron(rule) => rule.occurrences(opens, &plan.zone),
         Trigger::On(_) => Vec::new(),
     };
-    let due = times.first().copied().unwrap_or(opens);
-    let (accepted, fact) = imagined(upgrade, due, kind_of(&notice.trigger));
-    let moment =
-        context::Moment { fact: Some(&fact), due: Some(due), thread: Some("https://chat.example.org/thread"), ..Default::default() };
+    let Scene { accepted, fact, detail, due } = imagined(upgrade, notice, plan);
+    let thread = (accepted.progress.state >= State::Applied).then_some("https://chat.example.org/thread");
+    let moment = context::Moment { fact: fact.as_ref(), due: Some(due), thread, detail, ..Default::default() };
     let words = context::of(&accepted, Some(notice), &loaded.config, &moment);
     let picture = notice.picture.then(|| context::pictured(&accepted.progress)).flatten().map(|times| picture::block_times(&times));
     let mut posts = Vec::new();
@@ -134,6 +142,15 @@ fn print(loaded: &Loaded, shown: &Shown<'_>) {
     }
 }
 
+/// The upgrade as a proposal, in Markdown: for an issue or a forum.
+fn propose(loaded: &Loaded, upgrade: &Upgrade) -> Result<()> {
+    let accepted = Accepting::new(upgrade.clone(), upgrade.window.opens);
+    let context = context::of(&accepted, None, &loaded.config, &context::Moment::default());
+    let text = loaded.renderer.markdown(PROPOSAL_TEMPLATE, DEFAULT, &context).map_err(anyhow::Error::msg)?;
+    out!("{}", loaded.renderer.document(&text, upgrade.window.opens).trim_end());
+    Ok(())
+}
+
 /// The fact that a notice waits for: mostly the one of the same name.
 fn kind_of(trigger: &Trigger) -> FactKind {
     match trigger {
@@ -141,6 +158,7 @@ fn kind_of(trigger: &Trigger) -> FactKind {
         Trigger::On(Happening::PvfRejected) => FactKind::PvfCheck,
         Trigger::On(Happening::EstimateMoved) => FactKind::GoAhead,
         Trigger::On(Happening::Unplanned) => FactKind::Authorized,
+        Trigger::On(Happening::Delayed) => FactKind::Overdue,
         Trigger::On(happening) => FactKind::parse(happening.name()).unwrap_or(FactKind::Applied),
         _ => FactKind::Applied,
     }
@@ -151,6 +169,7 @@ fn detail_of(kind: FactKind) -> &'static str {
     match kind {
         FactKind::Authorized => "0xcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd",
         FactKind::AuthorizationRejected => "System.SpecVersionNeedsToIncrease",
+        FactKind::SudoFailed => "System.FailedToExtractRuntimeVersion",
         FactKind::Referendum => "123 confirming",
         FactKind::Dispatched => "123 ok",
         FactKind::PvfCheck => "rejected",
@@ -164,12 +183,154 @@ fn detail_of(kind: FactKind) -> &'static str {
     }
 }
 
-/// The upgrade gone well, with made-up blocks: previews need something to speak of.
-fn imagined(upgrade: &Upgrade, at: Timestamp, kind: FactKind) -> (Accepting, Fact) {
-    let mut progress = Progress::new(upgrade);
-    progress.state = State::Verified;
-    progress.applied_at = Some(upgrade.window.opens);
-    let fact = |chain: &str, version| Fact {
+/// What a preview speaks of: the upgrade as far as it has come when the notice is posted, all made up.
+struct Scene {
+    accepted: Accepting,
+    fact: Option<Fact>,
+    detail: Option<&'static str>,
+    due: Timestamp,
+}
+
+fn imagined(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> Scene {
+    let (opens, kind) = (upgrade.window.opens, kind_of(&notice.trigger));
+    let mut accepted = Accepting::new(upgrade.clone(), opens);
+    let (mut fact, mut detail) = (None, None);
+    if let Trigger::On(happening) = notice.trigger {
+        said(&mut accepted, happening);
+        detail = reason_of(happening);
+        let first = accepted.upgrade.chains.iter().next().map(|(name, target)| (name.clone(), target.spec_version));
+        let (chain, target) = first.unwrap_or_else(|| ("chain".to_owned(), 0));
+        let version = if happened_after(happening) >= State::Applied { target } else { target.saturating_sub(1) };
+        fact = (!happening.without_fact()).then(|| made_up(kind, &chain, version, upgrade));
+        advance(&mut accepted, happening, plan);
+    }
+    Scene { due: due(upgrade, notice, plan), accepted, fact, detail }
+}
+
+/// When it is posted; what people say themselves is said some days ahead.
+fn due(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> Timestamp {
+    let opens = upgrade.window.opens;
+    let hours = |n: i64| opens.checked_add(SignedDuration::from_hours(n)).unwrap_or(opens);
+    let due = match &notice.trigger {
+        Trigger::At(offset) => offset.from(opens, &plan.zone).unwrap_or(opens),
+        Trigger::Cron(rule) => rule.occurrences(opens, &plan.zone).first().copied().unwrap_or(opens),
+        Trigger::On(Happening::Go | Happening::NoGo) => hours(-1),
+        Trigger::On(Happening::Delayed | Happening::Overdue | Happening::Failed | Happening::RolledBack) => hours(1),
+        Trigger::On(Happening::FeedbackClosed) => hours(48),
+        Trigger::On(Happening::Documented | Happening::Reviewed) => hours(7 * 24),
+        Trigger::On(happening) if happening.without_fact() => hours(-20 * 24),
+        Trigger::On(_) => opens,
+    };
+    due.checked_add(notice.delay).unwrap_or(due)
+}
+
+/// How far an upgrade has come when something happens.
+fn happened_after(happening: Happening) -> State {
+    use Happening as H;
+    match happening {
+        H::Completed | H::FeedbackClosed | H::Documented | H::Reviewed => State::Completed,
+        H::Verified => State::Verified,
+        H::Applied | H::TransactionVersion | H::MigrationStarted | H::MigrationFailed | H::MigrationStuck | H::RolledBack => State::Applied,
+        H::FirstApplied | H::VersionUnexpected | H::Stalled | H::Lagging | H::Recovered => State::Applying,
+        H::Authorized | H::GoAhead | H::EstimateMoved | H::AuthorizationRejected => State::Authorized,
+        H::PvfRejected | H::Discarded | H::Unapplied | H::Unplanned => State::Authorized,
+        _ => State::Scheduled,
+    }
+}
+
+/// What people have said for it to happen.
+fn said(accepted: &mut Accepting, happening: Happening) {
+    let upgrade = &mut accepted.upgrade;
+    let step = |step: Step| (step, format!("https://docs.example.org/{}/{}", upgrade.id, step.name().replace('_', "-")));
+    match happening {
+        Happening::Cancelled => upgrade.cancelled = Some("A fault was found in the staking code.".to_owned()),
+        Happening::Failed => upgrade.failed = Some("The new code was refused; the old runtime runs on.".to_owned()),
+        Happening::Go => upgrade.decision = Some(Decision::Go),
+        Happening::NoGo => upgrade.decision = Some(Decision::NoGo("Too few validators are ready.".to_owned())),
+        Happening::UnderReview => upgrade.steps.extend([step(Step::UnderReview)]),
+        Happening::RolledBack => upgrade.steps.extend([step(Step::RolledBack)]),
+        Happening::Documented => upgrade.steps.extend([step(Step::Documented)]),
+        Happening::Reviewed => upgrade.steps.extend([step(Step::Reviewed)]),
+        Happening::Delayed => accepted.progress.delayed = true,
+        Happening::Unplanned => {
+            upgrade.unplanned = true;
+            upgrade.duties.clear();
+        }
+        Happening::WindowProposed | Happening::PollClosed if upgrade.poll.is_none() => {
+            let days = |at: Timestamp, n: i64| at.checked_add(SignedDuration::from_hours(n * 24)).unwrap_or(at);
+            let Window { opens, closes } = upgrade.window.clone();
+            let windows = [0, 2].map(|n| Window { opens: days(opens, n), closes: days(closes, n) });
+            upgrade.poll = Some(Poll { windows: windows.into(), decide_by: days(opens, -16) });
+            accepted.progress.votes = (happening == Happening::PollClosed).then(|| vec![14, 9]);
+        }
+        _ => {}
+    }
+}
+
+/// The reason or id that goes with a notice behind which no fact stands.
+fn reason_of(happening: Happening) -> Option<&'static str> {
+    match happening {
+        Happening::Rescheduled => Some("Two more days for testing."),
+        Happening::Held | Happening::Expired => Some("reminder-7d for discord-upgrades"),
+        Happening::Refused => {
+            Some("window was changed by a command since the file was read; write what it is now, or give another command")
+        }
+        _ => None,
+    }
+}
+
+/// The chains as they stand then, with made-up blocks and figures.
+fn advance(accepted: &mut Accepting, happening: Happening, plan: &Plan) {
+    let upgrade = accepted.upgrade.clone();
+    let state = happened_after(happening);
+    let progress = &mut accepted.progress;
+    progress.state = state;
+    progress.applied_at = (state >= State::Applied).then_some(upgrade.window.opens);
+    if happening == Happening::FeedbackClosed {
+        let counts = plan.feedback.meanings.iter().zip([9, 1, 2]).map(|(m, n)| (m.emoji.clone(), n));
+        let tally = Tally { reactions: counts.collect(), replies: 3 };
+        progress.feedback = Some(Summary::of([("discord-upgrades".to_owned(), tally)].into(), &plan.feedback.meanings));
+    }
+    for (i, (name, chain)) in progress.chains.iter_mut().enumerate() {
+        let target = upgrade.chains.get(name).map_or(0, |t| t.spec_version);
+        // Under way is: the first chain is through.
+        let reached = if state == State::Applying && i == 0 { State::Applied } else { state };
+        let applied = reached >= State::Applied;
+        chain.stage = match reached {
+            State::Scheduled => Stage::Waiting,
+            State::Authorized => Stage::Authorized,
+            State::Applying => Stage::Applying,
+            State::Applied => Stage::Applied,
+            State::Verified => Stage::Verified,
+            State::Completed => Stage::Completed,
+        };
+        chain.spec_version = Some(if applied { target } else { target.saturating_sub(1) });
+        chain.applied = applied.then(|| made_up(FactKind::Applied, name, target, &upgrade));
+        chain.migration = (happening == Happening::MigrationStarted).then(|| Migration {
+            total: Some(5),
+            done: 2,
+            running: true,
+            ..Migration::default()
+        });
+        chain.record = (reached >= State::Verified).then(record);
+    }
+}
+
+fn record() -> Record {
+    let stretch = |blocks, ms, transactions| Stretch { blocks, ms, longest_ms: 12_000, transactions, failed: 3, missed_slots: Some(1) };
+    Record {
+        gaps_before: vec![60; 59],
+        gaps_after: (0..100).map(|n| if n == 0 { 120 } else { 60 }).collect(),
+        before: stretch(59, 355_000, 180),
+        after: stretch(100, 606_000, 310),
+        worst_lag: 3,
+        answering: Some((2, 2)),
+        ..Record::default()
+    }
+}
+
+fn made_up(kind: FactKind, chain: &str, version: u32, upgrade: &Upgrade) -> Fact {
+    Fact {
         kind,
         chain: chain.to_owned(),
         block: 1_234_567,
@@ -181,28 +342,8 @@ fn imagined(upgrade: &Upgrade, at: Timestamp, kind: FactKind) -> (Accepting, Fac
         expected: matches!(kind, FactKind::GoAhead | FactKind::Scheduled).then(|| Expected {
             chain: chain.to_owned(),
             block: 1_236_567,
-            estimate: Some(Estimate { at: upgrade.window.closes, band: jiff::SignedDuration::from_mins(12) }),
+            estimate: Some(Estimate { at: upgrade.window.closes, band: SignedDuration::from_mins(12) }),
         }),
         late: false,
-    };
-    for (name, chain) in &mut progress.chains {
-        let version = upgrade.chains.get(name).map_or(0, |t| t.spec_version);
-        chain.stage = Stage::Verified;
-        chain.spec_version = Some(version);
-        chain.applied = Some(fact(name, version));
-        let stretch = |blocks, ms, transactions| Stretch { blocks, ms, longest_ms: 12_000, transactions, failed: 3, missed_slots: Some(1) };
-        chain.record = Some(Record {
-            version_before: version.saturating_sub(1),
-            gaps_before: vec![60; 59],
-            gaps_after: (0..100).map(|n| if n == 0 { 120 } else { 60 }).collect(),
-            before: stretch(59, 355_000, 180),
-            after: stretch(100, 606_000, 310),
-            worst_lag: 3,
-            answering: Some((2, 2)),
-            ..Record::default()
-        });
     }
-    let first = upgrade.chains.iter().next();
-    let fact = first.map_or_else(|| fact("chain", 0), |(name, target)| fact(name, target.spec_version));
-    (Accepting { progress, ..Accepting::new(upgrade.clone(), at) }, fact)
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    config::{Config, Plan, Topic},
+    config::{Config, Plan, Readers, Topic},
     domain::{
         fact::{Expected, Fact, FactKind},
         feedback::{Count, Summary},
@@ -100,7 +100,7 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment
             "set": upgrade.poll.is_none(),
         },
         "poll": upgrade.poll.as_ref().map(|p| poll(p, progress)),
-        "timeline": timeline(accepted, plan),
+        "timeline": timeline(accepted, config),
         "checklist": { "before": numbered(&config.checklist.before), "after": numbered(&config.checklist.after) },
         "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(accepted, plan, moment)),
         "notice": notice.map(|n| json!({ "id": n.id, "phase": n.phase.name() })),
@@ -146,12 +146,15 @@ fn poll(poll: &Poll, progress: &Progress) -> Value {
     json!({ "windows": windows.collect::<Vec<_>>(), "decide_by": poll.decide_by.as_second(), "counted": progress.votes.is_some() })
 }
 
+/// So many entries a timeline has at most: they fit a post.
+const TIMELINE: usize = 12;
+
 /// The first notices by the clock that everybody gets: when people will hear from us.
-fn timeline(accepted: &Accepting, plan: &Plan) -> Vec<Value> {
-    const MOST: usize = 8;
-    let opens = accepted.upgrade.window.opens;
+fn timeline(accepted: &Accepting, config: &Config) -> Vec<Value> {
+    let (plan, opens) = (&config.plan, accepted.upgrade.window.opens);
+    let public = |name: &String| config.deployment.channels.get(name).is_some_and(|c| c.readers == Readers::Public);
     let mut times: Vec<(Timestamp, &str)> = Vec::new();
-    for notice in plan.notices(accepted.upgrade.urgency) {
+    for notice in plan.notices(accepted.upgrade.urgency).iter().filter(|n| n.channels.iter().any(public)) {
         match &notice.trigger {
             Trigger::At(offset) => times.extend(offset.from(opens, &plan.zone).map(|at| (at, notice.id.as_str()))),
             Trigger::Cron(rule) => times.extend(rule.occurrences(opens, &plan.zone).into_iter().map(|at| (at, notice.id.as_str()))),
@@ -159,7 +162,7 @@ fn timeline(accepted: &Accepting, plan: &Plan) -> Vec<Value> {
         }
     }
     times.sort();
-    times.into_iter().take(MOST).map(|(at, id)| json!({ "at": at.as_second(), "what": id.replace('-', " ") })).collect()
+    times.into_iter().take(TIMELINE).map(|(at, id)| json!({ "at": at.as_second(), "what": id.replace('-', " ") })).collect()
 }
 
 fn acknowledge(accepted: &Accepting, plan: &Plan, moment: &Moment<'_>) -> Value {
@@ -417,6 +420,8 @@ pub fn of_everything(sample: &Accepting, config: &Config, moment: &Moment<'_>) -
     map.insert("checklist".into(), json!({ "before": numbered, "after": numbered }));
     map.insert("help".into(), json!({ "id": long(24), "title": long(80) }));
     map.insert("topics".into(), json!(topics));
+    let entry = json!({ "at": sample.accepted.as_second(), "what": long(24) });
+    map.insert("timeline".into(), json!(vec![entry; TIMELINE]));
     if let Some(topic) = map.get_mut("topic").and_then(Value::as_object_mut) {
         topic.insert("contact".into(), contact);
     }

@@ -154,13 +154,14 @@ mod tests {
                     for (platform, now) in
                         [(Platform::Discord, one), (Platform::Matrix, one), (Platform::Matrix, two), (Platform::Matrix, one)]
                     {
-                        let got =
-                            {
+                        let got = {
                             let wanted = Wanted { accepted, notice, template: &notice.template, locale: "en", moment };
                             core.press.body(&book, wanted, platform, now).unwrap()
                         };
-                        let markdown =
-                            book.renderer.markdown(&notice.template, "en", &context::of(accepted, Some(notice), &book.config, moment)).unwrap();
+                        let markdown = book
+                            .renderer
+                            .markdown(&notice.template, "en", &context::of(accepted, Some(notice), &book.config, moment))
+                            .unwrap();
                         assert_eq!(got, book.renderer.body(&markdown, platform, now), "{} {moment:?}", notice.id);
                         seen.insert(got.text);
                     }

@@ -22,11 +22,7 @@ pub const DISCORD_LIMIT: usize = 2000;
 pub fn renders(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &Fact) -> Vec<Finding> {
     let mut findings = Vec::new();
     for notice in distinct(config) {
-        let timed = match notice.trigger {
-            Trigger::On(happening) => happening.without_fact(),
-            _ => true,
-        };
-        let moment = Moment { fact: (!timed).then_some(fact), due: Some(sample.accepted), ..Moment::default() };
+        let moment = Moment { fact: has_fact(notice).then_some(fact), due: Some(sample.accepted), ..Moment::default() };
         let context = context::of(sample, Some(notice), config, &moment);
         for (locale, file) in versions(config, renderer, notice, |_| true) {
             match renderer.markdown(&notice.template, locale, &context) {
@@ -48,12 +44,20 @@ pub fn renders(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &
 /// A finding for each notice that could be too long for a channel it goes to.
 pub fn lengths(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let mut factless = worst.clone();
+    factless.as_object_mut().and_then(|context| context.insert("fact".to_owned(), Value::Null));
     for notice in distinct(config) {
+        let worst = if has_fact(notice) { worst } else { &factless };
         for (locale, file) in versions(config, renderer, notice, |channel| channel.platform == Platform::Discord) {
             findings.extend(too_long(renderer, worst, notice, locale, file));
         }
     }
     findings
+}
+
+/// One by the clock, or by people, has no fact to speak of.
+fn has_fact(notice: &Notice) -> bool {
+    matches!(notice.trigger, Trigger::On(happening) if !happening.without_fact())
 }
 
 /// Every notice of every urgency, each once.

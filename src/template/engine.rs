@@ -138,6 +138,19 @@ impl Renderer {
         Ok(Text { markdown, language: voice.language.clone() })
     }
 
+    /// The Markdown itself, for a file or an issue; times are written out as seen at `now`.
+    pub fn document(&self, text: &Text, now: Timestamp) -> String {
+        let written = self.zone.for_matrix(&text.language, &text.markdown, now);
+        let mut out = String::with_capacity(written.len());
+        for line in written.trim().lines().map(str::trim_end) {
+            if !line.is_empty() || !out.ends_with("\n\n") {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+        out
+    }
+
     /// What a platform is given; times are written in the language of the text.
     pub fn body(&self, text: &Text, platform: Platform, now: Timestamp) -> Body {
         match platform {

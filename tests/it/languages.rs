@@ -69,7 +69,7 @@ fn a_preview_is_in_each_channels_language_and_what_is_not_translated_in_english(
     let (german, english): (Vec<&str>, Vec<&str>) =
         posts.iter().partition(|post| post.starts_with("announced · matrix-upgrades (matrix, de)"));
     assert_eq!(german.len(), 1);
-    let announced = "Di, 9. März 2027, 14:00 Uhr MEZ (13:00 Uhr UTC), in 7 Tagen. Beobachtet: 10 Minuten.";
+    let announced = "Di, 9. März 2027, 14:00 Uhr MEZ (13:00 Uhr UTC), in 14 Tagen. Beobachtet: 10 Minuten.";
     let (_, said) = german[0].split_once('\n').unwrap();
     assert!(said.contains(announced) && !said.contains("CET"), "{said}");
     assert!(english.len() > 20 && english.iter().all(|post| all_english(post)), "{english:?}");
@@ -87,7 +87,7 @@ fn posts_are_made_in_each_channels_language() {
         .filter(|line| line["notice"].is_string())
         .partition(|post| post["notice"] == "announced" && post["platform"] == "matrix");
     let text = german[0]["text"].as_str().unwrap();
-    assert!(german.len() == 1 && text.contains(" kommt") && text.contains(" Uhr MEZ") && text.contains("in 7 Tagen"), "{german:?}");
+    assert!(german.len() == 1 && text.contains(" kommt") && text.contains(" Uhr MEZ") && text.contains("in 14 Tagen"), "{german:?}");
     assert!(english.len() > 10 && english.iter().all(|post| all_english(post["text"].as_str().unwrap())), "{english:?}");
 }
 
@@ -144,7 +144,7 @@ fn a_folder_without_words_speaks_english() {
     std::fs::remove_dir_all(dir.path().join("templates/words")).unwrap();
     drop_translations(&dir);
     let said = run(dir.path(), &["preview", "announced"]);
-    assert!(said.contains("Tue 9 Mar 2027, 14:00 CET (13:00 UTC), in 7 days"), "{said}");
+    assert!(said.contains("Tue 9 Mar 2027, 14:00 CET (13:00 UTC), in 14 days"), "{said}");
 }
 
 #[tokio::test]

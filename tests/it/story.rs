@@ -74,7 +74,7 @@ async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()
         let posted = w.on_matrix(words).await?["origin_server_ts"].as_i64().unwrap();
         assert!((0..4000).contains(&(posted - due)), "{words}: {} ms after it was due", posted - due);
     }
-    for (message, before) in [(w.on_discord("Reminder").await?, 20), (w.on_discord("**Devnet runtime 2** — ").await?, 14)] {
+    for (message, before) in [(w.on_discord("Reminder").await?, 20), (w.on_discord("Countdown: Devnet runtime 2").await?, 14)] {
         let late = i64::try_from(message.created_ms)? - later(opens, -before).as_millisecond();
         assert!((0..4000).contains(&late), "{late} ms after it was due");
     }

@@ -457,8 +457,13 @@ impl Stage {
         let chats: BTreeMap<&str, Arc<Logged>> =
             [("a", 1), ("b", 2)].map(|(name, n)| (name, Logged::new(&clock, faults.map(|seed| Dice::new(seed * 3 + n))))).into();
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
-        let outlet =
-            |chat: &Arc<Logged>| Outlet { platform: Platform::Discord, chat: chat.clone(), place: "here".into(), readers: Readers::Public, locale: "en".into() };
+        let outlet = |chat: &Arc<Logged>| Outlet {
+            platform: Platform::Discord,
+            chat: chat.clone(),
+            place: "here".into(),
+            readers: Readers::Public,
+            locale: "en".into(),
+        };
         let outlets = chats.iter().map(|(name, chat)| ((*name).to_owned(), outlet(chat))).collect();
         let mut config = loaded.config.clone();
         config.plan = case.plan.clone();
