@@ -48,6 +48,8 @@ enum Command {
     Plan(PlanArgs),
     /// Show what herald makes of a live node, a fact a line, until interrupted
     Facts(FactsArgs),
+    /// Approve a text by the code that stands above its preview
+    Approve(ApproveArgs),
     /// Show where each upgrade stands, from the store
     Status {
         #[arg(long)]
@@ -69,6 +71,15 @@ pub struct RehearseArgs {
     /// The upgrade to announce instead of one made from the recording
     #[arg(long, value_name = "FILE")]
     pub upgrade: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// The text's code: another text has another one
+    pub code: String,
+    /// Who approves, as people.yaml calls them
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: String,
 }
 
 #[derive(Debug, Args)]
@@ -134,6 +145,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
                 command::window::run(cli.config, args, json).await
             }
             Command::Facts(args) => command::facts::run(args).await,
+            Command::Approve(args) => command::approve::run(cli.config, args).await,
             Command::Status { json } => command::status::run(cli.config, json).await,
         }
     });

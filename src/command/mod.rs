@@ -8,6 +8,7 @@ macro_rules! out {
     }};
 }
 
+pub mod approve;
 pub mod check;
 pub mod facts;
 pub mod plan;

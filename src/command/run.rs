@@ -20,7 +20,7 @@ use crate::{
     config::{Config, Deployment, Finding, Origin, Secret, UpgradeFile},
     ports::{Accepting, Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
     service::{
-        Book, Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, unplanned,
+        Book, Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, gate::Gate, planner::Planner, summariser::Summariser, supervisor, unplanned,
         watcher::Watcher,
     },
     store::SqlStore,
@@ -208,7 +208,8 @@ async fn serve(core: Arc<Core>, chains: BTreeMap<String, Arc<dyn Chain>>, chats:
         core: core.clone(),
         watcher: Arc::new(Watcher::new(core.clone(), chains)),
         dispatcher: Arc::new(Dispatcher::new(core.clone())),
-        summariser: Arc::new(Summariser::new(core)),
+        summariser: Arc::new(Summariser::new(core.clone())),
+        gate: Arc::new(Gate::new(core)),
     };
     let mut services = tokio::spawn(supervisor::run(services, stop.subscribe()));
     tracing::info!("herald is running");

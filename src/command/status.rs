@@ -111,7 +111,7 @@ fn expected(fact: &Fact, zone: &Zone) -> String {
 }
 
 fn worth_telling(post: &Post) -> bool {
-    matches!(post.state, PostState::Parked | PostState::Skipped) || (post.state == PostState::Sending && post.error.is_some())
+    matches!(post.state, PostState::Parked | PostState::Skipped | PostState::Held | PostState::Expired) || (post.state == PostState::Sending && post.error.is_some())
 }
 
 fn why(post: &Post) -> String {

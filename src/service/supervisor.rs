@@ -7,6 +7,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     Core,
     dispatcher::Dispatcher,
+    gate::Gate,
     summariser::{Summarised, Summariser},
     watcher::Watcher,
 };
@@ -21,6 +22,7 @@ pub struct Services {
     pub watcher: Arc<Watcher>,
     pub dispatcher: Arc<Dispatcher>,
     pub summariser: Arc<Summariser>,
+    pub gate: Arc<Gate>,
 }
 
 /// Until `stop` says true and every service has come to rest; an error if one ended by itself.
@@ -36,6 +38,7 @@ pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), 
         tasks.spawn(post(services.core.clone(), services.dispatcher.clone(), channel, stop.clone()));
     }
     tasks.spawn(summarise(services.summariser.clone(), stop.clone()));
+    tasks.spawn(guard(services.core.clone(), services.gate.clone(), stop.clone()));
     tasks.spawn(listen(services.core.clone(), stop.clone()));
     while let Some(ended) = tasks.join_next().await {
         // A service that broke leaves the rest blind or mute: better to stop whole and be started again.
@@ -130,6 +133,19 @@ async fn summarise(summariser: Arc<Summariser>, mut stop: watch::Receiver<bool>)
             Err(error) => tracing::error!("{error}"),
         }
         rest(&mut stop, pause, std::future::pending()).await;
+    }
+}
+
+/// Soon enough for who has just approved: another process may have written it down.
+async fn guard(core: Arc<Core>, gate: Arc<Gate>, mut stop: watch::Receiver<bool>) {
+    while !stopping(&stop) {
+        let rung = core.posts.notified();
+        tokio::pin!(rung);
+        rung.as_mut().enable();
+        if let Err(error) = gate.tick().await {
+            tracing::error!("{error}");
+        }
+        rest(&mut stop, Duration::from_secs(2), rung).await;
     }
 }
 

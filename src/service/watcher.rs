@@ -308,8 +308,9 @@ fn occurrence(happening: Happening, fact: &Fact, accepted: &Accepting) -> String
         | Happening::TransactionVersion
         | Happening::MigrationStarted
         | Happening::Verified
-        | Happening::Completed
-        | Happening::Overdue => "1".to_owned(),
+        | Happening::Completed => "1".to_owned(),
+        // Once for each window.
+        Happening::Overdue | Happening::Delayed => accepted.revision.to_string(),
         Happening::Referendum | Happening::Unexamined => format!("{there}:{}", fact.detail),
         Happening::EstimateMoved => {
             let at = fact.expected.as_ref().and_then(|e| e.estimate).map(|e| e.at.as_second()).unwrap_or_default();

@@ -7,6 +7,7 @@ mod doubles;
 mod support;
 mod world;
 
+mod approval;
 mod chats;
 mod cli;
 mod corners;
