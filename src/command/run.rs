@@ -20,8 +20,8 @@ use crate::{
     config::{Config, Deployment, Finding, Origin, Secret, UpgradeFile},
     ports::{Accepting, Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
     service::{
-        Book, Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, gate::Gate, planner::Planner, summariser::Summariser, supervisor, unplanned,
-        watcher::Watcher,
+        Book, Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, gate::Gate, planner::Planner, summariser::Summariser, supervisor,
+        unplanned, watcher::Watcher,
     },
     store::SqlStore,
 };

@@ -165,12 +165,17 @@ mod tests {
     fn only_who_may_approve_counts_and_only_for_this_text() {
         let (mut book, accepted, notice) = sample();
         let person = |name: &str, role| Person { name: name.into(), discord: None, matrix: None, roles: vec![role] };
-        book.config.people =
-            People(vec![person("Ada Invented", Role::CommunicationTeam), person("Ben Invented", Role::Validator)]);
+        book.config.people = People(vec![person("Ada Invented", Role::CommunicationTeam), person("Ben Invented", Role::Validator)]);
         let code = code(&book, &accepted, &notice, None);
         let at = accepted.accepted;
-        let approved = |person: &str, code: &str| Approved { upgrade: accepted.upgrade.id.clone(), code: code.into(), person: person.into(), at };
-        let all = [approved("Ada Invented", &code), approved("Ben Invented", &code), approved("Nobody", &code), approved("Ada Invented", "222222")];
+        let approved =
+            |person: &str, code: &str| Approved { upgrade: accepted.upgrade.id.clone(), code: code.into(), person: person.into(), at };
+        let all = [
+            approved("Ada Invented", &code),
+            approved("Ben Invented", &code),
+            approved("Nobody", &code),
+            approved("Ada Invented", "222222"),
+        ];
         let consent = of(&book, &accepted, &notice, None, &all);
         assert_eq!((consent.given, consent.persons), (vec![("Ada Invented".to_owned(), at)], 2));
     }

@@ -110,8 +110,7 @@ impl Gate {
     /// A post that is due and was never begun. `accepted` and `book` are what its words will be made from.
     pub async fn pass(&self, book: &Book, accepted: &Accepting, notice: &Notice, post: &Post) -> Result<Passage, StoreError> {
         let now = self.core.clock.now();
-        let approvals =
-            if notice.approval.persons > 0 { self.core.store.approvals(&accepted.upgrade.id).await? } else { Vec::new() };
+        let approvals = if notice.approval.persons > 0 { self.core.store.approvals(&accepted.upgrade.id).await? } else { Vec::new() };
         let view = View { book, accepted, approvals: &approvals };
         let consent = view.consent(notice, post);
         if view.case(notice, &consent, post).verdict(now) == Verdict::Pass {
@@ -253,7 +252,13 @@ impl Gate {
     }
 
     /// A notice as it will read, below what is asked of people. `Err` says why there is nothing to ask any more.
-    pub async fn preview(&self, book: &Book, accepted: &Accepting, outlet: &Outlet, post: &Post) -> Result<Result<Body, String>, StoreError> {
+    pub async fn preview(
+        &self,
+        book: &Book,
+        accepted: &Accepting,
+        outlet: &Outlet,
+        post: &Post,
+    ) -> Result<Result<Body, String>, StoreError> {
         let approvals = self.core.store.approvals(&accepted.upgrade.id).await?;
         let view = View { book, accepted, approvals: &approvals };
         let Some(notice) = view.notice(post) else { return Ok(Err("the plan no longer has its notice".to_owned())) };
@@ -276,7 +281,8 @@ impl Gate {
         let moment = Moment { fact, due: Some(first.due), detail, approval: Some(&asked), ..Moment::default() };
         let context = context::of(accepted, Some(notice), &book.config, &moment);
         let now = self.core.clock.now();
-        let locale = notice.channels.iter().find_map(|name| book.config.deployment.channels.get(name)).map_or(&*outlet.locale, |c| &c.locale);
+        let locale =
+            notice.channels.iter().find_map(|name| book.config.deployment.channels.get(name)).map_or(&*outlet.locale, |c| &c.locale);
         let write = |text: &Text, at| book.renderer.body(text, outlet.platform, at);
         let made = book.renderer.markdown(PREVIEW_TEMPLATE, &outlet.locale, &context).and_then(|asking| {
             let said = book.renderer.markdown(&notice.template, locale, &context)?;
@@ -338,7 +344,9 @@ impl Gate {
         let after = self.open().await?.into_iter().find(|o| o.consent.code == code);
         let given = after.map_or(persons as usize, |o| o.consent.given.len());
         if given < persons as usize {
-            return Ok(Ok(format!("Thank you, {person}. {notice} is approved by {given} of {persons}; somebody else has to agree as well.")));
+            return Ok(Ok(format!(
+                "Thank you, {person}. {notice} is approved by {given} of {persons}; somebody else has to agree as well."
+            )));
         }
         let when = if meant.due <= now { "now".to_owned() } else { self.core.book().renderer.zone().written(meant.due) };
         Ok(Ok(format!("Thank you, {person}. {notice} is approved by {given} of {persons}. It goes out {when}.")))

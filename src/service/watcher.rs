@@ -236,6 +236,7 @@ impl Watcher {
         let block = |p: &ChainProgress| p.ahead.as_ref().and_then(|f| f.expected.as_ref()).map(|e| e.block);
         let step = |p: &ChainProgress| (p.stage, p.migration.clone().map(|m| (m.done, m.total, m.running)), block(p));
         let moved = before.chains.len() != accepted.progress.chains.len()
+            || before.delayed != accepted.progress.delayed
             || accepted.progress.chains.iter().any(|(name, now)| before.chains.get(name).is_some_and(|b| step(b) != step(now)));
         if moved && self.core.book().plan().notices(accepted.upgrade.urgency).iter().any(|n| n.live) {
             let posts = self.core.store.posts(&accepted.upgrade.id).await?;

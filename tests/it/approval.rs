@@ -17,7 +17,10 @@ use upgrade_herald::{
     service::{Book, Outlet, desk::FrontDesk},
 };
 
-use crate::watch::{World, authorized};
+use crate::{
+    cli::{changed, herald},
+    watch::{World, authorized},
+};
 
 const DISCORD: &str = "discord-upgrades";
 const MATRIX: &str = "matrix-upgrades";
@@ -27,10 +30,11 @@ fn minutes(n: i64) -> SignedDuration {
     SignedDuration::from_mins(n)
 }
 
-/// `at` minutes from the window's opening, to both public channels.
+/// `at` minutes from the window's opening, to both public channels; of use for two hours.
 fn timed(id: &str, at: i64) -> Notice {
     let trigger = Trigger::At(Offset::Exact(at * 60));
-    Notice { channels: vec![DISCORD.into(), MATRIX.into()], ..Notice::new(id, Phase::Scheduling, "scheduling/reminder", trigger) }
+    let approval = Approval { useful_for: minutes(120), ..Approval::default() };
+    Notice { channels: vec![DISCORD.into(), MATRIX.into()], approval, ..Notice::new(id, Phase::Scheduling, "scheduling/reminder", trigger) }
 }
 
 fn on(id: &str, happening: Happening, template: &str, channels: &[&str]) -> Notice {
@@ -50,21 +54,26 @@ fn person(name: &str, number: u64, role: Role) -> Person {
 
 /// Ada and Ben may approve, Cleo validates. It is fifty minutes before the window; the plan is these notices, and what
 /// operators are told.
-async fn world(mut notices: Vec<Notice>) -> World {
+async fn world(notices: Vec<Notice>) -> World {
+    world_of(&["relay"], notices).await
+}
+
+async fn world_of(chains: &[&str], mut notices: Vec<Notice>) -> World {
     notices.push(on("told-held", Happening::Held, "operations/notice", &[OPERATORS]));
     notices.push(on("told-expired", Happening::Expired, "operations/notice", &[OPERATORS]));
     let in_all = |plan: &mut upgrade_herald::config::Plan| plan.plans.values_mut().for_each(|p| p.notices = notices.clone());
-    let w = World::build(&["relay"], in_all, |core| {
+    let w = World::build(chains, in_all, |core| {
         let (mut config, renderer) = (core.book().config.clone(), core.book().renderer.clone());
         let ben = person("Ben Invented", 12, Role::Operator);
-        config.people = People(vec![person("Ada Invented", 11, Role::CommunicationTeam), ben, person("Cleo Invented", 13, Role::Validator)]);
+        config.people =
+            People(vec![person("Ada Invented", 11, Role::CommunicationTeam), ben, person("Cleo Invented", 13, Role::Validator)]);
         core.open(Book { config, renderer });
         let chat = Arc::new(Room::new(Platform::Matrix));
         let room = Outlet { chat, place: "!operations:example.org".into(), readers: Readers::Operators, ..core.outlets[MATRIX].clone() };
         core.outlets.insert("matrix-operations".into(), room);
     })
     .await;
-    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    w.plan(&[w.upgrade("v2", chains)]).await;
     w.settle().await;
     w
 }
@@ -330,6 +339,22 @@ async fn a_delay_is_said_and_holds_the_clock_until_something_begins() {
 }
 
 #[tokio::test]
+async fn nobody_is_told_of_a_delay_while_a_chain_has_blocks_that_were_not_read() {
+    let w = world_of(&["people", "relay"], vec![on("delay", Happening::Delayed, "execution/observed", &[DISCORD])]).await;
+    w.minute(61).await;
+    for chain in ["people", "relay"] {
+        w.see(chain, &[(true, 1)], 0);
+    }
+    w.chains["people"].sight.lock().unwrap().endpoints[0].head = 110;
+    w.observe("relay").await;
+    assert!(w.told("v2", DISCORD).await.is_empty(), "one of these blocks may have begun it");
+    w.chains["people"].sight.lock().unwrap().endpoints[0].head = 100;
+    w.observe("people").await;
+    w.observe("relay").await;
+    assert_eq!(w.told("v2", DISCORD).await, ["delay"]);
+}
+
+#[tokio::test]
 async fn a_new_window_is_a_new_try() {
     let delayed = on("delay", Happening::Delayed, "execution/observed", &[DISCORD]);
     let w = world(vec![delayed, approved_by(1, timed("unapproved", -30)), timed("halfway", 65)]).await;
@@ -349,19 +374,27 @@ async fn a_new_window_is_a_new_try() {
     assert!(halfway.contains(&PostState::Sent) && halfway.contains(&PostState::Superseded), "{halfway:?}");
     // Nothing began there either: that is said once more.
     w.observe("relay").await;
-    assert_eq!(w.told("v2", DISCORD).await, ["delay", "halfway", "delay"]);
+    assert_eq!(w.told("v2", DISCORD).await, ["delay", "delay mark", "delay", "halfway"]);
 }
 
 #[tokio::test]
 async fn of_what_was_missed_the_plan_says_what_is_still_told() {
     let late = |policy, notice: Notice| Notice { late: policy, ..notice };
     let newest = |id: &str, at| Notice { feedback: true, ..late(LatePolicy::Newest, timed(id, at)) };
-    let notices = vec![newest("first", -40), newest("second", -30), newest("third", -20), late(LatePolicy::Skip, timed("brief", -45)), timed("plain", -48)];
+    let notices = vec![
+        newest("first", -40),
+        newest("second", -30),
+        newest("third", -20),
+        late(LatePolicy::Skip, timed("brief", -45)),
+        timed("plain", -48),
+    ];
     let mut w = world(notices).await;
     w.clock.step_to(w.sample.window.opens.checked_add(minutes(-10)).unwrap());
     w.restart(None);
     w.settle().await;
-    assert_eq!(w.told("v2", DISCORD).await, ["plain", "third", "third thread"]);
+    let mut told = w.told("v2", DISCORD).await;
+    told.sort();
+    assert_eq!(told, ["plain", "third", "third thread"]);
     assert!(w.text("v2", "third", DISCORD).await.contains("Posted late") && w.text("v2", "plain", DISCORD).await.contains("Posted late"));
     for notice in ["first", "second", "brief"] {
         assert_eq!(w.stands(notice).await, PostState::Skipped, "with its thread");
@@ -383,7 +416,24 @@ async fn of_what_was_missed_the_plan_says_what_is_still_told() {
 
 #[tokio::test]
 async fn in_time_nothing_is_left_out() {
-    let w = world(vec![Notice { late: LatePolicy::Newest, ..timed("first", -40) }, Notice { late: LatePolicy::Skip, ..timed("second", -40) }]).await;
+    let w =
+        world(vec![Notice { late: LatePolicy::Newest, ..timed("first", -40) }, Notice { late: LatePolicy::Skip, ..timed("second", -40) }])
+            .await;
     w.minute(-39).await;
     assert_eq!(w.told("v2", DISCORD).await, ["first", "second"]);
+}
+
+#[test]
+fn a_rehearsal_has_invented_people_agree() {
+    let dir = changed("config/plan.yaml", "zone", "zone");
+    let approved = |plan: &str, id: &str, what: &str| plan.replacen(&format!("id: {id},"), &format!("id: {id}, approval: {what},"), 1);
+    let plan = approved(&approved(crate::story::PLAN, "announced", "two"), "applied", "one");
+    std::fs::write(dir.path().join("config/plan.yaml"), plan).unwrap();
+    let output = herald(dir.path(), &["rehearse", "--once"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    for words in ["○ two invented people approve announced", "○ an invented person approves applied", "· announced · preview ·"] {
+        assert_eq!(said.matches(words).count(), 1, "{words}: {said}");
+    }
+    assert!(!said.contains("Posted late") && !said.contains("expired"), "{said}");
 }

@@ -12,6 +12,7 @@ mod chats;
 mod cli;
 mod corners;
 mod crash;
+mod desk;
 mod facts;
 mod faults;
 mod gaps;

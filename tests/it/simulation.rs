@@ -93,7 +93,7 @@ impl Chat for FaultyChat {
 async fn play(seed: u64) -> Result<usize, String> {
     let mut loaded = app::load(&Origin::Embedded).map_err(|f| format!("{f:?}"))?;
     for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| &mut plan.notices) {
-        (notice.approval, notice.late) = Default::default();
+        (notice.approval.persons, notice.late) = Default::default();
     }
     let upgrade = loaded.config.upgrades[0].upgrade.clone();
     let start = Offset::Days(-8).from(upgrade.window.opens, &loaded.config.plan.zone).unwrap();

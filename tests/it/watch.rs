@@ -13,7 +13,7 @@ use upgrade_herald::{
     config::{Origin, Plan, Readers, SourceFile, UpgradeFile},
     domain::{
         block::{Block, ChainEvent, Kin, Memory, enactment_name},
-        notice::{Approval, LatePolicy},
+        notice::LatePolicy,
         observation::{EndpointSight, Sight},
         phase::State,
         post::{Operation, Post, PostState},
@@ -110,7 +110,7 @@ impl World {
         let mut loaded = app::load(&Origin::Embedded).unwrap();
         // Approvals and what is missed are stories of their own.
         for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| &mut plan.notices) {
-            (notice.approval, notice.late) = (Approval::default(), LatePolicy::Post);
+            (notice.approval.persons, notice.late) = (0, LatePolicy::Post);
         }
         change(&mut loaded.config.plan);
         let sample = loaded.config.upgrades[0].upgrade.clone();

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use serenity::all::{
-    Command, CommandDataOptionValue, CommandInteraction, CommandOption, CommandOptionType, CommandType, CreateAllowedMentions, CreateCommand, CreateCommandOption,
-    CreateInteractionResponse, CreateInteractionResponseMessage, EditInteractionResponse,
+    Command, CommandDataOptionValue, CommandInteraction, CommandOption, CommandOptionType, CommandType, CreateAllowedMentions,
+    CreateCommand, CreateCommandOption, CreateInteractionResponse, CreateInteractionResponseMessage, EditInteractionResponse,
 };
 use tokio::time::{sleep, timeout};
 
