@@ -53,6 +53,8 @@ enum Command {
     Facts(FactsArgs),
     #[command(flatten)]
     Change(command::change::Changing),
+    /// Approve a text by the code that stands above its preview
+    Approve(ApproveArgs),
     /// Show where each upgrade stands, from the store
     Status {
         #[arg(long)]
@@ -81,6 +83,15 @@ pub struct RehearseArgs {
 
 fn parse_urgency(name: &str) -> Result<Urgency, String> {
     Urgency::ALL.into_iter().find(|u| u.name() == name).ok_or_else(|| config::suggest(name, Urgency::ALL.map(Urgency::name)))
+}
+
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// The text's code: another text has another one
+    pub code: String,
+    /// Who approves, as people.yaml calls them
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: String,
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +164,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             }
             Command::Facts(args) => command::facts::run(args).await,
             Command::Change(changing) => command::change::run(cli.config, changing).await,
+            Command::Approve(args) => command::approve::run(cli.config, args).await,
             Command::Status { json } => command::status::run(cli.config, json).await,
         }
     });

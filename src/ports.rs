@@ -87,11 +87,21 @@ pub trait Chat: Send + Sync {
     fn trouble(&self) -> Option<String>;
 }
 
+/// Who gives a command, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    pub platform: Platform,
+    /// The platform's id of the account.
+    pub user: &'a str,
+    /// The platform's id of the channel or room.
+    pub place: &'a str,
+}
+
 /// Answers people's commands. Chats call it; a service implements it.
 #[async_trait]
 pub trait Desk: Send + Sync {
     /// `words` without the command's own name: `["status"]`.
-    async fn answer(&self, platform: Platform, words: &[&str]) -> Body;
+    async fn answer(&self, asker: &Asker<'_>, words: &[&str]) -> Body;
     /// True the first time this id is seen: a command is answered once, over restarts too.
     async fn first_time(&self, id: &str) -> bool;
     fn now(&self) -> Timestamp;
@@ -295,6 +305,8 @@ pub trait Store: Send + Sync {
     async fn facts(&self) -> Result<Vec<Fact>, StoreError>;
     /// The facts of one kind, oldest first.
     async fn facts_of(&self, kind: FactKind) -> Result<Vec<Fact>, StoreError>;
+    /// Posts that wait, planned or held, and were never begun: of every upgrade, by due time.
+    async fn waiting(&self) -> Result<Vec<Post>, StoreError>;
     /// Every post of an upgrade, by due time.
     async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError>;
     /// The first post of a channel that is neither done nor given up, if it is due and its lease and backoff allow.

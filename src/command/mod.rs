@@ -8,6 +8,7 @@ macro_rules! out {
     }};
 }
 
+pub mod approve;
 pub mod change;
 pub mod check;
 pub mod facts;

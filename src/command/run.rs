@@ -21,8 +21,8 @@ use crate::{
     config::{Config, Deployment, Files, Finding, Origin, Secret, UpgradeFile},
     ports::{Accepting, Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
     service::{
-        Book, Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, supervisor, unplanned,
-        watcher::Watcher,
+        Book, Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, gate::Gate, planner::Planner, summariser::Summariser, supervisor,
+        unplanned, watcher::Watcher,
     },
     store::SqlStore,
 };
@@ -222,7 +222,8 @@ async fn serve(
         core: core.clone(),
         watcher: Arc::new(Watcher::new(core.clone(), chains)),
         dispatcher: Arc::new(Dispatcher::new(core.clone())),
-        summariser: Arc::new(Summariser::new(core)),
+        summariser: Arc::new(Summariser::new(core.clone())),
+        gate: Arc::new(Gate::new(core)),
         planner,
     };
     let mut reloading = tokio::spawn(reloader.run(files, stop.subscribe()));

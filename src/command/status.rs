@@ -41,7 +41,7 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
             out!(
                 "{}",
                 json!({ "upgrade": accepted.upgrade.id, "state": accepted.progress.state, "revision": accepted.revision, "chains": accepted.progress.chains,
-                        "feedback": accepted.progress.feedback, "posts": counts, "next": next.map(|p| json!({ "notice": p.notice, "due": p.due })) })
+                        "feedback": accepted.progress.feedback, "posts": counts, "kept_back": kept_back(&posts), "next": next.map(|p| json!({ "notice": p.notice, "due": p.due })) })
             );
             continue;
         }
@@ -94,6 +94,13 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Posts that wait for people, or did so for too long.
+fn kept_back(posts: &[Post]) -> Vec<serde_json::Value> {
+    let kept = posts.iter().filter(|p| matches!(p.state, PostState::Held | PostState::Expired));
+    kept.map(|p| json!({ "notice": p.notice, "channel": p.channel, "operation": p.operation, "state": p.state, "reason": p.error }))
+        .collect()
+}
+
 /// What is still to come on a chain.
 fn under_way(chain: &ChainProgress, zone: &Zone) -> String {
     let mut words = chain.ahead.as_ref().map(|f| expected(f, zone)).unwrap_or_default();
@@ -111,7 +118,8 @@ fn expected(fact: &Fact, zone: &Zone) -> String {
 }
 
 fn worth_telling(post: &Post) -> bool {
-    matches!(post.state, PostState::Parked | PostState::Skipped) || (post.state == PostState::Sending && post.error.is_some())
+    matches!(post.state, PostState::Parked | PostState::Skipped | PostState::Held | PostState::Expired)
+        || (post.state == PostState::Sending && post.error.is_some())
 }
 
 fn why(post: &Post) -> String {

@@ -4,6 +4,7 @@
 //! `plan` and the tests.
 
 pub mod activity;
+pub mod approval;
 pub mod block;
 pub mod change;
 pub mod fact;

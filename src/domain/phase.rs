@@ -415,13 +415,6 @@ impl Progress {
         moved_first
     }
 
-    /// The window has been open for long, and nothing was authorized: said once.
-    pub fn overdue(&mut self, upgrade: &Upgrade, now: Timestamp, limits: &Limits) -> bool {
-        let open_for = now.duration_since(upgrade.window.opens);
-        let waits = self.state == State::Scheduled && !upgrade.unplanned && open_for > limits.overdue_after;
-        waits && now < upgrade.window.closes && self.told.insert(Happening::Overdue)
-    }
-
     /// The upgrade's state from its chains'; each step passed on the way is announced.
     fn settle(&mut self, fact: Fact, now: Timestamp) -> Vec<Event> {
         let slowest = self.chains.values().map(|c| c.stage).min().unwrap_or(Stage::Waiting);
@@ -436,6 +429,8 @@ impl Progress {
         };
         let before = self.state;
         self.state = state;
+        // Whatever begins takes a delay back.
+        self.delayed &= self.state == State::Scheduled;
         if self.state >= State::Applied && self.applied_at.is_none() {
             self.applied_at = Some(now);
         }

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Act, EmbeddedChain, Output, Recording, Room, SteppedClock};
 use crate::{
     chain::Node,
-    config::{Config, UpgradeFile},
+    config::{Config, People, Person, Readers, Role, UpgradeFile},
     domain::{
         phase::State,
         post::{Operation, Post, PostState},
@@ -19,7 +19,14 @@ use crate::{
         upgrade::{Upgrade, Window},
     },
     ports::{Accepting, Chain, Clock, Platform, Store},
-    service::{Book, Core, Outlet, context, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, watcher::Watcher},
+    service::{
+        Book, Core, Outlet, context,
+        dispatcher::Dispatcher,
+        gate::{Gate, Who},
+        planner::Planner,
+        summariser::Summariser,
+        watcher::Watcher,
+    },
     store::SqlStore,
     template::Renderer,
 };
@@ -36,6 +43,7 @@ pub struct Rehearsal {
     watcher: Watcher,
     dispatcher: Dispatcher,
     summariser: Summariser,
+    gate: Gate,
     planner: Planner,
     rooms: Vec<(Platform, Arc<Room>)>,
     act: Act,
@@ -90,12 +98,14 @@ impl Rehearsal {
         });
         let outlets = outlets.collect();
         let file = crate::config::SourceFile { name: format!("upgrade {}", upgrade.id), text: String::new() };
+        config.people = invented();
         config.upgrades = vec![UpgradeFile { upgrade: upgrade.clone(), file }];
         let core = Arc::new(Core::new(Book { config, renderer }, outlets, clock.clone(), store));
         Ok(Self {
             watcher: Watcher::new(core.clone(), nodes),
             dispatcher: Dispatcher::new(core.clone()),
             summariser: Summariser::new(core.clone()),
+            gate: Gate::new(core.clone()),
             planner: Planner::new(core.clone()),
             rooms: rooms.into(),
             core,
@@ -198,6 +208,7 @@ impl Rehearsal {
         for channel in self.dispatcher.channels() {
             next.extend(self.core.store.next_time(channel).await?);
         }
+        next.extend(self.gate.next_time().await?);
         if accepted.progress.feedback.is_none() {
             next.extend(context::closes(&accepted.progress, self.core.book().plan()));
         }
@@ -211,8 +222,17 @@ impl Rehearsal {
             for (name, chain) in self.watcher.chains() {
                 busy |= self.read_to_head(name, chain.as_ref()).await?;
             }
-            let channels: Vec<String> = self.dispatcher.channels().cloned().collect();
-            for channel in &channels {
+            busy |= !self.gate.tick().await?.nothing();
+            // Operators' channels first: people agree to what they have seen, before it is due.
+            let readers = |name: &String| self.core.outlets.get(name).map(|o| o.readers);
+            let (operators, public): (Vec<String>, Vec<String>) =
+                self.dispatcher.channels().cloned().partition(|name| readers(name) == Some(Readers::Operators));
+            for channel in &operators {
+                busy |= !self.dispatcher.tick(channel).await?.is_empty();
+            }
+            self.show().await?;
+            busy |= self.people_approve().await?;
+            for channel in &public {
                 busy |= !self.dispatcher.tick(channel).await?.is_empty();
             }
             busy |= self.summariser.tick().await?.upgrades > 0;
@@ -255,6 +275,24 @@ impl Rehearsal {
             tokio::time::sleep(self.pace).await;
         }
         Ok(())
+    }
+
+    /// Invented people agree to what they are asked about.
+    async fn people_approve(&self) -> anyhow::Result<bool> {
+        let mut busy = false;
+        let now = self.clock.now();
+        for open in self.gate.open().await?.into_iter().filter(|o| !o.consent.complete() && o.ask <= now && now < o.until) {
+            let needed = (open.consent.persons as usize).saturating_sub(open.consent.given.len());
+            for person in invented().0.iter().take(needed) {
+                let account = person.discord.as_deref().unwrap_or_default();
+                let approved = self.gate.approve(&open.consent.code, Who::Account(Platform::Discord, account)).await;
+                approved.map_err(|error| anyhow::anyhow!("{}: {error}", open.notice))?;
+            }
+            let who = if needed == 1 { "an invented person approves" } else { "two invented people approve" };
+            self.output.say(&format!("\n  ○ {who} {}", open.notice));
+            busy = true;
+        }
+        Ok(busy)
     }
 
     /// Once the threads are open, invented people react and reply in each.
@@ -304,7 +342,8 @@ impl Rehearsal {
         let posts = self.core.store.posts(&self.act.upgrade.id).await?;
         let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
         let (sent, skipped, parked) = (count(PostState::Sent), count(PostState::Skipped), count(PostState::Parked));
-        let open = count(PostState::Planned) + count(PostState::Sending);
+        let expired = count(PostState::Expired);
+        let open = count(PostState::Planned) + count(PostState::Sending) + count(PostState::Held);
         let days = self.clock.now().duration_since(self.start).as_hours() / 24;
         let mut lines = vec![format!(
             "{} in {days} days: {sent} posts in {} channels, {} facts.",
@@ -328,7 +367,7 @@ impl Rehearsal {
             let counts: Vec<String> = feedback.reactions.iter().map(|c| format!("{} {}", c.emoji, c.count)).collect();
             lines.push(format!("  feedback: {}, {} replies", counts.join(", "), feedback.replies));
         }
-        for (state, number) in [("skipped", skipped), ("parked", parked), ("still open", open)] {
+        for (state, number) in [("skipped", skipped), ("expired", expired), ("parked", parked), ("still open", open)] {
             if number > 0 {
                 lines.push(format!("  {state}: {number} posts"));
             }
@@ -343,6 +382,17 @@ impl Rehearsal {
         }
         Ok(Verdict { fine, lines })
     }
+}
+
+/// Who approves in a rehearsal.
+fn invented() -> People {
+    let person = |name: &str, discord: &str| Person {
+        name: name.to_owned(),
+        discord: Some(discord.to_owned()),
+        matrix: None,
+        roles: vec![Role::CommunicationTeam],
+    };
+    People(vec![person("Ada (invented)", "1400000000000000001"), person("Ben (invented)", "1400000000000000002")])
 }
 
 /// What each chain of an upgrade plays: the recording where it reaches the chain's target, and the

@@ -175,6 +175,15 @@ fn topic(topic: &Topic, config: &Config) -> Value {
     json!({ "id": topic.id, "title": topic.title, "signs": topic.signs, "remedy": topic.remedy, "contact": config.help.contact(topic) })
 }
 
+/// The context of an answer about herald itself, or about a problem.
+pub fn of_help(config: &Config, asked: Option<&Topic>) -> Value {
+    json!({
+        "topics": config.help.topics.iter().map(|t| json!({ "id": t.id, "title": t.title })).collect::<Vec<_>>(),
+        "topic": asked.map(|t| topic(t, config)),
+        "contacts": config.help.contacts,
+    })
+}
+
 /// `news` is "123 confirming", `status` the word in it, which a language may have.
 fn referendum(referendum: &Referendum, progress: &Progress) -> Value {
     let news = progress.referendum.as_deref();

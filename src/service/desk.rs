@@ -9,32 +9,59 @@ use serde_json::json;
 use super::{
     Core,
     context::{self, Trouble},
+    gate::{Gate, Who},
 };
 use crate::{
-    config::Readers,
+    config::{Readers, suggest},
     domain::{
         fact::FactKind,
         language::DEFAULT,
         phase::State,
         post::{Body, Operation, Post, PostState},
     },
-    ports::{Accepting, Desk, Platform, StoreError},
-    template::Text,
+    ports::{Accepting, Asker, Desk, Platform, StoreError},
+    template::{Text, escape},
 };
 
 pub struct FrontDesk {
     core: Arc<Core>,
+    gate: Gate,
 }
 
 impl FrontDesk {
     pub fn new(core: Arc<Core>) -> Self {
-        Self { core }
+        Self { gate: Gate::new(core.clone()), core }
     }
 
-    /// The language of an answer: that of the platform's first channel, the public's before operators'.
-    fn locale(&self, platform: Platform) -> &str {
-        let here = self.core.outlets.values().filter(|o| o.platform == platform);
-        here.min_by_key(|o| o.readers != Readers::Public).map_or(DEFAULT, |o| &o.locale)
+    /// The language of an answer: that of the channel it was asked in, elsewhere of the platform's first one, the
+    /// public's before operators'.
+    fn locale(&self, asker: &Asker<'_>) -> &str {
+        let here = self.core.outlets.values().filter(|o| o.platform == asker.platform);
+        here.min_by_key(|o| (o.place != asker.place, o.readers != Readers::Public)).map_or(DEFAULT, |o| &o.locale)
+    }
+
+    /// What herald can be asked, or with a topic, what to do about a problem.
+    fn help(&self, topic: Option<&str>, locale: &str) -> Result<Text, String> {
+        let book = self.core.book();
+        let help = &book.config.help;
+        let found = topic.and_then(|id| help.topic(id));
+        match topic.filter(|_| found.is_none() && !help.topics.is_empty()) {
+            Some(unknown) => {
+                let hint = suggest(unknown, help.topics.iter().map(|t| t.id.as_str()).collect::<Vec<_>>());
+                Ok(said(&format!("I have no help on {unknown}: {}", hint.replace('`', ""))))
+            }
+            None => book.renderer.markdown("answers/help", locale, &context::of_help(&book.config, found)),
+        }
+    }
+
+    /// What waits for approval is no matter of the public, so it is spoken of among operators alone.
+    async fn approve(&self, asker: &Asker<'_>, code: &str) -> String {
+        let mut here = self.core.outlets.values().filter(|o| o.platform == asker.platform && o.place == asker.place);
+        if !here.any(|o| o.readers == Readers::Operators) {
+            return "Approvals are given in the operators' channel. Please write that there.".to_owned();
+        }
+        let (Ok(answer) | Err(answer)) = self.gate.approve(code, Who::Account(asker.platform, asker.user)).await;
+        answer
     }
 
     async fn status(&self, platform: Platform, locale: &str) -> Result<Text, String> {
@@ -67,6 +94,11 @@ impl FrontDesk {
     }
 }
 
+/// An answer that comes from no template: what it holds can't format, link or mention.
+fn said(words: &str) -> Text {
+    Text::english(escape(words))
+}
+
 /// The upgrade people mean: the one that is not finished and opens first, or else the last one.
 pub fn current(upgrades: &[Accepting], now: Timestamp) -> Option<&Accepting> {
     // One whose window closed with nothing applied gives way to one that is still to come.
@@ -76,7 +108,7 @@ pub fn current(upgrades: &[Accepting], now: Timestamp) -> Option<&Accepting> {
 }
 
 pub fn next_notice(posts: &[Post]) -> Option<&Post> {
-    posts.iter().filter(|p| p.state == PostState::Planned).min_by_key(|p| (p.due, p.rank))
+    posts.iter().filter(|p| p.state == PostState::Planned && p.operation == Operation::Post).min_by_key(|p| (p.due, p.rank))
 }
 
 /// For everybody: what herald itself can't do at the moment, without names of hosts.
@@ -107,11 +139,14 @@ async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<V
 
 #[async_trait]
 impl Desk for FrontDesk {
-    async fn answer(&self, platform: Platform, words: &[&str]) -> Body {
-        let locale = self.locale(platform);
+    async fn answer(&self, asker: &Asker<'_>, words: &[&str]) -> Body {
+        let (platform, locale) = (asker.platform, self.locale(asker));
         let text = match words {
             [] | ["status"] => self.status(platform, locale).await,
-            _ => self.core.book().renderer.markdown("answers/help", locale, &json!({})),
+            ["approve", code] => Ok(said(&self.approve(asker, code).await)),
+            ["approve", ..] => Ok(said("Please write the code that stands above the text you approve, such as approve k7m2qx.")),
+            ["help", topic, ..] => self.help(Some(topic), locale),
+            _ => self.help(None, locale),
         };
         let text = text.unwrap_or_else(|error| {
             tracing::error!("an answer could not be made: {error}");

@@ -8,10 +8,14 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Book, Core, Outlet, context, press::Wanted};
+use super::{
+    Book, Core, Outlet, context,
+    gate::{Gate, Passage},
+    press::Wanted,
+};
 use crate::{
     domain::{
-        notice::Notice,
+        notice::{LatePolicy, Notice, Trigger},
         post::{Body, Operation, Post, PostKey, PostState},
     },
     picture,
@@ -25,6 +29,7 @@ const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(5);
 
 pub struct Dispatcher {
     core: Arc<Core>,
+    gate: Gate,
 }
 
 /// What one post came to.
@@ -34,6 +39,10 @@ pub enum Did {
     /// It will be tried again later.
     Failed,
     Parked,
+    /// It may not go out, now or ever.
+    Held,
+    /// It came too late to be of use.
+    Skipped,
     /// Another worker has it.
     Passed,
 }
@@ -47,7 +56,7 @@ impl Did {
 
 impl Dispatcher {
     pub fn new(core: Arc<Core>) -> Self {
-        Self { core }
+        Self { gate: Gate::new(core.clone()), core }
     }
 
     pub fn channels(&self) -> impl Iterator<Item = &String> {
@@ -77,6 +86,14 @@ impl Dispatcher {
 
     async fn one(&self, outlet: &Outlet, post: Post) -> Result<Did, StoreError> {
         let now = self.core.clock.now();
+        // One set of files for all that is decided and said of this post.
+        let book = self.core.book();
+        let accepted = self.core.accepted(&post.upgrade).await?;
+        if let Some(accepted) = accepted.as_ref().filter(|_| post.operation == Operation::Post && post.attempts == 0)
+            && let Some(did) = self.kept_back(&book, accepted, &post, now).await?
+        {
+            return Ok(did);
+        }
         // An edit is as late as the post it changes was.
         let edited = if matches!(post.operation, Operation::Edit | Operation::Mark) {
             self.core.store.post(&post.beside(Operation::Post, 0).key).await?
@@ -88,13 +105,13 @@ impl Dispatcher {
             None if post.attempts == 0 => (post.due, now.duration_since(post.due) > LATE_AFTER),
             None => (post.due, post.late),
         };
-        let body = match (&post.body, self.core.accepted(&post.upgrade).await?) {
+        let body = match (&post.body, &accepted) {
             (Some(body), _) => Ok(body.clone()),
-            (None, Some(accepted)) => self.render(&post, &accepted, outlet, (due, late), now).await?,
+            (None, Some(accepted)) => self.render(&book, &post, accepted, outlet, (due, late), now).await?,
             (None, None) => Err("its upgrade is no longer known".to_owned()),
         };
-        // Without its post an edit or a picture has no sense, and is no loss.
-        let companion = matches!(post.operation, Operation::Edit | Operation::Picture | Operation::Mark);
+        // Without its post an edit or a picture has no sense, and is no loss; a preview of another text neither.
+        let companion = matches!(post.operation, Operation::Edit | Operation::Picture | Operation::Mark | Operation::Preview);
         let body = match body {
             Ok(body) => body,
             Err(error) if companion => return self.drop_it(&post, error).await,
@@ -146,6 +163,34 @@ impl Dispatcher {
         Ok(did)
     }
 
+    /// Whether a post may not go out: people don't agree, the upgrade doesn't go on, or it comes too late.
+    async fn kept_back(&self, book: &Book, accepted: &Accepting, post: &Post, now: Timestamp) -> Result<Option<Did>, StoreError> {
+        let Some(notice) = book.plan().notice(accepted.upgrade.urgency, &post.notice) else { return Ok(None) };
+        match self.gate.pass(book, accepted, notice, post).await? {
+            Passage::Barred => return Ok(Some(Did::Held)),
+            // Who agreed knew how late it was.
+            Passage::AgreedLate => return Ok(None),
+            Passage::Free => {}
+        }
+        if notice.late == LatePolicy::Post || now.duration_since(post.due) <= LATE_AFTER {
+            return Ok(None);
+        }
+        let posts = self.core.store.posts(&post.upgrade).await?;
+        if notice.late == LatePolicy::Newest && !newer(book, accepted, post, &posts, now) {
+            return Ok(None);
+        }
+        let why = if notice.late == LatePolicy::Newest { "a later one takes its place" } else { "it would be of no use any more" };
+        let reason = format!("missed at {}: {why}", book.renderer.zone().written(post.due));
+        tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "skipped: {reason}");
+        // What hangs on it first: without its post it has no sense.
+        let same = |p: &&Post| p.notice == post.notice && p.occurrence == post.occurrence && p.revision == post.revision;
+        let hangs = posts.iter().filter(same).filter(|p| p.channel == post.channel && p.state == PostState::Planned && p.key != post.key);
+        for key in hangs.map(|p| &p.key).chain([&post.key]) {
+            self.core.store.finish(key, &Outcome::Skipped { reason: reason.clone() }).await?;
+        }
+        Ok(Some(Did::Skipped))
+    }
+
     async fn park(&self, post: &Post, error: String) -> Result<Did, StoreError> {
         tracing::error!(post = %post.key, notice = post.notice, channel = post.channel, "parked: {error}");
         self.core.store.finish(&post.key, &Outcome::Parked { error }).await?;
@@ -172,7 +217,7 @@ impl Dispatcher {
 
     /// The message that a thread hangs on, a picture belongs to or an edit changes.
     async fn root(&self, post: &Post) -> Result<Result<Option<String>, String>, StoreError> {
-        if post.operation == Operation::Post {
+        if matches!(post.operation, Operation::Post | Operation::Preview) {
             return Ok(Ok(None));
         }
         let key = PostKey::of(&post.upgrade, post.revision, &post.notice, &post.occurrence, &post.channel, Operation::Post);
@@ -212,13 +257,16 @@ impl Dispatcher {
 
     async fn render(
         &self,
+        book: &Arc<Book>,
         post: &Post,
         accepted: &Accepting,
         outlet: &Outlet,
         (due, late): (Timestamp, bool),
         now: Timestamp,
     ) -> Result<Result<Body, String>, StoreError> {
-        let book = self.core.book();
+        if post.operation == Operation::Preview {
+            return self.gate.preview(book, accepted, outlet, post).await;
+        }
         let Some(notice) = book.plan().notice(accepted.upgrade.urgency, &post.notice) else {
             return Ok(Err(format!("the plan no longer has a notice `{}`", post.notice)));
         };
@@ -236,7 +284,7 @@ impl Dispatcher {
         }
         // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
         let seen_at = if late || post.operation == Operation::Edit { now } else { due };
-        Ok(body(&self.core, &book, accepted, notice, post.operation, outlet, &moment, seen_at))
+        Ok(body(&self.core, book, accepted, notice, post.operation, outlet, &moment, seen_at))
     }
 }
 
@@ -259,6 +307,20 @@ impl Dispatcher {
             ..Body::default()
         }))
     }
+}
+
+/// Whether a later post by the clock is out in the same channel, or due by now as well.
+fn newer(book: &Book, accepted: &Accepting, post: &Post, posts: &[Post], now: Timestamp) -> bool {
+    let timed = |p: &Post| {
+        let notice = book.plan().notice(accepted.upgrade.urgency, &p.notice);
+        notice.is_some_and(|n| !matches!(n.trigger, Trigger::On(_)))
+    };
+    let speaks = |p: &Post| matches!(p.state, PostState::Planned | PostState::Sending | PostState::Sent);
+    posts.iter().any(|p| {
+        let later = (p.due, p.rank) > (post.due, post.rank) && p.due <= now;
+        let of_this_window = post.revision == 0 || p.revision == post.revision;
+        p.channel == post.channel && p.operation == Operation::Post && of_this_window && later && speaks(p) && timed(p)
+    })
 }
 
 /// The body of one operation of a notice.

@@ -2,9 +2,11 @@
 //! outside say is to be done, and may be called at any time, any number of times.
 
 pub mod catchup;
+pub mod consent;
 pub mod context;
 pub mod desk;
 pub mod dispatcher;
+pub mod gate;
 pub mod observer;
 pub mod planner;
 mod press;

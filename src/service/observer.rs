@@ -35,7 +35,8 @@ impl Watcher {
         self.note_endpoints(name, &sight).await;
         self.measure(name, chain.as_ref(), &sight).await?;
         let _guard = self.core.ledger.lock().await;
-        let Some(mut memory) = self.core.store.memories().await?.remove(name) else { return Ok(()) };
+        let memories = self.core.store.memories().await?;
+        let Some(mut memory) = memories.get(name).cloned() else { return Ok(()) };
         let mut batch = Batch::default();
         let seen_matter = self.turn(name, &sight, &mut memory);
         if seen_matter.is_some() {
@@ -52,7 +53,7 @@ impl Watcher {
                 events.extend(self.learned(&mut accepted, fact));
             }
             // While blocks are still to be read, nobody knows what is in them.
-            let caught_up = sight.endpoints.iter().filter(|e| e.trouble.is_none()).all(|e| e.head <= memory.number + CLOSE);
+            let caught_up = read_up(&sight, &memory);
             if unplanned::is_over(&accepted, self.core.clock.now()) {
                 accepted.progress.closed = true;
             }
@@ -60,6 +61,12 @@ impl Watcher {
                 let fact = stands_on(&memory, name, FactKind::Overdue, String::new());
                 batch.facts.push(fact.clone());
                 events.push(Event { happening: Happening::Overdue, fact });
+            }
+            if self.sees_all(&accepted, &memories)
+                && accepted.progress.delays(&accepted.upgrade, self.core.clock.now(), &self.core.book().plan().limits)
+            {
+                let fact = stands_on(&memory, name, FactKind::Overdue, String::new());
+                events.push(Event { happening: Happening::Delayed, fact });
             }
             self.follow_up(&mut batch, &accepted, &before, events).await?;
             if accepted.progress != before {
@@ -72,6 +79,15 @@ impl Watcher {
         self.core.store.commit(batch).await?;
         self.core.posts.notify_waiters();
         Ok(())
+    }
+
+    /// Everybody hears of a delay: so herald has to see every chain of the upgrade, up to its head.
+    fn sees_all(&self, accepted: &Accepting, memories: &BTreeMap<String, Memory>) -> bool {
+        accepted.upgrade.chains.keys().all(|name| {
+            let (Some(chain), Some(memory)) = (self.chain(name), memories.get(name)) else { return false };
+            let sight = chain.sight();
+            sight.answering() > 0 && read_up(&sight, memory)
+        })
     }
 
     fn learned(&self, accepted: &mut Accepting, fact: &Fact) -> Option<Event> {
@@ -172,6 +188,11 @@ impl Watcher {
         }
         Ok(())
     }
+}
+
+/// No endpoint shows blocks that are still to be read.
+fn read_up(sight: &Sight, memory: &Memory) -> bool {
+    sight.endpoints.iter().filter(|e| e.trouble.is_none()).all(|e| e.head <= memory.number + CLOSE)
 }
 
 /// An observation, with the last finalized block it stands on.

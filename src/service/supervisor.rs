@@ -7,6 +7,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     Core,
     dispatcher::Dispatcher,
+    gate::Gate,
     planner::Planner,
     summariser::{Summarised, Summariser},
     watcher::Watcher,
@@ -23,6 +24,7 @@ pub struct Services {
     pub dispatcher: Arc<Dispatcher>,
     pub summariser: Arc<Summariser>,
     pub planner: Arc<Planner>,
+    pub gate: Arc<Gate>,
 }
 
 /// Until `stop` says true and every service has come to rest; an error if one ended by itself.
@@ -39,6 +41,7 @@ pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), 
     }
     tasks.spawn(summarise(services.summariser.clone(), stop.clone()));
     tasks.spawn(plan(services.planner.clone(), stop.clone()));
+    tasks.spawn(guard(services.core.clone(), services.gate.clone(), stop.clone()));
     tasks.spawn(listen(services.core.clone(), stop.clone()));
     while let Some(ended) = tasks.join_next().await {
         // A service that broke leaves the rest blind or mute: better to stop whole and be started again.
@@ -143,6 +146,19 @@ async fn plan(planner: Arc<Planner>, mut stop: watch::Receiver<bool>) {
         if let Err(error) = planner.tick().await {
             tracing::error!("{error}");
         }
+    }
+}
+
+/// Soon enough for who has just approved: another process may have written it down.
+async fn guard(core: Arc<Core>, gate: Arc<Gate>, mut stop: watch::Receiver<bool>) {
+    while !stopping(&stop) {
+        let rung = core.posts.notified();
+        tokio::pin!(rung);
+        rung.as_mut().enable();
+        if let Err(error) = gate.tick().await {
+            tracing::error!("{error}");
+        }
+        rest(&mut stop, Duration::from_secs(2), rung).await;
     }
 }
 

@@ -236,6 +236,7 @@ impl Watcher {
         let block = |p: &ChainProgress| p.ahead.as_ref().and_then(|f| f.expected.as_ref()).map(|e| e.block);
         let step = |p: &ChainProgress| (p.stage, p.migration.clone().map(|m| (m.done, m.total, m.running)), block(p));
         let moved = before.chains.len() != accepted.progress.chains.len()
+            || before.delayed != accepted.progress.delayed
             || accepted.progress.chains.iter().any(|(name, now)| before.chains.get(name).is_some_and(|b| step(b) != step(now)));
         if moved && self.core.book().plan().notices(accepted.upgrade.urgency).iter().any(|n| n.live) {
             let posts = self.core.store.posts(&accepted.upgrade.id).await?;
@@ -308,8 +309,9 @@ fn occurrence(happening: Happening, fact: &Fact, accepted: &Accepting) -> String
         | Happening::TransactionVersion
         | Happening::MigrationStarted
         | Happening::Verified
-        | Happening::Completed
-        | Happening::Overdue => "1".to_owned(),
+        | Happening::Completed => "1".to_owned(),
+        // Once for each window.
+        Happening::Overdue | Happening::Delayed => accepted.revision.to_string(),
         Happening::Referendum | Happening::Unexamined => format!("{there}:{}", fact.detail),
         Happening::EstimateMoved => {
             let at = fact.expected.as_ref().and_then(|e| e.estimate).map(|e| e.at.as_second()).unwrap_or_default();

@@ -262,6 +262,11 @@ impl Store for SqlStore {
         rows.iter().map(rows::post).collect()
     }
 
+    async fn waiting(&self) -> Result<Vec<Post>, StoreError> {
+        let query = sqlx::query("SELECT * FROM posts WHERE state IN ('planned', 'held') AND attempts = 0 ORDER BY due, rank, channel");
+        query.fetch_all(&self.pool).await.map_err(fault)?.iter().map(rows::post).collect()
+    }
+
     async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError> {
         let query = sqlx::query("SELECT * FROM posts WHERE key = $1").bind(&key.0);
         query.fetch_optional(&self.pool).await.map_err(fault)?.as_ref().map(rows::post).transpose()

@@ -52,6 +52,11 @@ impl Text {
         Self { markdown: markdown.into(), language: Arc::new(Language::english().clone()) }
     }
 
+    /// In Markdown, its times still marks: the same at whatever time it is looked at.
+    pub fn markdown(&self) -> &str {
+        &self.markdown
+    }
+
     pub fn says_nothing(&self) -> bool {
         self.markdown.trim().is_empty()
     }

@@ -10,7 +10,7 @@ mod engine;
 mod matrix;
 mod times;
 
-pub use engine::{Renderer, Text};
+pub use engine::{Renderer, Text, escape};
 pub use times::{Zone, distance, length_words};
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use upgrade_herald::{
     channel::{discord, matrix},
     domain::post::{Body, Picture, PostKey},
     picture::{BlockTimes, block_times},
-    ports::{Accepted, Chat, ChatError, Desk, Outgoing, Platform},
+    ports::{Accepted, Asker, Chat, ChatError, Desk, Outgoing},
 };
 
 use crate::{
@@ -214,7 +214,7 @@ struct CountingDesk(AtomicU64);
 
 #[async_trait]
 impl Desk for CountingDesk {
-    async fn answer(&self, _: Platform, _: &[&str]) -> Body {
+    async fn answer(&self, _: &Asker<'_>, _: &[&str]) -> Body {
         self.0.fetch_add(1, Ordering::Relaxed);
         body("an answer")
     }

@@ -7,11 +7,13 @@ mod doubles;
 mod support;
 mod world;
 
+mod approval;
 mod change;
 mod chats;
 mod cli;
 mod corners;
 mod crash;
+mod desk;
 mod facts;
 mod faults;
 mod gaps;

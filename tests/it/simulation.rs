@@ -91,7 +91,10 @@ impl Chat for FaultyChat {
 
 /// Plays the sample plan's reminders with crashes and faults; `Err` tells what went wrong.
 async fn play(seed: u64) -> Result<usize, String> {
-    let loaded = app::load(&Origin::Embedded).map_err(|f| format!("{f:?}"))?;
+    let mut loaded = app::load(&Origin::Embedded).map_err(|f| format!("{f:?}"))?;
+    for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| &mut plan.notices) {
+        (notice.approval.persons, notice.late) = Default::default();
+    }
     let upgrade = loaded.config.upgrades[0].upgrade.clone();
     let start = Offset::Days(-8).from(upgrade.window.opens, &loaded.config.plan.zone).unwrap();
     let clock = Arc::new(SteppedClock::new(start));

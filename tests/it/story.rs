@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::{
-    doubles::discord::Options,
+    doubles::discord::{ChannelKind, Options},
     support::{DevnetOptions, devnet::blob},
     world::{World, later, now},
 };
@@ -180,6 +180,75 @@ async fn by_set_code_nothing_is_called_authorized_and_a_failed_try_is_told() -> 
     assert_eq!(kinds, ["sudo_failed", "code_updated", "applied"]);
     let waiting = store.posts("v2").await?.into_iter().filter(|p| p.notice.starts_with("reminder"));
     assert!(waiting.map(|p| p.state).all(|s| s == PostState::Superseded), "reminders of what has happened are dropped");
+    assert_eq!(w.discord.violations(), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_is_approved_by_two_people_on_two_chats() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    let (carol, operators) = (w.discord.add_person("carol"), w.discord.add_channel("operators", ChannelKind::Text));
+    let room = w.alice.create_room("Operators").await?;
+    w.alice.invite(&room, &w.user_id).await?;
+    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
+    let more = format!(
+        "channels:\n  ops-discord: {{ platform: discord, place: \"{operators}\", for: operators }}\n  ops-matrix: {{ platform: matrix, place: \"{room}\", for: operators }}\n"
+    );
+    w.write("herald.yaml", &deployment.replacen("channels:\n", &more, 1))?;
+    let people = format!(
+        "people:\n  - {{ name: Carol, discord: \"{carol}\", roles: [operator] }}\n  - {{ name: Alice, matrix: \"{}\", roles: [communication_team] }}\n",
+        w.alice.user_id
+    );
+    w.write("people.yaml", &people)?;
+    w.write("plan.yaml", &PLAN.replacen("id: reminder-1,", "id: reminder-1, approval: two,", 1))?;
+    let opens = later(now(), 45);
+    w.write("upgrades/v2.yaml", &upgrade(opens))?;
+    w.start().await?;
+
+    let patience = Duration::from_secs(20);
+    let preview = crate::support::wait::until("a preview", patience, async || {
+        w.discord.messages(operators).into_iter().find(|m| m.content.contains("Please approve"))
+    })
+    .await?;
+    assert!(preview.content.contains("Reminder") && preview.content.contains("Devnet runtime 2"), "{}", preview.content);
+    let code = preview.content.split("/upgrade approve ").nth(1).and_then(|t| t.split('`').next()).expect("a code").to_owned();
+    let in_room =
+        w.alice.wait_for(&room, |e| e["content"]["body"].as_str().is_some_and(|b| b.contains("Please approve")), patience).await?;
+    assert!(in_room["content"]["body"].as_str().unwrap().contains(&code), "one text, one code: {in_room}");
+
+    // Not before everybody; among operators each account counts for its person.
+    let approve = async |w: &World, channel| {
+        let answer =
+            w.discord.slash_with(carol, channel, "upgrade", "approve", &[("code", code.as_str().into())]).await.expect("an answer");
+        assert!(answer.ephemeral);
+        answer.content
+    };
+    let public = approve(&w, w.channel).await;
+    assert!(public.contains("in the operators' channel"), "{public}");
+    let first = approve(&w, operators).await;
+    assert!(first.contains("Thank you, Carol") && first.contains("1 of 2"), "{first}");
+
+    // At its hour it is held, over a restart too, and `status` says for what; what comes behind it goes out.
+    w.on_discord("**Devnet runtime 2** — ").await?;
+    let version = w.discord.commands()[0]["version"].clone();
+    w.herald.sigterm();
+    assert_eq!(w.herald.wait(patience).await?, 0);
+    w.start().await?;
+    let status = crate::cli::herald(w.dir.path(), &["status"]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains(&format!("held reminder-1 in matrix: approved by 1 of 2, code {code}")), "{status}");
+    let nobody = crate::cli::herald(w.dir.path(), &["approve", &code, "--as", "Mallory"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("knows nobody called Mallory"), "{nobody:?}");
+
+    w.alice.say(&room, &format!("!upgrade approve {}", code.to_uppercase())).await?;
+    let said = w.alice.wait_for(&room, |e| e["content"]["body"].as_str().is_some_and(|b| b.contains("2 of 2")), patience).await?;
+    assert_eq!(said["content"]["msgtype"], "m.notice");
+    w.on_matrix("Reminder").await?;
+    w.on_discord("Reminder").await?;
+    let done = crate::cli::herald(w.dir.path(), &["approve", &code, "--as", "Carol"]);
+    assert!(String::from_utf8_lossy(&done.stderr).contains("Nothing waits for approval"), "{done:?}");
+    assert_eq!(w.discord.commands()[0]["version"], version, "the command was there already, as it should be");
     assert_eq!(w.discord.violations(), Vec::<String>::new());
     Ok(())
 }

@@ -13,7 +13,7 @@ use upgrade_herald::{
     config::{Origin, Plan, Readers, SourceFile, UpgradeFile},
     domain::{
         block::{Block, ChainEvent, Kin, Memory, enactment_name},
-        notice::Notice,
+        notice::{LatePolicy, Notice},
         observation::{EndpointSight, Sight},
         phase::State,
         post::{Operation, Post, PostState},
@@ -21,7 +21,7 @@ use upgrade_herald::{
     },
     ports::{Chain, ChainError, Clock, Head, Store},
     rehearsal::{Room, SteppedClock},
-    service::{Book, Core, Outlet, dispatcher::Dispatcher, planner::Planner, watcher::Watcher},
+    service::{Book, Core, Outlet, dispatcher::Dispatcher, gate::Gate, planner::Planner, watcher::Watcher},
     store::SqlStore,
 };
 
@@ -88,7 +88,12 @@ pub struct World {
     pub chains: BTreeMap<String, Arc<Scripted>>,
     pub watcher: Watcher,
     pub dispatcher: Dispatcher,
+    pub gate: Gate,
     pub sample: Upgrade,
+}
+
+fn nodes(chains: &BTreeMap<String, Arc<Scripted>>) -> BTreeMap<String, Arc<dyn Chain>> {
+    chains.iter().map(|(n, c)| (n.clone(), c.clone() as Arc<dyn Chain>)).collect()
 }
 
 fn seconds(n: i64) -> SignedDuration {
@@ -106,6 +111,10 @@ impl World {
         // What is said when an upgrade is accepted, and long after it, would stand in every story.
         let chatter = |n: &Notice| n.board || n.id == "window-set" || !n.delay.is_zero();
         loaded.config.plan.plans.values_mut().for_each(|plan| plan.notices.retain(|n| !chatter(n)));
+        // Approvals and what is missed are stories of their own.
+        for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| &mut plan.notices) {
+            (notice.approval.persons, notice.late) = (0, LatePolicy::Post);
+        }
         change(&mut loaded.config.plan);
         let sample = loaded.config.upgrades[0].upgrade.clone();
         let clock = Arc::new(SteppedClock::new(sample.window.opens.checked_sub(seconds(3000)).unwrap()));
@@ -120,10 +129,10 @@ impl World {
         change_core(&mut core);
         let core = Arc::new(core);
         let chains: BTreeMap<String, Arc<Scripted>> = names.iter().map(|n| (n.to_string(), Arc::new(Scripted::default()))).collect();
-        let nodes = chains.iter().map(|(n, c)| (n.clone(), c.clone() as Arc<dyn Chain>)).collect();
         let world = Self {
-            watcher: Watcher::new(core.clone(), nodes),
+            watcher: Watcher::new(core.clone(), nodes(&chains)),
             dispatcher: Dispatcher::new(core.clone()),
+            gate: Gate::new(core.clone()),
             core,
             clock,
             store,
@@ -189,9 +198,26 @@ impl World {
     }
 
     pub async fn settle(&self) {
-        for channel in self.core.outlets.keys() {
-            self.dispatcher.tick(channel).await.unwrap();
+        loop {
+            let mut busy = !self.gate.tick().await.unwrap().nothing();
+            for channel in self.core.outlets.keys() {
+                busy |= !self.dispatcher.tick(channel).await.unwrap().is_empty();
+            }
+            if !busy {
+                return;
+            }
         }
+    }
+
+    /// herald is started again over the same store, with the clock as it is or at another time.
+    pub fn restart(&mut self, at: Option<Timestamp>) {
+        let book = self.core.book();
+        let book = Book { config: book.config.clone(), renderer: book.renderer.clone() };
+        self.clock = Arc::new(SteppedClock::new(at.unwrap_or_else(|| self.clock.now())));
+        self.core = Arc::new(Core::new(book, self.core.outlets.clone(), self.clock.clone(), self.store.clone()));
+        self.watcher = Watcher::new(self.core.clone(), nodes(&self.chains));
+        self.dispatcher = Dispatcher::new(self.core.clone());
+        self.gate = Gate::new(self.core.clone());
     }
 
     pub async fn observe(&self, chain: &str) {

@@ -1,22 +1,46 @@
-//! `/upgrade status`: registered once, answered in time.
+//! `/upgrade` with its subcommands: registered once, answered in time.
 
 use std::{sync::Arc, time::Duration};
 
 use serenity::all::{
-    Command, CommandInteraction, CommandOptionType, CommandType, CreateAllowedMentions, CreateCommand, CreateCommandOption,
-    CreateInteractionResponse, CreateInteractionResponseMessage, EditInteractionResponse,
+    Command, CommandDataOptionValue, CommandInteraction, CommandOption, CommandOptionType, CommandType, CreateAllowedMentions,
+    CreateCommand, CreateCommandOption, CreateInteractionResponse, CreateInteractionResponseMessage, EditInteractionResponse,
 };
 use tokio::time::{sleep, timeout};
 
 use super::{Discord, error::code};
-use crate::ports::{Desk, Platform};
+use crate::ports::{Asker, Desk, Platform};
 
 const NAME: &str = "upgrade";
 const ABOUT: &str = "The runtime upgrade that is under way";
-const STATUS: &str = "status";
-const STATUS_ABOUT: &str = "Where the upgrade stands, and what you must do";
 
-const HELP: &str = "I know `/upgrade status`: where the upgrade stands, and what you must do.";
+/// A subcommand; each takes one word at most.
+struct Subcommand {
+    name: &'static str,
+    about: &'static str,
+    word: Option<Word>,
+}
+
+struct Word {
+    name: &'static str,
+    about: &'static str,
+    required: bool,
+}
+
+const SUBCOMMANDS: [Subcommand; 3] = [
+    Subcommand { name: "status", about: "Where the upgrade stands, and what you must do", word: None },
+    Subcommand {
+        name: "help",
+        about: "What to do about a problem",
+        word: Some(Word { name: "topic", about: "The problem; without one, what there is help on", required: false }),
+    },
+    Subcommand {
+        name: "approve",
+        about: "For operators: agree to a text before it is posted",
+        word: Some(Word { name: "code", about: "The code above the text", required: true }),
+    },
+];
+
 const TOO_SLOW: &str = "I could not find that out in time. Please try again in a moment.";
 
 /// Discord waits 3 s for a first answer; half of it is left for the way.
@@ -52,11 +76,10 @@ impl Discord {
         if command.data.name != NAME || command.guild_id != Some(self.guild) {
             return;
         }
-        let words: Vec<&str> = command.data.options.first().map(|option| option.name.as_str()).into_iter().collect();
-        if words != [STATUS] {
-            return self.reply(&command, HELP).await;
-        }
-        let answer = desk.answer(Platform::Discord, &words);
+        let words = words(&command);
+        let (user, place) = (command.user.id.to_string(), command.channel_id.to_string());
+        let asker = Asker { platform: Platform::Discord, user: &user, place: &place };
+        let answer = desk.answer(&asker, &words);
         tokio::pin!(answer);
         tokio::select! {
             body = &mut answer => return self.reply(&command, &body.text).await,
@@ -90,19 +113,48 @@ impl Discord {
     }
 }
 
+/// The subcommand and what was written behind it.
+fn words(command: &CommandInteraction) -> Vec<&str> {
+    let Some(subcommand) = command.data.options.first() else { return Vec::new() };
+    let mut words = vec![subcommand.name.as_str()];
+    if let CommandDataOptionValue::SubCommand(options) = &subcommand.value {
+        words.extend(options.iter().filter_map(|option| option.value.as_str()).map(str::trim).filter(|word| !word.is_empty()));
+    }
+    words
+}
+
 fn ours() -> CreateCommand {
-    let status = CreateCommandOption::new(CommandOptionType::SubCommand, STATUS, STATUS_ABOUT);
-    CreateCommand::new(NAME).kind(CommandType::ChatInput).description(ABOUT).add_option(status)
+    let option = |subcommand: &Subcommand| {
+        let made = CreateCommandOption::new(CommandOptionType::SubCommand, subcommand.name, subcommand.about);
+        match &subcommand.word {
+            None => made,
+            Some(word) => {
+                made.add_sub_option(CreateCommandOption::new(CommandOptionType::String, word.name, word.about).required(word.required))
+            }
+        }
+    };
+    let options = SUBCOMMANDS.iter().map(option).collect();
+    CreateCommand::new(NAME).kind(CommandType::ChatInput).description(ABOUT).set_options(options)
 }
 
 /// Whether a registered command is what `ours` would register.
 fn is_ours(command: &Command) -> bool {
-    let [status] = command.options.as_slice() else { return false };
     command.kind == CommandType::ChatInput
         && (command.name.as_str(), command.description.as_str()) == (NAME, ABOUT)
-        && status.kind == CommandOptionType::SubCommand
-        && (status.name.as_str(), status.description.as_str()) == (STATUS, STATUS_ABOUT)
-        && status.options.is_empty()
+        && command.options.len() == SUBCOMMANDS.len()
+        && command.options.iter().zip(&SUBCOMMANDS).all(|(there, ours)| is_as(there, ours))
+}
+
+fn is_as(there: &CommandOption, ours: &Subcommand) -> bool {
+    let word = match (there.options.as_slice(), &ours.word) {
+        ([], None) => true,
+        ([there], Some(word)) => {
+            there.kind == CommandOptionType::String
+                && (there.name.as_str(), there.description.as_str(), there.required) == (word.name, word.about, word.required)
+        }
+        _ => false,
+    };
+    word && there.kind == CommandOptionType::SubCommand && (there.name.as_str(), there.description.as_str()) == (ours.name, ours.about)
 }
 
 /// Cut to Discord's 2,000 characters, at a line's end if there is one.

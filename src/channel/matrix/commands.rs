@@ -13,7 +13,7 @@ use super::{
     send::{content, in_thread, set},
     sync::{FIRST_PAUSE, LONGEST_PAUSE},
 };
-use crate::ports::{ChatError, Desk, Platform};
+use crate::ports::{Asker, ChatError, Desk, Platform};
 
 const COMMAND: &str = "!upgrade";
 /// An older question is not answered any more: who asked has gone.
@@ -54,7 +54,8 @@ impl Matrix {
             return;
         }
         let words: Vec<&str> = ask.words.iter().map(String::as_str).collect();
-        let body = desk.answer(Platform::Matrix, &words).await;
+        let asker = Asker { platform: Platform::Matrix, user: &ask.by, place: ask.room.as_str() };
+        let body = desk.answer(&asker, &words).await;
         let answer = reply(content(&body, "m.notice"), ask);
         let mut pause = FIRST_PAUSE;
         loop {

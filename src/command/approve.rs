@@ -1,0 +1,40 @@
+//! `herald approve CODE --as NAME`
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Result;
+
+use crate::{
+    app::{self, ApproveArgs},
+    clock::SystemClock,
+    config::Origin,
+    service::{
+        Book, Core,
+        gate::{Gate, Who},
+    },
+    store::SqlStore,
+};
+
+/// Writes into the store; the herald that runs sees it within seconds.
+pub async fn run(folder: Option<PathBuf>, args: ApproveArgs) -> Result<ExitCode> {
+    let loaded = match app::load(&Origin::choose(folder, false)) {
+        Ok(loaded) => loaded,
+        Err(findings) => return Ok(app::refuse(&findings)),
+    };
+    let store = match SqlStore::open_existing(&loaded.config.deployment.store).await {
+        Ok(store) => Arc::new(store),
+        Err(error) => anyhow::bail!("{error}; `herald run` makes it at its first start"),
+    };
+    let book = Book { config: loaded.config, renderer: loaded.renderer };
+    let core = Arc::new(Core::new(book, BTreeMap::new(), Arc::new(SystemClock), store));
+    match Gate::new(core).approve(&args.code, Who::Named(&args.name)).await {
+        Ok(answer) => {
+            out!("{answer}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(answer) => {
+            eprintln!("{answer}");
+            Ok(ExitCode::from(1))
+        }
+    }
+}
