@@ -10,6 +10,7 @@ macro_rules! out {
 
 pub mod check;
 pub mod facts;
+mod mentions;
 pub mod plan;
 pub mod preview;
 pub mod rehearse;

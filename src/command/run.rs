@@ -9,6 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
+use super::mentions;
 use crate::{
     app::{self, Loaded},
     chain::Node,
@@ -33,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// wrong setting.
 const TRIES: u32 = 3;
 
-async fn patiently<T, E>(mut attempt: impl AsyncFnMut() -> Result<T, E>, may_pass: impl Fn(&E) -> bool) -> Result<T, E> {
+pub(super) async fn patiently<T, E>(mut attempt: impl AsyncFnMut() -> Result<T, E>, may_pass: impl Fn(&E) -> bool) -> Result<T, E> {
     let mut tries = 1;
     loop {
         match attempt().await {
@@ -44,7 +45,7 @@ async fn patiently<T, E>(mut attempt: impl AsyncFnMut() -> Result<T, E>, may_pas
     }
 }
 
-fn chat_may_pass(error: &ChatError) -> bool {
+pub(super) fn chat_may_pass(error: &ChatError) -> bool {
     matches!(error, ChatError::Retry { .. })
 }
 
@@ -84,6 +85,7 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
         tracing::warn!(notice = post.notice, channel = post.channel, due = %post.due, "skipped: it was due before the upgrade was accepted");
     }
     core.store.begin_anew().await?;
+    mentions::review(&core, chats.discord.as_deref(), chats.matrix.as_deref()).await;
     serve(core, chains, chats).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -143,8 +145,8 @@ async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<Stri
             }
             _ => bail!("{}: {} is not set up", at(), channel.platform.name()),
         };
-        let locale = channel.locale.clone();
-        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers, locale });
+        let (locale, mentions) = (channel.locale.clone(), channel.mentions.clone());
+        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers, locale, mentions });
     }
     Ok(outlets)
 }

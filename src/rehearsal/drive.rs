@@ -19,7 +19,7 @@ use crate::{
         upgrade::Upgrade,
     },
     ports::{Accepting, Chain, Clock, Platform, Store},
-    service::{Book, Core, Outlet, context, dispatcher::Dispatcher, planner::Planner, summariser::Summariser, watcher::Watcher},
+    service::{Book, Core, Outlet, context, dispatcher::Dispatcher, planner::Planner, poll, summariser::Summariser, watcher::Watcher},
     store::SqlStore,
     template::Renderer,
 };
@@ -80,8 +80,8 @@ impl Rehearsal {
         let rooms = [Platform::Discord, Platform::Matrix].map(|p| (p, Arc::new(Room::new(p))));
         let outlets = config.deployment.channels.iter().filter_map(|(name, channel)| {
             let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;
-            let (place, locale) = (channel.place.clone(), channel.locale.clone());
-            let outlet = Outlet { platform: channel.platform, chat: room.clone(), place, readers: channel.readers, locale };
+            let (place, locale, mentions) = (channel.place.clone(), channel.locale.clone(), channel.mentions.clone());
+            let outlet = Outlet { platform: channel.platform, chat: room.clone(), place, readers: channel.readers, locale, mentions };
             Some((name.clone(), outlet))
         });
         let outlets = outlets.collect();
@@ -181,6 +181,7 @@ impl Rehearsal {
         if accepted.progress.feedback.is_none() {
             next.extend(context::closes(&accepted.progress, self.core.book().plan()));
         }
+        next.extend(poll::due(accepted));
         Ok(next.into_iter().min())
     }
 

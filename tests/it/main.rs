@@ -16,6 +16,7 @@ mod faults;
 mod gaps;
 mod languages;
 mod messages;
+mod polls;
 mod recordings;
 mod simulation;
 mod stages;
