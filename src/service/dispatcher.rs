@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Book, Core, Outlet, context, mention};
+use super::{Book, Core, Outlet, context, mention, review::DISCORD_LIMIT};
 use crate::{
     domain::{
         notice::{Happening, Notice, Trigger},
@@ -286,11 +286,10 @@ impl Dispatcher {
 
 /// Of a post that no longer holds, the end is left out where the mark makes it longer than the platform takes.
 fn shortened(text: String, platform: Platform) -> String {
-    const DISCORD: usize = 2_000;
-    if platform != Platform::Discord || text.chars().count() <= DISCORD {
+    if platform != Platform::Discord || text.chars().count() <= DISCORD_LIMIT {
         return text;
     }
-    let head: String = text.chars().take(DISCORD - 2).collect();
+    let head: String = text.chars().take(DISCORD_LIMIT - 2).collect();
     format!("{}\n…", head.rsplit_once('\n').map_or(head.as_str(), |(lines, _)| lines))
 }
 
@@ -318,7 +317,7 @@ pub fn body(
     let markdown = book.renderer.markdown(template, &outlet.locale, &context::of(accepted, Some(notice), &book.config, moment))?;
     let mut body = book.renderer.body(&markdown, outlet.platform, now);
     if matches!(operation, Operation::Post | Operation::Edit) {
-        mention::name(&mut body, outlet.platform, mention::whom(notice, outlet));
+        mention::name(&mut body, outlet.platform, mention::whom(notice, &outlet.mentions));
     }
     if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
         body.picture = picture();

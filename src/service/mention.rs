@@ -1,15 +1,16 @@
 //! Naming the people whom a post notifies, as each platform writes it.
 
-use super::Outlet;
+use std::collections::BTreeMap;
+
 use crate::{
     domain::{notice::Notice, post::Body},
     ports::Platform,
 };
 
-/// Whom a notice notifies in a channel, each once. A group that the channel doesn't have has nobody there.
-pub fn whom(notice: &Notice, outlet: &Outlet) -> Vec<String> {
+/// Whom a notice notifies in a channel with these groups, each once. A group that the channel doesn't have has nobody there.
+pub fn whom(notice: &Notice, groups: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
-    for id in notice.mention.iter().filter_map(|group| outlet.mentions.get(group)).flatten() {
+    for id in notice.mention.iter().filter_map(|group| groups.get(group)).flatten() {
         if !ids.contains(id) {
             ids.push(id.clone());
         }
@@ -59,6 +60,20 @@ fn in_address(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::notice::{Happening, Phase, Trigger};
+
+    #[test]
+    fn somebody_in_two_groups_is_called_once() {
+        let groups: BTreeMap<String, Vec<String>> =
+            [("validators".into(), vec!["7".into(), "8".into()]), ("developers".into(), vec!["8".into(), "9".into()])].into();
+        let notice = |mention: &[&str]| Notice {
+            mention: mention.iter().map(|group| (*group).into()).collect(),
+            ..Notice::new("n", Phase::Execution, "t", Trigger::On(Happening::Applied))
+        };
+        assert_eq!(whom(&notice(&["validators", "developers"]), &groups), ["7", "8", "9"]);
+        assert_eq!(whom(&notice(&["developers", "users"]), &groups), ["8", "9"]);
+        assert!(whom(&notice(&[]), &groups).is_empty());
+    }
 
     fn named(platform: Platform, ids: &[&str]) -> Body {
         let mut body =

@@ -203,7 +203,7 @@ async fn people_vote_operators_are_told_and_the_file_decides() {
     // The operators write what was chosen into the file.
     s.plan(&s.set(96)).await;
     let told = s.world.told("v2", DISCORD).await;
-    assert_eq!(told.iter().filter(|t| !t.starts_with("board")).collect::<Vec<_>>(), ["proposed", "set", "proposed mark"]);
+    assert_eq!(told.iter().filter(|t| !t.starts_with("board")).collect::<Vec<_>>(), ["proposed", "proposed mark", "set"]);
     let set = s.post("set", DISCORD).await.remote.unwrap();
     assert_eq!(s.rooms[DISCORD].room.answered(&set), Some(root.clone()), "where people were asked");
     let marked = s.rooms[DISCORD].room.text(&root).unwrap();
