@@ -28,10 +28,7 @@ use upgrade_herald::{
     app,
     chain::Node,
     config::Origin,
-    domain::{
-        phase::Progress,
-        upgrade::{Target, Upgrade},
-    },
+    domain::upgrade::{Target, Upgrade},
     ports::{Accepting, Batch, Chain, Store},
     rehearsal::SteppedClock,
     service::{Book, Core, catchup::LONGEST_GAP, watcher::Watcher},
