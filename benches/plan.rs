@@ -127,8 +127,14 @@ impl Stage {
         let outlets: BTreeMap<String, Outlet> = (0..CHANNELS)
             .map(|n| {
                 let (platform, room) = &rooms[n % 2];
-                let outlet =
-                    Outlet { platform: *platform, chat: room.clone(), place: n.to_string(), readers: Readers::Public, locale: "en".into() };
+                let outlet = Outlet {
+                    platform: *platform,
+                    chat: room.clone(),
+                    place: n.to_string(),
+                    readers: Readers::Public,
+                    locale: "en".into(),
+                    mentions: BTreeMap::new(),
+                };
                 (format!("channel-{n}"), outlet)
             })
             .collect();

@@ -64,7 +64,7 @@ pub enum ChatError {
 pub struct Outgoing<'a> {
     pub key: &'a PostKey,
     pub body: &'a Body,
-    /// The message of ours that it answers.
+    /// The message of ours in the same place that it answers. If that is gone, it is said all the same.
     pub answers: Option<&'a str>,
 }
 
@@ -79,10 +79,10 @@ pub trait Chat: Send + Sync {
     /// Opens a thread below the message `root`, with an opening message; done twice it is done once.
     /// The returned id is what `tally` wants as `thread`.
     async fn open_thread(&self, place: &str, root: &str, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
-    /// Gives a message of ours new words; done twice it is done once. The id it returns is the message's.
+    /// Gives a message of ours new words and notifies nobody; done twice it is done once. The id it returns is the message's.
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
-    /// Counts reactions to `root` and replies in `thread` from the platform itself.
-    async fn tally(&self, place: &str, root: &str, thread: &str) -> Result<Tally, ChatError>;
+    /// Counts reactions to `root` and, where there is one, replies in `thread` from the platform itself.
+    async fn tally(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError>;
     /// What is wrong with the connection now, in words for an operator.
     fn trouble(&self) -> Option<String>;
 }

@@ -12,6 +12,7 @@ pub mod approve;
 pub mod change;
 pub mod check;
 pub mod facts;
+mod mentions;
 pub mod plan;
 pub mod preview;
 pub mod rehearse;

@@ -9,7 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::reload::Reloader;
+use super::{mentions, reload::Reloader};
 use crate::{
     app::{self, Loaded},
     chain::Node,
@@ -34,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// wrong setting.
 const TRIES: u32 = 3;
 
-async fn patiently<T, E>(mut attempt: impl AsyncFnMut() -> Result<T, E>, may_pass: impl Fn(&E) -> bool) -> Result<T, E> {
+pub(super) async fn patiently<T, E>(mut attempt: impl AsyncFnMut() -> Result<T, E>, may_pass: impl Fn(&E) -> bool) -> Result<T, E> {
     let mut tries = 1;
     loop {
         match attempt().await {
@@ -45,7 +45,7 @@ async fn patiently<T, E>(mut attempt: impl AsyncFnMut() -> Result<T, E>, may_pas
     }
 }
 
-fn chat_may_pass(error: &ChatError) -> bool {
+pub(super) fn chat_may_pass(error: &ChatError) -> bool {
     matches!(error, ChatError::Retry { .. })
 }
 
@@ -91,6 +91,7 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
         tracing::warn!("{finding}");
     }
     core.store.begin_anew().await?;
+    mentions::review(&core, chats.discord.as_deref(), chats.matrix.as_deref()).await;
     let reloader = Reloader { origin, core: core.clone(), planner: planner.clone(), chains: chains.clone() };
     serve(core, chains, chats, planner, (reloader, files)).await?;
     Ok(ExitCode::SUCCESS)
@@ -151,8 +152,8 @@ async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<Stri
             }
             _ => bail!("{}: {} is not set up", at(), channel.platform.name()),
         };
-        let locale = channel.locale.clone();
-        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers, locale });
+        let (locale, mentions) = (channel.locale.clone(), channel.mentions.clone());
+        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers, locale, mentions });
     }
     Ok(outlets)
 }

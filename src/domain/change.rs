@@ -189,7 +189,9 @@ pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
         return news;
     }
     match (&after.poll, before) {
-        (Some(poll), before) if before.and_then(|b| b.poll.as_ref()) != Some(poll) => news.push(plain(Happening::WindowProposed)),
+        (Some(poll), before) if before.and_then(|b| b.poll.as_ref()) != Some(poll) || before.is_some_and(Upgrade::given_up) => {
+            news.push(plain(Happening::WindowProposed));
+        }
         (None, None) => news.push(plain(Happening::WindowSet)),
         (None, Some(before)) if before.poll.is_some() => news.push(plain(Happening::WindowSet)),
         // The window of a campaign that nobody planned was made up.
@@ -211,8 +213,9 @@ pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
 }
 
 /// Whether notices by the clock are to be planned anew: the window they count from is another, or they were withdrawn.
+/// Another poll makes the posts of the one before wrong too.
 pub fn moves(before: &Upgrade, after: &Upgrade) -> bool {
-    before.window.opens != after.window.opens || before.poll.is_some() != after.poll.is_some() || before.given_up() != after.given_up()
+    before.window.opens != after.window.opens || before.poll != after.poll || before.given_up() != after.given_up()
 }
 
 /// Why posts that are out no longer hold, if they don't.
@@ -224,7 +227,7 @@ pub fn stale(before: &Upgrade, after: &Upgrade) -> Option<&'static str> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::*;
+    use super::{super::upgrade::Poll, *};
 
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + hour * 3600).unwrap()
@@ -277,11 +280,13 @@ mod tests {
     fn what_changed_is_said_once_and_in_order() {
         let set = upgrade();
         assert_eq!(names(None, &set), ["planned", "window_set"]);
-        let poll = super::super::upgrade::Poll { windows: vec![set.window.clone(); 2], decide_by: at(-1) };
+        let poll = Poll { windows: vec![set.window.clone(); 2], decide_by: at(-1) };
         let asked = Upgrade { poll: Some(poll), ..upgrade() };
         assert_eq!(names(None, &asked), ["planned", "window_proposed"]);
         assert_eq!(names(Some(&asked), &set), ["window_set"]);
         assert!(names(Some(&set), &set).is_empty());
+        let again = Upgrade { poll: asked.poll.clone().map(|poll| Poll { decide_by: at(-2), ..poll }), ..upgrade() };
+        assert_eq!((names(Some(&asked), &again), moves(&asked, &again)), (vec!["window_proposed"], true), "a new vote");
         let no_go = Change::NoGo { reason: "a fault".into() }.to(&set, false).unwrap();
         assert_eq!(names(Some(&set), &no_go), ["no_go"]);
         let later = Change::Reschedule { opens: at(24), closes: at(26), reason: None }.to(&no_go, false).unwrap();

@@ -54,14 +54,33 @@ impl Summary {
     }
 }
 
-/// Platforms differ in whether they keep the "as a picture" mark behind an emoji.
+/// Reactions with each of these emojis, over all channels: votes, where each stands for a choice.
+pub fn votes(tallies: &[Tally], emojis: &[&str]) -> Vec<u32> {
+    let given = || tallies.iter().flat_map(|t| &t.reactions);
+    emojis.iter().map(|wanted| given().filter(|(emoji, _)| same(emoji, wanted)).map(|(_, n)| n).sum()).collect()
+}
+
+/// Platforms differ in whether they keep the "as a picture" mark in an emoji, such as behind the 1 of "1️⃣".
 fn same(a: &str, b: &str) -> bool {
-    a.trim_end_matches('\u{fe0f}') == b.trim_end_matches('\u{fe0f}')
+    let bare = |emoji: &str| emoji.replace('\u{fe0f}', "");
+    bare(a) == bare(b)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn votes_are_summed_over_channels_however_a_number_is_written() {
+        let tally = |reactions: &[(&str, u32)]| Tally {
+            reactions: reactions.iter().map(|(emoji, n)| ((*emoji).to_owned(), *n)).collect(),
+            replies: 9,
+        };
+        let tallies =
+            [tally(&[("1\u{fe0f}\u{20e3}", 2), ("2\u{20e3}", 1), ("👍", 5)]), tally(&[("1\u{20e3}", 1), ("1\u{20e3}\u{fe0f}", 1)])];
+        assert_eq!(votes(&tallies, &["1️⃣", "2️⃣", "3️⃣"]), [4, 1, 0]);
+        assert_eq!(votes(&[], &["1️⃣"]), [0]);
+    }
 
     #[test]
     fn the_picture_mark_makes_no_difference_and_the_rest_is_other() {

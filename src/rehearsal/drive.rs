@@ -24,6 +24,7 @@ use crate::{
         dispatcher::Dispatcher,
         gate::{Gate, Who},
         planner::Planner,
+        poll,
         summariser::Summariser,
         watcher::Watcher,
     },
@@ -92,8 +93,8 @@ impl Rehearsal {
         let rooms = [Platform::Discord, Platform::Matrix].map(|p| (p, Arc::new(Room::new(p))));
         let outlets = config.deployment.channels.iter().filter_map(|(name, channel)| {
             let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;
-            let (place, locale) = (channel.place.clone(), channel.locale.clone());
-            let outlet = Outlet { platform: channel.platform, chat: room.clone(), place, readers: channel.readers, locale };
+            let (place, locale, mentions) = (channel.place.clone(), channel.locale.clone(), channel.mentions.clone());
+            let outlet = Outlet { platform: channel.platform, chat: room.clone(), place, readers: channel.readers, locale, mentions };
             Some((name.clone(), outlet))
         });
         let outlets = outlets.collect();
@@ -212,6 +213,7 @@ impl Rehearsal {
         if accepted.progress.feedback.is_none() {
             next.extend(context::closes(&accepted.progress, self.core.book().plan()));
         }
+        next.extend(poll::due(accepted));
         Ok(next.into_iter().min())
     }
 

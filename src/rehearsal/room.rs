@@ -26,6 +26,10 @@ struct Message {
     /// What it says now.
     text: String,
     picture: Option<Picture>,
+    /// The message it answers.
+    answers: Option<String>,
+    /// Whom it notified.
+    mentions: Vec<String>,
     /// The keys of its edits, as far as the platform knows them again.
     edits: Vec<PostKey>,
     reactions: BTreeMap<String, u32>,
@@ -68,6 +72,8 @@ impl Room {
             key: out.map(|out| out.key.clone()),
             text: out.map(|out| said(out.body)).unwrap_or_default(),
             picture: out.and_then(|out| out.body.picture.clone()),
+            answers: out.and_then(|out| out.answers.map(str::to_owned)),
+            mentions: out.map(|out| out.body.mentions.clone()).unwrap_or_default(),
             edits: Vec::new(),
             reactions: BTreeMap::new(),
         };
@@ -82,6 +88,16 @@ impl Room {
 
     pub fn picture(&self, message: &str) -> Option<Picture> {
         self.messages().iter().find(|m| m.id == message).and_then(|m| m.picture.clone())
+    }
+
+    /// The message that a message answers.
+    pub fn answered(&self, message: &str) -> Option<String> {
+        self.messages().iter().find(|m| m.id == message).and_then(|m| m.answers.clone())
+    }
+
+    /// Whom a message notified when it was posted.
+    pub fn mentioned(&self, message: &str) -> Vec<String> {
+        self.messages().iter().find(|m| m.id == message).map(|m| m.mentions.clone()).unwrap_or_default()
     }
 
     /// An invented person reacts.
@@ -129,10 +145,11 @@ impl Chat for Room {
         Ok(Accepted { id: id.to_owned(), link: self.link(place, id) })
     }
 
-    async fn tally(&self, _place: &str, root: &str, _thread: &str) -> Result<Tally, ChatError> {
+    async fn tally(&self, _place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
         let messages = self.messages();
         let reactions = messages.iter().find(|m| m.id == root).map(|m| m.reactions.clone()).unwrap_or_default();
-        let replies = messages.iter().filter(|m| m.root.as_deref() == Some(root) && m.key.is_none()).count();
+        let is_reply = |m: &&Message| thread.is_some() && m.root.as_deref() == Some(root) && m.key.is_none();
+        let replies = messages.iter().filter(is_reply).count();
         Ok(Tally { reactions, replies: u32::try_from(replies).unwrap_or(u32::MAX) })
     }
 

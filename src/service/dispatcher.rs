@@ -11,11 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Book, Core, Outlet, context,
     gate::{Gate, Passage},
+    mention,
     press::Wanted,
+    review::DISCORD_LIMIT,
 };
 use crate::{
     domain::{
-        notice::{LatePolicy, Notice, Trigger},
+        notice::{Happening, LatePolicy, Notice, Trigger},
         post::{Body, Operation, Post, PostKey, PostState},
     },
     picture,
@@ -129,7 +131,11 @@ impl Dispatcher {
         if !self.core.store.begin(&post, &body, late, now, lease_until).await? {
             return Ok(Did::Passed);
         }
-        let out = Outgoing { key: &post.key, body: &body, answers: None };
+        let answers = match &accepted {
+            Some(accepted) => self.answers(&post, accepted).await?,
+            None => None,
+        };
+        let out = Outgoing { key: &post.key, body: &body, answers: answers.as_deref() };
         let sent = self.send(outlet, &post, root.as_deref(), out).await;
         let (outcome, did) = match sent {
             Ok(accepted) => (Outcome::Sent { accepted, at: self.core.clock.now() }, Did::Sent),
@@ -289,6 +295,30 @@ impl Dispatcher {
 }
 
 impl Dispatcher {
+    /// The message that a post answers: what takes something back, the last one in its channel that it is about; a window
+    /// that is set, the poll on it. Until the post is out nothing else is posted there, so each try answers the same.
+    async fn answers(&self, post: &Post, accepted: &Accepting) -> Result<Option<String>, StoreError> {
+        let book = self.core.book();
+        let notice = |post: &Post| book.plan().notice(accepted.upgrade.urgency, &post.notice);
+        let on = |post: &Post, wanted: &dyn Fn(Happening) -> bool| {
+            notice(post).is_some_and(|n| matches!(n.trigger, Trigger::On(happening) if wanted(happening)))
+        };
+        let (takes_back, sets) = (on(post, &Happening::answers), on(post, &|happening| happening == Happening::WindowSet));
+        if post.operation != Operation::Post || !(takes_back || sets) {
+            return Ok(None);
+        }
+        // The board says at all times what is so: there is nothing in it to take back.
+        let said = |p: &&Post| {
+            p.channel == post.channel
+                && p.operation == Operation::Post
+                && p.state == PostState::Sent
+                && !notice(p).is_some_and(|n| n.board)
+                && (takes_back || on(p, &|happening| happening == Happening::WindowProposed))
+        };
+        let posts = self.core.store.posts(&post.upgrade).await?;
+        Ok(posts.iter().filter(said).max_by_key(|p| (p.due, p.rank)).and_then(|p| p.remote.clone()))
+    }
+
     /// What a post says, with a line on top that it no longer holds.
     async fn marked(
         &self,
@@ -302,9 +332,10 @@ impl Dispatcher {
         let root = self.core.store.post(&post.beside(Operation::Post, 0).key).await?.filter(|p| p.state == PostState::Sent);
         let Some(said) = root.and_then(|p| p.body) else { return Ok(Err("its notice was not posted".to_owned())) };
         Ok(body(&self.core, &self.core.book(), accepted, notice, Operation::Mark, outlet, moment, now).map(|mark| Body {
-            text: format!("{}\n\n{}", mark.text, said.text),
-            html: mark.html.zip(said.html).map(|(mark, said)| format!("{mark}{said}")),
-            ..Body::default()
+            text: shortened(format!("{}\n\n{}", mark.text, said.text), outlet.platform),
+            html: mark.html.zip(said.html).map(|(mark, said)| format!("{mark}\n{said}")),
+            picture: None,
+            mentions: said.mentions,
         }))
     }
 }
@@ -321,6 +352,15 @@ fn newer(book: &Book, accepted: &Accepting, post: &Post, posts: &[Post], now: Ti
         let of_this_window = post.revision == 0 || p.revision == post.revision;
         p.channel == post.channel && p.operation == Operation::Post && of_this_window && later && speaks(p) && timed(p)
     })
+}
+
+/// Of a post that no longer holds, the end is left out where the mark makes it longer than the platform takes.
+fn shortened(text: String, platform: Platform) -> String {
+    if platform != Platform::Discord || text.chars().count() <= DISCORD_LIMIT {
+        return text;
+    }
+    let head: String = text.chars().take(DISCORD_LIMIT - 2).collect();
+    format!("{}\n…", head.rsplit_once('\n').map_or(head.as_str(), |(lines, _)| lines))
 }
 
 /// The body of one operation of a notice.
@@ -347,6 +387,9 @@ pub fn body(
     };
     let wanted = Wanted { accepted, notice, template, locale: &outlet.locale, moment };
     let mut body = core.press.body(book, wanted, outlet.platform, now)?;
+    if matches!(operation, Operation::Post | Operation::Edit) {
+        mention::name(&mut body, outlet.platform, mention::whom(notice, &outlet.mentions));
+    }
     if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
         body.picture = picture();
     }
@@ -370,4 +413,19 @@ fn backoff(key: &PostKey, attempts: u32, after_ms: Option<u64>) -> SignedDuratio
     let spread = base.as_millis() as i64 / 4 * i64::from(seed % 100) / 100;
     let wish = SignedDuration::from_millis(after_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(0));
     (base + SignedDuration::from_millis(spread)).max(wish)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_pushes_the_end_out_and_not_the_beginning() {
+        let said = "x".repeat(99);
+        let text = format!("> mark\n\n{}", vec![said.as_str(); 20].join("\n"));
+        let cut = shortened(text.clone(), Platform::Discord);
+        assert!(cut.starts_with("> mark\n\n") && cut.ends_with("x\n…") && cut.chars().count() <= 2_000);
+        assert_eq!(shortened(text.clone(), Platform::Matrix), text);
+        assert_eq!(shortened(said.clone(), Platform::Discord), said);
+    }
 }

@@ -7,8 +7,10 @@ pub mod context;
 pub mod desk;
 pub mod dispatcher;
 pub mod gate;
+pub mod mention;
 pub mod observer;
 pub mod planner;
+pub mod poll;
 mod press;
 pub mod review;
 pub mod summariser;
@@ -46,6 +48,8 @@ pub struct Outlet {
     pub readers: Readers,
     /// The language of what is said here.
     pub locale: String,
+    /// Groups of people who can be notified here, each with their ids on this platform.
+    pub mentions: BTreeMap<String, Vec<String>>,
 }
 
 /// The files as they are in force, with their templates compiled: replaced as a whole when they change.

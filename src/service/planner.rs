@@ -179,6 +179,8 @@ impl Planner {
             accepted.revision += 1;
             accepted.progress.closed = accepted.upgrade.given_up();
             accepted.progress.delayed = false;
+            // Another poll is another vote.
+            accepted.progress.votes = None;
             accepted.progress.told.remove(&Happening::Overdue);
             accepted.progress.told.remove(&Happening::Delayed);
         }
@@ -197,7 +199,7 @@ impl Planner {
             let detail = news.detail.as_deref().or(reason);
             let occurrence = match news.happening {
                 Happening::Rescheduled | Happening::Planned => "1".to_owned(),
-                _ => digest(&[&accepted.revision.to_string(), detail.unwrap_or_default()]),
+                _ => occurrence_of(accepted.revision, detail),
             };
             batch.posts.extend(self.core.posts_about(&accepted, news.happening, &occurrence, detail));
         }
@@ -236,6 +238,11 @@ impl Planner {
         };
         old.iter().filter(stale).map(mark).collect()
     }
+}
+
+/// Which one it is of the things that people say of an upgrade: a change of the window makes it another.
+pub(super) fn occurrence_of(revision: u32, detail: Option<&str>) -> String {
+    digest(&[&revision.to_string(), detail.unwrap_or_default()])
 }
 
 /// The field of a conflict, for its place in the file.

@@ -11,7 +11,10 @@ use crate::{
         notice::{Notice, Trigger},
     },
     ports::{Accepting, Platform},
-    service::context::{self, Moment},
+    service::{
+        context::{self, Moment},
+        mention,
+    },
     template::Renderer,
 };
 
@@ -49,7 +52,7 @@ pub fn lengths(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Findi
     for notice in distinct(config) {
         let worst = if has_fact(notice) { worst } else { &factless };
         for (locale, file) in versions(config, renderer, notice, |channel| channel.platform == Platform::Discord) {
-            findings.extend(too_long(renderer, worst, notice, locale, file));
+            findings.extend(too_long(config, renderer, worst, notice, (locale, file)));
         }
     }
     findings
@@ -84,12 +87,16 @@ fn versions<'a>(
     by_file.into_iter().filter_map(|(source, locale)| Some((locale, config.templates.get(&source)?))).collect()
 }
 
-fn too_long(renderer: &Renderer, worst: &Value, notice: &Notice, locale: &str, file: &SourceFile) -> Option<Finding> {
+fn too_long(config: &Config, renderer: &Renderer, worst: &Value, notice: &Notice, (locale, file): (&str, &SourceFile)) -> Option<Finding> {
     let text = match renderer.markdown(&notice.template, locale, worst) {
         Ok(text) => text,
         Err(error) => return Some(file.at((1, 1), error, "mend the template".to_owned())),
     };
-    let body = renderer.body(&text, Platform::Discord, jiff::Timestamp::UNIX_EPOCH);
+    let mut body = renderer.body(&text, Platform::Discord, jiff::Timestamp::UNIX_EPOCH);
+    // Those who are mentioned are named in the post too: the channel with the most of them counts.
+    let channels = notice.channels.iter().filter_map(|name| config.deployment.channels.get(name));
+    let called = channels.filter(|c| c.platform == Platform::Discord).map(|c| mention::whom(notice, &c.mentions));
+    mention::name(&mut body, Platform::Discord, called.max_by_key(Vec::len).unwrap_or_default());
     let length = body.text.chars().count();
     (length > DISCORD_LIMIT).then(|| {
         file.at(

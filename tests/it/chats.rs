@@ -1,4 +1,4 @@
-//! Edits and pictures: the adapters by themselves, against the double of Discord and a real homeserver.
+//! Edits, pictures, mentions, answers and votes: the adapters by themselves, against the double of Discord and a real homeserver.
 
 use std::{
     sync::{
@@ -11,12 +11,16 @@ use std::{
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use jiff::Timestamp;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 use upgrade_herald::{
     channel::{discord, matrix},
-    domain::post::{Body, Picture, PostKey},
+    domain::{
+        feedback::votes,
+        post::{Body, Picture, PostKey},
+    },
     picture::{BlockTimes, block_times},
     ports::{Accepted, Asker, Chat, ChatError, Desk, Outgoing},
 };
@@ -98,7 +102,7 @@ async fn a_post_on_discord_is_edited_twice_and_stays_the_same_post() -> Result<(
     let thread = d.chat.open_thread(&d.place, &posted.id, "Feedback", Outgoing { key: &key(9), body: &body("say"), answers: None }).await?;
     d.double.react(d.channel, id, carol, "👍").await;
     d.double.say(thread.id.parse()?, carol, "fine").await;
-    let tally = d.chat.tally(&d.place, &posted.id, &thread.id).await?;
+    let tally = d.chat.tally(&d.place, &posted.id, Some(&thread.id)).await?;
 
     let loud = format!("two, @everyone and <@{carol}>");
     assert_eq!(edit(&*d.chat, &d.place, &posted.id, 2, &loud).await?, posted);
@@ -112,7 +116,7 @@ async fn a_post_on_discord_is_edited_twice_and_stays_the_same_post() -> Result<(
     // The post is found by its own key, and feedback is what it was.
     assert_eq!(find(&*d.chat, &d.place, 1).await?, Some(posted.clone()));
     assert_eq!(find(&*d.chat, &d.place, 3).await?, None);
-    assert_eq!(d.chat.tally(&d.place, &posted.id, &thread.id).await?, tally);
+    assert_eq!(d.chat.tally(&d.place, &posted.id, Some(&thread.id)).await?, tally);
     assert_eq!((tally.replies, tally.reactions["👍"], d.double.messages(d.channel).len()), (1, 1, 1));
     assert_eq!(d.double.violations(), Vec::<String>::new());
     Ok(())
@@ -187,6 +191,93 @@ async fn a_picture_goes_with_its_post_on_discord() -> Result<()> {
         Err(ChatError::Retry { reason, after_ms: Some(60_000) }) => assert!(reason.contains("Attach Files"), "{reason}"),
         other => panic!("{other:?}"),
     }
+    Ok(())
+}
+
+/// Words that name everybody and some, of whom the post calls these.
+fn calling(text: &str, whom: &[&str]) -> Body {
+    Body { mentions: whom.iter().map(|id| (*id).to_owned()).collect(), ..body(text) }
+}
+
+async fn answer(chat: &dyn Chat, place: &str, digit: u8, to: &str) -> Result<Accepted, ChatError> {
+    chat.send(place, Outgoing { key: &key(digit), body: &body("an answer"), answers: Some(to) }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_on_discord_calls_its_roles_and_nobody_else() -> Result<()> {
+    let d = on_discord().await?;
+    let (carol, validators, others) =
+        (d.double.add_person("carol"), d.double.add_role("validators", true), d.double.add_role("others", true));
+    let text = format!("@everyone @here <@{carol}> <@&{others}> <@&{validators}>");
+    let posted = send(&*d.chat, &d.place, 1, &calling(&text, &[&validators.to_string()])).await?;
+    let id = posted.id.parse()?;
+    let called = || d.double.message(id).map(|m| (m.mention_roles, m.mentions, m.mention_everyone));
+    assert_eq!(called(), Some((vec![validators], vec![], false)));
+
+    // A mark above the same words calls nobody again.
+    let marked = calling(&format!("> no longer so\n\n{text}"), &[&validators.to_string()]);
+    let out = Outgoing { key: &key(2), body: &marked, answers: None };
+    assert_eq!(d.chat.edit(&d.place, &posted.id, out).await?, posted);
+    assert_eq!(d.chat.edit(&d.place, &posted.id, out).await?, posted, "a lost answer is asked for again");
+    assert_eq!(called(), Some((vec![], vec![], false)));
+    assert_eq!(d.double.message(id).map(|m| m.content), Some(marked.text));
+    assert_eq!(d.double.violations(), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_on_discord_that_would_hear_nothing_is_told_with_a_remedy() -> Result<()> {
+    let d = on_discord().await?;
+    let (open, closed) = (d.double.add_role("validators", true), d.double.add_role("developers", false));
+    let ids = [open.to_string(), closed.to_string(), "7".to_owned()];
+    let lines = d.chat.unheard(&d.place, &ids).await?;
+    let [gone] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(gone.contains("no role 7") && gone.contains("Copy Role ID"), "{gone}");
+
+    d.double.deny(d.channel, permission::MENTION_EVERYONE);
+    let lines = d.chat.unheard(&d.place, &ids).await?;
+    let [shut, _] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(shut.contains(&format!("may not mention the role {closed} (@developers)")) && shut.contains("let anyone mention it"), "{shut}");
+    // It is as it was told.
+    let text = format!("<@&{open}> <@&{closed}>");
+    let posted = send(&*d.chat, &d.place, 1, &calling(&text, &[&ids[0], &ids[1]])).await?;
+    assert_eq!(d.double.message(posted.id.parse()?).map(|m| m.mention_roles), Some(vec![open]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_on_discord_points_to_its_message_and_calls_nobody() -> Result<()> {
+    let d = on_discord().await?;
+    let posted = send(&*d.chat, &d.place, 1, &body("one")).await?;
+    let answered = answer(&*d.chat, &d.place, 2, &posted.id).await?;
+    let message = d.double.message(answered.id.parse()?).context("the answer")?;
+    assert_eq!((message.kind, message.reply_to.map(|id| id.to_string())), (19, Some(posted.id.clone())));
+    assert!(message.mentions.is_empty(), "herald itself isn't called either");
+    assert_eq!(answer(&*d.chat, &d.place, 2, &posted.id).await?, answered, "the same key is the same message");
+
+    // What it answers may be deleted by then, or was said on another platform before the channel moved here.
+    d.double.delete_said(posted.id.parse()?).await;
+    for (digit, to) in [(3, posted.id.as_str()), (4, "$event:example.org")] {
+        let alone = answer(&*d.chat, &d.place, digit, to).await?;
+        assert_eq!(d.double.message(alone.id.parse()?).map(|m| (m.kind, m.content)), Some((0, "an answer".to_owned())));
+    }
+    assert_eq!(d.double.violations(), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn votes_on_discord_are_counted_without_a_thread() -> Result<()> {
+    let d = on_discord().await?;
+    let (carol, dave) = (d.double.add_person("carol"), d.double.add_person("dave"));
+    let posted = send(&*d.chat, &d.place, 1, &body("when?")).await?;
+    let id = posted.id.parse()?;
+    for (person, emoji) in [(carol, "1️⃣"), (dave, "1️⃣"), (dave, "2️⃣")] {
+        d.double.react(d.channel, id, person, emoji).await;
+    }
+    let tally = d.chat.tally(&d.place, &posted.id, None).await?;
+    assert_eq!((votes(std::slice::from_ref(&tally), &["1️⃣", "2️⃣", "3️⃣"]), tally.replies), (vec![2, 1, 0], 0));
+    d.double.delete_said(id).await;
+    assert!(refusal(d.chat.tally(&d.place, &posted.id, None).await).contains("deleted"));
     Ok(())
 }
 
@@ -320,7 +411,7 @@ async fn edits_on_matrix_are_neither_replies_nor_commands() -> Result<()> {
         m.bob.send(&m.room, "m.room.message", content).await?;
     }
 
-    let tally = m.chat.tally(&m.room, &posted.id, &thread.id).await?;
+    let tally = m.chat.tally(&m.room, &posted.id, Some(&thread.id)).await?;
     assert_eq!((tally.replies, tally.reactions), (1, [("👍".to_owned(), 1)].into()));
     assert_eq!(find(&*m.chat, &m.room, 2).await?, Some(thread), "the opening is found as the thread it was sent to");
     // A real command comes after them and is answered; they are not.
@@ -383,5 +474,83 @@ async fn in_an_encrypted_room_edits_and_pictures_are_encrypted_too() -> Result<(
         (event["unsigned"]["m.relations"]["m.replace"]["event_id"] == edit["event_id"]).then_some(())
     })
     .await?;
+    Ok(())
+}
+
+/// How often somebody's client would make itself heard for this room.
+async fn heard(person: &Person, room: &str) -> Result<i64> {
+    let sync = person.call(Method::GET, &["sync"], None).await?;
+    sync["rooms"]["join"][room]["unread_notifications"]["highlight_count"].as_i64().context("a count")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_on_matrix_calls_whom_it_says_and_nobody_else() -> Result<()> {
+    let m = on_matrix(false).await?;
+    let bob = m.bob.user_id.clone();
+    let loud = format!("@room {bob} bob");
+    // Without the power level @room is only a word, and herald says so at its start.
+    let told = m.chat.unheard(&m.room).await?.context("a line")?;
+    assert!(told.contains("has power level 0 and needs 50") && told.contains("raise its power level to 50"), "{told}");
+    let mut levels = m.alice.state(&m.room, "m.room.power_levels").await?;
+    levels["users"][m.chat.user()] = json!(50);
+    m.alice.set_state(&m.room, "m.room.power_levels", levels).await?;
+    assert_eq!(m.chat.unheard(&m.room).await?, None);
+
+    send(&*m.chat, &m.room, 1, &body(&loud)).await?;
+    let one = send(&*m.chat, &m.room, 2, &calling(&loud, &[&bob])).await?;
+    let all = send(&*m.chat, &m.room, 3, &calling(&loud, &["@room"])).await?;
+    let said = m.said("m.room.message").await?;
+    let mentions: Vec<&Value> = said.iter().map(|e| &e["content"]["m.mentions"]).collect();
+    assert_eq!(mentions, [&json!({}), &json!({ "user_ids": [bob] }), &json!({ "room": true })]);
+    wait::until("both calls to be heard", PATIENCE, async || (heard(&m.bob, &m.room).await.ok()? == 2).then_some(())).await?;
+
+    // A mark stands above the old words, in both their forms, and calls nobody again.
+    for (digit, id, whom) in [(4, &one.id, bob.as_str()), (5, &all.id, "@room")] {
+        let marked = calling(&format!("no longer so; {loud}"), &[whom]);
+        m.chat.edit(&m.room, id, Outgoing { key: &key(digit), body: &marked, answers: None }).await?;
+    }
+    let said = m.said("m.room.message").await?;
+    let marked = &said[4]["content"];
+    assert_eq!((&marked["m.mentions"], &marked["m.new_content"]["m.mentions"]), (&json!({}), &json!({ "room": true })));
+    assert_eq!(marked["m.new_content"]["formatted_body"], format!("<b>no longer so; {loud}</b>"));
+    assert_eq!(find(&*m.chat, &m.room, 5).await?.map(|found| found.id), Some(all.id), "a mark in doubt is found by its own key");
+    m.alice.say(&m.room, &format!("{bob}, a word to wait for")).await?;
+    assert_eq!(heard(&m.bob, &m.room).await?, 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_on_matrix_points_to_its_message_in_encrypted_rooms_too() -> Result<()> {
+    for is_encrypted in [false, true] {
+        let m = on_matrix(is_encrypted).await?;
+        let kind = if is_encrypted { "m.room.encrypted" } else { "m.room.message" };
+        let posted = send(&*m.chat, &m.room, 1, &calling("one", &["@room"])).await?;
+        let answered = answer(&*m.chat, &m.room, 2, &posted.id).await?;
+        answer(&*m.chat, &m.room, 3, "1300000000000000000").await?;
+        let said = m.said(kind).await?;
+        let [first, second, alone] = said.as_slice() else { panic!("{said:?}") };
+        assert_eq!(second["content"]["m.relates_to"], json!({ "m.in_reply_to": { "event_id": posted.id } }));
+        assert_eq!(second["event_id"], answered.id);
+        assert_eq!(alone["content"]["m.relates_to"], Value::Null, "said on another platform, before the channel moved here");
+        assert_eq!(first["content"]["m.mentions"].is_null(), is_encrypted, "whom it calls is nobody else's business");
+        for (digit, wanted) in [(1, &posted), (2, &answered)] {
+            assert_eq!(find(&*m.chat, &m.room, digit).await?.as_ref(), Some(wanted), "key {digit}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn votes_on_matrix_are_counted_without_a_thread() -> Result<()> {
+    for is_encrypted in [false, true] {
+        let m = on_matrix(is_encrypted).await?;
+        let posted = send(&*m.chat, &m.room, 1, &body("when?")).await?;
+        m.alice.react(&m.room, &posted.id, "1️⃣").await?;
+        m.bob.react(&m.room, &posted.id, "1\u{20e3}").await?;
+        m.bob.react(&m.room, &posted.id, "2️⃣").await?;
+        m.bob.reply_in_thread(&m.room, &posted.id, "any of them").await?;
+        let tally = m.chat.tally(&m.room, &posted.id, None).await?;
+        assert_eq!((votes(std::slice::from_ref(&tally), &["1️⃣", "2️⃣", "3️⃣"]), tally.replies), (vec![2, 1, 0], 0));
+    }
     Ok(())
 }

@@ -21,6 +21,7 @@ mod languages;
 mod messages;
 mod paper;
 mod plans;
+mod polls;
 mod recordings;
 mod reload;
 mod simulation;

@@ -80,7 +80,7 @@ impl Chat for FaultyChat {
         self.send(place, out).await
     }
 
-    async fn tally(&self, _place: &str, _root: &str, _thread: &str) -> Result<Tally, ChatError> {
+    async fn tally(&self, _place: &str, _root: &str, _thread: Option<&str>) -> Result<Tally, ChatError> {
         Ok(Tally::default())
     }
 
@@ -109,6 +109,7 @@ async fn play(seed: u64) -> Result<usize, String> {
         place: place.to_owned(),
         readers: Readers::Public,
         locale: "en".into(),
+        mentions: BTreeMap::new(),
     };
     let outlets: BTreeMap<String, Outlet> = loaded.config.deployment.channels.keys().map(|name| (name.clone(), outlet(name))).collect();
     let posts = timed(&upgrade, 1, &loaded.config.plan, start);

@@ -433,7 +433,7 @@ impl Chat for Logged {
         self.room.edit(place, id, out).await
     }
 
-    async fn tally(&self, place: &str, root: &str, thread: &str) -> Result<Tally, ChatError> {
+    async fn tally(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
         self.room.tally(place, root, thread).await
     }
 
@@ -463,6 +463,7 @@ impl Stage {
             place: "here".into(),
             readers: Readers::Public,
             locale: "en".into(),
+            mentions: BTreeMap::new(),
         };
         let outlets = chats.iter().map(|(name, chat)| ((*name).to_owned(), outlet(chat))).collect();
         let mut config = loaded.config.clone();

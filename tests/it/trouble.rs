@@ -187,3 +187,34 @@ async fn a_chain_that_stands_still_is_told_from_a_herald_that_cannot_see() -> Re
     assert_eq!(w.keys_on_matrix().await?.len(), 2, "nobody else was told");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_would_not_hear_a_mention_is_told_at_the_start_and_the_others_are_called() -> Result<()> {
+    let mut w = world(80).await?;
+    let role = w.discord.add_role("validators", true);
+    let text = |name: &str| std::fs::read_to_string(w.dir.path().join("config").join(name));
+    let (channel, room) = (format!("place: \"{}\"", w.channel), format!("place: \"{}\"", w.room));
+    let deployment = text("herald.yaml")?
+        .replace(&channel, &format!("{channel}, mentions: {{ validators: [\"{role}\"], developers: [\"7\"] }}"))
+        .replace(&room, &format!("{room}, mentions: {{ validators: [\"@room\"] }}"));
+    let plan = text("plan.yaml")?.replacen("id: one,", "id: one, mention: [validators, developers],", 1);
+    w.write("herald.yaml", &deployment)?;
+    w.write("plan.yaml", &plan)?;
+    w.start().await?;
+
+    let mut status = Herald::new(env!("CARGO_BIN_EXE_herald").into(), w.dir.path()).args(["status"]);
+    status.run(SOON).await?;
+    let lines = status.stdout();
+    let line = |part: &str| lines.lines().find(|l| l.starts_with(part)).unwrap_or_else(|| panic!("no {part} in {lines}")).to_owned();
+    assert!(line("mentions in discord:").contains("no role 7"), "{lines}");
+    assert!(line("mentions in matrix:").contains("may not notify @room") && lines.contains("raise its power level to 50"), "{lines}");
+    assert!(w.herald.stderr().contains("no role 7"), "{}", w.herald.stderr());
+
+    let on_discord = w.on_discord("Reminder").await?;
+    assert!(on_discord.content.ends_with(&format!("\n\n<@&{role}> <@&7>")), "{}", on_discord.content);
+    assert_eq!((on_discord.mention_roles, on_discord.mention_everyone), (vec![role], false));
+    let on_matrix = w.on_matrix("Reminder").await?;
+    assert_eq!(on_matrix["content"]["m.mentions"], serde_json::json!({ "room": true }));
+    assert!(on_matrix["content"]["body"].as_str().is_some_and(|body| body.ends_with("\n\n@room")));
+    Ok(())
+}

@@ -121,8 +121,8 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
         let outlets = loaded.config.deployment.channels.iter().map(|(name, channel)| {
             let chat = Arc::new(Room::new(channel.platform));
-            let (place, locale) = (channel.place.clone(), channel.locale.clone());
-            (name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers, locale })
+            let (place, locale, mentions) = (channel.place.clone(), channel.locale.clone(), channel.mentions.clone());
+            (name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers, locale, mentions })
         });
         let outlets = outlets.collect();
         let mut core = Core::new(Book { config: loaded.config, renderer: loaded.renderer }, outlets, clock.clone(), store.clone());

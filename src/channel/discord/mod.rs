@@ -98,8 +98,8 @@ impl Chat for Discord {
         self.reword(channel_id(place)?, message_id(id)?, out).await
     }
 
-    async fn tally(&self, place: &str, root: &str, thread: &str) -> Result<Tally, ChatError> {
-        self.count(channel_id(place)?, message_id(root)?, channel_id(thread)?).await
+    async fn tally(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
+        self.count(channel_id(place)?, message_id(root)?, thread.map(channel_id).transpose()?).await
     }
 
     fn trouble(&self) -> Option<String> {

@@ -1,8 +1,8 @@
 //! Whether a channel can be written to.
 
-use serenity::all::{Channel, ChannelType, PartialMember, Permissions};
+use serenity::all::{Channel, ChannelId, ChannelType, GuildChannel, PartialGuild, PartialMember, Permissions, RoleId};
 
-use super::{Discord, channel_id};
+use super::{Discord, channel_id, id};
 use crate::ports::ChatError;
 
 /// What the bot's role needs in every channel it posts to.
@@ -37,36 +37,60 @@ impl Discord {
     /// # Errors
     /// `Refused` says what is missing and who can mend it; `Retry` if Discord couldn't be asked.
     pub async fn check_place(&self, place: &str) -> Result<(), ChatError> {
-        const WHAT: &str = "checking the permissions";
         let channel = channel_id(place)?;
-        let refused = |reason: String, remedy: String| Err(ChatError::Refused { reason, remedy });
+        let (found, _, has) = self.look_at(channel).await?;
+        if !matches!(found.kind, ChannelType::Text | ChannelType::News) {
+            return Err(ChatError::Refused {
+                reason: format!("Discord channel {channel} (#{}) takes no posts", found.name),
+                remedy: "name a text or announcement channel".into(),
+            });
+        }
+        let missing = NEEDED - has;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(ChatError::Refused {
+            reason: format!("Discord channel {channel} (#{}) does not let the bot do all it needs", found.name),
+            remedy: format!("allow its role there: {}", names(missing)),
+        })
+    }
+
+    /// Which of these roles would hear nothing of a post in a channel, and what can be done about it: a line for each.
+    ///
+    /// # Errors
+    /// As those of [`check_place`](Self::check_place).
+    pub async fn unheard(&self, place: &str, roles: &[String]) -> Result<Vec<String>, ChatError> {
+        let (_, guild, has) = self.look_at(channel_id(place)?).await?;
+        let unheard = |role: &String| match id(role).and_then(|id| guild.roles.get(&RoleId::from(id))) {
+            None => Some(format!(
+                "the server has no role {role}, so nobody hears of it; write the id of one it has (Server Settings, Roles, Copy Role ID)"
+            )),
+            Some(there) if there.mentionable || has.mention_everyone() => None,
+            Some(there) => Some(format!(
+                "the bot may not mention the role {role} (@{}); let anyone mention it (Server Settings, Roles), or allow the bot's role there: Mention @everyone, @here, and All Roles",
+                there.name
+            )),
+        };
+        Ok(roles.iter().filter_map(unheard).collect())
+    }
+
+    /// A channel of the guild, the guild, and what the bot may do in the channel.
+    async fn look_at(&self, channel: ChannelId) -> Result<(GuildChannel, PartialGuild, Permissions), ChatError> {
+        const WHAT: &str = "checking the permissions";
         let deadline = self.deadline();
         let found = self.ask(deadline, self.http.get_channel(channel)).await.map_err(|fault| fault.during(WHAT, channel))?;
         let found = match found {
             Channel::Guild(found) if found.guild_id == self.guild => found,
             _ => {
-                return refused(
-                    format!("Discord channel {channel} is not in the server {}", self.guild),
-                    "name a channel of that server, or the channel's server".into(),
-                );
+                return Err(ChatError::Refused {
+                    reason: format!("Discord channel {channel} is not in the server {}", self.guild),
+                    remedy: "name a channel of that server, or the channel's server".into(),
+                });
             }
         };
-        if !matches!(found.kind, ChannelType::Text | ChannelType::News) {
-            return refused(
-                format!("Discord channel {channel} (#{}) takes no posts", found.name),
-                "name a text or announcement channel".into(),
-            );
-        }
         let guild = self.ask(deadline, self.http.get_guild(self.guild)).await.map_err(|fault| fault.during(WHAT, channel))?;
         let member = self.ask(deadline, self.http.get_member(self.guild, self.me)).await.map_err(|fault| fault.during(WHAT, channel))?;
         let has = guild.partial_member_permissions_in(&found, self.me, &PartialMember::from(member));
-        let missing = NEEDED - has;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        refused(
-            format!("Discord channel {channel} (#{}) does not let the bot do all it needs", found.name),
-            format!("allow its role there: {}", names(missing)),
-        )
+        Ok((found, guild, has))
     }
 }

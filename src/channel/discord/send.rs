@@ -3,13 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use serenity::all::{
     AutoArchiveDuration, ChannelId, CreateAllowedMentions, CreateAttachment, CreateEmbed, CreateEmbedFooter, CreateMessage, CreateThread,
-    EditMessage, Message, MessageId, MessagePagination, Nonce,
+    EditMessage, Message, MessageId, MessagePagination, MessageReference, MessageReferenceKind, Nonce, RoleId,
 };
 use tokio::time::Instant;
 
-use super::{Discord, error::code};
+use super::{Discord, error::code, id};
 use crate::{
-    domain::post::{Picture, PostKey},
+    domain::post::{Body, Picture, PostKey},
     ports::{Accepted, ChatError, Outgoing},
 };
 
@@ -33,7 +33,7 @@ fn mark(key: &PostKey) -> String {
 }
 
 impl Discord {
-    /// Posts a message that mentions nobody, marked with its key.
+    /// Posts a message that mentions the roles of its body and nobody else, marked with its key.
     pub(super) async fn post(&self, channel: ChannelId, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         self.post_by(self.deadline(), channel, out).await
     }
@@ -41,13 +41,17 @@ impl Discord {
     async fn post_by(&self, deadline: Instant, channel: ChannelId, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         check_length(&out.body.text)?;
         let picture = out.body.picture.as_ref().map(attachment);
-        let message = CreateMessage::new()
+        let mut message = CreateMessage::new()
             .content(&out.body.text)
             .embed(CreateEmbed::new().footer(CreateEmbedFooter::new(mark(out.key))))
             .add_files(picture.clone())
-            .allowed_mentions(CreateAllowedMentions::new())
+            .allowed_mentions(CreateAllowedMentions::new().roles(roles(out.body)).replied_user(false))
             .nonce(Nonce::String(out.key.0.clone()))
             .enforce_nonce(true);
+        if let Some(answered) = out.answers.and_then(id) {
+            let answered = MessageReference::new(MessageReferenceKind::Default, channel).message_id(answered.into());
+            message = message.reference_message(answered.guild_id(self.guild).fail_if_not_exists(false));
+        }
         // the message describes the file, the form holds it; the one file is number 0 in both
         let sent = self.ask(deadline, self.http.send_message(channel, picture.into_iter().collect(), &message)).await;
         sent.map(|sent| self.accepted(channel, sent.id)).map_err(|fault| fault.during("posting", channel))
@@ -149,6 +153,11 @@ fn check_length(text: &str) -> Result<(), ChatError> {
         reason: format!("the notice has {length} characters; Discord takes {CONTENT_MAX}"),
         remedy: "shorten its template, or say less on Discord and link to the rest".into(),
     })
+}
+
+/// Discord reads the roles out of the text, and lets these through.
+fn roles(body: &Body) -> Vec<RoleId> {
+    body.mentions.iter().filter_map(|role| id(role)).map(RoleId::from).collect()
 }
 
 fn attachment(picture: &Picture) -> CreateAttachment {

@@ -16,10 +16,12 @@ use crate::{domain::feedback::Tally, ports::ChatError};
 const PAGES_MAX: u32 = 200;
 
 impl Discord {
-    /// Counts reactions to a message and replies in its thread, our own left out.
-    pub(super) async fn count(&self, channel: ChannelId, root: MessageId, thread: ChannelId) -> Result<Tally, ChatError> {
+    /// Counts reactions to a message and replies in its thread, if it has one; our own left out.
+    pub(super) async fn count(&self, channel: ChannelId, root: MessageId, thread: Option<ChannelId>) -> Result<Tally, ChatError> {
         let message = self.ask(self.deadline(), self.http.get_message(channel, root)).await;
         let message = message.map_err(|fault| fault.during("counting reactions", channel))?;
+        let reactions = reactions(&message.reactions);
+        let Some(thread) = thread else { return Ok(Tally { reactions, replies: 0 }) };
         let replies = match self.replies(thread).await {
             Ok(replies) => replies,
             Err(fault) if fault.is(code::UNKNOWN_CHANNEL) => {
@@ -28,7 +30,7 @@ impl Discord {
             }
             Err(fault) => return Err(fault.during("counting replies", thread)),
         };
-        Ok(Tally { reactions: reactions(&message.reactions), replies })
+        Ok(Tally { reactions, replies })
     }
 
     async fn replies(&self, thread: ChannelId) -> Result<u32, Fault> {

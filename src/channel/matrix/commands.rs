@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, time::sleep};
 use super::{
     Matrix,
     event::Event,
-    send::{content, in_thread, set},
+    send::{content, in_reply, in_thread, set},
     sync::{FIRST_PAUSE, LONGEST_PAUSE},
 };
 use crate::ports::{Asker, ChatError, Desk, Platform};
@@ -101,7 +101,7 @@ fn words(body: &str, is_reply: bool) -> Option<Vec<String>> {
 fn reply(mut content: Value, ask: &Ask) -> Value {
     let relation = match &ask.thread {
         Some(root) => in_thread(root, &ask.event, false),
-        None => json!({ "m.in_reply_to": { "event_id": ask.event } }),
+        None => in_reply(&ask.event),
     };
     set(&mut content, "m.relates_to", relation);
     set(&mut content, "m.mentions", json!({ "user_ids": [ask.by] }));

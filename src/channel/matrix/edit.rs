@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Matrix,
     event::{ENCRYPTED, Event, KEY_FIELD},
-    send::{content, event_id, set},
+    send::{content, event_id, mentions, set},
 };
 use crate::{
     domain::post::{Body, PostKey},
@@ -49,10 +49,10 @@ impl Matrix {
 }
 
 /// The new words for clients that know edits; with a `*` before them for those that don't. `of` is the original's key,
-/// which stays with what the original says from now on.
+/// which stays with what the original says from now on, and so does whom that calls: the edit itself calls nobody.
 fn edit(body: &Body, key: &PostKey, original: &str, of: Option<&str>) -> Value {
     let mut new = content(body, "m.text");
-    set(&mut new, "m.mentions", json!({}));
+    set(&mut new, "m.mentions", mentions(body));
     if let Some(of) = of {
         set(&mut new, KEY_FIELD, json!(of));
     }
@@ -71,14 +71,16 @@ mod tests {
 
     #[test]
     fn an_edit_says_it_twice_and_calls_nobody() {
-        let body = Body { text: "new".into(), html: Some("<b>new</b>".into()), ..Body::default() };
+        let called = vec!["@room".to_owned()];
+        let body = Body { text: "new".into(), html: Some("<b>new</b>".into()), mentions: called, ..Body::default() };
         let html = "org.matrix.custom.html";
         assert_eq!(
             edit(&body, &PostKey("k2".into()), "$o", Some("k1")),
             json!({
                 "msgtype": "m.text", "body": "* new", "format": html, "formatted_body": "* <b>new</b>", "m.mentions": {}, KEY_FIELD: "k2",
                 "m.new_content": {
-                    "msgtype": "m.text", "body": "new", "format": html, "formatted_body": "<b>new</b>", "m.mentions": {}, KEY_FIELD: "k1",
+                    "msgtype": "m.text", "body": "new", "format": html, "formatted_body": "<b>new</b>",
+                    "m.mentions": { "room": true }, KEY_FIELD: "k1",
                 },
                 "m.relates_to": { "rel_type": "m.replace", "event_id": "$o" },
             })

@@ -8,13 +8,14 @@
 //! - [`connect`](Matrix::connect) (`connect`, `session`): the session kept on disk, or a login by password
 //! - [`Chat`] (`send`, `edit`, `picture`, `tally`): posts, threads, edits, pictures, read-back, counts
 //! - [`run`](Matrix::run) (`sync`, `commands`): following the rooms, answering `!upgrade`
-//! - `event`: the few fields we read of an event; `error`: what a failure calls for
+//! - `levels`: whether the whole room may be called; `event`: the few fields we read of an event; `error`: what a failure calls for
 
 mod commands;
 mod connect;
 mod edit;
 mod error;
 mod event;
+mod levels;
 mod picture;
 mod send;
 mod session;
@@ -200,7 +201,7 @@ impl Chat for Matrix {
         self.reword(place, id, out).await
     }
 
-    async fn tally(&self, place: &str, root: &str, thread: &str) -> Result<Tally, ChatError> {
+    async fn tally(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
         self.count(place, root, thread).await
     }
 

@@ -34,10 +34,12 @@ impl Matrix {
                 Some(picture) => self.upload(place, picture).await?,
                 None => content(out.body, "m.text"),
             };
-            set(&mut content, "m.mentions", json!({}));
+            set(&mut content, "m.mentions", mentions(out.body));
             set(&mut content, KEY_FIELD, json!(out.key.0));
             if let Some(root) = root {
                 set(&mut content, "m.relates_to", in_thread(event_id(root)?.as_str(), root, true));
+            } else if let Some(answered) = out.answers.and_then(|id| EventId::parse(id).ok()) {
+                set(&mut content, "m.relates_to", in_reply(answered.as_str()));
             }
             self.put(place, content, &out.key.0).await
         });
@@ -142,6 +144,24 @@ pub(super) fn content(body: &Body, msgtype: &str) -> Value {
     content
 }
 
+/// Whom a message notifies, and nobody else whatever its text says: the whole room, and users.
+pub(super) fn mentions(body: &Body) -> Value {
+    let (room, users): (Vec<&String>, Vec<&String>) = body.mentions.iter().partition(|id| *id == "@room");
+    let mut mentions = json!({});
+    if !room.is_empty() {
+        set(&mut mentions, "room", json!(true));
+    }
+    if !users.is_empty() {
+        set(&mut mentions, "user_ids", json!(users));
+    }
+    mentions
+}
+
+/// The relation of a message to the one it answers.
+pub(super) fn in_reply(to: &str) -> Value {
+    json!({ "m.in_reply_to": { "event_id": to } })
+}
+
 /// The relation that puts a message into a thread. `fallback`: clients without threads may show it as a
 /// reply to `to`, which in the thread it is not.
 pub(super) fn in_thread(root: &str, to: &str, fallback: bool) -> Value {
@@ -164,6 +184,16 @@ mod tests {
         assert_eq!(content(&body(None), "m.text"), json!({ "msgtype": "m.text", "body": "a" }));
         let html = content(&body(Some("<b>a</b>")), "m.notice");
         assert_eq!(html, json!({ "msgtype": "m.notice", "body": "a", "format": "org.matrix.custom.html", "formatted_body": "<b>a</b>" }));
+    }
+
+    #[test]
+    fn whom_a_message_notifies_is_said_apart_from_its_text() {
+        let of = |ids: &[&str]| {
+            mentions(&Body { text: "@room @carol:x".into(), mentions: ids.iter().map(|id| (*id).into()).collect(), ..Body::default() })
+        };
+        assert_eq!(of(&[]), json!({}));
+        assert_eq!(of(&["@room"]), json!({ "room": true }));
+        assert_eq!(of(&["@anna:x", "@room", "@ben:x"]), json!({ "room": true, "user_ids": ["@anna:x", "@ben:x"] }));
     }
 
     #[test]

@@ -20,13 +20,16 @@ const PAGE: u32 = 100;
 const PAGES: usize = 200;
 
 impl Matrix {
-    /// Reactions to `root` and messages in `thread`; our own and redacted ones left out, and so are
+    /// Reactions to `root` and messages in `thread`, if there is one; our own and redacted ones left out, and so are
     /// replies that can't be decrypted.
-    pub(super) async fn count(&self, place: &str, root: &str, thread: &str) -> Result<Tally, ChatError> {
+    pub(super) async fn count(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
         let room = self.joined(place).await?;
         let reactions = IncludeRelations::RelationsOfTypeAndEventType(RelationType::Annotation, TimelineEventType::Reaction);
         let reactions = self.relations(&room, root, reactions).await?;
-        let replies = self.relations(&room, thread, IncludeRelations::RelationsOfType(RelationType::Thread)).await?;
+        let replies = match thread {
+            Some(thread) => self.relations(&room, thread, IncludeRelations::RelationsOfType(RelationType::Thread)).await?,
+            None => Vec::new(),
+        };
         Ok(tally(&reactions, &replies, self.me.as_str()))
     }
 

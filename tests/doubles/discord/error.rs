@@ -70,6 +70,7 @@ errors! {
     wrong_channel_type = 400, 50024, "Cannot execute action on this channel type";
     thread_archived = 400, 50083, "Thread is archived";
     invalid_json = 400, 50109, "The request body contains invalid JSON.";
+    no_history_to_reply = 400, 160_002, "Cannot reply without permission to read message history";
     thread_exists = 400, 160_004, "A thread has already been created for this message";
     not_in_double = 501, 0, "501: the double does not have this operation";
 }

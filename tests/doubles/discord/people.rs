@@ -61,10 +61,10 @@ impl Double {
         })
     }
 
-    /// Adds a role.
-    pub fn add_role(&self, name: &str) -> u64 {
+    /// Adds a role, which anybody or only some may mention.
+    pub fn add_role(&self, name: &str, mentionable: bool) -> u64 {
         self.inner.update(|state| {
-            let role = Role { name: name.to_owned(), permissions: 0, managed: false };
+            let role = Role { name: name.to_owned(), permissions: 0, managed: false, mentionable };
             let id = state.next_id();
             state.roles.insert(id, role);
             id

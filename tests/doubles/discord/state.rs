@@ -93,6 +93,8 @@ pub(super) struct Role {
     pub name: String,
     pub permissions: u64,
     pub managed: bool,
+    /// Anybody may mention it.
+    pub mentionable: bool,
 }
 
 /// A channel or a thread.
@@ -198,8 +200,8 @@ impl State {
         state.bot_role = state.next_id();
         // Invented, in the shape of the real ones: libraries check for two dots.
         state.token = format!("ZG91YmxlLW9ubHk{}.Double.not-a-secret-{}", state.bot, state.guild);
-        let everyone = Role { name: "@everyone".into(), permissions: 0, managed: false };
-        let bots = Role { name: "herald".into(), permissions: state.options.permissions, managed: true };
+        let everyone = Role { name: "@everyone".into(), permissions: 0, managed: false, mentionable: false };
+        let bots = Role { name: "herald".into(), permissions: state.options.permissions, managed: true, mentionable: false };
         state.roles = BTreeMap::from([(state.guild, everyone), (state.bot_role, bots)]);
         let bot = Person { name: "herald".into(), roles: vec![state.bot_role], permissions: state.options.permissions };
         let owner = Person { name: "owner".into(), roles: vec![], permissions: u64::MAX >> 11 };
@@ -330,9 +332,12 @@ impl State {
         let users = marks(&message.content, "<@");
         message.mentions = users.into_iter().filter(|id| self.people.contains_key(id) && listed("users", *id)).collect();
         let roles = marks(&message.content, "<@&");
-        message.mention_roles = roles.into_iter().filter(|id| self.roles.contains_key(id) && listed("roles", *id)).collect();
+        let may = message.author_id != self.bot
+            || self.channels.get(&message.channel_id).is_some_and(|c| self.permissions(c) & permission::MENTION_EVERYONE != 0);
+        let mentionable = |id: &u64| self.roles.get(id).is_some_and(|role| may || role.mentionable);
+        message.mention_roles = roles.into_iter().filter(|id| mentionable(id) && listed("roles", *id)).collect();
         let all = ["@everyone", "@here"].iter().any(|mark| message.content.contains(mark));
-        message.mention_everyone = all && listed("everyone", 0);
+        message.mention_everyone = all && may && listed("everyone", 0);
         let replied = allowed.is_null() || allowed["replied_user"] == true;
         if let Some(original) = message.reply_to.and_then(|id| self.messages.get(&id))
             && replied

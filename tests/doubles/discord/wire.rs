@@ -74,7 +74,7 @@ impl State {
                 "colors": {"primary_color": 0, "secondary_color": null, "tertiary_color": null},
                 "hoist": false,
                 "managed": role.managed,
-                "mentionable": false,
+                "mentionable": role.mentionable,
                 "icon": null,
                 "unicode_emoji": null,
                 "flags": 0,

@@ -3,8 +3,8 @@
 use super::super::api::{Call, Reply, Upload};
 use super::super::clock::now_ms;
 use super::super::error::{
-    ApiError, already_crossposted, cannot_send_here, empty_message, invalid, missing_permissions, not_the_author, system_message,
-    thread_archived, unknown_message, wrong_channel_type, wrong_message_type,
+    ApiError, already_crossposted, cannot_send_here, empty_message, invalid, missing_permissions, no_history_to_reply, not_the_author,
+    system_message, thread_archived, unknown_message, wrong_channel_type, wrong_message_type,
 };
 use super::super::options::permission;
 use super::super::rules;
@@ -53,6 +53,9 @@ fn may_send(state: &State, channel: &Channel, body: &Value, call: &Call) -> Resu
         needed |= permission::ATTACH_FILES;
     }
     state.channel(channel.id, needed)?;
+    if body["message_reference"].is_object() && state.permissions(channel) & permission::READ_MESSAGE_HISTORY == 0 {
+        return Err(no_history_to_reply());
+    }
     let moderator = state.permissions(channel) & permission::MANAGE_THREADS != 0;
     if channel.locked && !moderator {
         return Err(thread_archived());
