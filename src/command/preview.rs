@@ -201,7 +201,8 @@ fn imagined(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> Scene {
         let first = accepted.upgrade.chains.iter().next().map(|(name, target)| (name.clone(), target.spec_version));
         let (chain, target) = first.unwrap_or_else(|| ("chain".to_owned(), 0));
         let version = if happened_after(happening) >= State::Applied { target } else { target.saturating_sub(1) };
-        fact = (!happening.without_fact()).then(|| made_up(kind, &chain, version, upgrade));
+        let detail = if happening == Happening::DispatchFailed { "123 System.FailedToExtractRuntimeVersion" } else { detail_of(kind) };
+        fact = (!happening.without_fact()).then(|| made_up((kind, detail), &chain, version, upgrade));
         advance(&mut accepted, happening, plan);
     }
     Scene { due: due(upgrade, notice, plan), accepted, fact, detail }
@@ -305,7 +306,7 @@ fn advance(accepted: &mut Accepting, happening: Happening, plan: &Plan) {
             State::Completed => Stage::Completed,
         };
         chain.spec_version = Some(if applied { target } else { target.saturating_sub(1) });
-        chain.applied = applied.then(|| made_up(FactKind::Applied, name, target, &upgrade));
+        chain.applied = applied.then(|| made_up((FactKind::Applied, ""), name, target, &upgrade));
         chain.migration = (happening == Happening::MigrationStarted).then(|| Migration {
             total: Some(5),
             done: 2,
@@ -329,7 +330,7 @@ fn record() -> Record {
     }
 }
 
-fn made_up(kind: FactKind, chain: &str, version: u32, upgrade: &Upgrade) -> Fact {
+fn made_up((kind, detail): (FactKind, &str), chain: &str, version: u32, upgrade: &Upgrade) -> Fact {
     Fact {
         kind,
         chain: chain.to_owned(),
@@ -337,7 +338,7 @@ fn made_up(kind: FactKind, chain: &str, version: u32, upgrade: &Upgrade) -> Fact
         hash: format!("0x{}", "ab".repeat(32)),
         spec_version: version,
         time: Some(upgrade.window.opens),
-        detail: detail_of(kind).to_owned(),
+        detail: detail.to_owned(),
         on: None,
         expected: matches!(kind, FactKind::GoAhead | FactKind::Scheduled).then(|| Expected {
             chain: chain.to_owned(),

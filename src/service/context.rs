@@ -100,7 +100,7 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment
             "set": upgrade.poll.is_none(),
         },
         "poll": upgrade.poll.as_ref().map(|p| poll(p, progress)),
-        "timeline": timeline(accepted, config),
+        "timeline": timeline(accepted, config, moment.due),
         "checklist": { "before": numbered(&config.checklist.before), "after": numbered(&config.checklist.after) },
         "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(accepted, plan, moment)),
         "notice": notice.map(|n| json!({ "id": n.id, "phase": n.phase.name() })),
@@ -149,8 +149,8 @@ fn poll(poll: &Poll, progress: &Progress) -> Value {
 /// So many entries a timeline has at most: they fit a post.
 const TIMELINE: usize = 12;
 
-/// The first notices by the clock that everybody gets: when people will hear from us.
-fn timeline(accepted: &Accepting, config: &Config) -> Vec<Value> {
+/// The notices by the clock that everybody gets, from the one that says so on: when people will hear from us.
+fn timeline(accepted: &Accepting, config: &Config, now: Option<Timestamp>) -> Vec<Value> {
     let (plan, opens) = (&config.plan, accepted.upgrade.window.opens);
     let public = |name: &String| config.deployment.channels.get(name).is_some_and(|c| c.readers == Readers::Public);
     let mut times: Vec<(Timestamp, &str)> = Vec::new();
@@ -161,6 +161,7 @@ fn timeline(accepted: &Accepting, config: &Config) -> Vec<Value> {
             Trigger::On(_) => {}
         }
     }
+    times.retain(|(at, _)| now.is_none_or(|now| *at > now));
     times.sort();
     times.into_iter().take(TIMELINE).map(|(at, id)| json!({ "at": at.as_second(), "what": id.replace('-', " ") })).collect()
 }

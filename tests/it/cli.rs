@@ -136,7 +136,7 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 29] = [
     ("config/plan.yaml", "on: blind, to: operators", "on: blind", "config/plan.yaml:", "operators alone", "to: operators"),
     ("config/plan.yaml", "stalled_after: 3m", "stalled_after: 0m", "config/plan.yaml:L:", "can't be nothing", "10m"),
     ("config/plan.yaml", "at: -1h }", "at: -1h, live: true }", "config/plan.yaml:", "kept up to date", "remove `live`"),
-    ("config/plan.yaml", "\"0 10 * * *\"", "\"0 10 * * 1\"", "config/plan.yaml:L:17", "weekdays", "for example"),
+    ("config/plan.yaml", "\"0 10 * * Mon-Fri\"", "\"0 10 * * 1\"", "config/plan.yaml:L:17", "weekdays", "for example"),
     ("config/plan.yaml", "at: -1h }", "at: -1h, on: applied }", "config/plan.yaml:", "only one", "at: -1d"),
     ("config/plan.yaml", "at: -1h }", "at: -1h, channels: [discord-upgrade] }", "config/plan.yaml:", "no channel", "discord-upgrades"),
     ("config/herald.yaml", "platform: discord", "platform: dicsord", "config/herald.yaml:", "dicsord", "discord"),

@@ -96,7 +96,7 @@ async fn play(seed: u64) -> Result<usize, String> {
         (notice.approval.persons, notice.late) = Default::default();
     }
     let upgrade = loaded.config.upgrades[0].upgrade.clone();
-    let start = Offset::Days(-8).from(upgrade.window.opens, &loaded.config.plan.zone).unwrap();
+    let start = Offset::Days(-15).from(upgrade.window.opens, &loaded.config.plan.zone).unwrap();
     let clock = Arc::new(SteppedClock::new(start));
     let chat = Arc::new(FaultyChat { clock: clock.clone(), dice: StdMutex::new(Dice(seed)), messages: StdMutex::default() });
     // A file: what dies in the middle of a statement closes its connection, and memory would go with it.

@@ -503,7 +503,7 @@ async fn a_known_block_is_told_with_an_estimate_and_again_when_it_moves() {
     let text = w.text("v2", "go-ahead", "discord-upgrades").await;
     let expected = w.clock.now().checked_add(seconds(3600)).unwrap().as_second();
     assert!(text.contains(&format!("block **{at}** of relay")) && text.contains("give or take"), "{text}");
-    let said: i64 = text.split("<t:").nth(1).and_then(|t| t.split(':').next()).and_then(|t| t.parse().ok()).unwrap();
+    let said: i64 = text.split("about <t:").nth(1).and_then(|t| t.split(':').next()).and_then(|t| t.parse().ok()).unwrap();
     assert!((said - expected).abs() <= 180, "{said} and not {expected}: {text}");
 
     // Blocks come at half the pace: the hour said is wrong by more than ten minutes before long, and that is told.
