@@ -79,11 +79,13 @@ fn acts(urgency: Option<Urgency>, recording: Option<&Recording>, config: &Config
     let mut acts = Vec::new();
     for one in Urgency::ALL.into_iter().filter(|u| urgency.is_none_or(|asked| asked == *u)) {
         let routine = one == Urgency::Routine;
-        acts.push(Act { upgrade: upgrade(one)?, twist: routine.then_some(Twist::Reschedule) });
+        let named = |name: &str| {
+            let upgrade = upgrade(one)?;
+            anyhow::Ok(Upgrade { id: format!("{}-{name}", upgrade.id), ..upgrade })
+        };
+        acts.push(Act { upgrade: named(one.name())?, twist: routine.then_some(Twist::Reschedule) });
         if routine {
-            let mut cancelled = upgrade(one)?;
-            cancelled.title.push_str(", not to be");
-            acts.push(Act { upgrade: cancelled, twist: Some(Twist::Cancel) });
+            acts.push(Act { upgrade: named("cancelled")?, twist: Some(Twist::Cancel) });
         }
     }
     Ok(acts)

@@ -348,8 +348,9 @@ impl Rehearsal {
         let open = count(PostState::Planned) + count(PostState::Sending) + count(PostState::Held);
         let days = self.clock.now().duration_since(self.start).as_hours() / 24;
         let mut lines = vec![format!(
-            "{} in {days} days: {sent} posts in {} channels, {} facts.",
+            "{} ({}) in {days} days: {sent} posts in {} channels, {} facts.",
             self.act.upgrade.title,
+            self.act.upgrade.urgency.name(),
             self.core.outlets.len(),
             self.shown_facts
         )];

@@ -71,6 +71,7 @@ impl Output {
         let (Some(body), Some(sent)) = (&post.body, post.sent) else { return };
         if self.json {
             let line = json!({
+                "upgrade": post.upgrade,
                 "notice": post.notice,
                 "channel": post.channel,
                 "platform": platform,

@@ -429,7 +429,7 @@ fn a_rehearsal_has_invented_people_agree() {
     let approved = |plan: &str, id: &str, what: &str| plan.replacen(&format!("id: {id},"), &format!("id: {id}, approval: {what},"), 1);
     let plan = approved(&approved(crate::story::PLAN, "announced", "two"), "applied", "one");
     std::fs::write(dir.path().join("config/plan.yaml"), plan).unwrap();
-    let output = herald(dir.path(), &["rehearse", "--once"]);
+    let output = herald(dir.path(), &["rehearse", "--once", "--plan", "expedited"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     for words in ["○ two invented people approve announced", "○ an invented person approves applied", "· announced · preview ·"] {

@@ -51,17 +51,31 @@ fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let all = lines(&output);
     let facts: Vec<&str> = all.iter().filter_map(|l| l["kind"].as_str()).collect();
-    assert_eq!(facts, ["authorized", "code_updated", "applied"]);
-    let mut posts: Vec<String> = all
-        .iter()
-        .filter(|l| l["notice"].is_string())
-        .map(|l| format!("{} {} {} {}", l["notice"], l["platform"], l["operation"], l["due"]))
-        .collect();
-    // 8 by the clock, 5 that wait for the chain, a thread, two edits of "applied", and on Matrix a picture of its own.
-    assert_eq!(posts.len(), 27);
+    assert_eq!(facts, ["authorized", "code_updated", "applied"].repeat(3), "one is cancelled");
+    let mut posts: Vec<String> =
+        all.iter().filter(|l| l["notice"].is_string()).map(|l| format!("{} {}", l["key"], l["platform"])).collect();
+    let number = posts.len();
     posts.sort();
     posts.dedup();
-    assert_eq!(posts.len(), 27, "nothing twice");
+    assert_eq!(posts.len(), number, "nothing twice");
+    let said = |act: &str, notice: &str, operation: &str| {
+        let of =
+            |l: &&Value| l["upgrade"].as_str().is_some_and(|u| u.ends_with(act)) && l["notice"] == notice && l["operation"] == operation;
+        all.iter().filter(of).filter(|l| l["channel"] == "discord-upgrades").count()
+    };
+    for act in ["routine", "expedited", "emergency"] {
+        for notice in ["reminder-1h", "authorized", "applied", "verified", "completed", "feedback"] {
+            assert_eq!(said(act, notice, "post"), 1, "{notice} of the {act} one");
+        }
+    }
+    assert_eq!(
+        (said("routine", "rescheduled", "post"), said("routine", "announced", "mark"), said("routine", "announced", "post")),
+        (1, 1, 1)
+    );
+    assert_eq!(
+        (said("cancelled", "cancelled", "post"), said("cancelled", "announced", "mark"), said("cancelled", "reminder-1h", "post")),
+        (1, 1, 0)
+    );
     for post in all.iter().filter(|l| l["notice"].is_string()) {
         assert_eq!(post["due"], post["posted"], "a stepped clock is never late: {post}");
         for field in ["channel", "key", "text"] {

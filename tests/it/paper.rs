@@ -162,7 +162,7 @@ fn the_page_has_every_notice_with_its_channels_beside_each_other() {
     let announced = sections[0];
     assert!(announced.contains("<strong>v1.21.0</strong>") && announced.contains("<h3>Paseo runtime 2.3.1 is coming</h3>"), "{announced}");
     assert!(announced.contains("<time datetime=\"2027-03-09T13:00:00Z\">Tuesday, 9 March 2027 14:00</time>"), "{announced}");
-    assert!(announced.contains("7 days before the window opens, at the same hour. Due Tue 2 Mar 2027, 14:00 CET"), "{announced}");
+    assert!(announced.contains("14 days before the window opens, at the same hour. Due Tue 23 Feb 2027, 14:00 CET"), "{announced}");
 }
 
 #[test]

@@ -207,7 +207,7 @@ async fn people_vote_operators_are_told_and_the_file_decides() {
     let set = s.post("set", DISCORD).await.remote.unwrap();
     assert_eq!(s.rooms[DISCORD].room.answered(&set), Some(root.clone()), "where people were asked");
     let marked = s.rooms[DISCORD].room.text(&root).unwrap();
-    assert!(marked.starts_with("> **No longer so:** the window is now") && marked.ends_with(&said.text), "{marked}");
+    assert!(marked.starts_with("> **New time:** the window now opens") && marked.ends_with(&said.text), "{marked}");
     assert_eq!(s.rooms[DISCORD].room.mentioned(&root), [ROLE], "called once");
     let reminders: Vec<Post> = s.world.store.posts("v2").await.unwrap().into_iter().filter(|p| p.notice == "soon").collect();
     assert!(reminders.iter().all(|p| p.state == PostState::Planned && p.due == s.after(95)), "{reminders:?}");

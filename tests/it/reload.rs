@@ -73,7 +73,7 @@ async fn edits_are_followed_bad_ones_refused_and_commands_done() -> Result<()> {
     assert_eq!(reschedule.run(SOON).await?, 0, "{}", reschedule.stderr());
     assert!(reschedule.stdout().contains("done: reschedule"), "{}", reschedule.stdout());
     w.on_discord("has a new time").await?;
-    let marked = w.on_discord("No longer so").await?;
+    let marked = w.on_discord("New time").await?;
     assert!(marked.content.contains("Reminder"), "the post that is out is marked: {}", marked.content);
     // The file still has the old window, and an unrelated edit leaves the command's.
     let words = crate::story::upgrade(opens).replace("title: ", "title: New ");
