@@ -101,7 +101,7 @@ impl Reloader {
         let upgrades = self.core.store.upgrades().await?;
         let Some(current) = desk::current(&upgrades, self.core.clock.now()) else { return Ok(()) };
         let occurrence = digest(&errors.iter().map(ToString::to_string).collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>());
-        let detail = format!("{}:{}:{}: {}{more}", first.file, first.line, first.column, first.message);
+        let detail = format!("{}:{}:{}: {}; {}{more}", first.file, first.line, first.column, first.message, first.hint);
         let posts = self.core.posts_about(current, Happening::Refused, &occurrence, Some(&detail));
         self.core.store.commit(Batch { posts, ..Batch::default() }).await?;
         self.core.posts.notify_waiters();

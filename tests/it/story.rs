@@ -69,7 +69,7 @@ async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()
     assert!(answer.contains("scheduled") && answer.contains("UTC") && answer.contains("CE"), "{answer}");
 
     // Reminders, each at its time.
-    for (words, before) in [("Reminder", 20), ("Devnet runtime 2 — in 14 seconds", 14)] {
+    for (words, before) in [("Reminder", 20), ("Countdown: Devnet runtime 2, in 14 seconds", 14)] {
         let due = later(opens, -before).as_millisecond();
         let posted = w.on_matrix(words).await?["origin_server_ts"].as_i64().unwrap();
         assert!((0..4000).contains(&(posted - due)), "{words}: {} ms after it was due", posted - due);
@@ -229,7 +229,7 @@ async fn a_text_is_approved_by_two_people_on_two_chats() -> Result<()> {
     assert!(first.contains("Thank you, Carol") && first.contains("1 of 2"), "{first}");
 
     // At its hour it is held, over a restart too, and `status` says for what; what comes behind it goes out.
-    w.on_discord("**Devnet runtime 2** — ").await?;
+    w.on_discord("Countdown: Devnet runtime 2").await?;
     let version = w.discord.commands()[0]["version"].clone();
     w.herald.sigterm();
     assert_eq!(w.herald.wait(patience).await?, 0);
