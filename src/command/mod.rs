@@ -10,9 +10,11 @@ macro_rules! out {
 
 pub mod check;
 pub mod facts;
+pub mod new;
 pub mod plan;
 pub mod preview;
 pub mod rehearse;
 pub mod run;
+pub mod schema;
 pub mod status;
 pub mod window;
