@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn a_word_that_is_missing_or_mistyped_is_a_warning() {
         let said = said("  verified: geprüft", "  verifed: geprüft").join("\n");
-        assert!(said.contains("de.yaml:22:1: warning: there is no word for `verified`"), "{said}");
+        assert!(said.contains("de.yaml:23:1: warning: there is no word for `verified`"), "{said}");
         assert!(said.contains(": warning: `verifed` is none of herald's words\n    hint: did you mean `verified`?"), "{said}");
         assert!(!said.contains("error"), "{said}");
     }

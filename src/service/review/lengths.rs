@@ -70,7 +70,7 @@ impl Measure<'_> {
         let mut around: Vec<&str> = Vec::new();
         let mut extra = 0;
         if self.notice.of_the_window() && !self.notice.live {
-            extra += self.of(MARK_TEMPLATE, worst)? + 2;
+            extra += self.mark(worst)? + 2;
             around.push("the line on top of a post that no longer holds");
         }
         let mentions = self.mentions();
@@ -101,6 +101,21 @@ impl Measure<'_> {
             Platform::Discord => body.text.chars().count(),
             Platform::Matrix => body.text.len() + body.html.map_or(0, |html| html.len()),
         })
+    }
+
+    /// The line on top says one of several things, so not all that could be there is there at once.
+    fn mark(&self, worst: &Value) -> Result<usize, String> {
+        let mut longest = self.of(MARK_TEMPLATE, worst)?;
+        let mut other = worst.clone();
+        for (part, key, value) in
+            [("upgrade", "cancelled", json!(null)), ("upgrade", "failed", json!(null)), ("window", "set", json!(true)), ("window", "set", json!(false))]
+        {
+            if let Some(part) = other.get_mut(part).and_then(Value::as_object_mut) {
+                part.insert(key.to_owned(), value);
+            }
+            longest = longest.max(self.of(MARK_TEMPLATE, &other)?);
+        }
+        Ok(longest)
     }
 
     /// As many as one of its channels mentions at most.
