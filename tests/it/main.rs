@@ -15,6 +15,7 @@ mod facts;
 mod faults;
 mod gaps;
 mod languages;
+mod malformed;
 mod messages;
 mod recordings;
 mod simulation;
