@@ -9,7 +9,7 @@ use crate::{
     command,
     config::{self, Config, Finding, Origin, Severity},
     domain::{schedule::parse_length, upgrade::Urgency},
-    service::context,
+    service::{context, review},
     template::{Renderer, Zone},
 };
 
@@ -35,7 +35,19 @@ enum Command {
         /// Findings as lines of JSON
         #[arg(long)]
         json: bool,
+        /// Warnings count as errors
+        #[arg(long)]
+        strict: bool,
     },
+    /// Write the JSON Schema of every file, for editors
+    Schema {
+        /// One file each in this folder, instead of all to stdout
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Write the beginnings of an upgrade file, or print a proposal to people
+    #[command(subcommand)]
+    New(NewCommand),
     /// Show each post as each channel would get it
     Preview {
         /// Only this notice
@@ -60,6 +72,29 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NewCommand {
+    /// Write a commented upgrade file to fill in
+    Upgrade(NewUpgradeArgs),
+    /// Print the proposal of an upgrade, in Markdown
+    Proposal {
+        /// The upgrade's id
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct NewUpgradeArgs {
+    /// Letters, digits, dots and dashes, such as v2.3.1
+    pub id: String,
+    /// Which plan it follows: routine, expedited or emergency
+    #[arg(long, default_value = "routine", value_parser = command::new::urgency)]
+    pub urgency: Urgency,
+    /// Where to write it [default: upgrades/ in the config folder]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -153,7 +188,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         match cli.command {
             Command::Run => command::run::run(cli.config).await,
             Command::Rehearse(args) => command::rehearse::run(cli.config, args).await,
-            Command::Check { json } => command::check::run(cli.config, json),
+            Command::Check { json, strict } => command::check::run(cli.config, json, strict),
+            Command::Schema { out } => command::schema::run(out),
+            Command::New(NewCommand::Upgrade(args)) => command::new::upgrade(cli.config, args),
+            Command::New(NewCommand::Proposal { id }) => command::new::proposal(cli.config, &id),
             Command::Preview { notice, upgrade, html } => command::preview::run(cli.config, notice, upgrade, html),
             Command::Plan(PlanArgs { json, ics, command: None }) => command::plan::run(cli.config, json, ics),
             Command::Plan(PlanArgs { ics: true, command: Some(_), .. }) => {
@@ -200,8 +238,7 @@ pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
     };
     let context = context::of_everything(&sample, &config, &moment);
     let renderer = Renderer::new(&config.templates, &config.languages, zone, &context)?;
-    findings.extend(crate::service::review::renders(&config, &renderer, &sample, &fact));
-    findings.extend(crate::service::review::lengths(&config, &renderer, &context));
+    findings.extend(review::posts(&config, &renderer, &sample, &fact, &context));
     if findings.iter().any(|f| f.severity == Severity::Error) {
         return Err(findings);
     }

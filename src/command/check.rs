@@ -9,14 +9,18 @@ use crate::{
     clock::SystemClock,
     config::{Finding, Origin, Severity},
     ports::Clock,
+    service::review,
 };
 
-pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
+/// `strict`: a warning is as bad as an error.
+pub fn run(folder: Option<PathBuf>, json: bool, strict: bool) -> Result<ExitCode> {
     let origin = Origin::choose(folder, true);
     let (findings, summary) = match app::load(&origin) {
         Ok(loaded) => {
             let mut findings = loaded.warnings;
             let now = SystemClock.now();
+            findings.extend(review::rules(&loaded.config));
+            findings.extend(review::near(&loaded.config, now));
             for file in &loaded.config.upgrades {
                 if file.upgrade.window.opens <= now {
                     let mut finding = file.file.wrong(
@@ -37,17 +41,18 @@ pub fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         Err(findings) => (findings, None),
     };
     print(&findings, json)?;
+    let warnings = findings.iter().filter(|f| f.severity == Severity::Warning).count();
     let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
     match summary {
-        Some(summary) if errors == 0 => {
+        Some(summary) if errors == 0 && !(strict && warnings > 0) => {
             if !json {
-                out!("Good: {summary}, {}.", counted(findings.len(), "warning"));
+                out!("Good: {summary}, {}.", counted(warnings, "warning"));
             }
             Ok(ExitCode::SUCCESS)
         }
         _ => {
             if !json {
-                out!("{}.", counted(errors, "error"));
+                out!("{}, {}.", counted(errors, "error"), counted(warnings, "warning"));
             }
             Ok(ExitCode::from(1))
         }

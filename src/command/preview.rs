@@ -26,10 +26,6 @@ use crate::{
     service::{context, dispatcher::THREAD_TEMPLATE},
 };
 
-/// `herald preview proposal` shows no notice, but the document that comes before all of them.
-const PROPOSAL: &str = "proposal";
-const PROPOSAL_TEMPLATE: &str = "appendix/proposal";
-
 /// A notice as it would be posted.
 struct Shown<'a> {
     notice: &'a Notice,
@@ -66,10 +62,6 @@ pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<Stri
         let ids: Vec<&str> = upgrades.iter().map(|u| u.upgrade.id.as_str()).collect();
         bail!("there is no such upgrade; {}", suggest(upgrade.as_deref().unwrap_or_default(), ids));
     };
-    if notice.as_deref() == Some(PROPOSAL) {
-        propose(&loaded, &chosen.upgrade)?;
-        return Ok(ExitCode::SUCCESS);
-    }
     let plan = &loaded.config.plan;
     let notices: Vec<&Notice> =
         plan.notices(chosen.upgrade.urgency).iter().filter(|n| notice.as_ref().is_none_or(|id| n.id == *id)).collect();
@@ -140,15 +132,6 @@ fn print(loaded: &Loaded, shown: &Shown<'_>) {
             out!("{html}\n");
         }
     }
-}
-
-/// The upgrade as a proposal, in Markdown: for an issue or a forum.
-fn propose(loaded: &Loaded, upgrade: &Upgrade) -> Result<()> {
-    let accepted = Accepting::new(upgrade.clone(), upgrade.window.opens);
-    let context = context::of(&accepted, None, &loaded.config, &context::Moment::default());
-    let text = loaded.renderer.markdown(PROPOSAL_TEMPLATE, DEFAULT, &context).map_err(anyhow::Error::msg)?;
-    out!("{}", loaded.renderer.document(&text, upgrade.window.opens).trim_end());
-    Ok(())
 }
 
 /// The fact that a notice waits for: mostly the one of the same name.

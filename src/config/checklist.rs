@@ -1,14 +1,19 @@
 //! `checklist.yaml`: what a validator does before and after an upgrade.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{files::SourceFile, finding::Finding};
+use super::{files::SourceFile, finding::Finding, schema::Text};
 
 /// Items of a validator, ticked one by one by the reaction with their number.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Checklist {
+    /// Up to nine, each in one short line.
+    #[schemars(with = "Vec<Text<120>>", length(max = 9))]
     pub before: Vec<String>,
+    /// Up to nine, each in one short line.
+    #[schemars(with = "Vec<Text<120>>", length(max = 9))]
     pub after: Vec<String>,
 }
 
@@ -16,9 +21,11 @@ pub struct Checklist {
 const MOST: usize = 9;
 const LONGEST: usize = 120;
 
-#[derive(Deserialize)]
+/// What a validator does before and after an upgrade.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+pub(super) struct Raw {
+    /// For those who run a validator.
     validators: Checklist,
 }
 

@@ -3,34 +3,47 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
     files::SourceFile,
     finding::{Finding, suggest},
+    schema::{self, DiscordId, MatrixId, SomeLength},
 };
 use crate::{
     domain::{block::Kin, language::DEFAULT, schedule::parse_length},
     ports::Platform,
 };
 
-#[derive(Deserialize)]
+/// Where herald runs and speaks. Secrets are never written here: name where they are.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+pub(super) struct Raw {
+    /// Where herald keeps what it has done.
     #[serde(default)]
     store: RawStore,
+    /// Needed where a channel is on Discord.
     discord: Option<RawDiscord>,
+    /// Needed where a channel is on Matrix.
     matrix: Option<RawMatrix>,
+    /// Every chain to follow, by a name of up to 16 characters.
+    #[schemars(extend("minProperties" = 1))]
     chains: BTreeMap<String, RawChain>,
+    /// Where herald speaks, by names that the plan uses.
+    #[schemars(extend("minProperties" = 1))]
     channels: BTreeMap<String, RawChannel>,
+    /// Times that keep a post from being made twice: timeout < lease < key_window.
     #[serde(default)]
     delivery: RawDelivery,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawStore {
+    /// sqlite:// and a file's path.
+    #[schemars(with = "schema::StoreUrl")]
     url: String,
 }
 impl Default for RawStore {
@@ -39,31 +52,52 @@ impl Default for RawStore {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawDiscord {
+    /// The bot's token: where it is.
+    #[schemars(with = "RawSource")]
     token: RawSecret,
+    /// The server's id, a number in quotes.
+    #[schemars(with = "DiscordId")]
     guild: String,
+    /// Another way to Discord's API: behind a proxy that opens TLS.
     route: Option<RawRoute>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawRoute {
+    /// IP:port
+    #[schemars(with = "schema::Address")]
     address: String,
+    /// The file with its root certificate.
+    #[schemars(with = "schema::Path")]
     ca: PathBuf,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawMatrix {
+    /// https:// and the server's host.
+    #[schemars(with = "schema::Homeserver")]
     homeserver: String,
+    /// herald's account: "@herald:example.org".
+    #[schemars(with = "MatrixId")]
     user: String,
+    /// The account's password: where it is.
+    #[schemars(with = "RawSource")]
     password: RawSecret,
+    /// Keep it the same over restarts: it keeps posts from being made twice.
     #[serde(default = "device")]
+    #[schemars(length(min = 1))]
     device: String,
+    /// A folder for session and encryption keys.
     #[serde(default = "matrix_store")]
+    #[schemars(with = "schema::Path")]
     store: PathBuf,
+    /// What encrypts the keys: where it is.
+    #[schemars(with = "Option<RawSource>")]
     passphrase: Option<RawSecret>,
 }
 fn device() -> String {
@@ -81,31 +115,50 @@ enum RawSecret {
     Other(serde::de::IgnoredAny),
 }
 
-#[derive(Deserialize)]
+/// Where a secret is: one of the two.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 struct RawSource {
+    /// The name of an environment variable.
+    #[schemars(length(min = 1))]
     env: Option<String>,
+    /// The path of a file.
+    #[schemars(with = "Option<schema::Path>")]
     file: Option<PathBuf>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawChain {
+    /// Addresses of its nodes, ws:// or wss://, the preferred one first. Two or more are compared.
+    #[schemars(with = "Vec<schema::Endpoint>", length(min = 1))]
     endpoints: Vec<String>,
+    /// Of a parachain: its relay, as it is named here.
+    #[schemars(with = "Option<schema::Chain>")]
     relay: Option<String>,
+    /// Of a parachain: its id there.
     para: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawChannel {
+    /// Which chat.
     platform: Platform,
+    /// A Discord channel's id, or a Matrix room's id or alias; in quotes.
+    #[schemars(with = "schema::Place")]
     place: String,
+    /// Who reads it.
     #[serde(default, rename = "for")]
     readers: Readers,
+    /// Groups that notices may mention, and who they are here: roles' ids on Discord; "@room" or users' ids on Matrix.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, schema::Mentions>")]
     mentions: BTreeMap<String, Vec<String>>,
+    /// The language of its posts: de, pt-BR.
     #[serde(default = "english")]
+    #[schemars(with = "schema::Locale")]
     locale: String,
 }
 fn english() -> String {
@@ -113,20 +166,27 @@ fn english() -> String {
 }
 
 /// Who reads a channel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Readers {
+    /// Everybody.
     #[default]
     Public,
     /// Those who run herald and the upgrade.
     Operators,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawDelivery {
+    /// One request to a chat ends after this.
+    #[schemars(with = "SomeLength")]
     timeout: String,
+    /// For so long an attempt begun before a crash is left alone.
+    #[schemars(with = "SomeLength")]
     lease: String,
+    /// For so long the chats are trusted to know a repeated key.
+    #[schemars(with = "SomeLength")]
     key_window: String,
 }
 impl Default for RawDelivery {
@@ -253,7 +313,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
 }
 
 fn check_store(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
-    if !raw.store.url.starts_with("sqlite://") {
+    if raw.store.url.strip_prefix("sqlite://").is_none_or(str::is_empty) {
         findings.push(file.wrong(
             &["store", "url"],
             format!("`{}` is not a store herald knows", raw.store.url),
@@ -293,7 +353,8 @@ fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
             _ => {}
         }
         for (i, url) in chain.endpoints.iter().enumerate() {
-            if !(url.starts_with("ws://") || url.starts_with("wss://")) {
+            let host = url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://"));
+            if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
                 findings.push(file.wrong(
                     &["chains", name, "endpoints", &i.to_string()],
                     format!("`{url}` is not a WebSocket address"),
@@ -343,7 +404,7 @@ fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
 fn check_mentions(channel: &str, platform: Platform, group: &str, whom: &[String], file: &SourceFile, findings: &mut Vec<Finding>) {
     let fits = |id: &str| match platform {
         Platform::Discord => id.parse::<u64>().is_ok_and(|n| n > 0),
-        Platform::Matrix => id == "@room" || (id.starts_with('@') && id.contains(':') && !id.contains(char::is_whitespace)),
+        Platform::Matrix => id == "@room" || is_matrix_id(id),
     };
     let hint = match platform {
         Platform::Discord => "write the role's id, a number in quotes (copy it with developer mode on)",
@@ -382,6 +443,12 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
     Some(delivery)
 }
 
+/// `@anna:example.org`
+pub(super) fn is_matrix_id(id: &str) -> bool {
+    let parts = id.strip_prefix('@').and_then(|rest| rest.split_once(':'));
+    parts.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty()) && !id.contains(char::is_whitespace)
+}
+
 fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Discord> {
     let token = secret(raw.token, file, &["discord", "token"], findings);
     let guild = raw.guild.parse::<u64>().ok().filter(|g| *g > 0);
@@ -394,6 +461,9 @@ fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> O
     }
     let route = raw.route.map(|route| {
         let address = route.address.parse::<SocketAddr>();
+        if route.ca.as_os_str().is_empty() {
+            findings.push(file.wrong(&["discord", "route", "ca"], "no certificate is named", "write the path of its file"));
+        }
         if address.is_err() {
             findings.push(file.wrong(
                 &["discord", "route", "address"],
@@ -407,12 +477,25 @@ fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> O
 }
 
 fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Matrix> {
-    if !(raw.homeserver.starts_with("https://") || raw.homeserver.starts_with("http://")) {
+    let host = raw.homeserver.strip_prefix("https://").or_else(|| raw.homeserver.strip_prefix("http://"));
+    if host.is_none_or(str::is_empty) {
         findings.push(file.wrong(
             &["matrix", "homeserver"],
             format!("`{}` is not an address", raw.homeserver),
             "write https:// and the server's host",
         ));
+    }
+    if !is_matrix_id(&raw.user) {
+        findings.push(file.wrong(
+            &["matrix", "user"],
+            format!("`{}` is not an account on Matrix", raw.user),
+            "write the user's id, such as \"@herald:example.org\"",
+        ));
+    }
+    for (key, empty) in [("device", raw.device.trim().is_empty()), ("store", raw.store.as_os_str().is_empty())] {
+        if empty {
+            findings.push(file.wrong(&["matrix", key], format!("`{key}` is empty"), "write a name, or leave it out for the default"));
+        }
     }
     let password = secret(raw.password, file, &["matrix", "password"], findings);
     let passphrase = match raw.passphrase {
@@ -424,8 +507,8 @@ fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Finding>) -> Opt
 
 fn secret(raw: RawSecret, file: &SourceFile, path: &[&str], findings: &mut Vec<Finding>) -> Option<Secret> {
     match raw {
-        RawSecret::Source(RawSource { env: Some(env), file: None }) => Some(Secret::Env(env)),
-        RawSecret::Source(RawSource { env: None, file: Some(path) }) => Some(Secret::File(path)),
+        RawSecret::Source(RawSource { env: Some(env), file: None }) if !env.is_empty() => Some(Secret::Env(env)),
+        RawSecret::Source(RawSource { env: None, file: Some(path) }) if !path.as_os_str().is_empty() => Some(Secret::File(path)),
         _ => {
             findings.push(file.wrong(path, "a secret has one source", "write `env: NAME` or `file: PATH`, never the secret itself"));
             None

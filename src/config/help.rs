@@ -2,43 +2,61 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     files::SourceFile,
     finding::{Finding, suggest},
     plan::Plan,
+    schema::{self, Text, TopicId},
+    upgrade::linkable,
 };
 
 /// Where people find other people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
+    /// As topics name it.
+    #[schemars(with = "Text<24>")]
     pub id: String,
+    /// As people read it.
+    #[schemars(with = "Text<40>")]
     pub name: String,
+    /// An https:// address where they are found.
+    #[schemars(with = "schema::ShortLink")]
     pub url: String,
 }
 
 /// One problem.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Topic {
     /// What people type: `/upgrade help stuck`.
+    #[schemars(with = "TopicId")]
     pub id: String,
+    /// The problem in a few words.
+    #[schemars(with = "Text<80>")]
     pub title: String,
     /// How one sees that one has it.
+    #[schemars(with = "Text<300>")]
     pub signs: String,
-    /// What to do, step by step.
+    /// What to do, step by step: up to six.
+    #[schemars(with = "Vec<Text<200>>", length(min = 1, max = 6))]
     pub remedy: Vec<String>,
     /// Of `contacts`: who helps if that doesn't.
+    #[schemars(with = "Option<schema::Contact>")]
     pub contact: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Common problems, their remedies, and who can help.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Help {
+    /// Where people find other people.
     #[serde(default)]
     pub contacts: Vec<Contact>,
+    /// One problem each.
     pub topics: Vec<Topic>,
 }
 
@@ -61,10 +79,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Help> {
     let help: Help = file.parse(findings)?;
     let before = findings.len();
     let contacts: BTreeSet<&str> = help.contacts.iter().map(|c| c.id.as_str()).collect();
-    for (i, contact) in help.contacts.iter().enumerate().filter(|(_, c)| !c.url.starts_with("https://")) {
-        let at = ["contacts", &i.to_string(), "url"];
-        findings.push(file.wrong(&at, format!("`{}` can't be linked", contact.url), "write an https:// address"));
-    }
+    check_contacts(&help.contacts, file, findings);
     let mut ids = BTreeSet::new();
     for (i, topic) in help.topics.iter().enumerate() {
         let index = i.to_string();
@@ -85,8 +100,8 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Help> {
         for (key, text) in texts.into_iter().chain(topic.remedy.iter().map(|r| ("remedy", r))) {
             let most = LONGEST.iter().find(|(k, _)| *k == key).map_or(100, |(_, n)| *n);
             let has = text.chars().count();
-            if has > most {
-                wrong(&[key], format!("this has {has} characters; {most} fit"), "say it shorter and link to the rest".to_owned());
+            if has > most || text.trim().is_empty() {
+                wrong(&[key], format!("this has {has} characters; 1 to {most} fit"), "say it in few words and link to the rest".to_owned());
             }
         }
         if topic.remedy.is_empty() || topic.remedy.len() > MOST_STEPS {
@@ -95,6 +110,26 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Help> {
         }
     }
     (findings.len() == before).then_some(help)
+}
+
+fn check_contacts(contacts: &[Contact], file: &SourceFile, findings: &mut Vec<Finding>) {
+    let mut ids = BTreeSet::new();
+    for (i, contact) in contacts.iter().enumerate() {
+        let index = i.to_string();
+        let mut wrong = |key: &str, message: String, hint: &str| findings.push(file.wrong(&["contacts", &index, key], message, hint));
+        if !linkable(&contact.url) || contact.url.chars().count() > 80 {
+            wrong("url", format!("`{}` can't be linked", contact.url), "write an https:// address of up to 80 characters");
+        }
+        if !ids.insert(&contact.id) {
+            wrong("id", format!("a contact `{}` stands above already", contact.id), "give each contact an id of its own");
+        }
+        for (key, text, most) in [("id", &contact.id, 24), ("name", &contact.name, 40)] {
+            let has = text.chars().count();
+            if has > most || text.trim().is_empty() {
+                wrong(key, format!("this has {has} characters; 1 to {most} fit"), "say it in few words");
+            }
+        }
+    }
 }
 
 /// Notices that point to a topic that is not there.

@@ -11,7 +11,9 @@ mod help;
 mod notice;
 mod people;
 mod place;
+mod placeholder;
 mod plan;
+mod schema;
 mod upgrade;
 mod words;
 
@@ -24,6 +26,7 @@ pub use finding::{Finding, Severity, suggest};
 pub use help::{Contact, Help, Topic};
 pub use people::{People, Person, Role};
 pub use plan::{Feedback, Plan, UrgencyPlan};
+pub use schema::all as schemas;
 pub use upgrade::{instant, linkable};
 
 use crate::domain::{language::Language, upgrade::Upgrade};
@@ -32,12 +35,13 @@ use crate::domain::{language::Language, upgrade::Upgrade};
 #[derive(Clone, Debug)]
 pub struct Config {
     pub deployment: Deployment,
-    pub deployment_file: SourceFile,
     pub plan: Plan,
     pub upgrades: Vec<UpgradeFile>,
     pub people: People,
     pub help: Help,
     pub checklist: Checklist,
+    /// The files themselves, for what is found in them later.
+    pub sources: Sources,
     /// Template name (`execution/applied`; of a translation `execution/applied.de`) to its file.
     pub templates: BTreeMap<String, SourceFile>,
     /// By locale; English is always there.
@@ -47,8 +51,16 @@ pub struct Config {
 impl Config {
     /// A finding: what only a start can follow has changed.
     pub fn deployment_changed(&self) -> Finding {
-        self.deployment_file.at((1, 1), "this has changed since herald was started".into(), "start herald again to follow it".into())
+        self.sources.deployment.at((1, 1), "this has changed since herald was started".into(), "start herald again to follow it".into())
     }
+}
+
+/// The files of a configuration that are not upgrades or templates.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    pub deployment: SourceFile,
+    pub plan: SourceFile,
+    pub people: Option<SourceFile>,
 }
 
 /// An upgrade and the file it came from.
@@ -113,27 +125,26 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     if let (Some(plan), Some(help)) = (&plan, &help) {
         help::check_topics(plan, &files.plan, help, &mut findings);
     }
+    placeholder::find(&files, &mut findings);
     match (deployment, plan, people, help, checklist) {
         (Some(deployment), Some(plan), Some(people), Some(help), Some(checklist))
             if findings.iter().all(|f| f.severity == Severity::Warning) =>
         {
-            Ok((
-                Config {
-                    deployment,
-                    deployment_file: files.deployment,
-                    plan,
-                    upgrades,
-                    people,
-                    help,
-                    checklist,
-                    templates: files.templates,
-                    languages,
-                },
-                findings,
-            ))
+            let sources = Sources { deployment: files.deployment, plan: files.plan, people: files.people };
+            let templates = files.templates;
+            Ok((Config { deployment, plan, upgrades, people, help, checklist, sources, templates, languages }, findings))
         }
         _ => Err(findings),
     }
+}
+
+/// Deployment and plan alone, for a file that is yet to be written: other upgrades may be half done.
+pub fn groundwork(origin: &Origin) -> Result<(Deployment, Plan), Vec<Finding>> {
+    let mut findings = Vec::new();
+    let files = Files::read(origin).map_err(|finding| vec![finding])?;
+    let deployment = deployment::read(&files.deployment, &mut findings);
+    let plan = plan::read(&files.plan, deployment.as_ref(), &files.templates, &mut findings);
+    deployment.zip(plan).ok_or(findings)
 }
 
 /// Reads one upgrade file from outside of the configuration (`rehearse --upgrade FILE`).
@@ -141,6 +152,7 @@ pub fn load_upgrade(path: &std::path::Path, deployment: &Deployment, plan: &Plan
     let mut findings = Vec::new();
     let file = SourceFile::from_disk(path).map_err(|f| vec![f])?;
     let read = upgrade::read(&file, deployment, plan, &mut findings);
+    placeholder::find_in(&file, &mut findings);
     match read {
         Some(upgrade) if findings.iter().all(|f| f.severity == Severity::Warning) => Ok(upgrade),
         _ => Err(findings),

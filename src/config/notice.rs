@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, tz::TimeZone};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     files::SourceFile,
     finding::{Finding, suggest},
     plan::{length, zone},
+    schema::{self, Length},
 };
 use crate::domain::{
     language::split,
@@ -17,57 +19,102 @@ use crate::domain::{
     schedule::{CronRule, Offset},
 };
 
-#[derive(Deserialize)]
+/// A notice: what is said to whom, where and when. It has one of `at`, `cron` and `on`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["at"] }, { "required": ["cron"] }, { "required": ["on"] }]))]
 pub(super) struct RawNotice {
+    /// A name of its own in the plan.
+    #[schemars(length(min = 1))]
     id: String,
+    /// To group notices by.
     phase: Phase,
+    /// Below templates/, without the ending: execution/applied.
+    #[schemars(with = "schema::Template")]
     template: String,
+    /// So long before or after the window opens: -7d (civil days), -24h, +10m (exact).
+    #[schemars(with = "Option<schema::Offset>")]
     at: Option<String>,
+    /// A repeated civil time between two offsets.
     cron: Option<RawCron>,
+    /// When this has happened.
+    #[schemars(with = "Option<Happening>")]
     on: Option<String>,
+    /// So long after what it waits for (`on`).
+    #[schemars(with = "Option<Length>")]
     after: Option<String>,
+    /// To whom it speaks; to all three without.
     #[serde(default)]
     audiences: Vec<Audience>,
+    /// Where it goes; without, to all channels of its readers.
+    #[schemars(with = "Option<Vec<schema::Channel>>", length(min = 1))]
     channels: Option<Vec<String>>,
+    /// Whose channels it goes to, where none is named.
     #[serde(default)]
     to: Readers,
+    /// Groups that are notified, as channels name them.
     #[serde(default)]
+    #[schemars(with = "Vec<schema::Group>")]
     mention: Vec<String>,
+    /// Opens a thread for feedback below the post.
     #[serde(default)]
     feedback: bool,
+    /// Asks people to answer that they have seen it.
     #[serde(default)]
     acknowledge: bool,
+    /// How many people have to agree before it is posted.
     #[serde(default)]
     approval: RawApproval,
+    /// They are asked so long before it is due; 24h without.
+    #[schemars(with = "Option<Length>")]
     ask_before: Option<String>,
+    /// Held for longer than this it is of no use any more; 2h without.
+    #[schemars(with = "Option<Length>")]
     useful_for: Option<String>,
+    /// What becomes of it if it could not be posted in time.
     #[serde(default)]
     late: LatePolicy,
+    /// Its posts are edited when a chain moves on.
     #[serde(default)]
     live: bool,
+    /// It is the status board: a live post that shows what `board` lists.
     #[serde(default)]
     board: bool,
+    /// A picture of the block times goes with it.
     #[serde(default)]
     picture: bool,
+    /// The topic of help.yaml it points to.
+    #[schemars(with = "Option<schema::Topic>")]
     help: Option<String>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+/// How many people have to agree.
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum RawApproval {
+    /// Nobody.
     #[default]
     None,
+    /// One person.
     One,
+    /// Two different people.
     Two,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawCron {
+    /// Minute, hour, day, month, weekday; weekdays are named: "0 9 * * Mon-Fri".
+    #[schemars(with = "schema::Cron")]
     expression: String,
+    /// An IANA name; the plan's zone without.
+    #[schemars(with = "Option<schema::Zone>")]
     zone: Option<String>,
+    /// Not before this offset from the window.
+    #[schemars(with = "schema::Offset")]
     from: String,
+    /// And before this one.
+    #[schemars(with = "schema::Offset")]
     until: String,
 }
 
@@ -95,6 +142,9 @@ pub(super) fn read_notices(scope: &Scope<'_>, list: &[&str], raw: &[RawNotice], 
     for (i, notice) in raw.iter().enumerate() {
         let reader = Reader { scope, list, index: i.to_string() };
         notices.extend(reader.read(notice, findings));
+        if notice.id.trim().is_empty() {
+            findings.push(reader.wrong("id", "a notice needs a name", "write what it is, such as reminder-1d"));
+        }
         if !ids.insert(&notice.id) {
             findings.push(reader.wrong(
                 "id",

@@ -2,31 +2,49 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{files::SourceFile, finding::Finding};
+use super::{
+    deployment::is_matrix_id,
+    files::SourceFile,
+    finding::Finding,
+    schema::{DiscordId, MatrixId, Text},
+};
 use crate::ports::Platform;
 
-#[derive(Deserialize)]
+/// Who is who, across both platforms.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+pub(super) struct Raw {
+    /// One entry a human, however many accounts.
     people: Vec<RawPerson>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPerson {
+    /// What people call them.
+    #[schemars(with = "Text<40>")]
     name: String,
+    /// The user's id on Discord, a number in quotes.
+    #[schemars(with = "Option<DiscordId>")]
     discord: Option<String>,
+    /// The user's id on Matrix: "@anna:example.org".
+    #[schemars(with = "Option<MatrixId>")]
     matrix: Option<String>,
+    /// What they do in an upgrade; communication_team and operator may approve.
+    #[schemars(length(min = 1))]
     roles: Vec<Role>,
 }
 
 /// What somebody does in an upgrade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
+    /// Writes the runtime.
     CoreDeveloper,
+    /// Runs a validator.
     Validator,
     /// Writes and approves what is posted.
     CommunicationTeam,
@@ -82,7 +100,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<People> {
         if let Some(id) = person.discord.as_ref().filter(|id| !id.parse::<u64>().is_ok_and(|n| n > 0)) {
             wrong("discord", format!("`{id}` is not an account on Discord"), "write the user's id, a number in quotes");
         }
-        if let Some(id) = person.matrix.as_ref().filter(|id| !(id.starts_with('@') && id.contains(':'))) {
+        if let Some(id) = person.matrix.as_ref().filter(|id| !is_matrix_id(id)) {
             wrong("matrix", format!("`{id}` is not an account on Matrix"), "write the user's id, such as \"@anna:example.org\"");
         }
         for (key, id) in [("discord", &person.discord), ("matrix", &person.matrix)] {

@@ -86,6 +86,34 @@ pub fn find(source: &str, path: &[&str]) -> Place {
     best.1
 }
 
+/// Every value that is a text or a number, with its place.
+pub fn values(source: &str) -> Vec<(String, Place)> {
+    let mut found = Vec::new();
+    // For each mapping or sequence we are in: is it a mapping that awaits a key?
+    let mut frames: Vec<(bool, bool)> = Vec::new();
+    for event in Parser::new_from_str(source) {
+        let Ok((event, span)) = event else { break };
+        match event {
+            Event::Scalar(value, ..) => match frames.last_mut() {
+                Some((true, awaits_key)) if *awaits_key => *awaits_key = false,
+                frame => {
+                    found.push((value.to_string(), place(&span)));
+                    frame.into_iter().for_each(|f| f.1 = true);
+                }
+            },
+            Event::Alias(_) => frames.last_mut().into_iter().for_each(|f| f.1 = !f.1),
+            Event::SequenceStart(..) => frames.push((false, false)),
+            Event::MappingStart(..) => frames.push((true, true)),
+            Event::SequenceEnd | Event::MappingEnd => {
+                frames.pop();
+                frames.last_mut().into_iter().for_each(|f| f.1 = true);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 /// The first key that stands twice in one mapping, and the place of the second.
 pub fn duplicate(source: &str) -> Option<(String, Place)> {
     let mut found = None;
@@ -110,6 +138,14 @@ mod tests {
         assert_eq!(find(TEXT, &["notices", "0", "channels", "1"]), (4, 19));
         assert_eq!(find(TEXT, &["notices", "1", "phase"]), (5, 5));
         assert_eq!(find(TEXT, &["nothing"]), (1, 1));
+    }
+
+    #[test]
+    fn values_have_their_own_places_and_keys_are_none() {
+        let all = values(TEXT);
+        let texts: Vec<&str> = all.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(texts, ["UTC", "one", "a", "b", "two", "-1d"]);
+        assert_eq!((all[2].1, all[5].1), ((4, 16), (6, 9)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, tz::TimeZone};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     files::SourceFile,
     finding::Finding,
     notice::{RawNotice, Scope, happening, read_notices},
+    schema::{self, Length, SomeLength},
 };
 use crate::domain::{
     feedback::Meaning,
@@ -21,28 +23,43 @@ use crate::domain::{
     window::Home,
 };
 
-#[derive(Deserialize)]
+/// The communication plan: what is said to whom, where and when.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+pub(super) struct Raw {
+    /// In which people write times: an IANA name, such as Europe/Berlin.
+    #[schemars(with = "schema::Zone")]
     zone: String,
+    /// Where people live.
     people: Option<RawPeople>,
+    /// When an upgrade counts as verified and completed.
     #[serde(default)]
     verification: RawVerification,
+    /// When something is worth a word.
     #[serde(default)]
     observation: RawObservation,
+    /// Who hears of an upgrade that no file speaks of.
     #[serde(default)]
     unplanned: Readers,
+    /// For how long it is heard, and what reactions mean.
     feedback: RawFeedback,
+    /// The reaction that says "seen".
     #[serde(default = "seen")]
+    #[schemars(with = "schema::Emoji")]
     acknowledge: String,
+    /// What each urgency has of its own.
     #[serde(default)]
     plans: RawPlans,
     /// Of every urgency, behind those of its own.
     #[serde(default)]
     notices: Vec<RawNotice>,
+    /// What is shown on the status board alone.
     #[serde(default)]
+    #[schemars(with = "Vec<Happening>")]
     board: Vec<String>,
+    /// What nobody is told, on purpose.
     #[serde(default)]
+    #[schemars(with = "Vec<Happening>")]
     silent: Vec<String>,
 }
 
@@ -50,28 +67,41 @@ fn seen() -> String {
     "✅".into()
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawPlans {
+    /// Weeks of notice.
     routine: RawUrgency,
+    /// A day.
     expedited: RawUrgency,
+    /// At once.
     emergency: RawUrgency,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawUrgency {
+    /// People hear of it at least so long before the window: 7d.
+    #[schemars(with = "Option<Length>")]
     least_notice: Option<String>,
+    /// So many posts at most in one channel on one day, when all goes well.
+    #[schemars(range(min = 1))]
     posts_per_day: Option<u32>,
+    /// Who is asked to acknowledge a notice has so long; 72h without, 48h in an emergency.
+    #[schemars(with = "Option<Length>")]
     acknowledge_within: Option<String>,
+    /// When a window may open.
     window: RawWindowRules,
+    /// Its own notices.
     notices: Vec<RawNotice>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawWindowRules {
+    /// On a Saturday or Sunday, in the plan's zone.
     weekends: bool,
+    /// While it is night for some of the people.
     nights: bool,
 }
 impl Default for RawWindowRules {
@@ -80,21 +110,35 @@ impl Default for RawWindowRules {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPeople {
+    /// How many live where, compared: { Europe/Berlin: 5, America/New_York: 3 }.
+    #[schemars(with = "BTreeMap<String, schema::Weight>", extend("minProperties" = 1))]
     zones: BTreeMap<String, f64>,
+    /// When people sleep: 22:00-06:00.
+    #[schemars(with = "Option<schema::Night>")]
     night: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawVerification {
+    /// Blocks, finality and transactions healthy for so long: verified.
+    #[schemars(with = "SomeLength")]
     healthy_for: String,
+    /// And for so long again: completed.
+    #[schemars(with = "Length")]
     complete_after: String,
+    /// No longer between two blocks.
+    #[schemars(with = "SomeLength")]
     max_block_gap: String,
+    /// Blocks that finality may be behind.
     max_finality_lag: u64,
+    /// Of all transactions since, from 0 to 1.
+    #[schemars(with = "schema::Share")]
     max_failed_share: f64,
+    /// So many transactions are needed.
     min_transactions: u32,
 }
 impl Default for RawVerification {
@@ -110,15 +154,26 @@ impl Default for RawVerification {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawObservation {
+    /// No finalized block for so long.
+    #[schemars(with = "SomeLength")]
     stalled_after: String,
+    /// Blocks that finality is behind.
     lagging_from: u64,
+    /// The window is open for so long and nothing was authorized: operators are asked.
+    #[schemars(with = "SomeLength")]
     overdue_after: String,
+    /// The window is open for so long and nothing was authorized: everybody hears of the delay.
+    #[schemars(with = "SomeLength")]
     delayed_after: String,
+    /// Blocks since the authorization.
     unapplied_after: u64,
+    /// Blocks without a step of a migration.
     stuck_after: u64,
+    /// An estimate that moves by more is told anew.
+    #[schemars(with = "SomeLength")]
     estimate_drift: String,
 }
 impl Default for RawObservation {
@@ -135,17 +190,24 @@ impl Default for RawObservation {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawFeedback {
+    /// From "applied": 48h.
+    #[schemars(with = "SomeLength")]
     open_for: String,
+    /// Under the call for feedback, in this order.
     reactions: Vec<RawMeaning>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawMeaning {
+    /// The emoji itself.
+    #[schemars(with = "schema::Emoji")]
     emoji: String,
+    /// In a few words.
+    #[schemars(length(min = 1))]
     means: String,
 }
 
@@ -255,6 +317,9 @@ pub fn read(
         let names = if key == "board" { &raw.board } else { &raw.silent };
         names.iter().enumerate().filter_map(|(i, name)| happening(file, &[key, &i.to_string()], name, findings)).collect::<BTreeSet<_>>()
     };
+    if !is_emoji(&raw.acknowledge) {
+        findings.push(file.wrong(&["acknowledge"], format!("`{}` is not an emoji", raw.acknowledge), "write the emoji itself, such as ✅"));
+    }
     let (board, silent) = (listed("board", findings), listed("silent", findings));
     let night = night(raw_night.as_deref(), file, findings);
     if findings.len() > before {
@@ -287,6 +352,10 @@ fn plans(raw: &Raw, scope: &Scope<'_>, findings: &mut Vec<Finding>) -> BTreeMap<
             Urgency::Emergency => &raw.plans.emergency,
         };
         let path = ["plans", urgency.name()];
+        if own.posts_per_day == Some(0) {
+            let at = ["plans", urgency.name(), "posts_per_day"];
+            findings.push(scope.file.wrong(&at, "no post at all would be allowed", "leave it out for as many as come"));
+        }
         let mut wait = |key: &str, text: &Option<String>, default: i64| match text {
             None => Some(SignedDuration::from_hours(default)),
             Some(text) => length(scope.file, &[path[0], path[1], key], text, findings),
@@ -398,8 +467,15 @@ fn limits(raw: &RawObservation, file: &SourceFile, findings: &mut Vec<Finding>) 
 
 fn feedback(raw: &RawFeedback, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Feedback> {
     let open_for = length(file, &["feedback", "open_for"], &raw.open_for, findings);
+    if open_for.is_some_and(|l| l.is_zero()) {
+        findings.push(file.wrong(&["feedback", "open_for"], "nobody could answer in no time", "for example 48h"));
+    }
     for (i, meaning) in raw.reactions.iter().enumerate() {
-        if meaning.emoji.is_empty() || meaning.emoji.chars().any(|c| c.is_ascii_alphanumeric()) {
+        if meaning.means.trim().is_empty() {
+            let at = ["feedback", "reactions", &i.to_string(), "means"];
+            findings.push(file.wrong(&at, format!("{} means nothing", meaning.emoji), "say in a few words what it means"));
+        }
+        if !is_emoji(&meaning.emoji) {
             findings.push(file.wrong(
                 &["feedback", "reactions", &i.to_string(), "emoji"],
                 format!("`{}` is not an emoji", meaning.emoji),
@@ -409,4 +485,8 @@ fn feedback(raw: &RawFeedback, file: &SourceFile, findings: &mut Vec<Finding>) -
     }
     let meanings = raw.reactions.iter().map(|m| Meaning { emoji: m.emoji.clone(), meaning: m.means.clone() }).collect();
     Some(Feedback { open_for: open_for?, meanings })
+}
+
+fn is_emoji(text: &str) -> bool {
+    !text.trim().is_empty() && !text.chars().any(|c| c.is_ascii_alphanumeric())
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     files::SourceFile,
     finding::{Finding, suggest},
     plan::Plan,
+    schema::{self, Text},
 };
 use crate::domain::{
     hex,
@@ -19,95 +21,185 @@ use crate::domain::{
     upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window},
 };
 
-#[derive(Deserialize)]
+/// One upgrade. Times are in the plan's zone unless they carry their own.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+#[schemars(extend("oneOf" = [{ "required": ["window"] }, { "required": ["poll"] }]))]
+pub(super) struct Raw {
+    /// Letters, digits, dots and dashes: v2.3.1.
+    #[schemars(with = "schema::Id")]
     id: String,
+    /// What people call it.
+    #[schemars(with = "Text<60>")]
     title: String,
+    /// What it is, in one sentence.
     #[serde(default)]
+    #[schemars(length(max = 140))]
     summary: String,
+    /// Which plan it follows.
     urgency: Urgency,
+    /// Who enacts it.
     method: Method,
+    /// When it is to be enacted.
     window: Option<RawWindow>,
+    /// Windows that people choose from, while none is set.
     poll: Option<RawPoll>,
+    /// The chains it touches, as herald.yaml names them.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 8))]
     chains: BTreeMap<String, RawTarget>,
+    /// Up to three that people notice.
     #[serde(default)]
+    #[schemars(with = "Vec<Text<60>>", length(max = 3))]
     changes: Vec<String>,
+    /// Up to two.
     #[serde(default)]
+    #[schemars(length(max = 2))]
     links: Vec<RawLink>,
+    /// The one that decides, where governance does.
     referendum: Option<RawReferendum>,
+    /// What to do if it goes wrong.
+    #[schemars(length(max = 160))]
     rollback: Option<String>,
+    /// What people have done, and where to read of it.
     #[serde(default)]
+    #[schemars(with = "Steps")]
     steps: BTreeMap<Step, String>,
+    /// The final checks are passed.
     go: Option<bool>,
+    /// They are not, and why: notices by the clock are held.
+    #[schemars(with = "Option<Text<160>>")]
     no_go: Option<String>,
+    /// It will not be, and why.
+    #[schemars(with = "Option<Text<160>>")]
     cancelled: Option<String>,
+    /// It was tried and did not work, and why.
+    #[schemars(with = "Option<Text<160>>")]
     failed: Option<String>,
+    /// What each audience must do.
+    #[schemars(with = "Audiences")]
     audiences: BTreeMap<Audience, RawDuty>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPoll {
+    /// Two to nine; each gets a number to react with.
+    #[schemars(length(min = 2, max = 9))]
     windows: Vec<RawWindow>,
+    /// Votes are counted then, before the first of them opens.
+    #[schemars(with = "schema::Time")]
     decide_by: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawWindow {
+    /// 2026-12-01 14:00 (in the plan's zone) or 2026-12-01T13:00:00Z.
+    #[schemars(with = "schema::Time")]
     opens: String,
+    /// Later than it opens.
+    #[schemars(with = "schema::Time")]
     closes: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawTarget {
+    /// What the chain is to run afterwards; higher than what it runs now.
     spec_version: u32,
+    /// 0x and 64 digits, BLAKE2b-256 of the code: what runs is compared with it.
+    #[schemars(with = "Option<schema::CodeHash>")]
     code_hash: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawReferendum {
+    /// Where it is, as herald.yaml names it.
+    #[schemars(with = "schema::Chain")]
     chain: String,
+    /// Its number.
     index: u32,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawLink {
+    /// What people click.
+    #[schemars(with = "Text<20>")]
     name: String,
+    /// An https:// address.
+    #[schemars(with = "schema::ShortLink")]
     url: String,
 }
 
-#[derive(Deserialize, PartialEq, Eq)]
+/// Must they do something?
+#[derive(Deserialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Action {
+    /// They must.
     Required,
+    /// They need not.
     None,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawDuty {
+    /// Must they do something?
     action: Action,
+    /// What, in one or two sentences.
+    #[schemars(with = "Text<100>")]
     what: String,
+    /// The oldest node that does: v1.21.0.
+    #[schemars(with = "Option<Text<16>>")]
     node_version: Option<String>,
+    /// Until when.
+    #[schemars(with = "Option<schema::Time>")]
     by: Option<String>,
 }
 
+/// For the schema: each audience is spoken to.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code, reason = "a shape for the schema alone")]
+struct Audiences {
+    /// Who run nodes.
+    validators: RawDuty,
+    /// Who build on the chain.
+    developers: RawDuty,
+    /// Who use it.
+    users: RawDuty,
+}
+
+/// For the schema: what people can have done.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code, reason = "a shape for the schema alone")]
+struct Steps {
+    /// Where the proposal can be read and answered.
+    under_review: Option<schema::Link>,
+    /// Where there is guidance on taking the runtime back.
+    rolled_back: Option<schema::Link>,
+    /// Where the documentation speaks of the new runtime.
+    documented: Option<schema::Link>,
+    /// Where the review after the upgrade can be read.
+    reviewed: Option<schema::Link>,
+}
+
 /// The longest each text may be, in characters, so that every notice fits a post.
-const LONGEST: [(&str, usize); 9] = [
+const LONGEST: [(&str, usize); 11] = [
     ("id", 24),
     ("name", 16),
     ("title", 60),
-    ("summary", 160),
-    ("what", 110),
+    ("summary", 140),
+    ("what", 100),
     ("node_version", 16),
-    ("changes", 70),
+    ("changes", 60),
     ("rollback", 160),
     ("reason", 160),
+    ("link", 20),
+    ("address", 80),
 ];
 
 pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &mut Vec<Finding>) -> Option<Upgrade> {
@@ -213,11 +305,6 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
     if raw.go == Some(true) && raw.no_go.is_some() {
         findings.push(file.wrong(&["no_go"], "it can't be go and no-go", "remove one of the two"));
     }
-    for (key, text) in [("no_go", &raw.no_go), ("cancelled", &raw.cancelled), ("failed", &raw.failed)] {
-        if text.as_ref().is_some_and(|t| t.trim().is_empty()) {
-            findings.push(file.wrong(&[key], "people want to know why", "write the reason in a few words"));
-        }
-    }
     if findings.len() > before {
         return None;
     }
@@ -279,12 +366,16 @@ fn check_poll(windows: &[Window], decide_by: Option<Timestamp>, file: &SourceFil
     }
 }
 
+/// What people read is neither empty nor too long for a post.
 fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     let mut check = |path: &[&str], kind: &str, text: &str| {
         let most = LONGEST.iter().find(|(k, _)| *k == kind).map_or(100, |(_, n)| *n);
         let has = text.chars().count();
         if has > most {
             findings.push(file.wrong(path, format!("this has {has} characters; {most} fit"), "say it shorter and link to the rest"));
+        }
+        if text.trim().is_empty() && !matches!(kind, "summary" | "rollback") {
+            findings.push(file.wrong(path, "nothing is written here", "write some words for people to read"));
         }
     };
     check(&["title"], "title", &raw.title);
@@ -294,25 +385,24 @@ fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     }
     check(&["summary"], "summary", &raw.summary);
     check(&["rollback"], "rollback", raw.rollback.as_deref().unwrap_or_default());
-    for (key, text) in [("no_go", &raw.no_go), ("cancelled", &raw.cancelled), ("failed", &raw.failed)] {
-        check(&[key], "reason", text.as_deref().unwrap_or_default());
+    for (key, reason) in [("no_go", &raw.no_go), ("cancelled", &raw.cancelled), ("failed", &raw.failed)] {
+        reason.iter().for_each(|text| check(&[key], "reason", text));
     }
     for (i, change) in raw.changes.iter().enumerate() {
         check(&["changes", &i.to_string()], "changes", change);
     }
     for (audience, duty) in &raw.audiences {
         check(&["audiences", audience.name(), "what"], "what", &duty.what);
-        check(&["audiences", audience.name(), "node_version"], "node_version", duty.node_version.as_deref().unwrap_or_default());
+        duty.node_version.iter().for_each(|text| check(&["audiences", audience.name(), "node_version"], "node_version", text));
     }
     for (i, link) in raw.links.iter().enumerate() {
-        if link.name.chars().count() > 20 || link.url.chars().count() > 80 {
-            findings.push(file.wrong(
-                &["links", &i.to_string()],
-                "a link holds a name of 20 and an address of 80 characters",
-                "use a shorter address",
-            ));
-        }
+        check(&["links", &i.to_string(), "name"], "link", &link.name);
+        check(&["links", &i.to_string(), "url"], "address", &link.url);
     }
+    counts(raw, file, findings);
+}
+
+fn counts(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     if raw.chains.len() > 8 {
         findings.push(file.wrong(&["chains"], format!("{} chains are named; 8 fit", raw.chains.len()), "make two upgrades of them"));
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -12,12 +13,18 @@ use super::{
 };
 use crate::domain::language::{DEFAULT, Dates, Language, Spans, is_locale, placeholders, split};
 
-#[derive(Deserialize)]
+/// How a language writes times, lengths and herald's own words.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+pub(super) struct Raw {
+    /// As its readers call it: Deutsch.
+    #[schemars(length(min = 1))]
     name: String,
+    /// How a time is written, of {weekday} {day} {month} {month_number} {year} {time} {zone}.
     dates: Dates,
+    /// How long something is, and how far away.
     spans: Spans,
+    /// What templates write with {{word …}}: on the left as herald has it, on the right as people read it.
     words: BTreeMap<String, String>,
 }
 
@@ -57,6 +64,7 @@ struct Pattern<'a> {
 }
 
 fn patterns(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>) {
+    unnamed(language, file, findings);
     let (dates, spans) = (&language.dates, &language.spans);
     let date = |key, text, needed| Pattern { at: ["dates", key], text, known: DATE, needed };
     let span = |key, text, needed| Pattern { at: ["spans", key], text, known: needed, needed };
@@ -75,6 +83,23 @@ fn patterns(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>)
         for name in needed.iter().filter(|name| !placeholders(text).any(|p| p == **name)) {
             findings.push(file.wrong(&at, format!("`{{{name}}}` is missing, so people could not read the time"), "put it in"));
         }
+    }
+}
+
+/// Days, months and units that would be written as nothing.
+fn unnamed(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>) {
+    let (dates, spans) = (&language.dates, &language.spans);
+    let mut texts: Vec<(Vec<String>, &String)> = vec![(vec!["name".to_owned()], &language.name)];
+    let path = |keys: &[&str], i: usize| keys.iter().map(|k| (*k).to_owned()).chain([i.to_string()]).collect::<Vec<_>>();
+    texts.extend(dates.weekdays.iter().enumerate().map(|(i, text)| (path(&["dates", "weekdays"], i), text)));
+    texts.extend(dates.months.iter().enumerate().map(|(i, text)| (path(&["dates", "months"], i), text)));
+    for (key, unit) in [("second", &spans.second), ("minute", &spans.minute), ("hour", &spans.hour), ("day", &spans.day)] {
+        texts.extend(unit.alone.iter().enumerate().map(|(i, text)| (path(&["spans", key, "alone"], i), text)));
+        texts.extend(unit.away.iter().enumerate().map(|(i, text)| (path(&["spans", key, "away"], i), text)));
+    }
+    for (path, _) in texts.iter().filter(|(_, text)| text.trim().is_empty()) {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        findings.push(file.wrong(&path, "nothing is written here", "write the word people read"));
     }
 }
 
@@ -219,7 +244,7 @@ mod tests {
     #[test]
     fn a_word_that_is_missing_or_mistyped_is_a_warning() {
         let said = said("  verified: geprüft", "  verifed: geprüft").join("\n");
-        assert!(said.contains("de.yaml:22:1: warning: there is no word for `verified`"), "{said}");
+        assert!(said.contains("de.yaml:23:1: warning: there is no word for `verified`"), "{said}");
         assert!(said.contains(": warning: `verifed` is none of herald's words\n    hint: did you mean `verified`?"), "{said}");
         assert!(!said.contains("error"), "{said}");
     }

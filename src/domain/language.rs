@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use jiff::{SignedDuration, Timestamp, ZonedDateTime, tz::TimeZone};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The language of whatever has no translation.
@@ -25,7 +26,7 @@ pub struct Language {
 
 /// How a time is written. The patterns know `{weekday}`, `{day}`, `{month}`, `{month_number}`,
 /// `{year}`, `{time}` and `{zone}`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dates {
     /// In the plan's zone.
@@ -36,6 +37,7 @@ pub struct Dates {
     pub same_day: String,
     /// From Monday.
     pub weekdays: [String; 7],
+    /// From January.
     pub months: [String; 12],
     /// What readers call a zone, where that isn't its usual abbreviation: `CET: MEZ`.
     #[serde(default)]
@@ -43,23 +45,28 @@ pub struct Dates {
 }
 
 /// How long something is, and how far away.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spans {
     /// Of `{number}` and `{unit}`.
     pub span: String,
-    /// Both around `{span}`.
+    /// Around `{span}`, of what is to come.
     #[serde(rename = "in")]
     pub ahead: String,
+    /// Around `{span}`, of what is past.
     pub ago: String,
+    /// Its words for one and for more.
     pub second: Unit,
+    /// Its words for one and for more.
     pub minute: Unit,
+    /// Its words for one and for more.
     pub hour: Unit,
+    /// Its words for one and for more.
     pub day: Unit,
 }
 
 /// A unit's name for one and for more of it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unit {
     /// "it takes 7 days"

@@ -1,15 +1,19 @@
 //! A notice of the communication plan: what is said to whom, where, when and by which template.
 
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{CronRule, Offset};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Audience {
+    /// Who run nodes.
     Validators,
+    /// Who build on the chain.
     Developers,
+    /// Who use it.
     Users,
 }
 
@@ -26,13 +30,18 @@ impl Audience {
 }
 
 /// The five phases of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
+    /// What is to come.
     Preparation,
+    /// When it is.
     Scheduling,
+    /// It happens.
     Execution,
+    /// Is it well?
     Validation,
+    /// What there is to say afterwards.
     PostDeployment,
 }
 
@@ -52,7 +61,7 @@ impl Phase {
 
 /// What happened, for a notice that says so. Never the hour alone: a notice that says something
 /// *happened* waits for one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Happening {
     /// The upgrade is known to herald.
@@ -322,7 +331,7 @@ pub enum Trigger {
 }
 
 /// What becomes of a notice that could not be posted in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LatePolicy {
     /// It is posted, and says that it is late.

@@ -335,16 +335,16 @@ pub fn closes(progress: &Progress, plan: &Plan) -> Option<Timestamp> {
 /// `n` characters: what templates are checked against, and measured with.
 pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact) {
     let now = Timestamp::from_second(1_796_130_000).unwrap_or(Timestamp::UNIX_EPOCH);
-    let duty = || Duty { required: true, what: filler(110), node_version: Some(filler(12)), by: Some(now) };
+    let duty = || Duty { required: true, what: filler(100), node_version: Some(filler(12)), by: Some(now) };
     let upgrade = Upgrade {
         id: filler(20),
         title: filler(60),
-        summary: filler(160),
+        summary: filler(140),
         urgency: Urgency::Expedited,
         method: Method::Governance,
         window: Window { opens: now, closes: now },
         chains: (0..8).map(|i| (format!("{}{i}", filler(11)), Target { spec_version: u32::MAX, code_hash: None })).collect(),
-        changes: vec![filler(70); 3],
+        changes: vec![filler(60); 3],
         links: vec![Link { name: filler(20), url: format!("https://{}", filler(72)) }; 2],
         duties: Audience::ALL.into_iter().map(|a| (a, duty())).collect(),
         referendum: Some(Referendum { chain: filler(16), index: u32::MAX }),

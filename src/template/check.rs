@@ -20,7 +20,7 @@ const HELPERS: [&str; 22] = [
 ];
 
 /// Names that stand for seconds, and the helper that makes something of them that people can read.
-const SECONDS: [(&str, &str); 11] = [
+const SECONDS: [(&str, &str); 13] = [
     ("opens", "time"),
     ("closes", "time"),
     ("by", "time"),
@@ -28,6 +28,8 @@ const SECONDS: [(&str, &str); 11] = [
     ("due", "time"),
     ("time", "time"),
     ("since", "time"),
+    ("until", "time"),
+    ("decide_by", "time"),
     ("healthy_for", "span"),
     ("complete_after", "span"),
     ("length", "span"),
@@ -38,6 +40,10 @@ pub fn all(templates: &BTreeMap<String, Template>, files: &BTreeMap<String, Sour
     for (name, template) in templates {
         let Some(file) = files.get(name) else { continue };
         let (original, locale) = split(name);
+        // A partial may well be emptied by somebody who wants nothing there.
+        if file.text.trim().is_empty() && !name.starts_with("partials/") {
+            findings.push(file.at((1, 1), "there is nothing in it".to_owned(), "write some words, or remove the file".to_owned()));
+        }
         if let Some(cycle) = cycle(original, locale, templates, &mut Vec::new()) {
             findings.push(file.at((1, 1), format!("partials include each other: {}", cycle.join(" → ")), "break the circle".to_owned()));
             continue;
@@ -82,6 +88,20 @@ fn partials(template: &Template, names: &mut Vec<String>) {
             TemplateElement::HelperBlock(h) => h.template.iter().chain(&h.inverse).for_each(|t| partials(t, names)),
             _ => {}
         }
+    }
+}
+
+/// What a helper wants instead of this value, and an example.
+fn misfit(helper: &str, raw: &str, value: &Value) -> Option<(&'static str, &'static str)> {
+    let last = raw.rsplit(['.', '/']).next().unwrap_or_default();
+    let kind = SECONDS.iter().find(|(name, _)| *name == last).map(|(_, kind)| *kind);
+    match helper {
+        "time" | "left" => (!value.is_number() || kind == Some("span")).then_some(("a time", "window.opens")),
+        "span" => (!value.is_number() || kind == Some("time")).then_some(("a length in seconds", "verification.healthy_for")),
+        "short" => (!value.is_string()).then_some(("a text", "fact.hash")),
+        "word" => (!value.is_string()).then_some(("one of herald's words", "upgrade.state")),
+        "each" => (!(value.is_array() || value.is_object())).then_some(("a list", "chains")),
+        _ => None,
     }
 }
 
@@ -180,9 +200,44 @@ impl<'a> Review<'a, '_> {
             self.readable(h.name.as_name().unwrap_or_default(), scope, place);
         } else if !HELPERS.contains(&name) {
             self.say(place, format!("there is no helper `{name}`"), crate::config::suggest(name, HELPERS));
+        } else {
+            self.arguments(name, h, scope, place);
         }
         for parameter in h.params.iter().chain(h.hash.values()) {
             self.parameter(parameter, scope, place);
+        }
+    }
+
+    /// Has the helper as many values as it takes, and of a kind it can do something with?
+    fn arguments(&mut self, name: &str, h: &HelperTemplate, scope: &Scope<'a>, place: (usize, usize)) {
+        let takes = match name {
+            "and" | "or" => h.params.len().max(1),
+            "eq" | "ne" | "gt" | "gte" | "lt" | "lte" | "lookup" => 2,
+            _ => 1,
+        };
+        if h.params.len() != takes {
+            let values = if takes == 1 { "one value".to_owned() } else { format!("{takes} values") };
+            self.say(
+                place,
+                format!("`{name}` takes {values}, not {}", h.params.len()),
+                "write each behind it, with a space between".to_owned(),
+            );
+        }
+        let options: Vec<&str> =
+            h.hash.keys().filter(|k| !(matches!(name, "if" | "unless") && *k == "includeZero")).map(String::as_str).collect();
+        if !options.is_empty() {
+            self.say(place, format!("`{name}` knows nothing of `{}=`", options.join("=`, `")), "remove it".to_owned());
+        }
+        let Some(parameter) = h.params.first() else { return };
+        let value = match parameter {
+            Parameter::Literal(value) => Some(value),
+            Parameter::Subexpression(_) => None,
+            other => other.as_name().and_then(|raw| scope.resolve(raw).ok().flatten()),
+        };
+        let Some(value) = value.filter(|v| !v.is_null()) else { return };
+        let raw = parameter.as_name().map_or_else(|| value.to_string(), str::to_owned);
+        if let Some((wanted, example)) = misfit(name, &raw, value) {
+            self.say(place, format!("`{{{{{name} {raw}}}}}` wants {wanted}"), format!("for example {{{{{name} {example}}}}}"));
         }
     }
 
@@ -237,6 +292,7 @@ impl<'a> Review<'a, '_> {
             self.say(place, format!("there is no block helper `{name}`"), "use if, unless, each or with".to_owned());
             return;
         }
+        self.arguments(&name, h, scope, place);
         for parameter in &h.params {
             self.parameter(parameter, scope, place);
         }

@@ -10,7 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    check, discord, matrix,
+    check, discord,
+    guard::{self, Unguarded},
+    matrix,
     times::{Zone, left_mark, time_mark, without_marks},
 };
 use crate::{
@@ -141,6 +143,20 @@ impl Renderer {
         let markdown = voice.engine.render(template, context);
         let markdown = markdown.map_err(|e| format!("templates/{}.md.hbs: {e}", self.source(template, locale)))?;
         Ok(Text { markdown, language: voice.language.clone() })
+    }
+
+    /// Where a template, or one it includes, speaks of a fact without asking whether there is one.
+    /// The templates are named as their files are.
+    pub fn unguarded(&self, template: &str, locale: &str) -> Vec<Unguarded> {
+        let voice = self.voice(template, locale);
+        let mut found = guard::unguarded(template, &|name| voice.engine.get_template(name));
+        for unguarded in &mut found {
+            let name = &unguarded.template;
+            let full = if name.contains('/') { name.clone() } else { format!("partials/{name}") };
+            let translated = voice.own.contains(&full);
+            unguarded.template = if translated { format!("{full}.{}", voice.language.locale) } else { full };
+        }
+        found
     }
 
     /// The Markdown itself, for a file or an issue; times are written out as seen at `now`.

@@ -7,10 +7,12 @@
 mod check;
 mod discord;
 mod engine;
+mod guard;
 mod matrix;
 mod times;
 
 pub use engine::{Renderer, Text, escape};
+pub use guard::Unguarded;
 pub use times::{Zone, distance, length_words};
 
 #[cfg(test)]

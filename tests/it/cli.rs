@@ -70,7 +70,8 @@ fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
     }
     assert_eq!(
         (said("routine", "rescheduled", "post"), said("routine", "announced", "mark"), said("routine", "announced", "post")),
-        (1, 1, 2), "and again for the new window"
+        (1, 1, 2),
+        "and again for the new window"
     );
     assert_eq!(
         (said("cancelled", "cancelled", "post"), said("cancelled", "announced", "mark"), said("cancelled", "reminder-1h", "post")),

@@ -18,6 +18,7 @@ mod facts;
 mod faults;
 mod gaps;
 mod languages;
+mod malformed;
 mod messages;
 mod paper;
 mod plans;

@@ -100,7 +100,7 @@ fn marks_approvals_and_answers() {
 
 #[test]
 fn a_proposal_is_a_document() {
-    let output = herald(repo(), &["preview", "proposal"]);
+    let output = herald(repo(), &["new", "proposal", "v2.3.1"]);
     assert!(output.status.success(), "{output:?}");
     shown("proposal", &String::from_utf8_lossy(&output.stdout));
 }
