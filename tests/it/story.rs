@@ -69,7 +69,7 @@ async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()
     assert!(answer.contains("scheduled") && answer.contains("UTC") && answer.contains("CE"), "{answer}");
 
     // Reminders, each at its time.
-    for (words, before) in [("Reminder", 20), ("Devnet runtime 2 — in 14 seconds", 14)] {
+    for (words, before) in [("Reminder", 20), ("Countdown: Devnet runtime 2, in 14 seconds", 14)] {
         let due = later(opens, -before).as_millisecond();
         let posted = w.on_matrix(words).await?["origin_server_ts"].as_i64().unwrap();
         assert!((0..4000).contains(&(posted - due)), "{words}: {} ms after it was due", posted - due);
