@@ -44,8 +44,8 @@ fn previews_of_the_other_urgencies() {
     for urgency in [Urgency::Expedited, Urgency::Emergency] {
         let dir = changed("config/upgrades/v2.3.1.yaml", "urgency: routine", &format!("urgency: {}", urgency.name()));
         let said = previews(dir.path());
-        let own: Vec<&str> = said.split("── ").filter(|post| !known.contains(post)).collect();
-        shown(&format!("previews-{}", urgency.name()), &own.join("── "));
+        let own = said.split("── ").filter(|post| !known.contains(post)).map(|post| format!("── {post}"));
+        shown(&format!("previews-{}", urgency.name()), &own.collect::<String>());
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
-    app,
+    app::{self, Loaded},
     config::{Origin, Readers},
     domain::{
         feedback::Tally,
@@ -90,11 +90,7 @@ impl Chat for FaultyChat {
 }
 
 /// Plays the sample plan's reminders with crashes and faults; `Err` tells what went wrong.
-async fn play(seed: u64) -> Result<usize, String> {
-    let mut loaded = app::load(&Origin::Embedded).map_err(|f| format!("{f:?}"))?;
-    for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| &mut plan.notices) {
-        (notice.approval.persons, notice.late) = Default::default();
-    }
+async fn play(seed: u64, loaded: &Loaded) -> Result<usize, String> {
     let upgrade = loaded.config.upgrades[0].upgrade.clone();
     let start = Offset::Days(-15).from(upgrade.window.opens, &loaded.config.plan.zone).unwrap();
     let clock = Arc::new(SteppedClock::new(start));
@@ -116,8 +112,12 @@ async fn play(seed: u64) -> Result<usize, String> {
     let accepted = Accepting::new(upgrade, start);
     let batch = Batch { upgrades: vec![accepted], posts: posts.clone(), ..Batch::default() };
     store.commit(batch).await.map_err(|e| e.to_string())?;
-    let core =
-        Arc::new(Core::new(Book { config: loaded.config, renderer: loaded.renderer }, outlets.clone(), clock.clone(), store.clone()));
+    let core = Arc::new(Core::new(
+        Book { config: loaded.config.clone(), renderer: loaded.renderer.clone() },
+        outlets.clone(),
+        clock.clone(),
+        store.clone(),
+    ));
     let mut dice = Dice(seed ^ 0x5eed);
     let mut crashes = 0;
     for _ in 0..2_000 {
@@ -161,9 +161,13 @@ async fn play(seed: u64) -> Result<usize, String> {
 
 #[tokio::test]
 async fn crashes_and_faults_lose_nothing_and_repeat_nothing() {
+    let mut loaded = app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| &mut plan.notices) {
+        (notice.approval.persons, notice.late) = Default::default();
+    }
     let mut crashes = 0;
     for seed in 0..SEEDS {
-        crashes += play(seed).await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        crashes += play(seed, &loaded).await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
     assert!(crashes > usize::try_from(SEEDS).unwrap(), "it did crash: {crashes} times");
 }
