@@ -18,6 +18,7 @@ mod languages;
 mod malformed;
 mod messages;
 mod recordings;
+mod reviewer;
 mod simulation;
 mod stages;
 mod story;

@@ -42,12 +42,12 @@ const TEMPLATES: [(&str, &str); 5] = [
     ("validation/feedback-thread", "How is it?"),
 ];
 
-fn origin(dir: &Path) -> Origin {
+pub fn origin(dir: &Path) -> Origin {
     Origin::Folder { config: dir.join("config"), templates: dir.join("templates") }
 }
 
 /// A folder with the sample files.
-fn sample() -> TempDir {
+pub fn sample() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in TEMPLATES {
         write(dir.path(), &format!("templates/{name}.md.hbs"), text);
@@ -59,7 +59,7 @@ fn sample() -> TempDir {
     dir
 }
 
-fn write(dir: &Path, file: &str, text: &str) {
+pub fn write(dir: &Path, file: &str, text: &str) {
     let path = dir.join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
@@ -117,7 +117,15 @@ impl<'a> Walk<'a> {
             let mut value = self.root.clone();
             yaml::put(&mut value, path, new);
             let around = matches!(what, "missing" | "unheard of" | "twice");
-            self.found.push(Mistake { file: self.file, schema: self.name, path: path.to_vec(), what: what.to_owned(), value, shape, around });
+            self.found.push(Mistake {
+                file: self.file,
+                schema: self.name,
+                path: path.to_vec(),
+                what: what.to_owned(),
+                value,
+                shape,
+                around,
+            });
         }
     }
 
@@ -329,7 +337,10 @@ fn every_field_got_wrong_in_every_way_is_refused_with_its_place_and_a_hint() {
         }
         write(dir.path(), mistake.file, originals[mistake.file]);
     }
-    println!("{}", json!({ "malformed_configs": mistakes.len(), "refused": mistakes.len() - wrong.len(), "schema_refuses_too": mistakes.len() - unshaped, "kinds": by_what }));
+    println!(
+        "{}",
+        json!({ "malformed_configs": mistakes.len(), "refused": mistakes.len() - wrong.len(), "schema_refuses_too": mistakes.len() - unshaped, "kinds": by_what })
+    );
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), mistakes.len(), wrong.join("\n"));
     assert!(mistakes.len() >= 400, "{}", mistakes.len());
 }
@@ -350,8 +361,11 @@ fn the_committed_schemas_are_what_the_code_makes_and_every_sample_file_fits_its_
     assert!(files.len() >= 5, "{files:?}");
     for (name, path) in files {
         let text = fs::read_to_string(&path).unwrap();
-        let errors: Vec<String> =
-            jsonschema::validator_for(&schemas[name]).unwrap().iter_errors(&parsed(&text)).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        let errors: Vec<String> = jsonschema::validator_for(&schemas[name])
+            .unwrap()
+            .iter_errors(&parsed(&text))
+            .map(|e| format!("{}: {e}", e.instance_path()))
+            .collect();
         assert!(errors.is_empty(), "{}: {errors:?}", path.display());
         let first = text.lines().next().unwrap();
         let schema = first.strip_prefix("# yaml-language-server: $schema=").unwrap_or_else(|| panic!("{} names no schema", path.display()));
@@ -386,15 +400,28 @@ const TAGS: [(&str, &str); 22] = [
 ];
 
 /// What makes a text no template at all.
-const BROKEN: [&str; 8] =
-    ["{{#if late}}never closed", "{{#if late}}x{{/each}}", "{{/if}}", "{{upgrade.title", "{{#each chains}}", "{{ }}", "{{#if (eq late}}x{{/if}}", "{{time window.}}"];
+const BROKEN: [&str; 8] = [
+    "{{#if late}}never closed",
+    "{{#if late}}x{{/each}}",
+    "{{/if}}",
+    "{{upgrade.title",
+    "{{#each chains}}",
+    "{{ }}",
+    "{{#if (eq late}}x{{/if}}",
+    "{{time window.}}",
+];
 
 #[test]
 fn every_template_got_wrong_in_many_ways_is_refused_with_its_place_and_a_hint() {
     let dir = crate::cli::changed("config/plan.yaml", "zone", "zone");
     let loaded = app::load(&origin(dir.path())).unwrap_or_else(|f| panic!("{f:?}"));
-    let timed: BTreeSet<&String> =
-        loaded.config.plan.all_notices().filter(|(_, n)| !matches!(n.trigger, upgrade_herald::domain::notice::Trigger::On(_))).map(|(_, n)| &n.template).collect();
+    let timed: BTreeSet<&String> = loaded
+        .config
+        .plan
+        .all_notices()
+        .filter(|(_, n)| !matches!(n.trigger, upgrade_herald::domain::notice::Trigger::On(_)))
+        .map(|(_, n)| &n.template)
+        .collect();
     let mut cases: Vec<(String, String, usize, &str)> = Vec::new();
     for (i, (name, file)) in loaded.config.templates.iter().enumerate() {
         let path = format!("templates/{name}.md.hbs");

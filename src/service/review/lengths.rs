@@ -107,9 +107,12 @@ impl Measure<'_> {
     fn mark(&self, worst: &Value) -> Result<usize, String> {
         let mut longest = self.of(MARK_TEMPLATE, worst)?;
         let mut other = worst.clone();
-        for (part, key, value) in
-            [("upgrade", "cancelled", json!(null)), ("upgrade", "failed", json!(null)), ("window", "set", json!(true)), ("window", "set", json!(false))]
-        {
+        for (part, key, value) in [
+            ("upgrade", "cancelled", json!(null)),
+            ("upgrade", "failed", json!(null)),
+            ("window", "set", json!(true)),
+            ("window", "set", json!(false)),
+        ] {
             if let Some(part) = other.get_mut(part).and_then(Value::as_object_mut) {
                 part.insert(key.to_owned(), value);
             }
