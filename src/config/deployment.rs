@@ -1,169 +1,24 @@
 //! `herald.yaml`: where herald runs and speaks.
 
+mod shape;
+
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
+pub(super) use shape::Raw;
+use shape::{RawChannel, RawDelivery, RawDiscord, RawMatrix, RawSecret, RawSource};
 
 use super::{
     files::SourceFile,
     finding::{Finding, suggest},
-    schema::{self, DiscordId, MatrixId, SomeLength},
 };
 use crate::{
-    domain::{block::Kin, language::DEFAULT, schedule::parse_length},
+    domain::{block::Kin, schedule::parse_length},
     ports::Platform,
 };
-
-/// Where herald runs and speaks. Secrets are never written here: name where they are.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Raw {
-    /// Where herald keeps what it has done.
-    #[serde(default)]
-    store: RawStore,
-    /// Needed where a channel is on Discord.
-    discord: Option<RawDiscord>,
-    /// Needed where a channel is on Matrix.
-    matrix: Option<RawMatrix>,
-    /// Every chain to follow, by a name of up to 16 characters.
-    #[schemars(extend("minProperties" = 1))]
-    chains: BTreeMap<String, RawChain>,
-    /// Where herald speaks, by names that the plan uses.
-    #[schemars(extend("minProperties" = 1))]
-    channels: BTreeMap<String, RawChannel>,
-    /// Times that keep a post from being made twice: timeout < lease < key_window.
-    #[serde(default)]
-    delivery: RawDelivery,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct RawStore {
-    /// sqlite:// and a file's path.
-    #[schemars(with = "schema::StoreUrl")]
-    url: String,
-}
-impl Default for RawStore {
-    fn default() -> Self {
-        Self { url: "sqlite://herald.db".into() }
-    }
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawDiscord {
-    /// The bot's token: where it is.
-    #[schemars(with = "RawSource")]
-    token: RawSecret,
-    /// The server's id, a number in quotes.
-    #[schemars(with = "DiscordId")]
-    guild: String,
-    /// Another way to Discord's API: behind a proxy that opens TLS.
-    route: Option<RawRoute>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawRoute {
-    /// IP:port
-    #[schemars(with = "schema::Address")]
-    address: String,
-    /// The file with its root certificate.
-    #[schemars(with = "schema::Path")]
-    ca: PathBuf,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawMatrix {
-    /// https:// and the server's host.
-    #[schemars(with = "schema::Homeserver")]
-    homeserver: String,
-    /// herald's account: "@herald:example.org".
-    #[schemars(with = "MatrixId")]
-    user: String,
-    /// The account's password: where it is.
-    #[schemars(with = "RawSource")]
-    password: RawSecret,
-    /// Keep it the same over restarts: it keeps posts from being made twice.
-    #[serde(default = "device")]
-    #[schemars(length(min = 1))]
-    device: String,
-    /// A folder for session and encryption keys.
-    #[serde(default = "matrix_store")]
-    #[schemars(with = "schema::Path")]
-    store: PathBuf,
-    /// What encrypts the keys: where it is.
-    #[schemars(with = "Option<RawSource>")]
-    passphrase: Option<RawSecret>,
-}
-fn device() -> String {
-    "HERALD".into()
-}
-fn matrix_store() -> PathBuf {
-    "matrix".into()
-}
-
-/// Anything but a source is taken for the secret itself, and never shown.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawSecret {
-    Source(RawSource),
-    Other(serde::de::IgnoredAny),
-}
-
-/// Where a secret is: one of the two.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
-struct RawSource {
-    /// The name of an environment variable.
-    #[schemars(length(min = 1))]
-    env: Option<String>,
-    /// The path of a file.
-    #[schemars(with = "Option<schema::Path>")]
-    file: Option<PathBuf>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawChain {
-    /// Addresses of its nodes, ws:// or wss://, the preferred one first. Two or more are compared.
-    #[schemars(with = "Vec<schema::Endpoint>", length(min = 1))]
-    endpoints: Vec<String>,
-    /// Of a parachain: its relay, as it is named here.
-    #[schemars(with = "Option<schema::Chain>")]
-    relay: Option<String>,
-    /// Of a parachain: its id there.
-    para: Option<u32>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawChannel {
-    /// Which chat.
-    platform: Platform,
-    /// A Discord channel's id, or a Matrix room's id or alias; in quotes.
-    #[schemars(with = "schema::Place")]
-    place: String,
-    /// Who reads it.
-    #[serde(default, rename = "for")]
-    readers: Readers,
-    /// Groups that notices may mention, and who they are here: roles' ids on Discord; "@room" or users' ids on Matrix.
-    #[serde(default)]
-    #[schemars(with = "BTreeMap<String, schema::Mentions>")]
-    mentions: BTreeMap<String, Vec<String>>,
-    /// The language of its posts: de, pt-BR.
-    #[serde(default = "english")]
-    #[schemars(with = "schema::Locale")]
-    locale: String,
-}
-fn english() -> String {
-    DEFAULT.into()
-}
 
 /// Who reads a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -174,25 +29,6 @@ pub enum Readers {
     Public,
     /// Those who run herald and the upgrade.
     Operators,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct RawDelivery {
-    /// One request to a chat ends after this.
-    #[schemars(with = "SomeLength")]
-    timeout: String,
-    /// For so long an attempt begun before a crash is left alone.
-    #[schemars(with = "SomeLength")]
-    lease: String,
-    /// For so long the chats are trusted to know a repeated key.
-    #[schemars(with = "SomeLength")]
-    key_window: String,
-}
-impl Default for RawDelivery {
-    fn default() -> Self {
-        Self { timeout: "10s".into(), lease: "30s".into(), key_window: "2m".into() }
-    }
 }
 
 /// Where a secret is; it is read when it is needed and never kept in a configuration.

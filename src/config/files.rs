@@ -7,12 +7,13 @@ use std::{
 };
 
 use include_dir::{Dir, include_dir};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::{
     Origin,
     finding::{Finding, Severity, nearest},
-    place,
+    place, schema,
 };
 use crate::domain::language::DEFAULT;
 
@@ -36,21 +37,28 @@ impl SourceFile {
     }
 
     /// Reads the YAML into a raw shape; a wrong key or type gives its place and a hint.
-    pub fn parse<T: DeserializeOwned>(&self, findings: &mut Vec<Finding>) -> Option<T> {
+    pub fn parse<T: DeserializeOwned + JsonSchema>(&self, findings: &mut Vec<Finding>) -> Option<T> {
         self.typed().map_err(|finding| findings.push(finding)).ok()
     }
 
-    fn typed<T: DeserializeOwned>(&self) -> Result<T, Finding> {
+    fn typed<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, Finding> {
         if let Some((key, place)) = place::duplicate(&self.text) {
             return Err(self.at(place, format!("`{key}` stands here a second time"), "keep one of the two".to_owned()));
         }
-        serde_yaml::from_str(&self.text).map_err(|error| {
+        let read = serde_yaml::from_str(&self.text).map_err(|error| {
             let place = error.location().map_or((1, 1), |l| (l.line(), l.column()));
             let full = error.to_string();
             let message = full.rsplit_once(" at line ").map_or(full.as_str(), |(m, _)| m).to_owned();
             let hint = hint_for(&message);
             self.at(place, message, hint)
-        })
+        })?;
+        match schema::left_empty::<T>(&self.text) {
+            None => Ok(read),
+            Some(path) => {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                Err(self.wrong(&path, "nothing is written here", "write a value, or remove the key if it may be left out"))
+            }
+        }
     }
 
     pub fn at(&self, (line, column): place::Place, message: String, hint: String) -> Finding {

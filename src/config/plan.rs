@@ -1,17 +1,18 @@
 //! `plan.yaml`: the communication plan.
 
+mod shape;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, tz::TimeZone};
-use schemars::JsonSchema;
-use serde::Deserialize;
+pub(super) use shape::Raw;
+use shape::{RawFeedback, RawObservation, RawPeople, RawVerification};
 
 use super::{
     deployment::{Deployment, Readers},
     files::SourceFile,
     finding::Finding,
-    notice::{RawNotice, Scope, happening, read_notices},
-    schema::{self, Length, SomeLength},
+    notice::{Scope, happening, read_notices},
 };
 use crate::domain::{
     feedback::Meaning,
@@ -22,194 +23,6 @@ use crate::domain::{
     upgrade::Urgency,
     window::Home,
 };
-
-/// The communication plan: what is said to whom, where and when.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Raw {
-    /// In which people write times: an IANA name, such as Europe/Berlin.
-    #[schemars(with = "schema::Zone")]
-    zone: String,
-    /// Where people live.
-    people: Option<RawPeople>,
-    /// When an upgrade counts as verified and completed.
-    #[serde(default)]
-    verification: RawVerification,
-    /// When something is worth a word.
-    #[serde(default)]
-    observation: RawObservation,
-    /// Who hears of an upgrade that no file speaks of.
-    #[serde(default)]
-    unplanned: Readers,
-    /// For how long it is heard, and what reactions mean.
-    feedback: RawFeedback,
-    /// The reaction that says "seen".
-    #[serde(default = "seen")]
-    #[schemars(with = "schema::Emoji")]
-    acknowledge: String,
-    /// What each urgency has of its own.
-    #[serde(default)]
-    plans: RawPlans,
-    /// Of every urgency, behind those of its own.
-    #[serde(default)]
-    notices: Vec<RawNotice>,
-    /// What is shown on the status board alone.
-    #[serde(default)]
-    #[schemars(with = "Vec<Happening>")]
-    board: Vec<String>,
-    /// What nobody is told, on purpose.
-    #[serde(default)]
-    #[schemars(with = "Vec<Happening>")]
-    silent: Vec<String>,
-}
-
-fn seen() -> String {
-    "✅".into()
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct RawPlans {
-    /// Weeks of notice.
-    routine: RawUrgency,
-    /// A day.
-    expedited: RawUrgency,
-    /// At once.
-    emergency: RawUrgency,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct RawUrgency {
-    /// People hear of it at least so long before the window: 7d.
-    #[schemars(with = "Option<Length>")]
-    least_notice: Option<String>,
-    /// So many posts at most in one channel on one day, when all goes well.
-    #[schemars(range(min = 1))]
-    posts_per_day: Option<u32>,
-    /// Who is asked to acknowledge a notice has so long; 72h without, 48h in an emergency.
-    #[schemars(with = "Option<Length>")]
-    acknowledge_within: Option<String>,
-    /// When a window may open.
-    window: RawWindowRules,
-    /// Its own notices.
-    notices: Vec<RawNotice>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct RawWindowRules {
-    /// On a Saturday or Sunday, in the plan's zone.
-    weekends: bool,
-    /// While it is night for some of the people.
-    nights: bool,
-}
-impl Default for RawWindowRules {
-    fn default() -> Self {
-        Self { weekends: true, nights: true }
-    }
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawPeople {
-    /// How many live where, compared: { Europe/Berlin: 5, America/New_York: 3 }.
-    #[schemars(with = "BTreeMap<String, schema::Weight>", extend("minProperties" = 1))]
-    zones: BTreeMap<String, f64>,
-    /// When people sleep: 22:00-06:00.
-    #[schemars(with = "Option<schema::Night>")]
-    night: Option<String>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct RawVerification {
-    /// Blocks, finality and transactions healthy for so long: verified.
-    #[schemars(with = "SomeLength")]
-    healthy_for: String,
-    /// And for so long again: completed.
-    #[schemars(with = "Length")]
-    complete_after: String,
-    /// No longer between two blocks.
-    #[schemars(with = "SomeLength")]
-    max_block_gap: String,
-    /// Blocks that finality may be behind.
-    max_finality_lag: u64,
-    /// Of all transactions since, from 0 to 1.
-    #[schemars(with = "schema::Share")]
-    max_failed_share: f64,
-    /// So many transactions are needed.
-    min_transactions: u32,
-}
-impl Default for RawVerification {
-    fn default() -> Self {
-        Self {
-            healthy_for: "10m".into(),
-            complete_after: "20m".into(),
-            max_block_gap: "60s".into(),
-            max_finality_lag: 20,
-            max_failed_share: 0.5,
-            min_transactions: 0,
-        }
-    }
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct RawObservation {
-    /// No finalized block for so long.
-    #[schemars(with = "SomeLength")]
-    stalled_after: String,
-    /// Blocks that finality is behind.
-    lagging_from: u64,
-    /// The window is open for so long and nothing was authorized: operators are asked.
-    #[schemars(with = "SomeLength")]
-    overdue_after: String,
-    /// The window is open for so long and nothing was authorized: everybody hears of the delay.
-    #[schemars(with = "SomeLength")]
-    delayed_after: String,
-    /// Blocks since the authorization.
-    unapplied_after: u64,
-    /// Blocks without a step of a migration.
-    stuck_after: u64,
-    /// An estimate that moves by more is told anew.
-    #[schemars(with = "SomeLength")]
-    estimate_drift: String,
-}
-impl Default for RawObservation {
-    fn default() -> Self {
-        Self {
-            stalled_after: "3m".into(),
-            lagging_from: 30,
-            overdue_after: "30m".into(),
-            delayed_after: "1h".into(),
-            unapplied_after: 600,
-            stuck_after: 100,
-            estimate_drift: "10m".into(),
-        }
-    }
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawFeedback {
-    /// From "applied": 48h.
-    #[schemars(with = "SomeLength")]
-    open_for: String,
-    /// Under the call for feedback, in this order.
-    reactions: Vec<RawMeaning>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawMeaning {
-    /// The emoji itself.
-    #[schemars(with = "schema::Emoji")]
-    emoji: String,
-    /// In a few words.
-    #[schemars(length(min = 1))]
-    means: String,
-}
 
 /// When feedback closes, and what reactions mean.
 #[derive(Clone, Debug)]

@@ -42,12 +42,12 @@ const TEMPLATES: [(&str, &str); 5] = [
     ("validation/feedback-thread", "How is it?"),
 ];
 
-fn origin(dir: &Path) -> Origin {
+pub fn origin(dir: &Path) -> Origin {
     Origin::Folder { config: dir.join("config"), templates: dir.join("templates") }
 }
 
 /// A folder with the sample files.
-fn sample() -> TempDir {
+pub fn sample() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in TEMPLATES {
         write(dir.path(), &format!("templates/{name}.md.hbs"), text);
@@ -59,7 +59,7 @@ fn sample() -> TempDir {
     dir
 }
 
-fn write(dir: &Path, file: &str, text: &str) {
+pub fn write(dir: &Path, file: &str, text: &str) {
     let path = dir.join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();

@@ -1,0 +1,180 @@
+//! The shapes of herald.yaml, as they are read and as its schema shows them.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Readers;
+use crate::{
+    config::schema::{self, DiscordId, MatrixId, SomeLength},
+    domain::language::DEFAULT,
+    ports::Platform,
+};
+
+/// Where herald runs and speaks. Secrets are never written here: name where they are.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Raw {
+    /// Where herald keeps what it has done.
+    #[serde(default)]
+    pub(super) store: RawStore,
+    /// Needed where a channel is on Discord.
+    pub(super) discord: Option<RawDiscord>,
+    /// Needed where a channel is on Matrix.
+    pub(super) matrix: Option<RawMatrix>,
+    /// Every chain to follow, by a name of up to 16 characters.
+    #[schemars(extend("minProperties" = 1))]
+    pub(super) chains: BTreeMap<String, RawChain>,
+    /// Where herald speaks, by names that the plan uses.
+    #[schemars(extend("minProperties" = 1))]
+    pub(super) channels: BTreeMap<String, RawChannel>,
+    /// Times that keep a post from being made twice: timeout < lease < key_window.
+    #[serde(default)]
+    pub(super) delivery: RawDelivery,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawStore {
+    /// sqlite:// and a file's path.
+    #[schemars(with = "schema::StoreUrl")]
+    pub(super) url: String,
+}
+impl Default for RawStore {
+    fn default() -> Self {
+        Self { url: "sqlite://herald.db".into() }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDiscord {
+    /// The bot's token: where it is.
+    #[schemars(with = "RawSource")]
+    pub(super) token: RawSecret,
+    /// The server's id, a number in quotes.
+    #[schemars(with = "DiscordId")]
+    pub(super) guild: String,
+    /// Another way to Discord's API: behind a proxy that opens TLS.
+    pub(super) route: Option<RawRoute>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRoute {
+    /// IP:port
+    #[schemars(with = "schema::Address")]
+    pub(super) address: String,
+    /// The file with its root certificate.
+    #[schemars(with = "schema::Path")]
+    pub(super) ca: PathBuf,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMatrix {
+    /// https:// and the server's host.
+    #[schemars(with = "schema::Homeserver")]
+    pub(super) homeserver: String,
+    /// herald's account: "@herald:example.org".
+    #[schemars(with = "MatrixId")]
+    pub(super) user: String,
+    /// The account's password: where it is.
+    #[schemars(with = "RawSource")]
+    pub(super) password: RawSecret,
+    /// Keep it the same over restarts: it keeps posts from being made twice.
+    #[serde(default = "device")]
+    #[schemars(length(min = 1))]
+    pub(super) device: String,
+    /// A folder for session and encryption keys.
+    #[serde(default = "matrix_store")]
+    #[schemars(with = "schema::Path")]
+    pub(super) store: PathBuf,
+    /// What encrypts the keys: where it is.
+    #[schemars(with = "Option<RawSource>")]
+    pub(super) passphrase: Option<RawSecret>,
+}
+fn device() -> String {
+    "HERALD".into()
+}
+fn matrix_store() -> PathBuf {
+    "matrix".into()
+}
+
+/// Anything but a source is taken for the secret itself, and never shown.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawSecret {
+    Source(RawSource),
+    Other(serde::de::IgnoredAny),
+}
+
+/// Where a secret is: one of the two.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(super) struct RawSource {
+    /// The name of an environment variable.
+    #[schemars(length(min = 1))]
+    pub(super) env: Option<String>,
+    /// The path of a file.
+    #[schemars(with = "Option<schema::Path>")]
+    pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawChain {
+    /// Addresses of its nodes, ws:// or wss://, the preferred one first. Two or more are compared.
+    #[schemars(with = "Vec<schema::Endpoint>", length(min = 1))]
+    pub(super) endpoints: Vec<String>,
+    /// Of a parachain: its relay, as it is named here.
+    #[schemars(with = "Option<schema::Chain>")]
+    pub(super) relay: Option<String>,
+    /// Of a parachain: its id there.
+    pub(super) para: Option<u32>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawChannel {
+    /// Which chat.
+    pub(super) platform: Platform,
+    /// A Discord channel's id, or a Matrix room's id or alias; in quotes.
+    #[schemars(with = "schema::Place")]
+    pub(super) place: String,
+    /// Who reads it.
+    #[serde(default, rename = "for")]
+    pub(super) readers: Readers,
+    /// Groups that notices may mention, and who they are here: roles' ids on Discord; "@room" or users' ids on Matrix.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, schema::Mentions>")]
+    pub(super) mentions: BTreeMap<String, Vec<String>>,
+    /// The language of its posts: de, pt-BR.
+    #[serde(default = "english")]
+    #[schemars(with = "schema::Locale")]
+    pub(super) locale: String,
+}
+fn english() -> String {
+    DEFAULT.into()
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawDelivery {
+    /// One request to a chat ends after this.
+    #[schemars(with = "SomeLength")]
+    pub(super) timeout: String,
+    /// For so long an attempt begun before a crash is left alone.
+    #[schemars(with = "SomeLength")]
+    pub(super) lease: String,
+    /// For so long the chats are trusted to know a repeated key.
+    #[schemars(with = "SomeLength")]
+    pub(super) key_window: String,
+}
+impl Default for RawDelivery {
+    fn default() -> Self {
+        Self { timeout: "10s".into(), lease: "30s".into(), key_window: "2m".into() }
+    }
+}

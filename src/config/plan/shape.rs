@@ -1,0 +1,203 @@
+//! The shapes of plan.yaml, as they are read and as its schema shows them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    config::{
+        deployment::Readers,
+        notice::RawNotice,
+        schema::{self, Length, SomeLength},
+    },
+    domain::notice::Happening,
+};
+
+/// The communication plan: what is said to whom, where and when.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Raw {
+    /// In which people write times: an IANA name, such as Europe/Berlin.
+    #[schemars(with = "schema::Zone")]
+    pub(super) zone: String,
+    /// Where people live.
+    pub(super) people: Option<RawPeople>,
+    /// When an upgrade counts as verified and completed.
+    #[serde(default)]
+    pub(super) verification: RawVerification,
+    /// When something is worth a word.
+    #[serde(default)]
+    pub(super) observation: RawObservation,
+    /// Who hears of an upgrade that no file speaks of.
+    #[serde(default)]
+    pub(super) unplanned: Readers,
+    /// For how long it is heard, and what reactions mean.
+    pub(super) feedback: RawFeedback,
+    /// The reaction that says "seen".
+    #[serde(default = "seen")]
+    #[schemars(with = "schema::Emoji")]
+    pub(super) acknowledge: String,
+    /// What each urgency has of its own.
+    #[serde(default)]
+    pub(super) plans: RawPlans,
+    /// Of every urgency, behind those of its own.
+    #[serde(default)]
+    pub(super) notices: Vec<RawNotice>,
+    /// What is shown on the status board alone.
+    #[serde(default)]
+    #[schemars(with = "Vec<Happening>")]
+    pub(super) board: Vec<String>,
+    /// What nobody is told, on purpose.
+    #[serde(default)]
+    #[schemars(with = "Vec<Happening>")]
+    pub(super) silent: Vec<String>,
+}
+
+fn seen() -> String {
+    "✅".into()
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPlans {
+    /// Weeks of notice.
+    pub(super) routine: RawUrgency,
+    /// A day.
+    pub(super) expedited: RawUrgency,
+    /// At once.
+    pub(super) emergency: RawUrgency,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawUrgency {
+    /// People hear of it at least so long before the window: 7d.
+    #[schemars(with = "Option<Length>")]
+    pub(super) least_notice: Option<String>,
+    /// So many posts at most in one channel on one day, when all goes well.
+    #[schemars(range(min = 1))]
+    pub(super) posts_per_day: Option<u32>,
+    /// Who is asked to acknowledge a notice has so long; 72h without, 48h in an emergency.
+    #[schemars(with = "Option<Length>")]
+    pub(super) acknowledge_within: Option<String>,
+    /// When a window may open.
+    pub(super) window: RawWindowRules,
+    /// Its own notices.
+    pub(super) notices: Vec<RawNotice>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawWindowRules {
+    /// On a Saturday or Sunday, in the plan's zone.
+    pub(super) weekends: bool,
+    /// While it is night for some of the people.
+    pub(super) nights: bool,
+}
+impl Default for RawWindowRules {
+    fn default() -> Self {
+        Self { weekends: true, nights: true }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPeople {
+    /// How many live where, compared: { Europe/Berlin: 5, America/New_York: 3 }.
+    #[schemars(with = "BTreeMap<String, schema::Weight>", extend("minProperties" = 1))]
+    pub(super) zones: BTreeMap<String, f64>,
+    /// When people sleep: 22:00-06:00.
+    #[schemars(with = "Option<schema::Night>")]
+    pub(super) night: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawVerification {
+    /// Blocks, finality and transactions healthy for so long: verified.
+    #[schemars(with = "SomeLength")]
+    pub(super) healthy_for: String,
+    /// And for so long again: completed.
+    #[schemars(with = "Length")]
+    pub(super) complete_after: String,
+    /// No longer between two blocks.
+    #[schemars(with = "SomeLength")]
+    pub(super) max_block_gap: String,
+    /// Blocks that finality may be behind.
+    pub(super) max_finality_lag: u64,
+    /// Of all transactions since, from 0 to 1.
+    #[schemars(with = "schema::Share")]
+    pub(super) max_failed_share: f64,
+    /// So many transactions are needed.
+    pub(super) min_transactions: u32,
+}
+impl Default for RawVerification {
+    fn default() -> Self {
+        Self {
+            healthy_for: "10m".into(),
+            complete_after: "20m".into(),
+            max_block_gap: "60s".into(),
+            max_finality_lag: 20,
+            max_failed_share: 0.5,
+            min_transactions: 0,
+        }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawObservation {
+    /// No finalized block for so long.
+    #[schemars(with = "SomeLength")]
+    pub(super) stalled_after: String,
+    /// Blocks that finality is behind.
+    pub(super) lagging_from: u64,
+    /// The window is open for so long and nothing was authorized: operators are asked.
+    #[schemars(with = "SomeLength")]
+    pub(super) overdue_after: String,
+    /// The window is open for so long and nothing was authorized: everybody hears of the delay.
+    #[schemars(with = "SomeLength")]
+    pub(super) delayed_after: String,
+    /// Blocks since the authorization.
+    pub(super) unapplied_after: u64,
+    /// Blocks without a step of a migration.
+    pub(super) stuck_after: u64,
+    /// An estimate that moves by more is told anew.
+    #[schemars(with = "SomeLength")]
+    pub(super) estimate_drift: String,
+}
+impl Default for RawObservation {
+    fn default() -> Self {
+        Self {
+            stalled_after: "3m".into(),
+            lagging_from: 30,
+            overdue_after: "30m".into(),
+            delayed_after: "1h".into(),
+            unapplied_after: 600,
+            stuck_after: 100,
+            estimate_drift: "10m".into(),
+        }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFeedback {
+    /// From "applied": 48h.
+    #[schemars(with = "SomeLength")]
+    pub(super) open_for: String,
+    /// Under the call for feedback, in this order.
+    pub(super) reactions: Vec<RawMeaning>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMeaning {
+    /// The emoji itself.
+    #[schemars(with = "schema::Emoji")]
+    pub(super) emoji: String,
+    /// In a few words.
+    #[schemars(length(min = 1))]
+    pub(super) means: String,
+}
