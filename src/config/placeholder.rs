@@ -40,8 +40,10 @@ fn bracketed(value: &str) -> Option<&str> {
     let start = value.find('<')?;
     let end = start + value.get(start..)?.find('>')?;
     let inside = value.get(start + 1..end)?;
-    let first = inside.chars().next()?;
-    let gap = inside.contains('…') || (first.is_alphabetic() && inside.chars().count() <= 40);
+    let words = inside.starts_with(char::is_alphabetic) && inside.chars().all(|c| c.is_alphanumeric() || " '.-_".contains(c));
+    // One word alone could be meant: Vec<T>.
+    let whole = value.trim().len() == end + 1 - start;
+    let gap = inside.contains('…') || (words && inside.chars().count() <= 40 && (whole || inside.contains(' ')));
     gap.then(|| value.get(start..=end)).flatten()
 }
 
@@ -56,7 +58,7 @@ mod tests {
         {
             assert!(placeholder(text).is_some(), "{text}");
         }
-        for text in ["todo el mundo", "Nothing to do.", "and so on…", "really?", "a < b and c > d", "XXXL", "<3 you all>", "❓", "<:>"] {
+        for text in ["todo el mundo", "Nothing to do.", "and so on…", "really?", "a < b and c > d", "XXXL", "<3 you all>", "Vec<T> is encoded anew", "<script>alert(1)</script>", "❓", "<:>"] {
             assert_eq!(placeholder(text), None, "{text}");
         }
     }

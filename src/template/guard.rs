@@ -156,7 +156,7 @@ mod tests {
             ("{{#if (or late fact)}}{{fact.block}}{{/if}}", "own 1:23 fact.block"),
             ("{{#each chains}}{{../fact.block}}{{/each}}", "own 1:17 ../fact.block"),
             ("{{#if late}}{{> seen}}{{/if}}", "seen 1:4 fact.block"),
-            ("{{#if (ne fact.kind \"stalled\")}}{{@root.fact.block}}{{/if}}", "own 1:34 @root.fact.block"),
+            ("{{#if (ne fact.kind \"stalled\")}}{{@root.fact.block}}{{/if}}", "own 1:33 @root.fact.block"),
         ] {
             assert_eq!(found(text), [place], "{text}");
         }

@@ -135,7 +135,7 @@ fn a_translation_is_measured_where_a_channel_reads_it() {
     let said = refused(&dir);
     assert!(said.contains("templates/preparation/announced.de.md.hbs:1:1: error: with every value at its longest"), "{said}");
     write(&dir, "templates/preparation/announced.de.md.hbs", "{{time fact.time}}");
-    assert!(refused(&dir).contains("announced.de.md.hbs:1:1: error: templates/preparation/announced.de.md.hbs: "));
+    assert!(refused(&dir).contains("announced.de.md.hbs:1:1: error: `fact.time` is nothing for the notice `announced`"));
 }
 
 #[test]

@@ -80,7 +80,7 @@ async fn edits_are_followed_bad_ones_refused_and_commands_done() -> Result<()> {
     w.write("upgrades/v2.yaml", &words)?;
     said(&w, "files were read again", 5).await?;
     // An edit of the window contradicts the command.
-    w.write("upgrades/v2.yaml", &words.replace(&opens.to_string(), &later(opens, 3600).to_string()))?;
+    w.write("upgrades/v2.yaml", &words.replace(&opens.to_string(), &later(opens, 300).to_string()))?;
     w.on_matrix("was changed by a command").await?;
     let mut status = command(&w, &["status", "--json"]);
     assert_eq!(status.run(SOON).await?, 0);

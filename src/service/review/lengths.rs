@@ -22,7 +22,7 @@ pub const MATRIX_LIMIT: usize = 60_000;
 const MENTION: usize = 25;
 
 pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = Vec::new();
     let mut factless = worst.clone();
     factless.as_object_mut().and_then(|context| context.insert("fact".to_owned(), Value::Null));
     for notice in distinct(config) {
@@ -37,7 +37,9 @@ pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Fin
             }
             let on = |channel: &ChannelConfig| channel.platform == platform;
             for (locale, file) in versions(config, renderer, &notice.template, &channels, on) {
-                findings.extend(Measure { config, renderer, notice, locale, platform }.finding(worst, file));
+                let finding = Measure { config, renderer, notice, locale, platform }.finding(worst, file);
+                // Notices often share a template.
+                findings.extend(finding.filter(|f| !findings.contains(f)));
             }
         }
     }
