@@ -58,7 +58,19 @@ mod tests {
         {
             assert!(placeholder(text).is_some(), "{text}");
         }
-        for text in ["todo el mundo", "Nothing to do.", "and so on…", "really?", "a < b and c > d", "XXXL", "<3 you all>", "Vec<T> is encoded anew", "<script>alert(1)</script>", "❓", "<:>"] {
+        for text in [
+            "todo el mundo",
+            "Nothing to do.",
+            "and so on…",
+            "really?",
+            "a < b and c > d",
+            "XXXL",
+            "<3 you all>",
+            "Vec<T> is encoded anew",
+            "<script>alert(1)</script>",
+            "❓",
+            "<:>",
+        ] {
             assert_eq!(placeholder(text), None, "{text}");
         }
     }
