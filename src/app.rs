@@ -27,7 +27,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service: follow the chains, post what is due, answer and listen
-    Run,
+    Run {
+        /// What this one is called among those that share a store: a letter or a name, other than theirs
+        #[arg(long, value_name = "NAME", env = "HERALD_REPLICA", default_value = "herald", value_parser = replica)]
+        replica: String,
+    },
     /// Play a whole upgrade with embedded chain and rooms: no account, no network, no server
     Rehearse(RehearseArgs),
     /// Review config, plan, templates and upgrade files
@@ -116,6 +120,12 @@ pub struct RehearseArgs {
     pub upgrade: Option<PathBuf>,
 }
 
+/// It becomes a part of the Matrix device's name and of a folder's.
+fn replica(name: &str) -> Result<String, String> {
+    let fits = (1..=32).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if fits { Ok(name.to_owned()) } else { Err("1 to 32 letters, digits, - and _".to_owned()) }
+}
+
 fn parse_urgency(name: &str) -> Result<Urgency, String> {
     Urgency::ALL.into_iter().find(|u| u.name() == name).ok_or_else(|| config::suggest(name, Urgency::ALL.map(Urgency::name)))
 }
@@ -186,7 +196,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let code = runtime.block_on(async {
         match cli.command {
-            Command::Run => command::run::run(cli.config).await,
+            Command::Run { replica } => command::run::run(cli.config, &replica).await,
             Command::Rehearse(args) => command::rehearse::run(cli.config, args).await,
             Command::Check { json, strict } => command::check::run(cli.config, json, strict),
             Command::Schema { out } => command::schema::run(out),

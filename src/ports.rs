@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use crate::domain::{
@@ -57,6 +57,9 @@ pub enum ChatError {
     /// No retry will help: a missing room, a missing permission, a refused content.
     #[error("{reason}; {remedy}")]
     Refused { reason: String, remedy: String },
+    /// Of a read-back: what could be read doesn't hold it, but not all could.
+    #[error("{reason}; {remedy}")]
+    Doubt { reason: String, remedy: String },
 }
 
 /// One message to send, with the key that makes it one message however often it is sent.
@@ -297,8 +300,44 @@ pub enum Outcome {
     },
 }
 
+/// One process among those that share a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// As the operator calls it.
+    pub name: String,
+    /// Of this process alone: another one under the same name is another instance.
+    pub instance: String,
+}
+
+/// Who is active.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    /// This process, since the takeover with this number.
+    Mine { term: i64 },
+    Theirs { replica: String },
+    /// Another process under the same name was heard of lately.
+    Doubled,
+}
+
+/// A replica as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub name: String,
+    pub active: bool,
+    pub since: Timestamp,
+    /// When it was last heard of.
+    pub seen: Timestamp,
+}
+
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// Takes or keeps the lead for `ttl` from now, by the store's own clock. Whoever has it writes; once another has taken
+    /// over, nothing that this process writes as the active one counts any more.
+    async fn lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError>;
+    /// Leaves the lead to others at once.
+    async fn resign(&self, me: &Replica) -> Result<(), StoreError>;
+    /// Who shares this store.
+    async fn replicas(&self) -> Result<Vec<Known>, StoreError>;
     async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
     async fn upgrades(&self) -> Result<Vec<Accepting>, StoreError>;
     async fn memories(&self) -> Result<BTreeMap<String, Memory>, StoreError>;

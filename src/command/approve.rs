@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 
+use super::existing_store;
 use crate::{
     app::{self, ApproveArgs},
     clock::SystemClock,
@@ -12,7 +13,6 @@ use crate::{
         Book, Core,
         gate::{Gate, Who},
     },
-    store::SqlStore,
 };
 
 /// Writes into the store; the herald that runs sees it within seconds.
@@ -21,10 +21,7 @@ pub async fn run(folder: Option<PathBuf>, args: ApproveArgs) -> Result<ExitCode>
         Ok(loaded) => loaded,
         Err(findings) => return Ok(app::refuse(&findings)),
     };
-    let store = match SqlStore::open_existing(&loaded.config.deployment.store).await {
-        Ok(store) => Arc::new(store),
-        Err(error) => anyhow::bail!("{error}; `herald run` makes it at its first start"),
-    };
+    let store = Arc::new(existing_store(&loaded.config.deployment).await?);
     let book = Book { config: loaded.config, renderer: loaded.renderer };
     let core = Arc::new(Core::new(book, BTreeMap::new(), Arc::new(SystemClock), store));
     match Gate::new(core).approve(&args.code, Who::Named(&args.name)).await {

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use super::existing_store;
 use crate::{
     app,
     clock::SystemClock,
@@ -113,11 +114,7 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
         Ok(loaded) => loaded,
         Err(findings) => return Ok(app::refuse(&findings)),
     };
-    let url = &loaded.config.deployment.store;
-    let store = match SqlStore::open_existing(url).await {
-        Ok(store) => store,
-        Err(error) => bail!("{error}; `herald run` makes it at its first start"),
-    };
+    let store = existing_store(&loaded.config.deployment).await?;
     let (id, author) = match &changing {
         Changing::Reschedule { upgrade, author, .. }
         | Changing::Cancel { upgrade, author, .. }

@@ -18,7 +18,30 @@ pub mod plan;
 pub mod preview;
 pub mod rehearse;
 pub mod reload;
+mod replicas;
 pub mod run;
 pub mod schema;
+mod serve;
 pub mod status;
 pub mod window;
+
+use anyhow::{Result, anyhow, bail};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    config::{Deployment, StoreAt},
+    store::SqlStore,
+};
+
+/// A store's address with its password.
+fn address(at: &StoreAt) -> Result<SecretString> {
+    at.address().map_err(|e| anyhow!("store.password in herald.yaml: {e}"))
+}
+
+/// The store of a herald that runs, or ran.
+async fn existing_store(deployment: &Deployment) -> Result<SqlStore> {
+    match SqlStore::open_existing(address(&deployment.store)?.expose_secret()).await {
+        Ok(store) => Ok(store),
+        Err(error) => bail!("{error}; `herald run` makes it at its first start"),
+    }
+}

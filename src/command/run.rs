@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use secrecy::ExposeSecret;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
-    task::JoinSet,
 };
 
-use super::{mentions, reload::Reloader};
+use super::{address, replicas, serve};
 use crate::{
     app::{self, Loaded},
     chain::Node,
@@ -17,18 +17,12 @@ use crate::{
         discord::{self, Discord},
         matrix::{self, Matrix},
     },
-    clock::SystemClock,
     config::{Config, Deployment, Files, Finding, Origin, Secret, UpgradeFile},
-    ports::{Accepting, Chain, ChainError, Chat, ChatError, Desk, Platform, Store},
-    service::{
-        Book, Core, Outlet, desk::FrontDesk, dispatcher::Dispatcher, gate::Gate, planner::Planner, summariser::Summariser, supervisor,
-        unplanned, watcher::Watcher,
-    },
-    store::SqlStore,
+    ports::{Accepting, Chain, ChainError, Chat, ChatError, Platform, Store},
+    service::{Core, Outlet, unplanned},
+    store::{Lock, SqlStore},
+    template::Renderer,
 };
-
-/// How long what is in flight may take to end after a stop.
-const DRAIN: Duration = Duration::from_secs(20);
 
 /// Tries of something that may be away for a moment, a second apart: a restart in a bad minute is not a
 /// wrong setting.
@@ -51,12 +45,25 @@ pub(super) fn chat_may_pass(error: &ChatError) -> bool {
 
 /// The chats that channels are on.
 #[derive(Default)]
-struct Chats {
-    discord: Option<Arc<Discord>>,
-    matrix: Option<Arc<Matrix>>,
+pub(super) struct Chats {
+    pub discord: Option<Arc<Discord>>,
+    pub matrix: Option<Arc<Matrix>>,
 }
 
-pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
+/// What a process keeps for as long as it runs, active or standing by.
+pub(super) struct Station {
+    pub origin: Origin,
+    /// The files as they were read at the start.
+    pub files: Option<Files>,
+    pub config: Config,
+    pub renderer: Arc<Renderer>,
+    pub chats: Chats,
+    pub outlets: BTreeMap<String, Outlet>,
+    pub chains: BTreeMap<String, Arc<dyn Chain>>,
+    pub store: Arc<dyn Store>,
+}
+
+pub async fn run(folder: Option<PathBuf>, replica: &str) -> Result<ExitCode> {
     app::log("warn,upgrade_herald=info");
     let origin = Origin::choose(folder, false);
     let files = Files::read(&origin).ok();
@@ -66,38 +73,33 @@ pub async fn run(folder: Option<PathBuf>) -> Result<ExitCode> {
     };
     loaded.warnings.iter().for_each(|w| eprintln!("{w}"));
     let Loaded { config, renderer, .. } = loaded;
-    let chats = connect_chats(&config.deployment).await?;
+    let at = config.deployment.store.clone();
+    // Two on one file would post side by side.
+    let _alone = if at.shared() { None } else { Some(Lock::take(&at.url)?) };
+    let chats = connect_chats(&config.deployment, replica).await?;
     let outlets = outlets(&config.deployment, &chats).await?;
-    let store: Arc<dyn Store> = Arc::new(SqlStore::open(&config.deployment.store).await?);
-    let known = store.upgrades().await?;
-    let chains = connect_chains(&config, &known).await?;
-    let core = Arc::new(Core::new(Book { config, renderer }, outlets, Arc::new(SystemClock), store));
-    let reached = already_there(&core, &chains, &core.book().config.upgrades).await?;
-    if !reached.is_empty() {
-        return Ok(app::refuse(&reached));
-    }
-    let planner = Arc::new(Planner::new(core.clone()));
-    let planned = planner.tick().await?;
-    if !planned.refused.is_empty() {
-        return Ok(app::refuse(&planned.refused));
-    }
-    for id in &planned.accepted {
-        tracing::info!(upgrade = id, "accepted");
-    }
-    for post in &planned.skipped {
-        tracing::warn!(notice = post.notice, channel = post.channel, due = %post.due, "skipped: it was due before the upgrade was accepted");
-    }
-    for finding in &planned.contradicted {
-        tracing::warn!("{finding}");
-    }
-    core.store.begin_anew().await?;
-    mentions::review(&core, chats.discord.as_deref(), chats.matrix.as_deref()).await;
-    let reloader = Reloader { origin, core: core.clone(), planner: planner.clone(), chains: chains.clone() };
-    serve(core, chains, chats, planner, (reloader, files)).await?;
-    Ok(ExitCode::SUCCESS)
+    let store: Arc<dyn Store> = Arc::new(SqlStore::open(address(&at)?.expose_secret()).await?);
+    let chains = connect_chains(&config, &store.upgrades().await?).await?;
+    let stop = stop_on_signals()?;
+    let station = Station { origin, files, config, renderer, chats, outlets, chains, store };
+    if at.shared() { replicas::run(&station, replica, stop).await } else { serve::alone(&station, stop).await }
 }
 
-async fn connect_chats(deployment: &Deployment) -> Result<Chats> {
+/// True once the process was told to stop.
+fn stop_on_signals() -> Result<watch::Receiver<bool>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (told, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("told to stop: what is in flight is finished first"),
+            _ = interrupt.recv() => tracing::info!("interrupted: what is in flight is finished first"),
+        }
+        told.send_replace(true);
+    });
+    Ok(stop)
+}
+
+async fn connect_chats(deployment: &Deployment, replica: &str) -> Result<Chats> {
     let used = |platform| deployment.channels.values().any(|c| c.platform == platform);
     let timeout = Duration::try_from(deployment.delivery.timeout)?;
     let secret = |secret: &Secret, key: &str| secret.read().map_err(|e| anyhow::anyhow!("{key} in herald.yaml: {e}"));
@@ -121,8 +123,9 @@ async fn connect_chats(deployment: &Deployment) -> Result<Chats> {
             homeserver: matrix.homeserver.clone(),
             user: matrix.user.clone(),
             password: secret(&matrix.password, "matrix.password")?,
-            device: matrix.device.clone(),
-            store: matrix.store.clone(),
+            // A device has one process: the homeserver tells repeats by it, and its keys are in one folder.
+            device: if deployment.store.shared() { format!("{}-{replica}", matrix.device) } else { matrix.device.clone() },
+            store: if deployment.store.shared() { matrix.store.join(replica) } else { matrix.store.clone() },
             passphrase: matrix.passphrase.as_ref().map(|p| secret(p, "matrix.passphrase")).transpose()?,
             timeout,
         };
@@ -200,48 +203,4 @@ pub(super) async fn already_there(core: &Core, chains: &BTreeMap<String, Arc<dyn
         }
     }
     Ok(findings)
-}
-
-/// Runs until the process is told to stop, then lets what is in flight end.
-async fn serve(
-    core: Arc<Core>,
-    chains: BTreeMap<String, Arc<dyn Chain>>,
-    chats: Chats,
-    planner: Arc<Planner>,
-    (reloader, files): (Reloader, Option<Files>),
-) -> Result<()> {
-    let stop = watch::Sender::new(false);
-    let desk: Arc<dyn Desk> = Arc::new(FrontDesk::new(core.clone()));
-    let mut connections = JoinSet::new();
-    if let Some(discord) = chats.discord {
-        connections.spawn(discord.run(desk.clone(), stop.subscribe()));
-    }
-    if let Some(matrix) = chats.matrix {
-        connections.spawn(matrix.run(desk.clone(), stop.subscribe()));
-    }
-    let services = supervisor::Services {
-        core: core.clone(),
-        watcher: Arc::new(Watcher::new(core.clone(), chains)),
-        dispatcher: Arc::new(Dispatcher::new(core.clone())),
-        summariser: Arc::new(Summariser::new(core.clone())),
-        gate: Arc::new(Gate::new(core)),
-        planner,
-    };
-    let mut reloading = tokio::spawn(reloader.run(files, stop.subscribe()));
-    let mut services = tokio::spawn(supervisor::run(services, stop.subscribe()));
-    tracing::info!("herald is running");
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("told to stop: what is in flight is finished first"),
-        _ = interrupt.recv() => tracing::info!("interrupted: what is in flight is finished first"),
-        Some(ended) = connections.join_next() => bail!("the connection to a chat ended by itself: {ended:?}"),
-        ended = &mut reloading => bail!("the files are not looked at any more: {ended:?}"),
-        ended = &mut services => bail!("{}", ended.map_err(|e| e.to_string()).and_then(|r| r).err().unwrap_or_default()),
-    }
-    stop.send_replace(true);
-    if tokio::time::timeout(DRAIN, services).await.is_err() {
-        tracing::warn!("something in flight did not end within {} s; it is taken up again at the next start", DRAIN.as_secs());
-    }
-    connections.shutdown().await;
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use serde_json::json;
 
+use super::existing_store;
 use crate::{
     app,
     config::Origin,
@@ -15,7 +16,6 @@ use crate::{
     },
     ports::Store,
     service::desk::next_notice,
-    store::SqlStore,
     template::Zone,
 };
 
@@ -24,11 +24,7 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(findings) => return Ok(app::refuse(&findings)),
     };
-    let url = &loaded.config.deployment.store;
-    let store = match SqlStore::open_existing(url).await {
-        Ok(store) => store,
-        Err(error) => anyhow::bail!("{error}; `herald run` makes it at its first start"),
-    };
+    let store = existing_store(&loaded.config.deployment).await?;
     let (upgrades, troubles) = (store.upgrades().await?, store.troubles().await?);
     let zone = loaded.renderer.zone();
     for accepted in &upgrades {

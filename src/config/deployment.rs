@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 pub(super) use shape::Raw;
-use shape::{RawChannel, RawDelivery, RawDiscord, RawMatrix, RawSecret, RawSource};
+use shape::{RawChannel, RawDelivery, RawDiscord, RawMatrix, RawSecret, RawSource, RawStore};
 
 use super::{
     files::SourceFile,
@@ -64,6 +64,34 @@ impl std::fmt::Display for Secret {
     }
 }
 
+/// Where the store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreAt {
+    /// Without a password.
+    pub url: String,
+    pub password: Option<Secret>,
+}
+
+impl StoreAt {
+    /// The whole address, as a driver takes it.
+    pub fn address(&self) -> Result<SecretString, String> {
+        let Some(password) = &self.password else { return Ok(self.url.clone().into()) };
+        let password = password.read()?;
+        let encoded = password.expose_secret().bytes().map(|b| match b {
+            b if b.is_ascii_alphanumeric() => char::from(b).to_string(),
+            b => format!("%{b:02X}"),
+        });
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("postgres", &self.url));
+        let (user, place) = rest.split_once('@').unwrap_or(("postgres", rest));
+        Ok(format!("{scheme}://{user}:{}@{place}", encoded.collect::<String>()).into())
+    }
+
+    /// Whether several herald may share it.
+    pub fn shared(&self) -> bool {
+        !self.url.starts_with("sqlite:")
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discord {
     pub token: Secret,
@@ -111,11 +139,23 @@ pub struct Delivery {
     pub timeout: SignedDuration,
     pub lease: SignedDuration,
     pub key_window: SignedDuration,
+    pub on_doubt: OnDoubt,
+}
+
+/// What becomes of a post of which nobody can tell whether it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDoubt {
+    /// It is left for a person to look: nobody reads it twice, but perhaps nobody reads it.
+    #[default]
+    Park,
+    /// It is made again: everybody reads it, but perhaps twice.
+    Post,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {
-    pub store: String,
+    pub store: StoreAt,
     pub discord: Option<Discord>,
     pub matrix: Option<Matrix>,
     pub chains: BTreeMap<String, ChainConfig>,
@@ -126,9 +166,9 @@ pub struct Deployment {
 pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment> {
     let raw: Raw = file.parse(findings)?;
     let before = findings.len();
-    check_store(&raw, file, findings);
     check_chains(&raw, file, findings);
     check_channels(&raw, file, findings);
+    let store = store(raw.store, file, findings);
     let delivery = delivery(&raw.delivery, file, findings);
     let discord = raw.discord.and_then(|d| discord(d, file, findings));
     let matrix = raw.matrix.and_then(|m| matrix(m, file, findings));
@@ -139,7 +179,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
         return None;
     }
     Some(Deployment {
-        store: raw.store.url,
+        store: store?,
         discord,
         matrix,
         chains: raw.chains.into_iter().map(|(n, c)| (n, ChainConfig { endpoints: c.endpoints, para: c.relay.zip(c.para) })).collect(),
@@ -148,14 +188,32 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
     })
 }
 
-fn check_store(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
-    if raw.store.url.strip_prefix("sqlite://").is_none_or(str::is_empty) {
-        findings.push(file.wrong(
-            &["store", "url"],
-            format!("`{}` is not a store herald knows", raw.store.url),
-            "write sqlite:// and a file's path, such as sqlite://herald.db",
-        ));
+fn store(raw: RawStore, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<StoreAt> {
+    let known = "write sqlite:// and a file's path, such as sqlite://herald.db; or postgres://user@host/database";
+    let wrong = match raw.url.split_once("://") {
+        Some(("sqlite" | "postgres" | "postgresql", "")) | None => Some((format!("`{}` is not a store herald knows", raw.url), known)),
+        Some(("sqlite", _)) if raw.password.is_some() => {
+            Some(("a file has no password".to_owned(), "take `password` out, or name a PostgreSQL server"))
+        }
+        Some(("postgres" | "postgresql", rest)) if rest.split_once('@').is_some_and(|(user, _)| user.contains(':')) => {
+            Some(("a password does not belong into this file".to_owned(), "write postgres://user@host/database, and `password: { env: NAME }`"))
+        }
+        Some(("postgres" | "postgresql", rest)) if raw.password.is_some() && !rest.contains('@') => {
+            Some(("there is a password, and no user it belongs to".to_owned(), "write postgres://user@host/database"))
+        }
+        Some(("sqlite" | "postgres" | "postgresql", _)) => None,
+        // What isn't known is not shown: it may hold a password.
+        Some((scheme, _)) => Some((format!("`{scheme}://…` is not a store herald knows"), known)),
+    };
+    if let Some((message, hint)) = wrong {
+        findings.push(file.wrong(&["store", "url"], message, hint));
+        return None;
     }
+    let password = match raw.password {
+        Some(password) => Some(secret(password, file, &["store", "password"], findings)?),
+        None => None,
+    };
+    Some(StoreAt { url: raw.url, password })
 }
 
 fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
@@ -265,7 +323,7 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
     };
     let (timeout, lease, key_window) =
         (length("timeout", &raw.timeout), length("lease", &raw.lease), length("key_window", &raw.key_window));
-    let delivery = Delivery { timeout: timeout?, lease: lease?, key_window: key_window? };
+    let delivery = Delivery { timeout: timeout?, lease: lease?, key_window: key_window?, on_doubt: raw.on_doubt };
     if !(delivery.timeout.as_secs() > 0 && delivery.timeout < delivery.lease && delivery.lease < delivery.key_window) {
         findings.push(file.wrong(
             &["delivery"],

@@ -20,7 +20,7 @@ mod words;
 use std::{collections::BTreeMap, path::PathBuf};
 
 pub use checklist::Checklist;
-pub use deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, Matrix, Readers, Secret};
+pub use deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, Matrix, OnDoubt, Readers, Secret, StoreAt};
 pub use files::{Files, SourceFile};
 pub use finding::{Finding, Severity, suggest};
 pub use help::{Contact, Help, Topic};

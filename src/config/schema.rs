@@ -148,7 +148,7 @@ kinds! {
     MatrixId: { "type": "string", "pattern": "^@[^\\s:]+:[^\\s]+$" }
     Homeserver: { "type": "string", "pattern": "^https?://.+$" }
     Endpoint: { "type": "string", "pattern": "^wss?://[^\\s]+$" }
-    StoreUrl: { "type": "string", "pattern": "^sqlite://.+$" }
+    StoreUrl: { "type": "string", "pattern": "^(sqlite|postgres(ql)?)://.+$" }
     Locale: { "type": "string", "pattern": "^[a-z]{2,3}(-[A-Z]{2})?$" }
     Address: { "type": "string", "pattern": ":[0-9]+$" }
     Path: { "type": "string", "minLength": 1 }

@@ -14,8 +14,10 @@ use super::{
     mention,
     press::Wanted,
     review::DISCORD_LIMIT,
+    tenure::{Broken, while_allowed},
 };
 use crate::{
+    config::OnDoubt,
     domain::{
         notice::{Happening, LatePolicy, Notice, Trigger},
         post::{Body, Operation, Post, PostKey, PostState},
@@ -148,7 +150,9 @@ impl Dispatcher {
             Err(error @ ChatError::Refused { .. }) if matches!(post.operation, Operation::Edit | Operation::Mark) => {
                 (Outcome::Dropped { reason: error.to_string() }, Did::Parked)
             }
-            Err(error @ ChatError::Refused { .. }) => (Outcome::Parked { error: error.to_string() }, Did::Parked),
+            Err(error @ (ChatError::Refused { .. } | ChatError::Doubt { .. })) => {
+                (Outcome::Parked { error: error.to_string() }, Did::Parked)
+            }
         };
         self.core.store.finish(&post.key, &outcome).await?;
         let trouble = match &outcome {
@@ -238,10 +242,15 @@ impl Dispatcher {
         // An attempt with its read-back may take many requests, but it ends before its lease does.
         let limit = Duration::try_from(self.core.delivery.lease * 9 / 10).unwrap_or(Duration::from_secs(20));
         let work = async {
-            if post.attempts > 0
-                && let Some(found) = outlet.chat.find(&outlet.place, out.key, post.due).await?
-            {
-                return Ok(found);
+            if post.attempts > 0 {
+                match outlet.chat.find(&outlet.place, out.key, post.due).await {
+                    Ok(Some(found)) => return Ok(found),
+                    Ok(None) => {}
+                    Err(error @ ChatError::Doubt { .. }) if self.core.delivery.on_doubt == OnDoubt::Post => {
+                        tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "posted in doubt: {error}");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             if let (Operation::Edit | Operation::Mark, Some(root)) = (post.operation, root) {
                 return outlet.chat.edit(&outlet.place, root, out).await;
@@ -252,13 +261,12 @@ impl Dispatcher {
             }
             outlet.chat.send(&outlet.place, out).await
         };
-        match tokio::time::timeout(limit, work).await {
-            Ok(result) => result,
-            Err(_) => Err(ChatError::Retry {
-                reason: format!("{} did not answer within {} s", outlet.platform.name(), limit.as_secs()),
-                after_ms: None,
-            }),
-        }
+        let reason = match while_allowed(work, limit, &self.core.tenure, &*self.core.clock).await {
+            Ok(result) => return result,
+            Err(Broken::Late) => format!("{} did not answer within {} s", outlet.platform.name(), limit.as_secs()),
+            Err(Broken::Deposed) => "this replica is not the active one any more".to_owned(),
+        };
+        Err(ChatError::Retry { reason, after_ms: None })
     }
 
     async fn render(

@@ -15,6 +15,7 @@ mod press;
 pub mod review;
 pub mod summariser;
 pub mod supervisor;
+pub mod tenure;
 pub mod unplanned;
 pub mod watcher;
 
@@ -74,6 +75,8 @@ pub struct Core {
     pub store: Arc<dyn Store>,
     /// Held while an upgrade's progress is read, changed and written.
     pub ledger: Mutex<()>,
+    /// How long this process may act.
+    pub tenure: tenure::Tenure,
     /// Rung when posts may have become due.
     pub posts: Notify,
     /// The relays and parachains next to each chain.
@@ -96,6 +99,7 @@ impl Core {
             clock,
             store,
             ledger: Mutex::new(()),
+            tenure: tenure::Tenure::default(),
             posts: Notify::new(),
             kin: deployment.chains.keys().map(|name| (name.clone(), deployment.kin(name))).collect(),
             book: RwLock::new(Arc::new(book)),

@@ -1,7 +1,12 @@
-//! Where herald remembers: SQLite, in a file for `run` and in memory for `rehearse`.
+//! Where herald remembers: SQLite in a file, or PostgreSQL for several replicas; in memory for `rehearse`.
 
+mod batch;
+mod connect;
+mod lead;
+mod lock;
 mod rows;
 mod schema;
 mod sql;
 
+pub use lock::Lock;
 pub use sql::SqlStore;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{Any, Row, any::AnyRow};
 
 use crate::{
     domain::post::{Operation, Post, PostKey, PostState},
@@ -25,19 +25,19 @@ pub fn time(ms: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(ms).map_err(fault)
 }
 
-fn get<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(row: &'r SqliteRow, column: &str) -> Result<T, StoreError> {
+pub fn get<'r, T: sqlx::Decode<'r, Any> + sqlx::Type<Any>>(row: &'r AnyRow, column: &str) -> Result<T, StoreError> {
     row.try_get(column).map_err(fault)
 }
 
-fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+fn optional_time(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
     get::<Option<i64>>(row, column)?.map(time).transpose()
 }
 
-fn optional_json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Option<T>, StoreError> {
+fn optional_json<T: DeserializeOwned>(row: &AnyRow, column: &str) -> Result<Option<T>, StoreError> {
     get::<Option<String>>(row, column)?.map(|text| from_json(&text)).transpose()
 }
 
-pub fn post(row: &SqliteRow) -> Result<Post, StoreError> {
+pub fn post(row: &AnyRow) -> Result<Post, StoreError> {
     let operation: String = get(row, "operation")?;
     let state: String = get(row, "state")?;
     let number = |column: &str| get::<i64>(row, column).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
@@ -52,7 +52,7 @@ pub fn post(row: &SqliteRow) -> Result<Post, StoreError> {
         due: time(get(row, "due")?)?,
         rank: get(row, "rank")?,
         state: PostState::parse(&state).ok_or_else(|| fault(format!("unknown state {state}")))?,
-        late: get(row, "late")?,
+        late: get::<i64>(row, "late")? != 0,
         body: optional_json(row, "body")?,
         fact: optional_json(row, "fact")?,
         detail: get(row, "detail")?,
@@ -66,7 +66,7 @@ pub fn post(row: &SqliteRow) -> Result<Post, StoreError> {
     })
 }
 
-pub fn request(row: &SqliteRow) -> Result<Request, StoreError> {
+pub fn request(row: &AnyRow) -> Result<Request, StoreError> {
     let change: String = get(row, "change")?;
     Ok(Request {
         number: get(row, "number")?,
@@ -77,6 +77,6 @@ pub fn request(row: &SqliteRow) -> Result<Request, StoreError> {
     })
 }
 
-pub fn approved(row: &SqliteRow) -> Result<Approved, StoreError> {
+pub fn approved(row: &AnyRow) -> Result<Approved, StoreError> {
     Ok(Approved { upgrade: get(row, "upgrade")?, code: get(row, "code")?, person: get(row, "person")?, at: time(get(row, "at")?)? })
 }

@@ -2,7 +2,10 @@
 //!
 //! Times are milliseconds since 1970 (i64), ids are text, nested values are JSON text.
 
-/// Each step is a list of statements run in one transaction.
+use super::connect::Dialect;
+
+/// Each step is a list of statements run in one transaction. SQLite's are written down; `statements` makes PostgreSQL's of
+/// them. A line that begins with `--sqlite` is for SQLite alone.
 pub const STEPS: &[&[&str]] = &[
     &[
         "CREATE TABLE upgrades (
@@ -86,4 +89,40 @@ pub const STEPS: &[&[&str]] = &[
         PRIMARY KEY (upgrade, code, person)
     )",
     ],
+    &[
+        // The order in which things were written: what SQLite has as its rowid.
+        "ALTER TABLE facts ADD COLUMN number INTEGER NOT NULL DEFAULT 0",
+        "--sqlite
+        UPDATE facts SET number = rowid",
+        "ALTER TABLE posts ADD COLUMN number INTEGER NOT NULL DEFAULT 0",
+        "--sqlite
+        UPDATE posts SET number = rowid",
+        "CREATE INDEX posts_by_number ON posts (number)",
+        "CREATE INDEX facts_by_number ON facts (number)",
+        // Which replica is active: one row, whose term is raised with each takeover.
+        "CREATE TABLE leadership (
+        id INTEGER PRIMARY KEY,
+        replica TEXT NOT NULL,
+        instance TEXT NOT NULL,
+        term INTEGER NOT NULL,
+        until INTEGER NOT NULL
+    )",
+        "INSERT INTO leadership (id, replica, instance, term, until) VALUES (1, '', '', 0, 0)",
+        // Every replica, and when it was last heard of.
+        "CREATE TABLE replicas (
+        replica TEXT PRIMARY KEY,
+        instance TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        seen INTEGER NOT NULL
+    )",
+    ],
 ];
+
+/// A step as a database takes it: numbers are 64 bits wide in SQLite whatever they are called, and PostgreSQL has another
+/// name for such.
+pub fn statements(step: &[&str], dialect: Dialect) -> Vec<String> {
+    match dialect {
+        Dialect::Sqlite => step.iter().map(|s| (*s).to_owned()).collect(),
+        Dialect::Postgres => step.iter().filter(|s| !s.starts_with("--sqlite")).map(|s| s.replace("INTEGER", "BIGINT")).collect(),
+    }
+}

@@ -1,17 +1,16 @@
-//! The store over SQLite: WAL, and every commit on the disk before it counts.
+//! The store over SQL: SQLite or PostgreSQL, one text for both.
 
-use std::{collections::BTreeMap, str::FromStr, time::Duration};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use sqlx::{
-    Row, Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use jiff::{SignedDuration, Timestamp};
+use sqlx::{Any, AnyPool, Row, Transaction};
 
 use super::{
+    batch::write_batch,
+    connect::{Database, run},
+    lead::Fence,
     rows::{self, fault, from_json, json, time},
-    schema::STEPS,
 };
 use crate::{
     domain::{
@@ -20,7 +19,7 @@ use crate::{
         fact::{Fact, FactKind},
         post::{Body, Operation, Post, PostKey, PostState},
     },
-    ports::{Accepting, Approved, Batch, Move, Outcome, Request, Store, StoreError},
+    ports::{Accepting, Approved, Batch, Known, Leadership, Outcome, Replica, Request, Store, StoreError},
 };
 
 /// An attempt that began so many milliseconds in the future was made by a clock that was set back since: its lease and
@@ -28,204 +27,60 @@ use crate::{
 const CLOCK_SET_BACK: i64 = 60_000;
 
 pub struct SqlStore {
-    pool: SqlitePool,
+    pub(super) database: Database,
+    pub(super) fence: Fence,
 }
 
 impl SqlStore {
-    /// Opens (and makes) the file of a `sqlite://…` address; `sqlite::memory:` forgets everything.
+    /// Opens a store by its address, and makes it if it is missing: the file of `sqlite://…`, the tables of `postgres://…`;
+    /// `sqlite::memory:` forgets everything.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         Self::open_with(url, true).await
     }
 
-    /// Opens a file that must be there already.
+    /// Opens one that must be there already.
     pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
         Self::open_with(url, false).await
     }
 
     async fn open_with(url: &str, create: bool) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|e| fault(format!("{url}: {e}")))?
-            .create_if_missing(create)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5));
-        // One connection: SQLite has one writer anyway, and a store in memory lives in its connection.
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options)
-            .await
-            .map_err(|e| fault(format!("{url} can't be opened: {e}; check that its folder exists and may be written to")))?;
-        let store = Self { pool };
-        store.migrate().await?;
-        Ok(store)
+        Ok(Self { database: Database::open(url, create).await?, fence: Fence::default() })
     }
 
-    async fn migrate(&self) -> Result<(), StoreError> {
-        let mut tx = self.begin_tx().await?;
-        run(&mut tx, "CREATE TABLE IF NOT EXISTS schema_steps (step INTEGER PRIMARY KEY)").await?;
-        let row = sqlx::query("SELECT COUNT(*) AS n FROM schema_steps").fetch_one(&mut *tx).await.map_err(fault)?;
-        let done = usize::try_from(row.try_get::<i64, _>("n").map_err(fault)?).unwrap_or(0);
-        if done > STEPS.len() {
-            return Err(fault("it was written by a newer herald; run that version, or restore a copy"));
-        }
-        for (step, statements) in STEPS.iter().enumerate().skip(done) {
-            for statement in *statements {
-                run(&mut tx, statement).await?;
-            }
-            let number = i64::try_from(step).map_err(fault)?;
-            sqlx::query("INSERT INTO schema_steps (step) VALUES ($1)").bind(number).execute(&mut *tx).await.map_err(fault)?;
-        }
-        tx.commit().await.map_err(fault)
+    fn pool(&self) -> &AnyPool {
+        &self.database.pool
     }
 
-    async fn begin_tx(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)
+    /// A transaction that writes only if no other replica has taken over.
+    async fn fenced(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let mut tx = self.database.begin().await?;
+        self.fence.check(&mut tx, self.database.dialect).await?;
+        Ok(tx)
     }
-}
-
-async fn run(tx: &mut Transaction<'_, Sqlite>, statement: &'static str) -> Result<(), StoreError> {
-    sqlx::query(statement).execute(&mut **tx).await.map_err(fault)?;
-    Ok(())
-}
-
-async fn insert_post(tx: &mut Transaction<'_, Sqlite>, post: &Post) -> Result<(), StoreError> {
-    let fact = post.fact.as_ref().map(json).transpose()?;
-    sqlx::query(
-        "INSERT INTO posts (key, upgrade, revision, notice, occurrence, channel, operation, due, rank, state, late, fact, attempts, edition, detail)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14) ON CONFLICT (key) DO NOTHING",
-    )
-    .bind(&post.key.0)
-    .bind(&post.upgrade)
-    .bind(i64::from(post.revision))
-    .bind(&post.notice)
-    .bind(&post.occurrence)
-    .bind(&post.channel)
-    .bind(post.operation.name())
-    .bind(post.due.as_millisecond())
-    .bind(post.rank)
-    .bind(post.state.name())
-    .bind(post.late)
-    .bind(fact)
-    .bind(i64::from(post.edition))
-    .bind(&post.detail)
-    .execute(&mut **tx)
-    .await
-    .map_err(fault)?;
-    Ok(())
-}
-
-/// Only what waits and was not begun can be moved.
-async fn move_post(tx: &mut Transaction<'_, Sqlite>, key: &PostKey, step: &Move) -> Result<(), StoreError> {
-    let query = match step {
-        Move::Due(due) => sqlx::query("UPDATE posts SET due = $2 WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
-            .bind(&key.0)
-            .bind(due.as_millisecond()),
-        Move::Supersede => {
-            sqlx::query("UPDATE posts SET state = 'superseded' WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
-                .bind(&key.0)
-        }
-        Move::Hold(reason) => {
-            sqlx::query("UPDATE posts SET state = 'held', error = $2 WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
-                .bind(&key.0)
-                .bind(reason)
-        }
-        Move::Release => sqlx::query("UPDATE posts SET state = 'planned', error = NULL WHERE key = $1 AND state = 'held'").bind(&key.0),
-        Move::Expire(reason) => {
-            sqlx::query("UPDATE posts SET state = 'expired', error = $2 WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
-                .bind(&key.0)
-                .bind(reason)
-        }
-    };
-    query.execute(&mut **tx).await.map_err(fault)?;
-    Ok(())
-}
-
-async fn write_batch(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), StoreError> {
-    for accepted in &batch.upgrades {
-        sqlx::query(
-            "INSERT INTO upgrades (id, upgrade, progress, revision, accepted, file, commanded) VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (id) DO UPDATE SET upgrade = excluded.upgrade, progress = excluded.progress, revision = excluded.revision,
-             file = excluded.file, commanded = excluded.commanded",
-        )
-        .bind(&accepted.upgrade.id)
-        .bind(json(&accepted.upgrade)?)
-        .bind(json(&accepted.progress)?)
-        .bind(i64::from(accepted.revision))
-        .bind(accepted.accepted.as_millisecond())
-        .bind(accepted.file.as_ref().map(json).transpose()?)
-        .bind(json(&accepted.commanded)?)
-        .execute(&mut **tx)
-        .await
-        .map_err(fault)?;
-    }
-    for (chain, memory) in &batch.memories {
-        sqlx::query("INSERT INTO memories (chain, memory) VALUES ($1, $2) ON CONFLICT (chain) DO UPDATE SET memory = excluded.memory")
-            .bind(chain)
-            .bind(json(memory)?)
-            .execute(&mut **tx)
-            .await
-            .map_err(fault)?;
-    }
-    for fact in &batch.facts {
-        let block = i64::try_from(fact.block).map_err(fault)?;
-        sqlx::query("INSERT INTO facts (chain, block, kind, detail, fact) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING")
-            .bind(&fact.chain)
-            .bind(block)
-            .bind(fact.kind.name())
-            .bind(&fact.detail)
-            .bind(json(fact)?)
-            .execute(&mut **tx)
-            .await
-            .map_err(fault)?;
-    }
-    for (key, step) in &batch.moves {
-        move_post(tx, key, step).await?;
-    }
-    for (number, outcome) in &batch.answered {
-        let query = sqlx::query("UPDATE requests SET outcome = $2 WHERE number = $1").bind(number).bind(outcome);
-        query.execute(&mut **tx).await.map_err(fault)?;
-    }
-    for given in &batch.approvals {
-        sqlx::query("INSERT INTO approvals (upgrade, code, person, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
-            .bind(&given.upgrade)
-            .bind(&given.code)
-            .bind(&given.person)
-            .bind(given.at.as_millisecond())
-            .execute(&mut **tx)
-            .await
-            .map_err(fault)?;
-    }
-    for old in &batch.supersede {
-        // Posts of happenings have revision 0 and stay.
-        sqlx::query(
-            "UPDATE posts SET state = 'superseded'
-             WHERE upgrade = $1 AND revision > 0 AND revision < $2 AND due <= $3 AND state IN ('planned', 'held') AND attempts = 0",
-        )
-        .bind(&old.upgrade)
-        .bind(i64::from(old.below))
-        .bind(old.due_by.as_millisecond())
-        .execute(&mut **tx)
-        .await
-        .map_err(fault)?;
-    }
-    for post in &batch.posts {
-        insert_post(tx, post).await?;
-    }
-    Ok(())
 }
 
 #[async_trait]
 impl Store for SqlStore {
+    async fn lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError> {
+        self.take_lead(me, ttl).await
+    }
+
+    async fn resign(&self, me: &Replica) -> Result<(), StoreError> {
+        self.give_up_lead(me).await
+    }
+
+    async fn replicas(&self) -> Result<Vec<Known>, StoreError> {
+        self.all_replicas().await
+    }
+
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let mut tx = self.begin_tx().await?;
+        let mut tx = self.fenced().await?;
         write_batch(&mut tx, &batch).await?;
         tx.commit().await.map_err(fault)
     }
 
     async fn upgrades(&self) -> Result<Vec<Accepting>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM upgrades ORDER BY accepted, id").fetch_all(&self.pool).await.map_err(fault)?;
+        let rows = sqlx::query("SELECT * FROM upgrades ORDER BY accepted, id").fetch_all(self.pool()).await.map_err(fault)?;
         rows.iter()
             .map(|row| {
                 Ok(Accepting {
@@ -241,44 +96,44 @@ impl Store for SqlStore {
     }
 
     async fn memories(&self) -> Result<BTreeMap<String, Memory>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM memories").fetch_all(&self.pool).await.map_err(fault)?;
+        let rows = sqlx::query("SELECT * FROM memories").fetch_all(self.pool()).await.map_err(fault)?;
         rows.iter().map(|row| Ok((row.try_get("chain").map_err(fault)?, from_json(row.try_get("memory").map_err(fault)?)?))).collect()
     }
 
     async fn facts(&self) -> Result<Vec<Fact>, StoreError> {
-        let rows = sqlx::query("SELECT fact FROM facts ORDER BY rowid").fetch_all(&self.pool).await.map_err(fault)?;
+        let rows = sqlx::query("SELECT fact FROM facts ORDER BY number").fetch_all(self.pool()).await.map_err(fault)?;
         rows.iter().map(|row| from_json(row.try_get("fact").map_err(fault)?)).collect()
     }
 
     async fn facts_of(&self, kind: FactKind) -> Result<Vec<Fact>, StoreError> {
-        let query = sqlx::query("SELECT fact FROM facts WHERE kind = $1 ORDER BY rowid").bind(kind.name());
-        let rows = query.fetch_all(&self.pool).await.map_err(fault)?;
+        let query = sqlx::query("SELECT fact FROM facts WHERE kind = $1 ORDER BY number").bind(kind.name());
+        let rows = query.fetch_all(self.pool()).await.map_err(fault)?;
         rows.iter().map(|row| from_json(row.try_get("fact").map_err(fault)?)).collect()
     }
 
     async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError> {
-        let query = sqlx::query("SELECT * FROM posts WHERE upgrade = $1 ORDER BY due, rank, channel").bind(upgrade);
-        let rows = query.fetch_all(&self.pool).await.map_err(fault)?;
+        let query = sqlx::query("SELECT * FROM posts WHERE upgrade = $1 ORDER BY due, rank, channel, number").bind(upgrade);
+        let rows = query.fetch_all(self.pool()).await.map_err(fault)?;
         rows.iter().map(rows::post).collect()
     }
 
     async fn waiting(&self) -> Result<Vec<Post>, StoreError> {
-        let query = sqlx::query("SELECT * FROM posts WHERE state IN ('planned', 'held') AND attempts = 0 ORDER BY due, rank, channel");
-        query.fetch_all(&self.pool).await.map_err(fault)?.iter().map(rows::post).collect()
+        let query = sqlx::query("SELECT * FROM posts WHERE state IN ('planned', 'held') AND attempts = 0 ORDER BY due, rank, channel, number");
+        query.fetch_all(self.pool()).await.map_err(fault)?.iter().map(rows::post).collect()
     }
 
     async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError> {
         let query = sqlx::query("SELECT * FROM posts WHERE key = $1").bind(&key.0);
-        query.fetch_optional(&self.pool).await.map_err(fault)?.as_ref().map(rows::post).transpose()
+        query.fetch_optional(self.pool()).await.map_err(fault)?.as_ref().map(rows::post).transpose()
     }
 
     async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError> {
         let query = sqlx::query(
             "SELECT *, (SELECT began FROM attempts WHERE key = posts.key AND number = posts.attempts) AS began
-             FROM posts WHERE channel = $1 AND state IN ('planned', 'sending') ORDER BY due, rank LIMIT 1",
+             FROM posts WHERE channel = $1 AND state IN ('planned', 'sending') ORDER BY due, rank, number LIMIT 1",
         )
         .bind(channel);
-        let Some(row) = query.fetch_optional(&self.pool).await.map_err(fault)? else { return Ok(None) };
+        let Some(row) = query.fetch_optional(self.pool()).await.map_err(fault)? else { return Ok(None) };
         let ms = |column: &str| row.try_get::<Option<i64>, _>(column).map_err(fault);
         let leased = ms("lease_until")?.is_some_and(|until| until > now.as_millisecond());
         let ahead = ms("began")?.is_some_and(|began| began > now.as_millisecond().saturating_add(CLOCK_SET_BACK));
@@ -288,14 +143,14 @@ impl Store for SqlStore {
     }
 
     async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError> {
-        let mut tx = self.begin_tx().await?;
+        let mut tx = self.fenced().await?;
         // The number of attempts seen is the claim: whoever raises it first has the post.
         let claimed = sqlx::query(
             "UPDATE posts SET state = 'sending', body = COALESCE(body, $1), late = $2, attempts = attempts + 1, lease_until = $3, next_attempt = NULL
              WHERE key = $4 AND attempts = $5 AND state IN ('planned', 'sending')",
         )
         .bind(json(body)?)
-        .bind(late)
+        .bind(i64::from(late))
         .bind(lease_until.as_millisecond())
         .bind(&post.key.0)
         .bind(i64::from(post.attempts))
@@ -318,7 +173,7 @@ impl Store for SqlStore {
     }
 
     async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError> {
-        let mut tx = self.begin_tx().await?;
+        let mut tx = self.fenced().await?;
         let (query, ended) = match outcome {
             Outcome::Sent { accepted, at } => (
                 sqlx::query(
@@ -364,26 +219,27 @@ impl Store for SqlStore {
 
     async fn sent(&self, upgrade: &str, channel: &str, operation: Operation) -> Result<Option<Post>, StoreError> {
         let query = sqlx::query(
-            "SELECT * FROM posts WHERE upgrade = $1 AND channel = $2 AND operation = $3 AND state = 'sent' ORDER BY due DESC LIMIT 1",
+            "SELECT * FROM posts WHERE upgrade = $1 AND channel = $2 AND operation = $3 AND state = 'sent' ORDER BY due DESC, number DESC LIMIT 1",
         )
         .bind(upgrade)
         .bind(channel)
         .bind(operation.name());
-        query.fetch_optional(&self.pool).await.map_err(fault)?.as_ref().map(rows::post).transpose()
+        query.fetch_optional(self.pool()).await.map_err(fault)?.as_ref().map(rows::post).transpose()
     }
 
     async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
         let query = sqlx::query(
-            "SELECT MAX(due, COALESCE(next_attempt, 0), COALESCE(lease_until, 0)) AS next
-             FROM posts WHERE channel = $1 AND state IN ('planned', 'sending') ORDER BY due, rank LIMIT 1",
+            "SELECT due, COALESCE(next_attempt, 0) AS next, COALESCE(lease_until, 0) AS lease
+             FROM posts WHERE channel = $1 AND state IN ('planned', 'sending') ORDER BY due, rank, number LIMIT 1",
         )
         .bind(channel);
-        let Some(row) = query.fetch_optional(&self.pool).await.map_err(fault)? else { return Ok(None) };
-        Ok(Some(time(row.try_get("next").map_err(fault)?)?))
+        let Some(row) = query.fetch_optional(self.pool()).await.map_err(fault)? else { return Ok(None) };
+        let ms = |column: &str| rows::get::<i64>(&row, column);
+        Ok(Some(time(ms("due")?.max(ms("next")?).max(ms("lease")?))?))
     }
 
     async fn begin_anew(&self) -> Result<(), StoreError> {
-        let mut tx = self.begin_tx().await?;
+        let mut tx = self.fenced().await?;
         run(&mut tx, "DELETE FROM troubles").await?;
         // What has a body was begun once: it is read back before it is sent. The rest is rendered anew.
         run(&mut tx, "UPDATE posts SET state = 'sending', next_attempt = NULL WHERE state = 'parked' AND body IS NOT NULL").await?;
@@ -401,12 +257,12 @@ impl Store for SqlStore {
             .bind(at.as_millisecond()),
             None => sqlx::query("DELETE FROM troubles WHERE part = $1").bind(part),
         };
-        query.execute(&self.pool).await.map_err(fault)?;
+        query.execute(self.pool()).await.map_err(fault)?;
         Ok(())
     }
 
     async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM troubles ORDER BY part").fetch_all(&self.pool).await.map_err(fault)?;
+        let rows = sqlx::query("SELECT * FROM troubles ORDER BY part").fetch_all(self.pool()).await.map_err(fault)?;
         rows.iter()
             .map(|row| {
                 Ok((
@@ -419,12 +275,15 @@ impl Store for SqlStore {
     }
 
     async fn request(&self, upgrade: &str, change: &Change, author: &str, at: Timestamp) -> Result<i64, StoreError> {
-        let row = sqlx::query("INSERT INTO requests (upgrade, change, author, at) VALUES ($1, $2, $3, $4) RETURNING number")
+        let row = sqlx::query(
+            "INSERT INTO requests (number, upgrade, change, author, at)
+             SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4 FROM requests RETURNING number",
+        )
             .bind(upgrade)
             .bind(json(change)?)
             .bind(author)
             .bind(at.as_millisecond())
-            .fetch_one(&self.pool)
+            .fetch_one(self.pool())
             .await
             .map_err(fault)?;
         row.try_get("number").map_err(fault)
@@ -432,35 +291,35 @@ impl Store for SqlStore {
 
     async fn requests(&self) -> Result<Vec<Request>, StoreError> {
         let rows =
-            sqlx::query("SELECT * FROM requests WHERE outcome IS NULL ORDER BY number").fetch_all(&self.pool).await.map_err(fault)?;
+            sqlx::query("SELECT * FROM requests WHERE outcome IS NULL ORDER BY number").fetch_all(self.pool()).await.map_err(fault)?;
         rows.iter().map(rows::request).collect()
     }
 
     async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError> {
         let query = sqlx::query("SELECT outcome FROM requests WHERE number = $1").bind(request);
-        let row = query.fetch_optional(&self.pool).await.map_err(fault)?;
+        let row = query.fetch_optional(self.pool()).await.map_err(fault)?;
         row.map_or(Ok(None), |row| row.try_get("outcome").map_err(fault))
     }
 
     async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
         let query = sqlx::query("SELECT * FROM approvals WHERE upgrade = $1 ORDER BY at, person").bind(upgrade);
-        query.fetch_all(&self.pool).await.map_err(fault)?.iter().map(rows::approved).collect()
+        query.fetch_all(self.pool()).await.map_err(fault)?.iter().map(rows::approved).collect()
     }
 
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {
         let query = sqlx::query("INSERT INTO answered (id, at) VALUES ($1, $2) ON CONFLICT DO NOTHING").bind(id).bind(at.as_millisecond());
-        Ok(query.execute(&self.pool).await.map_err(fault)?.rows_affected() == 1)
+        Ok(query.execute(self.pool()).await.map_err(fault)?.rows_affected() == 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::schema::STEPS, *};
 
     /// A store of version 0.1.0 with an upgrade, a memory and a post in it.
     async fn of_old(url: &str) {
-        let options = SqliteConnectOptions::from_str(url).unwrap().create_if_missing(true);
-        let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&format!("{url}?mode=rwc")).await.unwrap();
         let mut tx = pool.begin().await.unwrap();
         run(&mut tx, "CREATE TABLE schema_steps (step INTEGER PRIMARY KEY)").await.unwrap();
         for statement in STEPS[0] {

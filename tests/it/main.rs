@@ -28,6 +28,7 @@ mod reload;
 mod reviewer;
 mod simulation;
 mod stages;
+mod stores;
 mod story;
 mod times;
 mod trouble;

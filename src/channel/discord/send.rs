@@ -97,8 +97,10 @@ impl Discord {
                 return Ok(None);
             }
             if seen >= HISTORY_MAX {
-                tracing::warn!(%channel, %key, seen, "the channel is so busy that reading back ended before the time in question");
-                return Ok(None);
+                return Err(ChatError::Doubt {
+                    reason: format!("there are more than {seen} newer messages, so whether this one was posted before them can't be told"),
+                    remedy: "look in the channel; if it isn't there, post it by hand".into(),
+                });
             }
             before = Some(last.id);
         }

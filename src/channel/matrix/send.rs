@@ -71,7 +71,7 @@ impl Matrix {
     /// Asks the server for our own events, newest first, until the one with the key or ones too old.
     ///
     /// An event of ours that can't be decrypted might be the one: then nobody may say it is missing, and
-    /// the answer is `Refused`, for a person to look.
+    /// the answer is `Doubt`, for a person to look.
     pub(super) async fn read_back(&self, place: &str, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError> {
         let room = self.joined(place).await?;
         let oldest = since.as_millisecond().saturating_sub(SLACK_MS);
@@ -121,7 +121,7 @@ fn nothing(place: &str, unread: usize) -> Result<Option<Accepted>, ChatError> {
     if unread == 0 {
         return Ok(None);
     }
-    Err(ChatError::Refused {
+    Err(ChatError::Doubt {
         reason: format!("{unread} of herald's own messages in {place} can't be decrypted, so whether this one was posted can't be told"),
         remedy: "look in the room; if it isn't there, post it again".into(),
     })
@@ -199,6 +199,6 @@ mod tests {
     #[test]
     fn what_cant_be_read_is_not_called_missing() {
         assert_eq!(nothing("!r", 0).unwrap(), None);
-        assert!(matches!(nothing("!r", 1), Err(ChatError::Refused { .. })));
+        assert!(matches!(nothing("!r", 1), Err(ChatError::Doubt { .. })));
     }
 }

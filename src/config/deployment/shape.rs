@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Readers;
+use super::{OnDoubt, Readers};
 use crate::{
     config::schema::{self, DiscordId, MatrixId, SomeLength},
     domain::language::DEFAULT,
@@ -37,13 +37,16 @@ pub(in crate::config) struct Raw {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawStore {
-    /// sqlite:// and a file's path.
+    /// sqlite:// and a file's path; or postgres://user@host/database, where several herald share a store.
     #[schemars(with = "schema::StoreUrl")]
     pub(super) url: String,
+    /// PostgreSQL's password: where it is.
+    #[schemars(with = "Option<RawSource>")]
+    pub(super) password: Option<RawSecret>,
 }
 impl Default for RawStore {
     fn default() -> Self {
-        Self { url: "sqlite://herald.db".into() }
+        Self { url: "sqlite://herald.db".into(), password: None }
     }
 }
 
@@ -172,9 +175,11 @@ pub(super) struct RawDelivery {
     /// For so long the chats are trusted to know a repeated key.
     #[schemars(with = "SomeLength")]
     pub(super) key_window: String,
+    /// What becomes of a post of which nobody can tell whether it was made: left for a person, or made again.
+    pub(super) on_doubt: OnDoubt,
 }
 impl Default for RawDelivery {
     fn default() -> Self {
-        Self { timeout: "10s".into(), lease: "30s".into(), key_window: "2m".into() }
+        Self { timeout: "10s".into(), lease: "30s".into(), key_window: "2m".into(), on_doubt: OnDoubt::Park }
     }
 }

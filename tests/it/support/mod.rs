@@ -10,6 +10,7 @@
 pub mod devnet;
 pub mod herald;
 pub mod leash;
+pub mod postgres;
 pub mod synapse;
 pub mod wait;
 
@@ -23,6 +24,7 @@ use anyhow::{Context, bail};
 
 pub use devnet::{Devnet, DevnetOptions};
 pub use herald::Herald;
+pub use postgres::Postgres;
 pub use synapse::{Person, Synapse};
 
 /// The repository, whoever includes this.

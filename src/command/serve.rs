@@ -1,0 +1,134 @@
+//! Being active: the services run, from the store as it is, until told to stop or to leave it to another replica.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Result, bail};
+use jiff::SignedDuration;
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    mentions,
+    reload::Reloader,
+    run::{Station, already_there},
+};
+use crate::{
+    app,
+    clock::SystemClock,
+    config::Finding,
+    ports::Desk,
+    service::{
+        Book, Core, desk::FrontDesk, dispatcher::Dispatcher, gate::Gate, planner::Planner, summariser::Summariser, supervisor,
+        tenure::Moment, watcher::Watcher,
+    },
+};
+
+/// How long what is in flight may take to end after a stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Prepares the services over the store as it is.
+pub(super) struct Active {
+    pub core: Arc<Core>,
+    planner: Arc<Planner>,
+}
+
+/// The only herald there is.
+pub(super) async fn alone(station: &Station, mut stop: watch::Receiver<bool>) -> Result<ExitCode> {
+    let active = Active::new(station, station.book());
+    let refused = active.refusals(station).await?;
+    if !refused.is_empty() {
+        return Ok(app::refuse(&refused));
+    }
+    active.take_up(station).await?;
+    let told = async {
+        let _ = stop.wait_for(|stop| *stop).await;
+        DRAIN
+    };
+    active.serve(station, true, told).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Station {
+    /// The files as they were read at the start.
+    pub fn book(&self) -> Book {
+        Book { config: self.config.clone(), renderer: self.renderer.clone() }
+    }
+}
+
+impl Active {
+    pub fn new(station: &Station, book: Book) -> Self {
+        let core = Arc::new(Core::new(book, station.outlets.clone(), Arc::new(SystemClock), station.store.clone()));
+        Self { planner: Arc::new(Planner::new(core.clone())), core }
+    }
+
+    /// It acts from `since` on for `length`, unless that is extended.
+    pub fn until(&self, since: Moment, length: SignedDuration) {
+        self.core.tenure.extend(since, length);
+    }
+
+    /// What of the upgrade files can't be followed.
+    pub async fn refusals(&self, station: &Station) -> Result<Vec<Finding>> {
+        let files = &self.core.book().config.upgrades;
+        let mut refused = already_there(&self.core, &station.chains, files).await?;
+        refused.extend(self.planner.refusals(files).await?);
+        Ok(refused)
+    }
+
+    /// Follows the files, and takes up what was left.
+    pub async fn take_up(&self, station: &Station) -> Result<()> {
+        let planned = self.planner.tick().await?;
+        for id in &planned.accepted {
+            tracing::info!(upgrade = id, "accepted");
+        }
+        for post in &planned.skipped {
+            tracing::warn!(notice = post.notice, channel = post.channel, due = %post.due, "skipped: it was due before the upgrade was accepted");
+        }
+        for finding in &planned.contradicted {
+            tracing::warn!("{finding}");
+        }
+        self.core.store.begin_anew().await?;
+        mentions::review(&self.core, station.chats.discord.as_deref(), station.chats.matrix.as_deref()).await;
+        Ok(())
+    }
+
+    /// Runs the services until `over`, then lets what is in flight end within the time that it returns. `fresh`: the files in
+    /// force are those that were read at the start.
+    pub async fn serve(self, station: &Station, fresh: bool, over: impl Future<Output = Duration>) -> Result<()> {
+        let Self { core, planner } = self;
+        let stop = watch::Sender::new(false);
+        let desk: Arc<dyn Desk> = Arc::new(FrontDesk::new(core.clone()));
+        let mut connections = JoinSet::new();
+        if let Some(discord) = station.chats.discord.clone() {
+            connections.spawn(discord.run(desk.clone(), stop.subscribe()));
+        }
+        if let Some(matrix) = station.chats.matrix.clone() {
+            connections.spawn(matrix.run(desk.clone(), stop.subscribe()));
+        }
+        let reloader =
+            Reloader { origin: station.origin.clone(), core: core.clone(), planner: planner.clone(), chains: station.chains.clone() };
+        let mut reloading = JoinSet::new();
+        reloading.spawn(reloader.run(station.files.clone().filter(|_| fresh), stop.subscribe()));
+        let services = supervisor::Services {
+            core: core.clone(),
+            watcher: Arc::new(Watcher::new(core.clone(), station.chains.clone())),
+            dispatcher: Arc::new(Dispatcher::new(core.clone())),
+            summariser: Arc::new(Summariser::new(core.clone())),
+            gate: Arc::new(Gate::new(core)),
+            planner,
+        };
+        let mut services = JoinSet::from_iter([supervisor::run(services, stop.subscribe())]);
+        tracing::info!("herald is running");
+        let drain = tokio::select! {
+            drain = over => drain,
+            Some(ended) = connections.join_next() => bail!("the connection to a chat ended by itself: {ended:?}"),
+            Some(ended) = reloading.join_next() => bail!("the files are not looked at any more: {ended:?}"),
+            Some(ended) = services.join_next() => bail!("{}", ended.map_err(|e| e.to_string()).and_then(|r| r).err().unwrap_or_default()),
+        };
+        stop.send_replace(true);
+        if tokio::time::timeout(drain, services.join_next()).await.is_err() {
+            tracing::warn!("something in flight did not end within {} s; it is taken up again later", drain.as_secs());
+        }
+        services.shutdown().await;
+        connections.shutdown().await;
+        Ok(())
+    }
+}

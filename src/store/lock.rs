@@ -1,0 +1,45 @@
+//! One process a file. The lock is the system's own: it is gone with the process, however that ends.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::PathBuf,
+};
+
+use super::rows::fault;
+use crate::ports::StoreError;
+
+/// Held for as long as it lives.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code)] File);
+
+impl Lock {
+    /// Of the file behind a `sqlite://…` address.
+    pub fn take(url: &str) -> Result<Self, StoreError> {
+        let path = url.strip_prefix("sqlite://").unwrap_or(url).split('?').next().unwrap_or_default();
+        let beside = PathBuf::from(format!("{path}.lock"));
+        let unusable = |e| fault(format!("{} can't be used: {e}; check that its folder exists and may be written to", beside.display()));
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&beside).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => {
+                Err(fault(format!("another herald runs on {path}; stop it first, or give each a store of its own")))
+            }
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_herald_on_a_file_is_refused_until_the_first_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("herald.db").display());
+        let first = Lock::take(&url).unwrap();
+        assert!(Lock::take(&url).unwrap_err().0.contains("another herald runs on"));
+        drop(first);
+        Lock::take(&url).unwrap();
+    }
+}
