@@ -177,7 +177,6 @@ impl Planner {
         let moved = was.is_some_and(|w| change::moves(w, &accepted.upgrade)) && open && !joins;
         if moved {
             accepted.revision += 1;
-            accepted.progress.closed = accepted.upgrade.given_up();
             accepted.progress.delayed = false;
             // Another poll is another vote.
             accepted.progress.votes = None;
@@ -188,6 +187,10 @@ impl Planner {
         let old = if before.is_some() { self.core.store.posts(&id).await? } else { Vec::new() };
         if moved {
             batch.supersede.push(Supersede { upgrade: id.clone(), below: accepted.revision, due_by: Timestamp::MAX });
+        }
+        if was.is_some_and(|w| w.given_up() != accepted.upgrade.given_up()) {
+            // What was given up is not called verified, whatever its chains show.
+            accepted.progress.closed = accepted.upgrade.given_up();
         }
         if accepted.upgrade.given_up() && was.is_some_and(|w| !w.given_up()) {
             batch.moves.extend(to_follow(&old, now).map(|p| (p.key.clone(), Move::Supersede)));

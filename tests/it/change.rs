@@ -303,3 +303,41 @@ async fn two_moves_while_a_chat_is_away_end_in_what_holds() {
     let parked: Vec<_> = posts.iter().filter(|p| p.state == PostState::Parked).collect();
     assert!(parked.is_empty(), "{parked:?}");
 }
+
+/// An upgrade that turns out to be broken when it runs.
+#[tokio::test]
+async fn what_was_given_up_is_not_called_verified() {
+    let w = World::new(&["relay"], |plan| {
+        small(plan);
+        for urgency in Urgency::ALL {
+            let notices = &mut plan.plans.get_mut(&urgency).unwrap().notices;
+            for happening in [Happening::Applied, Happening::Verified] {
+                let notice = Notice::new(happening.name(), Phase::Validation, "scheduling/reminder", Trigger::On(happening));
+                notices.push(Notice { channels: vec![CHANNEL.into()], ..notice });
+            }
+        }
+    })
+    .await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    w.block("relay", 1, &[]).await;
+    w.block("relay", 2, &[]).await;
+    let told = w.told("v2", CHANNEL).await;
+    assert!(told.contains(&"applied".to_owned()), "{told:?}");
+    let done = command(&w, &file, Change::Fail { reason: "transfers between chains fail".into() }).await;
+    assert!(done.starts_with("done"), "{done}");
+    for _ in 0..200 {
+        w.block("relay", 2, &[]).await;
+    }
+    assert_eq!(w.told("v2", CHANNEL).await.split_off(told.len()), ["failed"]);
+    // The file takes it back: it goes on.
+    let (mut failed, failed_file) = (file.clone(), file.clone());
+    failed.failed = Some("transfers between chains fail".into());
+    follow(&w, &failed).await;
+    follow(&w, &failed_file).await;
+    for _ in 0..200 {
+        w.block("relay", 2, &[]).await;
+    }
+    let told = w.told("v2", CHANNEL).await;
+    assert_eq!(told.last().map(String::as_str), Some("verified"), "{told:?}");
+}
