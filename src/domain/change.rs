@@ -117,6 +117,15 @@ pub fn differing(one: &Upgrade, other: &Upgrade) -> BTreeSet<String> {
     names.into_iter().filter(|name| one.get(*name) != other.get(*name)).cloned().collect()
 }
 
+/// What a file calls a field.
+fn in_file(field: &str) -> &str {
+    match field {
+        "decision" => "no_go",
+        "duties" => "audiences",
+        other => other,
+    }
+}
+
 fn fields(upgrade: &Upgrade) -> Map<String, Value> {
     match serde_json::to_value(upgrade) {
         Ok(Value::Object(map)) => map,
@@ -140,7 +149,7 @@ pub fn merge(current: &Upgrade, last: &Upgrade, file: &Upgrade, commanded: &BTre
     let agrees = |name: &String| now.get(name) == new.get(name);
     let conflicts: Vec<String> = edited.iter().filter(|name| commanded.contains(*name) && !agrees(name)).cloned().collect();
     if !conflicts.is_empty() {
-        return Err(ChangeError::Conflict(conflicts));
+        return Err(ChangeError::Conflict(conflicts.iter().map(|field| in_file(field).to_owned()).collect()));
     }
     let mut merged = now.clone();
     for name in &edited {

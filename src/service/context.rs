@@ -196,10 +196,8 @@ fn behind_index(news: &str) -> Option<&str> {
 }
 
 fn duty(audience: Audience, duty: &Duty) -> Value {
-    let name = audience.name();
-    let title: String = name.chars().take(1).flat_map(char::to_uppercase).chain(name.chars().skip(1)).collect();
     json!({
-        "audience": title,
+        "audience": audience,
         "required": duty.required,
         "what": duty.what,
         "node_version": duty.node_version,

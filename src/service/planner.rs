@@ -1,6 +1,6 @@
 //! Accepts upgrades, follows their files and the commands given for them, and plans their notices by the clock.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -177,7 +177,6 @@ impl Planner {
         let moved = was.is_some_and(|w| change::moves(w, &accepted.upgrade)) && open && !joins;
         if moved {
             accepted.revision += 1;
-            accepted.progress.closed = accepted.upgrade.given_up();
             accepted.progress.delayed = false;
             // Another poll is another vote.
             accepted.progress.votes = None;
@@ -189,6 +188,13 @@ impl Planner {
         if moved {
             batch.supersede.push(Supersede { upgrade: id.clone(), below: accepted.revision, due_by: Timestamp::MAX });
         }
+        if was.is_some_and(|w| w.given_up() != accepted.upgrade.given_up()) {
+            // What was given up is not called verified, whatever its chains show.
+            accepted.progress.closed = accepted.upgrade.given_up();
+        }
+        if accepted.upgrade.given_up() && was.is_some_and(|w| !w.given_up()) {
+            batch.moves.extend(to_follow(&old, now).map(|p| (p.key.clone(), Move::Supersede)));
+        }
         if let Some(why) = was.filter(|_| open && !joins).and_then(|w| change::stale(w, &accepted.upgrade)) {
             batch.posts.extend(self.marks(&accepted, &old, why));
         }
@@ -199,7 +205,7 @@ impl Planner {
             let detail = news.detail.as_deref().or(reason);
             let occurrence = match news.happening {
                 Happening::Rescheduled | Happening::Planned => "1".to_owned(),
-                _ => occurrence_of(accepted.revision, detail),
+                _ => once_more(occurrence_of(accepted.revision, detail), &old),
             };
             batch.posts.extend(self.core.posts_about(&accepted, news.happening, &occurrence, detail));
         }
@@ -243,6 +249,18 @@ impl Planner {
 /// Which one it is of the things that people say of an upgrade: a change of the window makes it another.
 pub(super) fn occurrence_of(revision: u32, detail: Option<&str>) -> String {
     digest(&[&revision.to_string(), detail.unwrap_or_default()])
+}
+
+/// The same said once more, after something else was said in between, is another post.
+fn once_more(occurrence: String, old: &[Post]) -> String {
+    let again = |post: &&Post| post.occurrence.strip_prefix(&occurrence).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    let said: BTreeSet<&str> = old.iter().filter(|p| p.operation == Operation::Post).filter(again).map(|p| p.occurrence.as_str()).collect();
+    if said.is_empty() { occurrence } else { format!("{occurrence}-{}", said.len()) }
+}
+
+/// What was to be said some time after a happening.
+fn to_follow(old: &[Post], now: Timestamp) -> impl Iterator<Item = &Post> {
+    old.iter().filter(move |p| p.revision == 0 && p.due > now && matches!(p.operation, Operation::Post | Operation::Thread))
 }
 
 /// The field of a conflict, for its place in the file.

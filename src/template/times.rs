@@ -56,7 +56,7 @@ impl Zone {
         self.written_in(Language::english(), at)
     }
 
-    /// `Di, 1. Dez. 2026, 14:00 Uhr MEZ (13:00 Uhr UTC)`
+    /// `Di, 1. Dez. 2026, 14:00 MEZ (13:00 UTC)`
     pub fn written_in(&self, language: &Language, at: Timestamp) -> String {
         language.written(at, &self.0)
     }

@@ -72,11 +72,16 @@ fn moved(upgrade: &Upgrade, n: i64) -> Window {
 }
 
 async fn follow(w: &World, upgrade: &Upgrade) -> Planned {
-    w.step(1);
-    let file = SourceFile { name: "config/upgrades/v2.yaml".into(), text: "id: v2\nwindow: {}\n".into() };
-    let planned = Planner::new(w.core.clone()).tick_with(&[UpgradeFile { upgrade: upgrade.clone(), file }]).await.unwrap();
+    let planned = plan_alone(w, upgrade).await;
     w.settle().await;
     planned
+}
+
+/// Without anything being posted.
+async fn plan_alone(w: &World, upgrade: &Upgrade) -> Planned {
+    w.step(1);
+    let file = SourceFile { name: "config/upgrades/v2.yaml".into(), text: "id: v2\nwindow: {}\n".into() };
+    Planner::new(w.core.clone()).tick_with(&[UpgradeFile { upgrade: upgrade.clone(), file }]).await.unwrap()
 }
 
 async fn command(w: &World, file: &Upgrade, change: Change) -> String {
@@ -230,4 +235,109 @@ async fn what_people_have_done_is_told_when_a_file_or_a_command_says_so() {
     let unknown = w.store.request("v3", &Change::Go, "Tessa Test", w.clock.now()).await.unwrap();
     follow(&w, &documented).await;
     assert!(w.store.outcome(unknown).await.unwrap().unwrap().contains("no upgrade `v3` is known"));
+}
+
+#[tokio::test]
+async fn who_changes_their_mind_is_heard_each_time() {
+    let w = World::new(&["relay"], small).await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    let no_go = || Change::NoGo { reason: "a fault".into() };
+    for change in [Change::Go, no_go(), Change::Go, no_go()] {
+        let done = command(&w, &file, change).await;
+        assert!(done.starts_with("done"), "{done}");
+    }
+    assert_eq!(w.told("v2", CHANNEL).await, ["window_set", "go", "no_go", "go", "no_go"]);
+    // The same duty, taken out and put in again: each is news.
+    let mut other = file.clone();
+    other.duties.get_mut(&Audience::Validators).unwrap().what = "Update now".into();
+    for file in [&other, &file, &other] {
+        follow(&w, file).await;
+    }
+    let told = w.told("v2", CHANNEL).await;
+    assert_eq!(told.iter().filter(|t| *t == "changed").count(), 3, "{told:?}");
+}
+
+/// A notice some time after a happening, when the upgrade is called off in between.
+#[tokio::test]
+async fn what_was_to_follow_a_happening_is_withdrawn_with_its_upgrade() {
+    let w = World::new(&["relay"], |plan| {
+        small(plan);
+        for urgency in Urgency::ALL {
+            let notices = &mut plan.plans.get_mut(&urgency).unwrap().notices;
+            let later = Notice::new("later", Phase::Scheduling, "scheduling/reminder", Trigger::On(Happening::WindowSet));
+            notices.push(Notice { channels: vec![CHANNEL.into()], delay: SignedDuration::from_mins(10), ..later });
+        }
+    })
+    .await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    w.step(300);
+    command(&w, &file, Change::Cancel { reason: "a fault".into() }).await;
+    w.step(600);
+    w.settle().await;
+    assert_eq!(w.told("v2", CHANNEL).await, ["window_set", "window_set mark", "cancelled"]);
+}
+
+/// Two moves while a chat is away: what it says in the end is what holds, once.
+#[tokio::test]
+async fn two_moves_while_a_chat_is_away_end_in_what_holds() {
+    let w = World::new(&["relay"], small).await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    days_pass(&w, 2).await;
+    for n in [3, 5] {
+        w.store.request("v2", &reschedule(moved(&file, n)), "Tessa Test", w.clock.now()).await.unwrap();
+        plan_alone(&w, &file).await;
+    }
+    for _ in 0..10 {
+        w.step(600);
+        w.settle().await;
+    }
+    let text = w.text("v2", "announced", CHANNEL).await;
+    let opens = w.core.book().renderer.zone().written(moved(&file, 5).opens);
+    assert!(text.contains(&opens) && text.matches("New time").count() == 1, "{text}");
+    let told = w.told("v2", CHANNEL).await;
+    assert!(told.iter().filter(|t| *t == "rescheduled").count() <= 2, "{told:?}");
+    let posts = w.store.posts("v2").await.unwrap();
+    let parked: Vec<_> = posts.iter().filter(|p| p.state == PostState::Parked).collect();
+    assert!(parked.is_empty(), "{parked:?}");
+}
+
+/// An upgrade that turns out to be broken when it runs.
+#[tokio::test]
+async fn what_was_given_up_is_not_called_verified() {
+    let w = World::new(&["relay"], |plan| {
+        small(plan);
+        for urgency in Urgency::ALL {
+            let notices = &mut plan.plans.get_mut(&urgency).unwrap().notices;
+            for happening in [Happening::Applied, Happening::Verified] {
+                let notice = Notice::new(happening.name(), Phase::Validation, "scheduling/reminder", Trigger::On(happening));
+                notices.push(Notice { channels: vec![CHANNEL.into()], ..notice });
+            }
+        }
+    })
+    .await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    w.block("relay", 1, &[]).await;
+    w.block("relay", 2, &[]).await;
+    let told = w.told("v2", CHANNEL).await;
+    assert!(told.contains(&"applied".to_owned()), "{told:?}");
+    let done = command(&w, &file, Change::Fail { reason: "transfers between chains fail".into() }).await;
+    assert!(done.starts_with("done"), "{done}");
+    for _ in 0..200 {
+        w.block("relay", 2, &[]).await;
+    }
+    assert_eq!(w.told("v2", CHANNEL).await.split_off(told.len()), ["failed"]);
+    // The file takes it back: it goes on.
+    let (mut failed, failed_file) = (file.clone(), file.clone());
+    failed.failed = Some("transfers between chains fail".into());
+    follow(&w, &failed).await;
+    follow(&w, &failed_file).await;
+    for _ in 0..200 {
+        w.block("relay", 2, &[]).await;
+    }
+    let told = w.told("v2", CHANNEL).await;
+    assert_eq!(told.last().map(String::as_str), Some("verified"), "{told:?}");
 }
