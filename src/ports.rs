@@ -313,8 +313,12 @@ pub struct Replica {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leadership {
     /// This process, since the takeover with this number.
-    Mine { term: i64 },
-    Theirs { replica: String },
+    Mine {
+        term: i64,
+    },
+    Theirs {
+        replica: String,
+    },
     /// Another process under the same name was heard of lately.
     Doubled,
 }
@@ -331,6 +335,8 @@ pub struct Known {
 
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// Says that this replica is there; `false` if another process under its name was heard of within `ttl`.
+    async fn present(&self, me: &Replica, ttl: SignedDuration) -> Result<bool, StoreError>;
     /// Takes or keeps the lead for `ttl` from now, by the store's own clock. Whoever has it writes; once another has taken
     /// over, nothing that this process writes as the active one counts any more.
     async fn lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError>;

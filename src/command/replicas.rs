@@ -16,15 +16,12 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
-use super::{
-    run::Station,
-    serve::Active,
-};
+use super::{run::Station, serve::Active};
 use crate::{
     app,
     clock::SystemClock,
     domain::post::Body,
-    ports::{Asker, Clock, Desk, Leadership, Replica, StoreError},
+    ports::{Asker, Clock, Desk, Leadership, Replica, Store, StoreError},
     service::{Book, tenure::Moment},
 };
 
@@ -42,9 +39,29 @@ struct Lead<'a> {
     ttl: SignedDuration,
 }
 
-pub(super) async fn run(station: &Station, name: &str, stop: watch::Receiver<bool>) -> Result<ExitCode> {
+/// This process.
+pub(super) fn this(name: &str) -> Replica {
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    let me = Replica { name: name.to_owned(), instance: format!("{}-{random:016x}", std::process::id()) };
+    Replica { name: name.to_owned(), instance: format!("{}-{random:016x}", std::process::id()) }
+}
+
+/// Waits until nothing is heard any more of a process before this one under the same name; an error if it goes on.
+pub(super) async fn alone_by_name(store: &dyn Store, me: &Replica, ttl: SignedDuration) -> Result<()> {
+    let mut waited = SignedDuration::ZERO;
+    while !store.present(me, ttl).await? {
+        if waited.is_zero() {
+            tracing::info!(replica = me.name, "another process of this name was heard of lately: waiting until that is over");
+        }
+        if waited > ttl.saturating_mul(2) {
+            bail!("another process runs as replica `{0}`; give each a name of its own: herald run --replica NAME", me.name);
+        }
+        sleep(LOOK).await;
+        waited = waited.saturating_add(SignedDuration::try_from(LOOK).unwrap_or_default());
+    }
+    Ok(())
+}
+
+pub(super) async fn run(station: &Station, me: Replica, stop: watch::Receiver<bool>) -> Result<ExitCode> {
     let lead = Lead { station, me, ttl: station.config.deployment.delivery.lease };
     let mut fresh = true;
     loop {
@@ -73,7 +90,7 @@ impl Lead<'_> {
     async fn stand_by(&self, mut stop: watch::Receiver<bool>) -> Result<Option<(Moment, bool)>> {
         let mut aside = JoinSet::new();
         let done = watch::Sender::new(false);
-        let (mut waited, mut said, mut doubled) = (false, None, SignedDuration::ZERO);
+        let (mut waited, mut said) = (false, None);
         let gained = loop {
             let asked = Moment::now(&SystemClock);
             let word = match self.ask().await {
@@ -81,17 +98,8 @@ impl Lead<'_> {
                     tracing::info!(replica = self.me.name, term, "this replica is active");
                     break Some((asked, waited));
                 }
-                Ok(Leadership::Theirs { replica }) => {
-                    doubled = SignedDuration::ZERO;
-                    format!("standing by: replica {replica} is active")
-                }
-                Ok(Leadership::Doubled) => {
-                    doubled = doubled.saturating_add(SignedDuration::try_from(LOOK).unwrap_or_default());
-                    if doubled > self.ttl.saturating_mul(2) {
-                        bail!("another process runs as replica `{0}`; give each a name of its own: herald run --replica NAME", self.me.name);
-                    }
-                    format!("replica {} was heard of lately from another process: waiting until that is over", self.me.name)
-                }
+                Ok(Leadership::Theirs { replica }) => format!("standing by: replica {replica} is active"),
+                Ok(Leadership::Doubled) => bail!("another process runs as replica `{}` by now; this one ends", self.me.name),
                 Err(error) => format!("standing by: {error}"),
             };
             if said.as_ref() != Some(&word) {

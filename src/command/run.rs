@@ -76,13 +76,18 @@ pub async fn run(folder: Option<PathBuf>, replica: &str) -> Result<ExitCode> {
     let at = config.deployment.store.clone();
     // Two on one file would post side by side.
     let _alone = if at.shared() { None } else { Some(Lock::take(&at.url)?) };
+    let store: Arc<dyn Store> = Arc::new(SqlStore::open(address(&at)?.expose_secret()).await?);
+    let me = replicas::this(replica);
+    if at.shared() {
+        // Before anything else: a device on Matrix is one process's.
+        replicas::alone_by_name(&*store, &me, config.deployment.delivery.lease).await?;
+    }
     let chats = connect_chats(&config.deployment, replica).await?;
     let outlets = outlets(&config.deployment, &chats).await?;
-    let store: Arc<dyn Store> = Arc::new(SqlStore::open(address(&at)?.expose_secret()).await?);
     let chains = connect_chains(&config, &store.upgrades().await?).await?;
     let stop = stop_on_signals()?;
     let station = Station { origin, files, config, renderer, chats, outlets, chains, store };
-    if at.shared() { replicas::run(&station, replica, stop).await } else { serve::alone(&station, stop).await }
+    if at.shared() { replicas::run(&station, me, stop).await } else { serve::alone(&station, stop).await }
 }
 
 /// True once the process was told to stop.

@@ -8,13 +8,14 @@ use serde_json::json;
 use super::existing_store;
 use crate::{
     app,
+    clock::SystemClock,
     config::Origin,
     domain::{
         fact::{Fact, FactKind},
         phase::ChainProgress,
         post::{Post, PostState},
     },
-    ports::Store,
+    ports::{Clock, Known, Store},
     service::desk::next_notice,
     template::Zone,
 };
@@ -75,6 +76,22 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
             out!("{}", json!(fact));
         } else {
             out!("chain {}: events in blocks {} were not examined", fact.chain, fact.detail);
+        }
+    }
+    let now = SystemClock.now();
+    for Known { name, active, since, seen } in store.replicas().await? {
+        let silent = now.duration_since(seen) > loaded.config.deployment.delivery.lease;
+        let word = if active {
+            "active"
+        } else if silent {
+            "not heard of"
+        } else {
+            "standing by"
+        };
+        if json {
+            out!("{}", json!({ "replica": name, "is": word, "since": since, "seen": seen }));
+        } else {
+            out!("replica {name}: {word} (runs since {}, last seen {})", zone.written(since), zone.written(seen));
         }
     }
     for (part, trouble, since) in &troubles {

@@ -195,9 +195,10 @@ fn store(raw: RawStore, file: &SourceFile, findings: &mut Vec<Finding>) -> Optio
         Some(("sqlite", _)) if raw.password.is_some() => {
             Some(("a file has no password".to_owned(), "take `password` out, or name a PostgreSQL server"))
         }
-        Some(("postgres" | "postgresql", rest)) if rest.split_once('@').is_some_and(|(user, _)| user.contains(':')) => {
-            Some(("a password does not belong into this file".to_owned(), "write postgres://user@host/database, and `password: { env: NAME }`"))
-        }
+        Some(("postgres" | "postgresql", rest)) if rest.split_once('@').is_some_and(|(user, _)| user.contains(':')) => Some((
+            "a password does not belong into this file".to_owned(),
+            "write postgres://user@host/database, and `password: { env: NAME }`",
+        )),
         Some(("postgres" | "postgresql", rest)) if raw.password.is_some() && !rest.contains('@') => {
             Some(("there is a password, and no user it belongs to".to_owned(), "write postgres://user@host/database"))
         }

@@ -93,14 +93,14 @@ pub async fn write_batch(tx: &mut Transaction<'_, Any>, batch: &Batch) -> Result
             "INSERT INTO facts (chain, block, kind, detail, fact, number)
              VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(number), 0) + 1 FROM facts)) ON CONFLICT DO NOTHING",
         )
-            .bind(&fact.chain)
-            .bind(block)
-            .bind(fact.kind.name())
-            .bind(&fact.detail)
-            .bind(json(fact)?)
-            .execute(&mut **tx)
-            .await
-            .map_err(fault)?;
+        .bind(&fact.chain)
+        .bind(block)
+        .bind(fact.kind.name())
+        .bind(&fact.detail)
+        .bind(json(fact)?)
+        .execute(&mut **tx)
+        .await
+        .map_err(fault)?;
     }
     for (key, step) in &batch.moves {
         move_post(tx, key, step).await?;

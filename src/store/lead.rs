@@ -35,21 +35,28 @@ impl Fence {
 }
 
 impl SqlStore {
-    /// Takes the lead if nobody has it, or keeps it, for `ttl` from now; says who has it otherwise.
-    pub(super) async fn take_lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError> {
+    /// Says that this replica is there; `false` if another process under its name was heard of within `ttl`.
+    pub(super) async fn appear(&self, me: &Replica, ttl: SignedDuration) -> Result<bool, StoreError> {
         let now = self.database.dialect.now();
         let ttl = i64::try_from(ttl.as_millis()).map_err(fault)?;
-        let mut tx = self.database.begin().await?;
-        let seen = format!(
+        let query = format!(
             "INSERT INTO replicas (replica, instance, since, seen) SELECT $1, $2, {now}, {now}
              WHERE NOT EXISTS (SELECT 1 FROM replicas WHERE replica = $1 AND instance <> $2 AND seen > {now} - $3)
              ON CONFLICT (replica) DO UPDATE SET seen = excluded.seen, instance = excluded.instance,
              since = CASE WHEN replicas.instance = excluded.instance THEN replicas.since ELSE excluded.since END"
         );
-        let seen = sqlx::query(sqlx::AssertSqlSafe(seen)).bind(&me.name).bind(&me.instance).bind(ttl);
-        if seen.execute(&mut *tx).await.map_err(fault)?.rows_affected() == 0 {
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&me.name).bind(&me.instance).bind(ttl);
+        Ok(query.execute(&self.database.pool).await.map_err(fault)?.rows_affected() > 0)
+    }
+
+    /// Takes the lead if nobody has it, or keeps it, for `ttl` from now; says who has it otherwise.
+    pub(super) async fn take_lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError> {
+        if !self.appear(me, ttl).await? {
             return Ok(Leadership::Doubled);
         }
+        let now = self.database.dialect.now();
+        let ttl = i64::try_from(ttl.as_millis()).map_err(fault)?;
+        let mut tx = self.database.begin().await?;
         let take = format!(
             "UPDATE leadership SET term = CASE WHEN instance = $2 THEN term ELSE term + 1 END, replica = $1, instance = $2, until = {now} + $3
              WHERE id = 1 AND (instance = $2 OR until < {now}) RETURNING term"

@@ -61,6 +61,10 @@ impl SqlStore {
 
 #[async_trait]
 impl Store for SqlStore {
+    async fn present(&self, me: &Replica, ttl: SignedDuration) -> Result<bool, StoreError> {
+        self.appear(me, ttl).await
+    }
+
     async fn lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError> {
         self.take_lead(me, ttl).await
     }
@@ -118,7 +122,8 @@ impl Store for SqlStore {
     }
 
     async fn waiting(&self) -> Result<Vec<Post>, StoreError> {
-        let query = sqlx::query("SELECT * FROM posts WHERE state IN ('planned', 'held') AND attempts = 0 ORDER BY due, rank, channel, number");
+        let query =
+            sqlx::query("SELECT * FROM posts WHERE state IN ('planned', 'held') AND attempts = 0 ORDER BY due, rank, channel, number");
         query.fetch_all(self.pool()).await.map_err(fault)?.iter().map(rows::post).collect()
     }
 
@@ -279,13 +284,13 @@ impl Store for SqlStore {
             "INSERT INTO requests (number, upgrade, change, author, at)
              SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4 FROM requests RETURNING number",
         )
-            .bind(upgrade)
-            .bind(json(change)?)
-            .bind(author)
-            .bind(at.as_millisecond())
-            .fetch_one(self.pool())
-            .await
-            .map_err(fault)?;
+        .bind(upgrade)
+        .bind(json(change)?)
+        .bind(author)
+        .bind(at.as_millisecond())
+        .fetch_one(self.pool())
+        .await
+        .map_err(fault)?;
         row.try_get("number").map_err(fault)
     }
 

@@ -25,6 +25,7 @@ mod plans;
 mod polls;
 mod recordings;
 mod reload;
+mod replicas;
 mod reviewer;
 mod simulation;
 mod stages;

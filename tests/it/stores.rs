@@ -106,7 +106,10 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     let accepted_by_chat = Accepted { id: "m1".into(), link: Some("https://example.org/m1".into()) };
     store.finish(&first.key, &Outcome::Sent { accepted: accepted_by_chat, at: at(61) }).await?;
     let sent = store.sent(&id, &channel, Operation::Post).await?.expect("it was sent");
-    assert_eq!((sent.remote.as_deref(), sent.link.as_deref(), sent.sent, sent.error), (Some("m1"), Some("https://example.org/m1"), Some(at(61)), None));
+    assert_eq!(
+        (sent.remote.as_deref(), sent.link.as_deref(), sent.sent, sent.error),
+        (Some("m1"), Some("https://example.org/m1"), Some(at(61)), None)
+    );
 
     // What waits can be moved, held, let go, and expire; what was begun can't.
     let second = posts[1].key.clone();
@@ -152,7 +155,10 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     let change = Change::Cancel { reason: "a fault".into() };
     let numbers = (store.request(&id, &change, "Ada", at(7)).await?, store.request(&id, &Change::Go, "Ben", at(8)).await?);
     assert!(numbers.0 < numbers.1);
-    assert_eq!(store.requests().await?.iter().map(|r| (&r.change, r.author.as_str())).collect::<Vec<_>>(), [(&change, "Ada"), (&Change::Go, "Ben")]);
+    assert_eq!(
+        store.requests().await?.iter().map(|r| (&r.change, r.author.as_str())).collect::<Vec<_>>(),
+        [(&change, "Ada"), (&Change::Go, "Ben")]
+    );
     store.commit(Batch { answered: vec![(numbers.0, "done".into())], ..Batch::default() }).await?;
     assert_eq!(store.outcome(numbers.0).await?.as_deref(), Some("done"));
     assert_eq!((store.outcome(numbers.1).await?, store.requests().await?.len()), (None, 1));
@@ -187,7 +193,12 @@ async fn what_was_written_is_there_after_another_opening() -> Result<()> {
         store.commit(Batch { upgrades: vec![accepted.clone()], posts: posts.clone(), ..Batch::default() }).await?;
         drop(store);
         let store = SqlStore::open_existing(&kind.url).await?;
-        assert_eq!((store.upgrades().await?, store.posts(&accepted.upgrade.id).await?.len()), (vec![accepted], posts.len()), "{}", kind.name);
+        assert_eq!(
+            (store.upgrades().await?, store.posts(&accepted.upgrade.id).await?.len()),
+            (vec![accepted], posts.len()),
+            "{}",
+            kind.name
+        );
     }
     Ok(())
 }
