@@ -3,7 +3,6 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
-use jiff::SignedDuration;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
@@ -18,7 +17,7 @@ use crate::{
     ports::Desk,
     service::{
         Book, Core, desk::FrontDesk, dispatcher::Dispatcher, gate::Gate, planner::Planner, summariser::Summariser, supervisor,
-        tenure::Moment, watcher::Watcher,
+        tenure::Tenure, watcher::Watcher,
     },
 };
 
@@ -33,7 +32,7 @@ pub(super) struct Active {
 
 /// The only herald there is.
 pub(super) async fn alone(station: &Station, mut stop: watch::Receiver<bool>) -> Result<ExitCode> {
-    let active = Active::new(station, station.book());
+    let active = Active::new(station, station.book(), Arc::default());
     let refused = active.refusals(station).await?;
     if !refused.is_empty() {
         return Ok(app::refuse(&refused));
@@ -55,14 +54,12 @@ impl Station {
 }
 
 impl Active {
-    pub fn new(station: &Station, book: Book) -> Self {
-        let core = Arc::new(Core::new(book, station.outlets.clone(), Arc::new(SystemClock), station.store.clone()));
+    /// It may act for as long as `tenure` says.
+    pub fn new(station: &Station, book: Book, tenure: Arc<Tenure>) -> Self {
+        let mut core = Core::new(book, station.outlets.clone(), Arc::new(SystemClock), station.store.clone());
+        core.tenure = tenure;
+        let core = Arc::new(core);
         Self { planner: Arc::new(Planner::new(core.clone())), core }
-    }
-
-    /// It acts from `since` on for `length`, unless that is extended.
-    pub fn until(&self, since: Moment, length: SignedDuration) {
-        self.core.tenure.extend(since, length);
     }
 
     /// What of the upgrade files can't be followed.

@@ -7,6 +7,7 @@ pub mod context;
 pub mod desk;
 pub mod dispatcher;
 pub mod gate;
+pub mod lead;
 pub mod mention;
 pub mod observer;
 pub mod planner;
@@ -76,7 +77,7 @@ pub struct Core {
     /// Held while an upgrade's progress is read, changed and written.
     pub ledger: Mutex<()>,
     /// How long this process may act.
-    pub tenure: tenure::Tenure,
+    pub tenure: Arc<tenure::Tenure>,
     /// Rung when posts may have become due.
     pub posts: Notify,
     /// The relays and parachains next to each chain.
@@ -99,7 +100,7 @@ impl Core {
             clock,
             store,
             ledger: Mutex::new(()),
-            tenure: tenure::Tenure::default(),
+            tenure: Arc::default(),
             posts: Notify::new(),
             kin: deployment.chains.keys().map(|name| (name.clone(), deployment.kin(name))).collect(),
             book: RwLock::new(Arc::new(book)),

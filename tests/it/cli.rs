@@ -166,6 +166,22 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 29] = [
     ),
     ("config/herald.yaml", "lease: 30s", "lease: 5s", "config/herald.yaml:", "does not hold", "defaults"),
     ("config/herald.yaml", "sqlite://herald.db", "mysql://herald", "config/herald.yaml:", "not a store", "sqlite://"),
+    (
+        "config/herald.yaml",
+        "sqlite://herald.db",
+        "postgres://herald:swordfish@db.example.org/herald",
+        "config/herald.yaml:",
+        "a password does not belong into this file",
+        "password: { env: NAME }",
+    ),
+    (
+        "config/herald.yaml",
+        "sqlite://herald.db",
+        "sqlite://herald.db\n  password: { env: X }",
+        "config/herald.yaml:",
+        "a file has no password",
+        "take `password` out",
+    ),
     ("config/herald.yaml", "guild: \"1100000000000000001\"", "guild: home", "config/herald.yaml:", "not a server's id", "developer mode"),
     ("config/herald.yaml", "{ env: HERALD_DISCORD_TOKEN }", "{ }", "config/herald.yaml:", "one source", "never the secret"),
     (

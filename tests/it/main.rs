@@ -17,6 +17,7 @@ mod desk;
 mod facts;
 mod faults;
 mod gaps;
+mod kills;
 mod languages;
 mod malformed;
 mod messages;

@@ -26,10 +26,10 @@ const SEEDS: u64 = 300;
 const KEY_WINDOW: SignedDuration = SignedDuration::from_mins(3);
 
 /// A small generator whose numbers a seed fixes.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
