@@ -298,7 +298,7 @@ impl Dispatcher {
         }
         // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
         let seen_at = if late || post.operation == Operation::Edit { now } else { due };
-        Ok(body(&self.core, book, accepted, notice, post.operation, outlet, &moment, seen_at))
+        Ok(body(&self.core, book, (accepted, notice), post.operation, outlet, &moment, seen_at))
     }
 }
 
@@ -339,7 +339,7 @@ impl Dispatcher {
     ) -> Result<Result<Body, String>, StoreError> {
         let root = self.core.store.post(&post.beside(Operation::Post, 0).key).await?.filter(|p| p.state == PostState::Sent);
         let Some(said) = root.and_then(|p| p.body) else { return Ok(Err("its notice was not posted".to_owned())) };
-        Ok(body(&self.core, &self.core.book(), accepted, notice, Operation::Mark, outlet, moment, now).map(|mark| Body {
+        Ok(body(&self.core, &self.core.book(), (accepted, notice), Operation::Mark, outlet, moment, now).map(|mark| Body {
             text: shortened(format!("{}\n\n{}", mark.text, said.text), outlet.platform),
             html: mark.html.zip(said.html).map(|(mark, said)| format!("{mark}\n{said}")),
             picture: None,
@@ -372,11 +372,10 @@ fn shortened(text: String, platform: Platform) -> String {
 }
 
 /// The body of one operation of a notice.
-pub fn body(
+fn body(
     core: &Core,
     book: &Arc<Book>,
-    accepted: &Accepting,
-    notice: &Notice,
+    (accepted, notice): (&Accepting, &Notice),
     operation: Operation,
     outlet: &Outlet,
     moment: &context::Moment<'_>,
