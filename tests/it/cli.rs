@@ -116,7 +116,7 @@ fn check_preview_plan_answer_on_the_sample() {
 }
 
 /// file, what stands there, what it becomes, the place (`L`: the line where it stands), a word of the message, a word of the hint
-const WRONG: [(&str, &str, &str, &str, &str, &str); 29] = [
+const WRONG: [(&str, &str, &str, &str, &str, &str); 31] = [
     (
         "config/plan.yaml",
         "template: preparation/announced",
