@@ -230,7 +230,7 @@ mod tests {
             ("[Mo, Di,", "[Di,", "an array of length 7", "as many"),
             ("vor {span}", "vor {spn}", "`{spn}` means nothing here", "did you mean `span`?"),
             ("vor {span}", "vor kurzem", "`{span}` is missing", "put it in"),
-            ("{time} Uhr {zone}\"\n  weekdays", "{time} Uhr\"\n  weekdays", "`{zone}` is missing", "put it in"),
+            ("{time} {zone}\"\n  weekdays", "{time} Uhr\"\n  weekdays", "`{zone}` is missing", "put it in"),
             ("waiting: wartet", "waiting: \"\"", "written as nothing", "the word people read"),
         ] {
             let said = said(from, to);

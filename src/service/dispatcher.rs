@@ -372,7 +372,7 @@ fn shortened(text: String, platform: Platform) -> String {
 }
 
 /// The body of one operation of a notice.
-fn body(
+pub fn body(
     core: &Core,
     book: &Arc<Book>,
     (accepted, notice): (&Accepting, &Notice),

@@ -56,13 +56,15 @@ fn kills() -> (usize, usize) {
 
 // --- the worker ------------------------------------------------------------------------------
 
-/// Not a test: a process to be killed. Without its settings it ends at once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "started by the tests of this file"]
+/// What this process is to do, if it was started to be killed.
 #[allow(clippy::disallowed_methods)]
-async fn a_worker() -> Result<()> {
-    let Ok(settings) = std::env::var(SETTINGS) else { return Ok(()) };
-    let settings: Value = serde_json::from_str(&settings)?;
+fn orders() -> Option<String> {
+    std::env::var(SETTINGS).ok()
+}
+
+/// Posts until it is killed.
+async fn work(settings: &str) -> Result<()> {
+    let settings: Value = serde_json::from_str(settings)?;
     let text = |key: &str| settings[key].as_str().context("a setting").map(str::to_owned);
     let store: Arc<dyn Store> = Arc::new(SqlStore::open(&text("store")?).await?);
     let route = discord::Route { address: text("address")?.parse()?, ca_pem: text("ca")?.into_bytes() };
@@ -204,7 +206,7 @@ impl Slaughter {
             "places": self.places.iter().map(u64::to_string).collect::<Vec<_>>(),
         });
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--exact", "kills::a_worker", "--ignored", "--nocapture"]).env(SETTINGS, settings.to_string());
+        command.args(["--exact", "kills::killed_at_any_moment_on_sqlite", "--nocapture"]).env(SETTINGS, settings.to_string());
         let log = |name: &str| -> PathBuf { self.dir.path().join(format!("{}.{name}", replica.unwrap_or("one"))) };
         Leash::start(&command, &log("out"), &log("err"), None)
     }
@@ -259,6 +261,9 @@ impl Slaughter {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_on_sqlite() -> Result<()> {
+    if let Some(orders) = orders() {
+        return work(&orders).await;
+    }
     let (kills, _) = kills();
     let mut s = Slaughter::new(None).await?;
     let mut dice = Dice(17);

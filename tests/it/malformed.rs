@@ -423,17 +423,19 @@ fn every_template_got_wrong_in_many_ways_is_refused_with_its_place_and_a_hint() 
         .map(|(_, n)| &n.template)
         .collect();
     let mut cases: Vec<(String, String, usize, &str)> = Vec::new();
-    for (i, (name, file)) in loaded.config.templates.iter().enumerate() {
+    // Of translations every fourth: they are reviewed by the same code.
+    let chosen = loaded.config.templates.iter().enumerate().filter(|(i, (name, _))| !name.contains('.') || i % 4 == 0);
+    for (i, (name, file)) in chosen {
         let path = format!("templates/{name}.md.hbs");
         let last = file.text.lines().count() + 2;
         let append = |tag: &str| format!("{}\n\n{tag}\n", file.text.trim_end());
         let last = file.text.trim_end().lines().count().max(1).min(last) + 2;
-        for (tag, word) in TAGS.iter().skip(i % 4).step_by(4) {
+        for (tag, word) in TAGS.iter().skip(i % 8).step_by(8) {
             cases.push((path.clone(), append(tag), last, word));
         }
         let broken = BROKEN[i % BROKEN.len()];
         cases.push((path.clone(), append(broken), 0, "not a template"));
-        if let Some(partial) = name.strip_prefix("partials/").filter(|p| !p.contains('.')) {
+        if let Some(partial) = name.strip_prefix("partials/").and_then(|p| p.split('.').next()) {
             cases.push((path.clone(), append(&format!("{{{{> {partial}}}}}")), 1, "include each other"));
         } else {
             cases.push((path.clone(), "\n \n".to_owned(), 1, "nothing in it"));

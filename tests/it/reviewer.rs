@@ -285,7 +285,9 @@ fn a_new_upgrade_is_begun_filled_in_and_good() {
 fn a_proposal_is_printed_from_its_template_and_missed_where_there_is_none() {
     let dir = changed("config/plan.yaml", "zone", "zone");
     let template = "templates/appendix/proposal.md.hbs";
-    let _ = fs::remove_file(dir.path().join(template));
+    for file in [template, "templates/appendix/proposal.de.md.hbs"] {
+        fs::remove_file(dir.path().join(file)).unwrap();
+    }
     let missing = herald(dir.path(), &["new", "proposal", "v2.3.1"]);
     assert!(!missing.status.success() && String::from_utf8_lossy(&missing.stderr).contains(template), "{missing:?}");
     write(dir.path(), template, "# {{upgrade.title}}\n\nThe window opens {{time window.opens}}.\n");
