@@ -69,14 +69,23 @@ pub(super) async fn run(station: &Station, me: Replica, stop: watch::Receiver<bo
         match act(station, &lead, tenure, first, stop.clone()).await? {
             Ended::Stopped => break ExitCode::SUCCESS,
             Ended::Refused(code) => break code,
-            Ended::Lost => first = false,
+            Ended::Lost => {
+                first = false;
+                resign(&lead).await;
+                sleep(lead.pause()).await;
+            }
         }
     };
-    // Others need not wait until the time is over.
-    if let Err(error) = station.store.resign(&lead.me).await {
-        tracing::warn!("{error}");
-    }
+    resign(&lead).await;
     Ok(code)
+}
+
+/// Others need not wait until the time is over.
+async fn resign(lead: &Lead) {
+    let gone = tokio::time::timeout(lead.pause(), lead.store.resign(&lead.me)).await;
+    if !matches!(gone, Ok(Ok(()))) {
+        tracing::warn!(replica = lead.me.name, "the store could not be told that this replica leaves");
+    }
 }
 
 enum Ended {
@@ -121,7 +130,10 @@ async fn stand_by(station: &Station, lead: &Lead, tenure: &Tenure, mut stop: wat
 /// any start. Who takes over goes on with what the store has, whatever its files say.
 async fn act(station: &Station, lead: &Lead, tenure: Arc<Tenure>, first: bool, mut stop: watch::Receiver<bool>) -> Result<Ended> {
     let mut active = Active::new(station, if first { station.book() } else { newest(station) }, tenure.clone());
-    let refused = active.refusals(station).await?;
+    let refused = match active.refusals(station).await {
+        Err(error) if !first => return Ok(not_now(&error)),
+        refused => refused?,
+    };
     if let Some(finding) = refused.first() {
         if first {
             return Ok(Ended::Refused(app::refuse(&refused)));
@@ -143,11 +155,20 @@ async fn act(station: &Station, lead: &Lead, tenure: Arc<Tenure>, first: bool, m
     tokio::pin!(over);
     // What was left may take its time to be taken up; the lead is kept meanwhile.
     tokio::select! {
-        taken = active.take_up(station) => taken?,
+        taken = active.take_up(station) => match taken {
+            Err(error) if !first => return Ok(not_now(&error)),
+            taken => taken?,
+        },
         _ = &mut over => return Ok(if lost.get() { Ended::Lost } else { Ended::Stopped }),
     }
     active.serve(station, first, over).await?;
     Ok(if lost.get() { Ended::Lost } else { Ended::Stopped })
+}
+
+/// The store or a node went away in the very moment of the takeover: whoever is next tries again.
+fn not_now(error: &anyhow::Error) -> Ended {
+    tracing::warn!("the takeover did not come about: {error:#}");
+    Ended::Lost
 }
 
 /// The files as they are now, if they are good and speak of the same places; else as they were read at the start.

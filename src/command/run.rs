@@ -76,7 +76,9 @@ pub async fn run(folder: Option<PathBuf>, replica: &str) -> Result<ExitCode> {
     let at = config.deployment.store.clone();
     // Two on one file would post side by side.
     let _alone = if at.shared() { None } else { Some(Lock::take(&at.url)?) };
-    let store: Arc<dyn Store> = Arc::new(SqlStore::open(address(&at)?.expose_secret()).await?);
+    let url = address(&at)?;
+    let open = async || SqlStore::open(url.expose_secret()).await;
+    let store: Arc<dyn Store> = Arc::new(patiently(open, |_| at.shared()).await?);
     let me = replicas::this(replica);
     if at.shared() {
         // Before anything else: a device on Matrix is one process's.

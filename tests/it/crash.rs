@@ -13,9 +13,10 @@ use crate::{
 /// A notice every second on both chats.
 const NOTICES: i64 = 40;
 
-fn plan() -> String {
+/// So many notices, one each second; the first is due 999 s before the window.
+pub fn plan(notices: i64) -> String {
     let mut plan = String::from("zone: UTC\nfeedback: { open_for: 1h, reactions: [] }\nnotices:\n");
-    for n in 1..=NOTICES {
+    for n in 1..=notices {
         writeln!(plan, "  - {{ id: n{n:02}, phase: scheduling, template: scheduling/countdown, at: -{}s }}", 1000 - n).unwrap();
     }
     plan
@@ -24,7 +25,7 @@ fn plan() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_and_stopped_it_posts_each_once_and_in_order() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions::default()).await?;
-    w.write("plan.yaml", &plan())?;
+    w.write("plan.yaml", &plan(NOTICES))?;
     w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 1004)))?;
     // One request in ten is dropped, half of them after Discord took it.
     w.discord.set_faults(Faults { drop_before: 0.05, drop_after: 0.05, seed: 7, ..Default::default() });

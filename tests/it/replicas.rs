@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fmt::Write as _,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -12,6 +11,7 @@ use serde_json::json;
 use upgrade_herald::{ports::Store, store::SqlStore};
 
 use crate::{
+    crash::plan,
     doubles::discord::{Faults, Options},
     support::{DevnetOptions, Herald, Postgres, wait},
     world::{PASSWORD, World, later, now},
@@ -28,8 +28,11 @@ struct Replicas {
 
 impl Replicas {
     async fn new(names: &[&str], options: Options) -> Result<Self> {
+        Self::on(Postgres::shared().await?.database().await?, names, options).await
+    }
+
+    async fn on(url: String, names: &[&str], options: Options) -> Result<Self> {
         let w = World::new(options, DevnetOptions::default()).await?;
-        let url = Postgres::shared().await?.database().await?;
         let config = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
         let config = config.replace("sqlite://herald.db", &url);
         w.write("herald.yaml", &config.replace("timeout: 4s, lease: 5s", &format!("timeout: 2s, lease: {LEASE}s")))?;
@@ -68,19 +71,11 @@ impl Replicas {
     }
 }
 
-fn notices(count: i64) -> String {
-    let mut plan = String::from("zone: UTC\nfeedback: { open_for: 1h, reactions: [] }\nnotices:\n");
-    for n in 1..=count {
-        writeln!(plan, "  - {{ id: n{n:02}, phase: scheduling, template: scheduling/countdown, at: -{}s }}", 1000 - n).unwrap();
-    }
-    plan
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_takes_over_and_nothing_is_lost_or_twice() -> Result<()> {
     const NOTICES: i64 = 50;
     let mut r = Replicas::new(&["anna", "ben", "cleo"], Options::default()).await?;
-    r.w.write("plan.yaml", &notices(NOTICES))?;
+    r.w.write("plan.yaml", &plan(NOTICES))?;
     r.w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 1015)))?;
     r.w.discord.set_faults(Faults { drop_before: 0.05, drop_after: 0.05, seed: 11, ..Default::default() });
     for (_, herald) in &mut r.all {
@@ -146,7 +141,7 @@ async fn a_replica_takes_over_and_nothing_is_lost_or_twice() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_under_one_name_are_told_apart() -> Result<()> {
     let mut r = Replicas::new(&["anna", "ben"], Options::default()).await?;
-    r.w.write("plan.yaml", &notices(1))?;
+    r.w.write("plan.yaml", &plan(1))?;
     r.w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 5000)))?;
     r.of("anna").start()?;
     r.active(None).await?;
@@ -169,6 +164,46 @@ async fn two_under_one_name_are_told_apart() -> Result<()> {
     Ok(())
 }
 
+/// The database hangs for longer than the lease, and then is gone and comes back: nobody posts meanwhile, one goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_database_nobody_posts_and_behind_it_nothing_is_lost() -> Result<()> {
+    const NOTICES: i64 = 24;
+    let mut postgres = Postgres::start().await?;
+    let mut r = Replicas::on(postgres.database().await?, &["anna", "ben"], Options::default()).await?;
+    r.w.write("plan.yaml", &plan(NOTICES))?;
+    r.w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 1015)))?;
+    r.of("anna").start()?;
+    r.active(None).await?;
+    r.of("ben").start()?;
+    r.of("ben").wait_for_output("standing by: replica anna is active", Duration::from_secs(60)).await?;
+    wait::until("some posts", Duration::from_secs(60), async || (r.w.keys_on_discord().len() >= 3).then_some(())).await?;
+    postgres.freeze();
+    tokio::time::sleep(Duration::from_secs(LEASE + 1)).await;
+    let quiet = r.w.keys_on_discord().len();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(r.w.keys_on_discord().len(), quiet, "who can't renew the lead posts nothing");
+    postgres.thaw();
+    r.active(None).await?;
+    wait::until("another post", Duration::from_secs(60), async || (r.w.keys_on_discord().len() > quiet).then_some(())).await?;
+    postgres.stop();
+    tokio::time::sleep(Duration::from_secs(LEASE + 2)).await;
+    postgres.start_again().await?;
+    let all = usize::try_from(NOTICES)?;
+    wait::until("every notice on both chats", Duration::from_secs(120), async || {
+        let matrix = r.w.keys_on_matrix().await.ok()?.len();
+        (r.w.keys_on_discord().len() >= all && matrix >= all).then_some(())
+    })
+    .await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let unique = |keys: Vec<String>| (keys.len(), keys.into_iter().collect::<BTreeSet<_>>().len());
+    assert_eq!(unique(r.w.keys_on_discord()), (all, all));
+    assert_eq!(unique(r.w.keys_on_matrix().await?), (all, all));
+    for name in ["anna", "ben"] {
+        assert!(r.of(name).is_running(), "{name} has ended");
+    }
+    Ok(())
+}
+
 /// In an encrypted room only who was there when it was said can read what another device has said.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_takes_over_reads_what_the_other_has_said_in_an_encrypted_room() -> Result<()> {
@@ -181,7 +216,7 @@ async fn who_takes_over_reads_what_the_other_has_said_in_an_encrypted_room() -> 
     r.w.alice.invite(&room, &r.w.user_id).await?;
     let config = std::fs::read_to_string(r.w.dir.path().join("config/herald.yaml"))?;
     r.w.write("herald.yaml", &config.replace(&r.w.room, &room))?;
-    r.w.write("plan.yaml", &notices(20))?;
+    r.w.write("plan.yaml", &plan(20))?;
     r.w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 1020)))?;
     r.of("anna").start()?;
     assert_eq!(r.active(None).await?, "anna");

@@ -1,7 +1,7 @@
 """Runs a server for a test, and never longer than the test.  leash.py OUT ERR REMOVE COMMAND...
 
-The test holds the other end of our standard input. Each line from there is a signal for the server's process group; its
-end, which comes however the test process ends, kills the group. We write the server's process id at the start, one line for
+The test holds the other end of our standard input. Each line from there is a signal for the server's process group, and for
+those of its descendants that made groups of their own; its end, which comes however the test process ends, kills them. We write the server's process id at the start, one line for
 each signal when it has been sent, and exit as the server does. OUT and ERR receive its output; REMOVE, unless empty, is a
 folder to delete afterwards.
 """
@@ -19,11 +19,30 @@ with open(out, "ab") as o, open(err, "ab") as e:
 print(server.pid, flush=True)
 
 
+def outside_the_group():
+    children = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as stat:
+                parent, group = map(int, stat.read().rpartition(")")[2].split()[1:3])
+        except OSError:  # has just ended
+            continue
+        children.setdefault(parent, []).append((int(name), group))
+    found, left = [], [server.pid]
+    while left:
+        below = children.get(left.pop(), [])
+        found += [pid for pid, group in below if group != server.pid]
+        left += [pid for pid, _ in below]
+    return found
+
+
 def send(number):
-    try:
-        os.killpg(server.pid, number)
-    except ProcessLookupError:
-        pass
+    others = outside_the_group()
+    for kill, target in [(os.killpg, server.pid), *((os.kill, pid) for pid in others)]:
+        try:
+            kill(target, number)
+        except ProcessLookupError:
+            pass
 
 
 def guard():
