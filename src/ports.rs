@@ -290,6 +290,10 @@ pub enum Outcome {
     Parked {
         error: String,
     },
+    /// Read back, it is not there, and its words don't hold any more: it waits as if it was never begun.
+    Unsaid {
+        reason: String,
+    },
     /// There is nothing left to do it to.
     Dropped {
         reason: String,
@@ -350,7 +354,7 @@ pub trait Store: Send + Sync {
     async fn facts(&self) -> Result<Vec<Fact>, StoreError>;
     /// The facts of one kind, oldest first.
     async fn facts_of(&self, kind: FactKind) -> Result<Vec<Fact>, StoreError>;
-    /// Posts that wait, planned or held, and were never begun: of every upgrade, by due time.
+    /// Posts that wait, planned or held: of every upgrade, by due time.
     async fn waiting(&self) -> Result<Vec<Post>, StoreError>;
     /// Every post of an upgrade, by due time.
     async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError>;

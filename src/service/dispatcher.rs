@@ -10,30 +10,29 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Book, Core, Outlet, context,
-    gate::{Gate, Passage},
+    gate::Gate,
     mention,
     press::Wanted,
     review::DISCORD_LIMIT,
     tenure::{Broken, while_allowed},
+    timely::{is_late, outlived},
 };
 use crate::{
     config::OnDoubt,
     domain::{
-        notice::{Happening, LatePolicy, Notice, Trigger},
+        notice::{Happening, Notice, Trigger},
         post::{Body, Operation, Post, PostKey, PostState},
     },
     picture,
     ports::{Accepted, Accepting, ChatError, Outcome, Outgoing, Platform, StoreError},
 };
 
-/// A post that begins this long after it was due says so.
-const LATE_AFTER: SignedDuration = SignedDuration::from_secs(120);
 const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(5);
 
 pub struct Dispatcher {
-    core: Arc<Core>,
-    gate: Gate,
+    pub(super) core: Arc<Core>,
+    pub(super) gate: Gate,
 }
 
 /// What one post came to.
@@ -47,6 +46,8 @@ pub enum Did {
     Held,
     /// It came too late to be of use.
     Skipped,
+    /// It is not out, and what it said no longer holds: it is looked at anew.
+    Unsaid,
     /// Another worker has it.
     Passed,
 }
@@ -93,7 +94,7 @@ impl Dispatcher {
         // One set of files for all that is decided and said of this post.
         let book = self.core.book();
         let accepted = self.core.accepted(&post.upgrade).await?;
-        if let Some(accepted) = accepted.as_ref().filter(|_| post.operation == Operation::Post && post.attempts == 0)
+        if let Some(accepted) = accepted.as_ref().filter(|_| post.operation == Operation::Post && post.body.is_none())
             && let Some(did) = self.kept_back(&book, accepted, &post, now).await?
         {
             return Ok(did);
@@ -106,7 +107,7 @@ impl Dispatcher {
         };
         let (due, late) = match &edited {
             Some(root) => (root.due, root.late),
-            None if post.attempts == 0 => (post.due, now.duration_since(post.due) > LATE_AFTER),
+            None if post.body.is_none() => (post.due, is_late(&post, now)),
             None => (post.due, post.late),
         };
         let body = match (&post.body, &accepted) {
@@ -138,9 +139,12 @@ impl Dispatcher {
             None => None,
         };
         let out = Outgoing { key: &post.key, body: &body, answers: answers.as_deref() };
-        let sent = self.send(outlet, &post, root.as_deref(), out).await;
+        // What its frozen words say may have become untrue while the chat was away.
+        let outlived = accepted.as_ref().is_some_and(|a| outlived(&post, a, now));
+        let sent = self.send(outlet, &post, root.as_deref(), out, outlived).await;
         let (outcome, did) = match sent {
-            Ok(accepted) => (Outcome::Sent { accepted, at: self.core.clock.now() }, Did::Sent),
+            Ok(Some(accepted)) => (Outcome::Sent { accepted, at: self.core.clock.now() }, Did::Sent),
+            Ok(None) => (Outcome::Unsaid { reason: "it was not posted in time: its words are made anew".into() }, Did::Unsaid),
             Err(ChatError::Retry { reason, after_ms }) => {
                 let wait = backoff(&post.key, post.attempts, after_ms);
                 let not_before = self.core.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
@@ -158,12 +162,14 @@ impl Dispatcher {
         let trouble = match &outcome {
             Outcome::Sent { .. } => None,
             Outcome::Retry { error, .. } | Outcome::Parked { error } => Some(error.as_str()),
+            Outcome::Unsaid { .. } => None,
             Outcome::Dropped { reason } | Outcome::Skipped { reason } => {
                 tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "dropped: {reason}");
                 None
             }
         };
         match (did, trouble) {
+            (Did::Unsaid, _) => tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "its words are made anew"),
             (Did::Sent, _) => {
                 tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "posted");
                 self.core.note_trouble(&format!("channel {}", post.channel), None).await;
@@ -171,34 +177,6 @@ impl Dispatcher {
             _ => self.core.note_trouble(&format!("channel {}", post.channel), trouble).await,
         }
         Ok(did)
-    }
-
-    /// Whether a post may not go out: people don't agree, the upgrade doesn't go on, or it comes too late.
-    async fn kept_back(&self, book: &Book, accepted: &Accepting, post: &Post, now: Timestamp) -> Result<Option<Did>, StoreError> {
-        let Some(notice) = book.plan().notice(accepted.upgrade.urgency, &post.notice) else { return Ok(None) };
-        match self.gate.pass(book, accepted, notice, post).await? {
-            Passage::Barred => return Ok(Some(Did::Held)),
-            // Who agreed knew how late it was.
-            Passage::AgreedLate => return Ok(None),
-            Passage::Free => {}
-        }
-        if notice.late == LatePolicy::Post || now.duration_since(post.due) <= LATE_AFTER {
-            return Ok(None);
-        }
-        let posts = self.core.store.posts(&post.upgrade).await?;
-        if notice.late == LatePolicy::Newest && !newer(book, accepted, post, &posts, now) {
-            return Ok(None);
-        }
-        let why = if notice.late == LatePolicy::Newest { "a later one takes its place" } else { "it would be of no use any more" };
-        let reason = format!("missed at {}: {why}", book.renderer.zone().written(post.due));
-        tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "skipped: {reason}");
-        // What hangs on it first: without its post it has no sense.
-        let same = |p: &&Post| p.notice == post.notice && p.occurrence == post.occurrence && p.revision == post.revision;
-        let hangs = posts.iter().filter(same).filter(|p| p.channel == post.channel && p.state == PostState::Planned && p.key != post.key);
-        for key in hangs.map(|p| &p.key).chain([&post.key]) {
-            self.core.store.finish(key, &Outcome::Skipped { reason: reason.clone() }).await?;
-        }
-        Ok(Some(Did::Skipped))
     }
 
     async fn park(&self, post: &Post, error: String) -> Result<Did, StoreError> {
@@ -238,28 +216,40 @@ impl Dispatcher {
         })
     }
 
-    async fn send(&self, outlet: &Outlet, post: &Post, root: Option<&str>, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+    /// One attempt. With nothing in the channel of a post whose words no longer hold, nothing is sent either.
+    async fn send(
+        &self,
+        outlet: &Outlet,
+        post: &Post,
+        root: Option<&str>,
+        out: Outgoing<'_>,
+        outlived: bool,
+    ) -> Result<Option<Accepted>, ChatError> {
         // An attempt with its read-back may take many requests, but it ends before its lease does.
         let limit = Duration::try_from(self.core.delivery.lease * 9 / 10).unwrap_or(Duration::from_secs(20));
         let work = async {
             if post.attempts > 0 {
                 match outlet.chat.find(&outlet.place, out.key, post.due).await {
-                    Ok(Some(found)) => return Ok(found),
+                    Ok(Some(found)) => return Ok(Some(found)),
+                    Ok(None) if outlived => return Ok(None),
                     Ok(None) => {}
                     Err(error @ ChatError::Doubt { .. }) if self.core.delivery.on_doubt == OnDoubt::Post => {
                         tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "posted in doubt: {error}");
+                        if outlived {
+                            return Ok(None);
+                        }
                     }
                     Err(error) => return Err(error),
                 }
             }
             if let (Operation::Edit | Operation::Mark, Some(root)) = (post.operation, root) {
-                return outlet.chat.edit(&outlet.place, root, out).await;
+                return outlet.chat.edit(&outlet.place, root, out).await.map(Some);
             }
             if let (Operation::Thread, Some(root)) = (post.operation, root) {
                 let title: String = format!("Feedback: {}", post.upgrade).chars().take(100).collect();
-                return outlet.chat.open_thread(&outlet.place, root, &title, out).await;
+                return outlet.chat.open_thread(&outlet.place, root, &title, out).await.map(Some);
             }
-            outlet.chat.send(&outlet.place, out).await
+            outlet.chat.send(&outlet.place, out).await.map(Some)
         };
         let reason = match while_allowed(work, limit, &self.core.tenure, &*self.core.clock).await {
             Ok(result) => return result,
@@ -346,20 +336,6 @@ impl Dispatcher {
             mentions: said.mentions,
         }))
     }
-}
-
-/// Whether a later post by the clock is out in the same channel, or due by now as well.
-fn newer(book: &Book, accepted: &Accepting, post: &Post, posts: &[Post], now: Timestamp) -> bool {
-    let timed = |p: &Post| {
-        let notice = book.plan().notice(accepted.upgrade.urgency, &p.notice);
-        notice.is_some_and(|n| !matches!(n.trigger, Trigger::On(_)))
-    };
-    let speaks = |p: &Post| matches!(p.state, PostState::Planned | PostState::Sending | PostState::Sent);
-    posts.iter().any(|p| {
-        let later = (p.due, p.rank) > (post.due, post.rank) && p.due <= now;
-        let of_this_window = post.revision == 0 || p.revision == post.revision;
-        p.channel == post.channel && p.operation == Operation::Post && of_this_window && later && speaks(p) && timed(p)
-    })
 }
 
 /// Of a post that no longer holds, the end is left out where the mark makes it longer than the platform takes.

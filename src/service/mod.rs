@@ -17,6 +17,7 @@ pub mod review;
 pub mod summariser;
 pub mod supervisor;
 pub mod tenure;
+mod timely;
 pub mod unplanned;
 pub mod watcher;
 
@@ -174,7 +175,7 @@ impl Core {
                     && p.revision == root.revision
             };
             let edits: Vec<&Post> = posts.iter().filter(same).collect();
-            let waiting = edits.iter().filter(|p| p.state == PostState::Planned && p.attempts == 0);
+            let waiting = edits.iter().filter(|p| p.state == PostState::Planned);
             batch.moves.extend(waiting.map(|p| (p.key.clone(), Move::Supersede)));
             let edition = edits.iter().map(|p| p.edition).max().unwrap_or(0) + 1;
             let last = edits.iter().filter_map(|p| p.sent).max().or(root.sent);

@@ -277,7 +277,6 @@ fn replanned(old: &[Post], wanted: &[Post], accepted: &Accepting, plan: &Plan) -
     let happened = |post: &Post| plan.notice(accepted.upgrade.urgency, &post.notice).is_some_and(|n| matches!(n.trigger, Trigger::On(_)));
     let waits = |p: &&Post| {
         matches!(p.state, PostState::Planned | PostState::Held)
-            && p.attempts == 0
             && p.revision == accepted.revision
             && matches!(p.operation, Operation::Post | Operation::Thread)
     };

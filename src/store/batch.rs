@@ -35,24 +35,21 @@ async fn insert_post(tx: &mut Transaction<'_, Any>, post: &Post) -> Result<(), S
     Ok(())
 }
 
-/// Only what waits and was not begun can be moved.
+/// Only what waits can be moved: what was begun is 'sending'.
 async fn move_post(tx: &mut Transaction<'_, Any>, key: &PostKey, step: &Move) -> Result<(), StoreError> {
     let query = match step {
-        Move::Due(due) => sqlx::query("UPDATE posts SET due = $2 WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
-            .bind(&key.0)
-            .bind(due.as_millisecond()),
+        Move::Due(due) => {
+            sqlx::query("UPDATE posts SET due = $2 WHERE key = $1 AND state IN ('planned', 'held')").bind(&key.0).bind(due.as_millisecond())
+        }
         Move::Supersede => {
-            sqlx::query("UPDATE posts SET state = 'superseded' WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
-                .bind(&key.0)
+            sqlx::query("UPDATE posts SET state = 'superseded' WHERE key = $1 AND state IN ('planned', 'held')").bind(&key.0)
         }
-        Move::Hold(reason) => {
-            sqlx::query("UPDATE posts SET state = 'held', error = $2 WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
-                .bind(&key.0)
-                .bind(reason)
-        }
+        Move::Hold(reason) => sqlx::query("UPDATE posts SET state = 'held', error = $2 WHERE key = $1 AND state IN ('planned', 'held')")
+            .bind(&key.0)
+            .bind(reason),
         Move::Release => sqlx::query("UPDATE posts SET state = 'planned', error = NULL WHERE key = $1 AND state = 'held'").bind(&key.0),
         Move::Expire(reason) => {
-            sqlx::query("UPDATE posts SET state = 'expired', error = $2 WHERE key = $1 AND state IN ('planned', 'held') AND attempts = 0")
+            sqlx::query("UPDATE posts SET state = 'expired', error = $2 WHERE key = $1 AND state IN ('planned', 'held')")
                 .bind(&key.0)
                 .bind(reason)
         }
@@ -123,7 +120,7 @@ pub async fn write_batch(tx: &mut Transaction<'_, Any>, batch: &Batch) -> Result
         // Posts of happenings have revision 0 and stay.
         sqlx::query(
             "UPDATE posts SET state = 'superseded'
-             WHERE upgrade = $1 AND revision > 0 AND revision < $2 AND due <= $3 AND state IN ('planned', 'held') AND attempts = 0",
+             WHERE upgrade = $1 AND revision > 0 AND revision < $2 AND due <= $3 AND state IN ('planned', 'held')",
         )
         .bind(&old.upgrade)
         .bind(i64::from(old.below))

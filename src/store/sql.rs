@@ -122,8 +122,7 @@ impl Store for SqlStore {
     }
 
     async fn waiting(&self) -> Result<Vec<Post>, StoreError> {
-        let query =
-            sqlx::query("SELECT * FROM posts WHERE state IN ('planned', 'held') AND attempts = 0 ORDER BY due, rank, channel, number");
+        let query = sqlx::query("SELECT * FROM posts WHERE state IN ('planned', 'held') ORDER BY due, rank, channel, number");
         query.fetch_all(self.pool()).await.map_err(fault)?.iter().map(rows::post).collect()
     }
 
@@ -200,6 +199,14 @@ impl Store for SqlStore {
             Outcome::Parked { error } => (
                 sqlx::query("UPDATE posts SET state = 'parked', lease_until = NULL, error = $2 WHERE key = $1").bind(&key.0).bind(error),
                 error.as_str(),
+            ),
+            Outcome::Unsaid { reason } => (
+                sqlx::query(
+                    "UPDATE posts SET state = 'planned', body = NULL, late = 0, lease_until = NULL, next_attempt = NULL, error = $2 WHERE key = $1",
+                )
+                .bind(&key.0)
+                .bind(reason),
+                reason.as_str(),
             ),
             Outcome::Dropped { reason } => (
                 sqlx::query("UPDATE posts SET state = 'superseded', lease_until = NULL, error = $2 WHERE key = $1")
@@ -314,63 +321,5 @@ impl Store for SqlStore {
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {
         let query = sqlx::query("INSERT INTO answered (id, at) VALUES ($1, $2) ON CONFLICT DO NOTHING").bind(id).bind(at.as_millisecond());
         Ok(query.execute(self.pool()).await.map_err(fault)?.rows_affected() == 1)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{super::schema::STEPS, *};
-
-    /// A store of version 0.1.0 with an upgrade, a memory and a post in it.
-    async fn of_old(url: &str) {
-        sqlx::any::install_default_drivers();
-        let pool = sqlx::AnyPool::connect(&format!("{url}?mode=rwc")).await.unwrap();
-        let mut tx = pool.begin().await.unwrap();
-        run(&mut tx, "CREATE TABLE schema_steps (step INTEGER PRIMARY KEY)").await.unwrap();
-        for statement in STEPS[0] {
-            run(&mut tx, statement).await.unwrap();
-        }
-        run(&mut tx, "INSERT INTO schema_steps (step) VALUES (0)").await.unwrap();
-        run(
-            &mut tx,
-            r#"INSERT INTO upgrades VALUES ('v2', '{"id":"v2","title":"Two","summary":"","urgency":"routine","method":"sudo",
-                "window":{"opens":"2026-12-01T13:00:00Z","closes":"2026-12-01T15:00:00Z"},"chains":{"relay":{"spec_version":2}},
-                "changes":[],"links":[],"duties":{}}', '{"state":"applied","chains":{"relay":{"stage":"applied","spec_version":2,
-                "authorized":null,"applied":null,"health":null}},"applied_at":"2026-12-01T13:05:00Z","feedback":null}', 1, 1796000000000)"#,
-        )
-        .await
-        .unwrap();
-        run(
-            &mut tx,
-            r#"INSERT INTO memories VALUES ('relay', '{"genesis":"0x00","number":7,"hash":"0x07","time":"2026-12-01T13:05:00Z",
-                "running":2,"transaction_version":1,"authorized":null}')"#,
-        )
-        .await
-        .unwrap();
-        run(
-            &mut tx,
-            r#"INSERT INTO posts VALUES ('0123456789abcdef01234567', 'v2', 0, 'applied', '1', 'c', 'post', 1796000000000, 60, 'sent', 0,
-                '{"text":"hello","html":null}', '{"kind":"applied","chain":"relay","block":6,"hash":"0x06","spec_version":2,"time":null}', 1, NULL,
-                NULL, 'id', NULL, 1796000000000, NULL)"#,
-        )
-        .await
-        .unwrap();
-        tx.commit().await.unwrap();
-        pool.close().await;
-    }
-
-    #[tokio::test]
-    async fn a_store_of_the_first_version_is_taken_over_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", dir.path().join("herald.db").display());
-        of_old(&url).await;
-        for _ in 0..2 {
-            let store = SqlStore::open_existing(&url).await.unwrap();
-            let upgrades = store.upgrades().await.unwrap();
-            assert_eq!((upgrades[0].progress.state.name(), upgrades[0].upgrade.unplanned), ("applied", false));
-            assert_eq!(store.memories().await.unwrap()["relay"].number, 7);
-            let posts = store.posts("v2").await.unwrap();
-            assert_eq!((posts[0].edition, posts[0].state, posts[0].body.as_ref().unwrap().text.as_str()), (0, PostState::Sent, "hello"));
-        }
     }
 }

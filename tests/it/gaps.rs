@@ -26,12 +26,24 @@ use upgrade_herald::{
 };
 
 /// Authorized in block 20, new code in block 50 (or where `upgraded` says): version 1 up to there, 2 behind it.
-struct Forgetful {
+pub struct Forgetful {
     head: AtomicU64,
     upgraded: AtomicU64,
     /// Older blocks' state is gone.
     oldest: AtomicU64,
     calls: AtomicU64,
+}
+
+impl Forgetful {
+    /// At its first block.
+    pub fn fresh() -> Self {
+        Self { head: AtomicU64::new(1), upgraded: AtomicU64::new(50), oldest: AtomicU64::new(0), calls: AtomicU64::new(0) }
+    }
+
+    /// Finalized up to this block by now.
+    pub fn grow(&self, head: u64) {
+        self.head.store(head, Ordering::Relaxed);
+    }
 }
 
 #[async_trait]
@@ -86,7 +98,9 @@ impl Chain for Forgetful {
 
     async fn doubt(&self) {}
 
-    async fn changed(&self) {}
+    async fn changed(&self) {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }
 
 struct Scene {
@@ -108,8 +122,7 @@ async fn scene(upgrades: &[(&str, u32)]) -> Scene {
     });
     store.commit(Batch { upgrades: accepted.collect(), ..Batch::default() }).await.unwrap();
     let core = Arc::new(Core::new(Book { config: loaded.config, renderer: loaded.renderer }, BTreeMap::new(), clock, store.clone()));
-    let node =
-        Arc::new(Forgetful { head: AtomicU64::new(1), upgraded: AtomicU64::new(50), oldest: AtomicU64::new(0), calls: AtomicU64::new(0) });
+    let node = Arc::new(Forgetful::fresh());
     let watcher = Watcher::new(core, [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into());
     watcher.tick("relay").await.unwrap();
     Scene { node, watcher, store }

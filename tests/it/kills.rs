@@ -1,13 +1,11 @@
 //! SIGKILL at random moments, while the chat drops and stalls: nothing lost, nothing twice, the order kept. On SQLite one process
 //! after the other; on PostgreSQL four replicas at once. `tests/run` kills a few; `tests/kills` thousands.
 //!
-//! What is killed is a process of its own with herald's real store, dispatcher, lead and Discord client: this binary, started
-//! again as a worker. That starts faster than herald as a whole, which `crash.rs` and `replicas.rs` kill.
+//! What is killed is a worker with herald's real store, dispatcher, lead and Discord client. That starts faster than herald as a
+//! whole, which `crash.rs` and `replicas.rs` kill.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,6 +34,7 @@ use crate::{
     doubles::discord::{ChannelKind, Double, Faults, Options},
     simulation::Dice,
     support::{Postgres, leash::Leash, wait},
+    worker,
     world::{later, now},
 };
 
@@ -44,7 +43,6 @@ const CHANNELS: usize = 4;
 const AHEAD: usize = 30;
 const TIMEOUT_MS: i64 = 250;
 const LEASE_MS: i64 = 800;
-const SETTINGS: &str = "HERALD_TEST_WORKER";
 
 /// How many kills: of one process on SQLite, of replicas on PostgreSQL.
 #[allow(clippy::disallowed_methods)]
@@ -56,15 +54,8 @@ fn kills() -> (usize, usize) {
 
 // --- the worker ------------------------------------------------------------------------------
 
-/// What this process is to do, if it was started to be killed.
-#[allow(clippy::disallowed_methods)]
-fn orders() -> Option<String> {
-    std::env::var(SETTINGS).ok()
-}
-
 /// Posts until it is killed.
-async fn work(settings: &str) -> Result<()> {
-    let settings: Value = serde_json::from_str(settings)?;
+async fn work(settings: &Value) -> Result<()> {
     let text = |key: &str| settings[key].as_str().context("a setting").map(str::to_owned);
     let store: Arc<dyn Store> = Arc::new(SqlStore::open(&text("store")?).await?);
     let route = discord::Route { address: text("address")?.parse()?, ca_pem: text("ca")?.into_bytes() };
@@ -205,10 +196,7 @@ impl Slaughter {
             "token": self.discord.token(), "guild": self.discord.guild_id().to_string(),
             "places": self.places.iter().map(u64::to_string).collect::<Vec<_>>(),
         });
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--exact", "kills::killed_at_any_moment_on_sqlite", "--nocapture"]).env(SETTINGS, settings.to_string());
-        let log = |name: &str| -> PathBuf { self.dir.path().join(format!("{}.{name}", replica.unwrap_or("one"))) };
-        Leash::start(&command, &log("out"), &log("err"), None)
+        worker::start("kills::killed_at_any_moment_on_sqlite", &settings, self.dir.path(), replica.unwrap_or("one"))
     }
 
     fn arrived(&self) -> usize {
@@ -261,7 +249,7 @@ impl Slaughter {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_on_sqlite() -> Result<()> {
-    if let Some(orders) = orders() {
+    if let Some(orders) = worker::orders() {
         return work(&orders).await;
     }
     let (kills, _) = kills();

@@ -17,7 +17,7 @@ use upgrade_herald::{
     store::SqlStore,
 };
 
-use crate::support::Postgres;
+use crate::{memory::MemoryStore, points::old_store, support::Postgres};
 
 struct Kind {
     name: &'static str,
@@ -111,6 +111,14 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
         (Some("m1"), Some("https://example.org/m1"), Some(at(61)), None)
     );
 
+    // What turns out not to be out and holds no more has no words again, and is a post like any other that waits.
+    let unsaid = store.next_due(&channel, at(1000)).await?.expect("the second");
+    assert!(store.begin(&unsaid, &body("in 1 hour"), false, at(1000), at(1030)).await?);
+    store.finish(&unsaid.key, &Outcome::Unsaid { reason: "not in time".into() }).await?;
+    let unsaid = store.next_due(&channel, at(1000)).await?.expect("at once");
+    assert_eq!((unsaid.key.clone(), unsaid.state, unsaid.attempts, unsaid.body), (posts[1].key.clone(), PostState::Planned, 1, None));
+    assert!(store.waiting().await?.iter().any(|p| p.key == unsaid.key));
+
     // What waits can be moved, held, let go, and expire; what was begun can't.
     let second = posts[1].key.clone();
     let moves = |step: Move| Batch { moves: vec![(second.clone(), step.clone()), (first.key.clone(), step)], ..Batch::default() };
@@ -178,6 +186,8 @@ fn fact(kind: FactKind) -> Fact {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_store_keeps_its_promises() -> Result<()> {
+    // The simulation's own as well.
+    keeps_its_promises(&MemoryStore::default()).await.map_err(|e| e.context("the simulation's"))?;
     for kind in kinds().await? {
         let store = SqlStore::open(&kind.url).await?;
         keeps_its_promises(&store).await.map_err(|e| e.context(kind.name))?;
@@ -199,6 +209,37 @@ async fn what_was_written_is_there_after_another_opening() -> Result<()> {
             "{}",
             kind.name
         );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_the_first_version_is_taken_over_whole() -> Result<()> {
+    for kind in kinds().await?.into_iter().filter(|k| k.name != "memory") {
+        old_store(&kind.url).await?;
+        let error = SqlStore::open_existing(&kind.url).await.err().expect("a command changes nothing").0;
+        assert!(error.contains("the next `herald run` brings it up to date"), "{error}");
+        for _ in 0..2 {
+            drop(SqlStore::open(&kind.url).await?);
+            let store = SqlStore::open_existing(&kind.url).await?;
+            let upgrades = store.upgrades().await?;
+            assert_eq!(
+                upgrades.iter().map(|a| (a.upgrade.id.as_str(), a.progress.state.name(), a.upgrade.unplanned)).collect::<Vec<_>>(),
+                [("v1", "applied", false)],
+                "{}",
+                kind.name
+            );
+            assert_eq!(store.memories().await?["relay"].number, 1);
+            assert_eq!(store.facts().await?.len(), 1);
+            let posts = store.posts("v1").await?;
+            let seen: Vec<_> = posts.iter().map(|p| (p.state, p.edition, p.body.as_ref().map(|b| b.text.as_str()))).collect();
+            assert_eq!(seen, [(PostState::Sent, 0, Some("hello")), (PostState::Superseded, 0, None)], "{}", kind.name);
+            // What was posted then is known for ever.
+            let again =
+                Batch { posts: posts.iter().map(|p| Post { state: PostState::Planned, ..p.clone() }).collect(), ..Batch::default() };
+            store.commit(again).await?;
+            assert_eq!(store.posts("v1").await?, posts);
+        }
     }
     Ok(())
 }
