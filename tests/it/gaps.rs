@@ -4,12 +4,12 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     app,
     config::Origin,
@@ -25,10 +25,18 @@ use upgrade_herald::{
     store::SqlStore,
 };
 
-/// Authorized in block 20, new code in block 50 (or where `upgraded` says): version 1 up to there, 2 behind it.
+/// When block 0 was, in seconds.
+pub const GENESIS: i64 = 1_800_000_000;
+
+/// Authorized in block 20, new code in block 50 (or where they are set): version 1 up to there, 2 behind it.
 pub struct Forgetful {
     head: AtomicU64,
+    /// Seconds between blocks.
+    spacing: u32,
+    authorized: u64,
     upgraded: AtomicU64,
+    /// For how many seconds nobody has reached it; negative where it answers.
+    away: AtomicI64,
     /// Older blocks' state is gone.
     oldest: AtomicU64,
     calls: AtomicU64,
@@ -37,7 +45,20 @@ pub struct Forgetful {
 impl Forgetful {
     /// At its first block.
     pub fn fresh() -> Self {
-        Self { head: AtomicU64::new(1), upgraded: AtomicU64::new(50), oldest: AtomicU64::new(0), calls: AtomicU64::new(0) }
+        Self::with_blocks(6, 20, 50)
+    }
+
+    pub fn with_blocks(spacing: u32, authorized: u64, upgraded: u64) -> Self {
+        let (head, oldest, calls) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
+        Self { head, spacing, authorized, upgraded: AtomicU64::new(upgraded), away: AtomicI64::new(-1), oldest, calls }
+    }
+
+    pub fn set_away(&self, for_seconds: Option<i64>) {
+        self.away.store(for_seconds.unwrap_or(-1), Ordering::Relaxed);
+    }
+
+    pub fn time(&self, number: u64) -> Timestamp {
+        Timestamp::from_second(GENESIS + i64::try_from(number).unwrap_or(0) * i64::from(self.spacing)).expect("a time near now")
     }
 
     /// Finalized up to this block by now.
@@ -49,6 +70,9 @@ impl Forgetful {
 #[async_trait]
 impl Chain for Forgetful {
     async fn head(&self, _known: Option<&Memory>) -> Result<Head, ChainError> {
+        if self.away.load(Ordering::Relaxed) >= 0 {
+            return Err(ChainError::Unreachable("the node can't be reached".into()));
+        }
         Ok(Head { genesis: "0x00".into(), number: self.head.load(Ordering::Relaxed), hash: String::new(), rewritten: false, lag: 0 })
     }
 
@@ -59,18 +83,18 @@ impl Chain for Forgetful {
         }
         let upgraded = self.upgraded.load(Ordering::Relaxed);
         let name = match number {
-            20 => "UpgradeAuthorized",
+            n if n == self.authorized => "UpgradeAuthorized",
             n if n == upgraded => "CodeUpdated",
             _ => "Other",
         };
         Ok(Block {
             number,
             hash: format!("0x{number:02x}"),
-            time: Timestamp::from_second(1_800_000_000 + i64::try_from(number).unwrap_or(0) * 6).ok(),
+            time: Some(self.time(number)),
             spec_version: if number >= upgraded { 2 } else { 1 },
             transaction_version: 1,
             proven_version: Some(if number > upgraded { 2 } else { 1 }),
-            authorized: (20..upgraded).contains(&number).then(|| "0xaa".to_owned()),
+            authorized: (self.authorized..upgraded).contains(&number).then(|| "0xaa".to_owned()),
             events: vec![ChainEvent { pallet: "System".into(), name: name.into(), fields: serde_json::json!({ "code_hash": "0xaa" }) }],
             ..Block::default()
         })
@@ -93,7 +117,10 @@ impl Chain for Forgetful {
     }
 
     fn sight(&self) -> Sight {
-        Sight { endpoints: vec![EndpointSight { answers: true, ..EndpointSight::default() }], ..Sight::default() }
+        let (head, away) = (self.head.load(Ordering::Relaxed), self.away.load(Ordering::Relaxed));
+        let trouble = (away >= 0).then(|| "the node can't be reached".to_owned());
+        let unseen = SignedDuration::from_secs(away.max(0));
+        Sight { endpoints: vec![EndpointSight { head, answers: away < 0, trouble, ..EndpointSight::default() }], unseen, lag: None }
     }
 
     async fn doubt(&self) {}

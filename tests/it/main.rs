@@ -23,6 +23,8 @@ mod languages;
 mod malformed;
 mod memory;
 mod messages;
+mod model;
+mod outages;
 mod paper;
 mod plans;
 mod points;

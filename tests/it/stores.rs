@@ -217,8 +217,11 @@ async fn what_was_written_is_there_after_another_opening() -> Result<()> {
 async fn a_store_of_the_first_version_is_taken_over_whole() -> Result<()> {
     for kind in kinds().await?.into_iter().filter(|k| k.name != "memory") {
         old_store(&kind.url).await?;
-        let error = SqlStore::open_existing(&kind.url).await.err().expect("a command changes nothing").0;
-        assert!(error.contains("the next `herald run` brings it up to date"), "{error}");
+        if kind.name == "postgres" {
+            // Others may still run with it.
+            let error = SqlStore::open_existing(&kind.url).await.err().expect("a command changes nothing").0;
+            assert!(error.contains("the next `herald run` brings it up to date"), "{error}");
+        }
         for _ in 0..2 {
             drop(SqlStore::open(&kind.url).await?);
             let store = SqlStore::open_existing(&kind.url).await?;
