@@ -362,6 +362,17 @@ impl DrawTarget for Canvas {
         }
         Ok(())
     }
+
+    /// Row by row: a picture is mostly grounds and bars.
+    fn fill_solid(&mut self, area: &Rectangle, ink: Ink) -> Result<(), Self::Error> {
+        let area = area.intersection(&self.bounding_box());
+        let [left, width, stride] = [area.top_left.x.unsigned_abs(), area.size.width, self.width.unsigned_abs()].map(|n| n as usize);
+        for y in area.rows() {
+            let from = y.unsigned_abs() as usize * stride + left;
+            self.pixels[from..from + width].fill(ink);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -319,13 +319,17 @@ pub fn begins() -> Timestamp {
     Timestamp::from_second(GENESIS).expect("a time near now")
 }
 
-/// In the chain it is authorized ten minutes after its window opens, and applied after twenty; without a window, never.
+/// What happens in the chain, from the window's opening on.
+pub const AUTHORIZED: SignedDuration = SignedDuration::from_mins(10);
+pub const APPLIED: SignedDuration = SignedDuration::from_mins(20);
+
+/// Without a window nothing happens in it.
 fn node(opens: Option<Timestamp>, spacing: u32) -> Forgetful {
-    let block = |minutes: i64| {
-        let at = opens.map(|opens| opens.duration_since(begins()).as_secs() + minutes * 60);
+    let block = |after: SignedDuration| {
+        let at = opens.map(|opens| (opens.duration_since(begins()) + after).as_secs());
         at.map_or(u64::MAX, |at| u64::try_from(at / i64::from(spacing)).expect("after the beginning"))
     };
-    Forgetful::with_blocks(spacing, block(10), block(20))
+    Forgetful::with_blocks(spacing, block(AUTHORIZED), block(APPLIED))
 }
 
 impl Model {
@@ -364,11 +368,15 @@ impl Model {
         anyhow::bail!("no end in sight at {}", self.now())
     }
 
+    /// The chain's newest block by the clock.
+    fn head(&self) -> u64 {
+        u64::try_from(self.now().duration_since(self.node.time(0)).as_secs() / i64::from(self.script.spacing)).unwrap_or(0)
+    }
+
     /// What is away now, and how far the chain is.
     fn weather(&self) {
         let now = self.now();
-        let blocks = now.duration_since(self.node.time(0)).as_secs() / i64::from(self.script.spacing);
-        self.node.grow(u64::try_from(blocks).unwrap_or(0).max(1));
+        self.node.grow(self.head().max(1));
         let Some((part, from, until)) = self.script.outage else { return };
         let away = from <= now && now < until;
         match part {
@@ -438,7 +446,7 @@ impl Model {
             let watched = plan.rules.healthy_for + plan.rules.complete_after + SignedDuration::from_hours(1);
             let window = &accepted.upgrade.window;
             let (from, until) = (window.opens - SignedDuration::from_hours(1), window.closes + watched);
-            let block = now + SignedDuration::from_secs(i64::from(self.script.spacing));
+            let block = self.node.time(self.head() + 1);
             if !accepted.progress.finished() && now < until {
                 next.insert(block.max(from));
             }
@@ -454,7 +462,9 @@ impl Model {
             next.insert(now + SignedDuration::from_secs(30));
         }
         // What is due already did not get through: it is due again a little later.
-        Ok(next.into_iter().next().map(|at| at.max(now + SignedDuration::from_secs(1))))
+        let patience = SignedDuration::from_secs(if self.database.away.load(Ordering::Relaxed) { 30 } else { 1 });
+        let ends = self.script.outage.map(|(_, _, until)| until).filter(|until| *until > now);
+        Ok(next.into_iter().next().map(|at| at.max(now + patience)).map(|at| ends.map_or(at, |ends| at.min(ends))))
     }
 
     /// That every post of the store is where it belongs, once and in order; says which these are, but for edits.
@@ -472,7 +482,9 @@ impl Model {
             let sent = posts.iter().filter(|p| p.channel == *name && p.state == PostState::Sent);
             let wanted: Vec<&PostKey> = sent.clone().filter(message).map(|p| &p.key).collect();
             let words = |keys: &[&PostKey]| -> String {
-                let word = |key: &&PostKey| posts.iter().find(|p| p.key == **key).map_or_else(|| key.0.clone(), |p| format!("{}/{}", p.notice, p.operation.name()));
+                let word = |key: &&PostKey| {
+                    posts.iter().find(|p| p.key == **key).map_or_else(|| key.0.clone(), |p| format!("{}/{}", p.notice, p.operation.name()))
+                };
                 keys.iter().map(word).collect::<Vec<_>>().join(" ")
             };
             ensure!(got == wanted, "{name}: said {}\nfor {}", words(&got), words(&wanted));
@@ -481,7 +493,8 @@ impl Model {
                 let changed = posts.iter().filter(|p| {
                     matches!(p.operation, Operation::Edit | Operation::Mark)
                         && p.state == PostState::Sent
-                        && (&p.channel, &p.notice, &p.occurrence, p.revision) == (&root.channel, &root.notice, &root.occurrence, root.revision)
+                        && (&p.channel, &p.notice, &p.occurrence, p.revision)
+                            == (&root.channel, &root.notice, &root.occurrence, root.revision)
                 });
                 let last = changed.max_by_key(|p| (p.sent, p.due, p.rank)).unwrap_or(root);
                 let words = &last.body.as_ref().context("its words")?.text;

@@ -16,9 +16,9 @@ use crate::model::{self, Model, Script};
 
 pub use crate::model::Dice;
 
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 2_000;
 /// Few blocks: what they cost is the same each time.
-const SPACING: u32 = 300;
+const SPACING: u32 = 600;
 const ONE: &str = "HERALD_TEST_SEED";
 
 /// What people do in the meantime: nothing, they move the window, they call it off.
