@@ -53,11 +53,12 @@ impl Discord {
     /// Registers the command in the guild unless it is there as it should be. Other commands are left alone.
     pub(super) async fn register(self: Arc<Self>) {
         let result = async {
-            let there = self.ask(self.deadline(), self.http.get_guild_commands(self.guild)).await?;
+            let there = self.ask(self.deadline(), || self.http.get_guild_commands(self.guild)).await?;
             if there.iter().any(is_ours) {
                 return Ok(());
             }
-            self.ask(self.deadline(), self.http.create_guild_command(self.guild, &ours())).await?;
+            let ours = ours();
+            self.ask(self.deadline(), || self.http.create_guild_command(self.guild, &ours)).await?;
             tracing::info!("registered /{NAME} on Discord");
             Ok(())
         };
@@ -92,7 +93,7 @@ impl Discord {
         let text = timeout(LATEST, answer).await.map_or_else(|_| TOO_SLOW.into(), |body| body.text);
         let edit = EditInteractionResponse::new().content(fit(&text)).allowed_mentions(CreateAllowedMentions::new());
         let edited = self.http.edit_original_interaction_response(&command.token, &edit, vec![]);
-        if let Err(fault) = self.ask(self.deadline(), edited).await {
+        if let Err(fault) = self.reply_by(self.deadline(), edited).await {
             tracing::warn!(reason = fault.words(), "a command on Discord was not answered");
         }
     }
@@ -105,7 +106,7 @@ impl Discord {
 
     async fn respond(&self, command: &CommandInteraction, response: &CreateInteractionResponse) -> bool {
         let call = self.http.create_interaction_response(command.id, &command.token, response, vec![]);
-        let result = self.ask(self.deadline(), call).await;
+        let result = self.reply_by(self.deadline(), call).await;
         if let Err(fault) = &result {
             tracing::warn!(reason = fault.words(), "a command on Discord was not answered");
         }

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 
 use super::{
     Discord, Settings,
-    error::{Fault, bounded, code, held_back},
+    error::{Fault, code},
     health::{Health, NEW_TOKEN, REVOKED},
     id, place,
+    request::{Budget, held_back},
 };
 
 /// Why there is no connection to Discord.
@@ -60,17 +61,18 @@ impl Discord {
         let zero = || ConnectError::Settings("the server's id must be a number other than 0".into());
         let guild = id(&settings.guild.to_string()).map(GuildId::from).ok_or_else(zero)?;
         let http = http(&settings)?;
+        let budget = Budget::new();
         let deadline = Instant::now() + settings.timeout * 4;
-        let me = bounded(deadline, http.get_current_user()).await?.id;
-        let application = bounded(deadline, http.get_current_application_info()).await?.id;
+        let me = budget.ask(deadline, || http.get_current_user()).await?.id;
+        let application = budget.ask(deadline, || http.get_current_application_info()).await?.id;
         http.set_application_id(application);
-        bounded(deadline, http.get_guild(guild)).await.map_err(|fault| match fault {
+        budget.ask(deadline, || http.get_guild(guild)).await.map_err(|fault| match fault {
             Fault::Code { code: code::UNKNOWN_GUILD | code::MISSING_ACCESS, .. } => {
                 ConnectError::NotInGuild { guild: guild.get(), invite: invite(application) }
             }
             other => other.into(),
         })?;
-        Ok(Arc::new(Self { http, guild, me, health: Health::default(), settings }))
+        Ok(Arc::new(Self { http, budget, guild, me, health: Health::default(), settings }))
     }
 }
 

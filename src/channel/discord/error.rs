@@ -1,22 +1,8 @@
-//! One request to Discord: bounded in time, its failure put in words.
+//! How a request to Discord failed, put in words.
 
-use std::{
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use serenity::{Error, all::HttpError, http::ErrorResponse};
 
-use serenity::{
-    Error,
-    all::HttpError,
-    http::{ErrorResponse, RatelimitInfo},
-};
-use tokio::time::Instant;
-
-use super::{
-    Discord,
-    health::{NEW_TOKEN, REVOKED},
-};
+use super::health::{NEW_TOKEN, REVOKED};
 use crate::ports::ChatError;
 
 /// Discord's numbers for what can go wrong here.
@@ -51,56 +37,6 @@ pub(super) enum Fault {
     Token,
     /// Discord said no, with its number for the reason and its words.
     Code { code: isize, words: String },
-}
-
-tokio::task_local! {
-    /// Until when the rate limiter holds this task's request back.
-    static HELD: Arc<Mutex<Option<Instant>>>;
-}
-
-/// Told by serenity's rate limiter, in the task whose request has to wait.
-/// Neither the route nor the span is logged: an interaction's route has its secret in it.
-pub(super) fn held_back(info: RatelimitInfo) {
-    tracing::info!(parent: None, wait_ms = info.timeout.as_millis(), global = info.global, "Discord's rate limit: a request waits");
-    let until = Instant::now() + info.timeout;
-    let _outside_a_request = HELD.try_with(|held| *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(until));
-}
-
-impl Discord {
-    /// When an operation that begins now must have ended.
-    pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.settings.timeout * 4
-    }
-
-    /// Makes a request, which ends by the deadline, and notes whether the token is still good.
-    pub(super) async fn ask<T>(&self, deadline: Instant, call: impl Future<Output = serenity::Result<T>>) -> Result<T, Fault> {
-        let result = bounded(deadline, call).await;
-        match &result {
-            Err(Fault::Token) => self.health.token(true),
-            Ok(_) | Err(Fault::Code { .. }) => self.health.token(false),
-            Err(Fault::Unsure { .. }) => {}
-        }
-        result
-    }
-}
-
-pub(super) async fn bounded<T>(deadline: Instant, call: impl Future<Output = serenity::Result<T>>) -> Result<T, Fault> {
-    let held = Arc::new(Mutex::new(None));
-    match tokio::time::timeout_at(deadline, HELD.scope(held.clone(), call)).await {
-        Ok(result) => result.map_err(Fault::from),
-        Err(_) => {
-            let until: Option<Instant> = *held.lock().unwrap_or_else(PoisonError::into_inner);
-            let left = until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
-            Err(match left {
-                Some(left) => Fault::Unsure { reason: "Discord's rate limit holds the request back".into(), after_ms: Some(millis(left)) },
-                None => Fault::Unsure { reason: "no answer from Discord in time".into(), after_ms: None },
-            })
-        }
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 impl From<Error> for Fault {

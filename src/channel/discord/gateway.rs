@@ -124,7 +124,7 @@ impl Discord {
 
     /// Where the gateway is, if a session may be begun now: Discord resets the token of who begins more than 1,000 a day.
     async fn address(&self) -> Result<String, End> {
-        let gateway = self.ask(self.deadline(), self.http.get_bot_gateway()).await.map_err(|fault| match &fault {
+        let gateway = self.ask(self.deadline(), || self.http.get_bot_gateway()).await.map_err(|fault| match &fault {
             Fault::Unsure { .. } => End::Lost(fault.words()),
             Fault::Token | Fault::Code { .. } => End::Wait(fault.words(), LONGEST_PAUSE),
         })?;

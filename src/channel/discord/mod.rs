@@ -6,7 +6,8 @@
 //! - `connect` proves token and guild before anything else is tried.
 //! - `send` posts under two protections: the nonce for the minutes in flight, and for later a mark in
 //!   the embed's footer by which a message is found in the history.
-//! - `error` bounds every request in time and turns answers into "try again" or "mend this first".
+//! - `request` bounds every request in time and keeps to fifty of them a second.
+//! - `error` turns answers into "try again" or "mend this first".
 //! - `gateway` decides when a connection is up, stuck or hopeless; `link` holds one connection.
 //! - `command` registers `/upgrade` and answers it.
 
@@ -17,6 +18,7 @@ mod gateway;
 mod health;
 mod link;
 mod place;
+mod request;
 mod send;
 mod tally;
 
@@ -31,7 +33,7 @@ use serenity::{
 };
 
 pub use self::connect::ConnectError;
-use self::health::Health;
+use self::{health::Health, request::Budget};
 use crate::{
     domain::{feedback::Tally, post::PostKey},
     ports::{Accepted, Chat, ChatError, Outgoing},
@@ -64,6 +66,7 @@ pub struct Settings {
 /// Discord as herald's bot sees it: one bot, one guild.
 pub struct Discord {
     http: Http,
+    budget: Budget,
     guild: GuildId,
 
     /// The bot's own account.

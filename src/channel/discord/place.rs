@@ -78,7 +78,7 @@ impl Discord {
     async fn look_at(&self, channel: ChannelId) -> Result<(GuildChannel, PartialGuild, Permissions), ChatError> {
         const WHAT: &str = "checking the permissions";
         let deadline = self.deadline();
-        let found = self.ask(deadline, self.http.get_channel(channel)).await.map_err(|fault| fault.during(WHAT, channel))?;
+        let found = self.ask(deadline, || self.http.get_channel(channel)).await.map_err(|fault| fault.during(WHAT, channel))?;
         let found = match found {
             Channel::Guild(found) if found.guild_id == self.guild => found,
             _ => {
@@ -88,8 +88,8 @@ impl Discord {
                 });
             }
         };
-        let guild = self.ask(deadline, self.http.get_guild(self.guild)).await.map_err(|fault| fault.during(WHAT, channel))?;
-        let member = self.ask(deadline, self.http.get_member(self.guild, self.me)).await.map_err(|fault| fault.during(WHAT, channel))?;
+        let guild = self.ask(deadline, || self.http.get_guild(self.guild)).await.map_err(|fault| fault.during(WHAT, channel))?;
+        let member = self.ask(deadline, || self.http.get_member(self.guild, self.me)).await.map_err(|fault| fault.during(WHAT, channel))?;
         let has = guild.partial_member_permissions_in(&found, self.me, &PartialMember::from(member));
         Ok((found, guild, has))
     }

@@ -53,7 +53,7 @@ impl Discord {
             message = message.reference_message(answered.guild_id(self.guild).fail_if_not_exists(false));
         }
         // the message describes the file, the form holds it; the one file is number 0 in both
-        let sent = self.ask(deadline, self.http.send_message(channel, picture.into_iter().collect(), &message)).await;
+        let sent = self.ask(deadline, || self.http.send_message(channel, picture.iter().cloned().collect(), &message)).await;
         sent.map(|sent| self.accepted(channel, sent.id)).map_err(|fault| fault.during("posting", channel))
     }
 
@@ -62,7 +62,7 @@ impl Discord {
         check_length(&out.body.text)?;
         // without a word on mentions Discord would read the new text as free to call everybody it names
         let edit = EditMessage::new().content(&out.body.text).allowed_mentions(CreateAllowedMentions::new());
-        let edited = self.ask(self.deadline(), self.http.edit_message(channel, message, &edit, vec![])).await;
+        let edited = self.ask(self.deadline(), || self.http.edit_message(channel, message, &edit, vec![])).await;
         edited.map(|edited| self.accepted(channel, edited.id)).map_err(|fault| fault.during("editing a post", channel))
     }
 
@@ -118,7 +118,7 @@ impl Discord {
 
     /// Up to 100 messages, newest first.
     async fn page(&self, deadline: Instant, channel: ChannelId, target: Option<MessagePagination>) -> Result<Vec<Message>, ChatError> {
-        let page = self.ask(deadline, self.http.get_messages(channel, target, Some(PAGE))).await;
+        let page = self.ask(deadline, || self.http.get_messages(channel, target, Some(PAGE))).await;
         page.map_err(|fault| fault.during("reading the history", channel))
     }
 
@@ -131,7 +131,7 @@ impl Discord {
     pub(super) async fn thread(&self, channel: ChannelId, root: MessageId, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         let deadline = self.deadline();
         let wanted = CreateThread::new(cut(title, TITLE_MAX)).auto_archive_duration(AutoArchiveDuration::OneWeek);
-        let opened = self.ask(deadline, self.http.create_thread_from_message(channel, root, &wanted, None)).await;
+        let opened = self.ask(deadline, || self.http.create_thread_from_message(channel, root, &wanted, None)).await;
         let (thread, is_new) = match opened {
             Ok(thread) => (thread.id, true),
             // a thread on a message has the message's id

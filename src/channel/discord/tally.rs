@@ -18,7 +18,7 @@ const PAGES_MAX: u32 = 200;
 impl Discord {
     /// Counts reactions to a message and replies in its thread, if it has one; our own left out.
     pub(super) async fn count(&self, channel: ChannelId, root: MessageId, thread: Option<ChannelId>) -> Result<Tally, ChatError> {
-        let message = self.ask(self.deadline(), self.http.get_message(channel, root)).await;
+        let message = self.ask(self.deadline(), || self.http.get_message(channel, root)).await;
         let message = message.map_err(|fault| fault.during("counting reactions", channel))?;
         let reactions = reactions(&message.reactions);
         let Some(thread) = thread else { return Ok(Tally { reactions, replies: 0 }) };
@@ -38,7 +38,7 @@ impl Discord {
         let mut before = None;
         for _ in 0..PAGES_MAX {
             let target = before.map(MessagePagination::Before);
-            let page = self.ask(self.deadline(), self.http.get_messages(thread, target, Some(PAGE))).await?;
+            let page = self.ask(self.deadline(), || self.http.get_messages(thread, target, Some(PAGE))).await?;
             replies += page.iter().map(|message| u32::from(self.is_reply(message))).sum::<u32>();
             before = page.last().map(|oldest| oldest.id);
             if page.len() < usize::from(PAGE) {
