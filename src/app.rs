@@ -76,6 +76,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Move a store to another database: export it, name the other in store.url, import it
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Write everything that is remembered into a file, or to stdout as -, while no herald runs on it
+    Export { file: PathBuf },
+    /// Take over what was exported into an empty store, whole or not at all; - reads stdin
+    Import { file: PathBuf },
 }
 
 #[derive(Debug, Subcommand)]
@@ -214,6 +225,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Command::Change(changing) => command::change::run(cli.config, changing).await,
             Command::Approve(args) => command::approve::run(cli.config, args).await,
             Command::Status { json } => command::status::run(cli.config, json).await,
+            Command::Store(what) => command::store::run(cli.config, what).await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));

@@ -2,7 +2,10 @@
 
 use super::run::{chat_may_pass, patiently};
 use crate::{
-    channel::{discord::Discord, matrix::Matrix},
+    channel::{
+        discord::{Discord, Surroundings},
+        matrix::Matrix,
+    },
     ports::{ChatError, Platform},
     service::{Core, Outlet},
 };
@@ -10,6 +13,14 @@ use crate::{
 /// Tells, and notes for `herald status`, what keeps a mention from being heard. It is no reason not to start: the posts
 /// are read without it.
 pub async fn review(core: &Core, discord: Option<&Discord>, matrix: Option<&Matrix>) {
+    let asks = core.outlets.values().any(|o| o.platform == Platform::Discord && !o.mentions.is_empty());
+    let mut around = None;
+    if let Some(discord) = discord.filter(|_| asks) {
+        match patiently(async || discord.surroundings().await, chat_may_pass).await {
+            Ok(found) => around = Some((discord, found)),
+            Err(error) => core.note_trouble("mentions on Discord", Some(&unknown(&error))).await,
+        }
+    }
     for (name, outlet) in &core.outlets {
         let mut ids: Vec<String> = outlet.mentions.values().flatten().cloned().collect();
         ids.sort();
@@ -17,19 +28,28 @@ pub async fn review(core: &Core, discord: Option<&Discord>, matrix: Option<&Matr
         if ids.is_empty() {
             continue;
         }
-        let unheard = patiently(async || unheard(outlet, &ids, discord, matrix).await, chat_may_pass).await;
+        let unheard = patiently(async || unheard(outlet, &ids, around.as_ref(), matrix).await, chat_may_pass).await;
         let words = match unheard {
             Ok(lines) if lines.is_empty() => continue,
             Ok(lines) => format!("{}; herald looks again when it starts", lines.join("; ")),
-            Err(error) => format!("whether they are heard could not be found out: {error}"),
+            Err(error) => unknown(&error),
         };
         core.note_trouble(&format!("mentions in {name}"), Some(&words)).await;
     }
 }
 
-async fn unheard(outlet: &Outlet, ids: &[String], discord: Option<&Discord>, matrix: Option<&Matrix>) -> Result<Vec<String>, ChatError> {
+fn unknown(error: &ChatError) -> String {
+    format!("whether they are heard could not be found out: {error}")
+}
+
+async fn unheard(
+    outlet: &Outlet,
+    ids: &[String],
+    discord: Option<&(&Discord, Surroundings)>,
+    matrix: Option<&Matrix>,
+) -> Result<Vec<String>, ChatError> {
     match (outlet.platform, discord, matrix) {
-        (Platform::Discord, Some(discord), _) => discord.unheard(&outlet.place, ids).await,
+        (Platform::Discord, Some((discord, around)), _) => discord.unheard(&outlet.place, ids, around).await,
         (Platform::Matrix, _, Some(matrix)) if ids.iter().any(|id| id == "@room") => {
             Ok(matrix.unheard(&outlet.place).await?.into_iter().collect())
         }

@@ -23,6 +23,7 @@ pub mod run;
 pub mod schema;
 mod serve;
 pub mod status;
+pub mod store;
 pub mod window;
 
 use anyhow::{Result, anyhow, bail};

@@ -148,12 +148,16 @@ async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<Stri
         let rooms = deployment.channels.values().filter(|c| c.platform == Platform::Matrix);
         matrix.allow(rooms.map(|c| c.place.clone()).collect());
     }
+    let around = match &chats.discord {
+        Some(discord) => Some(patiently(async || discord.surroundings().await, chat_may_pass).await.context("Discord")?),
+        None => None,
+    };
     let mut outlets = BTreeMap::new();
     for (name, channel) in &deployment.channels {
         let at = || format!("channel {name} in herald.yaml");
-        let (chat, place): (Arc<dyn Chat>, String) = match (channel.platform, &chats.discord, &chats.matrix) {
-            (Platform::Discord, Some(discord), _) => {
-                patiently(async || discord.check_place(&channel.place).await, chat_may_pass).await.with_context(at)?;
+        let (chat, place): (Arc<dyn Chat>, String) = match (channel.platform, chats.discord.as_ref().zip(around.as_ref()), &chats.matrix) {
+            (Platform::Discord, Some((discord, around)), _) => {
+                patiently(async || discord.check_place(&channel.place, around).await, chat_may_pass).await.with_context(at)?;
                 (discord.clone(), channel.place.clone())
             }
             (Platform::Matrix, _, Some(matrix)) => {

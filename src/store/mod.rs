@@ -2,6 +2,7 @@
 
 mod batch;
 mod connect;
+mod copy;
 mod lead;
 mod lock;
 mod rows;

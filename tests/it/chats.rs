@@ -183,9 +183,9 @@ async fn a_picture_goes_with_its_post_on_discord() -> Result<()> {
     assert_eq!(d.double.violations(), Vec::<String>::new());
 
     // What a picture needs is asked for at the start, and named when it is taken away later.
-    d.chat.check_place(&d.place).await?;
+    d.chat.check_place(&d.place, &d.chat.surroundings().await?).await?;
     d.double.deny(d.channel, permission::ATTACH_FILES);
-    let missing = refusal(d.chat.check_place(&d.place).await);
+    let missing = refusal(d.chat.check_place(&d.place, &d.chat.surroundings().await?).await);
     assert!(missing.ends_with("allow its role there: Attach Files"), "{missing}");
     match send(&*d.chat, &d.place, 3, &pictured("x")).await {
         Err(ChatError::Retry { reason, after_ms: Some(60_000) }) => assert!(reason.contains("Attach Files"), "{reason}"),
@@ -230,12 +230,12 @@ async fn a_role_on_discord_that_would_hear_nothing_is_told_with_a_remedy() -> Re
     let d = on_discord().await?;
     let (open, closed) = (d.double.add_role("validators", true), d.double.add_role("developers", false));
     let ids = [open.to_string(), closed.to_string(), "7".to_owned()];
-    let lines = d.chat.unheard(&d.place, &ids).await?;
+    let lines = d.chat.unheard(&d.place, &ids, &d.chat.surroundings().await?).await?;
     let [gone] = lines.as_slice() else { panic!("{lines:?}") };
     assert!(gone.contains("no role 7") && gone.contains("Copy Role ID"), "{gone}");
 
     d.double.deny(d.channel, permission::MENTION_EVERYONE);
-    let lines = d.chat.unheard(&d.place, &ids).await?;
+    let lines = d.chat.unheard(&d.place, &ids, &d.chat.surroundings().await?).await?;
     let [shut, _] = lines.as_slice() else { panic!("{lines:?}") };
     assert!(shut.contains(&format!("may not mention the role {closed} (@developers)")) && shut.contains("let anyone mention it"), "{shut}");
     // It is as it was told.

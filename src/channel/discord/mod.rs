@@ -32,7 +32,7 @@ use serenity::{
     http::Http,
 };
 
-pub use self::connect::ConnectError;
+pub use self::{connect::ConnectError, place::Surroundings};
 use self::{health::Health, request::Budget};
 use crate::{
     domain::{feedback::Tally, post::PostKey},

@@ -2,8 +2,10 @@
 
 use serenity::all::{Channel, ChannelId, ChannelType, GuildChannel, PartialGuild, PartialMember, Permissions, RoleId};
 
-use super::{Discord, channel_id, id};
+use super::{Discord, channel_id, error::Fault, id};
 use crate::ports::ChatError;
+
+const WHAT: &str = "checking the permissions";
 
 /// What the bot's role needs in every channel it posts to.
 pub(super) const NEEDED: Permissions = Permissions::VIEW_CHANNEL
@@ -31,14 +33,36 @@ pub(super) fn names(permissions: Permissions) -> String {
     wanted.join(", ")
 }
 
+/// The server and the bot's place in it: the same for all channels, so that it is asked for once.
+pub struct Surroundings {
+    guild: PartialGuild,
+    member: PartialMember,
+}
+
 impl Discord {
+    /// # Errors
+    /// `Retry` if Discord couldn't be asked, `Refused` if the bot is in the server no more.
+    pub async fn surroundings(&self) -> Result<Surroundings, ChatError> {
+        let failed = |fault: Fault| {
+            let reason = format!("looking at the server {}: {}", self.guild, fault.words());
+            match fault {
+                Fault::Unsure { after_ms, .. } => ChatError::Retry { reason, after_ms },
+                _ => ChatError::Refused { reason, remedy: "invite the bot again, and look at its token".into() },
+            }
+        };
+        let deadline = self.deadline();
+        let guild = self.ask(deadline, || self.http.get_guild(self.guild)).await.map_err(failed)?;
+        let member = self.ask(deadline, || self.http.get_member(self.guild, self.me)).await.map_err(failed)?;
+        Ok(Surroundings { guild, member: PartialMember::from(member) })
+    }
+
     /// Checks that a channel is in the guild, takes messages, and lets the bot do all that posting needs.
     ///
     /// # Errors
     /// `Refused` says what is missing and who can mend it; `Retry` if Discord couldn't be asked.
-    pub async fn check_place(&self, place: &str) -> Result<(), ChatError> {
+    pub async fn check_place(&self, place: &str, around: &Surroundings) -> Result<(), ChatError> {
         let channel = channel_id(place)?;
-        let (found, _, has) = self.look_at(channel).await?;
+        let (found, has) = self.look_at(channel, around).await?;
         if !matches!(found.kind, ChannelType::Text | ChannelType::News) {
             return Err(ChatError::Refused {
                 reason: format!("Discord channel {channel} (#{}) takes no posts", found.name),
@@ -59,9 +83,9 @@ impl Discord {
     ///
     /// # Errors
     /// As those of [`check_place`](Self::check_place).
-    pub async fn unheard(&self, place: &str, roles: &[String]) -> Result<Vec<String>, ChatError> {
-        let (_, guild, has) = self.look_at(channel_id(place)?).await?;
-        let unheard = |role: &String| match id(role).and_then(|id| guild.roles.get(&RoleId::from(id))) {
+    pub async fn unheard(&self, place: &str, roles: &[String], around: &Surroundings) -> Result<Vec<String>, ChatError> {
+        let (_, has) = self.look_at(channel_id(place)?, around).await?;
+        let unheard = |role: &String| match id(role).and_then(|id| around.guild.roles.get(&RoleId::from(id))) {
             None => Some(format!(
                 "the server has no role {role}, so nobody hears of it; write the id of one it has (Server Settings, Roles, Copy Role ID)"
             )),
@@ -74,11 +98,9 @@ impl Discord {
         Ok(roles.iter().filter_map(unheard).collect())
     }
 
-    /// A channel of the guild, the guild, and what the bot may do in the channel.
-    async fn look_at(&self, channel: ChannelId) -> Result<(GuildChannel, PartialGuild, Permissions), ChatError> {
-        const WHAT: &str = "checking the permissions";
-        let deadline = self.deadline();
-        let found = self.ask(deadline, || self.http.get_channel(channel)).await.map_err(|fault| fault.during(WHAT, channel))?;
+    /// A channel of the guild, and what the bot may do in it.
+    async fn look_at(&self, channel: ChannelId, around: &Surroundings) -> Result<(GuildChannel, Permissions), ChatError> {
+        let found = self.ask(self.deadline(), || self.http.get_channel(channel)).await.map_err(|fault| fault.during(WHAT, channel))?;
         let found = match found {
             Channel::Guild(found) if found.guild_id == self.guild => found,
             _ => {
@@ -88,9 +110,7 @@ impl Discord {
                 });
             }
         };
-        let guild = self.ask(deadline, || self.http.get_guild(self.guild)).await.map_err(|fault| fault.during(WHAT, channel))?;
-        let member = self.ask(deadline, || self.http.get_member(self.guild, self.me)).await.map_err(|fault| fault.during(WHAT, channel))?;
-        let has = guild.partial_member_permissions_in(&found, self.me, &PartialMember::from(member));
-        Ok((found, guild, has))
+        let has = around.guild.partial_member_permissions_in(&found, self.me, &around.member);
+        Ok((found, has))
     }
 }

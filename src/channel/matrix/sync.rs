@@ -14,7 +14,7 @@ use matrix_sdk::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::sleep,
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
@@ -29,6 +29,9 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long the server may hold a sync that has nothing to tell.
 const HELD: Duration = Duration::from_secs(30);
+/// From the beginning of one sync to that of the next, at the least: where much is said, herald's own words above all, it
+/// is read in sheaves instead of one by one. Who writes into the quiet is read at once.
+const APART: Duration = Duration::from_secs(1);
 /// Events a room and sync; more make a gap, which is read up on.
 const TIMELINE: u32 = 20;
 /// Commands waiting for an answer; beyond them somebody is playing.
@@ -69,6 +72,7 @@ impl Matrix {
         let (mut rest, mut pause) = (Rest { invited: true, ..Rest::default() }, FIRST_PAUSE);
         let mut allowed = self.allowed.subscribe();
         loop {
+            let begun = Instant::now();
             let held = if rest.started { HELD } else { Duration::ZERO };
             let settings = SyncSettings::new().timeout(held).filter(filter().into());
             let wait = match self.client.sync_once(settings).await {
@@ -79,6 +83,7 @@ impl Matrix {
                     rest.invited |= allowed.has_changed().unwrap_or(false);
                     allowed.mark_unchanged();
                     self.digest(desk, &asked, response, &mut rest).await;
+                    sleep_until(begun + APART).await;
                     continue;
                 }
                 Err(error) => match fault(&error) {
