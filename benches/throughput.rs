@@ -44,11 +44,12 @@ fn line(name: &str, value: f64, unit: &str, target: Option<f64>, ok: bool) {
 // --- Matrix --------------------------------------------------------------------------------------
 
 async fn on_matrix() -> Result<()> {
-    eprintln!("starting a homeserver with {} rooms", 2 * PLACES);
+    eprintln!("starting a homeserver with {} rooms", 3 * PLACES);
     let synapse = Synapse::start().await?;
     let (alice, bob) = (synapse.person("alice").await?, synapse.person("bob").await?);
-    let bare = rooms(&alice, &bob.user_id).await?;
-    for room in &bare {
+    // Nobody has written in a room before it is measured: the server is slower with the first words than with others.
+    let bare = [rooms(&alice, &bob.user_id).await?, rooms(&alice, &bob.user_id).await?];
+    for room in bare.iter().flatten() {
         bob.join(room).await?;
     }
     let ours = rooms(&alice, "@herald:localhost").await?;
@@ -61,7 +62,7 @@ async fn on_matrix() -> Result<()> {
     let mut herald = start(dir.path(), &[("BENCH_PASSWORD", PASSWORD.to_owned())])?;
     running(&herald).await?;
     // Before and behind it, so that a machine that grows slower or faster is seen on both sides.
-    let before = floor(&bob, &alice, &bare, "before").await?;
+    let before = floor(&bob, &alice, &bare[0], "before").await?;
     eprintln!("herald: {POSTS} posts on Matrix");
     announce(dir.path())?;
     // By its own word, so that nobody else asks the server anything meanwhile.
@@ -70,10 +71,11 @@ async fn on_matrix() -> Result<()> {
     let rate = rate(&events(&alice, &ours, "@herald:localhost", "").await?)?;
     herald.sigterm();
     herald.wait(PATIENCE).await?;
-    let behind = floor(&bob, &alice, &bare, "behind").await?;
+    let behind = floor(&bob, &alice, &bare[1], "behind").await?;
     let least = 2.0 / (1.0 / before + 1.0 / behind);
     line("throughput.matrix", rate, "posts/s", None, true);
-    line("throughput.matrix.floor", least, "posts/s", None, true);
+    line("throughput.matrix.floor.before", before, "posts/s", None, true);
+    line("throughput.matrix.floor.behind", behind, "posts/s", None, true);
     let ratio = rate / least;
     line("throughput.matrix.ratio", ratio, "x", Some(0.9), ratio >= 0.9);
     Ok(())
@@ -89,17 +91,18 @@ async fn rooms(alice: &Person, other: &str) -> Result<Vec<String>> {
     Ok(rooms)
 }
 
-/// A bare client's messages, as long as herald's with what goes with them.
+/// A bare client's messages, as long as herald's and of the same kind: a server does more for a text than for a notice.
 async fn floor(bob: &Person, alice: &Person, rooms: &[String], when: &str) -> Result<f64> {
     eprintln!("the floor {when} it: {POSTS} messages");
     let text = "A sentence of a notice that says what is to be done, and when. ".repeat(10);
     let send = async |room: &String| -> Result<()> {
         for _ in 0..EACH {
             let content = json!({
-                "msgtype": "m.notice",
+                "msgtype": "m.text",
                 "body": format!("{when}: {text}"),
                 "format": "org.matrix.custom.html",
                 "formatted_body": format!("<p>{text}</p>"),
+                "m.mentions": {},
             });
             bob.send(room, "m.room.message", content).await?;
         }

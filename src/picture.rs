@@ -369,7 +369,9 @@ impl DrawTarget for Canvas {
         let [left, width, stride] = [area.top_left.x.unsigned_abs(), area.size.width, self.width.unsigned_abs()].map(|n| n as usize);
         for y in area.rows() {
             let from = y.unsigned_abs() as usize * stride + left;
-            self.pixels[from..from + width].fill(ink);
+            if let Some(row) = self.pixels.get_mut(from..from + width) {
+                row.fill(ink);
+            }
         }
         Ok(())
     }

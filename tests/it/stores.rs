@@ -247,6 +247,76 @@ async fn a_store_of_the_first_version_is_taken_over_whole() -> Result<()> {
     Ok(())
 }
 
+/// What a store remembers, written down.
+async fn written(store: &SqlStore) -> Result<String> {
+    let mut out = Vec::new();
+    store.export(&mut out).await?;
+    Ok(String::from_utf8(out)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_moves_to_another_database_and_back_whole() -> Result<()> {
+    let kinds: Vec<Kind> = kinds().await?.into_iter().filter(|k| k.name != "memory").collect();
+    let (first, others) = kinds.split_first().expect("SQLite comes first");
+    old_store(&first.url).await?;
+    let store = SqlStore::open(&first.url).await?;
+    let (accepted, posts) = sample();
+    store.commit(Batch { upgrades: vec![accepted], posts: posts.clone(), ..Batch::default() }).await?;
+    // In the middle of it: a post in flight, one that was sent, a line break and a quote in words.
+    assert!(store.begin(&posts[0], &body("one\n\"two\" \u{2713}"), true, at(1), at(60)).await?);
+    assert!(store.begin(&posts[1], &body("three"), false, at(1), at(60)).await?);
+    let sent = Accepted { id: "7".into(), link: Some("https://example.org/7".into()) };
+    store.finish(&posts[1].key, &Outcome::Sent { accepted: sent, at: at(2) }).await?;
+    store.set_trouble("channel x", Some("it's away"), at(3)).await?;
+    let text = written(&store).await?;
+    drop(store);
+
+    let back = tempfile::tempdir()?;
+    let back = format!("sqlite://{}", back.path().join("back.db").display());
+    for url in others.iter().map(|k| &k.url).chain([&back]) {
+        let store = SqlStore::open(url).await?;
+        let lines: Vec<&str> = text.lines().collect();
+        let wrong = |i: usize, line: &str| -> String {
+            let mut lines = lines.clone();
+            lines[i] = line;
+            lines.join("\n")
+        };
+        let other = lines[0].replace(r#""schema":"#, r#""schema":9"#);
+        let number = lines[1].replace(r#""revision":"#, r#""revision":"x","was":"#);
+        for (bad, said) in [
+            (lines[..lines.len() - 1].join("\n"), "the file ends too early"),
+            (
+                lines[..lines.len() - 2].iter().chain(&lines[lines.len() - 1..]).copied().collect::<Vec<_>>().join("\n"),
+                "copy the file again",
+            ),
+            (format!("{text}{}", lines[1]), "behind the end"),
+            (wrong(0, "{}"), "line 1: this is not what"),
+            (wrong(0, &other), "another herald"),
+            (wrong(1, &number), "line 2: `revision` is to be a whole number"),
+            (wrong(2, r#"{"table":"secrets","row":{}}"#), "line 3: there is no table `secrets`"),
+            (wrong(2, r#"{"table":"memories","row":{"chain":"a"}}"#), "line 3: `memory` is missing"),
+            (wrong(2, lines[1]), "line 3: "),
+        ] {
+            let error = store.import(bad.as_bytes()).await.expect_err(said).0;
+            assert!(error.contains(said), "{said}: {error}");
+            assert!(store.upgrades().await?.is_empty(), "{said}: nothing of it stays");
+        }
+        assert_eq!(store.import(text.as_bytes()).await?, lines.len() - 2);
+        assert_eq!(written(&store).await?, text);
+        let error = store.import(text.as_bytes()).await.expect_err("it is full").0;
+        assert!(error.contains("in use already"), "{error}");
+        // Whoever goes on with it finds the post in flight, and reads back before anything else.
+        let flying = store.post(&posts[0].key).await?.expect("it is there");
+        assert_eq!((flying.state, flying.attempts, flying.late), (PostState::Sending, 1, true));
+        // And not while somebody runs on it.
+        let me = Replica { name: "a".into(), instance: "1".into() };
+        store.lead(&me, SignedDuration::from_secs(60)).await?;
+        let error = store.export(&mut Vec::new()).await.expect_err("a replica runs").0;
+        assert!(error.contains("the replica a runs on this store; stop all of them first"), "{error}");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_workers_one_has_a_post() -> Result<()> {
     for kind in kinds().await?.into_iter().filter(|k| k.name != "memory") {
