@@ -18,7 +18,7 @@ use crate::{
 #[command(name = "herald", version, propagate_version = true)]
 pub struct Cli {
     /// The folder with herald.yaml, plan.yaml and upgrades/; templates/ stands beside it [default: config]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "HERALD_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -31,6 +31,18 @@ enum Command {
         /// What this one is called among those that share a store: a letter or a name, other than theirs
         #[arg(long, value_name = "NAME", env = "HERALD_REPLICA", default_value = "herald", value_parser = replica)]
         replica: String,
+        /// Signs of life go here every few seconds, for `herald health`: a container has no other way to ask
+        #[arg(long, value_name = "FILE", env = "HERALD_HEALTH_FILE")]
+        health_file: Option<PathBuf>,
+    },
+    /// Say whether the herald that writes this file is alive and well: for a container's health check
+    Health {
+        /// The one of `herald run`
+        #[arg(long, value_name = "FILE", env = "HERALD_HEALTH_FILE")]
+        health_file: Option<PathBuf>,
+        /// And has started: it is active, or stands by
+        #[arg(long)]
+        ready: bool,
     },
     /// Play a whole upgrade with embedded chain and rooms: no account, no network, no server
     Rehearse(RehearseArgs),
@@ -207,7 +219,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let code = runtime.block_on(async {
         match cli.command {
-            Command::Run { replica } => command::run::run(cli.config, &replica).await,
+            Command::Run { replica, health_file } => command::run::run(cli.config, &replica, health_file).await,
+            Command::Health { health_file, ready } => command::signs::health(health_file.as_deref(), ready),
             Command::Rehearse(args) => command::rehearse::run(cli.config, args).await,
             Command::Check { json, strict } => command::check::run(cli.config, json, strict),
             Command::Schema { out } => command::schema::run(out),

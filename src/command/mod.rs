@@ -22,6 +22,7 @@ mod replicas;
 pub mod run;
 pub mod schema;
 mod serve;
+pub mod signs;
 pub mod status;
 pub mod store;
 pub mod window;

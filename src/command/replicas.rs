@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
-use super::{run::Station, serve::Active};
+use super::{run::Station, serve::Active, signs::State};
 use crate::{
     app,
     clock::SystemClock,
@@ -30,9 +30,8 @@ use crate::{
     },
 };
 
-/// How long what is in flight may take to end after a stop; others wait for it.
-const DRAIN: Duration = Duration::from_secs(10);
-/// And after the lead was lost: what is in flight ends by itself, it asks before each step whether it may go on.
+/// How long what is in flight may take to end after the lead was lost: it ends by itself, since it asks before each step whether
+/// it may go on.
 const LOST: Duration = Duration::from_secs(1);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -99,6 +98,7 @@ async fn stand_by(station: &Station, lead: &Lead, tenure: &Tenure, mut stop: wat
     let mut aside = JoinSet::new();
     let done = watch::Sender::new(false);
     let (mut waited, mut said) = (false, String::new());
+    let beat = station.signs.pulse.part("standing by");
     let gained = loop {
         let why = match lead.look(tenure).await {
             Look::Mine { term } => {
@@ -115,7 +115,11 @@ async fn stand_by(station: &Station, lead: &Lead, tenure: &Tenure, mut stop: wat
         if let Some(matrix) = station.chats.matrix.clone().filter(|_| !waited) {
             aside.spawn(matrix.run(Arc::new(Aside), done.subscribe()));
         }
+        if !waited {
+            station.signs.say(State::StandingBy);
+        }
         waited = true;
+        beat.again(lead.pause());
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break None,
             () = sleep(lead.pause()) => {}
@@ -144,7 +148,7 @@ async fn act(station: &Station, lead: &Lead, tenure: Arc<Tenure>, first: bool, m
     let lost = Cell::new(false);
     let over = async {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => DRAIN,
+            _ = stop.wait_for(|stop| *stop) => station.drain(),
             why = lead.keep(&tenure) => {
                 tracing::warn!(replica = lead.me.name, "not active any more: {why}");
                 lost.set(true);

@@ -9,7 +9,10 @@ use tokio::{
     sync::watch,
 };
 
-use super::{address, replicas, serve};
+use super::{
+    address, replicas, serve,
+    signs::{Signs, State},
+};
 use crate::{
     app::{self, Loaded},
     chain::Node,
@@ -61,10 +64,20 @@ pub(super) struct Station {
     pub outlets: BTreeMap<String, Outlet>,
     pub chains: BTreeMap<String, Arc<dyn Chain>>,
     pub store: Arc<dyn Store>,
+    pub signs: Arc<Signs>,
 }
 
-pub async fn run(folder: Option<PathBuf>, replica: &str) -> Result<ExitCode> {
+pub async fn run(folder: Option<PathBuf>, replica: &str, health_file: Option<PathBuf>) -> Result<ExitCode> {
     app::log("warn,upgrade_herald=info");
+    let signs = Arc::new(Signs::new(health_file));
+    signs.say(State::Starting);
+    tokio::select! {
+        ended = start(folder, replica, signs.clone()) => ended,
+        never = signs.keep() => match never {},
+    }
+}
+
+async fn start(folder: Option<PathBuf>, replica: &str, signs: Arc<Signs>) -> Result<ExitCode> {
     let origin = Origin::choose(folder, false);
     let files = Files::read(&origin).ok();
     let loaded = match app::load(&origin) {
@@ -87,13 +100,13 @@ pub async fn run(folder: Option<PathBuf>, replica: &str) -> Result<ExitCode> {
     let chats = connect_chats(&config.deployment, replica).await?;
     let outlets = outlets(&config.deployment, &chats).await?;
     let chains = connect_chains(&config, &store.upgrades().await?).await?;
-    let stop = stop_on_signals()?;
-    let station = Station { origin, files, config, renderer, chats, outlets, chains, store };
+    let stop = stop_on_signals(signs.clone())?;
+    let station = Station { origin, files, config, renderer, chats, outlets, chains, store, signs };
     if at.shared() { replicas::run(&station, me, stop).await } else { serve::alone(&station, stop).await }
 }
 
 /// True once the process was told to stop.
-fn stop_on_signals() -> Result<watch::Receiver<bool>> {
+fn stop_on_signals(signs: Arc<Signs>) -> Result<watch::Receiver<bool>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (told, stop) = watch::channel(false);
     tokio::spawn(async move {
@@ -101,6 +114,7 @@ fn stop_on_signals() -> Result<watch::Receiver<bool>> {
             _ = terminate.recv() => tracing::info!("told to stop: what is in flight is finished first"),
             _ = interrupt.recv() => tracing::info!("interrupted: what is in flight is finished first"),
         }
+        signs.say(State::Stopping);
         told.send_replace(true);
     });
     Ok(stop)

@@ -9,6 +9,7 @@ use super::{
     mentions,
     reload::Reloader,
     run::{Station, already_there},
+    signs::State,
 };
 use crate::{
     app,
@@ -20,9 +21,6 @@ use crate::{
         tenure::Tenure, watcher::Watcher,
     },
 };
-
-/// How long what is in flight may take to end after a stop.
-const DRAIN: Duration = Duration::from_secs(20);
 
 /// Prepares the services over the store as it is.
 pub(super) struct Active {
@@ -40,7 +38,7 @@ pub(super) async fn alone(station: &Station, mut stop: watch::Receiver<bool>) ->
     active.take_up(station).await?;
     let told = async {
         let _ = stop.wait_for(|stop| *stop).await;
-        DRAIN
+        station.drain()
     };
     active.serve(station, true, told).await?;
     Ok(ExitCode::SUCCESS)
@@ -50,6 +48,11 @@ impl Station {
     /// The files as they were read at the start.
     pub fn book(&self) -> Book {
         Book { config: self.config.clone(), renderer: self.renderer.clone() }
+    }
+
+    /// How long what is in flight may take to end after a stop.
+    pub fn drain(&self) -> Duration {
+        Duration::try_from(self.config.deployment.delivery.drain).unwrap_or_default()
     }
 }
 
@@ -111,9 +114,11 @@ impl Active {
             summariser: Arc::new(Summariser::new(core.clone())),
             gate: Arc::new(Gate::new(core)),
             planner,
+            pulse: station.signs.pulse.clone(),
         };
         let mut services = JoinSet::from_iter([supervisor::run(services, stop.subscribe())]);
         tracing::info!("herald is running");
+        station.signs.say(State::Active);
         let drain = tokio::select! {
             drain = over => drain,
             Some(ended) = connections.join_next() => bail!("the connection to a chat ended by itself: {ended:?}"),
@@ -122,7 +127,7 @@ impl Active {
         };
         stop.send_replace(true);
         if tokio::time::timeout(drain, services.join_next()).await.is_err() {
-            tracing::warn!("something in flight did not end within {} s; it is taken up again later", drain.as_secs());
+            tracing::warn!("something in flight did not end within {} s; it is taken up again later", drain.as_secs_f32());
         }
         services.shutdown().await;
         connections.shutdown().await;

@@ -140,6 +140,8 @@ pub struct Delivery {
     pub lease: SignedDuration,
     pub key_window: SignedDuration,
     pub on_doubt: OnDoubt,
+    /// How long what is in flight may take to end after a stop.
+    pub drain: SignedDuration,
 }
 
 /// What becomes of a post of which nobody can tell whether it was made.
@@ -322,9 +324,9 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
             None
         }
     };
-    let (timeout, lease, key_window) =
-        (length("timeout", &raw.timeout), length("lease", &raw.lease), length("key_window", &raw.key_window));
-    let delivery = Delivery { timeout: timeout?, lease: lease?, key_window: key_window?, on_doubt: raw.on_doubt };
+    let (timeout, lease, key_window, drain) =
+        (length("timeout", &raw.timeout), length("lease", &raw.lease), length("key_window", &raw.key_window), length("drain", &raw.drain));
+    let delivery = Delivery { timeout: timeout?, lease: lease?, key_window: key_window?, on_doubt: raw.on_doubt, drain: drain? };
     if !(delivery.timeout.as_secs() > 0 && delivery.timeout < delivery.lease && delivery.lease < delivery.key_window) {
         findings.push(file.wrong(
             &["delivery"],
@@ -334,6 +336,9 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
             ),
             "raise the later one; the defaults are 10s, 30s and 2m",
         ));
+    }
+    if !delivery.drain.is_positive() {
+        findings.push(file.wrong(&["delivery", "drain"], "with no time at all, each stop breaks something off", "for example 10s"));
     }
     Some(delivery)
 }

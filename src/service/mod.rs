@@ -13,6 +13,7 @@ pub mod observer;
 pub mod planner;
 pub mod poll;
 mod press;
+pub mod pulse;
 pub mod review;
 pub mod summariser;
 pub mod supervisor;

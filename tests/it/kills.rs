@@ -88,6 +88,7 @@ async fn work(settings: &Value) -> Result<()> {
         lease: SignedDuration::from_millis(LEASE_MS),
         key_window: SignedDuration::from_mins(4),
         on_doubt: OnDoubt::Park,
+        drain: SignedDuration::from_secs(10),
     };
     let core = Arc::new(core);
     let Some(replica) = settings["replica"].as_str() else { return dispatch(&core).await };

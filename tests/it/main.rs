@@ -33,6 +33,7 @@ mod recordings;
 mod reload;
 mod replicas;
 mod reviewer;
+mod signs;
 mod simulation;
 mod stages;
 mod stores;

@@ -67,6 +67,9 @@ impl Life {
     }
 }
 
+/// Requests in five seconds that a channel can bear: a read-back and a post each second.
+const BEARABLE: usize = 10;
+
 #[derive(Default)]
 struct Cell {
     posts: usize,
@@ -134,6 +137,7 @@ fn look(platform: Platform, usual: &Life, life: &Life, (part, from, until): (Par
     }
     let length = until.duration_since(from);
     let patient = 12 + usize::try_from(length.as_mins() / 4)?;
+    ensure!(cell.storm <= BEARABLE, "a channel was asked {} times in 5 s, which is a storm", cell.storm);
     ensure!(cell.away <= patient, "asked {} times in {length:#}, which is not patient", cell.away);
     Ok(cell)
 }

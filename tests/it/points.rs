@@ -38,6 +38,7 @@ use upgrade_herald::{
         gate::Gate,
         lead::{Lead, Look},
         planner::Planner,
+        pulse::Pulse,
         summariser::Summariser,
         supervisor,
         watcher::Watcher,
@@ -251,6 +252,7 @@ async fn work(orders: &Value) -> Result<()> {
         lease: LEASE,
         key_window: SignedDuration::from_mins(3),
         on_doubt: OnDoubt::Park,
+        drain: SignedDuration::from_secs(10),
     };
     let core = Arc::new(core);
 
@@ -285,6 +287,7 @@ async fn work(orders: &Value) -> Result<()> {
         gate: Arc::new(Gate::new(core.clone())),
         planner,
         core: core.clone(),
+        pulse: Arc::new(Pulse::new(Duration::from_secs(60))),
     };
     let told = async {
         loop {

@@ -199,6 +199,12 @@ mod tests {
 
     /// Of requests that take longer and shorter on their way, each second has as many as there are turns at the most,
     /// wherever it begins. The second is a short one here.
+    /// One that comes a little later: when it was made.
+    async fn another(budget: &Budget) -> Instant {
+        sleep(SHORT / 10).await;
+        budget.ask(in_a_minute(), || async { Ok(Instant::now()) }).await.unwrap()
+    }
+
     #[tokio::test]
     async fn no_second_has_more_requests_than_turns() {
         let budget = Budget::of(10, SHORT);
@@ -237,11 +243,7 @@ mod tests {
             Ok(Instant::now())
         };
         let begun = Instant::now();
-        let other = async {
-            sleep(SHORT / 10).await;
-            budget.ask(in_a_minute(), || async { Ok(Instant::now()) }).await.unwrap()
-        };
-        let (held, other) = tokio::join!(budget.ask(in_a_minute(), call), other);
+        let (held, other) = tokio::join!(budget.ask(in_a_minute(), call), another(&budget));
         let held = held.unwrap();
         assert_eq!(calls.load(Ordering::Relaxed), 2);
         assert!(begun + SHORT <= held && other < held, "the other had the one turn meanwhile");
@@ -269,11 +271,7 @@ mod tests {
             Ok(Instant::now())
         };
         let begun = Instant::now();
-        let other = async {
-            sleep(SHORT / 10).await;
-            budget.ask(in_a_minute(), || async { Ok(Instant::now()) }).await.unwrap()
-        };
-        let (first, second) = tokio::join!(budget.ask(in_a_minute(), call), other);
+        let (first, second) = tokio::join!(budget.ask(in_a_minute(), call), another(&budget));
         assert!(first.unwrap() >= begun + SHORT * 3 && second >= begun + SHORT * 3);
     }
 }

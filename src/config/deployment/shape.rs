@@ -177,9 +177,12 @@ pub(super) struct RawDelivery {
     pub(super) key_window: String,
     /// What becomes of a post of which nobody can tell whether it was made: left for a person, or made again.
     pub(super) on_doubt: OnDoubt,
+    /// How long what is in flight may take to end after herald was told to stop.
+    #[schemars(with = "SomeLength")]
+    pub(super) drain: String,
 }
 impl Default for RawDelivery {
     fn default() -> Self {
-        Self { timeout: "10s".into(), lease: "30s".into(), key_window: "2m".into(), on_doubt: OnDoubt::Park }
+        Self { timeout: "10s".into(), lease: "30s".into(), key_window: "2m".into(), on_doubt: OnDoubt::Park, drain: "10s".into() }
     }
 }

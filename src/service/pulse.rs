@@ -1,0 +1,85 @@
+//! Whether the services go on: each says when it will be heard of again, and one that is not heard of by then hangs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Of all services together.
+#[derive(Debug)]
+pub struct Pulse {
+    /// The longest that one piece of work may take.
+    work: Duration,
+    parts: Mutex<BTreeMap<String, Instant>>,
+}
+
+impl Pulse {
+    pub fn new(work: Duration) -> Self {
+        Self { work, parts: Mutex::default() }
+    }
+
+    /// A part that is heard of from now on, until it is dropped.
+    pub fn part(self: &Arc<Self>, name: impl Into<String>) -> Beat {
+        let beat = Beat { pulse: self.clone(), name: name.into() };
+        beat.again(Duration::ZERO);
+        beat
+    }
+
+    /// Those that hang.
+    pub fn silent(&self) -> Vec<String> {
+        self.silent_at(Instant::now())
+    }
+
+    fn silent_at(&self, now: Instant) -> Vec<String> {
+        self.parts().iter().filter(|(_, due)| **due < now).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn parts(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one part is heard by.
+#[derive(Debug)]
+pub struct Beat {
+    pulse: Arc<Pulse>,
+    name: String,
+}
+
+impl Beat {
+    /// It goes on, and is heard of again after `pause` and one piece of work.
+    pub fn again(&self, pause: Duration) {
+        let due = Instant::now().checked_add(pause.saturating_add(self.pulse.work));
+        // What lies beyond the clock's end never comes due.
+        match due {
+            Some(due) => self.pulse.parts().insert(self.name.clone(), due),
+            None => self.pulse.parts().remove(&self.name),
+        };
+    }
+}
+
+impl Drop for Beat {
+    fn drop(&mut self) {
+        self.pulse.parts().remove(&self.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_hangs_once_its_pause_and_its_work_are_over_until_it_is_heard_of_or_ends() {
+        let pulse = Arc::new(Pulse::new(Duration::from_secs(60)));
+        let (chain, plan) = (pulse.part("chain paseo"), pulse.part("plan"));
+        chain.again(Duration::from_secs(30));
+        let after = |seconds| pulse.silent_at(Instant::now() + Duration::from_secs(seconds));
+        assert_eq!(after(59), Vec::<String>::new());
+        assert_eq!(after(61), ["plan"]);
+        assert_eq!(after(91), ["chain paseo", "plan"]);
+        plan.again(Duration::MAX);
+        drop(chain);
+        assert_eq!(after(91), Vec::<String>::new());
+    }
+}
