@@ -185,7 +185,7 @@ pub fn proposal(folder: Option<PathBuf>, id: &str) -> Result<ExitCode> {
     }
     let now = SystemClock.now();
     let context = context::of(&Accepting::new(found.upgrade.clone(), now), None, &loaded.config, &Moment::default());
-    let text = loaded.renderer.markdown(PROPOSAL, DEFAULT, &context).map_err(anyhow::Error::msg)?;
+    let text = loaded.renderer.markdown(PROPOSAL, DEFAULT, &context.into()).map_err(anyhow::Error::msg)?;
     out!("{}", loaded.renderer.document(&text, now).trim());
     Ok(ExitCode::SUCCESS)
 }

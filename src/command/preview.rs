@@ -102,7 +102,7 @@ fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result
     let Scene { accepted, fact, detail, due } = imagined(upgrade, notice, plan);
     let thread = (accepted.progress.state >= State::Applied).then_some("https://chat.example.org/thread");
     let moment = context::Moment { fact: fact.as_ref(), due: Some(due), thread, detail, ..Default::default() };
-    let words = context::of(&accepted, Some(notice), &loaded.config, &moment);
+    let words = context::of(&accepted, Some(notice), &loaded.config, &moment).into();
     let picture = notice.picture.then(|| context::pictured(&accepted.progress)).flatten().map(|times| picture::block_times(&times));
     let mut posts = Vec::new();
     for name in &notice.channels {

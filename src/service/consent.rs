@@ -21,6 +21,7 @@ use crate::{
         upgrade::Upgrade,
     },
     ports::{Accepting, Approved},
+    template::Context,
 };
 
 /// What people type to approve a notice of an upgrade; `detail` is what its post speaks of where no fact stands behind it.
@@ -32,7 +33,7 @@ pub fn code(book: &Book, accepted: &Accepting, notice: &Notice, detail: Option<&
         _ => None,
     };
     let moment = Moment { fact: fact.as_ref(), due: Some(upgrade.window.opens), detail, ..Moment::default() };
-    let context = context::of(&still, Some(notice), &book.config, &moment);
+    let context = Context::from(context::of(&still, Some(notice), &book.config, &moment));
     let named = notice.channels.iter().filter_map(|name| book.config.deployment.channels.get(name));
     let locales: BTreeSet<&str> = named.map(|channel| channel.locale.as_str()).chain([DEFAULT]).collect();
     let mut parts = vec![
@@ -43,7 +44,7 @@ pub fn code(book: &Book, accepted: &Accepting, notice: &Notice, detail: Option<&
     for locale in &locales {
         // What can't be said without its hour stands with all that it could say.
         let text = book.renderer.markdown(&notice.template, locale, &context);
-        parts.push(text.map_or_else(|_| context.to_string(), |text| text.markdown().to_owned()));
+        parts.push(text.map_or_else(|_| context.data().to_string(), |text| text.markdown().to_owned()));
     }
     // A branch that the hour may take is a part of the text as well.
     parts.extend(sources(&book.config.templates, &notice.template, &locales).into_iter().map(str::to_owned));

@@ -50,7 +50,7 @@ impl FrontDesk {
                 let hint = suggest(unknown, help.topics.iter().map(|t| t.id.as_str()).collect::<Vec<_>>());
                 Ok(said(&format!("I have no help on {unknown}: {}", hint.replace('`', ""))))
             }
-            None => book.renderer.markdown("answers/help", locale, &context::of_help(&book.config, found)),
+            None => book.renderer.markdown("answers/help", locale, &context::of_help(&book.config, found).into()),
         }
     }
 
@@ -67,7 +67,7 @@ impl FrontDesk {
     async fn status(&self, platform: Platform, locale: &str) -> Result<Text, String> {
         let upgrades = self.core.store.upgrades().await.map_err(|e| e.to_string())?;
         let Some(accepted) = current(&upgrades, self.core.clock.now()) else {
-            return self.core.book().renderer.markdown("answers/none", locale, &json!({}));
+            return self.core.book().renderer.markdown("answers/none", locale, &json!({}).into());
         };
         let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
         let next = next_notice(&posts);
@@ -80,7 +80,7 @@ impl FrontDesk {
             ..Default::default()
         };
         let book = self.core.book();
-        book.renderer.markdown("answers/status", locale, &context::of(accepted, None, &book.config, &moment))
+        book.renderer.markdown("answers/status", locale, &context::of(accepted, None, &book.config, &moment).into())
     }
 
     /// The feedback thread on the asker's own platform.

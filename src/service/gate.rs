@@ -279,7 +279,7 @@ impl Gate {
         };
         let (fact, detail) = (post.fact.as_ref(), post.detail.as_deref());
         let moment = Moment { fact, due: Some(first.due), detail, approval: Some(&asked), ..Moment::default() };
-        let context = context::of(accepted, Some(notice), &book.config, &moment);
+        let context = context::of(accepted, Some(notice), &book.config, &moment).into();
         let now = self.core.clock.now();
         let locale =
             notice.channels.iter().find_map(|name| book.config.deployment.channels.get(name)).map_or(&*outlet.locale, |c| &c.locale);

@@ -73,7 +73,7 @@ impl Press {
 
 impl Sheet {
     fn write(book: &Arc<Book>, Wanted { accepted, notice, template, locale, moment }: Wanted<'_>) -> Result<Self, String> {
-        let text = book.renderer.markdown(template, locale, &context::of(accepted, Some(notice), &book.config, moment))?;
+        let text = book.renderer.markdown(template, locale, &context::of(accepted, Some(notice), &book.config, moment).into())?;
         // Taken apart, so that whatever a moment will have besides is kept and compared too.
         let Moment { fact, due, late, thread, next, troubles, detail, topic, approval } = moment.clone();
         Ok(Self {
@@ -160,7 +160,7 @@ mod tests {
                         };
                         let markdown = book
                             .renderer
-                            .markdown(&notice.template, "en", &context::of(accepted, Some(notice), &book.config, moment))
+                            .markdown(&notice.template, "en", &context::of(accepted, Some(notice), &book.config, moment).into())
                             .unwrap();
                         assert_eq!(got, book.renderer.body(&markdown, platform, now), "{} {moment:?}", notice.id);
                         seen.insert(got.text);

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     check, discord,
     guard::{self, Unguarded},
+    laid::laid,
     matrix,
     times::{Zone, left_mark, time_mark, without_marks},
 };
@@ -37,6 +38,8 @@ pub struct Renderer {
 struct Voice {
     language: Arc<Language>,
     engine: Handlebars<'static>,
+    /// By their names, as they were written.
+    templates: BTreeMap<String, Template>,
     /// The templates that are translated; the others are the English ones.
     own: BTreeSet<String>,
 }
@@ -79,19 +82,26 @@ impl Voice {
         engine.register_helper("left", Box::new(left));
         engine.register_helper("short", Box::new(short));
         register_words(&mut engine, &language);
-        let mut own = BTreeSet::new();
+        let (mut own, mut templates) = (BTreeSet::new(), BTreeMap::new());
         for (name, template) in compiled.iter().filter(|(name, _)| split(name).1.is_none()) {
             let translated = compiled.get(&format!("{name}.{}", language.locale));
             if translated.is_some() {
                 own.insert(name.clone());
             }
-            let template = translated.unwrap_or(template);
+            templates.insert(name.clone(), translated.unwrap_or(template).clone());
+        }
+        for (name, template) in laid(&templates, &mut engine) {
             if let Some(short) = name.strip_prefix("partials/") {
                 engine.register_template(short, template.clone());
             }
-            engine.register_template(name, template.clone());
+            engine.register_template(&name, template);
         }
-        Self { language, engine, own }
+        Self { language, engine, templates, own }
+    }
+
+    /// A template as it was written, by its name or by that under which another includes it.
+    fn template(&self, name: &str) -> Option<&Template> {
+        self.templates.get(name).or_else(|| self.templates.get(&format!("partials/{name}")))
     }
 }
 
@@ -138,9 +148,9 @@ impl Renderer {
     }
 
     /// The words of a notice for a channel of this locale. Errors name template, line and reason.
-    pub fn markdown(&self, template: &str, locale: &str, context: &Value) -> Result<Text, String> {
+    pub fn markdown(&self, template: &str, locale: &str, context: &Context) -> Result<Text, String> {
         let voice = self.voice(template, locale);
-        let markdown = voice.engine.render(template, context);
+        let markdown = voice.engine.render_with_context(template, context);
         let markdown = markdown.map_err(|e| format!("templates/{}.md.hbs: {e}", self.source(template, locale)))?;
         Ok(Text { markdown, language: voice.language.clone() })
     }
@@ -149,7 +159,7 @@ impl Renderer {
     /// The templates are named as their files are.
     pub fn unguarded(&self, template: &str, locale: &str) -> Vec<Unguarded> {
         let voice = self.voice(template, locale);
-        let mut found = guard::unguarded(template, &|name| voice.engine.get_template(name));
+        let mut found = guard::unguarded(template, &|name| voice.template(name));
         for unguarded in &mut found {
             let name = &unguarded.template;
             let full = if name.contains('/') { name.clone() } else { format!("partials/{name}") };

@@ -8,11 +8,14 @@ mod check;
 mod discord;
 mod engine;
 mod guard;
+mod laid;
 mod matrix;
 mod times;
 
 pub use engine::{Renderer, Text, escape};
 pub use guard::Unguarded;
+/// What the words are made from.
+pub use handlebars::Context;
 pub use times::{Zone, distance, length_words};
 
 #[cfg(test)]

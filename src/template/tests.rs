@@ -35,7 +35,7 @@ fn renderer(templates: &[(&str, &str)]) -> Result<Renderer, Vec<Finding>> {
 
 /// What a room on Matrix reads at `now`.
 fn read_at(now: &str, renderer: &Renderer, template: &str, locale: &str) -> String {
-    let text = renderer.markdown(template, locale, &context()).unwrap();
+    let text = renderer.markdown(template, locale, &context().into()).unwrap();
     renderer.body(&text, Platform::Matrix, at(now)).text
 }
 
@@ -108,14 +108,14 @@ fn heralds_own_words_are_written_in_the_language_and_unknown_ones_as_they_are() 
     let renderer = renderer(&[("x/a", text), ("x/a.de", text)]).unwrap();
     assert_eq!(read(&renderer, "x/a", "de"), "Validatoren wird eingespielt *new*");
     assert_eq!(read(&renderer, "x/a", "en"), "Validators applying *new*");
-    let discord = renderer.markdown("x/a", "de", &context()).map(|text| renderer.body(&text, Platform::Discord, at(OPENS)).text);
+    let discord = renderer.markdown("x/a", "de", &context().into()).map(|text| renderer.body(&text, Platform::Discord, at(OPENS)).text);
     assert_eq!(discord.unwrap(), "Validatoren wird eingespielt \\*new\\*", "a word formats nothing");
 }
 
 #[test]
 fn on_discord_each_reader_has_the_own_time_and_the_words_are_the_channels() {
     let renderer = renderer(&[NOTICE, GERMAN, END, GERMAN_END]).unwrap();
-    let text = renderer.markdown("x/notice", "de", &context()).unwrap();
+    let text = renderer.markdown("x/notice", "de", &context().into()).unwrap();
     assert_eq!(
         renderer.body(&text, Platform::Discord, at(OPENS)).text,
         "Paseo \\*2\\* beginnt <t:1796130000:F> · Di, 1. Dez. 2026, 14:00 MEZ (13:00 UTC), <t:1796130000:R>. Es dauert 7 Tage."

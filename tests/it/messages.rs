@@ -57,7 +57,7 @@ fn loaded() -> Loaded {
 fn both(loaded: &Loaded, template: &str, accepted: &Accepting, moment: &Moment<'_>, now: Timestamp) -> String {
     let notice = loaded.config.plan.notice(accepted.upgrade.urgency, "reminder-7d");
     let context = context::of(accepted, notice, &loaded.config, moment);
-    let text = loaded.renderer.markdown(template, "en", &context).unwrap();
+    let text = loaded.renderer.markdown(template, "en", &context.into()).unwrap();
     let on = |platform| loaded.renderer.body(&text, platform, now);
     let matrix = on(Platform::Matrix);
     format!("{}\n\n{}\n\n{}\n\n", on(Platform::Discord).text, matrix.text, matrix.html.unwrap_or_default())

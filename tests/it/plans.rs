@@ -156,7 +156,7 @@ fn what_may_be_marked_or_approved_leaves_room_for_that() {
             continue;
         }
         context["notice"]["id"] = Value::String(notice.id.clone());
-        let text = loaded.renderer.markdown(&notice.template, "en", &context).unwrap();
+        let text = loaded.renderer.markdown(&notice.template, "en", &context.clone().into()).unwrap();
         let length = loaded.renderer.body(&text, Platform::Discord, accepted.accepted).text.chars().count();
         if length + ON_TOP > DISCORD_LIMIT {
             tight.insert(format!("{}: {length}", notice.template));

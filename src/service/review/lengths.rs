@@ -3,6 +3,11 @@
 //! What herald itself puts around the words counts as well: the line on top of a post that no longer holds, the
 //! request to approve it, and the people it mentions.
 
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::BTreeMap,
+};
+
 use serde_json::{Value, json};
 
 use super::{distinct, versions};
@@ -11,7 +16,7 @@ use crate::{
     domain::notice::{Notice, Trigger},
     ports::Platform,
     service::dispatcher::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
-    template::Renderer,
+    template::{Context, Renderer, Text},
 };
 
 /// Discord's limit for a message, in characters.
@@ -25,10 +30,11 @@ pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Fin
     let mut findings: Vec<Finding> = Vec::new();
     let mut factless = worst.clone();
     factless.as_object_mut().and_then(|context| context.insert("fact".to_owned(), Value::Null));
+    let (full, factless) = (Ruler::new(renderer, worst.clone()), Ruler::new(renderer, factless));
     for notice in distinct(config) {
         // One by the clock, or by people, has no fact to speak of.
         let has_fact = matches!(notice.trigger, Trigger::On(happening) if !happening.without_fact());
-        let worst = if has_fact { worst } else { &factless };
+        let ruler = if has_fact { &full } else { &factless };
         for platform in [Platform::Discord, Platform::Matrix] {
             let mut channels = notice.channels.clone();
             if notice.approval.persons > 0 {
@@ -37,7 +43,7 @@ pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Fin
             }
             let on = |channel: &ChannelConfig| channel.platform == platform;
             for (locale, file) in versions(config, renderer, &notice.template, &channels, on) {
-                let finding = Measure { config, renderer, notice, locale, platform }.finding(worst, file);
+                let finding = Measure { config, ruler, notice, locale, platform }.finding(file);
                 // Notices often share a template.
                 findings.extend(finding.filter(|f| !findings.contains(f)));
             }
@@ -46,18 +52,79 @@ pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Fin
     findings
 }
 
+/// Measures templates with one context, each once: notices share templates, and platforms their words.
+struct Ruler<'a> {
+    renderer: &'a Renderer,
+    worst: Context,
+    texts: RefCell<BTreeMap<(String, String), Result<Text, String>>>,
+    lengths: RefCell<BTreeMap<(String, String, Platform), usize>>,
+    /// With what the line on top says in other cases.
+    marks: OnceCell<Vec<Ruler<'a>>>,
+}
+
+impl<'a> Ruler<'a> {
+    fn new(renderer: &'a Renderer, worst: Value) -> Self {
+        Self { renderer, worst: worst.into(), texts: RefCell::default(), lengths: RefCell::default(), marks: OnceCell::new() }
+    }
+
+    /// As the platform counts it.
+    fn of(&self, template: &str, locale: &str, platform: Platform) -> Result<usize, String> {
+        let key = (template.to_owned(), locale.to_owned(), platform);
+        if let Some(length) = self.lengths.borrow().get(&key) {
+            return Ok(*length);
+        }
+        let words = || self.renderer.markdown(template, locale, &self.worst);
+        let text = self.texts.borrow_mut().entry((key.0.clone(), key.1.clone())).or_insert_with(words).clone()?;
+        let length = self.length(&text, platform);
+        self.lengths.borrow_mut().insert(key, length);
+        Ok(length)
+    }
+
+    fn length(&self, text: &Text, platform: Platform) -> usize {
+        let body = self.renderer.body(text, platform, jiff::Timestamp::UNIX_EPOCH);
+        match platform {
+            Platform::Discord => body.text.chars().count(),
+            Platform::Matrix => body.text.len() + body.html.map_or(0, |html| html.len()),
+        }
+    }
+
+    /// The longest line on top: it says one of several things, so not all that could be there is there at once.
+    fn mark(&self, locale: &str, platform: Platform) -> Result<usize, String> {
+        let mut longest = self.of(MARK_TEMPLATE, locale, platform)?;
+        let others = self.marks.get_or_init(|| {
+            let failed = self.with("upgrade", "cancelled", json!(null));
+            let other = failed.with("upgrade", "failed", json!(null));
+            let (set, unset) = (other.with("window", "set", json!(true)), other.with("window", "set", json!(false)));
+            vec![failed, other, set, unset]
+        });
+        for ruler in others {
+            longest = longest.max(ruler.of(MARK_TEMPLATE, locale, platform)?);
+        }
+        Ok(longest)
+    }
+
+    /// The same with another value somewhere.
+    fn with(&self, part: &str, key: &str, value: Value) -> Self {
+        let mut worst = self.worst.data().clone();
+        if let Some(part) = worst.get_mut(part).and_then(Value::as_object_mut) {
+            part.insert(key.to_owned(), value);
+        }
+        Self::new(self.renderer, worst)
+    }
+}
+
 /// One notice as one platform gets it in one language.
 struct Measure<'a> {
     config: &'a Config,
-    renderer: &'a Renderer,
+    ruler: &'a Ruler<'a>,
     notice: &'a Notice,
     locale: &'a str,
     platform: Platform,
 }
 
 impl Measure<'_> {
-    fn finding(&self, worst: &Value, file: &SourceFile) -> Option<Finding> {
-        let (length, with) = match self.length(worst) {
+    fn finding(&self, file: &SourceFile) -> Option<Finding> {
+        let (length, with) = match self.length() {
             Ok(measured) => measured,
             Err(error) => return Some(file.at((1, 1), error, "mend the template".to_owned())),
         };
@@ -72,12 +139,12 @@ impl Measure<'_> {
     }
 
     /// The longest that can become of it, and what is counted beside the template.
-    fn length(&self, worst: &Value) -> Result<(usize, String), String> {
-        let text = self.of(&self.notice.template, worst)?;
+    fn length(&self) -> Result<(usize, String), String> {
+        let text = self.of(self.ruler, &self.notice.template)?;
         let mut around: Vec<&str> = Vec::new();
         let mut extra = 0;
         if self.notice.of_the_window() && !self.notice.live {
-            extra += self.mark(worst)? + 2;
+            extra += self.ruler.mark(self.locale, self.platform)? + 2;
             around.push("the line on top of a post that no longer holds");
         }
         let mentions = self.mentions();
@@ -87,11 +154,8 @@ impl Measure<'_> {
         }
         if self.notice.approval.persons > 0 {
             // A preview has this line on top, and neither of the others.
-            let mut asked = worst.clone();
-            if let Some(approval) = asked.get_mut("approval").and_then(Value::as_object_mut) {
-                approval.insert("channels".to_owned(), json!(self.notice.channels));
-            }
-            let header = self.of(PREVIEW_TEMPLATE, &asked)? + 2;
+            let asked = self.ruler.with("approval", "channels", json!(self.notice.channels));
+            let header = self.of(&asked, PREVIEW_TEMPLATE)? + 2;
             if header > extra {
                 (extra, around) = (header, vec!["the request to approve it"]);
             }
@@ -100,32 +164,8 @@ impl Measure<'_> {
         Ok((text + extra, with))
     }
 
-    /// As the platform counts it.
-    fn of(&self, template: &str, worst: &Value) -> Result<usize, String> {
-        let text = self.renderer.markdown(template, self.locale, worst)?;
-        let body = self.renderer.body(&text, self.platform, jiff::Timestamp::UNIX_EPOCH);
-        Ok(match self.platform {
-            Platform::Discord => body.text.chars().count(),
-            Platform::Matrix => body.text.len() + body.html.map_or(0, |html| html.len()),
-        })
-    }
-
-    /// The line on top says one of several things, so not all that could be there is there at once.
-    fn mark(&self, worst: &Value) -> Result<usize, String> {
-        let mut longest = self.of(MARK_TEMPLATE, worst)?;
-        let mut other = worst.clone();
-        for (part, key, value) in [
-            ("upgrade", "cancelled", json!(null)),
-            ("upgrade", "failed", json!(null)),
-            ("window", "set", json!(true)),
-            ("window", "set", json!(false)),
-        ] {
-            if let Some(part) = other.get_mut(part).and_then(Value::as_object_mut) {
-                part.insert(key.to_owned(), value);
-            }
-            longest = longest.max(self.of(MARK_TEMPLATE, &other)?);
-        }
-        Ok(longest)
+    fn of(&self, ruler: &Ruler<'_>, template: &str) -> Result<usize, String> {
+        ruler.of(template, self.locale, self.platform)
     }
 
     /// As many as one of its channels mentions at most.

@@ -52,7 +52,7 @@ fn rendered(config: &Config, renderer: &Renderer, notice: &Notice, locale: &str,
     for (accepted, fact, everything) in [(sample, fact, true), (&least, &least_fact, false)] {
         let fact = (!without_fact(notice)).then_some(fact);
         let moment = Moment { fact, due: Some(sample.accepted), ..Moment::default() };
-        match renderer.markdown(&notice.template, locale, &context::of(accepted, Some(notice), config, &moment)) {
+        match renderer.markdown(&notice.template, locale, &context::of(accepted, Some(notice), config, &moment).into()) {
             Ok(text) if everything && text.says_nothing() => {
                 return Some((format!("this says nothing for the notice `{}`", notice.id), "write some words".to_owned()));
             }
