@@ -113,11 +113,15 @@ impl Matrix {
             Ok(id) => (id, Vec::new()),
             Err(_) => self.resolve(name).await?,
         };
-        if self.client.get_room(&id).is_some_and(|room| room.state() == RoomState::Joined) {
+        if let Some(room) = self.client.get_room(&id).filter(|room| room.state() == RoomState::Joined) {
+            acquaint(&room).await;
             return Ok(id.into());
         }
         match self.client.join_room_by_id_or_alias((&*id).into(), &via).await {
-            Ok(room) => Ok(room.room_id().as_str().to_owned()),
+            Ok(room) => {
+                acquaint(&room).await;
+                Ok(room.room_id().as_str().to_owned())
+            }
             Err(error) => Err(match self.failed(&format!("joining {name}"), &error) {
                 ChatError::Refused { reason, .. } => {
                     let remedy = format!("invite {} to the room; if it is on another homeserver, name it by its alias (#…)", self.me);
@@ -177,6 +181,13 @@ impl Matrix {
             *now = trouble;
             changed
         });
+    }
+}
+
+/// Asks whether a room is encrypted, which its first post would have to wait for. What fails is asked again then.
+async fn acquaint(room: &Room) {
+    if let Err(error) = room.latest_encryption_state().await {
+        tracing::debug!(room = %room.room_id(), fault = ?error::fault(&error), "whether it is encrypted isn't known yet");
     }
 }
 
