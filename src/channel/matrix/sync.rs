@@ -32,6 +32,9 @@ const HELD: Duration = Duration::from_secs(30);
 /// From the beginning of one sync to that of the next, at the least: where much is said, herald's own words above all, it
 /// is read in sheaves instead of one by one. Who writes into the quiet is read at once.
 const APART: Duration = Duration::from_secs(1);
+/// For each room that a sync had news of, since that is what it costs the server.
+const APART_A_ROOM: Duration = Duration::from_millis(50);
+const FARTHEST_APART: Duration = Duration::from_secs(5);
 /// Events a room and sync; more make a gap, which is read up on.
 const TIMELINE: u32 = 20;
 /// Commands waiting for an answer; beyond them somebody is playing.
@@ -82,8 +85,9 @@ impl Matrix {
                     pause = FIRST_PAUSE;
                     rest.invited |= allowed.has_changed().unwrap_or(false);
                     allowed.mark_unchanged();
+                    let apart = apart(response.rooms.joined.len());
                     self.digest(desk, &asked, response, &mut rest).await;
-                    sleep_until(begun + APART).await;
+                    sleep_until(begun + apart).await;
                     continue;
                 }
                 Err(error) => match fault(&error) {
@@ -223,6 +227,11 @@ impl Rest {
     }
 }
 
+fn apart(rooms: usize) -> Duration {
+    let rooms = u32::try_from(rooms).unwrap_or(u32::MAX);
+    APART_A_ROOM.saturating_mul(rooms).clamp(APART, FARTHEST_APART)
+}
+
 fn queue(asked: &mpsc::Sender<Ask>, ask: Option<Ask>) {
     if let Some(ask) = ask
         && let Err(error) = asked.try_send(ask)
@@ -248,4 +257,14 @@ fn filter() -> FilterDefinition {
     filter.account_data = account_data;
     filter.room = room;
     filter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_rooms_have_news_the_farther_apart_are_the_syncs() {
+        assert_eq!([0, 1, 20, 40, 1_000].map(|rooms| apart(rooms).as_secs()), [1, 1, 1, 2, 5]);
+    }
 }
