@@ -44,12 +44,14 @@ fn line(name: &str, value: f64, unit: &str, target: Option<f64>, ok: bool) {
 // --- Matrix --------------------------------------------------------------------------------------
 
 async fn on_matrix() -> Result<()> {
-    eprintln!("starting a homeserver with {} rooms", 3 * PLACES);
+    eprintln!("starting a homeserver with {} rooms", 4 * PLACES);
     let synapse = Synapse::start().await?;
     let (alice, bob) = (synapse.person("alice").await?, synapse.person("bob").await?);
     // Nobody has written in a room before it is measured: the server is slower with the first words than with others.
-    let bare = [rooms(&alice, &bob.user_id).await?, rooms(&alice, &bob.user_id).await?];
-    for room in bare.iter().flatten() {
+    let (first, before, behind) =
+        (rooms(&alice, &bob.user_id).await?, rooms(&alice, &bob.user_id).await?, rooms(&alice, &bob.user_id).await?);
+    let bare = [before, behind];
+    for room in bare.iter().flatten().chain(&first) {
         bob.join(room).await?;
     }
     let ours = rooms(&alice, "@herald:localhost").await?;
@@ -61,6 +63,8 @@ async fn on_matrix() -> Result<()> {
     configure(dir.path(), &account, "matrix", &ours)?;
     let mut herald = start(dir.path(), &[("BENCH_PASSWORD", PASSWORD.to_owned())])?;
     running(&herald).await?;
+    // A server that has just started is slower than one that has run for a while.
+    floor(&bob, &alice, &first, "warming up").await?;
     // Before and behind it, so that a machine that grows slower or faster is seen on both sides.
     let before = floor(&bob, &alice, &bare[0], "before").await?;
     eprintln!("herald: {POSTS} posts on Matrix");

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::domain::{
     block::{Block, Memory},
     change::Change,
+    command::{Misread, Order, Verb},
     fact::{Fact, FactKind},
     feedback::Tally,
     observation::Sight,
@@ -98,13 +99,26 @@ pub struct Asker<'a> {
     pub user: &'a str,
     /// The platform's id of the channel or room.
     pub place: &'a str,
+    /// The roles that they have on the Discord server, by id.
+    pub roles: &'a [String],
+    /// Their power in the Matrix room.
+    pub power: Option<i64>,
+}
+
+impl<'a> Asker<'a> {
+    /// Of whom nothing is known but the account.
+    pub fn new(platform: Platform, user: &'a str, place: &'a str) -> Self {
+        Self { platform, user, place, roles: &[], power: None }
+    }
 }
 
 /// Answers people's commands. Chats call it; a service implements it.
 #[async_trait]
 pub trait Desk: Send + Sync {
-    /// `words` without the command's own name: `["status"]`.
-    async fn answer(&self, asker: &Asker<'_>, words: &[&str]) -> Body;
+    /// What was ordered, or why that was not understood.
+    async fn answer(&self, asker: &Asker<'_>, order: &Result<Order, Misread>) -> Body;
+    /// What may be meant by what was typed so far of a part, the likeliest first.
+    async fn choices(&self, asker: &Asker<'_>, verb: Verb, part: &str, typed: &str) -> Vec<String>;
     /// True the first time this id is seen: a command is answered once, over restarts too.
     async fn first_time(&self, id: &str) -> bool;
     fn now(&self) -> Timestamp;

@@ -1,6 +1,6 @@
 //! `herald reschedule`, `cancel`, `fail`, `go`, `no-go` and `step`: written down for the herald that runs.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
@@ -10,18 +10,15 @@ use super::existing_store;
 use crate::{
     app,
     clock::SystemClock,
-    config::{Config, Origin, instant, suggest},
+    config::{Config, Origin, suggest},
     domain::{
         change::Change,
+        command::{LONGEST_REASON, Order, Verb},
         upgrade::{Step, Upgrade},
     },
     ports::{Clock, Store},
-    store::SqlStore,
+    service::orders::{self, Outcome},
 };
-
-/// A running herald answers well within this.
-const PATIENCE: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Who asks for it, for the record.
 #[derive(Debug, Args)]
@@ -106,9 +103,6 @@ fn parse_step(name: &str) -> Result<Step, String> {
     Step::ALL.into_iter().find(|s| s.name() == name).ok_or_else(|| suggest(name, names))
 }
 
-/// The longest a reason may be, so that its notice fits a post.
-const LONGEST_REASON: usize = 160;
-
 pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode> {
     let loaded = match app::load(&Origin::choose(folder, false)) {
         Ok(loaded) => loaded,
@@ -128,65 +122,46 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
         let ids: Vec<&str> = known.iter().map(|a| a.upgrade.id.as_str()).collect();
         bail!("no upgrade `{id}` is known; {}", suggest(&id, ids));
     };
-    let change = change(changing, &accepted.upgrade, &loaded.config)?;
-    let applied = accepted.progress.state >= crate::domain::phase::State::Applied;
-    // Refused here already, where a person looks; whoever runs looks again.
-    change.to(&accepted.upgrade, applied)?;
-    let number = store.request(&accepted.upgrade.id, &change, &author, SystemClock.now()).await?;
-    match wait(&store, number).await? {
-        Some(outcome) if outcome.starts_with("refused") => bail!("{outcome}"),
-        Some(outcome) => out!("{outcome}"),
-        None => out!("Written down as change {number}. No herald answers now: it is followed as soon as one runs."),
+    let now = SystemClock.now();
+    let change = change(changing, &accepted.upgrade, &loaded.config, now)?;
+    match orders::give(&store, accepted, &change, &author, now).await? {
+        Outcome::Done(outcome) => out!("{outcome}"),
+        Outcome::Refused(why) => bail!("refused: {why}"),
+        Outcome::Waits(number) => {
+            out!("Written down as change {number}. No herald answers now: it is followed as soon as one runs.");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn wait(store: &SqlStore, number: i64) -> Result<Option<String>> {
-    let mut waited = Duration::ZERO;
-    while waited < PATIENCE {
-        if let Some(outcome) = store.outcome(number).await? {
-            return Ok(Some(outcome));
+fn change(changing: Changing, upgrade: &Upgrade, config: &Config, now: Timestamp) -> Result<Change> {
+    let ordered = |verb: Verb, parts: &[(&str, Option<&str>)]| -> Result<Change> {
+        let parts = parts.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        let order = Order::from_options(verb.name(), parts)?;
+        match orders::change(&order, upgrade, config, now) {
+            Some(change) => change.map_err(anyhow::Error::msg),
+            None => bail!("{} changes nothing", verb.name()),
         }
-        tokio::time::sleep(LOOK).await;
-        waited += LOOK;
-    }
-    Ok(None)
-}
-
-fn change(changing: Changing, upgrade: &Upgrade, config: &Config) -> Result<Change> {
-    let time = |key: &str, text: &str| match instant(text, &config.plan.zone) {
-        Some(at) => Ok(at),
-        None => bail!("--{key} `{text}` is not a time; write 2026-12-01 14:00 (in {}) or 2026-12-01T13:00:00Z", config.plan.zone_name),
     };
-    let said = |text: String| {
-        let count = text.trim().chars().count();
-        if count == 0 || count > LONGEST_REASON {
-            bail!("--reason has {count} characters; 1 to {LONGEST_REASON} fit");
-        }
-        Ok(text.trim().to_owned())
-    };
-    Ok(match changing {
+    match changing {
         Changing::Reschedule { opens, closes, reason, .. } => {
-            let opens: Timestamp = time("opens", &opens)?;
-            let length = upgrade.window.closes.duration_since(upgrade.window.opens);
-            let closes = match closes {
-                Some(closes) => time("closes", &closes)?,
-                None => opens.checked_add(length)?,
-            };
-            if opens <= SystemClock.now() {
-                bail!("--opens is over already; name a time that is still to come");
-            }
-            Change::Reschedule { opens, closes, reason: reason.map(said).transpose()? }
+            ordered(Verb::Reschedule, &[("opens", Some(&opens)), ("closes", closes.as_deref()), ("reason", reason.as_deref())])
         }
-        Changing::Cancel { reason, .. } => Change::Cancel { reason: said(reason)? },
-        Changing::Fail { reason, .. } => Change::Fail { reason: said(reason)? },
-        Changing::Go { .. } => Change::Go,
-        Changing::NoGo { reason, .. } => Change::NoGo { reason: said(reason)? },
+        Changing::Cancel { reason, .. } => ordered(Verb::Cancel, &[("reason", Some(&reason))]),
+        Changing::Go { .. } => ordered(Verb::Go, &[]),
+        Changing::NoGo { reason, .. } => ordered(Verb::NoGo, &[("reason", Some(&reason))]),
+        Changing::Fail { reason, .. } => match reason.trim() {
+            "" => bail!("reason is empty; say what happened, for people, in a few words"),
+            text if text.chars().count() > LONGEST_REASON => {
+                bail!("reason has {} characters; {LONGEST_REASON} fit", text.chars().count())
+            }
+            text => Ok(Change::Fail { reason: text.to_owned() }),
+        },
         Changing::Step { step, link, .. } => {
             if !crate::config::linkable(&link) {
                 bail!("--link `{link}` can't be linked; write an https:// address without spaces or brackets");
             }
-            Change::Step { step, link }
+            Ok(Change::Step { step, link })
         }
-    })
+    }
 }

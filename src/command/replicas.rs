@@ -21,7 +21,10 @@ use crate::{
     app,
     clock::SystemClock,
     config::Finding,
-    domain::post::Body,
+    domain::{
+        command::{Misread, Order, Verb},
+        post::Body,
+    },
     ports::{Asker, Clock, Desk, Replica, Store},
     service::{
         Book,
@@ -195,8 +198,12 @@ struct Aside;
 
 #[async_trait]
 impl Desk for Aside {
-    async fn answer(&self, _: &Asker<'_>, _: &[&str]) -> Body {
+    async fn answer(&self, _: &Asker<'_>, _: &Result<Order, Misread>) -> Body {
         Body::default()
+    }
+
+    async fn choices(&self, _: &Asker<'_>, _: Verb, _: &str, _: &str) -> Vec<String> {
+        Vec::new()
     }
 
     async fn first_time(&self, _: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     deployment::is_matrix_id,
@@ -11,7 +11,11 @@ use super::{
     finding::Finding,
     schema::{DiscordId, MatrixId, Text},
 };
-use crate::ports::Platform;
+pub use crate::domain::permission::Role;
+use crate::{
+    domain::{command::Verb, permission::Permissions},
+    ports::Platform,
+};
 
 /// Who is who, across both platforms.
 #[derive(Deserialize, JsonSchema)]
@@ -19,6 +23,67 @@ use crate::ports::Platform;
 pub(super) struct Raw {
     /// One entry a human, however many accounts.
     people: Vec<RawPerson>,
+    /// Who may give which command. Without it: the communication team and operators, among operators.
+    #[serde(default)]
+    permissions: RawPermissions,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct RawPermissions {
+    /// The roles that may give a command; an empty list is nobody. approve is a listed person's in any case.
+    commands: RawCommands,
+    /// What roles of the Discord server stand for.
+    discord: Vec<RawDiscordRole>,
+    /// What power in the operators' room on Matrix stands for.
+    matrix: Vec<RawPower>,
+}
+
+/// The commands that are not for everybody.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct RawCommands {
+    preview: Option<Vec<Role>>,
+    approve: Option<Vec<Role>>,
+    go: Option<Vec<Role>>,
+    #[serde(rename = "no-go")]
+    no_go: Option<Vec<Role>>,
+    reschedule: Option<Vec<Role>>,
+    postpone: Option<Vec<Role>>,
+    cancel: Option<Vec<Role>>,
+}
+
+impl RawCommands {
+    fn each(self) -> impl Iterator<Item = (Verb, BTreeSet<Role>)> {
+        let all = [
+            (Verb::Preview, self.preview),
+            (Verb::Approve, self.approve),
+            (Verb::Go, self.go),
+            (Verb::NoGo, self.no_go),
+            (Verb::Reschedule, self.reschedule),
+            (Verb::Postpone, self.postpone),
+            (Verb::Cancel, self.cancel),
+        ];
+        all.into_iter().filter_map(|(verb, roles)| Some((verb, roles?.into_iter().collect())))
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawDiscordRole {
+    /// The role's id on Discord, a number in quotes.
+    #[schemars(with = "DiscordId")]
+    id: String,
+    role: Role,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawPower {
+    /// This power level and up; 50 is a moderator's, 100 an administrator's.
+    #[schemars(range(min = 1))]
+    level: i64,
+    role: Role,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -38,20 +103,6 @@ struct RawPerson {
     roles: Vec<Role>,
 }
 
-/// What somebody does in an upgrade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Writes the runtime.
-    CoreDeveloper,
-    /// Runs a validator.
-    Validator,
-    /// Writes and approves what is posted.
-    CommunicationTeam,
-    /// Runs herald; may approve as well.
-    Operator,
-}
-
 /// One human, however many accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
@@ -61,26 +112,28 @@ pub struct Person {
     pub roles: Vec<Role>,
 }
 
-impl Person {
-    pub fn may_approve(&self) -> bool {
-        self.roles.iter().any(|r| matches!(r, Role::CommunicationTeam | Role::Operator))
-    }
+/// Everybody who is known, and who may do what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct People {
+    pub all: Vec<Person>,
+    pub permissions: Permissions,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct People(pub Vec<Person>);
-
 impl People {
+    pub fn may_approve(&self, person: &Person) -> bool {
+        self.permissions.may_approve(&person.roles)
+    }
+
     /// Whose account this is; who isn't listed is nobody here.
     pub fn by_account(&self, platform: Platform, id: &str) -> Option<&Person> {
-        self.0.iter().find(|p| match platform {
+        self.all.iter().find(|p| match platform {
             Platform::Discord => p.discord.as_deref() == Some(id),
             Platform::Matrix => p.matrix.as_deref() == Some(id),
         })
     }
 
     pub fn by_name(&self, name: &str) -> Option<&Person> {
-        self.0.iter().find(|p| p.name == name)
+        self.all.iter().find(|p| p.name == name)
     }
 }
 
@@ -113,5 +166,55 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<People> {
         }
     }
     let person = |p: RawPerson| Person { name: p.name, discord: p.discord, matrix: p.matrix, roles: p.roles };
-    (findings.len() == before).then(|| People(raw.people.into_iter().map(person).collect()))
+    let permissions = permissions(raw.permissions, file, findings);
+    (findings.len() == before).then(|| People { all: raw.people.into_iter().map(person).collect(), permissions })
+}
+
+fn permissions(raw: RawPermissions, file: &SourceFile, findings: &mut Vec<Finding>) -> Permissions {
+    for (i, RawDiscordRole { id, .. }) in raw.discord.iter().enumerate() {
+        if !id.parse::<u64>().is_ok_and(|n| n > 0) {
+            let message = format!("`{id}` is not a role on Discord");
+            findings.push(file.wrong(
+                &["permissions", "discord", &i.to_string(), "id"],
+                message,
+                "write the role's id, a number in quotes",
+            ));
+        }
+    }
+    for (i, RawPower { level, .. }) in raw.matrix.iter().enumerate() {
+        if *level < 1 {
+            let message = format!("power level {level} is everybody's");
+            findings.push(file.wrong(&["permissions", "matrix", &i.to_string(), "level"], message, "write 1 or more, such as 50"));
+        }
+    }
+    let mut permissions = Permissions { commands: raw.commands.each().collect(), ..Permissions::default() };
+    let mut twice = |list: &str, i: usize, key: &str, shown: &str| {
+        let message = format!("`{shown}` stands for this role above already");
+        findings.push(file.wrong(&["permissions", list, &i.to_string(), key], message, "leave one of the two out"));
+    };
+    for (i, RawDiscordRole { id, role }) in raw.discord.into_iter().enumerate() {
+        if !permissions.discord.entry(id.clone()).or_default().insert(role) {
+            twice("discord", i, "id", &id);
+        }
+    }
+    for (i, RawPower { level, role }) in raw.matrix.into_iter().enumerate() {
+        if !permissions.matrix.entry(level).or_default().insert(role) {
+            twice("matrix", i, "level", &level.to_string());
+        }
+    }
+    permissions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_not_for_everybody_can_be_given_to_others() {
+        let all = || Some(vec![Role::Validator]);
+        let raw =
+            RawCommands { preview: all(), approve: all(), go: all(), no_go: all(), reschedule: all(), postpone: all(), cancel: all() };
+        let given: BTreeSet<Verb> = raw.each().map(|(verb, _)| verb).collect();
+        assert_eq!(given, Verb::ALL.into_iter().filter(|v| v.is_privileged()).collect());
+    }
 }

@@ -285,7 +285,7 @@ impl Rehearsal {
         let now = self.clock.now();
         for open in self.gate.open().await?.into_iter().filter(|o| !o.consent.complete() && o.ask <= now && now < o.until) {
             let needed = (open.consent.persons as usize).saturating_sub(open.consent.given.len());
-            for person in invented().0.iter().take(needed) {
+            for person in invented().all.iter().take(needed) {
                 let account = person.discord.as_deref().unwrap_or_default();
                 let approved = self.gate.approve(&open.consent.code, Who::Account(Platform::Discord, account)).await;
                 approved.map_err(|error| anyhow::anyhow!("{}: {error}", open.notice))?;
@@ -395,7 +395,8 @@ fn invented() -> People {
         matrix: None,
         roles: vec![Role::CommunicationTeam],
     };
-    People(vec![person("Ada (invented)", "1400000000000000001"), person("Ben (invented)", "1400000000000000002")])
+    let all = vec![person("Ada (invented)", "1400000000000000001"), person("Ben (invented)", "1400000000000000002")];
+    People { all, ..People::default() }
 }
 
 /// What each chain of an upgrade plays: the recording where it reaches the chain's target, and the

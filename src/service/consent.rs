@@ -59,7 +59,8 @@ pub fn of(book: &Book, accepted: &Accepting, notice: &Notice, detail: Option<&st
         return Consent::default();
     }
     let code = code(book, accepted, notice, detail);
-    let may = |name: &str| book.config.people.by_name(name).is_some_and(|p| p.may_approve());
+    let people = &book.config.people;
+    let may = |name: &str| people.by_name(name).is_some_and(|p| people.may_approve(p));
     let counts = |a: &&Approved| a.upgrade == accepted.upgrade.id && a.code == code && may(&a.person);
     let given = approvals.iter().filter(counts).map(|a| (a.person.clone(), a.at)).collect();
     Consent { code, persons, given }
@@ -82,7 +83,7 @@ fn sources<'a>(templates: &'a BTreeMap<String, SourceFile>, template: &str, loca
 }
 
 /// A fact of the kind that a notice waits for, the same at whatever time it is made.
-fn sample_fact(happening: Happening, upgrade: &Upgrade) -> Fact {
+pub(super) fn sample_fact(happening: Happening, upgrade: &Upgrade) -> Fact {
     let (chain, version) = upgrade.chains.iter().next().map_or((String::new(), 0), |(name, target)| (name.clone(), target.spec_version));
     let estimate = Some(Estimate { at: upgrade.window.opens, band: jiff::SignedDuration::from_mins(1) });
     Fact {
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
     use crate::{
         app,
-        config::{Origin, People, Person, Role},
+        config::{Origin, Person, Role},
         domain::{
             notice::{Approval, Audience, Phase},
             schedule::Offset,
@@ -166,7 +167,7 @@ mod tests {
     fn only_who_may_approve_counts_and_only_for_this_text() {
         let (mut book, accepted, notice) = sample();
         let person = |name: &str, role| Person { name: name.into(), discord: None, matrix: None, roles: vec![role] };
-        book.config.people = People(vec![person("Ada Invented", Role::CommunicationTeam), person("Ben Invented", Role::Validator)]);
+        book.config.people.all = vec![person("Ada Invented", Role::CommunicationTeam), person("Ben Invented", Role::Validator)];
         let code = code(&book, &accepted, &notice, None);
         let at = accepted.accepted;
         let approved =

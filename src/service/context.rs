@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     config::{Config, Plan, Readers, Topic},
     domain::{
+        command::{Part, Verb},
         fact::{Expected, Fact, FactKind},
         feedback::{Count, Summary},
         notice::{Audience, Notice, Phase, Trigger},
@@ -101,7 +102,11 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment
         },
         "poll": upgrade.poll.as_ref().map(|p| poll(p, progress)),
         "timeline": timeline(accepted, config, moment.due),
-        "checklist": { "before": numbered(&config.checklist.before), "after": numbered(&config.checklist.after) },
+        "checklist": {
+            "before": numbered(&config.checklist.before),
+            "after": numbered(&config.checklist.after),
+            "is_after": progress.state >= State::Applied,
+        },
         "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(accepted, plan, moment)),
         "notice": notice.map(|n| json!({ "id": n.id, "phase": n.phase.name() })),
         "help": notice.and_then(|n| config.help.topic(n.help.as_ref()?)).map(|t| json!({ "id": t.id, "title": t.title })),
@@ -177,12 +182,22 @@ fn topic(topic: &Topic, config: &Config) -> Value {
 }
 
 /// The context of an answer about herald itself, or about a problem.
-pub fn of_help(config: &Config, asked: Option<&Topic>) -> Value {
+pub fn of_help(config: &Config, asked: Option<&Topic>, may: &[Verb]) -> Value {
     json!({
+        "commands": commands(may),
         "topics": config.help.topics.iter().map(|t| json!({ "id": t.id, "title": t.title })).collect::<Vec<_>>(),
         "topic": asked.map(|t| topic(t, config)),
         "contacts": config.help.contacts,
     })
+}
+
+fn commands(verbs: &[Verb]) -> Value {
+    let command = |verb: &Verb| {
+        let part = |p: &Part| if p.required { p.name.to_uppercase() } else { format!("[{}]", p.name) };
+        let parts: Vec<String> = verb.parts().iter().map(part).collect();
+        json!({ "name": verb.name(), "parts": parts.join(" "), "word": format!("command_{}", verb.name()) })
+    };
+    verbs.iter().map(command).collect()
 }
 
 /// `news` is "123 confirming", `status` the word in it, which a language may have.
@@ -425,9 +440,10 @@ pub fn of_everything(sample: &Accepting, config: &Config, moment: &Moment<'_>) -
     let topics: Vec<Value> = (0..12).map(|_| json!({ "id": long(16), "title": long(40) })).collect();
     let Some(map) = value.as_object_mut() else { return value };
     map.insert("contacts".into(), json!([contact]));
-    map.insert("checklist".into(), json!({ "before": numbered, "after": numbered }));
+    map.insert("checklist".into(), json!({ "before": numbered, "after": numbered, "is_after": true }));
     map.insert("help".into(), json!({ "id": long(24), "title": long(80) }));
     map.insert("topics".into(), json!(topics));
+    map.insert("commands".into(), commands(&Verb::ALL));
     let entry = json!({ "at": sample.accepted.as_second(), "what": long(24) });
     map.insert("timeline".into(), json!(vec![entry; TIMELINE]));
     if let Some(topic) = map.get_mut("topic").and_then(Value::as_object_mut) {

@@ -1,21 +1,25 @@
 //! Answers people's commands from the store alone, so that an answer never waits for the outside.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    Core,
+    Book, Core, consent,
     context::{self, Trouble},
     gate::{Gate, Who},
+    orders::{self, Outcome},
 };
 use crate::{
     config::{Readers, suggest},
     domain::{
+        command::{Kind, Misread, Order, Verb},
         fact::FactKind,
         language::DEFAULT,
+        notice::Trigger,
+        permission::{Denial, Role, Standing},
         phase::State,
         post::{Body, Operation, Post, PostState},
     },
@@ -40,8 +44,8 @@ impl FrontDesk {
         here.min_by_key(|o| (o.place != asker.place, o.readers != Readers::Public)).map_or(DEFAULT, |o| &o.locale)
     }
 
-    /// What herald can be asked, or with a topic, what to do about a problem.
-    fn help(&self, topic: Option<&str>, locale: &str) -> Result<Text, String> {
+    /// What herald can be asked by somebody, or with a topic, what to do about a problem.
+    fn help(&self, asker: &Asker<'_>, topic: Option<&str>, locale: &str) -> Result<Text, String> {
         let book = self.core.book();
         let help = &book.config.help;
         let found = topic.and_then(|id| help.topic(id));
@@ -50,25 +54,116 @@ impl FrontDesk {
                 let hint = suggest(unknown, help.topics.iter().map(|t| t.id.as_str()).collect::<Vec<_>>());
                 Ok(said(&format!("I have no help on {unknown}: {}", hint.replace('`', ""))))
             }
-            None => book.renderer.markdown("answers/help", locale, &context::of_help(&book.config, found).into()),
+            None => {
+                let who = self.standing(&book, asker);
+                let may: Vec<Verb> = Verb::ALL.into_iter().filter(|v| book.config.people.permissions.may(*v, &who).is_ok()).collect();
+                book.renderer.markdown("answers/help", locale, &context::of_help(&book.config, found, &may).into())
+            }
         }
     }
 
-    /// What waits for approval is no matter of the public, so it is spoken of among operators alone.
-    async fn approve(&self, asker: &Asker<'_>, code: &str) -> String {
+    /// What is known of who asks, and where.
+    fn standing(&self, book: &Book, asker: &Asker<'_>) -> Standing {
+        let people = &book.config.people;
+        let person = people.by_account(asker.platform, asker.user);
         let mut here = self.core.outlets.values().filter(|o| o.platform == asker.platform && o.place == asker.place);
-        if !here.any(|o| o.readers == Readers::Operators) {
-            return "Approvals are given in the operators' channel. Please write that there.".to_owned();
+        let among_operators = here.any(|o| o.readers == Readers::Operators);
+        let mut roles: BTreeSet<Role> = person.iter().flat_map(|p| &p.roles).copied().collect();
+        if asker.platform == Platform::Discord {
+            roles.extend(people.permissions.by_discord_roles(asker.roles.iter().map(String::as_str)));
         }
-        let (Ok(answer) | Err(answer)) = self.gate.approve(code, Who::Account(asker.platform, asker.user)).await;
-        answer
+        // Power in any other room is nothing to us.
+        if let (Platform::Matrix, true, Some(level)) = (asker.platform, among_operators, asker.power) {
+            roles.extend(people.permissions.by_power(level));
+        }
+        Standing { roles, mapped: person.is_some(), among_operators }
     }
 
-    async fn status(&self, platform: Platform, locale: &str) -> Result<Text, String> {
-        let upgrades = self.core.store.upgrades().await.map_err(|e| e.to_string())?;
-        let Some(accepted) = current(&upgrades, self.core.clock.now()) else {
-            return self.core.book().renderer.markdown("answers/none", locale, &json!({}).into());
+    /// Why somebody may not give a command, in words; and where they may, who they are for the record.
+    fn permitted(&self, book: &Book, asker: &Asker<'_>, verb: Verb) -> Result<String, String> {
+        let (people, who) = (&book.config.people, self.standing(book, asker));
+        let name = people.by_account(asker.platform, asker.user).map_or_else(|| asker.user.to_owned(), |p| p.name.clone());
+        let denial = match people.permissions.may(verb, &who) {
+            Ok(()) => return Ok(format!("{name} on {}", asker.platform.name())),
+            Err(denial) => denial,
         };
+        tracing::warn!(user = asker.user, place = asker.place, command = verb.name(), "denied: {denial:?}");
+        Err(match denial {
+            Denial::Place if verb == Verb::Approve => "Approvals are given in the operators' channel. Please write that there.".to_owned(),
+            Denial::Place => format!("{} is given in the operators' channel. Please write it there.", verb.name()),
+            Denial::Unmapped => "I don't know your account. Who may approve stands in people.yaml; please ask there.".to_owned(),
+            Denial::Role => {
+                let roles: Vec<&str> = people.permissions.of(verb).unwrap_or_default().into_iter().map(Role::people).collect();
+                let roles = if roles.is_empty() { "nobody".to_owned() } else { roles.join(" and ") };
+                format!("{} is for {roles}; people.yaml says who they are.", verb.name())
+            }
+        })
+    }
+
+    /// The upgrade that is meant: the one named, or else the one that is under way.
+    async fn meant(&self, order: &Order) -> Result<Result<Option<Accepting>, String>, StoreError> {
+        let upgrades = self.core.store.upgrades().await?;
+        let Some(id) = order.get("upgrade") else { return Ok(Ok(current(&upgrades, self.core.clock.now()).cloned())) };
+        let named = |a: &&Accepting| a.upgrade.id == id || a.upgrade.joined.as_deref() == Some(id);
+        let ids = || upgrades.iter().map(|a| a.upgrade.id.as_str()).collect::<Vec<_>>();
+        Ok(match upgrades.iter().find(named) {
+            Some(found) => Ok(Some(found.clone())),
+            None => Err(format!("I know no upgrade {id}: {}", suggest(id, ids()).replace('`', ""))),
+        })
+    }
+
+    async fn carry_out(&self, asker: &Asker<'_>, order: &Order) -> Result<Text, String> {
+        let (book, locale) = (self.core.book(), self.locale(asker));
+        let author = match self.permitted(&book, asker, order.verb) {
+            Ok(author) => author,
+            Err(denied) => return Ok(said(&denied)),
+        };
+        match order.verb {
+            Verb::Help => return self.help(asker, order.get("topic"), locale),
+            Verb::Approve => {
+                let (Ok(answer) | Err(answer)) = self.gate.approve(order.need("code"), Who::Account(asker.platform, asker.user)).await;
+                return Ok(said(&answer));
+            }
+            _ => {}
+        }
+        let accepted = match self.meant(order).await.map_err(|e| e.to_string())? {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => return book.renderer.markdown("answers/none", locale, &json!({}).into()),
+            Err(unknown) => return Ok(said(&unknown)),
+        };
+        match order.verb {
+            Verb::Status => self.status(&accepted, asker.platform, locale).await,
+            Verb::Schedule => self.shown(&book, "answers/schedule", &accepted, locale),
+            Verb::Checklist => self.shown(&book, "answers/checklist", &accepted, locale),
+            Verb::Preview => preview(&book, &accepted, order.need("notice"), locale),
+            _ => self.change(&book, &accepted, order, &author).await,
+        }
+    }
+
+    /// What an upgrade's file and the plan say of it now.
+    fn shown(&self, book: &Book, template: &str, accepted: &Accepting, locale: &str) -> Result<Text, String> {
+        let moment = context::Moment { due: Some(self.core.clock.now()), ..Default::default() };
+        book.renderer.markdown(template, locale, &context::of(accepted, None, &book.config, &moment).into())
+    }
+
+    async fn change(&self, book: &Book, accepted: &Accepting, order: &Order, author: &str) -> Result<Text, String> {
+        let now = self.core.clock.now();
+        let change = match orders::change(order, &accepted.upgrade, &book.config, now) {
+            Some(Ok(change)) => change,
+            Some(Err(wrong)) => return Ok(said(&format!("I can't do that: {wrong}."))),
+            None => return Err(format!("{} is not known here", order.verb.name())),
+        };
+        let outcome = orders::give(&*self.core.store, accepted, &change, author, now).await.map_err(|e| e.to_string())?;
+        Ok(said(&match outcome {
+            Outcome::Done(done) => format!("{done}."),
+            Outcome::Refused(why) => format!("I can't do that: {why}."),
+            Outcome::Waits(number) => {
+                format!("Written down as change {number}; it is followed as soon as the herald that runs gets to it.")
+            }
+        }))
+    }
+
+    async fn status(&self, accepted: &Accepting, platform: Platform, locale: &str) -> Result<Text, String> {
         let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
         let next = next_notice(&posts);
         let thread = self.thread(accepted, platform).await.map_err(|e| e.to_string())?;
@@ -97,6 +192,26 @@ impl FrontDesk {
 /// An answer that comes from no template: what it holds can't format, link or mention.
 fn said(words: &str) -> Text {
     Text::english(escape(words))
+}
+
+/// What a notice will say, with everything there that it may speak of; nothing of that has happened.
+fn preview(book: &Book, accepted: &Accepting, id: &str, locale: &str) -> Result<Text, String> {
+    let urgency = accepted.upgrade.urgency;
+    let Some(notice) = book.plan().notice(urgency, id) else {
+        let known = book.plan().notices(urgency).iter().map(|n| n.id.as_str()).collect::<Vec<_>>();
+        return Ok(said(&format!("The plan has no notice {id}: {}", suggest(id, known).replace('`', ""))));
+    };
+    let fact = match notice.trigger {
+        Trigger::On(happening) if !happening.without_fact() => Some(consent::sample_fact(happening, &accepted.upgrade)),
+        _ => None,
+    };
+    let moment = context::Moment { fact: fact.as_ref(), due: Some(accepted.upgrade.window.opens), ..Default::default() };
+    let context = context::of(accepted, Some(notice), &book.config, &moment).into();
+    // What needs more than can be known now is no fault of who asks.
+    Ok(book
+        .renderer
+        .markdown(&notice.template, locale, &context)
+        .unwrap_or_else(|error| said(&format!("That can't be shown yet: {error}"))))
 }
 
 /// The upgrade people mean: the one that is not finished and opens first, or else the last one.
@@ -139,20 +254,47 @@ async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<V
 
 #[async_trait]
 impl Desk for FrontDesk {
-    async fn answer(&self, asker: &Asker<'_>, words: &[&str]) -> Body {
-        let (platform, locale) = (asker.platform, self.locale(asker));
-        let text = match words {
-            [] | ["status"] => self.status(platform, locale).await,
-            ["approve", code] => Ok(said(&self.approve(asker, code).await)),
-            ["approve", ..] => Ok(said("Please write the code that stands above the text you approve, such as approve k7m2qx.")),
-            ["help", topic, ..] => self.help(Some(topic), locale),
-            _ => self.help(None, locale),
+    async fn answer(&self, asker: &Asker<'_>, order: &Result<Order, Misread>) -> Body {
+        let platform = asker.platform;
+        let text = match order {
+            Ok(order) => self.carry_out(asker, order).await,
+            Err(Misread::Verb(_)) => self.help(asker, None, self.locale(asker)),
+            Err(Misread::Missing { verb: Verb::Approve, .. }) => {
+                Ok(said("Please write the code that stands above the text you approve, such as approve k7m2qx."))
+            }
+            Err(misread) => Ok(said(&format!("I don't understand that: {misread}."))),
         };
         let text = text.unwrap_or_else(|error| {
             tracing::error!("an answer could not be made: {error}");
             Text::english("I can't look that up just now. Please try again in a minute.")
         });
         self.core.book().renderer.body(&text, platform, self.core.clock.now())
+    }
+
+    async fn choices(&self, asker: &Asker<'_>, verb: Verb, part: &str, typed: &str) -> Vec<String> {
+        let book = self.core.book();
+        let kind = verb.parts().iter().find(|p| p.name == part).map(|p| p.kind);
+        if book.config.people.permissions.may(verb, &self.standing(&book, asker)).is_err() {
+            return Vec::new();
+        }
+        let mut all: Vec<String> = match kind {
+            Some(Kind::Topic) => book.config.help.topics.iter().map(|t| t.id.clone()).collect(),
+            Some(Kind::Notice) => book.plan().all_notices().map(|(_, n)| n.id.clone()).collect(),
+            Some(Kind::Upgrade) => {
+                let upgrades = self.core.store.upgrades().await.unwrap_or_default();
+                upgrades.into_iter().rev().map(|a| a.upgrade.id).collect()
+            }
+            Some(Kind::Code) => {
+                let open = self.gate.open().await.unwrap_or_default();
+                open.into_iter().filter(|o| !o.consent.complete()).map(|o| o.consent.code).collect()
+            }
+            _ => Vec::new(),
+        };
+        let typed = typed.trim().to_lowercase();
+        let mut seen = BTreeSet::new();
+        all.retain(|choice| choice.to_lowercase().contains(&typed) && seen.insert(choice.clone()));
+        all.sort_by_key(|choice| !choice.to_lowercase().starts_with(&typed));
+        all
     }
 
     async fn first_time(&self, id: &str) -> bool {

@@ -311,7 +311,7 @@ impl Gate {
                 Who::Named(name) => format!("people.yaml knows nobody called {name}."),
             });
         };
-        if !person.may_approve() {
+        if !people.may_approve(person) {
             return Err(format!("{}, approving is for the communication team and operators; people.yaml says who they are.", person.name));
         }
         self.count(&code.trim().to_lowercase(), &person.name).await.unwrap_or_else(|error| {

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod lead;
 pub mod mention;
 pub mod observer;
+pub mod orders;
 pub mod planner;
 pub mod poll;
 mod press;

@@ -18,6 +18,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use upgrade_herald::{
     channel::{discord, matrix},
     domain::{
+        command::{Misread, Order, Verb},
         feedback::votes,
         post::{Body, Picture, PostKey},
     },
@@ -305,9 +306,12 @@ struct CountingDesk(AtomicU64);
 
 #[async_trait]
 impl Desk for CountingDesk {
-    async fn answer(&self, _: &Asker<'_>, _: &[&str]) -> Body {
+    async fn answer(&self, _: &Asker<'_>, _: &Result<Order, Misread>) -> Body {
         self.0.fetch_add(1, Ordering::Relaxed);
         body("an answer")
+    }
+    async fn choices(&self, _: &Asker<'_>, _: Verb, _: &str, _: &str) -> Vec<String> {
+        Vec::new()
     }
     async fn first_time(&self, _: &str) -> bool {
         true

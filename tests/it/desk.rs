@@ -3,6 +3,7 @@
 use upgrade_herald::{
     app,
     config::Origin,
+    domain::command::Order,
     ports::{Asker, Desk, Platform},
     service::{Book, desk::FrontDesk},
 };
@@ -37,8 +38,8 @@ async fn help_is_given_on_each_problem_and_what_is_mistyped_is_guessed() {
     let open = |core: &mut upgrade_herald::service::Core| core.open(Book { config: loaded.config, renderer: loaded.renderer });
     let w = World::build(&["paseo"], |_| {}, open).await;
     let desk = FrontDesk::new(w.core.clone());
-    let asker = Asker { platform: Platform::Discord, user: "1", place: "elsewhere" };
-    let ask = async |words: &[&str]| desk.answer(&asker, words).await.text;
+    let asker = Asker::new(Platform::Discord, "1", "elsewhere");
+    let ask = async |words: &[&str]| desk.answer(&asker, &Order::from_line(&words.join(" "))).await.text;
 
     assert!(ask(&["help"]).await.contains("I know: stuck wallet"));
     let stuck = ask(&["help", "stuck"]).await;

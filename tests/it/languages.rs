@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use upgrade_herald::{
     app,
     config::Origin,
+    domain::command::Order,
     ports::{Asker, Desk, Platform},
     service::{Book, desk::FrontDesk},
 };
@@ -167,7 +168,7 @@ async fn an_answer_is_in_the_language_of_the_platforms_public_channel() {
     )
     .await;
     let desk = FrontDesk::new(w.core.clone());
-    let ask = async |platform| desk.answer(&Asker { platform, user: "1", place: "elsewhere" }, &["status"]).await.text;
+    let ask = async |platform| desk.answer(&Asker::new(platform, "1", "elsewhere"), &Order::from_line("status")).await.text;
     assert_eq!(ask(Platform::Matrix).await, "Zurzeit ist kein Upgrade angekündigt.");
     let english = ask(Platform::Discord).await;
     assert!(english.contains("upgrade") && !english.contains("Zurzeit"), "{english}");

@@ -24,6 +24,7 @@ mod malformed;
 mod memory;
 mod messages;
 mod model;
+mod orders;
 mod outages;
 mod paper;
 mod plans;

@@ -3,10 +3,14 @@
 use std::{collections::BTreeSet, path::Path};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use upgrade_herald::{
     app::{self, Loaded},
     config::Origin,
-    domain::upgrade::{Decision, Upgrade, Urgency},
+    domain::{
+        command::Verb,
+        upgrade::{Decision, Upgrade, Urgency},
+    },
     ports::{Accepting, Platform},
     service::{
         context::{self, Asked, Moment},
@@ -56,7 +60,10 @@ fn loaded() -> Loaded {
 /// A text as both platforms get it.
 fn both(loaded: &Loaded, template: &str, accepted: &Accepting, moment: &Moment<'_>, now: Timestamp) -> String {
     let notice = loaded.config.plan.notice(accepted.upgrade.urgency, "reminder-7d");
-    let context = context::of(accepted, notice, &loaded.config, moment);
+    written(loaded, template, context::of(accepted, notice, &loaded.config, moment), now)
+}
+
+fn written(loaded: &Loaded, template: &str, context: Value, now: Timestamp) -> String {
     let text = loaded.renderer.markdown(template, "en", &context.into()).unwrap();
     let on = |platform| loaded.renderer.body(&text, platform, now);
     let matrix = on(Platform::Matrix);
@@ -91,10 +98,14 @@ fn marks_approvals_and_answers() {
     show("status, on hold", "answers/status", no_go, next);
     show("status, cancelled", "answers/status", cancelled, Moment::default());
     show("status, without an upgrade", "answers/none", sample.clone(), Moment::default());
-    show("help", "answers/help", sample.clone(), Moment::default());
+    for template in ["answers/schedule", "answers/checklist"] {
+        show(template.trim_start_matches("answers/"), template, sample.clone(), Moment { due: Some(now), ..Moment::default() });
+    }
     for topic in &loaded.config.help.topics {
         show(&format!("help {}", topic.id), "answers/help", sample.clone(), Moment { topic: Some(topic), ..Moment::default() });
     }
+    let help = context::of_help(&loaded.config, None, &Verb::ALL);
+    all.push_str(&format!("── help\n{}", written(&loaded, "answers/help", help, now)));
     shown("answers", &all);
 }
 

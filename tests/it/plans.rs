@@ -168,9 +168,9 @@ fn what_may_be_marked_or_approved_leaves_room_for_that() {
 #[test]
 fn people_help_and_checklists_are_there_and_enough_of_them() {
     let config = sample().config;
-    assert!(config.help.topics.len() >= 7 && config.people.0.len() >= 3, "they are read");
+    assert!(config.help.topics.len() >= 7 && config.people.all.len() >= 3, "they are read");
     assert!(!config.checklist.before.is_empty() && !config.checklist.after.is_empty(), "and so is the checklist");
-    let may = config.people.0.iter().filter(|p| p.may_approve()).count();
+    let may = config.people.all.iter().filter(|p| config.people.may_approve(p)).count();
     let most = config.plan.all_notices().map(|(_, n)| n.approval.persons).max().unwrap_or(0);
     assert!(may > usize::try_from(most).unwrap(), "{may} people may approve what takes {most}, also on somebody's day off");
 }

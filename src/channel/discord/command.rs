@@ -3,43 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use serenity::all::{
-    Command, CommandDataOptionValue, CommandInteraction, CommandOption, CommandOptionType, CommandType, CreateAllowedMentions,
-    CreateCommand, CreateCommandOption, CreateInteractionResponse, CreateInteractionResponseMessage, EditInteractionResponse,
+    Command, CommandDataOption, CommandDataOptionValue, CommandInteraction, CommandOption, CommandOptionType, CommandType,
+    CreateAllowedMentions, CreateAutocompleteResponse, CreateCommand, CreateCommandOption, CreateInteractionResponse,
+    CreateInteractionResponseMessage, EditInteractionResponse,
 };
 use tokio::time::{sleep, timeout};
 
 use super::{Discord, error::code};
-use crate::ports::{Asker, Desk, Platform};
+use crate::{
+    domain::command::{Kind, Misread, Order, Part, Verb},
+    ports::{Asker, Desk, Platform},
+};
 
 const NAME: &str = "upgrade";
 const ABOUT: &str = "The runtime upgrade that is under way";
-
-/// A subcommand; each takes one word at most.
-struct Subcommand {
-    name: &'static str,
-    about: &'static str,
-    word: Option<Word>,
-}
-
-struct Word {
-    name: &'static str,
-    about: &'static str,
-    required: bool,
-}
-
-const SUBCOMMANDS: [Subcommand; 3] = [
-    Subcommand { name: "status", about: "Where the upgrade stands, and what you must do", word: None },
-    Subcommand {
-        name: "help",
-        about: "What to do about a problem",
-        word: Some(Word { name: "topic", about: "The problem; without one, what there is help on", required: false }),
-    },
-    Subcommand {
-        name: "approve",
-        about: "For operators: agree to a text before it is posted",
-        word: Some(Word { name: "code", about: "The code above the text", required: true }),
-    },
-];
 
 const TOO_SLOW: &str = "I could not find that out in time. Please try again in a moment.";
 
@@ -48,6 +25,9 @@ const AT_ONCE: Duration = Duration::from_millis(1_500);
 /// An interaction can be answered for 15 min.
 const LATEST: Duration = Duration::from_secs(600);
 const CONTENT_MAX: usize = 2_000;
+/// Proposals that Discord shows, and how long each may be.
+const CHOICES: usize = 25;
+const CHOICE_MAX: usize = 100;
 
 impl Discord {
     /// Registers the command in the guild unless it is there as it should be. Other commands are left alone.
@@ -77,10 +57,9 @@ impl Discord {
         if command.data.name != NAME || command.guild_id != Some(self.guild) {
             return;
         }
-        let words = words(&command);
-        let (user, place) = (command.user.id.to_string(), command.channel_id.to_string());
-        let asker = Asker { platform: Platform::Discord, user: &user, place: &place };
-        let answer = desk.answer(&asker, &words);
+        let who = Who::gives(&command);
+        let (order, asker) = (order(&command), who.asker());
+        let answer = desk.answer(&asker, &order);
         tokio::pin!(answer);
         tokio::select! {
             body = &mut answer => return self.reply(&command, &body.text).await,
@@ -95,6 +74,30 @@ impl Discord {
         let edited = self.http.edit_original_interaction_response(&command.token, &edit, vec![]);
         if let Err(fault) = self.reply_by(self.deadline(), edited).await {
             tracing::warn!(reason = fault.words(), "a command on Discord was not answered");
+        }
+    }
+
+    /// Proposes what may be meant by what was typed so far.
+    pub(super) async fn propose(self: Arc<Self>, desk: Arc<dyn Desk>, command: Box<CommandInteraction>) {
+        if command.data.name != NAME || command.guild_id != Some(self.guild) {
+            return;
+        }
+        let Some((verb, focus)) = subcommand(&command).and_then(|(name, _)| Some((Verb::by_name(name)?, command.data.autocomplete()?)))
+        else {
+            return;
+        };
+        let who = Who::gives(&command);
+        let choices = desk.choices(&who.asker(), verb, focus.name, focus.value).await;
+        let fits = |choice: &String| (1..=CHOICE_MAX).contains(&choice.chars().count());
+        let made = choices
+            .into_iter()
+            .filter(fits)
+            .take(CHOICES)
+            .fold(CreateAutocompleteResponse::new(), |made, choice| made.add_string_choice(choice.clone(), choice));
+        let response = CreateInteractionResponse::Autocomplete(made);
+        let call = self.http.create_interaction_response(command.id, &command.token, &response, vec![]);
+        if let Err(fault) = self.reply_by(self.deadline(), call).await {
+            tracing::debug!(reason = fault.words(), "nothing was proposed on Discord");
         }
     }
 
@@ -114,27 +117,51 @@ impl Discord {
     }
 }
 
-/// The subcommand and what was written behind it.
-fn words(command: &CommandInteraction) -> Vec<&str> {
-    let Some(subcommand) = command.data.options.first() else { return Vec::new() };
-    let mut words = vec![subcommand.name.as_str()];
-    if let CommandDataOptionValue::SubCommand(options) = &subcommand.value {
-        words.extend(options.iter().filter_map(|option| option.value.as_str()).map(str::trim).filter(|word| !word.is_empty()));
+/// Who gives a command, in what herald needs of it.
+struct Who {
+    user: String,
+    place: String,
+    roles: Vec<String>,
+}
+
+impl Who {
+    fn gives(command: &CommandInteraction) -> Self {
+        let roles = command.member.iter().flat_map(|m| &m.roles).map(ToString::to_string).collect();
+        Self { user: command.user.id.to_string(), place: command.channel_id.to_string(), roles }
     }
-    words
+
+    fn asker(&self) -> Asker<'_> {
+        Asker { roles: &self.roles, ..Asker::new(Platform::Discord, &self.user, &self.place) }
+    }
+}
+
+fn subcommand(command: &CommandInteraction) -> Option<(&str, &[CommandDataOption])> {
+    let subcommand = command.data.options.first()?;
+    match &subcommand.value {
+        CommandDataOptionValue::SubCommand(options) => Some((&subcommand.name, options)),
+        _ => Some((&subcommand.name, &[])),
+    }
+}
+
+fn order(command: &CommandInteraction) -> Result<Order, Misread> {
+    let Some((name, options)) = subcommand(command) else { return Ok(Order::new(Verb::Status)) };
+    Order::from_options(name, options.iter().filter_map(|option| Some((option.name.as_str(), option.value.as_str()?))))
 }
 
 fn ours() -> CreateCommand {
-    let option = |subcommand: &Subcommand| {
-        let made = CreateCommandOption::new(CommandOptionType::SubCommand, subcommand.name, subcommand.about);
-        match &subcommand.word {
-            None => made,
-            Some(word) => {
-                made.add_sub_option(CreateCommandOption::new(CommandOptionType::String, word.name, word.about).required(word.required))
-            }
+    let part = |part: &Part| {
+        let made = CreateCommandOption::new(CommandOptionType::String, part.name, part.about).required(part.required);
+        let made = if part.kind.has_choices() { made.set_autocomplete(true) } else { made };
+        match part.kind {
+            Kind::Words(most) => made.max_length(u16::try_from(most).unwrap_or(u16::MAX)),
+            _ => made,
         }
     };
-    let options = SUBCOMMANDS.iter().map(option).collect();
+    let verb = |verb: Verb| {
+        let made = CreateCommandOption::new(CommandOptionType::SubCommand, verb.name(), verb.about());
+        verb.parts().iter().fold(made, |made, p| made.add_sub_option(part(p)))
+    };
+    let options = Verb::ALL.into_iter().map(verb).collect();
     CreateCommand::new(NAME).kind(CommandType::ChatInput).description(ABOUT).set_options(options)
 }
 
@@ -142,20 +169,21 @@ fn ours() -> CreateCommand {
 fn is_ours(command: &Command) -> bool {
     command.kind == CommandType::ChatInput
         && (command.name.as_str(), command.description.as_str()) == (NAME, ABOUT)
-        && command.options.len() == SUBCOMMANDS.len()
-        && command.options.iter().zip(&SUBCOMMANDS).all(|(there, ours)| is_as(there, ours))
+        && command.options.len() == Verb::ALL.len()
+        && command.options.iter().zip(Verb::ALL).all(|(there, verb)| is_as(there, verb))
 }
 
-fn is_as(there: &CommandOption, ours: &Subcommand) -> bool {
-    let word = match (there.options.as_slice(), &ours.word) {
-        ([], None) => true,
-        ([there], Some(word)) => {
-            there.kind == CommandOptionType::String
-                && (there.name.as_str(), there.description.as_str(), there.required) == (word.name, word.about, word.required)
-        }
-        _ => false,
+fn is_as(there: &CommandOption, verb: Verb) -> bool {
+    let is_part = |(there, part): (&CommandOption, &Part)| {
+        let most = if let Kind::Words(most) = part.kind { u16::try_from(most).ok() } else { None };
+        there.kind == CommandOptionType::String
+            && (there.name.as_str(), there.description.as_str(), there.required) == (part.name, part.about, part.required)
+            && (there.autocomplete, there.max_length) == (part.kind.has_choices(), most)
     };
-    word && there.kind == CommandOptionType::SubCommand && (there.name.as_str(), there.description.as_str()) == (ours.name, ours.about)
+    there.kind == CommandOptionType::SubCommand
+        && (there.name.as_str(), there.description.as_str()) == (verb.name(), verb.about())
+        && there.options.len() == verb.parts().len()
+        && there.options.iter().zip(verb.parts()).all(is_part)
 }
 
 /// Cut to Discord's 2,000 characters, at a line's end if there is one.

@@ -35,6 +35,8 @@ pub(super) enum Signal {
     Ready,
     Resumed,
     Command(Box<CommandInteraction>),
+    /// Somebody is typing a command.
+    Typed(Box<CommandInteraction>),
     /// serenity gave up.
     Ended(Option<serenity::Error>),
 }
@@ -141,8 +143,10 @@ impl EventHandler for Handler {
     }
 
     async fn interaction_create(&self, _: Context, interaction: Interaction) {
-        if let Interaction::Command(command) = interaction {
-            self.pass(Signal::Command(Box::new(command)));
+        match interaction {
+            Interaction::Command(command) => self.pass(Signal::Command(Box::new(command))),
+            Interaction::Autocomplete(command) => self.pass(Signal::Typed(Box::new(command))),
+            _ => {}
         }
     }
 }

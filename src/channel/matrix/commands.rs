@@ -13,13 +13,16 @@ use super::{
     send::{content, in_reply, in_thread, set},
     sync::{FIRST_PAUSE, LONGEST_PAUSE},
 };
-use crate::ports::{Asker, ChatError, Desk, Platform};
+use crate::{
+    domain::command::Order,
+    ports::{Asker, ChatError, Desk, Platform},
+};
 
 const COMMAND: &str = "!upgrade";
 /// An older question is not answered any more: who asked has gone.
 pub(super) const FRESH_MS: i64 = 600_000;
-/// Words passed on of one command; nothing of ours takes as many.
-const WORDS: usize = 16;
+/// Characters passed on of one command; nothing of ours takes as many.
+const LONGEST: usize = 4_000;
 
 /// A question to answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +33,8 @@ pub(super) struct Ask {
     /// Milliseconds since 1970, by the asker's homeserver.
     pub at_ms: i64,
     pub thread: Option<String>,
-    pub words: Vec<String>,
+    /// What stands behind the command's own name.
+    pub line: String,
 }
 
 impl Matrix {
@@ -53,9 +57,9 @@ impl Matrix {
         if is_stale() || !desk.first_time(&ask.event).await {
             return;
         }
-        let words: Vec<&str> = ask.words.iter().map(String::as_str).collect();
-        let asker = Asker { platform: Platform::Matrix, user: &ask.by, place: ask.room.as_str() };
-        let body = desk.answer(&asker, &words).await;
+        let power = self.power(&ask.room, &ask.by).await;
+        let asker = Asker { power, ..Asker::new(Platform::Matrix, &ask.by, ask.room.as_str()) };
+        let body = desk.answer(&asker, &Order::from_line(&ask.line)).await;
         let answer = reply(content(&body, "m.notice"), ask);
         let mut pause = FIRST_PAUSE;
         loop {
@@ -80,21 +84,19 @@ fn ask(room: &OwnedRoomId, event: Event, me: &str, now_ms: i64) -> Option<Ask> {
     if !is_talk || event.sender == me || now_ms.saturating_sub(event.at_ms()) > FRESH_MS {
         return None;
     }
-    let words = words(event.content.body.as_deref()?, event.content.relates_to.in_reply_to.is_some())?;
+    let line = behind_name(event.content.body.as_deref()?, event.content.relates_to.in_reply_to.is_some())?;
     let (at_ms, thread) = (event.at_ms(), event.thread().map(str::to_owned));
-    Some(Ask { room: room.clone(), event: event.event_id, by: event.sender, at_ms, thread, words })
+    Some(Ask { room: room.clone(), event: event.event_id, by: event.sender, at_ms, thread, line })
 }
 
-/// The words after the command's name, in lower case; `status` if there are none. Some clients still put
-/// the message replied to before a reply, its lines marked with `>`.
-fn words(body: &str, is_reply: bool) -> Option<Vec<String>> {
-    let line = body.lines().map(str::trim).find(|line| !(line.is_empty() || is_reply && line.starts_with('>')))?;
-    let mut words = line.split_whitespace().map(str::to_lowercase);
-    if words.next()? != COMMAND {
-        return None;
-    }
-    let words: Vec<String> = words.take(WORDS).collect();
-    Some(if words.is_empty() { vec!["status".into()] } else { words })
+/// What stands after the command's name. Some clients still put the message replied to before a reply, its lines marked
+/// with `>`.
+fn behind_name(body: &str, is_reply: bool) -> Option<String> {
+    let quoted = |line: &str| line.trim().is_empty() || is_reply && line.trim_start().starts_with('>');
+    let start: usize = body.split_inclusive('\n').take_while(|line| quoted(line)).map(str::len).sum();
+    let text = body.get(start..)?.trim();
+    let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (name.to_lowercase() == COMMAND).then(|| rest.trim().chars().take(LONGEST).collect())
 }
 
 /// Hangs the answer on the question, where it was asked, and calls the asker alone.
@@ -120,14 +122,14 @@ mod tests {
 
     #[test]
     fn a_command_is_its_first_word() {
-        let of = |body: &str| words(body, false);
-        assert_eq!(of("!upgrade"), Some(vec!["status".into()]));
-        assert_eq!(of("  !Upgrade  Next  POLKADOT \nmore"), Some(vec!["next".into(), "polkadot".into()]));
+        let of = |body: &str| behind_name(body, false);
+        assert_eq!(of("!upgrade"), Some(String::new()));
+        assert_eq!(of("  !Upgrade  no-go  Two NODES\nare late "), Some("no-go  Two NODES\nare late".into()));
         assert_eq!(of("!upgrades"), None);
         assert_eq!(of("try !upgrade"), None);
         assert_eq!(of(""), None);
         assert_eq!(of("> !upgrade\n\nno"), None);
-        assert_eq!(words("> <@a:x> hello\n> there\n\n!upgrade help", true), Some(vec!["help".into()]));
+        assert_eq!(behind_name("> <@a:x> hello\n> there\n\n!upgrade help", true), Some("help".into()));
     }
 
     fn event(patch: impl FnOnce(&mut Value)) -> Event {

@@ -1,8 +1,12 @@
 //! Whether herald may call the whole room.
 
 use matrix_sdk::ruma::{
+    RoomId, UserId,
     api::client::state::get_state_event_for_key::v3::Request,
-    events::{StateEventType, room::power_levels::RoomPowerLevelsEventContent},
+    events::{
+        StateEventType,
+        room::power_levels::{RoomPowerLevelsEventContent, UserPowerLevel},
+    },
 };
 
 use super::{
@@ -33,6 +37,17 @@ impl Matrix {
                 self.me
             )
         }))
+    }
+
+    /// The power of an account in a room, as far as it is known here.
+    pub(super) async fn power(&self, room: &RoomId, user: &str) -> Option<i64> {
+        let room = self.client.get_room(room)?;
+        match room.get_user_power_level(&UserId::parse(user).ok()?).await.ok()? {
+            UserPowerLevel::Infinite => Some(i64::MAX),
+            UserPowerLevel::Int(level) => Some(level.into()),
+            #[allow(unreachable_patterns)]
+            _ => None,
+        }
     }
 
     /// Ours, and the one it takes.

@@ -62,7 +62,7 @@ fn unasked(notice: &Notice, all: &[Notice]) -> Option<(String, &'static str)> {
 /// As many people as have to agree have to be known.
 fn approvals(config: &Config, urgency: Urgency, notice: &Notice, findings: &mut Vec<Finding>) {
     let wanted = notice.approval.persons;
-    let there = config.people.0.iter().filter(|p| p.may_approve()).count();
+    let there = config.people.all.iter().filter(|p| config.people.may_approve(p)).count();
     if u32::try_from(there).is_ok_and(|n| n < wanted) {
         let message = format!("`{}` needs the approval of {wanted}, and {there} may give it", notice.id);
         let hint = "name people with the role communication_team or operator in people.yaml";

@@ -201,6 +201,25 @@ impl Double {
         self.inner.read(|state| answer(state, &state.interactions[&id]))
     }
 
+    /// A person types an option of a slash command, and sees what is proposed.
+    pub async fn types(
+        &self,
+        user: u64,
+        channel: u64,
+        command: &str,
+        subcommand: &str,
+        option: &str,
+        typed: &str,
+    ) -> Result<Vec<String>, SlashError> {
+        let id = self.inner.update(|state| {
+            state.meet(user);
+            state.type_in(user, channel, command, subcommand, (option, typed))
+        })?;
+        let proposed = |state: &State| state.interactions[&id].proposed.clone();
+        self.until(ACKNOWLEDGE, |state| proposed(state).is_some()).await;
+        self.inner.read(proposed).ok_or(SlashError::NotAcknowledged)
+    }
+
     /// Waits until the state is as wanted, or the time is over.
     pub(super) async fn until(&self, time: Duration, wanted: impl Fn(&State) -> bool) -> bool {
         let mut changes = self.inner.changed.subscribe();
@@ -280,6 +299,27 @@ impl State {
             return Err(missing());
         }
         let options = fill(&declared, given)?;
+        Ok(self.interact(user, channel, name, subcommand, (2, &command["id"], options)))
+    }
+
+    /// The same while it is being typed: only an option that says so is proposed for.
+    fn type_in(&mut self, user: u64, channel: u64, name: &str, subcommand: &str, (option, typed): (&str, &str)) -> Result<u64, SlashError> {
+        let missing = || SlashError::NotRegistered(format!("/{name} {subcommand}"));
+        let command = self.commands.values().find(|command| command["name"] == name).ok_or_else(missing)?.clone();
+        let subcommands = command["options"].as_array().cloned().unwrap_or_default();
+        let declared = subcommands.iter().find(|o| o["name"] == subcommand).ok_or_else(missing)?["options"].clone();
+        let declared = declared.as_array().and_then(|all| all.iter().find(|o| o["name"] == option)).cloned();
+        let declared = declared.ok_or_else(|| SlashError::WrongOptions(format!("no option `{option}`")))?;
+        if declared["autocomplete"] != true {
+            return Err(SlashError::WrongOptions(format!("nothing is proposed for `{option}`")));
+        }
+        let options = json!([{"type": declared["type"], "name": option, "value": typed, "focused": true}]);
+        Ok(self.interact(user, channel, name, subcommand, (4, &command["id"], options)))
+    }
+
+    /// Sends an interaction of a kind to the bot.
+    fn interact(&mut self, user: u64, channel: u64, name: &str, subcommand: &str, (kind, command, options): (u64, &Value, Value)) -> u64 {
+        let permissions = self.people[&user].permissions;
         let options = if subcommand.is_empty() { options } else { json!([{"type": 1, "name": subcommand, "options": options}]) };
         let id = self.next_id();
         let place = self.channels.get(&channel).expect("a channel for the command");
@@ -291,9 +331,9 @@ impl State {
         let event = json!({
             "id": id.to_string(),
             "application_id": self.bot.to_string(),
-            "type": 2,
+            "type": kind,
             "data": {
-                "id": command["id"],
+                "id": command,
                 "name": name,
                 "type": 1,
                 "guild_id": self.guild.to_string(),
@@ -325,10 +365,12 @@ impl State {
             deferred: false,
             answered: false,
             answer: None,
+            proposed: None,
+            typing: kind == 4,
         };
         self.interactions.insert(id, interaction);
         self.dispatch("INTERACTION_CREATE", 0, &event);
-        Ok(id)
+        id
     }
 }
 

@@ -137,6 +137,9 @@ pub(super) struct Interaction {
     pub deferred: bool,
     pub answered: bool,
     pub answer: Option<u64>,
+    /// Of what is being typed: nothing proposed yet, or what was.
+    pub proposed: Option<Vec<String>>,
+    pub typing: bool,
 }
 
 #[derive(Debug)]

@@ -27,6 +27,9 @@ pub(super) fn callback(state: &mut State, call: &Call) -> Outcome {
         return Err(unknown_interaction());
     }
     let data = &call.body["data"];
+    if interaction.typing {
+        return propose(state, id, &call.body, waited);
+    }
     let deferred = match call.body["type"].as_u64() {
         Some(4) => false,
         Some(5) => true,
@@ -60,6 +63,26 @@ pub(super) fn callback(state: &mut State, call: &Call) -> Outcome {
             "interaction": {"id": id.to_string(), "type": 2, "response_message_id": answer_id.to_string()},
             "resource": {"type": call.body["type"], "message": json},
         })));
+    }
+    Ok(Reply::Nothing)
+}
+
+/// What is proposed while somebody types: 25 choices at most, each of 100 characters at most.
+fn propose(state: &mut State, id: u64, body: &Value, waited: Duration) -> Outcome {
+    if body["type"] != 8 {
+        return Err(invalid("type", "BASE_TYPE_CHOICES", "What is typed is answered with type 8"));
+    }
+    let Some(choices) = body["data"]["choices"].as_array().filter(|c| c.len() <= 25) else {
+        return Err(invalid("data.choices", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length"));
+    };
+    let fits = |text: &Value| text.as_str().is_some_and(|t| (1..=100).contains(&t.chars().count()));
+    if !choices.iter().all(|choice| fits(&choice["name"]) && fits(&choice["value"])) {
+        return Err(invalid("data.choices", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length"));
+    }
+    let values = choices.iter().filter_map(|choice| choice["value"].as_str().map(str::to_owned)).collect();
+    if let Some(interaction) = state.interactions.get_mut(&id) {
+        interaction.acknowledged_after = Some(waited);
+        interaction.proposed = Some(values);
     }
     Ok(Reply::Nothing)
 }

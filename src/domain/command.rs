@@ -1,0 +1,356 @@
+//! What people can ask and tell herald in a chat: the same words on both platforms.
+//!
+//! On Matrix a command is a line, `!upgrade reschedule 2026-12-01 14:00 reason="nodes are late"`; on Discord its options
+//! come by name. Both become an [`Order`].
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The longest that a reason or a note may be, so that its notice fits a post.
+pub const LONGEST_REASON: usize = 160;
+
+/// What is asked or told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verb {
+    Status,
+    Schedule,
+    Checklist,
+    Help,
+    Preview,
+    Approve,
+    Go,
+    NoGo,
+    Reschedule,
+    Postpone,
+    Cancel,
+}
+
+/// One thing that a command needs or takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub kind: Kind,
+    pub required: bool,
+}
+
+/// What a part is: how it is read from a line, and what a platform may propose for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Topic,
+    Code,
+    Notice,
+    /// One that herald knows, by its id; in a line by name only.
+    Upgrade,
+    /// `2026-12-01 14:00`, in the plan's zone, or `2026-12-01T13:00:00Z`.
+    Time,
+    /// `2h`
+    Length,
+    /// The rest of the line, up to so many characters.
+    Words(usize),
+}
+
+impl Kind {
+    /// Whether what is left of a line may begin with one that need not be there: words begin with anything.
+    fn may_be(self, rest: &str) -> bool {
+        match self {
+            Self::Time | Self::Length => rest.starts_with(|c: char| c.is_ascii_digit()),
+            Self::Upgrade => false,
+            _ => true,
+        }
+    }
+
+    /// Whether a platform may propose some while people type.
+    pub fn has_choices(self) -> bool {
+        matches!(self, Self::Topic | Self::Code | Self::Notice | Self::Upgrade)
+    }
+}
+
+const fn needs(name: &'static str, kind: Kind, about: &'static str) -> Part {
+    Part { name, about, kind, required: true }
+}
+
+const fn takes(name: &'static str, kind: Kind, about: &'static str) -> Part {
+    Part { name, about, kind, required: false }
+}
+
+const UPGRADE: Part = takes("upgrade", Kind::Upgrade, "Which upgrade, by its id; without it, the one that is under way");
+const REASON: &str = "Why, for people, in a few words";
+
+impl Verb {
+    pub const ALL: [Self; 11] = [
+        Self::Status,
+        Self::Schedule,
+        Self::Checklist,
+        Self::Help,
+        Self::Preview,
+        Self::Approve,
+        Self::Go,
+        Self::NoGo,
+        Self::Reschedule,
+        Self::Postpone,
+        Self::Cancel,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Schedule => "schedule",
+            Self::Checklist => "checklist",
+            Self::Help => "help",
+            Self::Preview => "preview",
+            Self::Approve => "approve",
+            Self::Go => "go",
+            Self::NoGo => "no-go",
+            Self::Reschedule => "reschedule",
+            Self::Postpone => "postpone",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Status => "Where the upgrade stands, and what you must do",
+            Self::Schedule => "When the upgrade is, and what is posted when",
+            Self::Checklist => "What a validator does before and after the upgrade",
+            Self::Help => "What to do about a problem",
+            Self::Preview => "For the team: what a notice will say here",
+            Self::Approve => "For the team: agree to a text before it is posted",
+            Self::Go => "For the team: the final checks are passed",
+            Self::NoGo => "For the team: they are not; notices by the clock are held",
+            Self::Reschedule => "For the team: move the window to another time",
+            Self::Postpone => "For the team: move the window back by some time",
+            Self::Cancel => "For the team: take the upgrade off",
+        }
+    }
+
+    pub fn parts(self) -> &'static [Part] {
+        const WHY: Part = needs("reason", Kind::Words(LONGEST_REASON), REASON);
+        const PERHAPS_WHY: Part = takes("reason", Kind::Words(LONGEST_REASON), REASON);
+        match self {
+            Self::Status | Self::Schedule | Self::Checklist | Self::Go => const { &[UPGRADE] },
+            Self::Help => const { &[takes("topic", Kind::Topic, "The problem; without one, what there is help on")] },
+            Self::Preview => const { &[needs("notice", Kind::Notice, "The notice's id in the plan"), UPGRADE] },
+            Self::Approve => const { &[needs("code", Kind::Code, "The code above the text")] },
+            Self::NoGo | Self::Cancel => const { &[WHY, UPGRADE] },
+            Self::Reschedule => {
+                const {
+                    &[
+                        needs("opens", Kind::Time, "When the window opens: 2026-12-01 14:00 in the plan's zone"),
+                        takes("closes", Kind::Time, "When it closes; without it, as long after as before"),
+                        PERHAPS_WHY,
+                        UPGRADE,
+                    ]
+                }
+            }
+            Self::Postpone => {
+                const { &[needs("by", Kind::Length, "By how much: 2h, or 1d for the same hour of the next day"), PERHAPS_WHY, UPGRADE] }
+            }
+        }
+    }
+
+    /// Whether it is for the communication team and operators, as long as nothing else is said.
+    pub fn is_privileged(self) -> bool {
+        !matches!(self, Self::Status | Self::Schedule | Self::Checklist | Self::Help)
+    }
+
+    pub fn by_name(name: &str) -> Option<Self> {
+        let name = name.to_lowercase();
+        Self::ALL.into_iter().find(|verb| verb.name() == name)
+    }
+}
+
+/// A command as it was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub verb: Verb,
+    values: BTreeMap<&'static str, String>,
+}
+
+/// Why a command was not understood.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Misread {
+    #[error("there is no command {0}")]
+    Verb(String),
+    #[error("{} needs {}: {}", .verb.name(), .part.name, .part.about)]
+    Missing { verb: Verb, part: Part },
+    #[error("{} takes no {word}", .verb.name())]
+    TooMuch { verb: Verb, word: String },
+    #[error("{} has {length} characters; {most} fit", .part.name)]
+    TooLong { part: Part, length: usize, most: usize },
+    #[error("a quotation mark is not closed")]
+    Unclosed,
+}
+
+impl Order {
+    pub fn new(verb: Verb) -> Self {
+        Self { verb, values: BTreeMap::new() }
+    }
+
+    pub fn get(&self, part: &str) -> Option<&str> {
+        self.values.get(part).map(String::as_str)
+    }
+
+    /// A part that the command needs, and so has.
+    pub fn need(&self, part: &str) -> &str {
+        self.get(part).unwrap_or_default()
+    }
+
+    /// From named options, as Discord gives them.
+    pub fn from_options<'a>(verb: &str, options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Misread> {
+        let mut order = Self::new(Verb::by_name(verb).ok_or_else(|| Misread::Verb(verb.to_owned()))?);
+        for (name, value) in options {
+            let Some(part) = order.verb.parts().iter().find(|p| p.name == name) else {
+                return Err(Misread::TooMuch { verb: order.verb, word: name.to_owned() });
+            };
+            order.set(part, value)?;
+        }
+        order.whole()
+    }
+
+    /// From the words of a line, the command's own name left out: values in their order, or by name (`opens=…`), with
+    /// quotation marks where they have spaces. The last words need none.
+    pub fn from_line(line: &str) -> Result<Self, Misread> {
+        let mut rest = line.trim_start();
+        let (verb, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        if verb.is_empty() {
+            return Ok(Self::new(Verb::Status));
+        }
+        let mut order = Self::new(Verb::by_name(verb).ok_or_else(|| Misread::Verb(verb.to_owned()))?);
+        rest = after.trim();
+        while !rest.is_empty() {
+            let named = rest.split_once('=').and_then(|(name, value)| {
+                let part = order.verb.parts().iter().find(|p| p.name == name.to_lowercase() && order.get(p.name).is_none())?;
+                Some((part, value))
+            });
+            let next = || order.verb.parts().iter().find(|p| order.get(p.name).is_none() && (p.required || p.kind.may_be(rest)));
+            let Some((part, value)) = named.or_else(|| next().map(|part| (part, rest))) else {
+                return Err(Misread::TooMuch { verb: order.verb, word: rest.to_owned() });
+            };
+            let (value, after) = taken(part.kind, value, named.is_some())?;
+            order.set(part, &value)?;
+            rest = after.trim_start();
+        }
+        order.whole()
+    }
+
+    fn set(&mut self, part: &Part, value: &str) -> Result<(), Misread> {
+        let value = value.trim();
+        let value = if matches!(part.kind, Kind::Code | Kind::Topic) { value.to_lowercase() } else { value.to_owned() };
+        let (length, most) = (value.chars().count(), if let Kind::Words(most) = part.kind { most } else { 200 });
+        if length > most {
+            return Err(Misread::TooLong { part: *part, length, most });
+        }
+        if length > 0 {
+            self.values.insert(part.name, value);
+        }
+        Ok(())
+    }
+
+    fn whole(self) -> Result<Self, Misread> {
+        match self.verb.parts().iter().find(|p| p.required && self.get(p.name).is_none()) {
+            Some(part) => Err(Misread::Missing { verb: self.verb, part: *part }),
+            None => Ok(self),
+        }
+    }
+}
+
+/// The value at the beginning of `text`, and what comes after it.
+fn taken(kind: Kind, text: &str, named: bool) -> Result<(String, &str), Misread> {
+    for (open, close) in [('"', '"'), ('“', '”'), ('„', '“'), ('\'', '\'')] {
+        if let Some(inside) = text.strip_prefix(open) {
+            return match inside.split_once(close) {
+                Some((value, after)) => Ok((value.to_owned(), after)),
+                // An apostrophe opens nothing.
+                None if open == '\'' => break,
+                None => Err(Misread::Unclosed),
+            };
+        }
+    }
+    if matches!(kind, Kind::Words(_)) && !named {
+        return Ok((text.to_owned(), ""));
+    }
+    let (word, after) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let after = after.trim_start();
+    if kind == Kind::Time {
+        // A date and an hour are one time.
+        let (hour, behind) = after.split_once(char::is_whitespace).unwrap_or((after, ""));
+        let is_hour = hour.split_once(':').is_some_and(|(h, m)| [h, m].iter().all(|n| n.len() <= 2 && n.parse::<u8>().is_ok()));
+        if is_hour {
+            return Ok((format!("{word} {hour}"), behind));
+        }
+    }
+    Ok((word.to_owned(), after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(line: &str) -> Vec<String> {
+        let order = Order::from_line(line).unwrap();
+        let values = order.values.iter().map(|(name, value)| format!("{name}: {value}"));
+        std::iter::once(order.verb.name().to_owned()).chain(values).collect()
+    }
+
+    #[test]
+    fn a_line_is_read_in_order_by_name_and_with_quotation_marks() {
+        assert_eq!(line(""), ["status"]);
+        assert_eq!(line("  Status "), ["status"]);
+        assert_eq!(line("help Import"), ["help", "topic: import"]);
+        assert_eq!(line("approve K7M2QX"), ["approve", "code: k7m2qx"]);
+        assert_eq!(line("no-go Two nodes don't sync."), ["no-go", "reason: Two nodes don't sync."]);
+        assert_eq!(line("reschedule 2026-12-01 14:00"), ["reschedule", "opens: 2026-12-01 14:00"]);
+        assert_eq!(line("reschedule 2026-12-01T13:00:00Z"), ["reschedule", "opens: 2026-12-01T13:00:00Z"]);
+        assert_eq!(
+            line("reschedule 2026-12-01 14:00 2026-12-01 16:00 nodes are late"),
+            ["reschedule", "closes: 2026-12-01 16:00", "opens: 2026-12-01 14:00", "reason: nodes are late"]
+        );
+        assert_eq!(line("reschedule 2026-12-01 14:00 nodes are late")[2..], ["reason: nodes are late"]);
+        assert_eq!(
+            line("reschedule reason=\"nodes are late\" opens=2026-12-01 14:00"),
+            ["reschedule", "opens: 2026-12-01 14:00", "reason: nodes are late"]
+        );
+        assert_eq!(line("postpone 2h “the nodes = late”"), ["postpone", "by: 2h", "reason: the nodes = late"]);
+        assert_eq!(line("go upgrade=v2.3.1"), ["go", "upgrade: v2.3.1"]);
+        assert_eq!(line("no-go upgrade=v2 nodes are late"), ["no-go", "reason: nodes are late", "upgrade: v2"]);
+        assert_eq!(line("cancel 'tis over"), ["cancel", "reason: 'tis over"]);
+    }
+
+    #[test]
+    fn what_is_not_understood_says_what_is_missing() {
+        let said = |line: &str| Order::from_line(line).unwrap_err().to_string();
+        assert_eq!(said("sing"), "there is no command sing");
+        assert_eq!(said("approve"), "approve needs code: The code above the text");
+        assert_eq!(said("go now"), "go takes no now");
+        assert_eq!(said("postpone 2h \"late"), "a quotation mark is not closed");
+        assert_eq!(said(&format!("cancel {}", "x".repeat(161))), "reason has 161 characters; 160 fit");
+        assert_eq!(Order::from_options("go", [("now", "1")]).unwrap_err().to_string(), "go takes no now");
+    }
+
+    #[test]
+    fn options_by_name_make_the_same_order_as_a_line() {
+        let options = [("reason", " late "), ("opens", "2026-12-01 14:00")];
+        let order = Order::from_options("reschedule", options).unwrap();
+        assert_eq!(order, Order::from_line("reschedule 2026-12-01 14:00 reason=late").unwrap());
+        assert_eq!((order.need("opens"), order.get("closes")), ("2026-12-01 14:00", None));
+    }
+
+    #[test]
+    fn every_command_fits_what_discord_takes() {
+        for verb in Verb::ALL {
+            assert_eq!(Verb::by_name(verb.name()), Some(verb));
+            let named = verb.parts().iter().map(|p| (p.name, p.about)).chain([(verb.name(), verb.about())]);
+            for (name, about) in named {
+                assert!(name.len() <= 32 && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
+                assert!((1..=100).contains(&about.chars().count()), "{about}");
+            }
+            let mut parts = verb.parts().iter().skip_while(|p| p.required);
+            assert!(parts.all(|p| !p.required), "what {} needs comes first", verb.name());
+        }
+    }
+}

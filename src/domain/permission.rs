@@ -1,0 +1,153 @@
+//! Who may give which command, and where: one table, and what it does not allow is denied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::command::Verb;
+
+/// What somebody does in an upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Writes the runtime.
+    CoreDeveloper,
+    /// Runs a validator.
+    Validator,
+    /// Writes and approves what is posted.
+    CommunicationTeam,
+    /// Runs herald; may approve as well.
+    Operator,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::CoreDeveloper, Self::Validator, Self::CommunicationTeam, Self::Operator];
+
+    /// Those who have it, in a sentence.
+    pub fn people(self) -> &'static str {
+        match self {
+            Self::CoreDeveloper => "core developers",
+            Self::Validator => "validators",
+            Self::CommunicationTeam => "the communication team",
+            Self::Operator => "operators",
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CoreDeveloper => "core_developer",
+            Self::Validator => "validator",
+            Self::CommunicationTeam => "communication_team",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// The table, and what accounts show beside `people.yaml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// Of the commands that are not for everybody, who may give them. One that is left out is for the communication team
+    /// and operators.
+    pub commands: BTreeMap<Verb, BTreeSet<Role>>,
+    /// What a role of the Discord server stands for.
+    pub discord: BTreeMap<String, BTreeSet<Role>>,
+    /// What a power level in the operators' room on Matrix stands for, that level and up.
+    pub matrix: BTreeMap<i64, BTreeSet<Role>>,
+}
+
+/// What is known of who gives a command, and of the place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub roles: BTreeSet<Role>,
+    /// One of `people.yaml`.
+    pub mapped: bool,
+    /// The place is one for operators.
+    pub among_operators: bool,
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// It is given among operators alone.
+    Place,
+    /// An approval is a person's, and nobody knows whose account this is.
+    Unmapped,
+    /// Others may.
+    Role,
+}
+
+impl Permissions {
+    /// Who may give a command; nothing where everybody may.
+    pub fn of(&self, verb: Verb) -> Option<BTreeSet<Role>> {
+        let own = self.commands.get(&verb).cloned();
+        verb.is_privileged().then(|| own.unwrap_or_else(|| BTreeSet::from([Role::CommunicationTeam, Role::Operator])))
+    }
+
+    pub fn may(&self, verb: Verb, who: &Standing) -> Result<(), Denial> {
+        let Some(allowed) = self.of(verb) else { return Ok(()) };
+        if !who.among_operators {
+            return Err(Denial::Place);
+        }
+        if verb == Verb::Approve && !who.mapped {
+            return Err(Denial::Unmapped);
+        }
+        if who.roles.is_disjoint(&allowed) { Err(Denial::Role) } else { Ok(()) }
+    }
+
+    /// Whether this is a role of one who may approve.
+    pub fn may_approve(&self, roles: &[Role]) -> bool {
+        self.of(Verb::Approve).is_some_and(|allowed| roles.iter().any(|role| allowed.contains(role)))
+    }
+
+    /// What an account is by the roles that it has on the Discord server.
+    pub fn by_discord_roles<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> BTreeSet<Role> {
+        ids.into_iter().filter_map(|id| self.discord.get(id)).flatten().copied().collect()
+    }
+
+    /// What an account is by its power in the operators' room.
+    pub fn by_power(&self, level: i64) -> BTreeSet<Role> {
+        self.matrix.range(..=level).flat_map(|(_, roles)| roles).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(roles: &[Role], mapped: bool, among_operators: bool) -> Standing {
+        Standing { roles: roles.iter().copied().collect(), mapped, among_operators }
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_denied() {
+        let mut table = Permissions::default();
+        for verb in Verb::ALL {
+            for role in Role::ALL {
+                let may = table.may(verb, &who(&[role], true, true)).is_ok();
+                assert_eq!(may, !verb.is_privileged() || matches!(role, Role::CommunicationTeam | Role::Operator), "{verb:?} {role:?}");
+                assert_eq!(table.may(verb, &who(&[role], true, false)).is_ok(), !verb.is_privileged());
+            }
+            assert_eq!(table.may(verb, &who(&[], true, true)).is_ok(), !verb.is_privileged());
+        }
+        assert_eq!(table.may(Verb::Approve, &who(&[Role::Operator], false, true)), Err(Denial::Unmapped));
+        table.commands.insert(Verb::Preview, BTreeSet::from([Role::CoreDeveloper]));
+        assert_eq!(table.may(Verb::Preview, &who(&[Role::Operator], true, true)), Err(Denial::Role));
+        assert_eq!(table.may(Verb::Preview, &who(&[Role::CoreDeveloper], false, true)), Ok(()));
+        table.commands.insert(Verb::Cancel, BTreeSet::new());
+        assert_eq!(table.may(Verb::Cancel, &who(&Role::ALL, true, true)), Err(Denial::Role));
+    }
+
+    #[test]
+    fn accounts_show_what_they_are_by_role_and_power() {
+        let table = Permissions {
+            discord: [("7".to_owned(), BTreeSet::from([Role::Operator]))].into(),
+            matrix: [(50, BTreeSet::from([Role::CommunicationTeam])), (100, BTreeSet::from([Role::Operator]))].into(),
+            ..Permissions::default()
+        };
+        assert_eq!(table.by_discord_roles(["6", "7"]), BTreeSet::from([Role::Operator]));
+        assert_eq!(table.by_power(49), BTreeSet::new());
+        assert_eq!(table.by_power(99), BTreeSet::from([Role::CommunicationTeam]));
+        assert_eq!(table.by_power(100), BTreeSet::from([Role::CommunicationTeam, Role::Operator]));
+    }
+}
