@@ -4,7 +4,11 @@
 //! end is not known (a crash, a time-out), the channel is read back for the post's key before it is
 //! sent again, and it is sent with the same key.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -33,6 +37,8 @@ const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(5);
 pub struct Dispatcher {
     pub(super) core: Arc<Core>,
     pub(super) gate: Gate,
+    /// How often posts have failed in a row, in this process: an attempt that a crash broke off says nothing of the chat.
+    failed: Mutex<BTreeMap<PostKey, u32>>,
 }
 
 /// What one post came to.
@@ -61,7 +67,7 @@ impl Did {
 
 impl Dispatcher {
     pub fn new(core: Arc<Core>) -> Self {
-        Self { gate: Gate::new(core.clone()), core }
+        Self { gate: Gate::new(core.clone()), core, failed: Mutex::default() }
     }
 
     pub fn channels(&self) -> impl Iterator<Item = &String> {
@@ -142,11 +148,12 @@ impl Dispatcher {
         // What its frozen words say may have become untrue while the chat was away.
         let outlived = accepted.as_ref().is_some_and(|a| outlived(&post, a, now));
         let sent = self.send(outlet, &post, root.as_deref(), out, outlived).await;
+        let failures = self.failures(&post.key, matches!(sent, Err(ChatError::Retry { .. })));
         let (outcome, did) = match sent {
             Ok(Some(accepted)) => (Outcome::Sent { accepted, at: self.core.clock.now() }, Did::Sent),
             Ok(None) => (Outcome::Unsaid { reason: "it was not posted in time: its words are made anew".into() }, Did::Unsaid),
             Err(ChatError::Retry { reason, after_ms }) => {
-                let wait = backoff(&post.key, post.attempts, after_ms);
+                let wait = backoff(&post.key, failures, after_ms);
                 let not_before = self.core.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
                 (Outcome::Retry { error: reason, not_before }, Did::Failed)
             }
@@ -177,6 +184,16 @@ impl Dispatcher {
             _ => self.core.note_trouble(&format!("channel {}", post.channel), trouble).await,
         }
         Ok(did)
+    }
+
+    /// How often a post has failed in a row before this attempt, which failed as well or didn't.
+    fn failures(&self, key: &PostKey, failed: bool) -> u32 {
+        let mut all = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.remove(key).unwrap_or(0);
+        if failed {
+            all.insert(key.clone(), before.saturating_add(1));
+        }
+        before
     }
 
     async fn park(&self, post: &Post, error: String) -> Result<Did, StoreError> {
@@ -389,10 +406,10 @@ pub const PREVIEW_TEMPLATE: &str = "operations/approval";
 pub const THREAD_TEMPLATE: &str = "validation/feedback-thread";
 
 /// Doubles from a second to five minutes, spread by up to a quarter; a platform's own wish counts if longer.
-fn backoff(key: &PostKey, attempts: u32, after_ms: Option<u64>) -> SignedDuration {
-    let doubled = FIRST_BACKOFF * 2_i32.saturating_pow(attempts.min(10));
+fn backoff(key: &PostKey, failures: u32, after_ms: Option<u64>) -> SignedDuration {
+    let doubled = FIRST_BACKOFF * 2_i32.saturating_pow(failures.min(10));
     let base = doubled.min(LONGEST_BACKOFF);
-    let seed = key.0.bytes().fold(attempts, |a, b| a.wrapping_mul(31).wrapping_add(u32::from(b)));
+    let seed = key.0.bytes().fold(failures, |a, b| a.wrapping_mul(31).wrapping_add(u32::from(b)));
     let spread = base.as_millis() as i64 / 4 * i64::from(seed % 100) / 100;
     let wish = SignedDuration::from_millis(after_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(0));
     (base + SignedDuration::from_millis(spread)).max(wish)

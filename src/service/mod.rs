@@ -24,7 +24,7 @@ pub mod unplanned;
 pub mod watcher;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -89,6 +89,8 @@ pub struct Core {
     press: press::Press,
     /// What was noted last of parts whose trouble is looked at again and again.
     noted: Mutex<BTreeMap<String, String>>,
+    /// Parts of which the store is known to hold no trouble: each post that goes well would say so again.
+    well: std::sync::Mutex<BTreeSet<String>>,
 }
 
 /// A post that is kept up to date is edited no more often than this.
@@ -109,6 +111,7 @@ impl Core {
             book: RwLock::new(Arc::new(book)),
             press: press::Press::default(),
             noted: Mutex::new(BTreeMap::new()),
+            well: std::sync::Mutex::default(),
         }
     }
 
@@ -207,11 +210,21 @@ impl Core {
 
     /// Keeps what is wrong with a part where `herald status` can see it.
     pub async fn note_trouble(&self, part: &str, trouble: Option<&str>) {
-        if let Some(trouble) = trouble {
-            tracing::warn!(part, "{trouble}");
+        let well = || self.well.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            None if well().contains(part) => return,
+            None => {}
+            Some(trouble) => {
+                well().remove(part);
+                tracing::warn!(part, "{trouble}");
+            }
         }
-        if let Err(error) = self.store.set_trouble(part, trouble, self.clock.now()).await {
-            tracing::error!("{error}");
+        match self.store.set_trouble(part, trouble, self.clock.now()).await {
+            Ok(()) if trouble.is_none() => {
+                well().insert(part.to_owned());
+            }
+            Ok(()) => {}
+            Err(error) => tracing::error!("{error}"),
         }
     }
 }

@@ -20,8 +20,17 @@ use upgrade_herald::{
 };
 
 /// Templates that the code names: nobody has to put them into a plan.
-const BY_NAME: [&str; 7] =
-    [MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE, "answers/none", "answers/status", "answers/help", "appendix/proposal"];
+const BY_NAME: [&str; 9] = [
+    MARK_TEMPLATE,
+    PREVIEW_TEMPLATE,
+    THREAD_TEMPLATE,
+    "answers/none",
+    "answers/status",
+    "answers/checklist",
+    "answers/schedule",
+    "answers/help",
+    "appendix/proposal",
+];
 
 /// What goes on top of a notice: a mark that it no longer holds, or the request to approve it.
 const ON_TOP: usize = 160;

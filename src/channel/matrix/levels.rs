@@ -1,4 +1,4 @@
-//! Whether herald may call the whole room.
+//! Power in a room: whether herald may call all of it, and what an account has.
 
 use matrix_sdk::ruma::{
     RoomId, UserId,
@@ -45,7 +45,6 @@ impl Matrix {
         match room.get_user_power_level(&UserId::parse(user).ok()?).await.ok()? {
             UserPowerLevel::Infinite => Some(i64::MAX),
             UserPowerLevel::Int(level) => Some(level.into()),
-            #[allow(unreachable_patterns)]
             _ => None,
         }
     }
