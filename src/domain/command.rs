@@ -231,7 +231,9 @@ impl Order {
             let Some((part, value)) = named.or_else(|| next().map(|part| (part, rest))) else {
                 return Err(Misread::TooMuch { verb: order.verb, word: rest.to_owned() });
             };
-            let (value, after) = taken(part.kind, value, named.is_some())?;
+            let others: Vec<&str> =
+                order.verb.parts().iter().map(|p| p.name).filter(|n| order.get(n).is_none() && *n != part.name).collect();
+            let (value, after) = taken(part.kind, value, named.is_some(), &others)?;
             order.set(part, &value)?;
             rest = after.trim_start();
         }
@@ -259,20 +261,22 @@ impl Order {
     }
 }
 
-/// The value at the beginning of `text`, and what comes after it.
-fn taken(kind: Kind, text: &str, named: bool) -> Result<(String, &str), Misread> {
-    for (open, close) in [('"', '"'), ('“', '”'), ('„', '“'), ('\'', '\'')] {
+/// The value at the beginning of `text`, and what comes after it. Words go on to the end, or to another part by its name.
+fn taken<'a>(kind: Kind, text: &'a str, named: bool, others: &[&str]) -> Result<(String, &'a str), Misread> {
+    for (open, close) in [('"', '"'), ('“', '”'), ('„', '“')] {
         if let Some(inside) = text.strip_prefix(open) {
             return match inside.split_once(close) {
                 Some((value, after)) => Ok((value.to_owned(), after)),
-                // An apostrophe opens nothing.
-                None if open == '\'' => break,
                 None => Err(Misread::Unclosed),
             };
         }
     }
     if matches!(kind, Kind::Words(_)) && !named {
-        return Ok((text.to_owned(), ""));
+        let starts = text.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(i, c)| i + c.len_utf8());
+        let is_other =
+            |at: &usize| others.iter().any(|n| text.get(*at..).and_then(|t| t.strip_prefix(n)).is_some_and(|t| t.starts_with('=')));
+        let (words, after) = text.split_at(starts.into_iter().find(is_other).unwrap_or(text.len()));
+        return Ok((words.to_owned(), after));
     }
     let (word, after) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let after = after.trim_start();
@@ -318,7 +322,10 @@ mod tests {
         assert_eq!(line("postpone 2h “the nodes = late”"), ["postpone", "by: 2h", "reason: the nodes = late"]);
         assert_eq!(line("go upgrade=v2.3.1"), ["go", "upgrade: v2.3.1"]);
         assert_eq!(line("no-go upgrade=v2 nodes are late"), ["no-go", "reason: nodes are late", "upgrade: v2"]);
-        assert_eq!(line("cancel 'tis over"), ["cancel", "reason: 'tis over"]);
+        // Of another upgrade, wherever that is said: never the one that is under way instead.
+        assert_eq!(line("cancel It rains, isn't it? upgrade=v3"), ["cancel", "reason: It rains, isn't it?", "upgrade: v3"]);
+        assert_eq!(line("cancel \"It rains\" upgrade=v3"), ["cancel", "reason: It rains", "upgrade: v3"]);
+        assert_eq!(line("cancel 'tis over, isn't it"), ["cancel", "reason: 'tis over, isn't it"]);
     }
 
     #[test]
