@@ -47,7 +47,7 @@ use upgrade_herald::{
 };
 
 use crate::{
-    doubles::discord::{ChannelKind, Double, Options},
+    doubles::discord::{ChannelKind, Double, Fault, OneShot, Options},
     gaps::Forgetful,
     hooked::{Call, Hook, HookedChat, HookedStore},
     support::{Person, Postgres, Synapse, leash::Leash, wait},
@@ -380,7 +380,15 @@ impl<'a> Cell<'a> {
         let dir = tempfile::tempdir()?;
         let url = if shared { ground.postgres.database().await? } else { format!("sqlite://{}", dir.path().join("herald.db").display()) };
         let place = match platform {
-            Platform::Discord => ground.discord.add_channel(point, ChannelKind::Text).to_string(),
+            Platform::Discord => {
+                let place = ground.discord.add_channel(point, ChannelKind::Text).to_string();
+                if point == "in_request" {
+                    // The double may answer in less than it takes to die.
+                    let slow = Fault::Stall(Duration::from_secs(1));
+                    ground.discord.add_fault(OneShot::new("POST", &format!("/channels/{place}/messages"), slow));
+                }
+                place
+            }
             Platform::Matrix => {
                 let room = ground.alice.create_room(point).await?;
                 ground.alice.invite(&room, &format!("@{}:localhost", ground.user)).await?;

@@ -64,6 +64,10 @@ impl Fate {
         Fate { random: faults.seed, faults }
     }
 
+    pub(super) fn add(&mut self, shot: OneShot) {
+        self.faults.script.push_back(shot);
+    }
+
     /// What shall happen to this request, if anything.
     pub(super) fn strike(&mut self, method: &str, path: &str) -> Option<Fault> {
         let fits = |shot: &OneShot| (shot.method.is_empty() || shot.method == method) && path.starts_with(&shot.path);

@@ -260,6 +260,11 @@ impl Double {
         self.inner.update(|state| state.fate = Fate::new(faults));
     }
 
+    /// Orders one more fault beside those that there are.
+    pub fn add_fault(&self, shot: OneShot) {
+        self.inner.update(|state| state.fate.add(shot));
+    }
+
     /// Changes the rate limits.
     pub fn set_limits(&self, limits: Limits) {
         self.inner.update(|state| state.options.limits = limits);
