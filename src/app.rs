@@ -88,6 +88,26 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write the review after an upgrade: plan against what happened, as Markdown for an issue
+    Report {
+        /// The upgrade's id [default: the one that is under way, or the last]
+        upgrade: Option<String>,
+        /// As one page of HTML with charts, on stdout or in FILE
+        #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "json")]
+        html: Option<Option<PathBuf>>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show which providers have answered and which are ready; as CSV or JSON, each answer with its time, for the record
+    Roster {
+        /// The upgrade's id [default: the one that is under way, or the last]
+        upgrade: Option<String>,
+        #[arg(long, conflicts_with = "json")]
+        csv: bool,
+        /// A line of JSON for each answer
+        #[arg(long)]
+        json: bool,
+    },
     /// Move a store to another database: export it, name the other in store.url, import it
     #[command(subcommand)]
     Store(StoreCommand),
@@ -238,6 +258,22 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Command::Change(changing) => command::change::run(cli.config, changing).await,
             Command::Approve(args) => command::approve::run(cli.config, args).await,
             Command::Status { json } => command::status::run(cli.config, json).await,
+            Command::Report { upgrade, html, json } => {
+                let form = match (html, json) {
+                    (Some(file), _) => command::report::Form::Html(file),
+                    (None, true) => command::report::Form::Json,
+                    (None, false) => command::report::Form::Markdown,
+                };
+                command::report::run(cli.config, upgrade, form).await
+            }
+            Command::Roster { upgrade, csv, json } => {
+                let form = match (csv, json) {
+                    (true, _) => command::roster::Form::Csv,
+                    (false, true) => command::roster::Form::Json,
+                    (false, false) => command::roster::Form::Table,
+                };
+                command::roster::run(cli.config, upgrade, form).await
+            }
             Command::Store(what) => command::store::run(cli.config, what).await,
         }
     });
@@ -270,6 +306,7 @@ pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
         detail: Some(&long),
         topic: Some(&topic),
         approval: Some(&asked),
+        ..context::Moment::default()
     };
     let context = context::of_everything(&sample, &config, &moment);
     let renderer = Renderer::new(&config.templates, &config.languages, zone, &context)?;

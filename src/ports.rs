@@ -11,7 +11,7 @@ use crate::domain::{
     change::Change,
     command::{Misread, Order, Verb},
     fact::{Fact, FactKind},
-    feedback::Tally,
+    feedback::Heard,
     observation::Sight,
     phase::{Progress, State},
     post::{Body, Operation, Post, PostKey},
@@ -81,12 +81,12 @@ pub trait Chat: Send + Sync {
     /// `since` bounds how far back it need look.
     async fn find(&self, place: &str, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError>;
     /// Opens a thread below the message `root`, with an opening message; done twice it is done once.
-    /// The returned id is what `tally` wants as `thread`.
+    /// The returned id is what `heard` wants as `thread`.
     async fn open_thread(&self, place: &str, root: &str, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
     /// Gives a message of ours new words and notifies nobody; done twice it is done once. The id it returns is the message's.
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
-    /// Counts reactions to `root` and, where there is one, replies in `thread` from the platform itself.
-    async fn tally(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError>;
+    /// Reads the reactions to `root` and, where there is one, the replies in `thread` from the platform itself.
+    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError>;
     /// What is wrong with the connection now, in words for an operator.
     fn trouble(&self) -> Option<String>;
 }
@@ -115,6 +115,8 @@ impl<'a> Asker<'a> {
 /// Answers people's commands. Chats call it; a service implements it.
 #[async_trait]
 pub trait Desk: Send + Sync {
+    /// Whether this command is to be answered at all: somebody who gives many at once is not listened to for a while.
+    fn listens(&self, asker: &Asker<'_>) -> bool;
     /// What was ordered, or why that was not understood.
     async fn answer(&self, asker: &Asker<'_>, order: &Result<Order, Misread>) -> Body;
     /// What may be meant by what was typed so far of a part, the likeliest first.
@@ -234,6 +236,39 @@ pub struct Approved {
     pub code: String,
     pub person: String,
     pub at: Timestamp,
+}
+
+/// What people have done in an upgrade, beside its posts: kept as it was said, for the record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub kind: EntryKind,
+    pub upgrade: String,
+    /// Which one it is of its kind.
+    pub id: String,
+    pub at: Timestamp,
+    pub value: serde_json::Value,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A provider has acknowledged something, or is ready.
+    Answer,
+    /// A privileged act.
+    Act,
+    /// What somebody had to say, by a command.
+    Feedback,
+}
+
+impl EntryKind {
+    pub const ALL: [Self; 3] = [Self::Answer, Self::Act, Self::Feedback];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Act => "act",
+            Self::Feedback => "feedback",
+        }
+    }
 }
 
 /// What becomes of a post that waits.
@@ -378,6 +413,8 @@ pub trait Store: Send + Sync {
     /// Freezes the body and records an attempt; `false` when another worker was first.
     async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError>;
     async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError>;
+    /// When the first attempt at a post began: nothing of it can be older than that.
+    async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError>;
     async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError>;
     /// The newest sent post of an upgrade in a channel, by operation.
     async fn sent(&self, upgrade: &str, channel: &str, operation: Operation) -> Result<Option<Post>, StoreError>;
@@ -397,6 +434,12 @@ pub trait Store: Send + Sync {
     async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError>;
     /// Every approval given for an upgrade.
     async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError>;
+    /// Writes an entry down. One with its id that is there already stays (`false`), unless this one is to take its place.
+    async fn write(&self, entry: &Entry, replace: bool) -> Result<bool, StoreError>;
+    /// Takes an entry back; `false` if there was none.
+    async fn erase(&self, kind: EntryKind, upgrade: &str, id: &str) -> Result<bool, StoreError>;
+    /// The entries of a kind, oldest first.
+    async fn entries(&self, kind: EntryKind, upgrade: &str) -> Result<Vec<Entry>, StoreError>;
     /// True when this id was not remembered before.
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError>;
 }

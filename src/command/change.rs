@@ -17,7 +17,7 @@ use crate::{
         upgrade::{Step, Upgrade},
     },
     ports::{Clock, Store},
-    service::orders::{self, Outcome},
+    service::orders::{self, Act, Outcome},
 };
 
 /// Who asks for it, for the record.
@@ -96,6 +96,16 @@ pub enum Changing {
         #[command(flatten)]
         author: Author,
     },
+    /// Give a command as in a chat: note, say, correct, announce, tick, untick or close
+    Order {
+        /// The upgrade's id
+        upgrade: String,
+        /// As in a chat: say all We are back.
+        #[arg(required = true, value_name = "COMMAND")]
+        line: Vec<String>,
+        #[command(flatten)]
+        author: Author,
+    },
 }
 
 fn parse_step(name: &str) -> Result<Step, String> {
@@ -114,6 +124,7 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
         | Changing::Cancel { upgrade, author, .. }
         | Changing::Fail { upgrade, author, .. }
         | Changing::Go { upgrade, author }
+        | Changing::Order { upgrade, author, .. }
         | Changing::NoGo { upgrade, author, .. }
         | Changing::Step { upgrade, author, .. } => (upgrade.clone(), author.name.clone()),
     };
@@ -124,7 +135,15 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
     };
     let now = SystemClock.now();
     let change = change(changing, &accepted.upgrade, &loaded.config, now)?;
-    match orders::give(&store, accepted, &change, &author, now).await? {
+    let outcome = orders::give(&store, accepted, &change, &author, now).await?;
+    let words = match &outcome {
+        Outcome::Done(words) | Outcome::Refused(words) => words.clone(),
+        Outcome::Waits(number) => format!("written down as change {number}"),
+    };
+    let place = "the command line".to_owned();
+    let act = Act { who: author.clone(), account: String::new(), place, what: change.to_string(), outcome: words };
+    orders::record(&store, &accepted.upgrade.id, &act, now).await;
+    match outcome {
         Outcome::Done(outcome) => out!("{outcome}"),
         Outcome::Refused(why) => bail!("refused: {why}"),
         Outcome::Waits(number) => {
@@ -146,6 +165,15 @@ fn change(changing: Changing, upgrade: &Upgrade, config: &Config, now: Timestamp
     match changing {
         Changing::Reschedule { opens, closes, reason, .. } => {
             ordered(Verb::Reschedule, &[("opens", Some(&opens)), ("closes", closes.as_deref()), ("reason", reason.as_deref())])
+        }
+        Changing::Order { line, .. } => {
+            let order = Order::from_line(&line.join(" "))?;
+            match orders::change(&order, upgrade, config, now) {
+                Some(change) => change.map_err(anyhow::Error::msg),
+                None => {
+                    bail!("{} is answered in chats alone; here are status, plan, roster, report, approve and preview", order.verb.name())
+                }
+            }
         }
         Changing::Cancel { reason, .. } => ordered(Verb::Cancel, &[("reason", Some(&reason))]),
         Changing::Go { .. } => ordered(Verb::Go, &[]),

@@ -19,6 +19,8 @@ pub mod preview;
 pub mod rehearse;
 pub mod reload;
 mod replicas;
+pub mod report;
+pub mod roster;
 pub mod run;
 pub mod schema;
 mod serve;

@@ -3,6 +3,9 @@
 mod look;
 mod page;
 
+pub use look::escape;
+pub use page::base64;
+
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
@@ -13,9 +16,9 @@ use crate::{
     config::{Origin, Plan, suggest},
     domain::{
         fact::{Expected, Fact, FactKind},
-        feedback::{Summary, Tally},
+        feedback::{Heard, Reaction, Reply, Summary, Voice},
         language::DEFAULT,
-        notice::{Happening, Notice, Trigger},
+        notice::{Audience, Happening, Notice, Trigger},
         pace::{Estimate, Stretch},
         phase::{Migration, Record, Stage, State},
         post::{Body, Picture},
@@ -263,6 +266,18 @@ fn reason_of(happening: Happening) -> Option<&'static str> {
     }
 }
 
+/// What made-up people have answered.
+fn answered(plan: &Plan, at: jiff::Timestamp) -> Summary {
+    let given = plan.feedback.meanings.iter().zip([9, 1, 2]);
+    let reaction = |emoji: &str, n: usize| Reaction { emoji: emoji.to_owned(), by: n.to_string(), at: None };
+    let reactions = given.flat_map(|(m, n)| (0..n).map(|i| reaction(&m.emoji, i))).collect();
+    let words = ["All nodes import again.", "Sync took ten minutes.", "No trouble here."];
+    let reply = |(i, text): (usize, &&str)| Reply { by: i.to_string(), at, text: Some((*text).to_owned()) };
+    let heard = Heard { reactions, replies: words.iter().enumerate().map(reply).collect() };
+    let voice = |_: &str, who: &str| Voice { who: who.to_owned(), audience: (who < "5").then_some(Audience::Validators) };
+    Summary::of(&[("discord-upgrades".to_owned(), heard)].into(), &[], &plan.feedback.meanings, voice)
+}
+
 /// The chains as they stand then, with made-up blocks and figures.
 fn advance(accepted: &mut Accepting, happening: Happening, plan: &Plan) {
     let upgrade = accepted.upgrade.clone();
@@ -271,9 +286,7 @@ fn advance(accepted: &mut Accepting, happening: Happening, plan: &Plan) {
     progress.state = state;
     progress.applied_at = (state >= State::Applied).then_some(upgrade.window.opens);
     if happening == Happening::FeedbackClosed {
-        let counts = plan.feedback.meanings.iter().zip([9, 1, 2]).map(|(m, n)| (m.emoji.clone(), n));
-        let tally = Tally { reactions: counts.collect(), replies: 3 };
-        progress.feedback = Some(Summary::of([("discord-upgrades".to_owned(), tally)].into(), &plan.feedback.meanings));
+        progress.feedback = Some(answered(plan, upgrade.window.opens));
     }
     for (i, (name, chain)) in progress.chains.iter_mut().enumerate() {
         let target = upgrade.chains.get(name).map_or(0, |t| t.spec_version);

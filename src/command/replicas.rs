@@ -198,6 +198,10 @@ struct Aside;
 
 #[async_trait]
 impl Desk for Aside {
+    fn listens(&self, _: &Asker<'_>) -> bool {
+        false
+    }
+
     async fn answer(&self, _: &Asker<'_>, _: &Result<Order, Misread>) -> Body {
         Body::default()
     }

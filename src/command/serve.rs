@@ -17,8 +17,8 @@ use crate::{
     config::Finding,
     ports::Desk,
     service::{
-        Book, Core, desk::FrontDesk, dispatcher::Dispatcher, gate::Gate, planner::Planner, summariser::Summariser, supervisor,
-        tenure::Tenure, watcher::Watcher,
+        Book, Core, desk::FrontDesk, dispatcher::Dispatcher, gate::Gate, planner::Planner, rollcall::Rollcall, summariser::Summariser,
+        supervisor, tenure::Tenure, watcher::Watcher,
     },
 };
 
@@ -112,6 +112,7 @@ impl Active {
             watcher: Arc::new(Watcher::new(core.clone(), station.chains.clone())),
             dispatcher: Arc::new(Dispatcher::new(core.clone())),
             summariser: Arc::new(Summariser::new(core.clone())),
+            rollcall: Arc::new(Rollcall::new(core.clone())),
             gate: Arc::new(Gate::new(core)),
             planner,
             pulse: station.signs.pulse.clone(),

@@ -1,32 +1,78 @@
-//! `checklist.yaml`: what a validator does before and after an upgrade.
+//! `checklist.yaml`: what people do in the process, and what a validator does before and after an upgrade.
+
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{files::SourceFile, finding::Finding, schema::Text};
+use super::{
+    files::SourceFile,
+    finding::{Finding, suggest},
+    plan::Plan,
+    schema::{self, Text},
+};
+use crate::domain::permission::Role;
 
-/// Items of a validator, ticked one by one by the reaction with their number.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// What is to be done, by whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checklist {
-    /// Up to nine, each in one short line.
-    #[schemars(with = "Vec<Text<120>>", length(max = 9))]
+    /// The steps of the process, in order; each is ticked by who does it.
+    pub process: Vec<Item>,
+    /// A validator's before the upgrade; each ticks for themselves, by the reaction with its number.
     pub before: Vec<String>,
-    /// Up to nine, each in one short line.
-    #[schemars(with = "Vec<Text<120>>", length(max = 9))]
+    /// And after it.
     pub after: Vec<String>,
+}
+
+/// A step of the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// Its number in the process, from 1.1 on, with a letter where a step has several: 1.3a.
+    #[schemars(with = "schema::Item")]
+    pub item: String,
+    /// Who does it, and ticks it.
+    pub role: Role,
+    /// What is done then, in one short line.
+    #[schemars(with = "Text<90>")]
+    pub text: String,
 }
 
 /// There are reactions for so many numbers.
 const MOST: usize = 9;
 const LONGEST: usize = 120;
+/// The process has five phases; an answer holds so many steps.
+const MOST_STEPS: usize = 24;
+const LONGEST_STEP: usize = 90;
 
-/// What a validator does before and after an upgrade.
+/// Items of a validator, ticked one by one by the reaction with their number.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawValidators {
+    /// Up to nine, each in one short line.
+    #[schemars(with = "Vec<Text<120>>", length(max = 9))]
+    before: Vec<String>,
+    /// Up to nine, each in one short line.
+    #[schemars(with = "Vec<Text<120>>", length(max = 9))]
+    after: Vec<String>,
+}
+
+/// What people do in the process, and what a validator does before and after an upgrade.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
+    /// The steps of the process, in their order.
+    #[serde(default)]
+    #[schemars(length(max = 24))]
+    process: Vec<Item>,
     /// For those who run a validator.
-    validators: Checklist,
+    validators: RawValidators,
+}
+
+impl Checklist {
+    pub fn step(&self, item: &str) -> Option<&Item> {
+        self.process.iter().find(|i| i.item == item)
+    }
 }
 
 pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Checklist> {
@@ -38,12 +84,59 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Checklist>
             findings.push(file.wrong(&["validators", key], message, "keep what each validator has to do"));
         }
         for (i, item) in items.iter().enumerate() {
-            let has = item.chars().count();
-            if item.trim().is_empty() || has > LONGEST {
-                let at = ["validators", key, &i.to_string()];
-                findings.push(file.wrong(&at, format!("this has {has} characters; 1 to {LONGEST} fit"), "say it in one short line"));
+            line(file, &["validators", key, &i.to_string()], item, LONGEST, findings);
+        }
+    }
+    if raw.process.len() > MOST_STEPS {
+        let message = format!("{} steps are listed; {MOST_STEPS} fit", raw.process.len());
+        findings.push(file.wrong(&["process"], message, "keep what somebody has to do and to tick"));
+    }
+    let mut seen = BTreeSet::new();
+    for (i, step) in raw.process.iter().enumerate() {
+        let index = i.to_string();
+        if !is_item(&step.item) {
+            let message = format!("`{}` is not a step's number", step.item);
+            findings.push(file.wrong(
+                &["process", &index, "item"],
+                message,
+                "write it in quotes, from \"1.1\" on, with a letter where a step has several",
+            ));
+        }
+        if !seen.insert(&step.item) {
+            findings.push(file.wrong(&["process", &index, "item"], format!("`{}` stands above already", step.item), "add a letter: 1.3a"));
+        }
+        line(file, &["process", &index, "text"], &step.text, LONGEST_STEP, findings);
+    }
+    let RawValidators { before: first, after } = raw.validators;
+    (findings.len() == before).then_some(Checklist { process: raw.process, before: first, after })
+}
+
+fn line(file: &SourceFile, at: &[&str], text: &str, longest: usize, findings: &mut Vec<Finding>) {
+    let has = text.chars().count();
+    if text.trim().is_empty() || has > longest {
+        findings.push(file.wrong(at, format!("this has {has} characters; 1 to {longest} fit"), "say it in one short line"));
+    }
+}
+
+/// `1.1`, `5.12`, `1.3a`
+fn is_item(item: &str) -> bool {
+    let number = item.strip_suffix(|c: char| c.is_ascii_lowercase()).unwrap_or(item);
+    let digits = |text: &str| (1..=2).contains(&text.len()) && text.chars().all(|c| c.is_ascii_digit());
+    number.split_once('.').is_some_and(|(phase, step)| ["1", "2", "3", "4", "5"].contains(&phase) && digits(step))
+}
+
+/// What a notice waits for has to be there.
+pub fn check_needs(plan: &Plan, file: &SourceFile, checklist: &Checklist, findings: &mut Vec<Finding>) {
+    for (urgency, notice) in plan.all_notices() {
+        for (i, item) in notice.needs.iter().enumerate().filter(|(_, item)| checklist.step(item).is_none()) {
+            let place = plan.place_of(urgency, &notice.id, "needs");
+            let index = i.to_string();
+            let path: Vec<&str> = place.iter().map(String::as_str).chain([index.as_str()]).collect();
+            let known = checklist.process.iter().map(|i| i.item.as_str()).collect::<Vec<_>>();
+            let finding = file.wrong(&path, format!("checklist.yaml has no item `{item}`"), suggest(item, known));
+            if !findings.contains(&finding) {
+                findings.push(finding);
             }
         }
     }
-    (findings.len() == before).then_some(raw.validators)
 }

@@ -101,6 +101,8 @@ pub struct Files {
     pub people: Option<SourceFile>,
     pub help: Option<SourceFile>,
     pub checklist: Option<SourceFile>,
+    /// Providers' files, from the folders of those who are there.
+    pub roster: Vec<SourceFile>,
     /// By name; a translation has its locale behind a dot.
     pub templates: BTreeMap<String, SourceFile>,
     /// By locale. English is always there: where a folder has none, it is the one in the binary.
@@ -127,6 +129,11 @@ impl Files {
                 upgrades.push(SourceFile::from_disk(&path)?);
             }
         }
+        let folder = config.join("roster");
+        let mut roster = Vec::new();
+        if folder.is_dir() {
+            below(&folder, &mut roster)?;
+        }
         if !templates.is_dir() {
             let hint = "templates/ stands beside the config folder";
             return Err(whole(&templates.display().to_string(), "there is no such folder".to_owned(), hint));
@@ -150,6 +157,7 @@ impl Files {
             deployment: SourceFile::from_disk(&config.join("herald.yaml"))?,
             plan: SourceFile::from_disk(&config.join("plan.yaml"))?,
             upgrades,
+            roster,
             templates: found,
             words: words(&templates.join("words"))?,
         })
@@ -169,6 +177,13 @@ impl Files {
                 Some((template_name(f.path())?, SourceFile { name: format!("templates/{}", f.path().display()), text }))
             })
             .collect();
+        let mut roster = Vec::new();
+        let mut folders: Vec<&Dir<'_>> = CONFIG.get_dir("roster").into_iter().collect();
+        while let Some(folder) = folders.pop() {
+            folders.extend(folder.dirs());
+            roster.extend(folder.files().map(|f| text(&f.path().display().to_string())).filter(|f| super::roster::counts(&f.name)));
+        }
+        roster.sort_by(|a, b| a.name.cmp(&b.name));
         let optional = |name: &str| CONFIG.get_file(name).map(|_| text(name));
         Self {
             people: optional("people.yaml"),
@@ -177,6 +192,7 @@ impl Files {
             deployment: text("herald.yaml"),
             plan: text("plan.yaml"),
             upgrades,
+            roster,
             templates,
             words: embedded_words().collect(),
         }
@@ -210,6 +226,19 @@ fn embedded_words() -> impl Iterator<Item = (String, SourceFile)> {
         let text = f.contents_utf8()?.to_owned();
         Some((locale(f.path())?, SourceFile { name: format!("templates/{}", f.path().display()), text }))
     })
+}
+
+/// Providers' files, however deep.
+fn below(folder: &Path, found: &mut Vec<SourceFile>) -> Result<(), Finding> {
+    for path in sorted(folder)? {
+        let is_provider = path.extension().is_some_and(|e| e == "yaml" || e == "yml") && super::roster::counts(&path.display().to_string());
+        if path.is_dir() {
+            below(&path, found)?;
+        } else if is_provider {
+            found.push(SourceFile::from_disk(&path)?);
+        }
+    }
+    Ok(())
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Finding> {

@@ -13,23 +13,24 @@ mod people;
 mod place;
 mod placeholder;
 mod plan;
+mod roster;
 mod schema;
 mod upgrade;
 mod words;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use checklist::Checklist;
+pub use checklist::{Checklist, Item};
 pub use deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, Matrix, OnDoubt, Readers, Secret, StoreAt};
 pub use files::{Files, SourceFile};
 pub use finding::{Finding, Severity, suggest};
 pub use help::{Contact, Help, Topic};
-pub use people::{People, Person, Role};
+pub use people::{Known, People, Person, Role};
 pub use plan::{Feedback, Plan, UrgencyPlan};
 pub use schema::all as schemas;
 pub use upgrade::{instant, linkable};
 
-use crate::domain::{language::Language, upgrade::Upgrade};
+use crate::domain::{language::Language, roster::Provider, upgrade::Upgrade};
 
 /// Everything the configuration says.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub people: People,
     pub help: Help,
     pub checklist: Checklist,
+    /// Who runs nodes, by id.
+    pub roster: Vec<Provider>,
     /// The files themselves, for what is found in them later.
     pub sources: Sources,
     /// Template name (`execution/applied`; of a translation `execution/applied.de`) to its file.
@@ -119,11 +122,15 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         }
         upgrade::check_ids(&upgrades, &mut findings);
     }
-    let people = files.people.as_ref().map_or(Some(People::default()), |f| people::read(f, &mut findings));
+    let roster = roster::read(&files.roster, &mut findings);
+    let people = files.people.as_ref().map_or(Some(People::default()), |f| people::read(f, &roster, &mut findings));
     let help = files.help.as_ref().map_or(Some(Help::default()), |f| help::read(f, &mut findings));
     let checklist = files.checklist.as_ref().map_or(Some(Checklist::default()), |f| checklist::read(f, &mut findings));
     if let (Some(plan), Some(help)) = (&plan, &help) {
         help::check_topics(plan, &files.plan, help, &mut findings);
+    }
+    if let (Some(plan), Some(checklist)) = (&plan, &checklist) {
+        checklist::check_needs(plan, &files.plan, checklist, &mut findings);
     }
     placeholder::find(&files, &mut findings);
     match (deployment, plan, people, help, checklist) {
@@ -132,7 +139,7 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         {
             let sources = Sources { deployment: files.deployment, plan: files.plan, people: files.people };
             let templates = files.templates;
-            Ok((Config { deployment, plan, upgrades, people, help, checklist, sources, templates, languages }, findings))
+            Ok((Config { deployment, plan, upgrades, people, help, checklist, roster, sources, templates, languages }, findings))
         }
         _ => Err(findings),
     }

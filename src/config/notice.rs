@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{
     language::split,
-    notice::{Approval, Audience, Happening, LatePolicy, Notice, Phase, Trigger},
+    notice::{Approval, Audience, Happening, LatePolicy, Notice, Phase, SAID, Trigger},
     schedule::{CronRule, Offset},
 };
 
@@ -83,6 +83,10 @@ pub(super) struct RawNotice {
     /// A picture of the block times goes with it.
     #[serde(default)]
     picture: bool,
+    /// It is held until these items of checklist.yaml are ticked.
+    #[serde(default)]
+    #[schemars(with = "Vec<schema::Item>")]
+    needs: Vec<String>,
     /// The topic of help.yaml it points to.
     #[schemars(with = "Option<schema::Topic>")]
     help: Option<String>,
@@ -142,6 +146,9 @@ pub(super) fn read_notices(scope: &Scope<'_>, list: &[&str], raw: &[RawNotice], 
     for (i, notice) in raw.iter().enumerate() {
         let reader = Reader { scope, list, index: i.to_string() };
         notices.extend(reader.read(notice, findings));
+        if notice.id == SAID {
+            findings.push(reader.wrong("id", "this name is taken by what people say beside the plan", "call it something else"));
+        }
         if notice.id.trim().is_empty() {
             findings.push(reader.wrong("id", "a notice needs a name", "write what it is, such as reminder-1d"));
         }
@@ -230,6 +237,7 @@ impl Reader<'_> {
             acknowledge: raw.acknowledge,
             approval: approval?,
             late: raw.late,
+            needs: raw.needs.clone(),
             board: raw.board,
             help: raw.help.clone(),
             ..Notice::new(raw.id.clone(), raw.phase, raw.template.clone(), trigger?)
@@ -256,7 +264,7 @@ impl Reader<'_> {
             RawApproval::One => 1,
             RawApproval::Two => 2,
         };
-        if persons == 0 && (raw.ask_before.is_some() || raw.useful_for.is_some()) {
+        if persons == 0 && (raw.ask_before.is_some() || raw.useful_for.is_some() && raw.needs.is_empty()) {
             let key = if raw.ask_before.is_some() { "ask_before" } else { "useful_for" };
             findings.push(self.wrong(key, "nobody is asked to approve this notice", "add `approval: one`, or remove this"));
         }

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use super::{
     deployment::is_matrix_id,
     files::SourceFile,
-    finding::Finding,
+    finding::{Finding, suggest},
     schema::{DiscordId, MatrixId, Text},
 };
 pub use crate::domain::permission::Role;
 use crate::{
-    domain::{command::Verb, permission::Permissions},
+    domain::{command::Verb, feedback::Voice, notice::Audience, permission::Permissions, roster::Provider},
     ports::Platform,
 };
 
@@ -45,12 +45,21 @@ struct RawPermissions {
 struct RawCommands {
     preview: Option<Vec<Role>>,
     approve: Option<Vec<Role>>,
+    announce: Option<Vec<Role>>,
     go: Option<Vec<Role>>,
     #[serde(rename = "no-go")]
     no_go: Option<Vec<Role>>,
     reschedule: Option<Vec<Role>>,
     postpone: Option<Vec<Role>>,
     cancel: Option<Vec<Role>>,
+    tick: Option<Vec<Role>>,
+    untick: Option<Vec<Role>>,
+    note: Option<Vec<Role>>,
+    say: Option<Vec<Role>>,
+    correct: Option<Vec<Role>>,
+    close: Option<Vec<Role>>,
+    roster: Option<Vec<Role>>,
+    report: Option<Vec<Role>>,
 }
 
 impl RawCommands {
@@ -58,11 +67,20 @@ impl RawCommands {
         let all = [
             (Verb::Preview, self.preview),
             (Verb::Approve, self.approve),
+            (Verb::Announce, self.announce),
             (Verb::Go, self.go),
             (Verb::NoGo, self.no_go),
             (Verb::Reschedule, self.reschedule),
             (Verb::Postpone, self.postpone),
             (Verb::Cancel, self.cancel),
+            (Verb::Tick, self.tick),
+            (Verb::Untick, self.untick),
+            (Verb::Note, self.note),
+            (Verb::Say, self.say),
+            (Verb::Correct, self.correct),
+            (Verb::Close, self.close),
+            (Verb::Roster, self.roster),
+            (Verb::Report, self.report),
         ];
         all.into_iter().filter_map(|(verb, roles)| Some((verb, roles?.into_iter().collect())))
     }
@@ -101,15 +119,33 @@ struct RawPerson {
     /// What they do in an upgrade; communication_team and operator may approve.
     #[schemars(length(min = 1))]
     roles: Vec<Role>,
+    /// Whose feedback it is when they give some; validators for those who are one, without it.
+    audience: Option<Audience>,
+    /// The provider for whom they answer: the name of its file in roster/, without the ending.
+    #[schemars(with = "Option<Text<80>>")]
+    provider: Option<String>,
 }
 
 /// One human, however many accounts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Person {
     pub name: String,
     pub discord: Option<String>,
     pub matrix: Option<String>,
     pub roles: Vec<Role>,
+    pub audience: Option<Audience>,
+    /// The provider for whom they answer, by id.
+    pub provider: Option<String>,
+}
+
+/// Who an account is, as far as files say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known<'a> {
+    /// As people call them; the account itself, of who isn't listed.
+    pub name: &'a str,
+    pub person: Option<&'a Person>,
+    pub provider: Option<&'a Provider>,
+    pub audience: Option<Audience>,
 }
 
 /// Everybody who is known, and who may do what.
@@ -132,12 +168,34 @@ impl People {
         })
     }
 
+    /// What files say of an account: people.yaml, and a provider's own file of its account on Matrix.
+    pub fn known<'a>(&'a self, roster: &'a [Provider], platform: Platform, id: &'a str) -> Known<'a> {
+        let person = self.by_account(platform, id);
+        let listed = person.and_then(|p| p.provider.as_deref());
+        let own = |p: &&Provider| match listed {
+            Some(provider) => p.id == provider,
+            None => platform == Platform::Matrix && p.matrix.as_deref() == Some(id),
+        };
+        let provider = roster.iter().find(own);
+        let is_validator = provider.is_some() || person.is_some_and(|p| p.roles.contains(&Role::Validator));
+        let audience = person.and_then(|p| p.audience).or(is_validator.then_some(Audience::Validators));
+        let name = person.map(|p| p.name.as_str()).or(provider.map(|p| p.name.as_str())).unwrap_or(id);
+        Known { name, person, provider, audience }
+    }
+
+    /// One voice for all accounts of one person.
+    pub fn voice(&self, roster: &[Provider], platform: Platform, id: &str) -> Voice {
+        let known = self.known(roster, platform, id);
+        let who = known.person.map_or_else(|| format!("{} {id}", platform.name()), |p| p.name.clone());
+        Voice { who, audience: known.audience }
+    }
+
     pub fn by_name(&self, name: &str) -> Option<&Person> {
         self.all.iter().find(|p| p.name == name)
     }
 }
 
-pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<People> {
+pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>) -> Option<People> {
     let raw: Raw = file.parse(findings)?;
     let before = findings.len();
     let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
@@ -156,6 +214,12 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<People> {
         if let Some(id) = person.matrix.as_ref().filter(|id| !is_matrix_id(id)) {
             wrong("matrix", format!("`{id}` is not an account on Matrix"), "write the user's id, such as \"@anna:example.org\"");
         }
+        if let Some(id) = person.provider.as_ref().filter(|id| !roster.iter().any(|p| p.id == **id)) {
+            let known = roster.iter().map(|p| p.id.as_str()).collect::<Vec<_>>();
+            let message = format!("`{id}` is no provider of the roster");
+            findings.push(file.wrong(&["people", &index, "provider"], message, suggest(id, known)));
+        }
+        let mut wrong = |key: &str, message: String, hint: &str| findings.push(file.wrong(&["people", &index, key], message, hint));
         for (key, id) in [("discord", &person.discord), ("matrix", &person.matrix)] {
             if let Some(id) = id.as_ref().filter(|id| !accounts.insert((key, (*id).clone()))) {
                 wrong(key, format!("`{id}` belongs to somebody above already"), "an account is one person's");
@@ -165,7 +229,14 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<People> {
             wrong("roles", format!("{} has no role", person.name), "write, for example, [communication_team]");
         }
     }
-    let person = |p: RawPerson| Person { name: p.name, discord: p.discord, matrix: p.matrix, roles: p.roles };
+    let person = |p: RawPerson| Person {
+        name: p.name,
+        discord: p.discord,
+        matrix: p.matrix,
+        roles: p.roles,
+        audience: p.audience,
+        provider: p.provider,
+    };
     let permissions = permissions(raw.permissions, file, findings);
     (findings.len() == before).then(|| People { all: raw.people.into_iter().map(person).collect(), permissions })
 }
@@ -212,8 +283,24 @@ mod tests {
     #[test]
     fn whatever_is_not_for_everybody_can_be_given_to_others() {
         let all = || Some(vec![Role::Validator]);
-        let raw =
-            RawCommands { preview: all(), approve: all(), go: all(), no_go: all(), reschedule: all(), postpone: all(), cancel: all() };
+        let raw = RawCommands {
+            preview: all(),
+            approve: all(),
+            announce: all(),
+            go: all(),
+            no_go: all(),
+            reschedule: all(),
+            postpone: all(),
+            cancel: all(),
+            tick: all(),
+            untick: all(),
+            note: all(),
+            say: all(),
+            correct: all(),
+            close: all(),
+            roster: all(),
+            report: all(),
+        };
         let given: BTreeSet<Verb> = raw.each().map(|(verb, _)| verb).collect();
         assert_eq!(given, Verb::ALL.into_iter().filter(|v| v.is_privileged()).collect());
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, tz::TimeZone};
 pub(super) use shape::Raw;
-use shape::{RawFeedback, RawObservation, RawPeople, RawVerification};
+use shape::{RawFeedback, RawMeaning, RawObservation, RawPeople, RawVerification};
 
 use super::{
     deployment::{Deployment, Readers},
@@ -28,6 +28,8 @@ use crate::domain::{
 #[derive(Clone, Debug)]
 pub struct Feedback {
     pub open_for: SignedDuration,
+    /// So many people with a problem are told to operators at once.
+    pub raise_at: u32,
     pub meanings: Vec<Meaning>,
 }
 
@@ -40,6 +42,10 @@ pub struct UrgencyPlan {
     pub posts_per_day: Option<u32>,
     /// Who is asked to acknowledge a notice has so long.
     pub acknowledge_within: SignedDuration,
+    /// Who has not answered is reminded so long after the notice, in this order.
+    pub remind_unacknowledged: Vec<SignedDuration>,
+    /// Who is not ready is reminded so long before they are to be, the longest first.
+    pub remind_unready: Vec<SignedDuration>,
     /// A window may open on a Saturday or Sunday, in the plan's zone.
     pub weekends: bool,
     /// A window may open while it is night for some of the people.
@@ -66,6 +72,8 @@ pub struct Plan {
     pub acknowledge: String,
     /// When it is night, where people live: from and until.
     pub night: (jiff::civil::Time, jiff::civil::Time),
+    /// What words that nobody planned are posted as.
+    pub said: Notice,
     /// One for each urgency.
     pub plans: BTreeMap<Urgency, UrgencyPlan>,
     /// What is shown on the status board alone.
@@ -80,8 +88,9 @@ impl Plan {
         self.plans.get(&urgency).map_or(&[], |p| &p.notices)
     }
 
+    /// A notice of an urgency, or the one that no plan has: words that nobody planned.
     pub fn notice(&self, urgency: Urgency, id: &str) -> Option<&Notice> {
-        self.notices(urgency).iter().find(|n| n.id == id)
+        self.notices(urgency).iter().find(|n| n.id == id).or(Some(&self.said).filter(|n| n.id == id))
     }
 
     /// The key path of a notice's key in the file: among its urgency's own, or among those of all.
@@ -148,6 +157,7 @@ pub fn read(
         feedback: feedback?,
         acknowledge: raw.acknowledge,
         night: night?,
+        said: Notice::said(),
         plans,
         board,
         silent,
@@ -187,11 +197,22 @@ fn plans(raw: &Raw, scope: &Scope<'_>, findings: &mut Vec<Finding>) -> BTreeMap<
         }
         let count = notices.len();
         notices.extend(common.iter().cloned());
+        let mut steps = |key: &str, texts: &[String]| {
+            let read = |(i, text): (usize, &String)| length(scope.file, &[path[0], path[1], "remind", key, &i.to_string()], text, findings);
+            let mut steps: Vec<SignedDuration> = texts.iter().enumerate().filter_map(read).collect();
+            steps.sort();
+            steps
+        };
+        let remind_unacknowledged = steps("unacknowledged", &own.remind.unacknowledged);
+        let mut remind_unready = steps("unready", &own.remind.unready);
+        remind_unready.reverse();
         let (Some(least_notice), Some(acknowledge_within)) = (least_notice, within) else { continue };
         let rules = UrgencyPlan {
             least_notice,
             posts_per_day: own.posts_per_day,
             acknowledge_within,
+            remind_unacknowledged,
+            remind_unready,
             weekends: own.window.weekends,
             nights: own.window.nights,
             notices,
@@ -296,8 +317,12 @@ fn feedback(raw: &RawFeedback, file: &SourceFile, findings: &mut Vec<Finding>) -
             ));
         }
     }
-    let meanings = raw.reactions.iter().map(|m| Meaning { emoji: m.emoji.clone(), meaning: m.means.clone() }).collect();
-    Some(Feedback { open_for: open_for?, meanings })
+    if raw.raise_at == 0 {
+        findings.push(file.wrong(&["feedback", "raise_at"], "nobody can't have a problem", "write 1 or more, such as 3"));
+    }
+    let meaning = |m: &RawMeaning| Meaning { emoji: m.emoji.clone(), meaning: m.means.clone(), problem: m.problem };
+    let meanings = raw.reactions.iter().map(meaning).collect();
+    Some(Feedback { open_for: open_for?, raise_at: raw.raise_at, meanings })
 }
 
 fn is_emoji(text: &str) -> bool {

@@ -157,6 +157,8 @@ kinds! {
     Chain: { "type": "string", "minLength": 1, "format": "chain" }
     Group: { "type": "string", "minLength": 1, "format": "group" }
     Topic: { "type": "string", "minLength": 1, "format": "topic" }
+    /// `1.3a`
+    Item: { "type": "string", "pattern": "^[1-5]\\.[0-9]{1,2}[a-z]?$" }
     Contact: { "type": "string", "minLength": 1, "format": "contact" }
     /// A Discord channel's id, or a Matrix room's id or alias.
     Place: { "type": "string", "pattern": "^([!#].+|[+]?0*[1-9][0-9]*)$" }

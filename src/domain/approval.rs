@@ -77,6 +77,8 @@ pub enum Hold {
     Approval(Consent),
     /// The final checks are not passed, and why.
     NoGo(String),
+    /// Items of the checklist are not done.
+    Checklist(Vec<String>),
     /// Nothing began in the window.
     Delayed,
 }
@@ -87,6 +89,7 @@ impl Hold {
         match self {
             Self::Approval(consent) => consent.words(),
             Self::NoGo(_) => "the final checks are not passed".to_owned(),
+            Self::Checklist(items) => format!("it waits for {} of the checklist", items.join(", ")),
             Self::Delayed => "the upgrade is delayed".to_owned(),
         }
     }
@@ -96,6 +99,7 @@ impl Hold {
         match self {
             Self::Approval(consent) => &consent.code,
             Self::NoGo(reason) => reason,
+            Self::Checklist(_) => "checklist",
             Self::Delayed => "delayed",
         }
     }
@@ -105,6 +109,10 @@ impl Hold {
 pub fn hold(notice: &Notice, upgrade: &Upgrade, progress: &Progress, consent: &Consent) -> Option<Hold> {
     if !consent.complete() {
         return Some(Hold::Approval(consent.clone()));
+    }
+    let undone: Vec<String> = notice.needs.iter().filter(|item| !progress.ticks.contains_key(*item)).cloned().collect();
+    if !undone.is_empty() {
+        return Some(Hold::Checklist(undone));
     }
     // What has happened is said whatever people have decided.
     if matches!(notice.trigger, Trigger::On(_)) {
@@ -152,7 +160,7 @@ impl Case<'_> {
         }
         let until = |for_approval| useful_until(self.notice, self.upgrade, self.due, for_approval);
         match hold(self.notice, self.upgrade, self.progress, self.consent) {
-            Some(hold) if now < until(matches!(hold, Hold::Approval(_))) => Verdict::Hold(hold),
+            Some(hold) if now < until(matches!(hold, Hold::Approval(_) | Hold::Checklist(_))) => Verdict::Hold(hold),
             Some(hold) => Verdict::Expire(hold.words()),
             // Approved while it was of use, it goes out, however long nobody looked. If the upgrade held it, the
             // upgrade goes on too late for it.

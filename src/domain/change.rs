@@ -41,6 +41,35 @@ pub enum Change {
         step: Step,
         link: String,
     },
+    /// A line in the status.
+    Note {
+        text: String,
+    },
+    /// Feedback is closed now.
+    Close,
+    /// Words that nobody planned, in one channel or in all for everybody.
+    Say {
+        channel: Option<String>,
+        text: String,
+    },
+    /// A correction on top of the last post of a notice.
+    Correct {
+        notice: String,
+        text: String,
+    },
+    /// What is planned of a notice next goes out now.
+    Announce {
+        notice: String,
+    },
+    /// An item of the checklist is done.
+    Tick {
+        item: String,
+        remark: Option<String>,
+    },
+    /// It is not, after all.
+    Untick {
+        item: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -58,6 +87,27 @@ pub enum ChangeError {
     Conflict(Vec<String>),
 }
 
+/// In words, for the record.
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Reschedule { opens, closes, reason } => {
+                write!(f, " {opens} to {closes}{}", reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())
+            }
+            Self::Cancel { reason } | Self::Fail { reason } | Self::NoGo { reason } => write!(f, ": {reason}"),
+            Self::Step { link, .. } => write!(f, ": {link}"),
+            Self::Note { text } => write!(f, ": {text}"),
+            Self::Say { channel, text } => write!(f, " in {}: {text}", channel.as_deref().unwrap_or("all")),
+            Self::Correct { notice, text } => write!(f, " {notice}: {text}"),
+            Self::Announce { notice } => write!(f, " {notice}"),
+            Self::Tick { item, remark } => write!(f, " {item}{}", remark.as_ref().map(|r| format!(": {r}")).unwrap_or_default()),
+            Self::Untick { item } => write!(f, " {item}"),
+            Self::Go | Self::Close => Ok(()),
+        }
+    }
+}
+
 impl Change {
     /// What a person calls it.
     pub fn name(&self) -> &'static str {
@@ -68,7 +118,28 @@ impl Change {
             Self::Go => "go",
             Self::NoGo { .. } => "no-go",
             Self::Step { step, .. } => step.name(),
+            Self::Note { .. } => "note",
+            Self::Close => "close",
+            Self::Say { .. } => "say",
+            Self::Correct { .. } => "correct",
+            Self::Announce { .. } => "announce",
+            Self::Tick { .. } => "tick",
+            Self::Untick { .. } => "untick",
         }
+    }
+
+    /// It leaves the upgrade as it is: it is of what is said and done around it.
+    pub fn is_aside(&self) -> bool {
+        matches!(
+            self,
+            Self::Note { .. }
+                | Self::Close
+                | Self::Say { .. }
+                | Self::Correct { .. }
+                | Self::Announce { .. }
+                | Self::Tick { .. }
+                | Self::Untick { .. }
+        )
     }
 
     /// The reason that is told with it, where no field of the upgrade holds it.
@@ -82,6 +153,9 @@ impl Change {
     /// The upgrade after it. `applied`: every chain runs the target already.
     pub fn to(&self, upgrade: &Upgrade, applied: bool) -> Result<Upgrade, ChangeError> {
         let mut after = upgrade.clone();
+        if self.is_aside() {
+            return Ok(after);
+        }
         if upgrade.given_up() && !matches!(self, Self::Step { .. } | Self::Reschedule { .. }) {
             return Err(ChangeError::GivenUp(upgrade.title.clone()));
         }
@@ -105,6 +179,14 @@ impl Change {
             Self::Step { step, link } => {
                 after.steps.insert(*step, link.clone());
             }
+            // Nothing of the upgrade itself: see above.
+            Self::Note { .. }
+            | Self::Close
+            | Self::Say { .. }
+            | Self::Correct { .. }
+            | Self::Announce { .. }
+            | Self::Tick { .. }
+            | Self::Untick { .. } => {}
         }
         if after == *upgrade { Err(ChangeError::Nothing) } else { Ok(after) }
     }

@@ -11,6 +11,10 @@ use thiserror::Error;
 
 /// The longest that a reason or a note may be, so that its notice fits a post.
 pub const LONGEST_REASON: usize = 160;
+/// What people say for everybody, beside the plan.
+pub const LONGEST_SAID: usize = 1_200;
+pub const LONGEST_CORRECTION: usize = 240;
+pub const LONGEST_FEEDBACK: usize = 500;
 
 /// What is asked or told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -19,14 +23,27 @@ pub enum Verb {
     Status,
     Schedule,
     Checklist,
+    Ack,
+    Ready,
+    Feedback,
+    Withdraw,
     Help,
     Preview,
     Approve,
+    Announce,
     Go,
     NoGo,
     Reschedule,
     Postpone,
     Cancel,
+    Tick,
+    Untick,
+    Note,
+    Say,
+    Correct,
+    Close,
+    Roster,
+    Report,
 }
 
 /// One thing that a command needs or takes.
@@ -50,6 +67,14 @@ pub enum Kind {
     Time,
     /// `2h`
     Length,
+    /// `process` or `validators`
+    List,
+    /// An item of the checklist, by its number.
+    Item,
+    /// A channel, as herald.yaml calls it, or `all`.
+    Channel,
+    /// One of the asker's own nodes, or a chain of theirs: the rest of the line.
+    Node,
     /// The rest of the line, up to so many characters.
     Words(usize),
 }
@@ -66,7 +91,7 @@ impl Kind {
 
     /// Whether a platform may propose some while people type.
     pub fn has_choices(self) -> bool {
-        matches!(self, Self::Topic | Self::Code | Self::Notice | Self::Upgrade)
+        matches!(self, Self::Topic | Self::Code | Self::Notice | Self::Upgrade | Self::List | Self::Item | Self::Channel | Self::Node)
     }
 }
 
@@ -82,18 +107,31 @@ const UPGRADE: Part = takes("upgrade", Kind::Upgrade, "Which upgrade, by its id;
 const REASON: &str = "Why, for people, in a few words";
 
 impl Verb {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 24] = [
         Self::Status,
         Self::Schedule,
         Self::Checklist,
+        Self::Ack,
+        Self::Ready,
+        Self::Feedback,
+        Self::Withdraw,
         Self::Help,
         Self::Preview,
         Self::Approve,
+        Self::Announce,
         Self::Go,
         Self::NoGo,
         Self::Reschedule,
         Self::Postpone,
         Self::Cancel,
+        Self::Tick,
+        Self::Untick,
+        Self::Note,
+        Self::Say,
+        Self::Correct,
+        Self::Close,
+        Self::Roster,
+        Self::Report,
     ];
 
     pub fn name(self) -> &'static str {
@@ -101,14 +139,27 @@ impl Verb {
             Self::Status => "status",
             Self::Schedule => "schedule",
             Self::Checklist => "checklist",
+            Self::Ack => "ack",
+            Self::Ready => "ready",
+            Self::Feedback => "feedback",
+            Self::Withdraw => "withdraw",
             Self::Help => "help",
             Self::Preview => "preview",
             Self::Approve => "approve",
+            Self::Announce => "announce",
             Self::Go => "go",
             Self::NoGo => "no-go",
             Self::Reschedule => "reschedule",
             Self::Postpone => "postpone",
             Self::Cancel => "cancel",
+            Self::Tick => "tick",
+            Self::Untick => "untick",
+            Self::Note => "note",
+            Self::Say => "say",
+            Self::Correct => "correct",
+            Self::Close => "close",
+            Self::Roster => "roster",
+            Self::Report => "report",
         }
     }
 
@@ -116,15 +167,28 @@ impl Verb {
         match self {
             Self::Status => "Where the upgrade stands, and what you must do",
             Self::Schedule => "When the upgrade is, and what is posted when",
-            Self::Checklist => "What a validator does before and after the upgrade",
+            Self::Checklist => "What is done, and what is still to be done",
+            Self::Ack => "Your provider has seen what was asked last, and answers",
+            Self::Ready => "Your provider's nodes, or one of them, run what is asked for",
+            Self::Feedback => "Tell us how the upgrade went for you",
+            Self::Withdraw => "Take back what you have told us by the command feedback",
             Self::Help => "What to do about a problem",
             Self::Preview => "For the team: what a notice will say here",
             Self::Approve => "For the team: agree to a text before it is posted",
+            Self::Announce => "For the team: agree to a planned notice, and post it now",
             Self::Go => "For the team: the final checks are passed",
             Self::NoGo => "For the team: they are not; notices by the clock are held",
             Self::Reschedule => "For the team: move the window to another time",
             Self::Postpone => "For the team: move the window back by some time",
             Self::Cancel => "For the team: take the upgrade off",
+            Self::Tick => "For the team: an item of the checklist is done",
+            Self::Untick => "For the team: an item of the checklist is not done after all",
+            Self::Note => "For the team: add a line to the status",
+            Self::Say => "For the team: post something that nobody planned",
+            Self::Correct => "For the team: put a correction on top of a post that is out",
+            Self::Close => "For the team: close feedback now, and count it",
+            Self::Roster => "For the team: which providers have answered, and which are ready",
+            Self::Report => "For the team: the upgrade in figures, plan against what happened",
         }
     }
 
@@ -132,7 +196,42 @@ impl Verb {
         const WHY: Part = needs("reason", Kind::Words(LONGEST_REASON), REASON);
         const PERHAPS_WHY: Part = takes("reason", Kind::Words(LONGEST_REASON), REASON);
         match self {
-            Self::Status | Self::Schedule | Self::Checklist | Self::Go => const { &[UPGRADE] },
+            Self::Status | Self::Schedule | Self::Ack | Self::Withdraw | Self::Go | Self::Close | Self::Roster | Self::Report => {
+                const { &[UPGRADE] }
+            }
+            Self::Checklist => const { &[takes("part", Kind::List, "process, or validators; without it, what fits the moment"), UPGRADE] },
+            Self::Ready => const { &[takes("node", Kind::Node, "One node, or a chain's; without it, all of yours"), UPGRADE] },
+            Self::Feedback => const { &[needs("text", Kind::Words(LONGEST_FEEDBACK), "In your own words"), UPGRADE] },
+            Self::Tick => {
+                const {
+                    &[
+                        needs("item", Kind::Item, "The item's number: 2.1"),
+                        takes("remark", Kind::Words(LONGEST_REASON), "Where it can be seen, or what is left"),
+                        UPGRADE,
+                    ]
+                }
+            }
+            Self::Untick => const { &[needs("item", Kind::Item, "The item's number: 2.1"), UPGRADE] },
+            Self::Announce => const { &[needs("notice", Kind::Notice, "The notice's id in the plan"), UPGRADE] },
+            Self::Note => const { &[needs("text", Kind::Words(LONGEST_REASON), "One line, for everybody"), UPGRADE] },
+            Self::Say => {
+                const {
+                    &[
+                        needs("channel", Kind::Channel, "The channel's name in herald.yaml, or all"),
+                        needs("text", Kind::Words(LONGEST_SAID), "The words, for everybody there"),
+                        UPGRADE,
+                    ]
+                }
+            }
+            Self::Correct => {
+                const {
+                    &[
+                        needs("post", Kind::Notice, "The notice's id: the last post of it, in all channels"),
+                        needs("text", Kind::Words(LONGEST_CORRECTION), "What is right"),
+                        UPGRADE,
+                    ]
+                }
+            }
             Self::Help => const { &[takes("topic", Kind::Topic, "The problem; without one, what there is help on")] },
             Self::Preview => const { &[needs("notice", Kind::Notice, "The notice's id in the plan"), UPGRADE] },
             Self::Approve => const { &[needs("code", Kind::Code, "The code above the text")] },
@@ -155,7 +254,10 @@ impl Verb {
 
     /// Whether it is for the communication team and operators, as long as nothing else is said.
     pub fn is_privileged(self) -> bool {
-        !matches!(self, Self::Status | Self::Schedule | Self::Checklist | Self::Help)
+        !matches!(
+            self,
+            Self::Status | Self::Schedule | Self::Checklist | Self::Ack | Self::Ready | Self::Feedback | Self::Withdraw | Self::Help
+        )
     }
 
     pub fn by_name(name: &str) -> Option<Self> {
@@ -184,6 +286,21 @@ pub enum Misread {
     TooLong { part: Part, length: usize, most: usize },
     #[error("a quotation mark is not closed")]
     Unclosed,
+}
+
+/// As a line that makes the same order.
+impl std::fmt::Display for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.verb.name())?;
+        for part in self.verb.parts() {
+            match self.get(part.name) {
+                Some(value) if value.contains(char::is_whitespace) => write!(f, " {}=\"{value}\"", part.name)?,
+                Some(value) => write!(f, " {}={value}", part.name)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Order {
@@ -271,7 +388,7 @@ fn taken<'a>(kind: Kind, text: &'a str, named: bool, others: &[&str]) -> Result<
             };
         }
     }
-    if matches!(kind, Kind::Words(_)) && !named {
+    if matches!(kind, Kind::Words(_) | Kind::Node) && !named {
         let starts = text.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(i, c)| i + c.len_utf8());
         let is_other =
             |at: &usize| others.iter().any(|n| text.get(*at..).and_then(|t| t.strip_prefix(n)).is_some_and(|t| t.starts_with('=')));
@@ -322,6 +439,8 @@ mod tests {
         assert_eq!(line("postpone 2h “the nodes = late”"), ["postpone", "by: 2h", "reason: the nodes = late"]);
         assert_eq!(line("go upgrade=v2.3.1"), ["go", "upgrade: v2.3.1"]);
         assert_eq!(line("no-go upgrade=v2 nodes are late"), ["no-go", "reason: nodes are late", "upgrade: v2"]);
+        assert_eq!(line("ready My Node/1 upgrade=v2"), ["ready", "node: My Node/1", "upgrade: v2"]);
+        assert_eq!(line("say all We are back."), ["say", "channel: all", "text: We are back."]);
         // Of another upgrade, wherever that is said: never the one that is under way instead.
         assert_eq!(line("cancel It rains, isn't it? upgrade=v3"), ["cancel", "reason: It rains, isn't it?", "upgrade: v3"]);
         assert_eq!(line("cancel \"It rains\" upgrade=v3"), ["cancel", "reason: It rains", "upgrade: v3"]);

@@ -19,6 +19,7 @@ pub mod pace;
 pub mod permission;
 pub mod phase;
 pub mod post;
+pub mod roster;
 pub mod schedule;
 pub mod upgrade;
 pub mod window;

@@ -98,6 +98,16 @@ pub enum Happening {
     Expired,
     /// A change of files, or a command, was refused.
     Refused,
+    /// Providers have not answered a notice that asks for it.
+    Unacknowledged,
+    /// Providers are not ready.
+    Unready,
+    /// The time to answer, or to be ready, is over.
+    RollCalled,
+    /// Several people have the same problem.
+    ProblemRaised,
+    /// The review after the upgrade can be written: its draft.
+    ReviewDrafted,
     /// A chain shows an upgrade that nobody announced.
     Unplanned,
     /// The referendum on the upgrade moved on.
@@ -158,6 +168,8 @@ pub enum Happening {
     Reset,
     /// Events in a range of blocks could not be read.
     Unexamined,
+    /// People say something that nobody planned: no plan has a notice of it.
+    Said,
     /// herald itself can't see a chain.
     Blind,
     /// It sees it again.
@@ -165,7 +177,7 @@ pub enum Happening {
 }
 
 impl Happening {
-    pub const ALL: [Happening; 49] = [
+    pub const ALL: [Happening; 54] = [
         Self::Planned,
         Self::UnderReview,
         Self::WindowProposed,
@@ -183,6 +195,11 @@ impl Happening {
         Self::Held,
         Self::Expired,
         Self::Refused,
+        Self::Unacknowledged,
+        Self::Unready,
+        Self::RollCalled,
+        Self::ProblemRaised,
+        Self::ReviewDrafted,
         Self::Unplanned,
         Self::Referendum,
         Self::Scheduled,
@@ -236,6 +253,11 @@ impl Happening {
             Self::Held => "held",
             Self::Expired => "expired",
             Self::Refused => "refused",
+            Self::Unacknowledged => "unacknowledged",
+            Self::Unready => "unready",
+            Self::RollCalled => "roll_called",
+            Self::ProblemRaised => "problem_raised",
+            Self::ReviewDrafted => "review_drafted",
             Self::Unplanned => "unplanned",
             Self::Referendum => "referendum",
             Self::Scheduled => "scheduled",
@@ -266,6 +288,7 @@ impl Happening {
             Self::Recovered => "recovered",
             Self::Reset => "reset",
             Self::Unexamined => "unexamined",
+            Self::Said => "said",
             Self::Blind => "blind",
             Self::Sighted => "sighted",
         }
@@ -279,7 +302,17 @@ impl Happening {
     pub fn for_operators(self) -> bool {
         matches!(
             self,
-            Self::Blind | Self::Sighted | Self::Unexamined | Self::Overdue | Self::PollClosed | Self::Held | Self::Expired | Self::Refused
+            Self::Blind
+                | Self::Sighted
+                | Self::Unexamined
+                | Self::Overdue
+                | Self::PollClosed
+                | Self::Held
+                | Self::Expired
+                | Self::Refused
+                | Self::RollCalled
+                | Self::ProblemRaised
+                | Self::ReviewDrafted
         )
     }
 
@@ -304,6 +337,12 @@ impl Happening {
                 | Self::Held
                 | Self::Expired
                 | Self::Refused
+                | Self::Said
+                | Self::Unacknowledged
+                | Self::Unready
+                | Self::RollCalled
+                | Self::ProblemRaised
+                | Self::ReviewDrafted
                 | Self::FeedbackClosed
         )
     }
@@ -354,6 +393,9 @@ pub struct Approval {
     pub useful_for: SignedDuration,
 }
 
+/// The notice of words that nobody planned; no notice of a plan has this name.
+pub const SAID: &str = "said";
+
 /// One notice of the plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
@@ -378,6 +420,8 @@ pub struct Notice {
     pub acknowledge: bool,
     pub approval: Approval,
     pub late: LatePolicy,
+    /// Items of the checklist that must be ticked before it is posted.
+    pub needs: Vec<String>,
     /// The status board: edited with every step, and with what the plan shows on the board alone.
     pub board: bool,
     /// The topic of help.yaml it points to.
@@ -401,9 +445,15 @@ impl Notice {
             acknowledge: false,
             approval: Approval::default(),
             late: LatePolicy::Post,
+            needs: Vec::new(),
             board: false,
             help: None,
         }
+    }
+
+    /// Words that nobody planned.
+    pub fn said() -> Self {
+        Self::new(SAID, Phase::Execution, "scheduling/said", Trigger::On(Happening::Said))
     }
 
     /// It speaks of the window as it was when it was posted.

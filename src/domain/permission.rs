@@ -81,7 +81,12 @@ impl Permissions {
     /// Who may give a command; nothing where everybody may.
     pub fn of(&self, verb: Verb) -> Option<BTreeSet<Role>> {
         let own = self.commands.get(&verb).cloned();
-        verb.is_privileged().then(|| own.unwrap_or_else(|| BTreeSet::from([Role::CommunicationTeam, Role::Operator])))
+        // An item of the checklist has a role of its own.
+        let usual = || match verb {
+            Verb::Tick | Verb::Untick => BTreeSet::from(Role::ALL),
+            _ => BTreeSet::from([Role::CommunicationTeam, Role::Operator]),
+        };
+        verb.is_privileged().then(|| own.unwrap_or_else(usual))
     }
 
     pub fn may(&self, verb: Verb, who: &Standing) -> Result<(), Denial> {
@@ -125,7 +130,8 @@ mod tests {
         for verb in Verb::ALL {
             for role in Role::ALL {
                 let may = table.may(verb, &who(&[role], true, true)).is_ok();
-                assert_eq!(may, !verb.is_privileged() || matches!(role, Role::CommunicationTeam | Role::Operator), "{verb:?} {role:?}");
+                let of_the_team = matches!(role, Role::CommunicationTeam | Role::Operator) || matches!(verb, Verb::Tick | Verb::Untick);
+                assert_eq!(may, !verb.is_privileged() || of_the_team, "{verb:?} {role:?}");
                 assert_eq!(table.may(verb, &who(&[role], true, false)).is_ok(), !verb.is_privileged());
             }
             assert_eq!(table.may(verb, &who(&[], true, true)).is_ok(), !verb.is_privileged());

@@ -122,10 +122,44 @@ pub struct Progress {
     /// The votes on the window, by the number of the window, once they were counted.
     #[serde(default)]
     pub votes: Option<Vec<u32>>,
+    /// How many of the roster have answered, and are ready, once they were asked.
+    #[serde(default)]
+    pub roll: Option<super::roster::Count>,
+    /// Items of the checklist that are done, by number.
+    #[serde(default)]
+    pub ticks: BTreeMap<String, Tick>,
+    /// Lines that people have added to the status, the newest last.
+    #[serde(default)]
+    pub notes: Vec<Note>,
+    /// What was announced before its time.
+    #[serde(default)]
+    pub announced: BTreeSet<String>,
+    /// Feedback is closed by a command, then.
+    #[serde(default)]
+    pub feedback_closes: Option<Timestamp>,
     /// What is told once of an upgrade, and was.
     #[serde(default)]
     pub told: BTreeSet<Happening>,
 }
+
+/// A line of people's in the status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    pub at: Timestamp,
+    pub text: String,
+}
+
+/// That an item of the checklist is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    pub at: Timestamp,
+    /// Who said so, in words.
+    pub by: String,
+    pub remark: Option<String>,
+}
+
+/// The status keeps so many.
+const NOTES: usize = 3;
 
 /// How a block was seen: what is not in the block itself.
 #[derive(Clone, Copy)]
@@ -165,6 +199,11 @@ impl Progress {
             closed: false,
             delayed: false,
             votes: None,
+            roll: None,
+            ticks: BTreeMap::new(),
+            notes: Vec::new(),
+            announced: BTreeSet::new(),
+            feedback_closes: None,
             told: BTreeSet::new(),
         }
     }
@@ -172,6 +211,13 @@ impl Progress {
     /// Nothing more is to come of this upgrade.
     pub fn finished(&self) -> bool {
         self.closed || (self.state == State::Completed && self.feedback.is_some())
+    }
+
+    /// Adds a line to the status, below the older ones.
+    pub fn add_note(&mut self, at: Timestamp, text: String) {
+        self.notes.push(Note { at, text });
+        let older = self.notes.len().saturating_sub(NOTES);
+        self.notes.drain(..older);
     }
 
     /// Blocks of this chain are counted for something that is to come.

@@ -129,7 +129,7 @@ pub struct Body {
     pub html: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
-    /// Whom a new message notifies, as the platform names them: a role's id on Discord; `@room` or a user's id on Matrix.
+    /// Whom a new message notifies, as the platform names them: a role's id on Discord, a user's with an @ before it; `@room` or a user's id on Matrix.
     /// The text names them already. An edit keeps them and notifies nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<String>,

@@ -13,18 +13,21 @@ use crate::{
     chain::Node,
     config::{Config, People, Person, Readers, Role, UpgradeFile},
     domain::{
+        notice::{Happening, Trigger},
         phase::State,
         post::{Operation, Post, PostState},
+        roster::{Claim, Provider},
         schedule::Offset,
         upgrade::{Upgrade, Window},
     },
-    ports::{Accepting, Chain, Clock, Platform, Store},
+    ports::{Accepting, Asker, Chain, Clock, Platform, Store},
     service::{
         Book, Core, Outlet, context,
         dispatcher::Dispatcher,
         gate::{Gate, Who},
         planner::Planner,
         poll,
+        rollcall::{self, Rollcall},
         summariser::Summariser,
         watcher::Watcher,
     },
@@ -44,6 +47,7 @@ pub struct Rehearsal {
     watcher: Watcher,
     dispatcher: Dispatcher,
     summariser: Summariser,
+    rollcall: Rollcall,
     gate: Gate,
     planner: Planner,
     rooms: Vec<(Platform, Arc<Room>)>,
@@ -54,6 +58,8 @@ pub struct Rehearsal {
     shown_posts: BTreeSet<String>,
     shown_facts: usize,
     answered: bool,
+    /// Posts that providers have reacted to.
+    acknowledged: BTreeSet<String>,
     /// A pause before each post, so that it can be read.
     pace: Duration,
     start: Timestamp,
@@ -99,13 +105,14 @@ impl Rehearsal {
         });
         let outlets = outlets.collect();
         let file = crate::config::SourceFile { name: format!("upgrade {}", upgrade.id), text: String::new() };
-        config.people = invented();
+        config.people = invented(&config.roster);
         config.upgrades = vec![UpgradeFile { upgrade: upgrade.clone(), file }];
         let core = Arc::new(Core::new(Book { config, renderer }, outlets, clock.clone(), store));
         Ok(Self {
             watcher: Watcher::new(core.clone(), nodes),
             dispatcher: Dispatcher::new(core.clone()),
             summariser: Summariser::new(core.clone()),
+            rollcall: Rollcall::new(core.clone()),
             gate: Gate::new(core.clone()),
             planner: Planner::new(core.clone()),
             rooms: rooms.into(),
@@ -118,6 +125,7 @@ impl Rehearsal {
             shown_posts: BTreeSet::new(),
             shown_facts: 0,
             answered: false,
+            acknowledged: BTreeSet::new(),
             pace,
             start,
         })
@@ -210,6 +218,7 @@ impl Rehearsal {
             next.extend(self.core.store.next_time(channel).await?);
         }
         next.extend(self.gate.next_time().await?);
+        next.extend(self.rollcall.next_time().await?);
         if accepted.progress.feedback.is_none() {
             next.extend(context::closes(&accepted.progress, self.core.book().plan()));
         }
@@ -238,8 +247,10 @@ impl Rehearsal {
                 busy |= !self.dispatcher.tick(channel).await?.is_empty();
             }
             busy |= self.summariser.tick().await?.upgrades > 0;
+            busy |= self.rollcall.tick().await?.posts > 0;
             self.show().await?;
             busy |= self.people_answer().await?;
+            busy |= self.providers_answer().await?;
             if !busy {
                 return Ok(());
             }
@@ -285,7 +296,7 @@ impl Rehearsal {
         let now = self.clock.now();
         for open in self.gate.open().await?.into_iter().filter(|o| !o.consent.complete() && o.ask <= now && now < o.until) {
             let needed = (open.consent.persons as usize).saturating_sub(open.consent.given.len());
-            for person in invented().all.iter().take(needed) {
+            for person in self.core.book().config.people.all.iter().filter(|p| p.roles.contains(&Role::CommunicationTeam)).take(needed) {
                 let account = person.discord.as_deref().unwrap_or_default();
                 let approved = self.gate.approve(&open.consent.code, Who::Account(Platform::Discord, account)).await;
                 approved.map_err(|error| anyhow::anyhow!("{}: {error}", open.notice))?;
@@ -312,13 +323,69 @@ impl Rehearsal {
             let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
             let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else { continue };
             let root = thread.remote.as_deref().unwrap_or_default();
-            for meaning in self.core.book().plan().feedback.meanings.iter().take(2) {
-                room.react(root, &meaning.emoji);
+            let people = &self.core.book().config.people.all;
+            for (meaning, person) in self.core.book().plan().feedback.meanings.iter().zip(people).take(2) {
+                room.react(root, account(person, outlet.platform), &meaning.emoji);
             }
-            room.reply(&outlet.place, root);
+            if let Some(person) = people.first() {
+                room.reply(&outlet.place, root, account(person, outlet.platform), "My node imports blocks again.", self.clock.now());
+            }
             self.output.say(&format!("\n  ○ {}: two invented people react, one replies in the thread", thread.channel));
         }
         Ok(true)
+    }
+
+    /// Most of the roster's invented people react to a post that asks for it; the last one has to be reminded.
+    async fn providers_answer(&mut self) -> anyhow::Result<bool> {
+        let book = self.core.book();
+        let urgency = self.act.upgrade.urgency;
+        let posts = self.core.store.posts(&self.act.upgrade.id).await?;
+        let asks = |p: &&Post| {
+            let notice = book.plan().notice(urgency, &p.notice);
+            let reminds = notice.is_some_and(|n| n.trigger == Trigger::On(Happening::Unacknowledged));
+            p.operation == Operation::Post && p.state == PostState::Sent && (reminds || notice.is_some_and(|n| n.acknowledge))
+        };
+        let mut busy = false;
+        let unready = |p: &&Post| book.plan().notice(urgency, &p.notice).is_some_and(|n| n.trigger == Trigger::On(Happening::Unready));
+        for post in posts.iter().filter(unready).filter(|p| p.state == PostState::Sent && p.operation == Operation::Post) {
+            let accepted = self.accepted().await?;
+            let Some(outlet) = self.core.outlets.get(&post.channel).filter(|_| self.acknowledged.insert(post.key.0.clone())) else {
+                continue;
+            };
+            for person in book.config.people.all.iter().filter(|p| p.provider.is_some()) {
+                let asker = Asker::new(outlet.platform, account(person, outlet.platform), &outlet.place);
+                rollcall::claim(&self.core, &accepted, &asker, Claim::Ready, None).await?;
+            }
+            self.output.say(&format!("\n  ○ {}: every provider gives the command upgrade ready", post.channel));
+            busy = true;
+        }
+        for post in posts.iter().filter(asks) {
+            if !self.acknowledged.insert(post.key.0.clone()) {
+                continue;
+            }
+            let Some(outlet) = self.core.outlets.get(&post.channel) else { continue };
+            let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else { continue };
+            let providers = book.config.people.all.iter().filter(|p| p.provider.is_some());
+            let reminder = book.plan().notice(urgency, &post.notice).is_some_and(|n| !n.acknowledge);
+            let mut answering: Vec<&Person> = providers.collect();
+            let last = answering.pop();
+            if reminder {
+                // Reminded, the last one answers where it was asked.
+                answering = last.into_iter().collect();
+            }
+            let asked = posts.iter().filter(|p| p.channel == post.channel && p.state == PostState::Sent && p.operation == Operation::Post);
+            let asked = asked.filter(|p| book.plan().notice(urgency, &p.notice).is_some_and(|n| n.acknowledge)).max_by_key(|p| p.sent);
+            let Some(root) = asked.and_then(|p| p.remote.as_deref()) else { continue };
+            for person in &answering {
+                room.react(root, account(person, outlet.platform), &book.plan().acknowledge);
+            }
+            if let Some(first) = answering.first() {
+                let rest = if answering.len() > 1 { format!(" and {} more react", answering.len() - 1) } else { " reacts".to_owned() };
+                self.output.say(&format!("\n  ○ {}: {}{rest} with {}", post.channel, first.name, book.plan().acknowledge));
+            }
+            busy = true;
+        }
+        Ok(busy)
     }
 
     fn show_progress(&self, accepted: &Accepting) {
@@ -387,16 +454,28 @@ impl Rehearsal {
     }
 }
 
-/// Who approves in a rehearsal.
-fn invented() -> People {
-    let person = |name: &str, discord: &str| Person {
-        name: name.to_owned(),
-        discord: Some(discord.to_owned()),
-        matrix: None,
-        roles: vec![Role::CommunicationTeam],
+/// Who approves in a rehearsal, and who answers for the providers.
+fn invented(roster: &[Provider]) -> People {
+    let person = |name: String, number: usize, role: Role, provider: Option<String>| Person {
+        discord: Some((1_400_000_000_000_000_001_u64 + number as u64).to_string()),
+        matrix: Some(format!("@person{}:example.org", number + 1)),
+        name,
+        roles: vec![role],
+        audience: None,
+        provider,
     };
-    let all = vec![person("Ada (invented)", "1400000000000000001"), person("Ben (invented)", "1400000000000000002")];
+    let team = ["Ada (invented)", "Ben (invented)"].into_iter().map(|name| (name.to_owned(), Role::CommunicationTeam, None));
+    let providers = roster.iter().map(|p| (p.name.clone(), Role::Validator, Some(p.id.clone())));
+    let all = team.chain(providers).enumerate().map(|(i, (name, role, provider))| person(name, i, role, provider)).collect();
     People { all, ..People::default() }
+}
+
+fn account(person: &Person, platform: Platform) -> &str {
+    let account = match platform {
+        Platform::Discord => &person.discord,
+        Platform::Matrix => &person.matrix,
+    };
+    account.as_deref().unwrap_or_default()
 }
 
 /// What each chain of an upgrade plays: the recording where it reaches the chain's target, and the

@@ -1,7 +1,7 @@
 //! A room: a chat in memory that imitates Discord or Matrix, with invented people in it.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     domain::{
-        feedback::Tally,
+        feedback::{Heard, Reaction, Reply},
         post::{Body, Picture, PostKey},
     },
     ports::{Accepted, Chat, ChatError, Outgoing, Platform},
@@ -32,7 +32,11 @@ struct Message {
     mentions: Vec<String>,
     /// The keys of its edits, as far as the platform knows them again.
     edits: Vec<PostKey>,
-    reactions: BTreeMap<String, u32>,
+    /// Who said it, where it was not herald.
+    by: Option<String>,
+    at: Timestamp,
+    /// Who reacted, and how.
+    reactions: BTreeSet<(String, String)>,
 }
 
 pub struct Room {
@@ -75,7 +79,9 @@ impl Room {
             answers: out.and_then(|out| out.answers.map(str::to_owned)),
             mentions: out.map(|out| out.body.mentions.clone()).unwrap_or_default(),
             edits: Vec::new(),
-            reactions: BTreeMap::new(),
+            by: None,
+            at: Timestamp::UNIX_EPOCH,
+            reactions: BTreeSet::new(),
         };
         messages.push(message);
         Accepted { link: self.link(place, &id), id }
@@ -101,15 +107,40 @@ impl Room {
     }
 
     /// An invented person reacts.
-    pub fn react(&self, message: &str, emoji: &str) {
+    pub fn react(&self, message: &str, who: &str, emoji: &str) {
         if let Some(message) = self.messages().iter_mut().find(|m| m.id == message) {
-            *message.reactions.entry(emoji.to_owned()).or_default() += 1;
+            message.reactions.insert((who.to_owned(), emoji.to_owned()));
         }
     }
 
-    /// An invented person replies in the thread below `root`.
-    pub fn reply(&self, place: &str, root: &str) {
-        self.add(place, Some(root), None);
+    /// An invented person takes a reaction back.
+    pub fn unreact(&self, message: &str, who: &str, emoji: &str) {
+        if let Some(message) = self.messages().iter_mut().find(|m| m.id == message) {
+            message.reactions.remove(&(who.to_owned(), emoji.to_owned()));
+        }
+    }
+
+    /// An invented person replies in the thread below `root`; the message's id.
+    pub fn reply(&self, place: &str, root: &str, who: &str, text: &str, at: Timestamp) -> String {
+        let id = self.add(place, Some(root), None).id;
+        if let Some(message) = self.messages().iter_mut().find(|m| m.id == id) {
+            (message.by, message.text, message.at) = (Some(who.to_owned()), text.to_owned(), at);
+        }
+        id
+    }
+
+    /// An invented person words a reply anew.
+    pub fn reword(&self, reply: &str, text: &str) {
+        if let Some(message) = self.messages().iter_mut().find(|m| m.id == reply && m.by.is_some()) {
+            text.clone_into(&mut message.text);
+        }
+    }
+
+    /// An invented person takes a reply back.
+    pub fn withdraw(&self, reply: &str) {
+        if let Some(message) = self.messages().iter_mut().find(|m| m.id == reply) {
+            message.by = None;
+        }
     }
 }
 
@@ -145,12 +176,14 @@ impl Chat for Room {
         Ok(Accepted { id: id.to_owned(), link: self.link(place, id) })
     }
 
-    async fn tally(&self, _place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
+    async fn heard(&self, _place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
         let messages = self.messages();
-        let reactions = messages.iter().find(|m| m.id == root).map(|m| m.reactions.clone()).unwrap_or_default();
-        let is_reply = |m: &&Message| thread.is_some() && m.root.as_deref() == Some(root) && m.key.is_none();
-        let replies = messages.iter().filter(is_reply).count();
-        Ok(Tally { reactions, replies: u32::try_from(replies).unwrap_or(u32::MAX) })
+        let reacted = messages.iter().find(|m| m.id == root).map(|m| m.reactions.clone()).unwrap_or_default();
+        let reactions = reacted.into_iter().map(|(by, emoji)| Reaction { emoji, by, at: None }).collect();
+        let is_reply = |m: &&Message| thread.is_some() && m.root.as_deref() == Some(root);
+        let reply = |m: &Message| Some(Reply { by: m.by.clone()?, at: m.at, text: Some(m.text.clone()) });
+        let replies = messages.iter().filter(is_reply).filter_map(reply).collect();
+        Ok(Heard { reactions, replies })
     }
 
     fn trouble(&self) -> Option<String> {

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn only_who_may_approve_counts_and_only_for_this_text() {
         let (mut book, accepted, notice) = sample();
-        let person = |name: &str, role| Person { name: name.into(), discord: None, matrix: None, roles: vec![role] };
+        let person = |name: &str, role| Person { name: name.into(), discord: None, matrix: None, roles: vec![role], ..Person::default() };
         book.config.people.all = vec![person("Ada Invented", Role::CommunicationTeam), person("Ben Invented", Role::Validator)];
         let code = code(&book, &accepted, &notice, None);
         let at = accepted.accepted;

@@ -2,25 +2,30 @@
 //!
 //! Times are seconds since 1970 and lengths seconds: only a template knows in which language they are written.
 
+mod sample;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    config::{Config, Plan, Readers, Topic},
+    config::{Config, Item, Plan, Readers, Topic},
     domain::{
-        command::{Part, Verb},
+        command::{Kind, Part, Verb},
         fact::{Expected, Fact, FactKind},
-        feedback::{Count, Summary},
-        notice::{Audience, Notice, Phase, Trigger},
-        pace::{Estimate, Stretch},
+        feedback::{Count, Summary, Voice},
+        notice::{Audience, Notice, Trigger},
+        pace::Stretch,
         phase::{Health, Migration, Progress, Record, Stage, State},
-        schedule::Offset,
-        upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window},
+        roster,
+        upgrade::{Decision, Duty, Poll, Referendum, Step, Target, Upgrade},
     },
     picture::BlockTimes,
     ports::Accepting,
+    service::rollcall::Missing,
 };
+
+pub use sample::{of_everything, sample, sample_extras};
 
 /// The moment a text is made for.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +44,12 @@ pub struct Moment<'a> {
     pub topic: Option<&'a Topic>,
     /// Of a preview that is to be approved.
     pub approval: Option<&'a Asked>,
+    /// What is right, on top of a post that is out.
+    pub correction: Option<&'a str>,
+    /// Who is reminded.
+    pub missing: &'a [Missing],
+    /// The list that was asked for: the process's, or what fits the moment.
+    pub process: bool,
 }
 
 /// An approval that is asked for.
@@ -107,6 +118,12 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment
             "after": numbered(&config.checklist.after),
             "is_after": progress.state >= State::Applied,
         },
+        "process": moment.process.then(|| process(&config.checklist.process, progress)),
+        "roll": progress.roll.as_ref().map(roll),
+        "missing": moment.missing.iter().map(|m| &m.name).collect::<Vec<_>>(),
+        "notes": progress.notes.iter().map(|n| json!({ "at": n.at.as_second(), "text": n.text })).collect::<Vec<_>>(),
+        "correction": moment.correction,
+        "lines": moment.detail.map(|d| d.lines().collect::<Vec<_>>()).unwrap_or_default(),
         "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(accepted, plan, moment)),
         "notice": notice.map(|n| json!({ "id": n.id, "phase": n.phase.name() })),
         "help": notice.and_then(|n| config.help.topic(n.help.as_ref()?)).map(|t| json!({ "id": t.id, "title": t.title })),
@@ -194,7 +211,8 @@ pub fn of_help(config: &Config, asked: Option<&Topic>, may: &[Verb]) -> Value {
 fn commands(verbs: &[Verb]) -> Value {
     let command = |verb: &Verb| {
         let part = |p: &Part| if p.required { p.name.to_uppercase() } else { format!("[{}]", p.name) };
-        let parts: Vec<String> = verb.parts().iter().map(part).collect();
+        // Which upgrade is meant need hardly ever be said.
+        let parts: Vec<String> = verb.parts().iter().filter(|p| p.kind != Kind::Upgrade).map(part).collect();
         json!({ "name": verb.name(), "parts": parts.join(" "), "word": format!("command_{}", verb.name()) })
     };
     verbs.iter().map(command).collect()
@@ -327,127 +345,51 @@ fn fact(fact: &Fact) -> Value {
 }
 
 fn feedback(progress: &Progress, plan: &Plan) -> Value {
-    let empty = || Summary::of(Default::default(), &plan.feedback.meanings);
+    let nobody = |_: &str, _: &str| Voice { who: String::new(), audience: None };
+    let empty = || Summary::of(&Default::default(), &[], &plan.feedback.meanings, nobody);
     let summary = progress.feedback.clone().unwrap_or_else(empty);
     let total = summary.replies + summary.reactions.iter().map(|c: &Count| c.count).sum::<u32>();
     json!({
         "reactions": summary.reactions,
         "replies": summary.replies,
+        "audiences": summary.audiences,
+        "quotes": summary.quotes,
         "total": total,
         "closes": closes(progress, plan).map(Timestamp::as_second),
         "closed": progress.feedback.is_some(),
     })
 }
 
+/// How many of the roster have answered, and by when they are to.
+fn roll(count: &roster::Count) -> Value {
+    json!({
+        "of": count.of,
+        "acknowledged": count.acknowledged,
+        "ready": count.ready,
+        "acknowledge_by": count.acknowledge_by.map(Timestamp::as_second),
+        "ready_by": count.ready_by.map(Timestamp::as_second),
+    })
+}
+
+fn process(items: &[Item], progress: &Progress) -> Value {
+    let step = |item: &Item| {
+        let tick = progress.ticks.get(&item.item);
+        json!({
+            "item": item.item,
+            "role": item.role,
+            "text": item.text,
+            "done": tick.is_some(),
+            "by": tick.map(|t| &t.by),
+            "at": tick.map(|t| t.at.as_second()),
+            "remark": tick.and_then(|t| t.remark.as_ref()),
+        })
+    };
+    let done = items.iter().filter(|i| progress.ticks.contains_key(&i.item)).count();
+    json!({ "items": items.iter().map(step).collect::<Vec<_>>(), "done": done, "of": items.len() })
+}
+
 /// When the feedback window closes, once it is open.
 pub fn closes(progress: &Progress, plan: &Plan) -> Option<Timestamp> {
-    progress.applied_at?.checked_add(plan.feedback.open_for).ok()
-}
-
-/// An upgrade in which everything that can be there is there, with `filler(n)` for a text of up to
-/// `n` characters: what templates are checked against, and measured with.
-pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact) {
-    let now = Timestamp::from_second(1_796_130_000).unwrap_or(Timestamp::UNIX_EPOCH);
-    let duty = || Duty { required: true, what: filler(100), node_version: Some(filler(12)), by: Some(now) };
-    let upgrade = Upgrade {
-        id: filler(20),
-        title: filler(60),
-        summary: filler(140),
-        urgency: Urgency::Expedited,
-        method: Method::Governance,
-        window: Window { opens: now, closes: now },
-        chains: (0..8).map(|i| (format!("{}{i}", filler(11)), Target { spec_version: u32::MAX, code_hash: None })).collect(),
-        changes: vec![filler(60); 3],
-        links: vec![Link { name: filler(20), url: format!("https://{}", filler(72)) }; 2],
-        duties: Audience::ALL.into_iter().map(|a| (a, duty())).collect(),
-        referendum: Some(Referendum { chain: filler(16), index: u32::MAX }),
-        poll: Some(Poll { windows: vec![Window { opens: now, closes: now }; 9], decide_by: now }),
-        rollback: Some(filler(160)),
-        steps: Step::ALL.into_iter().map(|step| (step, format!("https://{}", filler(92)))).collect(),
-        decision: Some(Decision::NoGo(filler(160))),
-        cancelled: Some(filler(160)),
-        failed: Some(filler(160)),
-        unplanned: false,
-        joined: None,
-    };
-    let fact = Fact {
-        kind: FactKind::AuthorizationRejected,
-        chain: filler(20),
-        block: 99_999_999,
-        hash: format!("0x{}", "0".repeat(64)),
-        spec_version: u32::MAX,
-        time: Some(now),
-        detail: filler(66),
-        on: Some(filler(20)),
-        expected: Some(Expected {
-            chain: filler(20),
-            block: 99_999_999,
-            estimate: Some(Estimate { at: now, band: SignedDuration::from_mins(95) }),
-        }),
-        late: true,
-    };
-    let mut progress = Progress::new(&upgrade);
-    progress.state = State::Completed;
-    progress.applied_at = Some(now);
-    progress.scheduled = Some(fact.clone());
-    progress.referendum = Some("1234 confirm aborted".to_owned());
-    progress.unexamined = vec!["paseo: 12345678 to 12345679".to_owned()];
-    progress.feedback = Some(Summary::of(Default::default(), &plan.feedback.meanings));
-    for chain in progress.chains.values_mut() {
-        chain.spec_version = Some(u32::MAX);
-        chain.applied = Some(fact.clone());
-        chain.ahead = Some(fact.clone());
-        chain.transaction_version = Some("99 to 100".to_owned());
-        chain.migration = Some(Migration { total: Some(99), done: 98, running: true, ..Migration::default() });
-        let stretch = Stretch { blocks: 999, ms: 5_994_000, longest_ms: 99_900, transactions: 9999, failed: 999, missed_slots: Some(99) };
-        chain.record = Some(Record {
-            before: stretch.clone(),
-            after: stretch,
-            worst_lag: 99,
-            code: Some(fact.hash.clone()),
-            code_planned: Some(fact.hash.clone()),
-            answering: Some((9, 9)),
-            ..Record::default()
-        });
-        chain.health = Some(Health {
-            since: now,
-            last: now,
-            blocks: 9999,
-            transactions: 9999,
-            failed: 9999,
-            longest_gap: 9999,
-            restarts: 0,
-            trouble: None,
-        });
-    }
-    (Accepting { progress, ..Accepting::new(upgrade, now) }, fact)
-}
-
-/// A problem, an approval and a reason, each at its longest.
-pub fn sample_extras(filler: impl Fn(usize) -> String) -> (Topic, Asked, String) {
-    let topic = Topic { id: filler(24), title: filler(80), signs: filler(300), remedy: vec![filler(200); 6], contact: None };
-    let asked = Asked { code: filler(6), persons: 2, given: vec![filler(40)], until: Timestamp::UNIX_EPOCH };
-    (topic, asked, filler(super::LONGEST_DETAIL))
-}
-
-/// The context in which everything that can be there is there.
-pub fn of_everything(sample: &Accepting, config: &Config, moment: &Moment<'_>) -> Value {
-    let notice = Notice { acknowledge: true, ..Notice::new("n".repeat(24), Phase::Scheduling, "", Trigger::At(Offset::Exact(0))) };
-    let mut value = of(sample, Some(&notice), config, moment);
-    let long = |n: usize| "m".repeat(n);
-    let contact = json!({ "id": long(24), "name": long(40), "url": format!("https://{}", long(72)) });
-    let numbered: Vec<Value> = NUMBERS.iter().map(|n| json!({ "number": n, "text": long(120) })).collect();
-    let topics: Vec<Value> = (0..12).map(|_| json!({ "id": long(16), "title": long(40) })).collect();
-    let Some(map) = value.as_object_mut() else { return value };
-    map.insert("contacts".into(), json!([contact]));
-    map.insert("checklist".into(), json!({ "before": numbered, "after": numbered, "is_after": true }));
-    map.insert("help".into(), json!({ "id": long(24), "title": long(80) }));
-    map.insert("topics".into(), json!(topics));
-    map.insert("commands".into(), commands(&Verb::ALL));
-    let entry = json!({ "at": sample.accepted.as_second(), "what": long(24) });
-    map.insert("timeline".into(), json!(vec![entry; TIMELINE]));
-    if let Some(topic) = map.get_mut("topic").and_then(Value::as_object_mut) {
-        topic.insert("contact".into(), contact);
-    }
-    value
+    let in_time = progress.applied_at?.checked_add(plan.feedback.open_for).ok()?;
+    Some(progress.feedback_closes.map_or(in_time, |at| at.min(in_time)))
 }

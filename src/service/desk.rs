@@ -1,16 +1,21 @@
 //! Answers people's commands from the store alone, so that an answer never waits for the outside.
 
+mod manners;
+mod team;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
 
+use manners::Manners;
+
 use super::{
     Book, Core, consent,
     context::{self, Trouble},
     gate::{Gate, Who},
-    orders::{self, Outcome},
+    report, rollcall,
 };
 use crate::{
     config::{Readers, suggest},
@@ -22,6 +27,7 @@ use crate::{
         permission::{Denial, Role, Standing},
         phase::State,
         post::{Body, Operation, Post, PostState},
+        roster::Claim,
     },
     ports::{Accepting, Asker, Desk, Platform, StoreError},
     template::{Text, escape},
@@ -30,11 +36,12 @@ use crate::{
 pub struct FrontDesk {
     core: Arc<Core>,
     gate: Gate,
+    manners: Manners,
 }
 
 impl FrontDesk {
     pub fn new(core: Arc<Core>) -> Self {
-        Self { gate: Gate::new(core.clone()), core }
+        Self { gate: Gate::new(core.clone()), core, manners: Manners::default() }
     }
 
     /// The language of an answer: that of the channel it was asked in, elsewhere of the platform's first one, the
@@ -121,7 +128,11 @@ impl FrontDesk {
         match order.verb {
             Verb::Help => return self.help(asker, order.get("topic"), locale),
             Verb::Approve => {
-                let (Ok(answer) | Err(answer)) = self.gate.approve(order.need("code"), Who::Account(asker.platform, asker.user)).await;
+                let code = order.need("code");
+                let open = self.gate.open().await.map_err(|e| e.to_string())?;
+                let of = open.into_iter().find(|o| o.consent.code == code).map(|o| o.upgrade).unwrap_or_default();
+                let (Ok(answer) | Err(answer)) = self.gate.approve(code, Who::Account(asker.platform, asker.user)).await;
+                self.write_down(&of, asker, order, &author, &answer).await;
                 return Ok(said(&answer));
             }
             _ => {}
@@ -134,33 +145,30 @@ impl FrontDesk {
         match order.verb {
             Verb::Status => self.status(&accepted, asker.platform, locale).await,
             Verb::Schedule => self.shown(&book, "answers/schedule", &accepted, locale),
-            Verb::Checklist => self.shown(&book, "answers/checklist", &accepted, locale),
+            Verb::Checklist => self.checklist(&book, &accepted, asker, order.get("part"), locale),
+            Verb::Ack => self.claim(&accepted, asker, Claim::Acknowledged, None).await,
+            Verb::Ready => self.claim(&accepted, asker, Claim::Ready, order.get("node")).await,
+            Verb::Feedback | Verb::Withdraw => {
+                self.tell(&accepted, asker, order.get("text")).await.map(|words| said(&words)).map_err(|e| e.to_string())
+            }
+            Verb::Report => {
+                self.write_down(&accepted.upgrade.id, asker, order, &author, "shown").await;
+                let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
+                Ok(said(&report::in_short(&book, &accepted, &posts)))
+            }
             Verb::Preview => preview(&book, &accepted, order.need("notice"), locale),
-            _ => self.change(&book, &accepted, order, &author).await,
+            _ => self.ordered(&book, &accepted, asker, order, &author).await,
         }
+    }
+
+    async fn claim(&self, accepted: &Accepting, asker: &Asker<'_>, claim: Claim, node: Option<&str>) -> Result<Text, String> {
+        rollcall::claim(&self.core, accepted, asker, claim, node).await.map(|words| said(&words)).map_err(|e| e.to_string())
     }
 
     /// What an upgrade's file and the plan say of it now.
     fn shown(&self, book: &Book, template: &str, accepted: &Accepting, locale: &str) -> Result<Text, String> {
         let moment = context::Moment { due: Some(self.core.clock.now()), ..Default::default() };
         book.renderer.markdown(template, locale, &context::of(accepted, None, &book.config, &moment).into())
-    }
-
-    async fn change(&self, book: &Book, accepted: &Accepting, order: &Order, author: &str) -> Result<Text, String> {
-        let now = self.core.clock.now();
-        let change = match orders::change(order, &accepted.upgrade, &book.config, now) {
-            Some(Ok(change)) => change,
-            Some(Err(wrong)) => return Ok(said(&format!("I can't do that: {wrong}."))),
-            None => return Err(format!("{} is not known here", order.verb.name())),
-        };
-        let outcome = orders::give(&*self.core.store, accepted, &change, author, now).await.map_err(|e| e.to_string())?;
-        Ok(said(&match outcome {
-            Outcome::Done(done) => format!("{done}."),
-            Outcome::Refused(why) => format!("I can't do that: {why}."),
-            Outcome::Waits(number) => {
-                format!("Written down as change {number}; it is followed as soon as the herald that runs gets to it.")
-            }
-        }))
     }
 
     async fn status(&self, accepted: &Accepting, platform: Platform, locale: &str) -> Result<Text, String> {
@@ -189,9 +197,13 @@ impl FrontDesk {
     }
 }
 
-/// An answer that comes from no template: what it holds can't format, link or mention.
+/// An answer that comes from no template: what it holds can't format, link or mention. Several lines are a list.
 fn said(words: &str) -> Text {
-    Text::english(escape(words))
+    let lines: Vec<String> = words.lines().filter(|l| !l.trim().is_empty()).map(escape).collect();
+    match lines.as_slice() {
+        [line] => Text::english(line.clone()),
+        lines => Text::english(lines.iter().map(|line| format!("- {line}\n")).collect::<String>()),
+    }
 }
 
 /// What a notice will say, with everything there that it may speak of; nothing of that has happened.
@@ -254,6 +266,10 @@ async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<V
 
 #[async_trait]
 impl Desk for FrontDesk {
+    fn listens(&self, asker: &Asker<'_>) -> bool {
+        self.manners.listens(asker.platform, asker.user, self.core.clock.now())
+    }
+
     async fn answer(&self, asker: &Asker<'_>, order: &Result<Order, Misread>) -> Body {
         let platform = asker.platform;
         let text = match order {
@@ -283,6 +299,13 @@ impl Desk for FrontDesk {
             Some(Kind::Upgrade) => {
                 let upgrades = self.core.store.upgrades().await.unwrap_or_default();
                 upgrades.into_iter().rev().map(|a| a.upgrade.id).collect()
+            }
+            Some(Kind::List) => ["process", "validators"].map(str::to_owned).to_vec(),
+            Some(Kind::Item) => book.config.checklist.process.iter().map(|i| i.item.clone()).collect(),
+            Some(Kind::Channel) => std::iter::once("all".to_owned()).chain(self.core.outlets.keys().cloned()).collect(),
+            Some(Kind::Node) => {
+                let known = book.config.people.known(&book.config.roster, asker.platform, asker.user);
+                known.provider.iter().flat_map(|p| &p.nodes).map(|n| n.name.clone()).collect()
             }
             Some(Kind::Code) => {
                 let open = self.gate.open().await.unwrap_or_default();

@@ -13,11 +13,12 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Book, Core, Outlet, context,
+    Book, CORRECTION, Core, Outlet, context,
     gate::Gate,
     mention,
     press::Wanted,
     review::DISCORD_LIMIT,
+    rollcall,
     tenure::{Broken, while_allowed},
     timely::{is_late, outlived},
 };
@@ -121,8 +122,10 @@ impl Dispatcher {
             (None, Some(accepted)) => self.render(&book, &post, accepted, outlet, (due, late), now).await?,
             (None, None) => Err("its upgrade is no longer known".to_owned()),
         };
-        // Without its post an edit or a picture has no sense, and is no loss; a preview of another text neither.
-        let companion = matches!(post.operation, Operation::Edit | Operation::Picture | Operation::Mark | Operation::Preview);
+        // Without its post an edit or a picture has no sense, and is no loss; a preview of another text neither, and a
+        // reminder of nobody.
+        let companion = matches!(post.operation, Operation::Edit | Operation::Picture | Operation::Mark | Operation::Preview)
+            || self.reminds(&book, accepted.as_ref(), &post);
         let body = match body {
             Ok(body) => body,
             Err(error) if companion => return self.drop_it(&post, error).await,
@@ -147,7 +150,8 @@ impl Dispatcher {
         let out = Outgoing { key: &post.key, body: &body, answers: answers.as_deref() };
         // What its frozen words say may have become untrue while the chat was away.
         let outlived = accepted.as_ref().is_some_and(|a| outlived(&post, a, now));
-        let sent = self.send(outlet, &post, root.as_deref(), out, outlived).await;
+        let since = if post.attempts > 0 { self.core.store.first_attempt(&post.key).await? } else { None };
+        let sent = self.send(outlet, &post, root.as_deref(), out, (since.unwrap_or(post.due), outlived)).await;
         let failures = self.failures(&post.key, matches!(sent, Err(ChatError::Retry { .. })));
         let (outcome, did) = match sent {
             Ok(Some(accepted)) => (Outcome::Sent { accepted, at: self.core.clock.now() }, Did::Sent),
@@ -184,6 +188,12 @@ impl Dispatcher {
             _ => self.core.note_trouble(&format!("channel {}", post.channel), trouble).await,
         }
         Ok(did)
+    }
+
+    /// It is for those who are missing from the roll, of whom there may be nobody left.
+    fn reminds(&self, book: &Book, accepted: Option<&Accepting>, post: &Post) -> bool {
+        let notice = accepted.and_then(|a| book.plan().notice(a.upgrade.urgency, &post.notice));
+        notice.is_some_and(|n| matches!(n.trigger, Trigger::On(Happening::Unacknowledged | Happening::Unready)))
     }
 
     /// How often a post has failed in a row before this attempt, which failed as well or didn't.
@@ -240,13 +250,13 @@ impl Dispatcher {
         post: &Post,
         root: Option<&str>,
         out: Outgoing<'_>,
-        outlived: bool,
+        (since, outlived): (Timestamp, bool),
     ) -> Result<Option<Accepted>, ChatError> {
         // An attempt with its read-back may take many requests, but it ends before its lease does.
         let limit = Duration::try_from(self.core.delivery.lease * 9 / 10).unwrap_or(Duration::from_secs(20));
         let work = async {
             if post.attempts > 0 {
-                match outlet.chat.find(&outlet.place, out.key, post.due).await {
+                match outlet.chat.find(&outlet.place, out.key, since).await {
                     Ok(Some(found)) => return Ok(Some(found)),
                     Ok(None) if outlived => return Ok(None),
                     Ok(None) => {}
@@ -292,12 +302,19 @@ impl Dispatcher {
             return Ok(Err(format!("the plan no longer has a notice `{}`", post.notice)));
         };
         let thread = self.core.store.sent(&post.upgrade, &post.channel, Operation::Thread).await?.and_then(|p| p.link);
+        let reminded = rollcall::missing(&self.core, book, accepted, outlet, post).await?;
+        if reminded.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Err("nobody is missing any more".to_owned()));
+        }
+        let correction = post.detail.as_deref().and_then(|d| d.strip_prefix(CORRECTION)).filter(|_| post.operation == Operation::Mark);
         let moment = context::Moment {
             fact: post.fact.as_ref(),
             due: Some(due),
             late,
             thread: thread.as_deref(),
             detail: post.detail.as_deref(),
+            correction,
+            missing: reminded.as_deref().unwrap_or_default(),
             ..Default::default()
         };
         if post.operation == Operation::Mark {
@@ -388,7 +405,8 @@ pub fn body(
     let wanted = Wanted { accepted, notice, template, locale: &outlet.locale, moment };
     let mut body = core.press.body(book, wanted, outlet.platform, now)?;
     if matches!(operation, Operation::Post | Operation::Edit) {
-        mention::name(&mut body, outlet.platform, mention::whom(notice, &outlet.mentions));
+        let named = moment.missing.iter().flat_map(|m| m.accounts.iter().cloned());
+        mention::name(&mut body, outlet.platform, mention::whom(notice, &outlet.mentions).into_iter().chain(named).collect());
     }
     if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
         body.picture = picture();

@@ -26,7 +26,10 @@ pub fn name(body: &mut Body, platform: Platform, ids: Vec<String>) {
     }
     let line = |one: fn(&String) -> String| ids.iter().map(one).collect::<Vec<_>>().join(" ");
     let text = match platform {
-        Platform::Discord => line(|id| format!("<@&{id}>")),
+        Platform::Discord => line(|id| match id.strip_prefix('@') {
+            Some(user) => format!("<@{user}>"),
+            None => format!("<@&{id}>"),
+        }),
         Platform::Matrix => line(String::clone),
     };
     body.text = format!("{}\n\n{text}", body.text);

@@ -1,6 +1,7 @@
 //! The use cases. Each service is a reconciler: a `tick` without input does what the store and the
 //! outside say is to be done, and may be called at any time, any number of times.
 
+mod acts;
 pub mod catchup;
 pub mod consent;
 pub mod context;
@@ -15,7 +16,9 @@ pub mod planner;
 pub mod poll;
 mod press;
 pub mod pulse;
+pub mod report;
 pub mod review;
+pub mod rollcall;
 pub mod summariser;
 pub mod supervisor;
 pub mod tenure;
@@ -160,6 +163,15 @@ impl Core {
         posts
     }
 
+    /// A line on top of a post that is out; `why` is what no longer holds, or a correction.
+    pub fn mark(&self, root: &Post, posts: &[Post], why: &str) -> Post {
+        let same = |p: &&Post| {
+            p.operation == Operation::Mark && p.notice == root.notice && p.occurrence == root.occurrence && p.channel == root.channel
+        };
+        let edition = posts.iter().filter(same).filter(|p| p.revision == root.revision).map(|p| p.edition).max().unwrap_or(0) + 1;
+        Post { due: self.clock.now(), detail: Some(why.to_owned()), ..root.beside(Operation::Mark, edition) }
+    }
+
     fn platform(&self, channel: &str) -> Option<Platform> {
         self.outlets.get(channel).map(|o| o.platform)
     }
@@ -228,6 +240,9 @@ impl Core {
         }
     }
 }
+
+/// What stands before a correction in a mark's detail.
+pub const CORRECTION: &str = "correction: ";
 
 /// The longest detail a post is measured with.
 pub const LONGEST_DETAIL: usize = 240;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Config, instant},
@@ -11,10 +12,11 @@ use crate::{
         change::Change,
         command::{Order, Verb},
         phase::State,
+        post::digest,
         schedule::Offset,
         upgrade::Upgrade,
     },
-    ports::{Accepting, Store, StoreError},
+    ports::{Accepting, Entry, EntryKind, Store, StoreError},
 };
 
 /// A running planner answers well within this.
@@ -31,7 +33,27 @@ pub fn change(order: &Order, upgrade: &Upgrade, config: &Config, now: Timestamp)
         Verb::Reschedule | Verb::Postpone => {
             return Some(window(order, upgrade, config, now).map(|(opens, closes)| Change::Reschedule { opens, closes, reason: reason() }));
         }
-        Verb::Status | Verb::Schedule | Verb::Checklist | Verb::Help | Verb::Preview | Verb::Approve => return None,
+        Verb::Note => Change::Note { text: order.need("text").to_owned() },
+        Verb::Close => Change::Close,
+        Verb::Say => {
+            Change::Say { channel: Some(order.need("channel").to_owned()).filter(|c| c != "all"), text: order.need("text").to_owned() }
+        }
+        Verb::Correct => Change::Correct { notice: order.need("post").to_owned(), text: order.need("text").to_owned() },
+        Verb::Announce => Change::Announce { notice: order.need("notice").to_owned() },
+        Verb::Tick => Change::Tick { item: order.need("item").to_owned(), remark: order.get("remark").map(str::to_owned) },
+        Verb::Untick => Change::Untick { item: order.need("item").to_owned() },
+        Verb::Status
+        | Verb::Schedule
+        | Verb::Checklist
+        | Verb::Ack
+        | Verb::Ready
+        | Verb::Feedback
+        | Verb::Withdraw
+        | Verb::Help
+        | Verb::Preview
+        | Verb::Approve
+        | Verb::Roster
+        | Verb::Report => return None,
     }))
 }
 
@@ -72,6 +94,34 @@ pub enum Outcome {
     Refused(String),
     /// Nobody follows it now: it is written down under this number.
     Waits(i64),
+}
+
+/// A privileged act, for the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// In words: `Mara Linde on discord`.
+    pub who: String,
+    /// `discord 1100000000000000101`; nothing of one on the command line.
+    pub account: String,
+    /// The channel as herald.yaml calls it, or `the command line`.
+    pub place: String,
+    /// The command as it was given.
+    pub what: String,
+    pub outcome: String,
+}
+
+/// Writes an act down. It has been done already, so an error is only logged.
+pub async fn record(store: &dyn Store, upgrade: &str, act: &Act, now: Timestamp) {
+    let written = serde_json::to_value(act).map_err(|e| StoreError(e.to_string()));
+    let id = digest(&[&now.as_nanosecond().to_string(), &act.who, &act.what, &act.outcome]);
+    let entry = written.map(|value| Entry { kind: EntryKind::Act, upgrade: upgrade.to_owned(), id, at: now, value });
+    let result = match entry {
+        Ok(entry) => store.write(&entry, false).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = result {
+        tracing::error!(act = act.what, who = act.who, "not written down: {error}");
+    }
 }
 
 /// Writes a change down, and waits for what comes of it.

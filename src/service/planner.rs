@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{Core, posts_of, unplanned};
+use super::{Core, acts, posts_of, unplanned};
 use crate::{
     config::{Finding, Plan, UpgradeFile},
     domain::{
@@ -63,7 +63,8 @@ impl Planner {
         }
         let mut reasons = Vec::new();
         for request in self.core.store.requests().await? {
-            let outcome = match self.follow_request(&request, &mut after) {
+            let posts = if request.change.is_aside() { self.core.store.posts(&request.upgrade).await? } else { Vec::new() };
+            let outcome = match self.follow_request(&request, &mut after, &posts, &mut batch) {
                 Ok(outcome) => {
                     reasons.extend(request.change.reason().map(|r| (request.upgrade.clone(), r.to_owned())));
                     outcome
@@ -146,11 +147,14 @@ impl Planner {
     }
 
     /// One command; says what came of it.
-    fn follow_request(&self, request: &Request, after: &mut [Accepting]) -> Result<String, String> {
+    fn follow_request(&self, request: &Request, after: &mut [Accepting], posts: &[Post], batch: &mut Batch) -> Result<String, String> {
         let named = |a: &&mut Accepting| a.upgrade.id == request.upgrade || a.upgrade.joined.as_ref() == Some(&request.upgrade);
         let Some(at) = after.iter_mut().find(named) else {
             return Err(format!("no upgrade `{}` is known; `herald status` lists them", request.upgrade));
         };
+        if request.change.is_aside() {
+            return acts::follow(&self.core, request, at, posts, batch);
+        }
         let changed = request.change.to(&at.upgrade, at.progress.state >= State::Applied).map_err(|e| e.to_string())?;
         if matches!(request.change, change::Change::Reschedule { .. }) && changed.window.opens <= self.core.clock.now() {
             return Err("that time is over already; name one that is still to come".to_owned());
@@ -227,7 +231,6 @@ impl Planner {
 
     /// A line on top of each post that is out and no longer holds: its window, or what it asks of people, is another by now.
     fn marks(&self, accepted: &Accepting, old: &[Post], why: &str) -> Vec<Post> {
-        let now = self.core.clock.now();
         let book = self.core.book();
         let stale = |p: &&Post| {
             let notice = book.plan().notice(accepted.upgrade.urgency, &p.notice);
@@ -235,14 +238,7 @@ impl Planner {
                 && matches!(p.state, PostState::Sent | PostState::Sending)
                 && notice.is_some_and(|n| n.of_the_window() && !n.live)
         };
-        let mark = |root: &Post| {
-            let same = |p: &&Post| {
-                p.operation == Operation::Mark && p.notice == root.notice && p.occurrence == root.occurrence && p.channel == root.channel
-            };
-            let edition = old.iter().filter(same).filter(|p| p.revision == root.revision).map(|p| p.edition).max().unwrap_or(0) + 1;
-            Post { due: now, detail: Some(why.to_owned()), ..root.beside(Operation::Mark, edition) }
-        };
-        old.iter().filter(stale).map(mark).collect()
+        old.iter().filter(stale).map(|root| self.core.mark(root, old, why)).collect()
     }
 }
 
@@ -282,7 +278,7 @@ fn replanned(old: &[Post], wanted: &[Post], accepted: &Accepting, plan: &Plan) -
     };
     old.iter()
         .filter(waits)
-        .filter(|post| !happened(post))
+        .filter(|post| !happened(post) && !accepted.progress.announced.contains(&acts::early(post)))
         .filter_map(|post| match wanted.iter().find(|w| w.key == post.key) {
             None => Some((post.key.clone(), Move::Supersede)),
             Some(same) if same.due.as_millisecond() != post.due.as_millisecond() => Some((post.key.clone(), Move::Due(same.due))),

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use super::{
     Core, context,
     planner::occurrence_of,
-    summariser::{Counted, PATIENCE, Read, tally},
+    summariser::{Counted, PATIENCE, Read, read},
 };
 use crate::{
     domain::{
-        feedback::{Tally, votes},
+        feedback::{Heard, votes},
         notice::{Happening, Trigger},
         phase::State,
         post::{Operation, Post, PostState, digest},
@@ -32,9 +32,9 @@ pub(super) async fn count(core: &Core, accepted: &Accepting) -> Result<Counted, 
     // Once the first window opens, a count is of no use any more.
     let first = poll.windows.iter().map(|w| w.opens).min();
     let patient = at.checked_add(PATIENCE).ok().into_iter().chain(first).min().is_some_and(|until| now < until);
-    let Some(tallies) = tallies(core, accepted, patient).await? else { return Ok(Counted::NotYet) };
+    let Some(heard) = heard(core, accepted, patient).await? else { return Ok(Counted::NotYet) };
     let numbers: Vec<&str> = context::NUMBERS.into_iter().take(poll.windows.len()).collect();
-    let counted = votes(&tallies, &numbers);
+    let counted = votes(&heard, &numbers);
 
     let _guard = core.ledger.lock().await;
     // Meanwhile it may have been decided, or people may be asked something else.
@@ -55,20 +55,20 @@ pub(super) async fn count(core: &Core, accepted: &Accepting) -> Result<Counted, 
 }
 
 /// The reactions to each post of the poll; `None` while one is still to be made or can't be read, as long as that is waited for.
-async fn tallies(core: &Core, accepted: &Accepting, patient: bool) -> Result<Option<Vec<Tally>>, StoreError> {
-    let mut tallies = Vec::new();
+async fn heard(core: &Core, accepted: &Accepting, patient: bool) -> Result<Option<Vec<Heard>>, StoreError> {
+    let mut all = Vec::new();
     for post in core.store.posts(&accepted.upgrade.id).await?.iter().filter(|p| asks(core, accepted, p)) {
         if patient && matches!(post.state, PostState::Planned | PostState::Sending) {
             return Ok(None);
         }
         let Some(root) = post.remote.as_deref().filter(|_| post.state == PostState::Sent) else { continue };
-        match tally(core, "votes", &post.channel, (root, None), patient).await {
-            Read::Tally(tally) => tallies.push(tally),
+        match read(core, "votes", &post.channel, (root, None), patient).await {
+            Read::Heard(heard) => all.push(heard),
             Read::Never => {}
             Read::NotYet => return Ok(None),
         }
     }
-    Ok(Some(tallies))
+    Ok(Some(all))
 }
 
 /// Whether people answer this post with their votes: it proposes the windows as they are now.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::{
     Book, context,
     context::{Asked, Moment, Trouble},
+    rollcall::Missing,
 };
 use crate::{
     config::Topic,
@@ -48,6 +49,9 @@ struct Sheet {
     detail: Option<String>,
     topic: Option<Topic>,
     approval: Option<Asked>,
+    correction: Option<String>,
+    missing: Vec<Missing>,
+    process: bool,
     text: Text,
     /// Each with the time at which it was seen, since a body says how long it is until then.
     bodies: Vec<(Platform, Timestamp, Body)>,
@@ -75,7 +79,7 @@ impl Sheet {
     fn write(book: &Arc<Book>, Wanted { accepted, notice, template, locale, moment }: Wanted<'_>) -> Result<Self, String> {
         let text = book.renderer.markdown(template, locale, &context::of(accepted, Some(notice), &book.config, moment).into())?;
         // Taken apart, so that whatever a moment will have besides is kept and compared too.
-        let Moment { fact, due, late, thread, next, troubles, detail, topic, approval } = moment.clone();
+        let Moment { fact, due, late, thread, next, troubles, detail, topic, approval, correction, missing, process } = moment.clone();
         Ok(Self {
             book: book.clone(),
             template: template.to_owned(),
@@ -91,13 +95,16 @@ impl Sheet {
             detail: detail.map(str::to_owned),
             topic: topic.cloned(),
             approval: approval.cloned(),
+            correction: correction.map(str::to_owned),
+            missing: missing.to_vec(),
+            process,
             text,
             bodies: Vec::new(),
         })
     }
 
     fn fits(&self, book: &Arc<Book>, Wanted { accepted, notice, template, locale, moment }: Wanted<'_>) -> bool {
-        let Moment { fact, due, late, thread, next, troubles, detail, topic, approval } = moment;
+        let Moment { fact, due, late, thread, next, troubles, detail, topic, approval, correction, missing, process } = moment;
         Arc::ptr_eq(&self.book, book)
             && self.template == template
             && self.locale == locale
@@ -109,6 +116,9 @@ impl Sheet {
             && self.detail.as_deref() == *detail
             && self.topic.as_ref() == *topic
             && self.approval.as_ref() == *approval
+            && self.correction.as_deref() == *correction
+            && self.missing == *missing
+            && self.process == *process
             && self.accepted == *accepted
     }
 }

@@ -10,6 +10,7 @@ use super::{
     gate::Gate,
     planner::Planner,
     pulse::{Beat, Pulse},
+    rollcall::Rollcall,
     summariser::{Summarised, Summariser},
     watcher::Watcher,
 };
@@ -24,6 +25,7 @@ pub struct Services {
     pub watcher: Arc<Watcher>,
     pub dispatcher: Arc<Dispatcher>,
     pub summariser: Arc<Summariser>,
+    pub rollcall: Arc<Rollcall>,
     pub planner: Arc<Planner>,
     pub gate: Arc<Gate>,
     /// Where each is heard of.
@@ -47,6 +49,7 @@ pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), 
         tasks.spawn(post(services.core.clone(), services.dispatcher.clone(), channel, beat, stop.clone()));
     }
     tasks.spawn(summarise(services.summariser.clone(), part("the summaries".to_owned()), stop.clone()));
+    tasks.spawn(call(services.rollcall.clone(), part("the roll".to_owned()), stop.clone()));
     tasks.spawn(plan(services.planner.clone(), part("the plan".to_owned()), stop.clone()));
     tasks.spawn(guard(services.core.clone(), services.gate.clone(), part("the approvals".to_owned()), stop.clone()));
     tasks.spawn(listen(services.core.clone(), part("the chats".to_owned()), stop.clone()));
@@ -146,6 +149,16 @@ async fn summarise(summariser: Arc<Summariser>, beat: Beat, mut stop: watch::Rec
             Err(error) => tracing::error!("{error}"),
         }
         rest(&mut stop, &beat, pause, std::future::pending()).await;
+    }
+}
+
+/// Soon after an answer, so that the count that people see is the one they have just changed.
+async fn call(rollcall: Arc<Rollcall>, beat: Beat, mut stop: watch::Receiver<bool>) {
+    while !stopping(&stop) {
+        if let Err(error) = rollcall.tick().await {
+            tracing::error!("{error}");
+        }
+        rest(&mut stop, &beat, Duration::from_secs(5), std::future::pending()).await;
     }
 }
 

@@ -85,6 +85,11 @@ const TABLES: &[Table] = &[
         order: "number",
     },
     Table { name: "approvals", columns: &[Text("upgrade"), Text("code"), Text("person"), Number("at")], order: "upgrade, code, person" },
+    Table {
+        name: "entries",
+        columns: &[Text("kind"), Text("upgrade"), Text("id"), Number("at"), Text("value")],
+        order: "kind, upgrade, id",
+    },
 ];
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use sqlx::{Any, Row, any::AnyRow};
 
 use crate::{
     domain::post::{Operation, Post, PostKey, PostState},
-    ports::{Approved, Request, StoreError},
+    ports::{Approved, Entry, EntryKind, Request, StoreError},
 };
 
 pub fn fault(error: impl std::fmt::Display) -> StoreError {
@@ -35,6 +35,11 @@ fn optional_time(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, StoreE
 
 fn optional_json<T: DeserializeOwned>(row: &AnyRow, column: &str) -> Result<Option<T>, StoreError> {
     get::<Option<String>>(row, column)?.map(|text| from_json(&text)).transpose()
+}
+
+pub fn entry(row: &AnyRow, kind: EntryKind) -> Result<Entry, StoreError> {
+    let (at, value) = (time(get(row, "at")?)?, from_json(&get::<String>(row, "value")?)?);
+    Ok(Entry { kind, upgrade: get(row, "upgrade")?, id: get(row, "id")?, at, value })
 }
 
 pub fn post(row: &AnyRow) -> Result<Post, StoreError> {

@@ -116,6 +116,14 @@ pub const STEPS: &[&[&str]] = &[
         seen INTEGER NOT NULL
     )",
     ],
+    &["CREATE TABLE entries (
+        kind TEXT NOT NULL,
+        upgrade TEXT NOT NULL,
+        id TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (kind, upgrade, id)
+    )"],
 ];
 
 /// A step as a database takes it: numbers are 64 bits wide in SQLite whatever they are called, and PostgreSQL has another

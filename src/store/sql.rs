@@ -19,7 +19,7 @@ use crate::{
         fact::{Fact, FactKind},
         post::{Body, Operation, Post, PostKey, PostState},
     },
-    ports::{Accepting, Approved, Batch, Known, Leadership, Outcome, Replica, Request, Store, StoreError},
+    ports::{Accepting, Approved, Batch, Entry, EntryKind, Known, Leadership, Outcome, Replica, Request, Store, StoreError},
 };
 
 /// An attempt that began so many milliseconds in the future was made by a clock that was set back since: its lease and
@@ -229,6 +229,12 @@ impl Store for SqlStore {
         tx.commit().await.map_err(fault)
     }
 
+    async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError> {
+        let query = sqlx::query("SELECT MIN(began) AS began FROM attempts WHERE key = $1").bind(&key.0);
+        let row = query.fetch_one(self.pool()).await.map_err(fault)?;
+        rows::get::<Option<i64>>(&row, "began")?.map(time).transpose()
+    }
+
     async fn sent(&self, upgrade: &str, channel: &str, operation: Operation) -> Result<Option<Post>, StoreError> {
         let query = sqlx::query(
             "SELECT * FROM posts WHERE upgrade = $1 AND channel = $2 AND operation = $3 AND state = 'sent' ORDER BY due DESC, number DESC LIMIT 1",
@@ -316,6 +322,29 @@ impl Store for SqlStore {
     async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
         let query = sqlx::query("SELECT * FROM approvals WHERE upgrade = $1 ORDER BY at, person").bind(upgrade);
         query.fetch_all(self.pool()).await.map_err(fault)?.iter().map(rows::approved).collect()
+    }
+
+    async fn write(&self, entry: &Entry, replace: bool) -> Result<bool, StoreError> {
+        let text = if replace {
+            "INSERT INTO entries (kind, upgrade, id, at, value) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (kind, upgrade, id) DO UPDATE SET at = excluded.at, value = excluded.value"
+        } else {
+            "INSERT INTO entries (kind, upgrade, id, at, value) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
+        };
+        let query = sqlx::query(text).bind(entry.kind.name()).bind(&entry.upgrade).bind(&entry.id);
+        let query = query.bind(entry.at.as_millisecond()).bind(json(&entry.value)?);
+        Ok(query.execute(self.pool()).await.map_err(fault)?.rows_affected() == 1)
+    }
+
+    async fn erase(&self, kind: EntryKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
+        let query =
+            sqlx::query("DELETE FROM entries WHERE kind = $1 AND upgrade = $2 AND id = $3").bind(kind.name()).bind(upgrade).bind(id);
+        Ok(query.execute(self.pool()).await.map_err(fault)?.rows_affected() == 1)
+    }
+
+    async fn entries(&self, kind: EntryKind, upgrade: &str) -> Result<Vec<Entry>, StoreError> {
+        let query = sqlx::query("SELECT * FROM entries WHERE kind = $1 AND upgrade = $2 ORDER BY at, id").bind(kind.name()).bind(upgrade);
+        query.fetch_all(self.pool()).await.map_err(fault)?.iter().map(|row| rows::entry(row, kind)).collect()
     }
 
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {

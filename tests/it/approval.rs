@@ -50,7 +50,13 @@ fn approved_by(persons: u32, notice: Notice) -> Notice {
 
 fn person(name: &str, number: u64, role: Role) -> Person {
     let handle = name.split(' ').next().unwrap().to_lowercase();
-    Person { name: name.into(), discord: Some(number.to_string()), matrix: Some(format!("@{handle}:example.org")), roles: vec![role] }
+    Person {
+        name: name.into(),
+        discord: Some(number.to_string()),
+        matrix: Some(format!("@{handle}:example.org")),
+        roles: vec![role],
+        ..Person::default()
+    }
 }
 
 /// Ada and Ben may approve, Cleo validates. It is fifty minutes before the window; the plan is these notices, and what

@@ -201,8 +201,7 @@ async fn a_downgrade_after_the_end_is_called_one() {
     w2.block("relay", 2, &[]).await;
     let mut all = w2.store.upgrades().await.unwrap();
     all[0].progress.state = State::Completed;
-    all[0].progress.feedback =
-        Some(upgrade_herald::domain::feedback::Summary::of(Default::default(), &w2.core.book().plan().feedback.meanings));
+    all[0].progress.feedback = Some(upgrade_herald::domain::feedback::Summary::default());
     w2.store.commit(upgrade_herald::ports::Batch { upgrades: all, ..Default::default() }).await.unwrap();
     w2.block("relay", 1, &[]).await;
     let text: String = {

@@ -10,11 +10,12 @@ use upgrade_herald::{
         block::Memory,
         change::Change,
         fact::{Fact, FactKind},
-        feedback::Tally,
+        feedback::Heard,
         post::{Body, Operation, Post, PostKey},
     },
     ports::{
-        Accepted, Accepting, Approved, Batch, Chat, ChatError, Known, Leadership, Outcome, Outgoing, Replica, Request, Store, StoreError,
+        Accepted, Accepting, Approved, Batch, Chat, ChatError, Entry, EntryKind, Known, Leadership, Outcome, Outgoing, Replica, Request,
+        Store, StoreError,
     },
 };
 
@@ -112,6 +113,9 @@ impl Store for HookedStore {
     async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError> {
         store!(self, "finish", finish(key, outcome))
     }
+    async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError> {
+        store!(self, "first_attempt", first_attempt(key))
+    }
     async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError> {
         store!(self, "post", post(key))
     }
@@ -138,6 +142,15 @@ impl Store for HookedStore {
     }
     async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError> {
         store!(self, "outcome", outcome(request))
+    }
+    async fn write(&self, entry: &Entry, replace: bool) -> Result<bool, StoreError> {
+        store!(self, "write", write(entry, replace))
+    }
+    async fn erase(&self, kind: EntryKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
+        store!(self, "erase", erase(kind, upgrade, id))
+    }
+    async fn entries(&self, kind: EntryKind, upgrade: &str) -> Result<Vec<Entry>, StoreError> {
+        store!(self, "entries", entries(kind, upgrade))
     }
     async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
         store!(self, "approvals", approvals(upgrade))
@@ -172,8 +185,8 @@ impl Chat for HookedChat {
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         chat!(self, "edit", edit(place, id, out))
     }
-    async fn tally(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
-        chat!(self, "tally", tally(place, root, thread))
+    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
+        chat!(self, "heard", heard(place, root, thread))
     }
     fn trouble(&self) -> Option<String> {
         self.inner.trouble()

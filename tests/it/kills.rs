@@ -113,8 +113,8 @@ async fn dispatch(core: &Arc<Core>) -> Result<()> {
             if let Err(error) = did {
                 eprintln!("{error}");
             }
-            // Slow enough to be killed often.
-            tokio::time::sleep(Duration::from_millis(40)).await;
+            // Slow enough to be killed often, and that a channel's newest 2,000 messages are more than ten minutes old.
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
     futures::future::join_all(channels).await;

@@ -15,7 +15,7 @@ use upgrade_herald::{
         fact::{Fact, FactKind},
         post::{Body, Operation, Post, PostKey, PostState},
     },
-    ports::{Accepting, Approved, Batch, Known, Leadership, Move, Outcome, Replica, Request, Store, StoreError},
+    ports::{Accepting, Approved, Batch, Entry, EntryKind, Known, Leadership, Move, Outcome, Replica, Request, Store, StoreError},
 };
 
 #[derive(Clone)]
@@ -24,6 +24,7 @@ struct Row {
     lease_until: Option<Timestamp>,
     /// When its last attempt began.
     began: Option<Timestamp>,
+    first: Option<Timestamp>,
 }
 
 #[derive(Default)]
@@ -34,6 +35,7 @@ struct Tables {
     posts: Vec<Row>,
     requests: Vec<(Request, Option<String>)>,
     approvals: Vec<Approved>,
+    entries: Vec<Entry>,
     remembered: BTreeSet<String>,
     troubles: BTreeMap<String, (String, Timestamp)>,
 }
@@ -105,7 +107,7 @@ impl Tables {
         }
         for post in batch.posts {
             if self.row(&post.key).is_none() {
-                self.posts.push(Row { post, lease_until: None, began: None });
+                self.posts.push(Row { post, lease_until: None, began: None, first: None });
             }
         }
     }
@@ -195,9 +197,14 @@ impl Store for MemoryStore {
             (known.state, known.late, known.next_attempt) = (PostState::Sending, late, None);
             known.attempts += 1;
             (row.lease_until, row.began) = (Some(lease_until), Some(now));
+            row.first = row.first.map_or(Some(now), |first| Some(first.min(now)));
             true
         })
         .await
+    }
+
+    async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError> {
+        self.call(|t| t.row(key).and_then(|row| row.first)).await
     }
 
     async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError> {
@@ -284,6 +291,40 @@ impl Store for MemoryStore {
 
     async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
         self.call(|t| t.approvals.iter().filter(|a| a.upgrade == upgrade).cloned().collect()).await
+    }
+
+    async fn write(&self, entry: &Entry, replace: bool) -> Result<bool, StoreError> {
+        self.call(|t| match t.entries.iter_mut().find(|e| (e.kind, &e.upgrade, &e.id) == (entry.kind, &entry.upgrade, &entry.id)) {
+            Some(old) => {
+                if replace {
+                    *old = entry.clone();
+                }
+                replace
+            }
+            None => {
+                t.entries.push(entry.clone());
+                true
+            }
+        })
+        .await
+    }
+
+    async fn erase(&self, kind: EntryKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
+        self.call(|t| {
+            let before = t.entries.len();
+            t.entries.retain(|e| (e.kind, e.upgrade.as_str(), e.id.as_str()) != (kind, upgrade, id));
+            t.entries.len() < before
+        })
+        .await
+    }
+
+    async fn entries(&self, kind: EntryKind, upgrade: &str) -> Result<Vec<Entry>, StoreError> {
+        self.call(|t| {
+            let mut all: Vec<Entry> = t.entries.iter().filter(|e| e.kind == kind && e.upgrade == upgrade).cloned().collect();
+            all.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+            all
+        })
+        .await
     }
 
     async fn remember(&self, id: &str, _: Timestamp) -> Result<bool, StoreError> {

@@ -20,7 +20,7 @@ use upgrade_herald::{
     config::{Origin, SourceFile, UpgradeFile},
     domain::{
         change::Change,
-        feedback::Tally,
+        feedback::Heard,
         notice::LatePolicy,
         post::{Operation, Post, PostKey, PostState},
         upgrade::{Target, Upgrade},
@@ -212,11 +212,11 @@ impl Chat for ModelChat {
         Ok(Accepted { id: id.to_owned(), link: None })
     }
 
-    async fn tally(&self, _place: &str, _root: &str, _thread: Option<&str>) -> Result<Tally, ChatError> {
+    async fn heard(&self, _place: &str, _root: &str, _thread: Option<&str>) -> Result<Heard, ChatError> {
         if self.away.load(Ordering::Relaxed) {
             return Err(ChatError::Retry { reason: "the connection was refused".into(), after_ms: None });
         }
-        Ok(Tally::default())
+        Ok(Heard::default())
     }
 
     fn trouble(&self) -> Option<String> {

@@ -37,6 +37,7 @@ async fn world() -> World {
                 discord: Some((11 + i).to_string()),
                 matrix: Some(format!("@{}:example.org", role.name())),
                 roles: vec![*role],
+                ..Person::default()
             };
             config.people = People {
                 all: Role::ALL.iter().enumerate().map(person).collect(),
@@ -83,6 +84,10 @@ fn sample(kind: Kind) -> &'static str {
         Kind::Upgrade => "v2",
         Kind::Time => "2099-01-02 14:00",
         Kind::Length => "2h",
+        Kind::List => "process",
+        Kind::Item => "1.1",
+        Kind::Channel => "all",
+        Kind::Node => "HARBOUR/1",
         Kind::Words(_) => "words",
     }
 }

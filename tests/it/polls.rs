@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -14,7 +14,7 @@ use upgrade_herald::{
     app,
     config::{Origin, Plan},
     domain::{
-        feedback::Tally,
+        feedback::Heard,
         notice::{Happening, Notice, Phase, Trigger},
         post::{Operation, Post, PostKey, PostState},
         schedule::Offset,
@@ -56,11 +56,11 @@ impl Chat for Mute {
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         self.room.edit(place, id, out).await
     }
-    async fn tally(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
+    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
         if self.is_mute.load(Ordering::Relaxed) {
             return Err(ChatError::Retry { reason: "no answer in time".into(), after_ms: None });
         }
-        self.room.tally(place, root, thread).await
+        self.room.heard(place, root, thread).await
     }
     fn trouble(&self) -> Option<String> {
         None
@@ -71,6 +71,8 @@ struct Story {
     world: World,
     rooms: BTreeMap<String, Arc<Mute>>,
     summariser: Summariser,
+    /// Each vote is another person's.
+    voters: AtomicUsize,
 }
 
 fn notice(id: &str, template: &str, trigger: Trigger, channels: &[&str]) -> Notice {
@@ -123,7 +125,7 @@ impl Story {
         let world = world.await;
         world.core.open(Book { config: loaded.config, renderer: loaded.renderer });
         let summariser = Summariser::new(world.core.clone());
-        Self { world, rooms, summariser }
+        Self { world, rooms, summariser, voters: AtomicUsize::new(0) }
     }
 
     fn after(&self, hours: i64) -> Timestamp {
@@ -159,7 +161,8 @@ impl Story {
 
     async fn react(&self, channel: &str, emoji: &str) {
         let id = self.post("proposed", channel).await.remote.unwrap();
-        self.rooms[channel].room.react(&id, emoji);
+        let who = self.voters.fetch_add(1, Ordering::Relaxed).to_string();
+        self.rooms[channel].room.react(&id, &who, emoji);
     }
 
     async fn votes(&self) -> Option<Vec<u32>> {

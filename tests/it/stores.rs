@@ -12,7 +12,7 @@ use upgrade_herald::{
         fact::{Fact, FactKind},
         post::{Body, Operation, Post, PostState},
     },
-    ports::{Accepted, Accepting, Approved, Batch, Leadership, Move, Outcome, Replica, Store, Supersede},
+    ports::{Accepted, Accepting, Approved, Batch, Entry, EntryKind, Leadership, Move, Outcome, Replica, Store, Supersede},
     service::planner::timed,
     store::SqlStore,
 };
@@ -174,6 +174,25 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     store.commit(Batch { approvals: vec![given.clone(), given.clone()], ..Batch::default() }).await?;
     assert_eq!(store.approvals(&id).await?, [given]);
     assert!(store.remember("command-1", at(1)).await? && !store.remember("command-1", at(2)).await?);
+
+    // Entries stay as they were said first, unless another takes their place.
+    let entry = |name: &str, second, word: &str| Entry {
+        kind: EntryKind::Answer,
+        upgrade: id.clone(),
+        id: name.into(),
+        at: at(second),
+        value: serde_json::json!({ "word": word }),
+    };
+    let (one, two) = (entry("b", 2, "one"), entry("a", 1, "it's \u{1f600}"));
+    assert!(store.write(&one, false).await? && store.write(&two, false).await?);
+    assert!(!store.write(&entry("b", 3, "again"), false).await?);
+    assert_eq!(store.entries(EntryKind::Answer, &id).await?, [two.clone(), one]);
+    let other = entry("b", 0, "another");
+    assert!(store.write(&other, true).await?);
+    assert_eq!(store.entries(EntryKind::Answer, &id).await?, [other, two]);
+    assert!(store.entries(EntryKind::Act, &id).await?.is_empty() && store.entries(EntryKind::Answer, "else").await?.is_empty());
+    assert!(store.erase(EntryKind::Answer, &id, "b").await? && !store.erase(EntryKind::Answer, &id, "b").await?);
+    assert_eq!(store.entries(EntryKind::Answer, &id).await?.len(), 1);
     Ok(())
 }
 

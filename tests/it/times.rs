@@ -22,7 +22,7 @@ use upgrade_herald::{
     app::{self, Loaded},
     config::{Origin, Plan, Readers, UpgradeFile},
     domain::{
-        feedback::Tally,
+        feedback::Heard,
         notice::{Happening, Notice, Phase, Trigger},
         post::{PostKey, PostState},
         schedule::{CronRule, Offset},
@@ -433,8 +433,8 @@ impl Chat for Logged {
         self.room.edit(place, id, out).await
     }
 
-    async fn tally(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
-        self.room.tally(place, root, thread).await
+    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
+        self.room.heard(place, root, thread).await
     }
 
     fn trouble(&self) -> Option<String> {

@@ -20,6 +20,8 @@ const ABOUT: &str = "The runtime upgrade that is under way";
 
 const TOO_SLOW: &str = "I could not find that out in time. Please try again in a moment.";
 
+const TOO_MANY: &str = "That is a lot at once. Please wait a moment.";
+
 /// Discord waits 3 s for a first answer; half of it is left for the way.
 const AT_ONCE: Duration = Duration::from_millis(1_500);
 /// An interaction can be answered for 15 min.
@@ -59,6 +61,9 @@ impl Discord {
         }
         let who = Who::gives(&command);
         let (order, asker) = (order(&command), who.asker());
+        if !desk.listens(&asker) {
+            return self.reply(&command, TOO_MANY).await;
+        }
         let answer = desk.answer(&asker, &order);
         tokio::pin!(answer);
         tokio::select! {

@@ -1,6 +1,6 @@
-//! Discord: posts and counts over REST, slash commands over the gateway.
+//! Discord: posts and reads answers over REST, slash commands over the gateway.
 //!
-//! The two are kept apart. Posting, reading back and counting are plain requests and need no gateway;
+//! The two are kept apart. Posting, reading back and reading answers are plain requests and need no gateway;
 //! the gateway serves `/upgrade` alone, so its outages delay no notice and lose no feedback.
 //!
 //! - `connect` proves token and guild before anything else is tried.
@@ -16,11 +16,11 @@ mod connect;
 mod error;
 mod gateway;
 mod health;
+mod heard;
 mod link;
 mod place;
 mod request;
 mod send;
-mod tally;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU64, time::Duration};
 
@@ -35,7 +35,7 @@ use serenity::{
 pub use self::{connect::ConnectError, place::Surroundings};
 use self::{health::Health, request::Budget};
 use crate::{
-    domain::{feedback::Tally, post::PostKey},
+    domain::{feedback::Heard, post::PostKey},
     ports::{Accepted, Chat, ChatError, Outgoing},
 };
 
@@ -59,7 +59,7 @@ pub struct Settings {
     pub guild: u64,
     pub route: Option<Route>,
     /// Of one HTTP request. A whole `send`, `find`, `edit` or `open_thread`, waits for rate limits included,
-    /// ends within four times this; `tally` may take that long for each 100 replies.
+    /// ends within four times this; `heard` may take that long for each 100 replies or reactions.
     pub timeout: Duration,
 }
 
@@ -101,8 +101,8 @@ impl Chat for Discord {
         self.reword(channel_id(place)?, message_id(id)?, out).await
     }
 
-    async fn tally(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
-        self.count(channel_id(place)?, message_id(root)?, thread.map(channel_id).transpose()?).await
+    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
+        self.listen(channel_id(place)?, message_id(root)?, thread.map(channel_id).transpose()?).await
     }
 
     fn trouble(&self) -> Option<String> {

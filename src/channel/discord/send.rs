@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serenity::all::{
     AutoArchiveDuration, ChannelId, CreateAllowedMentions, CreateAttachment, CreateEmbed, CreateEmbedFooter, CreateMessage, CreateThread,
-    EditMessage, Message, MessageId, MessagePagination, MessageReference, MessageReferenceKind, Nonce, RoleId,
+    EditMessage, Message, MessageId, MessagePagination, MessageReference, MessageReferenceKind, Nonce, RoleId, UserId,
 };
 use tokio::time::Instant;
 
@@ -19,12 +19,14 @@ const CONTENT_MAX: usize = 2_000;
 const ALT_MAX: usize = 1_024;
 /// Characters of a thread's name.
 const TITLE_MAX: usize = 100;
+/// Roles, and users, that one message may call.
+const MENTIONS_MAX: usize = 100;
 /// Messages of one answer.
 pub(super) const PAGE: u8 = 100;
 /// Messages read back at most.
 const HISTORY_MAX: usize = 2_000;
 /// How much older than asked the history is read: clocks differ.
-const SLACK: SignedDuration = SignedDuration::from_hours(1);
+const SLACK: SignedDuration = SignedDuration::from_mins(10);
 /// Milliseconds between 1970 and Discord's year 2015, where ids begin to count.
 const EPOCH_MS: i64 = 1_420_070_400_000;
 
@@ -45,7 +47,7 @@ impl Discord {
             .content(&out.body.text)
             .embed(CreateEmbed::new().footer(CreateEmbedFooter::new(mark(out.key))))
             .add_files(picture.clone())
-            .allowed_mentions(CreateAllowedMentions::new().roles(roles(out.body)).replied_user(false))
+            .allowed_mentions(called(out.body))
             .nonce(Nonce::String(out.key.0.clone()))
             .enforce_nonce(true);
         if let Some(answered) = out.answers.and_then(id) {
@@ -70,7 +72,7 @@ impl Discord {
         Accepted { id: message.to_string(), link: Some(format!("https://discord.com/channels/{}/{channel}/{message}", self.guild)) }
     }
 
-    /// Reads the history backwards for our message with this key, down to an hour before `since` or 2,000 messages deep.
+    /// Reads the history backwards for our message with this key, down to ten minutes before `since` or 2,000 messages deep.
     pub(super) async fn look_for(&self, channel: ChannelId, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError> {
         self.look_back(self.deadline(), channel, key, since).await
     }
@@ -157,9 +159,11 @@ fn check_length(text: &str) -> Result<(), ChatError> {
     })
 }
 
-/// Discord reads the roles out of the text, and lets these through.
-fn roles(body: &Body) -> Vec<RoleId> {
-    body.mentions.iter().filter_map(|role| id(role)).map(RoleId::from).collect()
+/// Discord reads roles and users out of the text, and lets these through: 100 of each.
+fn called(body: &Body) -> CreateAllowedMentions {
+    let users = body.mentions.iter().filter_map(|called| id(called.strip_prefix('@')?)).map(UserId::from);
+    let roles = body.mentions.iter().filter_map(|called| id(called)).map(RoleId::from);
+    CreateAllowedMentions::new().roles(roles.take(MENTIONS_MAX)).users(users.take(MENTIONS_MAX)).replied_user(false)
 }
 
 fn attachment(picture: &Picture) -> CreateAttachment {

@@ -1,11 +1,11 @@
 //! `!upgrade WORDS…`: telling a command from talk, and answering it once.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use matrix_sdk::{deserialized_responses::TimelineEvent, ruma::OwnedRoomId};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use super::{
     Matrix,
@@ -21,6 +21,8 @@ use crate::{
 const COMMAND: &str = "!upgrade";
 /// An older question is not answered any more: who asked has gone.
 pub(super) const FRESH_MS: i64 = 600_000;
+/// Answers that are given at the same time.
+const AT_ONCE: usize = 16;
 /// Characters passed on of one command; nothing of ours takes as many.
 const LONGEST: usize = 4_000;
 
@@ -43,10 +45,22 @@ impl Matrix {
         Event::read(event).and_then(|event| ask(room, event, self.me.as_str(), now_ms))
     }
 
-    /// Answers one after another for as long as it is asked.
-    pub(super) async fn answer_all(&self, desk: &dyn Desk, mut asks: mpsc::Receiver<Ask>) {
-        while let Some(ask) = asks.recv().await {
-            self.answer(desk, &ask).await;
+    /// Answers for as long as it is asked, several at once: one that takes long holds nobody up.
+    pub(super) async fn answer_all(self: Arc<Self>, desk: Arc<dyn Desk>, mut asks: mpsc::Receiver<Ask>) {
+        let mut answers = JoinSet::new();
+        loop {
+            tokio::select! {
+                ask = asks.recv(), if answers.len() < AT_ONCE => {
+                    let Some(ask) = ask else { return };
+                    let (matrix, desk) = (self.clone(), desk.clone());
+                    answers.spawn(async move { matrix.answer(&*desk, &ask).await });
+                }
+                Some(done) = answers.join_next(), if !answers.is_empty() => {
+                    if let Err(error) = done {
+                        tracing::error!(%error, "answering on Matrix broke off");
+                    }
+                }
+            }
         }
     }
 

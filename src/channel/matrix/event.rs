@@ -2,6 +2,7 @@
 
 use matrix_sdk::{deserialized_responses::TimelineEvent, ruma::MilliSecondsSinceUnixEpoch};
 use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
 
 /// The content field that carries a post's key.
 pub(super) const KEY_FIELD: &str = "org.upgrade-herald.key";
@@ -49,6 +50,9 @@ struct Unsigned {
     /// Told by the server to the sending device only.
     transaction_id: Option<String>,
     redacted_because: Option<IgnoredAny>,
+    /// What servers tell of an event's edits beside it.
+    #[serde(rename = "m.relations")]
+    relations: Option<Value>,
 }
 
 impl Event {
@@ -73,6 +77,12 @@ impl Event {
     /// The message that it gives new words.
     pub fn edited(&self) -> Option<&str> {
         self.content.relates_to.event_id.as_deref().filter(|_| self.is_edit())
+    }
+
+    /// What a message says now, its last edit counted in.
+    pub fn words(&self) -> Option<&str> {
+        let edit = self.unsigned.relations.as_ref().and_then(|r| r.pointer("/m.replace/content/m.new_content/body"));
+        edit.and_then(Value::as_str).or(self.content.body.as_deref())
     }
 
     /// The root of the thread it is in.

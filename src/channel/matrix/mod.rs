@@ -6,7 +6,7 @@
 //! asked of the server each time, so that downtime loses none.
 //!
 //! - [`connect`](Matrix::connect) (`connect`, `session`): the session kept on disk, or a login by password
-//! - [`Chat`] (`send`, `edit`, `picture`, `tally`): posts, threads, edits, pictures, read-back, counts
+//! - [`Chat`] (`send`, `edit`, `picture`, `heard`): posts, threads, edits, pictures, read-back, people's answers
 //! - [`run`](Matrix::run) (`sync`, `commands`): following the rooms, answering `!upgrade`
 //! - `levels`: whether the whole room may be called; `event`: the few fields we read of an event; `error`: what a failure calls for
 
@@ -15,12 +15,12 @@ mod connect;
 mod edit;
 mod error;
 mod event;
+mod heard;
 mod levels;
 mod picture;
 mod send;
 mod session;
 mod sync;
-mod tally;
 
 use std::{
     path::PathBuf,
@@ -42,7 +42,7 @@ use tokio::sync::watch;
 
 pub use self::connect::ConnectError;
 use crate::{
-    domain::{feedback::Tally, post::PostKey},
+    domain::{feedback::Heard, post::PostKey},
     ports::{Accepted, Chat, ChatError, Outgoing},
 };
 
@@ -212,8 +212,8 @@ impl Chat for Matrix {
         self.reword(place, id, out).await
     }
 
-    async fn tally(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
-        self.count(place, root, thread).await
+    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
+        self.listen(place, root, thread).await
     }
 
     fn trouble(&self) -> Option<String> {

@@ -1,10 +1,15 @@
 //! Following the rooms: one sync after another, whatever happens, until told to stop.
 
-use std::{collections::BTreeSet, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use matrix_sdk::{
     Room,
     config::SyncSettings,
+    deserialized_responses::TimelineEvent,
     room::MessagesOptions,
     ruma::{
         OwnedEventId, OwnedRoomId, RoomAliasId, UInt,
@@ -23,18 +28,21 @@ use super::{
     error::{Fault, fault, logged_out},
     event::{ENCRYPTED, Event},
 };
-use crate::ports::Desk;
+use crate::ports::{Asker, Desk, Platform};
 
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long the server may hold a sync that has nothing to tell.
 const HELD: Duration = Duration::from_secs(30);
-/// From the beginning of one sync to that of the next, at the least: where much is said, herald's own words above all, it
-/// is read in sheaves instead of one by one. Who writes into the quiet is read at once.
-const APART: Duration = Duration::from_secs(1);
+/// From the beginning of one sync to that of the next, at the least: where much is said, it is read in sheaves instead of
+/// one by one. Who writes into the quiet is read at once.
+const APART: Duration = Duration::from_millis(100);
 /// For each room that a sync had news of, since that is what it costs the server.
-const APART_A_ROOM: Duration = Duration::from_millis(50);
-const FARTHEST_APART: Duration = Duration::from_secs(5);
+const APART_A_ROOM: Duration = Duration::from_millis(100);
+/// Where people speak.
+const FARTHEST_APART: Duration = Duration::from_secs(2);
+/// Where nobody but herald does: it posts in many rooms at once, and needs not be told of it.
+const ALONE_APART: Duration = Duration::from_secs(10);
 /// Events a room and sync; more make a gap, which is read up on.
 const TIMELINE: u32 = 20;
 /// Commands waiting for an answer; beyond them somebody is playing.
@@ -50,6 +58,8 @@ struct Rest {
     started: bool,
     /// Rooms whose latest history is to be read.
     gaps: BTreeSet<OwnedRoomId>,
+    /// The event of a room that was looked at last.
+    read: BTreeMap<OwnedRoomId, String>,
     /// Fresh events without a key so far.
     sealed: Vec<(OwnedRoomId, OwnedEventId)>,
     /// Invitations are to be looked through.
@@ -67,11 +77,12 @@ impl Matrix {
         tokio::select! {
             () = stopped => {}
             () = self.follow(&*desk, asked) => {}
-            () = self.answer_all(&*desk, asks) => {}
+            () = self.clone().answer_all(desk.clone(), asks) => {}
         }
     }
 
-    async fn follow(&self, desk: &dyn Desk, asked: mpsc::Sender<Ask>) {
+    async fn follow(&self, desk: &dyn Desk, queue: mpsc::Sender<Ask>) {
+        let asked = Asked { desk, queue };
         let (mut rest, mut pause) = (Rest { invited: true, ..Rest::default() }, FIRST_PAUSE);
         let mut allowed = self.allowed.subscribe();
         loop {
@@ -85,8 +96,9 @@ impl Matrix {
                     pause = FIRST_PAUSE;
                     rest.invited |= allowed.has_changed().unwrap_or(false);
                     allowed.mark_unchanged();
-                    let apart = apart(response.rooms.joined.len());
-                    self.digest(desk, &asked, response, &mut rest).await;
+                    let rooms = response.rooms.joined.len();
+                    let others = self.digest(desk, &asked, response, &mut rest).await;
+                    let apart = apart(rooms, others);
                     sleep_until(begun + apart).await;
                     continue;
                 }
@@ -109,8 +121,9 @@ impl Matrix {
     }
 
     /// The first sync of a process reads up on every room: the last process may have taken events in
-    /// and died before answering them.
-    async fn digest(&self, desk: &dyn Desk, asked: &mpsc::Sender<Ask>, response: SyncResponse, rest: &mut Rest) {
+    /// and died before answering them. Says whether anybody else has spoken.
+    async fn digest(&self, desk: &dyn Desk, asked: &Asked<'_>, response: SyncResponse, rest: &mut Rest) -> bool {
+        let mut others = false;
         let now_ms = desk.now().as_millisecond();
         if !rest.started {
             rest.started = true;
@@ -118,13 +131,17 @@ impl Matrix {
         }
         for (id, update) in &response.rooms.joined {
             for event in &update.timeline.events {
-                match Event::read(event) {
+                let read = Event::read(event);
+                others |= read.as_ref().is_some_and(|event| event.sender != self.me.as_str());
+                match read {
                     Some(sealed) if sealed.kind == ENCRYPTED => rest.seal(id, &sealed, now_ms),
-                    _ => queue(asked, self.ask(id, event, now_ms)),
+                    _ => asked.queue(self.ask(id, event, now_ms)),
                 }
             }
             if update.timeline.limited {
                 rest.gaps.insert(id.clone());
+            } else {
+                rest.read_to(id, update.timeline.events.last());
             }
         }
         rest.invited |= !response.rooms.invited.is_empty();
@@ -135,14 +152,18 @@ impl Matrix {
         if !response.to_device.is_empty() && !rest.sealed.is_empty() {
             self.unseal(asked, rest, now_ms).await;
         }
+        others
     }
 
     /// Reads the last ten minutes of rooms with gaps; what fails for now stays for the next round.
-    async fn read_up(&self, asked: &mpsc::Sender<Ask>, rest: &mut Rest, now_ms: i64) {
+    async fn read_up(&self, asked: &Asked<'_>, rest: &mut Rest, now_ms: i64) {
         for id in std::mem::take(&mut rest.gaps) {
             let Some(room) = self.client.get_room(&id) else { continue };
-            match self.late_commands(&room, now_ms).await {
-                Ok(asks) => asks.into_iter().rev().for_each(|ask| queue(asked, Some(ask))),
+            match self.late_commands(&room, rest.read.get(&id), now_ms).await {
+                Ok((asks, newest)) => {
+                    asks.into_iter().rev().for_each(|ask| asked.queue(Some(ask)));
+                    rest.read.extend(newest.map(|newest| (id, newest)));
+                }
                 Err(error) => {
                     if let Fault::Passing { reason, .. } = fault(&error) {
                         tracing::debug!(room = %id, %reason, "history isn't read yet");
@@ -153,33 +174,35 @@ impl Matrix {
         }
     }
 
-    /// Newest first.
-    async fn late_commands(&self, room: &Room, now_ms: i64) -> matrix_sdk::Result<Vec<Ask>> {
-        let (id, mut asks, mut from) = (room.room_id().to_owned(), Vec::new(), None);
+    /// Newest first, down to the event that was read last; and the newest event there is.
+    async fn late_commands(&self, room: &Room, known: Option<&String>, now_ms: i64) -> matrix_sdk::Result<(Vec<Ask>, Option<String>)> {
+        let (id, mut asks, mut from, mut newest) = (room.room_id().to_owned(), Vec::new(), None, None);
         for _ in 0..PAGES {
             let mut options = MessagesOptions::backward();
             options.limit = UInt::from(100_u32);
             options.from = from;
             let page = room.messages(options).await?;
             asks.extend(page.chunk.iter().filter_map(|event| self.ask(&id, event, now_ms)));
-            let oldest = page.chunk.iter().rev().find_map(Event::read);
-            let is_enough = oldest.is_some_and(|event| now_ms.saturating_sub(event.at_ms()) > FRESH_MS);
+            newest = newest.or_else(|| page.chunk.iter().find_map(Event::read).map(|event| event.event_id));
+            let mut oldest = page.chunk.iter().rev().filter_map(Event::read).peekable();
+            let is_old = oldest.peek().is_some_and(|event| now_ms.saturating_sub(event.at_ms()) > FRESH_MS);
+            let is_enough = is_old || oldest.any(|event| Some(&event.event_id) == known);
             from = page.end;
             if is_enough || from.is_none() {
                 break;
             }
         }
-        Ok(asks)
+        Ok((asks, newest))
     }
 
     /// Keys have come: perhaps those of events we couldn't read.
-    async fn unseal(&self, asked: &mpsc::Sender<Ask>, rest: &mut Rest, now_ms: i64) {
+    async fn unseal(&self, asked: &Asked<'_>, rest: &mut Rest, now_ms: i64) {
         for (id, event_id) in std::mem::take(&mut rest.sealed) {
             let Some(room) = self.client.get_room(&id) else { continue };
             let Ok(event) = room.event(&event_id, None).await else { continue };
             match Event::read(&event) {
                 Some(sealed) if sealed.kind == ENCRYPTED => rest.seal(&id, &sealed, now_ms),
-                _ => queue(asked, self.ask(&id, &event, now_ms)),
+                _ => asked.queue(self.ask(&id, &event, now_ms)),
             }
         }
     }
@@ -216,6 +239,13 @@ impl Matrix {
 }
 
 impl Rest {
+    /// Everything up to this event was looked at.
+    fn read_to(&mut self, room: &OwnedRoomId, event: Option<&TimelineEvent>) {
+        if let Some(event) = event.and_then(Event::read) {
+            self.read.insert(room.clone(), event.event_id);
+        }
+    }
+
     fn seal(&mut self, room: &OwnedRoomId, event: &Event, now_ms: i64) {
         let is_fresh = now_ms.saturating_sub(event.at_ms()) <= FRESH_MS;
         if let Ok(id) = OwnedEventId::try_from(event.event_id.as_str())
@@ -227,16 +257,24 @@ impl Rest {
     }
 }
 
-fn apart(rooms: usize) -> Duration {
+fn apart(rooms: usize, others: bool) -> Duration {
     let rooms = u32::try_from(rooms).unwrap_or(u32::MAX);
-    APART_A_ROOM.saturating_mul(rooms).clamp(APART, FARTHEST_APART)
+    APART_A_ROOM.saturating_mul(rooms).clamp(APART, if others { FARTHEST_APART } else { ALONE_APART })
 }
 
-fn queue(asked: &mpsc::Sender<Ask>, ask: Option<Ask>) {
-    if let Some(ask) = ask
-        && let Err(error) = asked.try_send(ask)
-    {
-        tracing::warn!(%error, "too many commands at once: one is dropped");
+/// Where commands wait for an answer.
+struct Asked<'a> {
+    desk: &'a dyn Desk,
+    queue: mpsc::Sender<Ask>,
+}
+
+impl Asked<'_> {
+    /// Who asks again and again is left out, so that others are heard.
+    fn queue(&self, ask: Option<Ask>) {
+        let Some(ask) = ask.filter(|ask| self.desk.listens(&Asker::new(Platform::Matrix, &ask.by, ask.room.as_str()))) else { return };
+        if let Err(error) = self.queue.try_send(ask) {
+            tracing::warn!(%error, "too many commands at once: one is dropped");
+        }
     }
 }
 
@@ -265,6 +303,7 @@ mod tests {
 
     #[test]
     fn the_more_rooms_have_news_the_farther_apart_are_the_syncs() {
-        assert_eq!([0, 1, 20, 40, 1_000].map(|rooms| apart(rooms).as_secs()), [1, 1, 1, 2, 5]);
+        assert_eq!([0, 1, 7, 20, 1_000].map(|rooms| apart(rooms, true).as_millis()), [100, 100, 700, 2_000, 2_000]);
+        assert_eq!([0, 1, 20, 1_000].map(|rooms| apart(rooms, false).as_millis()), [100, 100, 2_000, 10_000]);
     }
 }

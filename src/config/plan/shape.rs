@@ -81,10 +81,23 @@ pub(super) struct RawUrgency {
     /// Who is asked to acknowledge a notice has so long; 72h without, 48h in an emergency.
     #[schemars(with = "Option<Length>")]
     pub(super) acknowledge_within: Option<String>,
+    /// When providers are reminded who have not answered yet, or are not ready.
+    pub(super) remind: RawRemind,
     /// When a window may open.
     pub(super) window: RawWindowRules,
     /// Its own notices.
     pub(super) notices: Vec<RawNotice>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRemind {
+    /// So long after the notice that asks: [24h, 48h].
+    #[schemars(with = "Vec<SomeLength>", length(max = 9))]
+    pub(super) unacknowledged: Vec<String>,
+    /// So long before they are to be ready: [24h, 6h].
+    #[schemars(with = "Vec<SomeLength>", length(max = 9))]
+    pub(super) unready: Vec<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -187,8 +200,16 @@ pub(super) struct RawFeedback {
     /// From "applied": 48h.
     #[schemars(with = "SomeLength")]
     pub(super) open_for: String,
+    /// So many people with the reaction that means a problem are told to operators at once; 3 without.
+    #[serde(default = "raise_at")]
+    #[schemars(range(min = 1))]
+    pub(super) raise_at: u32,
     /// Under the call for feedback, in this order.
     pub(super) reactions: Vec<RawMeaning>,
+}
+
+fn raise_at() -> u32 {
+    3
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -200,4 +221,7 @@ pub(super) struct RawMeaning {
     /// In a few words.
     #[schemars(length(min = 1))]
     pub(super) means: String,
+    /// Several people who mean this are told to operators while it is fresh.
+    #[serde(default)]
+    pub(super) problem: bool,
 }

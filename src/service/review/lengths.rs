@@ -13,9 +13,12 @@ use serde_json::{Value, json};
 use super::{distinct, versions};
 use crate::{
     config::{ChannelConfig, Config, Finding, Readers, SourceFile},
-    domain::notice::{Notice, Trigger},
+    domain::notice::{Happening, Notice, Trigger},
     ports::Platform,
-    service::dispatcher::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
+    service::{
+        dispatcher::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
+        rollcall::AT_ONCE,
+    },
     template::{Context, Renderer, Text},
 };
 
@@ -168,10 +171,11 @@ impl Measure<'_> {
         ruler.of(template, self.locale, self.platform)
     }
 
-    /// As many as one of its channels mentions at most.
+    /// As many as one of its channels mentions at most, and those who are missing from the roll.
     fn mentions(&self) -> usize {
         let channels = self.notice.channels.iter().filter_map(|name| self.config.deployment.channels.get(name));
         let of = |channel: &ChannelConfig| self.notice.mention.iter().filter_map(|group| channel.mentions.get(group)).map(Vec::len).sum();
-        channels.filter(|c| c.platform == self.platform).map(of).max().unwrap_or(0)
+        let names = matches!(self.notice.trigger, Trigger::On(Happening::Unacknowledged | Happening::Unready));
+        channels.filter(|c| c.platform == self.platform).map(of).max().unwrap_or(0) + if names { AT_ONCE } else { 0 }
     }
 }

@@ -1,7 +1,8 @@
-//! Counting feedback on the server: every page, each person once for each emoji.
+//! Reading answers on the server: every page, each person once for each emoji.
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
 use matrix_sdk::{
     Room,
     room::{IncludeRelations, RelationsOptions},
@@ -12,7 +13,10 @@ use matrix_sdk::{
 };
 
 use super::{Matrix, event::Event, send::event_id};
-use crate::{domain::feedback::Tally, ports::ChatError};
+use crate::{
+    domain::feedback::{Heard, Reaction, Reply},
+    ports::ChatError,
+};
 
 /// Events a page; servers may give fewer.
 const PAGE: u32 = 100;
@@ -22,7 +26,7 @@ const PAGES: usize = 200;
 impl Matrix {
     /// Reactions to `root` and messages in `thread`, if there is one; our own and redacted ones left out, and so are
     /// replies that can't be decrypted.
-    pub(super) async fn count(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Tally, ChatError> {
+    pub(super) async fn listen(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
         let room = self.joined(place).await?;
         let reactions = IncludeRelations::RelationsOfTypeAndEventType(RelationType::Annotation, TimelineEventType::Reaction);
         let reactions = self.relations(&room, root, reactions).await?;
@@ -30,7 +34,7 @@ impl Matrix {
             Some(thread) => self.relations(&room, thread, IncludeRelations::RelationsOfType(RelationType::Thread)).await?,
             None => Vec::new(),
         };
-        Ok(tally(&reactions, &replies, self.me.as_str()))
+        Ok(heard(&reactions, &replies, self.me.as_str()))
     }
 
     async fn relations(&self, room: &Room, to: &str, which: IncludeRelations) -> Result<Vec<Event>, ChatError> {
@@ -52,22 +56,23 @@ impl Matrix {
     }
 }
 
-/// Pages may overlap when something comes in between, so nothing is counted twice.
-fn tally(reactions: &[Event], replies: &[Event], me: &str) -> Tally {
-    let mut tally = Tally::default();
+/// Pages may overlap when something comes in between, so nothing is taken twice.
+fn heard(reactions: &[Event], replies: &[Event], me: &str) -> Heard {
+    let at = |event: &Event| Timestamp::from_millisecond(event.at_ms()).ok();
     let mut seen = HashSet::new();
-    for event in reactions.iter().filter(|event| event.sender != me && !event.is_redacted()) {
-        if let Some(emoji) = &event.content.relates_to.key
-            && seen.insert((&event.sender, emoji))
-        {
-            *tally.reactions.entry(emoji.clone()).or_default() += 1;
-        }
-    }
+    let given = reactions.iter().filter(|event| event.sender != me && !event.is_redacted()).filter_map(|event| {
+        let emoji = event.content.relates_to.key.as_ref()?;
+        seen.insert((&event.sender, emoji)).then(|| Reaction { emoji: emoji.clone(), by: event.sender.clone(), at: at(event) })
+    });
+    let reactions = given.collect();
     let mut seen = HashSet::new();
-    for event in replies.iter().filter(|event| event.sender != me && event.is_message()) {
-        tally.replies += u32::from(seen.insert(&event.event_id));
-    }
-    tally
+    let said = replies.iter().filter(|event| event.sender != me && event.is_message() && seen.insert(&event.event_id));
+    let replies = said.map(|event| Reply {
+        by: event.sender.clone(),
+        at: at(event).unwrap_or(Timestamp::UNIX_EPOCH),
+        text: event.words().map(str::to_owned),
+    });
+    Heard { reactions, replies: replies.collect() }
 }
 
 #[cfg(test)]
@@ -82,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn each_person_counts_once_an_emoji_and_we_not_at_all() {
+    fn each_person_is_heard_once_an_emoji_and_we_not_at_all() {
         let reaction =
             |id, sender, key| event(id, sender, "m.reaction", json!({ "m.relates_to": { "rel_type": "m.annotation", "key": key } }));
         let reactions = [
@@ -100,7 +105,19 @@ mod tests {
             event("3", "@b", "m.room.message", json!({})),
             event("4", "@b", "m.room.encrypted", json!({ "algorithm": "m.megolm.v1.aes-sha2" })),
         ];
-        let tally = tally(&reactions, &replies, "@me");
-        assert_eq!(tally, Tally { reactions: [("👍".into(), 2), ("🎉".into(), 1)].into(), replies: 1 });
+        let heard = heard(&reactions, &replies, "@me");
+        let reaction = |emoji: &str, by: &str| Reaction { emoji: emoji.into(), by: by.into(), at: Timestamp::from_millisecond(1).ok() };
+        assert_eq!(heard.reactions, [reaction("👍", "@a"), reaction("👍", "@b"), reaction("🎉", "@a")]);
+        let words: Vec<_> = heard.replies.iter().map(|r| (r.by.as_str(), r.text.as_deref())).collect();
+        assert_eq!(words, [("@a", Some("b"))]);
+    }
+
+    #[test]
+    fn a_reply_says_what_its_last_edit_says() {
+        let relations = json!({ "m.relations": { "m.replace": { "content": { "m.new_content": { "body": "mended" } } } } });
+        let edited = json!({ "type": "m.room.message", "event_id": "1", "sender": "@a", "origin_server_ts": 1,
+            "content": { "msgtype": "m.text", "body": "at first" }, "unsigned": relations });
+        let heard = heard(&[], &[serde_json::from_value(edited).unwrap()], "@me");
+        assert_eq!(heard.replies[0].text.as_deref(), Some("mended"));
     }
 }
