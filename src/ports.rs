@@ -112,11 +112,20 @@ impl<'a> Asker<'a> {
     }
 }
 
+/// Whether somebody is listened to: who gives many commands at once is not, for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ear {
+    Open,
+    /// From now on they are not, and may be told so.
+    Closing,
+    Closed,
+}
+
 /// Answers people's commands. Chats call it; a service implements it.
 #[async_trait]
 pub trait Desk: Send + Sync {
-    /// Whether this command is to be answered at all: somebody who gives many at once is not listened to for a while.
-    fn listens(&self, asker: &Asker<'_>) -> bool;
+    /// Whether this command is to be answered at all.
+    fn listens(&self, asker: &Asker<'_>) -> Ear;
     /// What was ordered, or why that was not understood.
     async fn answer(&self, asker: &Asker<'_>, order: &Result<Order, Misread>) -> Body;
     /// What may be meant by what was typed so far of a part, the likeliest first.

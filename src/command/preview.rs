@@ -271,7 +271,7 @@ fn answered(plan: &Plan, at: jiff::Timestamp) -> Summary {
     let given = plan.feedback.meanings.iter().zip([9, 1, 2]);
     let reaction = |emoji: &str, n: usize| Reaction { emoji: emoji.to_owned(), by: n.to_string(), at: None };
     let reactions = given.flat_map(|(m, n)| (0..n).map(|i| reaction(&m.emoji, i))).collect();
-    let words = ["All nodes import again.", "Sync took ten minutes.", "No trouble here."];
+    let words = ["All nodes import again.", "Sync took a while.", "No trouble here."];
     let reply = |(i, text): (usize, &&str)| Reply { by: i.to_string(), at, text: Some((*text).to_owned()) };
     let heard = Heard { reactions, replies: words.iter().enumerate().map(reply).collect() };
     let voice = |_: &str, who: &str| Voice { who: who.to_owned(), audience: (who < "5").then_some(Audience::Validators) };

@@ -25,7 +25,7 @@ use crate::{
         command::{Misread, Order, Verb},
         post::Body,
     },
-    ports::{Asker, Clock, Desk, Replica, Store},
+    ports::{Asker, Clock, Desk, Ear, Replica, Store},
     service::{
         Book,
         lead::{Lead, Look},
@@ -198,8 +198,8 @@ struct Aside;
 
 #[async_trait]
 impl Desk for Aside {
-    fn listens(&self, _: &Asker<'_>) -> bool {
-        false
+    fn listens(&self, _: &Asker<'_>) -> Ear {
+        Ear::Closed
     }
 
     async fn answer(&self, _: &Asker<'_>, _: &Result<Order, Misread>) -> Body {

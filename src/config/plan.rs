@@ -107,6 +107,9 @@ impl Plan {
     }
 }
 
+/// Reminders of one clock.
+const MOST_STEPS: usize = 9;
+
 pub fn zone(name: &str) -> Option<TimeZone> {
     TimeZone::get(name).ok()
 }
@@ -198,8 +201,20 @@ fn plans(raw: &Raw, scope: &Scope<'_>, findings: &mut Vec<Finding>) -> BTreeMap<
         let count = notices.len();
         notices.extend(common.iter().cloned());
         let mut steps = |key: &str, texts: &[String]| {
-            let read = |(i, text): (usize, &String)| length(scope.file, &[path[0], path[1], "remind", key, &i.to_string()], text, findings);
-            let mut steps: Vec<SignedDuration> = texts.iter().enumerate().filter_map(read).collect();
+            if texts.len() > MOST_STEPS {
+                let message = format!("{} reminders are listed; {MOST_STEPS} fit", texts.len());
+                findings.push(scope.file.wrong(&[path[0], path[1], "remind", key], message, "remind people less often"));
+            }
+            let mut steps = Vec::new();
+            for (i, text) in texts.iter().enumerate() {
+                let index = i.to_string();
+                let at = [path[0], path[1], "remind", key, &index];
+                let Some(step) = length(scope.file, &at, text, findings) else { continue };
+                if step.is_zero() {
+                    findings.push(scope.file.wrong(&at, "a reminder at once is none", "for example 24h"));
+                }
+                steps.push(step);
+            }
             steps.sort();
             steps
         };

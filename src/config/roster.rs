@@ -138,7 +138,7 @@ mod tests {
                 "config/roster/paseo-system-parachains/people/active/one.yml",
                 "identity: { display: One, riot: NA }\naccounts: [{ identity: { display: ONE/P } }]",
             ),
-            file("config/roster/paseo-validators/active/two.yaml", "identity: { display: ' Two\\n', riot: two }\naccounts:\n"),
+            file("config/roster/paseo-validators/active/two.yaml", "identity: { display: ' Two  ', riot: two }\naccounts:\n"),
         ];
         let mut findings = Vec::new();
         let all = read(&files, &mut findings);

@@ -128,7 +128,7 @@ impl Summary {
         let replied =
             channels.iter().flat_map(|(c, h)| h.replies.iter().map(|r| Words { voice: voice(c, &r.by), at: r.at, text: r.text.clone() }));
         let mut said: Vec<Words> = replied.chain(words.iter().cloned()).collect();
-        said.sort_by(|a, b| b.at.cmp(&a.at));
+        said.sort_by_key(|words| std::cmp::Reverse(words.at));
         let of = |wanted: Option<Option<Audience>>| {
             let of_it = |v: &Voice| wanted.is_none_or(|audience| audience == v.audience);
             let reactions = counts(reacted.iter().filter(|(v, _)| of_it(v)), meanings);
@@ -178,9 +178,12 @@ fn counts<'a>(reacted: impl Iterator<Item = &'a (Voice, &'a str)>, meanings: &[M
     all
 }
 
-/// One line, and not too long; nothing where there is nothing to read.
+/// One line, and not too long; nothing where there is nothing to read. An address in it is not passed on: herald would
+/// recommend what it has not read.
 fn quoted(text: &str) -> Option<String> {
-    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
+    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
+    let is_address = |word: &str| word.contains("://") || word.to_lowercase().contains("www.") || word.contains("](");
+    let line = line.map(|word| if is_address(word) { "(link)" } else { word }).collect::<Vec<_>>().join(" ");
     let short: String = line.chars().take(LONGEST_QUOTE).collect();
     let cut = short.len() < line.len();
     (!line.is_empty()).then(|| if cut { format!("{}…", short.trim_end()) } else { short })

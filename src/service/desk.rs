@@ -29,7 +29,7 @@ use crate::{
         post::{Body, Operation, Post, PostState},
         roster::Claim,
     },
-    ports::{Accepting, Asker, Desk, Platform, StoreError},
+    ports::{Accepting, Asker, Desk, Ear, Platform, StoreError},
     template::{Text, escape},
 };
 
@@ -266,7 +266,7 @@ async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<V
 
 #[async_trait]
 impl Desk for FrontDesk {
-    fn listens(&self, asker: &Asker<'_>) -> bool {
+    fn listens(&self, asker: &Asker<'_>) -> Ear {
         self.manners.listens(asker.platform, asker.user, self.core.clock.now())
     }
 

@@ -1,5 +1,7 @@
 //! The review after an upgrade, in figures: what was planned against what happened.
 
+pub mod markdown;
+
 use jiff::Timestamp;
 use serde::Serialize;
 

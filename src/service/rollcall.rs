@@ -26,8 +26,9 @@ use crate::{
     ports::{Accepting, Asker, Batch, Entry, EntryKind, Platform, StoreError},
 };
 
-/// A post's reactions are read this often.
+/// A post's reactions are read this often, and oftener where little time is given to answer.
 const AGAIN: SignedDuration = SignedDuration::from_secs(60);
+const SOON: SignedDuration = SignedDuration::from_secs(2);
 /// So many providers are named in one reminder: each platform takes as many names and mentions in one message.
 pub const AT_ONCE: usize = 15;
 
@@ -198,7 +199,8 @@ impl Rollcall {
             let Some(ask) = roll.asks.iter().find(|a| a.id == roster::ask_id(post)) else { continue };
             let answered = |p: &Provider| roll.answers.iter().any(|a| a.of == ask.id && a.provider == p.id);
             let (Some(outlet), Some(root)) = (self.core.outlets.get(&post.channel), &post.remote) else { continue };
-            if config.roster.iter().all(answered) || !self.is_time(&post.key, now) {
+            let pause = (ask.by.duration_since(ask.at) / 100).clamp(SOON, AGAIN);
+            if config.roster.iter().all(answered) || !self.is_time(&post.key, pause, now) {
                 continue;
             }
             let Read::Heard(heard) = read(&self.core, "acknowledgements", &post.channel, (root, None), true).await else { continue };
@@ -215,10 +217,10 @@ impl Rollcall {
         Ok(new)
     }
 
-    fn is_time(&self, key: &PostKey, now: Timestamp) -> bool {
+    fn is_time(&self, key: &PostKey, pause: SignedDuration, now: Timestamp) -> bool {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back doesn't make it wait.
-        if read.get(key).is_some_and(|at| *at <= now && now.duration_since(*at) < AGAIN) {
+        if read.get(key).is_some_and(|at| *at <= now && now.duration_since(*at) < pause) {
             return false;
         }
         read.insert(key.clone(), now);

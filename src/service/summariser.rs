@@ -31,8 +31,9 @@ pub struct Summarised {
 /// A channel that can't be read for so long after it was to be counted is left out.
 pub(super) const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Feedback is looked at this often while it is open.
+/// Feedback is looked at this often while it is open, and oftener where it is not open for long.
 const AGAIN: SignedDuration = SignedDuration::from_mins(2);
+const SOON: SignedDuration = SignedDuration::from_secs(5);
 
 pub struct Summariser {
     core: Arc<Core>,
@@ -109,8 +110,9 @@ impl Summariser {
     }
 
     fn is_time(&self, id: &str, now: Timestamp) -> bool {
+        let pause = (self.core.book().plan().feedback.open_for / 100).clamp(SOON, AGAIN);
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if looked.get(id).is_some_and(|at| *at <= now && now.duration_since(*at) < AGAIN) {
+        if looked.get(id).is_some_and(|at| *at <= now && now.duration_since(*at) < pause) {
             return false;
         }
         looked.insert(id.to_owned(), now);

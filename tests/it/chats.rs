@@ -23,7 +23,7 @@ use upgrade_herald::{
         post::{Body, Picture, PostKey},
     },
     picture::{BlockTimes, block_times},
-    ports::{Accepted, Asker, Chat, ChatError, Desk, Outgoing},
+    ports::{Accepted, Asker, Chat, ChatError, Desk, Ear, Outgoing},
 };
 
 use crate::{
@@ -308,8 +308,8 @@ struct CountingDesk(AtomicU64);
 
 #[async_trait]
 impl Desk for CountingDesk {
-    fn listens(&self, _: &Asker<'_>) -> bool {
-        true
+    fn listens(&self, _: &Asker<'_>) -> Ear {
+        Ear::Open
     }
     async fn answer(&self, _: &Asker<'_>, _: &Result<Order, Misread>) -> Body {
         self.0.fetch_add(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@ mod doubles;
 mod support;
 mod world;
 
+mod acts;
 mod approval;
 mod change;
 mod chats;
@@ -27,6 +28,7 @@ mod model;
 mod orders;
 mod outages;
 mod paper;
+mod people;
 mod plans;
 mod points;
 mod polls;

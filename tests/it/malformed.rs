@@ -34,12 +34,13 @@ const FILES: [(&str, &str, &str); 8] = [
 ];
 
 /// As few templates as the notices of the sample need.
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("preparation/first", "{{upgrade.title}} is coming, {{left window.opens}}."),
     ("validation/done", "{{upgrade.title}} is done."),
     ("scheduling/mark", "No longer so."),
     ("operations/approval", "Please approve {{notice.id}}."),
     ("validation/feedback-thread", "How is it?"),
+    ("scheduling/said", "{{#each lines}}{{this}}{{/each}}"),
 ];
 
 pub fn origin(dir: &Path) -> Origin {
@@ -55,6 +56,9 @@ pub fn sample() -> TempDir {
     for (file, _, text) in FILES {
         write(dir.path(), file, text);
     }
+    let quay =
+        "identity: { display: Quay Nodes, riot: \"@quay:example.org\" }\naccounts: [{ identity: { display: QUAY/1 }, stash: invented }]\n";
+    write(dir.path(), "config/roster/paseo-validators/active/quay.yml", quay);
     write(dir.path(), "templates/words/en.yaml", include_str!("../../templates/words/en.yaml"));
     dir
 }

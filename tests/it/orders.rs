@@ -181,7 +181,8 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
     assert!(said.contains(&w.sample.title), "{said}");
     assert!(say("preview reminder-1").await.contains("The plan has no notice reminder-1: did you mean reminder-1"));
     assert!(say("schedule").await.contains("You hear from us"));
-    assert!(say("checklist").await.contains("Before the upgrade"));
+    assert!(say("checklist").await.contains("0 of 19 steps are done"));
+    assert!(say("checklist validators").await.contains("Before the upgrade"));
     let help = say("help").await;
     assert!(Verb::ALL.iter().all(|verb| help.contains(verb.name())), "{help}");
     let public = Asker::new(Platform::Matrix, "@a:x", &w.core.outlets["matrix-upgrades"].place);

@@ -87,7 +87,9 @@ fn look(platform: Platform, usual: &Life, life: &Life, (part, from, until): (Par
     let mut cell = Cell { posts: posts.len(), ..Cell::default() };
     if matches!(part, Part::Chat(other) if other != platform) {
         let times = |posts: &BTreeMap<Name, &Post>| -> Vec<_> {
-            posts.iter().map(|(name, p)| (name.clone(), p.sent, p.body.as_ref().map(|b| b.text.clone()))).collect()
+            // The review's draft says what became of all channels.
+            let text = |p: &Post| p.body.as_ref().filter(|_| p.notice != "op-review").map(|b| b.text.clone());
+            posts.iter().map(|(name, p)| (name.clone(), p.sent, text(p))).collect()
         };
         let (usual, now) = (times(&usual_posts), times(&posts));
         if let Some((usual, now)) = usual.iter().zip(&now).find(|(usual, now)| usual != now) {

@@ -20,13 +20,15 @@ use upgrade_herald::{
 };
 
 /// Templates that the code names: nobody has to put them into a plan.
-const BY_NAME: [&str; 9] = [
+const BY_NAME: [&str; 11] = [
     MARK_TEMPLATE,
     PREVIEW_TEMPLATE,
     THREAD_TEMPLATE,
     "answers/none",
     "answers/status",
     "answers/checklist",
+    "answers/process",
+    "scheduling/said",
     "answers/schedule",
     "answers/help",
     "appendix/proposal",

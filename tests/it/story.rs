@@ -117,11 +117,11 @@ async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()
     // The window of feedback closes; the counts are those of both platforms.
     let summary = w.on_discord("what you told us").await?.content;
     assert!(
-        summary.contains("👍 all fine: **2**") && summary.contains("a problem: **1**") && summary.contains("threads: **3**"),
+        summary.contains("👍 all fine: **2**") && summary.contains("a problem: **1**") && summary.contains("Replies: **3**"),
         "{summary}"
     );
     let summary = w.on_matrix("what you told us").await?["content"]["body"].as_str().unwrap().to_owned();
-    assert!(summary.contains("👍 all fine: 2") && summary.contains("a problem: 1") && summary.contains("threads: 3"), "{summary}");
+    assert!(summary.contains("👍 all fine: 2") && summary.contains("a problem: 1") && summary.contains("Replies: 3"), "{summary}");
 
     // Each once, in the same order, and nothing that Discord would have refused.
     let expected = 7;

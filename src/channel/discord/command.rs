@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::{Discord, error::code};
 use crate::{
     domain::command::{Kind, Misread, Order, Part, Verb},
-    ports::{Asker, Desk, Platform},
+    ports::{Asker, Desk, Ear, Platform},
 };
 
 const NAME: &str = "upgrade";
@@ -61,8 +61,10 @@ impl Discord {
         }
         let who = Who::gives(&command);
         let (order, asker) = (order(&command), who.asker());
-        if !desk.listens(&asker) {
-            return self.reply(&command, TOO_MANY).await;
+        match desk.listens(&asker) {
+            Ear::Open => {}
+            Ear::Closing => return self.reply(&command, TOO_MANY).await,
+            Ear::Closed => return,
         }
         let answer = desk.answer(&asker, &order);
         tokio::pin!(answer);

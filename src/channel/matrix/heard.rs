@@ -20,6 +20,8 @@ use crate::{
 
 /// Events a page; servers may give fewer.
 const PAGE: u32 = 100;
+/// Characters of a reaction, which may be a word; more, or none, is no reaction.
+const LONGEST_EMOJI: usize = 64;
 /// A server that never ends its pages is left after so many.
 const PAGES: usize = 200;
 
@@ -61,7 +63,7 @@ fn heard(reactions: &[Event], replies: &[Event], me: &str) -> Heard {
     let at = |event: &Event| Timestamp::from_millisecond(event.at_ms()).ok();
     let mut seen = HashSet::new();
     let given = reactions.iter().filter(|event| event.sender != me && !event.is_redacted()).filter_map(|event| {
-        let emoji = event.content.relates_to.key.as_ref()?;
+        let emoji = event.content.relates_to.key.as_ref().filter(|key| (1..=LONGEST_EMOJI).contains(&key.trim().chars().count()))?;
         seen.insert((&event.sender, emoji)).then(|| Reaction { emoji: emoji.clone(), by: event.sender.clone(), at: at(event) })
     });
     let reactions = given.collect();

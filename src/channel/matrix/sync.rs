@@ -28,7 +28,7 @@ use super::{
     error::{Fault, fault, logged_out},
     event::{ENCRYPTED, Event},
 };
-use crate::ports::{Asker, Desk, Platform};
+use crate::ports::{Asker, Desk, Ear, Platform};
 
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -271,7 +271,9 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// Who asks again and again is left out, so that others are heard.
     fn queue(&self, ask: Option<Ask>) {
-        let Some(ask) = ask.filter(|ask| self.desk.listens(&Asker::new(Platform::Matrix, &ask.by, ask.room.as_str()))) else { return };
+        let Some(ask) = ask.filter(|ask| self.desk.listens(&Asker::new(Platform::Matrix, &ask.by, ask.room.as_str())) == Ear::Open) else {
+            return;
+        };
         if let Err(error) = self.queue.try_send(ask) {
             tracing::warn!(%error, "too many commands at once: one is dropped");
         }

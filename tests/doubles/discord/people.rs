@@ -178,6 +178,19 @@ impl Double {
         self.slash_with(user, channel, command, subcommand, &[]).await
     }
 
+    /// A person gives a slash command without options, and waits for nothing; the number by which `heeded` knows it.
+    pub fn slash_away(&self, user: u64, channel: u64, command: &str, subcommand: &str) -> Result<u64, SlashError> {
+        self.inner.update(|state| {
+            state.meet(user);
+            state.give(user, channel, command, subcommand, &[])
+        })
+    }
+
+    /// Whether a command given away was acknowledged.
+    pub fn heeded(&self, command: u64) -> bool {
+        self.inner.read(|state| state.interactions[&command].acknowledged_after.is_some())
+    }
+
     /// A person gives a slash command with options.
     pub async fn slash_with(
         &self,
