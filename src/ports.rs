@@ -87,6 +87,10 @@ pub trait Chat: Send + Sync {
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
     /// Reads the reactions to `root` and, where there is one, the replies in `thread` from the platform itself.
     async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError>;
+    /// The place where one person alone reads herald, made if it isn't there; asked again it is the same.
+    async fn direct(&self, user: &str) -> Result<String, ChatError> {
+        Err(ChatError::Refused { reason: format!("there is no way to write to {user} alone"), remedy: "write to them in a room".into() })
+    }
     /// What is wrong with the connection now, in words for an operator.
     fn trouble(&self) -> Option<String>;
 }
@@ -266,16 +270,19 @@ pub enum EntryKind {
     Act,
     /// What somebody had to say, by a command.
     Feedback,
+    /// Somebody wants to be reminded in private.
+    Subscription,
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 3] = [Self::Answer, Self::Act, Self::Feedback];
+    pub const ALL: [Self; 4] = [Self::Answer, Self::Act, Self::Feedback, Self::Subscription];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Answer => "answer",
             Self::Act => "act",
             Self::Feedback => "feedback",
+            Self::Subscription => "subscription",
         }
     }
 }

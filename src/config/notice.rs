@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{
     language::split,
-    notice::{Approval, Audience, Happening, LatePolicy, Notice, Phase, SAID, Trigger},
+    notice::{Approval, Audience, Happening, LatePolicy, Notice, PRIVATE, Phase, SAID, Trigger},
     schedule::{CronRule, Offset},
 };
 
@@ -146,8 +146,8 @@ pub(super) fn read_notices(scope: &Scope<'_>, list: &[&str], raw: &[RawNotice], 
     for (i, notice) in raw.iter().enumerate() {
         let reader = Reader { scope, list, index: i.to_string() };
         notices.extend(reader.read(notice, findings));
-        if notice.id == SAID {
-            findings.push(reader.wrong("id", "this name is taken by what people say beside the plan", "call it something else"));
+        if [SAID, PRIVATE].contains(&notice.id.as_str()) {
+            findings.push(reader.wrong("id", "this name is taken by what is posted beside the plan", "call it something else"));
         }
         if notice.id.trim().is_empty() {
             findings.push(reader.wrong("id", "a notice needs a name", "write what it is, such as reminder-1d"));

@@ -72,8 +72,8 @@ pub struct Plan {
     pub acknowledge: String,
     /// When it is night, where people live: from and until.
     pub night: (jiff::civil::Time, jiff::civil::Time),
-    /// What words that nobody planned are posted as.
-    pub said: Notice,
+    /// What no plan has and is posted all the same: words that nobody planned, and reminders that somebody asked for.
+    pub own: [Notice; 2],
     /// One for each urgency.
     pub plans: BTreeMap<Urgency, UrgencyPlan>,
     /// What is shown on the status board alone.
@@ -88,9 +88,9 @@ impl Plan {
         self.plans.get(&urgency).map_or(&[], |p| &p.notices)
     }
 
-    /// A notice of an urgency, or the one that no plan has: words that nobody planned.
+    /// A notice of an urgency, or one that no plan has.
     pub fn notice(&self, urgency: Urgency, id: &str) -> Option<&Notice> {
-        self.notices(urgency).iter().find(|n| n.id == id).or(Some(&self.said).filter(|n| n.id == id))
+        self.notices(urgency).iter().find(|n| n.id == id).or_else(|| self.own.iter().find(|n| n.id == id))
     }
 
     /// The key path of a notice's key in the file: among its urgency's own, or among those of all.
@@ -160,7 +160,7 @@ pub fn read(
         feedback: feedback?,
         acknowledge: raw.acknowledge,
         night: night?,
-        said: Notice::said(),
+        own: [Notice::said(), Notice::private()],
         plans,
         board,
         silent,

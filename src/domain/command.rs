@@ -27,6 +27,7 @@ pub enum Verb {
     Ready,
     Feedback,
     Withdraw,
+    Subscribe,
     Help,
     Preview,
     Approve,
@@ -67,6 +68,8 @@ pub enum Kind {
     Time,
     /// `2h`
     Length,
+    /// `2h`, or `off`
+    Before,
     /// `process` or `validators`
     List,
     /// An item of the checklist, by its number.
@@ -91,7 +94,10 @@ impl Kind {
 
     /// Whether a platform may propose some while people type.
     pub fn has_choices(self) -> bool {
-        matches!(self, Self::Topic | Self::Code | Self::Notice | Self::Upgrade | Self::List | Self::Item | Self::Channel | Self::Node)
+        matches!(
+            self,
+            Self::Topic | Self::Code | Self::Notice | Self::Upgrade | Self::Before | Self::List | Self::Item | Self::Channel | Self::Node
+        )
     }
 }
 
@@ -107,7 +113,7 @@ const UPGRADE: Part = takes("upgrade", Kind::Upgrade, "Which upgrade, by its id;
 const REASON: &str = "Why, for people, in a few words";
 
 impl Verb {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Status,
         Self::Schedule,
         Self::Checklist,
@@ -115,6 +121,7 @@ impl Verb {
         Self::Ready,
         Self::Feedback,
         Self::Withdraw,
+        Self::Subscribe,
         Self::Help,
         Self::Preview,
         Self::Approve,
@@ -143,6 +150,7 @@ impl Verb {
             Self::Ready => "ready",
             Self::Feedback => "feedback",
             Self::Withdraw => "withdraw",
+            Self::Subscribe => "subscribe",
             Self::Help => "help",
             Self::Preview => "preview",
             Self::Approve => "approve",
@@ -171,6 +179,7 @@ impl Verb {
             Self::Ack => "Your provider has seen what was asked last, and answers",
             Self::Ready => "Your provider's nodes, or one of them, run what is asked for",
             Self::Feedback => "Tell us how the upgrade went for you",
+            Self::Subscribe => "Be reminded in private before the window opens",
             Self::Withdraw => "Take back what you have told us by the command feedback",
             Self::Help => "What to do about a problem",
             Self::Preview => "For the team: what a notice will say here",
@@ -201,6 +210,7 @@ impl Verb {
             }
             Self::Checklist => const { &[takes("part", Kind::List, "process, or validators; without it, what fits the moment"), UPGRADE] },
             Self::Ready => const { &[takes("node", Kind::Node, "One node, or a chain's; without it, all of yours"), UPGRADE] },
+            Self::Subscribe => const { &[takes("before", Kind::Before, "How long before: 30m, 2h or 1d; off to stop it"), UPGRADE] },
             Self::Feedback => const { &[needs("text", Kind::Words(LONGEST_FEEDBACK), "In your own words"), UPGRADE] },
             Self::Tick => {
                 const {
@@ -256,7 +266,15 @@ impl Verb {
     pub fn is_privileged(self) -> bool {
         !matches!(
             self,
-            Self::Status | Self::Schedule | Self::Checklist | Self::Ack | Self::Ready | Self::Feedback | Self::Withdraw | Self::Help
+            Self::Status
+                | Self::Schedule
+                | Self::Checklist
+                | Self::Ack
+                | Self::Ready
+                | Self::Feedback
+                | Self::Withdraw
+                | Self::Subscribe
+                | Self::Help
         )
     }
 

@@ -395,6 +395,8 @@ pub struct Approval {
 
 /// The notice of words that nobody planned; no notice of a plan has this name.
 pub const SAID: &str = "said";
+/// The notice of a reminder that somebody has asked for; no notice of a plan has this name either.
+pub const PRIVATE: &str = "private";
 
 /// One notice of the plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -454,6 +456,12 @@ impl Notice {
     /// Words that nobody planned.
     pub fn said() -> Self {
         Self::new(SAID, Phase::Execution, "scheduling/said", Trigger::On(Happening::Said))
+    }
+
+    /// A reminder that somebody has asked for.
+    pub fn private() -> Self {
+        let notice = Self::new(PRIVATE, Phase::Scheduling, "scheduling/private", Trigger::At(Offset::Exact(-3600)));
+        Self { late: LatePolicy::Skip, ..notice }
     }
 
     /// It speaks of the window as it was when it was posted.

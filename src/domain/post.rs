@@ -133,6 +133,17 @@ pub struct Body {
     /// The text names them already. An edit keeps them and notifies nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<String>,
+    /// What people can press, where a platform has that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<Button>,
+}
+
+/// A command that is given by a press.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Button {
+    pub label: String,
+    /// As people would write it: `ack upgrade=v2.3.1`.
+    pub line: String,
 }
 
 /// A picture, with the words for who can't see it.

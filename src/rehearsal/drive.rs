@@ -215,7 +215,7 @@ impl Rehearsal {
     async fn next_due(&self, accepted: &Accepting) -> anyhow::Result<Option<Timestamp>> {
         let mut next = Vec::new();
         for channel in self.dispatcher.channels() {
-            next.extend(self.core.store.next_time(channel).await?);
+            next.extend(self.core.store.next_time(&channel).await?);
         }
         next.extend(self.gate.next_time().await?);
         next.extend(self.rollcall.next_time().await?);
@@ -237,7 +237,7 @@ impl Rehearsal {
             // Operators' channels first: people agree to what they have seen, before it is due.
             let readers = |name: &String| self.core.outlets.get(name).map(|o| o.readers);
             let (operators, public): (Vec<String>, Vec<String>) =
-                self.dispatcher.channels().cloned().partition(|name| readers(name) == Some(Readers::Operators));
+                self.dispatcher.channels().into_iter().partition(|name| readers(name) == Some(Readers::Operators));
             for channel in &operators {
                 busy |= !self.dispatcher.tick(channel).await?.is_empty();
             }

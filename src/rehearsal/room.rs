@@ -186,6 +186,10 @@ impl Chat for Room {
         Ok(Heard { reactions, replies })
     }
 
+    async fn direct(&self, user: &str) -> Result<String, ChatError> {
+        Ok(format!("with {user}"))
+    }
+
     fn trouble(&self) -> Option<String> {
         None
     }

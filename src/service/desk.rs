@@ -15,7 +15,7 @@ use super::{
     Book, Core, consent,
     context::{self, Trouble},
     gate::{Gate, Who},
-    report, rollcall,
+    report, rollcall, subscription,
 };
 use crate::{
     config::{Readers, suggest},
@@ -23,7 +23,7 @@ use crate::{
         command::{Kind, Misread, Order, Verb},
         fact::FactKind,
         language::DEFAULT,
-        notice::Trigger,
+        notice::{PRIVATE, Trigger},
         permission::{Denial, Role, Standing},
         phase::State,
         post::{Body, Operation, Post, PostState},
@@ -151,6 +151,11 @@ impl FrontDesk {
             Verb::Feedback | Verb::Withdraw => {
                 self.tell(&accepted, asker, order.get("text")).await.map(|words| said(&words)).map_err(|e| e.to_string())
             }
+            Verb::Subscribe => {
+                let written = |at| book.renderer.zone().written(at);
+                let told = subscription::subscribe(&self.core, &accepted, asker, order.get("before"), written).await;
+                told.map(|words| said(&words)).map_err(|e| e.to_string())
+            }
             Verb::Report => {
                 self.write_down(&accepted.upgrade.id, asker, order, &author, "shown").await;
                 let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
@@ -235,7 +240,9 @@ pub fn current(upgrades: &[Accepting], now: Timestamp) -> Option<&Accepting> {
 }
 
 pub fn next_notice(posts: &[Post]) -> Option<&Post> {
-    posts.iter().filter(|p| p.state == PostState::Planned && p.operation == Operation::Post).min_by_key(|p| (p.due, p.rank))
+    // What somebody has asked for is nobody else's business.
+    let public = |p: &&Post| p.state == PostState::Planned && p.operation == Operation::Post && p.notice != PRIVATE;
+    posts.iter().filter(public).min_by_key(|p| (p.due, p.rank))
 }
 
 /// For everybody: what herald itself can't do at the moment, without names of hosts.
@@ -284,7 +291,13 @@ impl Desk for FrontDesk {
             tracing::error!("an answer could not be made: {error}");
             Text::english("I can't look that up just now. Please try again in a minute.")
         });
-        self.core.book().renderer.body(&text, platform, self.core.clock.now())
+        let mut body = self.core.book().renderer.body(&text, platform, self.core.clock.now());
+        if let Ok(order) = order
+            && order.verb == Verb::Checklist
+        {
+            body.buttons = self.to_tick(asker, order).await;
+        }
+        body
     }
 
     async fn choices(&self, asker: &Asker<'_>, verb: Verb, part: &str, typed: &str) -> Vec<String> {
@@ -301,6 +314,7 @@ impl Desk for FrontDesk {
                 upgrades.into_iter().rev().map(|a| a.upgrade.id).collect()
             }
             Some(Kind::List) => ["process", "validators"].map(str::to_owned).to_vec(),
+            Some(Kind::Before) => ["1h", "10m", "1d", "off"].map(str::to_owned).to_vec(),
             Some(Kind::Item) => book.config.checklist.process.iter().map(|i| i.item.clone()).collect(),
             Some(Kind::Channel) => std::iter::once("all".to_owned()).chain(self.core.outlets.keys().cloned()).collect(),
             Some(Kind::Node) => {

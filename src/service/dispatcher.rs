@@ -18,15 +18,17 @@ use super::{
     mention,
     press::Wanted,
     review::DISCORD_LIMIT,
-    rollcall,
+    rollcall, subscription,
     tenure::{Broken, while_allowed},
     timely::{is_late, outlived},
 };
 use crate::{
     config::OnDoubt,
     domain::{
+        command::Verb,
+        language::Language,
         notice::{Happening, Notice, Trigger},
-        post::{Body, Operation, Post, PostKey, PostState},
+        post::{Body, Button, Operation, Post, PostKey, PostState},
     },
     picture,
     ports::{Accepted, Accepting, ChatError, Outcome, Outgoing, Platform, StoreError},
@@ -71,8 +73,8 @@ impl Dispatcher {
         Self { gate: Gate::new(core.clone()), core, failed: Mutex::default() }
     }
 
-    pub fn channels(&self) -> impl Iterator<Item = &String> {
-        self.core.outlets.keys()
+    pub fn channels(&self) -> Vec<String> {
+        self.core.channels()
     }
 
     /// Posts everything that is due in one channel; stops at the first that has to wait.
@@ -89,9 +91,9 @@ impl Dispatcher {
 
     /// Brings the first due post of a channel on its way; `None` if there is none.
     pub async fn step(&self, channel: &str) -> Result<Option<Did>, StoreError> {
-        let Some(outlet) = self.core.outlets.get(channel) else { return Ok(None) };
+        let Some(outlet) = self.core.outlet(channel) else { return Ok(None) };
         match self.core.store.next_due(channel, self.core.clock.now()).await? {
-            Some(post) => self.one(outlet, post).await.map(Some),
+            Some(post) => self.one(&outlet, post).await.map(Some),
             None => Ok(None),
         }
     }
@@ -161,8 +163,10 @@ impl Dispatcher {
                 let not_before = self.core.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
                 (Outcome::Retry { error: reason, not_before }, Did::Failed)
             }
-            // The post was deleted, or may not be edited any more.
-            Err(error @ ChatError::Refused { .. }) if matches!(post.operation, Operation::Edit | Operation::Mark) => {
+            // The post was deleted, or may not be edited any more; or somebody doesn't want to be written to after all.
+            Err(error @ ChatError::Refused { .. })
+                if matches!(post.operation, Operation::Edit | Operation::Mark) || subscription::reader(&post).is_some() =>
+            {
                 (Outcome::Dropped { reason: error.to_string() }, Did::Parked)
             }
             Err(error @ (ChatError::Refused { .. } | ChatError::Doubt { .. })) => {
@@ -255,8 +259,12 @@ impl Dispatcher {
         // An attempt with its read-back may take many requests, but it ends before its lease does.
         let limit = Duration::try_from(self.core.delivery.lease * 9 / 10).unwrap_or(Duration::from_secs(20));
         let work = async {
+            let place = match subscription::reader(post) {
+                Some(user) => outlet.chat.direct(user).await?,
+                None => outlet.place.clone(),
+            };
             if post.attempts > 0 {
-                match outlet.chat.find(&outlet.place, out.key, since).await {
+                match outlet.chat.find(&place, out.key, since).await {
                     Ok(Some(found)) => return Ok(Some(found)),
                     Ok(None) if outlived => return Ok(None),
                     Ok(None) => {}
@@ -270,13 +278,13 @@ impl Dispatcher {
                 }
             }
             if let (Operation::Edit | Operation::Mark, Some(root)) = (post.operation, root) {
-                return outlet.chat.edit(&outlet.place, root, out).await.map(Some);
+                return outlet.chat.edit(&place, root, out).await.map(Some);
             }
             if let (Operation::Thread, Some(root)) = (post.operation, root) {
                 let title: String = format!("Feedback: {}", post.upgrade).chars().take(100).collect();
-                return outlet.chat.open_thread(&outlet.place, root, &title, out).await.map(Some);
+                return outlet.chat.open_thread(&place, root, &title, out).await.map(Some);
             }
-            outlet.chat.send(&outlet.place, out).await.map(Some)
+            outlet.chat.send(&place, out).await.map(Some)
         };
         let reason = match while_allowed(work, limit, &self.core.tenure, &*self.core.clock).await {
             Ok(result) => return result,
@@ -368,6 +376,7 @@ impl Dispatcher {
             html: mark.html.zip(said.html).map(|(mark, said)| format!("{mark}\n{said}")),
             picture: None,
             mentions: said.mentions,
+            buttons: Vec::new(),
         }))
     }
 }
@@ -407,6 +416,15 @@ pub fn body(
     if matches!(operation, Operation::Post | Operation::Edit) {
         let named = moment.missing.iter().flat_map(|m| m.accounts.iter().cloned());
         mention::name(&mut body, outlet.platform, mention::whom(notice, &outlet.mentions).into_iter().chain(named).collect());
+    }
+    // Who is asked for an answer can give it by a press; an edit keeps what is there.
+    if operation == Operation::Post && notice.acknowledge && outlet.platform == Platform::Discord && !book.config.roster.is_empty() {
+        let words = book.config.languages.get(&outlet.locale).unwrap_or(Language::english());
+        let button = |word: &'static str, verb: Verb| Button {
+            label: words.word(word).to_owned(),
+            line: format!("{} upgrade={}", verb.name(), accepted.upgrade.id),
+        };
+        body.buttons = vec![button("button_seen", Verb::Ack), button("button_ready", Verb::Ready)];
     }
     if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
         body.picture = picture();

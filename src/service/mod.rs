@@ -19,6 +19,7 @@ pub mod pulse;
 pub mod report;
 pub mod review;
 pub mod rollcall;
+pub mod subscription;
 pub mod summariser;
 pub mod supervisor;
 pub mod tenure;
@@ -163,6 +164,22 @@ impl Core {
         posts
     }
 
+    /// A channel by its name: one of the files', or the private one of a platform, whose place is each reader's own.
+    pub fn outlet(&self, channel: &str) -> Option<Outlet> {
+        let private = || {
+            let (_, platform) = PRIVATE.into_iter().find(|(name, _)| *name == channel)?;
+            let beside = self.outlets.values().find(|o| o.platform == platform)?;
+            Some(Outlet { place: String::new(), readers: Readers::Public, mentions: BTreeMap::new(), ..beside.clone() })
+        };
+        self.outlets.get(channel).cloned().or_else(private)
+    }
+
+    /// Every channel that posts may wait for.
+    pub fn channels(&self) -> Vec<String> {
+        let private = PRIVATE.into_iter().filter(|(_, platform)| self.outlets.values().any(|o| o.platform == *platform));
+        self.outlets.keys().cloned().chain(private.map(|(name, _)| name.to_owned())).collect()
+    }
+
     /// A line on top of a post that is out; `why` is what no longer holds, or a correction.
     pub fn mark(&self, root: &Post, posts: &[Post], why: &str) -> Post {
         let same = |p: &&Post| {
@@ -240,6 +257,9 @@ impl Core {
         }
     }
 }
+
+/// Where reminders go that somebody has asked for: to them alone. No channel of a file has a space in its name.
+pub const PRIVATE: [(&str, Platform); 2] = [("private discord", Platform::Discord), ("private matrix", Platform::Matrix)];
 
 /// What stands before a correction in a mark's detail.
 pub const CORRECTION: &str = "correction: ";

@@ -49,6 +49,7 @@ pub fn change(order: &Order, upgrade: &Upgrade, config: &Config, now: Timestamp)
         | Verb::Ready
         | Verb::Feedback
         | Verb::Withdraw
+        | Verb::Subscribe
         | Verb::Help
         | Verb::Preview
         | Verb::Approve

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{Core, acts, posts_of, unplanned};
+use super::{Core, acts, posts_of, subscription, unplanned};
 use crate::{
     config::{Finding, Plan, UpgradeFile},
     domain::{
@@ -214,7 +214,8 @@ impl Planner {
             batch.posts.extend(self.core.posts_about(&accepted, news.happening, &occurrence, detail));
         }
         if !accepted.progress.finished() && accepted.upgrade.poll.is_none() && !accepted.upgrade.unplanned {
-            let posts = timed(&accepted.upgrade, accepted.revision, book.plan(), now);
+            let mut posts = timed(&accepted.upgrade, accepted.revision, book.plan(), now);
+            posts.extend(subscription::posts(&self.core, &accepted, now).await?);
             batch.moves.extend(replanned(&old, &posts, &accepted, book.plan()));
             let new: Vec<Post> = posts.into_iter().filter(|p| !old.iter().any(|o| o.key == p.key)).collect();
             planned.skipped.extend(new.iter().filter(|p| p.state == PostState::Skipped).cloned());

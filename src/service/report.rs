@@ -11,7 +11,7 @@ use crate::{
     domain::{
         fact::{Fact, FactKind},
         feedback::Summary,
-        notice::Phase,
+        notice::{PRIVATE, Phase},
         pace::Stretch,
         phase::{Stage, Tick},
         post::{Operation, Post, PostState},
@@ -116,7 +116,7 @@ fn is_incident(kind: FactKind) -> bool {
 
 fn rows(book: &Book, accepted: &Accepting, posts: &[Post]) -> Vec<Row> {
     let public = |name: &str| book.config.deployment.channels.get(name).is_none_or(|c| c.readers == Readers::Public);
-    let said = |p: &&Post| p.operation == Operation::Post && p.state != PostState::Superseded && public(&p.channel);
+    let said = |p: &&Post| p.operation == Operation::Post && p.state != PostState::Superseded && p.notice != PRIVATE && public(&p.channel);
     let row = |p: &Post| {
         let phase = book.plan().notice(accepted.upgrade.urgency, &p.notice).map_or(Phase::Execution, |n| n.phase);
         Row {

@@ -43,8 +43,7 @@ pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), 
         let followed = part(format!("chain {name}"));
         tasks.spawn(follow(services.core.clone(), services.watcher.clone(), name, followed, stop.clone()));
     }
-    let channels: Vec<String> = services.dispatcher.channels().cloned().collect();
-    for channel in channels {
+    for channel in services.dispatcher.channels() {
         let beat = part(format!("channel {channel}"));
         tasks.spawn(post(services.core.clone(), services.dispatcher.clone(), channel, beat, stop.clone()));
     }

@@ -8,6 +8,7 @@ mod lock;
 mod rows;
 mod schema;
 mod sql;
+mod together;
 
 pub use lock::Lock;
 pub use sql::SqlStore;

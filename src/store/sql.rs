@@ -11,6 +11,7 @@ use super::{
     connect::{Database, run},
     lead::Fence,
     rows::{self, fault, from_json, json, time},
+    together::{Begun, Sheaf, Write},
 };
 use crate::{
     domain::{
@@ -29,6 +30,7 @@ const CLOCK_SET_BACK: i64 = 60_000;
 pub struct SqlStore {
     pub(super) database: Database,
     pub(super) fence: Fence,
+    pub(super) sheaf: Sheaf,
 }
 
 impl SqlStore {
@@ -44,7 +46,7 @@ impl SqlStore {
     }
 
     async fn open_with(url: &str, create: bool) -> Result<Self, StoreError> {
-        Ok(Self { database: Database::open(url, create).await?, fence: Fence::default() })
+        Ok(Self { database: Database::open(url, create).await?, fence: Fence::default(), sheaf: Sheaf::default() })
     }
 
     fn pool(&self) -> &AnyPool {
@@ -52,7 +54,7 @@ impl SqlStore {
     }
 
     /// A transaction that writes only if no other replica has taken over.
-    async fn fenced(&self) -> Result<Transaction<'static, Any>, StoreError> {
+    pub(super) async fn fenced(&self) -> Result<Transaction<'static, Any>, StoreError> {
         let mut tx = self.database.begin().await?;
         self.fence.check(&mut tx, self.database.dialect).await?;
         Ok(tx)
@@ -147,86 +149,12 @@ impl Store for SqlStore {
     }
 
     async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError> {
-        let mut tx = self.fenced().await?;
-        // The number of attempts seen is the claim: whoever raises it first has the post.
-        let claimed = sqlx::query(
-            "UPDATE posts SET state = 'sending', body = COALESCE(body, $1), late = $2, attempts = attempts + 1, lease_until = $3, next_attempt = NULL
-             WHERE key = $4 AND attempts = $5 AND state IN ('planned', 'sending')",
-        )
-        .bind(json(body)?)
-        .bind(i64::from(late))
-        .bind(lease_until.as_millisecond())
-        .bind(&post.key.0)
-        .bind(i64::from(post.attempts))
-        .execute(&mut *tx)
-        .await
-        .map_err(fault)?
-        .rows_affected()
-            == 1;
-        if claimed {
-            sqlx::query("INSERT INTO attempts (key, number, began) VALUES ($1, $2, $3)")
-                .bind(&post.key.0)
-                .bind(i64::from(post.attempts) + 1)
-                .bind(now.as_millisecond())
-                .execute(&mut *tx)
-                .await
-                .map_err(fault)?;
-        }
-        tx.commit().await.map_err(fault)?;
-        Ok(claimed)
+        let begun = Begun { key: post.key.clone(), attempts: post.attempts, body: json(body)?, late, now, lease_until };
+        self.write_together(Write::Begin(begun)).await
     }
 
     async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError> {
-        let mut tx = self.fenced().await?;
-        let (query, ended) = match outcome {
-            Outcome::Sent { accepted, at } => (
-                sqlx::query(
-                    "UPDATE posts SET state = 'sent', remote = $2, link = $3, sent = $4, lease_until = NULL, error = NULL WHERE key = $1",
-                )
-                .bind(&key.0)
-                .bind(&accepted.id)
-                .bind(&accepted.link)
-                .bind(at.as_millisecond()),
-                "sent",
-            ),
-            Outcome::Retry { error, not_before } => (
-                sqlx::query("UPDATE posts SET lease_until = NULL, error = $2, next_attempt = $3 WHERE key = $1")
-                    .bind(&key.0)
-                    .bind(error)
-                    .bind(not_before.as_millisecond()),
-                error.as_str(),
-            ),
-            Outcome::Parked { error } => (
-                sqlx::query("UPDATE posts SET state = 'parked', lease_until = NULL, error = $2 WHERE key = $1").bind(&key.0).bind(error),
-                error.as_str(),
-            ),
-            Outcome::Unsaid { reason } => (
-                sqlx::query(
-                    "UPDATE posts SET state = 'planned', body = NULL, late = 0, lease_until = NULL, next_attempt = NULL, error = $2 WHERE key = $1",
-                )
-                .bind(&key.0)
-                .bind(reason),
-                reason.as_str(),
-            ),
-            Outcome::Dropped { reason } => (
-                sqlx::query("UPDATE posts SET state = 'superseded', lease_until = NULL, error = $2 WHERE key = $1")
-                    .bind(&key.0)
-                    .bind(reason),
-                reason.as_str(),
-            ),
-            Outcome::Skipped { reason } => (
-                sqlx::query("UPDATE posts SET state = 'skipped', lease_until = NULL, error = $2 WHERE key = $1").bind(&key.0).bind(reason),
-                reason.as_str(),
-            ),
-        };
-        query.execute(&mut *tx).await.map_err(fault)?;
-        sqlx::query("UPDATE attempts SET ended = $2 WHERE key = $1 AND ended IS NULL")
-            .bind(&key.0)
-            .bind(ended)
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
-        tx.commit().await.map_err(fault)
+        self.write_together(Write::Finish(key.clone(), outcome.clone())).await.map(|_| ())
     }
 
     async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError> {

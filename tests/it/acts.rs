@@ -166,6 +166,14 @@ async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
     let list = says(&w, &desk, 11, "checklist").await;
     assert!(list.contains("1 of 19 steps are done") && list.contains("✅ **1\\.1**") | list.contains("✅ **1.1**"), "{list}");
     assert!(says(&w, &desk, 99, "checklist").await.contains("Before the upgrade"), "a validator sees theirs");
+    // Who may tick has a button for each open step of theirs.
+    let place = w.core.outlets["discord-operations"].place.clone();
+    let juno = desk.answer(&Asker::new(Platform::Discord, "13", &place), &Order::from_line("checklist process")).await;
+    let labels: Vec<&str> = juno.buttons.iter().map(|b| b.label.as_str()).collect();
+    assert_eq!(labels, ["1.1a", "1.3", "1.3a", "1.3b", "2.2", "3.3", "3.4", "4.3", "5.2"]);
+    assert_eq!(juno.buttons[0].line, "tick 1.1a upgrade=v2");
+    let anybody = desk.answer(&Asker::new(Platform::Discord, "99", &place), &Order::from_line("checklist process")).await;
+    assert!(anybody.buttons.is_empty());
 
     // Ten minutes before the window it is due, and waits.
     w.step(w.sample.window.opens.duration_since(w.core.clock.now()).as_secs() - 600);

@@ -185,6 +185,9 @@ impl Chat for HookedChat {
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         chat!(self, "edit", edit(place, id, out))
     }
+    async fn direct(&self, user: &str) -> Result<String, ChatError> {
+        chat!(self, "direct", direct(user))
+    }
     async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
         chat!(self, "heard", heard(place, root, thread))
     }

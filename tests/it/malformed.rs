@@ -34,12 +34,13 @@ const FILES: [(&str, &str, &str); 8] = [
 ];
 
 /// As few templates as the notices of the sample need.
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("preparation/first", "{{upgrade.title}} is coming, {{left window.opens}}."),
     ("validation/done", "{{upgrade.title}} is done."),
     ("scheduling/mark", "No longer so."),
     ("operations/approval", "Please approve {{notice.id}}."),
     ("validation/feedback-thread", "How is it?"),
+    ("scheduling/private", "{{upgrade.title}} opens {{time window.opens}}."),
     ("scheduling/said", "{{#each lines}}{{this}}{{/each}}"),
 ];
 

@@ -390,7 +390,7 @@ impl Model {
     async fn everything(&mut self) -> bool {
         let mut well = true;
         let herald = &self.herald;
-        let channels: Vec<String> = herald.dispatcher.channels().cloned().collect();
+        let channels: Vec<String> = herald.dispatcher.channels();
         let mut steps: Vec<futures::future::BoxFuture<'_, bool>> = vec![
             // It does nothing where nothing has changed, and takes its time.
             Box::pin(async { self.settled || herald.planner.tick().await.is_ok() }),
@@ -438,7 +438,7 @@ impl Model {
         let now = self.now();
         let mut next = BTreeSet::new();
         for channel in self.herald.dispatcher.channels() {
-            next.extend(self.store.next_time(channel).await?);
+            next.extend(self.store.next_time(&channel).await?);
         }
         let accepted = self.store.upgrades().await?;
         let plan = &self.loaded.config.plan;

@@ -84,6 +84,7 @@ fn sample(kind: Kind) -> &'static str {
         Kind::Upgrade => "v2",
         Kind::Time => "2099-01-02 14:00",
         Kind::Length => "2h",
+        Kind::Before => "1h",
         Kind::List => "process",
         Kind::Item => "1.1",
         Kind::Channel => "all",

@@ -138,9 +138,9 @@ async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()>
         let answer = w.discord.slash_with(who, w.channel, "upgrade", verb, options).await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
         Ok(answer.content)
     };
-    for id in &discord[9..11] {
-        ensure!(slash(*id, "ack", &[]).await?.contains("Thank you, Person 2"), "thanks");
-    }
+    ensure!(slash(discord[9], "ack", &[]).await?.contains("Thank you, Person 2"), "thanks");
+    let pressed = w.discord.press(discord[10], w.channel, &post, "We have seen this").await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    ensure!(pressed.ephemeral && pressed.content.contains("Thank you, Person 2"), "by a press: {}", pressed.content);
     ensure!(slash(stranger, "ack", &[]).await?.contains("I don't know for which provider you answer"), "a stranger counts for nobody");
 
     // Reactions are counted again and again; the status says how many.
@@ -190,6 +190,8 @@ async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()>
     let both = slash(discord[0], "ready", &[("node", "p13/2".into())]).await?;
     ensure!(both.contains("Provider 13 is ready. 1 of 26 are"), "{both}");
     ensure!(asked_on_matrix(&w, &matrix[3], &w.room, "!upgrade ready").await?.contains("Provider 03 is ready. 2 of 26 are"), "all nodes");
+    let pressed = w.discord.press(discord[1], w.channel, &post, "All our nodes are ready").await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    ensure!(pressed.content.contains("Provider 14 is ready. 3 of 26 are"), "{}", pressed.content);
 
     // The record: who, when, how and on which notice; nobody twice.
     let answers: Vec<Answer> = store(&w)
@@ -524,5 +526,56 @@ async fn who_asks_a_thousand_times_is_answered_a_few_times_and_others_always() -
         w.said_on_matrix().await?.into_iter().filter(|e| e["content"]["m.mentions"]["user_ids"][0] == w.bob.user_id.as_str()).count();
     ensure!((1..=40).contains(&to_bob), "{to_bob} answers for one person on Matrix");
     println!("{}", json!({ "asked": 1_200, "answered_to_one": answered + to_bob, "others": 21 }));
+    Ok(())
+}
+
+const CALM: &str = "zone: UTC\nfeedback: { open_for: 1h, reactions: [] }\nnotices:\n\
+    \x20 - { id: announced, phase: preparation, template: preparation/announced, on: planned }\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_it_is_reminded_alone_once_and_of_the_window_as_it_is() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    let (operators, _) = operators(&w).await?;
+    let (carol, dave, dana) = (w.discord.add_person("carol"), w.discord.add_person("dave"), w.discord.add_person("dana"));
+    w.write("people.yaml", &format!("people:\n  - {{ name: Dana, discord: \"{dana}\", roles: [operator] }}\n"))?;
+    w.write("plan.yaml", CALM)?;
+    let opens = later(now(), 3_600);
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
+    w.start().await?;
+    w.on_discord("is coming").await?;
+    let slash = async |who: u64, channel: u64, verb: &str, options: &[(&str, Value)]| -> Result<String> {
+        let answer = w.discord.slash_with(who, channel, "upgrade", verb, options).await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+        Ok(answer.content)
+    };
+    ensure!(slash(carol, w.channel, "subscribe", &[("before", "2h".into())]).await?.contains("too soon"), "it would be over");
+    ensure!(slash(carol, w.channel, "subscribe", &[("before", "soon".into())]).await?.contains("Write how long before"), "no length");
+    for who in [carol, dave] {
+        ensure!(slash(who, w.channel, "subscribe", &[("before", "30m".into())]).await?.contains("I will write to you alone"), "told");
+    }
+    ensure!(asked_on_matrix(&w, &w.bob, &w.room, "!upgrade subscribe 30m").await?.contains("I will write to you alone"), "told");
+    ensure!(slash(dave, w.channel, "subscribe", &[("before", "off".into())]).await?.contains("I will not remind you"), "told");
+    ensure!(!slash(dave, w.channel, "status", &[]).await?.contains("private"), "nobody else's business");
+
+    // The window moves nearer: half an hour before it is in a few seconds.
+    let nearer = later(now(), 1_812);
+    let moved = slash(dana, operators, "reschedule", &[("opens", nearer.to_string().into())]).await?;
+    ensure!(moved.contains("done: reschedule"), "{moved}");
+    let channel = wait::until("a private channel", PATIENCE, async || w.discord.private_channel(carol)).await?;
+    let reminder = wait::until("a reminder", PATIENCE, async || w.discord.messages(channel).pop()).await?;
+    ensure!(
+        reminder.content.contains(&format!("<t:{}:R>", nearer.as_second())) && reminder.content.contains("upgrade subscribe off"),
+        "{}",
+        reminder.content
+    );
+    // On Matrix in a room of their own, encrypted as such rooms are.
+    let invited = wait::until("a private room", PATIENCE, async || {
+        let sync = w.bob.call(reqwest::Method::GET, &["sync"], None).await.ok()?;
+        sync["rooms"]["invite"].as_object()?.keys().next().cloned()
+    });
+    let room = invited.await?;
+    w.bob.join(&room).await?;
+    w.bob.wait_for(&room, |e| e["sender"] == w.user_id.as_str() && e["type"] == "m.room.encrypted", PATIENCE).await?;
+    ensure!(w.discord.private_channel(dave).is_none() && w.discord.messages(channel).len() == 1, "once, and not who changed their mind");
+    ensure!(w.discord.violations().is_empty(), "{:?}", w.discord.violations());
     Ok(())
 }

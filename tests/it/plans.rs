@@ -20,7 +20,7 @@ use upgrade_herald::{
 };
 
 /// Templates that the code names: nobody has to put them into a plan.
-const BY_NAME: [&str; 11] = [
+const BY_NAME: [&str; 12] = [
     MARK_TEMPLATE,
     PREVIEW_TEMPLATE,
     THREAD_TEMPLATE,
@@ -29,6 +29,7 @@ const BY_NAME: [&str; 11] = [
     "answers/checklist",
     "answers/process",
     "scheduling/said",
+    "scheduling/private",
     "answers/schedule",
     "answers/help",
     "appendix/proposal",

@@ -3,15 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use serenity::all::{
-    Command, CommandDataOption, CommandDataOptionValue, CommandInteraction, CommandOption, CommandOptionType, CommandType,
-    CreateAllowedMentions, CreateAutocompleteResponse, CreateCommand, CreateCommandOption, CreateInteractionResponse,
-    CreateInteractionResponseMessage, EditInteractionResponse,
+    ButtonStyle, ChannelId, Command, CommandDataOption, CommandDataOptionValue, CommandInteraction, CommandOption, CommandOptionType,
+    CommandType, ComponentInteraction, CreateActionRow, CreateAllowedMentions, CreateAutocompleteResponse, CreateButton, CreateCommand,
+    CreateCommandOption, CreateInteractionResponse, CreateInteractionResponseMessage, EditInteractionResponse, InteractionId, Member,
+    UserId,
 };
 use tokio::time::{sleep, timeout};
 
 use super::{Discord, error::code};
 use crate::{
-    domain::command::{Kind, Misread, Order, Part, Verb},
+    domain::{
+        command::{Kind, Misread, Order, Part, Verb},
+        post::{Body, Button},
+    },
     ports::{Asker, Desk, Ear, Platform},
 };
 
@@ -30,6 +34,11 @@ const CONTENT_MAX: usize = 2_000;
 /// Proposals that Discord shows, and how long each may be.
 const CHOICES: usize = 25;
 const CHOICE_MAX: usize = 100;
+/// Buttons of a row, rows of a message, and characters of a button's words and id.
+const IN_A_ROW: usize = 5;
+const ROWS: usize = 5;
+const BUTTON_MAX: usize = 80;
+const BUTTON_ID_MAX: usize = 100;
 
 impl Discord {
     /// Registers the command in the guild unless it is there as it should be. Other commands are left alone.
@@ -59,26 +68,38 @@ impl Discord {
         if command.data.name != NAME || command.guild_id != Some(self.guild) {
             return;
         }
-        let who = Who::gives(&command);
-        let (order, asker) = (order(&command), who.asker());
+        self.heed(&*desk, &Who::gives(&command), &order(&command), Call { id: command.id, token: &command.token }).await;
+    }
+
+    /// A button of ours is a command that is given by a press.
+    pub(super) async fn pressed(self: Arc<Self>, desk: Arc<dyn Desk>, button: Box<ComponentInteraction>) {
+        let line = button.data.custom_id.strip_prefix(NAME).and_then(|rest| rest.strip_prefix(' '));
+        let Some(line) = line.filter(|_| button.guild_id == Some(self.guild)) else { return };
+        let who = Who::of(button.user.id, button.channel_id, button.member.as_ref());
+        self.heed(&*desk, &who, &Order::from_line(line), Call { id: button.id, token: &button.token }).await;
+    }
+
+    async fn heed(&self, desk: &dyn Desk, who: &Who, order: &Result<Order, Misread>, call: Call<'_>) {
+        let asker = who.asker();
         match desk.listens(&asker) {
             Ear::Open => {}
-            Ear::Closing => return self.reply(&command, TOO_MANY).await,
+            Ear::Closing => return self.reply(call, &Body { text: TOO_MANY.into(), ..Body::default() }).await,
             Ear::Closed => return,
         }
-        let answer = desk.answer(&asker, &order);
+        let answer = desk.answer(&asker, order);
         tokio::pin!(answer);
         tokio::select! {
-            body = &mut answer => return self.reply(&command, &body.text).await,
+            body = &mut answer => return self.reply(call, &body).await,
             () = sleep(AT_ONCE) => {}
         }
         let thinking = CreateInteractionResponse::Defer(CreateInteractionResponseMessage::new().ephemeral(true));
-        if !self.respond(&command, &thinking).await {
+        if !self.respond(call, &thinking).await {
             return;
         }
-        let text = timeout(LATEST, answer).await.map_or_else(|_| TOO_SLOW.into(), |body| body.text);
-        let edit = EditInteractionResponse::new().content(fit(&text)).allowed_mentions(CreateAllowedMentions::new());
-        let edited = self.http.edit_original_interaction_response(&command.token, &edit, vec![]);
+        let body = timeout(LATEST, answer).await.unwrap_or_else(|_| Body { text: TOO_SLOW.into(), ..Body::default() });
+        let edit =
+            EditInteractionResponse::new().content(fit(&body.text)).components(rows(&body)).allowed_mentions(CreateAllowedMentions::new());
+        let edited = self.http.edit_original_interaction_response(call.token, &edit, vec![]);
         if let Err(fault) = self.reply_by(self.deadline(), edited).await {
             tracing::warn!(reason = fault.words(), "a command on Discord was not answered");
         }
@@ -108,20 +129,42 @@ impl Discord {
         }
     }
 
-    async fn reply(&self, command: &CommandInteraction, text: &str) {
-        let message =
-            CreateInteractionResponseMessage::new().content(fit(text)).ephemeral(true).allowed_mentions(CreateAllowedMentions::new());
-        self.respond(command, &CreateInteractionResponse::Message(message)).await;
+    async fn reply(&self, call: Call<'_>, body: &Body) {
+        let message = CreateInteractionResponseMessage::new()
+            .content(fit(&body.text))
+            .components(rows(body))
+            .ephemeral(true)
+            .allowed_mentions(CreateAllowedMentions::new());
+        self.respond(call, &CreateInteractionResponse::Message(message)).await;
     }
 
-    async fn respond(&self, command: &CommandInteraction, response: &CreateInteractionResponse) -> bool {
-        let call = self.http.create_interaction_response(command.id, &command.token, response, vec![]);
-        let result = self.reply_by(self.deadline(), call).await;
+    async fn respond(&self, call: Call<'_>, response: &CreateInteractionResponse) -> bool {
+        let made = self.http.create_interaction_response(call.id, call.token, response, vec![]);
+        let result = self.reply_by(self.deadline(), made).await;
         if let Err(fault) = &result {
             tracing::warn!(reason = fault.words(), "a command on Discord was not answered");
         }
         result.is_ok()
     }
+}
+
+/// What an answer belongs to.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    id: InteractionId,
+    token: &'a str,
+}
+
+/// Buttons, in rows as Discord takes them.
+pub(super) fn rows(body: &Body) -> Vec<CreateActionRow> {
+    let button = |b: &Button| {
+        CreateButton::new(cut(&format!("{NAME} {}", b.line), BUTTON_ID_MAX)).label(cut(&b.label, BUTTON_MAX)).style(ButtonStyle::Secondary)
+    };
+    body.buttons.chunks(IN_A_ROW).take(ROWS).map(|row| CreateActionRow::Buttons(row.iter().map(button).collect())).collect()
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
 }
 
 /// Who gives a command, in what herald needs of it.
@@ -133,8 +176,12 @@ struct Who {
 
 impl Who {
     fn gives(command: &CommandInteraction) -> Self {
-        let roles = command.member.iter().flat_map(|m| &m.roles).map(ToString::to_string).collect();
-        Self { user: command.user.id.to_string(), place: command.channel_id.to_string(), roles }
+        Self::of(command.user.id, command.channel_id, command.member.as_deref())
+    }
+
+    fn of(user: UserId, place: ChannelId, member: Option<&Member>) -> Self {
+        let roles = member.into_iter().flat_map(|m| &m.roles).map(ToString::to_string).collect();
+        Self { user: user.to_string(), place: place.to_string(), roles }
     }
 
     fn asker(&self) -> Asker<'_> {

@@ -12,8 +12,8 @@ use std::{
 
 use serenity::{
     all::{
-        ClientBuilder, CommandInteraction, ConnectionStage, Context, EventHandler, GatewayIntents, Interaction, Ready, ResumedEvent,
-        ShardId, ShardManager,
+        ClientBuilder, CommandInteraction, ComponentInteraction, ConnectionStage, Context, EventHandler, GatewayIntents, Interaction,
+        Ready, ResumedEvent, ShardId, ShardManager,
     },
     async_trait,
     gateway::GatewayError,
@@ -35,6 +35,8 @@ pub(super) enum Signal {
     Ready,
     Resumed,
     Command(Box<CommandInteraction>),
+    /// Somebody pressed a button.
+    Pressed(Box<ComponentInteraction>),
     /// Somebody is typing a command.
     Typed(Box<CommandInteraction>),
     /// serenity gave up.
@@ -146,6 +148,7 @@ impl EventHandler for Handler {
         match interaction {
             Interaction::Command(command) => self.pass(Signal::Command(Box::new(command))),
             Interaction::Autocomplete(command) => self.pass(Signal::Typed(Box::new(command))),
+            Interaction::Component(pressed) => self.pass(Signal::Pressed(Box::new(pressed))),
             _ => {}
         }
     }

@@ -105,6 +105,16 @@ impl Chat for Discord {
         self.listen(channel_id(place)?, message_id(root)?, thread.map(channel_id).transpose()?).await
     }
 
+    async fn direct(&self, user: &str) -> Result<String, ChatError> {
+        let who = id(user)
+            .ok_or_else(|| ChatError::Refused {
+                reason: format!("“{user}” is no Discord user id"), remedy: "an id is a number".into()
+            })?;
+        let asked = serde_json::json!({ "recipient_id": who.to_string() });
+        let made = self.ask(self.deadline(), || self.http.create_private_channel(&asked)).await;
+        made.map(|channel| channel.id.to_string()).map_err(|fault| fault.during("opening a private channel", ChannelId::from(who)))
+    }
+
     fn trouble(&self) -> Option<String> {
         self.health.words()
     }

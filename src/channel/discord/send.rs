@@ -7,7 +7,7 @@ use serenity::all::{
 };
 use tokio::time::Instant;
 
-use super::{Discord, error::code, id};
+use super::{Discord, command::rows, error::code, id};
 use crate::{
     domain::post::{Body, Picture, PostKey},
     ports::{Accepted, ChatError, Outgoing},
@@ -47,6 +47,7 @@ impl Discord {
             .content(&out.body.text)
             .embed(CreateEmbed::new().footer(CreateEmbedFooter::new(mark(out.key))))
             .add_files(picture.clone())
+            .components(rows(out.body))
             .allowed_mentions(called(out.body))
             .nonce(Nonce::String(out.key.0.clone()))
             .enforce_nonce(true);

@@ -216,6 +216,18 @@ impl Chat for Matrix {
         self.listen(place, root, thread).await
     }
 
+    async fn direct(&self, user: &str) -> Result<String, ChatError> {
+        let id = matrix_sdk::ruma::UserId::parse(user).map_err(|_| ChatError::Refused {
+            reason: format!("{user} is not a user's id"),
+            remedy: "ask for an id such as @anna:example.org".into(),
+        })?;
+        if let Some(room) = self.client.get_dm_room(&id) {
+            return Ok(room.room_id().to_string());
+        }
+        let made = self.client.create_dm(&id).await.map_err(|error| self.failed(&format!("making a room with {user}"), &error))?;
+        Ok(made.room_id().to_string())
+    }
+
     fn trouble(&self) -> Option<String> {
         self.trouble.borrow().clone()
     }

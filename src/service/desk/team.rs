@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::{FrontDesk, said};
 use crate::{
+    config::Item,
     domain::{
         command::{Order, Verb},
         permission::{Role, Standing},
-        post::{Operation, PostState},
+        post::{Button, Operation, PostState},
     },
     ports::{Accepting, Asker, StoreError},
     service::{
@@ -144,6 +145,19 @@ impl FrontDesk {
         let moment = context::Moment { due: Some(self.core.clock.now()), process, ..Default::default() };
         let template = if process { "answers/process" } else { "answers/checklist" };
         book.renderer.markdown(template, locale, &context::of(accepted, None, &book.config, &moment).into())
+    }
+
+    /// The open steps that somebody may tick, below the checklist that was asked for.
+    pub(super) async fn to_tick(&self, asker: &Asker<'_>, order: &Order) -> Vec<Button> {
+        let book = self.core.book();
+        let who = self.standing(&book, asker);
+        if order.get("part") == Some("validators") || book.config.people.permissions.may(Verb::Tick, &who).is_err() {
+            return Vec::new();
+        }
+        let Ok(Ok(Some(accepted))) = self.meant(order).await else { return Vec::new() };
+        let open = |item: &&Item| who.roles.contains(&item.role) && !accepted.progress.ticks.contains_key(&item.item);
+        let button = |item: &Item| Button { label: item.item.clone(), line: format!("tick {} upgrade={}", item.item, accepted.upgrade.id) };
+        book.config.checklist.process.iter().filter(open).map(button).collect()
     }
 
     /// What people tell us by a command; told again, it takes the place of what they told before.

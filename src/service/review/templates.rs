@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::warning;
 use crate::{
     config::{Config, Finding},
-    domain::{language::split, notice::Notice},
+    domain::language::split,
     service::dispatcher::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
 };
 
@@ -13,8 +13,10 @@ use crate::{
 const OWN: [&str; 2] = ["answers/", "appendix/"];
 
 pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
-    let said = Notice::said().template;
-    let own = [MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE, &said].map(str::to_owned);
+    let own = [MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(config.plan.own.iter().map(|n| n.template.clone()));
     let mut todo: Vec<String> = config.plan.all_notices().map(|(_, n)| n.template.clone()).chain(own).collect();
     todo.extend(config.templates.keys().filter(|name| OWN.iter().any(|folder| name.starts_with(folder))).cloned());
     let mut used: BTreeSet<String> = BTreeSet::new();

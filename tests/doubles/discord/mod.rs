@@ -164,6 +164,12 @@ impl Double {
         })
     }
 
+    /// The private channel between the bot and a person, once the bot has asked for it.
+    pub fn private_channel(&self, user: u64) -> Option<u64> {
+        let name = format!("with {user}");
+        self.inner.read(|state| state.channels.values().find(|c| c.kind == 1 && c.name == name).map(|c| c.id))
+    }
+
     /// What people and bots wrote in a channel or thread, oldest first, without notices and without
     /// answers that only one person sees.
     pub fn messages(&self, channel: u64) -> Vec<Message> {

@@ -178,6 +178,25 @@ impl Double {
         self.slash_with(user, channel, command, subcommand, &[]).await
     }
 
+    /// A person presses the button with these words on a message, and waits for the answer.
+    pub async fn press(&self, user: u64, channel: u64, message: &Message, label: &str) -> Result<Answer, SlashError> {
+        let buttons =
+            message.components.as_array().into_iter().flatten().flat_map(|row| row["components"].as_array().cloned().unwrap_or_default());
+        let button = buttons.into_iter().find(|b| b["label"] == label);
+        let button = button.ok_or_else(|| SlashError::WrongOptions(format!("no button `{label}`")))?;
+        let id = self.inner.update(|state| {
+            state.meet(user);
+            state.press(user, channel, message, &button)
+        });
+        let acknowledged = |state: &State| state.interactions[&id].acknowledged_after;
+        self.until(ACKNOWLEDGE, |state| acknowledged(state).is_some()).await;
+        if self.inner.read(|state| acknowledged(state).is_none()) {
+            return Err(SlashError::NotAcknowledged);
+        }
+        self.until(PATIENCE, |state| state.interactions[&id].answered).await;
+        self.inner.read(|state| answer(state, &state.interactions[&id]))
+    }
+
     /// A person gives a slash command without options, and waits for nothing; the number by which `heeded` knows it.
     pub fn slash_away(&self, user: u64, channel: u64, command: &str, subcommand: &str) -> Result<u64, SlashError> {
         self.inner.update(|state| {
@@ -332,8 +351,22 @@ impl State {
 
     /// Sends an interaction of a kind to the bot.
     fn interact(&mut self, user: u64, channel: u64, name: &str, subcommand: &str, (kind, command, options): (u64, &Value, Value)) -> u64 {
-        let permissions = self.people[&user].permissions;
         let options = if subcommand.is_empty() { options } else { json!([{"type": 1, "name": subcommand, "options": options}]) };
+        let data = json!({ "id": command, "name": name, "type": 1, "guild_id": self.guild.to_string(), "options": options });
+        let command = format!("{name} {subcommand}").trim_end().to_owned();
+        self.send_interaction((user, channel), command, json!({ "type": kind, "data": data }))
+    }
+
+    /// A press on a button, with the message it is on.
+    fn press(&mut self, user: u64, channel: u64, message: &Message, button: &Value) -> u64 {
+        let shown = self.message_json(message, true);
+        let data = json!({ "component_type": 2, "custom_id": button["custom_id"], "id": 2 });
+        self.send_interaction((user, channel), "a button".to_owned(), json!({ "type": 3, "data": data, "message": shown }))
+    }
+
+    /// `own` is what an interaction has beside what all of them have.
+    fn send_interaction(&mut self, (user, channel): (u64, u64), command: String, own: Value) -> u64 {
+        let permissions = self.people[&user].permissions;
         let id = self.next_id();
         let place = self.channels.get(&channel).expect("a channel for the command");
         let mut member = self.member_json(user);
@@ -341,17 +374,9 @@ impl State {
         let mut place_json = self.channel_json(place);
         merge(&mut place_json, json!({"permissions": permissions.to_string()}));
         let token = format!("double-interaction-{id}");
-        let event = json!({
+        let mut event = json!({
             "id": id.to_string(),
             "application_id": self.bot.to_string(),
-            "type": kind,
-            "data": {
-                "id": command,
-                "name": name,
-                "type": 1,
-                "guild_id": self.guild.to_string(),
-                "options": options,
-            },
             "guild_id": self.guild.to_string(),
             "guild": {"id": self.guild.to_string(), "locale": "en-US", "features": []},
             "channel": place_json,
@@ -368,18 +393,20 @@ impl State {
             "context": 0,
             "attachment_size_limit": 10_485_760,
         });
+        let typing = own["type"] == 4;
+        merge(&mut event, own);
         let interaction = Interaction {
             token,
             user,
             channel,
-            command: format!("{name} {subcommand}").trim_end().to_owned(),
+            command,
             created: Instant::now(),
             acknowledged_after: None,
             deferred: false,
             answered: false,
             answer: None,
             proposed: None,
-            typing: kind == 4,
+            typing,
         };
         self.interactions.insert(id, interaction);
         self.dispatch("INTERACTION_CREATE", 0, &event);

@@ -53,6 +53,7 @@ pub(super) fn route(state: &mut State, call: &Call) -> Outcome {
         (_, template) if template.contains("/commands") => commands::route(state, call),
         (_, template) if template.starts_with("/interactions/") => interactions::callback(state, call),
         (_, template) if template.starts_with("/webhooks/{webhook_id}/{webhook_token}") => interactions::webhook(state, call),
+        ("POST", "/users/@me/channels") => guild::private(state, call),
         ("GET", _) => guild::get(state, call),
         _ => Err(not_in_double().blame()),
     }
