@@ -29,41 +29,45 @@ pub enum Form {
 }
 
 pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: Form) -> Result<ExitCode> {
-    let loaded = match app::load(&Origin::choose(folder, false)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(app::refuse(&findings)),
+    let (core, accepted) = match opened(folder, id).await? {
+        Ok(opened) => opened,
+        Err(code) => return Ok(code),
     };
-    let store = Arc::new(existing_store(&loaded.config.deployment).await?);
-    let upgrades = store.upgrades().await?;
-    let Some(accepted) = meant(&upgrades, id.as_deref()) else { return Ok(unknown(&upgrades, id.as_deref())) };
-    let core = Core::new(Book { config: loaded.config, renderer: loaded.renderer }, Default::default(), Arc::new(SystemClock), store);
     let book = core.book();
-    let report = report::of(&core, &book, accepted).await?;
+    let report = report::of(&core, &book, &accepted).await?;
     let zone = book.renderer.zone();
     match form {
         Form::Markdown => out!("{}", markdown(&report, zone)),
         Form::Json => out!("{}", serde_json::to_string_pretty(&report)?),
-        Form::Html(None) => out!("{}", page::write(&report, accepted, zone)),
-        Form::Html(Some(path)) => std::fs::write(path, page::write(&report, accepted, zone))?,
+        Form::Html(None) => out!("{}", page::write(&report, &accepted, zone)),
+        Form::Html(Some(path)) => std::fs::write(path, page::write(&report, &accepted, zone))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The one named, or the one people mean.
-pub fn meant<'a>(upgrades: &'a [Accepting], id: Option<&str>) -> Option<&'a Accepting> {
-    match id {
-        Some(id) => upgrades.iter().find(|a| a.upgrade.id == id || a.upgrade.joined.as_deref() == Some(id)),
-        None => current(upgrades, SystemClock.now()),
-    }
-}
-
-pub fn unknown(upgrades: &[Accepting], id: Option<&str>) -> ExitCode {
-    match id {
-        Some(id) => {
-            let known = upgrades.iter().map(|a| a.upgrade.id.as_str()).collect::<Vec<_>>();
-            eprintln!("no upgrade `{id}` is known; {}", suggest(id, known));
+/// The store as it is remembered, and the upgrade that is meant: the one named, or the one people mean. The exit code where
+/// that can't be, which was said.
+pub async fn opened(folder: Option<PathBuf>, id: Option<String>) -> Result<Result<(Core, Accepting), ExitCode>> {
+    let loaded = match app::load(&Origin::choose(folder, false)) {
+        Ok(loaded) => loaded,
+        Err(findings) => return Ok(Err(app::refuse(&findings))),
+    };
+    let store = Arc::new(existing_store(&loaded.config.deployment).await?);
+    let upgrades = store.upgrades().await?;
+    let found = match &id {
+        Some(id) => upgrades.iter().find(|a| a.upgrade.id == *id || a.upgrade.joined.as_ref() == Some(id)),
+        None => current(&upgrades, SystemClock.now()),
+    };
+    let Some(accepted) = found.cloned() else {
+        match id {
+            Some(id) => {
+                let known = upgrades.iter().map(|a| a.upgrade.id.as_str()).collect::<Vec<_>>();
+                eprintln!("no upgrade `{id}` is known; {}", suggest(&id, known));
+            }
+            None => eprintln!("no upgrade is known yet: start `herald run`"),
         }
-        None => eprintln!("no upgrade is known yet: start `herald run`"),
-    }
-    ExitCode::FAILURE
+        return Ok(Err(ExitCode::FAILURE));
+    };
+    let book = Book { config: loaded.config, renderer: loaded.renderer };
+    Ok(Ok((Core::new(book, Default::default(), Arc::new(SystemClock), store), accepted)))
 }

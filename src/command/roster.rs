@@ -1,18 +1,14 @@
 //! `herald roster`: who has answered and who is ready, for the record.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::{existing_store, report};
+use super::report;
 use crate::{
-    app,
-    clock::SystemClock,
-    config::Origin,
     domain::roster::{Answer, Claim},
-    ports::Store,
-    service::{Book, Core, rollcall},
+    service::rollcall,
 };
 
 /// How it is written.
@@ -24,17 +20,13 @@ pub enum Form {
 }
 
 pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: Form) -> Result<ExitCode> {
-    let loaded = match app::load(&Origin::choose(folder, false)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(app::refuse(&findings)),
+    let (core, accepted) = match report::opened(folder, id).await? {
+        Ok(opened) => opened,
+        Err(code) => return Ok(code),
     };
-    let store = Arc::new(existing_store(&loaded.config.deployment).await?);
-    let upgrades = store.upgrades().await?;
-    let Some(accepted) = report::meant(&upgrades, id.as_deref()) else { return Ok(report::unknown(&upgrades, id.as_deref())) };
-    let core = Core::new(Book { config: loaded.config, renderer: loaded.renderer }, Default::default(), Arc::new(SystemClock), store);
     let book = core.book();
     let posts = core.store.posts(&accepted.upgrade.id).await?;
-    let roll = rollcall::roll(&core, &book, accepted, &posts).await?;
+    let roll = rollcall::roll(&core, &book, &accepted, &posts).await?;
     let name = |id: &str| book.config.roster.iter().find(|p| p.id == id).map_or("", |p| p.name.as_str());
     let late = |a: &Answer| {
         let until = match a.claim {

@@ -5,11 +5,13 @@
 
 pub mod activity;
 pub mod approval;
+pub mod aside;
 pub mod block;
 pub mod change;
 pub mod command;
 pub mod fact;
 pub mod feedback;
+pub mod happening;
 pub mod health;
 pub mod hex;
 pub mod language;

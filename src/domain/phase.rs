@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use super::health::{Health, Migration, Record, Rules};
+pub use super::{
+    aside::{Note, Tick},
+    health::{Health, Migration, Record, Rules},
+};
 use super::{
     block::{Block, Memory},
     fact::{Expected, Fact, FactKind},
@@ -142,25 +145,6 @@ pub struct Progress {
     pub told: BTreeSet<Happening>,
 }
 
-/// A line of people's in the status.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
-    pub at: Timestamp,
-    pub text: String,
-}
-
-/// That an item of the checklist is done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tick {
-    pub at: Timestamp,
-    /// Who said so, in words.
-    pub by: String,
-    pub remark: Option<String>,
-}
-
-/// The status keeps so many.
-const NOTES: usize = 3;
-
 /// How a block was seen: what is not in the block itself.
 #[derive(Clone, Copy)]
 pub struct Seen<'a> {
@@ -211,13 +195,6 @@ impl Progress {
     /// Nothing more is to come of this upgrade.
     pub fn finished(&self) -> bool {
         self.closed || (self.state == State::Completed && self.feedback.is_some())
-    }
-
-    /// Adds a line to the status, below the older ones.
-    pub fn add_note(&mut self, at: Timestamp, text: String) {
-        self.notes.push(Note { at, text });
-        let older = self.notes.len().saturating_sub(NOTES);
-        self.notes.drain(..older);
     }
 
     /// Blocks of this chain are counted for something that is to come.

@@ -8,28 +8,20 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Act, EmbeddedChain, Output, Recording, Room, SteppedClock};
+use super::{Act, EmbeddedChain, Output, Recording, Room, SteppedClock, people::invented};
 use crate::{
     chain::Node,
-    config::{Config, People, Person, Readers, Role, UpgradeFile},
+    config::{Config, Readers, UpgradeFile},
     domain::{
-        notice::{Happening, Trigger},
         phase::State,
-        post::{Operation, Post, PostState},
-        roster::{Claim, Provider},
+        post::PostState,
         schedule::Offset,
         upgrade::{Upgrade, Window},
     },
-    ports::{Accepting, Asker, Chain, Clock, Platform, Store},
+    ports::{Accepting, Chain, Clock, Platform, Store},
     service::{
-        Book, Core, Outlet, context,
-        dispatcher::Dispatcher,
-        gate::{Gate, Who},
-        planner::Planner,
-        poll,
-        rollcall::{self, Rollcall},
-        summariser::Summariser,
-        watcher::Watcher,
+        Book, Core, Outlet, context, dispatcher::Dispatcher, gate::Gate, planner::Planner, poll, rollcall::Rollcall,
+        summariser::Summariser, watcher::Watcher,
     },
     store::SqlStore,
     template::Renderer,
@@ -40,26 +32,26 @@ const BLOCK_TIME: SignedDuration = SignedDuration::from_secs(6);
 const MOST_BLOCKS: i64 = 300;
 
 pub struct Rehearsal {
-    core: Arc<Core>,
-    clock: Arc<SteppedClock>,
+    pub(super) core: Arc<Core>,
+    pub(super) clock: Arc<SteppedClock>,
     /// Each chain of the upgrade, by name.
     chains: BTreeMap<String, EmbeddedChain>,
     watcher: Watcher,
     dispatcher: Dispatcher,
     summariser: Summariser,
     rollcall: Rollcall,
-    gate: Gate,
+    pub(super) gate: Gate,
     planner: Planner,
-    rooms: Vec<(Platform, Arc<Room>)>,
-    act: Act,
+    pub(super) rooms: Vec<(Platform, Arc<Room>)>,
+    pub(super) act: Act,
     /// When the chains act.
     window: Window,
-    output: Output,
+    pub(super) output: Output,
     shown_posts: BTreeSet<String>,
     shown_facts: usize,
-    answered: bool,
+    pub(super) answered: bool,
     /// Posts that providers have reacted to.
-    acknowledged: BTreeSet<String>,
+    pub(super) acknowledged: BTreeSet<String>,
     /// A pause before each post, so that it can be read.
     pace: Duration,
     start: Timestamp,
@@ -180,7 +172,7 @@ impl Rehearsal {
         self.settle().await
     }
 
-    async fn accepted(&self) -> anyhow::Result<Accepting> {
+    pub(super) async fn accepted(&self) -> anyhow::Result<Accepting> {
         self.core.accepted(&self.act.upgrade.id).await?.ok_or_else(|| anyhow::anyhow!("the upgrade was not accepted"))
     }
 
@@ -290,104 +282,6 @@ impl Rehearsal {
         Ok(())
     }
 
-    /// Invented people agree to what they are asked about.
-    async fn people_approve(&self) -> anyhow::Result<bool> {
-        let mut busy = false;
-        let now = self.clock.now();
-        for open in self.gate.open().await?.into_iter().filter(|o| !o.consent.complete() && o.ask <= now && now < o.until) {
-            let needed = (open.consent.persons as usize).saturating_sub(open.consent.given.len());
-            for person in self.core.book().config.people.all.iter().filter(|p| p.roles.contains(&Role::CommunicationTeam)).take(needed) {
-                let account = person.discord.as_deref().unwrap_or_default();
-                let approved = self.gate.approve(&open.consent.code, Who::Account(Platform::Discord, account)).await;
-                approved.map_err(|error| anyhow::anyhow!("{}: {error}", open.notice))?;
-            }
-            let who = if needed == 1 { "an invented person approves" } else { "two invented people approve" };
-            self.output.say(&format!("\n  ○ {who} {}", open.notice));
-            busy = true;
-        }
-        Ok(busy)
-    }
-
-    /// Once the threads are open, invented people react and reply in each.
-    async fn people_answer(&mut self) -> anyhow::Result<bool> {
-        if self.answered {
-            return Ok(false);
-        }
-        let posts = self.core.store.posts(&self.act.upgrade.id).await?;
-        let threads: Vec<&Post> = posts.iter().filter(|p| p.operation == Operation::Thread).collect();
-        if threads.is_empty() || threads.iter().any(|p| p.state != PostState::Sent) {
-            return Ok(false);
-        }
-        self.answered = true;
-        for thread in threads {
-            let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
-            let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else { continue };
-            let root = thread.remote.as_deref().unwrap_or_default();
-            let people = &self.core.book().config.people.all;
-            for (meaning, person) in self.core.book().plan().feedback.meanings.iter().zip(people).take(2) {
-                room.react(root, account(person, outlet.platform), &meaning.emoji);
-            }
-            if let Some(person) = people.first() {
-                room.reply(&outlet.place, root, account(person, outlet.platform), "My node imports blocks again.", self.clock.now());
-            }
-            self.output.say(&format!("\n  ○ {}: two invented people react, one replies in the thread", thread.channel));
-        }
-        Ok(true)
-    }
-
-    /// Most of the roster's invented people react to a post that asks for it; the last one has to be reminded.
-    async fn providers_answer(&mut self) -> anyhow::Result<bool> {
-        let book = self.core.book();
-        let urgency = self.act.upgrade.urgency;
-        let posts = self.core.store.posts(&self.act.upgrade.id).await?;
-        let asks = |p: &&Post| {
-            let notice = book.plan().notice(urgency, &p.notice);
-            let reminds = notice.is_some_and(|n| n.trigger == Trigger::On(Happening::Unacknowledged));
-            p.operation == Operation::Post && p.state == PostState::Sent && (reminds || notice.is_some_and(|n| n.acknowledge))
-        };
-        let mut busy = false;
-        let unready = |p: &&Post| book.plan().notice(urgency, &p.notice).is_some_and(|n| n.trigger == Trigger::On(Happening::Unready));
-        for post in posts.iter().filter(unready).filter(|p| p.state == PostState::Sent && p.operation == Operation::Post) {
-            let accepted = self.accepted().await?;
-            let Some(outlet) = self.core.outlets.get(&post.channel).filter(|_| self.acknowledged.insert(post.key.0.clone())) else {
-                continue;
-            };
-            for person in book.config.people.all.iter().filter(|p| p.provider.is_some()) {
-                let asker = Asker::new(outlet.platform, account(person, outlet.platform), &outlet.place);
-                rollcall::claim(&self.core, &accepted, &asker, Claim::Ready, None).await?;
-            }
-            self.output.say(&format!("\n  ○ {}: every provider gives the command upgrade ready", post.channel));
-            busy = true;
-        }
-        for post in posts.iter().filter(asks) {
-            if !self.acknowledged.insert(post.key.0.clone()) {
-                continue;
-            }
-            let Some(outlet) = self.core.outlets.get(&post.channel) else { continue };
-            let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else { continue };
-            let providers = book.config.people.all.iter().filter(|p| p.provider.is_some());
-            let reminder = book.plan().notice(urgency, &post.notice).is_some_and(|n| !n.acknowledge);
-            let mut answering: Vec<&Person> = providers.collect();
-            let last = answering.pop();
-            if reminder {
-                // Reminded, the last one answers where it was asked.
-                answering = last.into_iter().collect();
-            }
-            let asked = posts.iter().filter(|p| p.channel == post.channel && p.state == PostState::Sent && p.operation == Operation::Post);
-            let asked = asked.filter(|p| book.plan().notice(urgency, &p.notice).is_some_and(|n| n.acknowledge)).max_by_key(|p| p.sent);
-            let Some(root) = asked.and_then(|p| p.remote.as_deref()) else { continue };
-            for person in &answering {
-                room.react(root, account(person, outlet.platform), &book.plan().acknowledge);
-            }
-            if let Some(first) = answering.first() {
-                let rest = if answering.len() > 1 { format!(" and {} more react", answering.len() - 1) } else { " reacts".to_owned() };
-                self.output.say(&format!("\n  ○ {}: {}{rest} with {}", post.channel, first.name, book.plan().acknowledge));
-            }
-            busy = true;
-        }
-        Ok(busy)
-    }
-
     fn show_progress(&self, accepted: &Accepting) {
         let now = self.clock.now();
         let closes = context::closes(&accepted.progress, self.core.book().plan());
@@ -452,30 +346,6 @@ impl Rehearsal {
         }
         Ok(Verdict { fine, lines })
     }
-}
-
-/// Who approves in a rehearsal, and who answers for the providers.
-fn invented(roster: &[Provider]) -> People {
-    let person = |name: String, number: usize, role: Role, provider: Option<String>| Person {
-        discord: Some((1_400_000_000_000_000_001_u64 + number as u64).to_string()),
-        matrix: Some(format!("@person{}:example.org", number + 1)),
-        name,
-        roles: vec![role],
-        audience: None,
-        provider,
-    };
-    let team = ["Ada (invented)", "Ben (invented)"].into_iter().map(|name| (name.to_owned(), Role::CommunicationTeam, None));
-    let providers = roster.iter().map(|p| (p.name.clone(), Role::Validator, Some(p.id.clone())));
-    let all = team.chain(providers).enumerate().map(|(i, (name, role, provider))| person(name, i, role, provider)).collect();
-    People { all, ..People::default() }
-}
-
-fn account(person: &Person, platform: Platform) -> &str {
-    let account = match platform {
-        Platform::Discord => &person.discord,
-        Platform::Matrix => &person.matrix,
-    };
-    account.as_deref().unwrap_or_default()
 }
 
 /// What each chain of an upgrade plays: the recording where it reaches the chain's target, and the

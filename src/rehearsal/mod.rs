@@ -7,6 +7,7 @@ mod act;
 mod chain;
 mod clock;
 mod drive;
+mod people;
 mod recording;
 mod report;
 mod room;

@@ -10,10 +10,12 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
-    Book, CORRECTION, Core, Outlet, context,
+    Book, CORRECTION, Core, Outlet,
+    backoff::backoff,
+    context,
     gate::Gate,
     mention,
     press::Wanted,
@@ -33,9 +35,6 @@ use crate::{
     picture,
     ports::{Accepted, Accepting, ChatError, Outcome, Outgoing, Platform, StoreError},
 };
-
-const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(1);
-const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(5);
 
 pub struct Dispatcher {
     pub(super) core: Arc<Core>,
@@ -440,16 +439,6 @@ pub const PREVIEW_TEMPLATE: &str = "operations/approval";
 
 /// The opening message of a feedback thread.
 pub const THREAD_TEMPLATE: &str = "validation/feedback-thread";
-
-/// Doubles from a second to five minutes, spread by up to a quarter; a platform's own wish counts if longer.
-fn backoff(key: &PostKey, failures: u32, after_ms: Option<u64>) -> SignedDuration {
-    let doubled = FIRST_BACKOFF * 2_i32.saturating_pow(failures.min(10));
-    let base = doubled.min(LONGEST_BACKOFF);
-    let seed = key.0.bytes().fold(failures, |a, b| a.wrapping_mul(31).wrapping_add(u32::from(b)));
-    let spread = base.as_millis() as i64 / 4 * i64::from(seed % 100) / 100;
-    let wish = SignedDuration::from_millis(after_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(0));
-    (base + SignedDuration::from_millis(spread)).max(wish)
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //! outside say is to be done, and may be called at any time, any number of times.
 
 mod acts;
+mod backoff;
 pub mod catchup;
 pub mod consent;
 pub mod context;

@@ -13,7 +13,7 @@ use upgrade_herald::{
 };
 
 use crate::{
-    doubles::discord::{ChannelKind, Options},
+    doubles::discord::Options,
     support::{DevnetOptions, Person, Synapse, devnet::blob, wait},
     world::{PATIENCE, World, later, now},
 };
@@ -38,19 +38,6 @@ notices:
 
 fn provider(number: usize) -> String {
     format!("provider-{number:02}")
-}
-
-/// Adds channels for operators on both platforms; the one on Discord, and the room.
-async fn operators(w: &World) -> Result<(u64, String)> {
-    let operators = w.discord.add_channel("operators", ChannelKind::Text);
-    let room = w.alice.create_room("Operators").await?;
-    w.alice.invite(&room, &w.user_id).await?;
-    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
-    let more = format!(
-        "channels:\n  ops-discord: {{ platform: discord, place: \"{operators}\", for: operators }}\n  ops-matrix: {{ platform: matrix, place: \"{room}\", for: operators }}\n"
-    );
-    w.write("herald.yaml", &deployment.replacen("channels:\n", &more, 1))?;
-    Ok((operators, room))
 }
 
 async fn store(w: &World) -> Result<SqlStore> {
@@ -79,7 +66,7 @@ async fn asked_on_matrix(w: &World, who: &Person, room: &str, line: &str) -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
-    let (operators, _) = operators(&w).await?;
+    let (operators, _) = w.operators().await?;
     let synapse = Synapse::shared().await?;
     let tag = w.user_id.trim_start_matches("@herald-").trim_end_matches(":localhost").to_owned();
     let matrix: Vec<Person> = futures::stream::iter(0..ON_MATRIX)
@@ -241,7 +228,7 @@ notices:
 #[tokio::test(flavor = "multi_thread")]
 async fn feedback_is_what_people_leave_standing_whatever_herald_saw_of_it() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
-    let (operators, ops_room) = operators(&w).await?;
+    let (operators, ops_room) = w.operators().await?;
     let people = format!(
         "people:\n  - {{ name: Alice, matrix: \"{}\", roles: [communication_team], audience: developers }}\n  - {{ name: Bob, matrix: \"{}\", discord: \"{}\", roles: [validator] }}\n",
         w.alice.user_id,
@@ -368,7 +355,7 @@ fn hostile_words() -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_hostile_events_hurt_nobody() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
-    let (_, ops_room) = operators(&w).await?;
+    let (_, ops_room) = w.operators().await?;
     w.write("people.yaml", &format!("people:\n  - {{ name: Alice, matrix: \"{}\", roles: [communication_team] }}\n", w.alice.user_id))?;
     w.write("plan.yaml", FEEDBACK)?;
     w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 15)))?;
@@ -535,7 +522,7 @@ const CALM: &str = "zone: UTC\nfeedback: { open_for: 1h, reactions: [] }\nnotice
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_it_is_reminded_alone_once_and_of_the_window_as_it_is() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
-    let (operators, _) = operators(&w).await?;
+    let (operators, _) = w.operators().await?;
     let (carol, dave, dana) = (w.discord.add_person("carol"), w.discord.add_person("dave"), w.discord.add_person("dana"));
     w.write("people.yaml", &format!("people:\n  - {{ name: Dana, discord: \"{dana}\", roles: [operator] }}\n"))?;
     w.write("plan.yaml", CALM)?;

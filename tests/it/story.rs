@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::{
-    doubles::discord::{ChannelKind, Options},
+    doubles::discord::Options,
     support::{DevnetOptions, devnet::blob},
     world::{World, later, now},
 };
@@ -187,14 +187,8 @@ async fn by_set_code_nothing_is_called_authorized_and_a_failed_try_is_told() -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_is_approved_by_two_people_on_two_chats() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
-    let (carol, operators) = (w.discord.add_person("carol"), w.discord.add_channel("operators", ChannelKind::Text));
-    let room = w.alice.create_room("Operators").await?;
-    w.alice.invite(&room, &w.user_id).await?;
-    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
-    let more = format!(
-        "channels:\n  ops-discord: {{ platform: discord, place: \"{operators}\", for: operators }}\n  ops-matrix: {{ platform: matrix, place: \"{room}\", for: operators }}\n"
-    );
-    w.write("herald.yaml", &deployment.replacen("channels:\n", &more, 1))?;
+    let carol = w.discord.add_person("carol");
+    let (operators, room) = w.operators().await?;
     let people = format!(
         "people:\n  - {{ name: Carol, discord: \"{carol}\", roles: [operator] }}\n  - {{ name: Alice, matrix: \"{}\", roles: [communication_team] }}\n",
         w.alice.user_id

@@ -75,6 +75,19 @@ impl World {
         std::fs::write(&path, text).with_context(|| path.display().to_string())
     }
 
+    /// Adds channels for operators on both platforms; the one on Discord, and the room.
+    pub async fn operators(&self) -> Result<(u64, String)> {
+        let operators = self.discord.add_channel("operators", ChannelKind::Text);
+        let room = self.alice.create_room("Operators").await?;
+        self.alice.invite(&room, &self.user_id).await?;
+        let deployment = std::fs::read_to_string(self.dir.path().join("config/herald.yaml"))?;
+        let more = format!(
+            "channels:\n  ops-discord: {{ platform: discord, place: \"{operators}\", for: operators }}\n  ops-matrix: {{ platform: matrix, place: \"{room}\", for: operators }}\n"
+        );
+        self.write("herald.yaml", &deployment.replacen("channels:\n", &more, 1))?;
+        Ok((operators, room))
+    }
+
     fn deployment(&self) -> String {
         format!(
             r##"
