@@ -555,11 +555,12 @@ async fn who_asks_for_it_is_reminded_alone_once_and_of_the_window_as_it_is() -> 
         reminder.content
     );
     // On Matrix in a room of their own, encrypted as such rooms are.
-    let invited = wait::until("a private room", PATIENCE, async || {
-        let sync = w.bob.call(reqwest::Method::GET, &["sync"], None).await.ok()?;
-        sync["rooms"]["invite"].as_object()?.keys().next().cloned()
+    let room = wait::until("a private room", PATIENCE, async || {
+        let posts = store(&w).await.ok()?.posts("v2").await.ok()?;
+        let link = posts.into_iter().find(|p| p.channel == "private matrix")?.link?;
+        link.split("/#/").nth(1)?.split('/').next().map(str::to_owned)
     });
-    let room = invited.await?;
+    let room = room.await?;
     w.bob.join(&room).await?;
     w.bob.wait_for(&room, |e| e["sender"] == w.user_id.as_str() && e["type"] == "m.room.encrypted", PATIENCE).await?;
     ensure!(w.discord.private_channel(dave).is_none() && w.discord.messages(channel).len() == 1, "once, and not who changed their mind");

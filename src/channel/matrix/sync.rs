@@ -280,7 +280,8 @@ impl Asked<'_> {
     }
 }
 
-/// Rooms with their members loaded as needed, and of the account's data what encryption keeps there.
+/// Rooms with their members loaded as needed, and of the account's data what encryption keeps there
+/// and which rooms are private ones.
 /// Reactions are left out: they are counted when asked for.
 fn filter() -> FilterDefinition {
     let mut timeline = RoomEventFilter::with_lazy_loading();
@@ -291,7 +292,8 @@ fn filter() -> FilterDefinition {
     room.ephemeral = RoomEventFilter::ignore_all();
     room.account_data = RoomEventFilter::ignore_all();
     let mut account_data = Filter::empty();
-    account_data.types = Some(["m.secret_storage.*", "m.cross_signing.*", "m.megolm_backup.*", "m.key_backup"].map(Into::into).into());
+    account_data.types =
+        Some(["m.direct", "m.secret_storage.*", "m.cross_signing.*", "m.megolm_backup.*", "m.key_backup"].map(Into::into).into());
     let mut filter = FilterDefinition::empty();
     filter.presence = Filter::ignore_all();
     filter.account_data = account_data;
