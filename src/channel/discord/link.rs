@@ -24,8 +24,9 @@ use tokio::{
     sync::mpsc,
 };
 
-/// Commands that may wait to be begun with; beyond that they are dropped, and Discord tells the asker.
-const QUEUE: usize = 256;
+/// Commands that may wait to be begun with: one person's thousand must not push out the next one's. Beyond that they are
+/// dropped, and Discord tells the asker.
+const QUEUE: usize = 4_096;
 /// For how long a friendly goodbye is waited for.
 const GOODBYE: Duration = Duration::from_secs(2);
 

@@ -188,13 +188,7 @@ impl Double {
             state.meet(user);
             state.press(user, channel, message, &button)
         });
-        let acknowledged = |state: &State| state.interactions[&id].acknowledged_after;
-        self.until(ACKNOWLEDGE, |state| acknowledged(state).is_some()).await;
-        if self.inner.read(|state| acknowledged(state).is_none()) {
-            return Err(SlashError::NotAcknowledged);
-        }
-        self.until(PATIENCE, |state| state.interactions[&id].answered).await;
-        self.inner.read(|state| answer(state, &state.interactions[&id]))
+        self.answer_to(id).await
     }
 
     /// A person gives a slash command without options, and waits for nothing; the number by which `heeded` knows it.
@@ -223,6 +217,11 @@ impl Double {
             state.meet(user);
             state.give(user, channel, command, subcommand, options)
         })?;
+        self.answer_to(id).await
+    }
+
+    /// Waits for the acknowledgement of a command or a press, and then for its answer.
+    async fn answer_to(&self, id: u64) -> Result<Answer, SlashError> {
         let acknowledged = |state: &State| state.interactions[&id].acknowledged_after;
         self.until(ACKNOWLEDGE, |state| acknowledged(state).is_some()).await;
         // An acknowledgement in the last moment counts by its own clock, not by this one.
