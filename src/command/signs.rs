@@ -66,6 +66,7 @@ struct Sign {
 pub(super) struct Signs {
     pub pulse: Arc<Pulse>,
     state: Mutex<State>,
+    giving: Mutex<()>,
     file: Option<PathBuf>,
     every: Duration,
     /// Whether it was said that the file can't be written.
@@ -76,7 +77,14 @@ impl Signs {
     pub fn new(file: Option<PathBuf>) -> Self {
         // A service manager wants to hear thrice as often as it gives up.
         let every = sd_notify::watchdog_enabled().map_or(OFTEN, |limit| OFTEN.min(limit / 3));
-        Self { pulse: Arc::new(Pulse::new(WORK)), state: Mutex::default(), file, every, lamented: AtomicBool::new(false) }
+        Self {
+            pulse: Arc::new(Pulse::new(WORK)),
+            state: Mutex::default(),
+            giving: Mutex::default(),
+            file,
+            every,
+            lamented: AtomicBool::new(false),
+        }
     }
 
     fn state(&self) -> State {
@@ -92,13 +100,14 @@ impl Signs {
             }
             *now = state;
         }
+        // Whoever hears it from a service manager reads the same in the file.
+        self.give();
         let status = NotifyState::Status(state.words());
         match state {
             State::Stopping => tell(&[NotifyState::Stopping, status]),
             state if state.is_ready() => tell(&[NotifyState::Ready, status]),
             _ => tell(&[status]),
         }
-        self.give();
     }
 
     /// Gives signs for as long as this is polled: what blocks the whole process blocks them too.
@@ -126,6 +135,7 @@ impl Signs {
 
     /// Writes the file; returns what hangs.
     fn give(&self) -> Vec<String> {
+        let _one_at_a_time = self.giving.lock().unwrap_or_else(PoisonError::into_inner);
         let sign = Sign { at: SystemClock.now(), state: self.state(), hangs: self.pulse.silent() };
         if let Some(file) = &self.file {
             match write(file, &sign) {
