@@ -169,7 +169,7 @@ impl Stage {
         for notice in &self.notices() {
             for outlet in self.core.outlets.values() {
                 let now = self.accepted.upgrade.window.opens;
-                let body = dispatcher::body(&self.core, &book, (&self.accepted, notice), Operation::Post, outlet, &moment, now);
+                let body = rendering::body(&self.core, &book, (&self.accepted, notice), Operation::Post, outlet, &moment, now);
                 ensure!(!black_box(body).map_err(anyhow::Error::msg)?.text.is_empty(), "{} says nothing", notice.id);
             }
         }

@@ -55,6 +55,24 @@ enum Command {
         #[arg(long)]
         strict: bool,
     },
+    /// Ask Discord, Matrix, the nodes and the store whether all that herald needs is there and allowed
+    Doctor {
+        /// The one of `herald run`, where several share a store
+        #[arg(long, value_name = "NAME", env = "HERALD_REPLICA", default_value = "herald", value_parser = replica)]
+        replica: String,
+        /// A line of JSON for each need
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set up recovery of the Matrix account's keys, and print its key once
+    Recovery {
+        /// The one of `herald run`, where several share a store
+        #[arg(long, value_name = "NAME", env = "HERALD_REPLICA", default_value = "herald", value_parser = replica)]
+        replica: String,
+        /// Make a new key; the one before opens nothing any more
+        #[arg(long)]
+        new: bool,
+    },
     /// Write the JSON Schema of every file, for editors
     Schema {
         /// One file each in this folder, instead of all to stdout
@@ -243,6 +261,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Command::Health { health_file, ready } => command::signs::health(health_file.as_deref(), ready),
             Command::Rehearse(args) => command::rehearse::run(cli.config, args).await,
             Command::Check { json, strict } => command::check::run(cli.config, json, strict),
+            Command::Doctor { replica, json } => command::doctor::run(cli.config, &replica, json).await,
+            Command::Recovery { replica, new } => command::recovery::run(cli.config, &replica, new).await,
             Command::Schema { out } => command::schema::run(out),
             Command::New(NewCommand::Upgrade(args)) => command::new::upgrade(cli.config, args),
             Command::New(NewCommand::Proposal { id }) => command::new::proposal(cli.config, &id),

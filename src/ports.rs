@@ -17,7 +17,7 @@ use crate::domain::{
     feedback::Heard,
     observation::Sight,
     phase::{Progress, State},
-    post::{Body, Operation, Post, PostKey},
+    post::{Body, Event, Operation, Post, PostKey},
     upgrade::Upgrade,
 };
 
@@ -73,6 +73,17 @@ pub struct Outgoing<'a> {
     pub body: &'a Body,
     /// The message of ours in the same place that it answers. If that is gone, it is said all the same.
     pub answers: Option<&'a str>,
+    /// Of an edit: the key of the message that it changes.
+    pub of: Option<&'a PostKey>,
+}
+
+/// What is done to a message of ours that is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handling {
+    /// It is handed on to the servers that follow its channel.
+    Publish,
+    Pin,
+    Unpin,
 }
 
 /// A chat platform as herald's own account sees it. `place` is a channel's or room's id there.
@@ -88,6 +99,17 @@ pub trait Chat: Send + Sync {
     async fn open_thread(&self, place: &str, root: &str, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
     /// Gives a message of ours new words and notifies nobody; done twice it is done once. The id it returns is the message's.
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
+    /// Handles a message of ours; done twice it is done once.
+    async fn handle(&self, _place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
+        Err(ChatError::Refused {
+            reason: format!("{how:?} of {id}: there is no such thing here"),
+            remedy: "nothing is lost by that".into(),
+        })
+    }
+    /// Puts an upgrade's window into the calendar there, or changes what stands there under the same key.
+    async fn calendar(&self, key: &PostKey, _event: &Event) -> Result<Accepted, ChatError> {
+        Err(ChatError::Refused { reason: format!("there is no calendar for {key}"), remedy: "remove `event` from the notice".into() })
+    }
     /// Reads the reactions to `root` and, where there is one, the replies in `thread` from the platform itself.
     async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError>;
     /// The place where one person alone reads herald, made if it isn't there; asked again it is the same.

@@ -11,11 +11,13 @@ macro_rules! out {
 pub mod approve;
 pub mod change;
 pub mod check;
+pub mod doctor;
 pub mod facts;
 mod mentions;
 pub mod new;
 pub mod plan;
 pub mod preview;
+pub mod recovery;
 pub mod rehearse;
 pub mod reload;
 mod replicas;

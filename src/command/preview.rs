@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     app::{self, Loaded},
-    config::{Origin, Plan, suggest},
+    config::{Origin, Plan, Readers, suggest},
     domain::{
         fact::{Expected, Fact, FactKind},
         feedback::{Heard, Reaction, Reply, Summary, Voice},
@@ -26,7 +26,11 @@ use crate::{
     },
     picture,
     ports::{Accepting, Platform},
-    service::{context, dispatcher::THREAD_TEMPLATE},
+    service::{
+        context,
+        glance::{self, CARD_TEMPLATE},
+        rendering::{self, THREAD_TEMPLATE},
+    },
 };
 
 /// A notice as it would be posted.
@@ -114,9 +118,16 @@ fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result
             let text = loaded.renderer.markdown(template, &channel.locale, &words).map_err(anyhow::Error::msg)?;
             anyhow::Ok(loaded.renderer.body(&text, channel.platform, due))
         };
+        let mut post = body(&notice.template)?;
+        if channel.platform == Platform::Discord && channel.readers == Readers::Public {
+            if loaded.config.templates.contains_key(CARD_TEMPLATE) {
+                post.card = Some(glance::card_of(&body(CARD_TEMPLATE)?.text, &accepted));
+            }
+            post.buttons = rendering::buttons(&loaded.config, &upgrade.id, notice, &channel.locale);
+        }
         let opening = notice.feedback.then(|| body(THREAD_TEMPLATE)).transpose()?;
         let (platform, locale) = (channel.platform, channel.locale.as_str());
-        posts.push(ShownPost { channel: name, platform, locale, body: body(&notice.template)?, opening, picture: picture.clone() });
+        posts.push(ShownPost { channel: name, platform, locale, body: post, opening, picture: picture.clone() });
     }
     Ok(Shown { notice, due, times: times.len(), posts })
 }
@@ -128,6 +139,12 @@ fn print(loaded: &Loaded, shown: &Shown<'_>) {
         let due = loaded.renderer.zone().written(shown.due);
         out!("── {} · {channel} ({at}) · {due} · {count} characters", shown.notice.id);
         out!("{}\n", body.text);
+        if let Some(card) = &body.card {
+            out!("   the card below it:\n{}\n", card.text);
+        }
+        if !body.buttons.is_empty() {
+            out!("   [{}]\n", body.buttons.iter().map(|b| b.label.as_str()).collect::<Vec<_>>().join("] ["));
+        }
         if let Some(opening) = opening {
             out!("   the thread below it opens with:\n{}\n", opening.text);
         }

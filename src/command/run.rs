@@ -120,36 +120,54 @@ fn stop_on_signals(signs: Arc<Signs>) -> Result<watch::Receiver<bool>> {
     Ok(stop)
 }
 
+fn secret(secret: &Secret, key: &str) -> Result<secrecy::SecretString> {
+    secret.read().map_err(|e| anyhow::anyhow!("{key} in herald.yaml: {e}"))
+}
+
+/// What a connection to Discord takes, if there is one to be.
+pub(super) fn discord_settings(deployment: &Deployment) -> Result<Option<discord::Settings>> {
+    let Some(discord) = &deployment.discord else { return Ok(None) };
+    let route = match &discord.route {
+        None => None,
+        Some((address, ca)) => {
+            let ca_pem = std::fs::read(ca).with_context(|| format!("discord.route.ca in herald.yaml: {} can't be read", ca.display()))?;
+            Some(discord::Route { address: *address, ca_pem })
+        }
+    };
+    let (token, timeout) = (secret(&discord.token, "discord.token")?, Duration::try_from(deployment.delivery.timeout)?);
+    Ok(Some(discord::Settings { token, guild: discord.guild, route, timeout }))
+}
+
+/// What a connection to Matrix takes, if there is one to be.
+pub(super) fn matrix_settings(deployment: &Deployment, replica: &str) -> Result<Option<matrix::Settings>> {
+    let Some(matrix) = &deployment.matrix else { return Ok(None) };
+    let optional = |s: &Option<Secret>, key: &str| s.as_ref().map(|s| secret(s, key)).transpose();
+    Ok(Some(matrix::Settings {
+        homeserver: matrix.homeserver.clone(),
+        user: matrix.user.clone(),
+        password: optional(&matrix.password, "matrix.password")?,
+        token: optional(&matrix.token, "matrix.token")?,
+        // A device has one process: the homeserver tells repeats by it, and its keys are in one folder.
+        device: if deployment.store.shared() { format!("{}-{replica}", matrix.device) } else { matrix.device.clone() },
+        store: if deployment.store.shared() { matrix.store.join(replica) } else { matrix.store.clone() },
+        passphrase: optional(&matrix.passphrase, "matrix.passphrase")?,
+        recovery: optional(&matrix.recovery, "matrix.recovery")?,
+        timeout: Duration::try_from(deployment.delivery.timeout)?,
+    }))
+}
+
 async fn connect_chats(deployment: &Deployment, replica: &str) -> Result<Chats> {
     let used = |platform| deployment.channels.values().any(|c| c.platform == platform);
-    let timeout = Duration::try_from(deployment.delivery.timeout)?;
-    let secret = |secret: &Secret, key: &str| secret.read().map_err(|e| anyhow::anyhow!("{key} in herald.yaml: {e}"));
     let mut chats = Chats::default();
-    if let Some(discord) = deployment.discord.as_ref().filter(|_| used(Platform::Discord)) {
-        let route = match &discord.route {
-            None => None,
-            Some((address, ca)) => {
-                let ca_pem =
-                    std::fs::read(ca).with_context(|| format!("discord.route.ca in herald.yaml: {} can't be read", ca.display()))?;
-                Some(discord::Route { address: *address, ca_pem })
-            }
-        };
-        let token = secret(&discord.token, "discord.token")?;
-        let settings = discord::Settings { token, guild: discord.guild, route, timeout };
+    if used(Platform::Discord)
+        && let Some(settings) = discord_settings(deployment)?
+    {
         let connect = async || Discord::connect(settings.clone()).await;
         chats.discord = Some(patiently(connect, discord::ConnectError::retryable).await?);
     }
-    if let Some(matrix) = deployment.matrix.as_ref().filter(|_| used(Platform::Matrix)) {
-        let settings = matrix::Settings {
-            homeserver: matrix.homeserver.clone(),
-            user: matrix.user.clone(),
-            password: secret(&matrix.password, "matrix.password")?,
-            // A device has one process: the homeserver tells repeats by it, and its keys are in one folder.
-            device: if deployment.store.shared() { format!("{}-{replica}", matrix.device) } else { matrix.device.clone() },
-            store: if deployment.store.shared() { matrix.store.join(replica) } else { matrix.store.clone() },
-            passphrase: matrix.passphrase.as_ref().map(|p| secret(p, "matrix.passphrase")).transpose()?,
-            timeout,
-        };
+    if used(Platform::Matrix)
+        && let Some(settings) = matrix_settings(deployment, replica)?
+    {
         let connect = async || Matrix::connect(settings.clone()).await;
         chats.matrix = Some(patiently(connect, matrix::ConnectError::is_retryable).await.context("Matrix")?);
     }

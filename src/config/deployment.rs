@@ -104,10 +104,13 @@ pub struct Discord {
 pub struct Matrix {
     pub homeserver: String,
     pub user: String,
-    pub password: Secret,
+    /// One of the two is there.
+    pub password: Option<Secret>,
+    pub token: Option<Secret>,
     pub device: String,
     pub store: PathBuf,
     pub passphrase: Option<Secret>,
+    pub recovery: Option<Secret>,
 }
 
 /// A named destination.
@@ -122,6 +125,8 @@ pub struct ChannelConfig {
     pub mentions: BTreeMap<String, Vec<String>>,
     /// The language of its posts: `de`, `pt-BR`.
     pub locale: String,
+    /// Its posts are handed on to the servers that follow it.
+    pub publish: bool,
 }
 
 /// A followed chain.
@@ -174,8 +179,10 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
     let delivery = delivery(&raw.delivery, file, findings);
     let discord = raw.discord.and_then(|d| discord(d, file, findings));
     let matrix = raw.matrix.and_then(|m| matrix(m, file, findings));
-    let channel =
-        |c: RawChannel| ChannelConfig { platform: c.platform, place: c.place, readers: c.readers, mentions: c.mentions, locale: c.locale };
+    let channel = |c: RawChannel| {
+        let RawChannel { platform, place, readers, mentions, locale, publish } = c;
+        ChannelConfig { platform, place, readers, mentions, locale, publish }
+    };
     let channels = raw.channels.into_iter().map(|(n, c)| (n, channel(c))).collect();
     if findings.len() > before {
         return None;
@@ -289,6 +296,13 @@ fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
                 "write the room's id (!…) or its alias (#…:server), in quotes",
             ),
         };
+        if channel.publish && channel.platform != Platform::Discord {
+            findings.push(file.wrong(
+                &["channels", name, "publish"],
+                format!("nobody follows channel `{name}`: that is a thing of Discord's"),
+                "remove `publish`",
+            ));
+        }
         for (group, whom) in &channel.mentions {
             check_mentions(name, channel.platform, group, whom, file, findings);
         }
@@ -397,12 +411,21 @@ fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Finding>) -> Opt
             findings.push(file.wrong(&["matrix", key], format!("`{key}` is empty"), "write a name, or leave it out for the default"));
         }
     }
-    let password = secret(raw.password, file, &["matrix", "password"], findings);
-    let passphrase = match raw.passphrase {
-        Some(p) => Some(secret(p, file, &["matrix", "passphrase"], findings)?),
-        None => None,
-    };
-    Some(Matrix { homeserver: raw.homeserver, user: raw.user, password: password?, device: raw.device, store: raw.store, passphrase })
+    match (&raw.password, &raw.token) {
+        (None, None) => findings.push(file.wrong(
+            &["matrix"],
+            "there is no way for herald to log in",
+            "add `password: { env: NAME }`, or `token` with an access token",
+        )),
+        (Some(_), Some(_)) => findings.push(file.wrong(&["matrix", "token"], "there are two ways to log in", "keep `password` or `token`")),
+        _ => {}
+    }
+    let mut optional = |raw: Option<RawSecret>, key: &str| raw.map(|raw| secret(raw, file, &["matrix", key], findings));
+    let (password, token) = (optional(raw.password, "password"), optional(raw.token, "token"));
+    let (passphrase, recovery) = (optional(raw.passphrase, "passphrase"), optional(raw.recovery, "recovery"));
+    // One that is named and can't be read is an error already.
+    let (password, token, passphrase, recovery) = (password.flatten(), token.flatten(), passphrase.flatten(), recovery.flatten());
+    Some(Matrix { homeserver: raw.homeserver, user: raw.user, password, token, device: raw.device, store: raw.store, passphrase, recovery })
 }
 
 fn secret(raw: RawSecret, file: &SourceFile, path: &[&str], findings: &mut Vec<Finding>) -> Option<Secret> {

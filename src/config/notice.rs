@@ -7,16 +7,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    deployment::{Deployment, Readers, channel_hint},
+    deployment::{ChannelConfig, Deployment, Readers, channel_hint},
     files::SourceFile,
     finding::{Finding, suggest},
     plan::{length, zone},
     schema::{self, Length},
 };
-use crate::domain::{
-    language::split,
-    notice::{Approval, Audience, Happening, LatePolicy, Notice, PRIVATE, Phase, SAID, Trigger},
-    schedule::{CronRule, Offset},
+use crate::{
+    domain::{
+        language::split,
+        notice::{Approval, Audience, Happening, LatePolicy, Notice, PRIVATE, Phase, SAID, Trigger},
+        schedule::{CronRule, Offset},
+    },
+    ports::Platform,
 };
 
 /// A notice: what is said to whom, where and when. It has one of `at`, `cron` and `on`.
@@ -80,6 +83,9 @@ pub(super) struct RawNotice {
     /// It is the status board: a live post that shows what `board` lists.
     #[serde(default)]
     board: bool,
+    /// The window stands in the Discord server's calendar, and moves and ends with the upgrade.
+    #[serde(default)]
+    event: bool,
     /// A picture of the block times goes with it.
     #[serde(default)]
     picture: bool,
@@ -225,6 +231,7 @@ impl Reader<'_> {
         if raw.live && !matches!(trigger, Some(Trigger::On(_))) {
             findings.push(self.wrong("live", "only a notice that waits for something (`on:`) is kept up to date", "remove `live`"));
         }
+        let (published, calendar) = self.on_discord(raw, &channels, trigger.as_ref(), findings);
         let audiences = if raw.audiences.is_empty() { Audience::ALL.to_vec() } else { raw.audiences.clone() };
         Some(Notice {
             audiences,
@@ -239,9 +246,33 @@ impl Reader<'_> {
             late: raw.late,
             needs: raw.needs.clone(),
             board: raw.board,
+            published,
+            calendar,
             help: raw.help.clone(),
             ..Notice::new(raw.id.clone(), raw.phase, raw.template.clone(), trigger?)
         })
+    }
+
+    /// What Discord has besides: channels that others follow, and a calendar.
+    fn on_discord(
+        &self,
+        raw: &RawNotice,
+        channels: &[String],
+        trigger: Option<&Trigger>,
+        findings: &mut Vec<Finding>,
+    ) -> (Vec<String>, Option<String>) {
+        let Some(deployment) = self.scope.deployment else { return (Vec::new(), None) };
+        let is = |name: &&String, wanted: &dyn Fn(&ChannelConfig) -> bool| deployment.channels.get(*name).is_some_and(wanted);
+        let published = channels.iter().filter(|name| is(name, &|c| c.publish)).cloned().collect();
+        if !raw.event {
+            return (published, None);
+        }
+        if !(raw.live || raw.board) || !matches!(trigger, Some(Trigger::On(_))) {
+            let hint = "add `live: true`, or set it on the board";
+            findings.push(self.wrong("event", "only a notice that is kept up to date can move the event", hint));
+        }
+        let calendar = channels.iter().find(|name| is(name, &|c| c.platform == Platform::Discord && c.readers == Readers::Public));
+        (published, calendar.cloned())
     }
 
     /// Each group has to be named by a channel the notice goes to.

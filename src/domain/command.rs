@@ -350,6 +350,22 @@ impl Order {
     /// From the words of a line, the command's own name left out: values in their order, or by name (`opens=…`), with
     /// quotation marks where they have spaces. The last words need none.
     pub fn from_line(line: &str) -> Result<Self, Misread> {
+        Self::read(line)?.whole()
+    }
+
+    /// A line that lacks something, with what was asked for afterwards.
+    pub fn completed<'a>(line: &str, rest: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Misread> {
+        let mut order = Self::read(line)?;
+        for (name, value) in rest {
+            if let Some(part) = order.verb.parts().iter().find(|p| p.name == name) {
+                order.set(part, value)?;
+            }
+        }
+        order.whole()
+    }
+
+    /// What a line says, whole or not.
+    fn read(line: &str) -> Result<Self, Misread> {
         let mut rest = line.trim_start();
         let (verb, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         if verb.is_empty() {
@@ -372,7 +388,7 @@ impl Order {
             order.set(part, &value)?;
             rest = after.trim_start();
         }
-        order.whole()
+        Ok(order)
     }
 
     fn set(&mut self, part: &Part, value: &str) -> Result<(), Misread> {

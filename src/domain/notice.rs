@@ -128,6 +128,10 @@ pub struct Notice {
     pub needs: Vec<String>,
     /// The status board: edited with every step, and with what the plan shows on the board alone.
     pub board: bool,
+    /// Of its channels, those whose posts are handed on to the servers that follow them.
+    pub published: Vec<String>,
+    /// Of its channels, the one in whose server the window stands in the calendar.
+    pub calendar: Option<String>,
     /// The topic of help.yaml it points to.
     pub help: Option<String>,
 }
@@ -151,6 +155,8 @@ impl Notice {
             late: LatePolicy::Post,
             needs: Vec::new(),
             board: false,
+            published: Vec::new(),
+            calendar: None,
             help: None,
         }
     }

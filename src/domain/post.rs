@@ -21,9 +21,30 @@ pub enum Operation {
     Mark,
     /// What a notice will say, shown to those who may approve it.
     Preview,
+    /// A post is handed on to the servers that follow its channel.
+    Publish,
+    /// A post is pinned in its channel.
+    Pin,
+    /// It is pinned no more.
+    Unpin,
+    /// The window in the calendar of a Discord server; each edition is what it says from then on.
+    Event,
 }
 
 impl Operation {
+    pub const ALL: [Self; 10] = [
+        Self::Post,
+        Self::Thread,
+        Self::Picture,
+        Self::Edit,
+        Self::Mark,
+        Self::Preview,
+        Self::Publish,
+        Self::Pin,
+        Self::Unpin,
+        Self::Event,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Post => "post",
@@ -32,10 +53,25 @@ impl Operation {
             Self::Edit => "edit",
             Self::Mark => "mark",
             Self::Preview => "preview",
+            Self::Publish => "publish",
+            Self::Pin => "pin",
+            Self::Unpin => "unpin",
+            Self::Event => "event",
         }
     }
+
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Post, Self::Thread, Self::Picture, Self::Edit, Self::Mark, Self::Preview].into_iter().find(|o| o.name() == name)
+        Self::ALL.into_iter().find(|o| o.name() == name)
+    }
+
+    /// It comes with a post, and waits with it.
+    pub fn hangs(self) -> bool {
+        matches!(self, Self::Thread | Self::Picture | Self::Publish | Self::Pin)
+    }
+
+    /// It says nothing in the channel, and done twice it is done once: so it waits aside, and holds up no post.
+    pub fn is_aside(self) -> bool {
+        matches!(self, Self::Publish | Self::Pin | Self::Unpin | Self::Event)
     }
 }
 
@@ -136,6 +172,42 @@ pub struct Body {
     /// What people can press, where a platform has that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buttons: Vec<Button>,
+    /// The small print below a post, where a platform has a place for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Card>,
+    /// What stands in the calendar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Event>,
+}
+
+/// Where an upgrade stands, in a few lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    pub text: String,
+    /// Red, green and blue.
+    pub colour: u32,
+}
+
+/// An upgrade's window in a calendar.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub name: String,
+    pub about: String,
+    /// Where people find more.
+    pub place: String,
+    pub opens: Timestamp,
+    pub closes: Timestamp,
+    pub stage: EventStage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventStage {
+    /// It is to come.
+    Scheduled,
+    Active,
+    Completed,
+    Cancelled,
 }
 
 /// A command that is given by a press.
@@ -213,14 +285,7 @@ pub struct Post {
 impl Post {
     /// Another operation on the same notice in the same channel, not begun yet.
     pub fn beside(&self, operation: Operation, edition: u32) -> Self {
-        let step = match operation {
-            Operation::Post => 0,
-            Operation::Thread => 1,
-            Operation::Picture => 2,
-            Operation::Edit => 3,
-            Operation::Mark => 4,
-            Operation::Preview => 5,
-        };
+        let step = Operation::ALL.iter().position(|o| *o == operation).and_then(|step| i64::try_from(step).ok()).unwrap_or(0);
         let key = PostKey::of_edition(&self.upgrade, self.revision, &self.notice, &self.occurrence, &self.channel, operation, edition);
         Self {
             key,

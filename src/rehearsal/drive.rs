@@ -304,7 +304,8 @@ impl Rehearsal {
         let accepted = self.accepted().await?;
         let posts = self.core.store.posts(&self.act.upgrade.id).await?;
         let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
-        let (sent, skipped, parked) = (count(PostState::Sent), count(PostState::Skipped), count(PostState::Parked));
+        let said = posts.iter().filter(|p| p.state == PostState::Sent && !p.operation.is_aside()).count();
+        let (sent, skipped, parked) = (said, count(PostState::Skipped), count(PostState::Parked));
         let expired = count(PostState::Expired);
         let open = count(PostState::Planned) + count(PostState::Sending) + count(PostState::Held);
         let days = self.clock.now().duration_since(self.start).as_hours() / 24;

@@ -90,6 +90,12 @@ impl Output {
             Platform::Discord => as_read_on_discord(&body.text, sent),
             Platform::Matrix => body.text.clone(),
         };
+        let text = match &body.event {
+            Some(event) => {
+                format!("{}: {} to {}, {:?}", event.name, self.zone.written(event.opens), self.zone.written(event.closes), event.stage)
+            }
+            None => text,
+        };
         let text: String = text.lines().map(|l| format!("   {l}\n")).collect();
         self.line(&format!("\n{title}{rule}\n{}", text.trim_end()));
     }

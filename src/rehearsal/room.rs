@@ -1,7 +1,7 @@
 //! A room: a chat in memory that imitates Discord or Matrix, with invented people in it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use crate::{
     domain::{
         feedback::{Heard, Reaction, Reply},
-        post::{Body, Picture, PostKey},
+        post::{Body, Event, Picture, PostKey},
     },
-    ports::{Accepted, Chat, ChatError, Outgoing, Platform},
+    ports::{Accepted, Chat, ChatError, Handling, Outgoing, Platform},
 };
 
 #[derive(Clone, Debug)]
@@ -37,16 +37,20 @@ struct Message {
     at: Timestamp,
     /// Who reacted, and how.
     reactions: BTreeSet<(String, String)>,
+    published: bool,
+    pinned: bool,
 }
 
 pub struct Room {
     platform: Platform,
     messages: Mutex<Vec<Message>>,
+    /// What stands in the calendar.
+    events: Mutex<BTreeMap<PostKey, Event>>,
 }
 
 impl Room {
     pub fn new(platform: Platform) -> Self {
-        Self { platform, messages: Mutex::new(Vec::new()) }
+        Self { platform, messages: Mutex::default(), events: Mutex::default() }
     }
 
     fn messages(&self) -> MutexGuard<'_, Vec<Message>> {
@@ -82,6 +86,8 @@ impl Room {
             by: None,
             at: Timestamp::UNIX_EPOCH,
             reactions: BTreeSet::new(),
+            published: false,
+            pinned: false,
         };
         messages.push(message);
         Accepted { link: self.link(place, &id), id }
@@ -94,6 +100,16 @@ impl Room {
 
     pub fn picture(&self, message: &str) -> Option<Picture> {
         self.messages().iter().find(|m| m.id == message).and_then(|m| m.picture.clone())
+    }
+
+    /// Whether a message is pinned, and whether it was handed on.
+    pub fn handled(&self, message: &str) -> (bool, bool) {
+        self.messages().iter().find(|m| m.id == message).map_or((false, false), |m| (m.pinned, m.published))
+    }
+
+    /// What stands in the calendar.
+    pub fn events(&self) -> Vec<Event> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// The message that a message answers.
@@ -176,6 +192,24 @@ impl Chat for Room {
         Ok(Accepted { id: id.to_owned(), link: self.link(place, id) })
     }
 
+    async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
+        let mut messages = self.messages();
+        let Some(message) = messages.iter_mut().find(|m| m.place == place && m.id == id) else {
+            return Err(ChatError::Refused { reason: format!("there is no message {id} in {place}"), remedy: "nothing is lost".into() });
+        };
+        match how {
+            Handling::Publish => message.published = true,
+            Handling::Pin => message.pinned = true,
+            Handling::Unpin => message.pinned = false,
+        }
+        Ok(())
+    }
+
+    async fn calendar(&self, key: &PostKey, event: &Event) -> Result<Accepted, ChatError> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), event.clone());
+        Ok(Accepted { id: key.0.clone(), link: Some(format!("https://discord.com/events/1/{key}")) })
+    }
+
     async fn heard(&self, _place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
         let messages = self.messages();
         let reacted = messages.iter().find(|m| m.id == root).map(|m| m.reactions.clone()).unwrap_or_default();
@@ -218,14 +252,14 @@ mod tests {
             let room = Room::new(platform);
             let picture = Picture { name: "p.png".into(), alt: "words".into(), width: 1, height: 1, png: vec![1] };
             let posted = Body { picture: Some(picture.clone()), ..body("") };
-            let sent = room.send("p", Outgoing { key: &one, body: &posted, answers: None }).await.unwrap();
+            let sent = room.send("p", Outgoing { key: &one, body: &posted, answers: None, of: None }).await.unwrap();
             assert_eq!(room.text(&sent.id).as_deref(), Some("words"));
-            let edited = room.edit("p", &sent.id, Outgoing { key: &two, body: &body("new"), answers: None }).await.unwrap();
+            let edited = room.edit("p", &sent.id, Outgoing { key: &two, body: &body("new"), answers: None, of: None }).await.unwrap();
             assert_eq!((&edited, room.text(&sent.id).as_deref()), (&sent, Some("new")));
             assert_eq!(room.picture(&sent.id), Some(picture));
             let found = room.find("p", &two, Timestamp::UNIX_EPOCH).await.unwrap();
             assert_eq!(found, (platform == Platform::Matrix).then_some(edited), "Discord knows no key of an edit");
-            assert!(room.edit("p", "else", Outgoing { key: &two, body: &posted, answers: None }).await.is_err());
+            assert!(room.edit("p", "else", Outgoing { key: &two, body: &posted, answers: None, of: None }).await.is_err());
         }
     }
 }

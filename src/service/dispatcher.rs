@@ -13,27 +13,20 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Book, CORRECTION, Core, Outlet,
+    Book, Core, Outlet,
     backoff::backoff,
-    context,
     gate::Gate,
-    mention,
-    press::Wanted,
-    review::DISCORD_LIMIT,
-    rollcall, subscription,
+    subscription,
     tenure::{Broken, while_allowed},
     timely::{is_late, outlived},
 };
 use crate::{
     config::OnDoubt,
     domain::{
-        command::Verb,
-        language::Language,
-        notice::{Happening, Notice, Trigger},
-        post::{Body, Button, Operation, Post, PostKey, PostState},
+        notice::{Happening, Trigger},
+        post::{Operation, Post, PostKey, PostState},
     },
-    picture,
-    ports::{Accepted, Accepting, ChatError, Outcome, Outgoing, Platform, StoreError},
+    ports::{Accepted, Accepting, ChatError, Handling, Outcome, Outgoing, StoreError},
 };
 
 pub struct Dispatcher {
@@ -125,7 +118,8 @@ impl Dispatcher {
         };
         // Without its post an edit or a picture has no sense, and is no loss; a preview of another text neither, and a
         // reminder of nobody.
-        let companion = matches!(post.operation, Operation::Edit | Operation::Picture | Operation::Mark | Operation::Preview)
+        let companion = post.operation.is_aside()
+            || matches!(post.operation, Operation::Edit | Operation::Picture | Operation::Mark | Operation::Preview)
             || self.reminds(&book, accepted.as_ref(), &post);
         let body = match body {
             Ok(body) => body,
@@ -137,8 +131,11 @@ impl Dispatcher {
             Err(error) if companion => return self.drop_it(&post, error).await,
             Err(error) => return self.park(&post, error).await,
         };
-        if post.operation == Operation::Edit && post.attempts == 0 && self.says_nothing_new(&post, &body).await? {
+        if post.attempts == 0 && self.says_nothing_new(&post, &body).await? {
             return self.drop_it(&post, "it would change nothing".to_owned()).await;
+        }
+        if post.operation == Operation::Event && self.is_outdated(&post).await? {
+            return self.drop_it(&post, "the calendar says something newer".to_owned()).await;
         }
         let lease_until = now.checked_add(self.core.delivery.lease).unwrap_or(Timestamp::MAX);
         if !self.core.store.begin(&post, &body, late, now, lease_until).await? {
@@ -148,7 +145,8 @@ impl Dispatcher {
             Some(accepted) => self.answers(&post, accepted).await?,
             None => None,
         };
-        let out = Outgoing { key: &post.key, body: &body, answers: answers.as_deref() };
+        let of = post.beside(if post.operation == Operation::Event { Operation::Event } else { Operation::Post }, 0).key;
+        let out = Outgoing { key: &post.key, body: &body, answers: answers.as_deref(), of: Some(&of) };
         // What its frozen words say may have become untrue while the chat was away.
         let outlived = accepted.as_ref().is_some_and(|a| outlived(&post, a, now));
         let since = if post.attempts > 0 { self.core.store.first_attempt(&post.key).await? } else { None };
@@ -164,7 +162,8 @@ impl Dispatcher {
             }
             // The post was deleted, or may not be edited any more; or somebody doesn't want to be written to after all.
             Err(error @ ChatError::Refused { .. })
-                if matches!(post.operation, Operation::Edit | Operation::Mark) || subscription::reader(&post).is_some() =>
+                if matches!(post.operation, Operation::Edit | Operation::Mark | Operation::Pin | Operation::Unpin)
+                    || subscription::reader(&post).is_some() =>
             {
                 (Outcome::Dropped { reason: error.to_string() }, Did::Parked)
             }
@@ -221,21 +220,9 @@ impl Dispatcher {
         Ok(Did::Parked)
     }
 
-    /// Whether the post, as edited last, reads like this already.
-    async fn says_nothing_new(&self, edit: &Post, body: &Body) -> Result<bool, StoreError> {
-        for edition in (0..edit.edition).rev() {
-            let operation = if edition == 0 { Operation::Post } else { Operation::Edit };
-            let before = self.core.store.post(&edit.beside(operation, edition).key).await?;
-            if let Some(before) = before.filter(|p| p.state == PostState::Sent) {
-                return Ok(before.body.is_some_and(|b| b.text == body.text));
-            }
-        }
-        Ok(false)
-    }
-
     /// The message that a thread hangs on, a picture belongs to or an edit changes.
     async fn root(&self, post: &Post) -> Result<Result<Option<String>, String>, StoreError> {
-        if matches!(post.operation, Operation::Post | Operation::Preview) {
+        if matches!(post.operation, Operation::Post | Operation::Preview | Operation::Event) {
             return Ok(Ok(None));
         }
         let key = PostKey::of(&post.upgrade, post.revision, &post.notice, &post.occurrence, &post.channel, Operation::Post);
@@ -262,6 +249,20 @@ impl Dispatcher {
                 Some(user) => outlet.chat.direct(user).await?,
                 None => outlet.place.clone(),
             };
+            // Done twice they are done once: there is nothing to look for.
+            match (post.operation, root, &out.body.event) {
+                (Operation::Event, _, Some(event)) => return outlet.chat.calendar(out.of.unwrap_or(out.key), event).await.map(Some),
+                (operation, Some(root), _) if operation.is_aside() => {
+                    let how = match operation {
+                        Operation::Publish => Handling::Publish,
+                        Operation::Pin => Handling::Pin,
+                        _ => Handling::Unpin,
+                    };
+                    let done = outlet.chat.handle(&place, root, how).await;
+                    return done.map(|()| Some(Accepted { id: root.to_owned(), link: None }));
+                }
+                _ => {}
+            }
             if post.attempts > 0 {
                 match outlet.chat.find(&place, out.key, since).await {
                     Ok(Some(found)) => return Ok(Some(found)),
@@ -291,166 +292,5 @@ impl Dispatcher {
             Err(Broken::Deposed) => "this replica is not the active one any more".to_owned(),
         };
         Err(ChatError::Retry { reason, after_ms: None })
-    }
-
-    async fn render(
-        &self,
-        book: &Arc<Book>,
-        post: &Post,
-        accepted: &Accepting,
-        outlet: &Outlet,
-        (due, late): (Timestamp, bool),
-        now: Timestamp,
-    ) -> Result<Result<Body, String>, StoreError> {
-        if post.operation == Operation::Preview {
-            return self.gate.preview(book, accepted, outlet, post).await;
-        }
-        let Some(notice) = book.plan().notice(accepted.upgrade.urgency, &post.notice) else {
-            return Ok(Err(format!("the plan no longer has a notice `{}`", post.notice)));
-        };
-        let thread = self.core.store.sent(&post.upgrade, &post.channel, Operation::Thread).await?.and_then(|p| p.link);
-        let reminded = rollcall::missing(&self.core, book, accepted, outlet, post).await?;
-        if reminded.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(Err("nobody is missing any more".to_owned()));
-        }
-        let correction = post.detail.as_deref().and_then(|d| d.strip_prefix(CORRECTION)).filter(|_| post.operation == Operation::Mark);
-        let moment = context::Moment {
-            fact: post.fact.as_ref(),
-            due: Some(due),
-            late,
-            thread: thread.as_deref(),
-            detail: post.detail.as_deref(),
-            correction,
-            missing: reminded.as_deref().unwrap_or_default(),
-            ..Default::default()
-        };
-        if post.operation == Operation::Mark {
-            return self.marked(post, accepted, notice, outlet, &moment, now).await;
-        }
-        // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
-        let seen_at = if late || post.operation == Operation::Edit { now } else { due };
-        Ok(body(&self.core, book, (accepted, notice), post.operation, outlet, &moment, seen_at))
-    }
-}
-
-impl Dispatcher {
-    /// The message that a post answers: what takes something back, the last one in its channel that it is about; a window
-    /// that is set, the poll on it. Until the post is out nothing else is posted there, so each try answers the same.
-    async fn answers(&self, post: &Post, accepted: &Accepting) -> Result<Option<String>, StoreError> {
-        let book = self.core.book();
-        let notice = |post: &Post| book.plan().notice(accepted.upgrade.urgency, &post.notice);
-        let on = |post: &Post, wanted: &dyn Fn(Happening) -> bool| {
-            notice(post).is_some_and(|n| matches!(n.trigger, Trigger::On(happening) if wanted(happening)))
-        };
-        let (takes_back, sets) = (on(post, &Happening::answers), on(post, &|happening| happening == Happening::WindowSet));
-        if post.operation != Operation::Post || !(takes_back || sets) {
-            return Ok(None);
-        }
-        // The board says at all times what is so: there is nothing in it to take back.
-        let said = |p: &&Post| {
-            p.channel == post.channel
-                && p.operation == Operation::Post
-                && p.state == PostState::Sent
-                && !notice(p).is_some_and(|n| n.board)
-                && (takes_back || on(p, &|happening| happening == Happening::WindowProposed))
-        };
-        let posts = self.core.store.posts(&post.upgrade).await?;
-        Ok(posts.iter().filter(said).max_by_key(|p| (p.due, p.rank)).and_then(|p| p.remote.clone()))
-    }
-
-    /// What a post says, with a line on top that it no longer holds.
-    async fn marked(
-        &self,
-        post: &Post,
-        accepted: &Accepting,
-        notice: &Notice,
-        outlet: &Outlet,
-        moment: &context::Moment<'_>,
-        now: Timestamp,
-    ) -> Result<Result<Body, String>, StoreError> {
-        let root = self.core.store.post(&post.beside(Operation::Post, 0).key).await?.filter(|p| p.state == PostState::Sent);
-        let Some(said) = root.and_then(|p| p.body) else { return Ok(Err("its notice was not posted".to_owned())) };
-        Ok(body(&self.core, &self.core.book(), (accepted, notice), Operation::Mark, outlet, moment, now).map(|mark| Body {
-            text: shortened(format!("{}\n\n{}", mark.text, said.text), outlet.platform),
-            html: mark.html.zip(said.html).map(|(mark, said)| format!("{mark}\n{said}")),
-            picture: None,
-            mentions: said.mentions,
-            buttons: Vec::new(),
-        }))
-    }
-}
-
-/// Of a post that no longer holds, the end is left out where the mark makes it longer than the platform takes.
-fn shortened(text: String, platform: Platform) -> String {
-    if platform != Platform::Discord || text.chars().count() <= DISCORD_LIMIT {
-        return text;
-    }
-    let head: String = text.chars().take(DISCORD_LIMIT - 2).collect();
-    format!("{}\n…", head.rsplit_once('\n').map_or(head.as_str(), |(lines, _)| lines))
-}
-
-/// The body of one operation of a notice.
-pub fn body(
-    core: &Core,
-    book: &Arc<Book>,
-    (accepted, notice): (&Accepting, &Notice),
-    operation: Operation,
-    outlet: &Outlet,
-    moment: &context::Moment<'_>,
-    now: Timestamp,
-) -> Result<Body, String> {
-    let picture = || context::pictured(&accepted.progress).map(|times| picture::block_times(&times));
-    let template = match operation {
-        Operation::Post | Operation::Edit => notice.template.as_str(),
-        Operation::Thread => THREAD_TEMPLATE,
-        Operation::Mark => MARK_TEMPLATE,
-        Operation::Preview => PREVIEW_TEMPLATE,
-        Operation::Picture => {
-            let picture = picture().ok_or("there are no block times to draw")?;
-            return Ok(Body { text: picture.alt.clone(), picture: Some(picture), ..Body::default() });
-        }
-    };
-    let wanted = Wanted { accepted, notice, template, locale: &outlet.locale, moment };
-    let mut body = core.press.body(book, wanted, outlet.platform, now)?;
-    if matches!(operation, Operation::Post | Operation::Edit) {
-        let named = moment.missing.iter().flat_map(|m| m.accounts.iter().cloned());
-        mention::name(&mut body, outlet.platform, mention::whom(notice, &outlet.mentions).into_iter().chain(named).collect());
-    }
-    // Who is asked for an answer can give it by a press; an edit keeps what is there.
-    if operation == Operation::Post && notice.acknowledge && outlet.platform == Platform::Discord && !book.config.roster.is_empty() {
-        let words = book.config.languages.get(&outlet.locale).unwrap_or(Language::english());
-        let button = |word: &'static str, verb: Verb| Button {
-            label: words.word(word).to_owned(),
-            line: format!("{} upgrade={}", verb.name(), accepted.upgrade.id),
-        };
-        body.buttons = vec![button("button_seen", Verb::Ack), button("button_ready", Verb::Ready)];
-    }
-    if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
-        body.picture = picture();
-    }
-    Ok(body)
-}
-
-/// The line on top of a post that no longer holds.
-pub const MARK_TEMPLATE: &str = "scheduling/mark";
-
-/// What stands above a notice that is to be approved.
-pub const PREVIEW_TEMPLATE: &str = "operations/approval";
-
-/// The opening message of a feedback thread.
-pub const THREAD_TEMPLATE: &str = "validation/feedback-thread";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mark_pushes_the_end_out_and_not_the_beginning() {
-        let said = "x".repeat(99);
-        let text = format!("> mark\n\n{}", vec![said.as_str(); 20].join("\n"));
-        let cut = shortened(text.clone(), Platform::Discord);
-        assert!(cut.starts_with("> mark\n\n") && cut.ends_with("x\n…") && cut.chars().count() <= 2_000);
-        assert_eq!(shortened(text.clone(), Platform::Matrix), text);
-        assert_eq!(shortened(said.clone(), Platform::Discord), said);
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{
     Book, Core, Outlet, consent,
     context::{self, Moment},
-    dispatcher::PREVIEW_TEMPLATE,
+    rendering::PREVIEW_TEMPLATE,
 };
 use crate::{
     config::Readers,
@@ -379,10 +379,10 @@ impl<'a> View<'a> {
     }
 }
 
-/// A post with what hangs on it: its thread and its picture wait with it.
+/// A post with what hangs on it: its thread and the like wait with it.
 fn family<'a>(post: &'a Post, own: &'a [&'a Post]) -> impl Iterator<Item = &'a Post> {
     own.iter().copied().filter(move |p| {
-        let hangs = matches!(p.operation, Operation::Thread | Operation::Picture);
+        let hangs = p.operation.hangs();
         let same = p.notice == post.notice && p.occurrence == post.occurrence && p.channel == post.channel && p.revision == post.revision;
         p.key == post.key || (hangs && same)
     })

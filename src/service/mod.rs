@@ -9,6 +9,7 @@ pub mod context;
 pub mod desk;
 pub mod dispatcher;
 pub mod gate;
+pub mod glance;
 pub mod lead;
 pub mod mention;
 pub mod observer;
@@ -17,6 +18,7 @@ pub mod planner;
 pub mod poll;
 mod press;
 pub mod pulse;
+pub mod rendering;
 pub mod report;
 pub mod review;
 pub mod rollcall;
@@ -92,6 +94,8 @@ pub struct Core {
     pub kin: BTreeMap<String, Kin>,
     /// What was written last, for the next channel that shows the same.
     press: press::Press,
+    /// The same for the cards below posts.
+    cards: press::Press,
     /// What was noted last of parts whose trouble is looked at again and again.
     noted: Mutex<BTreeMap<String, String>>,
     /// Parts of which the store is known to hold no trouble: each post that goes well would say so again.
@@ -115,6 +119,7 @@ impl Core {
             kin: deployment.chains.keys().map(|name| (name.clone(), deployment.kin(name))).collect(),
             book: RwLock::new(Arc::new(book)),
             press: press::Press::default(),
+            cards: press::Press::default(),
             noted: Mutex::new(BTreeMap::new()),
             well: std::sync::Mutex::default(),
         }
@@ -196,29 +201,44 @@ impl Core {
 
     /// New words for the posts that are kept up to date; newer ones take the place of those that still wait.
     pub fn edits(&self, batch: &mut Batch, accepted: &Accepting, posts: &[Post]) {
-        let now = self.clock.now();
         let book = self.book();
-        let live = |p: &&Post| book.plan().notice(accepted.upgrade.urgency, &p.notice).is_some_and(|n| n.live);
+        let notice = |p: &Post| book.plan().notice(accepted.upgrade.urgency, &p.notice);
         let out =
             |p: &&Post| p.operation == Operation::Post && matches!(p.state, PostState::Sent | PostState::Sending | PostState::Planned);
-        for root in posts.iter().filter(out).filter(live) {
-            let same = |p: &&Post| {
-                p.operation == Operation::Edit
-                    && p.occurrence == root.occurrence
-                    && p.notice == root.notice
-                    && p.channel == root.channel
-                    && p.revision == root.revision
-            };
-            let edits: Vec<&Post> = posts.iter().filter(same).collect();
-            let waiting = edits.iter().filter(|p| p.state == PostState::Planned);
-            batch.moves.extend(waiting.map(|p| (p.key.clone(), Move::Supersede)));
-            let edition = edits.iter().map(|p| p.edition).max().unwrap_or(0) + 1;
-            let last = edits.iter().filter_map(|p| p.sent).max().or(root.sent);
-            let due = last.and_then(|at| at.checked_add(EDIT_PAUSE).ok()).unwrap_or(now).max(now);
-            let mut edit = root.beside(Operation::Edit, edition);
-            edit.due = due;
-            batch.posts.push(edit);
+        for (root, notice) in posts.iter().filter(out).filter_map(|p| Some((p, notice(p)?))).filter(|(_, n)| n.live) {
+            self.renew(batch, root, Operation::Edit, posts);
+            if notice.calendar.as_ref() == Some(&root.channel) {
+                self.renew(batch, root, Operation::Event, posts);
+            }
         }
+        batch.posts.extend(self.unpinned(accepted, posts));
+    }
+
+    /// Boards of an upgrade that is over make room for the next one's.
+    pub fn unpinned(&self, accepted: &Accepting, posts: &[Post]) -> Vec<Post> {
+        let pinned = |p: &&Post| p.operation == Operation::Pin && p.state == PostState::Sent;
+        let unpin = |p: &Post| Post { due: self.clock.now(), ..p.beside(Operation::Unpin, 0) };
+        let pinned = posts.iter().filter(|_| accepted.progress.finished()).filter(pinned);
+        pinned.map(unpin).filter(|unpin| !posts.iter().any(|p| p.key == unpin.key)).collect()
+    }
+
+    /// The next edition of what is kept up to date, a while after the last.
+    fn renew(&self, batch: &mut Batch, root: &Post, operation: Operation, posts: &[Post]) {
+        let now = self.clock.now();
+        let same = |p: &&Post| {
+            p.operation == operation
+                && p.occurrence == root.occurrence
+                && p.notice == root.notice
+                && p.channel == root.channel
+                && p.revision == root.revision
+        };
+        let editions: Vec<&Post> = posts.iter().filter(same).collect();
+        let waiting = editions.iter().filter(|p| p.state == PostState::Planned);
+        batch.moves.extend(waiting.map(|p| (p.key.clone(), Move::Supersede)));
+        let edition = editions.iter().map(|p| p.edition).max().unwrap_or(0) + 1;
+        let last = editions.iter().filter_map(|p| p.sent).max().or(root.sent);
+        let due = last.and_then(|at| at.checked_add(EDIT_PAUSE).ok()).unwrap_or(now).max(now);
+        batch.posts.push(Post { due, ..root.beside(operation, edition) });
     }
 
     /// Notes what is wrong with a part, if that is another thing than was noted before.
@@ -311,9 +331,15 @@ pub fn posts_of(
             error: None,
             edition: 0,
         };
-        let thread = notice.feedback.then(|| post.beside(Operation::Thread, 0));
+        let beside = [
+            (notice.feedback, Operation::Thread),
+            (notice.published.contains(channel), Operation::Publish),
+            (notice.board, Operation::Pin),
+            (notice.calendar.as_ref() == Some(channel), Operation::Event),
+        ];
+        let beside: Vec<Post> = beside.into_iter().filter(|(is, _)| *is).map(|(_, operation)| post.beside(operation, 0)).collect();
         posts.push(post);
-        posts.extend(thread);
+        posts.extend(beside);
     }
     posts
 }

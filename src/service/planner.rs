@@ -257,7 +257,7 @@ fn once_more(occurrence: String, old: &[Post]) -> String {
 
 /// What was to be said some time after a happening.
 fn to_follow(old: &[Post], now: Timestamp) -> impl Iterator<Item = &Post> {
-    old.iter().filter(move |p| p.revision == 0 && p.due > now && matches!(p.operation, Operation::Post | Operation::Thread))
+    old.iter().filter(move |p| p.revision == 0 && p.due > now && (p.operation == Operation::Post || p.operation.hangs()))
 }
 
 /// The field of a conflict, for its place in the file.
@@ -275,7 +275,7 @@ fn replanned(old: &[Post], wanted: &[Post], accepted: &Accepting, plan: &Plan) -
     let waits = |p: &&Post| {
         matches!(p.state, PostState::Planned | PostState::Held)
             && p.revision == accepted.revision
-            && matches!(p.operation, Operation::Post | Operation::Thread)
+            && (p.operation == Operation::Post || p.operation.hangs())
     };
     old.iter()
         .filter(waits)

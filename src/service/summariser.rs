@@ -85,6 +85,7 @@ impl Summariser {
         let words = report::in_short(&book, &accepted, &out);
         drafts.iter_mut().for_each(|p| p.detail = Some(words.clone()));
         posts.extend(drafts);
+        posts.extend(self.core.unpinned(&accepted, &out));
         self.core.store.commit(Batch { upgrades: vec![accepted], posts, ..Batch::default() }).await?;
         self.core.posts.notify_waiters();
         Ok(Counted::Now)

@@ -15,18 +15,31 @@ pub struct Lock(#[allow(dead_code)] File);
 impl Lock {
     /// Of the file behind a `sqlite://…` address.
     pub fn take(url: &str) -> Result<Self, StoreError> {
-        let path = url.strip_prefix("sqlite://").unwrap_or(url).split('?').next().unwrap_or_default();
-        let beside = PathBuf::from(format!("{path}.lock"));
+        match Self::try_take(url)? {
+            Some(lock) => Ok(lock),
+            None => Err(fault(format!("another herald runs on {}; stop it first, or give each a store of its own", path(url)))),
+        }
+    }
+
+    /// Whether another process has it.
+    pub fn is_held(url: &str) -> Result<bool, StoreError> {
+        Ok(Self::try_take(url)?.is_none())
+    }
+
+    fn try_take(url: &str) -> Result<Option<Self>, StoreError> {
+        let beside = PathBuf::from(format!("{}.lock", path(url)));
         let unusable = |e| fault(format!("{} can't be used: {e}; check that its folder exists and may be written to", beside.display()));
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&beside).map_err(unusable)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => {
-                Err(fault(format!("another herald runs on {path}; stop it first, or give each a store of its own")))
-            }
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
     }
+}
+
+fn path(url: &str) -> &str {
+    url.strip_prefix("sqlite://").unwrap_or(url).split('?').next().unwrap_or_default()
 }
 
 #[cfg(test)]

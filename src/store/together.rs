@@ -138,7 +138,12 @@ async fn finish(tx: &mut Transaction<'_, Any>, key: &PostKey, outcome: &Outcome)
             "sent",
         ),
         Outcome::Retry { error, not_before } => (
-            sqlx::query("UPDATE posts SET lease_until = NULL, error = $2, next_attempt = $3 WHERE key = $1")
+            // What waits aside lets others pass.
+            sqlx::query(
+                "UPDATE posts SET lease_until = NULL, error = $2, next_attempt = $3,
+                   due = CASE WHEN operation IN ('publish', 'pin', 'unpin', 'event') THEN $3 ELSE due END
+                 WHERE key = $1",
+            )
                 .bind(&key.0)
                 .bind(error)
                 .bind(not_before.as_millisecond()),

@@ -53,11 +53,11 @@ fn pictured(text: &str) -> Body {
 }
 
 async fn send(chat: &dyn Chat, place: &str, digit: u8, body: &Body) -> Result<Accepted, ChatError> {
-    chat.send(place, Outgoing { key: &key(digit), body, answers: None }).await
+    chat.send(place, Outgoing { key: &key(digit), body, answers: None, of: None }).await
 }
 
 async fn edit(chat: &dyn Chat, place: &str, id: &str, digit: u8, text: &str) -> Result<Accepted, ChatError> {
-    chat.edit(place, id, Outgoing { key: &key(digit), body: &body(text), answers: None }).await
+    chat.edit(place, id, Outgoing { key: &key(digit), body: &body(text), answers: None, of: None }).await
 }
 
 /// As before a second try: within the minutes before now.
@@ -100,7 +100,10 @@ async fn a_post_on_discord_is_edited_twice_and_stays_the_same_post() -> Result<(
     let posted = send(&*d.chat, &d.place, 1, &pictured("one")).await?;
     let id: u64 = posted.id.parse()?;
     let before = d.double.message(id).context("the post")?;
-    let thread = d.chat.open_thread(&d.place, &posted.id, "Feedback", Outgoing { key: &key(9), body: &body("say"), answers: None }).await?;
+    let thread = d
+        .chat
+        .open_thread(&d.place, &posted.id, "Feedback", Outgoing { key: &key(9), body: &body("say"), answers: None, of: None })
+        .await?;
     d.double.react(d.channel, id, carol, "👍").await;
     d.double.say(thread.id.parse()?, carol, "fine").await;
     let tally = d.chat.heard(&d.place, &posted.id, Some(&thread.id)).await?;
@@ -203,7 +206,7 @@ fn calling(text: &str, whom: &[&str]) -> Body {
 }
 
 async fn answer(chat: &dyn Chat, place: &str, digit: u8, to: &str) -> Result<Accepted, ChatError> {
-    chat.send(place, Outgoing { key: &key(digit), body: &body("an answer"), answers: Some(to) }).await
+    chat.send(place, Outgoing { key: &key(digit), body: &body("an answer"), answers: Some(to), of: None }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,7 +222,7 @@ async fn a_post_on_discord_calls_its_roles_and_nobody_else() -> Result<()> {
 
     // A mark above the same words calls nobody again.
     let marked = calling(&format!("> no longer so\n\n{text}"), &[&validators.to_string()]);
-    let out = Outgoing { key: &key(2), body: &marked, answers: None };
+    let out = Outgoing { key: &key(2), body: &marked, answers: None, of: None };
     assert_eq!(d.chat.edit(&d.place, &posted.id, out).await?, posted);
     assert_eq!(d.chat.edit(&d.place, &posted.id, out).await?, posted, "a lost answer is asked for again");
     assert_eq!(called(), Some((vec![], vec![], false)));
@@ -344,10 +347,12 @@ async fn on_matrix(is_encrypted: bool) -> Result<OnMatrix> {
     let settings = matrix::Settings {
         homeserver: synapse.url().into(),
         user,
-        password: PASSWORD.into(),
+        password: Some(PASSWORD.into()),
         device: "HERALD".into(),
         store: dir.path().join("matrix"),
         passphrase: None,
+        token: None,
+        recovery: None,
         timeout: TIMEOUT,
     };
     let chat = matrix::Matrix::connect(settings).await?;
@@ -401,7 +406,8 @@ async fn a_post_on_matrix_is_edited_twice_and_stays_the_same_post() -> Result<()
 async fn edits_on_matrix_are_neither_replies_nor_commands() -> Result<()> {
     let m = on_matrix(false).await?;
     let posted = send(&*m.chat, &m.room, 1, &body("one")).await?;
-    let thread = m.chat.open_thread(&m.room, &posted.id, "Feedback", Outgoing { key: &key(2), body: &body("say"), answers: None }).await?;
+    let thread =
+        m.chat.open_thread(&m.room, &posted.id, "Feedback", Outgoing { key: &key(2), body: &body("say"), answers: None, of: None }).await?;
     let opening = m.said("m.room.message").await?[1]["event_id"].as_str().context("an id")?.to_owned();
     let reply = m.bob.reply_in_thread(&m.room, &posted.id, "fine").await?;
     let hello = m.bob.say(&m.room, "hello").await?;
@@ -517,7 +523,7 @@ async fn a_post_on_matrix_calls_whom_it_says_and_nobody_else() -> Result<()> {
     // A mark stands above the old words, in both their forms, and calls nobody again.
     for (digit, id, whom) in [(4, &one.id, bob.as_str()), (5, &all.id, "@room")] {
         let marked = calling(&format!("no longer so; {loud}"), &[whom]);
-        m.chat.edit(&m.room, id, Outgoing { key: &key(digit), body: &marked, answers: None }).await?;
+        m.chat.edit(&m.room, id, Outgoing { key: &key(digit), body: &marked, answers: None, of: None }).await?;
     }
     let said = m.said("m.room.message").await?;
     let marked = &said[4]["content"];

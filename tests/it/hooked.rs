@@ -11,11 +11,11 @@ use upgrade_herald::{
         change::Change,
         fact::{Fact, FactKind},
         feedback::Heard,
-        post::{Body, Operation, Post, PostKey},
+        post::{Body, Event, Operation, Post, PostKey},
     },
     ports::{
-        Accepted, Accepting, Approved, Batch, Chat, ChatError, Entry, EntryKind, Known, Leadership, Outcome, Outgoing, Replica, Request,
-        Store, StoreError,
+        Accepted, Accepting, Approved, Batch, Chat, ChatError, Entry, EntryKind, Handling, Known, Leadership, Outcome, Outgoing, Replica,
+        Request, Store, StoreError,
     },
 };
 
@@ -184,6 +184,12 @@ impl Chat for HookedChat {
     }
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         chat!(self, "edit", edit(place, id, out))
+    }
+    async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
+        chat!(self, "handle", handle(place, id, how))
+    }
+    async fn calendar(&self, key: &PostKey, event: &Event) -> Result<Accepted, ChatError> {
+        chat!(self, "calendar", calendar(key, event))
     }
     async fn direct(&self, user: &str) -> Result<String, ChatError> {
         chat!(self, "direct", direct(user))

@@ -255,6 +255,7 @@ const DETAILS: &[&str] = &[
     " for discord-upgrades",
     "window was changed by a command since the file was read; write what it is now, or give another command",
     "the thread below it opens with:",
+    "the card below it:",
     "Too few validators are ready.",
     "Two more days for testing.",
     "A fault was found in the staking code.",

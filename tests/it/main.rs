@@ -9,12 +9,14 @@ mod world;
 
 mod acts;
 mod approval;
+mod around;
 mod change;
 mod chats;
 mod cli;
 mod corners;
 mod crash;
 mod desk;
+mod encrypted;
 mod facts;
 mod faults;
 mod gaps;

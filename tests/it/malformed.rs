@@ -21,8 +21,9 @@ use upgrade_herald::{
 
 use crate::{cli::herald, support::repo};
 
-/// File in the folder, its schema, and a sample in which every key of the schema stands (the two upgrades together).
-const FILES: [(&str, &str, &str); 8] = [
+/// File in the folder, its schema, and a sample in which every key of the schema stands (two of a kind together).
+const FILES: [(&str, &str, &str); 9] = [
+    ("config/herald.yaml", "herald", include_str!("malformed/token.yaml")),
     ("config/herald.yaml", "herald", include_str!("malformed/herald.yaml")),
     ("config/plan.yaml", "plan", include_str!("malformed/plan.yaml")),
     ("config/upgrades/upgrade.yaml", "upgrade", include_str!("malformed/upgrade.yaml")),

@@ -217,7 +217,10 @@ impl Store for MemoryStore {
                     (post.state, post.error) = (PostState::Sent, None);
                     (post.remote, post.link, post.sent) = (Some(accepted.id), accepted.link, Some(at));
                 }
-                Outcome::Retry { error, not_before } => (post.error, post.next_attempt) = (Some(error), Some(not_before)),
+                Outcome::Retry { error, not_before } => {
+                    (post.error, post.next_attempt) = (Some(error), Some(not_before));
+                    post.due = if post.operation.is_aside() { not_before } else { post.due };
+                }
                 Outcome::Parked { error } => (post.state, post.error) = (PostState::Parked, Some(error)),
                 Outcome::Unsaid { reason } => {
                     (post.state, post.body, post.late) = (PostState::Planned, None, false);

@@ -14,7 +14,7 @@ use upgrade_herald::{
     ports::{Accepting, Platform},
     service::{
         context::{self, Asked, Moment},
-        dispatcher::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
+        rendering::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
     },
 };
 

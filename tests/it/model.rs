@@ -22,10 +22,10 @@ use upgrade_herald::{
         change::Change,
         feedback::Heard,
         notice::LatePolicy,
-        post::{Operation, Post, PostKey, PostState},
+        post::{Event, Operation, Post, PostKey, PostState},
         upgrade::{Target, Upgrade},
     },
-    ports::{Accepted, Chain, Chat, ChatError, Clock, Outgoing, Platform, Store, StoreError},
+    ports::{Accepted, Chain, Chat, ChatError, Clock, Handling, Outgoing, Platform, Store, StoreError},
     rehearsal::SteppedClock,
     service::{
         Book, Core, Outlet, context, dispatcher::Dispatcher, gate::Gate, planner::Planner, poll, summariser::Summariser, watcher::Watcher,
@@ -108,6 +108,8 @@ struct Room {
     /// When the requests of each place were taken, the last ones.
     taken: BTreeMap<String, Vec<i64>>,
     wait_until: BTreeMap<String, Timestamp>,
+    pinned: BTreeSet<String>,
+    events: BTreeMap<PostKey, Event>,
 }
 
 pub struct ModelChat {
@@ -125,6 +127,12 @@ impl ModelChat {
 
     pub fn messages(&self) -> Vec<Message> {
         self.room.lock().expect("nobody panics with it").messages.clone()
+    }
+
+    /// What is pinned, and what stands in the calendar.
+    pub fn around(&self) -> (BTreeSet<String>, BTreeMap<PostKey, Event>) {
+        let room = self.room.lock().expect("nobody panics with it");
+        (room.pinned.clone(), room.events.clone())
     }
 
     pub fn asked(&self) -> Vec<Asked> {
@@ -210,6 +218,25 @@ impl Chat for ModelChat {
         };
         message.text = out.body.text.clone();
         Ok(Accepted { id: id.to_owned(), link: None })
+    }
+
+    async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
+        tokio::task::yield_now().await;
+        self.admit(place)?;
+        let mut room = self.room.lock().expect("nobody panics with it");
+        match how {
+            Handling::Publish => {}
+            Handling::Pin => drop(room.pinned.insert(id.to_owned())),
+            Handling::Unpin => drop(room.pinned.remove(id)),
+        }
+        Ok(())
+    }
+
+    async fn calendar(&self, key: &PostKey, event: &Event) -> Result<Accepted, ChatError> {
+        tokio::task::yield_now().await;
+        self.admit("the calendar")?;
+        self.room.lock().expect("nobody panics with it").events.insert(key.clone(), event.clone());
+        Ok(Accepted { id: key.0.clone(), link: None })
     }
 
     async fn heard(&self, _place: &str, _root: &str, _thread: Option<&str>) -> Result<Heard, ChatError> {

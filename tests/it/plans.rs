@@ -14,13 +14,16 @@ use upgrade_herald::{
     ports::Platform,
     service::{
         context::{self, Moment},
-        dispatcher::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
+        glance::{CARD_TEMPLATE, EVENT_TEMPLATE},
+        rendering::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
         review::DISCORD_LIMIT,
     },
 };
 
 /// Templates that the code names: nobody has to put them into a plan.
-const BY_NAME: [&str; 12] = [
+const BY_NAME: [&str; 14] = [
+    CARD_TEMPLATE,
+    EVENT_TEMPLATE,
     MARK_TEMPLATE,
     PREVIEW_TEMPLATE,
     THREAD_TEMPLATE,

@@ -332,10 +332,12 @@ async fn connect(orders: &Value) -> Result<(Platform, Arc<dyn Chat>, String)> {
     let settings = matrix::Settings {
         homeserver: text("homeserver")?,
         user: text("user")?,
-        password: PASSWORD.into(),
+        password: Some(PASSWORD.into()),
         device: text("device")?,
         store: text("folder")?.into(),
         passphrase: None,
+        token: None,
+        recovery: None,
         timeout: TIMEOUT,
     };
     let chat = Matrix::connect(settings).await?;

@@ -9,7 +9,11 @@ use jiff::SignedDuration;
 use serde_json::json;
 use upgrade_herald::{
     app::Loaded,
-    domain::{change::Change, post::PostState, upgrade::Upgrade},
+    domain::{
+        change::Change,
+        post::{Event, PostState},
+        upgrade::Upgrade,
+    },
 };
 
 use crate::model::{self, Model, Script};
@@ -36,7 +40,10 @@ fn commands(upgrade: &Upgrade) -> [Option<(SignedDuration, Change)>; 3] {
 /// What was posted: notice, occurrence, channel, operation; what became of it.
 type Told = BTreeSet<(String, String, String, &'static str, &'static str)>;
 
-fn run(loaded: &Arc<Loaded>, upgrade: &Upgrade, script: Script) -> Result<(Told, u32)> {
+/// What is pinned in the end, and what stands in the calendar.
+type Around = Vec<(BTreeSet<String>, Vec<Event>)>;
+
+fn run(loaded: &Arc<Loaded>, upgrade: &Upgrade, script: Script) -> Result<((Told, Around), u32)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {
         let mut model = Model::new(loaded, upgrade, script);
@@ -44,7 +51,9 @@ fn run(loaded: &Arc<Loaded>, upgrade: &Upgrade, script: Script) -> Result<(Told,
         let posts = model.look().await?;
         let told = posts.into_values().filter(|p| p.state != PostState::Superseded);
         let told = told.map(|p| (p.notice, p.occurrence, p.channel, p.operation.name(), p.state.name())).collect();
-        Ok((told, model.crashes))
+        let around = model.chats.values().map(|chat| chat.around());
+        let around = around.map(|(pinned, events)| (pinned, events.into_values().collect())).collect();
+        Ok(((told, around), model.crashes))
     })
 }
 
@@ -70,12 +79,14 @@ fn play(seeds: impl Iterator<Item = u64>) -> Result<Played> {
         let command = usize::try_from(seed)? % commands.len();
         played.seeds += 1;
         match run(&loaded, &upgrade, script(command, Some(seed))) {
-            Ok((told, crashes)) => {
+            Ok(((told, around), crashes)) => {
                 (played.crashes, played.posts) = (played.crashes + u64::from(crashes), played.posts + told.len());
-                let expected = &undisturbed[command];
+                let (expected, expected_around) = &undisturbed[command];
                 let (missing, more): (Vec<_>, Vec<_>) = (expected.difference(&told).collect(), told.difference(expected).collect());
                 if !missing.is_empty() || !more.is_empty() {
                     played.failed.push(format!("seed {seed}: missing {missing:#?}, more {more:#?}"));
+                } else if around != *expected_around {
+                    played.failed.push(format!("seed {seed}: pinned and in the calendar {around:#?}, not {expected_around:#?}"));
                 }
             }
             Err(error) => played.failed.push(format!("seed {seed}: {error:#}")),

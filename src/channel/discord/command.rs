@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use serenity::all::{
-    ButtonStyle, ChannelId, Command, CommandDataOption, CommandDataOptionValue, CommandInteraction, CommandOption, CommandOptionType,
-    CommandType, ComponentInteraction, CreateActionRow, CreateAllowedMentions, CreateAutocompleteResponse, CreateButton, CreateCommand,
-    CreateCommandOption, CreateInteractionResponse, CreateInteractionResponseMessage, EditInteractionResponse, InteractionId, Member,
-    UserId,
+    ActionRowComponent, ButtonStyle, ChannelId, Command, CommandDataOption, CommandDataOptionValue, CommandInteraction, CommandOption,
+    CommandOptionType, CommandType, ComponentInteraction, CreateActionRow, CreateAllowedMentions, CreateAutocompleteResponse, CreateButton,
+    CreateCommand, CreateCommandOption, CreateInputText, CreateInteractionResponse, CreateInteractionResponseMessage, CreateModal,
+    EditInteractionResponse, InputTextStyle, InteractionId, Member, ModalInteraction, UserId,
 };
 use tokio::time::{sleep, timeout};
 
@@ -39,6 +39,9 @@ const IN_A_ROW: usize = 5;
 const ROWS: usize = 5;
 const BUTTON_MAX: usize = 80;
 const BUTTON_ID_MAX: usize = 100;
+/// Characters of a window's title, and of the words above what is asked for.
+const MODAL_TITLE_MAX: usize = 45;
+const INPUT_LABEL_MAX: usize = 45;
 
 impl Discord {
     /// Registers the command in the guild unless it is there as it should be. Other commands are left alone.
@@ -71,12 +74,33 @@ impl Discord {
         self.heed(&*desk, &Who::gives(&command), &order(&command), Call { id: command.id, token: &command.token }).await;
     }
 
-    /// A button of ours is a command that is given by a press.
+    /// A button of ours is a command that is given by a press; what it needs besides is asked for.
     pub(super) async fn pressed(self: Arc<Self>, desk: Arc<dyn Desk>, button: Box<ComponentInteraction>) {
-        let line = button.data.custom_id.strip_prefix(NAME).and_then(|rest| rest.strip_prefix(' '));
+        let line = line(&button.data.custom_id);
         let Some(line) = line.filter(|_| button.guild_id == Some(self.guild)) else { return };
         let who = Who::of(button.user.id, button.channel_id, button.member.as_ref());
-        self.heed(&*desk, &who, &Order::from_line(line), Call { id: button.id, token: &button.token }).await;
+        let call = Call { id: button.id, token: &button.token };
+        match Order::from_line(line) {
+            Err(Misread::Missing { verb, part: part @ Part { kind: Kind::Words(most), .. } }) => match desk.listens(&who.asker()) {
+                Ear::Open => drop(self.respond(call, &asks(&button.data.custom_id, verb, &part, most)).await),
+                Ear::Closing => self.reply(call, &Body { text: TOO_MANY.into(), ..Body::default() }).await,
+                Ear::Closed => {}
+            },
+            order => self.heed(&*desk, &who, &order, call).await,
+        }
+    }
+
+    /// What was written into a window that a press has opened.
+    pub(super) async fn written(self: Arc<Self>, desk: Arc<dyn Desk>, modal: Box<ModalInteraction>) {
+        let line = line(&modal.data.custom_id);
+        let Some(line) = line.filter(|_| modal.guild_id == Some(self.guild)) else { return };
+        let inputs = modal.data.components.iter().flat_map(|row| &row.components).filter_map(|component| match component {
+            ActionRowComponent::InputText(input) => Some((input.custom_id.as_str(), input.value.as_deref()?)),
+            _ => None,
+        });
+        let order = Order::completed(line, inputs);
+        let who = Who::of(modal.user.id, modal.channel_id, modal.member.as_ref());
+        self.heed(&*desk, &who, &order, Call { id: modal.id, token: &modal.token }).await;
     }
 
     async fn heed(&self, desk: &dyn Desk, who: &Who, order: &Result<Order, Misread>, call: Call<'_>) {
@@ -161,6 +185,20 @@ pub(super) fn rows(body: &Body) -> Vec<CreateActionRow> {
         CreateButton::new(cut(&format!("{NAME} {}", b.line), BUTTON_ID_MAX)).label(cut(&b.label, BUTTON_MAX)).style(ButtonStyle::Secondary)
     };
     body.buttons.chunks(IN_A_ROW).take(ROWS).map(|row| CreateActionRow::Buttons(row.iter().map(button).collect())).collect()
+}
+
+/// The command in the id of a button or window of ours.
+fn line(id: &str) -> Option<&str> {
+    id.strip_prefix(NAME).and_then(|rest| rest.strip_prefix(' '))
+}
+
+/// The window that asks for the words of a command.
+fn asks(id: &str, verb: Verb, part: &Part, most: usize) -> CreateInteractionResponse {
+    let input = CreateInputText::new(InputTextStyle::Paragraph, cut(part.about, INPUT_LABEL_MAX), part.name)
+        .max_length(u16::try_from(most).unwrap_or(u16::MAX))
+        .required(true);
+    let title = cut(verb.about(), MODAL_TITLE_MAX);
+    CreateInteractionResponse::Modal(CreateModal::new(id, title).components(vec![CreateActionRow::InputText(input)]))
 }
 
 fn cut(text: &str, most: usize) -> String {

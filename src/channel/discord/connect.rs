@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use serenity::{
-    all::{ApplicationId, GuildId},
+    all::{ApplicationFlags, ApplicationId, GuildId, Permissions},
     http::{Http, HttpBuilder, Ratelimiter},
 };
 use thiserror::Error;
@@ -76,9 +76,35 @@ impl Discord {
     }
 }
 
+/// The bot as its owner sees it.
+#[derive(Clone, Debug)]
+pub struct Portrait {
+    pub name: String,
+    /// Where a server's manager lets it in.
+    pub invite: String,
+    /// Whether Discord gives it the words of people's messages.
+    pub reads_replies: bool,
+}
+
+impl Discord {
+    /// # Errors
+    /// Discord couldn't be asked.
+    pub async fn portrait(&self) -> Result<Portrait, ConnectError> {
+        let deadline = self.deadline();
+        let me = self.ask(deadline, || self.http.get_current_user()).await?;
+        let application = self.ask(deadline, || self.http.get_current_application_info()).await?;
+        let content = ApplicationFlags::GATEWAY_MESSAGE_CONTENT | ApplicationFlags::GATEWAY_MESSAGE_CONTENT_LIMITED;
+        Ok(Portrait {
+            name: me.name.clone(),
+            invite: invite(application.id),
+            reads_replies: application.flags.is_some_and(|flags| flags.intersects(content)),
+        })
+    }
+}
+
 /// Where a server's manager lets the bot in, with the permissions it needs and no others.
 fn invite(application: ApplicationId) -> String {
-    let permissions = place::NEEDED.bits();
+    let permissions = (place::NEEDED | place::PIN_MESSAGES | Permissions::CREATE_EVENTS).bits();
     format!("https://discord.com/oauth2/authorize?client_id={application}&scope=bot%20applications.commands&permissions={permissions}")
 }
 

@@ -11,6 +11,7 @@ pub(super) mod code {
     pub const UNKNOWN_GUILD: isize = 10004;
     pub const UNKNOWN_MESSAGE: isize = 10008;
     pub const SLOW_MODE: isize = 20016;
+    pub const PUBLISHED_ALREADY: isize = 40033;
     pub const MISSING_ACCESS: isize = 50001;
     pub const NOT_THE_AUTHOR: isize = 50005;
     pub const NOT_A_TEXT_CHANNEL: isize = 50008;

@@ -105,6 +105,7 @@ impl Discord {
                     Some(Signal::Resumed) => self.health.gateway_up(),
                     Some(Signal::Command(command)) => drop(answers.spawn(self.clone().answer(desk.clone(), command))),
                     Some(Signal::Pressed(button)) => drop(answers.spawn(self.clone().pressed(desk.clone(), button))),
+                    Some(Signal::Written(modal)) => drop(answers.spawn(self.clone().written(desk.clone(), modal))),
                     Some(Signal::Typed(command)) => drop(answers.spawn(self.clone().propose(desk.clone(), command))),
                     Some(Signal::Ended(error)) => return ended(error),
                     None => return ended(None),

@@ -13,7 +13,7 @@ use std::{
 use serenity::{
     all::{
         ClientBuilder, CommandInteraction, ComponentInteraction, ConnectionStage, Context, EventHandler, GatewayIntents, Interaction,
-        Ready, ResumedEvent, ShardId, ShardManager,
+        ModalInteraction, Ready, ResumedEvent, ShardId, ShardManager,
     },
     async_trait,
     gateway::GatewayError,
@@ -38,6 +38,8 @@ pub(super) enum Signal {
     Command(Box<CommandInteraction>),
     /// Somebody pressed a button.
     Pressed(Box<ComponentInteraction>),
+    /// Somebody has written what a press asked for.
+    Written(Box<ModalInteraction>),
     /// Somebody is typing a command.
     Typed(Box<CommandInteraction>),
     /// serenity gave up.
@@ -147,6 +149,7 @@ impl EventHandler for Handler {
 
     async fn interaction_create(&self, _: Context, interaction: Interaction) {
         match interaction {
+            Interaction::Modal(written) => self.pass(Signal::Written(Box::new(written))),
             Interaction::Command(command) => self.pass(Signal::Command(Box::new(command))),
             Interaction::Autocomplete(command) => self.pass(Signal::Typed(Box::new(command))),
             Interaction::Component(pressed) => self.pass(Signal::Pressed(Box::new(pressed))),

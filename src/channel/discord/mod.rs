@@ -6,11 +6,13 @@
 //! - `connect` proves token and guild before anything else is tried.
 //! - `send` posts under two protections: the nonce for the minutes in flight, and for later a mark in
 //!   the embed's footer by which a message is found in the history.
+//! - `around` hands posts on, pins them, and keeps the server's calendar.
 //! - `request` bounds every request in time and keeps to fifty of them a second.
 //! - `error` turns answers into "try again" or "mend this first".
 //! - `gateway` decides when a connection is up, stuck or hopeless; `link` holds one connection.
 //! - `command` registers `/upgrade` and answers it.
 
+mod around;
 mod command;
 mod connect;
 mod error;
@@ -32,11 +34,17 @@ use serenity::{
     http::Http,
 };
 
-pub use self::{connect::ConnectError, place::Surroundings};
+pub use self::{
+    connect::{ConnectError, Portrait},
+    place::{Surroundings, Wants},
+};
 use self::{health::Health, request::Budget};
 use crate::{
-    domain::{feedback::Heard, post::PostKey},
-    ports::{Accepted, Chat, ChatError, Outgoing},
+    domain::{
+        feedback::Heard,
+        post::{Event, PostKey},
+    },
+    ports::{Accepted, Chat, ChatError, Handling, Outgoing},
 };
 
 /// Another way to Discord's HTTP API, for tests and for networks whose proxy opens TLS: requests to
@@ -99,6 +107,14 @@ impl Chat for Discord {
     /// Says the same when it is said twice, so an edit leaves no mark of its own and `find` knows none.
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         self.reword(channel_id(place)?, message_id(id)?, out).await
+    }
+
+    async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
+        self.treat(channel_id(place)?, message_id(id)?, how).await
+    }
+
+    async fn calendar(&self, key: &PostKey, event: &Event) -> Result<Accepted, ChatError> {
+        self.in_calendar(key, event).await
     }
 
     async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {

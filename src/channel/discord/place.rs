@@ -1,6 +1,10 @@
 //! Whether a channel can be written to.
 
-use serenity::all::{Channel, ChannelId, ChannelType, GuildChannel, PartialGuild, PartialMember, Permissions, RoleId};
+use serde_json::Value;
+use serenity::{
+    all::{Channel, ChannelId, ChannelType, GuildChannel, PartialGuild, PartialMember, Permissions, RoleId},
+    http::{LightMethod, Request, Route},
+};
 
 use super::{Discord, channel_id, error::Fault, id};
 use crate::ports::ChatError;
@@ -17,6 +21,17 @@ pub(super) const NEEDED: Permissions = Permissions::VIEW_CHANNEL
     .union(Permissions::READ_MESSAGE_HISTORY)
     .union(Permissions::CREATE_PUBLIC_THREADS)
     .union(Permissions::SEND_MESSAGES_IN_THREADS);
+
+/// What the plan wants of a channel besides posting.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wants {
+    pub publish: bool,
+    pub pin: bool,
+    pub calendar: bool,
+}
+
+/// In serenity's list this one is still to come.
+pub(super) const PIN_MESSAGES: Permissions = Permissions::from_bits_retain(1 << 51);
 
 /// Permissions as Discord's settings name them.
 pub(super) fn names(permissions: Permissions) -> String {
@@ -79,6 +94,30 @@ impl Discord {
         })
     }
 
+    /// What the plan wants of a channel and the bot may not do there: a line for each.
+    ///
+    /// # Errors
+    /// As those of [`check_place`](Self::check_place).
+    pub async fn lacks(&self, place: &str, wants: Wants, around: &Surroundings) -> Result<Vec<String>, ChatError> {
+        let channel = channel_id(place)?;
+        let (found, has) = self.look_at(channel, around).await?;
+        let pins = !wants.pin || self.may_pin(channel).await.map_err(|fault| fault.during(WHAT, channel))?;
+        let is_news = found.kind == ChannelType::News;
+        let lacking = [
+            (!pins, "the status board can't be pinned: allow the bot's role there: Pin Messages"),
+            (
+                wants.calendar && !has.contains(Permissions::CREATE_EVENTS),
+                "the window can't be put into the server's calendar: allow the bot's role: Create Events",
+            ),
+            (wants.publish && !is_news, "`publish` is set, and nobody can follow it: make it an announcement channel, or remove `publish`"),
+            (
+                !wants.publish && is_news,
+                "it is an announcement channel: with `publish: true` in herald.yaml its posts reach the servers that follow it",
+            ),
+        ];
+        Ok(lacking.into_iter().filter(|(is, _)| *is).map(|(_, line)| line.to_owned()).collect())
+    }
+
     /// Which of these roles would hear nothing of a post in a channel, and what can be done about it: a line for each.
     ///
     /// # Errors
@@ -98,6 +137,18 @@ impl Discord {
         Ok(roles.iter().filter_map(unheard).collect())
     }
 
+    /// Whether the bot may pin in a channel. serenity drops the permissions it doesn't know, so this one is read as Discord
+    /// has it.
+    async fn may_pin(&self, channel: ChannelId) -> Result<bool, Fault> {
+        let deadline = self.deadline();
+        let get = |route| self.ask(deadline, move || self.http.fire::<Value>(Request::new(route, LightMethod::Get)));
+        let guild = get(Route::Guild { guild_id: self.guild }).await?;
+        let member = get(Route::GuildMember { guild_id: self.guild, user_id: self.me }).await?;
+        let place = get(Route::Channel { channel_id: channel }).await?;
+        let own: Vec<String> = member["roles"].as_array().into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect();
+        Ok(allowed(&guild["roles"], &place, &own, &self.guild.to_string(), &self.me.to_string(), PIN_MESSAGES.bits()))
+    }
+
     /// A channel of the guild, and what the bot may do in it.
     async fn look_at(&self, channel: ChannelId, around: &Surroundings) -> Result<(GuildChannel, Permissions), ChatError> {
         let found = self.ask(self.deadline(), || self.http.get_channel(channel)).await.map_err(|fault| fault.during(WHAT, channel))?;
@@ -112,5 +163,52 @@ impl Discord {
         };
         let has = around.guild.partial_member_permissions_in(&found, self.me, &around.member);
         Ok((found, has))
+    }
+}
+
+/// Whether a member with these roles has a permission in a channel: what roles give, and what the channel says of everybody, of
+/// its roles and of the member, the later the stronger. The guild's id is the role of everybody.
+fn allowed(roles: &Value, channel: &Value, own: &[String], guild: &str, me: &str, wanted: u64) -> bool {
+    let bits = |value: &Value| value.as_str().and_then(|bits| bits.parse::<u64>().ok()).unwrap_or(0);
+    let is_own = |id: &Value| id.as_str().is_some_and(|id| id == guild || own.iter().any(|o| o == id));
+    let given = roles.as_array().into_iter().flatten().filter(|r| is_own(&r["id"])).fold(0, |all, r| all | bits(&r["permissions"]));
+    if given & Permissions::ADMINISTRATOR.bits() != 0 {
+        return true;
+    }
+    let overwrites: Vec<&Value> = channel["permission_overwrites"].as_array().into_iter().flatten().collect();
+    let layer = |has: u64, of: &dyn Fn(&str) -> bool| {
+        let those = || overwrites.iter().filter(|o| o["id"].as_str().is_some_and(of));
+        let deny = those().fold(0, |all, o| all | bits(&o["deny"]));
+        let allow = those().fold(0, |all, o| all | bits(&o["allow"]));
+        has & !deny | allow
+    };
+    let has = layer(given, &|id| id == guild);
+    let has = layer(has, &|id| own.iter().any(|o| o == id));
+    layer(has, &|id| id == me) & wanted == wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_channel_takes_away_and_gives_back() {
+        let pin = PIN_MESSAGES.bits();
+        let roles =
+            json!([{ "id": "1", "permissions": "0" }, { "id": "2", "permissions": pin.to_string() }, { "id": "3", "permissions": "8" }]);
+        let of = |overwrites: Value, own: &[&str]| {
+            let own: Vec<String> = own.iter().map(|id| (*id).to_owned()).collect();
+            allowed(&roles, &json!({ "permission_overwrites": overwrites }), &own, "1", "9", pin)
+        };
+        let (deny, allow) = (
+            |id: &str| json!({ "id": id, "deny": pin.to_string(), "allow": "0" }),
+            |id: &str| json!({ "id": id, "deny": "0", "allow": pin.to_string() }),
+        );
+        assert!(!of(json!([]), &[]) && of(json!([]), &["2"]));
+        assert!(!of(json!([deny("1")]), &["2"]) && of(json!([deny("1"), allow("2")]), &["2"]));
+        assert!(!of(json!([allow("2"), deny("9")]), &["2"]) && of(json!([deny("2"), allow("9")]), &["2"]));
+        assert!(of(json!([deny("1"), deny("9")]), &["3"]), "an administrator may all");
     }
 }

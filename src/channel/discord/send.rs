@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Discord, command::rows, error::code, id};
 use crate::{
-    domain::post::{Body, Picture, PostKey},
+    domain::post::{Body, Card, Picture, PostKey},
     ports::{Accepted, ChatError, Outgoing},
 };
 
@@ -30,7 +30,7 @@ const SLACK: SignedDuration = SignedDuration::from_mins(10);
 /// Milliseconds between 1970 and Discord's year 2015, where ids begin to count.
 const EPOCH_MS: i64 = 1_420_070_400_000;
 
-fn mark(key: &PostKey) -> String {
+pub(super) fn mark(key: &PostKey) -> String {
     format!("upgrade-herald · {key}")
 }
 
@@ -45,7 +45,7 @@ impl Discord {
         let picture = out.body.picture.as_ref().map(attachment);
         let mut message = CreateMessage::new()
             .content(&out.body.text)
-            .embed(CreateEmbed::new().footer(CreateEmbedFooter::new(mark(out.key))))
+            .embed(embed(out.body.card.as_ref(), out.key))
             .add_files(picture.clone())
             .components(rows(out.body))
             .allowed_mentions(called(out.body))
@@ -65,6 +65,10 @@ impl Discord {
         check_length(&out.body.text)?;
         // without a word on mentions Discord would read the new text as free to call everybody it names
         let edit = EditMessage::new().content(&out.body.text).allowed_mentions(CreateAllowedMentions::new());
+        let edit = match (&out.body.card, out.of) {
+            (Some(card), Some(of)) => edit.embed(embed(Some(card), of)),
+            _ => edit,
+        };
         let edited = self.ask(self.deadline(), || self.http.edit_message(channel, message, &edit, vec![])).await;
         edited.map(|edited| self.accepted(channel, edited.id)).map_err(|fault| fault.during("editing a post", channel))
     }
@@ -167,6 +171,15 @@ fn called(body: &Body) -> CreateAllowedMentions {
     CreateAllowedMentions::new().roles(roles.take(MENTIONS_MAX)).users(users.take(MENTIONS_MAX)).replied_user(false)
 }
 
+/// The card, and below it the mark by which a message is found again.
+fn embed(card: Option<&Card>, key: &PostKey) -> CreateEmbed {
+    let embed = CreateEmbed::new().footer(CreateEmbedFooter::new(mark(key)));
+    match card {
+        Some(card) => embed.description(&card.text).colour(card.colour),
+        None => embed,
+    }
+}
+
 fn attachment(picture: &Picture) -> CreateAttachment {
     CreateAttachment::bytes(picture.png.as_slice(), &picture.name).description(cut(&picture.alt, ALT_MAX))
 }
@@ -177,7 +190,7 @@ fn made_at(id: MessageId) -> i64 {
 }
 
 /// At most `max` characters.
-fn cut(text: &str, max: usize) -> String {
+pub(super) fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.into();
     }

@@ -72,7 +72,8 @@ impl Matrix {
             return;
         }
         let power = self.power(&ask.room, &ask.by).await;
-        let asker = Asker { power, ..Asker::new(Platform::Matrix, &ask.by, ask.room.as_str()) };
+        let place = self.place_of(&ask.room);
+        let asker = Asker { power, ..Asker::new(Platform::Matrix, &ask.by, place.as_str()) };
         let body = desk.answer(&asker, &Order::from_line(&ask.line)).await;
         let answer = reply(content(&body, "m.notice"), ask);
         let mut pause = FIRST_PAUSE;

@@ -13,12 +13,13 @@ use matrix_sdk::{
     },
     store::RoomLoadSettings,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use super::{
     Settings,
     error::{Fault, fault, http},
+    identity,
     session::{self, Kept},
 };
 
@@ -34,6 +35,10 @@ pub enum ConnectError {
         "{homeserver} refuses the login of {user}: {reason}; check the user name and the password, and that the account may log in by password"
     )]
     WrongPassword { homeserver: String, user: String, reason: String },
+    #[error(
+        "{homeserver} refuses the access token: {reason}; make a new one for herald alone and put it where `token` in herald.yaml says"
+    )]
+    WrongToken { homeserver: String, reason: String },
     #[error(
         "{homeserver} no longer accepts the session of {user}: {reason}; remove the directory {store}, give `device` a new name and start again: herald logs in afresh, but can't read what was encrypted for it before"
     )]
@@ -77,13 +82,50 @@ pub(super) async fn connect(settings: &Settings) -> Result<(Client, OwnedUserId)
             wanted: format!("{} on {}", settings.user, settings.device),
         }),
         Some(_) if !has_store => Err(ConnectError::LostStore { store: settings.store.clone() }),
-        Some(kept) => restore(settings, kept).await,
-        None => log_in(settings, !has_store).await,
+        // A token that was replaced is taken up by the same device.
+        Some(kept) => match settings.token.as_ref().filter(|token| token.expose_secret() != kept.access_token) {
+            Some(token) => by_token(settings, token).await,
+            None => restore(settings, kept).await,
+        },
+        None => match &settings.token {
+            Some(token) => by_token(settings, token).await,
+            None => log_in(settings, !has_store).await,
+        },
     }?;
     // device keys and cross-signing are set up in the background; a first post should find them
     client.encryption().wait_for_e2ee_initialization_tasks().await;
+    identity::recover(&client, settings.recovery.as_ref()).await;
     let me = client.user_id().map(ToOwned::to_owned).ok_or_else(|| settings.store_error(&"the session has no user"))?;
     Ok((client, me))
+}
+
+/// Takes up a token that was made elsewhere: account and device are those it was made for.
+async fn by_token(settings: &Settings, token: &SecretString) -> Result<Client, ConnectError> {
+    let asks = settings.client().build().await.map_err(|e| settings.build_error(e))?;
+    let user_id = OwnedUserId::try_from(settings.user.as_str()).map_err(|e| settings.store_error(&e))?;
+    let session = |device: &str| MatrixSession {
+        meta: SessionMeta { user_id: user_id.clone(), device_id: device.into() },
+        tokens: SessionTokens { access_token: token.expose_secret().to_owned(), refresh_token: None },
+    };
+    // Whose it is can be asked without the device's name, which is what is asked for.
+    asks.matrix_auth().restore_session(session("unknown"), RoomLoadSettings::default()).await.map_err(|e| settings.store_error(&e))?;
+    let who = asks.whoami().await.map_err(|error| match http(&error) {
+        Fault::Session { reason, .. } => ConnectError::WrongToken { homeserver: settings.homeserver.clone(), reason },
+        fault => settings.server_error(fault),
+    })?;
+    let Some(device) = who.device_id.filter(|_| who.user_id == user_id) else {
+        let reason = format!("it is {}'s, or has no device", who.user_id);
+        return Err(ConnectError::WrongToken { homeserver: settings.homeserver.clone(), reason });
+    };
+    let kept = Kept { user: who.user_id.to_string(), device: device.to_string(), access_token: token.expose_secret().to_owned() };
+    let client = build(settings).await?;
+    client
+        .matrix_auth()
+        .restore_session(session(device.as_str()), RoomLoadSettings::default())
+        .await
+        .map_err(|e| settings.store_error(&e))?;
+    session::write(&settings.store, &kept).map_err(|e| settings.store_error(&e))?;
+    Ok(client)
 }
 
 async fn restore(settings: &Settings, kept: Kept) -> Result<Client, ConnectError> {
@@ -98,7 +140,7 @@ async fn restore(settings: &Settings, kept: Kept) -> Result<Client, ConnectError
         Ok(_) => Ok(client),
         Err(error) => match http(&error) {
             // the device and its keys are still good, and one client can't take a second session
-            Fault::Session { soft: true, .. } => {
+            Fault::Session { soft: true, .. } if settings.password.is_some() => {
                 drop(client);
                 log_in(settings, false).await
             }
@@ -142,9 +184,12 @@ async fn clear_device(settings: &Settings) -> Result<(), ConnectError> {
 }
 
 async fn password(settings: &Settings, client: &Client) -> Result<(), ConnectError> {
+    let Some(password) = &settings.password else {
+        return Err(ConnectError::WrongToken { homeserver: settings.homeserver.clone(), reason: "it has run out".into() });
+    };
     let login = client
         .matrix_auth()
-        .login_username(&settings.user, settings.password.expose_secret())
+        .login_username(&settings.user, password.expose_secret())
         .device_id(&settings.device)
         .initial_device_display_name("upgrade-herald")
         .send()
@@ -196,7 +241,8 @@ impl Settings {
 
     fn owns(&self, kept: &Kept) -> bool {
         let localpart = kept.user.trim_start_matches('@').split(':').next().unwrap_or_default();
-        kept.device == self.device && (kept.user == self.user || localpart == self.user)
+        // A token brings its device with it.
+        (kept.device == self.device || self.token.is_some()) && (kept.user == self.user || localpart == self.user)
     }
 
     fn store_error(&self, reason: &dyn std::fmt::Display) -> ConnectError {

@@ -137,7 +137,7 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// A server's or library's words on one line and not too long.
-fn plain(words: &str) -> String {
+pub(super) fn plain(words: &str) -> String {
     words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }
 

@@ -1,11 +1,14 @@
 //! Power in a room: whether herald may call all of it, and what an account has.
 
-use matrix_sdk::ruma::{
-    RoomId, UserId,
-    api::client::state::get_state_event_for_key::v3::Request,
-    events::{
-        StateEventType,
-        room::power_levels::{RoomPowerLevelsEventContent, UserPowerLevel},
+use matrix_sdk::{
+    Room,
+    ruma::{
+        Int, RoomId, UserId,
+        api::client::{membership::joined_rooms, state::get_state_event_for_key::v3::Request},
+        events::{
+            StateEventType, TimelineEventType,
+            room::power_levels::{RoomPowerLevelsEventContent, UserPowerLevel},
+        },
     },
 };
 
@@ -23,20 +26,54 @@ impl Matrix {
     /// The room's power levels can't be read.
     pub async fn unheard(&self, place: &str) -> Result<Option<String>, ChatError> {
         let room = self.joined(place).await?;
-        let request = Request::new(room.room_id().to_owned(), StateEventType::RoomPowerLevels, String::new());
-        let levels = match self.client.send(request).await {
-            Ok(answer) => serde_json::from_str(answer.event_or_content.get()).ok(),
-            // A room without power levels has the defaults.
-            Err(error) if matches!(http(&error), Fault::Lasting { .. }) => None,
-            Err(error) => return Err(self.failed(&format!("reading the power levels of {place}"), &error.into())),
-        };
-        let (has, needs) = levels.map_or((0, DEFAULT), |levels| self.levels(&levels));
+        let levels = self.power_levels(&room, place).await?;
+        let (has, needs) = levels.map_or((0, DEFAULT), |levels| (self.own(&levels), levels.notifications.room.into()));
         Ok((has < needs).then(|| {
             format!(
                 "{} may not notify @room in {place} (it has power level {has} and needs {needs}), so nobody hears of it; raise its power level to {needs}, or lower what the room asks for @room",
                 self.me
             )
         }))
+    }
+
+    /// What herald may do in a room, by its power levels.
+    ///
+    /// # Errors
+    /// The room's state can't be read.
+    pub async fn manners(&self, place: &str) -> Result<Manners, ChatError> {
+        let room = self.joined(place).await?;
+        // Since the last sync somebody may have sent us out.
+        let rooms = self.client.send(joined_rooms::v3::Request::new()).await;
+        let rooms = rooms.map_err(|error| self.failed("asking in which rooms we are", &error.into()))?.joined_rooms;
+        if !rooms.iter().any(|id| id == room.room_id()) {
+            return Err(ChatError::Refused {
+                reason: format!("{} is not in room {place} any more", self.me),
+                remedy: format!("invite {} to the room", self.me),
+            });
+        }
+        let encryption = room.latest_encryption_state().await;
+        let encryption = encryption.map_err(|error| self.failed(&format!("looking whether {place} is encrypted"), &error))?;
+        let Some(levels) = self.power_levels(&room, place).await? else {
+            return Ok(Manners { encrypted: encryption.is_encrypted(), may_post: true, may_pin: true });
+        };
+        let own = self.own(&levels);
+        let sent = if encryption.is_encrypted() { TimelineEventType::RoomEncrypted } else { TimelineEventType::RoomMessage };
+        let needs = |kind: TimelineEventType, default: Int| i64::from(levels.events.get(&kind).copied().unwrap_or(default));
+        Ok(Manners {
+            encrypted: encryption.is_encrypted(),
+            may_post: own >= needs(sent, levels.events_default),
+            may_pin: own >= needs(TimelineEventType::RoomPinnedEvents, levels.state_default),
+        })
+    }
+
+    async fn power_levels(&self, room: &Room, place: &str) -> Result<Option<RoomPowerLevelsEventContent>, ChatError> {
+        let request = Request::new(room.room_id().to_owned(), StateEventType::RoomPowerLevels, String::new());
+        match self.client.send(request).await {
+            Ok(answer) => Ok(serde_json::from_str(answer.event_or_content.get()).ok()),
+            // A room without power levels has the defaults.
+            Err(error) if matches!(http(&error), Fault::Lasting { .. }) => Ok(None),
+            Err(error) => Err(self.failed(&format!("reading the power levels of {place}"), &error.into())),
+        }
     }
 
     /// The power of an account in a room, as far as it is known here.
@@ -49,11 +86,17 @@ impl Matrix {
         }
     }
 
-    /// Ours, and the one it takes.
-    fn levels(&self, levels: &RoomPowerLevelsEventContent) -> (i64, i64) {
-        let own = levels.users.get(&self.me).copied().unwrap_or(levels.users_default);
-        (own.into(), levels.notifications.room.into())
+    fn own(&self, levels: &RoomPowerLevelsEventContent) -> i64 {
+        levels.users.get(&self.me).copied().unwrap_or(levels.users_default).into()
     }
+}
+
+/// A room as herald may use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manners {
+    pub encrypted: bool,
+    pub may_post: bool,
+    pub may_pin: bool,
 }
 
 /// What `@room` takes where the room says nothing of it.

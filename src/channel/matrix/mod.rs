@@ -8,14 +8,18 @@
 //! - [`connect`](Matrix::connect) (`connect`, `session`): the session kept on disk, or a login by password
 //! - [`Chat`] (`send`, `edit`, `picture`, `heard`): posts, threads, edits, pictures, read-back, people's answers
 //! - [`run`](Matrix::run) (`sync`, `commands`): following the rooms, answering `!upgrade`
+//! - `around`: pins, and where an upgraded room goes on
+//! - `identity`: whether people see a warning at the device, and recovery of its keys
 //! - `levels`: whether the whole room may be called; `event`: the few fields we read of an event; `error`: what a failure calls for
 
+mod around;
 mod commands;
 mod connect;
 mod edit;
 mod error;
 mod event;
 mod heard;
+mod identity;
 mod levels;
 mod picture;
 mod send;
@@ -23,6 +27,7 @@ mod session;
 mod sync;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc,
@@ -40,10 +45,14 @@ use matrix_sdk::{
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-pub use self::connect::ConnectError;
+pub use self::{
+    connect::ConnectError,
+    identity::{Identity, Recovery},
+    levels::Manners,
+};
 use crate::{
     domain::{feedback::Heard, post::PostKey},
-    ports::{Accepted, Chat, ChatError, Outgoing},
+    ports::{Accepted, Chat, ChatError, Handling, Outgoing},
 };
 
 /// Where the account is and what it keeps on disk.
@@ -53,13 +62,18 @@ pub struct Settings {
     pub homeserver: String,
     /// `@herald:example.org`, or the part before the colon.
     pub user: String,
-    pub password: SecretString,
+    /// Either this or a token.
+    pub password: Option<SecretString>,
+    /// An access token, which has a device of its own.
+    pub token: Option<SecretString>,
     /// A stable device id, such as `HERALD`: the homeserver recognises a repeated post by account and device.
     pub device: String,
     /// A directory of the account's own: the session file and the SDK's store.
     pub store: PathBuf,
     /// Encrypts the SDK's store; without it the store lies open.
     pub passphrase: Option<SecretString>,
+    /// With it a device that is new is signed by its account.
+    pub recovery: Option<SecretString>,
     /// Of one request; sending a post, however many requests it takes, has this time as a whole.
     pub timeout: Duration,
 }
@@ -74,6 +88,8 @@ pub struct Matrix {
     synced: AtomicBool,
     /// Ids and aliases of rooms whose invitations are accepted.
     allowed: watch::Sender<Vec<String>>,
+    /// Of rooms in which an upgraded one goes on: that one.
+    moved: watch::Sender<BTreeMap<OwnedRoomId, OwnedRoomId>>,
 }
 
 impl std::fmt::Debug for Matrix {
@@ -93,6 +109,7 @@ impl Matrix {
             trouble: watch::Sender::new(None),
             synced: AtomicBool::new(false),
             allowed: watch::Sender::new(Vec::new()),
+            moved: watch::Sender::new(BTreeMap::new()),
         }))
     }
 
@@ -114,6 +131,7 @@ impl Matrix {
             Err(_) => self.resolve(name).await?,
         };
         if let Some(room) = self.client.get_room(&id).filter(|room| room.state() == RoomState::Joined) {
+            let room = self.latest(room).await?;
             acquaint(&room).await;
             return Ok(id.into());
         }
@@ -155,7 +173,7 @@ impl Matrix {
             || ChatError::Retry { reason: format!("{0} is not in room {place}; invite {0} to the room", self.me), after_ms: Some(60_000) };
         match self.client.get_room(&id) {
             Some(room) => match room.state() {
-                RoomState::Joined => Ok(room),
+                RoomState::Joined => self.latest(room).await,
                 RoomState::Invited => {
                     room.join().await.map_err(|error| self.failed(&format!("joining {place}"), &error))?;
                     Ok(room)
@@ -210,6 +228,10 @@ impl Chat for Matrix {
     /// An edit is an event of its own, with a key of its own; the id and link are those of the message it changes.
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         self.reword(place, id, out).await
+    }
+
+    async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
+        self.treat(place, id, how).await
     }
 
     async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {

@@ -144,6 +144,7 @@ impl Matrix {
                 rest.read_to(id, update.timeline.events.last());
             }
         }
+        self.follow_upgrades(response.rooms.joined.keys()).await;
         rest.invited |= !response.rooms.invited.is_empty();
         if rest.invited {
             rest.invited = !self.accept_invitations().await;
@@ -214,7 +215,9 @@ impl Matrix {
         if invited.is_empty() {
             return true;
         }
-        let mut ids = Vec::new();
+        // Where a room of ours goes on.
+        let next = self.client.joined_rooms().into_iter().filter_map(|room| Some(room.successor_room()?.room_id.to_string()));
+        let mut ids: Vec<String> = next.collect();
         let mut all_known = true;
         for name in &allowed {
             match RoomAliasId::parse(name) {

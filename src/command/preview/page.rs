@@ -109,13 +109,24 @@ fn article(post: &ShownPost<'_>, one: &Shown<'_>, zone: &Zone) -> String {
         let (alt, width, height, png) = (escape(&picture.alt), picture.width, picture.height, base64(&picture.png));
         format!("<img alt=\"{alt}\" width=\"{width}\" height=\"{height}\" src=\"data:image/png;base64,{png}\">\n")
     });
-    let footer = match post.platform {
-        Platform::Discord => "<p class=\"mark\">upgrade-herald · the post’s key</p>\n",
-        Platform::Matrix => "",
+    let mark = "<p class=\"mark\">upgrade-herald · the post’s key</p>";
+    let footer = match (post.platform, &post.body.card) {
+        (Platform::Discord, Some(card)) => {
+            // Of the six digits nothing but a colour can come.
+            let words = discord(&card.text, zone, one.due);
+            format!(
+                "<div class=\"card\"><svg aria-hidden=\"true\"><rect width=\"100%\" height=\"100%\" fill=\"#{:06x}\"></rect></svg>{words}{mark}</div>\n",
+                card.colour
+            )
+        }
+        (Platform::Discord, None) => format!("{mark}\n"),
+        (Platform::Matrix, _) => String::new(),
     };
+    let buttons: String = post.body.buttons.iter().map(|b| format!("<span>{}</span>", escape(&b.label))).collect();
+    let buttons = if buttons.is_empty() { buttons } else { format!("<p class=\"buttons\">{buttons}</p>\n") };
     let opening = post.opening.as_ref().map(|body| format!("<div class=\"thread\"><p>In its thread:</p>\n{}</div>\n", draw(body)));
     format!(
-        "<article class=\"{platform}\">\n<h4>{} <span>{platform}, {} characters</span></h4>\n<div class=\"body\">\n{}\n{}{footer}</div>\n{}</article>\n",
+        "<article class=\"{platform}\">\n<h4>{} <span>{platform}, {} characters</span></h4>\n<div class=\"body\">\n{}\n{}{footer}{buttons}</div>\n{}</article>\n",
         escape(post.channel),
         post.body.text.chars().count(),
         draw(&post.body),

@@ -76,6 +76,7 @@ pub(super) struct RawRoute {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["password"] }, { "required": ["token"] }]))]
 pub(super) struct RawMatrix {
     /// https:// and the server's host.
     #[schemars(with = "schema::Homeserver")]
@@ -83,9 +84,12 @@ pub(super) struct RawMatrix {
     /// herald's account: "@herald:example.org".
     #[schemars(with = "MatrixId")]
     pub(super) user: String,
-    /// The account's password: where it is.
-    #[schemars(with = "RawSource")]
-    pub(super) password: RawSecret,
+    /// The account's password: where it is. Either this or `token`.
+    #[schemars(with = "Option<RawSource>")]
+    pub(super) password: Option<RawSecret>,
+    /// An access token made for herald alone, with a device of its own: where it is.
+    #[schemars(with = "Option<RawSource>")]
+    pub(super) token: Option<RawSecret>,
     /// Keep it the same over restarts: it keeps posts from being made twice.
     #[serde(default = "device")]
     #[schemars(length(min = 1))]
@@ -97,6 +101,9 @@ pub(super) struct RawMatrix {
     /// What encrypts the keys: where it is.
     #[schemars(with = "Option<RawSource>")]
     pub(super) passphrase: Option<RawSecret>,
+    /// The account's recovery key, with which a new device is signed: where it is.
+    #[schemars(with = "Option<RawSource>")]
+    pub(super) recovery: Option<RawSecret>,
 }
 fn device() -> String {
     "HERALD".into()
@@ -158,6 +165,9 @@ pub(super) struct RawChannel {
     #[serde(default = "english")]
     #[schemars(with = "schema::Locale")]
     pub(super) locale: String,
+    /// An announcement channel on Discord: its posts are handed on to the servers that follow it.
+    #[serde(default)]
+    pub(super) publish: bool,
 }
 fn english() -> String {
     DEFAULT.into()

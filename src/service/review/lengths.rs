@@ -16,7 +16,7 @@ use crate::{
     domain::notice::{Happening, Notice, Trigger},
     ports::Platform,
     service::{
-        dispatcher::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
+        rendering::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
         rollcall::AT_ONCE,
     },
     template::{Context, Renderer, Text},

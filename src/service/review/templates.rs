@@ -6,14 +6,17 @@ use super::warning;
 use crate::{
     config::{Config, Finding},
     domain::language::split,
-    service::dispatcher::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
+    service::{
+        glance::{CARD_TEMPLATE, EVENT_TEMPLATE},
+        rendering::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
+    },
 };
 
 /// Folders whose templates herald itself asks for.
 const OWN: [&str; 2] = ["answers/", "appendix/"];
 
 pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
-    let own = [MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE]
+    let own = [MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE, CARD_TEMPLATE, EVENT_TEMPLATE]
         .map(str::to_owned)
         .into_iter()
         .chain(config.plan.own.iter().map(|n| n.template.clone()));

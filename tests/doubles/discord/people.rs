@@ -191,6 +191,42 @@ impl Double {
         self.answer_to(id).await
     }
 
+    /// A person presses a button, and sees the window that it opens.
+    pub async fn press_for_window(&self, user: u64, channel: u64, message: &Message, label: &str) -> Result<Value, SlashError> {
+        let buttons =
+            message.components.as_array().into_iter().flatten().flat_map(|row| row["components"].as_array().cloned().unwrap_or_default());
+        let button = buttons.into_iter().find(|b| b["label"] == label);
+        let button = button.ok_or_else(|| SlashError::WrongOptions(format!("no button `{label}`")))?;
+        let id = self.inner.update(|state| {
+            state.meet(user);
+            state.press(user, channel, message, &button)
+        });
+        self.until(ACKNOWLEDGE, |state| state.interactions[&id].acknowledged_after.is_some()).await;
+        self.inner.read(|state| state.interactions[&id].modal.clone()).ok_or(SlashError::NotAcknowledged)
+    }
+
+    /// A person writes into each field of a window, sends it, and waits for the answer.
+    pub async fn submit(&self, user: u64, channel: u64, window: &Value, text: &str) -> Result<Answer, SlashError> {
+        let inputs =
+            window["components"].as_array().into_iter().flatten().flat_map(|row| row["components"].as_array().cloned().unwrap_or_default());
+        for input in inputs {
+            if input["max_length"].as_u64().is_some_and(|most| text.chars().count() as u64 > most) {
+                return Err(SlashError::WrongOptions("the words are longer than the field".into()));
+            }
+        }
+        let rows = window["components"].as_array().into_iter().flatten().map(|row| {
+            let filled = row["components"].as_array().into_iter().flatten();
+            let filled: Vec<Value> = filled.map(|i| json!({ "type": 4, "id": 3, "custom_id": i["custom_id"], "value": text })).collect();
+            json!({ "type": 1, "id": 2, "components": filled })
+        });
+        let data = json!({ "custom_id": window["custom_id"], "components": rows.collect::<Vec<_>>() });
+        let id = self.inner.update(|state| {
+            state.meet(user);
+            state.send_interaction((user, channel), "a window".to_owned(), json!({ "type": 5, "data": data }))
+        });
+        self.answer_to(id).await
+    }
+
     /// A person gives a slash command without options, and waits for nothing; the number by which `heeded` knows it.
     pub fn slash_away(&self, user: u64, channel: u64, command: &str, subcommand: &str) -> Result<u64, SlashError> {
         self.inner.update(|state| {
@@ -202,6 +238,11 @@ impl Double {
     /// Whether a command given away was acknowledged.
     pub fn heeded(&self, command: u64) -> bool {
         self.inner.read(|state| state.interactions[&command].acknowledged_after.is_some())
+    }
+
+    /// How long a command given away waited for its answer, once it has one: a "thinking…" is none.
+    pub fn answered_after(&self, command: u64) -> Option<Duration> {
+        self.inner.read(|state| state.interactions[&command].answered_after)
     }
 
     /// A person gives a slash command with options.
@@ -392,7 +433,7 @@ impl State {
             "context": 0,
             "attachment_size_limit": 10_485_760,
         });
-        let typing = own["type"] == 4;
+        let (typing, pressed) = (own["type"] == 4, own["type"] == 3);
         merge(&mut event, own);
         let interaction = Interaction {
             token,
@@ -401,11 +442,14 @@ impl State {
             command,
             created: Instant::now(),
             acknowledged_after: None,
+            answered_after: None,
             deferred: false,
             answered: false,
             answer: None,
             proposed: None,
             typing,
+            pressed,
+            modal: None,
         };
         self.interactions.insert(id, interaction);
         self.dispatch("INTERACTION_CREATE", 0, &event);

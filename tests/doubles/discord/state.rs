@@ -134,12 +134,17 @@ pub(super) struct Interaction {
     pub command: String,
     pub created: Instant,
     pub acknowledged_after: Option<Duration>,
+    pub answered_after: Option<Duration>,
     pub deferred: bool,
     pub answered: bool,
     pub answer: Option<u64>,
     /// Of what is being typed: nothing proposed yet, or what was.
     pub proposed: Option<Vec<String>>,
     pub typing: bool,
+    /// It is a press, so a window may open.
+    pub pressed: bool,
+    /// The window that was opened.
+    pub modal: Option<Value>,
 }
 
 #[derive(Debug)]

@@ -11,6 +11,7 @@ pub mod devnet;
 pub mod herald;
 pub mod leash;
 pub mod postgres;
+pub mod sealed;
 pub mod synapse;
 pub mod wait;
 
@@ -25,6 +26,7 @@ use anyhow::{Context, bail};
 pub use devnet::{Devnet, DevnetOptions};
 pub use herald::Herald;
 pub use postgres::Postgres;
+pub use sealed::Sealed;
 pub use synapse::{Person, Synapse};
 
 /// The repository, whoever includes this.

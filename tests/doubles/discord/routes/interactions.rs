@@ -30,6 +30,9 @@ pub(super) fn callback(state: &mut State, call: &Call) -> Outcome {
     if interaction.typing {
         return propose(state, id, &call.body, waited);
     }
+    if call.body["type"] == 9 && interaction.pressed {
+        return open_window(state, id, data, waited);
+    }
     let deferred = match call.body["type"].as_u64() {
         Some(4) => false,
         Some(5) => true,
@@ -54,6 +57,7 @@ pub(super) fn callback(state: &mut State, call: &Call) -> Outcome {
         interaction.acknowledged_after = Some(waited);
         interaction.deferred = deferred;
         interaction.answered = !deferred;
+        interaction.answered_after = (!deferred).then_some(waited);
         interaction.answer = Some(answer_id);
     }
     let json = state.message_json(&answer, true);
@@ -83,6 +87,32 @@ fn propose(state: &mut State, id: u64, body: &Value, waited: Duration) -> Outcom
     if let Some(interaction) = state.interactions.get_mut(&id) {
         interaction.acknowledged_after = Some(waited);
         interaction.proposed = Some(values);
+    }
+    Ok(Reply::Nothing)
+}
+
+/// A window of up to five text fields opens for who has pressed a button.
+fn open_window(state: &mut State, id: u64, data: &Value, waited: Duration) -> Outcome {
+    let within = |text: &Value, most: usize| text.as_str().is_some_and(|t| (1..=most).contains(&t.chars().count()));
+    if !within(&data["title"], 45) || !within(&data["custom_id"], 100) {
+        return Err(invalid("data", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 45, and 1 and 100 in length"));
+    }
+    let rows = data["components"].as_array().cloned().unwrap_or_default();
+    let is_field = |row: &Value| {
+        let field = &row["components"][0];
+        row["type"] == 1
+            && row["components"].as_array().is_some_and(|all| all.len() == 1)
+            && field["type"] == 4
+            && within(&field["label"], 45)
+            && within(&field["custom_id"], 100)
+            && field["max_length"].as_u64().is_none_or(|most| (1..=4_000).contains(&most))
+    };
+    if !(1..=5).contains(&rows.len()) || !rows.iter().all(is_field) {
+        return Err(invalid("data.components", "BASE_TYPE_BAD_LENGTH", "Must be 1 to 5 rows of one text field each"));
+    }
+    if let Some(interaction) = state.interactions.get_mut(&id) {
+        interaction.acknowledged_after = Some(waited);
+        interaction.modal = Some(data.clone());
     }
     Ok(Reply::Nothing)
 }
@@ -138,6 +168,7 @@ fn edit(state: &mut State, interaction: u64, mut message: Message, body: &Value)
         && interaction.answer == Some(id)
     {
         interaction.answered = true;
+        interaction.answered_after.get_or_insert(interaction.created.elapsed());
     }
     state.messages.insert(id, message);
     if !hidden {

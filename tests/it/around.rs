@@ -1,0 +1,249 @@
+//! What the platforms have around a post: pins, a calendar, channels that others follow, cards, windows to write into.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use crate::{
+    doubles::discord::{ChannelKind, Fault, Faults, OneShot, Options},
+    support::{DevnetOptions, devnet::blob, wait},
+    world::{PATIENCE, World, later, now},
+};
+
+const PLAN: &str = "
+zone: Europe/Berlin
+verification: { healthy_for: 30s, complete_after: 30s, max_block_gap: 60s }
+feedback: { open_for: 30s, reactions: [{ emoji: 👍, means: all fine }] }
+notices:
+  - { id: board, phase: preparation, template: preparation/board, on: planned, board: true, event: true }
+  - { id: announced, phase: preparation, template: preparation/announced, on: planned }
+  - { id: rescheduled, phase: scheduling, template: scheduling/rescheduled, on: rescheduled }
+  - { id: cancelled, phase: scheduling, template: scheduling/cancelled, on: cancelled }
+  - { id: applied, phase: validation, template: validation/applied, on: applied, feedback: true }
+  - { id: completed, phase: post-deployment, template: post-deployment/completed, on: completed }
+  - { id: feedback, phase: post-deployment, template: post-deployment/feedback-summary, on: feedback_closed }
+";
+
+fn published(w: &World) -> Result<u64> {
+    let news = w.discord.add_channel("news", ChannelKind::Announcement);
+    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
+    let channel = format!("channels:\n  news: {{ platform: discord, place: \"{news}\", publish: true }}\n");
+    w.write("herald.yaml", &deployment.replacen("channels:\n", &channel, 1))?;
+    Ok(news)
+}
+
+async fn event_when(w: &World, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    let events = async || w.discord.scheduled_events().into_iter().find(|e| wanted(e));
+    wait::until(what, PATIENCE, events).await.map_err(|e| e.context(format!("{:#?}", w.discord.scheduled_events())))
+}
+
+async fn pinned(w: &World) -> Result<Vec<String>> {
+    let state = w.alice.state(&w.room, "m.room.pinned_events").await.unwrap_or_default();
+    Ok(state["pinned"].as_array().into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect())
+}
+
+/// herald may pin in the room.
+async fn may_pin(w: &World) -> Result<()> {
+    let mut levels = w.alice.state(&w.room, "m.room.power_levels").await?;
+    levels["users"][&w.user_id] = json!(50);
+    w.alice.set_state(&w.room, "m.room.power_levels", levels).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn board_calendar_and_followers_go_along_with_an_upgrade() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    may_pin(&w).await?;
+    let news = published(&w)?;
+    let opens = later(now(), 3_600);
+    w.write("plan.yaml", PLAN)?;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
+    w.start().await?;
+
+    // Pinned on both, and each post of the announcement channel handed on.
+    let board = w.on_discord("where it stands").await?;
+    wait::until("the board is pinned", PATIENCE, async || w.discord.message(board.id).filter(|m| m.pinned)).await?;
+    let on_matrix = w.on_matrix("where it stands").await?["event_id"].as_str().unwrap_or_default().to_owned();
+    wait::until("the board is pinned in the room", PATIENCE, async || pinned(&w).await.ok().filter(|p| p.contains(&on_matrix))).await?;
+    let handed_on = async || {
+        let posts: Vec<_> = w.discord.messages(news).into_iter().filter(|m| m.kind == 0).collect();
+        (posts.len() == 2 && posts.iter().all(|m| m.crossposted)).then_some(())
+    };
+    wait::until("both posts are handed on", PATIENCE, handed_on).await?;
+    ensure!(w.discord.messages(w.channel).iter().all(|m| !m.crossposted), "in that channel alone");
+
+    // A card below each post: the state's colour, times for each reader, and the mark by which it is found.
+    let card = &board.embeds[0];
+    ensure!(card["color"] == 0x3b_6e_a5 && card["description"].as_str().is_some_and(|d| d.contains("<t:")), "{card}");
+    ensure!(card["footer"]["text"].as_str().is_some_and(|f| f.starts_with("upgrade-herald")), "{card}");
+
+    // One event, which moves with the window.
+    let event = event_when(&w, "an event", |_| true).await?;
+    ensure!(event["name"] == "Devnet runtime 2" && event["status"] == 1 && event["entity_type"] == 3, "{event}");
+    let starts = |e: &Value| e["scheduled_start_time"].as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok());
+    ensure!(starts(&event) == Some(opens), "{event}");
+    let moved = later(opens, 1_800);
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(moved))?;
+    w.on_discord("has a new time").await?;
+    event_when(&w, "the event moves", |e| starts(e) == Some(moved)).await?;
+
+    // Under way, applied, over: and the board's card with it.
+    w.chain.authorize(&blob("mini-1000002")).await?;
+    event_when(&w, "the event is under way", |e| e["status"] == 2).await?;
+    w.chain.apply(&blob("mini-1000002")).await?;
+    let applied = w.on_discord("applied, being verified").await?;
+    event_when(&w, "the event is over", |e| e["status"] == 3).await?;
+    wait::until("the board is green", PATIENCE, async || {
+        w.discord.message(board.id).filter(|m| m.embeds[0]["color"] == 0x2e_8b_57).map(drop)
+    })
+    .await?;
+    let card = w.discord.message(board.id).map(|m| m.embeds[0].clone()).unwrap_or_default();
+    ensure!(card["footer"] == board.embeds[0]["footer"], "an edit keeps the mark: {card}");
+    ensure!(w.discord.scheduled_events().len() == 1, "one event: {:#?}", w.discord.scheduled_events());
+
+    // A press opens a window, and what is written there is feedback.
+    let carol = w.discord.add_person("carol");
+    let window = w.discord.press_for_window(carol, w.channel, &applied, "Tell us how it went").await;
+    let window = window.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    let answer =
+        w.discord.submit(carol, w.channel, &window, "All my nodes are \"fine\" \\o/").await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    ensure!(answer.ephemeral && answer.content.contains("Thank you"), "{}", answer.content);
+    let details = w.discord.press(carol, w.channel, &applied, "Details").await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    ensure!(details.ephemeral && details.content.contains("1000002"), "{}", details.content);
+
+    // It makes room when all is over.
+    let summary = w.on_discord("what you told us").await?;
+    ensure!(summary.content.contains("fine"), "{}", summary.content);
+    wait::until("the board is pinned no more", PATIENCE, async || w.discord.message(board.id).filter(|m| !m.pinned)).await?;
+    wait::until("nor in the room", PATIENCE, async || pinned(&w).await.ok().filter(|p| !p.contains(&on_matrix))).await?;
+    ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_around_a_post_holds_up_none_and_is_done_once() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    let news = published(&w)?;
+    w.write("plan.yaml", PLAN)?;
+    let opens = later(now(), 3_600);
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
+    // Pins, the calendar and handing on fail at first: cut after they were done, refused, and told to wait.
+    let cut = |method: &str, path: String| OneShot::new(method, &path, Fault::DropAfter);
+    let guild = w.discord.guild_id();
+    let script = [
+        cut("POST", format!("/guilds/{guild}/scheduled-events")),
+        OneShot::new("POST", &format!("/channels/{news}/messages/"), Fault::Limit { retry_after: 8.0, shared: false }),
+    ];
+    w.discord.set_faults(Faults { script: script.into(), ..Faults::default() });
+    w.start().await?;
+    w.on_discord("where it stands").await?;
+    w.on_discord("is coming").await?;
+    event_when(&w, "an event", |_| true).await?;
+    wait::until("both posts are handed on", PATIENCE, async || {
+        let posts: Vec<_> = w.discord.messages(news).into_iter().filter(|m| m.kind == 0).collect();
+        (posts.len() == 2 && posts.iter().all(|m| m.crossposted)).then_some(())
+    })
+    .await?;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    ensure!(w.discord.scheduled_events().len() == 1, "made once: {:#?}", w.discord.scheduled_events());
+
+    // Called off: the event with it.
+    let file = format!("{}cancelled: a fault was found\n", crate::story::upgrade(opens));
+    w.write("upgrades/v2.yaml", &file)?;
+    w.on_discord("cancelled").await?;
+    event_when(&w, "the event is called off", |e| e["status"] == 4).await?;
+    ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
+    Ok(())
+}
+
+/// Notices every few seconds, each with a number of its own.
+fn many(count: usize) -> String {
+    let notice = |i: usize| format!("  - {{ id: n{i}, phase: scheduling, template: scheduling/countdown, at: -{}s }}\n", (count - i) * 2);
+    format!("zone: UTC\nfeedback: {{ open_for: 1h, reactions: [] }}\nnotices:\n{}", (0..count).map(notice).collect::<String>())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_discord_does_nothing_is_lost_and_commands_are_answered_again() -> Result<()> {
+    const NOTICES: usize = 24;
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    let lead = i64::try_from(NOTICES)? * 2 + 8;
+    w.write("plan.yaml", &many(NOTICES))?;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), lead)))?;
+    w.start().await?;
+    let carol = w.discord.add_person("carol");
+    let answered = async || {
+        // As somebody who tries again until it works.
+        wait::until("an answer", PATIENCE, async || {
+            w.discord.slash(carol, w.channel, "upgrade", "status").await.ok().filter(|a| a.content.contains("Devnet runtime 2")).map(drop)
+        })
+        .await
+    };
+    answered().await?;
+    let post = |fault| w.discord.add_fault(OneShot::new("POST", &format!("/channels/{}/messages", w.channel), fault));
+    let pause = async || tokio::time::sleep(Duration::from_secs(4)).await;
+
+    // The way in: too much for a route, too much at all, out of order, cut before and after, slow.
+    for fault in [
+        Fault::Limit { retry_after: 1.5, shared: true },
+        Fault::Limit { retry_after: 0.7, shared: false },
+        Fault::Refuse(502),
+        Fault::Refuse(503),
+        Fault::DropBefore,
+        Fault::DropAfter,
+        Fault::Stall(Duration::from_secs(6)),
+    ] {
+        post(fault);
+        pause().await;
+    }
+    // The gateway: cut, told to come again, sessions that are no more, twice ready.
+    w.discord.cut_gateway().await;
+    answered().await?;
+    w.discord.ask_reconnect().await;
+    answered().await?;
+    w.discord.invalid_session(true).await;
+    answered().await?;
+    w.discord.invalid_session(false).await;
+    answered().await?;
+    w.discord.close_gateway(4000).await;
+    answered().await?;
+    ensure!(w.discord.commands().len() == 1, "registered once: {:#?}", w.discord.commands());
+
+    // Every notice is there once, in its order.
+    let keys = async || {
+        let keys = w.keys_on_discord();
+        (keys.len() == NOTICES).then_some(keys)
+    };
+    let keys = wait::until("all notices", PATIENCE, keys).await?;
+    let once: std::collections::BTreeSet<&String> = keys.iter().collect();
+    ensure!(once.len() == NOTICES, "twice: {keys:?}");
+    let said: Vec<u64> = w.discord.messages(w.channel).iter().map(|m| m.id).collect();
+    ensure!(said.windows(2).all(|pair| pair[0] < pair[1]), "in order");
+    ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
+
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_board_that_somebody_deletes_holds_nothing_up() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    w.write("plan.yaml", PLAN)?;
+    let opens = later(now(), 3_600);
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
+    w.start().await?;
+    let board = w.on_discord("where it stands").await?;
+    wait::until("it is pinned", PATIENCE, async || w.discord.message(board.id).filter(|m| m.pinned)).await?;
+    // The next edit finds no message: it is given up, and what comes after it is posted.
+    let edit = OneShot::new("PATCH", &format!("/channels/{}/messages/{}", w.channel, board.id), Fault::Refuse(404));
+    w.discord.add_fault(edit);
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(opens, 900)))?;
+    w.on_discord("has a new time").await?;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(opens, 1_800)))?;
+    wait::until("moved again", PATIENCE, async || {
+        let all = w.discord.messages(w.channel);
+        (all.iter().filter(|m| m.content.contains("has a new time")).count() >= 2).then_some(())
+    })
+    .await?;
+    ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
+    Ok(())
+}
