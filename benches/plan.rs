@@ -24,7 +24,7 @@ use upgrade_herald::{
     domain::{fact::Fact, notice::Notice, post::Operation, upgrade::Upgrade},
     ports::{Accepting, Platform},
     rehearsal::{Room, SteppedClock},
-    service::{Book, Core, Outlet, context, dispatcher},
+    service::{Book, Core, Outlet, context, rendering},
     store::SqlStore,
 };
 

@@ -1,6 +1,6 @@
 //! Whether a channel can be written to.
 
-use serde_json::Value;
+use serde::{Deserialize, de::DeserializeOwned};
 use serenity::{
     all::{Channel, ChannelId, ChannelType, GuildChannel, PartialGuild, PartialMember, Permissions, RoleId},
     http::{LightMethod, Request, Route},
@@ -140,13 +140,14 @@ impl Discord {
     /// Whether the bot may pin in a channel. serenity drops the permissions it doesn't know, so this one is read as Discord
     /// has it.
     async fn may_pin(&self, channel: ChannelId) -> Result<bool, Fault> {
-        let deadline = self.deadline();
-        let get = |route| self.ask(deadline, move || self.http.fire::<Value>(Request::new(route, LightMethod::Get)));
-        let guild = get(Route::Guild { guild_id: self.guild }).await?;
-        let member = get(Route::GuildMember { guild_id: self.guild, user_id: self.me }).await?;
-        let place = get(Route::Channel { channel_id: channel }).await?;
-        let own: Vec<String> = member["roles"].as_array().into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect();
-        Ok(allowed(&guild["roles"], &place, &own, &self.guild.to_string(), &self.me.to_string(), PIN_MESSAGES.bits()))
+        let guild: Roles = self.get(Route::Guild { guild_id: self.guild }).await?;
+        let member: Membership = self.get(Route::GuildMember { guild_id: self.guild, user_id: self.me }).await?;
+        let place: Overwrites = self.get(Route::Channel { channel_id: channel }).await?;
+        Ok(allowed(&guild, &place, &member.roles, &self.guild.to_string(), &self.me.to_string(), PIN_MESSAGES.bits()))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, route: Route<'static>) -> Result<T, Fault> {
+        self.ask(self.deadline(), || self.http.fire(Request::new(route, LightMethod::Get))).await
     }
 
     /// A channel of the guild, and what the bot may do in it.
@@ -166,41 +167,70 @@ impl Discord {
     }
 }
 
+#[derive(Deserialize)]
+struct Roles {
+    roles: Vec<Role>,
+}
+
+#[derive(Deserialize)]
+struct Role {
+    id: String,
+    permissions: String,
+}
+
+#[derive(Deserialize)]
+struct Membership {
+    roles: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Overwrites {
+    #[serde(default)]
+    permission_overwrites: Vec<Overwrite>,
+}
+
+#[derive(Deserialize)]
+struct Overwrite {
+    id: String,
+    allow: String,
+    deny: String,
+}
+
 /// Whether a member with these roles has a permission in a channel: what roles give, and what the channel says of everybody, of
 /// its roles and of the member, the later the stronger. The guild's id is the role of everybody.
-fn allowed(roles: &Value, channel: &Value, own: &[String], guild: &str, me: &str, wanted: u64) -> bool {
-    let bits = |value: &Value| value.as_str().and_then(|bits| bits.parse::<u64>().ok()).unwrap_or(0);
-    let is_own = |id: &Value| id.as_str().is_some_and(|id| id == guild || own.iter().any(|o| o == id));
-    let given = roles.as_array().into_iter().flatten().filter(|r| is_own(&r["id"])).fold(0, |all, r| all | bits(&r["permissions"]));
+fn allowed(guild: &Roles, channel: &Overwrites, own: &[String], everybody: &str, me: &str, wanted: u64) -> bool {
+    let bits = |bits: &str| bits.parse::<u64>().unwrap_or(0);
+    let is_own = |id: &String| id == everybody || own.contains(id);
+    let given = guild.roles.iter().filter(|r| is_own(&r.id)).fold(0, |all, r| all | bits(&r.permissions));
     if given & Permissions::ADMINISTRATOR.bits() != 0 {
         return true;
     }
-    let overwrites: Vec<&Value> = channel["permission_overwrites"].as_array().into_iter().flatten().collect();
-    let layer = |has: u64, of: &dyn Fn(&str) -> bool| {
-        let those = || overwrites.iter().filter(|o| o["id"].as_str().is_some_and(of));
-        let deny = those().fold(0, |all, o| all | bits(&o["deny"]));
-        let allow = those().fold(0, |all, o| all | bits(&o["allow"]));
+    let layer = |has: u64, of: &dyn Fn(&String) -> bool| {
+        let those = || channel.permission_overwrites.iter().filter(|o| of(&o.id));
+        let deny = those().fold(0, |all, o| all | bits(&o.deny));
+        let allow = those().fold(0, |all, o| all | bits(&o.allow));
         has & !deny | allow
     };
-    let has = layer(given, &|id| id == guild);
-    let has = layer(has, &|id| own.iter().any(|o| o == id));
+    let has = layer(given, &|id| id == everybody);
+    let has = layer(has, &|id| own.contains(id));
     layer(has, &|id| id == me) & wanted == wanted
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
     fn a_channel_takes_away_and_gives_back() {
         let pin = PIN_MESSAGES.bits();
-        let roles =
-            json!([{ "id": "1", "permissions": "0" }, { "id": "2", "permissions": pin.to_string() }, { "id": "3", "permissions": "8" }]);
+        let roles = json!({ "roles": [{ "id": "1", "permissions": "0" }, { "id": "2", "permissions": pin.to_string() }, { "id": "3", "permissions": "8" }] });
+        let roles: Roles = serde_json::from_value(roles).unwrap();
         let of = |overwrites: Value, own: &[&str]| {
             let own: Vec<String> = own.iter().map(|id| (*id).to_owned()).collect();
-            allowed(&roles, &json!({ "permission_overwrites": overwrites }), &own, "1", "9", pin)
+            let channel = serde_json::from_value(json!({ "permission_overwrites": overwrites })).unwrap();
+            allowed(&roles, &channel, &own, "1", "9", pin)
         };
         let (deny, allow) = (
             |id: &str| json!({ "id": id, "deny": pin.to_string(), "allow": "0" }),
