@@ -1,15 +1,17 @@
 //! `herald.yaml`: where herald runs and speaks.
 
+mod accounts;
 mod shape;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
+use accounts::{discord, matrix, secret};
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 pub(super) use shape::Raw;
-use shape::{RawChannel, RawDelivery, RawDiscord, RawMatrix, RawSecret, RawSource, RawStore};
+use shape::{RawChannel, RawDelivery, RawStore};
 
 use super::{
     files::SourceFile,
@@ -361,82 +363,6 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
 pub(super) fn is_matrix_id(id: &str) -> bool {
     let parts = id.strip_prefix('@').and_then(|rest| rest.split_once(':'));
     parts.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty()) && !id.contains(char::is_whitespace)
-}
-
-fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Discord> {
-    let token = secret(raw.token, file, &["discord", "token"], findings);
-    let guild = raw.guild.parse::<u64>().ok().filter(|g| *g > 0);
-    if guild.is_none() {
-        findings.push(file.wrong(
-            &["discord", "guild"],
-            format!("`{}` is not a server's id", raw.guild),
-            "write the number in quotes (copy it with developer mode on)",
-        ));
-    }
-    let route = raw.route.map(|route| {
-        let address = route.address.parse::<SocketAddr>();
-        if route.ca.as_os_str().is_empty() {
-            findings.push(file.wrong(&["discord", "route", "ca"], "no certificate is named", "write the path of its file"));
-        }
-        if address.is_err() {
-            findings.push(file.wrong(
-                &["discord", "route", "address"],
-                format!("`{}` is not an address", route.address),
-                "write IP:port, such as 127.0.0.1:8443",
-            ));
-        }
-        address.ok().map(|a| (a, route.ca))
-    });
-    Some(Discord { token: token?, guild: guild?, route: route.flatten() })
-}
-
-fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Matrix> {
-    let host = raw.homeserver.strip_prefix("https://").or_else(|| raw.homeserver.strip_prefix("http://"));
-    if host.is_none_or(str::is_empty) {
-        findings.push(file.wrong(
-            &["matrix", "homeserver"],
-            format!("`{}` is not an address", raw.homeserver),
-            "write https:// and the server's host",
-        ));
-    }
-    if !is_matrix_id(&raw.user) {
-        findings.push(file.wrong(
-            &["matrix", "user"],
-            format!("`{}` is not an account on Matrix", raw.user),
-            "write the user's id, such as \"@herald:example.org\"",
-        ));
-    }
-    for (key, empty) in [("device", raw.device.trim().is_empty()), ("store", raw.store.as_os_str().is_empty())] {
-        if empty {
-            findings.push(file.wrong(&["matrix", key], format!("`{key}` is empty"), "write a name, or leave it out for the default"));
-        }
-    }
-    match (&raw.password, &raw.token) {
-        (None, None) => findings.push(file.wrong(
-            &["matrix"],
-            "there is no way for herald to log in",
-            "add `password: { env: NAME }`, or `token` with an access token",
-        )),
-        (Some(_), Some(_)) => findings.push(file.wrong(&["matrix", "token"], "there are two ways to log in", "keep `password` or `token`")),
-        _ => {}
-    }
-    let mut optional = |raw: Option<RawSecret>, key: &str| raw.map(|raw| secret(raw, file, &["matrix", key], findings));
-    let (password, token) = (optional(raw.password, "password"), optional(raw.token, "token"));
-    let (passphrase, recovery) = (optional(raw.passphrase, "passphrase"), optional(raw.recovery, "recovery"));
-    // One that is named and can't be read is an error already.
-    let (password, token, passphrase, recovery) = (password.flatten(), token.flatten(), passphrase.flatten(), recovery.flatten());
-    Some(Matrix { homeserver: raw.homeserver, user: raw.user, password, token, device: raw.device, store: raw.store, passphrase, recovery })
-}
-
-fn secret(raw: RawSecret, file: &SourceFile, path: &[&str], findings: &mut Vec<Finding>) -> Option<Secret> {
-    match raw {
-        RawSecret::Source(RawSource { env: Some(env), file: None }) if !env.is_empty() => Some(Secret::Env(env)),
-        RawSecret::Source(RawSource { env: None, file: Some(path) }) if !path.as_os_str().is_empty() => Some(Secret::File(path)),
-        _ => {
-            findings.push(file.wrong(path, "a secret has one source", "write `env: NAME` or `file: PATH`, never the secret itself"));
-            None
-        }
-    }
 }
 
 impl Deployment {

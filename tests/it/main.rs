@@ -29,6 +29,7 @@ mod messages;
 mod model;
 mod orders;
 mod outages;
+mod pages;
 mod paper;
 mod people;
 mod plans;

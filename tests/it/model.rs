@@ -501,7 +501,7 @@ impl Model {
         if let Some(open) = posts.iter().find(open) {
             anyhow::bail!("{} ({:?}) in {} is {:?}: {:?}", open.notice, open.operation, open.channel, open.state, open.error);
         }
-        let message = |p: &&Post| !matches!(p.operation, Operation::Edit | Operation::Mark);
+        let message = |p: &&Post| !matches!(p.operation, Operation::Edit | Operation::Mark) && !p.operation.is_aside();
         for (name, channel) in &self.loaded.config.deployment.channels {
             let chat = &self.chats[&channel.platform];
             let said: Vec<Message> = chat.messages().into_iter().filter(|m| m.place == channel.place).collect();

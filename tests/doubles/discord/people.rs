@@ -180,27 +180,25 @@ impl Double {
 
     /// A person presses the button with these words on a message, and waits for the answer.
     pub async fn press(&self, user: u64, channel: u64, message: &Message, label: &str) -> Result<Answer, SlashError> {
-        let buttons =
-            message.components.as_array().into_iter().flatten().flat_map(|row| row["components"].as_array().cloned().unwrap_or_default());
-        let button = buttons.into_iter().find(|b| b["label"] == label);
+        let id = self.pressed(user, channel, message, label)?;
+        self.answer_to(id).await
+    }
+
+    /// Presses the button with these words.
+    fn pressed(&self, user: u64, channel: u64, message: &Message, label: &str) -> Result<u64, SlashError> {
+        let rows = message.components.as_array().into_iter().flatten();
+        let mut buttons = rows.flat_map(|row| row["components"].as_array().cloned().unwrap_or_default());
+        let button = buttons.find(|b| b["label"] == label);
         let button = button.ok_or_else(|| SlashError::WrongOptions(format!("no button `{label}`")))?;
-        let id = self.inner.update(|state| {
+        Ok(self.inner.update(|state| {
             state.meet(user);
             state.press(user, channel, message, &button)
-        });
-        self.answer_to(id).await
+        }))
     }
 
     /// A person presses a button, and sees the window that it opens.
     pub async fn press_for_window(&self, user: u64, channel: u64, message: &Message, label: &str) -> Result<Value, SlashError> {
-        let buttons =
-            message.components.as_array().into_iter().flatten().flat_map(|row| row["components"].as_array().cloned().unwrap_or_default());
-        let button = buttons.into_iter().find(|b| b["label"] == label);
-        let button = button.ok_or_else(|| SlashError::WrongOptions(format!("no button `{label}`")))?;
-        let id = self.inner.update(|state| {
-            state.meet(user);
-            state.press(user, channel, message, &button)
-        });
+        let id = self.pressed(user, channel, message, label)?;
         self.until(ACKNOWLEDGE, |state| state.interactions[&id].acknowledged_after.is_some()).await;
         self.inner.read(|state| state.interactions[&id].modal.clone()).ok_or(SlashError::NotAcknowledged)
     }

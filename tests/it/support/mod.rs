@@ -49,7 +49,7 @@ pub fn skip(reason: &str) {
 }
 
 /// A folder that `tests/run --setup` makes, by the variable that names it.
-fn installed(variable: &str) -> anyhow::Result<PathBuf> {
+pub fn installed(variable: &str) -> anyhow::Result<PathBuf> {
     let dir = match std::env::var_os(variable) {
         Some(dir) => PathBuf::from(dir),
         None => from_tests_run(variable)?,

@@ -1,0 +1,73 @@
+//! Pages as people see them: drawn by a browser, on a desktop and on a phone, in light and in dark.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::support::{installed, repo};
+
+/// Where the pictures are kept, to be looked at.
+fn folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// What the browser has found in each view; nothing where there is no browser.
+fn look(page: &Path, name: &str) -> Result<Option<Vec<Value>>> {
+    let chromium = installed_file("HERALD_TEST_CHROMIUM")?;
+    if !chromium.exists() {
+        println!("SKIPPED: there is no {}: apt install chromium", chromium.display());
+        return Ok(None);
+    }
+    let out = Command::new("node")
+        .arg(repo().join("tests/browser/look.mjs"))
+        .arg(format!("file://{}", page.display()))
+        .arg(folder())
+        .arg(name)
+        .env("HERALD_TEST_CHROMIUM", chromium)
+        .env("HERALD_TEST_BROWSER", installed("HERALD_TEST_BROWSER")?)
+        .output()?;
+    let words = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.success(), "{words}");
+    Ok(Some(serde_json::from_slice(&out.stdout).with_context(|| words.into_owned())?))
+}
+
+fn installed_file(variable: &str) -> Result<PathBuf> {
+    match std::env::var_os(variable) {
+        Some(path) => Ok(path.into()),
+        None => Ok("/usr/bin/chromium".into()),
+    }
+}
+
+/// Nothing sticks out, nothing is asked for, nothing is said, and a reader who can't see it gets it too.
+fn is_good(view: &Value) -> Result<()> {
+    ensure!(view["wider"] == 0 && view["out"] == 0, "it sticks out: {view:#}");
+    for nothing in ["violations", "said", "asked"] {
+        ensure!(view[nothing].as_array().is_some_and(Vec::is_empty), "{nothing}: {view:#}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_post_is_drawn_as_its_chat_would_show_it() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let page = dir.path().join("preview.html");
+    let made = crate::cli::herald(repo(), &["preview", "--html", &page.to_string_lossy()]);
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let Some(views) = look(&page, "preview")? else { return Ok(()) };
+    ensure!(views.len() == 4, "{views:#?}");
+    for view in &views {
+        is_good(view)?;
+        for (what, least) in [("articles", 100), ("cards", 40), ("buttons", 4), ("pictures", 1)] {
+            ensure!(view[what].as_u64() >= Some(least), "{what}: {view:#}");
+        }
+        let picture = std::fs::read(folder().join(format!("preview-{}.png", view["view"].as_str().unwrap_or_default())))?;
+        ensure!(picture.starts_with(b"\x89PNG") && picture.len() > 20_000, "a picture of {} bytes", picture.len());
+    }
+    Ok(())
+}
