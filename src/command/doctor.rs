@@ -16,12 +16,12 @@ use crate::{
     app::{self, Loaded},
     chain::Node,
     channel::{
-        discord::{Discord, Wants},
-        matrix::{Matrix, Recovery},
+        discord::{self, Discord, Wants},
+        matrix::{self, Matrix, Recovery},
     },
     clock::SystemClock,
     config::{ChannelConfig, Config, Origin, Severity},
-    ports::{Chain, Clock, Known, Platform, Store},
+    ports::{Chain, ChainError, Clock, Known, Platform, Store},
     store::{Lock, SqlStore},
 };
 
@@ -98,8 +98,8 @@ pub async fn run(folder: Option<PathBuf>, replica: &str, json: bool) -> Result<E
         _ => record.lacking("files", format!("herald check has {warned} to tell: read them there")),
     }
     let running = store(&mut record, &config, replica).await;
-    discord(&mut record, &config).await;
-    matrix(&mut record, &config, replica, running).await;
+    on_discord(&mut record, &config).await;
+    on_matrix(&mut record, &config, replica, running).await;
     chains(&mut record, &config).await;
     let (wrong, lacking) = (record.count(Verdict::Wrong), record.count(Verdict::Lacking));
     if !json {
@@ -161,7 +161,7 @@ fn wants(config: &Config, name: &str) -> Wants {
     }
 }
 
-async fn discord(record: &mut Record, config: &Config) {
+async fn on_discord(record: &mut Record, config: &Config) {
     let own = channels(config, Platform::Discord);
     if own.is_empty() {
         return;
@@ -171,7 +171,7 @@ async fn discord(record: &mut Record, config: &Config) {
         Ok(None) => return,
         Err(error) => return record.wrong("discord", format!("{error:#}")),
     };
-    let discord = match Discord::connect(settings).await {
+    let discord = match patiently(async || Discord::connect(settings.clone()).await, discord::ConnectError::retryable).await {
         Ok(discord) => discord,
         Err(error) => return record.wrong("discord", error),
     };
@@ -220,7 +220,7 @@ async fn discord(record: &mut Record, config: &Config) {
     }
 }
 
-async fn matrix(record: &mut Record, config: &Config, replica: &str, running: bool) {
+async fn on_matrix(record: &mut Record, config: &Config, replica: &str, running: bool) {
     let own = channels(config, Platform::Matrix);
     if own.is_empty() {
         return;
@@ -235,7 +235,7 @@ async fn matrix(record: &mut Record, config: &Config, replica: &str, running: bo
         Err(error) => return record.wrong("matrix", format!("{error:#}")),
     };
     let (kept, sealed) = (settings.store.join("session.json").exists(), settings.passphrase.is_some());
-    let matrix = match Matrix::connect(settings).await {
+    let matrix = match patiently(async || Matrix::connect(settings.clone()).await, matrix::ConnectError::is_retryable).await {
         Ok(matrix) => matrix,
         Err(error) => return record.wrong("matrix", error),
     };
@@ -274,7 +274,7 @@ async fn matrix(record: &mut Record, config: &Config, replica: &str, running: bo
                 continue;
             }
         };
-        match matrix.manners(&room).await {
+        match patiently(async || matrix.manners(&room).await, chat_may_pass).await {
             Ok(room) => {
                 let sealed = if room.encrypted { "encrypted" } else { "not encrypted" };
                 if room.may_post {
@@ -305,14 +305,15 @@ async fn chains(record: &mut Record, config: &Config) {
         let mut heads = Vec::new();
         for endpoint in &chain.endpoints {
             let node = Node::new(vec![endpoint.clone()]);
-            let head = match node.head(None).await {
+            let may_pass = |e: &ChainError| matches!(e, ChainError::Unreachable(_));
+            let head = match patiently(async || node.head(None).await, may_pass).await {
                 Ok(head) => head,
                 Err(error) => {
                     record.wrong(&part, format!("{endpoint}: {error}"));
                     continue;
                 }
             };
-            match node.block(head.number).await {
+            match patiently(async || node.block(head.number).await, may_pass).await {
                 Ok(block) => {
                     let version = block.proven_version.unwrap_or(block.spec_version);
                     record.good(&part, format!("{endpoint}: finalized block {}, spec_version {version}", head.number));

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    doubles::discord::{ChannelKind, Fault, Faults, OneShot, Options},
+    doubles::discord::{ChannelKind, Fault, Faults, OneShot, Options, permission},
     support::{DevnetOptions, devnet::blob, wait},
     world::{PATIENCE, World, later, now},
 };
@@ -118,6 +118,19 @@ async fn board_calendar_and_followers_go_along_with_an_upgrade() -> Result<()> {
     wait::until("the board is pinned no more", PATIENCE, async || w.discord.message(board.id).filter(|m| !m.pinned)).await?;
     wait::until("nor in the room", PATIENCE, async || pinned(&w).await.ok().filter(|p| !p.contains(&on_matrix))).await?;
     ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
+
+    // The review of it, as a page and for a script.
+    w.herald.sigterm();
+    ensure!(w.herald.wait(PATIENCE).await? == 0, "it stops when told");
+    let page = w.dir.path().join("review.html");
+    let said = |args: &[&str]| crate::cli::herald(w.dir.path(), args);
+    let made = said(&["report", "v2", "--html", &page.to_string_lossy()]);
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let review: Value = serde_json::from_slice(&said(&["report", "v2", "--json"]).stdout)?;
+    ensure!(review.to_string().contains("1000002"), "{review:#}");
+    if let Some(views) = crate::pages::look(&page, "review")? {
+        views.iter().try_for_each(crate::pages::is_good)?;
+    }
     Ok(())
 }
 
@@ -148,8 +161,16 @@ async fn what_waits_around_a_post_holds_up_none_and_is_done_once() -> Result<()>
     tokio::time::sleep(Duration::from_secs(6)).await;
     ensure!(w.discord.scheduled_events().len() == 1, "made once: {:#?}", w.discord.scheduled_events());
 
+    // What the bot may not do is said with what to allow, holds nothing up, and is done once it may.
+    let all = permission::INVITED;
+    w.discord.set_permissions(all & !permission::CREATE_EVENTS & !permission::MANAGE_EVENTS);
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(opens, 600)))?;
+    w.on_discord("has a new time").await?;
+    w.herald.wait_for_output("allow the bot's role: Create Events", PATIENCE).await?;
+    w.discord.set_permissions(all);
+
     // Called off: the event with it.
-    let file = format!("{}cancelled: a fault was found\n", crate::story::upgrade(opens));
+    let file = format!("{}cancelled: a fault was found\n", crate::story::upgrade(later(opens, 600)));
     w.write("upgrades/v2.yaml", &file)?;
     w.on_discord("cancelled").await?;
     event_when(&w, "the event is called off", |e| e["status"] == 4).await?;
@@ -244,6 +265,34 @@ async fn a_board_that_somebody_deletes_holds_nothing_up() -> Result<()> {
         (all.iter().filter(|m| m.content.contains("has a new time")).count() >= 2).then_some(())
     })
     .await?;
+    ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_answer_comes_in_parts_to_the_asker_alone() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    w.write("plan.yaml", PLAN)?;
+    let step = |i: usize| format!("  - {{ item: \"1.{i}\", role: core_developer, text: \"Step {i}: {}\" }}\n", "x".repeat(75));
+    w.write(
+        "checklist.yaml",
+        &format!("process:\n{}validators: {{ before: [Update.], after: [Look.] }}\n", (1..=24).map(step).collect::<String>()),
+    )?;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 3_600)))?;
+    w.start().await?;
+    let carol = w.discord.add_person("carol");
+    let answer = w.discord.slash_with(carol, w.channel, "upgrade", "checklist", &[("part", "process".into())]).await;
+    let answer = answer.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    let behind = wait::until("the rest", PATIENCE, async || {
+        Some(w.discord.behind(&answer)).filter(|all| all.iter().any(|m| m.content.contains("Step 24")))
+    })
+    .await?;
+    let all: Vec<&str> = std::iter::once(answer.content.as_str()).chain(behind.iter().map(|m| m.content.as_str())).collect();
+    ensure!(all.len() > 1 && all.iter().all(|part| part.chars().count() <= 2_000), "{} parts", all.len());
+    for i in 1..=24 {
+        ensure!(all.iter().filter(|part| part.contains(&format!("Step {i}:"))).count() == 1, "step {i} once, and whole");
+    }
+    ensure!(answer.ephemeral && behind.iter().all(|m| m.flags & 64 != 0), "to the asker alone");
     ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
     Ok(())
 }

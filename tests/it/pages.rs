@@ -18,7 +18,7 @@ fn folder() -> PathBuf {
 }
 
 /// What the browser has found in each view; nothing where there is no browser.
-fn look(page: &Path, name: &str) -> Result<Option<Vec<Value>>> {
+pub fn look(page: &Path, name: &str) -> Result<Option<Vec<Value>>> {
     let chromium = installed_file("HERALD_TEST_CHROMIUM")?;
     if !chromium.exists() {
         println!("SKIPPED: there is no {}: apt install chromium", chromium.display());
@@ -45,7 +45,7 @@ fn installed_file(variable: &str) -> Result<PathBuf> {
 }
 
 /// Nothing sticks out, nothing is asked for, nothing is said, and a reader who can't see it gets it too.
-fn is_good(view: &Value) -> Result<()> {
+pub fn is_good(view: &Value) -> Result<()> {
     ensure!(view["wider"] == 0 && view["out"] == 0, "it sticks out: {view:#}");
     for nothing in ["violations", "said", "asked"] {
         ensure!(view[nothing].as_array().is_some_and(Vec::is_empty), "{nothing}: {view:#}");

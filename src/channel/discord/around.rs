@@ -9,7 +9,7 @@ use serenity::all::{
 
 use super::{
     Discord,
-    error::{Fault, code},
+    error::{Fault, MENDABLE_MS, code},
     send::mark,
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
 
 /// An event begins in the future when it is made: so much, at the least.
 const AHEAD: Duration = Duration::from_secs(120);
+const CALENDAR: &str = "the window in the server's calendar";
 /// Characters of an event's description.
 const ABOUT_MAX: usize = 1_000;
 
@@ -34,13 +35,23 @@ impl Discord {
             Handling::Pin => ("pinning", self.ask(deadline, || self.http.pin_message(channel, message, None)).await),
             Handling::Unpin => ("taking a pin off", self.ask(deadline, || self.http.unpin_message(channel, message, None)).await),
         };
-        done.map_err(|fault| fault.during(what, channel))
+        done.map_err(|fault| match how {
+            Handling::Pin | Handling::Unpin if fault.is(code::MISSING_PERMISSIONS) => lacking(what, "Pin Messages", &fault),
+            _ => fault.during(what, channel),
+        })
     }
 
     /// The one event with this key's mark in its description is made, changed or ended: whichever it takes.
     pub(super) async fn in_calendar(&self, key: &PostKey, wanted: &Event) -> Result<Accepted, ChatError> {
         let deadline = self.deadline();
-        let failed = |fault: Fault| fault.during("the event in the calendar", format!("server {}", self.guild));
+        let failed = |fault: Fault| match fault {
+            Fault::Unsure { reason, after_ms } => ChatError::Retry { reason: format!("{CALENDAR}: {reason}"), after_ms },
+            fault if fault.is(code::MISSING_PERMISSIONS) || fault.is(code::MISSING_ACCESS) => lacking(CALENDAR, "Create Events", &fault),
+            fault => ChatError::Refused {
+                reason: format!("{CALENDAR}: {}", fault.words()),
+                remedy: "look at the upgrade's window, and at the server's events".into(),
+            },
+        };
         let mark = mark(key);
         let there = self.ask(deadline, || self.http.get_scheduled_events(self.guild, false)).await.map_err(failed)?;
         let ours = |event: &&ScheduledEvent| {
@@ -88,6 +99,12 @@ impl Discord {
     fn event_accepted(&self, event: &ScheduledEvent) -> Accepted {
         Accepted { id: event.id.to_string(), link: Some(format!("https://discord.com/events/{}/{}", self.guild, event.id)) }
     }
+}
+
+/// Nothing is given up while somebody may allow it.
+fn lacking(what: &str, permission: &str, fault: &Fault) -> ChatError {
+    let reason = format!("{what}: {}; allow the bot's role: {permission}", fault.words());
+    ChatError::Retry { reason, after_ms: Some(MENDABLE_MS) }
 }
 
 fn at(seconds: i64) -> Result<Instant, ChatError> {

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use serenity::all::{
     ActionRowComponent, ButtonStyle, ChannelId, Command, CommandDataOption, CommandDataOptionValue, CommandInteraction, CommandOption,
     CommandOptionType, CommandType, ComponentInteraction, CreateActionRow, CreateAllowedMentions, CreateAutocompleteResponse, CreateButton,
-    CreateCommand, CreateCommandOption, CreateInputText, CreateInteractionResponse, CreateInteractionResponseMessage, CreateModal,
-    EditInteractionResponse, InputTextStyle, InteractionId, Member, ModalInteraction, UserId,
+    CreateCommand, CreateCommandOption, CreateInputText, CreateInteractionResponse, CreateInteractionResponseFollowup,
+    CreateInteractionResponseMessage, CreateModal, EditInteractionResponse, InputTextStyle, InteractionId, Member, ModalInteraction,
+    UserId,
 };
 use tokio::time::{sleep, timeout};
 
@@ -31,6 +32,8 @@ const AT_ONCE: Duration = Duration::from_millis(1_500);
 /// An interaction can be answered for 15 min.
 const LATEST: Duration = Duration::from_secs(600);
 const CONTENT_MAX: usize = 2_000;
+/// Messages of one answer.
+const PARTS_MAX: usize = 5;
 /// Proposals that Discord shows, and how long each may be.
 const CHOICES: usize = 25;
 const CHOICE_MAX: usize = 100;
@@ -121,12 +124,16 @@ impl Discord {
             return;
         }
         let body = timeout(LATEST, answer).await.unwrap_or_else(|_| Body { text: TOO_SLOW.into(), ..Body::default() });
-        let edit =
-            EditInteractionResponse::new().content(fit(&body.text)).components(rows(&body)).allowed_mentions(CreateAllowedMentions::new());
+        let parts = parts(&body.text);
+        let (first, rest) = parts.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+        let buttons = if rest.is_empty() { rows(&body) } else { Vec::new() };
+        let edit = EditInteractionResponse::new().content(first).components(buttons).allowed_mentions(CreateAllowedMentions::new());
         let edited = self.http.edit_original_interaction_response(call.token, &edit, vec![]);
         if let Err(fault) = self.reply_by(self.deadline(), edited).await {
             tracing::warn!(reason = fault.words(), "a command on Discord was not answered");
+            return;
         }
+        self.go_on(call, rest, &body).await;
     }
 
     /// Proposes what may be meant by what was typed so far.
@@ -154,12 +161,32 @@ impl Discord {
     }
 
     async fn reply(&self, call: Call<'_>, body: &Body) {
+        let parts = parts(&body.text);
+        let (first, rest) = parts.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
         let message = CreateInteractionResponseMessage::new()
-            .content(fit(&body.text))
-            .components(rows(body))
+            .content(first)
+            .components(if rest.is_empty() { rows(body) } else { Vec::new() })
             .ephemeral(true)
             .allowed_mentions(CreateAllowedMentions::new());
-        self.respond(call, &CreateInteractionResponse::Message(message)).await;
+        if self.respond(call, &CreateInteractionResponse::Message(message)).await {
+            self.go_on(call, rest, body).await;
+        }
+    }
+
+    /// The rest of an answer that is longer than a message, to the asker alone; its buttons stand below the last part.
+    async fn go_on(&self, call: Call<'_>, rest: &[String], body: &Body) {
+        for (i, part) in rest.iter().enumerate() {
+            let message = CreateInteractionResponseFollowup::new()
+                .content(part)
+                .components(if i + 1 == rest.len() { rows(body) } else { Vec::new() })
+                .ephemeral(true)
+                .allowed_mentions(CreateAllowedMentions::new());
+            let said = self.http.create_followup_message(call.token, &message, vec![]);
+            if let Err(fault) = self.reply_by(self.deadline(), said).await {
+                tracing::warn!(reason = fault.words(), "an answer on Discord breaks off");
+                return;
+            }
+        }
     }
 
     async fn respond(&self, call: Call<'_>, response: &CreateInteractionResponse) -> bool {
@@ -278,16 +305,30 @@ fn is_as(there: &CommandOption, verb: Verb) -> bool {
         && there.options.iter().zip(verb.parts()).all(is_part)
 }
 
-/// Cut to Discord's 2,000 characters, at a line's end if there is one.
-fn fit(text: &str) -> String {
-    if text.chars().count() <= CONTENT_MAX {
-        return text.into();
+/// In parts of Discord's 2,000 characters, each ending with a paragraph, or else with a line, where there is one. What is
+/// longer than all the parts ends with a mark.
+fn parts(text: &str) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut rest = text.trim_end();
+    while !rest.is_empty() || parts.is_empty() {
+        if rest.chars().count() <= CONTENT_MAX {
+            parts.push(rest.to_owned());
+            return parts;
+        }
+        let most = CONTENT_MAX - 2;
+        let end = rest.char_indices().nth(most).map_or(rest.len(), |(at, _)| at);
+        let (head, _) = rest.split_at(end);
+        // A paragraph's end that leaves most of the part empty is none to break at.
+        let at = head.rfind("\n\n").filter(|at| *at > end / 2).or_else(|| head.rfind('\n').filter(|at| *at > 0)).unwrap_or(end);
+        let (part, after) = rest.split_at(at);
+        if parts.len() + 1 == PARTS_MAX {
+            parts.push(format!("{part}\n…"));
+            return parts;
+        }
+        parts.push(part.to_owned());
+        rest = after.trim_start_matches('\n');
     }
-    let head: String = text.chars().take(CONTENT_MAX - 2).collect();
-    match head.rsplit_once('\n') {
-        Some((lines, _)) if !lines.trim().is_empty() => format!("{lines}\n…"),
-        _ => format!("{head}…"),
-    }
+    parts
 }
 
 #[cfg(test)]
@@ -295,12 +336,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_answer_ends_with_a_line() {
-        assert_eq!(fit("short"), "short");
+    fn a_long_answer_comes_in_parts_that_end_with_a_line() {
+        assert_eq!(parts("short"), ["short"]);
+        assert_eq!(parts(""), [""]);
         let line = "é".repeat(99);
-        let cut = fit(&vec![line.as_str(); 21].join("\n"));
-        assert_eq!(cut.chars().count(), 1_901);
-        assert!(cut.ends_with("é\n…"), "{cut}");
-        assert_eq!(fit(&"x".repeat(3_000)).chars().count(), 1_999);
+        let lines = vec![line.as_str(); 50].join("\n");
+        let in_parts = parts(&lines);
+        assert_eq!((in_parts.len(), in_parts.join("\n")), (3, lines));
+        assert!(in_parts.iter().all(|p| p.chars().count() <= CONTENT_MAX && p.ends_with('é')));
+        let paragraph = format!("{}\n{}", "a".repeat(600), "b".repeat(600));
+        let in_parts = parts(&[paragraph.as_str(); 3].join("\n\n"));
+        assert!(in_parts.iter().all(|p| *p == paragraph), "paragraphs stay together: {in_parts:?}");
+        let endless = parts(&"x".repeat(30_000));
+        assert_eq!(endless.len(), PARTS_MAX);
+        assert!(endless.iter().all(|p| p.chars().count() <= CONTENT_MAX) && endless[PARTS_MAX - 1].ends_with('…'));
     }
 }

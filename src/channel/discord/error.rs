@@ -99,7 +99,7 @@ fn network(error: reqwest::Error) -> String {
 }
 
 /// How long what an operator has to mend is left alone.
-const MENDABLE_MS: u64 = 60_000;
+pub(super) const MENDABLE_MS: u64 = 60_000;
 
 impl Fault {
     pub fn is(&self, wanted: isize) -> bool {

@@ -238,6 +238,12 @@ impl Double {
         self.inner.read(|state| state.interactions[&command].acknowledged_after.is_some())
     }
 
+    /// What was said behind an answer, to the same person.
+    pub fn behind(&self, answer: &Answer) -> Vec<Message> {
+        let same = |m: &&Message| m.interaction == answer.message.interaction && m.id != answer.message.id;
+        self.inner.read(|state| state.messages.values().filter(same).cloned().collect())
+    }
+
     /// How long a command given away waited for its answer, once it has one: a "thinking…" is none.
     pub fn answered_after(&self, command: u64) -> Option<Duration> {
         self.inner.read(|state| state.interactions[&command].answered_after)
