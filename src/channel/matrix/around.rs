@@ -76,16 +76,11 @@ impl Matrix {
         let mut place = room;
         for _ in 0..FARTHEST {
             match moved.get(place) {
-                Some(before) if !self.is_allowed(place) => place = before,
+                Some(before) if !self.places.borrow().contains(place) => place = before,
                 _ => break,
             }
         }
         place.to_owned()
-    }
-
-    /// It is itself named by a channel.
-    fn is_allowed(&self, room: &RoomId) -> bool {
-        self.allowed.borrow().iter().any(|name| name == room.as_str())
     }
 
     /// Follows rooms that were upgraded since the last look.

@@ -27,7 +27,7 @@ mod session;
 mod sync;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         Arc,
@@ -88,6 +88,8 @@ pub struct Matrix {
     synced: AtomicBool,
     /// Ids and aliases of rooms whose invitations are accepted.
     allowed: watch::Sender<Vec<String>>,
+    /// Rooms as channels know them.
+    places: watch::Sender<BTreeSet<OwnedRoomId>>,
     /// Of rooms in which an upgraded one goes on: that one.
     moved: watch::Sender<BTreeMap<OwnedRoomId, OwnedRoomId>>,
 }
@@ -109,6 +111,7 @@ impl Matrix {
             trouble: watch::Sender::new(None),
             synced: AtomicBool::new(false),
             allowed: watch::Sender::new(Vec::new()),
+            places: watch::Sender::new(BTreeSet::new()),
             moved: watch::Sender::new(BTreeMap::new()),
         }))
     }
@@ -133,11 +136,13 @@ impl Matrix {
         if let Some(room) = self.client.get_room(&id).filter(|room| room.state() == RoomState::Joined) {
             let room = self.latest(room).await?;
             acquaint(&room).await;
+            self.places.send_modify(|places| places.extend([id.clone()]));
             return Ok(id.into());
         }
         match self.client.join_room_by_id_or_alias((&*id).into(), &via).await {
             Ok(room) => {
                 acquaint(&room).await;
+                self.places.send_modify(|places| places.extend([room.room_id().to_owned()]));
                 Ok(room.room_id().as_str().to_owned())
             }
             Err(error) => Err(match self.failed(&format!("joining {name}"), &error) {
