@@ -14,7 +14,7 @@ use crate::domain::{
     change::Change,
     command::{Misread, Order, Verb},
     fact::{Fact, FactKind},
-    feedback::Heard,
+    feedback::{Heard, Reaction},
     observation::Sight,
     phase::{Progress, State},
     post::{Body, Event, Operation, Post, PostKey},
@@ -84,6 +84,8 @@ pub enum Handling {
     Publish,
     Pin,
     Unpin,
+    /// Of a vote: no more is counted.
+    Close,
 }
 
 /// A chat platform as herald's own account sees it. `place` is a channel's or room's id there.
@@ -112,6 +114,15 @@ pub trait Chat: Send + Sync {
     }
     /// Reads the reactions to `root` and, where there is one, the replies in `thread` from the platform itself.
     async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError>;
+    /// Reads a vote of ours: who chose what, each choice as the reaction that means the same.
+    async fn votes(&self, _place: &str, _id: &str) -> Result<Vec<Reaction>, ChatError> {
+        Ok(Vec::new())
+    }
+    /// The place where an upgrade's posts stand together: the place itself, or a forum's topic with this key. With words (a
+    /// title and a text) it is made if it isn't there; without, it is `None` then.
+    async fn topic(&self, place: &str, _key: &PostKey, _words: Option<(&str, &str)>) -> Result<Option<String>, ChatError> {
+        Ok(Some(place.to_owned()))
+    }
     /// The place where one person alone reads herald, made if it isn't there; asked again it is the same.
     async fn direct(&self, user: &str) -> Result<String, ChatError> {
         Err(ChatError::Refused { reason: format!("there is no way to write to {user} alone"), remedy: "write to them in a room".into() })

@@ -21,7 +21,7 @@ use crate::{
         notice::{Audience, Happening, Notice, Trigger},
         pace::{Estimate, Stretch},
         phase::{Migration, Record, Stage, State},
-        post::{Body, Picture},
+        post::{Ballot, Body, Picture},
         upgrade::{Decision, Poll, Step, Upgrade, Window},
     },
     picture,
@@ -29,6 +29,7 @@ use crate::{
     service::{
         context,
         glance::{self, CARD_TEMPLATE},
+        poll,
         rendering::{self, THREAD_TEMPLATE},
     },
 };
@@ -52,6 +53,8 @@ struct ShownPost<'a> {
     /// What its thread opens with.
     opening: Option<Body>,
     picture: Option<Picture>,
+    /// What follows it to be voted on.
+    ballot: Option<Ballot>,
 }
 
 /// `html`: as a page, on stdout or in a file.
@@ -127,13 +130,18 @@ fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result
         }
         let opening = notice.feedback.then(|| body(THREAD_TEMPLATE)).transpose()?;
         let (platform, locale) = (channel.platform, channel.locale.as_str());
-        posts.push(ShownPost { channel: name, platform, locale, body: post, opening, picture: picture.clone() });
+        let windows = accepted.upgrade.poll.as_ref().map_or(0, |poll| poll.windows.len());
+        let voted =
+            platform == Platform::Matrix && notice.trigger == Trigger::On(Happening::WindowProposed) && poll::has_words(&loaded.config);
+        let ballot = voted.then(|| body(poll::TEMPLATE)).transpose()?;
+        let ballot = ballot.map(|body| poll::ballot(&body.text, windows)).transpose().map_err(anyhow::Error::msg)?;
+        posts.push(ShownPost { channel: name, platform, locale, body: post, opening, picture: picture.clone(), ballot });
     }
     Ok(Shown { notice, due, times: times.len(), posts })
 }
 
 fn print(loaded: &Loaded, shown: &Shown<'_>) {
-    for ShownPost { channel, platform, locale, body, opening, .. } in &shown.posts {
+    for ShownPost { channel, platform, locale, body, opening, ballot, .. } in &shown.posts {
         let at = if *locale == DEFAULT { platform.name().to_owned() } else { format!("{}, {locale}", platform.name()) };
         let count = body.text.chars().count();
         let due = loaded.renderer.zone().written(shown.due);
@@ -147,6 +155,11 @@ fn print(loaded: &Loaded, shown: &Shown<'_>) {
         }
         if let Some(opening) = opening {
             out!("   the thread below it opens with:\n{}\n", opening.text);
+        }
+        if let Some(ballot) = ballot {
+            out!("   the vote behind it: {}", ballot.question);
+            ballot.choices.iter().for_each(|(_, choice)| out!("   ( ) {choice}"));
+            out!("");
         }
         if let (Platform::Matrix, Some(html)) = (platform, &body.html) {
             out!("{html}\n");

@@ -29,10 +29,14 @@ pub enum Operation {
     Unpin,
     /// The window in the calendar of a Discord server; each edition is what it says from then on.
     Event,
+    /// A vote on what a post proposes, where the platform has votes of its own.
+    Poll,
+    /// The vote is closed.
+    Close,
 }
 
 impl Operation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Post,
         Self::Thread,
         Self::Picture,
@@ -43,6 +47,8 @@ impl Operation {
         Self::Pin,
         Self::Unpin,
         Self::Event,
+        Self::Poll,
+        Self::Close,
     ];
 
     pub fn name(self) -> &'static str {
@@ -57,6 +63,8 @@ impl Operation {
             Self::Pin => "pin",
             Self::Unpin => "unpin",
             Self::Event => "event",
+            Self::Poll => "poll",
+            Self::Close => "close",
         }
     }
 
@@ -66,12 +74,28 @@ impl Operation {
 
     /// It comes with a post, and waits with it.
     pub fn hangs(self) -> bool {
-        matches!(self, Self::Thread | Self::Picture | Self::Publish | Self::Pin)
+        matches!(self, Self::Thread | Self::Picture | Self::Publish | Self::Pin | Self::Poll)
+    }
+
+    /// Its place among what is due at the same time for the same notice, from 0 to 9.
+    fn step(self) -> i64 {
+        match self {
+            Self::Post => 0,
+            Self::Thread => 1,
+            Self::Picture => 2,
+            Self::Poll => 3,
+            Self::Edit => 4,
+            Self::Mark => 5,
+            Self::Preview => 6,
+            Self::Publish => 7,
+            Self::Pin => 8,
+            Self::Unpin | Self::Event | Self::Close => 9,
+        }
     }
 
     /// It says nothing in the channel, and done twice it is done once: so it waits aside, and holds up no post.
     pub fn is_aside(self) -> bool {
-        matches!(self, Self::Publish | Self::Pin | Self::Unpin | Self::Event)
+        matches!(self, Self::Publish | Self::Pin | Self::Unpin | Self::Event | Self::Close)
     }
 }
 
@@ -140,6 +164,14 @@ impl PostKey {
     }
 }
 
+/// At most `max` characters, the last of them an ellipsis if there were more.
+pub fn cut(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
 /// 24 hex digits that stand for these texts, in this order.
 pub fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
@@ -178,6 +210,17 @@ pub struct Body {
     /// What stands in the calendar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Event>,
+    /// What is voted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ballot: Option<Ballot>,
+}
+
+/// A question with what can be chosen, as many of it as one likes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ballot {
+    pub question: String,
+    /// Each with the reaction that means the same.
+    pub choices: Vec<(String, String)>,
 }
 
 /// Where an upgrade stands, in a few lines.
@@ -285,13 +328,12 @@ pub struct Post {
 impl Post {
     /// Another operation on the same notice in the same channel, not begun yet.
     pub fn beside(&self, operation: Operation, edition: u32) -> Self {
-        let step = Operation::ALL.iter().position(|o| *o == operation).and_then(|step| i64::try_from(step).ok()).unwrap_or(0);
         let key = PostKey::of_edition(&self.upgrade, self.revision, &self.notice, &self.occurrence, &self.channel, operation, edition);
         Self {
             key,
             operation,
             edition,
-            rank: self.rank - self.rank.rem_euclid(10) + step,
+            rank: self.rank - self.rank.rem_euclid(10) + operation.step(),
             state: PostState::Planned,
             late: false,
             body: None,
@@ -309,6 +351,12 @@ impl Post {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_cut_by_characters() {
+        assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut("éééééé", 5), "éééé…");
+    }
 
     #[test]
     fn keys_differ_in_each_part_and_fit_a_nonce() {

@@ -39,6 +39,8 @@ struct Message {
     reactions: BTreeSet<(String, String)>,
     published: bool,
     pinned: bool,
+    /// Of a vote: it takes no more.
+    closed: bool,
 }
 
 pub struct Room {
@@ -88,6 +90,7 @@ impl Room {
             reactions: BTreeSet::new(),
             published: false,
             pinned: false,
+            closed: false,
         };
         messages.push(message);
         Accepted { link: self.link(place, &id), id }
@@ -127,6 +130,11 @@ impl Room {
         if let Some(message) = self.messages().iter_mut().find(|m| m.id == message) {
             message.reactions.insert((who.to_owned(), emoji.to_owned()));
         }
+    }
+
+    /// Whether a vote is closed.
+    pub fn is_closed(&self, message: &str) -> bool {
+        self.messages().iter().any(|m| m.id == message && m.closed)
     }
 
     /// An invented person takes a reaction back.
@@ -201,6 +209,7 @@ impl Chat for Room {
             Handling::Publish => message.published = true,
             Handling::Pin => message.pinned = true,
             Handling::Unpin => message.pinned = false,
+            Handling::Close => message.closed = true,
         }
         Ok(())
     }
@@ -218,6 +227,10 @@ impl Chat for Room {
         let reply = |m: &Message| Some(Reply { by: m.by.clone()?, at: m.at, text: Some(m.text.clone()) });
         let replies = messages.iter().filter(is_reply).filter_map(reply).collect();
         Ok(Heard { reactions, replies })
+    }
+
+    async fn votes(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {
+        self.heard(place, id, None).await.map(|heard| heard.reactions)
     }
 
     async fn direct(&self, user: &str) -> Result<String, ChatError> {

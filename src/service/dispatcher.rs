@@ -119,7 +119,7 @@ impl Dispatcher {
         // Without its post an edit or a picture has no sense, and is no loss; a preview of another text neither, and a
         // reminder of nobody.
         let companion = post.operation.is_aside()
-            || matches!(post.operation, Operation::Edit | Operation::Picture | Operation::Mark | Operation::Preview)
+            || matches!(post.operation, Operation::Edit | Operation::Picture | Operation::Poll | Operation::Mark | Operation::Preview)
             || self.reminds(&book, accepted.as_ref(), &post);
         let body = match body {
             Ok(body) => body,
@@ -150,7 +150,7 @@ impl Dispatcher {
         // What its frozen words say may have become untrue while the chat was away.
         let outlived = accepted.as_ref().is_some_and(|a| outlived(&post, a, now));
         let since = if post.attempts > 0 { self.core.store.first_attempt(&post.key).await? } else { None };
-        let sent = self.send(outlet, &post, root.as_deref(), out, (since.unwrap_or(post.due), outlived)).await;
+        let sent = self.send(outlet, &post, root.as_deref(), out, (accepted.as_ref(), since.unwrap_or(post.due), outlived)).await;
         let failures = self.failures(&post.key, matches!(sent, Err(ChatError::Retry { .. })));
         let (outcome, did) = match sent {
             Ok(Some(accepted)) => (Outcome::Sent { accepted, at: self.core.clock.now() }, Did::Sent),
@@ -162,7 +162,7 @@ impl Dispatcher {
             }
             // The post was deleted, or may not be edited any more; or somebody doesn't want to be written to after all.
             Err(error @ ChatError::Refused { .. })
-                if matches!(post.operation, Operation::Edit | Operation::Mark | Operation::Pin | Operation::Unpin)
+                if matches!(post.operation, Operation::Edit | Operation::Mark | Operation::Pin | Operation::Unpin | Operation::Close)
                     || subscription::reader(&post).is_some() =>
             {
                 (Outcome::Dropped { reason: error.to_string() }, Did::Parked)
@@ -225,7 +225,9 @@ impl Dispatcher {
         if matches!(post.operation, Operation::Post | Operation::Preview | Operation::Event) {
             return Ok(Ok(None));
         }
-        let key = PostKey::of(&post.upgrade, post.revision, &post.notice, &post.occurrence, &post.channel, Operation::Post);
+        // A vote that is closed is a message of its own.
+        let of = if post.operation == Operation::Close { Operation::Poll } else { Operation::Post };
+        let key = post.beside(of, 0).key;
         let root = self.core.store.post(&key).await?;
         Ok(match root.filter(|p| p.state == PostState::Sent).and_then(|p| p.remote) {
             Some(remote) => Ok(Some(remote)),
@@ -240,14 +242,17 @@ impl Dispatcher {
         post: &Post,
         root: Option<&str>,
         out: Outgoing<'_>,
-        (since, outlived): (Timestamp, bool),
+        (accepted, since, outlived): (Option<&Accepting>, Timestamp, bool),
     ) -> Result<Option<Accepted>, ChatError> {
         // An attempt with its read-back may take many requests, but it ends before its lease does.
         let limit = Duration::try_from(self.core.delivery.lease * 9 / 10).unwrap_or(Duration::from_secs(20));
         let work = async {
             let place = match subscription::reader(post) {
                 Some(user) => outlet.chat.direct(user).await?,
-                None => outlet.place.clone(),
+                None => match accepted {
+                    Some(accepted) => self.core.place_for(outlet, &post.channel, accepted, self.core.clock.now()).await?,
+                    None => self.core.place(outlet, &post.channel, &post.upgrade).await?,
+                },
             };
             // Done twice they are done once: there is nothing to look for.
             match (post.operation, root, &out.body.event) {
@@ -256,6 +261,7 @@ impl Dispatcher {
                     let how = match operation {
                         Operation::Publish => Handling::Publish,
                         Operation::Pin => Handling::Pin,
+                        Operation::Close => Handling::Close,
                         _ => Handling::Unpin,
                     };
                     let done = outlet.chat.handle(&place, root, how).await;

@@ -9,7 +9,7 @@ use crate::{
     domain::{
         notice::Notice,
         phase::State,
-        post::{Card, Event, EventStage},
+        post::{Card, Event, EventStage, cut},
     },
     ports::{Accepting, Platform},
 };
@@ -94,11 +94,4 @@ pub fn event(book: &Arc<Book>, accepted: &Accepting, notice: &Notice, locale: &s
         closes: upgrade.window.closes,
         stage,
     })
-}
-
-fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
 }

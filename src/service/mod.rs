@@ -27,6 +27,7 @@ pub mod summariser;
 pub mod supervisor;
 pub mod tenure;
 mod timely;
+pub mod topic;
 pub mod unplanned;
 pub mod watcher;
 
@@ -44,7 +45,7 @@ use crate::{
         block::Kin,
         fact::Fact,
         notice::{Happening, Notice, Trigger},
-        post::{Operation, Post, PostKey, PostState},
+        post::{Operation, Post, PostKey, PostState, cut},
     },
     ports::{Accepting, Batch, Chat, Clock, Move, Platform, Store, StoreError},
     template::Renderer,
@@ -147,11 +148,14 @@ impl Core {
         for (index, notice) in notices {
             let due = now.checked_add(notice.delay).unwrap_or(now);
             let mut made = posts_of(&accepted.upgrade.id, revision, notice, index, occurrence, due, fact);
-            if notice.picture && context::pictured(&accepted.progress).is_some() {
-                let separate =
-                    made.iter().filter(|p| p.operation == Operation::Post && self.platform(&p.channel) == Some(Platform::Matrix));
-                let pictures: Vec<Post> = separate.map(|p| p.beside(Operation::Picture, 0)).collect();
-                made.extend(pictures);
+            // Where a platform has them as messages of their own.
+            let pictured = notice.picture && context::pictured(&accepted.progress).is_some();
+            let voted = happening == Happening::WindowProposed && poll::has_words(&book.config);
+            let apart = [(pictured, Operation::Picture), (voted, Operation::Poll)];
+            for (_, operation) in apart.into_iter().filter(|(is, _)| *is) {
+                let on = made.iter().filter(|p| p.operation == Operation::Post && self.platform(&p.channel) == Some(Platform::Matrix));
+                let beside: Vec<Post> = on.map(|p| p.beside(operation, 0)).collect();
+                made.extend(beside);
             }
             posts.append(&mut made);
         }
@@ -165,7 +169,7 @@ impl Core {
     /// The posts of something that people have done or herald has to say of itself: no fact stands behind it.
     pub fn posts_about(&self, accepted: &Accepting, happening: Happening, occurrence: &str, detail: Option<&str>) -> Vec<Post> {
         let mut posts = self.posts_on(accepted, happening, occurrence, None);
-        let detail = detail.map(shortened);
+        let detail = detail.map(|detail| cut(detail, LONGEST_DETAIL));
         posts.iter_mut().for_each(|p| p.detail.clone_from(&detail));
         posts
     }
@@ -212,6 +216,14 @@ impl Core {
             }
         }
         batch.posts.extend(self.unpinned(accepted, posts));
+        batch.posts.extend(self.closed(accepted, posts));
+    }
+
+    /// Votes that are counted, or on what is no longer proposed, take no more.
+    fn closed(&self, accepted: &Accepting, posts: &[Post]) -> Vec<Post> {
+        let open = |p: &&Post| p.operation == Operation::Poll && p.state == PostState::Sent && !poll::is_open(accepted, p);
+        let close = |p: &Post| Post { due: self.clock.now(), ..p.beside(Operation::Close, 0) };
+        posts.iter().filter(open).map(close).filter(|close| !posts.iter().any(|p| p.key == close.key)).collect()
     }
 
     /// Boards of an upgrade that is over make room for the next one's.
@@ -287,13 +299,6 @@ pub const CORRECTION: &str = "correction: ";
 
 /// The longest detail a post is measured with.
 pub const LONGEST_DETAIL: usize = 240;
-
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= LONGEST_DETAIL {
-        return text.to_owned();
-    }
-    text.chars().take(LONGEST_DETAIL - 1).chain(['…']).collect()
-}
 
 /// One post for each channel of a notice; a thread behind each where feedback is asked for.
 pub fn posts_of(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Book, CORRECTION, Core, Outlet, context, dispatcher::Dispatcher, glance, mention, press::Wanted, review::DISCORD_LIMIT, rollcall,
+    Book, CORRECTION, Core, Outlet, context, dispatcher::Dispatcher, glance, mention, poll, press::Wanted, review::DISCORD_LIMIT, rollcall,
 };
 use crate::{
     config::{Config, Readers},
@@ -32,7 +32,7 @@ impl Dispatcher {
         if post.operation == Operation::Preview {
             return self.gate.preview(book, accepted, outlet, post).await;
         }
-        if matches!(post.operation, Operation::Publish | Operation::Pin | Operation::Unpin) {
+        if matches!(post.operation, Operation::Publish | Operation::Pin | Operation::Unpin | Operation::Close) {
             return Ok(Ok(Body::default()));
         }
         let Some(notice) = book.plan().notice(accepted.upgrade.urgency, &post.notice) else {
@@ -160,12 +160,13 @@ pub fn body(
         Operation::Thread => THREAD_TEMPLATE,
         Operation::Mark => MARK_TEMPLATE,
         Operation::Preview => PREVIEW_TEMPLATE,
+        Operation::Poll => poll::TEMPLATE,
         Operation::Picture => {
             let picture = picture().ok_or("there are no block times to draw")?;
             return Ok(Body { text: picture.alt.clone(), picture: Some(picture), ..Body::default() });
         }
         // They change what is out, and say nothing of their own.
-        Operation::Publish | Operation::Pin | Operation::Unpin | Operation::Event => return Ok(Body::default()),
+        Operation::Publish | Operation::Pin | Operation::Unpin | Operation::Event | Operation::Close => return Ok(Body::default()),
     };
     let wanted = Wanted { accepted, notice, template, locale: &outlet.locale, moment };
     let mut body = core.press.body(book, wanted, outlet.platform, now)?;
@@ -175,6 +176,12 @@ pub fn body(
     }
     if matches!(operation, Operation::Post | Operation::Edit) && outlet.platform == Platform::Discord && outlet.readers == Readers::Public {
         body.card = glance::card(&core.cards, book, (accepted, notice), &outlet.locale, now)?;
+    }
+    if operation == Operation::Poll {
+        let windows = accepted.upgrade.poll.as_ref().map_or(0, |poll| poll.windows.len());
+        let ballot = poll::ballot(&body.text, windows)?;
+        // What else is in the body says the same to clients without votes.
+        return Ok(Body { ballot: Some(ballot), ..body });
     }
     // Who is asked for an answer can give it by a press; an edit keeps what is there.
     if operation == Operation::Post && outlet.platform == Platform::Discord {

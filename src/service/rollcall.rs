@@ -203,7 +203,7 @@ impl Rollcall {
             if config.roster.iter().all(answered) || !self.is_time(&post.key, pause, now) {
                 continue;
             }
-            let Read::Heard(heard) = read(&self.core, "acknowledgements", &post.channel, (root, None), true).await else { continue };
+            let Read::Heard(heard) = read(&self.core, "acknowledgements", post, (root, None), true).await else { continue };
             for reaction in heard.reactions.iter().filter(|r| same(&r.emoji, &book.plan().acknowledge)) {
                 let known = config.people.known(&config.roster, outlet.platform, &reaction.by);
                 let Some(provider) = known.provider else { continue };

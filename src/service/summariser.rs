@@ -148,7 +148,7 @@ impl Summariser {
                 return Ok(None);
             }
             let (Some(root), Some(thread_id)) = (root_of(thread, &posts), &thread.remote) else { continue };
-            match read(&self.core, "feedback", &thread.channel, (root, Some(thread_id)), patient).await {
+            match read(&self.core, "feedback", thread, (root, Some(thread_id)), patient).await {
                 Read::Heard(heard) => {
                     let sum = all.entry(thread.channel.clone()).or_default();
                     sum.reactions.extend(heard.reactions);
@@ -181,19 +181,28 @@ pub(super) enum Counted {
 }
 
 /// What reading a message's reactions and replies came to.
-pub(super) enum Read {
-    Heard(Heard),
+pub(super) enum Read<T> {
+    Heard(T),
     /// The post or the room is gone, or it was waited for long enough: what was there can't be counted any more.
     Never,
     NotYet,
 }
 
-/// Reads the reactions to a message and the replies in its thread, and notes for operators when that has to wait. `what`
+/// Reads the reactions to a post's message and the replies in its thread, and notes for operators when that has to wait. `what`
 /// is counted, in their words.
-pub(super) async fn read(core: &Core, what: &str, channel: &str, (root, thread): (&str, Option<&str>), patient: bool) -> Read {
-    let Some(outlet) = core.outlets.get(channel) else { return Read::Never };
+pub(super) async fn read(core: &Core, what: &str, post: &Post, (root, thread): (&str, Option<&str>), patient: bool) -> Read<Heard> {
+    let Some(outlet) = core.outlets.get(&post.channel) else { return Read::Never };
+    let heard = async {
+        let place = core.place(outlet, &post.channel, &post.upgrade).await?;
+        outlet.chat.heard(&place, root, thread).await
+    };
+    settled(core, what, &post.channel, heard.await, patient).await
+}
+
+/// The same for what was read already.
+pub(super) async fn settled<T>(core: &Core, what: &str, channel: &str, read: Result<T, ChatError>, patient: bool) -> Read<T> {
     let part = format!("{what} in {channel}");
-    match outlet.chat.heard(&outlet.place, root, thread).await {
+    match read {
         Ok(heard) => {
             core.note_trouble(&part, None).await;
             Read::Heard(heard)

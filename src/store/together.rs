@@ -141,7 +141,7 @@ async fn finish(tx: &mut Transaction<'_, Any>, key: &PostKey, outcome: &Outcome)
             // What waits aside lets others pass.
             sqlx::query(
                 "UPDATE posts SET lease_until = NULL, error = $2, next_attempt = $3,
-                   due = CASE WHEN operation IN ('publish', 'pin', 'unpin', 'event') THEN $3 ELSE due END
+                   due = CASE WHEN operation IN ('publish', 'pin', 'unpin', 'event', 'close') THEN $3 ELSE due END
                  WHERE key = $1",
             )
                 .bind(&key.0)

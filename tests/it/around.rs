@@ -178,6 +178,140 @@ async fn what_waits_around_a_post_holds_up_none_and_is_done_once() -> Result<()>
     Ok(())
 }
 
+/// A message in a channel or a thread, waited for.
+async fn said(w: &World, place: u64, words: &str) -> Result<crate::doubles::discord::Message> {
+    let find = async || w.discord.messages(place).into_iter().find(|m| m.content.contains(words));
+    wait::until(words, PATIENCE, find).await.map_err(|e| e.context(format!("{:#?}", w.discord.messages(place))))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_forum_an_upgrade_has_one_topic_which_holds_all_that_is_said_of_it() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    let forum = w.discord.add_channel("upgrades-forum", ChannelKind::Forum);
+    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
+    w.write("herald.yaml", &deployment.replacen(&format!("\"{}\"", w.channel), &format!("\"{forum}\""), 1))?;
+    w.write("plan.yaml", PLAN)?;
+    let opens = later(now(), 3_600);
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
+    // The answer to the opening of the topic is lost: the topic is found again.
+    w.discord.add_fault(OneShot::new("POST", &format!("/channels/{forum}/threads"), Fault::DropAfter));
+    w.start().await?;
+    let topics = async || Some(w.discord.threads(forum)).filter(|t| !t.is_empty());
+    let (topic, title) = wait::until("a topic", PATIENCE, topics).await?.remove(0);
+    ensure!(title == "Devnet runtime 2", "{title}");
+    ensure!(said(&w, topic, "A test of everything").await?.id == topic, "the first words are the topic's");
+    let board = said(&w, topic, "kept up to date").await?;
+    wait::until("the board is pinned", PATIENCE, async || w.discord.message(board.id).filter(|m| m.pinned)).await?;
+
+    // A command in the topic is one in the forum; and over a restart it is the same topic, archived meanwhile.
+    let carol = w.discord.add_person("carol");
+    let answer = w.discord.slash(carol, topic, "upgrade", "status").await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    ensure!(answer.content.contains("Devnet runtime 2"), "{}", answer.content);
+    w.herald.sigterm();
+    ensure!(w.herald.wait(PATIENCE).await? == 0, "it stops when told");
+    w.discord.archive(topic, true, false).await;
+    w.start().await?;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(opens, 1_800)))?;
+    said(&w, topic, "has a new time").await?;
+    ensure!(w.discord.threads(forum).len() == 1, "one topic: {:?}", w.discord.threads(forum));
+
+    // What is answered to the question, and not what was said before, is feedback.
+    w.discord.say(topic, carol, "When does it begin?").await;
+    w.chain.authorize(&blob("mini-1000002")).await?;
+    w.chain.apply(&blob("mini-1000002")).await?;
+    let asked = said(&w, topic, "tell us here what you see").await?;
+    w.discord.say(topic, carol, "Our indexer lags behind.").await;
+    ensure!(asked.channel_id == topic, "asked in the topic");
+    let summary = said(&w, topic, "what you told us").await?;
+    ensure!(summary.content.contains("Replies: **1**"), "{}", summary.content);
+    ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_deleted_is_opened_anew() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    let forum = w.discord.add_channel("upgrades-forum", ChannelKind::Forum);
+    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
+    w.write("herald.yaml", &deployment.replacen(&format!("\"{}\"", w.channel), &format!("\"{forum}\""), 1))?;
+    w.write("plan.yaml", PLAN)?;
+    let opens = later(now(), 3_600);
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
+    w.start().await?;
+    let said = async |words: &str| {
+        let all = || w.discord.threads(forum).into_iter().flat_map(|(topic, _)| w.discord.messages(topic));
+        wait::until(words, PATIENCE, async || all().find(|m| m.content.contains(words))).await
+    };
+    let old = said("is coming").await?.channel_id;
+    w.discord.delete_channel(old).await;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(opens, 1_800)))?;
+    ensure!(said("has a new time").await?.channel_id != old, "in a topic of its own");
+    ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_and_a_deleted_channel_are_told_and_nothing_is_lost() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    let second = w.discord.add_channel("second", ChannelKind::Text);
+    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
+    std::fs::write(w.dir.path().join("token"), w.discord.token())?;
+    let deployment = deployment.replace("{ env: TEST_DISCORD_TOKEN }", "{ file: token }");
+    w.write(
+        "herald.yaml",
+        &deployment.replacen("channels:\n", &format!("channels:\n  second: {{ platform: discord, place: \"{second}\" }}\n"), 1),
+    )?;
+    w.write("plan.yaml", PLAN)?;
+    let opens = later(now(), 3_600);
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
+    w.start().await?;
+    w.on_discord("is coming").await?;
+    wait::until("both", PATIENCE, async || w.discord.messages(second).into_iter().find(|m| m.content.contains("is coming"))).await?;
+
+    // A channel goes: what was to be said there is kept with the reason, and the other channels go on.
+    w.discord.delete_channel(second).await;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(opens, 600)))?;
+    w.on_discord("has a new time").await?;
+    w.herald.wait_for_output(&format!("channel {second}"), PATIENCE).await?;
+    let status = crate::encrypted::herald(&w, &["status"]).await?;
+    let words = String::from_utf8_lossy(&status.stdout).into_owned();
+    ensure!(
+        words.contains("is not there (any more)") && words.contains(&second.to_string()),
+        "{words} {}",
+        String::from_utf8_lossy(&status.stderr)
+    );
+
+    // The token is taken back: herald says so, on the chat that is left to it, and Matrix goes on.
+    let new = w.discord.revoke_token().await;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(opens, 1_200)))?;
+    let moved = |e: &Value| e["content"]["body"].as_str().is_some_and(|b| b.contains("has a new time"));
+    wait::until("Matrix goes on", PATIENCE, async || {
+        let said = w.alice.messages(&w.room).await.ok()?;
+        (said.iter().filter(|e| moved(e)).count() >= 2).then_some(())
+    })
+    .await?;
+    w.herald.wait_for_output("Discord refuses the bot's token", PATIENCE).await?;
+
+    // With a new one, and without the channel that is gone, it goes on where it stood.
+    w.herald.sigterm();
+    w.herald.wait(PATIENCE).await?;
+    std::fs::write(w.dir.path().join("token"), &new)?;
+    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
+    let without: Vec<&str> = deployment.lines().filter(|line| !line.contains(&second.to_string())).collect();
+    w.write("herald.yaml", &without.join("\n"))?;
+    w.start().await?;
+    wait::until("what waited is said", PATIENCE, async || {
+        let all = w.discord.messages(w.channel);
+        (all.iter().filter(|m| m.content.contains("has a new time")).count() == 2).then_some(())
+    })
+    .await?;
+    for token in [new.as_str(), new.trim_end_matches("-anew")] {
+        ensure!(!w.herald.stderr().contains(token), "a secret is in no log");
+    }
+    ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
+    Ok(())
+}
+
 /// Notices every few seconds, each with a number of its own.
 fn many(count: usize) -> String {
     let notice = |i: usize| format!("  - {{ id: n{i}, phase: scheduling, template: scheduling/countdown, at: -{}s }}\n", (count - i) * 2);

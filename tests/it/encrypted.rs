@@ -21,7 +21,7 @@ notices:
   - { id: documented, phase: post-deployment, template: post-deployment/documented, on: documented }
 ";
 
-async fn herald(w: &World, args: &[&str]) -> Result<Output> {
+pub async fn herald(w: &World, args: &[&str]) -> Result<Output> {
     let out = tokio::process::Command::new(env!("CARGO_BIN_EXE_herald"))
         .args(args)
         .current_dir(w.dir.path())
@@ -53,6 +53,18 @@ async fn device(w: &World, device: &str) -> Result<(Value, bool)> {
     Ok((own, signed))
 }
 
+/// An encrypted room with herald and dora in it, whose client has nothing of herald's.
+async fn sealed(w: &World) -> Result<(String, Sealed)> {
+    let sealing = json!({ "type": "m.room.encryption", "state_key": "", "content": { "algorithm": "m.megolm.v1.aes-sha2" } });
+    let room = w.alice.create_room_with(json!({ "name": "Sealed", "preset": "private_chat", "initial_state": [sealing] })).await?;
+    let mut dora = Sealed::start(Synapse::shared().await?, &w.user_id[1..].replace(":localhost", "-dora")).await?;
+    for who in [&w.user_id, &dora.user_id] {
+        w.alice.invite(&room, who).await?;
+    }
+    dora.order(json!({ "do": "join", "room": room })).await?;
+    Ok((room, dora))
+}
+
 async fn stop(w: &mut World) -> Result<()> {
     w.herald.sigterm();
     ensure!(w.herald.wait(PATIENCE).await? == 0, "it stops when told");
@@ -62,13 +74,7 @@ async fn stop(w: &mut World) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_room_is_read_by_another_client_over_a_restart_and_a_lost_store() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
-    let sealing = json!({ "type": "m.room.encryption", "state_key": "", "content": { "algorithm": "m.megolm.v1.aes-sha2" } });
-    let room = w.alice.create_room_with(json!({ "name": "Sealed", "preset": "private_chat", "initial_state": [sealing] })).await?;
-    let mut dora = Sealed::start(Synapse::shared().await?, &w.user_id[1..].replace(":localhost", "-dora")).await?;
-    for who in [&w.user_id, &dora.user_id] {
-        w.alice.invite(&room, who).await?;
-    }
-    dora.order(json!({ "do": "join", "room": room })).await?;
+    let (room, mut dora) = sealed(&w).await?;
     let old = w.room.clone();
     deployment(&w, |text| text.replace(&format!("\"{old}\""), &format!("\"{room}\"")))?;
     w.write("plan.yaml", PLAN)?;
@@ -131,6 +137,71 @@ async fn an_encrypted_room_is_read_by_another_client_over_a_restart_and_a_lost_s
     ensure!(dora.all().iter().filter(posts).count() == 1, "once: {:#?}", dora.all());
     let lost: Vec<Value> = dora.unread().into_iter().filter(|e| e["sender"] == w.user_id.as_str()).collect();
     ensure!(lost.is_empty(), "unreadable: {lost:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_is_voted_on_in_the_clients_own_way_in_open_and_in_encrypted_rooms() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    let (_, told) = w.operators().await?;
+    let (sealed, mut dora) = sealed(&w).await?;
+    let channel = format!("channels:\n  sealed: {{ platform: matrix, place: \"{sealed}\" }}\n");
+    deployment(&w, |text| text.replacen("channels:\n", &channel, 1))?;
+    let plan = "
+zone: Europe/Berlin
+feedback: { open_for: 1h, reactions: [] }
+notices:
+  - { id: proposed, phase: scheduling, template: scheduling/window-proposed, on: window_proposed }
+  - { id: counted, phase: scheduling, template: operations/poll-closed, on: poll_closed, to: operators }
+";
+    w.write("plan.yaml", plan)?;
+    let decide_by = later(now(), 30);
+    let window =
+        |hours: i64| format!("{{ opens: \"{}\", closes: \"{}\" }}", later(decide_by, 3_600 * hours), later(decide_by, 3_600 * (hours + 1)));
+    let whole = crate::story::upgrade(later(decide_by, 3_600));
+    let asked: Vec<&str> = whole.lines().filter(|line| !line.starts_with("window:")).collect();
+    let poll = format!("poll:\n  windows:\n    - {}\n    - {}\n  decide_by: \"{decide_by}\"\n", window(24), window(48));
+    w.write("upgrades/v2.yaml", &format!("{}\n{poll}", asked.join("\n")))?;
+    w.start().await?;
+
+    // In the encrypted room a client that isn't herald's reads the question, answers, and reacts besides: one voice.
+    let post = dora.read(&w.user_id, "which window suits you").await?["event"].as_str().context("an id")?.to_owned();
+    let vote = dora.heard("the vote", |s| s["answers"].is_array() && s["decrypted"] == true).await?;
+    ensure!(vote["answers"] == json!(["1️⃣", "2️⃣"]), "{vote}");
+    let vote = vote["event"].as_str().context("an id")?.to_owned();
+    dora.order(json!({ "do": "vote", "room": sealed, "event": vote, "answers": ["2️⃣"] })).await?;
+    dora.order(json!({ "do": "react", "room": sealed, "event": post, "key": "2️⃣" })).await?;
+
+    // In the open one somebody thinks again, and somebody's client knows reactions alone.
+    let me = w.user_id.clone();
+    let is_vote = |e: &Value| e["type"] == "org.matrix.msc3381.poll.start" && e["sender"] == me.as_str();
+    let open = w.alice.wait_for(&w.room, is_vote, PATIENCE).await?;
+    ensure!(open["content"]["org.matrix.msc1767.text"].as_str().is_some_and(|t| t.contains("2️⃣")), "the same in words: {open}");
+    let open = open["event_id"].as_str().context("an id")?.to_owned();
+    for answers in [json!(["1️⃣"]), json!(["2️⃣"])] {
+        let relation = json!({ "rel_type": "m.reference", "event_id": open });
+        let content = json!({ "m.relates_to": relation, "org.matrix.msc3381.poll.response": { "answers": answers } });
+        w.alice.send(&w.room, "org.matrix.msc3381.poll.response", content).await?;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let asks = w.on_matrix("which window suits you").await?["event_id"].as_str().context("an id")?.to_owned();
+    w.bob.react(&w.room, &asks, "1️⃣").await?;
+
+    // What was chosen while herald was away counts as well, and nothing is asked twice.
+    w.herald.sigkill();
+    w.herald.wait(PATIENCE).await?;
+    w.start().await?;
+    let counted =
+        |e: &Value| e["sender"] == w.user_id.as_str() && e["content"]["body"].as_str().is_some_and(|b| b.contains("votes on the window"));
+    let counted = w.alice.wait_for(&told, counted, PATIENCE).await?;
+    let words = counted["content"]["body"].as_str().unwrap_or_default();
+    let votes = |number: &str| words.lines().find(|l| l.contains(number)).map(|l| l.trim_end_matches('*').ends_with(&number[..1]));
+    ensure!((votes("1️⃣"), votes("2️⃣")) == (Some(true), Some(true)), "{words}");
+    dora.heard("the vote is closed", |s| s["ended"] == vote.as_str()).await?;
+    w.alice.wait_for(&w.room, |e| e["type"] == "org.matrix.msc3381.poll.end", PATIENCE).await?;
+    let votes = w.alice.messages(&w.room).await?.iter().filter(|e| is_vote(e)).count();
+    ensure!(votes == 1 && dora.all().iter().filter(|s| s["answers"].is_array()).count() == 1, "once in each room");
+    ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
     Ok(())
 }
 

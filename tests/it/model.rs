@@ -225,7 +225,7 @@ impl Chat for ModelChat {
         self.admit(place)?;
         let mut room = self.room.lock().expect("nobody panics with it");
         match how {
-            Handling::Publish => {}
+            Handling::Publish | Handling::Close => {}
             Handling::Pin => drop(room.pinned.insert(id.to_owned())),
             Handling::Unpin => drop(room.pinned.remove(id)),
         }

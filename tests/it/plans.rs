@@ -15,13 +15,17 @@ use upgrade_herald::{
     service::{
         context::{self, Moment},
         glance::{CARD_TEMPLATE, EVENT_TEMPLATE},
+        poll,
         rendering::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
         review::DISCORD_LIMIT,
+        topic,
     },
 };
 
 /// Templates that the code names: nobody has to put them into a plan.
-const BY_NAME: [&str; 14] = [
+const BY_NAME: [&str; 16] = [
+    poll::TEMPLATE,
+    topic::TEMPLATE,
     CARD_TEMPLATE,
     EVENT_TEMPLATE,
     MARK_TEMPLATE,

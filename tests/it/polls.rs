@@ -14,13 +14,13 @@ use upgrade_herald::{
     app,
     config::{Origin, Plan},
     domain::{
-        feedback::Heard,
+        feedback::{Heard, Reaction},
         notice::{Happening, Notice, Phase, Trigger},
         post::{Operation, Post, PostKey, PostState},
         schedule::Offset,
         upgrade::{Poll, Upgrade, Window},
     },
-    ports::{Accepted, Chat, ChatError, Outgoing, Platform},
+    ports::{Accepted, Chat, ChatError, Handling, Outgoing, Platform},
     rehearsal::Room,
     service::{Book, summariser::Summariser},
 };
@@ -61,6 +61,12 @@ impl Chat for Mute {
             return Err(ChatError::Retry { reason: "no answer in time".into(), after_ms: None });
         }
         self.room.heard(place, root, thread).await
+    }
+    async fn votes(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {
+        self.heard(place, id, None).await.map(|heard| heard.reactions)
+    }
+    async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
+        self.room.handle(place, id, how).await
     }
     fn trouble(&self) -> Option<String> {
         None
@@ -215,6 +221,39 @@ async fn people_vote_operators_are_told_and_the_file_decides() {
     let reminders: Vec<Post> = s.world.store.posts("v2").await.unwrap().into_iter().filter(|p| p.notice == "soon").collect();
     assert!(reminders.iter().all(|p| p.state == PostState::Planned && p.due == s.after(95)), "{reminders:?}");
     assert_eq!((reminders.len(), s.votes().await), (2, None));
+}
+
+#[tokio::test]
+async fn who_votes_in_the_clients_own_way_and_reacts_counts_once_and_a_counted_vote_is_closed() {
+    let s = Story::new().await;
+    s.plan(&s.asked()).await;
+    let vote = async || {
+        let posts = s.world.posts("v2").await;
+        let votes: Vec<Post> = posts.into_iter().filter(|p| p.operation == Operation::Poll).collect();
+        assert_eq!(votes.iter().map(|p| p.channel.as_str()).collect::<Vec<_>>(), [MATRIX], "where the platform has votes");
+        votes[0].clone()
+    };
+    let made = vote().await;
+    let choices = made.body.clone().unwrap().ballot.unwrap().choices;
+    assert_eq!(choices.iter().map(|c| c.0.as_str()).collect::<Vec<_>>(), ["1️⃣", "2️⃣"], "{choices:?}");
+    let (post, id, room) = (s.post("proposed", MATRIX).await.remote.unwrap(), made.remote.unwrap(), &s.rooms[MATRIX].room);
+    room.react(&id, "anna", "1️⃣");
+    room.react(&post, "anna", "1\u{20e3}");
+    room.react(&post, "ben", "2️⃣");
+    assert!(!room.is_closed(&id));
+    s.world.clock.step_to(s.after(24));
+    assert_eq!((s.count().await, s.votes().await), ((1, false), Some(vec![1, 1])));
+    assert!(room.is_closed(&id));
+}
+
+#[tokio::test]
+async fn a_vote_on_what_is_no_longer_proposed_is_closed() {
+    let s = Story::new().await;
+    s.plan(&s.asked()).await;
+    let posts = s.world.posts("v2").await;
+    let id = posts.into_iter().find(|p| p.operation == Operation::Poll).unwrap().remote.unwrap();
+    s.plan(&s.set(96)).await;
+    assert!(s.rooms[MATRIX].room.is_closed(&id));
 }
 
 #[tokio::test]

@@ -16,7 +16,6 @@ pub const PASSWORD: &str = "an invented password";
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct World {
-    pub dir: TempDir,
     pub alice: Person,
     pub bob: Person,
     pub room: String,
@@ -27,6 +26,8 @@ pub struct World {
     pub homeserver: String,
     /// Of herald on the homeserver.
     pub user_id: String,
+    /// The last to go: what herald said at its end is read from here.
+    pub dir: TempDir,
 }
 
 /// The clock on the wall, for tests on real time, in whole seconds as people write them.

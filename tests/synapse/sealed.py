@@ -10,12 +10,20 @@ stdin asks for, answering {"done": ORDER, "event": ID}:
   {"do": "say", "room": ROOM, "body": TEXT}
   {"do": "reply", "room": ROOM, "root": EVENT, "body": TEXT}   in the thread below the event
   {"do": "react", "room": ROOM, "event": EVENT, "key": EMOJI}
+  {"do": "vote", "room": ROOM, "event": EVENT, "answers": [ID]}
+
+Of a vote, "body" is its question and "answers" the ids; the end of one has the "ended" one's id.
 """
 import asyncio
 import json
 import sys
 
-from nio import AsyncClient, AsyncClientConfig, InviteMemberEvent, LoginResponse, MegolmEvent, RoomMessageNotice, RoomMessageText
+from nio import (
+    AsyncClient, AsyncClientConfig, InviteMemberEvent, LoginResponse, MegolmEvent, RoomMessageNotice, RoomMessageText, UnknownEvent,
+)
+
+POLL = "org.matrix.msc3381.poll."
+TEXT = "org.matrix.msc1767.text"
 
 
 def tell(**what):
@@ -36,6 +44,10 @@ async def obey(client: AsyncClient, order: dict):
         case "react":
             relation = {"rel_type": "m.annotation", "event_id": order["event"], "key": order["key"]}
             return await client.room_send(room, "m.reaction", {"m.relates_to": relation}, ignore_unverified_devices=True)
+        case "vote":
+            relation = {"rel_type": "m.reference", "event_id": order["event"]}
+            content = {"m.relates_to": relation, POLL + "response": {"answers": order["answers"]}}
+            return await client.room_send(room, POLL + "response", content, ignore_unverified_devices=True)
         case other:
             raise ValueError(other)
     return await client.room_send(room, "m.room.message", content, ignore_unverified_devices=True)
@@ -54,12 +66,22 @@ async def main(url: str, user: str, password: str, store: str):
     def sealed(room, event):
         tell(event=event.event_id, room=room.room_id, sender=event.sender, body=None, decrypted=False)
 
+    def other(room, event):
+        about = {"event": event.event_id, "room": room.room_id, "sender": event.sender, "decrypted": event.decrypted}
+        content = event.source["content"]
+        if event.type == POLL + "start":
+            poll = content[event.type]
+            tell(**about, body=poll["question"][TEXT], answers=[answer["id"] for answer in poll["answers"]])
+        if event.type == POLL + "end":
+            tell(**about, body=None, ended=content["m.relates_to"]["event_id"])
+
     async def invited(room, event):
         if event.membership == "invite" and event.state_key == client.user_id:
             await client.join(room.room_id)
 
     client.add_event_callback(came, (RoomMessageText, RoomMessageNotice))
     client.add_event_callback(sealed, MegolmEvent)
+    client.add_event_callback(other, UnknownEvent)
     client.add_event_callback(invited, InviteMemberEvent)
     await client.sync(timeout=0, full_state=True)
     tell(ready=client.user_id, device=client.device_id)

@@ -27,17 +27,29 @@ impl Discord {
     /// Hands a message on, pins it or takes the pin off. What is so already is left so.
     pub(super) async fn treat(&self, channel: ChannelId, message: MessageId, how: Handling) -> Result<(), ChatError> {
         let deadline = self.deadline();
-        let (what, done) = match how {
-            Handling::Publish => {
-                let done = self.ask(deadline, || self.http.crosspost_message(channel, message)).await.map(|_| ());
-                ("publishing", done.or_else(|fault| if fault.is(code::PUBLISHED_ALREADY) { Ok(()) } else { Err(fault) }))
+        let what = match how {
+            Handling::Publish => "publishing",
+            Handling::Close => {
+                return Err(ChatError::Refused { reason: format!("{message} is no vote"), remedy: "reactions are counted here".into() });
             }
-            Handling::Pin => ("pinning", self.ask(deadline, || self.http.pin_message(channel, message, None)).await),
-            Handling::Unpin => ("taking a pin off", self.ask(deadline, || self.http.unpin_message(channel, message, None)).await),
+            Handling::Pin => "pinning",
+            Handling::Unpin => "taking a pin off",
         };
+        let handle = async || match how {
+            Handling::Pin => self.ask(deadline, || self.http.pin_message(channel, message, None)).await,
+            Handling::Unpin => self.ask(deadline, || self.http.unpin_message(channel, message, None)).await,
+            _ => match self.ask(deadline, || self.http.crosspost_message(channel, message)).await {
+                Err(fault) if !fault.is(code::PUBLISHED_ALREADY) => Err(fault),
+                _ => Ok(()),
+            },
+        };
+        let mut done = handle().await;
+        if self.woke(deadline, channel, &done).await {
+            done = handle().await;
+        }
         done.map_err(|fault| match how {
             Handling::Pin | Handling::Unpin if fault.is(code::MISSING_PERMISSIONS) => lacking(what, "Pin Messages", &fault),
-            _ => fault.during(what, channel),
+            _ => self.failed(fault, what, channel),
         })
     }
 
@@ -58,7 +70,7 @@ impl Discord {
             let marked = event.description.as_deref().is_some_and(|about| about.ends_with(&mark));
             marked && matches!(event.status, ScheduledEventStatus::Scheduled | ScheduledEventStatus::Active)
         };
-        let about = format!("{}\n\n{mark}", super::send::cut(&wanted.about, ABOUT_MAX - mark.len() - 2));
+        let about = format!("{}\n\n{mark}", crate::domain::post::cut(&wanted.about, ABOUT_MAX - mark.len() - 2));
         let (opens, closes) = (at(wanted.opens.as_second())?, at(wanted.closes.as_second())?);
         let Some(event) = there.iter().find(ours) else {
             // What has ended is listed no more, and what is over needs no event.

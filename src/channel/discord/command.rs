@@ -7,7 +7,7 @@ use serenity::all::{
     CommandOptionType, CommandType, ComponentInteraction, CreateActionRow, CreateAllowedMentions, CreateAutocompleteResponse, CreateButton,
     CreateCommand, CreateCommandOption, CreateInputText, CreateInteractionResponse, CreateInteractionResponseFollowup,
     CreateInteractionResponseMessage, CreateModal, EditInteractionResponse, InputTextStyle, InteractionId, Member, ModalInteraction,
-    UserId,
+    PartialChannel, UserId,
 };
 use tokio::time::{sleep, timeout};
 
@@ -81,7 +81,7 @@ impl Discord {
     pub(super) async fn pressed(self: Arc<Self>, desk: Arc<dyn Desk>, button: Box<ComponentInteraction>) {
         let line = line(&button.data.custom_id);
         let Some(line) = line.filter(|_| button.guild_id == Some(self.guild)) else { return };
-        let who = Who::of(button.user.id, button.channel_id, button.member.as_ref());
+        let who = Who::of(button.user.id, (button.channel_id, button.channel.as_ref()), button.member.as_ref());
         let call = Call { id: button.id, token: &button.token };
         match Order::from_line(line) {
             Err(Misread::Missing { verb, part: part @ Part { kind: Kind::Words(most), .. } }) => match desk.listens(&who.asker()) {
@@ -102,7 +102,7 @@ impl Discord {
             _ => None,
         });
         let order = Order::completed(line, inputs);
-        let who = Who::of(modal.user.id, modal.channel_id, modal.member.as_ref());
+        let who = Who::of(modal.user.id, (modal.channel_id, modal.channel.as_ref()), modal.member.as_ref());
         self.heed(&*desk, &who, &order, Call { id: modal.id, token: &modal.token }).await;
     }
 
@@ -241,10 +241,12 @@ struct Who {
 
 impl Who {
     fn gives(command: &CommandInteraction) -> Self {
-        Self::of(command.user.id, command.channel_id, command.member.as_deref())
+        Self::of(command.user.id, (command.channel_id, command.channel.as_ref()), command.member.as_deref())
     }
 
-    fn of(user: UserId, place: ChannelId, member: Option<&Member>) -> Self {
+    /// What is said in a thread is said in the channel that it belongs to.
+    fn of(user: UserId, (place, channel): (ChannelId, Option<&PartialChannel>), member: Option<&Member>) -> Self {
+        let place = channel.filter(|c| c.thread_metadata.is_some()).and_then(|c| c.parent_id).unwrap_or(place);
         let roles = member.into_iter().flat_map(|m| &m.roles).map(ToString::to_string).collect();
         Self { user: user.to_string(), place: place.to_string(), roles }
     }

@@ -1,6 +1,9 @@
 //! The first contact: is the token good, is the bot in the guild?
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use secrecy::ExposeSecret;
 use serenity::{
@@ -72,7 +75,7 @@ impl Discord {
             }
             other => other.into(),
         })?;
-        Ok(Arc::new(Self { http, budget, guild, me, health: Health::default(), settings }))
+        Ok(Arc::new(Self { http, budget, guild, me, health: Health::default(), forums: Mutex::default(), settings }))
     }
 }
 

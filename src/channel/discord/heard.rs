@@ -21,14 +21,16 @@ impl Discord {
     /// Reactions to a message and replies in its thread, if it has one; our own left out.
     pub(super) async fn listen(&self, channel: ChannelId, root: MessageId, thread: Option<ChannelId>) -> Result<Heard, ChatError> {
         let message = self.ask(self.deadline(), || self.http.get_message(channel, root)).await;
-        let message = message.map_err(|fault| fault.during("reading reactions", channel))?;
+        let message = message.map_err(|fault| self.failed(fault, "reading reactions", channel))?;
         let mut reactions = Vec::new();
         for given in message.reactions.iter().filter(|given| others(given) > 0) {
             let read = self.reactions(channel, root, given).await;
             reactions.extend(read.map_err(|fault| fault.during("reading reactions", channel))?);
         }
         let Some(thread) = thread else { return Ok(Heard { reactions, replies: Vec::new() }) };
-        let replies = match self.replies(thread).await {
+        // In a topic, the id of the message that asks.
+        let (thread, after) = if self.is_topic(channel) { (channel, thread.get()) } else { (thread, 0) };
+        let replies = match self.replies(thread, after).await {
             Ok(replies) => replies,
             Err(fault) if fault.is(code::UNKNOWN_CHANNEL) => {
                 tracing::warn!(%thread, "the feedback thread was deleted: no replies are counted");
@@ -54,15 +56,16 @@ impl Discord {
         Ok(found)
     }
 
-    async fn replies(&self, thread: ChannelId) -> Result<Vec<Reply>, Fault> {
+    /// What others have said in a thread after a message, or 0.
+    async fn replies(&self, thread: ChannelId, after: u64) -> Result<Vec<Reply>, Fault> {
         let mut replies = Vec::new();
         let mut before = None;
         for _ in 0..PAGES_MAX {
             let target = before.map(MessagePagination::Before);
             let page = self.ask(self.deadline(), || self.http.get_messages(thread, target, Some(PAGE))).await?;
-            replies.extend(page.iter().filter(|message| self.is_reply(message)).map(reply));
+            replies.extend(page.iter().filter(|message| message.id.get() > after && self.is_reply(message)).map(reply));
             before = page.last().map(|oldest| oldest.id);
-            if page.len() < usize::from(PAGE) {
+            if page.len() < usize::from(PAGE) || before.is_some_and(|oldest| oldest.get() <= after) {
                 return Ok(replies);
             }
         }

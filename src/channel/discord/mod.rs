@@ -6,6 +6,7 @@
 //! - `connect` proves token and guild before anything else is tried.
 //! - `send` posts under two protections: the nonce for the minutes in flight, and for later a mark in
 //!   the embed's footer by which a message is found in the history.
+//! - `forum` finds or opens the topic of an upgrade.
 //! - `around` hands posts on, pins them, and keeps the server's calendar.
 //! - `request` bounds every request in time and keeps to fifty of them a second.
 //! - `error` turns answers into "try again" or "mend this first".
@@ -16,6 +17,7 @@ mod around;
 mod command;
 mod connect;
 mod error;
+mod forum;
 mod gateway;
 mod health;
 mod heard;
@@ -24,7 +26,7 @@ mod place;
 mod request;
 mod send;
 
-use std::{fmt, net::SocketAddr, num::NonZeroU64, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroU64, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -80,6 +82,7 @@ pub struct Discord {
     /// The bot's own account.
     me: UserId,
     health: Health,
+    forums: Mutex<forum::Forums>,
     settings: Settings,
 }
 
@@ -119,6 +122,10 @@ impl Chat for Discord {
 
     async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
         self.listen(channel_id(place)?, message_id(root)?, thread.map(channel_id).transpose()?).await
+    }
+
+    async fn topic(&self, place: &str, key: &PostKey, words: Option<(&str, &str)>) -> Result<Option<String>, ChatError> {
+        Ok(self.topic_in(channel_id(place)?, key, words).await?.map(|topic| topic.to_string()))
     }
 
     async fn direct(&self, user: &str) -> Result<String, ChatError> {

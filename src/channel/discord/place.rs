@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serenity::{
-    all::{Channel, ChannelId, ChannelType, GuildChannel, PartialGuild, PartialMember, Permissions, RoleId},
+    all::{Channel, ChannelFlags, ChannelId, ChannelType, GuildChannel, PartialGuild, PartialMember, Permissions, RoleId},
     http::{LightMethod, Request, Route},
 };
 
@@ -78,10 +78,16 @@ impl Discord {
     pub async fn check_place(&self, place: &str, around: &Surroundings) -> Result<(), ChatError> {
         let channel = channel_id(place)?;
         let (found, has) = self.look_at(channel, around).await?;
-        if !matches!(found.kind, ChannelType::Text | ChannelType::News) {
+        if !matches!(found.kind, ChannelType::Text | ChannelType::News | ChannelType::Forum) {
             return Err(ChatError::Refused {
                 reason: format!("Discord channel {channel} (#{}) takes no posts", found.name),
-                remedy: "name a text or announcement channel".into(),
+                remedy: "name a text or announcement channel, or a forum".into(),
+            });
+        }
+        if found.kind == ChannelType::Forum && found.flags.contains(ChannelFlags::REQUIRE_TAG) {
+            return Err(ChatError::Refused {
+                reason: format!("the forum {channel} (#{}) wants a tag on each topic", found.name),
+                remedy: "turn that off in its settings (Require people to select tags), or name another channel".into(),
             });
         }
         let missing = NEEDED - has;

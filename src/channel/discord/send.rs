@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Discord, command::rows, error::code, id};
 use crate::{
-    domain::post::{Body, Card, Picture, PostKey},
+    domain::post::{Body, Card, Picture, PostKey, cut},
     ports::{Accepted, ChatError, Outgoing},
 };
 
@@ -18,7 +18,7 @@ const CONTENT_MAX: usize = 2_000;
 /// Characters of a picture's description.
 const ALT_MAX: usize = 1_024;
 /// Characters of a thread's name.
-const TITLE_MAX: usize = 100;
+pub(super) const TITLE_MAX: usize = 100;
 /// Roles, and users, that one message may call.
 const MENTIONS_MAX: usize = 100;
 /// Messages of one answer.
@@ -57,7 +57,12 @@ impl Discord {
         }
         // the message describes the file, the form holds it; the one file is number 0 in both
         let sent = self.ask(deadline, || self.http.send_message(channel, picture.iter().cloned().collect(), &message)).await;
-        sent.map(|sent| self.accepted(channel, sent.id)).map_err(|fault| fault.during("posting", channel))
+        sent.map(|sent| self.accepted(channel, sent.id)).map_err(|fault| {
+            if fault.is(code::UNKNOWN_CHANNEL) && self.forget_topic(channel) {
+                return ChatError::Retry { reason: "the upgrade's topic was deleted, and is opened anew".into(), after_ms: None };
+            }
+            fault.during("posting", channel)
+        })
     }
 
     /// Gives a message other words. What isn't named stays: the embed with the mark, a picture, reactions, the thread.
@@ -69,8 +74,13 @@ impl Discord {
             (Some(card), Some(of)) => edit.embed(embed(Some(card), of)),
             _ => edit,
         };
-        let edited = self.ask(self.deadline(), || self.http.edit_message(channel, message, &edit, vec![])).await;
-        edited.map(|edited| self.accepted(channel, edited.id)).map_err(|fault| fault.during("editing a post", channel))
+        let deadline = self.deadline();
+        let edit = || self.ask(deadline, || self.http.edit_message(channel, message, &edit, vec![]));
+        let mut edited = edit().await;
+        if self.woke(deadline, channel, &edited).await {
+            edited = edit().await;
+        }
+        edited.map(|edited| self.accepted(channel, edited.id)).map_err(|fault| self.failed(fault, "editing a post", channel))
     }
 
     fn accepted(&self, channel: ChannelId, message: MessageId) -> Accepted {
@@ -129,7 +139,7 @@ impl Discord {
         page.map_err(|fault| fault.during("reading the history", channel))
     }
 
-    fn is_marked(&self, message: &Message, key: &PostKey) -> bool {
+    pub(super) fn is_marked(&self, message: &Message, key: &PostKey) -> bool {
         let footers = message.embeds.iter().filter_map(|embed| embed.footer.as_ref());
         message.author.id == self.me && footers.into_iter().any(|footer| footer.text.ends_with(&key.0))
     }
@@ -137,6 +147,10 @@ impl Discord {
     /// Opens a public thread on a message and says the opening words in it, once each.
     pub(super) async fn thread(&self, channel: ChannelId, root: MessageId, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         let deadline = self.deadline();
+        if self.is_topic(channel) {
+            // A thread already: what is asked is asked in it, and what follows is the answer.
+            return self.post_by(deadline, channel, out).await;
+        }
         let wanted = CreateThread::new(cut(title, TITLE_MAX)).auto_archive_duration(AutoArchiveDuration::OneWeek);
         let opened = self.ask(deadline, || self.http.create_thread_from_message(channel, root, &wanted, None)).await;
         let (thread, is_new) = match opened {
@@ -172,7 +186,7 @@ fn called(body: &Body) -> CreateAllowedMentions {
 }
 
 /// The card, and below it the mark by which a message is found again.
-fn embed(card: Option<&Card>, key: &PostKey) -> CreateEmbed {
+pub(super) fn embed(card: Option<&Card>, key: &PostKey) -> CreateEmbed {
     let embed = CreateEmbed::new().footer(CreateEmbedFooter::new(mark(key)));
     match card {
         Some(card) => embed.description(&card.text).colour(card.colour),
@@ -189,23 +203,9 @@ fn made_at(id: MessageId) -> i64 {
     i64::try_from(id.get() >> 22).unwrap_or(i64::MAX).saturating_add(EPOCH_MS)
 }
 
-/// At most `max` characters.
-pub(super) fn cut(text: &str, max: usize) -> String {
-    if text.chars().count() <= max {
-        return text.into();
-    }
-    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_is_cut_by_characters() {
-        assert_eq!(cut("short", 5), "short");
-        assert_eq!(cut("éééééé", 5), "éééé…");
-    }
 
     #[test]
     fn an_id_tells_its_time() {

@@ -1,4 +1,4 @@
-//! What a room has around a message: pins; and where a room goes on when it was upgraded.
+//! What a room has around a message: pins, the end of a vote; and where a room goes on when it was upgraded.
 
 use matrix_sdk::{
     Room, RoomState,
@@ -28,6 +28,7 @@ impl Matrix {
                         remedy: "that is a thing of Discord's: remove `publish`".into(),
                     });
                 }
+                Handling::Close => return self.close(&room, &id).await,
                 Handling::Pin => room.pin_event(&id).await,
                 Handling::Unpin => room.unpin_event(&id).await,
             };

@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use super::{
     Matrix,
-    event::Event,
+    event::{Event, MESSAGE},
     send::{content, in_reply, in_thread, set},
     sync::{FIRST_PAUSE, LONGEST_PAUSE},
 };
@@ -78,7 +78,7 @@ impl Matrix {
         let answer = reply(content(&body, "m.notice"), ask);
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.put(ask.room.as_str(), answer.clone(), &transaction(&ask.event)).await {
+            match self.put(ask.room.as_str(), MESSAGE, answer.clone(), &transaction(&ask.event)).await {
                 Ok(_) => return,
                 Err(ChatError::Retry { reason, after_ms }) if !is_stale() => {
                     tracing::debug!(room = %ask.room, event = %ask.event, %reason, "an answer waits");

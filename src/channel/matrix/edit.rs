@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Matrix,
-    event::{ENCRYPTED, Event, KEY_FIELD},
+    event::{ENCRYPTED, Event, KEY_FIELD, MESSAGE},
     send::{content, event_id, mentions, set},
 };
 use crate::{
@@ -20,7 +20,7 @@ impl Matrix {
         self.within(self.timeout, async {
             let room = self.joined(place).await?;
             let of = self.key_of(&room, &original).await?;
-            self.put(place, edit(out.body, out.key, id, of.as_deref()), &out.key.0).await?;
+            self.put(place, MESSAGE, edit(out.body, out.key, id, of.as_deref()), &out.key.0).await?;
             Ok(Accepted { id: id.to_owned(), link: self.link(&room, id) })
         })
         .await

@@ -1,6 +1,9 @@
 //! The few fields we read of an event. Whatever has another shape is nobody's business here and is skipped.
 
-use matrix_sdk::{deserialized_responses::TimelineEvent, ruma::MilliSecondsSinceUnixEpoch};
+use matrix_sdk::{
+    deserialized_responses::TimelineEvent,
+    ruma::{MilliSecondsSinceUnixEpoch, events::poll::unstable_start::UnstablePollStartContentBlock},
+};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
@@ -31,6 +34,16 @@ pub(super) struct Content {
     pub key: Option<String>,
     #[serde(rename = "m.relates_to", default)]
     pub relates_to: Relation,
+    #[serde(rename = "org.matrix.msc3381.poll.start")]
+    pub poll: Option<UnstablePollStartContentBlock>,
+    #[serde(rename = "org.matrix.msc3381.poll.response", alias = "m.poll.response")]
+    pub vote: Option<Vote>,
+}
+
+/// What somebody chose.
+#[derive(Debug, Deserialize)]
+pub(super) struct Vote {
+    pub answers: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

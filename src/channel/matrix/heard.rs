@@ -39,7 +39,7 @@ impl Matrix {
         Ok(heard(&reactions, &replies, self.me.as_str()))
     }
 
-    async fn relations(&self, room: &Room, to: &str, which: IncludeRelations) -> Result<Vec<Event>, ChatError> {
+    pub(super) async fn relations(&self, room: &Room, to: &str, which: IncludeRelations) -> Result<Vec<Event>, ChatError> {
         let id = event_id(to)?;
         let (mut events, mut from) = (Vec::new(), None);
         for _ in 0..PAGES {

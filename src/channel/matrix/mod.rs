@@ -8,6 +8,7 @@
 //! - [`connect`](Matrix::connect) (`connect`, `session`): the session kept on disk, or a login by password
 //! - [`Chat`] (`send`, `edit`, `picture`, `heard`): posts, threads, edits, pictures, read-back, people's answers
 //! - [`run`](Matrix::run) (`sync`, `commands`): following the rooms, answering `!upgrade`
+//! - `poll`: votes
 //! - `around`: pins, and where an upgraded room goes on
 //! - `identity`: whether people see a warning at the device, and recovery of its keys
 //! - `levels`: whether the whole room may be called; `event`: the few fields we read of an event; `error`: what a failure calls for
@@ -22,6 +23,7 @@ mod heard;
 mod identity;
 mod levels;
 mod picture;
+mod poll;
 mod send;
 mod session;
 mod sync;
@@ -51,7 +53,10 @@ pub use self::{
     levels::Manners,
 };
 use crate::{
-    domain::{feedback::Heard, post::PostKey},
+    domain::{
+        feedback::{Heard, Reaction},
+        post::PostKey,
+    },
     ports::{Accepted, Chat, ChatError, Handling, Outgoing},
 };
 
@@ -241,6 +246,10 @@ impl Chat for Matrix {
 
     async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
         self.listen(place, root, thread).await
+    }
+
+    async fn votes(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {
+        self.voted(place, id).await
     }
 
     async fn direct(&self, user: &str) -> Result<String, ChatError> {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{
     Matrix,
     event::{ENCRYPTED, Event, KEY_FIELD, MESSAGE},
+    poll,
 };
 use crate::{
     domain::post::{Body, PostKey},
@@ -35,13 +36,17 @@ impl Matrix {
                 None => content(out.body, "m.text"),
             };
             set(&mut content, "m.mentions", mentions(out.body));
+            let mut kind = MESSAGE;
+            if let Some(ballot) = &out.body.ballot {
+                (kind, content) = (poll::START, poll::content(ballot, &out.body.text)?);
+            }
             set(&mut content, KEY_FIELD, json!(out.key.0));
             if let Some(root) = root {
                 set(&mut content, "m.relates_to", in_thread(event_id(root)?.as_str(), root, true));
             } else if let Some(answered) = out.answers.and_then(|id| EventId::parse(id).ok()) {
                 set(&mut content, "m.relates_to", in_reply(answered.as_str()));
             }
-            self.put(place, content, &out.key.0).await
+            self.put(place, kind, content, &out.key.0).await
         });
         let sent = sent.await?;
         let id = root.map_or_else(|| sent.id.clone(), str::to_owned);
@@ -49,10 +54,10 @@ impl Matrix {
     }
 
     /// Sends a message's content under a transaction id, encrypted where the room is.
-    pub(super) async fn put(&self, place: &str, content: Value, transaction: &str) -> Result<Accepted, ChatError> {
+    pub(super) async fn put(&self, place: &str, kind: &str, content: Value, transaction: &str) -> Result<Accepted, ChatError> {
         let room = self.joined(place).await?;
         let transaction = <&TransactionId>::from(transaction);
-        match room.send_raw(MESSAGE, content).with_transaction_id(transaction).await {
+        match room.send_raw(kind, content).with_transaction_id(transaction).await {
             Ok(sent) => {
                 let id = sent.response.event_id.to_string();
                 Ok(Accepted { link: self.link(&room, &id), id })
@@ -100,7 +105,7 @@ impl Matrix {
     fn own_events(&self, from: Option<String>) -> MessagesOptions {
         let mut filter = RoomEventFilter::with_lazy_loading();
         filter.senders = Some(vec![self.me.clone()]);
-        filter.types = Some(vec![MESSAGE.into(), ENCRYPTED.into()]);
+        filter.types = Some(vec![MESSAGE.into(), poll::START.into(), ENCRYPTED.into()]);
         let mut options = MessagesOptions::backward();
         options.limit = UInt::from(PAGE);
         options.from = from;

@@ -124,13 +124,18 @@ fn article(post: &ShownPost<'_>, one: &Shown<'_>, zone: &Zone) -> String {
     };
     let buttons: String = post.body.buttons.iter().map(|b| format!("<span>{}</span>", escape(&b.label))).collect();
     let buttons = if buttons.is_empty() { buttons } else { format!("<p class=\"buttons\">{buttons}</p>\n") };
+    let ballot = post.ballot.as_ref().map(|ballot| {
+        let choices: String = ballot.choices.iter().map(|(_, choice)| format!("<li>{}</li>\n", escape(choice))).collect();
+        format!("<div class=\"ballot\"><p>{}</p>\n<ul>\n{choices}</ul></div>\n", escape(&ballot.question))
+    });
     let opening = post.opening.as_ref().map(|body| format!("<div class=\"thread\"><p>In its thread:</p>\n{}</div>\n", draw(body)));
     format!(
-        "<article class=\"{platform}\">\n<h4>{} <span>{platform}, {} characters</span></h4>\n<div class=\"body\">\n{}\n{}{footer}{buttons}</div>\n{}</article>\n",
+        "<article class=\"{platform}\">\n<h4>{} <span>{platform}, {} characters</span></h4>\n<div class=\"body\">\n{}\n{}{footer}{buttons}</div>\n{}{}</article>\n",
         escape(post.channel),
         post.body.text.chars().count(),
         draw(&post.body),
         picture.unwrap_or_default(),
+        ballot.unwrap_or_default(),
         opening.unwrap_or_default(),
     )
 }

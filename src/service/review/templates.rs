@@ -8,7 +8,9 @@ use crate::{
     domain::language::split,
     service::{
         glance::{CARD_TEMPLATE, EVENT_TEMPLATE},
+        poll,
         rendering::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
+        topic,
     },
 };
 
@@ -16,7 +18,7 @@ use crate::{
 const OWN: [&str; 2] = ["answers/", "appendix/"];
 
 pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
-    let own = [MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE, CARD_TEMPLATE, EVENT_TEMPLATE]
+    let own = [MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE, CARD_TEMPLATE, EVENT_TEMPLATE, poll::TEMPLATE, topic::TEMPLATE]
         .map(str::to_owned)
         .into_iter()
         .chain(config.plan.own.iter().map(|n| n.template.clone()));

@@ -329,6 +329,16 @@ impl Double {
         self.inner.update(|state| state.order(|| Out::Send(json!({"op": 7, "d": null}).to_string())));
     }
 
+    /// The bot's token is taken back, and its connections with it; the new one.
+    pub async fn revoke_token(&self) -> String {
+        let new = self.inner.update(|state| {
+            state.token.push_str("-anew");
+            state.token.clone()
+        });
+        self.close_gateway(4004).await;
+        new
+    }
+
     /// The gateway closes every connection with a code.
     pub async fn close_gateway(&self, code: u16) {
         self.inner.update(|state| state.order(|| Out::Close(code, "as ordered")));
