@@ -256,6 +256,7 @@ const DETAILS: &[&str] = &[
     "window was changed by a command since the file was read; write what it is now, or give another command",
     "the thread below it opens with:",
     "the card below it:",
+    "the vote behind it:",
     "Too few validators are ready.",
     "Two more days for testing.",
     "A fault was found in the staking code.",
