@@ -19,10 +19,14 @@ pub struct Event {
     pub url: Option<String>,
     /// Whether it takes up its reader's time.
     pub busy: bool,
+    /// How often it was changed.
+    pub sequence: u32,
+    /// It was called off.
+    pub cancelled: bool,
 }
 
-/// A calendar with `events` in order of time, made at `stamp`. `sequence` is how often they have been changed.
-pub fn write(name: &str, events: &[Event], sequence: u32, stamp: Timestamp) -> String {
+/// A calendar with `events` in order of time, made at `stamp`.
+pub fn write(name: &str, events: &[Event], stamp: Timestamp) -> String {
     let mut sorted: Vec<&Event> = events.iter().collect();
     sorted.sort_by(|a, b| (a.starts, a.ends, &a.uid).cmp(&(b.starts, b.ends, &b.uid)));
     let mut out = String::new();
@@ -36,7 +40,10 @@ pub fn write(name: &str, events: &[Event], sequence: u32, stamp: Timestamp) -> S
         line("BEGIN", "VEVENT");
         line("UID", &escape(&event.uid));
         line("DTSTAMP", &utc(stamp));
-        line("SEQUENCE", &sequence.to_string());
+        line("SEQUENCE", &event.sequence.to_string());
+        if event.cancelled {
+            line("STATUS", "CANCELLED");
+        }
         line("DTSTART", &utc(event.starts));
         line("DTEND", &utc(event.ends));
         line("SUMMARY", &escape(&event.title));
@@ -99,16 +106,19 @@ mod tests {
             description: "short".into(),
             url: url.map(str::to_owned),
             busy: url.is_some(),
+            sequence: 3,
+            cancelled: url.is_some(),
         };
         let events = [event("b", "2027-03-09T13:00:00Z", None), event("a", "2027-03-09T12:00:00Z", Some("https://example.org/a,b"))];
-        let written = write("Upgrades", &events, 3, at("2027-01-01T00:00:00Z"));
+        let written = write("Upgrades", &events, at("2027-01-01T00:00:00Z"));
         let common = "DTSTAMP:20270101T000000Z\r\nSEQUENCE:3\r\n";
+        let off = "STATUS:CANCELLED\r\n";
         let title = "SUMMARY:One\\, two\\; three\\\\four\\nfive \r\nDESCRIPTION:short\r\n";
         assert_eq!(
             written,
             format!(
                 "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//upgrade-herald//herald plan//EN\r\nCALSCALE:GREGORIAN\r\nX-WR-CALNAME:Upgrades\r\n\
-                 BEGIN:VEVENT\r\nUID:a\r\n{common}DTSTART:20270309T120000Z\r\nDTEND:20270309T120000Z\r\n{title}URL:https://example.org/a,b\r\n\
+                 BEGIN:VEVENT\r\nUID:a\r\n{common}{off}DTSTART:20270309T120000Z\r\nDTEND:20270309T120000Z\r\n{title}URL:https://example.org/a,b\r\n\
                  TRANSP:OPAQUE\r\nEND:VEVENT\r\n\
                  BEGIN:VEVENT\r\nUID:b\r\n{common}DTSTART:20270309T130000Z\r\nDTEND:20270309T130000Z\r\n{title}TRANSP:TRANSPARENT\r\nEND:VEVENT\r\n\
                  END:VCALENDAR\r\n"

@@ -9,16 +9,17 @@
 pub mod domain;
 pub mod ports;
 
-#[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql"))]
+#[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql", feature = "web"))]
 pub mod app;
 pub mod calendar;
 #[cfg(feature = "chain")]
 pub mod chain;
 pub mod channel;
 pub mod clock;
-#[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql"))]
+#[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql", feature = "web"))]
 mod command;
 pub mod config;
+mod look;
 pub mod picture;
 #[cfg(all(feature = "chain", feature = "sql"))]
 pub mod rehearsal;
@@ -26,3 +27,5 @@ pub mod service;
 #[cfg(feature = "sql")]
 pub mod store;
 pub mod template;
+#[cfg(feature = "web")]
+pub mod web;

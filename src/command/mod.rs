@@ -29,6 +29,7 @@ mod serve;
 pub mod signs;
 pub mod status;
 pub mod store;
+mod web;
 pub mod window;
 
 use anyhow::{Result, anyhow, bail};

@@ -33,7 +33,7 @@ pub fn run(folder: Option<PathBuf>, json: bool, ics: bool) -> Result<ExitCode> {
     if ics {
         use std::io::Write as _;
         let events: Vec<Event> = loaded.config.upgrades.iter().flat_map(|file| events(&loaded, &file.upgrade)).collect();
-        let _ = write!(std::io::stdout(), "{}", calendar::write("Runtime upgrades", &events, 0, now));
+        let _ = write!(std::io::stdout(), "{}", calendar::write("Runtime upgrades", &events, now));
         return Ok(ExitCode::SUCCESS);
     }
     for file in &loaded.config.upgrades {
@@ -95,6 +95,8 @@ fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<Event> {
         description: described(loaded, upgrade),
         url: url.clone(),
         busy: true,
+        sequence: 0,
+        cancelled: false,
     }];
     for post in timeline(loaded, upgrade) {
         let uid = format!("{}/{}/{}@upgrade-herald", upgrade.id, post.notice, post.occurrence);
@@ -108,6 +110,8 @@ fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<Event> {
                 description: format!("herald posts it in {}", post.channel),
                 url: url.clone(),
                 busy: false,
+                sequence: 0,
+                cancelled: false,
             }),
         }
     }

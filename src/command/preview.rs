@@ -1,10 +1,6 @@
 //! `herald preview [NOTICE]`: each post as its channel would get it, as text or as a page.
 
-mod look;
 mod page;
-
-pub use look::escape;
-pub use page::base64;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -12,6 +12,7 @@ use tokio::{
 use super::{
     address, replicas, serve,
     signs::{Signs, State},
+    web,
 };
 use crate::{
     app::{self, Loaded},
@@ -65,6 +66,8 @@ pub(super) struct Station {
     pub chains: BTreeMap<String, Arc<dyn Chain>>,
     pub store: Arc<dyn Store>,
     pub signs: Arc<Signs>,
+    /// What is served to readers and monitors.
+    pub web: Option<web::Serving>,
 }
 
 pub async fn run(folder: Option<PathBuf>, replica: &str, health_file: Option<PathBuf>) -> Result<ExitCode> {
@@ -101,7 +104,9 @@ async fn start(folder: Option<PathBuf>, replica: &str, signs: Arc<Signs>) -> Res
     let outlets = outlets(&config.deployment, &chats).await?;
     let chains = connect_chains(&config, &store.upgrades().await?).await?;
     let stop = stop_on_signals(signs.clone())?;
-    let station = Station { origin, files, config, renderer, chats, outlets, chains, store, signs };
+    let shown = web::Shown { config: &config, renderer: &renderer, outlets: &outlets, chains: &chains, store: &store };
+    let web = web::start(shown, &signs, &stop).await?;
+    let station = Station { origin, files, config, renderer, chats, outlets, chains, store, signs, web };
     if at.shared() { replicas::run(&station, me, stop).await } else { serve::alone(&station, stop).await }
 }
 

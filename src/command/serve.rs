@@ -62,6 +62,9 @@ impl Active {
         let mut core = Core::new(book, station.outlets.clone(), Arc::new(SystemClock), station.store.clone());
         core.tenure = tenure;
         let core = Arc::new(core);
+        if let Some(web) = &station.web {
+            web.site.follow(core.clone());
+        }
         Self { planner: Arc::new(Planner::new(core.clone())), core }
     }
 

@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use sd_notify::NotifyState;
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::SystemClock, ports::Clock, service::pulse::Pulse, template::length_words};
+use crate::{clock::SystemClock, ports::Clock, service::pulse::Pulse, template::length_words, web::Vitals};
 
 /// How often a sign is given, at least.
 const OFTEN: Duration = Duration::from_secs(5);
@@ -89,6 +89,12 @@ impl Signs {
 
     fn state(&self) -> State {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for who asks over the network.
+    pub fn vitals(&self) -> Vitals {
+        let state = self.state();
+        Vitals { state: state.words().to_owned(), ready: state.is_ready(), active: state == State::Active, hangs: self.pulse.silent() }
     }
 
     /// Says at once what the process is doing now. Who stops does nothing else any more.

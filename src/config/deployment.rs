@@ -2,6 +2,7 @@
 
 mod accounts;
 mod shape;
+mod web;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -12,6 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 pub(super) use shape::Raw;
 use shape::{RawChannel, RawDelivery, RawStore};
+
+pub use web::Web;
 
 use super::{
     files::SourceFile,
@@ -170,6 +173,7 @@ pub struct Deployment {
     pub chains: BTreeMap<String, ChainConfig>,
     pub channels: BTreeMap<String, ChannelConfig>,
     pub delivery: Delivery,
+    pub web: Option<Web>,
 }
 
 pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment> {
@@ -185,6 +189,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
         let RawChannel { platform, place, readers, mentions, locale, publish } = c;
         ChannelConfig { platform, place, readers, mentions, locale, publish }
     };
+    let web = raw.web.and_then(|w| web::web(w, file, findings));
     let channels = raw.channels.into_iter().map(|(n, c)| (n, channel(c))).collect();
     if findings.len() > before {
         return None;
@@ -196,6 +201,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
         chains: raw.chains.into_iter().map(|(n, c)| (n, ChainConfig { endpoints: c.endpoints, para: c.relay.zip(c.para) })).collect(),
         channels,
         delivery: delivery?,
+        web,
     })
 }
 

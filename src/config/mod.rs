@@ -21,7 +21,7 @@ mod words;
 use std::{collections::BTreeMap, path::PathBuf};
 
 pub use checklist::{Checklist, Item};
-pub use deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, Matrix, OnDoubt, Readers, Secret, StoreAt};
+pub use deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, Matrix, OnDoubt, Readers, Secret, StoreAt, Web};
 pub use files::{Files, SourceFile};
 pub use finding::{Finding, Severity, suggest};
 pub use help::{Contact, Help, Topic};

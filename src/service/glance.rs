@@ -32,7 +32,7 @@ const IS_DONE: u32 = 0x2e_8b_57;
 const IS_OVER: u32 = 0x6b_6b_6b;
 const IS_WRONG: u32 = 0xb3_26_1e;
 
-fn colour(accepted: &Accepting) -> u32 {
+pub fn colour(accepted: &Accepting) -> u32 {
     match accepted.standing() {
         "cancelled" => IS_OVER,
         "failed" | "delayed" => IS_WRONG,

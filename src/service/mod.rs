@@ -3,6 +3,7 @@
 
 mod acts;
 mod backoff;
+pub mod bulletin;
 pub mod catchup;
 pub mod consent;
 pub mod context;

@@ -41,6 +41,7 @@ mod replicas;
 mod reviewer;
 mod signs;
 mod simulation;
+mod site;
 mod stages;
 mod stores;
 mod story;

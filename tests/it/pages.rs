@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::{installed, repo};
 
 /// Where the pictures are kept, to be looked at.
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");
     std::fs::create_dir_all(&folder).expect("a folder");
     folder
@@ -19,16 +19,19 @@ fn folder() -> PathBuf {
 
 /// What the browser has found in each view; nothing where there is no browser.
 pub fn look(page: &Path, name: &str) -> Result<Option<Vec<Value>>> {
+    browse("look.mjs", &[&format!("file://{}", page.display()), &folder().to_string_lossy(), name])
+}
+
+/// What a script of ours has seen with the browser; nothing where there is no browser.
+pub fn browse(script: &str, args: &[&str]) -> Result<Option<Vec<Value>>> {
     let chromium = installed_file("HERALD_TEST_CHROMIUM")?;
     if !chromium.exists() {
         println!("SKIPPED: there is no {}: apt install chromium", chromium.display());
         return Ok(None);
     }
     let out = Command::new("node")
-        .arg(repo().join("tests/browser/look.mjs"))
-        .arg(format!("file://{}", page.display()))
-        .arg(folder())
-        .arg(name)
+        .arg(repo().join("tests/browser").join(script))
+        .args(args)
         .env("HERALD_TEST_CHROMIUM", chromium)
         .env("HERALD_TEST_BROWSER", installed("HERALD_TEST_BROWSER")?)
         .output()?;

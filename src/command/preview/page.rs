@@ -2,10 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{
-    Shown, ShownPost,
-    look::{before_or_after, discord, escape, matrix},
-};
+use super::{Shown, ShownPost};
 use crate::{
     domain::{
         notice::{Phase, Trigger},
@@ -13,6 +10,7 @@ use crate::{
         schedule::Offset,
         upgrade::Upgrade,
     },
+    look::{base64, before_or_after, discord, escape, matrix},
     ports::Platform,
     template::Zone,
 };
@@ -138,33 +136,4 @@ fn article(post: &ShownPost<'_>, one: &Shown<'_>, zone: &Zone) -> String {
         ballot.unwrap_or_default(),
         opening.unwrap_or_default(),
     )
-}
-
-/// RFC 4648.
-pub fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().enumerate().fold(0_usize, |word, (i, byte)| word | usize::from(*byte) << (16 - 8 * i));
-        for (i, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let digit = DIGITS.get(word >> shift & 63).map_or('=', |digit| char::from(*digit));
-            out.push(if i <= chunk.len() { digit } else { '=' });
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        let vectors =
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")];
-        for (text, wanted) in vectors {
-            assert_eq!(base64(text.as_bytes()), wanted);
-        }
-        assert_eq!(base64(&[0xfb, 0xff, 0x00, 0x10, 0x83, 0x10, 0x51, 0x87, 0x20]), "+/8AEIMQUYcg");
-    }
 }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    command::preview::{base64, escape},
     domain::feedback::Count,
+    look::{base64, escape},
     picture,
     ports::Accepting,
     service::{

@@ -32,6 +32,30 @@ pub(in crate::config) struct Raw {
     /// Times that keep a post from being made twice: timeout < lease < key_window.
     #[serde(default)]
     pub(super) delivery: RawDelivery,
+    /// The status page with its feeds, and what a monitor asks for; without it herald serves nothing.
+    pub(super) web: Option<RawWeb>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["listen"] }, { "required": ["operations"] }]))]
+pub(super) struct RawWeb {
+    /// IP:port of the status page, calendar, feed and API, for everybody: 127.0.0.1:8080 behind a server that speaks TLS.
+    #[schemars(with = "Option<schema::Address>")]
+    pub(super) listen: Option<String>,
+    /// IP:port of /healthz, /readyz and /metrics, for monitors alone.
+    #[schemars(with = "Option<schema::Address>")]
+    pub(super) operations: Option<String>,
+    /// Where readers find the page: https:// and so on. Feeds and calendars have it in their links.
+    #[schemars(with = "Option<schema::Homeserver>")]
+    pub(super) address: Option<String>,
+    /// What stands on top of the page.
+    #[serde(default = "web_title")]
+    #[schemars(length(min = 1, max = 60))]
+    pub(super) title: String,
+}
+fn web_title() -> String {
+    "Runtime upgrades".into()
 }
 
 #[derive(Deserialize, JsonSchema)]

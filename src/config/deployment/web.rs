@@ -1,0 +1,62 @@
+//! What herald serves by itself.
+
+use std::net::SocketAddr;
+
+use super::shape::RawWeb;
+use crate::config::{files::SourceFile, finding::Finding};
+
+/// Characters of the page's title.
+const TITLE_MAX: usize = 60;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Web {
+    /// Of the status page, for everybody.
+    pub listen: Option<SocketAddr>,
+    /// Of what monitors ask for.
+    pub operations: Option<SocketAddr>,
+    /// Where readers find the page, with a slash at its end.
+    pub address: Option<String>,
+    pub title: String,
+}
+
+pub(super) fn web(raw: RawWeb, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Web> {
+    let mut socket = |key: &str, text: Option<&String>| {
+        let address = text.map(|text| text.parse::<SocketAddr>());
+        if let (Some(Err(_)), Some(text)) = (&address, text) {
+            findings.push(file.wrong(&["web", key], format!("`{text}` is not an address"), "write IP:port, such as 127.0.0.1:8080"));
+        }
+        address.and_then(Result::ok)
+    };
+    let (listen, operations) = (socket("listen", raw.listen.as_ref()), socket("operations", raw.operations.as_ref()));
+    if raw.listen.is_none() && raw.operations.is_none() {
+        findings.push(file.wrong(
+            &["web"],
+            "nothing is served",
+            "add `listen:` for the status page or `operations:` for monitors, or remove `web`",
+        ));
+    }
+    if listen.is_some_and(|at| at.port() != 0) && listen == operations {
+        findings.push(file.wrong(
+            &["web", "operations"],
+            "that is the status page's address",
+            "take another port: monitors are told what readers need not know",
+        ));
+    }
+    let is_address = |text: &String| {
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        host.is_some_and(|host| !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>?#".contains(c)))
+    };
+    if let Some(address) = raw.address.as_ref().filter(|a| !is_address(a)) {
+        findings.push(file.wrong(
+            &["web", "address"],
+            format!("`{address}` is not a page's address"),
+            "write where readers find the page, such as https://status.example.org/",
+        ));
+    }
+    let title = raw.title.trim().to_owned();
+    if title.is_empty() || title.chars().count() > TITLE_MAX {
+        findings.push(file.wrong(&["web", "title"], "the title is empty or too long", "write 1 to 60 characters, or leave it out"));
+    }
+    let address = raw.address.map(|address| format!("{}/", address.trim_end_matches('/')));
+    Some(Web { listen, operations, address, title })
+}

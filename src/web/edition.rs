@@ -1,0 +1,106 @@
+//! Everything that readers can ask for, as it is now.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{api, feed, page};
+use crate::{picture, service::bulletin::Bulletin, template::Zone};
+
+/// A page or a file.
+#[derive(Clone, Debug)]
+pub(super) struct Resource {
+    pub kind: &'static str,
+    pub bytes: Bytes,
+    /// By which a reader knows that it is still the same.
+    pub tag: String,
+    /// Whether another site's scripts may read it.
+    pub open: bool,
+}
+
+/// All of it; each is a whole.
+#[derive(Debug, Default)]
+pub struct Edition {
+    bulletins: Vec<Bulletin>,
+    name: String,
+    resources: BTreeMap<String, Resource>,
+    lost: String,
+    closed: bool,
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+
+impl Edition {
+    /// Everything there is to say of these upgrades.
+    pub fn write(bulletins: Vec<Bulletin>, title: &str, address: &str, zone: &Zone, now: Timestamp) -> Self {
+        let site = page::Site { title, zone, bulletins: &bulletins };
+        let mut resources = BTreeMap::new();
+        let mut put = |path: String, kind: &'static str, bytes: Vec<u8>, open: bool| {
+            let tag = format!("\"{}\"", short(&bytes));
+            resources.insert(path, Resource { kind, bytes: bytes.into(), tag, open });
+        };
+        put("/".into(), HTML, site.front().into_bytes(), false);
+        for bulletin in &bulletins {
+            let at = format!("/upgrades/{}", bulletin.id);
+            put(at.clone(), HTML, site.of(bulletin).into_bytes(), false);
+            if let Some(times) = &bulletin.picture {
+                put(format!("{at}/block-times.png"), "image/png", picture::block_times(times).png, false);
+            }
+            put(format!("/api/v1/upgrades/{}", bulletin.id), JSON, api::one(bulletin), true);
+        }
+        put("/api/v1/upgrades".into(), JSON, api::all(&bulletins), true);
+        put("/api/v1/openapi.json".into(), JSON, api::description(title, address), true);
+        put("/calendar.ics".into(), "text/calendar; charset=utf-8", feed::calendar(&bulletins, title, address, now).into_bytes(), true);
+        put("/feed.atom".into(), "application/atom+xml; charset=utf-8", feed::atom(&bulletins, title, address, zone).into_bytes(), true);
+        put("/herald.css".into(), "text/css; charset=utf-8", page::STYLE.into(), false);
+        put("/herald.js".into(), "text/javascript; charset=utf-8", page::SCRIPT.into(), false);
+        let lost = site.lost();
+        let mut all = Sha256::new();
+        resources.values().for_each(|r| all.update(&r.bytes));
+        let name = all.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+        Self { name, resources, lost, closed: false, bulletins }
+    }
+
+    /// The last: who follows is told no more.
+    pub(super) fn closing() -> Self {
+        Self { closed: true, ..Self::default() }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        !self.resources.is_empty()
+    }
+
+    pub(super) fn bulletins(&self) -> &[Bulletin] {
+        &self.bulletins
+    }
+
+    /// Another for each that differs.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A page or a file: its media type, and what is in it.
+    pub fn read(&self, path: &str) -> Option<(&'static str, &[u8])> {
+        self.find(path).map(|found| (found.kind, &*found.bytes))
+    }
+
+    pub(super) fn find(&self, path: &str) -> Option<&Resource> {
+        self.resources.get(path)
+    }
+
+    /// For who asks for what isn't there.
+    pub(super) fn lost(&self) -> &str {
+        &self.lost
+    }
+}
+
+fn short(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(8).map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,84 @@
+//! For calendars and feed readers.
+
+use atom_syndication::{Category, Content, Entry, Feed, Generator, Link, Person, Text};
+use jiff::Timestamp;
+
+use super::page::words_of;
+use crate::{
+    calendar::{self, Event},
+    service::bulletin::Bulletin,
+    template::Zone,
+};
+
+/// So many of the newest posts.
+const ENTRIES: usize = 50;
+
+/// The windows, each under a name that it keeps when it moves.
+pub(super) fn calendar(bulletins: &[Bulletin], title: &str, address: &str, now: Timestamp) -> String {
+    let set = bulletins.iter().filter(|b| b.window.set);
+    let events: Vec<Event> = set
+        .map(|b| Event {
+            uid: format!("{}@upgrade-herald", b.id),
+            starts: b.window.opens,
+            ends: b.window.closes,
+            title: b.title.clone(),
+            description: format!("{}\nState: {}", b.summary, b.state),
+            url: Some(format!("{address}upgrades/{}", b.id)),
+            busy: b.under_way,
+            sequence: b.sequence,
+            cancelled: matches!(b.state, "cancelled" | "failed"),
+        })
+        .collect();
+    calendar::write(title, &events, now)
+}
+
+/// What was posted, the newest first.
+pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zone) -> String {
+    let posted = bulletins.iter().flat_map(|b| b.timeline.iter().filter(|e| e.posted).map(move |e| (b, e)));
+    let mut posted: Vec<_> = posted.collect();
+    posted.sort_by(|(_, a), (_, b)| (b.at, &b.key).cmp(&(a.at, &a.key)));
+    let updated = posted.first().map_or(Timestamp::UNIX_EPOCH, |(_, e)| e.at);
+    let entries = posted.into_iter().take(ENTRIES).map(|(bulletin, entry)| {
+        let page = format!("{address}upgrades/{}#{}", bulletin.id, entry.key);
+        let html = entry.body.as_ref().map(|(platform, body)| words_of(*platform, body, zone, entry.at)).unwrap_or_default();
+        Entry {
+            title: Text::plain(allowed(&entry.title)),
+            id: page.clone(),
+            updated: moment(entry.at),
+            published: Some(moment(entry.at)),
+            links: vec![Link { href: page, rel: "alternate".into(), ..Link::default() }],
+            categories: vec![Category { term: entry.phase.to_owned(), ..Category::default() }],
+            content: Some(Content { value: Some(allowed(&html)), content_type: Some("html".into()), ..Content::default() }),
+            ..Entry::default()
+        }
+    });
+    let feed = Feed {
+        title: Text::plain(allowed(title)),
+        id: format!("{address}feed.atom"),
+        updated: moment(updated),
+        authors: vec![Person { name: allowed(title), ..Person::default() }],
+        generator: Some(Generator { value: "upgrade-herald".into(), ..Generator::default() }),
+        links: vec![
+            Link {
+                href: format!("{address}feed.atom"),
+                rel: "self".into(),
+                mime_type: Some("application/atom+xml".into()),
+                ..Link::default()
+            },
+            Link { href: address.to_owned(), rel: "alternate".into(), mime_type: Some("text/html".into()), ..Link::default() },
+        ],
+        entries: entries.collect(),
+        ..Feed::default()
+    };
+    feed.to_string()
+}
+
+fn moment(at: Timestamp) -> atom_syndication::FixedDateTime {
+    chrono::DateTime::from_timestamp(at.as_second(), 0).unwrap_or_default().fixed_offset()
+}
+
+/// XML has no way to write some characters, whatever is done to them.
+fn allowed(text: &str) -> String {
+    let is_allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    text.chars().map(|c| if is_allowed(c) { c } else { '\u{fffd}' }).collect()
+}

@@ -1,0 +1,202 @@
+//! The status page, its feeds and its API; and, on an address of their own, what monitors ask for.
+//!
+//! Everything that readers ask for is written down when it changes, as a whole ([`Edition`]), so that a thousand readers
+//! cost no more than one and never wait for the store. Nobody can order anything here.
+
+mod api;
+mod edition;
+mod feed;
+mod metrics;
+mod operations;
+mod page;
+mod stream;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::{net::TcpListener, sync::watch};
+
+pub use self::edition::Edition;
+use crate::{
+    ports::{Chain, StoreError},
+    service::{Core, bulletin},
+};
+
+/// How often it is looked whether something has changed.
+const OFTEN: Duration = Duration::from_secs(1);
+
+/// How the process itself is.
+#[derive(Clone, Debug, Default)]
+pub struct Vitals {
+    /// In words: active, standing by.
+    pub state: String,
+    /// It does what it was started for, or stands by for that.
+    pub ready: bool,
+    pub active: bool,
+    /// Parts that hang.
+    pub hangs: Vec<String>,
+}
+
+/// What is served, and where it is read from.
+pub struct Site {
+    core: RwLock<Arc<Core>>,
+    edition: watch::Sender<Arc<Edition>>,
+    /// How readers find it, with a slash at its end.
+    address: String,
+    title: String,
+    chains: BTreeMap<String, Arc<dyn Chain>>,
+    vitals: Box<dyn Fn() -> Vitals + Send + Sync>,
+    readers: stream::Readers,
+}
+
+impl Site {
+    pub fn new(
+        core: Arc<Core>,
+        address: String,
+        title: String,
+        chains: BTreeMap<String, Arc<dyn Chain>>,
+        vitals: impl Fn() -> Vitals + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let edition = watch::Sender::new(Arc::new(Edition::default()));
+        let (core, vitals) = (RwLock::new(core), Box::new(vitals));
+        Arc::new(Self { core, edition, address, title, chains, vitals, readers: stream::Readers::default() })
+    }
+
+    /// From now on it shows what this core follows.
+    pub fn follow(&self, core: Arc<Core>) {
+        *self.core.write().unwrap_or_else(PoisonError::into_inner) = core;
+    }
+
+    fn core(&self) -> Arc<Core> {
+        self.core.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks what there is to show; true if that has changed.
+    pub async fn tick(&self) -> Result<bool, StoreError> {
+        let core = self.core();
+        let now = core.clock.now();
+        let bulletins = bulletin::all(&core, now).await?;
+        let last = self.edition.borrow().clone();
+        if last.is_written() && last.bulletins() == bulletins {
+            return Ok(false);
+        }
+        let book = core.book();
+        let edition = Edition::write(bulletins, &self.title, &self.address, book.renderer.zone(), now);
+        self.edition.send_replace(Arc::new(edition));
+        Ok(true)
+    }
+
+    /// Keeps it up to date until told to stop. What can't be read stays as it was last.
+    pub async fn keep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut was_lamented = false;
+        loop {
+            match self.tick().await {
+                Ok(_) => was_lamented = false,
+                Err(error) if !was_lamented => {
+                    tracing::warn!("the page can't be brought up to date: {error}");
+                    was_lamented = true;
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                () = tokio::time::sleep(OFTEN) => {}
+            }
+        }
+        // Who follows is let go, so that the server can end.
+        self.edition.send_replace(Arc::new(Edition::closing()));
+    }
+
+    /// What everybody may ask for.
+    pub fn public(self: &Arc<Self>) -> Router {
+        Router::new().route("/events", get(stream::events)).fallback(resource).with_state(self.clone())
+    }
+
+    /// What monitors ask for.
+    pub fn operations(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/healthz", get(operations::health))
+            .route("/readyz", get(operations::ready))
+            .route("/metrics", get(operations::metrics))
+            .with_state(self.clone())
+    }
+}
+
+/// Answers on an address until told to stop.
+pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+}
+
+/// Takes an address; `what` is its key in herald.yaml.
+pub async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, String> {
+    let taken = |error| format!("web.{what} in herald.yaml: {address} can't be listened on: {error}; free it, or write another port");
+    TcpListener::bind(address).await.map_err(taken)
+}
+
+/// What a reader's browser is to keep to: nothing from elsewhere, nothing in frames, no forms.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// One of the written pages and files.
+async fn resource(State(site): State<Arc<Site>>, method: axum::http::Method, uri: axum::http::Uri, headers: HeaderMap) -> Response {
+    let safety =
+        [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")];
+    if method != axum::http::Method::GET && method != axum::http::Method::HEAD {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], safety, "This can only be read.\n").into_response();
+    }
+    let edition = site.edition.borrow().clone();
+    if !edition.is_written() {
+        let again = [(header::RETRY_AFTER, "2")];
+        return (StatusCode::SERVICE_UNAVAILABLE, again, safety, "herald is starting; try again in a moment.\n").into_response();
+    }
+    let path = decoded(uri.path());
+    let Some(found) = edition.find(&path) else {
+        let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+        return (StatusCode::NOT_FOUND, kind, safety, edition.lost().to_owned()).into_response();
+    };
+    let tag = [(header::ETAG, found.tag.clone()), (header::CACHE_CONTROL, "no-cache".to_owned())];
+    let has_it = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    if has_it.is_some_and(|tags| tags.split(',').any(|t| t.trim() == found.tag)) {
+        return (StatusCode::NOT_MODIFIED, tag, safety).into_response();
+    }
+    let anywhere = found.open.then_some([(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")]);
+    let kind = [(header::CONTENT_TYPE, found.kind)];
+    match anywhere {
+        Some(anywhere) => (kind, tag, safety, anywhere, found.bytes.clone()).into_response(),
+        None => (kind, tag, safety, found.bytes.clone()).into_response(),
+    }
+}
+
+/// `%C3%BC` and the like.
+fn decoded(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let hex = bytes.get(at + 1..at + 3).filter(|_| *byte == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(decoded) => {
+                out.push(decoded);
+                at += 3;
+            }
+            None => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

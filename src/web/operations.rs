@@ -1,0 +1,50 @@
+//! Whether herald lives, whether it does all it should, and its figures.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{Site, metrics};
+
+const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+/// 503 when a part hangs, so that a new start would help.
+pub(super) async fn health(State(site): State<Arc<Site>>) -> Response {
+    let vitals = (site.vitals)();
+    if vitals.hangs.is_empty() {
+        return (NO_STORE, format!("{}\n", vitals.state)).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, NO_STORE, format!("{}, and hangs: {}\n", vitals.state, vitals.hangs.join(", "))).into_response()
+}
+
+/// 503 as long as something is broken, with a line for each, for a person.
+pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
+    let vitals = (site.vitals)();
+    let core = site.core();
+    let mut broken: Vec<String> = vitals.hangs.iter().map(|part| format!("{part}: hangs")).collect();
+    if !vitals.ready {
+        broken.push(format!("herald: {}", vitals.state));
+    }
+    match core.store.troubles().await {
+        Ok(troubles) => broken.extend(troubles.into_iter().map(|(part, words, since)| {
+            let since = since.strftime("%Y-%m-%d %H:%M:%S UTC");
+            format!("{part}: {words} (since {since})")
+        })),
+        Err(error) => broken.push(error.to_string()),
+    }
+    if broken.is_empty() {
+        return (NO_STORE, format!("ready: {}\n", vitals.state)).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, NO_STORE, format!("{}\n", broken.join("\n"))).into_response()
+}
+
+pub(super) async fn metrics(State(site): State<Arc<Site>>) -> Response {
+    match metrics::read(&site).await {
+        Ok(text) => (NO_STORE, [(header::CONTENT_TYPE, metrics::KIND)], text).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, NO_STORE, format!("{error}\n")).into_response(),
+    }
+}

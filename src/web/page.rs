@@ -1,0 +1,285 @@
+//! The status page: whole without a script, kept up to date with one. Nothing in it that wasn't escaped.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    domain::{notice::Phase, phase::Stage, post::Body},
+    look::{discord, escape, matrix},
+    ports::Platform,
+    service::bulletin::{Bulletin, ChainState, Entry, Reactions},
+    template::Zone,
+};
+
+pub(super) const STYLE: &str = include_str!("page.css");
+pub(super) const SCRIPT: &str = include_str!("page.js");
+
+/// What all pages have in common.
+pub(super) struct Site<'a> {
+    pub title: &'a str,
+    pub zone: &'a Zone,
+    pub bulletins: &'a [Bulletin],
+}
+
+/// The words of a post, as its platform shows them.
+pub(super) fn words_of(platform: Platform, body: &Body, zone: &Zone, at: Timestamp) -> String {
+    match (platform, &body.html) {
+        (Platform::Matrix, Some(html)) => matrix(html),
+        _ => discord(&body.text, zone, at),
+    }
+}
+
+impl Site<'_> {
+    /// What goes on now, or the last; and all others below.
+    pub fn front(&self) -> String {
+        match self.bulletins.first() {
+            Some(bulletin) => self.page(&bulletin.title, &format!("{}{}", self.upgrade(bulletin), self.others(Some(bulletin)))),
+            None => self.page("Nothing is planned", "<section><h2>Nothing is planned</h2>\n<p>When an upgrade is announced, it stands here. The calendar and the feed below tell you of it.</p></section>\n"),
+        }
+    }
+
+    /// One upgrade's own page, whose address stays.
+    pub fn of(&self, bulletin: &Bulletin) -> String {
+        self.page(&bulletin.title, &format!("{}{}", self.upgrade(bulletin), self.others(Some(bulletin))))
+    }
+
+    pub fn lost(&self) -> String {
+        let main = format!(
+            "<section><h2>There is no such page</h2>\n<p><a href=\"/\">See what goes on now</a>, or one of the upgrades below.</p></section>\n{}",
+            self.others(None)
+        );
+        self.page("There is no such page", &main)
+    }
+
+    fn page(&self, title: &str, main: &str) -> String {
+        let (site, title) = (escape(self.title), escape(title));
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <title>{title} · {site}</title>\n<link rel=\"stylesheet\" href=\"/herald.css\">\n\
+             <link rel=\"alternate\" type=\"application/atom+xml\" title=\"{site}\" href=\"/feed.atom\">\n\
+             <script src=\"/herald.js\" defer></script>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">To the content</a>\n\
+             <header>\n<p class=\"site\"><a href=\"/\">{site}</a></p>\n<p id=\"news\" role=\"status\"></p>\n</header>\n<main id=\"main\">\n{main}</main>\n\
+             <footer>\n<p>Subscribe: <a href=\"/calendar.ics\">calendar</a> · <a href=\"/feed.atom\">feed</a> · <a href=\"/api/v1/upgrades\">API</a> (<a href=\"/api/v1/openapi.json\">described</a>)</p>\n\
+             <noscript><p>Reload the page to see what is new. Times are given in {} and in UTC.</p></noscript>\n</footer>\n</body>\n</html>\n",
+            escape(self.zone.0.iana_name().unwrap_or("UTC")),
+        )
+    }
+
+    fn upgrade(&self, b: &Bulletin) -> String {
+        let reason = b.reason.as_ref().map(|r| format!("<p class=\"reason\"><bdi>{}</bdi></p>\n", escape(r))).unwrap_or_default();
+        let window = if b.window.set {
+            format!(
+                "<p class=\"window\">Window: {} to {}.{}</p>\n",
+                self.time(b.window.opens),
+                self.time(b.window.closes),
+                moved(b.window.moved)
+            )
+        } else {
+            "<p class=\"window\">The window is being chosen.</p>\n".to_owned()
+        };
+        let mut out = format!(
+            "<section class=\"top\" id=\"state\">\n<h1><bdi>{}</bdi></h1>\n<p class=\"state {state}\"><span aria-hidden=\"true\"></span>{}</p>\n{reason}<p><bdi>{}</bdi></p>\n{window}",
+            escape(&b.title),
+            escape(&state_words(b.state)),
+            escape(&b.summary),
+            state = escape(b.state),
+        );
+        let links: Vec<String> = b.links.iter().map(|l| link(&l.url, &l.name)).collect();
+        if !links.is_empty() {
+            out.push_str(&format!("<p>{}</p>\n", links.join(" · ")));
+        }
+        out.push_str("</section>\n");
+        out.push_str(&duties(self, b));
+        out.push_str("<section id=\"chains\">\n<h2>Chains</h2>\n");
+        b.chains.iter().for_each(|chain| out.push_str(&progress(chain)));
+        out.push_str("</section>\n");
+        out.push_str(&people(self, b));
+        if b.pictured
+            && let Some(times) = &b.picture
+        {
+            let alt = crate::picture::block_times(times).alt;
+            out.push_str(&format!(
+                "<section id=\"blocks\">\n<h2>Blocks around the upgrade</h2>\n<img src=\"/upgrades/{}/block-times.png\" alt=\"{}\" width=\"800\" height=\"400\">\n</section>\n",
+                escape(&b.id),
+                escape(&alt)
+            ));
+        }
+        out.push_str("<section id=\"timeline\">\n<h2>What was said, and what comes</h2>\n");
+        for phase in Phase::ALL {
+            let entries: Vec<&Entry> = b.timeline.iter().filter(|e| e.phase == phase.name()).collect();
+            if !entries.is_empty() {
+                let items: String = entries.iter().map(|entry| self.entry(entry)).collect();
+                out.push_str(&format!("<h3>{}</h3>\n<ol class=\"timeline\">\n{items}</ol>\n", escape(phase.name())));
+            }
+        }
+        out.push_str("</section>\n");
+        out
+    }
+
+    fn entry(&self, entry: &Entry) -> String {
+        let places = entry.places.iter().filter_map(|p| Some(link(p.link.as_ref()?, &format!("{} ({})", p.channel, p.platform))));
+        let places: Vec<String> = places.collect();
+        let places = if places.is_empty() { String::new() } else { format!(" <span class=\"places\">{}</span>", places.join(" ")) };
+        let words = entry.body.as_ref().map(|(platform, body)| {
+            format!(
+                "\n<details><summary>What it says<span class=\"unseen\">: {}</span></summary>\n<div class=\"words\">{}</div></details>",
+                escape(&entry.title),
+                words_of(*platform, body, self.zone, entry.at)
+            )
+        });
+        format!(
+            "<li id=\"{}\" class=\"{}\">{} <span class=\"what\">{}<bdi>{}</bdi></span>{places}{}</li>\n",
+            escape(&entry.key),
+            if entry.posted { "posted" } else { "planned" },
+            self.time(entry.at),
+            if entry.posted { "" } else { "<span class=\"mark\">planned</span> " },
+            escape(&entry.title),
+            words.unwrap_or_default(),
+        )
+    }
+
+    /// Every upgrade but this one.
+    fn others(&self, but: Option<&Bulletin>) -> String {
+        let others: Vec<&Bulletin> = self.bulletins.iter().filter(|b| but.is_none_or(|but| but.id != b.id)).collect();
+        if others.is_empty() {
+            return String::new();
+        }
+        let item = |b: &&Bulletin| {
+            format!(
+                "<li><a href=\"/upgrades/{}\"><bdi>{}</bdi></a> {}, {}</li>\n",
+                escape(&b.id),
+                escape(&b.title),
+                escape(&state_words(b.state)),
+                self.time(b.window.opens)
+            )
+        };
+        format!(
+            "<section id=\"others\">\n<h2>Other upgrades</h2>\n<ul>\n{}</ul>\n</section>\n",
+            others.iter().map(item).collect::<String>()
+        )
+    }
+
+    fn time(&self, at: Timestamp) -> String {
+        let utc = at.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ");
+        format!("<time datetime=\"{utc}\">{}</time>", escape(&self.zone.written(at)))
+    }
+}
+
+fn moved(times: u32) -> String {
+    match times {
+        0 => String::new(),
+        1 => " It was moved once.".into(),
+        n => format!(" It was moved {n} times."),
+    }
+}
+
+/// A state as people say it.
+fn state_words(state: &str) -> String {
+    let words = match state {
+        "planned" => "planned, the window is being chosen",
+        "scheduled" => "scheduled",
+        "delayed" => "delayed: its window is open, and nothing has begun",
+        "authorized" => "authorized: it may be applied at any time",
+        "applying" => "under way",
+        "applied" => "applied, being verified",
+        "verified" => "applied and verified",
+        "completed" => "completed",
+        "cancelled" => "cancelled",
+        "failed" => "failed",
+        other => other,
+    };
+    words.to_owned()
+}
+
+fn link(url: &str, label: &str) -> String {
+    let label = format!("<bdi>{}</bdi>", escape(label));
+    let safe = url.starts_with("https://") || url.starts_with("http://");
+    if safe { format!("<a href=\"{}\" rel=\"noopener noreferrer\">{label}</a>", escape(url)) } else { label }
+}
+
+fn duties(site: &Site<'_>, b: &Bulletin) -> String {
+    if b.duties.is_empty() && b.changes.is_empty() {
+        return String::new();
+    }
+    let item = |d: &crate::service::bulletin::Duty| {
+        let needed = if d.required { "<strong>action needed</strong>" } else { "no action" };
+        let version = d.node_version.as_ref().map(|v| format!(" Node version: <bdi>{}</bdi> or newer.", escape(v))).unwrap_or_default();
+        let by = d.by.map(|by| format!(" By {}.", site.time(by))).unwrap_or_default();
+        format!("<dt>{}: {needed}</dt>\n<dd><bdi>{}</bdi>{version}{by}</dd>\n", escape(&capital(d.audience)), escape(&d.what))
+    };
+    let changes: String = b.changes.iter().map(|c| format!("<li><bdi>{}</bdi></li>\n", escape(c))).collect();
+    let changes = if changes.is_empty() { changes } else { format!("<h3>What changes</h3>\n<ul>\n{changes}</ul>\n") };
+    format!(
+        "<section id=\"duties\">\n<h2>What you have to do</h2>\n<dl>\n{}</dl>\n{changes}</section>\n",
+        b.duties.iter().map(item).collect::<String>()
+    )
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// A chain's way, step by step.
+fn progress(chain: &ChainState) -> String {
+    let stages = [Stage::Waiting, Stage::Authorized, Stage::Applying, Stage::Applied, Stage::Verified, Stage::Completed];
+    let now = stages.iter().position(|s| s.name() == chain.stage).unwrap_or(0);
+    let step = |(i, stage): (usize, &Stage)| {
+        let (class, said) = match i.cmp(&now) {
+            std::cmp::Ordering::Less => ("done", "<span class=\"unseen\">, done</span>"),
+            std::cmp::Ordering::Equal => ("now", ""),
+            std::cmp::Ordering::Greater => ("", "<span class=\"unseen\">, to come</span>"),
+        };
+        let current = if i == now { " aria-current=\"step\"" } else { "" };
+        format!("<li class=\"{class}\"{current}>{}{said}</li>", stage.name())
+    };
+    let runs = chain.runs.map(|v| format!("runs {v}, ")).unwrap_or_default();
+    let proof = chain.applied_in.map(|block| format!(", proven in block {block}")).unwrap_or_default();
+    let migration = chain.migration.map(|(done, total)| {
+        let of = total.map(|t| format!(" of {t}")).unwrap_or_default();
+        let max = total.map(|t| format!(" max=\"{t}\" value=\"{done}\"")).unwrap_or_default();
+        format!("<p>Migration: {done}{of} <progress aria-label=\"migration\"{max}></progress></p>\n")
+    });
+    format!(
+        "<h3><bdi>{}</bdi></h3>\n<p>{runs}target {}{proof}</p>\n{}<ol class=\"steps\">{}</ol>\n",
+        escape(&chain.name),
+        chain.target,
+        migration.unwrap_or_default(),
+        stages.iter().enumerate().map(step).collect::<String>()
+    )
+}
+
+/// How many are ready, and how it went for people.
+fn people(site: &Site<'_>, b: &Bulletin) -> String {
+    let mut out = String::new();
+    if let Some(r) = &b.readiness {
+        out.push_str(&format!(
+            "<section id=\"readiness\">\n<h2>Providers</h2>\n<p>{ready} of {of} are ready, {} of {of} have seen it.</p>\n<progress aria-label=\"providers that are ready\" max=\"{of}\" value=\"{ready}\"></progress>\n</section>\n",
+            r.acknowledged,
+            ready = r.ready,
+            of = r.of
+        ));
+    }
+    let given = |reactions: &[Reactions]| {
+        let some = reactions.iter().filter(|r| r.count > 0);
+        some.map(|r| format!("{} {}: {}", escape(&r.emoji), escape(&r.meaning), r.count)).collect::<Vec<_>>().join(", ")
+    };
+    if let Some(f) = &b.feedback {
+        let row = |a: &crate::service::bulletin::Audience| {
+            let name = a.audience.map_or_else(|| "Others".to_owned(), capital);
+            format!("<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>\n", escape(&name), given(&a.reactions), a.replies)
+        };
+        out.push_str(&format!(
+            "<section id=\"feedback\">\n<h2>How it went for you</h2>\n<p>{} {} {}.</p>\n<table>\n<thead><tr><th scope=\"col\">Who</th><th scope=\"col\">Reactions</th><th scope=\"col\">Replies</th></tr></thead>\n<tbody>\n{}</tbody>\n</table>\n</section>\n",
+            given(&f.reactions),
+            f.replies,
+            if f.replies == 1 { "reply" } else { "replies" },
+            f.audiences.iter().map(row).collect::<String>()
+        ));
+    } else if let Some(closes) = b.feedback_closes {
+        out.push_str(&format!(
+            "<section id=\"feedback\">\n<h2>How it went for you</h2>\n<p>Tell us in the threads; what you say is counted {}.</p>\n</section>\n",
+            site.time(closes)
+        ));
+    }
+    out
+}

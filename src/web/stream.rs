@@ -1,0 +1,83 @@
+//! Tells readers at once that there is something new.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::stream;
+use tokio::sync::watch;
+
+use super::{Edition, Site};
+
+/// So many may follow at once.
+const MOST: usize = 4_000;
+/// A line now and then keeps what lies between from closing the connection.
+const PAUSE: Duration = Duration::from_secs(20);
+
+/// How many follow now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Readers(Arc<AtomicUsize>);
+
+/// One of them, for as long as it is there.
+struct Reader(Arc<AtomicUsize>);
+
+impl Readers {
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn admit(&self) -> Option<Reader> {
+        let reader = Reader(self.0.clone());
+        (self.0.fetch_add(1, Ordering::Relaxed) < MOST).then_some(reader)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The edition's name now, and again whenever there is another one.
+pub(super) async fn events(State(site): State<Arc<Site>>) -> Response {
+    let Some(reader) = site.readers.admit() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")], "Too many follow already; please reload now and then.\n")
+            .into_response();
+    };
+    let mut editions = site.edition.subscribe();
+    editions.mark_changed();
+    let told = stream::unfold((editions, reader), |(mut editions, reader)| async move {
+        let edition = next(&mut editions).await?;
+        let event = Event::default().event("edition").id(&edition).data(&edition);
+        Some((Ok::<_, Infallible>(event), (editions, reader)))
+    });
+    let keep = KeepAlive::new().interval(PAUSE);
+    ([(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")], Sse::new(told).keep_alive(keep)).into_response()
+}
+
+/// Nothing once the site is closed.
+async fn next(editions: &mut watch::Receiver<Arc<Edition>>) -> Option<String> {
+    loop {
+        editions.changed().await.ok()?;
+        let edition = editions.borrow_and_update().clone();
+        if edition.is_closed() {
+            return None;
+        }
+        if edition.is_written() {
+            return Some(edition.name().to_owned());
+        }
+    }
+}
