@@ -170,6 +170,9 @@ pub struct RehearseArgs {
     /// Facts and posts as lines of JSON
     #[arg(long)]
     pub json: bool,
+    /// Served to a browser on this machine, where you can take part; on a free port, or on this IP:port
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:0", conflicts_with_all = ["once", "json"])]
+    pub browser: Option<std::net::SocketAddr>,
     /// Only the plan of this urgency: routine, expedited or emergency [default: all three]
     #[arg(long, value_name = "URGENCY", value_parser = parse_urgency)]
     pub plan: Option<Urgency>,

@@ -1,12 +1,13 @@
 //! `herald rehearse`
 
-use std::{collections::BTreeMap, io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    app::{self, RehearseArgs},
+    app::{self, Loaded, RehearseArgs},
     clock::SystemClock,
     config::{Config, Origin, load_upgrade},
     domain::{
@@ -16,7 +17,8 @@ use crate::{
         window::longest_lead,
     },
     ports::Clock,
-    rehearsal::{Act, Output, Recording, Rehearsal, Twist, cast},
+    rehearsal::{Act, Output, Recording, Rehearsal, Stage, Twist, cast, theatre::Theatre},
+    template::Zone,
 };
 
 pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode> {
@@ -39,20 +41,18 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
         },
         None => acts(args.plan, asked.as_ref(), &loaded.config)?,
     };
+    if let Some(address) = args.browser {
+        let Some(act) = acts.into_iter().next() else { bail!("there is nothing to rehearse") };
+        return staged(address, &loaded, act, asked.as_ref()).await;
+    }
     let zone = loaded.renderer.zone().clone();
     let pace = if args.once || args.json { Duration::ZERO } else { Duration::from_millis(400) };
     let (mut fine, mut lines) = (true, Vec::new());
     for act in acts {
         let output = Output::new(args.json, args.json || !std::io::stderr().is_terminal(), zone.clone());
-        output.say(&format!(
-            "\n━━ Rehearsing {} ({}): window {} to {}.\nThe chains are recordings, the rooms are in memory, the people are invented.",
-            act.upgrade.title,
-            act.upgrade.urgency.name(),
-            zone.written(act.upgrade.window.opens),
-            zone.written(act.upgrade.window.closes)
-        ));
+        output.say(&opening(&act, &zone));
         let recordings = cast(&act.upgrade, asked.clone()).map_err(anyhow::Error::msg)?;
-        let rehearsal = Rehearsal::prepare(loaded.config.clone(), loaded.renderer.clone(), recordings, act, output, pace).await?;
+        let rehearsal = Rehearsal::prepare(loaded.config.clone(), loaded.renderer.clone(), recordings, act, output, pace, None).await?;
         let verdict = rehearsal.run().await?;
         fine &= verdict.fine;
         lines.extend(verdict.lines);
@@ -64,6 +64,58 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
         out!("\n{summary}")
     }
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn opening(act: &Act, zone: &Zone) -> String {
+    format!(
+        "\n━━ Rehearsing {} ({}): window {} to {}.\nThe chains are recordings, the rooms are in memory, the people are invented.",
+        act.upgrade.title,
+        act.upgrade.urgency.name(),
+        zone.written(act.upgrade.window.opens),
+        zone.written(act.upgrade.window.closes)
+    )
+}
+
+/// Plays one upgrade for a browser, as often as its viewer likes, until interrupted.
+async fn staged(address: SocketAddr, loaded: &Loaded, act: Act, asked: Option<&Recording>) -> Result<ExitCode> {
+    if !address.ip().is_loopback() {
+        bail!("{address} can be reached from elsewhere, and whoever looks at a rehearsal may order it about; take 127.0.0.1:PORT");
+    }
+    let listener = TcpListener::bind(address).await.with_context(|| format!("{address} can't be listened on; take another port"))?;
+    let stage = Arc::new(Stage::default());
+    let theatre = Theatre::new(stage.clone());
+    out!("The rehearsal is at http://{}/ (end it with Ctrl-C)", listener.local_addr()?);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(theatre.clone().keep());
+    let router = theatre.router();
+    tasks.spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            eprintln!("nothing is served any more: {error}");
+        }
+    });
+    let play = async {
+        loop {
+            let zone = loaded.renderer.zone().clone();
+            let output = Output::new(false, true, zone.clone()).on(stage.clone());
+            let recordings = cast(&act.upgrade, asked.cloned()).map_err(anyhow::Error::msg)?;
+            let opening = opening(&act, &zone);
+            let (config, renderer) = (loaded.config.clone(), loaded.renderer.clone());
+            let rehearsal =
+                Rehearsal::prepare(config, renderer, recordings, act.clone(), output, Duration::ZERO, Some(stage.clone())).await?;
+            theatre.show(&rehearsal);
+            opening.lines().for_each(|line| stage.tell(line));
+            let verdict = rehearsal.run().await?;
+            if !stage.begins_again() {
+                stage.ends(&verdict.lines);
+                stage.wait_for_another().await;
+            }
+        }
+    };
+    let played: Result<()> = tokio::select! {
+        ended = play => ended,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    };
+    played.map(|()| ExitCode::SUCCESS)
 }
 
 /// One upgrade of each urgency that was asked for: a routine one whose window moves, and one more that is cancelled.

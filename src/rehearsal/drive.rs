@@ -8,7 +8,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Act, EmbeddedChain, Output, Recording, Room, SteppedClock, people::invented};
+use super::{Act, EmbeddedChain, Output, Passed, Recording, Room, Stage, SteppedClock, people::invented, stage::Staged};
 use crate::{
     chain::Node,
     config::{Config, Readers, UpgradeFile},
@@ -30,22 +30,24 @@ use crate::{
 /// Blocks at least so far apart; further where a plan watches for long.
 const BLOCK_TIME: SignedDuration = SignedDuration::from_secs(6);
 const MOST_BLOCKS: i64 = 300;
+/// While a chain stands still, it is looked at so often.
+const LOOK: SignedDuration = SignedDuration::from_secs(60);
 
 pub struct Rehearsal {
     pub(super) core: Arc<Core>,
     pub(super) clock: Arc<SteppedClock>,
     /// Each chain of the upgrade, by name.
     chains: BTreeMap<String, EmbeddedChain>,
-    watcher: Watcher,
+    pub(super) watcher: Watcher,
     dispatcher: Dispatcher,
     summariser: Summariser,
     rollcall: Rollcall,
     pub(super) gate: Gate,
-    planner: Planner,
+    pub(super) planner: Planner,
     pub(super) rooms: Vec<(Platform, Arc<Room>)>,
     pub(super) act: Act,
     /// When the chains act.
-    window: Window,
+    pub(super) window: Window,
     pub(super) output: Output,
     shown_posts: BTreeSet<String>,
     shown_facts: usize,
@@ -55,6 +57,8 @@ pub struct Rehearsal {
     /// A pause before each post, so that it can be read.
     pace: Duration,
     start: Timestamp,
+    nodes: BTreeMap<String, Arc<dyn Chain>>,
+    pub(super) stage: Option<Arc<Stage>>,
 }
 
 /// How it ended.
@@ -73,6 +77,7 @@ impl Rehearsal {
         act: Act,
         output: Output,
         pace: Duration,
+        stage: Option<Arc<Stage>>,
     ) -> anyhow::Result<Self> {
         let upgrade = act.upgrade.clone();
         let window = act.window(&config.plan.zone);
@@ -84,7 +89,12 @@ impl Rehearsal {
         let mut nodes: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
         for (name, recording) in recordings {
             let chain = EmbeddedChain::start(recording, first_block).await?;
-            nodes.insert(name.clone(), Arc::new(Node::new(vec![chain.url()])));
+            let node: Arc<dyn Chain> = Arc::new(Node::new(vec![chain.url()]));
+            let node = match &stage {
+                Some(stage) => Arc::new(Staged { node, stage: stage.clone(), clock: clock.clone() }),
+                None => node,
+            };
+            nodes.insert(name.clone(), node);
             chains.insert(name, chain);
         }
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await?);
@@ -101,7 +111,7 @@ impl Rehearsal {
         config.upgrades = vec![UpgradeFile { upgrade: upgrade.clone(), file }];
         let core = Arc::new(Core::new(Book { config, renderer }, outlets, clock.clone(), store));
         Ok(Self {
-            watcher: Watcher::new(core.clone(), nodes),
+            watcher: Watcher::new(core.clone(), nodes.clone()),
             dispatcher: Dispatcher::new(core.clone()),
             summariser: Summariser::new(core.clone()),
             rollcall: Rollcall::new(core.clone()),
@@ -120,7 +130,26 @@ impl Rehearsal {
             acknowledged: BTreeSet::new(),
             pace,
             start,
+            nodes,
+            stage,
         })
+    }
+
+    /// The services over the same store, as a process that was started again has them.
+    pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
+        let book = self.core.book();
+        let book = Book { config: book.config.clone(), renderer: book.renderer.clone() };
+        let core = Arc::new(Core::new(book, self.core.outlets.clone(), self.clock.clone(), self.core.store.clone()));
+        core.store.begin_anew().await?;
+        self.watcher = Watcher::new(core.clone(), self.nodes.clone());
+        self.dispatcher = Dispatcher::new(core.clone());
+        self.summariser = Summariser::new(core.clone());
+        self.rollcall = Rollcall::new(core.clone());
+        self.gate = Gate::new(core.clone());
+        self.planner = Planner::new(core.clone());
+        self.core = core;
+        self.planner.tick().await?;
+        Ok(())
     }
 
     /// Plays the upgrade to its end, or until nothing more can come.
@@ -135,17 +164,27 @@ impl Rehearsal {
         let spacing = BLOCK_TIME.max((watched / i32::try_from(MOST_BLOCKS)?).min(rules.max_block_gap / 2));
         let mut next_block = self.window.opens.checked_add(SignedDuration::from_secs(60))?;
         let give_up = self.window.closes.checked_add(watched * 2)?.checked_add(book.plan().feedback.open_for)?;
-        self.settle().await?;
+        self.come_to_rest().await?;
+        let mut give_up = give_up;
         loop {
+            let accepted = self.accepted().await?;
+            if let Some(moved) = self.trouble(&accepted).await? {
+                next_block = next_block.max(self.window.opens.checked_add(SignedDuration::from_secs(60))?);
+                give_up = give_up.checked_add(moved)?;
+            }
             let accepted = self.accepted().await?;
             let goes_on = self.chain_goes_on(&accepted);
             let due = self.next_due(&accepted).await?;
-            let block = goes_on.then_some(next_block);
-            let Some(at) = due.into_iter().chain(block).min() else { break };
-            if at > give_up {
+            let still = self.still_until();
+            let block = goes_on.then(|| still.map_or(next_block, |until| next_block.max(until)));
+            let look = still.map(|until| until.min(self.clock.now().saturating_add(LOOK).unwrap_or(until)));
+            let Some(at) = due.into_iter().chain(block).chain(look).min() else { break };
+            if at > give_up || self.begins_again() {
                 break;
             }
+            self.breathe().await;
             self.clock.step_to(at);
+            self.look(at, still).await?;
             if block == Some(at) {
                 self.next_blocks(at);
                 // Once nothing is recorded any more, an upgrade that is not applied is only waited for.
@@ -153,7 +192,7 @@ impl Rehearsal {
                 next_block = at.checked_add(if waits { spacing.max(rules.max_block_gap) } else { spacing })?;
             }
             self.show_progress(&accepted);
-            self.settle().await?;
+            self.come_to_rest().await?;
             self.twist().await?;
         }
         let verdict = self.verdict(give_up).await?;
@@ -169,7 +208,7 @@ impl Rehearsal {
         self.output.say(&format!("\n  ○ {words}"));
         self.core.store.request(&self.act.upgrade.id, &change, "an invented operator", self.clock.now()).await?;
         self.planner.tick().await?;
-        self.settle().await
+        self.come_to_rest().await
     }
 
     pub(super) async fn accepted(&self) -> anyhow::Result<Accepting> {
@@ -181,6 +220,9 @@ impl Rehearsal {
         for (name, chain) in &self.chains {
             let before = chain.synthetic();
             chain.next_block(at);
+            if let Some(stage) = &self.stage {
+                stage.passed(name, Passed { number: chain.head(), synthetic: chain.synthetic() > before });
+            }
             if before == 0 && chain.synthetic() > 0 {
                 self.output
                     .say(&format!("\n  ○ {name}: the recording ends with block {}; empty blocks go on, synthetic", chain.head() - 1));
@@ -219,7 +261,7 @@ impl Rehearsal {
     }
 
     /// Lets every service come to rest: the clock does not move while anything is left to do.
-    async fn settle(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn settle(&mut self) -> anyhow::Result<()> {
         loop {
             let mut busy = false;
             for (name, chain) in self.watcher.chains() {
@@ -277,7 +319,10 @@ impl Rehearsal {
             let platform = self.core.outlets.get(&post.channel).map_or(Platform::Matrix, |o| o.platform);
             self.output.post(&post, platform);
             self.shown_posts.insert(post.key.0);
-            tokio::time::sleep(self.pace).await;
+            // Who watches on a stage has seen it in its room already.
+            if self.stage.is_none() {
+                tokio::time::sleep(self.pace).await;
+            }
         }
         Ok(())
     }

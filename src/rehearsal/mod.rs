@@ -11,6 +11,10 @@ mod people;
 mod recording;
 mod report;
 mod room;
+mod stage;
+#[cfg(feature = "web")]
+pub mod theatre;
+mod upset;
 
 pub use act::{Act, Twist};
 pub use chain::EmbeddedChain;
@@ -18,4 +22,5 @@ pub use clock::SteppedClock;
 pub use drive::{Rehearsal, Verdict, cast};
 pub use recording::Recording;
 pub use report::Output;
-pub use room::Room;
+pub use room::{Room, Seen};
+pub use stage::{Passed, Stage, Trouble};

@@ -1,11 +1,12 @@
 //! What a rehearsal shows: posts as a person would see them, or lines of JSON.
 
-use std::io::Write;
+use std::{io::Write, sync::Arc};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::Stage;
 use crate::{
     domain::{fact::Fact, post::Post},
     ports::Platform,
@@ -17,6 +18,8 @@ pub struct Output {
     json: bool,
     bar: ProgressBar,
     zone: Zone,
+    /// Who watches elsewhere.
+    stage: Option<Arc<Stage>>,
 }
 
 impl Output {
@@ -25,10 +28,18 @@ impl Output {
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}%  {prefix:<16} {msg}") {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { json, bar, zone }
+        Self { json, bar, zone, stage: None }
+    }
+
+    /// Lines for people go to a stage as well; posts are seen there in their rooms.
+    pub fn on(self, stage: Arc<Stage>) -> Self {
+        Self { stage: Some(stage), ..self }
     }
 
     fn line(&self, text: &str) {
+        if self.stage.is_some() {
+            return;
+        }
         self.bar.suspend(|| {
             // A closed pipe is the reader's choice, not a fault.
             let _ = writeln!(std::io::stdout(), "{text}");
@@ -37,6 +48,9 @@ impl Output {
 
     /// For people only.
     pub fn say(&self, text: &str) {
+        if let Some(stage) = &self.stage {
+            stage.tell(text);
+        }
         if !self.json {
             self.line(text);
         }
@@ -56,6 +70,9 @@ impl Output {
         if self.json {
             self.line(&json!(fact).to_string());
         } else {
+            if let Some(stage) = &self.stage {
+                stage.tell(&format!("● {} · {} · block {}", fact.chain, fact.kind.name(), fact.block));
+            }
             let time = fact.time.map(|t| self.zone.written(t)).unwrap_or_default();
             self.line(&format!(
                 "\n  ● {} · {} · block {} · spec_version {} · {time}",

@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use crate::{
     domain::{
@@ -41,6 +42,8 @@ struct Message {
     pinned: bool,
     /// Of a vote: it takes no more.
     closed: bool,
+    /// As it was posted or edited last.
+    body: Body,
 }
 
 pub struct Room {
@@ -48,11 +51,28 @@ pub struct Room {
     messages: Mutex<Vec<Message>>,
     /// What stands in the calendar.
     events: Mutex<BTreeMap<PostKey, Event>>,
+    /// With the next post that is taken, who posts it is killed: they never hear that it was.
+    killing: Mutex<Option<Arc<Notify>>>,
+}
+
+/// A message as somebody in the room sees it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub id: String,
+    pub root: Option<String>,
+    /// Nobody where it is herald's.
+    pub by: Option<String>,
+    pub body: Body,
+    pub edited: bool,
+    pub pinned: bool,
+    pub closed: bool,
+    /// Who reacted, and how.
+    pub reactions: Vec<(String, String)>,
 }
 
 impl Room {
     pub fn new(platform: Platform) -> Self {
-        Self { platform, messages: Mutex::default(), events: Mutex::default() }
+        Self { platform, messages: Mutex::default(), events: Mutex::default(), killing: Mutex::default() }
     }
 
     fn messages(&self) -> MutexGuard<'_, Vec<Message>> {
@@ -91,9 +111,44 @@ impl Room {
             published: false,
             pinned: false,
             closed: false,
+            body: out.map(|out| out.body.clone()).unwrap_or_default(),
         };
         messages.push(message);
         Accepted { link: self.link(place, &id), id }
+    }
+
+    /// Kills who posts next, when the post is taken and before they hear of it; rings then.
+    pub fn kill_next(&self, rung: Arc<Notify>) {
+        *self.killing.lock().unwrap_or_else(PoisonError::into_inner) = Some(rung);
+    }
+
+    /// Nobody is killed any more.
+    pub fn spare(&self) {
+        *self.killing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Never returns where somebody is to be killed.
+    async fn survive(&self) {
+        let rung = self.killing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(rung) = rung {
+            rung.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// All that is in a place, oldest first.
+    pub fn all(&self, place: &str) -> Vec<Seen> {
+        let seen = |m: &Message| Seen {
+            id: m.id.clone(),
+            root: m.root.clone(),
+            by: m.by.clone(),
+            body: if m.by.is_some() { Body { text: m.text.clone(), ..Body::default() } } else { m.body.clone() },
+            edited: !m.edits.is_empty(),
+            pinned: m.pinned,
+            closed: m.closed,
+            reactions: m.reactions.iter().cloned().collect(),
+        };
+        self.messages().iter().filter(|m| m.place == place).map(seen).collect()
     }
 
     /// What a message says now, its last edit counted in.
@@ -171,7 +226,9 @@ impl Room {
 #[async_trait]
 impl Chat for Room {
     async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        Ok(self.add(place, None, Some(out)))
+        let accepted = self.add(place, None, Some(out));
+        self.survive().await;
+        Ok(accepted)
     }
 
     async fn find(&self, place: &str, key: &PostKey, _since: Timestamp) -> Result<Option<Accepted>, ChatError> {
@@ -194,6 +251,8 @@ impl Chat for Room {
             });
         };
         message.text = said(out.body);
+        message.body =
+            Body { picture: message.body.picture.take(), buttons: std::mem::take(&mut message.body.buttons), ..out.body.clone() };
         if self.platform == Platform::Matrix && !message.edits.contains(out.key) {
             message.edits.push(out.key.clone());
         }

@@ -55,6 +55,7 @@ impl Edition {
         put("/api/v1/openapi.json".into(), JSON, api::description(title, address), true);
         put("/calendar.ics".into(), "text/calendar; charset=utf-8", feed::calendar(&bulletins, title, address, now).into_bytes(), true);
         put("/feed.atom".into(), "application/atom+xml; charset=utf-8", feed::atom(&bulletins, title, address, zone).into_bytes(), true);
+        put("/state.svg".into(), "image/svg+xml", site.icon().into_bytes(), false);
         put("/herald.css".into(), "text/css; charset=utf-8", page::STYLE.into(), false);
         put("/herald.js".into(), "text/javascript; charset=utf-8", page::SCRIPT.into(), false);
         let lost = site.lost();

@@ -79,7 +79,7 @@ pub(super) async fn read(site: &Site) -> Result<String, StoreError> {
     for accepted in &upgrades {
         posts.extend(core.store.posts(&accepted.upgrade.id).await?);
     }
-    of_posts(&posts, now, &mut registry);
+    of_posts(&core, &posts, now, &mut registry);
     of_upgrades(&core, &upgrades, now, &mut registry);
     of_chains(site, &core, now, &mut registry).await?;
     let troubles = core.store.troubles().await?;
@@ -108,7 +108,7 @@ fn process(site: &Site, registry: &mut Registry) {
     figure(registry, "page_followers", "Readers who follow the page now", i64::try_from(site.readers.count()).unwrap_or(i64::MAX));
 }
 
-fn of_posts(posts: &[Post], now: Timestamp, registry: &mut Registry) {
+fn of_posts(core: &Core, posts: &[Post], now: Timestamp, registry: &mut Registry) {
     let (count, attempts) = (Family::<OfPosts, Gauge>::default(), Gauge::<i64>::default());
     let late = Histogram::new(LATE.into_iter());
     let waiting = Family::<OfChannel, Level>::default();
@@ -128,8 +128,8 @@ fn of_posts(posts: &[Post], now: Timestamp, registry: &mut Registry) {
             _ => {}
         }
     }
-    for (channel, due) in oldest {
-        let seconds = now.duration_since(due).as_secs_f64().max(0.0);
+    for channel in core.outlets.keys().map(String::as_str) {
+        let seconds = oldest.get(channel).map_or(0.0, |due| now.duration_since(*due).as_secs_f64().max(0.0));
         waiting.get_or_create(&OfChannel { channel: channel.to_owned() }).set(seconds);
     }
     registry.register("posts", "Rows of the outbox, by what is done and how far it has come", count);

@@ -37,6 +37,14 @@ impl Site<'_> {
         }
     }
 
+    /// The mark in a browser's tab: a dot in the colour of what goes on.
+    pub fn icon(&self) -> String {
+        let colour = self.bulletins.first().map_or(0x55_59_5f, |b| b.colour);
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><circle cx=\"8\" cy=\"8\" r=\"7\" fill=\"#{colour:06x}\"/></svg>\n"
+        )
+    }
+
     /// One upgrade's own page, whose address stays.
     pub fn of(&self, bulletin: &Bulletin) -> String {
         self.page(&bulletin.title, &format!("{}{}", self.upgrade(bulletin), self.others(Some(bulletin))))
@@ -54,7 +62,7 @@ impl Site<'_> {
         let (site, title) = (escape(self.title), escape(title));
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title} · {site}</title>\n<link rel=\"stylesheet\" href=\"/herald.css\">\n\
+             <title>{title} · {site}</title>\n<link rel=\"icon\" type=\"image/svg+xml\" href=\"/state.svg\">\n<link rel=\"stylesheet\" href=\"/herald.css\">\n\
              <link rel=\"alternate\" type=\"application/atom+xml\" title=\"{site}\" href=\"/feed.atom\">\n\
              <script src=\"/herald.js\" defer></script>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">To the content</a>\n\
              <header>\n<p class=\"site\"><a href=\"/\">{site}</a></p>\n<p id=\"news\" role=\"status\"></p>\n</header>\n<main id=\"main\">\n{main}</main>\n\
@@ -93,14 +101,14 @@ impl Site<'_> {
         b.chains.iter().for_each(|chain| out.push_str(&progress(chain)));
         out.push_str("</section>\n");
         out.push_str(&people(self, b));
-        if b.pictured
-            && let Some(times) = &b.picture
-        {
-            let alt = crate::picture::block_times(times).alt;
+        if let Some(times) = &b.picture {
+            let picture = crate::picture::block_times(times);
             out.push_str(&format!(
-                "<section id=\"blocks\">\n<h2>Blocks around the upgrade</h2>\n<img src=\"/upgrades/{}/block-times.png\" alt=\"{}\" width=\"800\" height=\"400\">\n</section>\n",
+                "<section id=\"blocks\">\n<h2>Blocks around the upgrade</h2>\n<img src=\"/upgrades/{}/block-times.png\" alt=\"{}\" width=\"{}\" height=\"{}\">\n</section>\n",
                 escape(&b.id),
-                escape(&alt)
+                escape(&picture.alt),
+                picture.width,
+                picture.height
             ));
         }
         out.push_str("<section id=\"timeline\">\n<h2>What was said, and what comes</h2>\n");
@@ -116,7 +124,7 @@ impl Site<'_> {
     }
 
     fn entry(&self, entry: &Entry) -> String {
-        let places = entry.places.iter().filter_map(|p| Some(link(p.link.as_ref()?, &format!("{} ({})", p.channel, p.platform))));
+        let places = entry.places.iter().filter_map(|p| Some(link(p.link.as_ref()?, &label(p))));
         let places: Vec<String> = places.collect();
         let places = if places.is_empty() { String::new() } else { format!(" <span class=\"places\">{}</span>", places.join(" ")) };
         let words = entry.body.as_ref().map(|(platform, body)| {
@@ -162,6 +170,11 @@ impl Site<'_> {
         let utc = at.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ");
         format!("<time datetime=\"{utc}\">{}</time>", escape(&self.zone.written(at)))
     }
+}
+
+/// Where a post is, for people.
+fn label(place: &crate::service::bulletin::Place) -> String {
+    if place.channel.contains(place.platform) { place.channel.clone() } else { format!("{} ({})", place.channel, place.platform) }
 }
 
 fn moved(times: u32) -> String {

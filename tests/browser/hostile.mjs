@@ -40,7 +40,7 @@ for (const file of readdirSync(folder).sort()) {
             title: document.querySelector("h1")?.textContent,
         };
     });
-    found.push({ file, ran, ...page, asked: asked.filter((url) => !["/herald.css", "/herald.js"].includes(new URL(url).pathname)) });
+    found.push({ file, ran, ...page, asked: asked.filter((url) => !["/herald.css", "/herald.js", "/state.svg"].includes(new URL(url).pathname)) });
     await tab.close();
 }
 await browser.close();

@@ -7,8 +7,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::{installed, repo};
+use crate::{
+    support::{installed, repo},
+    world::PATIENCE,
+};
 
 /// Where the pictures are kept, to be looked at.
 pub fn folder() -> PathBuf {
@@ -72,5 +76,37 @@ fn every_post_is_drawn_as_its_chat_would_show_it() -> Result<()> {
         let picture = std::fs::read(folder().join(format!("preview-{}.png", view["view"].as_str().unwrap_or_default())))?;
         ensure!(picture.starts_with(b"\x89PNG") && picture.len() > 20_000, "a picture of {} bytes", picture.len());
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_plays_a_rehearsal_through() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut herald = tokio::process::Command::new(env!("CARGO_BIN_EXE_herald"))
+        .args(["rehearse", "--browser", "--plan", "expedited"])
+        .current_dir(dir.path())
+        .env_remove("RUST_LOG")
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(herald.stdout.take().context("its output")?).lines();
+    let first = tokio::time::timeout(PATIENCE, lines.next_line()).await??.context("it says where")?;
+    let page = first.split_whitespace().find(|word| word.starts_with("http://")).context(first.clone())?.to_owned();
+    let own = [("x-rehearsal", "1"), ("host", "evil.example")];
+    let client = reqwest::Client::new();
+    let from_elsewhere = client.post(format!("{page}act")).header("content-type", "application/json").body(r#"{ "do": "again" }"#);
+    let refused = own.iter().fold(from_elsewhere, |request, (name, value)| request.header(*name, *value)).send().await?;
+    ensure!(refused.status() == 403, "another page orders nothing: {}", refused.status());
+    let folder = folder().to_string_lossy().into_owned();
+    let played = tokio::task::spawn_blocking(move || browse("rehearsal.mjs", &[&page, &folder])).await??;
+    let Some(played) = played else { return Ok(()) };
+    let played = &played[0];
+    ensure!(played["done"] == true, "{played:#}");
+    for nothing in ["said", "asked", "violations", "twice"] {
+        ensure!(played[nothing].as_array().is_some_and(Vec::is_empty), "{nothing}: {played:#}");
+    }
+    ensure!(played["wider"].as_array().is_some_and(|all| all.iter().all(|w| w == 0)), "{played:#}");
+    ensure!(played["stood"] == true, "a pause is one: {played:#}");
+    ensure!(played["summary"].as_str().is_some_and(|s| s.contains("Replies: 4") || s.contains("replies")), "{played:#}");
     Ok(())
 }
