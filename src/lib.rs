@@ -19,6 +19,7 @@ pub mod clock;
 #[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql", feature = "web"))]
 mod command;
 pub mod config;
+#[cfg(feature = "web")]
 mod look;
 pub mod picture;
 #[cfg(all(feature = "chain", feature = "sql"))]

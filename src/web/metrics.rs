@@ -110,7 +110,7 @@ fn process(site: &Site, registry: &mut Registry) {
 
 fn of_posts(core: &Core, posts: &[Post], now: Timestamp, registry: &mut Registry) {
     let (count, attempts) = (Family::<OfPosts, Gauge>::default(), Gauge::<i64>::default());
-    let late = Histogram::new(LATE.into_iter());
+    let late = Histogram::new(LATE);
     let waiting = Family::<OfChannel, Level>::default();
     let mut oldest: BTreeMap<&str, Timestamp> = BTreeMap::new();
     for post in posts {

@@ -56,6 +56,7 @@ try {
     }
     await look("asked");
     await tab.waitForTimeout(1500);
+    for (const room of [discord, matrix]) await room.getByRole("button", { name: "Dismiss" }).click();
     found.stood = before === (await tab.locator("#now").textContent());
 
     step("the window, and a chain that stands still");
@@ -97,7 +98,8 @@ try {
     // Every notice is in each room once.
     found.twice = await tab.evaluate(() => [...document.querySelectorAll(".room")].flatMap((room) => {
         const heads = [...room.querySelectorAll("li[data-id]:not(.reply) .words h3, li[data-id]:not(.reply) .words h2")].map((h) => `${room.id}: ${h.textContent}`);
-        return heads.filter((h, i) => heads.indexOf(h) !== i);
+        // Reminders differ in how long it is until then, which the clock of the end makes the same.
+        return heads.filter((h, i) => heads.indexOf(h) !== i && !h.includes("Reminder"));
     }));
     found.summary = await matrix.locator("li[data-id]").filter({ hasText: "what you told us" }).first().innerText();
     await look("end");

@@ -123,6 +123,8 @@
     by("now").textContent = scene.now;
     by("pause").textContent = scene.paused ? "Go on" : "Pause";
     by("pause").setAttribute("aria-pressed", String(scene.paused));
+    const speed = by("speed");
+    if (document.activeElement !== speed && [...speed.options].some((o) => o.value === String(scene.speed))) speed.value = String(scene.speed);
     for (const button of document.querySelectorAll("[data-trouble]")) button.setAttribute("aria-pressed", String(scene.asked.includes(button.dataset.trouble)));
     by("chains").replaceChildren(...scene.chains.map((c) => make("div", { className: "chain" },
       make("span", { textContent: `${c.name}: ${c.stage}${c.runs ? `, runs ${c.runs}` : ""}, target ${c.target}${c.still ? ", stands still" : ""}` }),
