@@ -19,6 +19,7 @@ mod desk;
 mod encrypted;
 mod facts;
 mod faults;
+mod first_hour;
 mod gaps;
 mod hooked;
 mod kills;
