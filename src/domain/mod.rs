@@ -23,5 +23,6 @@ pub mod phase;
 pub mod post;
 pub mod roster;
 pub mod schedule;
+mod stage;
 pub mod upgrade;
 pub mod window;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use super::{
     aside::{Note, Tick},
     health::{Health, Migration, Record, Rules},
+    stage::{Stage, State},
 };
 use super::{
     block::{Block, Memory},
@@ -21,55 +22,6 @@ use super::{
     pace::Estimate,
     upgrade::Upgrade,
 };
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    #[default]
-    Waiting,
-    Authorized,
-    Applying,
-    Applied,
-    Verified,
-    Completed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    Scheduled,
-    Authorized,
-    Applying,
-    Applied,
-    Verified,
-    Completed,
-}
-
-impl Stage {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Authorized => "authorized",
-            Self::Applying => "applying",
-            Self::Applied => "applied",
-            Self::Verified => "verified",
-            Self::Completed => "completed",
-        }
-    }
-}
-
-impl State {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Authorized => "authorized",
-            Self::Applying => "applying",
-            Self::Applied => "applied",
-            Self::Verified => "verified",
-            Self::Completed => "completed",
-        }
-    }
-}
 
 /// Where one chain of an upgrade stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -184,15 +184,21 @@ async fn said(w: &World, place: u64, words: &str) -> Result<crate::doubles::disc
     wait::until(words, PATIENCE, find).await.map_err(|e| e.context(format!("{:#?}", w.discord.messages(place))))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn in_a_forum_an_upgrade_has_one_topic_which_holds_all_that_is_said_of_it() -> Result<()> {
-    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+/// An upgrade that is told in a forum: which, and when its window opens.
+fn in_forum(w: &World) -> Result<(u64, jiff::Timestamp)> {
     let forum = w.discord.add_channel("upgrades-forum", ChannelKind::Forum);
     let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
     w.write("herald.yaml", &deployment.replacen(&format!("\"{}\"", w.channel), &format!("\"{forum}\""), 1))?;
     w.write("plan.yaml", PLAN)?;
     let opens = later(now(), 3_600);
     w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
+    Ok((forum, opens))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_forum_an_upgrade_has_one_topic_which_holds_all_that_is_said_of_it() -> Result<()> {
+    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    let (forum, opens) = in_forum(&w)?;
     // The answer to the opening of the topic is lost: the topic is found again.
     w.discord.add_fault(OneShot::new("POST", &format!("/channels/{forum}/threads"), Fault::DropAfter));
     w.start().await?;
@@ -231,12 +237,7 @@ async fn in_a_forum_an_upgrade_has_one_topic_which_holds_all_that_is_said_of_it(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_is_deleted_is_opened_anew() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
-    let forum = w.discord.add_channel("upgrades-forum", ChannelKind::Forum);
-    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
-    w.write("herald.yaml", &deployment.replacen(&format!("\"{}\"", w.channel), &format!("\"{forum}\""), 1))?;
-    w.write("plan.yaml", PLAN)?;
-    let opens = later(now(), 3_600);
-    w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
+    let (forum, opens) = in_forum(&w)?;
     w.start().await?;
     let said = async |words: &str| {
         let all = || w.discord.threads(forum).into_iter().flat_map(|(topic, _)| w.discord.messages(topic));

@@ -28,6 +28,8 @@ async fn the_handbook_leads_from_nothing_to_the_first_post_on_each_chat() -> Res
     for name in ["plan.yaml", "people.yaml", "help.yaml", "checklist.yaml"] {
         w.write(name, &std::fs::read_to_string(repo().join("config").join(name))?)?;
     }
+    let copied = std::process::Command::new("cp").arg("-r").arg(repo().join("config/roster")).arg(w.dir.path().join("config")).status()?;
+    ensure!(copied.success(), "the roster");
     let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
     let deployment = deployment
         .replace(
