@@ -75,8 +75,8 @@ async fn the_handbook_leads_from_nothing_to_the_first_post_on_each_chat() -> Res
     let running = commands("Running")?;
     ensure!(running == ["herald run"], "{running:?}");
     w.start().await?;
-    w.on_discord("is coming").await?;
-    w.on_matrix("is coming").await?;
+    w.on_discord("where it stands").await?;
+    w.on_matrix("where it stands").await?;
     wait::until("operators see it too", PATIENCE, async || {
         let out = herald(&w, &["status"]).await.ok()?;
         String::from_utf8_lossy(&out.stdout).contains("v2.3.1").then_some(())
