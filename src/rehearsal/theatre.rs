@@ -305,7 +305,7 @@ impl Play {
             }
         }
         SceneMessage {
-            html: drawn(&seen.body, outlet.platform, &book, now),
+            html: drawn(&called(&seen.body, outlet), outlet.platform, &book, now),
             by: match &seen.by {
                 None => "herald".to_owned(),
                 Some(account) if account == me => "You".to_owned(),
@@ -324,6 +324,13 @@ impl Play {
             root: seen.root,
         }
     }
+}
+
+/// With the names of the groups that it calls, as Discord's client would show them.
+fn called(body: &Body, outlet: &Outlet) -> Body {
+    let groups = outlet.mentions.iter().flat_map(|(group, ids)| ids.iter().map(move |id| (group, id)));
+    let text = groups.fold(body.text.clone(), |text, (group, id)| text.replace(&format!("<@&{id}>"), &format!("**@{group}**")));
+    Body { text, ..body.clone() }
 }
 
 /// A message as its platform shows it.

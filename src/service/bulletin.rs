@@ -281,7 +281,7 @@ fn entry(book: &Book, accepted: &Accepting, group: &[&Post], now_says: &BTreeMap
         (!in_english, p.body.as_ref().is_none_or(|b| b.html.is_none()), p.channel.clone())
     };
     let said = group.iter().filter(|p| p.state == PostState::Sent && p.body.is_some()).min_by_key(liked);
-    let body = said.and_then(|p| Some((channel(p)?.platform, now_says.get(&p.key).copied().or(p.body.as_ref())?.clone())));
+    let body = said.and_then(|p| Some((channel(p)?.platform, uncalled(now_says.get(&p.key).copied().or(p.body.as_ref())?))));
     let at = group.iter().filter_map(|p| p.sent).min().or_else(|| group.iter().map(|p| p.due).min())?;
     let title = match (said.and_then(|p| p.body.as_ref()), notice) {
         (Some(body), _) => first_line(&body.text),
@@ -301,6 +301,13 @@ fn entry(book: &Book, accepted: &Accepting, group: &[&Post], now_says: &BTreeMap
         places: group.iter().filter_map(place).collect(),
         body,
     })
+}
+
+/// Without whom it calls on Discord: a page calls nobody, and to its readers the numbers say nothing.
+fn uncalled(body: &Body) -> Body {
+    let mark = |id: &String| if id.starts_with('@') { format!("<{id}>") } else { format!("<@&{id}>") };
+    let text = body.mentions.iter().fold(body.text.clone(), |text, id| text.replace(&mark(id), ""));
+    Body { text: text.trim_end().to_owned(), ..body.clone() }
 }
 
 /// What a notice to come will be called, as things are now: nothing where people still have to agree to it.
@@ -332,6 +339,13 @@ fn first_line(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_calls_nobody() {
+        let mentions = vec!["1100000000000000011".to_owned(), "@1200000000000000001".to_owned(), "@room".to_owned()];
+        let body = Body { text: "Look.\n\n<@&1100000000000000011> <@1200000000000000001>".into(), mentions, ..Body::default() };
+        assert_eq!(uncalled(&body).text, "Look.");
+    }
 
     #[test]
     fn a_title_is_the_first_line_without_its_marks() {

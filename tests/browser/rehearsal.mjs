@@ -54,6 +54,10 @@ try {
         await room.locator("form.say:last-child button").click();
         await room.locator(".only .words").filter({ hasText: "scheduled" }).waitFor();
     }
+    step("a press that says all nodes are ready");
+    await discord.getByRole("button", { name: "All our nodes are ready" }).first().click();
+    await discord.locator(".only .words").filter({ hasText: "is ready" }).waitFor();
+    found.ready = await discord.locator(".only .words").innerText();
     await look("asked");
     await tab.waitForTimeout(1500);
     for (const room of [discord, matrix]) await room.getByRole("button", { name: "Dismiss" }).click();

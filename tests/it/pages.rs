@@ -106,6 +106,7 @@ async fn a_viewer_plays_a_rehearsal_through() -> Result<()> {
         ensure!(played[nothing].as_array().is_some_and(Vec::is_empty), "{nothing}: {played:#}");
     }
     ensure!(played["wider"].as_array().is_some_and(|all| all.iter().all(|w| w == 0)), "{played:#}");
+    ensure!(played["ready"].as_str().is_some_and(|words| words.contains("Thank you")), "{played:#}");
     ensure!(played["stood"] == true, "a pause is one: {played:#}");
     ensure!(played["summary"].as_str().is_some_and(|s| s.contains("Replies: 4") || s.contains("replies")), "{played:#}");
     Ok(())
