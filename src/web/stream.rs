@@ -22,14 +22,26 @@ use tokio::sync::watch;
 
 use super::{Edition, Site};
 
-/// So many may follow at once.
+/// So many may follow at once, and no more than half of what the system lets be open: the rest is for posting.
 const MOST: usize = 4_000;
 /// A line now and then keeps what lies between from closing the connection.
 const PAUSE: Duration = Duration::from_secs(20);
 
-/// How many follow now.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Readers(Arc<AtomicUsize>);
+/// How many follow now, and how many may.
+#[derive(Clone, Debug)]
+pub(super) struct Readers(Arc<AtomicUsize>, usize);
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self(Arc::default(), most(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default()))
+    }
+}
+
+/// By what Linux says of a process's limits; elsewhere nobody says.
+fn most(limits: &str) -> usize {
+    let open = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse::<usize>().ok());
+    open.map_or(MOST, |open| MOST.min(open / 2))
+}
 
 /// One of them, for as long as it is there.
 struct Reader(Arc<AtomicUsize>);
@@ -41,7 +53,7 @@ impl Readers {
 
     fn admit(&self) -> Option<Reader> {
         let reader = Reader(self.0.clone());
-        (self.0.fetch_add(1, Ordering::Relaxed) < MOST).then_some(reader)
+        (self.0.fetch_add(1, Ordering::Relaxed) < self.1).then_some(reader)
     }
 }
 
@@ -79,5 +91,25 @@ async fn next(editions: &mut watch::Receiver<Arc<Edition>>) -> Option<String> {
         if edition.is_written() {
             return Some(edition.name().to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn followers_leave_room_for_posting() {
+        let limits = |open: &str| {
+            format!(
+                "Limit                     Soft Limit           Hard Limit           Units\nMax open files            {open}                 524288               files\n"
+            )
+        };
+        assert_eq!((most(&limits("1024")), most(&limits("20000")), most(&limits("unlimited")), most("")), (512, MOST, MOST, MOST));
+        let readers = Readers(Arc::default(), 1);
+        let first = readers.admit();
+        assert!(first.is_some() && readers.admit().is_none() && readers.count() == 1, "who is turned away counts no more");
+        drop(first);
+        assert!(readers.admit().is_some());
     }
 }
