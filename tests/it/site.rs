@@ -163,6 +163,9 @@ async fn the_page_tells_a_whole_upgrade_with_and_without_a_script() -> Result<()
     }
     says(&at, "How it went for you").await?;
     says(&at, "<table>").await?;
+    says(&format!("{page}/api/v1/upgrades/v2"), "\"state\":\"completed\"").await?;
+    says(&format!("{page}/feed.atom"), "what you told us").await?;
+    says(&format!("{page}/feed.atom"), "Devnet runtime 2: completed").await?;
     let whole = described(&page, "/api/v1/upgrades", "/api/v1/upgrades").await?;
     let one = described(&page, "/api/v1/upgrades/v2", "/api/v1/upgrades/{id}").await?;
     ensure!(whole["upgrades"][0] == one && one["state"] == "completed" && one["under_way"] == false, "{one:#}");
