@@ -12,7 +12,10 @@ use std::sync::atomic::AtomicU64;
 
 use super::Site;
 use crate::{
-    domain::post::{Operation, Post, PostState},
+    domain::{
+        phase::Stage,
+        post::{Operation, Post, PostState},
+    },
     ports::{Accepting, StoreError},
     service::{Core, context, poll},
 };
@@ -158,15 +161,14 @@ fn of_upgrades(core: &Core, upgrades: &[Accepting], now: Timestamp, registry: &m
             clock.get_or_create(&OfClock { upgrade: upgrade.clone(), clock: name.into() }).set(left);
         }
         for (name, chain) in &accepted.progress.chains {
-            if let Some(health) = chain.health.as_ref().filter(|_| chain.stage.name() == "applied") {
-                let since = health.last.duration_since(health.since).as_secs_f64();
-                opens.get_or_create(&OfClock { upgrade: upgrade.clone(), clock: name.clone() }).set(since);
-            }
+            let health = chain.health.as_ref().filter(|_| chain.stage == Stage::Applied);
+            let since = health.map_or(0.0, |health| health.last.duration_since(health.since).as_secs_f64());
+            opens.get_or_create(&OfClock { upgrade: upgrade.clone(), clock: name.clone() }).set(since);
         }
     }
     registry.register("upgrade_state", "1 for the state an upgrade is in", state);
     registry.register("clock_seconds", "Until a time that an upgrade waits for; below zero, since", clock);
-    registry.register("verifying_seconds", "For how long a chain has been healthy while it is verified", opens);
+    registry.register("verifying_seconds", "For how long a chain has been healthy while it is verified; 0 while it is not", opens);
 }
 
 async fn of_chains(site: &Site, core: &Core, now: Timestamp, registry: &mut Registry) -> Result<(), StoreError> {
