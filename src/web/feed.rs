@@ -3,7 +3,7 @@
 use atom_syndication::{Category, Content, Entry, Feed, Generator, Link, Person, Text};
 use jiff::Timestamp;
 
-use super::page::words_of;
+use super::page::{path_of, words_of};
 use crate::{
     calendar::{self, Event},
     service::bulletin::Bulletin,
@@ -23,7 +23,7 @@ pub(super) fn calendar(bulletins: &[Bulletin], title: &str, address: &str, now: 
             ends: b.window.closes,
             title: b.title.clone(),
             description: format!("{}\nState: {}", b.summary, b.state),
-            url: Some(format!("{address}upgrades/{}", b.id)),
+            url: Some(format!("{}{}", address.trim_end_matches('/'), path_of(&b.id))),
             busy: b.under_way,
             sequence: b.sequence,
             cancelled: matches!(b.state, "cancelled" | "failed"),
@@ -39,7 +39,7 @@ pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zo
     posted.sort_by(|(_, a), (_, b)| (b.at, &b.key).cmp(&(a.at, &a.key)));
     let updated = posted.first().map_or(Timestamp::UNIX_EPOCH, |(_, e)| e.at);
     let entries = posted.into_iter().take(ENTRIES).map(|(bulletin, entry)| {
-        let page = format!("{address}upgrades/{}#{}", bulletin.id, entry.key);
+        let page = format!("{}{}#{}", address.trim_end_matches('/'), path_of(&bulletin.id), entry.key);
         let html = entry.body.as_ref().map(|(platform, body)| words_of(*platform, body, zone, entry.at)).unwrap_or_default();
         Entry {
             title: Text::plain(allowed(&entry.title)),

@@ -25,6 +25,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use percent_encoding::percent_decode_str;
 use tokio::{net::TcpListener, sync::watch};
 
 pub use self::edition::Edition;
@@ -162,7 +163,7 @@ async fn resource(State(site): State<Arc<Site>>, method: axum::http::Method, uri
         let again = [(header::RETRY_AFTER, "2")];
         return (StatusCode::SERVICE_UNAVAILABLE, again, safety, "herald is starting; try again in a moment.\n").into_response();
     }
-    let path = decoded(uri.path());
+    let path = percent_decode_str(uri.path()).decode_utf8_lossy();
     let Some(found) = edition.find(&path) else {
         let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
         return (StatusCode::NOT_FOUND, kind, safety, edition.lost().to_owned()).into_response();
@@ -178,25 +179,4 @@ async fn resource(State(site): State<Arc<Site>>, method: axum::http::Method, uri
         Some(anywhere) => (kind, tag, safety, anywhere, found.bytes.clone()).into_response(),
         None => (kind, tag, safety, found.bytes.clone()).into_response(),
     }
-}
-
-/// `%C3%BC` and the like.
-fn decoded(path: &str) -> String {
-    let bytes = path.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let hex = bytes.get(at + 1..at + 3).filter(|_| *byte == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(decoded) => {
-                out.push(decoded);
-                at += 3;
-            }
-            None => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

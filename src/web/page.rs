@@ -1,6 +1,7 @@
 //! The status page: whole without a script, kept up to date with one. Nothing in it that wasn't escaped.
 
 use jiff::{Timestamp, tz::TimeZone};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     domain::{notice::Phase, phase::Stage, post::Body},
@@ -12,6 +13,14 @@ use crate::{
 
 pub(super) const STYLE: &str = include_str!("page.css");
 pub(super) const SCRIPT: &str = include_str!("page.js");
+
+/// What an id is made of that stands in an address as it is.
+const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+
+/// The address of an upgrade's own page. The id of one that nobody planned has its chain's name in it.
+pub(super) fn path_of(id: &str) -> String {
+    format!("/upgrades/{}", utf8_percent_encode(id, &PLAIN))
+}
 
 /// What all pages have in common.
 pub(super) struct Site<'a> {
@@ -104,8 +113,8 @@ impl Site<'_> {
         if let Some(times) = &b.picture {
             let picture = crate::picture::block_times(times);
             out.push_str(&format!(
-                "<section id=\"blocks\">\n<h2>Blocks around the upgrade</h2>\n<img src=\"/upgrades/{}/block-times.png\" alt=\"{}\" width=\"{}\" height=\"{}\">\n</section>\n",
-                escape(&b.id),
+                "<section id=\"blocks\">\n<h2>Blocks around the upgrade</h2>\n<img src=\"{}/block-times.png\" alt=\"{}\" width=\"{}\" height=\"{}\">\n</section>\n",
+                path_of(&b.id),
                 escape(&picture.alt),
                 picture.width,
                 picture.height
@@ -153,8 +162,8 @@ impl Site<'_> {
         }
         let item = |b: &&Bulletin| {
             format!(
-                "<li><a href=\"/upgrades/{}\"><bdi>{}</bdi></a> {}, {}</li>\n",
-                escape(&b.id),
+                "<li><a href=\"{}\"><bdi>{}</bdi></a> {}, {}</li>\n",
+                path_of(&b.id),
                 escape(&b.title),
                 escape(&state_words(b.state)),
                 self.time(b.window.opens)
@@ -295,4 +304,15 @@ fn people(site: &Site<'_>, b: &Bulletin) -> String {
         ));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_stays_one_piece_of_an_address() {
+        assert_eq!(path_of("v2.3.1"), "/upgrades/v2.3.1");
+        assert_eq!(path_of("unplanned-a?b/#\"ü-7"), "/upgrades/unplanned-a%3Fb%2F%23%22%C3%BC-7");
+    }
 }
