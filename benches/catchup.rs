@@ -25,14 +25,14 @@ use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 use tokio_tungstenite::tungstenite::Message;
 use upgrade_herald::{
-    app,
-    chain::Node,
+    adapters::{node::Node, store::SqlStore},
+    cli::args,
     config::Origin,
-    domain::upgrade::{Target, Upgrade},
+    domain::campaign::upgrade::{Target, Upgrade},
+    outbox::{Book, Core},
     ports::{Accepting, Batch, Chain, Store},
     rehearsal::SteppedClock,
-    service::{Book, Core, catchup::LONGEST_GAP, watcher::Watcher},
-    store::SqlStore,
+    watch::{catchup::LONGEST_GAP, watcher::Watcher},
 };
 
 /// Blocks missed, and at which shares of them (in percent) an upgrade was applied.
@@ -186,7 +186,7 @@ struct Scene {
 impl Scene {
     /// An upgrade for each of these targets.
     async fn new(targets: &[u32]) -> Result<Self> {
-        let loaded = app::load(&Origin::Embedded).map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
+        let loaded = args::load(&Origin::Embedded).map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
         let sample: Upgrade = loaded.config.upgrades[0].upgrade.clone();
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await?);
         let accepted = targets.iter().map(|version| {

@@ -19,13 +19,14 @@ use anyhow::{Context as _, Result, ensure};
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, Template};
 use serde_json::{Value, json};
 use upgrade_herald::{
-    app,
+    adapters::store::SqlStore,
+    cli::args,
     config::{Files, Origin, Readers},
-    domain::{fact::Fact, notice::Notice, post::Operation, upgrade::Upgrade},
+    domain::{campaign::upgrade::Upgrade, chain::fact::Fact, outbox::post::Operation, plan::notice::Notice},
+    outbox::{Book, Core, Outlet},
     ports::{Accepting, Platform},
     rehearsal::{Room, SteppedClock},
-    service::{Book, Core, Outlet, context, rendering},
-    store::SqlStore,
+    words::{context, render},
 };
 
 const WARM_UP: usize = 5;
@@ -41,7 +42,7 @@ async fn main() -> Result<()> {
     eprintln!("the review of the sample configuration");
     let files = Files::read(&Origin::Embedded).map_err(|f| anyhow::anyhow!("{f}"))?;
     let (ours, least) = in_turn(
-        || app::load(black_box(&Origin::Embedded)).map_err(|f| anyhow::anyhow!("{f:?}")).map(drop),
+        || args::load(black_box(&Origin::Embedded)).map_err(|f| anyhow::anyhow!("{f:?}")).map(drop),
         || bare_review(&files).map(drop),
     )?;
     report("plan.check", ours, least, CHECK);
@@ -113,7 +114,7 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Result<Self> {
-        let loaded = app::load(&Origin::Embedded).map_err(|f| anyhow::anyhow!("{f:?}"))?;
+        let loaded = args::load(&Origin::Embedded).map_err(|f| anyhow::anyhow!("{f:?}"))?;
         let sample: &Upgrade = &loaded.config.upgrades.first().context("an upgrade")?.upgrade;
         // An upgrade that has everything a template may speak of, in the words of the sample's file.
         let (mut accepted, fact) = context::sample(&loaded.config.plan, |n| "words ".repeat(n / 6 + 1).chars().take(n).collect());
@@ -169,7 +170,7 @@ impl Stage {
         for notice in &self.notices() {
             for outlet in self.core.outlets.values() {
                 let now = self.accepted.upgrade.window.opens;
-                let body = rendering::body(&self.core, &book, (&self.accepted, notice), Operation::Post, outlet, &moment, now);
+                let body = render::body(&self.core, &book, (&self.accepted, notice), Operation::Post, outlet, &moment, now);
                 ensure!(!black_box(body).map_err(anyhow::Error::msg)?.text.is_empty(), "{} says nothing", notice.id);
             }
         }

@@ -6,27 +6,24 @@
 // tokio::spawn over matrix-sdk's sync future needs more than the default depth
 #![recursion_limit = "256"]
 
-pub mod domain;
-pub mod ports;
-
+pub mod adapters;
+pub mod answer;
 #[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql", feature = "web"))]
-pub mod app;
-pub mod calendar;
-#[cfg(feature = "chain")]
-pub mod chain;
-pub mod channel;
-pub mod clock;
-#[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql", feature = "web"))]
-mod command;
+pub mod cli;
 pub mod config;
-#[cfg(feature = "web")]
-mod look;
-pub mod picture;
+pub mod deliver;
+pub mod domain;
+pub mod lint;
+pub mod listen;
+pub mod outbox;
+pub mod plan;
+pub mod ports;
 #[cfg(all(feature = "chain", feature = "sql"))]
 pub mod rehearsal;
-pub mod service;
-#[cfg(feature = "sql")]
-pub mod store;
-pub mod template;
+pub mod report;
+#[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql", feature = "web"))]
+pub mod run;
+pub mod watch;
 #[cfg(feature = "web")]
 pub mod web;
+pub mod words;

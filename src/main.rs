@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = upgrade_herald::app::Cli::parse();
-    match upgrade_herald::app::run(cli) {
+    let cli = upgrade_herald::cli::args::Cli::parse();
+    match upgrade_herald::cli::args::run(cli) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("herald: {error:#}");

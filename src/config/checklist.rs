@@ -6,12 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    files::SourceFile,
-    finding::{Finding, suggest},
     plan::Plan,
     schema::{self, Text},
+    yaml::{
+        finding::{Finding, suggest},
+        source::SourceFile,
+    },
 };
-use crate::domain::permission::Role;
+use crate::domain::people::permission::Role;
 
 /// What is to be done, by whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,24 +6,27 @@ mod web;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use accounts::{discord, matrix, secret};
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-pub(super) use shape::Raw;
-use shape::{RawChannel, RawDelivery, RawStore};
 
-pub use web::Web;
-
-use super::{
-    files::SourceFile,
+use self::{
+    accounts::{discord, matrix, secret},
+    shape::{RawChannel, RawDelivery, RawStore},
+};
+use super::yaml::{
     finding::{Finding, suggest},
+    source::SourceFile,
 };
 use crate::{
-    domain::{block::Kin, schedule::parse_length},
+    domain::{chain::block::Kin, plan::schedule::parse_length},
     ports::Platform,
 };
+
+pub(super) use self::shape::Raw;
+
+pub use self::web::Web;
 
 /// Who reads a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -6,11 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    files::SourceFile,
-    finding::{Finding, suggest},
     plan::Plan,
     schema::{self, Text, TopicId},
     upgrade::linkable,
+    yaml::{
+        finding::{Finding, suggest},
+        source::SourceFile,
+    },
 };
 
 /// Where people find other people.

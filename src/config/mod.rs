@@ -5,32 +5,32 @@
 
 mod checklist;
 mod deployment;
-mod files;
-mod finding;
 mod help;
+mod locale;
 mod notice;
 mod people;
-mod place;
-mod placeholder;
 mod plan;
 mod roster;
 mod schema;
 mod upgrade;
-mod words;
+pub mod yaml;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use checklist::{Checklist, Item};
-pub use deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, Matrix, OnDoubt, Readers, Secret, StoreAt, Web};
-pub use files::{Files, SourceFile};
-pub use finding::{Finding, Severity, suggest};
-pub use help::{Contact, Help, Topic};
-pub use people::{Known, People, Person, Role};
-pub use plan::{Feedback, Plan, UrgencyPlan};
-pub use schema::all as schemas;
-pub use upgrade::{instant, linkable};
+use crate::{
+    config::yaml::placeholder,
+    domain::{campaign::upgrade::Upgrade, people::roster::Provider, plan::language::Language},
+};
 
-use crate::domain::{language::Language, roster::Provider, upgrade::Upgrade};
+pub use self::checklist::{Checklist, Item};
+pub use self::deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, Matrix, OnDoubt, Readers, Secret, StoreAt, Web};
+pub use self::help::{Contact, Help, Topic};
+pub use self::people::{Known, People, Person, Role};
+pub use self::plan::{Feedback, Plan, UrgencyPlan};
+pub use self::schema::all as schemas;
+pub use self::upgrade::{instant, linkable};
+pub use self::yaml::finding::{Finding, Severity, suggest};
+pub use self::yaml::source::{Files, SourceFile};
 
 /// Everything the configuration says.
 #[derive(Clone, Debug)]
@@ -107,10 +107,10 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         Err(finding) => return Err(vec![finding]),
     };
     let deployment = deployment::read(&files.deployment, &mut findings);
-    let languages = words::read(&files.words, &mut findings);
-    words::translations(&files.templates, &files.words, &mut findings);
+    let languages = locale::read(&files.words, &mut findings);
+    locale::translations(&files.templates, &files.words, &mut findings);
     if let Some(deployment) = &deployment {
-        words::channels(&files.deployment, deployment, &files.words, &mut findings);
+        locale::channels(&files.deployment, deployment, &files.words, &mut findings);
     }
     let plan = plan::read(&files.plan, deployment.as_ref(), &files.templates, &mut findings);
     let mut upgrades = Vec::new();

@@ -8,13 +8,15 @@ use serde::Deserialize;
 
 use super::{
     deployment::{ChannelConfig, Deployment, Readers, channel_hint},
-    files::SourceFile,
-    finding::{Finding, suggest},
     plan::{length, zone},
     schema::{self, Length},
+    yaml::{
+        finding::{Finding, suggest},
+        source::SourceFile,
+    },
 };
 use crate::{
-    domain::{
+    domain::plan::{
         language::split,
         notice::{Approval, Audience, Happening, LatePolicy, Notice, PRIVATE, Phase, SAID, Trigger},
         schedule::{CronRule, Offset},

@@ -7,15 +7,21 @@ use serde::Deserialize;
 
 use super::{
     deployment::is_matrix_id,
-    files::SourceFile,
-    finding::{Finding, suggest},
     schema::{DiscordId, MatrixId, Text},
+    yaml::{
+        finding::{Finding, suggest},
+        source::SourceFile,
+    },
 };
-pub use crate::domain::permission::Role;
 use crate::{
-    domain::{command::Verb, feedback::Voice, notice::Audience, permission::Permissions, roster::Provider},
+    domain::{
+        people::{command::Verb, feedback::Voice, permission::Permissions, roster::Provider},
+        plan::notice::Audience,
+    },
     ports::Platform,
 };
+
+pub use crate::domain::people::permission::Role;
 
 /// Who is who, across both platforms.
 #[derive(Deserialize, JsonSchema)]

@@ -5,24 +5,25 @@ mod shape;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, tz::TimeZone};
-pub(super) use shape::Raw;
-use shape::{RawFeedback, RawMeaning, RawObservation, RawPeople, RawVerification};
 
+use self::shape::{RawFeedback, RawMeaning, RawObservation, RawPeople, RawVerification};
 use super::{
     deployment::{Deployment, Readers},
-    files::SourceFile,
-    finding::Finding,
     notice::{Scope, happening, read_notices},
+    yaml::{finding::Finding, source::SourceFile},
 };
 use crate::domain::{
-    feedback::Meaning,
-    notice::{Happening, Notice},
-    observation::Limits,
-    phase::Rules,
-    schedule::parse_length,
-    upgrade::Urgency,
-    window::Home,
+    campaign::{progress::Rules, upgrade::Urgency},
+    chain::observation::Limits,
+    people::feedback::Meaning,
+    plan::{
+        notice::{Happening, Notice},
+        schedule::parse_length,
+        window::Home,
+    },
 };
+
+pub(super) use self::shape::Raw;
 
 /// When feedback closes, and what reactions mean.
 #[derive(Clone, Debug)]

@@ -9,10 +9,12 @@ use serde::Deserialize;
 
 use super::{
     deployment::is_matrix_id,
-    files::SourceFile,
-    finding::{Finding, Severity},
+    yaml::{
+        finding::{Finding, Severity},
+        source::SourceFile,
+    },
 };
-use crate::domain::roster::{Node, Provider};
+use crate::domain::people::roster::{Node, Provider};
 
 #[derive(Deserialize)]
 struct Raw {

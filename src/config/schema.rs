@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 use serde_json::Value;
 
-use super::{checklist, deployment, help, people, plan, upgrade, words};
+use super::{checklist, deployment, help, locale, people, plan, upgrade};
 
 /// Every file's schema by its name: `plan` for plan.yaml, `upgrade` for each of upgrades/, `words` for templates/words/.
 pub fn all() -> BTreeMap<&'static str, Value> {
@@ -19,7 +19,7 @@ pub fn all() -> BTreeMap<&'static str, Value> {
         ("people", schema_for!(people::Raw)),
         ("help", schema_for!(help::Help)),
         ("checklist", schema_for!(checklist::Raw)),
-        ("words", schema_for!(words::Raw)),
+        ("words", schema_for!(locale::Raw)),
     ])
     .into_iter()
     .map(|(name, schema)| (name, titled(name, schema)))

@@ -9,16 +9,17 @@ use serde::Deserialize;
 use super::{
     UpgradeFile,
     deployment::Deployment,
-    files::SourceFile,
-    finding::{Finding, suggest},
     plan::Plan,
     schema::{self, Text},
+    yaml::{
+        finding::{Finding, suggest},
+        source::SourceFile,
+    },
 };
 use crate::domain::{
+    campaign::upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window},
     hex,
-    notice::Audience,
-    schedule::civil_instant,
-    upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window},
+    plan::{notice::Audience, schedule::civil_instant},
 };
 
 /// One upgrade. Times are in the plan's zone unless they carry their own.

@@ -3,24 +3,24 @@
 //! The services, the store, the templates and the chain client are those of `herald run`; only the
 //! node is a replayed recording, the chats are rooms in memory, and time goes on in steps.
 
-mod act;
+#[cfg(feature = "web")]
+pub mod browser;
 mod chain;
 mod clock;
-mod drive;
+pub(crate) mod controls;
+pub(crate) mod driver;
+pub(crate) mod faults;
 mod people;
 mod recording;
 mod report;
 mod room;
-mod stage;
-#[cfg(feature = "web")]
-pub mod theatre;
-mod upset;
+pub(crate) mod scenario;
 
-pub use act::{Act, Twist};
-pub use chain::EmbeddedChain;
-pub use clock::SteppedClock;
-pub use drive::{Rehearsal, Verdict, cast};
-pub use recording::Recording;
-pub use report::Output;
-pub use room::{Room, Seen};
-pub use stage::{Passed, Stage, Trouble};
+pub use self::chain::EmbeddedChain;
+pub use self::clock::SteppedClock;
+pub use self::controls::{Passed, Stage, Trouble};
+pub use self::driver::{Rehearsal, Verdict, cast};
+pub use self::recording::Recording;
+pub use self::report::Output;
+pub use self::room::{Room, Seen};
+pub use self::scenario::{Act, Twist};

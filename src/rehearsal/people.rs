@@ -1,15 +1,16 @@
 //! The invented people of a rehearsal: they agree, answer for providers, and say how it went.
 
-use super::drive::Rehearsal;
+use super::driver::Rehearsal;
 use crate::{
     config::{People, Person, Role},
+    deliver::approval::gate::Who,
     domain::{
-        notice::{Happening, Trigger},
-        post::{Operation, Post, PostState},
-        roster::{Claim, Provider},
+        outbox::post::{Operation, Post, PostState},
+        people::roster::{Claim, Provider},
+        plan::notice::{Happening, Trigger},
     },
+    listen::rollcall,
     ports::{Asker, Clock, Platform},
-    service::{gate::Who, rollcall},
 };
 
 impl Rehearsal {

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::Stage;
 use crate::{
-    domain::{fact::Fact, post::Post},
+    domain::{chain::fact::Fact, outbox::post::Post},
     ports::Platform,
-    template::{Zone, distance},
+    words::{Zone, distance},
 };
 
 /// Where results go: text or JSON on stdout, the bar on stderr.

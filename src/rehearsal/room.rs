@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 
 use crate::{
     domain::{
-        feedback::{Heard, Reaction, Reply},
-        post::{Body, Event, Picture, PostKey},
+        outbox::post::{Body, Event, Picture, PostKey},
+        people::feedback::{Heard, Reaction, Reply},
     },
     ports::{Accepted, Chat, ChatError, Handling, Outgoing, Platform},
 };

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::service::bulletin::Bulletin;
+use crate::report::bulletin::Bulletin;
 
 #[derive(Serialize, JsonSchema)]
 struct Upgrades<'a> {

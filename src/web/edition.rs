@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{api, feed, page};
-use crate::{picture, service::bulletin::Bulletin, template::Zone};
+use crate::{
+    report::bulletin::Bulletin,
+    words::{Zone, picture},
+};
 
 /// A page or a file.
 #[derive(Clone, Debug)]

@@ -5,9 +5,11 @@ use jiff::Timestamp;
 
 use super::page::{path_of, words_of};
 use crate::{
-    calendar::{self, Event},
-    service::bulletin::Bulletin,
-    template::Zone,
+    report::bulletin::Bulletin,
+    words::{
+        Zone,
+        icalendar::{self, Event},
+    },
 };
 
 /// So many of the newest posts.
@@ -29,7 +31,7 @@ pub(super) fn calendar(bulletins: &[Bulletin], title: &str, address: &str, now: 
             cancelled: matches!(b.state, "cancelled" | "failed"),
         })
         .collect();
-    calendar::write(title, &events, now)
+    icalendar::write(title, &events, now)
 }
 
 /// What was posted, the newest first.

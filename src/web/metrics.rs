@@ -1,6 +1,6 @@
 //! Figures for Prometheus, read from the store when they are asked for: a restart forgets none.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::AtomicU64};
 
 use jiff::Timestamp;
 use prometheus_client::{
@@ -8,16 +8,17 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use std::sync::atomic::AtomicU64;
 
 use super::Site;
 use crate::{
     domain::{
-        phase::Stage,
-        post::{Operation, Post, PostState},
+        campaign::progress::Stage,
+        outbox::post::{Operation, Post, PostState},
     },
+    listen::poll,
+    outbox::Core,
     ports::{Accepting, StoreError},
-    service::{Core, context, poll},
+    words::context,
 };
 
 pub(super) const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -28,11 +28,13 @@ use axum::{
 use percent_encoding::percent_decode_str;
 use tokio::{net::TcpListener, sync::watch};
 
-pub use self::edition::Edition;
 use crate::{
+    outbox::Core,
     ports::{Chain, StoreError},
-    service::{Core, bulletin},
+    report::bulletin,
 };
+
+pub use self::edition::Edition;
 
 /// How often it is looked whether something has changed.
 const OFTEN: Duration = Duration::from_secs(1);

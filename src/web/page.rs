@@ -4,11 +4,13 @@ use jiff::{Timestamp, tz::TimeZone};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
-    domain::{notice::Phase, phase::Stage, post::Body},
-    look::{discord, escape, matrix},
+    domain::{campaign::progress::Stage, outbox::post::Body, plan::notice::Phase},
     ports::Platform,
-    service::bulletin::{Bulletin, ChainState, Entry, Reactions},
-    template::Zone,
+    report::bulletin::{Bulletin, ChainState, Entry, Reactions},
+    words::{
+        Zone,
+        html_preview::{discord, escape, matrix},
+    },
 };
 
 pub(super) const STYLE: &str = include_str!("page.css");
@@ -111,7 +113,7 @@ impl Site<'_> {
         out.push_str("</section>\n");
         out.push_str(&people(self, b));
         if let Some(times) = &b.picture {
-            let picture = crate::picture::block_times(times);
+            let picture = crate::words::picture::block_times(times);
             out.push_str(&format!(
                 "<section id=\"blocks\">\n<h2>Blocks around the upgrade</h2>\n<img src=\"{}/block-times.png\" alt=\"{}\" width=\"{}\" height=\"{}\">\n</section>\n",
                 path_of(&b.id),
@@ -182,7 +184,7 @@ impl Site<'_> {
 }
 
 /// Where a post is, for people.
-fn label(place: &crate::service::bulletin::Place) -> String {
+fn label(place: &crate::report::bulletin::Place) -> String {
     if place.channel.contains(place.platform) { place.channel.clone() } else { format!("{} ({})", place.channel, place.platform) }
 }
 
@@ -222,7 +224,7 @@ fn duties(site: &Site<'_>, b: &Bulletin) -> String {
     if b.duties.is_empty() && b.changes.is_empty() {
         return String::new();
     }
-    let item = |d: &crate::service::bulletin::Duty| {
+    let item = |d: &crate::report::bulletin::Duty| {
         let needed = if d.required { "<strong>action needed</strong>" } else { "no action" };
         let version = d.node_version.as_ref().map(|v| format!(" Node version: <bdi>{}</bdi> or newer.", escape(v))).unwrap_or_default();
         let by = d.by.map(|by| format!(" By {}.", site.time(by))).unwrap_or_default();
@@ -286,7 +288,7 @@ fn people(site: &Site<'_>, b: &Bulletin) -> String {
         some.map(|r| format!("{} {}: {}", escape(&r.emoji), escape(&r.meaning), r.count)).collect::<Vec<_>>().join(", ")
     };
     if let Some(f) = &b.feedback {
-        let row = |a: &crate::service::bulletin::Audience| {
+        let row = |a: &crate::report::bulletin::Audience| {
             let name = a.audience.map_or_else(|| "Others".to_owned(), capital);
             format!("<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>\n", escape(&name), given(&a.reactions), a.replies)
         };

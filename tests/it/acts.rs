@@ -5,21 +5,17 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use jiff::SignedDuration;
 use upgrade_herald::{
+    answer::FrontDesk,
     config::{People, Person, Readers},
     domain::{
-        command::Order,
-        permission::Role,
-        post::{Operation, Post, PostState},
+        outbox::post::{Operation, Post, PostState},
+        people::{command::Order, permission::Role},
     },
+    outbox::{Book, Outlet},
+    plan::{planner::Planner, requests::Act},
     ports::{Asker, Desk, EntryKind, Platform},
     rehearsal::Room,
-    service::{
-        Book, Outlet,
-        desk::FrontDesk,
-        orders::Act,
-        planner::Planner,
-        report::{self, Report},
-    },
+    report::{self, Report},
 };
 
 use crate::watch::World;
@@ -110,7 +106,7 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     }
     let bodies: Vec<_> = said.iter().filter_map(|p| p.body.as_ref()).collect();
     assert!(bodies.iter().all(|b| b.mentions.is_empty()), "words call nobody");
-    let masked = |b: &upgrade_herald::domain::post::Body| {
+    let masked = |b: &upgrade_herald::domain::outbox::post::Body| {
         b.html.as_ref().map_or(b.text.contains("[more]("), |html| html.contains("href=\"https://evil"))
     };
     assert!(!bodies.iter().any(|b| masked(b)), "{bodies:?}");

@@ -5,17 +5,20 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upgrade_herald::{
+    answer::FrontDesk,
     config::{People, Person, Readers, Role},
     domain::{
-        command::Order,
-        notice::{Approval, Happening, LatePolicy, Notice, Phase, Trigger},
-        post::{Operation, Post, PostState},
-        schedule::Offset,
-        upgrade::{Decision, Upgrade, Window},
+        campaign::upgrade::{Decision, Upgrade, Window},
+        outbox::post::{Operation, Post, PostState},
+        people::command::Order,
+        plan::{
+            notice::{Approval, Happening, LatePolicy, Notice, Phase, Trigger},
+            schedule::Offset,
+        },
     },
+    outbox::{Book, Outlet},
     ports::{Asker, Clock, Desk, Platform},
     rehearsal::Room,
-    service::{Book, Outlet, desk::FrontDesk},
 };
 
 use crate::{

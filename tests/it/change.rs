@@ -4,14 +4,18 @@ use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     config::{Plan, SourceFile, UpgradeFile},
     domain::{
-        change::Change,
-        notice::{Audience, Happening, Notice, Phase, Trigger},
-        post::{Operation, PostState},
-        schedule::Offset,
-        upgrade::{Poll, Step, Upgrade, Urgency, Window},
+        campaign::{
+            change::Change,
+            upgrade::{Poll, Step, Upgrade, Urgency, Window},
+        },
+        outbox::post::{Operation, PostState},
+        plan::{
+            notice::{Audience, Happening, Notice, Phase, Trigger},
+            schedule::Offset,
+        },
     },
+    plan::planner::{Planned, Planner},
     ports::Clock,
-    service::planner::{Planned, Planner},
 };
 
 use crate::watch::{World, authorized};

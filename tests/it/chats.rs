@@ -16,14 +16,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 use upgrade_herald::{
-    channel::{discord, matrix},
+    adapters::{discord, matrix},
     domain::{
-        command::{Misread, Order, Verb},
-        feedback::votes,
-        post::{Body, Picture, PostKey},
+        outbox::post::{Body, Picture, PostKey},
+        people::{
+            command::{Misread, Order, Verb},
+            feedback::votes,
+        },
     },
-    picture::{BlockTimes, block_times},
     ports::{Accepted, Asker, Chat, ChatError, Desk, Ear, Outgoing},
+    words::picture::{BlockTimes, block_times},
 };
 
 use crate::{

@@ -4,11 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upgrade_herald::{
     domain::{
-        block::{Block, Kin},
-        phase::State,
-        upgrade::{Referendum, Target, Upgrade},
+        campaign::{
+            progress::State,
+            upgrade::{Referendum, Target, Upgrade},
+        },
+        chain::block::{Block, Kin},
     },
-    service::Core,
+    outbox::Core,
 };
 
 use crate::watch::{World, authorized};
@@ -162,7 +164,7 @@ async fn a_block_that_is_not_there_yet_is_no_pruned_one() {
 
 #[test]
 fn after_a_stall_the_band_says_that_nobody_knows() {
-    use upgrade_herald::domain::pace::Pace;
+    use upgrade_herald::domain::chain::block_times::Pace;
     let mut pace = Pace::default();
     let mut ms = 1_800_000_000_000_i64;
     for n in 0..14_000_u64 {
@@ -201,7 +203,7 @@ async fn a_downgrade_after_the_end_is_called_one() {
     w2.block("relay", 2, &[]).await;
     let mut all = w2.store.upgrades().await.unwrap();
     all[0].progress.state = State::Completed;
-    all[0].progress.feedback = Some(upgrade_herald::domain::feedback::Summary::default());
+    all[0].progress.feedback = Some(upgrade_herald::domain::people::feedback::Summary::default());
     w2.store.commit(upgrade_herald::ports::Batch { upgrades: all, ..Default::default() }).await.unwrap();
     w2.block("relay", 1, &[]).await;
     let text: String = {
@@ -317,7 +319,7 @@ async fn nothing_is_overdue_while_blocks_are_unread() {
 async fn what_was_not_examined_before_an_upgrade_is_not_its_matter() {
     let w = World::new(&["relay"], |_| {}).await;
     let old = Block { number: 3, time: Timestamp::from_second(1_700_000_000).ok(), ..Block::default() };
-    let fact = old.fact(upgrade_herald::domain::fact::FactKind::Unexamined, "relay", 1, "1 to 2".into());
+    let fact = old.fact(upgrade_herald::domain::chain::fact::FactKind::Unexamined, "relay", 1, "1 to 2".into());
     w.store.commit(upgrade_herald::ports::Batch { facts: vec![fact], ..Default::default() }).await.unwrap();
     w.plan(&[w.upgrade("v2", &["relay"])]).await;
     w.block("relay", 2, &[]).await;

@@ -76,7 +76,7 @@ async fn killed_and_stopped_it_posts_each_once_and_in_order() -> Result<()> {
 async fn order(w: &World) -> Result<Vec<String>> {
     use upgrade_herald::ports::Store;
     let url = format!("sqlite://{}", w.dir.path().join("herald.db").display());
-    let store = upgrade_herald::store::SqlStore::open(&url).await?;
+    let store = upgrade_herald::adapters::store::SqlStore::open(&url).await?;
     let posts = store.posts("v2").await?;
     let name = |key: &String| posts.iter().find(|p| p.key.0 == *key).map(|p| p.notice.clone()).unwrap_or_default();
     let expected: Vec<String> = (1..=NOTICES).map(|n| format!("n{n:02}")).collect();
@@ -87,9 +87,9 @@ async fn order(w: &World) -> Result<Vec<String>> {
 
 /// What the store says of posts that did not go out.
 async fn unsent(w: &World) -> Result<String> {
-    use upgrade_herald::{domain::post::PostState, ports::Store};
+    use upgrade_herald::{domain::outbox::post::PostState, ports::Store};
     let url = format!("sqlite://{}", w.dir.path().join("herald.db").display());
-    let posts = upgrade_herald::store::SqlStore::open(&url).await?.posts("v2").await?;
+    let posts = upgrade_herald::adapters::store::SqlStore::open(&url).await?.posts("v2").await?;
     let open = posts.iter().filter(|p| p.state != PostState::Sent);
     Ok(open
         .map(|p| format!("{} {} {:?} attempts {} next {:?} {:?}\n", p.notice, p.channel, p.state, p.attempts, p.next_attempt, p.error))

@@ -1,11 +1,12 @@
 //! What people are answered.
 
 use upgrade_herald::{
-    app,
+    answer::FrontDesk,
+    cli::args,
     config::Origin,
-    domain::command::Order,
+    domain::people::command::Order,
+    outbox::Book,
     ports::{Asker, Desk, Platform},
-    service::{Book, desk::FrontDesk},
 };
 
 use crate::{cli::changed, watch::World};
@@ -34,8 +35,8 @@ async fn help_is_given_on_each_problem_and_what_is_mistyped_is_guessed() {
     write("config/plan.yaml", crate::story::PLAN);
     write("templates/answers/help.md.hbs", ANSWER);
     let origin = Origin::Folder { config: dir.path().join("config"), templates: dir.path().join("templates") };
-    let loaded = app::load(&origin).unwrap();
-    let open = |core: &mut upgrade_herald::service::Core| core.open(Book { config: loaded.config, renderer: loaded.renderer });
+    let loaded = args::load(&origin).unwrap();
+    let open = |core: &mut upgrade_herald::outbox::Core| core.open(Book { config: loaded.config, renderer: loaded.renderer });
     let w = World::build(&["paseo"], |_| {}, open).await;
     let desk = FrontDesk::new(w.core.clone());
     let asker = Asker::new(Platform::Discord, "1", "elsewhere");

@@ -18,19 +18,21 @@ use tokio::{
     time::{sleep, timeout},
 };
 use upgrade_herald::{
-    app::{self, Loaded},
-    chain::Node,
+    adapters::{node::Node, store::SqlStore},
+    cli::args::{self, Loaded},
     config::Origin,
     domain::{
-        fact::Fact,
-        phase::Rules,
-        post::Operation,
-        upgrade::{Target, Upgrade},
+        campaign::{
+            progress::Rules,
+            upgrade::{Target, Upgrade},
+        },
+        chain::fact::Fact,
+        outbox::post::Operation,
     },
+    outbox::{Book, Core},
     ports::{Accepting, Batch, Chain, ChainError, Store},
     rehearsal::SteppedClock,
-    service::{Book, Core, catchup::LONGEST_GAP, watcher::Watcher},
-    store::SqlStore,
+    watch::{catchup::LONGEST_GAP, watcher::Watcher},
 };
 
 use crate::doubles::node::{Branch, Endpoint, Script, Step, SyntheticChain, code_hash, version};
@@ -676,7 +678,7 @@ async fn a_block_is_never_of_a_node_on_which_it_is_not_final() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_nodes_do_what_is_final_is_told_once_and_nothing_else() {
-    let loaded = Arc::new(app::load(&Origin::Embedded).unwrap_or_else(|f| panic!("{f:?}")));
+    let loaded = Arc::new(args::load(&Origin::Embedded).unwrap_or_else(|f| panic!("{f:?}")));
     let seeds = named().unwrap_or(0..=SCRIPTS - 1);
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     let begun = Instant::now();

@@ -11,18 +11,23 @@ use std::{
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
-    app,
+    adapters::store::SqlStore,
+    cli::args,
     config::Origin,
     domain::{
-        block::{Block, ChainEvent, Memory},
-        observation::{EndpointSight, Sight},
-        phase::State,
-        upgrade::{Target, Upgrade},
+        campaign::{
+            progress::State,
+            upgrade::{Target, Upgrade},
+        },
+        chain::{
+            block::{Block, ChainEvent, Memory},
+            observation::{EndpointSight, Sight},
+        },
     },
+    outbox::{Book, Core},
     ports::{Accepting, Batch, Chain, ChainError, Head, Store},
     rehearsal::SteppedClock,
-    service::{Book, Core, watcher::Watcher},
-    store::SqlStore,
+    watch::watcher::Watcher,
 };
 
 /// When block 0 was, in seconds.
@@ -138,7 +143,7 @@ struct Scene {
 
 /// Upgrades of one chain with these ids and targets, seen from block 1 on.
 async fn scene(upgrades: &[(&str, u32)]) -> Scene {
-    let loaded = app::load(&Origin::Embedded).unwrap();
+    let loaded = args::load(&Origin::Embedded).unwrap();
     let sample: Upgrade = loaded.config.upgrades[0].upgrade.clone();
     let clock = Arc::new(SteppedClock::new(sample.window.opens));
     let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());

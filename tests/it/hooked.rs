@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     domain::{
-        block::Memory,
-        change::Change,
-        fact::{Fact, FactKind},
-        feedback::Heard,
-        post::{Body, Event, Operation, Post, PostKey},
+        campaign::change::Change,
+        chain::{
+            block::Memory,
+            fact::{Fact, FactKind},
+        },
+        outbox::post::{Body, Event, Operation, Post, PostKey},
+        people::feedback::Heard,
     },
     ports::{
         Accepted, Accepting, Approved, Batch, Chat, ChatError, Entry, EntryKind, Handling, Known, Leadership, Outcome, Outgoing, Replica,

@@ -15,19 +15,19 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use upgrade_herald::{
-    app,
-    channel::discord::{self, Discord},
-    clock::SystemClock,
-    config::{Delivery, OnDoubt, Origin, Readers},
-    domain::post::{Operation, Post, PostKey, PostState},
-    ports::{Accepting, Batch, Chat, Platform, Replica, Store},
-    service::{
-        Book, Core, Outlet,
-        dispatcher::Dispatcher,
-        lead::{Lead, Look},
-        planner::timed,
+    adapters::{
+        clock::SystemClock,
+        discord::{self, Discord},
+        store::SqlStore,
     },
-    store::SqlStore,
+    cli::args,
+    config::{Delivery, OnDoubt, Origin, Readers},
+    deliver::dispatcher::Dispatcher,
+    domain::outbox::post::{Operation, Post, PostKey, PostState},
+    outbox::{Book, Core, Outlet},
+    plan::planner::timed,
+    ports::{Accepting, Batch, Chat, Platform, Replica, Store},
+    run::leader::{Lead, Look},
 };
 
 use crate::{
@@ -69,7 +69,7 @@ async fn work(settings: &Value) -> Result<()> {
             Err(error) => eprintln!("{error}"), // its answer was dropped
         }
     };
-    let mut loaded = app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let mut loaded = args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
     for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| &mut plan.notices) {
         (notice.approval.persons, notice.late) = Default::default();
     }
@@ -161,7 +161,7 @@ impl Slaughter {
         let discord = Double::start(Options::default()).await;
         discord.set_limits(crate::doubles::discord::Limits::none());
         let places: Vec<u64> = (0..CHANNELS).map(|i| discord.add_channel(&name(i), ChannelKind::Text)).collect();
-        let loaded = app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+        let loaded = args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
         let upgrade = loaded.config.upgrades[0].upgrade.clone();
         let sample = timed(&upgrade, 1, &loaded.config.plan, later(now(), -1_000_000_000)).into_iter().next().context("a post")?;
         let store = SqlStore::open(&url).await?;

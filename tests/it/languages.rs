@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, path::Path};
 use serde_json::Value;
 use tempfile::TempDir;
 use upgrade_herald::{
-    app,
+    answer::FrontDesk,
+    cli::args,
     config::Origin,
-    domain::command::Order,
+    domain::people::command::Order,
+    outbox::Book,
     ports::{Asker, Desk, Platform},
-    service::{Book, desk::FrontDesk},
 };
 
 use crate::{
@@ -156,7 +157,7 @@ async fn an_answer_is_in_the_language_of_the_platforms_public_channel() {
     let german = "{{upgrade.title}}: {{word upgrade.state}}\n{{#each troubles}}\n- {{kind}} {{chain}} {{time since}}\n{{/each}}";
     write(&dir, "templates/answers/status.de.md.hbs", german);
     let origin = Origin::Folder { config: dir.path().join("config"), templates: dir.path().join("templates") };
-    let renderer = app::load(&origin).unwrap().renderer;
+    let renderer = args::load(&origin).unwrap().renderer;
     let w = World::build(
         &["paseo"],
         |_| {},

@@ -15,7 +15,7 @@ use std::{
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use upgrade_herald::{
-    app,
+    cli::args,
     config::{self, Finding, Origin, Severity},
 };
 
@@ -73,7 +73,7 @@ pub fn write(dir: &Path, file: &str, text: &str) {
 
 /// What the real load says; a panic is told apart.
 fn said(dir: &Path) -> Result<Vec<Finding>, String> {
-    let load = || app::load(&origin(dir)).map_or_else(|findings| findings, |_| Vec::new());
+    let load = || args::load(&origin(dir)).map_or_else(|findings| findings, |_| Vec::new());
     catch_unwind(AssertUnwindSafe(load)).map_err(|panic| format!("it panicked: {:?}", panic.downcast_ref::<String>()))
 }
 
@@ -420,12 +420,12 @@ const BROKEN: [&str; 8] = [
 #[test]
 fn every_template_got_wrong_in_many_ways_is_refused_with_its_place_and_a_hint() {
     let dir = crate::cli::changed("config/plan.yaml", "zone", "zone");
-    let loaded = app::load(&origin(dir.path())).unwrap_or_else(|f| panic!("{f:?}"));
+    let loaded = args::load(&origin(dir.path())).unwrap_or_else(|f| panic!("{f:?}"));
     let timed: BTreeSet<&String> = loaded
         .config
         .plan
         .all_notices()
-        .filter(|(_, n)| !matches!(n.trigger, upgrade_herald::domain::notice::Trigger::On(_)))
+        .filter(|(_, n)| !matches!(n.trigger, upgrade_herald::domain::plan::notice::Trigger::On(_)))
         .map(|(_, n)| &n.template)
         .collect();
     let mut cases: Vec<(String, String, usize, &str)> = Vec::new();

@@ -10,10 +10,12 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     domain::{
-        block::Memory,
-        change::Change,
-        fact::{Fact, FactKind},
-        post::{Body, Operation, Post, PostKey, PostState},
+        campaign::change::Change,
+        chain::{
+            block::Memory,
+            fact::{Fact, FactKind},
+        },
+        outbox::post::{Body, Operation, Post, PostKey, PostState},
     },
     ports::{Accepting, Approved, Batch, Entry, EntryKind, Known, Leadership, Move, Outcome, Replica, Request, Store, StoreError},
 };

@@ -5,16 +5,16 @@ use std::{collections::BTreeSet, path::Path};
 use jiff::Timestamp;
 use serde_json::Value;
 use upgrade_herald::{
-    app::{self, Loaded},
+    cli::args::{self, Loaded},
     config::Origin,
     domain::{
-        command::Verb,
-        upgrade::{Decision, Upgrade, Urgency},
+        campaign::upgrade::{Decision, Upgrade, Urgency},
+        people::command::Verb,
     },
     ports::{Accepting, Platform},
-    service::{
+    words::{
         context::{self, Asked, Moment},
-        rendering::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
+        render::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
     },
 };
 
@@ -54,7 +54,7 @@ fn previews_of_the_other_urgencies() {
 }
 
 fn loaded() -> Loaded {
-    app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
+    args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 
 /// A text as both platforms get it.

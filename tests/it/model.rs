@@ -16,20 +16,25 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
-    app::{self, Loaded},
+    cli::args::{self, Loaded},
     config::{Origin, SourceFile, UpgradeFile},
+    deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
-        change::Change,
-        feedback::Heard,
-        notice::LatePolicy,
-        post::{Event, Operation, Post, PostKey, PostState},
-        upgrade::{Target, Upgrade},
+        campaign::{
+            change::Change,
+            upgrade::{Target, Upgrade},
+        },
+        outbox::post::{Event, Operation, Post, PostKey, PostState},
+        people::feedback::Heard,
+        plan::notice::LatePolicy,
     },
+    listen::{feedback::Summariser, poll},
+    outbox::{Book, Core, Outlet},
+    plan::planner::Planner,
     ports::{Accepted, Chain, Chat, ChatError, Clock, Handling, Outgoing, Platform, Store, StoreError},
     rehearsal::SteppedClock,
-    service::{
-        Book, Core, Outlet, context, dispatcher::Dispatcher, gate::Gate, planner::Planner, poll, summariser::Summariser, watcher::Watcher,
-    },
+    watch::watcher::Watcher,
+    words::context,
 };
 
 use crate::{
@@ -324,7 +329,7 @@ struct Herald {
 /// With `late` the plan's rules for what comes late hold; without, everything is posted.
 /// Blocks come so many seconds apart.
 pub fn sample(ahead: SignedDuration, spacing: u32, late: bool) -> (Arc<Loaded>, Upgrade) {
-    let mut loaded = app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let mut loaded = args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
     let mut upgrade = loaded.config.upgrades[0].upgrade.clone();
     upgrade.chains = [("relay".to_owned(), Target { spec_version: 2, code_hash: None })].into();
     upgrade.referendum = None;

@@ -4,15 +4,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use upgrade_herald::{
+    answer::FrontDesk,
     config::{People, Person, Readers},
     domain::{
-        command::{Kind, Order, Verb},
-        permission::{Permissions, Role},
-        upgrade::Decision,
+        campaign::upgrade::Decision,
+        people::{
+            command::{Kind, Order, Verb},
+            permission::{Permissions, Role},
+        },
     },
+    outbox::{Book, Outlet},
+    plan::planner::Planner,
     ports::{Asker, Desk, Platform},
     rehearsal::Room,
-    service::{Book, Outlet, desk::FrontDesk, planner::Planner},
 };
 
 use crate::{

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upgrade_herald::{
-    app::Loaded,
+    cli::args::Loaded,
     domain::{
-        notice::LatePolicy,
-        post::{Operation, Post, PostState},
-        upgrade::Upgrade,
+        campaign::upgrade::Upgrade,
+        outbox::post::{Operation, Post, PostState},
+        plan::notice::LatePolicy,
     },
     ports::Platform,
 };

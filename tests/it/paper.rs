@@ -2,10 +2,10 @@
 
 use icalendar::{Calendar, CalendarComponent, Component, Event};
 use upgrade_herald::{
-    app,
+    cli::args,
     config::{Origin, Readers},
-    domain::notice::Trigger,
-    service::planner::timed,
+    domain::plan::notice::Trigger,
+    plan::planner::timed,
 };
 
 use crate::{
@@ -49,7 +49,7 @@ fn strictly_written(text: &str) {
 
 #[test]
 fn the_timeline_goes_into_a_calendar() {
-    let loaded = app::load(&Origin::Embedded).unwrap();
+    let loaded = args::load(&Origin::Embedded).unwrap();
     let upgrade = &loaded.config.upgrades[0].upgrade;
     let text = said(repo(), &["plan", "--ics"]);
     strictly_written(&text);
@@ -143,7 +143,7 @@ fn only_our_own(page: &str) {
 
 #[test]
 fn the_page_has_every_notice_with_its_channels_beside_each_other() {
-    let loaded = app::load(&Origin::Embedded).unwrap();
+    let loaded = args::load(&Origin::Embedded).unwrap();
     let page = said(repo(), &["preview", "--html"]);
     only_our_own(&page);
     let sections: Vec<&str> = page.split("<section id=\"").skip(1).collect();

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use upgrade_herald::{
-    domain::roster::{Answer, Claim},
+    adapters::store::SqlStore,
+    domain::people::roster::{Answer, Claim},
     ports::{EntryKind, Store},
-    store::SqlStore,
 };
 
 use crate::{

@@ -4,28 +4,30 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use upgrade_herald::{
-    app::{self, Loaded},
+    cli::args::{self, Loaded},
     config::{Origin, Readers},
+    deliver::destination,
     domain::{
-        language::split,
-        notice::{Audience, Happening, Notice, Phase, Trigger},
-        upgrade::Urgency,
+        campaign::upgrade::Urgency,
+        plan::{
+            language::split,
+            notice::{Audience, Happening, Notice, Phase, Trigger},
+        },
     },
+    lint::DISCORD_LIMIT,
+    listen::poll,
     ports::Platform,
-    service::{
+    words::{
+        card::{CARD_TEMPLATE, EVENT_TEMPLATE},
         context::{self, Moment},
-        glance::{CARD_TEMPLATE, EVENT_TEMPLATE},
-        poll,
-        rendering::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
-        review::DISCORD_LIMIT,
-        topic,
+        render::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
     },
 };
 
 /// Templates that the code names: nobody has to put them into a plan.
 const BY_NAME: [&str; 16] = [
     poll::TEMPLATE,
-    topic::TEMPLATE,
+    destination::TEMPLATE,
     CARD_TEMPLATE,
     EVENT_TEMPLATE,
     MARK_TEMPLATE,
@@ -46,7 +48,7 @@ const BY_NAME: [&str; 16] = [
 const ON_TOP: usize = 160;
 
 fn sample() -> Loaded {
-    app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
+    args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 
 /// Whether some channel of a notice is for these readers.

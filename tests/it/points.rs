@@ -20,31 +20,29 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection, Executor};
 use tokio::sync::watch;
 use upgrade_herald::{
-    app,
-    channel::{
+    adapters::{
+        clock::SystemClock,
         discord::{self, Discord},
         matrix::{self, Matrix},
+        store::SqlStore,
     },
-    clock::SystemClock,
+    cli::args,
     config::{Delivery, OnDoubt, Origin, Readers, SourceFile, UpgradeFile},
+    deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
-        post::{Operation, PostState},
-        upgrade::{Target, Upgrade},
+        campaign::upgrade::{Target, Upgrade},
+        outbox::post::{Operation, PostState},
     },
+    listen::{feedback::Summariser, rollcall::Rollcall},
+    outbox::{Book, Core, Outlet},
+    plan::planner::Planner,
     ports::{Chain, Chat, ChatError, Platform, Replica, Store, StoreError},
-    service::{
-        Book, Core, Outlet,
-        dispatcher::Dispatcher,
-        gate::Gate,
-        lead::{Lead, Look},
-        planner::Planner,
-        pulse::Pulse,
-        rollcall::Rollcall,
-        summariser::Summariser,
+    run::{
+        heartbeat::Pulse,
+        leader::{Lead, Look},
         supervisor,
-        watcher::Watcher,
     },
-    store::SqlStore,
+    watch::watcher::Watcher,
 };
 
 use crate::{
@@ -217,7 +215,7 @@ async fn in_the_middle(url: &str) {
 async fn work(orders: &Value) -> Result<()> {
     let text = |key: &str| orders[key].as_str().with_context(|| format!("no {key} in the orders")).map(str::to_owned);
     let (url, point) = (text("store")?, text("point")?);
-    let _alone = url.starts_with("sqlite").then(|| upgrade_herald::store::Lock::take(&url)).transpose()?;
+    let _alone = url.starts_with("sqlite").then(|| upgrade_herald::adapters::store::Lock::take(&url)).transpose()?;
     let (stop, stopped) = watch::channel(false);
     sqlx::any::install_default_drivers();
     let fatal = Arc::new(Fatal { point, url: url.clone(), sends: AtomicUsize::new(0), stop });
@@ -229,7 +227,7 @@ async fn work(orders: &Value) -> Result<()> {
     let (platform, chat, place) = connect(orders).await?;
     let chat: Arc<dyn Chat> = Arc::new(HookedChat { inner: chat, hook: fatal.clone() });
 
-    let mut loaded = app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let mut loaded = args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
     for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| {
         plan.notices.retain(|n| ["window-set", "authorized", "applied"].contains(&n.id.as_str()));
         &mut plan.notices

@@ -11,18 +11,21 @@ use std::{
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
-    app,
+    cli::args,
     config::{Origin, Plan},
     domain::{
-        feedback::{Heard, Reaction},
-        notice::{Happening, Notice, Phase, Trigger},
-        post::{Operation, Post, PostKey, PostState},
-        schedule::Offset,
-        upgrade::{Poll, Upgrade, Window},
+        campaign::upgrade::{Poll, Upgrade, Window},
+        outbox::post::{Operation, Post, PostKey, PostState},
+        people::feedback::{Heard, Reaction},
+        plan::{
+            notice::{Happening, Notice, Phase, Trigger},
+            schedule::Offset,
+        },
     },
+    listen::feedback::Summariser,
+    outbox::Book,
     ports::{Accepted, Chat, ChatError, Handling, Outgoing, Platform},
     rehearsal::Room,
-    service::{Book, summariser::Summariser},
 };
 
 use crate::{cli::changed, watch::World};
@@ -112,7 +115,7 @@ impl Story {
             std::fs::write(dir.path().join(format!("templates/test/{name}.md.hbs")), text).unwrap();
         }
         let origin = Origin::Folder { config: dir.path().join("config"), templates: dir.path().join("templates") };
-        let mut loaded = app::load(&origin).unwrap();
+        let mut loaded = args::load(&origin).unwrap();
         notices(&mut loaded.config.plan);
         let mut rooms = BTreeMap::new();
         let world = World::build(

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use upgrade_herald::{ports::Store, store::SqlStore};
+use upgrade_herald::{adapters::store::SqlStore, ports::Store};
 
 use crate::{
     crash::plan,

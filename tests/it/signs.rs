@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use upgrade_herald::{domain::post::PostState, ports::Store, store::SqlStore};
+use upgrade_herald::{adapters::store::SqlStore, domain::outbox::post::PostState, ports::Store};
 
 use crate::{
     doubles::discord::{Fault, Faults, OneShot, Options},
@@ -235,10 +235,10 @@ fn what_is_packaged_fits_the_program() -> Result<()> {
     commands.push(test[1..].to_vec());
     assert_eq!(commands.len(), 4, "{commands:?}");
     for command in commands {
-        upgrade_herald::app::Cli::try_parse_from(&command).map_err(|e| anyhow::anyhow!("{command:?}: {e}"))?;
+        upgrade_herald::cli::args::Cli::try_parse_from(&command).map_err(|e| anyhow::anyhow!("{command:?}: {e}"))?;
     }
 
-    let mut program = upgrade_herald::app::Cli::command();
+    let mut program = upgrade_herald::cli::args::Cli::command();
     program.build();
     let of = |c: &clap::Command| -> Vec<String> {
         c.get_arguments().filter_map(|a| a.get_env()).map(|e| e.to_string_lossy().into_owned()).collect()
@@ -252,7 +252,7 @@ fn what_is_packaged_fits_the_program() -> Result<()> {
     }
 
     let seconds = |text: &str| text.trim_end_matches('s').parse::<i64>().map_err(|e| anyhow::anyhow!("{text}: {e}"));
-    let drain = upgrade_herald::app::load(&upgrade_herald::config::Origin::Embedded).map_err(|f| anyhow::anyhow!("{f:?}"))?;
+    let drain = upgrade_herald::cli::args::load(&upgrade_herald::config::Origin::Embedded).map_err(|f| anyhow::anyhow!("{f:?}"))?;
     let drain = drain.config.deployment.delivery.drain.as_secs();
     assert!(seconds(&entries("TimeoutStopSec=")[0])? > drain, "systemd kills before it is done");
     assert!(seconds(service["stop_grace_period"].as_str().context("a time")?)? > drain, "so does the container's");

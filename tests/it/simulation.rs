@@ -8,11 +8,10 @@ use anyhow::{Context, Result, ensure};
 use jiff::SignedDuration;
 use serde_json::json;
 use upgrade_herald::{
-    app::Loaded,
+    cli::args::Loaded,
     domain::{
-        change::Change,
-        post::{Event, PostState},
-        upgrade::Upgrade,
+        campaign::{change::Change, upgrade::Upgrade},
+        outbox::post::{Event, PostState},
     },
 };
 

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use upgrade_herald::{
-    domain::{post::Body, upgrade::Urgency},
+    domain::{campaign::upgrade::Urgency, outbox::post::Body},
     ports::Platform,
-    service::bulletin::{Audience, Bulletin, ChainState, Duty, Entry, Feedback, Link, Place, Reactions, Readiness, Window},
-    template::Zone,
+    report::bulletin::{Audience, Bulletin, ChainState, Duty, Entry, Feedback, Link, Place, Reactions, Readiness, Window},
     web::Edition,
+    words::Zone,
 };
 
 use crate::{

@@ -20,10 +20,12 @@ use subxt::{
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 use upgrade_herald::{
-    chain::Node,
+    adapters::node::Node,
     domain::{
-        block::{Kin, Memory, enactment_name},
-        fact::Fact,
+        chain::{
+            block::{Kin, Memory, enactment_name},
+            fact::Fact,
+        },
         hex,
     },
     ports::Chain,

@@ -5,16 +5,16 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
-    app,
+    adapters::store::SqlStore,
+    cli::args,
     config::Origin,
     domain::{
-        change::Change,
-        fact::{Fact, FactKind},
-        post::{Body, Operation, Post, PostState},
+        campaign::change::Change,
+        chain::fact::{Fact, FactKind},
+        outbox::post::{Body, Operation, Post, PostState},
     },
+    plan::planner::timed,
     ports::{Accepted, Accepting, Approved, Batch, Entry, EntryKind, Leadership, Move, Outcome, Replica, Store, Supersede},
-    service::planner::timed,
-    store::SqlStore,
 };
 
 use crate::{memory::MemoryStore, points::old_store, support::Postgres};
@@ -38,7 +38,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn sample() -> (Accepting, Vec<Post>) {
-    let loaded = app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let loaded = args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
     let upgrade = loaded.config.upgrades[0].upgrade.clone();
     let posts = timed(&upgrade, 1, &loaded.config.plan, at(-100_000_000));
     (Accepting::new(upgrade, at(0)), posts)

@@ -174,8 +174,8 @@ async fn by_set_code_nothing_is_called_authorized_and_a_failed_try_is_told() -> 
     assert!(!said.iter().any(|text| text.contains("authorized new code")), "{said:?}");
     assert_eq!(said.len(), 4, "failed, applied, verified, completed: {said:?}");
 
-    let store = upgrade_herald::store::SqlStore::open(&format!("sqlite://{}", w.dir.path().join("herald.db").display())).await?;
-    use upgrade_herald::{domain::post::PostState, ports::Store};
+    let store = upgrade_herald::adapters::store::SqlStore::open(&format!("sqlite://{}", w.dir.path().join("herald.db").display())).await?;
+    use upgrade_herald::{domain::outbox::post::PostState, ports::Store};
     let kinds: Vec<&str> = store.facts().await?.iter().map(|f| f.kind.name()).collect();
     assert_eq!(kinds, ["sudo_failed", "code_updated", "applied"]);
     let waiting = store.posts("v2").await?.into_iter().filter(|p| p.notice.starts_with("reminder"));

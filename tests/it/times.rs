@@ -19,23 +19,23 @@ use jiff::{
 };
 use tokio::sync::Notify;
 use upgrade_herald::{
-    app::{self, Loaded},
+    adapters::store::SqlStore,
+    cli::args::{self, Loaded},
     config::{Origin, Plan, Readers, UpgradeFile},
+    deliver::dispatcher::Dispatcher,
     domain::{
-        feedback::Heard,
-        notice::{Happening, Notice, Phase, Trigger},
-        post::{PostKey, PostState},
-        schedule::{CronRule, Offset},
-        upgrade::Upgrade,
+        campaign::upgrade::Upgrade,
+        outbox::post::{PostKey, PostState},
+        people::feedback::Heard,
+        plan::{
+            notice::{Happening, Notice, Phase, Trigger},
+            schedule::{CronRule, Offset},
+        },
     },
+    outbox::{Book, Core, Outlet},
+    plan::planner::{Planner, timed},
     ports::{Accepted, Chat, ChatError, Clock, Outgoing, Platform, Store},
     rehearsal::Room,
-    service::{
-        Book, Core, Outlet,
-        dispatcher::Dispatcher,
-        planner::{Planner, timed},
-    },
-    store::SqlStore,
 };
 
 /// 16 that change their clocks in 2026 and mostly in 2027, by an hour, by half of one (Lord Howe) or by two (Troll), at night or at
@@ -560,7 +560,7 @@ fn named() -> Option<std::ops::RangeInclusive<u64>> {
 
 #[tokio::test]
 async fn each_notice_comes_once_and_in_order_however_the_clock_jumps() {
-    let loaded = app::load(&Origin::Embedded).unwrap();
+    let loaded = args::load(&Origin::Embedded).unwrap();
     let (seeds, one) = (named().unwrap_or(0..=CASES - 1), named().is_some());
     let (mut cases, mut whole, mut notices, mut posts) = (0, 0, 0, 0);
     for seed in seeds {
@@ -578,7 +578,7 @@ async fn each_notice_comes_once_and_in_order_however_the_clock_jumps() {
 
 #[tokio::test]
 async fn a_clock_that_was_ahead_and_is_set_back_holds_up_no_post() {
-    let loaded = app::load(&Origin::Embedded).unwrap();
+    let loaded = args::load(&Origin::Embedded).unwrap();
     let mut case = Case::new(0, &loaded);
     let offset = "-1h".parse().unwrap();
     for plan in case.plan.plans.values_mut() {

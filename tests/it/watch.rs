@@ -9,20 +9,27 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use upgrade_herald::{
-    app,
+    adapters::store::SqlStore,
+    cli::args,
     config::{Origin, Plan, Readers, SourceFile, UpgradeFile},
+    deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
-        block::{Block, ChainEvent, Kin, Memory, enactment_name},
-        notice::{LatePolicy, Notice},
-        observation::{EndpointSight, Sight},
-        phase::State,
-        post::{Operation, Post, PostState},
-        upgrade::{Referendum, Target, Upgrade},
+        campaign::{
+            progress::State,
+            upgrade::{Referendum, Target, Upgrade},
+        },
+        chain::{
+            block::{Block, ChainEvent, Kin, Memory, enactment_name},
+            observation::{EndpointSight, Sight},
+        },
+        outbox::post::{Operation, Post, PostState},
+        plan::notice::{LatePolicy, Notice},
     },
+    outbox::{Book, Core, Outlet},
+    plan::planner::Planner,
     ports::{Chain, ChainError, Clock, Head, Store},
     rehearsal::{Room, SteppedClock},
-    service::{Book, Core, Outlet, dispatcher::Dispatcher, gate::Gate, planner::Planner, watcher::Watcher},
-    store::SqlStore,
+    watch::watcher::Watcher,
 };
 
 /// A chain as its script has it.
@@ -107,7 +114,7 @@ impl World {
     }
 
     pub async fn build(names: &[&str], change: impl FnOnce(&mut Plan), change_core: impl FnOnce(&mut Core)) -> Self {
-        let mut loaded = app::load(&Origin::Embedded).unwrap();
+        let mut loaded = args::load(&Origin::Embedded).unwrap();
         // What is said when an upgrade is accepted, and long after it, would stand in every story.
         let chatter = |n: &Notice| n.board || n.id == "window-set" || !n.delay.is_zero();
         loaded.config.plan.plans.values_mut().for_each(|plan| plan.notices.retain(|n| !chatter(n)));

@@ -6,7 +6,7 @@ use super::{
     Discord, Matrix, Secret, is_matrix_id,
     shape::{RawDiscord, RawMatrix, RawSecret, RawSource},
 };
-use crate::config::{files::SourceFile, finding::Finding};
+use crate::config::yaml::{finding::Finding, source::SourceFile};
 
 pub(super) fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Discord> {
     let token = secret(raw.token, file, &["discord", "token"], findings);

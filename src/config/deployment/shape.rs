@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{OnDoubt, Readers};
 use crate::{
     config::schema::{self, DiscordId, MatrixId, SomeLength},
-    domain::language::DEFAULT,
+    domain::plan::language::DEFAULT,
     ports::Platform,
 };
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::shape::RawWeb;
-use crate::config::{files::SourceFile, finding::Finding};
+use crate::config::yaml::{finding::Finding, source::SourceFile};
 
 /// Characters of the page's title.
 const TITLE_MAX: usize = 60;

@@ -11,7 +11,7 @@ use crate::{
         notice::RawNotice,
         schema::{self, Length, SomeLength},
     },
-    domain::notice::Happening,
+    domain::plan::notice::Happening,
 };
 
 /// The communication plan: what is said to whom, where and when.

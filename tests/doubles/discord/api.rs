@@ -1,20 +1,28 @@
 //! The REST side: each request goes through faults, the rate limits, the OpenAPI description and
 //! the rules by hand before it touches the state.
 
-use super::Inner;
-use super::clock::now_ms;
-use super::error::{ApiError, invalid_json, method_not_allowed, missing_permissions, not_found, too_large, unauthorized};
-use super::faults::Fault;
-use super::limits::{Class, Quota, Scope};
-use super::routes;
-use super::tls::Cutter;
-use super::validate::{Found, Operation, Spec, percent_decode};
-use super::{multipart, state::State};
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Request, Response, header};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, Request, Response, header},
+};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+
+use super::{
+    Inner,
+    clock::now_ms,
+    error::{ApiError, invalid_json, method_not_allowed, missing_permissions, not_found, too_large, unauthorized},
+    faults::Fault,
+    limits::{Class, Quota, Scope},
+    multipart, routes,
+    state::State,
+    tls::Cutter,
+    validate::{Found, Operation, Spec, percent_decode},
+};
 
 const PREFIX: &str = "/api/v10";
 /// The largest file that a server without boosts takes.

@@ -1,7 +1,6 @@
 //! Faults on order: refusals, cut connections and stalls, by chance (with a seed) or one by one.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 /// What goes wrong with the requests to come.
 #[derive(Clone, Debug, Default)]

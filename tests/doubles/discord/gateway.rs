@@ -3,20 +3,32 @@
 //! A session outlives its connection: what happens meanwhile is kept and replayed on RESUME. Each
 //! event goes to the sessions whose intents ask for it, in the form that those intents allow.
 
-use super::Inner;
-use super::state::{Message, State};
-use super::wire::{emoji_json, merge};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use tokio_tungstenite::{
+    WebSocketStream, accept_hdr_async,
+    tungstenite::{
+        Message as Frame,
+        handshake::server::{Request, Response},
+        protocol::CloseFrame,
+    },
+};
+
+use super::{
+    Inner,
+    state::{Message, State},
+    wire::{emoji_json, merge},
+};
 
 /// Intent bits, by Discord's names.
 pub mod intent {

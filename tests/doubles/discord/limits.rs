@@ -4,8 +4,10 @@
 //! The numbers of Discord aren't public; the defaults are those that were seen (five posts in five
 //! seconds a channel, one reaction in a quarter of a second), and a test may choose others.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 /// `limit` requests in each `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,20 +39,18 @@ pub use options::{ChannelKind, Options, permission};
 pub use people::{Answer, SlashError};
 pub use state::{Attachment, Message, Reaction};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
-use axum::http::Request;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use faults::Fate;
 use serde_json::Value;
 use state::{ORDINARY, State};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 use tls::{Cutter, TlsListener};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// How long a test waits for the bot before it gives up.
 const TEST_PATIENCE: Duration = Duration::from_secs(30);

@@ -1,7 +1,8 @@
 //! What a test chooses about the pretended server before it starts.
 
-use super::limits::Limits;
 use std::time::Duration;
+
+use super::limits::Limits;
 
 /// Permission bits, by Discord's names.
 pub mod permission {

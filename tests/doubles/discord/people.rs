@@ -1,14 +1,18 @@
 //! What people do: write, react, archive, and give slash commands.
 
-use super::Double;
-use super::clock::now_ms;
-use super::gateway::{Out, intent};
-use super::options::permission;
-use super::routes::ACKNOWLEDGE;
-use super::state::{EPHEMERAL, Interaction, Message, Person, Role, State};
-use super::wire::merge;
-use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{
+    Double,
+    clock::now_ms,
+    gateway::{Out, intent},
+    options::permission,
+    routes::ACKNOWLEDGE,
+    state::{EPHEMERAL, Interaction, Message, Person, Role, State},
+    wire::merge,
+};
 
 /// How long a person waits for the answer after "thinking…".
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,8 +1,11 @@
 //! The rules that the OpenAPI description doesn't hold, by hand.
 
-use super::clock::{now_ms, parse_iso};
-use super::error::{ApiError, Mistake, empty_message, invalid, invalid_form};
 use serde_json::Value;
+
+use super::{
+    clock::{now_ms, parse_iso},
+    error::{ApiError, Mistake, empty_message, invalid, invalid_form},
+};
 
 const EMBEDS_IN_ALL: usize = 6000;
 const COMPONENTS_V2: u64 = 1 << 15;

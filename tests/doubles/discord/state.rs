@@ -4,15 +4,21 @@
 //! a test sees the same state as the bot. Whoever changes something that others hear of calls
 //! [`State::dispatch`].
 
-use super::clock::{DISCORD_EPOCH_MS, now_ms};
-use super::error::{ApiError, missing_access, missing_permissions, unknown_channel};
-use super::faults::Fate;
-use super::gateway::Session;
-use super::limits::Limiter;
-use super::options::{Options, permission};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+
+use super::{
+    clock::{DISCORD_EPOCH_MS, now_ms},
+    error::{ApiError, missing_access, missing_permissions, unknown_channel},
+    faults::Fate,
+    gateway::Session,
+    limits::Limiter,
+    options::{Options, permission},
+};
 
 /// Flag of a message that has a thread.
 pub(super) const HAS_THREAD: u64 = 1 << 5;

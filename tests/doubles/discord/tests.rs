@@ -1,15 +1,17 @@
 //! The double's own stories, told by a bare HTTP client and a bare WebSocket.
 
-use super::validate::{Found, Spec};
-use super::{ChannelKind, Double, Fault, Faults, Limits, OneShot, Options, SlashError, intent};
-use super::{Rate, permission};
+use std::time::Duration;
+
 use futures::{SinkExt, StreamExt};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message as Frame};
+
+use super::{
+    ChannelKind, Double, Fault, Faults, Limits, OneShot, Options, Rate, SlashError, intent, permission,
+    validate::{Found, Spec},
+};
 
 /// A client as the bot has it: it knows `discord.com` by the double's address and certificate.
 struct Client {

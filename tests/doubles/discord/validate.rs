@@ -4,12 +4,15 @@
 //! Schemas are compiled when an operation is first used, each with only the definitions that it
 //! reaches: all of them together take seconds in a debug build.
 
-use super::error::{ApiError, Mistake, invalid_form};
-use jsonschema::error::ValidationErrorKind;
-use jsonschema::{ValidationError, Validator};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
+
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+
+use super::error::{ApiError, Mistake, invalid_form};
 
 /// The description, read once in a process.
 pub(super) struct Spec {

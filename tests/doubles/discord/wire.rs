@@ -1,9 +1,12 @@
 //! The JSON of each thing that Discord sends. Ids are strings, times ISO 8601, and every field that
 //! Discord always sends is there.
 
-use super::clock::iso;
-use super::state::{Attachment, Channel, Message, ORDINARY, State};
 use serde_json::{Map, Value, json};
+
+use super::{
+    clock::iso,
+    state::{Attachment, Channel, Message, ORDINARY, State},
+};
 
 impl State {
     pub(super) fn user_json(&self, user: u64) -> Value {

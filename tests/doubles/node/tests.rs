@@ -11,8 +11,8 @@ use subxt::{
 use tokio::net::TcpStream;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
 use upgrade_herald::{
-    chain::Node,
-    domain::block::{Kin, Memory},
+    adapters::node::Node,
+    domain::chain::block::{Kin, Memory},
     ports::{Chain, ChainError},
 };
 

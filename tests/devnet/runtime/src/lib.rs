@@ -2,9 +2,9 @@
 #![no_std]
 #![recursion_limit = "256"]
 extern crate alloc;
-use alloc::{vec, vec::Vec};
-use frame::deps::{frame_support, frame_system, sp_runtime, sp_version};
-use frame::runtime::{apis, prelude::*, types_common};
+use alloc::vec::{self, Vec};
+
+use frame::{deps::{frame_support, frame_system, sp_runtime, sp_version}, runtime::{apis, prelude::*, types_common}};
 
 macro_rules! version {
     ($(#[$embedded:ident])? $name:ident, system_version $system_version:tt) => {

@@ -1,12 +1,17 @@
 //! The guild's application commands.
 
-use super::super::api::{Call, Reply};
-use super::super::error::{ApiError, invalid, missing_access, not_in_double, unknown_command};
-use super::super::rules;
-use super::super::state::State;
-use super::super::wire::merge;
-use super::Outcome;
 use serde_json::{Value, json};
+
+use super::{
+    super::{
+        api::{Call, Reply},
+        error::{ApiError, invalid, missing_access, not_in_double, unknown_command},
+        rules,
+        state::State,
+        wire::merge,
+    },
+    Outcome,
+};
 
 pub(super) fn route(state: &mut State, call: &Call) -> Outcome {
     const ALL: &str = "/applications/{application_id}/guilds/{guild_id}/commands";

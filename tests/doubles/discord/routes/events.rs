@@ -1,14 +1,19 @@
 //! Scheduled events of the guild.
 
-use super::super::api::{Call, Reply};
-use super::super::error::{ApiError, invalid, missing_permissions, not_in_double, unknown_event, unknown_guild};
-use super::super::gateway::intent;
-use super::super::options::permission;
-use super::super::rules;
-use super::super::state::State;
-use super::super::wire::merge;
-use super::Outcome;
 use serde_json::{Map, Value, json};
+
+use super::{
+    super::{
+        api::{Call, Reply},
+        error::{ApiError, invalid, missing_permissions, not_in_double, unknown_event, unknown_guild},
+        gateway::intent,
+        options::permission,
+        rules,
+        state::State,
+        wire::merge,
+    },
+    Outcome,
+};
 
 pub(super) fn route(state: &mut State, call: &Call) -> Outcome {
     const ALL: &str = "/guilds/{guild_id}/scheduled-events";

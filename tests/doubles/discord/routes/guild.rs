@@ -1,10 +1,15 @@
 //! What the bot can look up: itself, the gateway, the guild with its channels, roles and members.
 
-use super::super::api::{Call, Reply};
-use super::super::error::{not_in_double, unknown_guild, unknown_member, unknown_user};
-use super::super::state::State;
-use super::Outcome;
 use serde_json::{Value, json};
+
+use super::{
+    super::{
+        api::{Call, Reply},
+        error::{not_in_double, unknown_guild, unknown_member, unknown_user},
+        state::State,
+    },
+    Outcome,
+};
 
 pub(super) fn get(state: &State, call: &Call) -> Outcome {
     if call.template.starts_with("/guilds/{guild_id}") {

@@ -1,13 +1,18 @@
 //! Answers to slash commands: at once, deferred, edited, and follow-ups.
 
-use super::super::api::{Call, Reply};
-use super::super::error::{already_acknowledged, invalid, not_in_double, unknown_interaction, unknown_message, unknown_webhook};
-use super::super::rules;
-use super::super::state::{EPHEMERAL, Interaction, LOADING, Message, State};
-use super::Outcome;
-use super::messages;
-use serde_json::{Value, json};
 use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        api::{Call, Reply},
+        error::{already_acknowledged, invalid, not_in_double, unknown_interaction, unknown_message, unknown_webhook},
+        rules,
+        state::{EPHEMERAL, Interaction, LOADING, Message, State},
+    },
+    Outcome, messages,
+};
 
 /// For how long an interaction waits for its first answer.
 pub(in super::super) const ACKNOWLEDGE: Duration = Duration::from_secs(3);

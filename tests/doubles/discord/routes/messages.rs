@@ -1,17 +1,22 @@
 //! Messages: write, read, edit, delete, publish.
 
-use super::super::api::{Call, Reply, Upload};
-use super::super::clock::now_ms;
-use super::super::error::{
-    ApiError, already_crossposted, cannot_send_here, empty_message, invalid, missing_permissions, no_history_to_reply, not_the_author,
-    system_message, thread_archived, unknown_message, wrong_channel_type, wrong_message_type,
-};
-use super::super::options::permission;
-use super::super::rules;
-use super::super::state::{Attachment, CROSSPOSTED, Channel, EPHEMERAL, Message, ORDINARY, State};
-use super::super::{clock, wire};
-use super::Outcome;
 use serde_json::{Value, json};
+
+use super::{
+    super::{
+        api::{Call, Reply, Upload},
+        clock::{self, now_ms},
+        error::{
+            ApiError, already_crossposted, cannot_send_here, empty_message, invalid, missing_permissions, no_history_to_reply,
+            not_the_author, system_message, thread_archived, unknown_message, wrong_channel_type, wrong_message_type,
+        },
+        options::permission,
+        rules,
+        state::{Attachment, CROSSPOSTED, Channel, EPHEMERAL, Message, ORDINARY, State},
+        wire,
+    },
+    Outcome,
+};
 
 /// The flags that an author can set: no embeds, no notification, voice, components V2.
 const SETTABLE: u64 = 1 << 2 | 1 << 12 | 1 << 13 | 1 << 15;

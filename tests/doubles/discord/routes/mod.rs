@@ -9,9 +9,11 @@ mod pins;
 mod reactions;
 mod threads;
 
-use super::api::{Call, Reply};
-use super::error::{ApiError, not_in_double};
-use super::state::State;
+use super::{
+    api::{Call, Reply},
+    error::{ApiError, not_in_double},
+    state::State,
+};
 
 pub(super) use interactions::ACKNOWLEDGE;
 

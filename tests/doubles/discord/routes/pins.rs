@@ -1,13 +1,18 @@
 //! Pins, by the old routes and the new ones. A new pin leaves a notice in the channel.
 
-use super::super::api::{Call, Reply};
-use super::super::clock::{iso, now_ms};
-use super::super::error::{ApiError, system_message, thread_archived, too_many_pins};
-use super::super::gateway::intent;
-use super::super::options::permission;
-use super::super::state::{Message, ORDINARY, State};
-use super::Outcome;
 use serde_json::json;
+
+use super::{
+    super::{
+        api::{Call, Reply},
+        clock::{iso, now_ms},
+        error::{ApiError, system_message, thread_archived, too_many_pins},
+        gateway::intent,
+        options::permission,
+        state::{Message, ORDINARY, State},
+    },
+    Outcome,
+};
 
 const MOST: usize = 250;
 

@@ -1,11 +1,16 @@
 //! Reactions under messages.
 
-use super::super::api::{Call, Reply};
-use super::super::error::{missing_permissions, not_in_double, thread_archived, too_many_reactions, unknown_emoji, unknown_message};
-use super::super::options::permission;
-use super::super::state::{Reaction, State};
-use super::Outcome;
 use serde_json::Value;
+
+use super::{
+    super::{
+        api::{Call, Reply},
+        error::{missing_permissions, not_in_double, thread_archived, too_many_reactions, unknown_emoji, unknown_message},
+        options::permission,
+        state::{Reaction, State},
+    },
+    Outcome,
+};
 
 /// Different emoji allowed under one message.
 const KINDS: usize = 20;

@@ -1,15 +1,19 @@
 //! Threads: under a message (with the message's id), in a forum, or on their own.
 
-use super::super::api::{Call, Reply};
-use super::super::clock::{iso, now_ms, parse_iso};
-use super::super::error::{invalid, missing_permissions, thread_archived, thread_exists, unknown_guild, wrong_channel_type};
-use super::super::gateway::intent;
-use super::super::options::permission;
-use super::super::rules;
-use super::super::state::{Channel, HAS_THREAD, State};
-use super::Outcome;
-use super::messages;
 use serde_json::{Value, json};
+
+use super::{
+    super::{
+        api::{Call, Reply},
+        clock::{iso, now_ms, parse_iso},
+        error::{invalid, missing_permissions, thread_archived, thread_exists, unknown_guild, wrong_channel_type},
+        gateway::intent,
+        options::permission,
+        rules,
+        state::{Channel, HAS_THREAD, State},
+    },
+    Outcome, messages,
+};
 
 pub(super) fn from_message(state: &mut State, call: &Call) -> Outcome {
     let channel = state.channel(call.id("channel_id"), permission::CREATE_PUBLIC_THREADS)?;

@@ -1,0 +1,164 @@
+//! Discord: posts and reads answers over REST, slash commands over the gateway.
+//!
+//! The two are kept apart. Posting, reading back and reading answers are plain requests and need no gateway;
+//! the gateway serves `/upgrade` alone, so its outages delay no notice and lose no feedback.
+//!
+//! - `connect` proves token and guild before anything else is tried.
+//! - `send` posts under two protections: the nonce for the minutes in flight, and for later a mark in
+//!   the embed's footer by which a message is found in the history.
+//! - `forum` finds or opens the topic of an upgrade.
+//! - `around` hands posts on, pins them, and keeps the server's calendar.
+//! - `request` bounds every request in time and keeps to fifty of them a second.
+//! - `error` turns answers into "try again" or "mend this first".
+//! - `gateway` decides when a connection is up, stuck or hopeless; `link` holds one connection.
+//! - `command` registers `/upgrade` and answers it.
+
+mod command;
+mod connect;
+mod error;
+mod feedback;
+mod forum;
+mod gateway;
+mod health;
+mod link;
+mod place;
+mod request;
+mod send;
+mod side_effects;
+
+use std::{fmt, net::SocketAddr, num::NonZeroU64, sync::Mutex, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serenity::{
+    all::{ChannelId, GuildId, MessageId, UserId},
+    http::Http,
+};
+
+use self::{health::Health, request::Budget};
+use crate::{
+    domain::{
+        outbox::post::{Event, PostKey},
+        people::feedback::Heard,
+    },
+    ports::{Accepted, Chat, ChatError, Handling, Outgoing},
+};
+
+pub use self::{
+    connect::{ConnectError, Portrait},
+    place::{Surroundings, Wants},
+};
+
+/// Another way to Discord's HTTP API, for tests and for networks whose proxy opens TLS: requests to
+/// `discord.com` go to `address`, whose certificate may come from one of the roots in `ca_pem`
+/// (one or more PEM certificates). The system's proxy settings are passed over.
+///
+/// The gateway's address is whatever that API names; its certificate is checked against the system's roots only.
+#[derive(Clone)]
+pub struct Route {
+    pub address: SocketAddr,
+    pub ca_pem: Vec<u8>,
+}
+
+/// What `Discord::connect` needs.
+#[derive(Clone)]
+pub struct Settings {
+    /// The bot's token, with or without `Bot ` before it.
+    pub token: SecretString,
+    /// The guild's (server's) id.
+    pub guild: u64,
+    pub route: Option<Route>,
+    /// Of one HTTP request. A whole `send`, `find`, `edit` or `open_thread`, waits for rate limits included,
+    /// ends within four times this; `heard` may take that long for each 100 replies or reactions.
+    pub timeout: Duration,
+}
+
+/// Discord as herald's bot sees it: one bot, one guild.
+pub struct Discord {
+    http: Http,
+    budget: Budget,
+    guild: GuildId,
+
+    /// The bot's own account.
+    me: UserId,
+    health: Health,
+    forums: Mutex<forum::Forums>,
+    settings: Settings,
+}
+
+/// The token is in here, so this shows names only.
+impl fmt::Debug for Discord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Discord").field("guild", &self.guild.get()).field("me", &self.me.get()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Chat for Discord {
+    async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        self.post(channel_id(place)?, out).await
+    }
+
+    async fn find(&self, place: &str, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError> {
+        self.look_for(channel_id(place)?, key, since).await
+    }
+
+    async fn open_thread(&self, place: &str, root: &str, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        self.thread(channel_id(place)?, message_id(root)?, title, out).await
+    }
+
+    /// Says the same when it is said twice, so an edit leaves no mark of its own and `find` knows none.
+    async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        self.reword(channel_id(place)?, message_id(id)?, out).await
+    }
+
+    async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
+        self.treat(channel_id(place)?, message_id(id)?, how).await
+    }
+
+    async fn calendar(&self, key: &PostKey, event: &Event) -> Result<Accepted, ChatError> {
+        self.in_calendar(key, event).await
+    }
+
+    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
+        self.listen(channel_id(place)?, message_id(root)?, thread.map(channel_id).transpose()?).await
+    }
+
+    async fn topic(&self, place: &str, key: &PostKey, words: Option<(&str, &str)>) -> Result<Option<String>, ChatError> {
+        Ok(self.topic_in(channel_id(place)?, key, words).await?.map(|topic| topic.to_string()))
+    }
+
+    async fn direct(&self, user: &str) -> Result<String, ChatError> {
+        let who = id(user)
+            .ok_or_else(|| ChatError::Refused {
+                reason: format!("“{user}” is no Discord user id"), remedy: "an id is a number".into()
+            })?;
+        let asked = serde_json::json!({ "recipient_id": who.to_string() });
+        let made = self.ask(self.deadline(), || self.http.create_private_channel(&asked)).await;
+        made.map(|channel| channel.id.to_string()).map_err(|fault| fault.during("opening a private channel", ChannelId::from(who)))
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.health.words()
+    }
+}
+
+/// Ids are decimal numbers, never zero.
+fn id(text: &str) -> Option<NonZeroU64> {
+    text.parse().ok()
+}
+
+fn channel_id(place: &str) -> Result<ChannelId, ChatError> {
+    id(place).map(ChannelId::from).ok_or_else(|| ChatError::Refused {
+        reason: format!("“{place}” is no Discord channel id"),
+        remedy: "a channel id is a number: turn on Developer Mode in Discord, then “Copy Channel ID”".into(),
+    })
+}
+
+fn message_id(text: &str) -> Result<MessageId, ChatError> {
+    id(text).map(MessageId::from).ok_or_else(|| ChatError::Refused {
+        reason: format!("“{text}” is no Discord message id"),
+        remedy: "the post it belongs to was not made on Discord: look at its row in the outbox".into(),
+    })
+}

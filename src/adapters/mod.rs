@@ -1,0 +1,11 @@
+//! The adapters: each implements a port with a platform, a node, a database or the machine's clock.
+
+pub mod clock;
+#[cfg(feature = "discord")]
+pub mod discord;
+#[cfg(feature = "matrix")]
+pub mod matrix;
+#[cfg(feature = "chain")]
+pub mod node;
+#[cfg(feature = "sql")]
+pub mod store;

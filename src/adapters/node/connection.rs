@@ -1,0 +1,340 @@
+//! One node, connected: its finalized heads followed, its blocks read.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use subxt::{
+    OnlineClient, OnlineClientAtBlock, SubstrateConfig,
+    config::RpcConfigFor,
+    ext::codec::{Compact, Decode},
+    rpcs::{RpcClient, client::RpcParams, rpc_params},
+    utils::H256,
+};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::read;
+use crate::{
+    domain::{chain::block::Block, hex},
+    ports::ChainError,
+};
+
+pub(super) type At = OnlineClientAtBlock<SubstrateConfig>;
+
+/// Longest wait for one answer.
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
+/// Without a new head for so long, the node is asked, since a stream can end silently.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// The newest head a stream has shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// Which connection it is of: a stream that is just ending has no say any more.
+    connection: u64,
+    /// Raised with each connection and each head.
+    pub turn: u64,
+    number: u64,
+    hash: Option<H256>,
+    at: Option<Instant>,
+    pub ended: bool,
+}
+
+pub(super) struct Connection {
+    /// Which of the endpoints.
+    pub index: usize,
+    pub genesis: String,
+    client: OnlineClient<SubstrateConfig>,
+    rpc: RpcClient,
+    follower: JoinHandle<()>,
+    lag: Arc<AtomicU64>,
+    /// The last block read, whose metadata its child's events may need.
+    parent: Mutex<Option<(u64, Arc<At>)>>,
+    hashes: Mutex<Hashes>,
+    /// The highest block this node has shown as finalized.
+    final_to: AtomicU64,
+    /// It has shown that it holds what was read before.
+    pub vouched: AtomicBool,
+    /// It showed another block, and so did all others.
+    pub rewritten: AtomicBool,
+    /// Its head was compared with the others', and is believed.
+    pub judged: AtomicBool,
+    /// Answers in a row that were none.
+    pub faults: AtomicU64,
+}
+
+/// Hashes around the block whose hash was asked for last.
+#[derive(Default)]
+struct Hashes {
+    asked: u64,
+    known: BTreeMap<u64, String>,
+    /// The node knows no lists of numbers.
+    one_by_one: bool,
+}
+
+/// How far finality is behind, while nobody has said.
+const UNKNOWN: u64 = u64::MAX;
+
+/// So many blocks away is near.
+const NEAR: u64 = 128;
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+impl Connection {
+    pub async fn open(index: usize, endpoint: &str, seen: &watch::Sender<Seen>) -> Result<Self, String> {
+        let rpc = RpcClient::from_insecure_url(endpoint).await.map_err(|e| root_cause(&e))?;
+        let client = OnlineClient::<SubstrateConfig>::from_rpc_client(rpc.clone()).await.map_err(|e| root_cause(&e))?;
+        let genesis = format!("{:?}", client.genesis_hash());
+        let lag = Arc::new(AtomicU64::new(UNKNOWN));
+        let mut id = 0;
+        seen.send_modify(|s| {
+            id = s.connection + 1;
+            *s = Seen { connection: id, turn: s.turn + 1, ..Seen::default() };
+        });
+        let follower = tokio::spawn(follow(id, client.clone(), rpc.clone(), seen.clone(), lag.clone()));
+        Ok(Self {
+            index,
+            genesis,
+            client,
+            rpc,
+            follower,
+            lag,
+            parent: Mutex::new(None),
+            hashes: Mutex::default(),
+            final_to: AtomicU64::new(0),
+            vouched: false.into(),
+            rewritten: false.into(),
+            judged: false.into(),
+            faults: AtomicU64::new(0),
+        })
+    }
+
+    /// Best minus finalized, in blocks.
+    pub fn lag(&self) -> Option<u64> {
+        Some(self.lag.load(Ordering::Relaxed)).filter(|lag| *lag != UNKNOWN)
+    }
+
+    /// Number and hash of the newest finalized block.
+    pub async fn finalized(&self, seen: &watch::Sender<Seen>) -> Result<(u64, String), ChainError> {
+        let head = self.newest(seen).await?;
+        self.final_to.fetch_max(head.0, Ordering::Relaxed);
+        Ok(head)
+    }
+
+    /// By number a node answers with its best branch too: above its finalized head nothing is asked of it. The head may
+    /// have come from another connection, to a node that is ahead of this one.
+    async fn must_be_final(&self, number: u64, seen: &watch::Sender<Seen>) -> Result<(), ChainError> {
+        if number <= self.final_to.load(Ordering::Relaxed) || number <= self.finalized(seen).await?.0 {
+            return Ok(());
+        }
+        Err(ChainError::Answer(format!("the node that answers now has not finalized block {number} yet; it is read later")))
+    }
+
+    async fn newest(&self, seen: &watch::Sender<Seen>) -> Result<(u64, String), ChainError> {
+        let now = seen.borrow().clone();
+        if let Some(hash) = now.hash.filter(|_| now.at.is_some_and(|at| at.elapsed() < SILENCE)) {
+            return Ok((now.number, format!("{hash:?}")));
+        }
+        let at = answer(self.client.at_current_block()).await?;
+        // Finality that hangs brings no head: how far it is behind is asked for too.
+        look_at_best(&self.rpc, at.block_number(), &self.lag).await;
+        if at.block_number() > now.number && now.at.is_some() {
+            // The stream has gone silent while the chain goes on.
+            seen.send_modify(|s| s.ended = true);
+        }
+        match now.hash {
+            Some(hash) if now.number > at.block_number() => Ok((now.number, format!("{hash:?}"))),
+            _ => Ok((at.block_number(), format!("{:?}", at.block_hash()))),
+        }
+    }
+
+    /// The hash the node has for a number; nothing where it has none.
+    pub async fn hash_at(&self, number: u64) -> Result<Option<String>, ChainError> {
+        answer(self.rpc.request("chain_getBlockHash", rpc_params![number])).await
+    }
+
+    /// A block's hash. Whoever halves a gap ends among neighbours: their hashes come in one call.
+    async fn hash(&self, number: u64) -> Result<Option<String>, ChainError> {
+        let finalized = self.final_to.load(Ordering::Relaxed);
+        let mut hashes = self.hashes.lock().await;
+        if let Some(hash) = hashes.known.get(&number) {
+            return Ok(Some(hash.clone()));
+        }
+        let near = number.abs_diff(std::mem::replace(&mut hashes.asked, number)) <= NEAR;
+        hashes.known.clear();
+        if near && number < finalized && !hashes.one_by_one {
+            let numbers: Vec<u64> = (number.saturating_sub(NEAR)..=finalized.min(number + NEAR)).collect();
+            // A node that knows no lists is asked for the one hash.
+            let list = self.rpc.request::<Vec<Option<String>>>("chain_getBlockHash", rpc_params![&numbers]);
+            match answer(list).await {
+                Ok(list) => hashes.known = numbers.into_iter().zip(list).filter_map(|(n, hash)| Some((n, hash?))).collect(),
+                Err(ChainError::Unreachable(reason)) => return Err(ChainError::Unreachable(reason)),
+                Err(_) => hashes.one_by_one = true,
+            }
+        }
+        match hashes.known.get(&number) {
+            Some(hash) => Ok(Some(hash.clone())),
+            None => self.hash_at(number).await,
+        }
+    }
+
+    async fn at(&self, number: u64) -> Result<At, ChainError> {
+        let hash = self.hash(number).await?.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
+        let hash = hash.parse::<H256>().map_err(|e| ChainError::Answer(format!("the hash of block {number} can't be read: {e}")))?;
+        answer(self.client.at_block_hash_and_number(hash, number)).await
+    }
+
+    pub async fn block(&self, number: u64, seen: &watch::Sender<Seen>) -> Result<Block, ChainError> {
+        self.must_be_final(number, seen).await?;
+        let now = seen.borrow().clone();
+        let at = match now.hash.filter(|_| now.number == number) {
+            Some(hash) => answer(self.client.at_block_hash_and_number(hash, number)).await?,
+            None => self.at(number).await?,
+        };
+        let at = Arc::new(at);
+        let mut last = self.parent.lock().await;
+        let parent = match last.take() {
+            Some((n, parent)) if n + 1 == number => Some(parent),
+            // A node that pruned the parent still has this block: its own metadata has to do.
+            _ if number > 0 => match self.at(number - 1).await {
+                Ok(parent) => Some(Arc::new(parent)),
+                Err(ChainError::Gone(_) | ChainError::Absent(_)) => None,
+                Err(error) => return Err(error),
+            },
+            _ => None,
+        };
+        *last = Some((number, at.clone()));
+        drop(last);
+        read::read(&at, parent.as_deref()).await
+    }
+
+    /// `System.LastRuntimeUpgrade` at a block; nothing on a chain that never ran an upgrade.
+    pub async fn last_upgrade(&self, number: u64, seen: &watch::Sender<Seen>) -> Result<Option<u32>, ChainError> {
+        self.must_be_final(number, seen).await?;
+        let now = seen.borrow().clone();
+        let hash = match now.hash.filter(|_| now.number == number) {
+            Some(hash) => Some(format!("{hash:?}")),
+            None => self.hash(number).await?,
+        };
+        let value = self.storage(LAST_UPGRADE, hash, number).await?;
+        Ok(value.and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok()).map(|v| v.0))
+    }
+
+    /// The hash of the code at a block: BLAKE2b-256, as an authorization names it.
+    pub async fn code_hash(&self, number: u64) -> Result<Option<String>, ChainError> {
+        let hash = self.hash_at(number).await?.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
+        // Nodes that hash for us spare a megabyte or two.
+        if let Ok(Some(hash)) = answer(self.rpc.request::<Option<String>>("state_getStorageHash", rpc_params![CODE, &hash])).await {
+            return Ok(Some(hash));
+        }
+        Ok(self.storage(CODE, Some(hash), number).await?.map(|code| read::blake2(&code)))
+    }
+
+    pub async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
+        let at = answer(self.client.at_block(number)).await?;
+        read::enactment(&at, referendum).await
+    }
+
+    async fn storage(&self, key: &str, hash: Option<String>, number: u64) -> Result<Option<Vec<u8>>, ChainError> {
+        let hash = hash.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
+        let value: Option<String> = answer(self.rpc.request("state_getStorage", rpc_params![key, hash])).await?;
+        Ok(value.as_deref().and_then(hex::decode))
+    }
+
+    /// The chain's own name, as its node says.
+    pub async fn name(&self) -> Result<String, ChainError> {
+        let methods = subxt::rpcs::methods::LegacyRpcMethods::<RpcConfigFor<SubstrateConfig>>::new(self.rpc.clone());
+        answer(methods.system_chain()).await
+    }
+}
+
+/// Storage keys that are the same on every chain: `System.LastRuntimeUpgrade`, and the code.
+const LAST_UPGRADE: &str = "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
+const CODE: &str = "0x3a636f6465";
+
+pub(super) async fn answer<T, E: std::error::Error>(call: impl Future<Output = Result<T, E>>) -> Result<T, ChainError> {
+    match timeout(ANSWER, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(answered(root_cause(&error))),
+        Err(_) => Err(ChainError::Unreachable(format!("the node did not answer within {} s", ANSWER.as_secs()))),
+    }
+}
+
+/// How nodes say that a block's state was pruned, and that they don't have the block at all.
+const GONE: [&str; 2] = ["discarded", "pruned"];
+const ABSENT: [&str; 3] = ["unknown block", "unknownblock", "not found"];
+
+fn answered(reason: String) -> ChainError {
+    let lower = reason.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
+    // "Function … was not found" is of the runtime, not of the block.
+    match (says(&GONE), says(&ABSENT) && !lower.contains("function")) {
+        (true, _) => ChainError::Gone(reason),
+        (_, true) => ChainError::Absent(reason),
+        _ => ChainError::Answer(reason),
+    }
+}
+
+/// The error and what is behind it, each said once.
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
+/// How many blocks the best head is before a finalized one.
+async fn look_at_best(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {
+    let Ok(Ok(best)) = timeout(ANSWER, rpc.request::<Value>("chain_getHeader", RpcParams::new())).await else { return };
+    let best = best.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+    lag.store(best.map_or(UNKNOWN, |b| b.saturating_sub(finalized)), Ordering::Relaxed);
+}
+
+/// Keeps the newest finalized head in `seen` until the stream ends or breaks.
+async fn follow(id: u64, client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: watch::Sender<Seen>, lag: Arc<AtomicU64>) {
+    if let Ok(mut blocks) = client.stream_blocks().await {
+        while let Some(Ok(block)) = blocks.next().await {
+            let (number, hash) = (block.number(), block.hash());
+            let own = seen.send_if_modified(|s| {
+                let own = s.connection == id;
+                if own {
+                    *s = Seen { connection: id, turn: s.turn + 1, number, hash: Some(hash), at: Some(Instant::now()), ended: false };
+                }
+                own
+            });
+            if !own {
+                return;
+            }
+            look_at_best(&rpc, number, &lag).await;
+        }
+    }
+    // A node that ends every subscription at once is not asked again without a breath.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    seen.send_if_modified(|s| {
+        let own = s.connection == id;
+        if own {
+            s.turn += 1;
+            s.ended = true;
+        }
+        own
+    });
+}

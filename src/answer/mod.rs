@@ -1,0 +1,353 @@
+//! Answers people's commands from the store alone, so that an answer never waits for the outside.
+
+pub(crate) mod rate_limit;
+mod team;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::json;
+
+use self::rate_limit::Manners;
+use crate::{
+    config::{Readers, suggest},
+    deliver::approval::{
+        code,
+        gate::{Gate, Who},
+    },
+    domain::{
+        campaign::progress::State,
+        chain::fact::FactKind,
+        outbox::post::{Body, Operation, Post, PostState},
+        people::{
+            command::{Kind, Misread, Order, Verb},
+            permission::{Denial, Role, Standing},
+            roster::Claim,
+        },
+        plan::{
+            language::DEFAULT,
+            notice::{PRIVATE, Trigger},
+        },
+    },
+    listen::rollcall,
+    outbox::{Book, Core},
+    plan::reminders,
+    ports::{Accepting, Asker, Desk, Ear, Platform, StoreError},
+    report,
+    words::{
+        Text,
+        context::{self, Trouble},
+        escape,
+    },
+};
+
+pub struct FrontDesk {
+    core: Arc<Core>,
+    gate: Gate,
+    manners: Manners,
+}
+
+impl FrontDesk {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { gate: Gate::new(core.clone()), core, manners: Manners::default() }
+    }
+
+    /// The language of an answer: that of the channel it was asked in, elsewhere of the platform's first one, the
+    /// public's before operators'.
+    fn locale(&self, asker: &Asker<'_>) -> &str {
+        let here = self.core.outlets.values().filter(|o| o.platform == asker.platform);
+        here.min_by_key(|o| (o.place != asker.place, o.readers != Readers::Public)).map_or(DEFAULT, |o| &o.locale)
+    }
+
+    /// What herald can be asked by somebody, or with a topic, what to do about a problem.
+    fn help(&self, asker: &Asker<'_>, topic: Option<&str>, locale: &str) -> Result<Text, String> {
+        let book = self.core.book();
+        let help = &book.config.help;
+        let found = topic.and_then(|id| help.topic(id));
+        match topic.filter(|_| found.is_none() && !help.topics.is_empty()) {
+            Some(unknown) => {
+                let hint = suggest(unknown, help.topics.iter().map(|t| t.id.as_str()).collect::<Vec<_>>());
+                Ok(said(&format!("I have no help on {unknown}: {}", hint.replace('`', ""))))
+            }
+            None => {
+                let who = self.standing(&book, asker);
+                let may: Vec<Verb> = Verb::ALL.into_iter().filter(|v| book.config.people.permissions.may(*v, &who).is_ok()).collect();
+                book.renderer.markdown("answers/help", locale, &context::of_help(&book.config, found, &may).into())
+            }
+        }
+    }
+
+    /// What is known of who asks, and where.
+    fn standing(&self, book: &Book, asker: &Asker<'_>) -> Standing {
+        let people = &book.config.people;
+        let person = people.by_account(asker.platform, asker.user);
+        let mut here = self.core.outlets.values().filter(|o| o.platform == asker.platform && o.place == asker.place);
+        let among_operators = here.any(|o| o.readers == Readers::Operators);
+        let mut roles: BTreeSet<Role> = person.iter().flat_map(|p| &p.roles).copied().collect();
+        if asker.platform == Platform::Discord {
+            roles.extend(people.permissions.by_discord_roles(asker.roles.iter().map(String::as_str)));
+        }
+        // Power in any other room is nothing to us.
+        if let (Platform::Matrix, true, Some(level)) = (asker.platform, among_operators, asker.power) {
+            roles.extend(people.permissions.by_power(level));
+        }
+        Standing { roles, mapped: person.is_some(), among_operators }
+    }
+
+    /// Why somebody may not give a command, in words; and where they may, who they are for the record.
+    fn permitted(&self, book: &Book, asker: &Asker<'_>, verb: Verb) -> Result<String, String> {
+        let (people, who) = (&book.config.people, self.standing(book, asker));
+        let name = people.by_account(asker.platform, asker.user).map_or_else(|| asker.user.to_owned(), |p| p.name.clone());
+        let denial = match people.permissions.may(verb, &who) {
+            Ok(()) => return Ok(format!("{name} on {}", asker.platform.name())),
+            Err(denial) => denial,
+        };
+        tracing::warn!(user = asker.user, place = asker.place, command = verb.name(), "denied: {denial:?}");
+        Err(match denial {
+            Denial::Place if verb == Verb::Approve => "Approvals are given in the operators' channel. Please write that there.".to_owned(),
+            Denial::Place => format!("{} is given in the operators' channel. Please write it there.", verb.name()),
+            Denial::Unmapped => "I don't know your account. Who may approve stands in people.yaml; please ask there.".to_owned(),
+            Denial::Role => {
+                let roles: Vec<&str> = people.permissions.of(verb).unwrap_or_default().into_iter().map(Role::people).collect();
+                let roles = if roles.is_empty() { "nobody".to_owned() } else { roles.join(" and ") };
+                format!("{} is for {roles}; people.yaml says who they are.", verb.name())
+            }
+        })
+    }
+
+    /// The upgrade that is meant: the one named, or else the one that is under way.
+    async fn meant(&self, order: &Order) -> Result<Result<Option<Accepting>, String>, StoreError> {
+        let upgrades = self.core.store.upgrades().await?;
+        let Some(id) = order.get("upgrade") else { return Ok(Ok(current(&upgrades, self.core.clock.now()).cloned())) };
+        let named = |a: &&Accepting| a.upgrade.id == id || a.upgrade.joined.as_deref() == Some(id);
+        let ids = || upgrades.iter().map(|a| a.upgrade.id.as_str()).collect::<Vec<_>>();
+        Ok(match upgrades.iter().find(named) {
+            Some(found) => Ok(Some(found.clone())),
+            None => Err(format!("I know no upgrade {id}: {}", suggest(id, ids()).replace('`', ""))),
+        })
+    }
+
+    async fn carry_out(&self, asker: &Asker<'_>, order: &Order) -> Result<Text, String> {
+        let (book, locale) = (self.core.book(), self.locale(asker));
+        let author = match self.permitted(&book, asker, order.verb) {
+            Ok(author) => author,
+            Err(denied) => return Ok(said(&denied)),
+        };
+        match order.verb {
+            Verb::Help => return self.help(asker, order.get("topic"), locale),
+            Verb::Approve => {
+                let code = order.need("code");
+                let open = self.gate.open().await.map_err(|e| e.to_string())?;
+                let of = open.into_iter().find(|o| o.consent.code == code).map(|o| o.upgrade).unwrap_or_default();
+                let (Ok(answer) | Err(answer)) = self.gate.approve(code, Who::Account(asker.platform, asker.user)).await;
+                self.write_down(&of, asker, order, &author, &answer).await;
+                return Ok(said(&answer));
+            }
+            _ => {}
+        }
+        let accepted = match self.meant(order).await.map_err(|e| e.to_string())? {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => return book.renderer.markdown("answers/none", locale, &json!({}).into()),
+            Err(unknown) => return Ok(said(&unknown)),
+        };
+        match order.verb {
+            Verb::Status => self.status(&accepted, asker.platform, locale).await,
+            Verb::Schedule => self.shown(&book, "answers/schedule", &accepted, locale),
+            Verb::Checklist => self.checklist(&book, &accepted, asker, order.get("part"), locale),
+            Verb::Ack => self.claim(&accepted, asker, Claim::Acknowledged, None).await,
+            Verb::Ready => self.claim(&accepted, asker, Claim::Ready, order.get("node")).await,
+            Verb::Feedback | Verb::Withdraw => {
+                self.tell(&accepted, asker, order.get("text")).await.map(|words| said(&words)).map_err(|e| e.to_string())
+            }
+            Verb::Subscribe => {
+                let written = |at| book.renderer.zone().written(at);
+                let told = reminders::subscribe(&self.core, &accepted, asker, order.get("before"), written).await;
+                told.map(|words| said(&words)).map_err(|e| e.to_string())
+            }
+            Verb::Report => {
+                self.write_down(&accepted.upgrade.id, asker, order, &author, "shown").await;
+                let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
+                Ok(said(&report::in_short(&book, &accepted, &posts)))
+            }
+            Verb::Preview => preview(&book, &accepted, order.need("notice"), locale),
+            _ => self.ordered(&book, &accepted, asker, order, &author).await,
+        }
+    }
+
+    async fn claim(&self, accepted: &Accepting, asker: &Asker<'_>, claim: Claim, node: Option<&str>) -> Result<Text, String> {
+        rollcall::claim(&self.core, accepted, asker, claim, node).await.map(|words| said(&words)).map_err(|e| e.to_string())
+    }
+
+    /// What an upgrade's file and the plan say of it now.
+    fn shown(&self, book: &Book, template: &str, accepted: &Accepting, locale: &str) -> Result<Text, String> {
+        let moment = context::Moment { due: Some(self.core.clock.now()), ..Default::default() };
+        book.renderer.markdown(template, locale, &context::of(accepted, None, &book.config, &moment).into())
+    }
+
+    async fn status(&self, accepted: &Accepting, platform: Platform, locale: &str) -> Result<Text, String> {
+        let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
+        let next = next_notice(&posts);
+        let thread = self.thread(accepted, platform).await.map_err(|e| e.to_string())?;
+        let troubles = troubles(&self.core, accepted, &posts).await.map_err(|e| e.to_string())?;
+        let moment = context::Moment {
+            thread: thread.as_deref(),
+            next: next.map(|p| (p.notice.as_str(), p.due)),
+            troubles: &troubles,
+            ..Default::default()
+        };
+        let book = self.core.book();
+        book.renderer.markdown("answers/status", locale, &context::of(accepted, None, &book.config, &moment).into())
+    }
+
+    /// The feedback thread on the asker's own platform.
+    async fn thread(&self, accepted: &Accepting, platform: Platform) -> Result<Option<String>, StoreError> {
+        for (channel, _) in self.core.outlets.iter().filter(|(_, o)| o.platform == platform) {
+            if let Some(link) = self.core.store.sent(&accepted.upgrade.id, channel, Operation::Thread).await?.and_then(|p| p.link) {
+                return Ok(Some(link));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// An answer that comes from no template: what it holds can't format, link or mention. Several lines are a list.
+fn said(words: &str) -> Text {
+    let lines: Vec<String> = words.lines().filter(|l| !l.trim().is_empty()).map(escape).collect();
+    match lines.as_slice() {
+        [line] => Text::english(line.clone()),
+        lines => Text::english(lines.iter().map(|line| format!("- {line}\n")).collect::<String>()),
+    }
+}
+
+/// What a notice will say, with everything there that it may speak of; nothing of that has happened.
+fn preview(book: &Book, accepted: &Accepting, id: &str, locale: &str) -> Result<Text, String> {
+    let urgency = accepted.upgrade.urgency;
+    let Some(notice) = book.plan().notice(urgency, id) else {
+        let known = book.plan().notices(urgency).iter().map(|n| n.id.as_str()).collect::<Vec<_>>();
+        return Ok(said(&format!("The plan has no notice {id}: {}", suggest(id, known).replace('`', ""))));
+    };
+    let fact = match notice.trigger {
+        Trigger::On(happening) if !happening.without_fact() => Some(code::sample_fact(happening, &accepted.upgrade)),
+        _ => None,
+    };
+    let moment = context::Moment { fact: fact.as_ref(), due: Some(accepted.upgrade.window.opens), ..Default::default() };
+    let context = context::of(accepted, Some(notice), &book.config, &moment).into();
+    // What needs more than can be known now is no fault of who asks.
+    Ok(book
+        .renderer
+        .markdown(&notice.template, locale, &context)
+        .unwrap_or_else(|error| said(&format!("That can't be shown yet: {error}"))))
+}
+
+/// The upgrade people mean: the one that is not finished and opens first, or else the last one.
+pub fn current(upgrades: &[Accepting], now: Timestamp) -> Option<&Accepting> {
+    // One whose window closed with nothing applied gives way to one that is still to come.
+    let missed = |a: &Accepting| a.upgrade.window.closes < now && a.progress.state < State::Authorized;
+    let open = upgrades.iter().filter(|a| !a.progress.finished()).min_by_key(|a| (missed(a), a.upgrade.window.opens));
+    open.or_else(|| upgrades.iter().max_by_key(|a| a.upgrade.window.opens))
+}
+
+pub fn next_notice(posts: &[Post]) -> Option<&Post> {
+    // What somebody has asked for is nobody else's business.
+    let public = |p: &&Post| p.state == PostState::Planned && p.operation == Operation::Post && p.notice != PRIVATE;
+    posts.iter().filter(public).min_by_key(|p| (p.due, p.rank))
+}
+
+/// For everybody: what herald itself can't do at the moment, without names of hosts.
+async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<Vec<Trouble>, StoreError> {
+    let of = |kind, chain: &str, since: Timestamp| Trouble {
+        kind,
+        chain: Some(chain.to_owned()),
+        since: Some(since.as_second()),
+        ..Trouble::default()
+    };
+    let parts = core.store.troubles().await?;
+    let blind = parts.iter().filter_map(|(part, _, since)| Some(of("blind", part.strip_prefix("chain ")?, *since)));
+    let mut said: Vec<Trouble> = blind.collect();
+    for (chain, memory) in core.store.memories().await?.into_iter().filter(|(name, _)| accepted.upgrade.chains.contains_key(name)) {
+        let Some(matter) = memory.matter else { continue };
+        match matter.kind {
+            FactKind::Stalled => said.push(Trouble { block: Some(memory.number), ..of("stalled", &chain, matter.since) }),
+            FactKind::Lagging => said.push(of("lagging", &chain, matter.since)),
+            _ => {}
+        }
+    }
+    let waiting = posts.iter().filter(|p| p.state == PostState::Sending && p.error.is_some()).count();
+    if waiting > 0 {
+        said.push(Trouble { kind: "waiting", posts: Some(waiting), ..Trouble::default() });
+    }
+    Ok(said)
+}
+
+#[async_trait]
+impl Desk for FrontDesk {
+    fn listens(&self, asker: &Asker<'_>) -> Ear {
+        self.manners.listens(asker.platform, asker.user, self.core.clock.now())
+    }
+
+    async fn answer(&self, asker: &Asker<'_>, order: &Result<Order, Misread>) -> Body {
+        let platform = asker.platform;
+        let text = match order {
+            Ok(order) => self.carry_out(asker, order).await,
+            Err(Misread::Verb(_)) => self.help(asker, None, self.locale(asker)),
+            Err(Misread::Missing { verb: Verb::Approve, .. }) => {
+                Ok(said("Please write the code that stands above the text you approve, such as approve k7m2qx."))
+            }
+            Err(misread) => Ok(said(&format!("I don't understand that: {misread}."))),
+        };
+        let text = text.unwrap_or_else(|error| {
+            tracing::error!("an answer could not be made: {error}");
+            Text::english("I can't look that up just now. Please try again in a minute.")
+        });
+        let mut body = self.core.book().renderer.body(&text, platform, self.core.clock.now());
+        if let Ok(order) = order
+            && order.verb == Verb::Checklist
+        {
+            body.buttons = self.to_tick(asker, order).await;
+        }
+        body
+    }
+
+    async fn choices(&self, asker: &Asker<'_>, verb: Verb, part: &str, typed: &str) -> Vec<String> {
+        let book = self.core.book();
+        let kind = verb.parts().iter().find(|p| p.name == part).map(|p| p.kind);
+        if book.config.people.permissions.may(verb, &self.standing(&book, asker)).is_err() {
+            return Vec::new();
+        }
+        let mut all: Vec<String> = match kind {
+            Some(Kind::Topic) => book.config.help.topics.iter().map(|t| t.id.clone()).collect(),
+            Some(Kind::Notice) => book.plan().all_notices().map(|(_, n)| n.id.clone()).collect(),
+            Some(Kind::Upgrade) => {
+                let upgrades = self.core.store.upgrades().await.unwrap_or_default();
+                upgrades.into_iter().rev().map(|a| a.upgrade.id).collect()
+            }
+            Some(Kind::List) => ["process", "validators"].map(str::to_owned).to_vec(),
+            Some(Kind::Before) => ["1h", "10m", "1d", "off"].map(str::to_owned).to_vec(),
+            Some(Kind::Item) => book.config.checklist.process.iter().map(|i| i.item.clone()).collect(),
+            Some(Kind::Channel) => std::iter::once("all".to_owned()).chain(self.core.outlets.keys().cloned()).collect(),
+            Some(Kind::Node) => {
+                let known = book.config.people.known(&book.config.roster, asker.platform, asker.user);
+                known.provider.iter().flat_map(|p| &p.nodes).map(|n| n.name.clone()).collect()
+            }
+            Some(Kind::Code) => {
+                let open = self.gate.open().await.unwrap_or_default();
+                open.into_iter().filter(|o| !o.consent.complete()).map(|o| o.consent.code).collect()
+            }
+            _ => Vec::new(),
+        };
+        let typed = typed.trim().to_lowercase();
+        let mut seen = BTreeSet::new();
+        all.retain(|choice| choice.to_lowercase().contains(&typed) && seen.insert(choice.clone()));
+        all.sort_by_key(|choice| !choice.to_lowercase().starts_with(&typed));
+        all
+    }
+
+    async fn first_time(&self, id: &str) -> bool {
+        self.core.store.remember(id, self.core.clock.now()).await.unwrap_or(false)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.core.clock.now()
+    }
+}

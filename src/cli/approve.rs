@@ -1,0 +1,37 @@
+//! `herald approve CODE --as NAME`
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Result;
+
+use super::{
+    args::{self, ApproveArgs},
+    existing_store,
+};
+use crate::{
+    adapters::clock::SystemClock,
+    config::Origin,
+    deliver::approval::gate::{Gate, Who},
+    outbox::{Book, Core},
+};
+
+/// Writes into the store; the herald that runs sees it within seconds.
+pub async fn run(folder: Option<PathBuf>, args: ApproveArgs) -> Result<ExitCode> {
+    let loaded = match args::load(&Origin::choose(folder, false)) {
+        Ok(loaded) => loaded,
+        Err(findings) => return Ok(args::refuse(&findings)),
+    };
+    let store = Arc::new(existing_store(&loaded.config.deployment).await?);
+    let book = Book { config: loaded.config, renderer: loaded.renderer };
+    let core = Arc::new(Core::new(book, BTreeMap::new(), Arc::new(SystemClock), store));
+    match Gate::new(core).approve(&args.code, Who::Named(&args.name)).await {
+        Ok(answer) => {
+            out!("{answer}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(answer) => {
+            eprintln!("{answer}");
+            Ok(ExitCode::from(1))
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `herald report`: the review after an upgrade, as Markdown for an issue, as a page, or as JSON.
+
+mod page;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Result;
+
+use super::{args, existing_store};
+use crate::{
+    adapters::clock::SystemClock,
+    answer::current,
+    config::{Origin, suggest},
+    outbox::{Book, Core},
+    ports::{Accepting, Clock, Store},
+    report::{self, markdown::markdown},
+};
+
+/// How it is written.
+#[derive(Clone, Debug)]
+pub enum Form {
+    Markdown,
+    /// Into a file, or to stdout.
+    Html(Option<PathBuf>),
+    Json,
+}
+
+pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: Form) -> Result<ExitCode> {
+    let (core, accepted) = match opened(folder, id).await? {
+        Ok(opened) => opened,
+        Err(code) => return Ok(code),
+    };
+    let book = core.book();
+    let report = report::of(&core, &book, &accepted).await?;
+    let zone = book.renderer.zone();
+    match form {
+        Form::Markdown => out!("{}", markdown(&report, zone)),
+        Form::Json => out!("{}", serde_json::to_string_pretty(&report)?),
+        Form::Html(None) => out!("{}", page::write(&report, &accepted, zone)),
+        Form::Html(Some(path)) => std::fs::write(path, page::write(&report, &accepted, zone))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The store as it is remembered, and the upgrade that is meant: the one named, or the one people mean. The exit code where
+/// that can't be, which was said.
+pub async fn opened(folder: Option<PathBuf>, id: Option<String>) -> Result<Result<(Core, Accepting), ExitCode>> {
+    let loaded = match args::load(&Origin::choose(folder, false)) {
+        Ok(loaded) => loaded,
+        Err(findings) => return Ok(Err(args::refuse(&findings))),
+    };
+    let store = Arc::new(existing_store(&loaded.config.deployment).await?);
+    let upgrades = store.upgrades().await?;
+    let found = match &id {
+        Some(id) => upgrades.iter().find(|a| a.upgrade.id == *id || a.upgrade.joined.as_ref() == Some(id)),
+        None => current(&upgrades, SystemClock.now()),
+    };
+    let Some(accepted) = found.cloned() else {
+        match id {
+            Some(id) => {
+                let known = upgrades.iter().map(|a| a.upgrade.id.as_str()).collect::<Vec<_>>();
+                eprintln!("no upgrade `{id}` is known; {}", suggest(&id, known));
+            }
+            None => eprintln!("no upgrade is known yet: start `herald run`"),
+        }
+        return Ok(Err(ExitCode::FAILURE));
+    };
+    let book = Book { config: loaded.config, renderer: loaded.renderer };
+    Ok(Ok((Core::new(book, Default::default(), Arc::new(SystemClock), store), accepted)))
+}

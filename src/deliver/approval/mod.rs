@@ -1,0 +1,4 @@
+//! Approval: who must agree to a text before it goes out, and whether they have.
+
+pub mod code;
+pub mod gate;

@@ -1,0 +1,131 @@
+//! How a chain fares around its upgrade: its health, its migrations, and what was measured.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::progress::Seen;
+use crate::domain::chain::{
+    block::Block,
+    block_times::{Pace, Stretch, tenths},
+};
+
+/// How long and how well a chain must run before an upgrade is called verified, and then completed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    pub healthy_for: SignedDuration,
+    pub complete_after: SignedDuration,
+    pub max_block_gap: SignedDuration,
+    pub max_finality_lag: u64,
+    /// Of all transactions since, 0 to 1.
+    pub max_failed_share: f64,
+    pub min_transactions: u32,
+}
+
+/// Health since the upgrade was applied, or since the last trouble.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// The block's clock at which this stretch began.
+    pub since: Timestamp,
+    pub last: Timestamp,
+    pub blocks: u32,
+    pub transactions: u32,
+    pub failed: u32,
+    /// Seconds.
+    pub longest_gap: i64,
+    /// How often the stretch began again, and why last.
+    pub restarts: u32,
+    pub trouble: Option<String>,
+}
+
+impl Health {
+    pub(super) fn new(at: Timestamp) -> Self {
+        Self { since: at, last: at, blocks: 0, transactions: 0, failed: 0, longest_gap: 0, restarts: 0, trouble: None }
+    }
+
+    /// Length of the healthy stretch, by the chain's clock.
+    pub fn length(&self) -> SignedDuration {
+        self.last.duration_since(self.since)
+    }
+
+    pub(super) fn observe(&mut self, block: &Block, seen: Seen<'_>) {
+        let rules = seen.rules;
+        // A chain without a clock of its own is timed by ours.
+        let time = block.time.unwrap_or(seen.now);
+        let mut gap = time.duration_since(self.last);
+        if !seen.contiguous {
+            // What was not seen is neither a gap nor a time of health.
+            self.since = self.since.checked_add(gap).unwrap_or(time);
+            gap = SignedDuration::ZERO;
+        }
+        let (succeeded, failed) = block.transactions();
+        self.last = time;
+        self.blocks += 1;
+        self.transactions += succeeded + failed;
+        self.failed += failed;
+        self.longest_gap = self.longest_gap.max(gap.as_secs());
+        let share = f64::from(self.failed) / f64::from(self.transactions.max(1));
+        let trouble = if gap > rules.max_block_gap {
+            Some(format!("no block for {} s", gap.as_secs()))
+        } else if seen.finality_lag > rules.max_finality_lag {
+            Some(format!("finality is {} blocks behind", seen.finality_lag))
+        } else if self.transactions >= 10 && share > rules.max_failed_share {
+            Some(format!("{} of {} transactions failed", self.failed, self.transactions))
+        } else {
+            None
+        };
+        if trouble.is_some() {
+            *self = Self { restarts: self.restarts + 1, trouble, ..Self::new(time) };
+        }
+    }
+}
+
+/// Multi-block migrations under way, or behind: applied is not done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Migration {
+    /// How many there are, if their beginning was seen.
+    pub total: Option<u32>,
+    /// The one that moved last, counted from 1; all of them in the end.
+    pub done: u32,
+    /// The block of the last step.
+    pub moved: u64,
+    /// Has a cursor.
+    pub running: bool,
+    /// That it is stuck was told.
+    pub stuck: bool,
+}
+
+/// What was measured of a chain around its upgrade.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub version_before: u32,
+    pub before: Stretch,
+    pub after: Stretch,
+    /// Block times in tenths of a second, oldest first.
+    pub gaps_before: Vec<u32>,
+    pub gaps_after: Vec<u32>,
+    /// Best minus finalized at its worst, in blocks.
+    pub worst_lag: u64,
+    /// The hash of the code that runs, and the one that was to run.
+    pub code: Option<String>,
+    pub code_planned: Option<String>,
+    /// Endpoints that answer, of all.
+    pub answering: Option<(usize, usize)>,
+}
+
+/// Block times kept after an upgrade.
+const GAPS: usize = 240;
+
+impl Record {
+    pub(super) fn note(&mut self, pace: &Pace, lag: u64) {
+        pace.grow(&mut self.after);
+        self.worst_lag = self.worst_lag.max(lag);
+        if self.gaps_after.len() < GAPS {
+            self.gaps_after.extend(pace.last_gap().map(tenths));
+        }
+    }
+
+    /// Whether the code that runs is the one that was planned, if both are known.
+    pub fn code_fits(&self) -> Option<bool> {
+        Some(self.code.as_ref()? == self.code_planned.as_ref()?)
+    }
+}

@@ -1,0 +1,8 @@
+//! What a chain shows: blocks, facts, observations, stages and how fast it goes.
+
+pub mod activity;
+pub mod block;
+pub mod block_times;
+pub mod fact;
+pub mod observation;
+pub(crate) mod stage;

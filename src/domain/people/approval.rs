@@ -1,0 +1,286 @@
+//! What may go out: whether people agree to a notice's text, and whether its upgrade goes on.
+//!
+//! People approve a text, not a notice: what they type is its code, and other words have another code.
+
+use jiff::Timestamp;
+
+use crate::domain::{
+    campaign::{
+        progress::{Progress, State},
+        upgrade::Upgrade,
+    },
+    outbox::post::digest,
+    plan::notice::{Happening, Notice, Trigger},
+};
+
+/// Small letters and digits that nobody takes for one another.
+const ALPHABET: &str = "23456789abcdefghjkmnpqrstuvwxyz";
+const CODE_LENGTH: usize = 6;
+
+/// What people type to approve a text that is made of these parts, in this order.
+pub fn code(parts: &[&str]) -> String {
+    let digits = digest(parts);
+    let mut number = digits.get(..16).and_then(|d| u64::from_str_radix(d, 16).ok()).unwrap_or_default();
+    let base = ALPHABET.len() as u64;
+    let mut code = String::with_capacity(CODE_LENGTH);
+    for _ in 0..CODE_LENGTH {
+        code.extend(usize::try_from(number % base).ok().and_then(|place| ALPHABET.chars().nth(place)));
+        number /= base;
+    }
+    code
+}
+
+/// The partials that a template names, as files are called: `partials/window`.
+pub fn partials(template: &str) -> Vec<String> {
+    let name = |tag: &str| {
+        let named = tag.trim_start_matches(['~', '#', ' ']).strip_prefix('>')?.trim_start();
+        let name: String = named.chars().take_while(|c| !c.is_whitespace() && !matches!(c, '}' | '~')).collect();
+        Some(if name.contains('/') { name } else { format!("partials/{name}") })
+    };
+    template.split("{{").skip(1).filter_map(name).collect()
+}
+
+/// Where a notice stands with the people who have to agree to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// Of the text as it is now.
+    pub code: String,
+    /// How many different people it takes.
+    pub persons: u32,
+    /// Who has agreed to this text, and when; each once, the first before the others.
+    pub given: Vec<(String, Timestamp)>,
+}
+
+impl Consent {
+    pub fn complete(&self) -> bool {
+        self.given.len() >= self.persons as usize
+    }
+
+    /// When the last one needed agreed.
+    fn since(&self) -> Option<Timestamp> {
+        self.given.get((self.persons as usize).checked_sub(1)?).map(|(_, at)| *at)
+    }
+
+    /// People agreed only when it was due already: they know that it comes late.
+    pub fn after(&self, due: Timestamp) -> bool {
+        self.since().is_some_and(|at| at >= due)
+    }
+
+    /// `approved by 1 of 2, code k7m2qx`
+    pub fn words(&self) -> String {
+        format!("approved by {} of {}, code {}", self.given.len(), self.persons, self.code)
+    }
+}
+
+/// Why a notice that is due does not go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Not enough people agree to its text.
+    Approval(Consent),
+    /// The final checks are not passed, and why.
+    NoGo(String),
+    /// Items of the checklist are not done.
+    Checklist(Vec<String>),
+    /// Nothing began in the window.
+    Delayed,
+}
+
+impl Hold {
+    /// For operators.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Approval(consent) => consent.words(),
+            Self::NoGo(_) => "the final checks are not passed".to_owned(),
+            Self::Checklist(items) => format!("it waits for {} of the checklist", items.join(", ")),
+            Self::Delayed => "the upgrade is delayed".to_owned(),
+        }
+    }
+
+    /// The same for what is told once: who has agreed meanwhile makes no other reason of it.
+    pub fn token(&self) -> &str {
+        match self {
+            Self::Approval(consent) => &consent.code,
+            Self::NoGo(reason) => reason,
+            Self::Checklist(_) => "checklist",
+            Self::Delayed => "delayed",
+        }
+    }
+}
+
+/// Why a notice is held now, if it is.
+pub fn hold(notice: &Notice, upgrade: &Upgrade, progress: &Progress, consent: &Consent) -> Option<Hold> {
+    if !consent.complete() {
+        return Some(Hold::Approval(consent.clone()));
+    }
+    let undone: Vec<String> = notice.needs.iter().filter(|item| !progress.ticks.contains_key(*item)).cloned().collect();
+    if !undone.is_empty() {
+        return Some(Hold::Checklist(undone));
+    }
+    // What has happened is said whatever people have decided.
+    if matches!(notice.trigger, Trigger::On(_)) {
+        return None;
+    }
+    match upgrade.no_go() {
+        Some(reason) => Some(Hold::NoGo(reason.to_owned())),
+        None => (progress.delayed && progress.state == State::Scheduled).then_some(Hold::Delayed),
+    }
+}
+
+/// What becomes of a post at its time, and of one that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    Hold(Hold),
+    /// It is of no use any more, and why it was held.
+    Expire(String),
+}
+
+/// From then on a notice that was due at `due` is of no use any more. Where only the upgrade holds it, the
+/// window's end ends its use as well.
+pub fn useful_until(notice: &Notice, upgrade: &Upgrade, due: Timestamp, for_approval: bool) -> Timestamp {
+    let until = due.checked_add(notice.approval.useful_for).unwrap_or(Timestamp::MAX);
+    let closes = upgrade.window.closes;
+    if for_approval || due >= closes { until } else { until.min(closes) }
+}
+
+/// One post of a notice, with how it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    pub notice: &'a Notice,
+    pub upgrade: &'a Upgrade,
+    pub progress: &'a Progress,
+    pub consent: &'a Consent,
+    pub due: Timestamp,
+    /// It is held already, and not only now due.
+    pub held: bool,
+}
+
+impl Case<'_> {
+    pub fn verdict(&self, now: Timestamp) -> Verdict {
+        if now < self.due {
+            return Verdict::Pass;
+        }
+        let until = |for_approval| useful_until(self.notice, self.upgrade, self.due, for_approval);
+        match hold(self.notice, self.upgrade, self.progress, self.consent) {
+            Some(hold) if now < until(matches!(hold, Hold::Approval(_) | Hold::Checklist(_))) => Verdict::Hold(hold),
+            Some(hold) => Verdict::Expire(hold.words()),
+            // Approved while it was of use, it goes out, however long nobody looked. If the upgrade held it, the
+            // upgrade goes on too late for it.
+            None if self.held && now >= until(false) && !self.consent.after(self.due) => {
+                Verdict::Expire("the upgrade went on too late for it".to_owned())
+            }
+            None => Verdict::Pass,
+        }
+    }
+}
+
+/// The kind of fact that a notice waits for: mostly the one of the same name.
+pub fn fact_kind(happening: Happening) -> crate::domain::chain::fact::FactKind {
+    use crate::domain::chain::fact::FactKind;
+    match happening {
+        Happening::DispatchFailed => FactKind::Dispatched,
+        Happening::PvfRejected => FactKind::PvfCheck,
+        Happening::EstimateMoved => FactKind::GoAhead,
+        Happening::Unplanned => FactKind::Authorized,
+        Happening::Delayed => FactKind::Overdue,
+        happening => FactKind::parse(happening.name()).unwrap_or(FactKind::Applied),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::domain::{
+        campaign::upgrade::{Decision, Window},
+        plan::{
+            notice::{Approval, Phase},
+            schedule::Offset,
+        },
+    };
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    /// Opens at minute 0, closes after two hours.
+    fn upgrade() -> Upgrade {
+        Upgrade::new("v2", "Two", Window { opens: at(0), closes: at(120) }, BTreeMap::new())
+    }
+
+    fn notice(persons: u32) -> Notice {
+        let approval = Approval { persons, ask_before: SignedDuration::from_hours(24), useful_for: SignedDuration::from_hours(2) };
+        Notice { approval, ..Notice::new("reminder", Phase::Scheduling, "scheduling/reminder", Trigger::At(Offset::Exact(-3600))) }
+    }
+
+    fn agreed(persons: u32, given: &[(&str, i64)]) -> Consent {
+        Consent { code: "k7m2qx".into(), persons, given: given.iter().map(|(who, minute)| (who.to_string(), at(*minute))).collect() }
+    }
+
+    #[test]
+    fn a_code_is_short_and_without_look_alikes_and_another_for_each_text() {
+        let codes: std::collections::BTreeSet<String> = (0..500).map(|n| code(&["text", &n.to_string()])).collect();
+        assert_eq!(codes.len(), 500);
+        assert!(codes.iter().all(|c| c.len() == 6 && !c.contains(['0', 'o', '1', 'l', 'i']) && *c == c.to_lowercase()), "{codes:?}");
+        assert_eq!(code(&["a", "b"]), code(&["a", "b"]));
+        assert_ne!(code(&["a", "b"]), code(&["ab", ""]));
+    }
+
+    #[test]
+    fn a_templates_partials_are_found() {
+        let text = "{{> late}} {{~> window ~}}\n{{#> answers/frame}}{{/answers/frame}} {{title}} {{#if (gt a b)}}{{>must}}{{/if}}";
+        assert_eq!(partials(text), ["partials/late", "partials/window", "answers/frame", "partials/must"]);
+    }
+
+    #[test]
+    fn two_have_to_agree_where_two_are_asked() {
+        let (upgrade, progress) = (upgrade(), Progress::new(&upgrade()));
+        let of = |consent: &Consent, minute| {
+            Case { notice: &notice(2), upgrade: &upgrade, progress: &progress, consent, due: at(-60), held: true }.verdict(at(minute))
+        };
+        let one = agreed(2, &[("Ada", -90)]);
+        assert_eq!(of(&one, -61), Verdict::Pass, "not due yet");
+        assert_eq!(of(&one, -60), Verdict::Hold(Hold::Approval(one.clone())));
+        assert_eq!(of(&one, 60), Verdict::Expire("approved by 1 of 2, code k7m2qx".into()));
+        let both = agreed(2, &[("Ada", -90), ("Ben", 30)]);
+        assert_eq!(of(&both, 31), Verdict::Pass);
+        assert_eq!(of(&both, 600), Verdict::Pass, "they agreed in time, and it was herald that was away");
+    }
+
+    #[test]
+    fn a_no_go_holds_what_the_clock_says_and_not_what_has_happened() {
+        let (mut upgrade, progress) = (upgrade(), Progress::new(&upgrade()));
+        upgrade.decision = Some(Decision::NoGo("a fault".into()));
+        let nobody = Consent::default();
+        let timed = notice(0);
+        let case = Case { notice: &timed, upgrade: &upgrade, progress: &progress, consent: &nobody, due: at(-60), held: false };
+        assert_eq!(case.verdict(at(-59)), Verdict::Hold(Hold::NoGo("a fault".into())));
+        assert_eq!(case.verdict(at(61)), Verdict::Expire("the final checks are not passed".into()), "an hour's notice of two hours ago");
+        let applied = Notice { trigger: Trigger::On(Happening::Applied), ..notice(0) };
+        assert_eq!(Case { notice: &applied, ..case }.verdict(at(-59)), Verdict::Pass);
+        // Taken back in time, and too late.
+        upgrade.decision = Some(Decision::Go);
+        let case = Case { notice: &timed, upgrade: &upgrade, progress: &progress, consent: &nobody, due: at(-60), held: true };
+        assert_eq!(case.verdict(at(-10)), Verdict::Pass);
+        assert_eq!(case.verdict(at(61)), Verdict::Expire("the upgrade went on too late for it".into()));
+        assert_eq!(Case { held: false, ..case }.verdict(at(61)), Verdict::Pass, "it was herald that was away");
+    }
+
+    #[test]
+    fn what_a_delay_holds_ends_with_the_window() {
+        let (upgrade, mut progress) = (upgrade(), Progress::new(&upgrade()));
+        progress.delayed = true;
+        let (timed, nobody) = (notice(0), Consent::default());
+        let case = Case { notice: &timed, upgrade: &upgrade, progress: &progress, consent: &nobody, due: at(60), held: true };
+        assert_eq!(case.verdict(at(119)), Verdict::Hold(Hold::Delayed));
+        assert_eq!(case.verdict(at(120)), Verdict::Expire("the upgrade is delayed".into()));
+        // One for after the window has its own time.
+        assert_eq!(Case { due: at(180), ..case }.verdict(at(200)), Verdict::Hold(Hold::Delayed));
+        progress.state = State::Authorized;
+        let case = Case { notice: &timed, upgrade: &upgrade, progress: &progress, consent: &nobody, due: at(60), held: true };
+        assert_eq!(case.verdict(at(90)), Verdict::Pass);
+    }
+}

@@ -1,0 +1,7 @@
+//! People: who runs nodes, who may give which command, who approves, and what they say.
+
+pub mod approval;
+pub mod command;
+pub mod feedback;
+pub mod permission;
+pub mod roster;

@@ -1,0 +1,246 @@
+//! The roster: who runs the network's nodes, and where each stands with an upgrade.
+//!
+//! Two things, two clocks. **Acknowledged**: a provider has answered a notice that asks for it, in the time the plan gives.
+//! **Ready**: its nodes run what is asked for, by the upgrade's date; in an emergency that is as soon as an answer.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    campaign::upgrade::{Upgrade, Urgency},
+    outbox::post::{Post, PostState, digest},
+    plan::notice::Audience,
+};
+
+/// Somebody who runs nodes for the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// As its file is called.
+    pub id: String,
+    /// As people call it.
+    pub name: String,
+    /// Its account on Matrix, where its file has one.
+    pub matrix: Option<String>,
+    pub nodes: Vec<Node>,
+}
+
+/// One of its nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    pub name: String,
+    /// The folder that names its system chain; nothing for one of the relay.
+    pub chain: Option<String>,
+}
+
+impl Provider {
+    /// Its nodes of which a name speaks: one, or all of a chain.
+    pub fn nodes_of(&self, name: &str) -> Vec<&Node> {
+        let is = |text: &str| text.eq_ignore_ascii_case(name);
+        self.nodes.iter().filter(|n| is(&n.name) || n.chain.as_deref().is_some_and(is)).collect()
+    }
+}
+
+/// What a provider has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Claim {
+    /// It has seen a notice and answers.
+    Acknowledged,
+    /// A node, or all of them, run what is asked for.
+    Ready,
+}
+
+impl Claim {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+/// One answer of a provider, for the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    pub claim: Claim,
+    pub provider: String,
+    /// What was acknowledged, by its id; which node is ready, nothing for all.
+    pub of: String,
+    /// The notice's name in the plan.
+    pub notice: String,
+    /// Where that notice stands.
+    pub link: Option<String>,
+    /// Who answered for the provider.
+    pub person: String,
+    /// `matrix @ines:example.org`
+    pub account: String,
+    /// `reaction` or `command`
+    pub how: String,
+    pub at: Timestamp,
+}
+
+/// A notice that asks providers to answer, as it was posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    pub id: String,
+    pub notice: String,
+    /// When it was posted first.
+    pub at: Timestamp,
+    /// Who answers later is late.
+    pub by: Timestamp,
+    pub link: Option<String>,
+}
+
+/// What asks providers for an answer among an upgrade's posts, oldest first.
+pub fn asks(posts: &[Post], asking: impl Fn(&Post) -> bool, within: SignedDuration) -> Vec<Ask> {
+    let mut asks: Vec<Ask> = Vec::new();
+    let mut sent: Vec<&Post> = posts.iter().filter(|p| p.state == PostState::Sent && p.sent.is_some() && asking(p)).collect();
+    sent.sort_by_key(|p| p.sent);
+    for post in sent {
+        let (id, at) = (ask_id(post), post.sent.unwrap_or(post.due));
+        if !asks.iter().any(|a| a.id == id) {
+            let by = at.checked_add(within).unwrap_or(Timestamp::MAX);
+            asks.push(Ask { id, notice: post.notice.clone(), at, by, link: post.link.clone() });
+        }
+    }
+    asks
+}
+
+/// The same for all channels.
+pub fn ask_id(post: &Post) -> String {
+    digest(&[&post.notice, &post.revision.to_string(), &post.occurrence])
+}
+
+/// By when a provider is to be ready; nothing where validators need not do anything.
+pub fn ready_by(upgrade: &Upgrade, asks: &[Ask], within: SignedDuration) -> Option<Timestamp> {
+    let duty = upgrade.duties.get(&Audience::Validators).filter(|d| d.required)?;
+    let asked = asks.first().filter(|_| upgrade.urgency == Urgency::Emergency).and_then(|a| a.at.checked_add(within).ok());
+    Some(duty.by.or(asked).unwrap_or(upgrade.window.opens))
+}
+
+/// Where a provider stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing<'a> {
+    pub provider: &'a Provider,
+    /// When it answered the notice that asked last.
+    pub acknowledged: Option<Timestamp>,
+    /// When the last of its nodes was said to be ready.
+    pub ready: Option<Timestamp>,
+    /// Of its nodes, how many.
+    pub ready_nodes: usize,
+}
+
+/// Where each of the roster stands, with the notice that asked last.
+pub fn call<'a>(roster: &'a [Provider], ask: Option<&Ask>, answers: &[Answer]) -> Vec<Standing<'a>> {
+    let standing = |provider: &'a Provider| {
+        let own = |claim: Claim| answers.iter().filter(move |a| a.claim == claim && a.provider == provider.id);
+        let acknowledged = own(Claim::Acknowledged).filter(|a| ask.is_some_and(|ask| ask.id == a.of)).map(|a| a.at).min();
+        let whole = own(Claim::Ready).filter(|a| a.of.is_empty()).map(|a| a.at).min();
+        let mut nodes: BTreeSet<&str> = BTreeSet::new();
+        let mut last = None;
+        for answer in own(Claim::Ready) {
+            nodes.extend(provider.nodes_of(&answer.of).iter().map(|n| n.name.as_str()));
+            last = last.max(Some(answer.at));
+        }
+        let by_nodes = last.filter(|_| !provider.nodes.is_empty() && nodes.len() == provider.nodes.len());
+        let ready = whole.into_iter().chain(by_nodes).min();
+        let ready_nodes = if ready.is_some() { provider.nodes.len() } else { nodes.len() };
+        Standing { provider, acknowledged, ready, ready_nodes }
+    };
+    roster.iter().map(standing).collect()
+}
+
+/// The numbers, for everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    pub of: u32,
+    pub acknowledged: u32,
+    pub ready: u32,
+    /// By when the notice that asked last is to be answered.
+    pub acknowledge_by: Option<Timestamp>,
+    pub ready_by: Option<Timestamp>,
+}
+
+impl Count {
+    /// Nothing where nobody is asked anything.
+    pub fn of(standings: &[Standing<'_>], ask: Option<&Ask>, ready_by: Option<Timestamp>) -> Option<Self> {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let count = |is: &dyn Fn(&Standing<'_>) -> bool| number(standings.iter().filter(|s| is(s)).count());
+        (!standings.is_empty() && ask.is_some()).then(|| Self {
+            of: number(standings.len()),
+            acknowledged: count(&|s| s.acknowledged.is_some()),
+            ready: count(&|s| s.ready.is_some()),
+            acknowledge_by: ask.map(|a| a.by),
+            ready_by,
+        })
+    }
+}
+
+/// Of steps that are due in this order, the last one that is over, with its number from 1 on: what was slept through is
+/// not made up for.
+pub fn step_due(times: &[Timestamp], now: Timestamp) -> Option<usize> {
+    times.iter().rposition(|at| *at <= now).map(|i| i + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn provider(id: &str, nodes: &[(&str, Option<&str>)]) -> Provider {
+        let node = |(name, chain): &(&str, Option<&str>)| Node { name: (*name).into(), chain: chain.map(Into::into) };
+        Provider { id: id.into(), name: id.to_uppercase(), matrix: None, nodes: nodes.iter().map(node).collect() }
+    }
+
+    fn answer(provider: &str, claim: Claim, of: &str, second: i64) -> Answer {
+        Answer {
+            claim,
+            provider: provider.into(),
+            of: of.into(),
+            notice: "announced".into(),
+            link: None,
+            person: "Nobody".into(),
+            account: "matrix @nobody:example.org".into(),
+            how: "command".into(),
+            at: at(second),
+        }
+    }
+
+    #[test]
+    fn a_provider_is_ready_when_all_its_nodes_are() {
+        let roster = [provider("a", &[("A/1", None), ("A/2", None), ("A/3", Some("people"))]), provider("b", &[]), provider("c", &[])];
+        let ask = Ask { id: "2".into(), notice: "reminder".into(), at: at(100), by: at(200), link: None };
+        let of = |answers: &[Answer]| {
+            let all = call(&roster, Some(&ask), answers);
+            all.iter().map(|s| (s.acknowledged.is_some(), s.ready.map(Timestamp::as_second), s.ready_nodes)).collect::<Vec<_>>()
+        };
+        let some = [
+            answer("a", Claim::Ready, "a/1", 1),
+            answer("a", Claim::Ready, "people", 2),
+            answer("b", Claim::Ready, "", 3),
+            answer("b", Claim::Acknowledged, "1", 4),
+            answer("c", Claim::Acknowledged, "2", 5),
+        ];
+        assert_eq!(of(&some), [(false, None, 2), (false, Some(3), 0), (true, None, 0)], "the notice before counts no more");
+        let mut all = some.to_vec();
+        all.push(answer("a", Claim::Ready, "A/2", 9));
+        assert_eq!(of(&all)[0], (false, Some(9), 3));
+        all.push(answer("a", Claim::Ready, "", 7));
+        assert_eq!(of(&all)[0], (false, Some(7), 3));
+        let count = Count::of(&call(&roster, Some(&ask), &all), Some(&ask), None).unwrap();
+        assert_eq!((count.of, count.acknowledged, count.ready), (3, 1, 2));
+        assert_eq!(Count::of(&[], Some(&ask), None), None);
+    }
+
+    #[test]
+    fn of_steps_slept_through_the_last_is_taken() {
+        let times = [at(10), at(20), at(30)];
+        let of = |second| step_due(&times, at(second));
+        assert_eq!((of(9), of(10), of(25), of(99)), (None, Some(1), Some(2), Some(3)));
+    }
+}

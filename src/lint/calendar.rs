@@ -1,0 +1,111 @@
+//! Does the plan keep what it promises: notice, and no more posts a day than people bear?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp, civil::Date};
+
+use super::{Subject, at_notice, is_public, warning};
+use crate::{
+    config::{Config, Finding, UrgencyPlan},
+    domain::{
+        campaign::upgrade::Urgency,
+        plan::notice::{Happening, Notice, Trigger},
+    },
+    words::length_words,
+};
+
+pub(super) fn of(config: &Config, urgency: Urgency, subjects: &[Subject], findings: &mut Vec<Finding>) {
+    let Some(rules) = config.plan.plans.get(&urgency) else { return };
+    findings.extend(subjects.iter().find_map(|subject| too_late(config, urgency, rules, subject)));
+    for subject in subjects {
+        caps(config, urgency, rules, subject, findings);
+        twice(config, urgency, rules, subject, findings);
+    }
+}
+
+/// The first that the public hears by the clock comes too late.
+fn too_late(config: &Config, urgency: Urgency, rules: &UrgencyPlan, subject: &Subject) -> Option<Finding> {
+    let public: Vec<&Notice> = rules.notices.iter().filter(|n| is_public(n, config)).collect();
+    // What is said as soon as the upgrade is known is as early as can be.
+    let at_once = public.iter().any(|n| matches!(n.trigger, Trigger::On(Happening::Planned | Happening::WindowProposed)));
+    if rules.least_notice.is_zero() || at_once {
+        return None;
+    }
+    let first = public.iter().flat_map(|n| subject.times(n, &config.plan).into_iter().map(|at| (at, n.id.as_str()))).min();
+    // A civil day is an hour short where the clocks go forward.
+    let slack = if rules.least_notice.as_hours() >= 24 { SignedDuration::from_hours(1) } else { SignedDuration::ZERO };
+    let wanted = subject.window.opens.checked_sub(rules.least_notice).ok()?.checked_add(slack).ok()?;
+    let least = length_words(rules.least_notice);
+    let message = match first {
+        Some((at, _)) if at <= wanted => return None,
+        Some((at, id)) => {
+            let before = length_words(subject.window.opens.duration_since(at).max(SignedDuration::ZERO));
+            format!("people are to hear of an upgrade {least} before its window; the first they hear is `{id}`, {before} before it")
+        }
+        None => format!("people are to hear of an upgrade {least} before its window, and no notice for the public comes before it"),
+    };
+    let hint = "add a notice that is early enough: `on: planned`, or `at:` with a longer offset";
+    Some(config.sources.plan.wrong(&["plans", urgency.name(), "least_notice"], message, hint))
+}
+
+/// What is posted on the day of the window when all goes well.
+const WELL: [Happening; 5] =
+    [Happening::Authorized, Happening::FirstApplied, Happening::Applied, Happening::Verified, Happening::Completed];
+
+fn caps(config: &Config, urgency: Urgency, rules: &UrgencyPlan, subject: &Subject, findings: &mut Vec<Finding>) {
+    let Some(most) = rules.posts_per_day else { return };
+    let day = |at: Timestamp| config.plan.zone.to_datetime(at).date();
+    let mut posts: BTreeMap<(Date, &str), Vec<&str>> = BTreeMap::new();
+    for notice in &rules.notices {
+        let mut days: Vec<Date> = subject.times(notice, &config.plan).into_iter().map(day).collect();
+        if let Trigger::On(happening) = notice.trigger
+            && WELL.contains(&happening)
+            && (happening != Happening::FirstApplied || subject.several_chains)
+        {
+            days.extend(subject.window.opens.checked_add(notice.delay).ok().map(day));
+        }
+        for day in days {
+            for channel in &notice.channels {
+                posts.entry((day, channel)).or_default().push(&notice.id);
+            }
+        }
+    }
+    // Channels with the same notices are one finding.
+    let mut crowded: BTreeMap<(Date, Vec<&str>), Vec<&str>> = BTreeMap::new();
+    for ((day, channel), ids) in posts {
+        if u32::try_from(ids.len()).is_ok_and(|n| n > most) {
+            crowded.entry((day, ids)).or_default().push(channel);
+        }
+    }
+    for ((day, ids), channels) in crowded {
+        let message = format!(
+            "{} posts on {day} for {}, in {}; the {} plan allows {most} a channel and day: {}",
+            ids.len(),
+            subject.name,
+            channels.join(", "),
+            urgency.name(),
+            ids.join(", ")
+        );
+        let hint = "leave one out, move it to another day, show it on the board alone, or raise the number";
+        findings.push(config.sources.plan.wrong(&["plans", urgency.name(), "posts_per_day"], message, hint));
+    }
+}
+
+/// Two notices at the same instant in the same channel.
+fn twice(config: &Config, urgency: Urgency, rules: &UrgencyPlan, subject: &Subject, findings: &mut Vec<Finding>) {
+    let mut due: BTreeMap<(Timestamp, &str), &Notice> = BTreeMap::new();
+    let mut said: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for notice in &rules.notices {
+        for at in subject.times(notice, &config.plan) {
+            for channel in &notice.channels {
+                let Some(first) = due.insert((at, channel), notice).filter(|first| first.id != notice.id) else { continue };
+                if said.insert((&first.id, &notice.id)) {
+                    let key = if matches!(notice.trigger, Trigger::Cron(_)) { "cron" } else { "at" };
+                    let message = format!("`{}` and `{}` come at the same time in {channel}, for {}", first.id, notice.id, subject.name);
+                    let hint = "make one notice of them, or move one by some minutes";
+                    findings.push(warning(at_notice(config, urgency, &notice.id, key, message, hint)));
+                }
+            }
+        }
+    }
+}

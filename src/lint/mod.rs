@@ -1,0 +1,145 @@
+//! Reviews what no single file shows.
+//!
+//! [`posts`] finds what could not be posted as it is; nothing starts with that. [`rules`] holds plan and upgrades
+//! against what the plan asks of itself (notice, nights, posts a day) and against what could never come: that is for
+//! `herald check`, before anybody relies on it. [`near`] needs the clock as well.
+
+mod calendar;
+mod coverage;
+mod lengths;
+mod reach;
+mod renders;
+mod templates;
+mod windows;
+
+use jiff::{Timestamp, civil::date};
+use serde_json::Value;
+
+use crate::{
+    config::{ChannelConfig, Config, Finding, Plan, Readers, Severity, SourceFile},
+    domain::{
+        campaign::upgrade::{Urgency, Window},
+        chain::fact::Fact,
+        plan::{
+            notice::{Notice, Trigger},
+            schedule::civil_instant,
+        },
+    },
+    ports::Accepting,
+    words::Renderer,
+};
+
+pub use self::lengths::{DISCORD_LIMIT, MATRIX_LIMIT};
+pub use self::windows::near;
+
+/// What can't be posted: a notice that can't be rendered at its hour, says nothing, or does not fit.
+/// `worst` is the context with every value at its longest.
+pub fn posts(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &Fact, worst: &Value) -> Vec<Finding> {
+    let mut findings = renders::of(config, renderer, sample, fact);
+    findings.extend(lengths::of(config, renderer, worst));
+    findings
+}
+
+/// What the plan asks of itself and does not keep, and what can never come.
+pub fn rules(config: &Config) -> Vec<Finding> {
+    let mut findings = windows::of(config);
+    for urgency in Urgency::ALL {
+        let subjects = subjects(config, urgency);
+        calendar::of(config, urgency, &subjects, &mut findings);
+        reach::of(config, urgency, &subjects, &mut findings);
+    }
+    coverage::of(config, &mut findings);
+    templates::of(config, &mut findings);
+    // A notice of all urgencies is looked at once for each.
+    let mut once: Vec<Finding> = Vec::new();
+    for finding in findings {
+        if !once.contains(&finding) {
+            once.push(finding);
+        }
+    }
+    once
+}
+
+/// What a plan is tried with: a window of one of its upgrades, or an imagined one.
+struct Subject {
+    /// As a finding names it.
+    name: String,
+    window: Window,
+    several_chains: bool,
+}
+
+impl Subject {
+    /// When a notice by the clock is due.
+    fn times(&self, notice: &Notice, plan: &Plan) -> Vec<Timestamp> {
+        match &notice.trigger {
+            Trigger::At(offset) => offset.from(self.window.opens, &plan.zone).into_iter().collect(),
+            Trigger::Cron(rule) => rule.occurrences(self.window.opens, &plan.zone),
+            Trigger::On(_) => Vec::new(),
+        }
+    }
+}
+
+fn subjects(config: &Config, urgency: Urgency) -> Vec<Subject> {
+    let upgrades = config.upgrades.iter().map(|u| &u.upgrade).filter(|u| u.urgency == urgency && !u.given_up());
+    let mut subjects: Vec<Subject> = upgrades
+        .flat_map(|u| {
+            let windows = u.poll.as_ref().map_or(std::slice::from_ref(&u.window), |p| &p.windows);
+            windows.iter().map(|w| Subject { name: u.id.clone(), window: w.clone(), several_chains: u.chains.len() > 1 })
+        })
+        .collect();
+    if subjects.is_empty() {
+        subjects.extend(imagined(&config.plan));
+    }
+    subjects
+}
+
+/// A Tuesday at 14:00, far from any change of the clocks.
+fn imagined(plan: &Plan) -> Option<Subject> {
+    let opens = civil_instant(date(2027, 6, 8).at(14, 0, 0, 0), &plan.zone)?;
+    let closes = opens.checked_add(jiff::SignedDuration::from_hours(2)).ok()?;
+    Some(Subject { name: "any upgrade".to_owned(), window: Window { opens, closes }, several_chains: true })
+}
+
+/// Somebody of the public reads it.
+fn is_public(notice: &Notice, config: &Config) -> bool {
+    notice.channels.iter().any(|c| config.deployment.channels.get(c).is_some_and(|c| c.readers == Readers::Public))
+}
+
+/// A finding at a key of a notice.
+fn at_notice(config: &Config, urgency: Urgency, id: &str, key: &str, message: String, hint: &str) -> Finding {
+    let place = config.plan.place_of(urgency, id, key);
+    let place: Vec<&str> = place.iter().map(String::as_str).collect();
+    config.sources.plan.wrong(&place, message, hint)
+}
+
+fn warning(finding: Finding) -> Finding {
+    Finding { severity: Severity::Warning, ..finding }
+}
+
+/// Every notice of every urgency, each once.
+fn distinct(config: &Config) -> Vec<&Notice> {
+    let mut notices: Vec<&Notice> = Vec::new();
+    for (_, notice) in config.plan.all_notices() {
+        if !notices.contains(&notice) {
+            notices.push(notice);
+        }
+    }
+    notices
+}
+
+/// The files that a template of a notice is made from, each once, with a locale that leads to it: one a language
+/// of the channels it goes to, where it has a translation.
+fn versions<'a>(
+    config: &'a Config,
+    renderer: &Renderer,
+    template: &str,
+    channels: &[String],
+    counts: impl Fn(&ChannelConfig) -> bool,
+) -> Vec<(&'a str, &'a SourceFile)> {
+    let mut found: Vec<(&str, &SourceFile)> = Vec::new();
+    for channel in channels.iter().filter_map(|name| config.deployment.channels.get(name)).filter(|c| counts(c)) {
+        let file = config.templates.get(&renderer.source(template, &channel.locale));
+        found.extend(file.filter(|file| !found.iter().any(|(_, known)| known == file)).map(|file| (channel.locale.as_str(), file)));
+    }
+    found
+}

@@ -1,0 +1,92 @@
+//! Does each window open when the plan allows it?
+
+use jiff::{Timestamp, civil::Time};
+
+use super::warning;
+use crate::{
+    config::{Config, Finding, Plan, UpgradeFile},
+    domain::{campaign::upgrade::Window, plan::window::Home},
+    words::length_words,
+};
+
+pub(super) fn of(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in config.upgrades.iter().filter(|f| !f.upgrade.given_up()) {
+        for (path, window) in windows(file) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            findings.extend(weekend(&config.plan, file, &path, window));
+            findings.extend(night(&config.plan, file, &path, window));
+        }
+    }
+    findings
+}
+
+/// Each window that may come to be, with the place of its opening.
+fn windows(file: &UpgradeFile) -> Vec<(Vec<String>, &Window)> {
+    let path = |keys: &[&str]| keys.iter().map(|k| (*k).to_owned()).collect::<Vec<_>>();
+    match &file.upgrade.poll {
+        None => vec![(path(&["window", "opens"]), &file.upgrade.window)],
+        Some(poll) => poll.windows.iter().enumerate().map(|(i, w)| (path(&["poll", "windows", &i.to_string(), "opens"]), w)).collect(),
+    }
+}
+
+fn weekend(plan: &Plan, file: &UpgradeFile, path: &[&str], window: &Window) -> Option<Finding> {
+    let urgency = file.upgrade.urgency;
+    let local = plan.zone.to_datetime(window.opens);
+    let free = local.weekday().to_monday_zero_offset() >= 5;
+    (free && plan.plans.get(&urgency).is_some_and(|p| !p.weekends)).then(|| {
+        let message = format!(
+            "the window opens on a {} ({}), which the {} plan does not allow",
+            local.strftime("%A"),
+            plan.zone_name,
+            urgency.name()
+        );
+        file.file.wrong(path, message, format!("choose a weekday, or allow it: plans.{}.window.weekends in plan.yaml", urgency.name()))
+    })
+}
+
+fn night(plan: &Plan, file: &UpgradeFile, path: &[&str], window: &Window) -> Option<Finding> {
+    let urgency = file.upgrade.urgency;
+    if plan.plans.get(&urgency).is_none_or(|p| p.nights) {
+        return None;
+    }
+    let asleep: Vec<String> = plan.people.iter().filter_map(|home| asleep(home, window.opens, plan.night)).collect();
+    (!asleep.is_empty()).then(|| {
+        let message = format!(
+            "the window opens in the night of people in {}, which the {} plan does not allow",
+            asleep.join(" and "),
+            urgency.name()
+        );
+        let hint = "`herald plan window` proposes times; or allow it: plans.{}.window.nights in plan.yaml";
+        file.file.wrong(path, message, hint.replace("{}", urgency.name()))
+    })
+}
+
+/// `Singapore (22:30)`, if it is night there.
+fn asleep(home: &Home, at: Timestamp, (from, until): (Time, Time)) -> Option<String> {
+    let time = home.zone.to_datetime(at).time();
+    let night = if from <= until { from <= time && time < until } else { from <= time || time < until };
+    night.then(|| format!("{} ({})", home.city(), time.strftime("%H:%M")))
+}
+
+/// Windows that people hear of too late, if their upgrade is new.
+pub fn near(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in config.upgrades.iter().filter(|f| !f.upgrade.given_up()) {
+        let Some(least) = config.plan.plans.get(&file.upgrade.urgency).map(|p| p.least_notice) else { continue };
+        for (path, window) in windows(file) {
+            let left = window.opens.duration_since(now);
+            if left.is_positive() && left < least {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                let message = format!(
+                    "the window opens in {}; the {} plan gives people {}",
+                    length_words(left),
+                    file.upgrade.urgency.name(),
+                    length_words(least)
+                );
+                findings.push(warning(file.file.wrong(&path, message, "if it is new, choose a later window or a more urgent plan")));
+            }
+        }
+    }
+    findings
+}

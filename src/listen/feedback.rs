@@ -1,0 +1,228 @@
+//! Counts feedback when its window closes, and votes when they are due, from the platforms themselves, and has that posted.
+//! While the window is open it looks whether several people have the same problem.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::poll;
+use crate::{
+    domain::{
+        outbox::post::{Operation, Post, PostKey, PostState},
+        people::feedback::{Heard, Summary, Voice, Words},
+        plan::notice::Happening,
+    },
+    outbox::Core,
+    ports::{Accepting, Batch, ChatError, EntryKind, Platform, StoreError},
+    report,
+    words::context,
+};
+
+/// What a tick came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Summarised {
+    /// Of which something was counted.
+    pub upgrades: usize,
+    /// Something is due but can't be counted yet.
+    pub waits: bool,
+}
+
+/// A channel that can't be read for so long after it was to be counted is left out.
+pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Feedback is looked at this often while it is open, and oftener where it is not open for long.
+const AGAIN: SignedDuration = SignedDuration::from_mins(2);
+const SOON: SignedDuration = SignedDuration::from_secs(5);
+
+pub struct Summariser {
+    core: Arc<Core>,
+    /// When the open feedback of each upgrade was looked at last.
+    looked: Mutex<BTreeMap<String, Timestamp>>,
+}
+
+impl Summariser {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core, looked: Mutex::default() }
+    }
+
+    /// Summarises each upgrade whose feedback window has closed, and counts the votes on windows that are due. What can't
+    /// be counted yet is tried again at the next tick.
+    pub async fn tick(&self) -> Result<Summarised, StoreError> {
+        let mut summarised = Summarised::default();
+        for accepted in self.core.store.upgrades().await? {
+            for counted in [self.feedback(&accepted).await?, poll::count(&self.core, &accepted).await?] {
+                summarised.upgrades += usize::from(counted == Counted::Now);
+                summarised.waits |= counted == Counted::NotYet;
+            }
+        }
+        Ok(summarised)
+    }
+
+    async fn feedback(&self, accepted: &Accepting) -> Result<Counted, StoreError> {
+        let (book, now) = (self.core.book(), self.core.clock.now());
+        let closes = context::closes(&accepted.progress, book.plan()).filter(|_| accepted.progress.feedback.is_none());
+        let Some(closes) = closes else { return Ok(Counted::Nothing) };
+        let id = &accepted.upgrade.id;
+        if closes > now {
+            // While it is fresh: several people with the same problem are not left waiting for the summary.
+            if !accepted.progress.told.contains(&Happening::ProblemRaised)
+                && self.is_time(id, now)
+                && let Some(summary) = self.summary(id, false).await?
+            {
+                return self.raise(id, &summary).await;
+            }
+            return Ok(Counted::Nothing);
+        }
+        let patient = closes.checked_add(PATIENCE).is_ok_and(|until| now < until);
+        let Some(summary) = self.summary(id, patient).await? else { return Ok(Counted::NotYet) };
+        let _guard = self.core.ledger.lock().await;
+        let Some(mut accepted) = self.core.accepted(id).await? else { return Ok(Counted::Nothing) };
+        accepted.progress.feedback = Some(summary);
+        let mut posts = self.core.posts_on(&accepted, Happening::FeedbackClosed, "1", None);
+        let mut drafts = self.core.posts_about(&accepted, Happening::ReviewDrafted, "1", None);
+        let out = self.core.store.posts(id).await?;
+        let words = report::in_short(&book, &accepted, &out);
+        drafts.iter_mut().for_each(|p| p.detail = Some(words.clone()));
+        posts.extend(drafts);
+        posts.extend(self.core.unpinned(&accepted, &out));
+        self.core.store.commit(Batch { upgrades: vec![accepted], posts, ..Batch::default() }).await?;
+        self.core.posts.notify_waiters();
+        Ok(Counted::Now)
+    }
+
+    /// Tells operators of a problem that several people have, once.
+    async fn raise(&self, id: &str, summary: &Summary) -> Result<Counted, StoreError> {
+        let book = self.core.book();
+        let feedback = &book.plan().feedback;
+        let problems = summary.reactions.iter().filter(|c| feedback.meanings.iter().any(|m| m.problem && m.emoji == c.emoji));
+        let Some(worst) = problems.max_by_key(|c| c.count).filter(|c| c.count >= feedback.raise_at) else { return Ok(Counted::Nothing) };
+        let _guard = self.core.ledger.lock().await;
+        let Some(mut accepted) = self.core.accepted(id).await? else { return Ok(Counted::Nothing) };
+        if !accepted.progress.told.insert(Happening::ProblemRaised) {
+            return Ok(Counted::Nothing);
+        }
+        let quote = summary.quotes.first().map(|q| format!("; the newest words: “{}”", q.text)).unwrap_or_default();
+        let words = format!("{} people say {} {}{quote}", worst.count, worst.emoji, worst.meaning);
+        let posts = self.core.posts_about(&accepted, Happening::ProblemRaised, "1", Some(&words));
+        self.core.store.commit(Batch { upgrades: vec![accepted], posts, ..Batch::default() }).await?;
+        self.core.posts.notify_waiters();
+        Ok(Counted::Now)
+    }
+
+    fn is_time(&self, id: &str, now: Timestamp) -> bool {
+        let pause = (self.core.book().plan().feedback.open_for / 100).clamp(SOON, AGAIN);
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.get(id).is_some_and(|at| *at <= now && now.duration_since(*at) < pause) {
+            return false;
+        }
+        looked.insert(id.to_owned(), now);
+        true
+    }
+
+    /// What people have answered until now; `None` if it can't be read, as long as that is waited for.
+    async fn summary(&self, upgrade: &str, patient: bool) -> Result<Option<Summary>, StoreError> {
+        let Some(heard) = self.heard(upgrade, patient).await? else { return Ok(None) };
+        let book = self.core.book();
+        let config = &book.config;
+        let voice = |platform, user: &str| config.people.voice(&config.roster, platform, user);
+        let of = |channel: &str, user: &str| match self.core.outlets.get(channel) {
+            Some(outlet) => voice(outlet.platform, user),
+            None => Voice { who: user.to_owned(), audience: None },
+        };
+        let said = self.core.store.entries(EntryKind::Feedback, upgrade).await?;
+        let words = said.iter().filter_map(|entry| {
+            let told: Told = serde_json::from_value(entry.value.clone()).ok()?;
+            Some(Words { voice: voice(told.platform, &told.user), at: entry.at, text: Some(told.text) })
+        });
+        Ok(Some(Summary::of(&heard, &words.collect::<Vec<_>>(), &book.plan().feedback.meanings, of)))
+    }
+
+    /// What each thread holds now; `None` while a thread is still to be opened or can't be read, as long
+    /// as that is waited for.
+    async fn heard(&self, upgrade: &str, patient: bool) -> Result<Option<BTreeMap<String, Heard>>, StoreError> {
+        let posts = self.core.store.posts(upgrade).await?;
+        let mut all: BTreeMap<String, Heard> = BTreeMap::new();
+        for thread in posts.iter().filter(|p| p.operation == Operation::Thread) {
+            if patient & matches!(thread.state, PostState::Planned | PostState::Sending) {
+                return Ok(None);
+            }
+            let (Some(root), Some(thread_id)) = (root_of(thread, &posts), &thread.remote) else { continue };
+            match read(&self.core, "feedback", thread, (root, Some(thread_id)), patient).await {
+                Read::Heard(heard) => {
+                    let sum = all.entry(thread.channel.clone()).or_default();
+                    sum.reactions.extend(heard.reactions);
+                    sum.replies.extend(heard.replies);
+                }
+                Read::Never => {}
+                Read::NotYet => return Ok(None),
+            }
+        }
+        Ok(Some(all))
+    }
+}
+
+/// What somebody told us by a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    pub platform: Platform,
+    pub user: String,
+    pub text: String,
+}
+
+/// What came of counting something of an upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// There is nothing to count.
+    Nothing,
+    Now,
+    /// It is due, but a channel can't be read now.
+    NotYet,
+}
+
+/// What reading a message's reactions and replies came to.
+pub(crate) enum Read<T> {
+    Heard(T),
+    /// The post or the room is gone, or it was waited for long enough: what was there can't be counted any more.
+    Never,
+    NotYet,
+}
+
+/// Reads the reactions to a post's message and the replies in its thread, and notes for operators when that has to wait. `what`
+/// is counted, in their words.
+pub(crate) async fn read(core: &Core, what: &str, post: &Post, (root, thread): (&str, Option<&str>), patient: bool) -> Read<Heard> {
+    let Some(outlet) = core.outlets.get(&post.channel) else { return Read::Never };
+    let heard = async {
+        let place = core.place(outlet, &post.channel, &post.upgrade).await?;
+        outlet.chat.heard(&place, root, thread).await
+    };
+    settled(core, what, &post.channel, heard.await, patient).await
+}
+
+/// The same for what was read already.
+pub(crate) async fn settled<T>(core: &Core, what: &str, channel: &str, read: Result<T, ChatError>, patient: bool) -> Read<T> {
+    let part = format!("{what} in {channel}");
+    match read {
+        Ok(heard) => {
+            core.note_trouble(&part, None).await;
+            Read::Heard(heard)
+        }
+        Err(error) if !patient || matches!(error, ChatError::Refused { .. }) => {
+            tracing::warn!(channel, "{what} is not counted here: {error}");
+            core.note_trouble(&part, None).await;
+            Read::Never
+        }
+        Err(error) => {
+            core.note_trouble(&part, Some(&format!("can't be counted yet: {error}"))).await;
+            Read::NotYet
+        }
+    }
+}
+
+fn root_of<'a>(thread: &Post, posts: &'a [Post]) -> Option<&'a str> {
+    let key = PostKey::of(&thread.upgrade, thread.revision, &thread.notice, &thread.occurrence, &thread.channel, Operation::Post);
+    posts.iter().find(|p| p.key == key)?.remote.as_deref()
+}

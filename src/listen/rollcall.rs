@@ -1,0 +1,352 @@
+//! The roll: which providers have answered and which are ready, who is reminded, and what operators are told.
+//!
+//! Reactions are read from the platforms again and again, so that none is lost while herald is down; what was read once
+//! stays on record, whatever becomes of the reaction.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::feedback::{Read, read};
+use crate::{
+    config::Known,
+    domain::{
+        campaign::progress::State,
+        outbox::post::{Operation, Post, PostKey, PostState, digest},
+        people::{
+            feedback::same,
+            roster::{self, Answer, Ask, Claim, Count, Provider, Standing},
+        },
+        plan::notice::{Happening, Trigger},
+    },
+    outbox::{Book, Core, Outlet},
+    ports::{Accepting, Asker, Batch, Entry, EntryKind, Platform, StoreError},
+};
+
+/// A post's reactions are read this often, and oftener where little time is given to answer.
+const AGAIN: SignedDuration = SignedDuration::from_secs(60);
+const SOON: SignedDuration = SignedDuration::from_secs(2);
+/// So many providers are named in one reminder: each platform takes as many names and mentions in one message.
+pub const AT_ONCE: usize = 15;
+
+pub struct Rollcall {
+    core: std::sync::Arc<Core>,
+    /// When each post's reactions were read last.
+    read: Mutex<BTreeMap<PostKey, Timestamp>>,
+}
+
+/// What a tick came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Called {
+    /// New answers, by reaction.
+    pub answers: usize,
+    /// Posts that were planned.
+    pub posts: usize,
+}
+
+/// Somebody who is reminded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    pub name: String,
+    /// Accounts on the platform, as its mentions name them.
+    pub accounts: Vec<String>,
+}
+
+/// An upgrade's roll as it stands.
+pub struct Roll<'a> {
+    pub asks: Vec<Ask>,
+    pub answers: Vec<Answer>,
+    pub standings: Vec<Standing<'a>>,
+    pub ready_by: Option<Timestamp>,
+}
+
+impl Roll<'_> {
+    /// The notice that asked last.
+    pub fn ask(&self) -> Option<&Ask> {
+        self.asks.last()
+    }
+
+    pub fn count(&self) -> Option<Count> {
+        Count::of(&self.standings, self.ask(), self.ready_by)
+    }
+
+    fn lacking(&self, claim: Claim) -> impl Iterator<Item = &Provider> {
+        let lacks = move |s: &&Standing<'_>| match claim {
+            Claim::Acknowledged => s.acknowledged.is_none(),
+            Claim::Ready => s.ready.is_none(),
+        };
+        self.standings.iter().filter(lacks).map(|s| s.provider)
+    }
+}
+
+/// The roll of an upgrade, from its posts and what was answered.
+pub async fn roll<'a>(core: &Core, book: &'a Book, accepted: &Accepting, posts: &[Post]) -> Result<Roll<'a>, StoreError> {
+    let urgency = accepted.upgrade.urgency;
+    let within = book.plan().plans.get(&urgency).map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
+    let asks = roster::asks(posts, |post| asking(book, accepted, post), within);
+    let entries = core.store.entries(EntryKind::Answer, &accepted.upgrade.id).await?;
+    let answers: Vec<Answer> = entries.into_iter().filter_map(|e| serde_json::from_value(e.value).ok()).collect();
+    let standings = roster::call(&book.config.roster, asks.last(), &answers);
+    let ready_by = roster::ready_by(&accepted.upgrade, &asks, within);
+    Ok(Roll { asks, answers, standings, ready_by })
+}
+
+fn asking(book: &Book, accepted: &Accepting, post: &Post) -> bool {
+    post.operation == Operation::Post && book.plan().notice(accepted.upgrade.urgency, &post.notice).is_some_and(|n| n.acknowledge)
+}
+
+/// Who is to be named in a reminder, as it is written now; `None` if the post is none.
+pub async fn missing(
+    core: &Core,
+    book: &Book,
+    accepted: &Accepting,
+    outlet: &Outlet,
+    post: &Post,
+) -> Result<Option<Vec<Missing>>, StoreError> {
+    let claim = match book.plan().notice(accepted.upgrade.urgency, &post.notice).map(|n| &n.trigger) {
+        Some(Trigger::On(Happening::Unacknowledged)) => Claim::Acknowledged,
+        Some(Trigger::On(Happening::Unready)) => Claim::Ready,
+        _ => return Ok(None),
+    };
+    let posts = core.store.posts(&accepted.upgrade.id).await?;
+    let roll = roll(core, book, accepted, &posts).await?;
+    let part: usize = post.occurrence.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let named = roll.lacking(claim).skip(part * AT_ONCE).take(AT_ONCE);
+    Ok(Some(named.map(|p| Missing { name: p.name.clone(), accounts: accounts(book, outlet.platform, p) }).collect()))
+}
+
+/// The accounts of a provider's people on a platform.
+fn accounts(book: &Book, platform: Platform, provider: &Provider) -> Vec<String> {
+    let people = book.config.people.all.iter().filter(|p| p.provider.as_ref() == Some(&provider.id));
+    match platform {
+        Platform::Discord => people.filter_map(|p| p.discord.as_ref()).map(|id| format!("@{id}")).collect(),
+        Platform::Matrix => {
+            let mut ids: Vec<String> = people.filter_map(|p| p.matrix.clone()).chain(provider.matrix.clone()).collect();
+            ids.sort();
+            ids.dedup();
+            ids
+        }
+    }
+}
+
+fn answer(known: &Known<'_>, provider: &Provider, (platform, user): (Platform, &str), ask: Option<&Ask>, at: Timestamp) -> Answer {
+    Answer {
+        claim: Claim::Acknowledged,
+        provider: provider.id.clone(),
+        of: ask.map(|a| a.id.clone()).unwrap_or_default(),
+        notice: ask.map(|a| a.notice.clone()).unwrap_or_default(),
+        link: ask.and_then(|a| a.link.clone()),
+        person: known.name.to_owned(),
+        account: format!("{} {user}", platform.name()),
+        how: String::new(),
+        at,
+    }
+}
+
+/// The first answer stays: who answers twice has answered when they did first.
+async fn keep(core: &Core, upgrade: &str, answer: &Answer) -> Result<bool, StoreError> {
+    let id = format!("{} {} {}", answer.claim.name(), answer.of.to_lowercase(), answer.provider);
+    let value = serde_json::to_value(answer).map_err(|e| StoreError(e.to_string()))?;
+    let entry = Entry { kind: EntryKind::Answer, upgrade: upgrade.to_owned(), id, at: answer.at, value };
+    core.store.write(&entry, false).await
+}
+
+impl Rollcall {
+    pub fn new(core: std::sync::Arc<Core>) -> Self {
+        Self { core, read: Mutex::default() }
+    }
+
+    pub async fn tick(&self) -> Result<Called, StoreError> {
+        let mut called = Called::default();
+        let book = self.core.book();
+        if book.config.roster.is_empty() {
+            return Ok(called);
+        }
+        for accepted in self.core.store.upgrades().await? {
+            if accepted.progress.finished() || accepted.upgrade.given_up() {
+                continue;
+            }
+            let posts = self.core.store.posts(&accepted.upgrade.id).await?;
+            called.answers += self.listen(&book, &accepted, &posts).await?;
+            called.posts += self.call(&book, &accepted.upgrade.id).await?;
+        }
+        Ok(called)
+    }
+
+    /// The next time at which there is something to remind of or to tell, for who steps a clock.
+    pub async fn next_time(&self) -> Result<Option<Timestamp>, StoreError> {
+        let (book, now) = (self.core.book(), self.core.clock.now());
+        let mut times = Vec::new();
+        for accepted in self.core.store.upgrades().await?.iter().filter(|a| !a.progress.finished() && !a.upgrade.given_up()) {
+            let posts = self.core.store.posts(&accepted.upgrade.id).await?;
+            let roll = roll(&self.core, &book, accepted, &posts).await?;
+            for clock in clocks(&book, accepted, &roll) {
+                times.extend(clock.steps.iter().copied().chain([clock.ends]));
+            }
+        }
+        Ok(times.into_iter().filter(|at| *at > now).min())
+    }
+
+    /// Reads who reacted to what asks for it.
+    async fn listen(&self, book: &Book, accepted: &Accepting, posts: &[Post]) -> Result<usize, StoreError> {
+        let now = self.core.clock.now();
+        let roll = roll(&self.core, book, accepted, posts).await?;
+        let (config, mut new) = (&book.config, 0);
+        for post in posts.iter().filter(|p| p.state == PostState::Sent && asking(book, accepted, p)) {
+            let Some(ask) = roll.asks.iter().find(|a| a.id == roster::ask_id(post)) else { continue };
+            let answered = |p: &Provider| roll.answers.iter().any(|a| a.of == ask.id && a.provider == p.id);
+            let (Some(outlet), Some(root)) = (self.core.outlets.get(&post.channel), &post.remote) else { continue };
+            let pause = (ask.by.duration_since(ask.at) / 100).clamp(SOON, AGAIN);
+            if config.roster.iter().all(answered) || !self.is_time(&post.key, pause, now) {
+                continue;
+            }
+            let Read::Heard(heard) = read(&self.core, "acknowledgements", post, (root, None), true).await else { continue };
+            for reaction in heard.reactions.iter().filter(|r| same(&r.emoji, &book.plan().acknowledge)) {
+                let known = config.people.known(&config.roster, outlet.platform, &reaction.by);
+                let Some(provider) = known.provider else { continue };
+                // A platform's time is believed where it can be true.
+                let at = reaction.at.filter(|at| ask.at <= *at && *at <= now).unwrap_or(now);
+                let given = answer(&known, provider, (outlet.platform, &reaction.by), Some(ask), at);
+                let given = Answer { how: "reaction".into(), link: post.link.clone(), ..given };
+                new += usize::from(keep(&self.core, &accepted.upgrade.id, &given).await?);
+            }
+        }
+        Ok(new)
+    }
+
+    fn is_time(&self, key: &PostKey, pause: SignedDuration, now: Timestamp) -> bool {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was set back doesn't make it wait.
+        if read.get(key).is_some_and(|at| *at <= now && now.duration_since(*at) < pause) {
+            return false;
+        }
+        read.insert(key.clone(), now);
+        true
+    }
+
+    /// Counts, reminds and tells.
+    async fn call(&self, book: &Book, upgrade: &str) -> Result<usize, StoreError> {
+        let _guard = self.core.ledger.lock().await;
+        let Some(mut accepted) = self.core.accepted(upgrade).await? else { return Ok(0) };
+        let posts = self.core.store.posts(upgrade).await?;
+        let roll = roll(&self.core, book, &accepted, &posts).await?;
+        let now = self.core.clock.now();
+        let mut batch = Batch::default();
+        for clock in clocks(book, &accepted, &roll) {
+            let lacking: Vec<&Provider> = roll.lacking(clock.claim).collect();
+            if now < clock.ends {
+                let Some(step) = roster::step_due(&clock.steps, now).filter(|_| !lacking.is_empty()) else { continue };
+                let happening = if clock.claim == Claim::Acknowledged { Happening::Unacknowledged } else { Happening::Unready };
+                for part in 0..lacking.len().div_ceil(AT_ONCE) {
+                    batch.posts.extend(self.core.posts_about(&accepted, happening, &format!("{}-{step}-{part}", clock.id), None));
+                }
+            } else if !lacking.is_empty() {
+                let words = outcome(&clock, &roll, &lacking);
+                batch.posts.extend(self.core.posts_about(&accepted, Happening::RollCalled, &clock.id, Some(&words)));
+            }
+        }
+        // Each once; and the parts of a step only with its first: who answers in between makes no new part.
+        batch.posts.retain(|new| !posts.iter().any(|old| old.key == new.key || same_step(old, new)));
+        let count = roll.count();
+        if accepted.progress.roll != count {
+            accepted.progress.roll = count;
+            self.core.edits(&mut batch, &accepted, &posts);
+            batch.upgrades.push(accepted);
+        }
+        let made = batch.posts.iter().filter(|p| p.operation == Operation::Post).count();
+        if !batch.is_empty() {
+            self.core.store.commit(batch).await?;
+            self.core.posts.notify_waiters();
+        }
+        Ok(made)
+    }
+}
+
+fn same_step(old: &Post, new: &Post) -> bool {
+    let step = |p: &Post| p.occurrence.rsplit_once('-').map(|(step, _)| step.to_owned());
+    (&old.notice, &old.channel, old.operation) == (&new.notice, &new.channel, new.operation)
+        && step(new).is_some()
+        && step(old) == step(new)
+}
+
+/// One of the two clocks.
+struct Clock {
+    id: String,
+    claim: Claim,
+    /// When who is missing is reminded.
+    steps: Vec<Timestamp>,
+    ends: Timestamp,
+}
+
+/// The clocks that run for an upgrade, or have run out.
+fn clocks(book: &Book, accepted: &Accepting, roll: &Roll<'_>) -> Vec<Clock> {
+    let (Some(ask), Some(first)) = (roll.ask(), roll.asks.first()) else { return Vec::new() };
+    let Some(plan) = book.plan().plans.get(&accepted.upgrade.urgency).filter(|_| !roll.standings.is_empty()) else { return Vec::new() };
+    let later = |step: &SignedDuration| ask.at.checked_add(*step).ok().filter(|at| *at < ask.by);
+    let steps = plan.remind_unacknowledged.iter().filter_map(later).collect();
+    let mut clocks = vec![Clock { id: digest(&["acknowledged", &ask.id]), claim: Claim::Acknowledged, steps, ends: ask.by }];
+    if let Some(by) = roll.ready_by.filter(|_| accepted.progress.state < State::Applied) {
+        let before = |step: &SignedDuration| by.checked_sub(*step).ok().filter(|at| *at > first.at);
+        let steps = plan.remind_unready.iter().filter_map(before).collect();
+        let id = digest(&["ready", &accepted.revision.to_string(), &by.to_string()]);
+        clocks.push(Clock { id, claim: Claim::Ready, steps, ends: by });
+    }
+    clocks
+}
+
+/// What operators are told when a clock has run out.
+fn outcome(clock: &Clock, roll: &Roll<'_>, lacking: &[&Provider]) -> String {
+    let of = roll.standings.len();
+    let done = of - lacking.len();
+    let names: Vec<&str> = lacking.iter().map(|p| p.name.as_str()).collect();
+    let names = names.join(", ");
+    match clock.claim {
+        Claim::Acknowledged => {
+            format!("{done} of {of} providers have answered {} in time. Missing: {names}", roll.ask().map_or("", |a| &a.notice))
+        }
+        Claim::Ready => format!("{done} of {of} providers are ready, and the time for it is over. Missing: {names}"),
+    }
+}
+
+/// A provider's person says by a command that a notice was seen, or that nodes are ready. What came of it, in words.
+pub async fn claim(core: &Core, accepted: &Accepting, asker: &Asker<'_>, claim: Claim, node: Option<&str>) -> Result<String, StoreError> {
+    let (book, now) = (core.book(), core.clock.now());
+    let config = &book.config;
+    let known = config.people.known(&config.roster, asker.platform, asker.user);
+    let Some(provider) = known.provider else {
+        return Ok("I don't know for which provider you answer. people.yaml, or the provider's own file on the roster, says whose account is whose; please ask the communication team.".to_owned());
+    };
+    let posts = core.store.posts(&accepted.upgrade.id).await?;
+    let before = roll(core, &book, accepted, &posts).await?;
+    let mut given = answer(&known, provider, (asker.platform, asker.user), before.ask(), now);
+    (given.claim, given.how) = (claim, "command".into());
+    match (claim, node) {
+        (Claim::Acknowledged, _) if before.ask().is_none() => return Ok("Nothing asks for an answer now.".to_owned()),
+        (Claim::Acknowledged, _) => {}
+        (Claim::Ready, None) => given.of = String::new(),
+        (Claim::Ready, Some(node)) if provider.nodes_of(node).is_empty() => {
+            let names: Vec<&str> = provider.nodes.iter().map(|n| n.name.as_str()).collect();
+            return Ok(format!("{} has no node {node}. Its nodes are: {}.", provider.name, names.join(", ")));
+        }
+        (Claim::Ready, Some(node)) => given.of = node.to_owned(),
+    }
+    let new = keep(core, &accepted.upgrade.id, &given).await?;
+    let after = roll(core, &book, accepted, &posts).await?;
+    let Some(own) = after.standings.iter().find(|s| s.provider.id == provider.id) else { return Ok(String::new()) };
+    let thanks = if new { format!("Thank you, {}.", known.name) } else { "I know that already.".to_owned() };
+    let (count, nodes) = (after.count().unwrap_or_default(), provider.nodes.len());
+    Ok(match claim {
+        Claim::Acknowledged => {
+            let late = own.acknowledged.zip(after.ask()).is_some_and(|(at, ask)| at > ask.by);
+            let late = if late { ", after its time" } else { "" };
+            format!("{thanks} {} has answered {}{late}. {} of {} have.", provider.name, given.notice, count.acknowledged, count.of)
+        }
+        Claim::Ready if own.ready.is_some() => {
+            format!("{thanks} {} is ready. {} of {} are.", provider.name, count.ready, after.standings.len())
+        }
+        Claim::Ready => format!("{thanks} {} of {nodes} nodes of {} are ready.", own.ready_nodes, provider.name),
+    })
+}

@@ -1,0 +1,348 @@
+//! Accepts upgrades, follows their files and the commands given for them, and plans their notices by the clock.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{reminders, team_commands};
+use crate::{
+    config::{Finding, Plan, UpgradeFile},
+    domain::{
+        campaign::{
+            change::{self, ChangeError},
+            progress::{Progress, State},
+            upgrade::Upgrade,
+        },
+        outbox::post::{Operation, Post, PostKey, PostState, digest},
+        plan::notice::{Happening, Trigger},
+    },
+    outbox::{Core, posts_of},
+    ports::{Accepting, Batch, Move, Request, StoreError, Supersede},
+    watch::unplanned,
+};
+
+pub struct Planner {
+    core: Arc<Core>,
+}
+
+/// What planning found.
+#[derive(Debug, Default)]
+pub struct Planned {
+    /// Newly accepted upgrades.
+    pub accepted: Vec<String>,
+    /// Posts that were due before their upgrade was accepted.
+    pub skipped: Vec<Post>,
+    /// Files that can't be accepted.
+    pub refused: Vec<Finding>,
+    /// Edits of a file that a command contradicts: the file is not followed, the rest is.
+    pub contradicted: Vec<Finding>,
+    /// Commands that were followed or refused.
+    pub answered: usize,
+}
+
+impl Planner {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// Accepts what is new in the files in force, and follows what changed in them and what was commanded.
+    pub async fn tick(&self) -> Result<Planned, StoreError> {
+        let book = self.core.book();
+        self.tick_with(&book.config.upgrades).await
+    }
+
+    /// The same with these files.
+    pub async fn tick_with(&self, files: &[UpgradeFile]) -> Result<Planned, StoreError> {
+        let _guard = self.core.ledger.lock().await;
+        let mut planned = Planned::default();
+        let mut batch = Batch::default();
+        let known = self.core.store.upgrades().await?;
+        let mut after = known.clone();
+        for file in files {
+            self.follow_file(file, &known, &mut after, &mut batch, &mut planned);
+        }
+        if !planned.refused.is_empty() {
+            // All or nothing: what is refused changes nothing.
+            return Ok(planned);
+        }
+        let mut reasons = Vec::new();
+        for request in self.core.store.requests().await? {
+            let posts = if request.change.is_aside() { self.core.store.posts(&request.upgrade).await? } else { Vec::new() };
+            let outcome = match self.follow_request(&request, &mut after, &posts, &mut batch) {
+                Ok(outcome) => {
+                    reasons.extend(request.change.reason().map(|r| (request.upgrade.clone(), r.to_owned())));
+                    outcome
+                }
+                Err(error) => format!("refused: {error}"),
+            };
+            planned.answered += 1;
+            batch.answered.push((request.number, outcome));
+        }
+        for accepted in after {
+            let before = known.iter().find(|k| k.upgrade.id == accepted.upgrade.id);
+            let reason = reasons.iter().rev().find(|(id, _)| *id == accepted.upgrade.id).map(|(_, r)| r.as_str());
+            self.turn(before, accepted, reason, &mut batch, &mut planned).await?;
+        }
+        // What was said already is not said again: a tick without news writes nothing.
+        let mut new = Vec::new();
+        for post in std::mem::take(&mut batch.posts) {
+            if self.core.store.post(&post.key).await?.is_none() {
+                new.push(post);
+            }
+        }
+        batch.posts = new;
+        if !batch.is_empty() {
+            self.core.store.commit(batch).await?;
+            self.core.posts.notify_waiters();
+        }
+        Ok(planned)
+    }
+
+    /// What of these files can't be followed, and why.
+    pub async fn refusals(&self, files: &[UpgradeFile]) -> Result<Vec<Finding>, StoreError> {
+        let known = self.core.store.upgrades().await?;
+        let (mut after, mut batch, mut planned) = (known.clone(), Batch::default(), Planned::default());
+        for file in files {
+            self.follow_file(file, &known, &mut after, &mut batch, &mut planned);
+        }
+        Ok(planned.refused)
+    }
+
+    /// One file: new, edited, or as it was.
+    fn follow_file(
+        &self,
+        UpgradeFile { upgrade, file }: &UpgradeFile,
+        known: &[Accepting],
+        after: &mut Vec<Accepting>,
+        batch: &mut Batch,
+        planned: &mut Planned,
+    ) {
+        let now = self.core.clock.now();
+        let own = |k: &&Accepting| k.upgrade.id == upgrade.id || k.upgrade.joined.as_ref() == Some(&upgrade.id);
+        // A campaign that nobody had planned goes on under the words of the file.
+        let Some(before) = known.iter().find(own).or_else(|| unplanned::meant_by(known, upgrade)) else {
+            if upgrade.window.opens <= now && !upgrade.given_up() {
+                let written = self.core.book().renderer.zone().written(upgrade.window.opens);
+                planned.refused.push(file.wrong(
+                    &["window", "opens"],
+                    format!("{} is new here, but its window opened already, {written}", upgrade.id),
+                    "set a window that is still to come, or remove the file",
+                ));
+                return;
+            }
+            if !upgrade.given_up() {
+                planned.accepted.push(upgrade.id.clone());
+                after.push(Accepting { file: Some(upgrade.clone()), ..Accepting::new(upgrade.clone(), now) });
+            }
+            return;
+        };
+        let Some(at) = after.iter_mut().find(|a| a.upgrade.id == before.upgrade.id) else { return };
+        match edited(at, upgrade) {
+            Ok(merged) => *at = merged,
+            Err(error) => {
+                let mut finding =
+                    file.wrong(&[conflict(&error)], error.to_string(), "the rest of the file is not followed either until then");
+                finding.severity = crate::config::Severity::Warning;
+                let occurrence = digest(&[&format!("{upgrade:?}")]);
+                batch.posts.extend(self.core.posts_about(at, Happening::Refused, &occurrence, Some(&finding.to_string())));
+                planned.contradicted.push(finding);
+            }
+        }
+    }
+
+    /// One command; says what came of it.
+    fn follow_request(&self, request: &Request, after: &mut [Accepting], posts: &[Post], batch: &mut Batch) -> Result<String, String> {
+        let named = |a: &&mut Accepting| a.upgrade.id == request.upgrade || a.upgrade.joined.as_ref() == Some(&request.upgrade);
+        let Some(at) = after.iter_mut().find(named) else {
+            return Err(format!("no upgrade `{}` is known; `herald status` lists them", request.upgrade));
+        };
+        if request.change.is_aside() {
+            return team_commands::follow(&self.core, request, at, posts, batch);
+        }
+        let changed = request.change.to(&at.upgrade, at.progress.state >= State::Applied).map_err(|e| e.to_string())?;
+        if matches!(request.change, change::Change::Reschedule { .. }) && changed.window.opens <= self.core.clock.now() {
+            return Err("that time is over already; name one that is still to come".to_owned());
+        }
+        at.commanded.extend(change::differing(&at.upgrade, &changed));
+        at.upgrade = changed;
+        Ok(format!("done: {} of {}, asked for by {}", request.change.name(), at.upgrade.title, request.author))
+    }
+
+    /// What follows when an upgrade changes from `before`, which may be nothing but the plan's new shape.
+    async fn turn(
+        &self,
+        before: Option<&Accepting>,
+        mut accepted: Accepting,
+        reason: Option<&str>,
+        batch: &mut Batch,
+        planned: &mut Planned,
+    ) -> Result<(), StoreError> {
+        let now = self.core.clock.now();
+        let book = self.core.book();
+        let was = before.map(|b| &b.upgrade);
+        let joins = was.is_some_and(|w| w.unplanned) && !accepted.upgrade.unplanned;
+        let open = accepted.progress.state < State::Applied;
+        let moved = was.is_some_and(|w| change::moves(w, &accepted.upgrade)) && open && !joins;
+        if moved {
+            accepted.revision += 1;
+            accepted.progress.delayed = false;
+            // Another poll is another vote.
+            accepted.progress.votes = None;
+            accepted.progress.told.remove(&Happening::Overdue);
+            accepted.progress.told.remove(&Happening::Delayed);
+        }
+        let id = accepted.upgrade.id.clone();
+        let old = if before.is_some() { self.core.store.posts(&id).await? } else { Vec::new() };
+        if moved {
+            batch.supersede.push(Supersede { upgrade: id.clone(), below: accepted.revision, due_by: Timestamp::MAX });
+        }
+        if was.is_some_and(|w| w.given_up() != accepted.upgrade.given_up()) {
+            // What was given up is not called verified, whatever its chains show.
+            accepted.progress.closed = accepted.upgrade.given_up();
+        }
+        if accepted.upgrade.given_up() && was.is_some_and(|w| !w.given_up()) {
+            batch.moves.extend(to_follow(&old, now).map(|p| (p.key.clone(), Move::Supersede)));
+        }
+        if let Some(why) = was.filter(|_| open && !joins).and_then(|w| change::stale(w, &accepted.upgrade)) {
+            batch.posts.extend(self.marks(&accepted, &old, why));
+        }
+        for news in change::news(was, &accepted.upgrade) {
+            if joins && matches!(news.happening, Happening::WindowSet | Happening::Rescheduled) {
+                continue;
+            }
+            let detail = news.detail.as_deref().or(reason);
+            let occurrence = match news.happening {
+                Happening::Rescheduled | Happening::Planned => "1".to_owned(),
+                _ => once_more(occurrence_of(accepted.revision, detail), &old),
+            };
+            batch.posts.extend(self.core.posts_about(&accepted, news.happening, &occurrence, detail));
+        }
+        if !accepted.progress.finished() && accepted.upgrade.poll.is_none() && !accepted.upgrade.unplanned {
+            let mut posts = timed(&accepted.upgrade, accepted.revision, book.plan(), now);
+            posts.extend(reminders::posts(&self.core, &accepted, now).await?);
+            batch.moves.extend(replanned(&old, &posts, &accepted, book.plan()));
+            let new: Vec<Post> = posts.into_iter().filter(|p| !old.iter().any(|o| o.key == p.key)).collect();
+            planned.skipped.extend(new.iter().filter(|p| p.state == PostState::Skipped).cloned());
+            batch.posts.extend(new);
+        }
+        if before != Some(&accepted) {
+            if before.is_some() {
+                self.core.edits(batch, &accepted, &old);
+            }
+            batch.upgrades.push(accepted);
+        }
+        Ok(())
+    }
+
+    /// A line on top of each post that is out and no longer holds: its window, or what it asks of people, is another by now.
+    fn marks(&self, accepted: &Accepting, old: &[Post], why: &str) -> Vec<Post> {
+        let book = self.core.book();
+        let stale = |p: &&Post| {
+            let notice = book.plan().notice(accepted.upgrade.urgency, &p.notice);
+            p.operation == Operation::Post
+                && matches!(p.state, PostState::Sent | PostState::Sending)
+                && notice.is_some_and(|n| n.of_the_window() && !n.live)
+        };
+        old.iter().filter(stale).map(|root| self.core.mark(root, old, why)).collect()
+    }
+}
+
+/// Which one it is of the things that people say of an upgrade: a change of the window makes it another.
+pub(crate) fn occurrence_of(revision: u32, detail: Option<&str>) -> String {
+    digest(&[&revision.to_string(), detail.unwrap_or_default()])
+}
+
+/// The same said once more, after something else was said in between, is another post.
+fn once_more(occurrence: String, old: &[Post]) -> String {
+    let again = |post: &&Post| post.occurrence.strip_prefix(&occurrence).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    let said: BTreeSet<&str> = old.iter().filter(|p| p.operation == Operation::Post).filter(again).map(|p| p.occurrence.as_str()).collect();
+    if said.is_empty() { occurrence } else { format!("{occurrence}-{}", said.len()) }
+}
+
+/// What was to be said some time after a happening.
+fn to_follow(old: &[Post], now: Timestamp) -> impl Iterator<Item = &Post> {
+    old.iter().filter(move |p| p.revision == 0 && p.due > now && (p.operation == Operation::Post || p.operation.hangs()))
+}
+
+/// The field of a conflict, for its place in the file.
+fn conflict(error: &ChangeError) -> &str {
+    match error {
+        ChangeError::Conflict(fields) => fields.first().map_or("id", String::as_str),
+        _ => "id",
+    }
+}
+
+/// Posts that wait and that a changed plan has at another time, or no more.
+fn replanned(old: &[Post], wanted: &[Post], accepted: &Accepting, plan: &Plan) -> Vec<(PostKey, Move)> {
+    // What waits for a happening has its time from that.
+    let happened = |post: &Post| plan.notice(accepted.upgrade.urgency, &post.notice).is_some_and(|n| matches!(n.trigger, Trigger::On(_)));
+    let waits = |p: &&Post| {
+        matches!(p.state, PostState::Planned | PostState::Held)
+            && p.revision == accepted.revision
+            && (p.operation == Operation::Post || p.operation.hangs())
+    };
+    old.iter()
+        .filter(waits)
+        .filter(|post| !happened(post) && !accepted.progress.announced.contains(&team_commands::early(post)))
+        .filter_map(|post| match wanted.iter().find(|w| w.key == post.key) {
+            None => Some((post.key.clone(), Move::Supersede)),
+            Some(same) if same.due.as_millisecond() != post.due.as_millisecond() => Some((post.key.clone(), Move::Due(same.due))),
+            Some(_) => None,
+        })
+        .collect()
+}
+
+/// The upgrade as its file now has it, where no command says otherwise, with the progress it had.
+fn edited(before: &Accepting, file: &Upgrade) -> Result<Accepting, ChangeError> {
+    let mut accepted = before.clone();
+    accepted.file = Some(file.clone());
+    if before.upgrade.unplanned {
+        // The file's words take the place of herald's own.
+        accepted.upgrade = told_as(&before.upgrade, file);
+    } else {
+        // A store of an earlier version did not keep the file: what is known is what it said.
+        let last = before.file.as_ref().map_or_else(|| before.upgrade.clone(), |last| told_as(&before.upgrade, last));
+        let merged = change::merge(&before.upgrade, &last, &told_as(&before.upgrade, file), &before.commanded)?;
+        (accepted.upgrade, accepted.commanded) = (merged.upgrade, merged.commanded);
+    }
+    let fresh = Progress::new(&accepted.upgrade);
+    let chains = accepted.upgrade.chains.clone();
+    accepted.progress.chains.retain(|name, _| chains.contains_key(name));
+    for (name, progress) in fresh.chains {
+        accepted.progress.chains.entry(name).or_insert(progress);
+    }
+    Ok(accepted)
+}
+
+/// What a file says, for a campaign that may have begun under another id: what it has told of other chains goes on.
+fn told_as(campaign: &Upgrade, file: &Upgrade) -> Upgrade {
+    if campaign.id == file.id {
+        return file.clone();
+    }
+    let mut told = Upgrade { id: campaign.id.clone(), joined: Some(file.id.clone()), ..file.clone() };
+    for (name, target) in &campaign.chains {
+        told.chains.entry(name.clone()).or_insert_with(|| target.clone());
+    }
+    told
+}
+
+/// Every post by the clock. What was due by `now` is skipped, not posted late: nobody had planned it
+/// when it was due.
+pub fn timed(upgrade: &Upgrade, revision: u32, plan: &Plan, now: Timestamp) -> Vec<Post> {
+    let mut posts = Vec::new();
+    for (index, notice) in plan.notices(upgrade.urgency).iter().enumerate() {
+        let times: Vec<(String, Timestamp)> = match &notice.trigger {
+            Trigger::At(offset) => offset.from(upgrade.window.opens, &plan.zone).into_iter().map(|at| ("1".to_owned(), at)).collect(),
+            Trigger::Cron(rule) => rule.occurrences(upgrade.window.opens, &plan.zone).into_iter().map(|at| (at.to_string(), at)).collect(),
+            Trigger::On(_) => Vec::new(),
+        };
+        for (occurrence, due) in times {
+            let mut made = posts_of(&upgrade.id, revision, notice, index, &occurrence, due, None);
+            if due < now {
+                made.iter_mut().for_each(|p| p.state = PostState::Skipped);
+            }
+            posts.append(&mut made);
+        }
+    }
+    posts
+}

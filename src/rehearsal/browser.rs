@@ -1,0 +1,461 @@
+//! The rehearsal in a browser: the rooms beside each other, with a viewer who can take part.
+//!
+//! Everything a viewer does goes the way it goes in a real room: reactions and replies into the room, commands and presses to
+//! the desk, changes into the store. It listens on loopback, and takes orders from its own page alone.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+    routing::{get, post},
+};
+use futures::stream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::{Passed, Room, Seen, Stage, Trouble, driver::Rehearsal};
+use crate::{
+    answer::FrontDesk,
+    config::Readers,
+    domain::{
+        outbox::post::{Body, Operation, Post},
+        people::command::{Kind, Misread, Order},
+    },
+    outbox::{Core, Outlet},
+    ports::{Asker, Desk, Platform, StoreError},
+    words::html_preview::{discord, escape, matrix},
+};
+
+const PAGE: &str = include_str!("browser/page.html");
+const STYLE: &str = include_str!("browser/browser.css");
+const SCRIPT: &str = include_str!("browser/browser.js");
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// How often it is looked whether there is something new to see.
+const OFTEN: std::time::Duration = std::time::Duration::from_millis(250);
+/// Messages of a room that are shown.
+const MESSAGES: usize = 40;
+/// Characters that a viewer may write at once.
+const WORDS: usize = 1_000;
+
+/// All that there is to see.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+struct Scene {
+    title: String,
+    state: String,
+    /// In the plan's zone.
+    now: String,
+    paused: bool,
+    speed: u32,
+    over: bool,
+    verdict: Vec<String>,
+    asked: Vec<Trouble>,
+    chains: Vec<SceneChain>,
+    lines: Vec<String>,
+    rooms: Vec<SceneRoom>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct SceneChain {
+    name: String,
+    stage: &'static str,
+    runs: Option<u32>,
+    target: u32,
+    blocks: Vec<Passed>,
+    still: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct SceneRoom {
+    name: String,
+    platform: Platform,
+    operators: bool,
+    messages: Vec<SceneMessage>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct SceneMessage {
+    id: String,
+    root: Option<String>,
+    /// herald, you, or somebody invented.
+    by: String,
+    herald: bool,
+    /// Written here alone, from what was escaped.
+    html: String,
+    at: Option<String>,
+    edited: bool,
+    pinned: bool,
+    /// People may reply below it.
+    thread: bool,
+    closed: bool,
+    choices: Vec<(String, String)>,
+    buttons: Vec<(String, String)>,
+    reactions: Vec<SceneReaction>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct SceneReaction {
+    emoji: String,
+    count: usize,
+    mine: bool,
+}
+
+/// What a viewer does.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
+enum Deed {
+    Pause,
+    Go,
+    Speed {
+        percent: u32,
+    },
+    Again,
+    Upset {
+        trouble: Trouble,
+    },
+    React {
+        room: String,
+        message: String,
+        emoji: String,
+    },
+    Reply {
+        room: String,
+        root: String,
+        text: String,
+    },
+    /// A command, typed or pressed; with the words that it was found to lack.
+    Command {
+        room: String,
+        line: String,
+        #[serde(default)]
+        part: Option<String>,
+        #[serde(default)]
+        words: Option<String>,
+    },
+}
+
+/// What came of it.
+#[derive(Debug, Default, Serialize)]
+struct Answer {
+    /// For the viewer alone.
+    html: Option<String>,
+    /// What is asked for besides: the part's name, what it is, and how long it may be.
+    asks: Option<(String, String, usize)>,
+    error: Option<String>,
+}
+
+/// What the theatre shows now: another one each time it begins again.
+#[derive(Clone)]
+struct Play {
+    core: Arc<Core>,
+    desk: Arc<FrontDesk>,
+    rooms: Vec<(Platform, Arc<Room>)>,
+    upgrade: String,
+    /// Who the viewer is on each platform.
+    viewer: [(Platform, String); 2],
+}
+
+pub struct Theatre {
+    stage: Arc<Stage>,
+    play: RwLock<Option<Play>>,
+    scene: watch::Sender<(u64, Arc<Scene>)>,
+}
+
+impl Theatre {
+    pub fn new(stage: Arc<Stage>) -> Arc<Self> {
+        Arc::new(Self { stage, play: RwLock::default(), scene: watch::Sender::new((0, Arc::default())) })
+    }
+
+    /// Shows this rehearsal from now on.
+    pub fn show(&self, rehearsal: &Rehearsal) {
+        // The viewer is one whom the roster lists, where it lists anybody: then they can say that their nodes are ready.
+        let book = rehearsal.core.book();
+        let person = book.config.people.all.iter().rev().find(|p| p.provider.is_some());
+        let of = |account: Option<&String>, else_one: &str| account.cloned().unwrap_or_else(|| else_one.to_owned());
+        let viewer = [
+            (Platform::Discord, of(person.and_then(|p| p.discord.as_ref()), "1500000000000000001")),
+            (Platform::Matrix, of(person.and_then(|p| p.matrix.as_ref()), "@you:example.org")),
+        ];
+        let play = Play {
+            core: rehearsal.core.clone(),
+            desk: Arc::new(FrontDesk::new(rehearsal.core.clone())),
+            rooms: rehearsal.rooms.clone(),
+            upgrade: rehearsal.act.upgrade.id.clone(),
+            viewer,
+        };
+        *self.play.write().unwrap_or_else(PoisonError::into_inner) = Some(play);
+        self.stage.begun();
+    }
+
+    fn play(&self) -> Option<Play> {
+        self.play.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Draws anew whenever there is something to see.
+    pub async fn keep(self: Arc<Self>) {
+        loop {
+            match self.draw().await {
+                Ok(scene) => {
+                    self.scene.send_if_modified(|(number, last)| {
+                        let new = **last != scene;
+                        if new {
+                            (*number, *last) = (*number + 1, Arc::new(scene));
+                        }
+                        new
+                    });
+                }
+                Err(error) => tracing::error!("{error}"),
+            }
+            tokio::time::sleep(OFTEN).await;
+        }
+    }
+
+    pub fn router(self: &Arc<Self>) -> Router {
+        let file = |kind: &'static str, text: &'static str| get(move || async move { safely((([(header::CONTENT_TYPE, kind)]), text)) });
+        Router::new()
+            .route("/", file("text/html; charset=utf-8", PAGE))
+            .route("/theatre.css", file("text/css; charset=utf-8", STYLE))
+            .route("/theatre.js", file("text/javascript; charset=utf-8", SCRIPT))
+            .route("/scene", get(scene))
+            .route("/events", get(events))
+            .route("/act", post(act))
+            .with_state(self.clone())
+    }
+
+    async fn draw(&self) -> Result<Scene, StoreError> {
+        let Some(play) = self.play() else { return Ok(Scene::default()) };
+        let core = &play.core;
+        let Some(accepted) = core.accepted(&play.upgrade).await? else { return Ok(Scene::default()) };
+        let posts = core.store.posts(&play.upgrade).await?;
+        let book = core.book();
+        let zone = book.renderer.zone();
+        let now = core.clock.now();
+        let mut blocks = self.stage.blocks();
+        let chains = accepted.upgrade.chains.iter().map(|(name, target)| {
+            let seen = accepted.progress.chains.get(name);
+            SceneChain {
+                name: name.clone(),
+                stage: seen.map(|c| c.stage).unwrap_or_default().name(),
+                runs: seen.and_then(|c| c.spec_version),
+                target: target.spec_version,
+                blocks: blocks.remove(name).unwrap_or_default(),
+                still: self.stage.still().is_some(),
+            }
+        });
+        Ok(Scene {
+            title: accepted.upgrade.title.clone(),
+            state: accepted.standing().to_owned(),
+            now: now.to_zoned_datetime(zone.0.clone()).strftime("%a %-d %b %Y, %H:%M %Z").to_string(),
+            paused: self.stage.is_paused(),
+            speed: self.stage.speed(),
+            over: self.stage.is_over(),
+            verdict: self.stage.verdict(),
+            asked: self.stage.asked(),
+            chains: chains.collect(),
+            lines: self.stage.lines(),
+            rooms: core.outlets.iter().map(|(name, outlet)| play.room(name, outlet, &posts, now)).collect(),
+        })
+    }
+}
+
+impl Play {
+    fn room_of(&self, name: &str) -> Option<(&Outlet, &Arc<Room>)> {
+        let outlet = self.core.outlets.get(name)?;
+        let (_, room) = self.rooms.iter().find(|(platform, _)| *platform == outlet.platform)?;
+        Some((outlet, room))
+    }
+
+    fn viewer(&self, platform: Platform) -> &str {
+        self.viewer.iter().find(|(p, _)| *p == platform).map_or("", |(_, account)| account)
+    }
+
+    fn room(&self, name: &str, outlet: &Outlet, posts: &[Post], now: Timestamp) -> SceneRoom {
+        let all = self.room_of(name).map(|(_, room)| room.all(&outlet.place)).unwrap_or_default();
+        let late = all.len().saturating_sub(MESSAGES);
+        let messages = all.into_iter().skip(late).map(|seen| self.message(seen, outlet, posts, now)).collect();
+        SceneRoom { name: name.to_owned(), platform: outlet.platform, operators: outlet.readers == Readers::Operators, messages }
+    }
+
+    fn message(&self, seen: Seen, outlet: &Outlet, posts: &[Post], now: Timestamp) -> SceneMessage {
+        let book = self.core.book();
+        let zone = book.renderer.zone();
+        let me = self.viewer(outlet.platform);
+        let name = |account: &str| {
+            let known =
+                book.config.people.all.iter().find(|p| p.discord.as_deref() == Some(account) || p.matrix.as_deref() == Some(account));
+            known.map_or_else(|| account.to_owned(), |p| p.name.clone())
+        };
+        let own = |p: &&Post| p.remote.as_deref() == Some(&seen.id) && p.operation == Operation::Post;
+        let sent = posts.iter().find(own).and_then(|p| p.sent);
+        let thread = posts.iter().any(|p| p.operation == Operation::Thread && p.remote.as_deref() == Some(&seen.id));
+        let mut reactions: Vec<SceneReaction> = Vec::new();
+        for (who, emoji) in &seen.reactions {
+            match reactions.iter_mut().find(|r| r.emoji == *emoji) {
+                Some(known) => {
+                    known.count += 1;
+                    known.mine |= who == me;
+                }
+                None => reactions.push(SceneReaction { emoji: emoji.clone(), count: 1, mine: who == me }),
+            }
+        }
+        SceneMessage {
+            html: drawn(&called(&seen.body, outlet), outlet.platform, &book, now),
+            by: match &seen.by {
+                None => "herald".to_owned(),
+                Some(account) if account == me => "You".to_owned(),
+                Some(account) => name(account),
+            },
+            herald: seen.by.is_none(),
+            at: sent.map(|at| at.to_zoned_datetime(zone.0.clone()).strftime("%-d %b, %H:%M").to_string()),
+            edited: seen.edited,
+            pinned: seen.pinned,
+            thread,
+            closed: seen.closed,
+            choices: seen.body.ballot.map(|b| b.choices).unwrap_or_default(),
+            buttons: seen.body.buttons.into_iter().map(|b| (b.label, b.line)).collect(),
+            reactions,
+            id: seen.id,
+            root: seen.root,
+        }
+    }
+}
+
+/// With the names of the groups that it calls, as Discord's client would show them.
+fn called(body: &Body, outlet: &Outlet) -> Body {
+    let groups = outlet.mentions.iter().flat_map(|(group, ids)| ids.iter().map(move |id| (group, id)));
+    let text = groups.fold(body.text.clone(), |text, (group, id)| text.replace(&format!("<@&{id}>"), &format!("**@{group}**")));
+    Body { text, ..body.clone() }
+}
+
+/// A message as its platform shows it.
+fn drawn(body: &Body, platform: Platform, book: &crate::outbox::Book, now: Timestamp) -> String {
+    let zone = book.renderer.zone();
+    let words = |text: &str| discord(text, zone, now);
+    let mut out = match (platform, &body.html, &body.ballot) {
+        (_, _, Some(ballot)) => format!("<p><strong>{}</strong></p>", escape(&ballot.question)),
+        (Platform::Matrix, Some(html), None) => matrix(html),
+        _ => words(&body.text),
+    };
+    if let Some(card) = &body.card {
+        out.push_str(&format!("<div class=\"card\">{}</div>", words(&card.text)));
+    }
+    if let Some(picture) = &body.picture {
+        let (alt, png) = (escape(&picture.alt), crate::words::html_preview::base64(&picture.png));
+        out.push_str(&format!(
+            "<img alt=\"{alt}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{png}\">",
+            picture.width, picture.height
+        ));
+    }
+    out
+}
+
+fn safely(answer: impl IntoResponse) -> Response {
+    let safety =
+        [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")];
+    ([(header::CACHE_CONTROL, "no-store")], safety, answer).into_response()
+}
+
+async fn scene(State(theatre): State<Arc<Theatre>>) -> Response {
+    let scene = theatre.scene.borrow().1.clone();
+    safely(Json((*scene).clone()))
+}
+
+async fn events(State(theatre): State<Arc<Theatre>>) -> Response {
+    let mut scenes = theatre.scene.subscribe();
+    scenes.mark_changed();
+    let told = stream::unfold(scenes, |mut scenes| async move {
+        scenes.changed().await.ok()?;
+        let number = scenes.borrow_and_update().0;
+        Some((Ok::<_, std::convert::Infallible>(Event::default().event("scene").data(number.to_string())), scenes))
+    });
+    safely(Sse::new(told).keep_alive(KeepAlive::default()))
+}
+
+/// A page from elsewhere could have the viewer's browser send this; it can't set the header, nor be this host.
+fn is_own(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let local = matches!(name, "127.0.0.1" | "localhost" | "[::1]");
+    let origin = headers.get(header::ORIGIN).and_then(|o| o.to_str().ok());
+    local && headers.contains_key("x-rehearsal") && origin.is_none_or(|origin| origin == format!("http://{host}"))
+}
+
+async fn act(State(theatre): State<Arc<Theatre>>, headers: HeaderMap, Json(deed): Json<Deed>) -> Response {
+    if !is_own(&headers) {
+        return safely((StatusCode::FORBIDDEN, "Orders are taken from the rehearsal's own page alone.\n"));
+    }
+    let Some(play) = theatre.play() else { return safely((StatusCode::SERVICE_UNAVAILABLE, "The rehearsal has not begun.\n")) };
+    let stage = &theatre.stage;
+    let mut answer = Answer::default();
+    match deed {
+        Deed::Pause => stage.pause(true),
+        Deed::Go => stage.pause(false),
+        Deed::Speed { percent } => stage.set_speed(percent),
+        Deed::Again => stage.begin_again(),
+        Deed::Upset { trouble } => stage.ask(trouble),
+        Deed::React { room, message, emoji } => match play.room_of(&room) {
+            Some((outlet, room)) if emoji.chars().count() <= 16 && !emoji.trim().is_empty() => {
+                let me = play.viewer(outlet.platform);
+                let has = room.all(&outlet.place).iter().any(|m| m.id == message && m.reactions.contains(&(me.to_owned(), emoji.clone())));
+                if has { room.unreact(&message, me, &emoji) } else { room.react(&message, me, &emoji) }
+            }
+            _ => answer.error = Some("There is no such room, or no such reaction.".into()),
+        },
+        Deed::Reply { room, root, text } => match play.room_of(&room) {
+            Some((outlet, room)) if !text.trim().is_empty() && text.chars().count() <= WORDS => {
+                room.reply(&outlet.place, &root, play.viewer(outlet.platform), text.trim(), play.core.clock.now());
+            }
+            _ => answer.error = Some(format!("Write 1 to {WORDS} characters.")),
+        },
+        Deed::Command { room, line, part, words } => command(&play, &room, &line, part.as_deref().zip(words.as_deref()), &mut answer).await,
+    }
+    safely(Json(answer))
+}
+
+/// A command goes to the desk, as one from a real room does; what it lacks is asked for.
+async fn command(play: &Play, room: &str, line: &str, more: Option<(&str, &str)>, answer: &mut Answer) {
+    let Some((outlet, _)) = play.room_of(room) else {
+        answer.error = Some("There is no such room.".into());
+        return;
+    };
+    let line: String = line.trim().trim_start_matches(['/', '!']).chars().take(WORDS).collect();
+    let line = line.strip_prefix("upgrade").map_or(line.as_str(), str::trim_start);
+    let order = match more {
+        Some(more) => Order::completed(line, [more]),
+        None => Order::from_line(if line.is_empty() { "help" } else { line }),
+    };
+    if let Err(Misread::Missing { part, .. }) = &order
+        && let Kind::Words(most) = part.kind
+        && more.is_none()
+    {
+        answer.asks = Some((part.name.to_owned(), part.about.to_owned(), most));
+        return;
+    }
+    let asker = Asker::new(outlet.platform, play.viewer(outlet.platform), &outlet.place);
+    let body = play.desk.answer(&asker, &order).await;
+    answer.html = Some(drawn(&body, outlet.platform, &play.core.book(), play.core.clock.now()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_come_from_the_rehearsals_own_page_alone() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            pairs.iter().map(|(k, v)| (header::HeaderName::from_static(k), v.parse().unwrap())).collect::<HeaderMap>()
+        };
+        let own = [("host", "127.0.0.1:8080"), ("x-rehearsal", "1"), ("origin", "http://127.0.0.1:8080")];
+        assert!(is_own(&of(&own)) && is_own(&of(&own[..2])));
+        assert!(!is_own(&of(&own[..1])), "a form of another page can't set the header");
+        assert!(!is_own(&of(&[own[0], own[1], ("origin", "https://evil.example")])));
+        assert!(!is_own(&of(&[("host", "evil.example:8080"), own[1]])), "a name that was pointed here");
+    }
+}

@@ -1,0 +1,359 @@
+//! What everybody may know of the upgrades: what the status page, the feeds and the API show.
+//!
+//! Nothing is in it that was not said in public: an upgrade appears with its first public post, and words that somebody still
+//! has to agree to don't appear before they are out. Nobody who answered is named.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    config::Readers,
+    domain::{
+        campaign::upgrade::Urgency,
+        outbox::post::{Body, Operation, Post, PostKey, PostState, cut},
+        people::feedback::Count,
+        plan::{
+            language::DEFAULT,
+            notice::{Notice, Phase},
+        },
+    },
+    outbox::{Book, Core},
+    ports::{Accepting, Platform, StoreError},
+    words::{card, context, picture::BlockTimes},
+};
+
+/// Characters of a title in the timeline.
+const TITLE_MAX: usize = 120;
+
+/// One upgrade, with what was and what will be said of it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Bulletin {
+    pub id: String,
+    pub title: String,
+    pub summary: String,
+    pub urgency: Urgency,
+    /// scheduled, planned, delayed, authorized, applying, applied, verified, completed, cancelled or failed
+    pub state: &'static str,
+    /// Why it was cancelled, or has failed.
+    pub reason: Option<String>,
+    /// It goes on, or its feedback is still open.
+    pub under_way: bool,
+    pub window: Window,
+    pub chains: Vec<ChainState>,
+    pub duties: Vec<Duty>,
+    pub changes: Vec<String>,
+    pub links: Vec<Link>,
+    /// Of the providers of the roster, once they were asked.
+    pub readiness: Option<Readiness>,
+    /// Once it was counted.
+    pub feedback: Option<Feedback>,
+    #[schemars(with = "Option<String>")]
+    pub feedback_closes: Option<Timestamp>,
+    /// By time.
+    pub timeline: Vec<Entry>,
+    /// Of the blocks around the upgrade there is a picture.
+    pub pictured: bool,
+    /// Raised whenever the window moves or the upgrade is called off.
+    pub sequence: u32,
+    /// When it was accepted.
+    #[schemars(with = "String")]
+    pub accepted: Timestamp,
+    #[serde(skip)]
+    pub picture: Option<BlockTimes>,
+    /// Red, green and blue of its state.
+    #[serde(skip)]
+    pub colour: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Window {
+    #[schemars(with = "String")]
+    pub opens: Timestamp,
+    #[schemars(with = "String")]
+    pub closes: Timestamp,
+    /// False while people still choose; then it is the first they choose from.
+    pub set: bool,
+    /// How often it was moved.
+    pub moved: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ChainState {
+    pub name: String,
+    /// waiting, authorized, applying, applied, verified or completed
+    pub stage: &'static str,
+    /// The spec_version proven to run.
+    pub runs: Option<u32>,
+    /// The spec_version that it is to run.
+    pub target: u32,
+    /// The block that proved it.
+    pub applied_in: Option<u64>,
+    /// Steps of a migration: done, and of how many where that is known.
+    pub migration: Option<(u64, Option<u64>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Duty {
+    /// validators, developers or users
+    pub audience: &'static str,
+    pub required: bool,
+    pub what: String,
+    pub node_version: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub by: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Link {
+    pub name: String,
+    pub url: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Readiness {
+    pub of: u32,
+    pub acknowledged: u32,
+    pub ready: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Feedback {
+    pub replies: u32,
+    pub reactions: Vec<Reactions>,
+    pub audiences: Vec<Audience>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Audience {
+    /// Nothing for people whom nobody has listed.
+    pub audience: Option<&'static str>,
+    pub replies: u32,
+    pub reactions: Vec<Reactions>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Reactions {
+    pub emoji: String,
+    pub meaning: String,
+    pub count: u32,
+}
+
+/// One notice, in all the channels it goes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Entry {
+    /// The key of its first post: it stays the same.
+    pub key: String,
+    pub notice: String,
+    pub phase: &'static str,
+    pub title: String,
+    pub posted: bool,
+    /// When it was posted first, or will be.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// What it says, once it is out.
+    pub text: Option<String>,
+    pub places: Vec<Place>,
+    #[serde(skip)]
+    pub body: Option<(Platform, Body)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Place {
+    pub channel: String,
+    /// discord or matrix
+    pub platform: &'static str,
+    pub link: Option<String>,
+}
+
+/// Every upgrade that was spoken of in public, what goes on first, then the newest.
+pub async fn all(core: &Core, now: Timestamp) -> Result<Vec<Bulletin>, StoreError> {
+    let book = core.book();
+    let mut all = Vec::new();
+    for accepted in core.store.upgrades().await? {
+        if accepted.upgrade.unplanned && book.plan().unplanned == Readers::Operators {
+            continue;
+        }
+        let posts = core.store.posts(&accepted.upgrade.id).await?;
+        all.extend(of(&book, &accepted, &posts, now));
+    }
+    all.sort_by_key(|b: &Bulletin| (!b.under_way, if b.under_way { b.window.opens.as_second() } else { -b.window.opens.as_second() }));
+    Ok(all)
+}
+
+/// One upgrade's, if anything was said of it in public.
+pub fn of(book: &Book, accepted: &Accepting, posts: &[Post], now: Timestamp) -> Option<Bulletin> {
+    let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
+    let public = |p: &&Post| book.config.deployment.channels.get(&p.channel).is_some_and(|c| c.readers == Readers::Public);
+    let posts: Vec<&Post> = posts.iter().filter(public).collect();
+    posts.iter().find(|p| p.operation == Operation::Post && p.state == PostState::Sent)?;
+    let chains = upgrade.chains.iter().map(|(name, target)| {
+        let seen = progress.chains.get(name);
+        ChainState {
+            name: name.clone(),
+            stage: seen.map(|c| c.stage).unwrap_or_default().name(),
+            runs: seen.and_then(|c| c.spec_version),
+            target: target.spec_version,
+            applied_in: seen.and_then(|c| c.applied.as_ref()).map(|f| f.block),
+            migration: seen.and_then(|c| c.migration.as_ref()).map(|m| (m.done.into(), m.total.map(u64::from))),
+        }
+    });
+    let duties = upgrade.duties.iter().map(|(audience, duty)| Duty {
+        audience: audience.name(),
+        required: duty.required,
+        what: duty.what.clone(),
+        node_version: duty.node_version.clone(),
+        by: duty.by,
+    });
+    let reactions = |counts: &[Count]| {
+        counts.iter().map(|c| Reactions { emoji: c.emoji.clone(), meaning: c.meaning.clone(), count: c.count }).collect::<Vec<_>>()
+    };
+    let feedback = progress.feedback.as_ref().map(|summary| Feedback {
+        replies: summary.replies,
+        reactions: reactions(&summary.reactions),
+        audiences: summary
+            .audiences
+            .iter()
+            .map(|a| Audience { audience: a.audience.map(|a| a.name()), replies: a.replies, reactions: reactions(&a.reactions) })
+            .collect(),
+    });
+    let picture = context::pictured(progress);
+    Some(Bulletin {
+        id: upgrade.id.clone(),
+        title: upgrade.title.clone(),
+        summary: upgrade.summary.clone(),
+        urgency: upgrade.urgency,
+        state: accepted.standing(),
+        reason: upgrade.cancelled.clone().or_else(|| upgrade.failed.clone()),
+        under_way: !progress.finished() && !upgrade.given_up(),
+        window: Window {
+            opens: upgrade.window.opens,
+            closes: upgrade.window.closes,
+            set: upgrade.poll.is_none(),
+            moved: accepted.revision.saturating_sub(1),
+        },
+        chains: chains.collect(),
+        duties: duties.collect(),
+        changes: upgrade.changes.clone(),
+        links: upgrade.links.iter().map(|l| Link { name: l.name.clone(), url: l.url.clone() }).collect(),
+        readiness: progress.roll.as_ref().map(|c| Readiness { of: c.of, acknowledged: c.acknowledged, ready: c.ready }),
+        feedback,
+        feedback_closes: context::closes(progress, book.plan()),
+        timeline: timeline(book, accepted, &posts, now),
+        pictured: picture.is_some(),
+        sequence: accepted.revision.saturating_sub(1) * 2 + u32::from(upgrade.given_up()),
+        accepted: accepted.accepted,
+        picture,
+        colour: card::colour(accepted),
+    })
+}
+
+/// Each notice once, however many channels it goes to; the status board is not one of them, since the page is one itself.
+fn timeline(book: &Book, accepted: &Accepting, posts: &[&Post], now: Timestamp) -> Vec<Entry> {
+    let mut groups: BTreeMap<(&str, &str, u32), Vec<&Post>> = BTreeMap::new();
+    // What a post says now: by its newest edit, or with the mark that it no longer holds.
+    let mut edits: Vec<&Post> = posts.iter().filter(|p| matches!(p.operation, Operation::Edit | Operation::Mark)).copied().collect();
+    edits.retain(|p| p.state == PostState::Sent);
+    edits.sort_by_key(|p| p.sent);
+    let now_says: BTreeMap<PostKey, &Body> =
+        edits.iter().filter_map(|p| Some((p.beside(Operation::Post, 0).key, p.body.as_ref()?))).collect();
+    for post in posts.iter().filter(|p| p.operation == Operation::Post) {
+        let is_to_come = matches!(post.state, PostState::Planned | PostState::Sending) && !accepted.upgrade.given_up();
+        if is_to_come || post.state == PostState::Sent {
+            groups.entry((&post.notice, &post.occurrence, post.revision)).or_default().push(post);
+        }
+    }
+    let mut timeline: Vec<Entry> = groups.into_values().filter_map(|group| entry(book, accepted, &group, &now_says, now)).collect();
+    timeline.sort_by(|a, b| (a.at, &a.key).cmp(&(b.at, &b.key)));
+    timeline
+}
+
+fn entry(book: &Book, accepted: &Accepting, group: &[&Post], now_says: &BTreeMap<PostKey, &Body>, now: Timestamp) -> Option<Entry> {
+    let first = group.iter().min_by_key(|p| &p.channel)?;
+    let notice = book.plan().notice(accepted.upgrade.urgency, &first.notice);
+    if notice.is_some_and(|n| n.board) {
+        return None;
+    }
+    let channel = |p: &Post| book.config.deployment.channels.get(&p.channel);
+    // English where there is some; formatted where a platform formats it.
+    let liked = |p: &&&Post| {
+        let in_english = channel(p).is_some_and(|c| c.locale == DEFAULT);
+        (!in_english, p.body.as_ref().is_none_or(|b| b.html.is_none()), p.channel.clone())
+    };
+    let said = group.iter().filter(|p| p.state == PostState::Sent && p.body.is_some()).min_by_key(liked);
+    let body = said.and_then(|p| Some((channel(p)?.platform, uncalled(now_says.get(&p.key).copied().or(p.body.as_ref())?))));
+    let at = group.iter().filter_map(|p| p.sent).min().or_else(|| group.iter().map(|p| p.due).min())?;
+    let title = match (said.and_then(|p| p.body.as_ref()), notice) {
+        (Some(body), _) => first_line(&body.text),
+        (None, Some(notice)) => to_come(book, accepted, notice, at, now),
+        (None, None) => None,
+    };
+    let place = |p: &&Post| Some(Place { channel: p.channel.clone(), platform: channel(p)?.platform.name(), link: p.link.clone() });
+    let phase = notice.map_or(Phase::Preparation, |n| n.phase).name();
+    Some(Entry {
+        key: first.key.0.clone(),
+        notice: first.notice.clone(),
+        phase,
+        title: cut(&title.unwrap_or_else(|| first.notice.replace('-', " ")), TITLE_MAX),
+        posted: said.is_some(),
+        at,
+        text: body.as_ref().map(|(_, body)| body.text.clone()),
+        places: group.iter().filter_map(place).collect(),
+        body,
+    })
+}
+
+/// Without whom it calls on Discord: a page calls nobody, and to its readers the numbers say nothing.
+fn uncalled(body: &Body) -> Body {
+    let mark = |id: &String| if id.starts_with('@') { format!("<{id}>") } else { format!("<@&{id}>") };
+    let text = body.mentions.iter().fold(body.text.clone(), |text, id| text.replace(&mark(id), ""));
+    Body { text: text.trim_end().to_owned(), ..body.clone() }
+}
+
+/// What a notice to come will be called, as things are now: nothing where people still have to agree to it.
+fn to_come(book: &Book, accepted: &Accepting, notice: &Notice, due: Timestamp, now: Timestamp) -> Option<String> {
+    if notice.approval.persons > 0 {
+        return None;
+    }
+    let moment = context::Moment { due: Some(due), ..context::Moment::default() };
+    let words = context::of(accepted, Some(notice), &book.config, &moment).into();
+    let text = book.renderer.markdown(&notice.template, DEFAULT, &words).ok()?;
+    first_line(&book.renderer.body(&text, Platform::Matrix, due.max(now)).text)
+}
+
+/// The first line that says something, without its marks.
+fn first_line(text: &str) -> Option<String> {
+    let line = text.lines().map(|line| line.trim_start_matches(['#', '>', '-', ' '])).find(|line| !line.trim().is_empty())?;
+    let mut out = String::with_capacity(line.len());
+    let mut chars = line.trim().chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if chars.peek().is_some_and(char::is_ascii_punctuation) => out.extend(chars.next()),
+            '*' | '`' => {}
+            c => out.push(c),
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_calls_nobody() {
+        let mentions = vec!["1100000000000000011".to_owned(), "@1200000000000000001".to_owned(), "@room".to_owned()];
+        let body = Body { text: "Look.\n\n<@&1100000000000000011> <@1200000000000000001>".into(), mentions, ..Body::default() };
+        assert_eq!(uncalled(&body).text, "Look.");
+    }
+
+    #[test]
+    fn a_title_is_the_first_line_without_its_marks() {
+        let of = |text: &str| first_line(text);
+        assert_eq!(of("## One \\*two\\*: **three**\n\nmore").as_deref(), Some("One *two*: three"));
+        assert_eq!(of("\n> - `a` \\\\ b").as_deref(), Some("a \\ b"));
+        assert_eq!(of("\n \n"), None);
+    }
+}

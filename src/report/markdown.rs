@@ -1,0 +1,160 @@
+//! The review as Markdown, ready for an issue.
+
+use std::fmt::Write as _;
+
+use super::{Punctuality, Report, punctuality};
+use crate::{domain::people::feedback::Summary, words::Zone};
+
+/// What people wrote can't format, link or mention in somebody's issue.
+fn cell(text: &str) -> String {
+    crate::words::escape(text).replace('|', "\\|").replace("\\\\|", "\\|")
+}
+
+/// The report as Markdown, ready for an issue.
+pub fn markdown(report: &Report, zone: &Zone) -> String {
+    let mut out = String::new();
+    let Report { title, upgrade, state, urgency, .. } = report;
+    let _ = writeln!(out, "# Review: {}\n", cell(title));
+    let _ = writeln!(
+        out,
+        "{} ({urgency}) is **{state}**. The window: {} to {}.\n",
+        cell(upgrade),
+        zone.written(report.opens),
+        zone.written(report.closes)
+    );
+    if report.moved > 0 {
+        let _ = writeln!(out, "The window was moved {} times.\n", report.moved);
+    }
+    let Punctuality { posted, late, median_s, worst_s, missing } = punctuality(&report.posts);
+    let _ = writeln!(
+        out,
+        "## Plan against actual\n\n{posted} posts, {late} of them more than a minute late; half went out within {median_s} s of their time, the last within {worst_s} s. {missing} were never posted.\n"
+    );
+    let _ = writeln!(out, "| Notice | Phase | Channel | Due | Late by | State |\n|---|---|---|---|---|---|");
+    for row in &report.posts {
+        let late = row.late_s.map_or("—".to_owned(), |s| format!("{s} s"));
+        let notice =
+            row.link.as_ref().filter(|_| row.state == "sent").map_or(cell(&row.notice), |link| format!("[{}]({link})", cell(&row.notice)));
+        let reason = row.reason.as_ref().filter(|_| row.state != "sent").map(|r| format!(": {}", cell(r))).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "| {notice} | {} | {} | {} | {late} | {}{reason} |",
+            row.phase,
+            cell(&row.channel),
+            zone.written(row.due),
+            row.state
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\n## Chains\n\n| Chain | Target | Runs | Stage | Authorized | Applied | Block time before / after | Failed transactions | Finality behind |\n|---|---|---|---|---|---|---|---|---|"
+    );
+    for chain in &report.chains {
+        let proof = |p: Option<(u64, Option<jiff::Timestamp>)>| {
+            p.map_or("—".to_owned(), |(block, at)| {
+                format!("block {block}{}", at.map(|at| format!(", {}", zone.written(at))).unwrap_or_default())
+            })
+        };
+        let mean = |s: Option<&crate::domain::chain::block_times::Stretch>| {
+            s.and_then(|s| s.mean()).map_or("—".to_owned(), |m| format!("{m:.1} s"))
+        };
+        let failed = chain.after.as_ref().map_or("—".to_owned(), |s| format!("{} of {}", s.failed, s.transactions));
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} / {} | {failed} | {} |",
+            cell(&chain.chain),
+            chain.target,
+            chain.runs.map_or("—".to_owned(), |v| v.to_string()),
+            chain.stage.name(),
+            proof(chain.authorized),
+            proof(chain.applied),
+            mean(chain.before.as_ref()),
+            mean(chain.after.as_ref()),
+            chain.worst_lag.map_or("—".to_owned(), |lag| format!("{lag} blocks")),
+        );
+    }
+    readiness(&mut out, report, zone);
+    feedback(&mut out, report.feedback.as_ref());
+    let _ = writeln!(out, "\n## Incidents\n");
+    for fact in &report.incidents {
+        let at = fact.time.map(|at| format!(" ({})", zone.written(at))).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "- {} on {}, block {}{at}{}",
+            fact.kind.name().replace('_', " "),
+            cell(&fact.chain),
+            fact.block,
+            detail(&fact.detail)
+        );
+    }
+    if report.incidents.is_empty() {
+        let _ = writeln!(out, "None.");
+    }
+    let _ = writeln!(out, "\n## Decisions\n");
+    for row in &report.acts {
+        let act = &row.act;
+        let _ = writeln!(
+            out,
+            "- {} — {} in {}: {} → {}",
+            zone.written(row.at),
+            cell(&act.who),
+            cell(&act.place),
+            cell(&act.what),
+            cell(&act.outcome)
+        );
+    }
+    if report.acts.is_empty() {
+        let _ = writeln!(out, "No command was given.");
+    }
+    let _ = writeln!(out, "\n## Checklist\n");
+    for (item, tick) in &report.done {
+        let _ = writeln!(
+            out,
+            "- [x] {} {} ({}, {}){}",
+            item.item,
+            cell(&item.text),
+            cell(&tick.by),
+            zone.written(tick.at),
+            tick.remark.as_deref().map(detail).unwrap_or_default()
+        );
+    }
+    for item in &report.open {
+        let _ = writeln!(out, "- [ ] {} {} ({})", item.item, cell(&item.text), item.role.people());
+    }
+    out.trim_end().to_owned()
+}
+
+fn detail(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {}", cell(text)) }
+}
+
+fn readiness(out: &mut String, report: &Report, zone: &Zone) {
+    if report.readiness.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n## Readiness\n\n| Provider | Answered the last notice that asks | Ready | Nodes ready |\n|---|---|---|---|");
+    for row in &report.readiness {
+        let at = |at: Option<jiff::Timestamp>| at.map_or("no".to_owned(), |at| zone.written(at));
+        let _ =
+            writeln!(out, "| {} | {} | {} | {} of {} |", cell(&row.name), at(row.acknowledged), at(row.ready), row.ready_nodes, row.nodes);
+    }
+}
+
+fn feedback(out: &mut String, feedback: Option<&Summary>) {
+    let _ = writeln!(out, "\n## Feedback\n");
+    let Some(feedback) = feedback else {
+        let _ = writeln!(out, "Not counted yet.");
+        return;
+    };
+    let counts = |of: &[crate::domain::people::feedback::Count]| {
+        of.iter().map(|c| format!("{} {} {}", c.emoji, cell(&c.meaning), c.count)).collect::<Vec<_>>().join(", ")
+    };
+    let _ = writeln!(out, "{}; {} replies.\n", counts(&feedback.reactions), feedback.replies);
+    for of in &feedback.audiences {
+        let who = of.audience.map_or("not listed", |a| a.name());
+        let _ = writeln!(out, "- {who}: {}; {} replies", counts(&of.reactions), of.replies);
+    }
+    for quote in &feedback.quotes {
+        let _ = writeln!(out, "\n> {}", cell(&quote.text));
+    }
+}

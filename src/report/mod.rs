@@ -1,0 +1,279 @@
+//! The review after an upgrade, in figures: what was planned against what happened.
+
+pub mod bulletin;
+pub mod markdown;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    config::{Item, Readers},
+    domain::{
+        campaign::progress::{Stage, Tick},
+        chain::{
+            block_times::Stretch,
+            fact::{Fact, FactKind},
+        },
+        outbox::post::{Operation, Post, PostState},
+        people::{feedback::Summary, roster::Answer},
+        plan::notice::{PRIVATE, Phase},
+    },
+    listen::rollcall,
+    outbox::{Book, Core},
+    plan::requests::Act,
+    ports::{Accepting, EntryKind, StoreError},
+};
+
+/// Everything a review speaks of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub upgrade: String,
+    pub title: String,
+    pub urgency: &'static str,
+    /// Where it stands, in one word.
+    pub state: &'static str,
+    pub opens: Timestamp,
+    pub closes: Timestamp,
+    /// How often the window was moved.
+    pub moved: u32,
+    pub posts: Vec<Row>,
+    pub chains: Vec<ChainRow>,
+    pub readiness: Vec<ProviderRow>,
+    pub answers: Vec<Answer>,
+    pub feedback: Option<Summary>,
+    pub acts: Vec<ActRow>,
+    pub incidents: Vec<Fact>,
+    pub done: Vec<(Item, Tick)>,
+    pub open: Vec<Item>,
+}
+
+/// One post: planned and actual.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub notice: String,
+    pub phase: &'static str,
+    pub channel: String,
+    pub due: Timestamp,
+    pub sent: Option<Timestamp>,
+    /// Seconds from when it was due to when it was accepted.
+    pub late_s: Option<i64>,
+    pub state: &'static str,
+    pub reason: Option<String>,
+    pub link: Option<String>,
+}
+
+/// One chain, as it was proven.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChainRow {
+    pub chain: String,
+    pub target: u32,
+    pub runs: Option<u32>,
+    pub stage: Stage,
+    pub authorized: Option<(u64, Option<Timestamp>)>,
+    pub applied: Option<(u64, Option<Timestamp>)>,
+    pub before: Option<Stretch>,
+    pub after: Option<Stretch>,
+    pub worst_lag: Option<u64>,
+}
+
+/// One provider.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProviderRow {
+    pub provider: String,
+    pub name: String,
+    pub acknowledged: Option<Timestamp>,
+    pub ready: Option<Timestamp>,
+    pub nodes: usize,
+    pub ready_nodes: usize,
+}
+
+/// A privileged act, and when.
+#[derive(Clone, Debug, Serialize)]
+pub struct ActRow {
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub act: Act,
+}
+
+/// What a chain shows that should not be.
+fn is_incident(kind: FactKind) -> bool {
+    use FactKind as K;
+    matches!(
+        kind,
+        K::AuthorizationRejected
+            | K::SudoFailed
+            | K::Discarded
+            | K::MigrationFailed
+            | K::MigrationStuck
+            | K::VersionUnexpected
+            | K::Reset
+            | K::Unexamined
+            | K::Stalled
+            | K::Lagging
+            | K::Recovered
+            | K::Unapplied
+            | K::Overdue
+            | K::Blind
+            | K::Sighted
+    )
+}
+
+fn rows(book: &Book, accepted: &Accepting, posts: &[Post]) -> Vec<Row> {
+    let public = |name: &str| book.config.deployment.channels.get(name).is_none_or(|c| c.readers == Readers::Public);
+    let said = |p: &&Post| p.operation == Operation::Post && p.state != PostState::Superseded && p.notice != PRIVATE && public(&p.channel);
+    let row = |p: &Post| {
+        let phase = book.plan().notice(accepted.upgrade.urgency, &p.notice).map_or(Phase::Execution, |n| n.phase);
+        Row {
+            notice: p.notice.clone(),
+            phase: phase.name(),
+            channel: p.channel.clone(),
+            due: p.due,
+            sent: p.sent,
+            late_s: p.sent.map(|at| at.duration_since(p.due).as_secs().max(0)),
+            state: p.state.name(),
+            reason: p.error.clone(),
+            link: p.link.clone(),
+        }
+    };
+    posts.iter().filter(said).map(row).collect()
+}
+
+/// The report of an upgrade, from what is remembered of it.
+pub async fn of(core: &Core, book: &Book, accepted: &Accepting) -> Result<Report, StoreError> {
+    let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
+    let posts = core.store.posts(&upgrade.id).await?;
+    let roll = rollcall::roll(core, book, accepted, &posts).await?;
+    let provider = |s: &crate::domain::people::roster::Standing<'_>| ProviderRow {
+        provider: s.provider.id.clone(),
+        name: s.provider.name.clone(),
+        acknowledged: s.acknowledged,
+        ready: s.ready,
+        nodes: s.provider.nodes.len(),
+        ready_nodes: s.ready_nodes,
+    };
+    let acts = core.store.entries(EntryKind::Act, &upgrade.id).await?;
+    let acts = acts.into_iter().filter_map(|e| Some(ActRow { at: e.at, act: serde_json::from_value(e.value).ok()? }));
+    let within = |fact: &Fact| {
+        let ours = upgrade.chains.contains_key(&fact.chain);
+        ours && is_incident(fact.kind) && fact.time.is_none_or(|at| at >= accepted.accepted)
+    };
+    let chain = |(name, target): (&String, &crate::domain::campaign::upgrade::Target)| {
+        let at = progress.chains.get(name);
+        let proof = |fact: Option<&Fact>| fact.map(|f| (f.block, f.time));
+        let record = at.and_then(|a| a.record.as_ref());
+        ChainRow {
+            chain: name.clone(),
+            target: target.spec_version,
+            runs: at.and_then(|a| a.spec_version),
+            stage: at.map_or(Stage::Waiting, |a| a.stage),
+            authorized: proof(at.and_then(|a| a.authorized.as_ref())),
+            applied: proof(at.and_then(|a| a.applied.as_ref())),
+            before: record.map(|r| r.before.clone()),
+            after: record.map(|r| r.after.clone()),
+            worst_lag: record.map(|r| r.worst_lag),
+        }
+    };
+    let (mut done, mut open) = (Vec::new(), Vec::new());
+    for item in &book.config.checklist.process {
+        match progress.ticks.get(&item.item) {
+            Some(tick) => done.push((item.clone(), tick.clone())),
+            None => open.push(item.clone()),
+        }
+    }
+    Ok(Report {
+        upgrade: upgrade.id.clone(),
+        title: upgrade.title.clone(),
+        urgency: upgrade.urgency.name(),
+        state: accepted.standing(),
+        opens: upgrade.window.opens,
+        closes: upgrade.window.closes,
+        moved: accepted.revision.saturating_sub(1),
+        posts: rows(book, accepted, &posts),
+        chains: upgrade.chains.iter().map(chain).collect(),
+        readiness: roll.standings.iter().map(provider).collect(),
+        answers: roll.answers.clone(),
+        feedback: progress.feedback.clone(),
+        acts: acts.collect(),
+        incidents: core.store.facts().await?.into_iter().filter(within).collect(),
+        done,
+        open,
+    })
+}
+
+/// How the posts of an upgrade went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Punctuality {
+    pub posted: usize,
+    /// Later than a minute.
+    pub late: usize,
+    pub median_s: i64,
+    pub worst_s: i64,
+    /// Due by now, and not posted.
+    pub missing: usize,
+}
+
+pub fn punctuality(rows: &[Row]) -> Punctuality {
+    let mut late: Vec<i64> = rows.iter().filter_map(|r| r.late_s).collect();
+    late.sort_unstable();
+    let missing = rows.iter().filter(|r| matches!(r.state, "skipped" | "expired" | "parked" | "held")).count();
+    Punctuality {
+        posted: late.len(),
+        late: late.iter().filter(|s| **s > 60).count(),
+        median_s: late.get(late.len() / 2).copied().unwrap_or(0),
+        worst_s: late.last().copied().unwrap_or(0),
+        missing,
+    }
+}
+
+/// So long is a report in a chat at the most, in characters.
+const SHORT: usize = 1_300;
+
+/// The report in a few lines, for a chat.
+pub fn in_short(book: &Book, accepted: &Accepting, posts: &[Post]) -> String {
+    let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
+    let written = |at| book.renderer.zone().written(at);
+    let Punctuality { posted, late, median_s, worst_s, missing } = punctuality(&rows(book, accepted, posts));
+    let mut lines = vec![
+        format!(
+            "{} is {}. The window: {} to {}{}.",
+            upgrade.title,
+            accepted.standing(),
+            written(upgrade.window.opens),
+            written(upgrade.window.closes),
+            match accepted.revision.saturating_sub(1) {
+                0 => String::new(),
+                1 => ", moved once".to_owned(),
+                n => format!(", moved {n} times"),
+            }
+        ),
+        format!(
+            "Posts: {posted} out, {late} of them more than a minute late (half within {median_s} s, the last within {worst_s} s); {missing} never posted."
+        ),
+    ];
+    for (name, chain) in &progress.chains {
+        let proof = chain
+            .applied
+            .as_ref()
+            .map(|f| format!(", applied in block {}{}", f.block, f.time.map(|at| format!(" at {}", written(at))).unwrap_or_default()));
+        lines.push(format!("{name}: {}{}", chain.stage.name(), proof.unwrap_or_default()));
+    }
+    if let Some(roll) = &progress.roll {
+        lines.push(format!("Providers: {} of {} answered, {} ready.", roll.acknowledged, roll.of, roll.ready));
+    }
+    if let Some(feedback) = &progress.feedback {
+        let counts: Vec<String> = feedback.reactions.iter().map(|c| format!("{} {}", c.emoji, c.count)).collect();
+        lines.push(format!("Feedback: {}, {} replies.", counts.join(", "), feedback.replies));
+    }
+    let open: Vec<&str> =
+        book.config.checklist.process.iter().filter(|i| !progress.ticks.contains_key(&i.item)).map(|i| i.item.as_str()).collect();
+    if !open.is_empty() {
+        lines.push(format!("Open on the checklist: {}.", open.join(", ")));
+    }
+    lines.push(format!("The whole review: herald report {}", upgrade.id));
+    let mut text = lines.join("\n");
+    while text.chars().count() > SHORT && lines.len() > 2 {
+        lines.remove(lines.len() - 2);
+        text = lines.join("\n");
+    }
+    text
+}

@@ -1,0 +1,246 @@
+//! Signs of life, for whoever watches over the process: a service manager by its socket, a container by a file that
+//! `herald health` reads.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
+use jiff::{SignedDuration, Timestamp};
+use sd_notify::NotifyState;
+use serde::{Deserialize, Serialize};
+
+use super::heartbeat::Pulse;
+use crate::{adapters::clock::SystemClock, ports::Clock, web::Vitals, words::length_words};
+
+/// How often a sign is given, at least.
+const OFTEN: Duration = Duration::from_secs(5);
+/// A sign older than this is one of something that has died or hangs.
+const FRESH: SignedDuration = SignedDuration::from_secs(30);
+/// The longest that one piece of a service's work may take: a chain may be read for minutes after a long absence. Whatever
+/// asks a server ends far earlier, by its own limit.
+const WORK: Duration = Duration::from_mins(15);
+
+/// What the process is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    #[default]
+    Starting,
+    Active,
+    StandingBy,
+    Stopping,
+}
+
+impl State {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Active => "active",
+            Self::StandingBy => "standing by",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    /// It does, or is ready to do, what it was started for.
+    fn is_ready(self) -> bool {
+        matches!(self, Self::Active | Self::StandingBy)
+    }
+}
+
+/// What the file says.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Sign {
+    at: Timestamp,
+    state: State,
+    /// The parts that hang.
+    hangs: Vec<String>,
+}
+
+/// Gives the signs.
+pub(crate) struct Signs {
+    pub pulse: Arc<Pulse>,
+    state: Mutex<State>,
+    giving: Mutex<()>,
+    file: Option<PathBuf>,
+    every: Duration,
+    /// Whether it was said that the file can't be written.
+    lamented: AtomicBool,
+}
+
+impl Signs {
+    pub fn new(file: Option<PathBuf>) -> Self {
+        // A service manager wants to hear thrice as often as it gives up.
+        let every = sd_notify::watchdog_enabled().map_or(OFTEN, |limit| OFTEN.min(limit / 3));
+        Self {
+            pulse: Arc::new(Pulse::new(WORK)),
+            state: Mutex::default(),
+            giving: Mutex::default(),
+            file,
+            every,
+            lamented: AtomicBool::new(false),
+        }
+    }
+
+    fn state(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for who asks over the network.
+    pub fn vitals(&self) -> Vitals {
+        let state = self.state();
+        Vitals { state: state.words().to_owned(), ready: state.is_ready(), active: state == State::Active, hangs: self.pulse.silent() }
+    }
+
+    /// Says at once what the process is doing now. Who stops does nothing else any more.
+    pub fn say(&self, state: State) {
+        {
+            let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if *now == State::Stopping {
+                return;
+            }
+            *now = state;
+        }
+        // Whoever hears it from a service manager reads the same in the file.
+        self.give();
+        let status = NotifyState::Status(state.words());
+        match state {
+            State::Stopping => tell(&[NotifyState::Stopping, status]),
+            state if state.is_ready() => tell(&[NotifyState::Ready, status]),
+            _ => tell(&[status]),
+        }
+    }
+
+    /// Gives signs for as long as this is polled: what blocks the whole process blocks them too.
+    pub async fn keep(&self) -> std::convert::Infallible {
+        let mut before: Vec<String> = Vec::new();
+        loop {
+            let hangs = self.give();
+            if hangs.is_empty() {
+                tell(&[NotifyState::Watchdog]);
+            }
+            if hangs != before {
+                if hangs.is_empty() {
+                    tracing::info!("everything goes on again");
+                    tell(&[NotifyState::Status(self.state().words())]);
+                } else {
+                    let parts = hangs.join(", ");
+                    tracing::error!("hangs: {parts}; a watchdog may start herald again");
+                    tell(&[NotifyState::Status(&format!("hangs: {parts}"))]);
+                }
+                before = hangs;
+            }
+            tokio::time::sleep(self.every).await;
+        }
+    }
+
+    /// Writes the file; returns what hangs.
+    fn give(&self) -> Vec<String> {
+        let _one_at_a_time = self.giving.lock().unwrap_or_else(PoisonError::into_inner);
+        let sign = Sign { at: SystemClock.now(), state: self.state(), hangs: self.pulse.silent() };
+        if let Some(file) = &self.file {
+            match write(file, &sign) {
+                Ok(()) => self.lamented.store(false, Ordering::Relaxed),
+                Err(error) if !self.lamented.swap(true, Ordering::Relaxed) => {
+                    tracing::error!("{} can't be written, so `herald health` knows nothing: {error}", file.display());
+                }
+                Err(_) => {}
+            }
+        }
+        sign.hangs
+    }
+}
+
+impl Drop for Signs {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            // A file that is not there any more says the same as one that is never written again.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+/// Without a service manager nobody listens, and nothing is sent.
+fn tell(words: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(words) {
+        tracing::warn!("the service manager can't be told: {error}");
+    }
+}
+
+/// A reader finds the old sign or the new one, never half of one.
+fn write(file: &Path, sign: &Sign) -> std::io::Result<()> {
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, serde_json::to_vec(sign)?)?;
+    std::fs::rename(&beside, file)
+}
+
+/// What the file of a herald says now, and whether that is well.
+pub(crate) fn read(file: Option<&Path>, ready: bool) -> Result<(String, bool)> {
+    let Some(file) = file else {
+        bail!("no file is named: start `herald run --health-file FILE`, and ask with the same, or set HERALD_HEALTH_FILE for both");
+    };
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!("herald is not running, or runs without `--health-file {}`", file.display())
+        }
+        Err(error) => bail!("{} can't be read: {error}", file.display()),
+    };
+    let Ok(sign) = serde_json::from_str::<Sign>(&text) else { bail!("{} is not a file of `herald run --health-file`", file.display()) };
+    Ok(verdict(&sign, SystemClock.now(), ready))
+}
+
+/// What a sign says now, and whether that is well.
+fn verdict(sign: &Sign, now: Timestamp, ready: bool) -> (String, bool) {
+    let state = sign.state.words();
+    let age = now.duration_since(sign.at);
+    if age > FRESH {
+        return (format!("nothing was heard of herald for {}: it was {state}", length_words(age)), false);
+    }
+    if !sign.hangs.is_empty() {
+        return (format!("{state}, and hangs: {}", sign.hangs.join(", ")), false);
+    }
+    if ready && !sign.state.is_ready() {
+        return (format!("{state}, not ready"), false);
+    }
+    (state.to_owned(), true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_is_well_while_it_is_fresh_and_nothing_hangs() {
+        let at: Timestamp = "2027-03-09T13:00:00Z".parse().unwrap();
+        let seen = |state, hangs: &[&str], seconds, ready| {
+            let sign = Sign { at, state, hangs: hangs.iter().map(|&part| part.to_owned()).collect() };
+            verdict(&sign, at + SignedDuration::from_secs(seconds), ready)
+        };
+        assert_eq!(seen(State::Active, &[], 30, true), ("active".into(), true));
+        assert_eq!(seen(State::Starting, &[], 5, false), ("starting".into(), true));
+        assert_eq!(seen(State::Starting, &[], 5, true), ("starting, not ready".into(), false));
+        assert_eq!(seen(State::StandingBy, &["the plan"], 5, false), ("standing by, and hangs: the plan".into(), false));
+        assert_eq!(seen(State::Active, &[], 120, false), ("nothing was heard of herald for 2 minutes: it was active".into(), false));
+    }
+
+    #[test]
+    fn the_file_is_whole_at_all_times_and_goes_with_the_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("health");
+        let signs = Signs::new(Some(file.clone()));
+        let read = || serde_json::from_str::<Sign>(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        signs.say(State::Active);
+        assert_eq!((read().state, read().hangs), (State::Active, vec![]));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        drop(signs);
+        assert!(!file.exists());
+        let missing = health(Some(&file), false).unwrap_err().to_string();
+        assert!(missing.starts_with("herald is not running, or runs without"), "{missing}");
+    }
+}

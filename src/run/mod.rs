@@ -1,0 +1,263 @@
+//! `herald run`: everything is connected and reviewed first, then the services go.
+
+pub(crate) mod active;
+pub mod health_file;
+pub mod heartbeat;
+pub(crate) mod http;
+pub mod leader;
+pub(crate) mod mentions;
+pub mod reload;
+pub(crate) mod replicas;
+pub mod supervisor;
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use secrecy::ExposeSecret;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use self::health_file::{Signs, State};
+use crate::{
+    adapters::{
+        discord::{self, Discord},
+        matrix::{self, Matrix},
+        node::Node,
+        store::{Lock, SqlStore},
+    },
+    cli::{
+        address,
+        args::{self, Loaded},
+    },
+    config::{Config, Deployment, Files, Finding, Origin, Secret, UpgradeFile},
+    outbox::{Core, Outlet},
+    ports::{Accepting, Chain, ChainError, Chat, ChatError, Platform, Store},
+    watch::unplanned,
+    words::Renderer,
+};
+
+/// Tries of something that may be away for a moment, a second apart: a restart in a bad minute is not a
+/// wrong setting.
+const TRIES: u32 = 3;
+
+pub(crate) async fn patiently<T, E>(mut attempt: impl AsyncFnMut() -> Result<T, E>, may_pass: impl Fn(&E) -> bool) -> Result<T, E> {
+    let mut tries = 1;
+    loop {
+        match attempt().await {
+            Err(error) if may_pass(&error) && tries < TRIES => tries += 1,
+            result => return result,
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+pub(crate) fn chat_may_pass(error: &ChatError) -> bool {
+    matches!(error, ChatError::Retry { .. })
+}
+
+/// The chats that channels are on.
+#[derive(Default)]
+pub(crate) struct Chats {
+    pub discord: Option<Arc<Discord>>,
+    pub matrix: Option<Arc<Matrix>>,
+}
+
+/// What a process keeps for as long as it runs, active or standing by.
+pub(crate) struct Station {
+    pub origin: Origin,
+    /// The files as they were read at the start.
+    pub files: Option<Files>,
+    pub config: Config,
+    pub renderer: Arc<Renderer>,
+    pub chats: Chats,
+    pub outlets: BTreeMap<String, Outlet>,
+    pub chains: BTreeMap<String, Arc<dyn Chain>>,
+    pub store: Arc<dyn Store>,
+    pub signs: Arc<Signs>,
+    /// What is served to readers and monitors.
+    pub web: Option<http::Serving>,
+}
+
+pub async fn run(folder: Option<PathBuf>, replica: &str, health_file: Option<PathBuf>) -> Result<ExitCode> {
+    args::log("warn,upgrade_herald=info");
+    let signs = Arc::new(Signs::new(health_file));
+    signs.say(State::Starting);
+    tokio::select! {
+        ended = start(folder, replica, signs.clone()) => ended,
+        never = signs.keep() => match never {},
+    }
+}
+
+async fn start(folder: Option<PathBuf>, replica: &str, signs: Arc<Signs>) -> Result<ExitCode> {
+    let origin = Origin::choose(folder, false);
+    let files = Files::read(&origin).ok();
+    let loaded = match args::load(&origin) {
+        Ok(loaded) => loaded,
+        Err(findings) => return Ok(args::refuse(&findings)),
+    };
+    loaded.warnings.iter().for_each(|w| eprintln!("{w}"));
+    let Loaded { config, renderer, .. } = loaded;
+    let at = config.deployment.store.clone();
+    // Two on one file would post side by side.
+    let _alone = if at.shared() { None } else { Some(Lock::take(&at.url)?) };
+    let url = address(&at)?;
+    let open = async || SqlStore::open(url.expose_secret()).await;
+    let store: Arc<dyn Store> = Arc::new(patiently(open, |_| at.shared()).await?);
+    let me = replicas::this(replica);
+    if at.shared() {
+        // Before anything else: a device on Matrix is one process's.
+        replicas::alone_by_name(&*store, &me, config.deployment.delivery.lease).await?;
+    }
+    let chats = connect_chats(&config.deployment, replica).await?;
+    let outlets = outlets(&config.deployment, &chats).await?;
+    let chains = connect_chains(&config, &store.upgrades().await?).await?;
+    let stop = stop_on_signals(signs.clone())?;
+    let shown = http::Shown { config: &config, renderer: &renderer, outlets: &outlets, chains: &chains, store: &store };
+    let web = http::start(shown, &signs, &stop).await?;
+    let station = Station { origin, files, config, renderer, chats, outlets, chains, store, signs, web };
+    if at.shared() { replicas::run(&station, me, stop).await } else { active::alone(&station, stop).await }
+}
+
+/// True once the process was told to stop.
+fn stop_on_signals(signs: Arc<Signs>) -> Result<watch::Receiver<bool>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (told, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("told to stop: what is in flight is finished first"),
+            _ = interrupt.recv() => tracing::info!("interrupted: what is in flight is finished first"),
+        }
+        signs.say(State::Stopping);
+        told.send_replace(true);
+    });
+    Ok(stop)
+}
+
+fn secret(secret: &Secret, key: &str) -> Result<secrecy::SecretString> {
+    secret.read().map_err(|e| anyhow::anyhow!("{key} in herald.yaml: {e}"))
+}
+
+/// What a connection to Discord takes, if there is one to be.
+pub(crate) fn discord_settings(deployment: &Deployment) -> Result<Option<discord::Settings>> {
+    let Some(discord) = &deployment.discord else { return Ok(None) };
+    let route = match &discord.route {
+        None => None,
+        Some((address, ca)) => {
+            let ca_pem = std::fs::read(ca).with_context(|| format!("discord.route.ca in herald.yaml: {} can't be read", ca.display()))?;
+            Some(discord::Route { address: *address, ca_pem })
+        }
+    };
+    let (token, timeout) = (secret(&discord.token, "discord.token")?, Duration::try_from(deployment.delivery.timeout)?);
+    Ok(Some(discord::Settings { token, guild: discord.guild, route, timeout }))
+}
+
+/// What a connection to Matrix takes, if there is one to be.
+pub(crate) fn matrix_settings(deployment: &Deployment, replica: &str) -> Result<Option<matrix::Settings>> {
+    let Some(matrix) = &deployment.matrix else { return Ok(None) };
+    let optional = |s: &Option<Secret>, key: &str| s.as_ref().map(|s| secret(s, key)).transpose();
+    Ok(Some(matrix::Settings {
+        homeserver: matrix.homeserver.clone(),
+        user: matrix.user.clone(),
+        password: optional(&matrix.password, "matrix.password")?,
+        token: optional(&matrix.token, "matrix.token")?,
+        // A device has one process: the homeserver tells repeats by it, and its keys are in one folder.
+        device: if deployment.store.shared() { format!("{}-{replica}", matrix.device) } else { matrix.device.clone() },
+        store: if deployment.store.shared() { matrix.store.join(replica) } else { matrix.store.clone() },
+        passphrase: optional(&matrix.passphrase, "matrix.passphrase")?,
+        recovery: optional(&matrix.recovery, "matrix.recovery")?,
+        timeout: Duration::try_from(deployment.delivery.timeout)?,
+    }))
+}
+
+async fn connect_chats(deployment: &Deployment, replica: &str) -> Result<Chats> {
+    let used = |platform| deployment.channels.values().any(|c| c.platform == platform);
+    let mut chats = Chats::default();
+    if used(Platform::Discord)
+        && let Some(settings) = discord_settings(deployment)?
+    {
+        let connect = async || Discord::connect(settings.clone()).await;
+        chats.discord = Some(patiently(connect, discord::ConnectError::retryable).await?);
+    }
+    if used(Platform::Matrix)
+        && let Some(settings) = matrix_settings(deployment, replica)?
+    {
+        let connect = async || Matrix::connect(settings.clone()).await;
+        chats.matrix = Some(patiently(connect, matrix::ConnectError::is_retryable).await.context("Matrix")?);
+    }
+    Ok(chats)
+}
+
+/// Each channel with its connection; a place that isn't there or may not be written to is told now.
+async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<String, Outlet>> {
+    if let Some(matrix) = &chats.matrix {
+        let rooms = deployment.channels.values().filter(|c| c.platform == Platform::Matrix);
+        matrix.allow(rooms.map(|c| c.place.clone()).collect());
+    }
+    let around = match &chats.discord {
+        Some(discord) => Some(patiently(async || discord.surroundings().await, chat_may_pass).await.context("Discord")?),
+        None => None,
+    };
+    let mut outlets = BTreeMap::new();
+    for (name, channel) in &deployment.channels {
+        let at = || format!("channel {name} in herald.yaml");
+        let (chat, place): (Arc<dyn Chat>, String) = match (channel.platform, chats.discord.as_ref().zip(around.as_ref()), &chats.matrix) {
+            (Platform::Discord, Some((discord, around)), _) => {
+                patiently(async || discord.check_place(&channel.place, around).await, chat_may_pass).await.with_context(at)?;
+                (discord.clone(), channel.place.clone())
+            }
+            (Platform::Matrix, _, Some(matrix)) => {
+                let room = patiently(async || matrix.room(&channel.place).await, chat_may_pass).await.with_context(at)?;
+                (matrix.clone(), room)
+            }
+            _ => bail!("{}: {} is not set up", at(), channel.platform.name()),
+        };
+        let (locale, mentions) = (channel.locale.clone(), channel.mentions.clone());
+        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers, locale, mentions });
+    }
+    Ok(outlets)
+}
+
+/// Every chain is followed: what nobody announced may come on any. Those that an upgrade touches, in a file or still
+/// open in the store, have to answer now.
+async fn connect_chains(config: &Config, known: &[Accepting]) -> Result<BTreeMap<String, Arc<dyn Chain>>> {
+    let mut chains: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
+    for (name, chain) in &config.deployment.chains {
+        let open = known.iter().filter(|k| !k.progress.finished()).map(|k| &k.upgrade);
+        let mut upgrades = config.upgrades.iter().map(|u| &u.upgrade).chain(open);
+        let node = Node::new(chain.endpoints.clone());
+        if upgrades.any(|u| u.chains.contains_key(name)) {
+            patiently(async || node.head(None).await, |e| matches!(e, ChainError::Unreachable(_)))
+                .await
+                .with_context(|| format!("chain {name}"))?;
+        }
+        chains.insert(name.clone(), Arc::new(node));
+    }
+    Ok(chains)
+}
+
+/// New upgrades whose target a chain runs already: there would be nothing to announce but a mistake.
+pub(crate) async fn already_there(core: &Core, chains: &BTreeMap<String, Arc<dyn Chain>>, files: &[UpgradeFile]) -> Result<Vec<Finding>> {
+    let known = core.store.upgrades().await?;
+    let mut findings = Vec::new();
+    let new = |f: &&UpgradeFile| {
+        let own = known.iter().any(|k| k.upgrade.id == f.upgrade.id || k.upgrade.joined.as_ref() == Some(&f.upgrade.id));
+        !own && unplanned::meant_by(&known, &f.upgrade).is_none()
+    };
+    let new: Vec<&UpgradeFile> = files.iter().filter(new).collect();
+    for (name, chain) in chains.iter().filter(|(name, _)| new.iter().any(|f| f.upgrade.chains.contains_key(*name))) {
+        let head = chain.head(None).await.with_context(|| format!("chain {name}"))?;
+        let block = chain.block(head.number).await.with_context(|| format!("chain {name}"))?;
+        let running = block.proven_version.unwrap_or(block.spec_version);
+        for UpgradeFile { upgrade, file } in &new {
+            if upgrade.chains.get(name).is_some_and(|target| target.spec_version <= running) {
+                findings.push(file.wrong(
+                    &["chains", name, "spec_version"],
+                    format!("{} is new here, but {name} runs spec_version {running} already", upgrade.id),
+                    "name the version that is to come, or remove the file",
+                ));
+            }
+        }
+    }
+    Ok(findings)
+}

@@ -1,0 +1,112 @@
+//! Reads the files again: on SIGHUP, and when they have changed. What is wrong is refused and told to
+//! operators, and everything stays as it was.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use super::already_there;
+use crate::{
+    answer,
+    cli::args,
+    config::{Files, Finding, Origin},
+    domain::{outbox::post::digest, plan::notice::Happening},
+    outbox::{Book, Core},
+    plan::planner::Planner,
+    ports::{Batch, Chain, StoreError},
+};
+
+/// How often the files are looked at. They are followed once two looks show the same, so that nobody's
+/// half-written file is.
+const LOOK: Duration = Duration::from_secs(2);
+/// What `herald status` calls the files.
+const PART: &str = "files";
+
+/// Keeps the files in force.
+pub struct Reloader {
+    pub origin: Origin,
+    pub core: Arc<Core>,
+    pub planner: Arc<Planner>,
+    pub chains: BTreeMap<String, Arc<dyn Chain>>,
+}
+
+impl Reloader {
+    /// Until told to stop. `followed` are the files as they were read at the start.
+    pub async fn run(self, followed: Option<Files>, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let (mut followed, mut before) = (followed, None);
+        loop {
+            let asked = tokio::select! {
+                _ = stop.wait_for(|s| *s) => return Ok(()),
+                _ = hangup.recv() => true,
+                () = tokio::time::sleep(LOOK) => false,
+            };
+            let seen = Files::read(&self.origin).ok();
+            let settled = seen == before && seen != followed;
+            before = seen;
+            if asked || settled {
+                // What was refused is not tried again before it changes.
+                followed = before.clone();
+                if let Err(error) = self.reload().await {
+                    tracing::error!("the files can't be followed: {error}");
+                }
+            }
+        }
+    }
+
+    /// Puts the files in force as they are now, all or nothing.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        let book = match args::load(&self.origin) {
+            Ok(loaded) => Book { config: loaded.config, renderer: loaded.renderer },
+            Err(findings) => return self.refuse(&findings).await,
+        };
+        if book.config.deployment != self.core.book().config.deployment {
+            let finding = book.config.deployment_changed();
+            return self.refuse(&[finding]).await;
+        }
+        let mut findings = self.planner.refusals(&book.config.upgrades).await?;
+        match already_there(&self.core, &self.chains, &book.config.upgrades).await {
+            Ok(reached) => findings.extend(reached),
+            Err(error) => {
+                // A chain that can't be asked now is no reason to refuse a file; it is asked when it is back.
+                tracing::warn!("whether a new upgrade is applied already is not known: {error}");
+            }
+        }
+        if !findings.is_empty() {
+            return self.refuse(&findings).await;
+        }
+        self.core.open(book);
+        let planned = self.planner.tick().await?;
+        for id in &planned.accepted {
+            tracing::info!(upgrade = id, "accepted");
+        }
+        match planned.contradicted.first() {
+            Some(finding) => self.core.note_change(PART, Some(finding.to_string())).await,
+            None => self.core.note_change(PART, None).await,
+        }
+        tracing::info!("the files were read again and are followed");
+        Ok(())
+    }
+
+    async fn refuse(&self, findings: &[Finding]) -> Result<(), StoreError> {
+        let errors: Vec<&Finding> = findings.iter().filter(|f| f.severity == crate::config::Severity::Error).collect();
+        let Some(first) = errors.first() else { return Ok(()) };
+        let more = if errors.len() > 1 { format!(" (and {} more: `herald check` lists them)", errors.len() - 1) } else { String::new() };
+        let said = format!("{first}{more}");
+        self.core
+            .note_change(PART, Some(format!("a change of the files was refused, and the files before it stay in force: {said}")))
+            .await;
+        let _guard = self.core.ledger.lock().await;
+        let upgrades = self.core.store.upgrades().await?;
+        let Some(current) = answer::current(&upgrades, self.core.clock.now()) else { return Ok(()) };
+        let occurrence = digest(&errors.iter().map(ToString::to_string).collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>());
+        let detail = format!("{}:{}:{}: {}; {}{more}", first.file, first.line, first.column, first.message, first.hint);
+        let posts = self.core.posts_about(current, Happening::Refused, &occurrence, Some(&detail));
+        self.core.store.commit(Batch { posts, ..Batch::default() }).await?;
+        self.core.posts.notify_waiters();
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! Several herald on one store: one is active, the others stand by and take over by themselves.
+//!
+//! Who stands by is connected to everything already, and follows the Matrix rooms, so that it has the keys to what the active
+//! one writes there. It answers nobody and posts nothing.
+
+use std::{
+    cell::Cell,
+    hash::{BuildHasher, Hasher},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tokio::{sync::watch, task::JoinSet, time::sleep};
+
+use super::{
+    Station,
+    active::Active,
+    health_file::State,
+    leader::{Lead, Look},
+};
+use crate::{
+    adapters::clock::SystemClock,
+    cli::args,
+    config::Finding,
+    domain::{
+        outbox::post::Body,
+        people::command::{Misread, Order, Verb},
+    },
+    outbox::Book,
+    ports::{Asker, Clock, Desk, Ear, Replica, Store, lease::Tenure},
+};
+
+/// How long what is in flight may take to end after the lead was lost: it ends by itself, since it asks before each step whether
+/// it may go on.
+const LOST: Duration = Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// This process.
+pub(crate) fn this(name: &str) -> Replica {
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    Replica { name: name.to_owned(), instance: format!("{}-{random:016x}", std::process::id()) }
+}
+
+/// Waits until nothing is heard any more of a process before this one under the same name; an error if it goes on.
+pub(crate) async fn alone_by_name(store: &dyn Store, me: &Replica, ttl: SignedDuration) -> Result<()> {
+    let mut waited = SignedDuration::ZERO;
+    while !store.present(me, ttl).await? {
+        if waited.is_zero() {
+            tracing::info!(replica = me.name, "another process of this name was heard of lately: waiting until that is over");
+        }
+        if waited > ttl.saturating_mul(2) {
+            bail!("another process runs as replica `{0}`; give each a name of its own: herald run --replica NAME", me.name);
+        }
+        sleep(SECOND).await;
+        waited = waited.saturating_add(SignedDuration::from_secs(1));
+    }
+    Ok(())
+}
+
+pub(crate) async fn run(station: &Station, me: Replica, stop: watch::Receiver<bool>) -> Result<ExitCode> {
+    let ttl = station.config.deployment.delivery.lease;
+    let lead = Lead { store: station.store.clone(), clock: Arc::new(SystemClock), me, ttl };
+    let mut first = true;
+    let code = loop {
+        let tenure = Arc::new(Tenure::default());
+        let Some(waited) = stand_by(station, &lead, &tenure, stop.clone()).await? else { break ExitCode::SUCCESS };
+        first &= !waited;
+        match act(station, &lead, tenure, first, stop.clone()).await? {
+            Ended::Stopped => break ExitCode::SUCCESS,
+            Ended::Refused(code) => break code,
+            Ended::Lost => {
+                first = false;
+                resign(&lead).await;
+                sleep(lead.pause()).await;
+            }
+        }
+    };
+    resign(&lead).await;
+    Ok(code)
+}
+
+/// Others need not wait until the time is over.
+async fn resign(lead: &Lead) {
+    let gone = tokio::time::timeout(lead.pause(), lead.store.resign(&lead.me)).await;
+    if !matches!(gone, Ok(Ok(()))) {
+        tracing::warn!(replica = lead.me.name, "the store could not be told that this replica leaves");
+    }
+}
+
+enum Ended {
+    Stopped,
+    Refused(ExitCode),
+    Lost,
+}
+
+/// Until this one has the lead: whether it had to wait for it. Nothing if told to stop before.
+async fn stand_by(station: &Station, lead: &Lead, tenure: &Tenure, mut stop: watch::Receiver<bool>) -> Result<Option<bool>> {
+    let mut aside = JoinSet::new();
+    let done = watch::Sender::new(false);
+    let (mut waited, mut said) = (false, String::new());
+    let beat = station.signs.pulse.part("standing by");
+    let gained = loop {
+        let why = match lead.look(tenure).await {
+            Look::Mine { term } => {
+                tracing::info!(replica = lead.me.name, term, "this replica is active");
+                break Some(waited);
+            }
+            Look::Doubled => bail!("another process runs as replica `{}` by now; this one ends", lead.me.name),
+            Look::Waits(why) => why,
+        };
+        if said != why {
+            tracing::info!(replica = lead.me.name, "standing by: {why}");
+            said = why;
+        }
+        if let Some(matrix) = station.chats.matrix.clone().filter(|_| !waited) {
+            aside.spawn(matrix.run(Arc::new(Aside), done.subscribe()));
+        }
+        if !waited {
+            station.signs.say(State::StandingBy);
+        }
+        waited = true;
+        beat.again(lead.pause());
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break None,
+            () = sleep(lead.pause()) => {}
+        }
+    };
+    done.send_replace(true);
+    aside.shutdown().await;
+    Ok(gained)
+}
+
+/// Is active, until told to stop or until the lead is lost. `first`: nobody was active before; then files are refused as at
+/// any start. Who takes over goes on with what the store has, whatever its files say.
+async fn act(station: &Station, lead: &Lead, tenure: Arc<Tenure>, first: bool, mut stop: watch::Receiver<bool>) -> Result<Ended> {
+    let mut active = Active::new(station, if first { station.book() } else { newest(station) }, tenure.clone());
+    let refused = match active.refusals(station).await {
+        Err(error) if !first => return Ok(not_now(&error)),
+        refused => refused?,
+    };
+    if let Some(finding) = refused.first() {
+        if first {
+            return Ok(Ended::Refused(args::refuse(&refused)));
+        }
+        active = Active::new(station, without(&refused, &active.core.book()), tenure.clone());
+        active.core.note_trouble("files", Some(&format!("not followed by this replica: {finding}"))).await;
+    }
+    let lost = Cell::new(false);
+    let over = async {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => station.drain(),
+            why = lead.keep(&tenure) => {
+                tracing::warn!(replica = lead.me.name, "not active any more: {why}");
+                lost.set(true);
+                LOST
+            }
+        }
+    };
+    tokio::pin!(over);
+    // What was left may take its time to be taken up; the lead is kept meanwhile.
+    tokio::select! {
+        taken = active.take_up(station) => match taken {
+            Err(error) if !first => return Ok(not_now(&error)),
+            taken => taken?,
+        },
+        _ = &mut over => return Ok(if lost.get() { Ended::Lost } else { Ended::Stopped }),
+    }
+    active.serve(station, first, over).await?;
+    Ok(if lost.get() { Ended::Lost } else { Ended::Stopped })
+}
+
+/// The store or a node went away in the very moment of the takeover: whoever is next tries again.
+fn not_now(error: &anyhow::Error) -> Ended {
+    tracing::warn!("the takeover did not come about: {error:#}");
+    Ended::Lost
+}
+
+/// The files as they are now, if they are good and speak of the same places; else as they were read at the start.
+fn newest(station: &Station) -> Book {
+    match args::load(&station.origin) {
+        Ok(loaded) if loaded.config.deployment == station.config.deployment => Book { config: loaded.config, renderer: loaded.renderer },
+        _ => station.book(),
+    }
+}
+
+/// The same without the upgrade files that are refused.
+fn without(refused: &[Finding], book: &Book) -> Book {
+    let mut config = book.config.clone();
+    config.upgrades.retain(|u| !refused.iter().any(|f| u.file.name == f.file));
+    Book { config, renderer: book.renderer.clone() }
+}
+
+/// Answers nobody.
+struct Aside;
+
+#[async_trait]
+impl Desk for Aside {
+    fn listens(&self, _: &Asker<'_>) -> Ear {
+        Ear::Closed
+    }
+
+    async fn answer(&self, _: &Asker<'_>, _: &Result<Order, Misread>) -> Body {
+        Body::default()
+    }
+
+    async fn choices(&self, _: &Asker<'_>, _: Verb, _: &str, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn first_time(&self, _: &str) -> bool {
+        false
+    }
+
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+}

@@ -1,0 +1,129 @@
+//! The upgrade that nobody announced: the chain shows one, and no file speaks of it.
+//!
+//! herald then opens a campaign of its own, with what is known. Chains that follow within a day join it,
+//! and so does a file that is written later: what was posted stays posted.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::watcher;
+use crate::{
+    domain::{
+        campaign::{
+            progress::{ChainProgress, Event, Stage, State},
+            upgrade::{Method, Target, Upgrade, Urgency, Window},
+        },
+        chain::{
+            block::Memory,
+            fact::{Fact, FactKind},
+        },
+        plan::notice::Happening,
+    },
+    outbox::Core,
+    ports::Accepting,
+};
+
+/// Another chain that shows new code in this time belongs to the same campaign.
+const TOGETHER: SignedDuration = SignedDuration::from_hours(24);
+
+/// A campaign that was opened, or widened by a chain, and the fact that did it.
+pub struct Opening {
+    pub upgrade: String,
+    fact: Fact,
+    /// Opened just now, and not only widened.
+    new: bool,
+}
+
+/// Adds a campaign to `upgrades`, or a chain to an open one, if `facts` show an upgrade of `chain` that none of them speaks of.
+pub fn open(core: &Core, upgrades: &mut Vec<Accepting>, chain: &str, memory: &Memory, facts: &[Fact]) -> Option<Opening> {
+    let shows = |f: &&Fact| {
+        f.chain == chain && matches!(f.kind, FactKind::Authorized | FactKind::CodeStored | FactKind::CodeUpdated | FactKind::Applied)
+    };
+    let fact = facts.iter().find(shows)?;
+    if watcher::owner(upgrades, chain).is_some() || known_already(upgrades, chain, fact) {
+        return None;
+    }
+    let now = core.clock.now();
+    let version = facts.iter().find(|f| f.kind == FactKind::Applied && f.chain == chain).map_or(memory.running + 1, |f| f.spec_version);
+    let target = Target { spec_version: version, code_hash: None };
+    let recent = |a: &Accepting| now.duration_since(a.accepted) < TOGETHER && a.progress.state < State::Completed && !a.progress.finished();
+    if let Some(campaign) = upgrades.iter_mut().find(|a| a.upgrade.unplanned && recent(a) && !a.upgrade.chains.contains_key(chain)) {
+        campaign.upgrade.chains.insert(chain.to_owned(), target);
+        campaign.progress.chains.insert(chain.to_owned(), ChainProgress::default());
+        campaign.upgrade.title = title(&campaign.upgrade);
+        return Some(Opening { upgrade: campaign.upgrade.id.clone(), fact: fact.clone(), new: false });
+    }
+    let upgrade = campaign(chain, target, fact, now);
+    let id = upgrade.id.clone();
+    upgrades.push(Accepting::new(upgrade, now));
+    Some(Opening { upgrade: id, fact: fact.clone(), new: true })
+}
+
+/// An upgrade that went through this chain already may have its version taken back: that is its own matter.
+fn known_already(upgrades: &[Accepting], chain: &str, fact: &Fact) -> bool {
+    let open = upgrades.iter().filter(|a| !a.progress.finished());
+    let past = open.filter(|a| a.progress.chains.get(chain).is_some_and(|c| c.stage >= Stage::Applied));
+    let down =
+        |a: &Accepting| fact.kind == FactKind::Applied && a.upgrade.chains.get(chain).is_some_and(|t| fact.spec_version < t.spec_version);
+    past.into_iter().any(down)
+}
+
+fn campaign(chain: &str, target: Target, fact: &Fact, now: Timestamp) -> Upgrade {
+    let window = Window { opens: now, closes: now.checked_add(TOGETHER).unwrap_or(now) };
+    let mut upgrade = Upgrade {
+        urgency: Urgency::Emergency,
+        method: Method::Unknown,
+        unplanned: true,
+        ..Upgrade::new(format!("unplanned-{chain}-{}", fact.block), "", window, [(chain.to_owned(), target)].into())
+    };
+    upgrade.title = title(&upgrade);
+    let before = fact.detail.strip_prefix("from ").and_then(|v| v.parse::<u32>().ok());
+    if fact.kind == FactKind::Applied && before.is_some_and(|v| v > fact.spec_version) {
+        upgrade.title = format!("Unannounced downgrade of {chain}");
+    }
+    upgrade
+}
+
+fn title(upgrade: &Upgrade) -> String {
+    let names: Vec<&str> = upgrade.chains.keys().map(String::as_str).collect();
+    match names.as_slice() {
+        [one] => format!("Unannounced upgrade of {one}"),
+        _ => format!("Unannounced upgrade of {} chains", names.len()),
+    }
+}
+
+/// Nothing came of it within its day, and no file speaks of it: nobody waits any more.
+pub fn is_over(accepted: &Accepting, now: Timestamp) -> bool {
+    accepted.upgrade.unplanned && accepted.progress.state < State::Applied && now.duration_since(accepted.accepted) > TOGETHER
+}
+
+/// The first word on a campaign is that nobody announced it; that takes the place of "authorized".
+pub fn introduce(events: &mut Vec<Event>, opening: &Opening) {
+    if opening.new {
+        events.retain(|e| e.happening != Happening::Authorized);
+        events.insert(0, Event { happening: Happening::Unplanned, fact: opening.fact.clone() });
+    }
+}
+
+/// What an unannounced upgrade leads to is known when it runs.
+pub fn learn_target(accepted: &mut Accepting, chain: &str, running: u32) {
+    let applied = accepted.progress.chains.get(chain).is_some_and(|c| c.stage >= Stage::Applied);
+    if accepted.upgrade.unplanned
+        && applied
+        && let Some(target) = accepted.upgrade.chains.get_mut(chain)
+    {
+        target.spec_version = running;
+    }
+}
+
+/// The campaign that a new file is about: one of the chains it names shows an upgrade that could be the file's.
+pub fn meant_by<'a>(known: &'a [Accepting], file: &Upgrade) -> Option<&'a Accepting> {
+    let fits = |a: &&Accepting| {
+        a.upgrade.chains.iter().any(|(name, target)| {
+            let applied = a.progress.chains.get(name).is_some_and(|c| c.stage >= Stage::Applied);
+            file.chains.get(name).is_some_and(|wanted| {
+                if applied { wanted.spec_version == target.spec_version } else { wanted.spec_version >= target.spec_version }
+            })
+        })
+    };
+    known.iter().filter(|a| a.upgrade.unplanned && a.upgrade.joined.is_none()).find(fits)
+}

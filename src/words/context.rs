@@ -1,0 +1,401 @@
+//! What a template may speak of: one JSON object, the same for every notice, answer and language.
+//!
+//! Times are seconds since 1970 and lengths seconds: only a template knows in which language they are written.
+
+mod sample;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::picture::BlockTimes;
+use crate::{
+    config::{Config, Item, Plan, Readers, Topic},
+    domain::{
+        campaign::{
+            progress::{Health, Migration, Progress, Record, Stage, State},
+            upgrade::{Decision, Duty, Poll, Referendum, Step, Target, Upgrade},
+        },
+        chain::{
+            block_times::Stretch,
+            fact::{Expected, Fact, FactKind},
+        },
+        people::{
+            command::{Kind, Part, Verb},
+            feedback::{Count, Summary, Voice},
+            roster,
+        },
+        plan::notice::{Audience, Notice, Trigger},
+    },
+    listen::rollcall::Missing,
+    ports::Accepting,
+};
+
+pub use self::sample::{of_everything, sample, sample_extras};
+
+/// The moment a text is made for.
+#[derive(Clone, Debug, Default)]
+pub struct Moment<'a> {
+    pub fact: Option<&'a Fact>,
+    pub due: Option<Timestamp>,
+    pub late: bool,
+    pub thread: Option<&'a str>,
+    /// The next notice by the clock, and its time.
+    pub next: Option<(&'a str, Timestamp)>,
+    /// What people should know of herald itself, for a status.
+    pub troubles: &'a [Trouble],
+    /// A reason or an id, where no fact stands behind the notice.
+    pub detail: Option<&'a str>,
+    /// The problem that was asked about.
+    pub topic: Option<&'a Topic>,
+    /// Of a preview that is to be approved.
+    pub approval: Option<&'a Asked>,
+    /// What is right, on top of a post that is out.
+    pub correction: Option<&'a str>,
+    /// Who is reminded.
+    pub missing: &'a [Missing],
+    /// The list that was asked for: the process's, or what fits the moment.
+    pub process: bool,
+}
+
+/// An approval that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What people type.
+    pub code: String,
+    /// How many different people it takes.
+    pub persons: u32,
+    /// Who has approved so far.
+    pub given: Vec<String>,
+    /// From then on the notice is of no use any more.
+    pub until: Timestamp,
+}
+
+/// What herald can't do at the moment: a template has the words for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// `blind`, `stalled` and `lagging` of a chain; `waiting` of posts.
+    pub kind: &'static str,
+    pub chain: Option<String>,
+    pub block: Option<u64>,
+    /// In seconds.
+    pub since: Option<i64>,
+    pub posts: Option<usize>,
+}
+
+/// The context of a notice (or, without one, of an answer to everybody).
+pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment: &Moment<'_>) -> Value {
+    let plan = &config.plan;
+    let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
+    let audiences = notice.map_or(&Audience::ALL[..], |n| &n.audiences);
+    let duties: Vec<Value> = upgrade.duties.iter().filter(|(a, _)| audiences.contains(a)).map(|(a, d)| duty(*a, d)).collect();
+    let chains: Vec<Value> = upgrade.chains.iter().map(|(name, target)| chain(name, target, upgrade, progress)).collect();
+    json!({
+        "upgrade": {
+            "id": upgrade.id,
+            "title": upgrade.title,
+            "summary": upgrade.summary,
+            "urgency": upgrade.urgency,
+            "method": upgrade.method,
+            "state": accepted.standing(),
+            "changes": upgrade.changes,
+            "unplanned": upgrade.unplanned,
+            "rollback": upgrade.rollback,
+            "steps": Step::ALL.into_iter().map(|s| (s.name().to_owned(), json!(upgrade.steps.get(&s)))).collect::<serde_json::Map<_, _>>(),
+            "go": upgrade.decision == Some(Decision::Go),
+            "no_go": upgrade.no_go(),
+            "cancelled": upgrade.cancelled,
+            "failed": upgrade.failed,
+            "referendum": upgrade.referendum.as_ref().map(|r| referendum(r, progress)),
+            "scheduled": progress.scheduled.as_ref().and_then(|f| f.expected.as_ref()).map(expected),
+            "unexamined": progress.unexamined,
+        },
+        "must": upgrade.duties.get(&Audience::Validators).map(|d| duty(Audience::Validators, d)),
+        "links": upgrade.links,
+        "window": {
+            "opens": upgrade.window.opens.as_second(),
+            "closes": upgrade.window.closes.as_second(),
+            "set": upgrade.poll.is_none(),
+        },
+        "poll": upgrade.poll.as_ref().map(|p| poll(p, progress)),
+        "timeline": timeline(accepted, config, moment.due),
+        "checklist": {
+            "before": numbered(&config.checklist.before),
+            "after": numbered(&config.checklist.after),
+            "is_after": progress.state >= State::Applied,
+        },
+        "process": moment.process.then(|| process(&config.checklist.process, progress)),
+        "roll": progress.roll.as_ref().map(roll),
+        "missing": moment.missing.iter().map(|m| &m.name).collect::<Vec<_>>(),
+        "notes": progress.notes.iter().map(|n| json!({ "at": n.at.as_second(), "text": n.text })).collect::<Vec<_>>(),
+        "correction": moment.correction,
+        "lines": moment.detail.map(|d| d.lines().collect::<Vec<_>>()).unwrap_or_default(),
+        "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(accepted, plan, moment)),
+        "notice": notice.map(|n| json!({ "id": n.id, "phase": n.phase.name() })),
+        "help": notice.and_then(|n| config.help.topic(n.help.as_ref()?)).map(|t| json!({ "id": t.id, "title": t.title })),
+        "topics": config.help.topics.iter().map(|t| json!({ "id": t.id, "title": t.title })).collect::<Vec<_>>(),
+        "topic": moment.topic.map(|t| topic(t, config)),
+        "contacts": config.help.contacts,
+        "approval": moment.approval.map(|a| {
+            let until = a.until.as_second();
+            json!({ "code": a.code, "persons": a.persons, "given": a.given, "until": until, "channels": notice.map(|n| &n.channels) })
+        }),
+        "detail": moment.detail,
+        "zone": plan.zone_name,
+        "duties": duties,
+        "chains": chains,
+        "fact": moment.fact.map(fact),
+        "feedback": feedback(progress, plan),
+        "verification": {
+            "healthy_for": plan.rules.healthy_for.as_secs(),
+            "complete_after": plan.rules.complete_after.as_secs(),
+        },
+        "thread": moment.thread,
+        "due": moment.due.map(Timestamp::as_second),
+        "late": moment.late,
+        "next": moment.next.map(|(notice, due)| json!({ "notice": notice, "due": due.as_second() })),
+        "troubles": moment.troubles,
+    })
+}
+
+/// The reactions with which people choose and tick.
+pub const NUMBERS: [&str; 9] = ["1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣"];
+
+fn numbered(items: &[String]) -> Vec<Value> {
+    NUMBERS.iter().zip(items).map(|(number, text)| json!({ "number": number, "text": text })).collect()
+}
+
+fn poll(poll: &Poll, progress: &Progress) -> Value {
+    let votes = |i: usize| progress.votes.as_ref().and_then(|v| v.get(i));
+    let windows = NUMBERS.iter().zip(&poll.windows).enumerate();
+    let windows = windows.map(
+        |(i, (number, w))| json!({ "number": number, "opens": w.opens.as_second(), "closes": w.closes.as_second(), "votes": votes(i) }),
+    );
+    json!({ "windows": windows.collect::<Vec<_>>(), "decide_by": poll.decide_by.as_second(), "counted": progress.votes.is_some() })
+}
+
+/// So many entries a timeline has at most: they fit a post.
+const TIMELINE: usize = 12;
+
+/// The notices by the clock that everybody gets, from the one that says so on: when people will hear from us.
+fn timeline(accepted: &Accepting, config: &Config, now: Option<Timestamp>) -> Vec<Value> {
+    let (plan, opens) = (&config.plan, accepted.upgrade.window.opens);
+    let public = |name: &String| config.deployment.channels.get(name).is_some_and(|c| c.readers == Readers::Public);
+    let mut times: Vec<(Timestamp, &str)> = Vec::new();
+    for notice in plan.notices(accepted.upgrade.urgency).iter().filter(|n| n.channels.iter().any(public)) {
+        match &notice.trigger {
+            Trigger::At(offset) => times.extend(offset.from(opens, &plan.zone).map(|at| (at, notice.id.as_str()))),
+            Trigger::Cron(rule) => times.extend(rule.occurrences(opens, &plan.zone).into_iter().map(|at| (at, notice.id.as_str()))),
+            Trigger::On(_) => {}
+        }
+    }
+    times.retain(|(at, _)| now.is_none_or(|now| *at > now));
+    times.sort();
+    times.into_iter().take(TIMELINE).map(|(at, id)| json!({ "at": at.as_second(), "what": id.replace('-', " ") })).collect()
+}
+
+fn acknowledge(accepted: &Accepting, plan: &Plan, moment: &Moment<'_>) -> Value {
+    let within = plan.plans.get(&accepted.upgrade.urgency).map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
+    let by = moment.due.and_then(|due| due.checked_add(within).ok());
+    json!({ "emoji": plan.acknowledge, "by": by.map(Timestamp::as_second) })
+}
+
+fn topic(topic: &Topic, config: &Config) -> Value {
+    json!({ "id": topic.id, "title": topic.title, "signs": topic.signs, "remedy": topic.remedy, "contact": config.help.contact(topic) })
+}
+
+/// The context of an answer about herald itself, or about a problem.
+pub fn of_help(config: &Config, asked: Option<&Topic>, may: &[Verb]) -> Value {
+    json!({
+        "commands": commands(may),
+        "topics": config.help.topics.iter().map(|t| json!({ "id": t.id, "title": t.title })).collect::<Vec<_>>(),
+        "topic": asked.map(|t| topic(t, config)),
+        "contacts": config.help.contacts,
+    })
+}
+
+fn commands(verbs: &[Verb]) -> Value {
+    let command = |verb: &Verb| {
+        let part = |p: &Part| if p.required { p.name.to_uppercase() } else { format!("[{}]", p.name) };
+        // Which upgrade is meant need hardly ever be said.
+        let parts: Vec<String> = verb.parts().iter().filter(|p| p.kind != Kind::Upgrade).map(part).collect();
+        json!({ "name": verb.name(), "parts": parts.join(" "), "word": format!("command_{}", verb.name()) })
+    };
+    verbs.iter().map(command).collect()
+}
+
+/// `news` is "123 confirming", `status` the word in it, which a language may have.
+fn referendum(referendum: &Referendum, progress: &Progress) -> Value {
+    let news = progress.referendum.as_deref();
+    json!({ "chain": referendum.chain, "index": referendum.index, "news": news, "status": news.and_then(behind_index) })
+}
+
+fn behind_index(news: &str) -> Option<&str> {
+    news.split_once(' ').map(|(_, status)| status)
+}
+
+fn duty(audience: Audience, duty: &Duty) -> Value {
+    json!({
+        "audience": audience,
+        "required": duty.required,
+        "what": duty.what,
+        "node_version": duty.node_version,
+        "by": duty.by.map(Timestamp::as_second),
+    })
+}
+
+fn chain(name: &str, target: &Target, upgrade: &Upgrade, progress: &Progress) -> Value {
+    let at = progress.chains.get(name);
+    let applied = at.and_then(|a| a.applied.as_ref());
+    json!({
+        "name": name,
+        "target": (!upgrade.unplanned || applied.is_some()).then_some(target.spec_version),
+        "version": at.and_then(|a| a.spec_version),
+        "stage": at.map_or(Stage::Waiting, |a| a.stage),
+        "block": applied.map(|f| f.block),
+        "hash": applied.map(|f| &f.hash),
+        "at": applied.and_then(|f| f.time).map(Timestamp::as_second),
+        "above": at.and_then(|a| a.spec_version).is_some_and(|v| v > target.spec_version),
+        "migration": at.and_then(|a| a.migration.as_ref()).filter(|m| m.running).map(migration),
+        "transaction_version": at.and_then(|a| a.transaction_version.as_ref()),
+        "ahead": at.and_then(|a| a.ahead.as_ref()).and_then(|f| f.expected.as_ref()).map(expected),
+        "record": at.and_then(|a| a.record.as_ref()).filter(|r| r.after.blocks > 0).map(record),
+        "health": at.and_then(|a| a.health.as_ref()).map(health),
+    })
+}
+
+fn health(health: &Health) -> Value {
+    json!({
+        "length": health.length().as_secs(),
+        "blocks": health.blocks,
+        "transactions": health.transactions,
+        "failed": health.failed,
+        "longest_gap": health.longest_gap,
+    })
+}
+
+fn migration(migration: &Migration) -> Value {
+    json!({ "done": migration.done, "total": migration.total })
+}
+
+/// A known block; its time only with how far off that may be.
+fn expected(expected: &Expected) -> Value {
+    json!({
+        "chain": expected.chain,
+        "block": expected.block,
+        "at": expected.estimate.map(|e| e.at.as_second()),
+        "band": expected.estimate.map(|e| rounded_up(e.band).as_secs()),
+    })
+}
+
+/// To what people say: whole minutes, from two hours on whole quarters of an hour.
+fn rounded_up(band: SignedDuration) -> SignedDuration {
+    let unit = if band.as_secs() >= 7200 { 900 } else { 60 };
+    SignedDuration::from_secs((band.as_secs() / unit + 1) * unit)
+}
+
+/// The figures of a verification.
+fn record(record: &Record) -> Value {
+    let seconds = |s: Option<f64>| s.map(|s| format!("{s:.1}"));
+    let share = |s: &Stretch| (s.transactions > 0).then(|| format!("{:.0}", f64::from(s.failed) * 100.0 / f64::from(s.transactions)));
+    let stretch = |s: &Stretch| {
+        json!({
+            "blocks": s.blocks,
+            "mean": seconds(s.mean()),
+            "longest": format!("{:.1}", s.longest_ms as f64 / 1000.0),
+            "transactions": s.transactions,
+            "failed": s.failed,
+            "failed_share": share(s),
+            "missed_slots": s.missed_slots,
+        })
+    };
+    json!({
+        "before": stretch(&record.before),
+        "after": stretch(&record.after),
+        "worst_lag": record.worst_lag,
+        "code": record.code,
+        "code_fits": record.code_fits(),
+        "answering": record.answering.map(|(n, _)| n),
+        "endpoints": record.answering.map(|(_, of)| of),
+    })
+}
+
+/// The block times around the upgrade of the chain that has the most to show.
+pub fn pictured(progress: &Progress) -> Option<BlockTimes> {
+    let records = progress.chains.iter().filter_map(|(name, c)| Some((name, c.record.as_ref()?, c.spec_version?)));
+    let (name, record, version) = records.filter(|(_, r, _)| !r.gaps_after.is_empty()).max_by_key(|(_, r, _)| r.after.longest_ms)?;
+    let seconds = |gaps: &[u32]| gaps.iter().map(|g| f64::from(*g) / 10.0).collect();
+    Some(BlockTimes {
+        chain: name.clone(),
+        version_before: record.version_before,
+        version_after: version,
+        before: seconds(&record.gaps_before),
+        after: seconds(&record.gaps_after),
+    })
+}
+
+fn fact(fact: &Fact) -> Value {
+    json!({
+        "kind": fact.kind,
+        "chain": fact.chain,
+        "block": fact.block,
+        "hash": fact.hash,
+        "spec_version": fact.spec_version,
+        "time": fact.time.map(Timestamp::as_second),
+        "detail": fact.detail,
+        "status": (fact.kind == FactKind::Referendum).then(|| behind_index(&fact.detail)).flatten(),
+        "on": fact.on,
+        "late": fact.late,
+        "expected": fact.expected.as_ref().map(expected),
+    })
+}
+
+fn feedback(progress: &Progress, plan: &Plan) -> Value {
+    let nobody = |_: &str, _: &str| Voice { who: String::new(), audience: None };
+    let empty = || Summary::of(&Default::default(), &[], &plan.feedback.meanings, nobody);
+    let summary = progress.feedback.clone().unwrap_or_else(empty);
+    let total = summary.replies + summary.reactions.iter().map(|c: &Count| c.count).sum::<u32>();
+    json!({
+        "reactions": summary.reactions,
+        "replies": summary.replies,
+        "audiences": summary.audiences,
+        "quotes": summary.quotes,
+        "total": total,
+        "closes": closes(progress, plan).map(Timestamp::as_second),
+        "closed": progress.feedback.is_some(),
+    })
+}
+
+/// How many of the roster have answered, and by when they are to.
+fn roll(count: &roster::Count) -> Value {
+    json!({
+        "of": count.of,
+        "acknowledged": count.acknowledged,
+        "ready": count.ready,
+        "acknowledge_by": count.acknowledge_by.map(Timestamp::as_second),
+        "ready_by": count.ready_by.map(Timestamp::as_second),
+    })
+}
+
+fn process(items: &[Item], progress: &Progress) -> Value {
+    let step = |item: &Item| {
+        let tick = progress.ticks.get(&item.item);
+        json!({
+            "item": item.item,
+            "role": item.role,
+            "text": item.text,
+            "done": tick.is_some(),
+            "by": tick.map(|t| &t.by),
+            "at": tick.map(|t| t.at.as_second()),
+            "remark": tick.and_then(|t| t.remark.as_ref()),
+        })
+    };
+    let done = items.iter().filter(|i| progress.ticks.contains_key(&i.item)).count();
+    json!({ "items": items.iter().map(step).collect::<Vec<_>>(), "done": done, "of": items.len() })
+}
+
+/// When the feedback window closes, once it is open.
+pub fn closes(progress: &Progress, plan: &Plan) -> Option<Timestamp> {
+    let in_time = progress.applied_at?.checked_add(plan.feedback.open_for).ok()?;
+    Some(progress.feedback_closes.map_or(in_time, |at| at.min(in_time)))
+}

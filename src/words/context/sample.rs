@@ -1,0 +1,155 @@
+//! A context in which everything that can be there is there: what templates are checked against, and measured with.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{Asked, Moment, NUMBERS, TIMELINE, commands, of};
+use crate::{
+    config::{Config, Plan, Topic},
+    domain::{
+        campaign::{
+            progress::{Health, Migration, Note, Progress, Record, State},
+            upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window},
+        },
+        chain::{
+            block_times::{Estimate, Stretch},
+            fact::{Expected, Fact, FactKind},
+        },
+        people::{
+            command::Verb,
+            feedback::{LONGEST_QUOTE, QUOTES, Quote, Summary},
+            permission::Role,
+            roster::Count,
+        },
+        plan::{
+            notice::{Audience, Notice, Phase, Trigger},
+            schedule::Offset,
+        },
+    },
+    listen::rollcall::AT_ONCE,
+    outbox::LONGEST_DETAIL,
+    ports::Accepting,
+};
+
+/// An upgrade in which everything that can be there is there, with `filler(n)` for a text of up to
+/// `n` characters: what templates are checked against, and measured with.
+pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact) {
+    let now = Timestamp::from_second(1_796_130_000).unwrap_or(Timestamp::UNIX_EPOCH);
+    let duty = || Duty { required: true, what: filler(100), node_version: Some(filler(12)), by: Some(now) };
+    let upgrade = Upgrade {
+        id: filler(20),
+        title: filler(60),
+        summary: filler(140),
+        urgency: Urgency::Expedited,
+        method: Method::Governance,
+        window: Window { opens: now, closes: now },
+        chains: (0..8).map(|i| (format!("{}{i}", filler(11)), Target { spec_version: u32::MAX, code_hash: None })).collect(),
+        changes: vec![filler(60); 3],
+        links: vec![Link { name: filler(20), url: format!("https://{}", filler(72)) }; 2],
+        duties: Audience::ALL.into_iter().map(|a| (a, duty())).collect(),
+        referendum: Some(Referendum { chain: filler(16), index: u32::MAX }),
+        poll: Some(Poll { windows: vec![Window { opens: now, closes: now }; 9], decide_by: now }),
+        rollback: Some(filler(160)),
+        steps: Step::ALL.into_iter().map(|step| (step, format!("https://{}", filler(92)))).collect(),
+        decision: Some(Decision::NoGo(filler(160))),
+        cancelled: Some(filler(160)),
+        failed: Some(filler(160)),
+        unplanned: false,
+        joined: None,
+    };
+    let fact = Fact {
+        kind: FactKind::AuthorizationRejected,
+        chain: filler(20),
+        block: 99_999_999,
+        hash: format!("0x{}", "0".repeat(64)),
+        spec_version: u32::MAX,
+        time: Some(now),
+        detail: filler(66),
+        on: Some(filler(20)),
+        expected: Some(Expected {
+            chain: filler(20),
+            block: 99_999_999,
+            estimate: Some(Estimate { at: now, band: SignedDuration::from_mins(95) }),
+        }),
+        late: true,
+    };
+    let mut progress = Progress::new(&upgrade);
+    progress.state = State::Completed;
+    progress.applied_at = Some(now);
+    progress.scheduled = Some(fact.clone());
+    progress.referendum = Some("1234 confirm aborted".to_owned());
+    progress.unexamined = vec!["paseo: 12345678 to 12345679".to_owned()];
+    progress.feedback = Some(feedback(plan, &filler));
+    let note = || Note { at: now, text: filler(160) };
+    progress.notes = vec![note(), note(), note()];
+    progress.roll = Some(Count { of: 999, acknowledged: 999, ready: 999, acknowledge_by: Some(now), ready_by: Some(now) });
+    for chain in progress.chains.values_mut() {
+        chain.spec_version = Some(u32::MAX);
+        chain.applied = Some(fact.clone());
+        chain.ahead = Some(fact.clone());
+        chain.transaction_version = Some("99 to 100".to_owned());
+        chain.migration = Some(Migration { total: Some(99), done: 98, running: true, ..Migration::default() });
+        let stretch = Stretch { blocks: 999, ms: 5_994_000, longest_ms: 99_900, transactions: 9999, failed: 999, missed_slots: Some(99) };
+        chain.record = Some(Record {
+            before: stretch.clone(),
+            after: stretch,
+            worst_lag: 99,
+            code: Some(fact.hash.clone()),
+            code_planned: Some(fact.hash.clone()),
+            answering: Some((9, 9)),
+            ..Record::default()
+        });
+        chain.health = Some(Health {
+            since: now,
+            last: now,
+            blocks: 9999,
+            transactions: 9999,
+            failed: 9999,
+            longest_gap: 9999,
+            restarts: 0,
+            trouble: None,
+        });
+    }
+    (Accepting { progress, ..Accepting::new(upgrade, now) }, fact)
+}
+
+fn feedback(plan: &Plan, filler: &impl Fn(usize) -> String) -> Summary {
+    let nobody = |_: &str, _: &str| crate::domain::people::feedback::Voice { who: String::new(), audience: None };
+    let empty = Summary::of(&Default::default(), &[], &plan.feedback.meanings, nobody);
+    let groups = Audience::ALL.into_iter().map(Some).chain([None]);
+    let of = |audience| crate::domain::people::feedback::OfAudience { audience, reactions: empty.reactions.clone(), replies: 999 };
+    let quote = || Quote { audience: Some(Audience::Validators), text: filler(LONGEST_QUOTE) };
+    Summary { audiences: groups.map(of).collect(), quotes: (0..QUOTES).map(|_| quote()).collect(), ..empty }
+}
+
+/// A problem, an approval and a reason, each at its longest.
+pub fn sample_extras(filler: impl Fn(usize) -> String) -> (Topic, Asked, String) {
+    let topic = Topic { id: filler(24), title: filler(80), signs: filler(300), remedy: vec![filler(200); 6], contact: None };
+    let asked = Asked { code: filler(6), persons: 2, given: vec![filler(40)], until: Timestamp::UNIX_EPOCH };
+    (topic, asked, filler(LONGEST_DETAIL))
+}
+
+/// The context in which everything that can be there is there.
+pub fn of_everything(sample: &Accepting, config: &Config, moment: &Moment<'_>) -> Value {
+    let notice = Notice { acknowledge: true, ..Notice::new("n".repeat(24), Phase::Scheduling, "", Trigger::At(Offset::Exact(0))) };
+    let mut value = of(sample, Some(&notice), config, moment);
+    let long = |n: usize| "m".repeat(n);
+    let contact = json!({ "id": long(24), "name": long(40), "url": format!("https://{}", long(72)) });
+    let numbered: Vec<Value> = NUMBERS.iter().map(|n| json!({ "number": n, "text": long(120) })).collect();
+    let topics: Vec<Value> = (0..12).map(|_| json!({ "id": long(16), "title": long(40) })).collect();
+    let Some(map) = value.as_object_mut() else { return value };
+    map.insert("contacts".into(), json!([contact]));
+    map.insert("checklist".into(), json!({ "before": numbered, "after": numbered, "is_after": true }));
+    map.insert("help".into(), json!({ "id": long(24), "title": long(80) }));
+    map.insert("topics".into(), json!(topics));
+    map.insert("commands".into(), commands(&Verb::ALL));
+    let entry = json!({ "at": sample.accepted.as_second(), "what": long(24) });
+    map.insert("timeline".into(), json!(vec![entry; TIMELINE]));
+    let step = json!({ "item": "1.1a", "role": Role::CommunicationTeam, "text": long(90), "done": true, "by": long(30), "at": sample.accepted.as_second(), "remark": long(160) });
+    map.insert("process".into(), json!({ "items": vec![step; 24], "done": 24, "of": 24 }));
+    map.insert("missing".into(), json!(vec![long(40); AT_ONCE]));
+    if let Some(topic) = map.get_mut("topic").and_then(Value::as_object_mut) {
+        topic.insert("contact".into(), contact);
+    }
+    value
+}

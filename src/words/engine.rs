@@ -1,0 +1,279 @@
+//! Handlebars with our helpers, Markdown escaping and no surprises.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason, Template};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{
+    check, discord,
+    inline_partials::laid,
+    lint_unguarded::{self, Unguarded},
+    matrix,
+    times::{Zone, left_mark, time_mark, without_marks},
+};
+use crate::{
+    config::{Finding, SourceFile},
+    domain::{
+        outbox::post::Body,
+        plan::language::{DEFAULT, Language, split},
+    },
+    ports::Platform,
+};
+
+/// Renders notices for both platforms, each whole in one language: in the channel's where the notice has
+/// a translation, else in English.
+pub struct Renderer {
+    english: Voice,
+    /// The other languages, by locale.
+    voices: BTreeMap<String, Voice>,
+    zone: Zone,
+}
+
+/// Every template as one language has it.
+struct Voice {
+    language: Arc<Language>,
+    engine: Handlebars<'static>,
+    /// By their names, as they were written.
+    templates: BTreeMap<String, Template>,
+    /// The templates that are translated; the others are the English ones.
+    own: BTreeSet<String>,
+}
+
+/// A notice in Markdown, its times still marks, and the language it is written in.
+#[derive(Clone, Debug)]
+pub struct Text {
+    markdown: String,
+    language: Arc<Language>,
+}
+
+impl Text {
+    /// Words that come from no template.
+    pub fn english(markdown: impl Into<String>) -> Self {
+        Self { markdown: markdown.into(), language: Arc::new(Language::english().clone()) }
+    }
+
+    /// In Markdown, its times still marks: the same at whatever time it is looked at.
+    pub fn markdown(&self) -> &str {
+        &self.markdown
+    }
+
+    pub fn says_nothing(&self) -> bool {
+        self.markdown.trim().is_empty()
+    }
+}
+
+impl std::fmt::Debug for Renderer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Renderer").field("voices", &self.voices.keys()).field("zone", &self.zone).finish_non_exhaustive()
+    }
+}
+
+impl Voice {
+    fn new(language: Language, compiled: &BTreeMap<String, Template>) -> Self {
+        let language = Arc::new(language);
+        let mut engine = Handlebars::new();
+        engine.register_escape_fn(escape);
+        engine.register_helper("time", Box::new(time));
+        engine.register_helper("left", Box::new(left));
+        engine.register_helper("short", Box::new(short));
+        register_words(&mut engine, &language);
+        let (mut own, mut templates) = (BTreeSet::new(), BTreeMap::new());
+        for (name, template) in compiled.iter().filter(|(name, _)| split(name).1.is_none()) {
+            let translated = compiled.get(&format!("{name}.{}", language.locale));
+            if translated.is_some() {
+                own.insert(name.clone());
+            }
+            templates.insert(name.clone(), translated.unwrap_or(template).clone());
+        }
+        for (name, template) in laid(&templates, &mut engine) {
+            if let Some(short) = name.strip_prefix("partials/") {
+                engine.register_template(short, template.clone());
+            }
+            engine.register_template(&name, template);
+        }
+        Self { language, engine, templates, own }
+    }
+
+    /// A template as it was written, by its name or by that under which another includes it.
+    fn template(&self, name: &str) -> Option<&Template> {
+        self.templates.get(name).or_else(|| self.templates.get(&format!("partials/{name}")))
+    }
+}
+
+impl Renderer {
+    /// Compiles every template; unknown variables are found by following each path in `sample`, a
+    /// context in which everything that can be there is there.
+    pub fn new(
+        templates: &BTreeMap<String, SourceFile>,
+        languages: &BTreeMap<String, Language>,
+        zone: Zone,
+        sample: &Value,
+    ) -> Result<Self, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let compiled = compiled(templates, &mut findings);
+        check::all(&compiled, templates, sample, &mut findings);
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        let english = languages.get(DEFAULT).unwrap_or(Language::english());
+        let others = languages.iter().filter(|(locale, _)| *locale != DEFAULT);
+        Ok(Self {
+            english: Voice::new(english.clone(), &compiled),
+            voices: others.map(|(locale, language)| (locale.clone(), Voice::new(language.clone(), &compiled))).collect(),
+            zone,
+        })
+    }
+
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// The language that a template is in for a channel of this locale.
+    fn voice(&self, template: &str, locale: &str) -> &Voice {
+        self.voices.get(locale).filter(|voice| voice.own.contains(template)).unwrap_or(&self.english)
+    }
+
+    /// The name of the file that a template comes from for a channel of this locale: `execution/applied.de`,
+    /// or without a translation `execution/applied`.
+    pub fn source(&self, template: &str, locale: &str) -> String {
+        match self.voice(template, locale).language.locale.as_str() {
+            DEFAULT => template.to_owned(),
+            locale => format!("{template}.{locale}"),
+        }
+    }
+
+    /// The words of a notice for a channel of this locale. Errors name template, line and reason.
+    pub fn markdown(&self, template: &str, locale: &str, context: &Context) -> Result<Text, String> {
+        let voice = self.voice(template, locale);
+        let markdown = voice.engine.render_with_context(template, context);
+        let markdown = markdown.map_err(|e| format!("templates/{}.md.hbs: {e}", self.source(template, locale)))?;
+        Ok(Text { markdown, language: voice.language.clone() })
+    }
+
+    /// Where a template, or one it includes, speaks of a fact without asking whether there is one.
+    /// The templates are named as their files are.
+    pub fn unguarded(&self, template: &str, locale: &str) -> Vec<Unguarded> {
+        let voice = self.voice(template, locale);
+        let mut found = lint_unguarded::unguarded(template, &|name| voice.template(name));
+        for unguarded in &mut found {
+            let name = &unguarded.template;
+            let full = if name.contains('/') { name.clone() } else { format!("partials/{name}") };
+            let translated = voice.own.contains(&full);
+            unguarded.template = if translated { format!("{full}.{}", voice.language.locale) } else { full };
+        }
+        found
+    }
+
+    /// The Markdown itself, for a file or an issue; times are written out as seen at `now`.
+    pub fn document(&self, text: &Text, now: Timestamp) -> String {
+        let written = self.zone.for_matrix(&text.language, &text.markdown, now);
+        let mut out = String::with_capacity(written.len());
+        for line in written.trim().lines().map(str::trim_end) {
+            if !line.is_empty() || !out.ends_with("\n\n") {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+        out
+    }
+
+    /// What a platform is given; times are written in the language of the text.
+    pub fn body(&self, text: &Text, platform: Platform, now: Timestamp) -> Body {
+        match platform {
+            Platform::Discord => Body { text: discord::write(&text.markdown, &self.zone, &text.language), html: None, ..Body::default() },
+            Platform::Matrix => {
+                let (html, text) = matrix::write(&text.markdown, &self.zone, &text.language, now);
+                Body { text, html: Some(html), ..Body::default() }
+            }
+        }
+    }
+}
+
+fn compiled(templates: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding>) -> BTreeMap<String, Template> {
+    let mut compiled = BTreeMap::new();
+    for (name, file) in templates {
+        match Template::compile_with_name(&file.text, name.clone()) {
+            Ok(template) => {
+                compiled.insert(name.clone(), template);
+            }
+            Err(error) => {
+                let place = error.pos().unwrap_or((1, 1));
+                let message = format!("this is not a template: {}", error.reason());
+                findings.push(file.at(place, message, "look for an unclosed {{ or a missing {{/…}}".to_owned()));
+            }
+        }
+    }
+    compiled
+}
+
+/// `{{span verification.healthy_for}}` writes a length, `{{word stage}}` one of herald's own words.
+fn register_words(engine: &mut Handlebars<'static>, language: &Arc<Language>) {
+    let own = language.clone();
+    let span =
+        move |h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output| -> HelperResult {
+            let length = SignedDuration::from_secs(seconds(h, "span", "a length in seconds, such as verification.healthy_for")?);
+            out.write(&escape(&own.span(length)))?;
+            Ok(())
+        };
+    engine.register_helper("span", Box::new(span));
+    let own = language.clone();
+    let word =
+        move |h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output| -> HelperResult {
+            let value = h.param(0).and_then(|p| p.value().as_str()).unwrap_or_default();
+            out.write(&escape(own.word(value)))?;
+            Ok(())
+        };
+    engine.register_helper("word", Box::new(word));
+}
+
+/// Makes a value harmless in Markdown: one line, no formatting, no link, no mark.
+pub fn escape(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 8);
+    for c in without_marks(value).chars() {
+        match c {
+            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => out.push(' '),
+            c if c.is_ascii_punctuation() && !matches!(c, '\'' | ',' | '?' | '/' | ':' | ';' | '%' | '=' | '$' | '"' | '^') => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn time(h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
+    out.write(&time_mark(seconds(h, "time", A_TIME)?))?;
+    Ok(())
+}
+
+fn left(h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
+    out.write(&left_mark(seconds(h, "left", A_TIME)?))?;
+    Ok(())
+}
+
+const A_TIME: &str = "a time, such as window.opens";
+
+fn seconds(h: &Helper<'_>, name: &'static str, wanted: &str) -> Result<i64, RenderErrorReason> {
+    let value = h.param(0).map(|p| p.value());
+    value.and_then(Value::as_i64).ok_or_else(|| RenderErrorReason::Other(format!("{{{{{name} …}}}} wants {wanted}")))
+}
+
+/// A hash, shortened to what an eye compares.
+fn short(h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
+    let value = h.param(0).and_then(|p| p.value().as_str()).unwrap_or_default();
+    let count = value.chars().count();
+    let text = if count > 14 {
+        let tail: String = value.chars().skip(count - 4).collect();
+        format!("{}…{tail}", value.chars().take(8).collect::<String>())
+    } else {
+        value.to_owned()
+    };
+    out.write(&escape(&text))?;
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! One Markdown source a notice, made into what each platform shows best.
+//!
+//! template (Handlebars), in the channel's language where it has a translation → Markdown with time
+//! marks → Discord's Markdown, or Matrix's HTML and plain text. Values are escaped as Markdown on their
+//! way in, so nothing that comes from a file, a chain or a chat can format, link or mention.
+
+pub mod card;
+mod check;
+pub mod context;
+mod discord;
+mod engine;
+#[cfg(feature = "web")]
+pub(crate) mod html_preview;
+pub mod icalendar;
+pub(crate) mod inline_partials;
+pub(crate) mod lint_unguarded;
+mod matrix;
+pub mod mention;
+pub mod picture;
+pub mod render;
+pub(crate) mod render_cache;
+mod times;
+
+pub use self::engine::{Renderer, Text, escape};
+pub use self::lint_unguarded::Unguarded;
+pub use self::times::{Zone, distance, length_words};
+/// What the words are made from.
+pub use handlebars::Context;
+
+#[cfg(test)]
+mod tests;
