@@ -28,11 +28,16 @@ use upgrade_herald::{
     adapters::{node::Node, store::SqlStore},
     cli::args,
     config::Origin,
-    domain::campaign::upgrade::{Target, Upgrade},
-    outbox::{Book, Core},
-    ports::{Accepting, Batch, Chain, Store},
+    domain::campaign::{
+        Campaign,
+        upgrade::{Target, Upgrade},
+    },
+    lint,
+    outbox::Core,
+    ports::{Batch, Chain, Store},
     rehearsal::SteppedClock,
     watch::{catchup::LONGEST_GAP, watcher::Watcher},
+    words::snapshot::ConfigSnapshot,
 };
 
 /// Blocks missed, and at which shares of them (in percent) an upgrade was applied.
@@ -186,17 +191,17 @@ struct Scene {
 impl Scene {
     /// An upgrade for each of these targets.
     async fn new(targets: &[u32]) -> Result<Self> {
-        let loaded = args::load(&Origin::Embedded).map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
+        let loaded = lint::load(&Origin::Embedded).map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
         let sample: Upgrade = loaded.config.upgrades[0].upgrade.clone();
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await?);
-        let accepted = targets.iter().map(|version| {
+        let campaign = targets.iter().map(|version| {
             let chains = [("relay".to_owned(), Target { spec_version: *version, code_hash: None })].into();
             let upgrade = Upgrade { id: format!("v{version}"), chains, ..sample.clone() };
-            Accepting::new(upgrade, sample.window.opens)
+            Campaign::new(upgrade, sample.window.opens)
         });
-        store.commit(Batch { upgrades: accepted.collect(), ..Batch::default() }).await?;
+        store.commit(Batch { upgrades: campaign.collect(), ..Batch::default() }).await?;
         let core = Arc::new(Core::new(
-            Book { config: loaded.config, renderer: loaded.renderer },
+            ConfigSnapshot { config: loaded.config, renderer: loaded.renderer },
             BTreeMap::new(),
             Arc::new(SteppedClock::new(sample.window.opens)),
             store.clone(),

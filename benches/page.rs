@@ -3,7 +3,7 @@
 //! - The floor of the requests is a bare axum server in this process that answers with as many bytes.
 //! - A notice is due each second. Around every second one of them, readers ask for page and API as fast as they get answers,
 //!   four at once, with a pause of a few milliseconds as people's browsers have; from when it was due to when it was
-//!   accepted is compared between the two halves, so that what the machine does meanwhile strikes both.
+//!   campaign is compared between the two halves, so that what the machine does meanwhile strikes both.
 //! - A thousand readers follow, and each must be told of every change; herald's memory is that of its process.
 //!
 //! Prints a line of JSON a figure, and says on stderr what it is doing.

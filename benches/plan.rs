@@ -21,12 +21,18 @@ use serde_json::{Value, json};
 use upgrade_herald::{
     adapters::store::SqlStore,
     cli::args,
-    config::{Files, Origin, Readers},
-    domain::{campaign::upgrade::Upgrade, chain::fact::Fact, outbox::post::Operation, plan::notice::Notice},
-    outbox::{Book, Core, Outlet},
-    ports::{Accepting, Platform},
+    config::{Files, Origin},
+    domain::{
+        campaign::{Campaign, upgrade::Upgrade},
+        chain::fact::Fact,
+        outbox::post::Operation,
+        plan::notice::Notice,
+    },
+    lint,
+    outbox::Core,
+    ports::{Outlet, Platform, Readers},
     rehearsal::{Room, SteppedClock},
-    words::{context, render},
+    words::{context, render, snapshot::ConfigSnapshot},
 };
 
 const WARM_UP: usize = 5;
@@ -42,7 +48,7 @@ async fn main() -> Result<()> {
     eprintln!("the review of the sample configuration");
     let files = Files::read(&Origin::Embedded).map_err(|f| anyhow::anyhow!("{f}"))?;
     let (ours, least) = in_turn(
-        || args::load(black_box(&Origin::Embedded)).map_err(|f| anyhow::anyhow!("{f:?}")).map(drop),
+        || lint::load(black_box(&Origin::Embedded)).map_err(|f| anyhow::anyhow!("{f:?}")).map(drop),
         || bare_review(&files).map(drop),
     )?;
     report("plan.check", ours, least, CHECK);
@@ -108,22 +114,22 @@ fn bare_review(files: &Files) -> Result<(Vec<Value>, Vec<Template>)> {
 
 struct Stage {
     core: Core,
-    accepted: Accepting,
+    campaign: Campaign,
     fact: Fact,
 }
 
 impl Stage {
     async fn set() -> Result<Self> {
-        let loaded = args::load(&Origin::Embedded).map_err(|f| anyhow::anyhow!("{f:?}"))?;
+        let loaded = lint::load(&Origin::Embedded).map_err(|f| anyhow::anyhow!("{f:?}"))?;
         let sample: &Upgrade = &loaded.config.upgrades.first().context("an upgrade")?.upgrade;
         // An upgrade that has everything a template may speak of, in the words of the sample's file.
-        let (mut accepted, fact) = context::sample(&loaded.config.plan, |n| "words ".repeat(n / 6 + 1).chars().take(n).collect());
-        let name = accepted.upgrade.chains.keys().next_back().cloned().context("a chain")?;
-        accepted.upgrade.chains.remove(&name);
-        accepted.progress.chains.remove(&name);
-        ensure!(accepted.upgrade.chains.len() == CHAINS, "seven chains");
-        (accepted.upgrade.id, accepted.upgrade.title) = (sample.id.clone(), sample.title.clone());
-        (accepted.upgrade.window, accepted.upgrade.duties) = (sample.window.clone(), sample.duties.clone());
+        let (mut campaign, fact) = context::sample(&loaded.config.plan, |n| "words ".repeat(n / 6 + 1).chars().take(n).collect());
+        let name = campaign.upgrade.chains.keys().next_back().cloned().context("a chain")?;
+        campaign.upgrade.chains.remove(&name);
+        campaign.progress.chains.remove(&name);
+        ensure!(campaign.upgrade.chains.len() == CHAINS, "seven chains");
+        (campaign.upgrade.id, campaign.upgrade.title) = (sample.id.clone(), sample.title.clone());
+        (campaign.upgrade.window, campaign.upgrade.duties) = (sample.window.clone(), sample.duties.clone());
         let rooms = [Platform::Discord, Platform::Matrix].map(|p| (p, Arc::new(Room::new(p))));
         let outlets: BTreeMap<String, Outlet> = (0..CHANNELS)
             .map(|n| {
@@ -141,14 +147,14 @@ impl Stage {
             .collect();
         let store = Arc::new(SqlStore::open("sqlite::memory:").await?);
         let clock = Arc::new(SteppedClock::new(sample.window.opens));
-        let core = Core::new(Book { config: loaded.config, renderer: loaded.renderer }, outlets, clock, store);
-        Ok(Self { core, accepted, fact })
+        let core = Core::new(ConfigSnapshot { config: loaded.config, renderer: loaded.renderer }, outlets, clock, store);
+        Ok(Self { core, campaign, fact })
     }
 
     /// Those of all urgencies, each once.
     fn notices(&self) -> Vec<Notice> {
         let mut notices: Vec<Notice> = Vec::new();
-        for (_, notice) in self.core.book().plan().all_notices() {
+        for (_, notice) in self.core.snapshot().plan().all_notices() {
             if !notices.contains(notice) {
                 notices.push(notice.clone());
             }
@@ -156,21 +162,21 @@ impl Stage {
         notices
     }
 
-    fn moment(&self) -> context::Moment<'_> {
-        context::Moment { fact: Some(&self.fact), due: Some(self.accepted.upgrade.window.opens), ..Default::default() }
+    fn moment(&self) -> context::RenderInput<'_> {
+        context::RenderInput { fact: Some(&self.fact), due: Some(self.accepted.upgrade.window.opens), ..Default::default() }
     }
 
     fn context(&self, notice: &Notice) -> Value {
-        context::of(&self.accepted, Some(notice), &self.core.book().config, &self.moment())
+        context::of(&self.accepted, Some(notice), &self.core.snapshot().config, &self.moment())
     }
 
     /// Every post as the dispatcher has it made, notice by notice, as they fall due.
     fn render(&self) -> Result<()> {
-        let (moment, book) = (self.moment(), self.core.book());
+        let (moment, snapshot) = (self.moment(), self.core.snapshot());
         for notice in &self.notices() {
             for outlet in self.core.outlets.values() {
                 let now = self.accepted.upgrade.window.opens;
-                let body = render::body(&self.core, &book, (&self.accepted, notice), Operation::Post, outlet, &moment, now);
+                let body = render::body(&self.core, &snapshot, (&self.accepted, notice), Operation::Post, outlet, &moment, now);
                 ensure!(!black_box(body).map_err(anyhow::Error::msg)?.text.is_empty(), "{} says nothing", notice.id);
             }
         }

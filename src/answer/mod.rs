@@ -9,15 +9,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
 
-use self::rate_limit::Manners;
+use self::rate_limit::RateLimiter;
 use crate::{
-    config::{Readers, suggest},
+    config::suggest,
     deliver::approval::{
         code,
-        gate::{Gate, Who},
+        gate::{Approver, Gate},
     },
     domain::{
-        campaign::progress::State,
+        campaign::{Campaign, progress::State},
         chain::fact::FactKind,
         outbox::post::{Body, Operation, Post, PostState},
         people::{
@@ -31,26 +31,27 @@ use crate::{
         },
     },
     listen::rollcall,
-    outbox::{Book, Core},
+    outbox::Core,
     plan::reminders,
-    ports::{Accepting, Asker, Desk, Ear, Platform, StoreError},
+    ports::{Admission, Asker, CommandHandler, Platform, Readers, StoreError},
     report,
     words::{
         Text,
         context::{self, Trouble},
         escape,
+        snapshot::ConfigSnapshot,
     },
 };
 
-pub struct FrontDesk {
+pub struct AnswerService {
     core: Arc<Core>,
     gate: Gate,
-    manners: Manners,
+    manners: RateLimiter,
 }
 
-impl FrontDesk {
+impl AnswerService {
     pub fn new(core: Arc<Core>) -> Self {
-        Self { gate: Gate::new(core.clone()), core, manners: Manners::default() }
+        Self { gate: Gate::new(core.clone()), core, manners: RateLimiter::default() }
     }
 
     /// The language of an answer: that of the channel it was asked in, elsewhere of the platform's first one, the
@@ -62,8 +63,8 @@ impl FrontDesk {
 
     /// What herald can be asked by somebody, or with a topic, what to do about a problem.
     fn help(&self, asker: &Asker<'_>, topic: Option<&str>, locale: &str) -> Result<Text, String> {
-        let book = self.core.book();
-        let help = &book.config.help;
+        let snapshot = self.core.snapshot();
+        let help = &snapshot.config.help;
         let found = topic.and_then(|id| help.topic(id));
         match topic.filter(|_| found.is_none() && !help.topics.is_empty()) {
             Some(unknown) => {
@@ -71,16 +72,16 @@ impl FrontDesk {
                 Ok(said(&format!("I have no help on {unknown}: {}", hint.replace('`', ""))))
             }
             None => {
-                let who = self.standing(&book, asker);
-                let may: Vec<Verb> = Verb::ALL.into_iter().filter(|v| book.config.people.permissions.may(*v, &who).is_ok()).collect();
-                book.renderer.markdown("answers/help", locale, &context::of_help(&book.config, found, &may).into())
+                let who = self.standing(&snapshot, asker);
+                let may: Vec<Verb> = Verb::ALL.into_iter().filter(|v| snapshot.config.people.permissions.may(*v, &who).is_ok()).collect();
+                snapshot.renderer.markdown("answers/help", locale, &context::of_help(&snapshot.config, found, &may).into())
             }
         }
     }
 
     /// What is known of who asks, and where.
-    fn standing(&self, book: &Book, asker: &Asker<'_>) -> Standing {
-        let people = &book.config.people;
+    fn standing(&self, snapshot: &ConfigSnapshot, asker: &Asker<'_>) -> Standing {
+        let people = &snapshot.config.people;
         let person = people.by_account(asker.platform, asker.user);
         let mut here = self.core.outlets.values().filter(|o| o.platform == asker.platform && o.place == asker.place);
         let among_operators = here.any(|o| o.readers == Readers::Operators);
@@ -96,8 +97,8 @@ impl FrontDesk {
     }
 
     /// Why somebody may not give a command, in words; and where they may, who they are for the record.
-    fn permitted(&self, book: &Book, asker: &Asker<'_>, verb: Verb) -> Result<String, String> {
-        let (people, who) = (&book.config.people, self.standing(book, asker));
+    fn permitted(&self, snapshot: &ConfigSnapshot, asker: &Asker<'_>, verb: Verb) -> Result<String, String> {
+        let (people, who) = (&snapshot.config.people, self.standing(snapshot, asker));
         let name = people.by_account(asker.platform, asker.user).map_or_else(|| asker.user.to_owned(), |p| p.name.clone());
         let denial = match people.permissions.may(verb, &who) {
             Ok(()) => return Ok(format!("{name} on {}", asker.platform.name())),
@@ -117,10 +118,10 @@ impl FrontDesk {
     }
 
     /// The upgrade that is meant: the one named, or else the one that is under way.
-    async fn meant(&self, order: &Order) -> Result<Result<Option<Accepting>, String>, StoreError> {
+    async fn meant(&self, order: &Order) -> Result<Result<Option<Campaign>, String>, StoreError> {
         let upgrades = self.core.store.upgrades().await?;
         let Some(id) = order.get("upgrade") else { return Ok(Ok(current(&upgrades, self.core.clock.now()).cloned())) };
-        let named = |a: &&Accepting| a.upgrade.id == id || a.upgrade.joined.as_deref() == Some(id);
+        let named = |a: &&Campaign| a.upgrade.id == id || a.upgrade.joined.as_deref() == Some(id);
         let ids = || upgrades.iter().map(|a| a.upgrade.id.as_str()).collect::<Vec<_>>();
         Ok(match upgrades.iter().find(named) {
             Some(found) => Ok(Some(found.clone())),
@@ -129,8 +130,8 @@ impl FrontDesk {
     }
 
     async fn carry_out(&self, asker: &Asker<'_>, order: &Order) -> Result<Text, String> {
-        let (book, locale) = (self.core.book(), self.locale(asker));
-        let author = match self.permitted(&book, asker, order.verb) {
+        let (snapshot, locale) = (self.core.snapshot(), self.locale(asker));
+        let author = match self.permitted(&snapshot, asker, order.verb) {
             Ok(author) => author,
             Err(denied) => return Ok(said(&denied)),
         };
@@ -140,70 +141,70 @@ impl FrontDesk {
                 let code = order.need("code");
                 let open = self.gate.open().await.map_err(|e| e.to_string())?;
                 let of = open.into_iter().find(|o| o.consent.code == code).map(|o| o.upgrade).unwrap_or_default();
-                let (Ok(answer) | Err(answer)) = self.gate.approve(code, Who::Account(asker.platform, asker.user)).await;
+                let (Ok(answer) | Err(answer)) = self.gate.approve(code, Approver::Account(asker.platform, asker.user)).await;
                 self.write_down(&of, asker, order, &author, &answer).await;
                 return Ok(said(&answer));
             }
             _ => {}
         }
-        let accepted = match self.meant(order).await.map_err(|e| e.to_string())? {
-            Ok(Some(accepted)) => accepted,
-            Ok(None) => return book.renderer.markdown("answers/none", locale, &json!({}).into()),
+        let campaign = match self.meant(order).await.map_err(|e| e.to_string())? {
+            Ok(Some(campaign)) => campaign,
+            Ok(None) => return snapshot.renderer.markdown("answers/none", locale, &json!({}).into()),
             Err(unknown) => return Ok(said(&unknown)),
         };
         match order.verb {
-            Verb::Status => self.status(&accepted, asker.platform, locale).await,
-            Verb::Schedule => self.shown(&book, "answers/schedule", &accepted, locale),
-            Verb::Checklist => self.checklist(&book, &accepted, asker, order.get("part"), locale),
-            Verb::Ack => self.claim(&accepted, asker, Claim::Acknowledged, None).await,
-            Verb::Ready => self.claim(&accepted, asker, Claim::Ready, order.get("node")).await,
+            Verb::Status => self.status(&campaign, asker.platform, locale).await,
+            Verb::Schedule => self.shown(&snapshot, "answers/schedule", &campaign, locale),
+            Verb::Checklist => self.checklist(&snapshot, &campaign, asker, order.get("part"), locale),
+            Verb::Ack => self.claim(&campaign, asker, Claim::Acknowledged, None).await,
+            Verb::Ready => self.claim(&campaign, asker, Claim::Ready, order.get("node")).await,
             Verb::Feedback | Verb::Withdraw => {
-                self.tell(&accepted, asker, order.get("text")).await.map(|words| said(&words)).map_err(|e| e.to_string())
+                self.tell(&campaign, asker, order.get("text")).await.map(|words| said(&words)).map_err(|e| e.to_string())
             }
             Verb::Subscribe => {
-                let written = |at| book.renderer.zone().written(at);
-                let told = reminders::subscribe(&self.core, &accepted, asker, order.get("before"), written).await;
+                let written = |at| snapshot.renderer.zone().written(at);
+                let told = reminders::subscribe(&self.core, &campaign, asker, order.get("before"), written).await;
                 told.map(|words| said(&words)).map_err(|e| e.to_string())
             }
             Verb::Report => {
-                self.write_down(&accepted.upgrade.id, asker, order, &author, "shown").await;
-                let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
-                Ok(said(&report::in_short(&book, &accepted, &posts)))
+                self.write_down(&campaign.upgrade.id, asker, order, &author, "shown").await;
+                let posts = self.core.store.posts(&campaign.upgrade.id).await.map_err(|e| e.to_string())?;
+                Ok(said(&report::in_short(&snapshot, &campaign, &posts)))
             }
-            Verb::Preview => preview(&book, &accepted, order.need("notice"), locale),
-            _ => self.ordered(&book, &accepted, asker, order, &author).await,
+            Verb::Preview => preview(&snapshot, &campaign, order.need("notice"), locale),
+            _ => self.ordered(&snapshot, &campaign, asker, order, &author).await,
         }
     }
 
-    async fn claim(&self, accepted: &Accepting, asker: &Asker<'_>, claim: Claim, node: Option<&str>) -> Result<Text, String> {
-        rollcall::claim(&self.core, accepted, asker, claim, node).await.map(|words| said(&words)).map_err(|e| e.to_string())
+    async fn claim(&self, campaign: &Campaign, asker: &Asker<'_>, claim: Claim, node: Option<&str>) -> Result<Text, String> {
+        rollcall::claim(&self.core, campaign, asker, claim, node).await.map(|words| said(&words)).map_err(|e| e.to_string())
     }
 
     /// What an upgrade's file and the plan say of it now.
-    fn shown(&self, book: &Book, template: &str, accepted: &Accepting, locale: &str) -> Result<Text, String> {
-        let moment = context::Moment { due: Some(self.core.clock.now()), ..Default::default() };
-        book.renderer.markdown(template, locale, &context::of(accepted, None, &book.config, &moment).into())
+    fn shown(&self, snapshot: &ConfigSnapshot, template: &str, campaign: &Campaign, locale: &str) -> Result<Text, String> {
+        let moment = context::RenderInput { due: Some(self.core.clock.now()), ..Default::default() };
+        snapshot.renderer.markdown(template, locale, &context::of(campaign, None, &snapshot.config, &moment).into())
     }
 
-    async fn status(&self, accepted: &Accepting, platform: Platform, locale: &str) -> Result<Text, String> {
-        let posts = self.core.store.posts(&accepted.upgrade.id).await.map_err(|e| e.to_string())?;
+    async fn status(&self, campaign: &Campaign, platform: Platform, locale: &str) -> Result<Text, String> {
+        let posts = self.core.store.posts(&campaign.upgrade.id).await.map_err(|e| e.to_string())?;
         let next = next_notice(&posts);
-        let thread = self.thread(accepted, platform).await.map_err(|e| e.to_string())?;
-        let troubles = troubles(&self.core, accepted, &posts).await.map_err(|e| e.to_string())?;
-        let moment = context::Moment {
+        let thread = self.thread(campaign, platform).await.map_err(|e| e.to_string())?;
+        let troubles = troubles(&self.core, campaign, &posts).await.map_err(|e| e.to_string())?;
+        let moment = context::RenderInput {
             thread: thread.as_deref(),
             next: next.map(|p| (p.notice.as_str(), p.due)),
             troubles: &troubles,
             ..Default::default()
         };
-        let book = self.core.book();
-        book.renderer.markdown("answers/status", locale, &context::of(accepted, None, &book.config, &moment).into())
+        let snapshot = self.core.snapshot();
+        snapshot.renderer.markdown("answers/status", locale, &context::of(campaign, None, &snapshot.config, &moment).into())
     }
 
     /// The feedback thread on the asker's own platform.
-    async fn thread(&self, accepted: &Accepting, platform: Platform) -> Result<Option<String>, StoreError> {
+    async fn thread(&self, campaign: &Campaign, platform: Platform) -> Result<Option<String>, StoreError> {
         for (channel, _) in self.core.outlets.iter().filter(|(_, o)| o.platform == platform) {
-            if let Some(link) = self.core.store.sent(&accepted.upgrade.id, channel, Operation::Thread).await?.and_then(|p| p.link) {
+            if let Some(link) = self.core.store.sent(&campaign.upgrade.id, channel, Operation::Thread).await?.and_then(|p| p.link) {
                 return Ok(Some(link));
             }
         }
@@ -221,29 +222,29 @@ fn said(words: &str) -> Text {
 }
 
 /// What a notice will say, with everything there that it may speak of; nothing of that has happened.
-fn preview(book: &Book, accepted: &Accepting, id: &str, locale: &str) -> Result<Text, String> {
-    let urgency = accepted.upgrade.urgency;
-    let Some(notice) = book.plan().notice(urgency, id) else {
-        let known = book.plan().notices(urgency).iter().map(|n| n.id.as_str()).collect::<Vec<_>>();
+fn preview(snapshot: &ConfigSnapshot, campaign: &Campaign, id: &str, locale: &str) -> Result<Text, String> {
+    let urgency = campaign.upgrade.urgency;
+    let Some(notice) = snapshot.plan().notice(urgency, id) else {
+        let known = snapshot.plan().notices(urgency).iter().map(|n| n.id.as_str()).collect::<Vec<_>>();
         return Ok(said(&format!("The plan has no notice {id}: {}", suggest(id, known).replace('`', ""))));
     };
     let fact = match notice.trigger {
-        Trigger::On(happening) if !happening.without_fact() => Some(code::sample_fact(happening, &accepted.upgrade)),
+        Trigger::On(happening) if !happening.without_fact() => Some(code::sample_fact(happening, &campaign.upgrade)),
         _ => None,
     };
-    let moment = context::Moment { fact: fact.as_ref(), due: Some(accepted.upgrade.window.opens), ..Default::default() };
-    let context = context::of(accepted, Some(notice), &book.config, &moment).into();
+    let moment = context::RenderInput { fact: fact.as_ref(), due: Some(campaign.upgrade.window.opens), ..Default::default() };
+    let context = context::of(campaign, Some(notice), &snapshot.config, &moment).into();
     // What needs more than can be known now is no fault of who asks.
-    Ok(book
+    Ok(snapshot
         .renderer
         .markdown(&notice.template, locale, &context)
         .unwrap_or_else(|error| said(&format!("That can't be shown yet: {error}"))))
 }
 
 /// The upgrade people mean: the one that is not finished and opens first, or else the last one.
-pub fn current(upgrades: &[Accepting], now: Timestamp) -> Option<&Accepting> {
+pub fn current(upgrades: &[Campaign], now: Timestamp) -> Option<&Campaign> {
     // One whose window closed with nothing applied gives way to one that is still to come.
-    let missed = |a: &Accepting| a.upgrade.window.closes < now && a.progress.state < State::Authorized;
+    let missed = |a: &Campaign| a.upgrade.window.closes < now && a.progress.state < State::Authorized;
     let open = upgrades.iter().filter(|a| !a.progress.finished()).min_by_key(|a| (missed(a), a.upgrade.window.opens));
     open.or_else(|| upgrades.iter().max_by_key(|a| a.upgrade.window.opens))
 }
@@ -255,7 +256,7 @@ pub fn next_notice(posts: &[Post]) -> Option<&Post> {
 }
 
 /// For everybody: what herald itself can't do at the moment, without names of hosts.
-async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<Vec<Trouble>, StoreError> {
+async fn troubles(core: &Core, campaign: &Campaign, posts: &[Post]) -> Result<Vec<Trouble>, StoreError> {
     let of = |kind, chain: &str, since: Timestamp| Trouble {
         kind,
         chain: Some(chain.to_owned()),
@@ -265,7 +266,7 @@ async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<V
     let parts = core.store.troubles().await?;
     let blind = parts.iter().filter_map(|(part, _, since)| Some(of("blind", part.strip_prefix("chain ")?, *since)));
     let mut said: Vec<Trouble> = blind.collect();
-    for (chain, memory) in core.store.memories().await?.into_iter().filter(|(name, _)| accepted.upgrade.chains.contains_key(name)) {
+    for (chain, memory) in core.store.memories().await?.into_iter().filter(|(name, _)| campaign.upgrade.chains.contains_key(name)) {
         let Some(matter) = memory.matter else { continue };
         match matter.kind {
             FactKind::Stalled => said.push(Trouble { block: Some(memory.number), ..of("stalled", &chain, matter.since) }),
@@ -281,8 +282,8 @@ async fn troubles(core: &Core, accepted: &Accepting, posts: &[Post]) -> Result<V
 }
 
 #[async_trait]
-impl Desk for FrontDesk {
-    fn listens(&self, asker: &Asker<'_>) -> Ear {
+impl CommandHandler for AnswerService {
+    fn listens(&self, asker: &Asker<'_>) -> Admission {
         self.manners.listens(asker.platform, asker.user, self.core.clock.now())
     }
 
@@ -300,7 +301,7 @@ impl Desk for FrontDesk {
             tracing::error!("an answer could not be made: {error}");
             Text::english("I can't look that up just now. Please try again in a minute.")
         });
-        let mut body = self.core.book().renderer.body(&text, platform, self.core.clock.now());
+        let mut body = self.core.snapshot().renderer.body(&text, platform, self.core.clock.now());
         if let Ok(order) = order
             && order.verb == Verb::Checklist
         {
@@ -310,24 +311,24 @@ impl Desk for FrontDesk {
     }
 
     async fn choices(&self, asker: &Asker<'_>, verb: Verb, part: &str, typed: &str) -> Vec<String> {
-        let book = self.core.book();
+        let snapshot = self.core.snapshot();
         let kind = verb.parts().iter().find(|p| p.name == part).map(|p| p.kind);
-        if book.config.people.permissions.may(verb, &self.standing(&book, asker)).is_err() {
+        if snapshot.config.people.permissions.may(verb, &self.standing(&snapshot, asker)).is_err() {
             return Vec::new();
         }
         let mut all: Vec<String> = match kind {
-            Some(Kind::Topic) => book.config.help.topics.iter().map(|t| t.id.clone()).collect(),
-            Some(Kind::Notice) => book.plan().all_notices().map(|(_, n)| n.id.clone()).collect(),
+            Some(Kind::Topic) => snapshot.config.help.topics.iter().map(|t| t.id.clone()).collect(),
+            Some(Kind::Notice) => snapshot.plan().all_notices().map(|(_, n)| n.id.clone()).collect(),
             Some(Kind::Upgrade) => {
                 let upgrades = self.core.store.upgrades().await.unwrap_or_default();
                 upgrades.into_iter().rev().map(|a| a.upgrade.id).collect()
             }
             Some(Kind::List) => ["process", "validators"].map(str::to_owned).to_vec(),
             Some(Kind::Before) => ["1h", "10m", "1d", "off"].map(str::to_owned).to_vec(),
-            Some(Kind::Item) => book.config.checklist.process.iter().map(|i| i.item.clone()).collect(),
+            Some(Kind::Item) => snapshot.config.checklist.process.iter().map(|i| i.item.clone()).collect(),
             Some(Kind::Channel) => std::iter::once("all".to_owned()).chain(self.core.outlets.keys().cloned()).collect(),
             Some(Kind::Node) => {
-                let known = book.config.people.known(&book.config.roster, asker.platform, asker.user);
+                let known = snapshot.config.people.known(&snapshot.config.roster, asker.platform, asker.user);
                 known.provider.iter().flat_map(|p| &p.nodes).map(|n| n.name.clone()).collect()
             }
             Some(Kind::Code) => {

@@ -11,20 +11,23 @@ use super::{
 use crate::{
     adapters::clock::SystemClock,
     config::Origin,
-    deliver::approval::gate::{Gate, Who},
-    outbox::{Book, Core},
+    deliver::approval::gate::{Approver, Gate},
+    lint,
+    outbox::Core,
+    run::logging,
+    words::snapshot::ConfigSnapshot,
 };
 
 /// Writes into the store; the herald that runs sees it within seconds.
 pub async fn run(folder: Option<PathBuf>, args: ApproveArgs) -> Result<ExitCode> {
-    let loaded = match args::load(&Origin::choose(folder, false)) {
+    let loaded = match lint::load(&Origin::choose(folder, false)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let store = Arc::new(existing_store(&loaded.config.deployment).await?);
-    let book = Book { config: loaded.config, renderer: loaded.renderer };
-    let core = Arc::new(Core::new(book, BTreeMap::new(), Arc::new(SystemClock), store));
-    match Gate::new(core).approve(&args.code, Who::Named(&args.name)).await {
+    let snapshot = ConfigSnapshot { config: loaded.config, renderer: loaded.renderer };
+    let core = Arc::new(Core::new(snapshot, BTreeMap::new(), Arc::new(SystemClock), store));
+    match Gate::new(core).approve(&args.code, Approver::Named(&args.name)).await {
         Ok(answer) => {
             out!("{answer}");
             Ok(ExitCode::SUCCESS)

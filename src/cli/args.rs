@@ -283,17 +283,17 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Command::Status { json } => cli::status::run(cli.config, json).await,
             Command::Report { upgrade, html, json } => {
                 let form = match (html, json) {
-                    (Some(file), _) => cli::report::Form::Html(file),
-                    (None, true) => cli::report::Form::Json,
-                    (None, false) => cli::report::Form::Markdown,
+                    (Some(file), _) => cli::report::ReportFormat::Html(file),
+                    (None, true) => cli::report::ReportFormat::Json,
+                    (None, false) => cli::report::ReportFormat::Markdown,
                 };
                 cli::report::run(cli.config, upgrade, form).await
             }
             Command::Roster { upgrade, csv, json } => {
                 let form = match (csv, json) {
-                    (true, _) => cli::roster::Form::Csv,
-                    (false, true) => cli::roster::Form::Json,
-                    (false, false) => cli::roster::Form::Table,
+                    (true, _) => cli::roster::RosterFormat::Csv,
+                    (false, true) => cli::roster::RosterFormat::Json,
+                    (false, false) => cli::roster::RosterFormat::Table,
                 };
                 cli::roster::run(cli.config, upgrade, form).await
             }
@@ -302,73 +302,4 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     code
-}
-
-/// A configuration that passed its review, with its templates compiled.
-pub struct Loaded {
-    pub config: Config,
-    pub renderer: Arc<Renderer>,
-    pub warnings: Vec<Finding>,
-}
-
-/// Loads and reviews everything; `Err` holds every error found.
-pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
-    let (config, mut findings) = config::load(origin)?;
-    let zone = Zone(config.plan.zone.clone());
-    let (sample, fact) = context::sample(&config.plan, |n| "m".repeat(n));
-    let (topic, asked, long) = context::sample_extras(|n| "m".repeat(n));
-    let since = Some(sample.accepted.as_second());
-    let troubles = [context::Trouble { kind: "stalled", chain: Some("chain".into()), block: Some(1), since, posts: Some(1) }];
-    let moment = context::Moment {
-        fact: Some(&fact),
-        due: Some(sample.accepted),
-        late: true,
-        thread: Some("https://discord.com/channels/1100000000000000001/1100000000000000002"),
-        next: Some(("notice", sample.accepted)),
-        troubles: &troubles,
-        detail: Some(&long),
-        topic: Some(&topic),
-        approval: Some(&asked),
-        ..context::Moment::default()
-    };
-    let context = context::of_everything(&sample, &config, &moment);
-    let renderer = Renderer::new(&config.templates, &config.languages, zone, &context)?;
-    findings.extend(lint::posts(&config, &renderer, &sample, &fact, &context));
-    if findings.iter().any(|f| f.severity == Severity::Error) {
-        return Err(findings);
-    }
-    Ok(Loaded { config, renderer: Arc::new(renderer), warnings: findings })
-}
-
-/// Prints findings for a person on stderr; for a failed load, with the exit code.
-pub fn refuse(findings: &[Finding]) -> ExitCode {
-    for finding in findings {
-        eprintln!("{finding}");
-    }
-    ExitCode::from(1)
-}
-
-/// Logs go to stderr; `RUST_LOG` chooses what is said.
-pub fn log(default: &str) {
-    let mut filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
-    // Some of these print whole requests, with what is secret in them, at the levels a debugging operator would ask for.
-    for quiet in [
-        "serenity=error",
-        "tungstenite=info",
-        "matrix_sdk=off",
-        "matrix_sdk_base=error",
-        "matrix_sdk_crypto=error",
-        "hyper=info",
-        "reqwest=info",
-    ] {
-        if let Ok(directive) = quiet.parse() {
-            filter = filter.add_directive(directive);
-        }
-    }
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
 }

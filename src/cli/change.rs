@@ -17,8 +17,10 @@ use crate::{
         },
         people::command::{LONGEST_REASON, Order, Verb},
     },
-    plan::requests::{self, Act, Outcome},
-    ports::{Clock, Store},
+    lint,
+    plan::requests::{self, RequestOutcome},
+    ports::{AuditEntry, Clock, Store},
+    run::logging,
 };
 
 /// Who asks for it, for the record.
@@ -115,9 +117,9 @@ fn parse_step(name: &str) -> Result<Step, String> {
 }
 
 pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode> {
-    let loaded = match args::load(&Origin::choose(folder, false)) {
+    let loaded = match lint::load(&Origin::choose(folder, false)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let store = existing_store(&loaded.config.deployment).await?;
     let (id, author) = match &changing {
@@ -130,24 +132,24 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
         | Changing::Step { upgrade, author, .. } => (upgrade.clone(), author.name.clone()),
     };
     let known = store.upgrades().await?;
-    let Some(accepted) = known.iter().find(|a| a.upgrade.id == id || a.upgrade.joined.as_ref() == Some(&id)) else {
+    let Some(campaign) = known.iter().find(|a| a.upgrade.id == id || a.upgrade.joined.as_ref() == Some(&id)) else {
         let ids: Vec<&str> = known.iter().map(|a| a.upgrade.id.as_str()).collect();
         bail!("no upgrade `{id}` is known; {}", suggest(&id, ids));
     };
     let now = SystemClock.now();
-    let change = change(changing, &accepted.upgrade, &loaded.config, now)?;
-    let outcome = requests::give(&store, accepted, &change, &author, now).await?;
+    let change = change(changing, &campaign.upgrade, &loaded.config, now)?;
+    let outcome = requests::give(&store, campaign, &change, &author, now).await?;
     let words = match &outcome {
-        Outcome::Done(words) | Outcome::Refused(words) => words.clone(),
-        Outcome::Waits(number) => format!("written down as change {number}"),
+        RequestOutcome::Done(words) | RequestOutcome::Refused(words) => words.clone(),
+        RequestOutcome::Waits(number) => format!("written down as change {number}"),
     };
     let place = "the command line".to_owned();
-    let act = Act { who: author.clone(), account: String::new(), place, what: change.to_string(), outcome: words };
-    requests::record(&store, &accepted.upgrade.id, &act, now).await;
+    let act = AuditEntry { who: author.clone(), account: String::new(), place, what: change.to_string(), outcome: words };
+    requests::record(&store, &campaign.upgrade.id, &act, now).await;
     match outcome {
-        Outcome::Done(outcome) => out!("{outcome}"),
-        Outcome::Refused(why) => bail!("refused: {why}"),
-        Outcome::Waits(number) => {
+        RequestOutcome::Done(outcome) => out!("{outcome}"),
+        RequestOutcome::Refused(why) => bail!("refused: {why}"),
+        RequestOutcome::Waits(number) => {
             out!("Written down as change {number}. No herald answers now: it is followed as soon as one runs.");
         }
     }

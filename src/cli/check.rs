@@ -15,7 +15,7 @@ use crate::{
 /// `strict`: a warning is as bad as an error.
 pub fn run(folder: Option<PathBuf>, json: bool, strict: bool) -> Result<ExitCode> {
     let origin = Origin::choose(folder, true);
-    let (findings, summary) = match args::load(&origin) {
+    let (findings, summary) = match lint::load(&origin) {
         Ok(loaded) => {
             let mut findings = loaded.warnings;
             let now = SystemClock.now();

@@ -8,21 +8,19 @@ use anyhow::Result;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
-use super::{
-    address,
-    args::{self, Loaded},
-};
+use super::args;
 use crate::{
     adapters::{
         clock::SystemClock,
-        discord::{self, Discord, Wants},
+        discord::{self, Discord, RequiredPermissions},
         matrix::{self, Matrix, Recovery},
         node::Node,
         store::{Lock, SqlStore},
     },
     config::{ChannelConfig, Config, Origin, Severity},
-    ports::{Chain, ChainError, Clock, Known, Platform, Store},
-    run::{chat_may_pass, discord_settings, matrix_settings, patiently},
+    lint::{self, Loaded},
+    ports::{Chain, ChainError, Clock, Platform, ReplicaInfo, Store},
+    run::{address, chat_may_pass, discord_settings, logging, matrix_settings, patiently},
 };
 
 /// A clock that is further off than this makes herald say times that are not so.
@@ -31,7 +29,7 @@ const CLOCK_OFF: i64 = 30;
 /// How it stands with one need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Verdict {
+enum NeedVerdict {
     Good,
     /// herald runs without it, and something is missing.
     Lacking,
@@ -42,23 +40,23 @@ enum Verdict {
 #[derive(Debug, Serialize)]
 struct Need {
     part: String,
-    verdict: Verdict,
+    verdict: NeedVerdict,
     words: String,
 }
 
 /// What was found, told as it is found.
-struct Record {
+struct DoctorReport {
     json: bool,
     needs: Vec<Need>,
 }
 
-impl Record {
-    fn add(&mut self, part: &str, verdict: Verdict, words: impl std::fmt::Display) {
+impl DoctorReport {
+    fn add(&mut self, part: &str, verdict: NeedVerdict, words: impl std::fmt::Display) {
         let need = Need { part: part.to_owned(), verdict, words: words.to_string() };
         let sign = match verdict {
-            Verdict::Good => "✓",
-            Verdict::Lacking => "!",
-            Verdict::Wrong => "✗",
+            NeedVerdict::Good => "✓",
+            NeedVerdict::Lacking => "!",
+            NeedVerdict::Wrong => "✗",
         };
         match serde_json::to_string(&need) {
             Ok(line) if self.json => out!("{line}"),
@@ -68,30 +66,30 @@ impl Record {
     }
 
     fn good(&mut self, part: &str, words: impl std::fmt::Display) {
-        self.add(part, Verdict::Good, words);
+        self.add(part, NeedVerdict::Good, words);
     }
 
     fn lacking(&mut self, part: &str, words: impl std::fmt::Display) {
-        self.add(part, Verdict::Lacking, words);
+        self.add(part, NeedVerdict::Lacking, words);
     }
 
     fn wrong(&mut self, part: &str, words: impl std::fmt::Display) {
-        self.add(part, Verdict::Wrong, words);
+        self.add(part, NeedVerdict::Wrong, words);
     }
 
-    fn count(&self, verdict: Verdict) -> usize {
+    fn count(&self, verdict: NeedVerdict) -> usize {
         self.needs.iter().filter(|n| n.verdict == verdict).count()
     }
 }
 
 pub async fn run(folder: Option<PathBuf>, replica: &str, json: bool) -> Result<ExitCode> {
-    args::log("error,upgrade_herald=error");
-    let loaded = match args::load(&Origin::choose(folder, false)) {
+    logging::log("error,upgrade_herald=error");
+    let loaded = match lint::load(&Origin::choose(folder, false)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let Loaded { config, warnings, .. } = loaded;
-    let mut record = Record { json, needs: Vec::new() };
+    let mut record = DoctorReport { json, needs: Vec::new() };
     let warned = warnings.iter().filter(|w| w.severity == Severity::Warning).count();
     match warned {
         0 => record.good("files", "herald check finds nothing wrong"),
@@ -101,7 +99,7 @@ pub async fn run(folder: Option<PathBuf>, replica: &str, json: bool) -> Result<E
     on_discord(&mut record, &config).await;
     on_matrix(&mut record, &config, replica, running).await;
     chains(&mut record, &config).await;
-    let (wrong, lacking) = (record.count(Verdict::Wrong), record.count(Verdict::Lacking));
+    let (wrong, lacking) = (record.count(NeedVerdict::Wrong), record.count(NeedVerdict::Lacking));
     if !json {
         out!("");
         match (wrong, lacking) {
@@ -114,7 +112,7 @@ pub async fn run(folder: Option<PathBuf>, replica: &str, json: bool) -> Result<E
 }
 
 /// Whether a herald runs on the store already, under this name.
-async fn store(record: &mut Record, config: &Config, replica: &str) -> bool {
+async fn store(record: &mut DoctorReport, config: &Config, replica: &str) -> bool {
     let at = &config.deployment.store;
     let held = if at.shared() { Ok(false) } else { Lock::is_held(&at.url) };
     let held = match held {
@@ -135,7 +133,7 @@ async fn store(record: &mut Record, config: &Config, replica: &str) -> bool {
     match SqlStore::open_existing(url.expose_secret()).await {
         Ok(store) => {
             record.good("store", format!("{} opens", at.url));
-            let fresh = |k: &Known| k.seen.checked_add(config.deployment.delivery.lease).is_ok_and(|until| until > SystemClock.now());
+            let fresh = |k: &ReplicaInfo| k.seen.checked_add(config.deployment.delivery.lease).is_ok_and(|until| until > SystemClock.now());
             running |= at.shared() && store.replicas().await.is_ok_and(|all| all.iter().any(|k| k.name == replica && fresh(k)));
         }
         Err(_) if !at.shared() && !held => record.good("store", format!("{} is made at the first start", at.url)),
@@ -152,16 +150,16 @@ fn channels(config: &Config, platform: Platform) -> Vec<(&String, &ChannelConfig
 }
 
 /// What the plan wants of a channel besides posting.
-fn wants(config: &Config, name: &str) -> Wants {
+fn wants(config: &Config, name: &str) -> RequiredPermissions {
     let notices: Vec<_> = config.plan.all_notices().map(|(_, n)| n).filter(|n| n.channels.iter().any(|c| c == name)).collect();
-    Wants {
+    RequiredPermissions {
         publish: config.deployment.channels.get(name).is_some_and(|c| c.publish),
         pin: notices.iter().any(|n| n.board),
         calendar: notices.iter().any(|n| n.calendar.as_deref() == Some(name)),
     }
 }
 
-async fn on_discord(record: &mut Record, config: &Config) {
+async fn on_discord(record: &mut DoctorReport, config: &Config) {
     let own = channels(config, Platform::Discord);
     if own.is_empty() {
         return;
@@ -220,7 +218,7 @@ async fn on_discord(record: &mut Record, config: &Config) {
     }
 }
 
-async fn on_matrix(record: &mut Record, config: &Config, replica: &str, running: bool) {
+async fn on_matrix(record: &mut DoctorReport, config: &Config, replica: &str, running: bool) {
     let own = channels(config, Platform::Matrix);
     if own.is_empty() {
         return;
@@ -299,7 +297,7 @@ async fn on_matrix(record: &mut Record, config: &Config, replica: &str, running:
     }
 }
 
-async fn chains(record: &mut Record, config: &Config) {
+async fn chains(record: &mut DoctorReport, config: &Config) {
     for (name, chain) in &config.deployment.chains {
         let part = format!("chain {name}");
         let mut heads = Vec::new();

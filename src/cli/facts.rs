@@ -12,13 +12,14 @@ use crate::{
         fact::Fact,
     },
     ports::{Chain, ChainError},
+    run::logging,
     watch::catchup::oldest_readable,
     words::Zone,
 };
 
 /// Follows until the last block asked for, or until interrupted.
 pub async fn run(args: FactsArgs) -> Result<ExitCode> {
-    args::log("error,upgrade_herald=warn");
+    logging::log("error,upgrade_herald=warn");
     let node = Node::new(vec![args.url.clone()]);
     let head = node.head(None).await?;
     let name = node.name().await.unwrap_or_else(|_| "chain".to_owned());

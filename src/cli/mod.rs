@@ -27,6 +27,7 @@ pub mod schema;
 pub mod status;
 pub mod store;
 
+use crate::run::address;
 use anyhow::{Result, anyhow, bail};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -34,11 +35,6 @@ use crate::{
     adapters::store::SqlStore,
     config::{Deployment, StoreAt},
 };
-
-/// A store's address with its password.
-pub(crate) fn address(at: &StoreAt) -> Result<SecretString> {
-    at.address().map_err(|e| anyhow!("store.password in herald.yaml: {e}"))
-}
 
 /// The store of a herald that runs, or ran.
 pub(crate) async fn existing_store(deployment: &Deployment) -> Result<SqlStore> {

@@ -15,12 +15,14 @@ use crate::{
     adapters::clock::SystemClock,
     config::{self, Deployment, Origin, Plan, suggest},
     domain::{
-        campaign::upgrade::Urgency,
+        campaign::{Campaign, upgrade::Urgency},
         plan::{language::DEFAULT, schedule::civil_instant},
     },
-    ports::{Accepting, Clock},
+    lint,
+    ports::Clock,
+    run::logging,
     words::{
-        context::{self, Moment},
+        context::{self, RenderInput},
         length_words,
     },
 };
@@ -47,7 +49,7 @@ pub fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode
     let origin = Origin::choose(folder, false);
     let (deployment, plan) = match config::groundwork(&origin) {
         Ok(read) => read,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let here = match &origin {
         Origin::Folder { config, .. } => config.join("upgrades"),
@@ -176,9 +178,9 @@ audiences:                # "must I do something, and by when?" leads every post
 "#;
 
 pub fn proposal(folder: Option<PathBuf>, id: &str) -> Result<ExitCode> {
-    let loaded = match args::load(&Origin::choose(folder, true)) {
+    let loaded = match lint::load(&Origin::choose(folder, true)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let upgrades = &loaded.config.upgrades;
     let Some(found) = upgrades.iter().find(|u| u.upgrade.id == id) else {
@@ -189,7 +191,7 @@ pub fn proposal(folder: Option<PathBuf>, id: &str) -> Result<ExitCode> {
         bail!("there is no template for a proposal; write templates/{PROPOSAL}.md.hbs");
     }
     let now = SystemClock.now();
-    let context = context::of(&Accepting::new(found.upgrade.clone(), now), None, &loaded.config, &Moment::default());
+    let context = context::of(&Campaign::new(found.upgrade.clone(), now), None, &loaded.config, &RenderInput::default());
     let text = loaded.renderer.markdown(PROPOSAL, DEFAULT, &context.into()).map_err(anyhow::Error::msg)?;
     out!("{}", loaded.renderer.document(&text, now).trim());
     Ok(ExitCode::SUCCESS)

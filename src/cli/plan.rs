@@ -6,7 +6,7 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::args::{self, Loaded};
+use super::args;
 use crate::{
     adapters::clock::SystemClock,
     config::Origin,
@@ -15,24 +15,26 @@ use crate::{
         outbox::post::{Operation, Post},
         plan::notice::Trigger,
     },
+    lint::{self, Loaded},
     plan::planner::timed,
     ports::Clock,
-    words::icalendar::{self, Event},
+    run::logging,
+    words::icalendar::{self, IcalEvent},
 };
 
 /// How long a notice takes in a calendar: some programs hide what takes no time.
 const NOTICE_LENGTH: SignedDuration = SignedDuration::from_mins(15);
 
 pub fn run(folder: Option<PathBuf>, json: bool, ics: bool) -> Result<ExitCode> {
-    let loaded = match args::load(&Origin::choose(folder, true)) {
+    let loaded = match lint::load(&Origin::choose(folder, true)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let (plan, zone) = (&loaded.config.plan, loaded.renderer.zone());
     let now = SystemClock.now();
     if ics {
         use std::io::Write as _;
-        let events: Vec<Event> = loaded.config.upgrades.iter().flat_map(|file| events(&loaded, &file.upgrade)).collect();
+        let events: Vec<IcalEvent> = loaded.config.upgrades.iter().flat_map(|file| events(&loaded, &file.upgrade)).collect();
         let _ = write!(std::io::stdout(), "{}", icalendar::write("Runtime upgrades", &events, now));
         return Ok(ExitCode::SUCCESS);
     }
@@ -85,9 +87,9 @@ fn timeline(loaded: &Loaded, upgrade: &Upgrade) -> Vec<Post> {
 }
 
 /// The window, and each notice by the clock with where it goes.
-fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<Event> {
+fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<IcalEvent> {
     let url = upgrade.links.first().map(|link| link.url.clone());
-    let mut events = vec![Event {
+    let mut events = vec![IcalEvent {
         uid: format!("{}@upgrade-herald", upgrade.id),
         starts: upgrade.window.opens,
         ends: upgrade.window.closes,
@@ -102,7 +104,7 @@ fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<Event> {
         let uid = format!("{}/{}/{}@upgrade-herald", upgrade.id, post.notice, post.occurrence);
         match events.iter_mut().find(|event| event.uid == uid) {
             Some(event) => event.description.push_str(&format!(", {}", post.channel)),
-            None => events.push(Event {
+            None => events.push(IcalEvent {
                 uid,
                 starts: post.due,
                 ends: post.due.checked_add(NOTICE_LENGTH).unwrap_or(post.due),

@@ -19,10 +19,12 @@ use crate::{
         chain::activity::Activity,
         plan::{
             schedule::{Offset, civil_instant},
-            window::{Proposal, Wish, earliest, longest_lead, propose},
+            window::{Proposal, WindowRequest, earliest, longest_lead, propose},
         },
     },
+    lint,
     ports::Clock,
+    run::logging,
     words::{Zone, length_words},
 };
 
@@ -35,13 +37,13 @@ const LEAST: SignedDuration = SignedDuration::from_hours(24);
 const STALE: SignedDuration = SignedDuration::from_hours(1);
 
 pub async fn run(folder: Option<PathBuf>, args: WindowArgs, json: bool) -> Result<ExitCode> {
-    args::log("error,upgrade_herald=warn");
+    logging::log("error,upgrade_herald=warn");
     if !args.length.is_positive() || args.length > SignedDuration::from_hours(24) {
         bail!("a window lasts up to a day; write --length 2h, or 90m");
     }
-    let loaded = match args::load(&Origin::choose(folder, true)) {
+    let loaded = match lint::load(&Origin::choose(folder, true)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let plan = &loaded.config.plan;
     let now = SystemClock.now();
@@ -90,7 +92,7 @@ fn chain(args: &WindowArgs, config: &Config) -> Result<(String, Vec<String>)> {
 }
 
 /// From when on windows are looked for, and what is to be said about that.
-fn wish<'a>(args: &WindowArgs, plan: &'a Plan, lead: Option<(&str, Offset)>, now: Timestamp) -> Result<(Wish<'a>, Vec<String>)> {
+fn wish<'a>(args: &WindowArgs, plan: &'a Plan, lead: Option<(&str, Offset)>, now: Timestamp) -> Result<(WindowRequest<'a>, Vec<String>)> {
     let zone = Zone(plan.zone.clone());
     let offset = lead.map_or(Offset::Exact(0), |(_, offset)| offset);
     let announced = earliest(now, offset, &plan.zone).ok_or_else(|| anyhow!("the plan's first notice is too long before the window"))?;
@@ -124,7 +126,7 @@ fn wish<'a>(args: &WindowArgs, plan: &'a Plan, lead: Option<(&str, Offset)>, now
         }
         (None, None) => announced,
     };
-    Ok((Wish { length: args.length, from, zone: &plan.zone, lead: offset }, notes))
+    Ok((WindowRequest { length: args.length, from, zone: &plan.zone, lead: offset }, notes))
 }
 
 async fn read(chain: &str, endpoints: &[String], count: u32) -> Result<Sample> {

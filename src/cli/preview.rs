@@ -7,12 +7,13 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 
-use super::args::{self, Loaded};
+use super::args;
 use crate::{
-    config::{Origin, Plan, Readers, suggest},
+    config::{Origin, Plan, suggest},
     domain::{
         campaign::{
-            progress::{Migration, Record, Stage, State},
+            Campaign,
+            progress::{Measurements, Migration, Stage, State},
             upgrade::{Decision, Poll, Step, Upgrade, Window},
         },
         chain::{
@@ -26,17 +27,15 @@ use crate::{
             notice::{Audience, Happening, Notice, Trigger},
         },
     },
+    lint::{self, Loaded},
     listen::poll,
-    ports::{Accepting, Platform},
-    words::{
-        card::{self, CARD_TEMPLATE},
-        context, picture,
-        render::{self, THREAD_TEMPLATE},
-    },
+    ports::{Platform, Readers},
+    run::logging,
+    words::{ballot, card, context, picture, render, templates},
 };
 
 /// A notice as it would be posted.
-struct Shown<'a> {
+struct PreviewPost<'a> {
     notice: &'a Notice,
     /// When, or for what waits for the chain, the opening of the window.
     due: Timestamp,
@@ -60,9 +59,9 @@ struct ShownPost<'a> {
 
 /// `html`: as a page, on stdout or in a file.
 pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<String>, html: Option<Option<PathBuf>>) -> Result<ExitCode> {
-    let loaded = match args::load(&Origin::choose(folder, true)) {
+    let loaded = match lint::load(&Origin::choose(folder, true)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let upgrades = &loaded.config.upgrades;
     let chosen = match &upgrade {
@@ -102,7 +101,7 @@ fn put(file: Option<PathBuf>, page: &str, notices: &[Notice]) -> Result<()> {
     Ok(())
 }
 
-fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result<Shown<'a>> {
+fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result<PreviewPost<'a>> {
     let plan = &loaded.config.plan;
     let opens = upgrade.window.opens;
     let times: Vec<Timestamp> = match &notice.trigger {
@@ -110,11 +109,11 @@ fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result
         Trigger::Cron(rule) => rule.occurrences(opens, &plan.zone),
         Trigger::On(_) => Vec::new(),
     };
-    let Scene { accepted, fact, detail, due } = imagined(upgrade, notice, plan);
-    let thread = (accepted.progress.state >= State::Applied).then_some("https://chat.example.org/thread");
-    let moment = context::Moment { fact: fact.as_ref(), due: Some(due), thread, detail, ..Default::default() };
-    let words = context::of(&accepted, Some(notice), &loaded.config, &moment).into();
-    let picture = notice.picture.then(|| context::pictured(&accepted.progress)).flatten().map(|times| picture::block_times(&times));
+    let SampleProgress { campaign, fact, detail, due } = imagined(upgrade, notice, plan);
+    let thread = (campaign.progress.state >= State::Applied).then_some("https://chat.example.org/thread");
+    let moment = context::RenderInput { fact: fact.as_ref(), due: Some(due), thread, detail, ..Default::default() };
+    let words = context::of(&campaign, Some(notice), &loaded.config, &moment).into();
+    let picture = notice.picture.then(|| context::pictured(&campaign.progress)).flatten().map(|times| picture::block_times(&times));
     let mut posts = Vec::new();
     for name in &notice.channels {
         let Some(channel) = loaded.config.deployment.channels.get(name) else { continue };
@@ -124,24 +123,24 @@ fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result
         };
         let mut post = body(&notice.template)?;
         if channel.platform == Platform::Discord && channel.readers == Readers::Public {
-            if loaded.config.templates.contains_key(CARD_TEMPLATE) {
-                post.card = Some(card::card_of(&body(CARD_TEMPLATE)?.text, &accepted));
+            if loaded.config.templates.contains_key(templates::CARD) {
+                post.card = Some(card::card_of(&body(templates::CARD)?.text, &campaign));
             }
             post.buttons = render::buttons(&loaded.config, &upgrade.id, notice, &channel.locale);
         }
-        let opening = notice.feedback.then(|| body(THREAD_TEMPLATE)).transpose()?;
+        let opening = notice.feedback.then(|| body(templates::FEEDBACK_THREAD)).transpose()?;
         let (platform, locale) = (channel.platform, channel.locale.as_str());
-        let windows = accepted.upgrade.poll.as_ref().map_or(0, |poll| poll.windows.len());
+        let windows = campaign.upgrade.poll.as_ref().map_or(0, |poll| poll.windows.len());
         let voted =
-            platform == Platform::Matrix && notice.trigger == Trigger::On(Happening::WindowProposed) && poll::has_words(&loaded.config);
-        let ballot = voted.then(|| body(poll::TEMPLATE)).transpose()?;
-        let ballot = ballot.map(|body| poll::ballot(&body.text, windows)).transpose().map_err(anyhow::Error::msg)?;
+            platform == Platform::Matrix && notice.trigger == Trigger::On(Happening::WindowProposed) && ballot::has_words(&loaded.config);
+        let ballot = voted.then(|| body(templates::BALLOT)).transpose()?;
+        let ballot = ballot.map(|body| ballot::ballot(&body.text, windows)).transpose().map_err(anyhow::Error::msg)?;
         posts.push(ShownPost { channel: name, platform, locale, body: post, opening, picture: picture.clone(), ballot });
     }
-    Ok(Shown { notice, due, times: times.len(), posts })
+    Ok(PreviewPost { notice, due, times: times.len(), posts })
 }
 
-fn print(loaded: &Loaded, shown: &Shown<'_>) {
+fn print(loaded: &Loaded, shown: &PreviewPost<'_>) {
     for ShownPost { channel, platform, locale, body, opening, ballot, .. } in &shown.posts {
         let at = if *locale == DEFAULT { platform.name().to_owned() } else { format!("{}, {locale}", platform.name()) };
         let count = body.text.chars().count();
@@ -201,28 +200,28 @@ fn detail_of(kind: FactKind) -> &'static str {
 }
 
 /// What a preview speaks of: the upgrade as far as it has come when the notice is posted, all made up.
-struct Scene {
-    accepted: Accepting,
+struct SampleProgress {
+    campaign: Campaign,
     fact: Option<Fact>,
     detail: Option<&'static str>,
     due: Timestamp,
 }
 
-fn imagined(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> Scene {
+fn imagined(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> SampleProgress {
     let (opens, kind) = (upgrade.window.opens, kind_of(&notice.trigger));
-    let mut accepted = Accepting::new(upgrade.clone(), opens);
+    let mut campaign = Campaign::new(upgrade.clone(), opens);
     let (mut fact, mut detail) = (None, None);
     if let Trigger::On(happening) = notice.trigger {
-        said(&mut accepted, happening);
+        said(&mut campaign, happening);
         detail = reason_of(happening);
-        let first = accepted.upgrade.chains.iter().next().map(|(name, target)| (name.clone(), target.spec_version));
+        let first = campaign.upgrade.chains.iter().next().map(|(name, target)| (name.clone(), target.spec_version));
         let (chain, target) = first.unwrap_or_else(|| ("chain".to_owned(), 0));
         let version = if happened_after(happening) >= State::Applied { target } else { target.saturating_sub(1) };
         let detail = if happening == Happening::DispatchFailed { "123 System.FailedToExtractRuntimeVersion" } else { detail_of(kind) };
         fact = (!happening.without_fact()).then(|| made_up((kind, detail), &chain, version, upgrade));
-        advance(&mut accepted, happening, plan);
+        advance(&mut campaign, happening, plan);
     }
-    Scene { due: due(upgrade, notice, plan), accepted, fact, detail }
+    SampleProgress { due: due(upgrade, notice, plan), campaign, fact, detail }
 }
 
 /// When it is posted; what people say themselves is said some days ahead.
@@ -257,8 +256,8 @@ fn happened_after(happening: Happening) -> State {
 }
 
 /// What people have said for it to happen.
-fn said(accepted: &mut Accepting, happening: Happening) {
-    let upgrade = &mut accepted.upgrade;
+fn said(campaign: &mut Campaign, happening: Happening) {
+    let upgrade = &mut campaign.upgrade;
     let step = |step: Step| (step, format!("https://docs.example.org/{}/{}", upgrade.id, step.name().replace('_', "-")));
     match happening {
         Happening::Cancelled => upgrade.cancelled = Some("A fault was found in the staking code.".to_owned()),
@@ -269,7 +268,7 @@ fn said(accepted: &mut Accepting, happening: Happening) {
         Happening::RolledBack => upgrade.steps.extend([step(Step::RolledBack)]),
         Happening::Documented => upgrade.steps.extend([step(Step::Documented)]),
         Happening::Reviewed => upgrade.steps.extend([step(Step::Reviewed)]),
-        Happening::Delayed => accepted.progress.delayed = true,
+        Happening::Delayed => campaign.progress.delayed = true,
         Happening::Unplanned => {
             upgrade.unplanned = true;
             upgrade.duties.clear();
@@ -279,7 +278,7 @@ fn said(accepted: &mut Accepting, happening: Happening) {
             let Window { opens, closes } = upgrade.window.clone();
             let windows = [0, 2].map(|n| Window { opens: days(opens, n), closes: days(closes, n) });
             upgrade.poll = Some(Poll { windows: windows.into(), decide_by: days(opens, -16) });
-            accepted.progress.votes = (happening == Happening::PollClosed).then(|| vec![14, 9]);
+            campaign.progress.votes = (happening == Happening::PollClosed).then(|| vec![14, 9]);
         }
         _ => {}
     }
@@ -310,10 +309,10 @@ fn answered(plan: &Plan, at: jiff::Timestamp) -> Summary {
 }
 
 /// The chains as they stand then, with made-up blocks and figures.
-fn advance(accepted: &mut Accepting, happening: Happening, plan: &Plan) {
-    let upgrade = accepted.upgrade.clone();
+fn advance(campaign: &mut Campaign, happening: Happening, plan: &Plan) {
+    let upgrade = campaign.upgrade.clone();
     let state = happened_after(happening);
-    let progress = &mut accepted.progress;
+    let progress = &mut campaign.progress;
     progress.state = state;
     progress.applied_at = (state >= State::Applied).then_some(upgrade.window.opens);
     if happening == Happening::FeedbackClosed {
@@ -344,16 +343,16 @@ fn advance(accepted: &mut Accepting, happening: Happening, plan: &Plan) {
     }
 }
 
-fn record() -> Record {
+fn record() -> Measurements {
     let stretch = |blocks, ms, transactions| Stretch { blocks, ms, longest_ms: 12_000, transactions, failed: 3, missed_slots: Some(1) };
-    Record {
+    Measurements {
         gaps_before: vec![60; 59],
         gaps_after: (0..100).map(|n| if n == 0 { 120 } else { 60 }).collect(),
         before: stretch(59, 355_000, 180),
         after: stretch(100, 606_000, 310),
         worst_lag: 3,
         answering: Some((2, 2)),
-        ..Record::default()
+        ..Measurements::default()
     }
 }
 

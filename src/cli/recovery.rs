@@ -9,14 +9,15 @@ use super::args;
 use crate::{
     adapters::{matrix::Matrix, store::Lock},
     config::Origin,
-    run::matrix_settings,
+    lint,
+    run::{logging, matrix_settings},
 };
 
 pub async fn run(folder: Option<PathBuf>, replica: &str, anew: bool) -> Result<ExitCode> {
-    args::log("error,upgrade_herald=warn");
-    let loaded = match args::load(&Origin::choose(folder, false)) {
+    logging::log("error,upgrade_herald=warn");
+    let loaded = match lint::load(&Origin::choose(folder, false)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let deployment = &loaded.config.deployment;
     let Some(settings) = matrix_settings(deployment, replica)? else { bail!("there is no `matrix:` section in herald.yaml") };

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::args::{self, Loaded, RehearseArgs};
+use super::args::{self, RehearseArgs};
 use crate::{
     adapters::clock::SystemClock,
     config::{Config, Origin, load_upgrade},
@@ -18,16 +18,18 @@ use crate::{
             window::longest_lead,
         },
     },
+    lint::{self, Loaded},
     ports::Clock,
-    rehearsal::{Act, Output, Recording, Rehearsal, Stage, Twist, browser::Theatre, cast},
+    rehearsal::{Controls, Output, Recording, Rehearsal, Scenario, Twist, browser::BrowserRehearsal, cast},
+    run::logging,
     words::Zone,
 };
 
 pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode> {
-    args::log("error");
-    let loaded = match args::load(&Origin::choose(folder, true)) {
+    logging::log("error");
+    let loaded = match lint::load(&Origin::choose(folder, true)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let asked = match &args.recording {
         None => None,
@@ -38,8 +40,8 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
     };
     let acts = match &args.upgrade {
         Some(path) => match load_upgrade(path, &loaded.config.deployment, &loaded.config.plan) {
-            Ok(upgrade) => vec![Act { upgrade, twist: None }],
-            Err(findings) => return Ok(args::refuse(&findings)),
+            Ok(upgrade) => vec![Scenario { upgrade, twist: None }],
+            Err(findings) => return Ok(logging::refuse(&findings)),
         },
         None => acts(args.plan, asked.as_ref(), &loaded.config)?,
     };
@@ -68,7 +70,7 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn opening(act: &Act, zone: &Zone) -> String {
+fn opening(act: &Scenario, zone: &Zone) -> String {
     format!(
         "\n━━ Rehearsing {} ({}): window {} to {}.\nThe chains are recordings, the rooms are in memory, the people are invented.",
         act.upgrade.title,
@@ -79,13 +81,13 @@ fn opening(act: &Act, zone: &Zone) -> String {
 }
 
 /// Plays one upgrade for a browser, as often as its viewer likes, until interrupted.
-async fn staged(address: SocketAddr, loaded: &Loaded, act: Act, asked: Option<&Recording>) -> Result<ExitCode> {
+async fn staged(address: SocketAddr, loaded: &Loaded, act: Scenario, asked: Option<&Recording>) -> Result<ExitCode> {
     if !address.ip().is_loopback() {
         bail!("{address} can be reached from elsewhere, and whoever looks at a rehearsal may order it about; take 127.0.0.1:PORT");
     }
     let listener = TcpListener::bind(address).await.with_context(|| format!("{address} can't be listened on; take another port"))?;
-    let stage = Arc::new(Stage::default());
-    let theatre = Theatre::new(stage.clone());
+    let stage = Arc::new(Controls::default());
+    let theatre = BrowserRehearsal::new(stage.clone());
     out!("The rehearsal is at http://{}/ (end it with Ctrl-C)", listener.local_addr()?);
     let mut tasks = JoinSet::new();
     tasks.spawn(theatre.clone().keep());
@@ -122,13 +124,13 @@ async fn staged(address: SocketAddr, loaded: &Loaded, act: Act, asked: Option<&R
 
 /// One upgrade of each urgency that was asked for: a routine one whose window moves, and one more that is cancelled.
 /// A recording that was asked for is played once, as it is.
-fn acts(urgency: Option<Urgency>, recording: Option<&Recording>, config: &Config) -> Result<Vec<Act>> {
+fn acts(urgency: Option<Urgency>, recording: Option<&Recording>, config: &Config) -> Result<Vec<Scenario>> {
     let upgrade = |urgency| match recording {
         Some(recording) => anyhow::Ok(made_from(recording, urgency, config)),
         None => anyhow::Ok(made_from(&Recording::embedded().map_err(anyhow::Error::msg)?, urgency, config)),
     };
     if recording.is_some() {
-        return Ok(vec![Act { upgrade: upgrade(urgency.unwrap_or(Urgency::Routine))?, twist: None }]);
+        return Ok(vec![Scenario { upgrade: upgrade(urgency.unwrap_or(Urgency::Routine))?, twist: None }]);
     }
     let mut acts = Vec::new();
     for one in Urgency::ALL.into_iter().filter(|u| urgency.is_none_or(|asked| asked == *u)) {
@@ -137,9 +139,9 @@ fn acts(urgency: Option<Urgency>, recording: Option<&Recording>, config: &Config
             let upgrade = upgrade(one)?;
             anyhow::Ok(Upgrade { id: format!("{}-{name}", upgrade.id), ..upgrade })
         };
-        acts.push(Act { upgrade: named(one.name())?, twist: routine.then_some(Twist::Reschedule) });
+        acts.push(Scenario { upgrade: named(one.name())?, twist: routine.then_some(Twist::Reschedule) });
         if routine {
-            acts.push(Act { upgrade: named("cancelled")?, twist: Some(Twist::Cancel) });
+            acts.push(Scenario { upgrade: named("cancelled")?, twist: Some(Twist::Cancel) });
         }
     }
     Ok(acts)

@@ -11,43 +11,47 @@ use crate::{
     adapters::clock::SystemClock,
     answer::current,
     config::{Origin, suggest},
-    outbox::{Book, Core},
-    ports::{Accepting, Clock, Store},
+    domain::campaign::Campaign,
+    lint,
+    outbox::Core,
+    ports::{Clock, Store},
     report::{self, markdown::markdown},
+    run::logging,
+    words::snapshot::ConfigSnapshot,
 };
 
 /// How it is written.
 #[derive(Clone, Debug)]
-pub enum Form {
+pub enum ReportFormat {
     Markdown,
     /// Into a file, or to stdout.
     Html(Option<PathBuf>),
     Json,
 }
 
-pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: Form) -> Result<ExitCode> {
-    let (core, accepted) = match opened(folder, id).await? {
+pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: ReportFormat) -> Result<ExitCode> {
+    let (core, campaign) = match opened(folder, id).await? {
         Ok(opened) => opened,
         Err(code) => return Ok(code),
     };
-    let book = core.book();
-    let report = report::of(&core, &book, &accepted).await?;
-    let zone = book.renderer.zone();
+    let snapshot = core.snapshot();
+    let report = report::of(&core, &snapshot, &campaign).await?;
+    let zone = snapshot.renderer.zone();
     match form {
-        Form::Markdown => out!("{}", markdown(&report, zone)),
-        Form::Json => out!("{}", serde_json::to_string_pretty(&report)?),
-        Form::Html(None) => out!("{}", page::write(&report, &accepted, zone)),
-        Form::Html(Some(path)) => std::fs::write(path, page::write(&report, &accepted, zone))?,
+        ReportFormat::Markdown => out!("{}", markdown(&report, zone)),
+        ReportFormat::Json => out!("{}", serde_json::to_string_pretty(&report)?),
+        ReportFormat::Html(None) => out!("{}", page::write(&report, &campaign, zone)),
+        ReportFormat::Html(Some(path)) => std::fs::write(path, page::write(&report, &campaign, zone))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The store as it is remembered, and the upgrade that is meant: the one named, or the one people mean. The exit code where
 /// that can't be, which was said.
-pub async fn opened(folder: Option<PathBuf>, id: Option<String>) -> Result<Result<(Core, Accepting), ExitCode>> {
-    let loaded = match args::load(&Origin::choose(folder, false)) {
+pub async fn opened(folder: Option<PathBuf>, id: Option<String>) -> Result<Result<(Core, Campaign), ExitCode>> {
+    let loaded = match lint::load(&Origin::choose(folder, false)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(Err(args::refuse(&findings))),
+        Err(findings) => return Ok(Err(logging::refuse(&findings))),
     };
     let store = Arc::new(existing_store(&loaded.config.deployment).await?);
     let upgrades = store.upgrades().await?;
@@ -55,7 +59,7 @@ pub async fn opened(folder: Option<PathBuf>, id: Option<String>) -> Result<Resul
         Some(id) => upgrades.iter().find(|a| a.upgrade.id == *id || a.upgrade.joined.as_ref() == Some(id)),
         None => current(&upgrades, SystemClock.now()),
     };
-    let Some(accepted) = found.cloned() else {
+    let Some(campaign) = found.cloned() else {
         match id {
             Some(id) => {
                 let known = upgrades.iter().map(|a| a.upgrade.id.as_str()).collect::<Vec<_>>();
@@ -65,6 +69,6 @@ pub async fn opened(folder: Option<PathBuf>, id: Option<String>) -> Result<Resul
         }
         return Ok(Err(ExitCode::FAILURE));
     };
-    let book = Book { config: loaded.config, renderer: loaded.renderer };
-    Ok(Ok((Core::new(book, Default::default(), Arc::new(SystemClock), store), accepted)))
+    let snapshot = ConfigSnapshot { config: loaded.config, renderer: loaded.renderer };
+    Ok(Ok((Core::new(snapshot, Default::default(), Arc::new(SystemClock), store), campaign)))
 }

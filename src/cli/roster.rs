@@ -9,25 +9,26 @@ use super::report;
 use crate::{
     domain::people::roster::{Answer, Claim},
     listen::rollcall,
+    report::roll,
 };
 
 /// How it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum RosterFormat {
     Table,
     Csv,
     Json,
 }
 
-pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: Form) -> Result<ExitCode> {
-    let (core, accepted) = match report::opened(folder, id).await? {
+pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: RosterFormat) -> Result<ExitCode> {
+    let (core, campaign) = match report::opened(folder, id).await? {
         Ok(opened) => opened,
         Err(code) => return Ok(code),
     };
-    let book = core.book();
-    let posts = core.store.posts(&accepted.upgrade.id).await?;
-    let roll = rollcall::roll(&core, &book, &accepted, &posts).await?;
-    let name = |id: &str| book.config.roster.iter().find(|p| p.id == id).map_or("", |p| p.name.as_str());
+    let snapshot = core.snapshot();
+    let posts = core.store.posts(&campaign.upgrade.id).await?;
+    let roll = roll::roll(&core, &snapshot, &campaign, &posts).await?;
+    let name = |id: &str| snapshot.config.roster.iter().find(|p| p.id == id).map_or("", |p| p.name.as_str());
     let late = |a: &Answer| {
         let until = match a.claim {
             Claim::Acknowledged => roll.asks.iter().find(|ask| ask.id == a.of).map(|ask| ask.by),
@@ -36,22 +37,22 @@ pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: Form) -> Res
         until.is_some_and(|by| a.at > by)
     };
     match form {
-        Form::Json => {
+        RosterFormat::Json => {
             for a in &roll.answers {
-                let on = book.config.roster.iter().any(|p| p.id == a.provider);
+                let on = snapshot.config.roster.iter().any(|p| p.id == a.provider);
                 out!(
                     "{}",
-                    json!({ "upgrade": accepted.upgrade.id, "provider": a.provider, "on_the_roster": on, "claim": a.claim, "node": node(a), "notice": a.notice,
+                    json!({ "upgrade": campaign.upgrade.id, "provider": a.provider, "on_the_roster": on, "claim": a.claim, "node": node(a), "notice": a.notice,
                             "link": a.link, "person": a.person, "account": a.account, "how": a.how, "at": a.at, "late": late(a) })
                 );
             }
         }
-        Form::Csv => {
+        RosterFormat::Csv => {
             out!("upgrade,provider,on the roster,claim,node,notice,link,person,account,how,at,late");
             for a in &roll.answers {
-                let on = book.config.roster.iter().any(|p| p.id == a.provider);
+                let on = snapshot.config.roster.iter().any(|p| p.id == a.provider);
                 let row = [
-                    &accepted.upgrade.id,
+                    &campaign.upgrade.id,
                     &a.provider,
                     yes(on),
                     a.claim.name(),
@@ -67,10 +68,10 @@ pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: Form) -> Res
                 out!("{}", row.map(csv).join(","));
             }
         }
-        Form::Table => {
-            let zone = book.renderer.zone();
+        RosterFormat::Table => {
+            let zone = snapshot.renderer.zone();
             let Some(ask) = roll.ask() else {
-                out!("{} providers; nothing has asked them for an answer yet.", book.config.roster.len());
+                out!("{} providers; nothing has asked them for an answer yet.", snapshot.config.roster.len());
                 return Ok(ExitCode::SUCCESS);
             };
             out!(

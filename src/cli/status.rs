@@ -15,20 +15,22 @@ use crate::{
         chain::fact::{Fact, FactKind},
         outbox::post::{Post, PostState},
     },
-    ports::{Clock, Known, Store},
+    lint,
+    ports::{Clock, ReplicaInfo, Store},
+    run::logging,
     words::Zone,
 };
 
 pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
-    let loaded = match args::load(&Origin::choose(folder, false)) {
+    let loaded = match lint::load(&Origin::choose(folder, false)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let store = existing_store(&loaded.config.deployment).await?;
     let (upgrades, troubles) = (store.upgrades().await?, store.troubles().await?);
     let zone = loaded.renderer.zone();
-    for accepted in &upgrades {
-        let posts = store.posts(&accepted.upgrade.id).await?;
+    for campaign in &upgrades {
+        let posts = store.posts(&campaign.upgrade.id).await?;
         let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
         let next = next_notice(&posts);
         if json {
@@ -36,21 +38,21 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
                 PostState::ALL.iter().map(|s| (s.name().to_owned(), json!(count(*s)))).collect();
             out!(
                 "{}",
-                json!({ "upgrade": accepted.upgrade.id, "state": accepted.progress.state, "revision": accepted.revision, "chains": accepted.progress.chains,
-                        "feedback": accepted.progress.feedback, "posts": counts, "kept_back": kept_back(&posts), "next": next.map(|p| json!({ "notice": p.notice, "due": p.due })) })
+                json!({ "upgrade": campaign.upgrade.id, "state": campaign.progress.state, "revision": campaign.revision, "chains": campaign.progress.chains,
+                        "feedback": campaign.progress.feedback, "posts": counts, "kept_back": kept_back(&posts), "next": next.map(|p| json!({ "notice": p.notice, "due": p.due })) })
             );
             continue;
         }
-        out!("{} ({}): {}", accepted.upgrade.title, accepted.upgrade.id, accepted.progress.state.name());
-        out!("  window {} to {}", zone.written(accepted.upgrade.window.opens), zone.written(accepted.upgrade.window.closes));
-        for (name, chain) in &accepted.progress.chains {
-            let known = !accepted.upgrade.unplanned || chain.applied.is_some();
-            let target = accepted.upgrade.chains.get(name).filter(|_| known).map_or("not known".to_owned(), |t| t.spec_version.to_string());
+        out!("{} ({}): {}", campaign.upgrade.title, campaign.upgrade.id, campaign.progress.state.name());
+        out!("  window {} to {}", zone.written(campaign.upgrade.window.opens), zone.written(campaign.upgrade.window.closes));
+        for (name, chain) in &campaign.progress.chains {
+            let known = !campaign.upgrade.unplanned || chain.applied.is_some();
+            let target = campaign.upgrade.chains.get(name).filter(|_| known).map_or("not known".to_owned(), |t| t.spec_version.to_string());
             let version = chain.spec_version.map_or("not seen yet".to_owned(), |v| v.to_string());
             out!("  {name}: {}, spec_version {version}, target {target}{}", chain.stage.name(), under_way(chain, zone));
         }
-        if let Some(news) = &accepted.progress.referendum {
-            out!("  referendum {news}{}", accepted.progress.scheduled.as_ref().map(|f| expected(f, zone)).unwrap_or_default());
+        if let Some(news) = &campaign.progress.referendum {
+            out!("  referendum {news}{}", campaign.progress.scheduled.as_ref().map(|f| expected(f, zone)).unwrap_or_default());
         }
         match next {
             Some(post) => out!("  next: {} at {}", post.notice, zone.written(post.due)),
@@ -78,7 +80,7 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
         }
     }
     let now = SystemClock.now();
-    for Known { name, active, since, seen } in store.replicas().await? {
+    for ReplicaInfo { name, active, since, seen } in store.replicas().await? {
         let silent = now.duration_since(seen) > loaded.config.deployment.delivery.lease;
         let word = if active {
             "active"

@@ -11,19 +11,20 @@ use anyhow::{Context, Result, anyhow, bail};
 use secrecy::ExposeSecret;
 
 use super::{
-    address,
     args::{self, StoreCommand},
     existing_store,
 };
 use crate::{
     adapters::store::{Lock, SqlStore},
     config::{Deployment, Origin},
+    lint,
+    run::{address, logging},
 };
 
 pub async fn run(folder: Option<PathBuf>, command: StoreCommand) -> Result<ExitCode> {
-    let loaded = match args::load(&Origin::choose(folder, false)) {
+    let loaded = match lint::load(&Origin::choose(folder, false)) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let deployment = &loaded.config.deployment;
     match command {

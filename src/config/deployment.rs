@@ -4,6 +4,7 @@ mod accounts;
 mod shape;
 mod web;
 
+use crate::ports::Readers;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use jiff::SignedDuration;
@@ -27,17 +28,6 @@ use crate::{
 pub(super) use self::shape::Raw;
 
 pub use self::web::Web;
-
-/// Who reads a channel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Readers {
-    /// Everybody.
-    #[default]
-    Public,
-    /// Those who run herald and the upgrade.
-    Operators,
-}
 
 /// Where a secret is; it is read when it is needed and never kept in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +91,7 @@ impl StoreAt {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Discord {
+pub struct DiscordConfig {
     pub token: Secret,
     pub guild: u64,
     /// Another address and root certificate for Discord's API: behind an inspecting proxy, or in tests.
@@ -109,7 +99,7 @@ pub struct Discord {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matrix {
+pub struct MatrixConfig {
     pub homeserver: String,
     pub user: String,
     /// One of the two is there.
@@ -171,8 +161,8 @@ pub enum OnDoubt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {
     pub store: StoreAt,
-    pub discord: Option<Discord>,
-    pub matrix: Option<Matrix>,
+    pub discord: Option<DiscordConfig>,
+    pub matrix: Option<MatrixConfig>,
     pub chains: BTreeMap<String, ChainConfig>,
     pub channels: BTreeMap<String, ChannelConfig>,
     pub delivery: Delivery,

@@ -23,14 +23,15 @@ use crate::{
 };
 
 pub use self::checklist::{Checklist, Item};
-pub use self::deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, Discord, Matrix, OnDoubt, Readers, Secret, StoreAt, Web};
+pub use self::deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, DiscordConfig, MatrixConfig, OnDoubt, Secret, StoreAt, Web};
 pub use self::help::{Contact, Help, Topic};
-pub use self::people::{Known, People, Person, Role};
+pub use self::people::{KnownAccount, People, Person, Role};
 pub use self::plan::{Feedback, Plan, UrgencyPlan};
 pub use self::schema::all as schemas;
 pub use self::upgrade::{instant, linkable};
 pub use self::yaml::finding::{Finding, Severity, suggest};
 pub use self::yaml::source::{Files, SourceFile};
+pub use crate::ports::Readers;
 
 /// Everything the configuration says.
 #[derive(Clone, Debug)]

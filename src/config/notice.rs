@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    deployment::{ChannelConfig, Deployment, Readers, channel_hint},
+    deployment::{ChannelConfig, Deployment, channel_hint},
     plan::{length, zone},
     schema::{self, Length},
     yaml::{
@@ -21,7 +21,7 @@ use crate::{
         notice::{Approval, Audience, Happening, LatePolicy, Notice, PRIVATE, Phase, SAID, Trigger},
         schedule::{CronRule, Offset},
     },
-    ports::Platform,
+    ports::{Platform, Readers},
 };
 
 /// A notice: what is said to whom, where and when. It has one of `at`, `cron` and `on`.
@@ -131,7 +131,7 @@ struct RawCron {
 }
 
 /// What a notice is read with.
-pub(super) struct Scope<'a> {
+pub(super) struct NoticeScope<'a> {
     pub file: &'a SourceFile,
     pub zone: &'a TimeZone,
     pub deployment: Option<&'a Deployment>,
@@ -149,10 +149,10 @@ pub(super) fn happening(file: &SourceFile, path: &[&str], name: &str, findings: 
 }
 
 /// The notices of one list; `list` is its key path.
-pub(super) fn read_notices(scope: &Scope<'_>, list: &[&str], raw: &[RawNotice], findings: &mut Vec<Finding>) -> Vec<Notice> {
+pub(super) fn read_notices(scope: &NoticeScope<'_>, list: &[&str], raw: &[RawNotice], findings: &mut Vec<Finding>) -> Vec<Notice> {
     let (mut notices, mut ids) = (Vec::new(), BTreeSet::new());
     for (i, notice) in raw.iter().enumerate() {
-        let reader = Reader { scope, list, index: i.to_string() };
+        let reader = NoticeReader { scope, list, index: i.to_string() };
         notices.extend(reader.read(notice, findings));
         if [SAID, PRIVATE].contains(&notice.id.as_str()) {
             findings.push(reader.wrong("id", "this name is taken by what is posted beside the plan", "call it something else"));
@@ -172,13 +172,13 @@ pub(super) fn read_notices(scope: &Scope<'_>, list: &[&str], raw: &[RawNotice], 
 }
 
 /// Reads one notice; `index` is its place in the list.
-struct Reader<'a> {
-    scope: &'a Scope<'a>,
+struct NoticeReader<'a> {
+    scope: &'a NoticeScope<'a>,
     list: &'a [&'a str],
     index: String,
 }
 
-impl Reader<'_> {
+impl NoticeReader<'_> {
     /// The path of a key of this notice.
     fn path<'k>(&'k self, keys: &[&'k str]) -> Vec<&'k str> {
         self.list.iter().copied().chain([self.index.as_str()]).chain(keys.iter().copied()).collect()

@@ -146,7 +146,7 @@ pub struct Person {
 
 /// Who an account is, as far as files say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known<'a> {
+pub struct KnownAccount<'a> {
     /// As people call them; the account itself, of who isn't listed.
     pub name: &'a str,
     pub person: Option<&'a Person>,
@@ -175,7 +175,7 @@ impl People {
     }
 
     /// What files say of an account: people.yaml, and a provider's own file of its account on Matrix.
-    pub fn known<'a>(&'a self, roster: &'a [Provider], platform: Platform, id: &'a str) -> Known<'a> {
+    pub fn known<'a>(&'a self, roster: &'a [Provider], platform: Platform, id: &'a str) -> KnownAccount<'a> {
         let person = self.by_account(platform, id);
         let listed = person.and_then(|p| p.provider.as_deref());
         let own = |p: &&Provider| match listed {
@@ -186,7 +186,7 @@ impl People {
         let is_validator = provider.is_some() || person.is_some_and(|p| p.roles.contains(&Role::Validator));
         let audience = person.and_then(|p| p.audience).or(is_validator.then_some(Audience::Validators));
         let name = person.map(|p| p.name.as_str()).or(provider.map(|p| p.name.as_str())).unwrap_or(id);
-        Known { name, person, provider, audience }
+        KnownAccount { name, person, provider, audience }
     }
 
     /// One voice for all accounts of one person.

@@ -8,19 +8,22 @@ use jiff::{SignedDuration, tz::TimeZone};
 
 use self::shape::{RawFeedback, RawMeaning, RawObservation, RawPeople, RawVerification};
 use super::{
-    deployment::{Deployment, Readers},
-    notice::{Scope, happening, read_notices},
+    deployment::Deployment,
+    notice::{NoticeScope, happening, read_notices},
     yaml::{finding::Finding, source::SourceFile},
 };
-use crate::domain::{
-    campaign::{progress::Rules, upgrade::Urgency},
-    chain::observation::Limits,
-    people::feedback::Meaning,
-    plan::{
-        notice::{Happening, Notice},
-        schedule::parse_length,
-        window::Home,
+use crate::{
+    domain::{
+        campaign::{progress::Rules, upgrade::Urgency},
+        chain::observation::Limits,
+        people::feedback::Meaning,
+        plan::{
+            notice::{Happening, Notice},
+            schedule::parse_length,
+            window::Home,
+        },
     },
+    ports::Readers,
 };
 
 pub(super) use self::shape::Raw;
@@ -137,7 +140,7 @@ pub fn read(
     let rules = rules(&raw.verification, file, findings);
     let limits = limits(&raw.observation, file, findings);
     let feedback = feedback(&raw.feedback, file, findings);
-    let scope = Scope { file, zone: &plan_zone, deployment, templates };
+    let scope = NoticeScope { file, zone: &plan_zone, deployment, templates };
     let plans = plans(&raw, &scope, findings);
     let listed = |key: &str, findings: &mut Vec<Finding>| {
         let names = if key == "board" { &raw.board } else { &raw.silent };
@@ -169,7 +172,7 @@ pub fn read(
 }
 
 /// The three plans: each has its own notices and those of all.
-fn plans(raw: &Raw, scope: &Scope<'_>, findings: &mut Vec<Finding>) -> BTreeMap<Urgency, UrgencyPlan> {
+fn plans(raw: &Raw, scope: &NoticeScope<'_>, findings: &mut Vec<Finding>) -> BTreeMap<Urgency, UrgencyPlan> {
     let common = read_notices(scope, &["notices"], &raw.notices, findings);
     let mut plans = BTreeMap::new();
     for urgency in Urgency::ALL {

@@ -14,17 +14,17 @@ use super::{
         source::SourceFile,
     },
 };
-use crate::domain::people::roster::{Node, Provider};
+use crate::domain::people::roster::{Provider, ProviderNode};
 
 #[derive(Deserialize)]
 struct Raw {
-    identity: Identity,
+    identity: RosterIdentity,
     #[serde(default)]
     accounts: Option<Vec<Account>>,
 }
 
 #[derive(Deserialize)]
-struct Identity {
+struct RosterIdentity {
     display: String,
     /// The account on Matrix, as these files call it.
     #[serde(default)]
@@ -73,7 +73,8 @@ pub fn read(files: &[SourceFile], findings: &mut Vec<Finding>) -> Vec<Provider> 
             findings.push(finding);
         }
         let chain = chain_of(&file.name);
-        let nodes = raw.accounts.unwrap_or_default().into_iter().map(|a| Node { name: shown(&a.identity.display), chain: chain.clone() });
+        let nodes =
+            raw.accounts.unwrap_or_default().into_iter().map(|a| ProviderNode { name: shown(&a.identity.display), chain: chain.clone() });
         let id = id_of(&file.name);
         let provider = all.entry(id.clone()).or_insert_with(|| Provider { id, name, matrix: None, nodes: Vec::new() });
         provider.matrix = provider.matrix.take().or_else(|| riot.filter(|id| is_matrix_id(id)).map(str::to_owned));
@@ -144,7 +145,7 @@ mod tests {
         ];
         let mut findings = Vec::new();
         let all = read(&files, &mut findings);
-        let node = |name: &str, chain: Option<&str>| Node { name: name.into(), chain: chain.map(Into::into) };
+        let node = |name: &str, chain: Option<&str>| ProviderNode { name: name.into(), chain: chain.map(Into::into) };
         assert_eq!(all[0].nodes, [node("ONE/1", None), node("ONE/2", None), node("ONE/P", Some("people"))]);
         assert_eq!((all[0].id.as_str(), all[0].matrix.as_deref()), ("one", Some("@one:example.org")));
         assert_eq!((all[1].name.as_str(), all[1].matrix.as_deref(), all.len()), ("Two", None, 2));

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 
 use crate::{
-    domain::outbox::post::{PostKey, digest},
-    outbox::{Core, Outlet},
-    ports::{Accepting, ChatError},
-    words::context,
+    domain::{
+        campaign::Campaign,
+        outbox::post::{PostKey, digest},
+    },
+    outbox::Core,
+    ports::{ChatError, Outlet},
+    words::{context, templates},
 };
-
-/// What a topic begins with. A folder of templates that lacks it has the upgrade's summary there.
-pub const TEMPLATE: &str = "preparation/topic";
 
 /// Which topic it is, whatever its title.
 fn key(upgrade: &str, channel: &str) -> PostKey {
@@ -28,27 +28,21 @@ impl Core {
     }
 
     /// Where an upgrade's posts go, made if need be.
-    pub(crate) async fn place_for(
-        &self,
-        outlet: &Outlet,
-        channel: &str,
-        accepted: &Accepting,
-        now: Timestamp,
-    ) -> Result<String, ChatError> {
-        let upgrade = &accepted.upgrade;
+    pub(crate) async fn place_for(&self, outlet: &Outlet, channel: &str, campaign: &Campaign, now: Timestamp) -> Result<String, ChatError> {
+        let upgrade = &campaign.upgrade;
         let key = key(&upgrade.id, channel);
         if let Some(place) = outlet.chat.topic(&outlet.place, &key, None).await? {
             return Ok(place);
         }
-        let book = self.book();
-        let text = if book.config.templates.contains_key(TEMPLATE) {
-            let context = context::of(accepted, None, &book.config, &context::Moment::default());
-            let text = book.renderer.markdown(TEMPLATE, &outlet.locale, &context.into());
-            text.map(|text| book.renderer.body(&text, outlet.platform, now).text)
+        let snapshot = self.snapshot();
+        let text = if snapshot.config.templates.contains_key(templates::TOPIC) {
+            let context = context::of(campaign, None, &snapshot.config, &context::RenderInput::default());
+            let text = snapshot.renderer.markdown(templates::TOPIC, &outlet.locale, &context.into());
+            text.map(|text| snapshot.renderer.body(&text, outlet.platform, now).text)
         } else {
             Ok(upgrade.summary.clone())
         };
-        let refused = |reason: String| ChatError::Refused { reason, remedy: format!("mend the template `{TEMPLATE}`") };
+        let refused = |reason: String| ChatError::Refused { reason, remedy: format!("mend the template `{}`", templates::TOPIC) };
         let made = outlet.chat.topic(&outlet.place, &key, Some((&upgrade.title, &text.map_err(refused)?))).await?;
         Ok(made.unwrap_or_else(|| outlet.place.clone()))
     }

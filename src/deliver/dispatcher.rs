@@ -20,15 +20,17 @@ use super::{
 use crate::{
     config::OnDoubt,
     domain::{
+        campaign::Campaign,
         outbox::post::{Operation, Post, PostKey, PostState},
         plan::notice::{Happening, Trigger},
     },
-    outbox::{Book, Core, Outlet},
+    outbox::Core,
     plan::reminders,
     ports::{
-        Accepted, Accepting, ChatError, Handling, Outcome, Outgoing, StoreError,
+        Accepted, AttemptOutcome, ChatError, Handling, Outgoing, Outlet, StoreError,
         lease::{Broken, while_allowed},
     },
+    words::snapshot::ConfigSnapshot,
 };
 
 pub struct Dispatcher {
@@ -95,10 +97,10 @@ impl Dispatcher {
     async fn one(&self, outlet: &Outlet, post: Post) -> Result<Did, StoreError> {
         let now = self.core.clock.now();
         // One set of files for all that is decided and said of this post.
-        let book = self.core.book();
-        let accepted = self.core.accepted(&post.upgrade).await?;
-        if let Some(accepted) = accepted.as_ref().filter(|_| post.operation == Operation::Post && post.body.is_none())
-            && let Some(did) = self.kept_back(&book, accepted, &post, now).await?
+        let snapshot = self.core.snapshot();
+        let campaign = self.core.campaign(&post.upgrade).await?;
+        if let Some(campaign) = campaign.as_ref().filter(|_| post.operation == Operation::Post && post.body.is_none())
+            && let Some(did) = self.kept_back(&snapshot, campaign, &post, now).await?
         {
             return Ok(did);
         }
@@ -113,16 +115,16 @@ impl Dispatcher {
             None if post.body.is_none() => (post.due, is_late(&post, now)),
             None => (post.due, post.late),
         };
-        let body = match (&post.body, &accepted) {
+        let body = match (&post.body, &campaign) {
             (Some(body), _) => Ok(body.clone()),
-            (None, Some(accepted)) => self.render(&book, &post, accepted, outlet, (due, late), now).await?,
+            (None, Some(campaign)) => self.render(&snapshot, &post, campaign, outlet, (due, late), now).await?,
             (None, None) => Err("its upgrade is no longer known".to_owned()),
         };
         // Without its post an edit or a picture has no sense, and is no loss; a preview of another text neither, and a
         // reminder of nobody.
         let companion = post.operation.is_aside()
             || matches!(post.operation, Operation::Edit | Operation::Picture | Operation::Poll | Operation::Mark | Operation::Preview)
-            || self.reminds(&book, accepted.as_ref(), &post);
+            || self.reminds(&snapshot, campaign.as_ref(), &post);
         let body = match body {
             Ok(body) => body,
             Err(error) if companion => return self.drop_it(&post, error).await,
@@ -143,42 +145,42 @@ impl Dispatcher {
         if !self.core.store.begin(&post, &body, late, now, lease_until).await? {
             return Ok(Did::Passed);
         }
-        let answers = match &accepted {
-            Some(accepted) => self.answers(&post, accepted).await?,
+        let answers = match &campaign {
+            Some(campaign) => self.answers(&post, campaign).await?,
             None => None,
         };
         let of = post.beside(if post.operation == Operation::Event { Operation::Event } else { Operation::Post }, 0).key;
         let out = Outgoing { key: &post.key, body: &body, answers: answers.as_deref(), of: Some(&of) };
         // What its frozen words say may have become untrue while the chat was away.
-        let outlived = accepted.as_ref().is_some_and(|a| outlived(&post, a, now));
+        let outlived = campaign.as_ref().is_some_and(|a| outlived(&post, a, now));
         let since = if post.attempts > 0 { self.core.store.first_attempt(&post.key).await? } else { None };
-        let sent = self.send(outlet, &post, root.as_deref(), out, (accepted.as_ref(), since.unwrap_or(post.due), outlived)).await;
+        let sent = self.send(outlet, &post, root.as_deref(), out, (campaign.as_ref(), since.unwrap_or(post.due), outlived)).await;
         let failures = self.failures(&post.key, matches!(sent, Err(ChatError::Retry { .. })));
         let (outcome, did) = match sent {
-            Ok(Some(accepted)) => (Outcome::Sent { accepted, at: self.core.clock.now() }, Did::Sent),
-            Ok(None) => (Outcome::Unsaid { reason: "it was not posted in time: its words are made anew".into() }, Did::Unsaid),
+            Ok(Some(accepted)) => (AttemptOutcome::Sent { accepted, at: self.core.clock.now() }, Did::Sent),
+            Ok(None) => (AttemptOutcome::Unsaid { reason: "it was not posted in time: its words are made anew".into() }, Did::Unsaid),
             Err(ChatError::Retry { reason, after_ms }) => {
                 let wait = backoff(&post.key, failures, after_ms);
                 let not_before = self.core.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
-                (Outcome::Retry { error: reason, not_before }, Did::Failed)
+                (AttemptOutcome::Retry { error: reason, not_before }, Did::Failed)
             }
             // The post was deleted, or may not be edited any more; or somebody doesn't want to be written to after all.
             Err(error @ ChatError::Refused { .. })
                 if matches!(post.operation, Operation::Edit | Operation::Mark | Operation::Pin | Operation::Unpin | Operation::Close)
-                    || reminders::reader(&post).is_some() =>
+                    || Post::reader(&post).is_some() =>
             {
-                (Outcome::Dropped { reason: error.to_string() }, Did::Parked)
+                (AttemptOutcome::Dropped { reason: error.to_string() }, Did::Parked)
             }
             Err(error @ (ChatError::Refused { .. } | ChatError::Doubt { .. })) => {
-                (Outcome::Parked { error: error.to_string() }, Did::Parked)
+                (AttemptOutcome::Parked { error: error.to_string() }, Did::Parked)
             }
         };
         self.core.store.finish(&post.key, &outcome).await?;
         let trouble = match &outcome {
-            Outcome::Sent { .. } => None,
-            Outcome::Retry { error, .. } | Outcome::Parked { error } => Some(error.as_str()),
-            Outcome::Unsaid { .. } => None,
-            Outcome::Dropped { reason } | Outcome::Skipped { reason } => {
+            AttemptOutcome::Sent { .. } => None,
+            AttemptOutcome::Retry { error, .. } | AttemptOutcome::Parked { error } => Some(error.as_str()),
+            AttemptOutcome::Unsaid { .. } => None,
+            AttemptOutcome::Dropped { reason } | AttemptOutcome::Skipped { reason } => {
                 tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "dropped: {reason}");
                 None
             }
@@ -195,8 +197,8 @@ impl Dispatcher {
     }
 
     /// It is for those who are missing from the roll, of whom there may be nobody left.
-    fn reminds(&self, book: &Book, accepted: Option<&Accepting>, post: &Post) -> bool {
-        let notice = accepted.and_then(|a| book.plan().notice(a.upgrade.urgency, &post.notice));
+    fn reminds(&self, snapshot: &ConfigSnapshot, campaign: Option<&Campaign>, post: &Post) -> bool {
+        let notice = campaign.and_then(|a| snapshot.plan().notice(a.upgrade.urgency, &post.notice));
         notice.is_some_and(|n| matches!(n.trigger, Trigger::On(Happening::Unacknowledged | Happening::Unready)))
     }
 
@@ -212,13 +214,13 @@ impl Dispatcher {
 
     async fn park(&self, post: &Post, error: String) -> Result<Did, StoreError> {
         tracing::error!(post = %post.key, notice = post.notice, channel = post.channel, "parked: {error}");
-        self.core.store.finish(&post.key, &Outcome::Parked { error }).await?;
+        self.core.store.finish(&post.key, &AttemptOutcome::Parked { error }).await?;
         Ok(Did::Parked)
     }
 
     async fn drop_it(&self, post: &Post, reason: String) -> Result<Did, StoreError> {
         tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "dropped: {reason}");
-        self.core.store.finish(&post.key, &Outcome::Dropped { reason }).await?;
+        self.core.store.finish(&post.key, &AttemptOutcome::Dropped { reason }).await?;
         Ok(Did::Parked)
     }
 
@@ -244,15 +246,15 @@ impl Dispatcher {
         post: &Post,
         root: Option<&str>,
         out: Outgoing<'_>,
-        (accepted, since, outlived): (Option<&Accepting>, Timestamp, bool),
+        (campaign, since, outlived): (Option<&Campaign>, Timestamp, bool),
     ) -> Result<Option<Accepted>, ChatError> {
         // An attempt with its read-back may take many requests, but it ends before its lease does.
         let limit = Duration::try_from(self.core.delivery.lease * 9 / 10).unwrap_or(Duration::from_secs(20));
         let work = async {
-            let place = match reminders::reader(post) {
+            let place = match post.reader() {
                 Some(user) => outlet.chat.direct(user).await?,
-                None => match accepted {
-                    Some(accepted) => self.core.place_for(outlet, &post.channel, accepted, self.core.clock.now()).await?,
+                None => match campaign {
+                    Some(campaign) => self.core.place_for(outlet, &post.channel, campaign, self.core.clock.now()).await?,
                     None => self.core.place(outlet, &post.channel, &post.upgrade).await?,
                 },
             };
@@ -294,7 +296,7 @@ impl Dispatcher {
             }
             outlet.chat.send(&place, out).await.map(Some)
         };
-        let reason = match while_allowed(work, limit, &self.core.tenure, &*self.core.clock).await {
+        let reason = match while_allowed(work, limit, &self.core.lease, &*self.core.clock).await {
             Ok(result) => return result,
             Err(Broken::Late) => format!("{} did not answer within {} s", outlet.platform.name(), limit.as_secs()),
             Err(Broken::Deposed) => "this replica is not the active one any more".to_owned(),

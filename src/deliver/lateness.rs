@@ -9,12 +9,12 @@ use super::{
 };
 use crate::{
     domain::{
-        campaign::progress::State,
+        campaign::{Campaign, progress::State},
         outbox::post::{Operation, Post, PostState},
         plan::notice::{LatePolicy, Trigger},
     },
-    outbox::Book,
-    ports::{Accepting, Outcome, StoreError},
+    ports::{AttemptOutcome, StoreError},
+    words::snapshot::ConfigSnapshot,
 };
 
 /// A post that begins this long after it was due says so.
@@ -25,18 +25,18 @@ pub(crate) fn is_late(post: &Post, now: Timestamp) -> bool {
 }
 
 /// Whether the words with which a post was begun may not go out any more, should it turn out that they are not out.
-pub(crate) fn outlived(post: &Post, accepted: &Accepting, now: Timestamp) -> bool {
-    post.operation == Operation::Post && post.body.is_some() && ((is_late(post, now) && !post.late) || outdated(accepted, post).is_some())
+pub(crate) fn outlived(post: &Post, campaign: &Campaign, now: Timestamp) -> bool {
+    post.operation == Operation::Post && post.body.is_some() && ((is_late(post, now) && !post.late) || outdated(campaign, post).is_some())
 }
 
 /// Why a post that was begun once would be untrue by now: what waits is withdrawn with the change itself, but this
 /// seemed to be out already.
-fn outdated(accepted: &Accepting, post: &Post) -> Option<&'static str> {
+fn outdated(campaign: &Campaign, post: &Post) -> Option<&'static str> {
     if post.attempts == 0 || post.revision == 0 {
         None
-    } else if post.revision < accepted.revision {
+    } else if post.revision < campaign.revision {
         Some("its window is another by now")
-    } else if accepted.progress.state >= State::Applied && post.due <= accepted.upgrade.window.opens {
+    } else if campaign.progress.state >= State::Applied && post.due <= campaign.upgrade.window.opens {
         Some("the upgrade is applied already")
     } else {
         None
@@ -47,16 +47,16 @@ impl Dispatcher {
     /// Whether a post may not go out: people don't agree, the upgrade doesn't go on, or it comes too late.
     pub(crate) async fn kept_back(
         &self,
-        book: &Book,
-        accepted: &Accepting,
+        snapshot: &ConfigSnapshot,
+        campaign: &Campaign,
         post: &Post,
         now: Timestamp,
     ) -> Result<Option<Did>, StoreError> {
-        if let Some(reason) = outdated(accepted, post) {
+        if let Some(reason) = outdated(campaign, post) {
             return self.give_up(post, &format!("not posted in time: {reason}")).await.map(Some);
         }
-        let Some(notice) = book.plan().notice(accepted.upgrade.urgency, &post.notice) else { return Ok(None) };
-        match self.gate.pass(book, accepted, notice, post).await? {
+        let Some(notice) = snapshot.plan().notice(campaign.upgrade.urgency, &post.notice) else { return Ok(None) };
+        match self.gate.pass(snapshot, campaign, notice, post).await? {
             Passage::Barred => return Ok(Some(Did::Held)),
             // Who agreed knew how late it was.
             Passage::AgreedLate => return Ok(None),
@@ -65,11 +65,11 @@ impl Dispatcher {
         if notice.late == LatePolicy::Post || !is_late(post, now) {
             return Ok(None);
         }
-        if notice.late == LatePolicy::Newest && !newer(book, accepted, post, &self.core.store.posts(&post.upgrade).await?, now) {
+        if notice.late == LatePolicy::Newest && !newer(snapshot, campaign, post, &self.core.store.posts(&post.upgrade).await?, now) {
             return Ok(None);
         }
         let why = if notice.late == LatePolicy::Newest { "a later one takes its place" } else { "it would be of no use any more" };
-        let reason = format!("missed at {}: {why}", book.renderer.zone().written(post.due));
+        let reason = format!("missed at {}: {why}", snapshot.renderer.zone().written(post.due));
         self.give_up(post, &reason).await.map(Some)
     }
 
@@ -81,16 +81,16 @@ impl Dispatcher {
         let same = |p: &&Post| p.notice == post.notice && p.occurrence == post.occurrence && p.revision == post.revision;
         let hangs = posts.iter().filter(same).filter(|p| p.channel == post.channel && p.state == PostState::Planned && p.key != post.key);
         for key in hangs.map(|p| &p.key).chain([&post.key]) {
-            self.core.store.finish(key, &Outcome::Skipped { reason: reason.to_owned() }).await?;
+            self.core.store.finish(key, &AttemptOutcome::Skipped { reason: reason.to_owned() }).await?;
         }
         Ok(Did::Skipped)
     }
 }
 
 /// Whether a later post by the clock is out in the same channel, or due by now as well.
-fn newer(book: &Book, accepted: &Accepting, post: &Post, posts: &[Post], now: Timestamp) -> bool {
+fn newer(snapshot: &ConfigSnapshot, campaign: &Campaign, post: &Post, posts: &[Post], now: Timestamp) -> bool {
     let timed = |p: &Post| {
-        let notice = book.plan().notice(accepted.upgrade.urgency, &p.notice);
+        let notice = snapshot.plan().notice(campaign.upgrade.urgency, &p.notice);
         notice.is_some_and(|n| !matches!(n.trigger, Trigger::On(_)))
     };
     let speaks = |p: &Post| matches!(p.state, PostState::Planned | PostState::Sending | PostState::Sent);

@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub(crate) mod backoff;
+mod compose;
 pub mod destination;
 pub mod dispatcher;
 pub(crate) mod lateness;

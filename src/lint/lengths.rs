@@ -12,20 +12,17 @@ use serde_json::{Value, json};
 
 use super::{distinct, versions};
 use crate::{
-    config::{ChannelConfig, Config, Finding, Readers, SourceFile},
+    config::{ChannelConfig, Config, Finding, SourceFile},
     domain::plan::notice::{Happening, Notice, Trigger},
-    listen::rollcall::AT_ONCE,
-    ports::Platform,
+    ports::{Platform, Readers},
     words::{
         Context, Renderer, Text,
-        render::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
+        context::MAX_PROVIDERS_IN_REMINDER,
+        limits::{MAX_DISCORD_CHARS, MAX_MATRIX_BYTES},
+        templates,
     },
 };
 
-/// Discord's limit for a message, in characters.
-pub const DISCORD_LIMIT: usize = 2000;
-/// Of a Matrix event's 65,536 bytes, what is left for words: plain and formatted together.
-pub const MATRIX_LIMIT: usize = 60_000;
 /// `<@&1100000000000000001>` and a space.
 const MENTION: usize = 25;
 
@@ -93,7 +90,7 @@ impl<'a> Ruler<'a> {
 
     /// The longest line on top: it says one of several things, so not all that could be there is there at once.
     fn mark(&self, locale: &str, platform: Platform) -> Result<usize, String> {
-        let mut longest = self.of(MARK_TEMPLATE, locale, platform)?;
+        let mut longest = self.of(templates::MARK, locale, platform)?;
         let others = self.marks.get_or_init(|| {
             let failed = self.with("upgrade", "cancelled", json!(null));
             let other = failed.with("upgrade", "failed", json!(null));
@@ -101,7 +98,7 @@ impl<'a> Ruler<'a> {
             vec![failed, other, set, unset]
         });
         for ruler in others {
-            longest = longest.max(ruler.of(MARK_TEMPLATE, locale, platform)?);
+            longest = longest.max(ruler.of(templates::MARK, locale, platform)?);
         }
         Ok(longest)
     }
@@ -132,8 +129,8 @@ impl Measure<'_> {
             Err(error) => return Some(file.at((1, 1), error, "mend the template".to_owned())),
         };
         let (limit, holds) = match self.platform {
-            Platform::Discord => (DISCORD_LIMIT, "characters; a post on Discord holds"),
-            Platform::Matrix => (MATRIX_LIMIT, "bytes; a post on Matrix holds"),
+            Platform::Discord => (MAX_DISCORD_CHARS, "characters; a post on Discord holds"),
+            Platform::Matrix => (MAX_MATRIX_BYTES, "bytes; a post on Matrix holds"),
         };
         (length > limit).then(|| {
             let message = format!("with every value at its longest{with} this makes {length} {holds} {limit}");
@@ -158,7 +155,7 @@ impl Measure<'_> {
         if self.notice.approval.persons > 0 {
             // A preview has this line on top, and neither of the others.
             let asked = self.ruler.with("approval", "channels", json!(self.notice.channels));
-            let header = self.of(&asked, PREVIEW_TEMPLATE)? + 2;
+            let header = self.of(&asked, templates::APPROVAL_PREVIEW)? + 2;
             if header > extra {
                 (extra, around) = (header, vec!["the request to approve it"]);
             }
@@ -176,6 +173,6 @@ impl Measure<'_> {
         let channels = self.notice.channels.iter().filter_map(|name| self.config.deployment.channels.get(name));
         let of = |channel: &ChannelConfig| self.notice.mention.iter().filter_map(|group| channel.mentions.get(group)).map(Vec::len).sum();
         let names = matches!(self.notice.trigger, Trigger::On(Happening::Unacknowledged | Happening::Unready));
-        channels.filter(|c| c.platform == self.platform).map(of).max().unwrap_or(0) + if names { AT_ONCE } else { 0 }
+        channels.filter(|c| c.platform == self.platform).map(of).max().unwrap_or(0) + if names { MAX_PROVIDERS_IN_REMINDER } else { 0 }
     }
 }

@@ -7,6 +7,7 @@
 mod calendar;
 mod coverage;
 mod lengths;
+mod load;
 mod reach;
 mod renders;
 mod templates;
@@ -16,25 +17,28 @@ use jiff::{Timestamp, civil::date};
 use serde_json::Value;
 
 use crate::{
-    config::{ChannelConfig, Config, Finding, Plan, Readers, Severity, SourceFile},
+    config::{ChannelConfig, Config, Finding, Plan, Severity, SourceFile},
     domain::{
-        campaign::upgrade::{Urgency, Window},
+        campaign::{
+            Campaign,
+            upgrade::{Urgency, Window},
+        },
         chain::fact::Fact,
         plan::{
             notice::{Notice, Trigger},
             schedule::civil_instant,
         },
     },
-    ports::Accepting,
+    ports::Readers,
     words::Renderer,
 };
 
-pub use self::lengths::{DISCORD_LIMIT, MATRIX_LIMIT};
+pub use self::load::{Loaded, load};
 pub use self::windows::near;
 
 /// What can't be posted: a notice that can't be rendered at its hour, says nothing, or does not fit.
 /// `worst` is the context with every value at its longest.
-pub fn posts(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &Fact, worst: &Value) -> Vec<Finding> {
+pub fn posts(config: &Config, renderer: &Renderer, sample: &Campaign, fact: &Fact, worst: &Value) -> Vec<Finding> {
     let mut findings = renders::of(config, renderer, sample, fact);
     findings.extend(lengths::of(config, renderer, worst));
     findings

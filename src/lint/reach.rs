@@ -2,11 +2,12 @@
 
 use super::{Subject, at_notice, warning};
 use crate::{
-    config::{Config, Finding, Plan, Readers},
+    config::{Config, Finding, Plan},
     domain::{
         campaign::upgrade::Urgency,
         plan::notice::{Happening, Notice, Trigger},
     },
+    ports::Readers,
     words::length_words,
 };
 

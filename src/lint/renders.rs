@@ -5,20 +5,20 @@ use crate::{
     config::{Config, Finding},
     domain::{
         campaign::{
+            Campaign,
             progress::Progress,
             upgrade::{Duty, Upgrade},
         },
         chain::fact::{Expected, Fact},
         plan::notice::{Happening, Notice, Trigger},
     },
-    ports::Accepting,
     words::{
         Renderer,
-        context::{self, Moment},
+        context::{self, RenderInput},
     },
 };
 
-pub(super) fn of(config: &Config, renderer: &Renderer, sample: &Accepting, fact: &Fact) -> Vec<Finding> {
+pub(super) fn of(config: &Config, renderer: &Renderer, sample: &Campaign, fact: &Fact) -> Vec<Finding> {
     let mut findings = Vec::new();
     for notice in distinct(config) {
         for (locale, file) in versions(config, renderer, &notice.template, &notice.channels, |_| true) {
@@ -50,13 +50,13 @@ fn without_fact(notice: &Notice) -> bool {
 }
 
 /// What is wrong when a notice is made with everything there, and with only what is always there.
-fn rendered(config: &Config, renderer: &Renderer, notice: &Notice, locale: &str, full: (&Accepting, &Fact)) -> Option<(String, String)> {
+fn rendered(config: &Config, renderer: &Renderer, notice: &Notice, locale: &str, full: (&Campaign, &Fact)) -> Option<(String, String)> {
     let (sample, fact) = full;
     let (least, least_fact) = (barely(sample, notice), sparse(fact, notice));
-    for (accepted, fact, everything) in [(sample, fact, true), (&least, &least_fact, false)] {
+    for (campaign, fact, everything) in [(sample, fact, true), (&least, &least_fact, false)] {
         let fact = (!without_fact(notice)).then_some(fact);
-        let moment = Moment { fact, due: Some(sample.accepted), ..Moment::default() };
-        match renderer.markdown(&notice.template, locale, &context::of(accepted, Some(notice), config, &moment).into()) {
+        let moment = RenderInput { fact, due: Some(sample.accepted), ..RenderInput::default() };
+        match renderer.markdown(&notice.template, locale, &context::of(campaign, Some(notice), config, &moment).into()) {
             Ok(text) if everything && text.says_nothing() => {
                 return Some((format!("this says nothing for the notice `{}`", notice.id), "write some words".to_owned()));
             }
@@ -77,7 +77,7 @@ fn rendered(config: &Config, renderer: &Renderer, notice: &Notice, locale: &str,
 }
 
 /// The upgrade with nothing but what its file must say and what the notice's happening brings with it.
-fn barely(sample: &Accepting, notice: &Notice) -> Accepting {
+fn barely(sample: &Campaign, notice: &Notice) -> Campaign {
     let full = &sample.upgrade;
     let mut upgrade = Upgrade::new(full.id.clone(), full.title.clone(), full.window.clone(), full.chains.clone());
     upgrade.duties = full.duties.iter().map(|(a, d)| (*a, Duty { node_version: None, by: None, ..d.clone() })).collect();
@@ -90,7 +90,7 @@ fn barely(sample: &Accepting, notice: &Notice) -> Accepting {
             progress.applied_at = sample.progress.applied_at;
         }
     }
-    Accepting { progress, ..Accepting::new(upgrade, sample.accepted) }
+    Campaign { progress, ..Campaign::new(upgrade, sample.accepted) }
 }
 
 /// The fact with nothing but what its kind always has.

@@ -8,20 +8,25 @@ use crate::{
     deliver::destination,
     domain::plan::language::split,
     listen::poll,
-    words::{
-        card::{CARD_TEMPLATE, EVENT_TEMPLATE},
-        render::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
-    },
+    words::templates,
 };
 
 /// Folders whose templates herald itself asks for.
 const OWN: [&str; 2] = ["answers/", "appendix/"];
 
 pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
-    let own = [MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE, CARD_TEMPLATE, EVENT_TEMPLATE, poll::TEMPLATE, destination::TEMPLATE]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(config.plan.own.iter().map(|n| n.template.clone()));
+    let own = [
+        templates::MARK,
+        templates::APPROVAL_PREVIEW,
+        templates::FEEDBACK_THREAD,
+        templates::CARD,
+        templates::CALENDAR_EVENT,
+        templates::BALLOT,
+        templates::TOPIC,
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain(config.plan.own.iter().map(|n| n.template.clone()));
     let mut todo: Vec<String> = config.plan.all_notices().map(|(_, n)| n.template.clone()).chain(own).collect();
     todo.extend(config.templates.keys().filter(|name| OWN.iter().any(|folder| name.starts_with(folder))).cloned());
     let mut used: BTreeSet<String> = BTreeSet::new();

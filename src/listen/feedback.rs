@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::poll;
 use crate::{
     domain::{
+        campaign::Campaign,
         outbox::post::{Operation, Post, PostKey, PostState},
         people::feedback::{Heard, Summary, Voice, Words},
         plan::notice::Happening,
     },
     outbox::Core,
-    ports::{Accepting, Batch, ChatError, EntryKind, Platform, StoreError},
+    ports::{Batch, ChatError, Platform, RecordKind, StoreError},
     report,
     words::context,
 };
@@ -53,8 +54,8 @@ impl Summariser {
     /// be counted yet is tried again at the next tick.
     pub async fn tick(&self) -> Result<Summarised, StoreError> {
         let mut summarised = Summarised::default();
-        for accepted in self.core.store.upgrades().await? {
-            for counted in [self.feedback(&accepted).await?, poll::count(&self.core, &accepted).await?] {
+        for campaign in self.core.store.upgrades().await? {
+            for counted in [self.feedback(&campaign).await?, poll::count(&self.core, &campaign).await?] {
                 summarised.upgrades += usize::from(counted == Counted::Now);
                 summarised.waits |= counted == Counted::NotYet;
             }
@@ -62,14 +63,14 @@ impl Summariser {
         Ok(summarised)
     }
 
-    async fn feedback(&self, accepted: &Accepting) -> Result<Counted, StoreError> {
-        let (book, now) = (self.core.book(), self.core.clock.now());
-        let closes = context::closes(&accepted.progress, book.plan()).filter(|_| accepted.progress.feedback.is_none());
+    async fn feedback(&self, campaign: &Campaign) -> Result<Counted, StoreError> {
+        let (snapshot, now) = (self.core.snapshot(), self.core.clock.now());
+        let closes = context::closes(&campaign.progress, snapshot.plan()).filter(|_| campaign.progress.feedback.is_none());
         let Some(closes) = closes else { return Ok(Counted::Nothing) };
-        let id = &accepted.upgrade.id;
+        let id = &campaign.upgrade.id;
         if closes > now {
             // While it is fresh: several people with the same problem are not left waiting for the summary.
-            if !accepted.progress.told.contains(&Happening::ProblemRaised)
+            if !campaign.progress.told.contains(&Happening::ProblemRaised)
                 && self.is_time(id, now)
                 && let Some(summary) = self.summary(id, false).await?
             {
@@ -80,41 +81,41 @@ impl Summariser {
         let patient = closes.checked_add(PATIENCE).is_ok_and(|until| now < until);
         let Some(summary) = self.summary(id, patient).await? else { return Ok(Counted::NotYet) };
         let _guard = self.core.ledger.lock().await;
-        let Some(mut accepted) = self.core.accepted(id).await? else { return Ok(Counted::Nothing) };
-        accepted.progress.feedback = Some(summary);
-        let mut posts = self.core.posts_on(&accepted, Happening::FeedbackClosed, "1", None);
-        let mut drafts = self.core.posts_about(&accepted, Happening::ReviewDrafted, "1", None);
+        let Some(mut campaign) = self.core.campaign(id).await? else { return Ok(Counted::Nothing) };
+        campaign.progress.feedback = Some(summary);
+        let mut posts = self.core.posts_on(&campaign, Happening::FeedbackClosed, "1", None);
+        let mut drafts = self.core.posts_about(&campaign, Happening::ReviewDrafted, "1", None);
         let out = self.core.store.posts(id).await?;
-        let words = report::in_short(&book, &accepted, &out);
+        let words = report::in_short(&snapshot, &campaign, &out);
         drafts.iter_mut().for_each(|p| p.detail = Some(words.clone()));
         posts.extend(drafts);
-        posts.extend(self.core.unpinned(&accepted, &out));
-        self.core.store.commit(Batch { upgrades: vec![accepted], posts, ..Batch::default() }).await?;
+        posts.extend(self.core.unpinned(&campaign, &out));
+        self.core.store.commit(Batch { upgrades: vec![campaign], posts, ..Batch::default() }).await?;
         self.core.posts.notify_waiters();
         Ok(Counted::Now)
     }
 
     /// Tells operators of a problem that several people have, once.
     async fn raise(&self, id: &str, summary: &Summary) -> Result<Counted, StoreError> {
-        let book = self.core.book();
-        let feedback = &book.plan().feedback;
+        let snapshot = self.core.snapshot();
+        let feedback = &snapshot.plan().feedback;
         let problems = summary.reactions.iter().filter(|c| feedback.meanings.iter().any(|m| m.problem && m.emoji == c.emoji));
         let Some(worst) = problems.max_by_key(|c| c.count).filter(|c| c.count >= feedback.raise_at) else { return Ok(Counted::Nothing) };
         let _guard = self.core.ledger.lock().await;
-        let Some(mut accepted) = self.core.accepted(id).await? else { return Ok(Counted::Nothing) };
-        if !accepted.progress.told.insert(Happening::ProblemRaised) {
+        let Some(mut campaign) = self.core.campaign(id).await? else { return Ok(Counted::Nothing) };
+        if !campaign.progress.told.insert(Happening::ProblemRaised) {
             return Ok(Counted::Nothing);
         }
         let quote = summary.quotes.first().map(|q| format!("; the newest words: “{}”", q.text)).unwrap_or_default();
         let words = format!("{} people say {} {}{quote}", worst.count, worst.emoji, worst.meaning);
-        let posts = self.core.posts_about(&accepted, Happening::ProblemRaised, "1", Some(&words));
-        self.core.store.commit(Batch { upgrades: vec![accepted], posts, ..Batch::default() }).await?;
+        let posts = self.core.posts_about(&campaign, Happening::ProblemRaised, "1", Some(&words));
+        self.core.store.commit(Batch { upgrades: vec![campaign], posts, ..Batch::default() }).await?;
         self.core.posts.notify_waiters();
         Ok(Counted::Now)
     }
 
     fn is_time(&self, id: &str, now: Timestamp) -> bool {
-        let pause = (self.core.book().plan().feedback.open_for / 100).clamp(SOON, AGAIN);
+        let pause = (self.core.snapshot().plan().feedback.open_for / 100).clamp(SOON, AGAIN);
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         if looked.get(id).is_some_and(|at| *at <= now && now.duration_since(*at) < pause) {
             return false;
@@ -126,19 +127,19 @@ impl Summariser {
     /// What people have answered until now; `None` if it can't be read, as long as that is waited for.
     async fn summary(&self, upgrade: &str, patient: bool) -> Result<Option<Summary>, StoreError> {
         let Some(heard) = self.heard(upgrade, patient).await? else { return Ok(None) };
-        let book = self.core.book();
-        let config = &book.config;
+        let snapshot = self.core.snapshot();
+        let config = &snapshot.config;
         let voice = |platform, user: &str| config.people.voice(&config.roster, platform, user);
         let of = |channel: &str, user: &str| match self.core.outlets.get(channel) {
             Some(outlet) => voice(outlet.platform, user),
             None => Voice { who: user.to_owned(), audience: None },
         };
-        let said = self.core.store.entries(EntryKind::Feedback, upgrade).await?;
+        let said = self.core.store.entries(RecordKind::Feedback, upgrade).await?;
         let words = said.iter().filter_map(|entry| {
             let told: Told = serde_json::from_value(entry.value.clone()).ok()?;
             Some(Words { voice: voice(told.platform, &told.user), at: entry.at, text: Some(told.text) })
         });
-        Ok(Some(Summary::of(&heard, &words.collect::<Vec<_>>(), &book.plan().feedback.meanings, of)))
+        Ok(Some(Summary::of(&heard, &words.collect::<Vec<_>>(), &snapshot.plan().feedback.meanings, of)))
     }
 
     /// What each thread holds now; `None` while a thread is still to be opened or can't be read, as long

@@ -3,6 +3,8 @@
 //! Reactions are read from the platforms again and again, so that none is lost while herald is down; what was read once
 //! stays on record, whatever becomes of the reaction.
 
+use crate::report::roll::{Roll, asking, roll};
+use crate::words::context::MAX_PROVIDERS_IN_REMINDER;
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -12,26 +14,24 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::feedback::{Read, read};
 use crate::{
-    config::Known,
+    config::KnownAccount,
     domain::{
-        campaign::progress::State,
+        campaign::{Campaign, progress::State},
         outbox::post::{Operation, Post, PostKey, PostState, digest},
         people::{
             feedback::same,
-            roster::{self, Answer, Ask, Claim, Count, Provider, Standing},
+            roster::{self, Answer, Ask, Claim, Provider, ProviderStanding, ReadinessCount},
         },
         plan::notice::{Happening, Trigger},
     },
-    outbox::{Book, Core, Outlet},
-    ports::{Accepting, Asker, Batch, Entry, EntryKind, Platform, StoreError},
+    outbox::Core,
+    ports::{Asker, Batch, Outlet, Platform, Record, RecordKind, StoreError},
+    words::snapshot::ConfigSnapshot,
 };
 
 /// A post's reactions are read this often, and oftener where little time is given to answer.
 const AGAIN: SignedDuration = SignedDuration::from_secs(60);
 const SOON: SignedDuration = SignedDuration::from_secs(2);
-/// So many providers are named in one reminder: each platform takes as many names and mentions in one message.
-pub const AT_ONCE: usize = 15;
-
 pub struct Rollcall {
     core: std::sync::Arc<Core>,
     /// When each post's reactions were read last.
@@ -47,92 +47,7 @@ pub struct Called {
     pub posts: usize,
 }
 
-/// Somebody who is reminded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
-    pub name: String,
-    /// Accounts on the platform, as its mentions name them.
-    pub accounts: Vec<String>,
-}
-
-/// An upgrade's roll as it stands.
-pub struct Roll<'a> {
-    pub asks: Vec<Ask>,
-    pub answers: Vec<Answer>,
-    pub standings: Vec<Standing<'a>>,
-    pub ready_by: Option<Timestamp>,
-}
-
-impl Roll<'_> {
-    /// The notice that asked last.
-    pub fn ask(&self) -> Option<&Ask> {
-        self.asks.last()
-    }
-
-    pub fn count(&self) -> Option<Count> {
-        Count::of(&self.standings, self.ask(), self.ready_by)
-    }
-
-    fn lacking(&self, claim: Claim) -> impl Iterator<Item = &Provider> {
-        let lacks = move |s: &&Standing<'_>| match claim {
-            Claim::Acknowledged => s.acknowledged.is_none(),
-            Claim::Ready => s.ready.is_none(),
-        };
-        self.standings.iter().filter(lacks).map(|s| s.provider)
-    }
-}
-
-/// The roll of an upgrade, from its posts and what was answered.
-pub async fn roll<'a>(core: &Core, book: &'a Book, accepted: &Accepting, posts: &[Post]) -> Result<Roll<'a>, StoreError> {
-    let urgency = accepted.upgrade.urgency;
-    let within = book.plan().plans.get(&urgency).map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
-    let asks = roster::asks(posts, |post| asking(book, accepted, post), within);
-    let entries = core.store.entries(EntryKind::Answer, &accepted.upgrade.id).await?;
-    let answers: Vec<Answer> = entries.into_iter().filter_map(|e| serde_json::from_value(e.value).ok()).collect();
-    let standings = roster::call(&book.config.roster, asks.last(), &answers);
-    let ready_by = roster::ready_by(&accepted.upgrade, &asks, within);
-    Ok(Roll { asks, answers, standings, ready_by })
-}
-
-fn asking(book: &Book, accepted: &Accepting, post: &Post) -> bool {
-    post.operation == Operation::Post && book.plan().notice(accepted.upgrade.urgency, &post.notice).is_some_and(|n| n.acknowledge)
-}
-
-/// Who is to be named in a reminder, as it is written now; `None` if the post is none.
-pub async fn missing(
-    core: &Core,
-    book: &Book,
-    accepted: &Accepting,
-    outlet: &Outlet,
-    post: &Post,
-) -> Result<Option<Vec<Missing>>, StoreError> {
-    let claim = match book.plan().notice(accepted.upgrade.urgency, &post.notice).map(|n| &n.trigger) {
-        Some(Trigger::On(Happening::Unacknowledged)) => Claim::Acknowledged,
-        Some(Trigger::On(Happening::Unready)) => Claim::Ready,
-        _ => return Ok(None),
-    };
-    let posts = core.store.posts(&accepted.upgrade.id).await?;
-    let roll = roll(core, book, accepted, &posts).await?;
-    let part: usize = post.occurrence.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let named = roll.lacking(claim).skip(part * AT_ONCE).take(AT_ONCE);
-    Ok(Some(named.map(|p| Missing { name: p.name.clone(), accounts: accounts(book, outlet.platform, p) }).collect()))
-}
-
-/// The accounts of a provider's people on a platform.
-fn accounts(book: &Book, platform: Platform, provider: &Provider) -> Vec<String> {
-    let people = book.config.people.all.iter().filter(|p| p.provider.as_ref() == Some(&provider.id));
-    match platform {
-        Platform::Discord => people.filter_map(|p| p.discord.as_ref()).map(|id| format!("@{id}")).collect(),
-        Platform::Matrix => {
-            let mut ids: Vec<String> = people.filter_map(|p| p.matrix.clone()).chain(provider.matrix.clone()).collect();
-            ids.sort();
-            ids.dedup();
-            ids
-        }
-    }
-}
-
-fn answer(known: &Known<'_>, provider: &Provider, (platform, user): (Platform, &str), ask: Option<&Ask>, at: Timestamp) -> Answer {
+fn answer(known: &KnownAccount<'_>, provider: &Provider, (platform, user): (Platform, &str), ask: Option<&Ask>, at: Timestamp) -> Answer {
     Answer {
         claim: Claim::Acknowledged,
         provider: provider.id.clone(),
@@ -150,7 +65,7 @@ fn answer(known: &Known<'_>, provider: &Provider, (platform, user): (Platform, &
 async fn keep(core: &Core, upgrade: &str, answer: &Answer) -> Result<bool, StoreError> {
     let id = format!("{} {} {}", answer.claim.name(), answer.of.to_lowercase(), answer.provider);
     let value = serde_json::to_value(answer).map_err(|e| StoreError(e.to_string()))?;
-    let entry = Entry { kind: EntryKind::Answer, upgrade: upgrade.to_owned(), id, at: answer.at, value };
+    let entry = Record { kind: RecordKind::Answer, upgrade: upgrade.to_owned(), id, at: answer.at, value };
     core.store.write(&entry, false).await
 }
 
@@ -161,29 +76,29 @@ impl Rollcall {
 
     pub async fn tick(&self) -> Result<Called, StoreError> {
         let mut called = Called::default();
-        let book = self.core.book();
-        if book.config.roster.is_empty() {
+        let snapshot = self.core.snapshot();
+        if snapshot.config.roster.is_empty() {
             return Ok(called);
         }
-        for accepted in self.core.store.upgrades().await? {
-            if accepted.progress.finished() || accepted.upgrade.given_up() {
+        for campaign in self.core.store.upgrades().await? {
+            if campaign.progress.finished() || campaign.upgrade.given_up() {
                 continue;
             }
-            let posts = self.core.store.posts(&accepted.upgrade.id).await?;
-            called.answers += self.listen(&book, &accepted, &posts).await?;
-            called.posts += self.call(&book, &accepted.upgrade.id).await?;
+            let posts = self.core.store.posts(&campaign.upgrade.id).await?;
+            called.answers += self.listen(&snapshot, &campaign, &posts).await?;
+            called.posts += self.call(&snapshot, &campaign.upgrade.id).await?;
         }
         Ok(called)
     }
 
     /// The next time at which there is something to remind of or to tell, for who steps a clock.
     pub async fn next_time(&self) -> Result<Option<Timestamp>, StoreError> {
-        let (book, now) = (self.core.book(), self.core.clock.now());
+        let (snapshot, now) = (self.core.snapshot(), self.core.clock.now());
         let mut times = Vec::new();
-        for accepted in self.core.store.upgrades().await?.iter().filter(|a| !a.progress.finished() && !a.upgrade.given_up()) {
-            let posts = self.core.store.posts(&accepted.upgrade.id).await?;
-            let roll = roll(&self.core, &book, accepted, &posts).await?;
-            for clock in clocks(&book, accepted, &roll) {
+        for campaign in self.core.store.upgrades().await?.iter().filter(|a| !a.progress.finished() && !a.upgrade.given_up()) {
+            let posts = self.core.store.posts(&campaign.upgrade.id).await?;
+            let roll = roll(&self.core, &snapshot, campaign, &posts).await?;
+            for clock in clocks(&snapshot, campaign, &roll) {
                 times.extend(clock.steps.iter().copied().chain([clock.ends]));
             }
         }
@@ -191,11 +106,11 @@ impl Rollcall {
     }
 
     /// Reads who reacted to what asks for it.
-    async fn listen(&self, book: &Book, accepted: &Accepting, posts: &[Post]) -> Result<usize, StoreError> {
+    async fn listen(&self, snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Result<usize, StoreError> {
         let now = self.core.clock.now();
-        let roll = roll(&self.core, book, accepted, posts).await?;
-        let (config, mut new) = (&book.config, 0);
-        for post in posts.iter().filter(|p| p.state == PostState::Sent && asking(book, accepted, p)) {
+        let roll = roll(&self.core, snapshot, campaign, posts).await?;
+        let (config, mut new) = (&snapshot.config, 0);
+        for post in posts.iter().filter(|p| p.state == PostState::Sent && asking(snapshot, campaign, p)) {
             let Some(ask) = roll.asks.iter().find(|a| a.id == roster::ask_id(post)) else { continue };
             let answered = |p: &Provider| roll.answers.iter().any(|a| a.of == ask.id && a.provider == p.id);
             let (Some(outlet), Some(root)) = (self.core.outlets.get(&post.channel), &post.remote) else { continue };
@@ -204,14 +119,14 @@ impl Rollcall {
                 continue;
             }
             let Read::Heard(heard) = read(&self.core, "acknowledgements", post, (root, None), true).await else { continue };
-            for reaction in heard.reactions.iter().filter(|r| same(&r.emoji, &book.plan().acknowledge)) {
+            for reaction in heard.reactions.iter().filter(|r| same(&r.emoji, &snapshot.plan().acknowledge)) {
                 let known = config.people.known(&config.roster, outlet.platform, &reaction.by);
                 let Some(provider) = known.provider else { continue };
                 // A platform's time is believed where it can be true.
                 let at = reaction.at.filter(|at| ask.at <= *at && *at <= now).unwrap_or(now);
                 let given = answer(&known, provider, (outlet.platform, &reaction.by), Some(ask), at);
                 let given = Answer { how: "reaction".into(), link: post.link.clone(), ..given };
-                new += usize::from(keep(&self.core, &accepted.upgrade.id, &given).await?);
+                new += usize::from(keep(&self.core, &campaign.upgrade.id, &given).await?);
             }
         }
         Ok(new)
@@ -228,33 +143,33 @@ impl Rollcall {
     }
 
     /// Counts, reminds and tells.
-    async fn call(&self, book: &Book, upgrade: &str) -> Result<usize, StoreError> {
+    async fn call(&self, snapshot: &ConfigSnapshot, upgrade: &str) -> Result<usize, StoreError> {
         let _guard = self.core.ledger.lock().await;
-        let Some(mut accepted) = self.core.accepted(upgrade).await? else { return Ok(0) };
+        let Some(mut campaign) = self.core.campaign(upgrade).await? else { return Ok(0) };
         let posts = self.core.store.posts(upgrade).await?;
-        let roll = roll(&self.core, book, &accepted, &posts).await?;
+        let roll = roll(&self.core, snapshot, &campaign, &posts).await?;
         let now = self.core.clock.now();
         let mut batch = Batch::default();
-        for clock in clocks(book, &accepted, &roll) {
+        for clock in clocks(snapshot, &campaign, &roll) {
             let lacking: Vec<&Provider> = roll.lacking(clock.claim).collect();
             if now < clock.ends {
                 let Some(step) = roster::step_due(&clock.steps, now).filter(|_| !lacking.is_empty()) else { continue };
                 let happening = if clock.claim == Claim::Acknowledged { Happening::Unacknowledged } else { Happening::Unready };
-                for part in 0..lacking.len().div_ceil(AT_ONCE) {
-                    batch.posts.extend(self.core.posts_about(&accepted, happening, &format!("{}-{step}-{part}", clock.id), None));
+                for part in 0..lacking.len().div_ceil(MAX_PROVIDERS_IN_REMINDER) {
+                    batch.posts.extend(self.core.posts_about(&campaign, happening, &format!("{}-{step}-{part}", clock.id), None));
                 }
             } else if !lacking.is_empty() {
                 let words = outcome(&clock, &roll, &lacking);
-                batch.posts.extend(self.core.posts_about(&accepted, Happening::RollCalled, &clock.id, Some(&words)));
+                batch.posts.extend(self.core.posts_about(&campaign, Happening::RollCalled, &clock.id, Some(&words)));
             }
         }
         // Each once; and the parts of a step only with its first: who answers in between makes no new part.
         batch.posts.retain(|new| !posts.iter().any(|old| old.key == new.key || same_step(old, new)));
         let count = roll.count();
-        if accepted.progress.roll != count {
-            accepted.progress.roll = count;
-            self.core.edits(&mut batch, &accepted, &posts);
-            batch.upgrades.push(accepted);
+        if campaign.progress.roll != count {
+            campaign.progress.roll = count;
+            self.core.edits(&mut batch, &campaign, &posts);
+            batch.upgrades.push(campaign);
         }
         let made = batch.posts.iter().filter(|p| p.operation == Operation::Post).count();
         if !batch.is_empty() {
@@ -282,16 +197,16 @@ struct Clock {
 }
 
 /// The clocks that run for an upgrade, or have run out.
-fn clocks(book: &Book, accepted: &Accepting, roll: &Roll<'_>) -> Vec<Clock> {
+fn clocks(snapshot: &ConfigSnapshot, campaign: &Campaign, roll: &Roll<'_>) -> Vec<Clock> {
     let (Some(ask), Some(first)) = (roll.ask(), roll.asks.first()) else { return Vec::new() };
-    let Some(plan) = book.plan().plans.get(&accepted.upgrade.urgency).filter(|_| !roll.standings.is_empty()) else { return Vec::new() };
+    let Some(plan) = snapshot.plan().plans.get(&campaign.upgrade.urgency).filter(|_| !roll.standings.is_empty()) else { return Vec::new() };
     let later = |step: &SignedDuration| ask.at.checked_add(*step).ok().filter(|at| *at < ask.by);
     let steps = plan.remind_unacknowledged.iter().filter_map(later).collect();
     let mut clocks = vec![Clock { id: digest(&["acknowledged", &ask.id]), claim: Claim::Acknowledged, steps, ends: ask.by }];
-    if let Some(by) = roll.ready_by.filter(|_| accepted.progress.state < State::Applied) {
+    if let Some(by) = roll.ready_by.filter(|_| campaign.progress.state < State::Applied) {
         let before = |step: &SignedDuration| by.checked_sub(*step).ok().filter(|at| *at > first.at);
         let steps = plan.remind_unready.iter().filter_map(before).collect();
-        let id = digest(&["ready", &accepted.revision.to_string(), &by.to_string()]);
+        let id = digest(&["ready", &campaign.revision.to_string(), &by.to_string()]);
         clocks.push(Clock { id, claim: Claim::Ready, steps, ends: by });
     }
     clocks
@@ -312,15 +227,15 @@ fn outcome(clock: &Clock, roll: &Roll<'_>, lacking: &[&Provider]) -> String {
 }
 
 /// A provider's person says by a command that a notice was seen, or that nodes are ready. What came of it, in words.
-pub async fn claim(core: &Core, accepted: &Accepting, asker: &Asker<'_>, claim: Claim, node: Option<&str>) -> Result<String, StoreError> {
-    let (book, now) = (core.book(), core.clock.now());
-    let config = &book.config;
+pub async fn claim(core: &Core, campaign: &Campaign, asker: &Asker<'_>, claim: Claim, node: Option<&str>) -> Result<String, StoreError> {
+    let (snapshot, now) = (core.snapshot(), core.clock.now());
+    let config = &snapshot.config;
     let known = config.people.known(&config.roster, asker.platform, asker.user);
     let Some(provider) = known.provider else {
         return Ok("I don't know for which provider you answer. people.yaml, or the provider's own file on the roster, says whose account is whose; please ask the communication team.".to_owned());
     };
-    let posts = core.store.posts(&accepted.upgrade.id).await?;
-    let before = roll(core, &book, accepted, &posts).await?;
+    let posts = core.store.posts(&campaign.upgrade.id).await?;
+    let before = roll(core, &snapshot, campaign, &posts).await?;
     let mut given = answer(&known, provider, (asker.platform, asker.user), before.ask(), now);
     (given.claim, given.how) = (claim, "command".into());
     match (claim, node) {
@@ -333,8 +248,8 @@ pub async fn claim(core: &Core, accepted: &Accepting, asker: &Asker<'_>, claim: 
         }
         (Claim::Ready, Some(node)) => given.of = node.to_owned(),
     }
-    let new = keep(core, &accepted.upgrade.id, &given).await?;
-    let after = roll(core, &book, accepted, &posts).await?;
+    let new = keep(core, &campaign.upgrade.id, &given).await?;
+    let after = roll(core, &snapshot, campaign, &posts).await?;
     let Some(own) = after.standings.iter().find(|s| s.provider.id == provider.id) else { return Ok(String::new()) };
     let thanks = if new { format!("Thank you, {}.", known.name) } else { "I know that already.".to_owned() };
     let (count, nodes) = (after.count().unwrap_or_default(), provider.nodes.len());

@@ -1,6 +1,8 @@
 //! The use cases. Each service is a reconciler: a `tick` without input does what the store and the
 //! outside say is to be done, and may be called at any time, any number of times.
 
+use crate::ports::Outlet;
+use crate::words::limits::MAX_DETAIL_CHARS;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock},
@@ -10,47 +12,21 @@ use jiff::SignedDuration;
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
-    config::{Config, Delivery, Plan, Readers},
+    config::{Config, Delivery, Plan},
     domain::{
+        campaign::Campaign,
         chain::{block::Kin, fact::Fact},
         outbox::post::{Operation, Post, PostKey, PostState, cut},
         plan::notice::{Happening, Notice, Trigger},
     },
     listen::poll,
-    ports::{Accepting, Batch, Chat, Clock, Move, Platform, Store, StoreError, lease},
-    words::{Renderer, context, render_cache},
+    ports::{Batch, Chat, Clock, Move, Platform, Readers, Store, StoreError, lease},
+    words::{ballot, context, snapshot::ConfigSnapshot},
 };
-
-/// A channel with the connection that reaches it.
-#[derive(Clone)]
-pub struct Outlet {
-    pub platform: Platform,
-    pub chat: Arc<dyn Chat>,
-    /// The platform's id of the channel or room.
-    pub place: String,
-    pub readers: Readers,
-    /// The language of what is said here.
-    pub locale: String,
-    /// Groups of people who can be notified here, each with their ids on this platform.
-    pub mentions: BTreeMap<String, Vec<String>>,
-}
-
-/// The files as they are in force, with their templates compiled: replaced as a whole when they change.
-#[derive(Debug)]
-pub struct Book {
-    pub config: Config,
-    pub renderer: Arc<Renderer>,
-}
-
-impl Book {
-    pub fn plan(&self) -> &Plan {
-        &self.config.plan
-    }
-}
 
 /// What the services share.
 pub struct Core {
-    book: RwLock<Arc<Book>>,
+    snapshot: RwLock<Arc<ConfigSnapshot>>,
     pub delivery: Delivery,
     pub outlets: BTreeMap<String, Outlet>,
     pub clock: Arc<dyn Clock>,
@@ -58,15 +34,11 @@ pub struct Core {
     /// Held while an upgrade's progress is read, changed and written.
     pub ledger: Mutex<()>,
     /// How long this process may act.
-    pub tenure: Arc<lease::Tenure>,
+    pub lease: Arc<lease::Lease>,
     /// Rung when posts may have become due.
     pub posts: Notify,
     /// The relays and parachains next to each chain.
     pub kin: BTreeMap<String, Kin>,
-    /// What was written last, for the next channel that shows the same.
-    pub(crate) press: render_cache::Press,
-    /// The same for the cards below posts.
-    pub(crate) cards: render_cache::Press,
     /// What was noted last of parts whose trouble is looked at again and again.
     noted: Mutex<BTreeMap<String, String>>,
     /// Parts of which the store is known to hold no trouble: each post that goes well would say so again.
@@ -77,50 +49,48 @@ pub struct Core {
 const EDIT_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
 impl Core {
-    pub fn new(book: Book, outlets: BTreeMap<String, Outlet>, clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Self {
-        let deployment = &book.config.deployment;
+    pub fn new(snapshot: ConfigSnapshot, outlets: BTreeMap<String, Outlet>, clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Self {
+        let deployment = &snapshot.config.deployment;
         Self {
             delivery: deployment.delivery,
             outlets,
             clock,
             store,
             ledger: Mutex::new(()),
-            tenure: Arc::default(),
+            lease: Arc::default(),
             posts: Notify::new(),
             kin: deployment.chains.keys().map(|name| (name.clone(), deployment.kin(name))).collect(),
-            book: RwLock::new(Arc::new(book)),
-            press: render_cache::Press::default(),
-            cards: render_cache::Press::default(),
+            snapshot: RwLock::new(Arc::new(snapshot)),
             noted: Mutex::new(BTreeMap::new()),
             well: std::sync::Mutex::default(),
         }
     }
 
     /// The files as they are in force now. Whoever works through several steps keeps one.
-    pub fn book(&self) -> Arc<Book> {
-        self.book.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn snapshot(&self) -> Arc<ConfigSnapshot> {
+        self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts other files in force.
-    pub fn open(&self, book: Book) {
-        *self.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
+    pub fn open(&self, snapshot: ConfigSnapshot) {
+        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
     /// The posts of a thing that has happened, due now, for each notice that waits for it.
-    pub fn posts_on(&self, accepted: &Accepting, happening: Happening, occurrence: &str, fact: Option<&Fact>) -> Vec<Post> {
+    pub fn posts_on(&self, campaign: &Campaign, happening: Happening, occurrence: &str, fact: Option<&Fact>) -> Vec<Post> {
         let now = self.clock.now();
-        let book = self.book();
-        let plan = book.plan();
-        let revision = if happening == Happening::Rescheduled { accepted.revision } else { 0 };
+        let snapshot = self.snapshot();
+        let plan = snapshot.plan();
+        let revision = if happening == Happening::Rescheduled { campaign.revision } else { 0 };
         let notices =
-            plan.notices(accepted.upgrade.urgency).iter().enumerate().filter(|(_, notice)| notice.trigger == Trigger::On(happening));
+            plan.notices(campaign.upgrade.urgency).iter().enumerate().filter(|(_, notice)| notice.trigger == Trigger::On(happening));
         let mut posts = Vec::new();
         for (index, notice) in notices {
             let due = now.checked_add(notice.delay).unwrap_or(now);
-            let mut made = posts_of(&accepted.upgrade.id, revision, notice, index, occurrence, due, fact);
+            let mut made = posts_of(&campaign.upgrade.id, revision, notice, index, occurrence, due, fact);
             // Where a platform has them as messages of their own.
-            let pictured = notice.picture && context::pictured(&accepted.progress).is_some();
-            let voted = happening == Happening::WindowProposed && poll::has_words(&book.config);
+            let pictured = notice.picture && context::pictured(&campaign.progress).is_some();
+            let voted = happening == Happening::WindowProposed && ballot::has_words(&snapshot.config);
             let apart = [(pictured, Operation::Picture), (voted, Operation::Poll)];
             for (_, operation) in apart.into_iter().filter(|(is, _)| *is) {
                 let on = made.iter().filter(|p| p.operation == Operation::Post && self.platform(&p.channel) == Some(Platform::Matrix));
@@ -130,16 +100,16 @@ impl Core {
             posts.append(&mut made);
         }
         // Of what nobody has announced, the plan says who may hear.
-        if accepted.upgrade.unplanned && plan.unplanned == Readers::Operators {
+        if campaign.upgrade.unplanned && plan.unplanned == Readers::Operators {
             posts.retain(|p| self.outlets.get(&p.channel).is_some_and(|o| o.readers == Readers::Operators));
         }
         posts
     }
 
     /// The posts of something that people have done or herald has to say of itself: no fact stands behind it.
-    pub fn posts_about(&self, accepted: &Accepting, happening: Happening, occurrence: &str, detail: Option<&str>) -> Vec<Post> {
-        let mut posts = self.posts_on(accepted, happening, occurrence, None);
-        let detail = detail.map(|detail| cut(detail, LONGEST_DETAIL));
+    pub fn posts_about(&self, campaign: &Campaign, happening: Happening, occurrence: &str, detail: Option<&str>) -> Vec<Post> {
+        let mut posts = self.posts_on(campaign, happening, occurrence, None);
+        let detail = detail.map(|detail| cut(detail, MAX_DETAIL_CHARS));
         posts.iter_mut().for_each(|p| p.detail.clone_from(&detail));
         posts
     }
@@ -174,9 +144,9 @@ impl Core {
     }
 
     /// New words for the posts that are kept up to date; newer ones take the place of those that still wait.
-    pub fn edits(&self, batch: &mut Batch, accepted: &Accepting, posts: &[Post]) {
-        let book = self.book();
-        let notice = |p: &Post| book.plan().notice(accepted.upgrade.urgency, &p.notice);
+    pub fn edits(&self, batch: &mut Batch, campaign: &Campaign, posts: &[Post]) {
+        let snapshot = self.snapshot();
+        let notice = |p: &Post| snapshot.plan().notice(campaign.upgrade.urgency, &p.notice);
         let out =
             |p: &&Post| p.operation == Operation::Post && matches!(p.state, PostState::Sent | PostState::Sending | PostState::Planned);
         for (root, notice) in posts.iter().filter(out).filter_map(|p| Some((p, notice(p)?))).filter(|(_, n)| n.live) {
@@ -185,22 +155,22 @@ impl Core {
                 self.renew(batch, root, Operation::Event, posts);
             }
         }
-        batch.posts.extend(self.unpinned(accepted, posts));
-        batch.posts.extend(self.closed(accepted, posts));
+        batch.posts.extend(self.unpinned(campaign, posts));
+        batch.posts.extend(self.closed(campaign, posts));
     }
 
     /// Votes that are counted, or on what is no longer proposed, take no more.
-    fn closed(&self, accepted: &Accepting, posts: &[Post]) -> Vec<Post> {
-        let open = |p: &&Post| p.operation == Operation::Poll && p.state == PostState::Sent && !poll::is_open(accepted, p);
+    fn closed(&self, campaign: &Campaign, posts: &[Post]) -> Vec<Post> {
+        let open = |p: &&Post| p.operation == Operation::Poll && p.state == PostState::Sent && !ballot::is_open(campaign, p);
         let close = |p: &Post| Post { due: self.clock.now(), ..p.beside(Operation::Close, 0) };
         posts.iter().filter(open).map(close).filter(|close| !posts.iter().any(|p| p.key == close.key)).collect()
     }
 
     /// Boards of an upgrade that is over make room for the next one's.
-    pub fn unpinned(&self, accepted: &Accepting, posts: &[Post]) -> Vec<Post> {
+    pub fn unpinned(&self, campaign: &Campaign, posts: &[Post]) -> Vec<Post> {
         let pinned = |p: &&Post| p.operation == Operation::Pin && p.state == PostState::Sent;
         let unpin = |p: &Post| Post { due: self.clock.now(), ..p.beside(Operation::Unpin, 0) };
-        let pinned = posts.iter().filter(|_| accepted.progress.finished()).filter(pinned);
+        let pinned = posts.iter().filter(|_| campaign.progress.finished()).filter(pinned);
         pinned.map(unpin).filter(|unpin| !posts.iter().any(|p| p.key == unpin.key)).collect()
     }
 
@@ -236,7 +206,7 @@ impl Core {
         self.note_trouble(part, trouble.as_deref()).await;
     }
 
-    pub async fn accepted(&self, id: &str) -> Result<Option<Accepting>, StoreError> {
+    pub async fn campaign(&self, id: &str) -> Result<Option<Campaign>, StoreError> {
         Ok(self.store.upgrades().await?.into_iter().find(|a| a.upgrade.id == id))
     }
 
@@ -263,12 +233,6 @@ impl Core {
 
 /// Where reminders go that somebody has asked for: to them alone. No channel of a file has a space in its name.
 pub const PRIVATE: [(&str, Platform); 2] = [("private discord", Platform::Discord), ("private matrix", Platform::Matrix)];
-
-/// What stands before a correction in a mark's detail.
-pub const CORRECTION: &str = "correction: ";
-
-/// The longest detail a post is measured with.
-pub const LONGEST_DETAIL: usize = 240;
 
 /// One post for each channel of a notice; a thread behind each where feedback is asked for.
 pub fn posts_of(

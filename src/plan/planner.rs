@@ -1,5 +1,6 @@
 //! Accepts upgrades, follows their files and the commands given for them, and plans their notices by the clock.
 
+use crate::domain::outbox::post::occurrence_of;
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use crate::{
     config::{Finding, Plan, UpgradeFile},
     domain::{
         campaign::{
+            self, Campaign,
             change::{self, ChangeError},
             progress::{Progress, State},
             upgrade::Upgrade,
@@ -17,7 +19,7 @@ use crate::{
         plan::notice::{Happening, Trigger},
     },
     outbox::{Core, posts_of},
-    ports::{Accepting, Batch, Move, Request, StoreError, Supersede},
+    ports::{Batch, Move, Request, StoreError, Supersede},
     watch::unplanned,
 };
 
@@ -28,11 +30,11 @@ pub struct Planner {
 /// What planning found.
 #[derive(Debug, Default)]
 pub struct Planned {
-    /// Newly accepted upgrades.
+    /// Newly campaign upgrades.
     pub accepted: Vec<String>,
-    /// Posts that were due before their upgrade was accepted.
+    /// Posts that were due before their upgrade was campaign.
     pub skipped: Vec<Post>,
-    /// Files that can't be accepted.
+    /// Files that can't be campaign.
     pub refused: Vec<Finding>,
     /// Edits of a file that a command contradicts: the file is not followed, the rest is.
     pub contradicted: Vec<Finding>,
@@ -47,8 +49,8 @@ impl Planner {
 
     /// Accepts what is new in the files in force, and follows what changed in them and what was commanded.
     pub async fn tick(&self) -> Result<Planned, StoreError> {
-        let book = self.core.book();
-        self.tick_with(&book.config.upgrades).await
+        let snapshot = self.core.snapshot();
+        self.tick_with(&snapshot.config.upgrades).await
     }
 
     /// The same with these files.
@@ -78,10 +80,10 @@ impl Planner {
             planned.answered += 1;
             batch.answered.push((request.number, outcome));
         }
-        for accepted in after {
-            let before = known.iter().find(|k| k.upgrade.id == accepted.upgrade.id);
-            let reason = reasons.iter().rev().find(|(id, _)| *id == accepted.upgrade.id).map(|(_, r)| r.as_str());
-            self.turn(before, accepted, reason, &mut batch, &mut planned).await?;
+        for campaign in after {
+            let before = known.iter().find(|k| k.upgrade.id == campaign.upgrade.id);
+            let reason = reasons.iter().rev().find(|(id, _)| *id == campaign.upgrade.id).map(|(_, r)| r.as_str());
+            self.turn(before, campaign, reason, &mut batch, &mut planned).await?;
         }
         // What was said already is not said again: a tick without news writes nothing.
         let mut new = Vec::new();
@@ -112,17 +114,17 @@ impl Planner {
     fn follow_file(
         &self,
         UpgradeFile { upgrade, file }: &UpgradeFile,
-        known: &[Accepting],
-        after: &mut Vec<Accepting>,
+        known: &[Campaign],
+        after: &mut Vec<Campaign>,
         batch: &mut Batch,
         planned: &mut Planned,
     ) {
         let now = self.core.clock.now();
-        let own = |k: &&Accepting| k.upgrade.id == upgrade.id || k.upgrade.joined.as_ref() == Some(&upgrade.id);
+        let own = |k: &&Campaign| k.upgrade.id == upgrade.id || k.upgrade.joined.as_ref() == Some(&upgrade.id);
         // A campaign that nobody had planned goes on under the words of the file.
-        let Some(before) = known.iter().find(own).or_else(|| unplanned::meant_by(known, upgrade)) else {
+        let Some(before) = known.iter().find(own).or_else(|| campaign::joined_by(known, upgrade)) else {
             if upgrade.window.opens <= now && !upgrade.given_up() {
-                let written = self.core.book().renderer.zone().written(upgrade.window.opens);
+                let written = self.core.snapshot().renderer.zone().written(upgrade.window.opens);
                 planned.refused.push(file.wrong(
                     &["window", "opens"],
                     format!("{} is new here, but its window opened already, {written}", upgrade.id),
@@ -132,7 +134,7 @@ impl Planner {
             }
             if !upgrade.given_up() {
                 planned.accepted.push(upgrade.id.clone());
-                after.push(Accepting { file: Some(upgrade.clone()), ..Accepting::new(upgrade.clone(), now) });
+                after.push(Campaign { file: Some(upgrade.clone()), ..Campaign::new(upgrade.clone(), now) });
             }
             return;
         };
@@ -151,8 +153,8 @@ impl Planner {
     }
 
     /// One command; says what came of it.
-    fn follow_request(&self, request: &Request, after: &mut [Accepting], posts: &[Post], batch: &mut Batch) -> Result<String, String> {
-        let named = |a: &&mut Accepting| a.upgrade.id == request.upgrade || a.upgrade.joined.as_ref() == Some(&request.upgrade);
+    fn follow_request(&self, request: &Request, after: &mut [Campaign], posts: &[Post], batch: &mut Batch) -> Result<String, String> {
+        let named = |a: &&mut Campaign| a.upgrade.id == request.upgrade || a.upgrade.joined.as_ref() == Some(&request.upgrade);
         let Some(at) = after.iter_mut().find(named) else {
             return Err(format!("no upgrade `{}` is known; `herald status` lists them", request.upgrade));
         };
@@ -171,85 +173,80 @@ impl Planner {
     /// What follows when an upgrade changes from `before`, which may be nothing but the plan's new shape.
     async fn turn(
         &self,
-        before: Option<&Accepting>,
-        mut accepted: Accepting,
+        before: Option<&Campaign>,
+        mut campaign: Campaign,
         reason: Option<&str>,
         batch: &mut Batch,
         planned: &mut Planned,
     ) -> Result<(), StoreError> {
         let now = self.core.clock.now();
-        let book = self.core.book();
+        let snapshot = self.core.snapshot();
         let was = before.map(|b| &b.upgrade);
-        let joins = was.is_some_and(|w| w.unplanned) && !accepted.upgrade.unplanned;
-        let open = accepted.progress.state < State::Applied;
-        let moved = was.is_some_and(|w| change::moves(w, &accepted.upgrade)) && open && !joins;
+        let joins = was.is_some_and(|w| w.unplanned) && !campaign.upgrade.unplanned;
+        let open = campaign.progress.state < State::Applied;
+        let moved = was.is_some_and(|w| change::moves(w, &campaign.upgrade)) && open && !joins;
         if moved {
-            accepted.revision += 1;
-            accepted.progress.delayed = false;
+            campaign.revision += 1;
+            campaign.progress.delayed = false;
             // Another poll is another vote.
-            accepted.progress.votes = None;
-            accepted.progress.told.remove(&Happening::Overdue);
-            accepted.progress.told.remove(&Happening::Delayed);
+            campaign.progress.votes = None;
+            campaign.progress.told.remove(&Happening::Overdue);
+            campaign.progress.told.remove(&Happening::Delayed);
         }
-        let id = accepted.upgrade.id.clone();
+        let id = campaign.upgrade.id.clone();
         let old = if before.is_some() { self.core.store.posts(&id).await? } else { Vec::new() };
         if moved {
-            batch.supersede.push(Supersede { upgrade: id.clone(), below: accepted.revision, due_by: Timestamp::MAX });
+            batch.supersede.push(Supersede { upgrade: id.clone(), below: campaign.revision, due_by: Timestamp::MAX });
         }
-        if was.is_some_and(|w| w.given_up() != accepted.upgrade.given_up()) {
+        if was.is_some_and(|w| w.given_up() != campaign.upgrade.given_up()) {
             // What was given up is not called verified, whatever its chains show.
-            accepted.progress.closed = accepted.upgrade.given_up();
+            campaign.progress.closed = campaign.upgrade.given_up();
         }
-        if accepted.upgrade.given_up() && was.is_some_and(|w| !w.given_up()) {
+        if campaign.upgrade.given_up() && was.is_some_and(|w| !w.given_up()) {
             batch.moves.extend(to_follow(&old, now).map(|p| (p.key.clone(), Move::Supersede)));
         }
-        if let Some(why) = was.filter(|_| open && !joins).and_then(|w| change::stale(w, &accepted.upgrade)) {
-            batch.posts.extend(self.marks(&accepted, &old, why));
+        if let Some(why) = was.filter(|_| open && !joins).and_then(|w| change::stale(w, &campaign.upgrade)) {
+            batch.posts.extend(self.marks(&campaign, &old, why));
         }
-        for news in change::news(was, &accepted.upgrade) {
+        for news in change::news(was, &campaign.upgrade) {
             if joins && matches!(news.happening, Happening::WindowSet | Happening::Rescheduled) {
                 continue;
             }
             let detail = news.detail.as_deref().or(reason);
             let occurrence = match news.happening {
                 Happening::Rescheduled | Happening::Planned => "1".to_owned(),
-                _ => once_more(occurrence_of(accepted.revision, detail), &old),
+                _ => once_more(occurrence_of(campaign.revision, detail), &old),
             };
-            batch.posts.extend(self.core.posts_about(&accepted, news.happening, &occurrence, detail));
+            batch.posts.extend(self.core.posts_about(&campaign, news.happening, &occurrence, detail));
         }
-        if !accepted.progress.finished() && accepted.upgrade.poll.is_none() && !accepted.upgrade.unplanned {
-            let mut posts = timed(&accepted.upgrade, accepted.revision, book.plan(), now);
-            posts.extend(reminders::posts(&self.core, &accepted, now).await?);
-            batch.moves.extend(replanned(&old, &posts, &accepted, book.plan()));
+        if !campaign.progress.finished() && campaign.upgrade.poll.is_none() && !campaign.upgrade.unplanned {
+            let mut posts = timed(&campaign.upgrade, campaign.revision, snapshot.plan(), now);
+            posts.extend(reminders::posts(&self.core, &campaign, now).await?);
+            batch.moves.extend(replanned(&old, &posts, &campaign, snapshot.plan()));
             let new: Vec<Post> = posts.into_iter().filter(|p| !old.iter().any(|o| o.key == p.key)).collect();
             planned.skipped.extend(new.iter().filter(|p| p.state == PostState::Skipped).cloned());
             batch.posts.extend(new);
         }
-        if before != Some(&accepted) {
+        if before != Some(&campaign) {
             if before.is_some() {
-                self.core.edits(batch, &accepted, &old);
+                self.core.edits(batch, &campaign, &old);
             }
-            batch.upgrades.push(accepted);
+            batch.upgrades.push(campaign);
         }
         Ok(())
     }
 
     /// A line on top of each post that is out and no longer holds: its window, or what it asks of people, is another by now.
-    fn marks(&self, accepted: &Accepting, old: &[Post], why: &str) -> Vec<Post> {
-        let book = self.core.book();
+    fn marks(&self, campaign: &Campaign, old: &[Post], why: &str) -> Vec<Post> {
+        let snapshot = self.core.snapshot();
         let stale = |p: &&Post| {
-            let notice = book.plan().notice(accepted.upgrade.urgency, &p.notice);
+            let notice = snapshot.plan().notice(campaign.upgrade.urgency, &p.notice);
             p.operation == Operation::Post
                 && matches!(p.state, PostState::Sent | PostState::Sending)
                 && notice.is_some_and(|n| n.of_the_window() && !n.live)
         };
         old.iter().filter(stale).map(|root| self.core.mark(root, old, why)).collect()
     }
-}
-
-/// Which one it is of the things that people say of an upgrade: a change of the window makes it another.
-pub(crate) fn occurrence_of(revision: u32, detail: Option<&str>) -> String {
-    digest(&[&revision.to_string(), detail.unwrap_or_default()])
 }
 
 /// The same said once more, after something else was said in between, is another post.
@@ -273,17 +270,17 @@ fn conflict(error: &ChangeError) -> &str {
 }
 
 /// Posts that wait and that a changed plan has at another time, or no more.
-fn replanned(old: &[Post], wanted: &[Post], accepted: &Accepting, plan: &Plan) -> Vec<(PostKey, Move)> {
+fn replanned(old: &[Post], wanted: &[Post], campaign: &Campaign, plan: &Plan) -> Vec<(PostKey, Move)> {
     // What waits for a happening has its time from that.
-    let happened = |post: &Post| plan.notice(accepted.upgrade.urgency, &post.notice).is_some_and(|n| matches!(n.trigger, Trigger::On(_)));
+    let happened = |post: &Post| plan.notice(campaign.upgrade.urgency, &post.notice).is_some_and(|n| matches!(n.trigger, Trigger::On(_)));
     let waits = |p: &&Post| {
         matches!(p.state, PostState::Planned | PostState::Held)
-            && p.revision == accepted.revision
+            && p.revision == campaign.revision
             && (p.operation == Operation::Post || p.operation.hangs())
     };
     old.iter()
         .filter(waits)
-        .filter(|post| !happened(post) && !accepted.progress.announced.contains(&team_commands::early(post)))
+        .filter(|post| !happened(post) && !campaign.progress.announced.contains(&team_commands::early(post)))
         .filter_map(|post| match wanted.iter().find(|w| w.key == post.key) {
             None => Some((post.key.clone(), Move::Supersede)),
             Some(same) if same.due.as_millisecond() != post.due.as_millisecond() => Some((post.key.clone(), Move::Due(same.due))),
@@ -293,25 +290,25 @@ fn replanned(old: &[Post], wanted: &[Post], accepted: &Accepting, plan: &Plan) -
 }
 
 /// The upgrade as its file now has it, where no command says otherwise, with the progress it had.
-fn edited(before: &Accepting, file: &Upgrade) -> Result<Accepting, ChangeError> {
-    let mut accepted = before.clone();
-    accepted.file = Some(file.clone());
+fn edited(before: &Campaign, file: &Upgrade) -> Result<Campaign, ChangeError> {
+    let mut campaign = before.clone();
+    campaign.file = Some(file.clone());
     if before.upgrade.unplanned {
         // The file's words take the place of herald's own.
-        accepted.upgrade = told_as(&before.upgrade, file);
+        campaign.upgrade = told_as(&before.upgrade, file);
     } else {
         // A store of an earlier version did not keep the file: what is known is what it said.
         let last = before.file.as_ref().map_or_else(|| before.upgrade.clone(), |last| told_as(&before.upgrade, last));
         let merged = change::merge(&before.upgrade, &last, &told_as(&before.upgrade, file), &before.commanded)?;
-        (accepted.upgrade, accepted.commanded) = (merged.upgrade, merged.commanded);
+        (campaign.upgrade, campaign.commanded) = (merged.upgrade, merged.commanded);
     }
-    let fresh = Progress::new(&accepted.upgrade);
-    let chains = accepted.upgrade.chains.clone();
-    accepted.progress.chains.retain(|name, _| chains.contains_key(name));
+    let fresh = Progress::new(&campaign.upgrade);
+    let chains = campaign.upgrade.chains.clone();
+    campaign.progress.chains.retain(|name, _| chains.contains_key(name));
     for (name, progress) in fresh.chains {
-        accepted.progress.chains.entry(name).or_insert(progress);
+        campaign.progress.chains.entry(name).or_insert(progress);
     }
-    Ok(accepted)
+    Ok(campaign)
 }
 
 /// What a file says, for a campaign that may have begun under another id: what it has told of other chains goes on.

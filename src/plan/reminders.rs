@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
-        campaign::progress::State,
+        campaign::{Campaign, progress::State},
         outbox::post::{Post, PostState},
         plan::{notice::Notice, schedule::parse_length},
     },
     outbox::{Core, PRIVATE, posts_of},
-    ports::{Accepting, Asker, Entry, EntryKind, Platform, StoreError},
+    ports::{Asker, Platform, Record, RecordKind, StoreError},
 };
 
 /// So long before the window without another word.
@@ -19,7 +19,7 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 14);
 
 /// Who wants to hear when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Wish {
+struct Subscription {
     platform: Platform,
     user: String,
     /// Seconds before the window opens.
@@ -27,15 +27,15 @@ struct Wish {
 }
 
 /// The reminders of an upgrade, as its window is now.
-pub async fn posts(core: &Core, accepted: &Accepting, now: Timestamp) -> Result<Vec<Post>, StoreError> {
+pub async fn posts(core: &Core, campaign: &Campaign, now: Timestamp) -> Result<Vec<Post>, StoreError> {
     let mut posts = Vec::new();
-    for entry in core.store.entries(EntryKind::Subscription, &accepted.upgrade.id).await? {
-        let Ok(wish) = serde_json::from_value::<Wish>(entry.value) else { continue };
+    for entry in core.store.entries(RecordKind::Subscription, &campaign.upgrade.id).await? {
+        let Ok(wish) = serde_json::from_value::<Subscription>(entry.value) else { continue };
         let Some((channel, _)) = PRIVATE.into_iter().find(|(_, platform)| *platform == wish.platform) else { continue };
-        let Ok(due) = accepted.upgrade.window.opens.checked_sub(SignedDuration::from_secs(wish.before)) else { continue };
+        let Ok(due) = campaign.upgrade.window.opens.checked_sub(SignedDuration::from_secs(wish.before)) else { continue };
         let notice = Notice { channels: vec![channel.to_owned()], ..Notice::private() };
         let occurrence = format!("{} {}", wish.before, wish.user);
-        let mut made = posts_of(&accepted.upgrade.id, accepted.revision, &notice, 0, &occurrence, due, None);
+        let mut made = posts_of(&campaign.upgrade.id, campaign.revision, &notice, 0, &occurrence, due, None);
         if due < now {
             made.iter_mut().for_each(|p| p.state = PostState::Skipped);
         }
@@ -44,24 +44,18 @@ pub async fn posts(core: &Core, accepted: &Accepting, now: Timestamp) -> Result<
     Ok(posts)
 }
 
-/// The account that a private post is for.
-pub fn reader(post: &Post) -> Option<&str> {
-    let is_private = PRIVATE.iter().any(|(name, _)| *name == post.channel);
-    post.occurrence.split_once(' ').map(|(_, user)| user).filter(|_| is_private)
-}
-
 /// Somebody wants a reminder, another, or none any more; `written` puts a time into words. What came of it.
 pub async fn subscribe(
     core: &Core,
-    accepted: &Accepting,
+    campaign: &Campaign,
     asker: &Asker<'_>,
     before: Option<&str>,
     written: impl Fn(Timestamp) -> String,
 ) -> Result<String, StoreError> {
-    let (upgrade, now) = (&accepted.upgrade, core.clock.now());
+    let (upgrade, now) = (&campaign.upgrade, core.clock.now());
     let id = format!("{} {}", asker.platform.name(), asker.user);
     if before.is_some_and(|b| b.eq_ignore_ascii_case("off")) {
-        let gone = core.store.erase(EntryKind::Subscription, &upgrade.id, &id).await?;
+        let gone = core.store.erase(RecordKind::Subscription, &upgrade.id, &id).await?;
         return Ok(if gone { "I will not remind you." } else { "You have asked for no reminder." }.to_owned());
     }
     let length = match before.map(parse_length) {
@@ -73,12 +67,12 @@ pub async fn subscribe(
         return Ok("The window is not set yet. Please ask again when it is.".to_owned());
     }
     let due = upgrade.window.opens.checked_sub(length).unwrap_or(now);
-    if due <= now || upgrade.given_up() || accepted.progress.state > State::Scheduled {
+    if due <= now || upgrade.given_up() || campaign.progress.state > State::Scheduled {
         return Ok(format!("The window opens {}: that is too soon for this reminder.", written(upgrade.window.opens)));
     }
-    let wish = Wish { platform: asker.platform, user: asker.user.to_owned(), before: length.as_secs() };
+    let wish = Subscription { platform: asker.platform, user: asker.user.to_owned(), before: length.as_secs() };
     let value = serde_json::to_value(wish).map_err(|e| StoreError(e.to_string()))?;
-    let entry = Entry { kind: EntryKind::Subscription, upgrade: upgrade.id.clone(), id, at: now, value };
+    let entry = Record { kind: RecordKind::Subscription, upgrade: upgrade.id.clone(), id, at: now, value };
     core.store.write(&entry, true).await?;
     Ok(format!("I will write to you alone, {}; should the window move, so does this. To stop it: subscribe off.", written(due)))
 }

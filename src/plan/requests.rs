@@ -1,6 +1,7 @@
 //! Orders that change an upgrade, whether given in a chat or on the command line: written down for the planner, which
 //! follows them, and answered with what came of it.
 
+use crate::ports::AuditEntry;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{Config, instant},
     domain::{
-        campaign::{change::Change, progress::State, upgrade::Upgrade},
+        campaign::{Campaign, change::Change, progress::State, upgrade::Upgrade},
         outbox::post::digest,
         people::command::{Order, Verb},
         plan::schedule::Offset,
     },
-    ports::{Accepting, Entry, EntryKind, Store, StoreError},
+    lint,
+    ports::{Record, RecordKind, Store, StoreError},
 };
 
 /// A running planner answers well within this.
@@ -88,32 +90,18 @@ fn plan_time(config: &Config, at: Timestamp) -> String {
 }
 
 /// What came of an order.
-pub enum Outcome {
+pub enum RequestOutcome {
     Done(String),
     Refused(String),
     /// Nobody follows it now: it is written down under this number.
     Waits(i64),
 }
 
-/// A privileged act, for the record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Act {
-    /// In words: `Mara Linde on discord`.
-    pub who: String,
-    /// `discord 1100000000000000101`; nothing of one on the command line.
-    pub account: String,
-    /// The channel as herald.yaml calls it, or `the command line`.
-    pub place: String,
-    /// The command as it was given.
-    pub what: String,
-    pub outcome: String,
-}
-
 /// Writes an act down. It has been done already, so an error is only logged.
-pub async fn record(store: &dyn Store, upgrade: &str, act: &Act, now: Timestamp) {
+pub async fn record(store: &dyn Store, upgrade: &str, act: &AuditEntry, now: Timestamp) {
     let written = serde_json::to_value(act).map_err(|e| StoreError(e.to_string()));
     let id = digest(&[&now.as_nanosecond().to_string(), &act.who, &act.what, &act.outcome]);
-    let entry = written.map(|value| Entry { kind: EntryKind::Act, upgrade: upgrade.to_owned(), id, at: now, value });
+    let entry = written.map(|value| Record { kind: RecordKind::Act, upgrade: upgrade.to_owned(), id, at: now, value });
     let result = match entry {
         Ok(entry) => store.write(&entry, false).await.map(|_| ()),
         Err(error) => Err(error),
@@ -124,24 +112,30 @@ pub async fn record(store: &dyn Store, upgrade: &str, act: &Act, now: Timestamp)
 }
 
 /// Writes a change down, and waits for what comes of it.
-pub async fn give(store: &dyn Store, accepted: &Accepting, change: &Change, author: &str, now: Timestamp) -> Result<Outcome, StoreError> {
+pub async fn give(
+    store: &dyn Store,
+    campaign: &Campaign,
+    change: &Change,
+    author: &str,
+    now: Timestamp,
+) -> Result<RequestOutcome, StoreError> {
     // Refused here already, where a person looks; the planner looks again.
-    if let Err(error) = change.to(&accepted.upgrade, accepted.progress.state >= State::Applied) {
-        return Ok(Outcome::Refused(error.to_string()));
+    if let Err(error) = change.to(&campaign.upgrade, campaign.progress.state >= State::Applied) {
+        return Ok(RequestOutcome::Refused(error.to_string()));
     }
-    let number = store.request(&accepted.upgrade.id, change, author, now).await?;
+    let number = store.request(&campaign.upgrade.id, change, author, now).await?;
     let mut waited = Duration::ZERO;
     while waited < PATIENCE {
         if let Some(outcome) = store.outcome(number).await? {
             return Ok(match outcome.strip_prefix("refused: ") {
-                Some(why) => Outcome::Refused(why.to_owned()),
-                None => Outcome::Done(outcome),
+                Some(why) => RequestOutcome::Refused(why.to_owned()),
+                None => RequestOutcome::Done(outcome),
             });
         }
         tokio::time::sleep(LOOK).await;
         waited += LOOK;
     }
-    Ok(Outcome::Waits(number))
+    Ok(RequestOutcome::Waits(number))
 }
 
 #[cfg(all(test, feature = "discord", feature = "matrix", feature = "chain", feature = "sql"))]
@@ -151,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_window_moves_to_a_time_or_by_a_length_in_the_plans_zone() {
-        let config = args::load(&Origin::Embedded).unwrap().config;
+        let config = lint::load(&Origin::Embedded).unwrap().config;
         let mut upgrade = config.upgrades[0].upgrade.clone();
         // Berlin's clocks go back in the night after.
         upgrade.window.opens = "2027-10-30T12:00:00Z".parse().unwrap();

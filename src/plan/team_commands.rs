@@ -5,21 +5,21 @@
 //! so a crash neither loses nor repeats it.
 
 use crate::{
-    config::Readers,
     domain::{
         campaign::{
+            Campaign,
             change::Change,
             progress::{State, Tick},
         },
-        outbox::post::{Operation, Post, PostState},
+        outbox::post::{CORRECTION_PREFIX, Operation, Post, PostState},
         plan::notice::{Notice, SAID},
     },
-    outbox::{CORRECTION, Core, posts_of},
-    ports::{Accepting, Batch, Move, Request},
+    outbox::{Core, posts_of},
+    ports::{Batch, Move, Readers, Request},
 };
 
 /// Follows one; says what came of it, or why nothing did.
-pub fn follow(core: &Core, request: &Request, at: &mut Accepting, posts: &[Post], batch: &mut Batch) -> Result<String, String> {
+pub fn follow(core: &Core, request: &Request, at: &mut Campaign, posts: &[Post], batch: &mut Batch) -> Result<String, String> {
     let now = core.clock.now();
     match &request.change {
         Change::Note { text } => {
@@ -40,14 +40,14 @@ pub fn follow(core: &Core, request: &Request, at: &mut Accepting, posts: &[Post]
         Change::Correct { notice, text } => correct(core, at, notice, text, posts, batch),
         Change::Announce { notice } => announce(core, at, notice, posts, batch),
         Change::Tick { item, remark } => {
-            let book = core.book();
-            let step = book.config.checklist.step(item).ok_or_else(|| format!("the checklist has no item {item}"))?;
+            let snapshot = core.snapshot();
+            let step = snapshot.config.checklist.step(item).ok_or_else(|| format!("the checklist has no item {item}"))?;
             if let Some(tick) = at.progress.ticks.get(item) {
                 return Err(format!("{item} is ticked already, by {}", tick.by));
             }
             at.progress.ticks.insert(item.clone(), Tick { at: now, by: request.author.clone(), remark: remark.clone() });
-            let done = book.config.checklist.process.iter().filter(|i| at.progress.ticks.contains_key(&i.item)).count();
-            Ok(format!("{item} is done: {} ({done} of {})", step.text, book.config.checklist.process.len()))
+            let done = snapshot.config.checklist.process.iter().filter(|i| at.progress.ticks.contains_key(&i.item)).count();
+            Ok(format!("{item} is done: {} ({done} of {})", step.text, snapshot.config.checklist.process.len()))
         }
         Change::Untick { item } => match at.progress.ticks.remove(item) {
             Some(_) => Ok(format!("{item} is open again")),
@@ -57,7 +57,7 @@ pub fn follow(core: &Core, request: &Request, at: &mut Accepting, posts: &[Post]
     }
 }
 
-fn say(core: &Core, request: &Request, at: &Accepting, channel: Option<&str>, text: &str, batch: &mut Batch) -> Result<String, String> {
+fn say(core: &Core, request: &Request, at: &Campaign, channel: Option<&str>, text: &str, batch: &mut Batch) -> Result<String, String> {
     let channels: Vec<String> = match channel {
         Some(name) if core.outlets.contains_key(name) => vec![name.to_owned()],
         Some(name) => {
@@ -76,7 +76,7 @@ fn say(core: &Core, request: &Request, at: &Accepting, channel: Option<&str>, te
     Ok(format!("it goes to {}", channels.join(", ")))
 }
 
-fn correct(core: &Core, at: &Accepting, notice: &str, text: &str, posts: &[Post], batch: &mut Batch) -> Result<String, String> {
+fn correct(core: &Core, at: &Campaign, notice: &str, text: &str, posts: &[Post], batch: &mut Batch) -> Result<String, String> {
     let out = |p: &&Post| p.operation == Operation::Post && p.state == PostState::Sent && p.notice == notice;
     let Some(last) = posts.iter().filter(out).max_by_key(|p| (p.sent, p.due)) else {
         return Err(format!("no post of {notice} is out; write the id of its notice, or {SAID} for words of your own"));
@@ -85,14 +85,14 @@ fn correct(core: &Core, at: &Accepting, notice: &str, text: &str, posts: &[Post]
     let mut channels = Vec::new();
     for root in posts.iter().filter(same) {
         channels.push(root.channel.as_str());
-        batch.posts.push(core.mark(root, posts, &format!("{CORRECTION}{text}")));
+        batch.posts.push(core.mark(root, posts, &format!("{CORRECTION_PREFIX}{text}")));
     }
-    let live = core.book().plan().notice(at.upgrade.urgency, notice).is_some_and(|n| n.live);
+    let live = core.snapshot().plan().notice(at.upgrade.urgency, notice).is_some_and(|n| n.live);
     let hint = if live { ", until herald writes it anew: it is kept up to date" } else { "" };
     Ok(format!("the correction stands on top of {notice} in {}{hint}", channels.join(", ")))
 }
 
-fn announce(core: &Core, at: &mut Accepting, notice: &str, posts: &[Post], batch: &mut Batch) -> Result<String, String> {
+fn announce(core: &Core, at: &mut Campaign, notice: &str, posts: &[Post], batch: &mut Batch) -> Result<String, String> {
     let now = core.clock.now();
     let waits = |p: &&Post| p.operation == Operation::Post && matches!(p.state, PostState::Planned | PostState::Held) && p.notice == notice;
     let Some(next) = posts.iter().filter(waits).min_by_key(|p| p.due) else {

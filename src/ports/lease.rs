@@ -15,12 +15,12 @@ use super::Clock;
 /// A moment on both clocks. The steady one stands still while a machine sleeps, the wall's may be set: what either of them
 /// says has passed, has passed.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct ClockReading {
     steady: Instant,
     wall: Timestamp,
 }
 
-impl Moment {
+impl ClockReading {
     pub fn now(clock: &dyn Clock) -> Self {
         Self { steady: Instant::now(), wall: clock.now() }
     }
@@ -34,11 +34,11 @@ impl Moment {
 
 /// Whether this process may act, and until when.
 #[derive(Debug, Default)]
-pub struct Tenure(Mutex<Option<(Moment, SignedDuration)>>);
+pub struct Lease(Mutex<Option<(ClockReading, SignedDuration)>>);
 
-impl Tenure {
+impl Lease {
     /// From `since` on for `length`. Without, it never ends: nobody else could take over.
-    pub fn extend(&self, since: Moment, length: SignedDuration) {
+    pub fn extend(&self, since: ClockReading, length: SignedDuration) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((since, length));
     }
 
@@ -59,12 +59,12 @@ pub enum Broken {
 
 /// Goes on with `work` while it is in time and this process may act. That is looked at before each step of it and not after:
 /// what was stopped in between does not take one step more.
-pub async fn while_allowed<T>(work: impl Future<Output = T>, limit: Duration, tenure: &Tenure, clock: &dyn Clock) -> Result<T, Broken> {
-    let began = Moment::now(clock);
+pub async fn while_allowed<T>(work: impl Future<Output = T>, limit: Duration, lease: &Lease, clock: &dyn Clock) -> Result<T, Broken> {
+    let began = ClockReading::now(clock);
     let length = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
     let (mut work, mut alarm) = (pin!(work), pin!(tokio::time::sleep(limit)));
     std::future::poll_fn(|context| {
-        if tenure.is_over(clock) {
+        if lease.is_over(clock) {
             return Poll::Ready(Err(Broken::Deposed));
         }
         if alarm.as_mut().poll(context).is_ready() || began.is_past(length, clock) {
@@ -83,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn what_slept_in_between_takes_no_step_more() {
         let clock = SteppedClock::new("2027-03-09T13:00:00Z".parse().unwrap());
-        let (tenure, minute) = (Tenure::default(), Duration::from_secs(60));
+        let (lease, minute) = (Lease::default(), Duration::from_secs(60));
         let sent = std::cell::Cell::new(false);
         let work = |pause: SignedDuration| {
             let (clock, sent) = (&clock, &sent);
@@ -94,13 +94,13 @@ mod tests {
                 sent.set(true);
             }
         };
-        assert_eq!(while_allowed(work(SignedDuration::from_secs(61)), minute, &tenure, &clock).await, Err(Broken::Late));
+        assert_eq!(while_allowed(work(SignedDuration::from_secs(61)), minute, &lease, &clock).await, Err(Broken::Late));
         assert!(!sent.get());
-        tenure.extend(Moment::now(&clock), SignedDuration::from_secs(30));
-        assert_eq!(while_allowed(work(SignedDuration::from_secs(31)), minute, &tenure, &clock).await, Err(Broken::Deposed));
+        lease.extend(ClockReading::now(&clock), SignedDuration::from_secs(30));
+        assert_eq!(while_allowed(work(SignedDuration::from_secs(31)), minute, &lease, &clock).await, Err(Broken::Deposed));
         assert!(!sent.get());
-        tenure.extend(Moment::now(&clock), SignedDuration::from_secs(30));
-        assert_eq!(while_allowed(work(SignedDuration::from_secs(29)), minute, &tenure, &clock).await, Ok(()));
+        lease.extend(ClockReading::now(&clock), SignedDuration::from_secs(30));
+        assert_eq!(while_allowed(work(SignedDuration::from_secs(29)), minute, &lease, &clock).await, Ok(()));
         assert!(sent.get());
     }
 }

@@ -1,11 +1,12 @@
 //! What a store keeps beside upgrades and posts: what people did, and who shares it.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// What people have done in an upgrade, beside its posts: kept as it was said, for the record.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    pub kind: EntryKind,
+pub struct Record {
+    pub kind: RecordKind,
     pub upgrade: String,
     /// Which one it is of its kind.
     pub id: String,
@@ -14,7 +15,7 @@ pub struct Entry {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EntryKind {
+pub enum RecordKind {
     /// A provider has acknowledged something, or is ready.
     Answer,
     /// A privileged act.
@@ -25,7 +26,7 @@ pub enum EntryKind {
     Subscription,
 }
 
-impl EntryKind {
+impl RecordKind {
     pub const ALL: [Self; 4] = [Self::Answer, Self::Act, Self::Feedback, Self::Subscription];
 
     pub fn name(self) -> &'static str {
@@ -63,10 +64,24 @@ pub enum Leadership {
 
 /// A replica as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct ReplicaInfo {
     pub name: String,
     pub active: bool,
     pub since: Timestamp,
     /// When it was last heard of.
     pub seen: Timestamp,
+}
+
+/// A privileged act, for the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// In words: `Mara Linde on discord`.
+    pub who: String,
+    /// `discord 1100000000000000101`; nothing of one on the command line.
+    pub account: String,
+    /// The channel as herald.yaml calls it, or `the command line`.
+    pub place: String,
+    /// The command as it was given.
+    pub what: String,
+    pub outcome: String,
 }

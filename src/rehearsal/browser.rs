@@ -20,16 +20,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Passed, Room, Seen, Stage, Trouble, driver::Rehearsal};
+use super::{Controls, InjectedFault, Passed, Room, SeenPost, driver::Rehearsal};
 use crate::{
-    answer::FrontDesk,
-    config::Readers,
+    answer::AnswerService,
     domain::{
         outbox::post::{Body, Operation, Post},
         people::command::{Kind, Misread, Order},
     },
-    outbox::{Core, Outlet},
-    ports::{Asker, Desk, Platform, StoreError},
+    outbox::Core,
+    ports::{Asker, CommandHandler, Outlet, Platform, Readers, StoreError},
     words::html_preview::{discord, escape, matrix},
 };
 
@@ -56,7 +55,7 @@ struct Scene {
     speed: u32,
     over: bool,
     verdict: Vec<String>,
-    asked: Vec<Trouble>,
+    asked: Vec<InjectedFault>,
     chains: Vec<SceneChain>,
     lines: Vec<String>,
     rooms: Vec<SceneRoom>,
@@ -110,7 +109,7 @@ struct SceneReaction {
 /// What a viewer does.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
-enum Deed {
+enum ViewerAction {
     Pause,
     Go,
     Speed {
@@ -118,7 +117,7 @@ enum Deed {
     },
     Again,
     Upset {
-        trouble: Trouble,
+        trouble: InjectedFault,
     },
     React {
         room: String,
@@ -143,7 +142,7 @@ enum Deed {
 
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
-struct Answer {
+struct ActionResult {
     /// For the viewer alone.
     html: Option<String>,
     /// What is asked for besides: the part's name, what it is, and how long it may be.
@@ -153,39 +152,39 @@ struct Answer {
 
 /// What the theatre shows now: another one each time it begins again.
 #[derive(Clone)]
-struct Play {
+struct Playback {
     core: Arc<Core>,
-    desk: Arc<FrontDesk>,
+    desk: Arc<AnswerService>,
     rooms: Vec<(Platform, Arc<Room>)>,
     upgrade: String,
     /// Who the viewer is on each platform.
     viewer: [(Platform, String); 2],
 }
 
-pub struct Theatre {
-    stage: Arc<Stage>,
-    play: RwLock<Option<Play>>,
+pub struct BrowserRehearsal {
+    stage: Arc<Controls>,
+    play: RwLock<Option<Playback>>,
     scene: watch::Sender<(u64, Arc<Scene>)>,
 }
 
-impl Theatre {
-    pub fn new(stage: Arc<Stage>) -> Arc<Self> {
+impl BrowserRehearsal {
+    pub fn new(stage: Arc<Controls>) -> Arc<Self> {
         Arc::new(Self { stage, play: RwLock::default(), scene: watch::Sender::new((0, Arc::default())) })
     }
 
     /// Shows this rehearsal from now on.
     pub fn show(&self, rehearsal: &Rehearsal) {
         // The viewer is one whom the roster lists, where it lists anybody: then they can say that their nodes are ready.
-        let book = rehearsal.core.book();
-        let person = book.config.people.all.iter().rev().find(|p| p.provider.is_some());
+        let snapshot = rehearsal.core.snapshot();
+        let person = snapshot.config.people.all.iter().rev().find(|p| p.provider.is_some());
         let of = |account: Option<&String>, else_one: &str| account.cloned().unwrap_or_else(|| else_one.to_owned());
         let viewer = [
             (Platform::Discord, of(person.and_then(|p| p.discord.as_ref()), "1500000000000000001")),
             (Platform::Matrix, of(person.and_then(|p| p.matrix.as_ref()), "@you:example.org")),
         ];
-        let play = Play {
+        let play = Playback {
             core: rehearsal.core.clone(),
-            desk: Arc::new(FrontDesk::new(rehearsal.core.clone())),
+            desk: Arc::new(AnswerService::new(rehearsal.core.clone())),
             rooms: rehearsal.rooms.clone(),
             upgrade: rehearsal.act.upgrade.id.clone(),
             viewer,
@@ -194,7 +193,7 @@ impl Theatre {
         self.stage.begun();
     }
 
-    fn play(&self) -> Option<Play> {
+    fn play(&self) -> Option<Playback> {
         self.play.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -232,14 +231,14 @@ impl Theatre {
     async fn draw(&self) -> Result<Scene, StoreError> {
         let Some(play) = self.play() else { return Ok(Scene::default()) };
         let core = &play.core;
-        let Some(accepted) = core.accepted(&play.upgrade).await? else { return Ok(Scene::default()) };
+        let Some(campaign) = core.campaign(&play.upgrade).await? else { return Ok(Scene::default()) };
         let posts = core.store.posts(&play.upgrade).await?;
-        let book = core.book();
-        let zone = book.renderer.zone();
+        let snapshot = core.snapshot();
+        let zone = snapshot.renderer.zone();
         let now = core.clock.now();
         let mut blocks = self.stage.blocks();
-        let chains = accepted.upgrade.chains.iter().map(|(name, target)| {
-            let seen = accepted.progress.chains.get(name);
+        let chains = campaign.upgrade.chains.iter().map(|(name, target)| {
+            let seen = campaign.progress.chains.get(name);
             SceneChain {
                 name: name.clone(),
                 stage: seen.map(|c| c.stage).unwrap_or_default().name(),
@@ -250,8 +249,8 @@ impl Theatre {
             }
         });
         Ok(Scene {
-            title: accepted.upgrade.title.clone(),
-            state: accepted.standing().to_owned(),
+            title: campaign.upgrade.title.clone(),
+            state: campaign.standing().to_owned(),
             now: now.to_zoned_datetime(zone.0.clone()).strftime("%a %-d %b %Y, %H:%M %Z").to_string(),
             paused: self.stage.is_paused(),
             speed: self.stage.speed(),
@@ -265,7 +264,7 @@ impl Theatre {
     }
 }
 
-impl Play {
+impl Playback {
     fn room_of(&self, name: &str) -> Option<(&Outlet, &Arc<Room>)> {
         let outlet = self.core.outlets.get(name)?;
         let (_, room) = self.rooms.iter().find(|(platform, _)| *platform == outlet.platform)?;
@@ -283,13 +282,13 @@ impl Play {
         SceneRoom { name: name.to_owned(), platform: outlet.platform, operators: outlet.readers == Readers::Operators, messages }
     }
 
-    fn message(&self, seen: Seen, outlet: &Outlet, posts: &[Post], now: Timestamp) -> SceneMessage {
-        let book = self.core.book();
-        let zone = book.renderer.zone();
+    fn message(&self, seen: SeenPost, outlet: &Outlet, posts: &[Post], now: Timestamp) -> SceneMessage {
+        let snapshot = self.core.snapshot();
+        let zone = snapshot.renderer.zone();
         let me = self.viewer(outlet.platform);
         let name = |account: &str| {
             let known =
-                book.config.people.all.iter().find(|p| p.discord.as_deref() == Some(account) || p.matrix.as_deref() == Some(account));
+                snapshot.config.people.all.iter().find(|p| p.discord.as_deref() == Some(account) || p.matrix.as_deref() == Some(account));
             known.map_or_else(|| account.to_owned(), |p| p.name.clone())
         };
         let own = |p: &&Post| p.remote.as_deref() == Some(&seen.id) && p.operation == Operation::Post;
@@ -306,7 +305,7 @@ impl Play {
             }
         }
         SceneMessage {
-            html: drawn(&called(&seen.body, outlet), outlet.platform, &book, now),
+            html: drawn(&called(&seen.body, outlet), outlet.platform, &snapshot, now),
             by: match &seen.by {
                 None => "herald".to_owned(),
                 Some(account) if account == me => "You".to_owned(),
@@ -335,8 +334,8 @@ fn called(body: &Body, outlet: &Outlet) -> Body {
 }
 
 /// A message as its platform shows it.
-fn drawn(body: &Body, platform: Platform, book: &crate::outbox::Book, now: Timestamp) -> String {
-    let zone = book.renderer.zone();
+fn drawn(body: &Body, platform: Platform, snapshot: &crate::words::snapshot::ConfigSnapshot, now: Timestamp) -> String {
+    let zone = snapshot.renderer.zone();
     let words = |text: &str| discord(text, zone, now);
     let mut out = match (platform, &body.html, &body.ballot) {
         (_, _, Some(ballot)) => format!("<p><strong>{}</strong></p>", escape(&ballot.question)),
@@ -362,12 +361,12 @@ fn safely(answer: impl IntoResponse) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], safety, answer).into_response()
 }
 
-async fn scene(State(theatre): State<Arc<Theatre>>) -> Response {
+async fn scene(State(theatre): State<Arc<BrowserRehearsal>>) -> Response {
     let scene = theatre.scene.borrow().1.clone();
     safely(Json((*scene).clone()))
 }
 
-async fn events(State(theatre): State<Arc<Theatre>>) -> Response {
+async fn events(State(theatre): State<Arc<BrowserRehearsal>>) -> Response {
     let mut scenes = theatre.scene.subscribe();
     scenes.mark_changed();
     let told = stream::unfold(scenes, |mut scenes| async move {
@@ -387,20 +386,20 @@ fn is_own(headers: &HeaderMap) -> bool {
     local && headers.contains_key("x-rehearsal") && origin.is_none_or(|origin| origin == format!("http://{host}"))
 }
 
-async fn act(State(theatre): State<Arc<Theatre>>, headers: HeaderMap, Json(deed): Json<Deed>) -> Response {
+async fn act(State(theatre): State<Arc<BrowserRehearsal>>, headers: HeaderMap, Json(deed): Json<ViewerAction>) -> Response {
     if !is_own(&headers) {
         return safely((StatusCode::FORBIDDEN, "Orders are taken from the rehearsal's own page alone.\n"));
     }
     let Some(play) = theatre.play() else { return safely((StatusCode::SERVICE_UNAVAILABLE, "The rehearsal has not begun.\n")) };
     let stage = &theatre.stage;
-    let mut answer = Answer::default();
+    let mut answer = ActionResult::default();
     match deed {
-        Deed::Pause => stage.pause(true),
-        Deed::Go => stage.pause(false),
-        Deed::Speed { percent } => stage.set_speed(percent),
-        Deed::Again => stage.begin_again(),
-        Deed::Upset { trouble } => stage.ask(trouble),
-        Deed::React { room, message, emoji } => match play.room_of(&room) {
+        ViewerAction::Pause => stage.pause(true),
+        ViewerAction::Go => stage.pause(false),
+        ViewerAction::Speed { percent } => stage.set_speed(percent),
+        ViewerAction::Again => stage.begin_again(),
+        ViewerAction::Upset { trouble } => stage.ask(trouble),
+        ViewerAction::React { room, message, emoji } => match play.room_of(&room) {
             Some((outlet, room)) if emoji.chars().count() <= 16 && !emoji.trim().is_empty() => {
                 let me = play.viewer(outlet.platform);
                 let has = room.all(&outlet.place).iter().any(|m| m.id == message && m.reactions.contains(&(me.to_owned(), emoji.clone())));
@@ -408,19 +407,21 @@ async fn act(State(theatre): State<Arc<Theatre>>, headers: HeaderMap, Json(deed)
             }
             _ => answer.error = Some("There is no such room, or no such reaction.".into()),
         },
-        Deed::Reply { room, root, text } => match play.room_of(&room) {
+        ViewerAction::Reply { room, root, text } => match play.room_of(&room) {
             Some((outlet, room)) if !text.trim().is_empty() && text.chars().count() <= WORDS => {
                 room.reply(&outlet.place, &root, play.viewer(outlet.platform), text.trim(), play.core.clock.now());
             }
             _ => answer.error = Some(format!("Write 1 to {WORDS} characters.")),
         },
-        Deed::Command { room, line, part, words } => command(&play, &room, &line, part.as_deref().zip(words.as_deref()), &mut answer).await,
+        ViewerAction::Command { room, line, part, words } => {
+            command(&play, &room, &line, part.as_deref().zip(words.as_deref()), &mut answer).await
+        }
     }
     safely(Json(answer))
 }
 
 /// A command goes to the desk, as one from a real room does; what it lacks is asked for.
-async fn command(play: &Play, room: &str, line: &str, more: Option<(&str, &str)>, answer: &mut Answer) {
+async fn command(play: &Playback, room: &str, line: &str, more: Option<(&str, &str)>, answer: &mut ActionResult) {
     let Some((outlet, _)) = play.room_of(room) else {
         answer.error = Some("There is no such room.".into());
         return;
@@ -440,7 +441,7 @@ async fn command(play: &Play, room: &str, line: &str, more: Option<(&str, &str)>
     }
     let asker = Asker::new(outlet.platform, play.viewer(outlet.platform), &outlet.place);
     let body = play.desk.answer(&asker, &order).await;
-    answer.html = Some(drawn(&body, outlet.platform, &play.core.book(), play.core.clock.now()));
+    answer.html = Some(drawn(&body, outlet.platform, &play.core.snapshot(), play.core.clock.now()));
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ struct Served {
     synthetic: bool,
 }
 
-struct State {
+struct ServedState {
     recording: Recording,
     /// Finalized so far, oldest first.
     served: Vec<Served>,
@@ -43,7 +43,7 @@ struct State {
 
 /// A node on a loopback port of its own.
 pub struct EmbeddedChain {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ServedState>>,
     head: watch::Sender<usize>,
     address: SocketAddr,
     server: JoinHandle<()>,
@@ -55,7 +55,7 @@ impl Drop for EmbeddedChain {
     }
 }
 
-fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+fn lock(state: &Mutex<ServedState>) -> std::sync::MutexGuard<'_, ServedState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -64,7 +64,7 @@ impl EmbeddedChain {
     pub async fn start(recording: Recording, now: Timestamp) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let mut state = State { recording, served: Vec::new() };
+        let mut state = ServedState { recording, served: Vec::new() };
         state.push(now);
         if state.served.last().is_some_and(|s| s.block.number == 0) {
             // A recorded genesis has no header that hashes to it: followers begin behind it.
@@ -104,7 +104,7 @@ impl EmbeddedChain {
     }
 }
 
-impl State {
+impl ServedState {
     fn push(&mut self, now: Timestamp) {
         let (mut block, synthetic) = match self.recording.blocks.get(self.served.len()) {
             Some(block) => (block.clone(), false),
@@ -195,14 +195,14 @@ fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| u64::from_str_radix(value.as_str()?.trim_start_matches("0x"), 16).ok())
 }
 
-async fn serve(listener: TcpListener, state: Arc<Mutex<State>>, head: watch::Sender<usize>) {
+async fn serve(listener: TcpListener, state: Arc<Mutex<ServedState>>, head: watch::Sender<usize>) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(client(stream, state.clone(), head.subscribe()));
     }
 }
 
 /// One connection: answers requests, and tells subscribers of new heads.
-async fn client(stream: TcpStream, state: Arc<Mutex<State>>, mut head: watch::Receiver<usize>) {
+async fn client(stream: TcpStream, state: Arc<Mutex<ServedState>>, mut head: watch::Receiver<usize>) {
     // Small answers go at once: a block would take 40 ms otherwise.
     if stream.set_nodelay(true).is_err() {
         return;
@@ -242,7 +242,7 @@ async fn client(stream: TcpStream, state: Arc<Mutex<State>>, mut head: watch::Re
     }
 }
 
-fn respond(state: &Mutex<State>, request: &Value, subscriptions: &mut BTreeMap<String, usize>, opened: &mut u32) -> Value {
+fn respond(state: &Mutex<ServedState>, request: &Value, subscriptions: &mut BTreeMap<String, usize>, opened: &mut u32) -> Value {
     let id = request.get("id").cloned().unwrap_or_default();
     let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
     let params = request.get("params").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -31,7 +31,7 @@ const SPEEDS: std::ops::RangeInclusive<u32> = 10..=2_000;
 /// What a viewer can let go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Trouble {
+pub enum InjectedFault {
     /// The team moves the window by a day.
     Delay,
     /// The chain finalizes nothing for a while.
@@ -53,12 +53,12 @@ pub struct Passed {
 struct Said {
     lines: VecDeque<String>,
     blocks: BTreeMap<String, VecDeque<Passed>>,
-    asked: BTreeSet<Trouble>,
+    asked: BTreeSet<InjectedFault>,
     verdict: Vec<String>,
 }
 
 /// Shared by the rehearsal and whoever shows it.
-pub struct Stage {
+pub struct Controls {
     paused: AtomicBool,
     /// In percent.
     speed: AtomicU32,
@@ -72,7 +72,7 @@ pub struct Stage {
     still: Mutex<Option<Timestamp>>,
 }
 
-impl Default for Stage {
+impl Default for Controls {
     fn default() -> Self {
         Self {
             paused: AtomicBool::new(false),
@@ -87,7 +87,7 @@ impl Default for Stage {
     }
 }
 
-impl Stage {
+impl Controls {
     fn said(&self) -> MutexGuard<'_, Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,18 +198,18 @@ impl Stage {
         self.said().blocks.iter().map(|(chain, blocks)| (chain.clone(), blocks.iter().cloned().collect())).collect()
     }
 
-    pub fn ask(&self, trouble: Trouble) {
+    pub fn ask(&self, trouble: InjectedFault) {
         self.said().asked.insert(trouble);
         self.changed.notify_waiters();
     }
 
     /// What is asked for and still to come.
-    pub fn asked(&self) -> Vec<Trouble> {
+    pub fn asked(&self) -> Vec<InjectedFault> {
         self.said().asked.iter().copied().collect()
     }
 
     /// True once it was asked for, and not any more then.
-    pub(super) fn take(&self, trouble: Trouble) -> bool {
+    pub(super) fn take(&self, trouble: InjectedFault) -> bool {
         self.said().asked.remove(&trouble)
     }
 
@@ -223,14 +223,14 @@ impl Stage {
 }
 
 /// A chain as the rehearsal's clock sees it: what a node tells of its own clock means nothing there.
-pub(super) struct Staged {
+pub(super) struct ControlledChain {
     pub node: Arc<dyn Chain>,
-    pub stage: Arc<Stage>,
+    pub stage: Arc<Controls>,
     pub clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Chain for Staged {
+impl Chain for ControlledChain {
     async fn head(&self, known: Option<&Memory>) -> Result<Head, ChainError> {
         self.node.head(known).await
     }
@@ -271,7 +271,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_pause_lasts_until_the_viewer_goes_on() {
-        let stage = Arc::new(Stage::default());
+        let stage = Arc::new(Controls::default());
         stage.pause(true);
         let waiting = tokio::spawn({
             let stage = stage.clone();
@@ -290,10 +290,10 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_comes_once() {
-        let stage = Stage::default();
-        stage.ask(Trouble::Stall);
-        stage.ask(Trouble::Stall);
-        assert!(stage.take(Trouble::Stall) && !stage.take(Trouble::Stall) && !stage.take(Trouble::Crash));
+        let stage = Controls::default();
+        stage.ask(InjectedFault::Stall);
+        stage.ask(InjectedFault::Stall);
+        assert!(stage.take(InjectedFault::Stall) && !stage.take(InjectedFault::Stall) && !stage.take(InjectedFault::Crash));
         (0..300).for_each(|i| stage.tell(&format!("{i}")));
         assert_eq!((stage.lines().len(), stage.lines().last().cloned()), (LINES, Some("299".into())));
     }

@@ -8,13 +8,16 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Act, EmbeddedChain, Output, Passed, Recording, Room, Stage, SteppedClock, controls::Staged, people::invented};
+use super::{
+    Controls, EmbeddedChain, Output, Passed, Recording, Room, Scenario, SteppedClock, controls::ControlledChain, people::invented,
+};
 use crate::{
     adapters::{node::Node, store::SqlStore},
-    config::{Config, Readers, UpgradeFile},
+    config::{Config, UpgradeFile},
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
         campaign::{
+            Campaign,
             progress::State,
             upgrade::{Upgrade, Window},
         },
@@ -22,11 +25,11 @@ use crate::{
         plan::schedule::Offset,
     },
     listen::{feedback::Summariser, poll, rollcall::Rollcall},
-    outbox::{Book, Core, Outlet},
+    outbox::Core,
     plan::planner::Planner,
-    ports::{Accepting, Chain, Clock, Platform, Store},
+    ports::{Chain, Clock, Outlet, Platform, Readers, Store},
     watch::watcher::Watcher,
-    words::{Renderer, context},
+    words::{Renderer, context, snapshot::ConfigSnapshot},
 };
 
 /// Blocks at least so far apart; further where a plan watches for long.
@@ -47,7 +50,7 @@ pub struct Rehearsal {
     pub(super) gate: Gate,
     pub(super) planner: Planner,
     pub(super) rooms: Vec<(Platform, Arc<Room>)>,
-    pub(super) act: Act,
+    pub(super) act: Scenario,
     /// When the chains act.
     pub(super) window: Window,
     pub(super) output: Output,
@@ -60,12 +63,12 @@ pub struct Rehearsal {
     pace: Duration,
     start: Timestamp,
     nodes: BTreeMap<String, Arc<dyn Chain>>,
-    pub(super) stage: Option<Arc<Stage>>,
+    pub(super) stage: Option<Arc<Controls>>,
 }
 
 /// How it ended.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct RehearsalResult {
     pub fine: bool,
     pub lines: Vec<String>,
 }
@@ -76,10 +79,10 @@ impl Rehearsal {
         mut config: Config,
         renderer: Arc<Renderer>,
         recordings: BTreeMap<String, Recording>,
-        act: Act,
+        act: Scenario,
         output: Output,
         pace: Duration,
-        stage: Option<Arc<Stage>>,
+        stage: Option<Arc<Controls>>,
     ) -> anyhow::Result<Self> {
         let upgrade = act.upgrade.clone();
         let window = act.window(&config.plan.zone);
@@ -93,7 +96,7 @@ impl Rehearsal {
             let chain = EmbeddedChain::start(recording, first_block).await?;
             let node: Arc<dyn Chain> = Arc::new(Node::new(vec![chain.url()]));
             let node = match &stage {
-                Some(stage) => Arc::new(Staged { node, stage: stage.clone(), clock: clock.clone() }),
+                Some(stage) => Arc::new(ControlledChain { node, stage: stage.clone(), clock: clock.clone() }),
                 None => node,
             };
             nodes.insert(name.clone(), node);
@@ -111,7 +114,7 @@ impl Rehearsal {
         let file = crate::config::SourceFile { name: format!("upgrade {}", upgrade.id), text: String::new() };
         config.people = invented(&config.roster);
         config.upgrades = vec![UpgradeFile { upgrade: upgrade.clone(), file }];
-        let core = Arc::new(Core::new(Book { config, renderer }, outlets, clock.clone(), store));
+        let core = Arc::new(Core::new(ConfigSnapshot { config, renderer }, outlets, clock.clone(), store));
         Ok(Self {
             watcher: Watcher::new(core.clone(), nodes.clone()),
             dispatcher: Dispatcher::new(core.clone()),
@@ -139,9 +142,9 @@ impl Rehearsal {
 
     /// The services over the same store, as a process that was started again has them.
     pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
-        let book = self.core.book();
-        let book = Book { config: book.config.clone(), renderer: book.renderer.clone() };
-        let core = Arc::new(Core::new(book, self.core.outlets.clone(), self.clock.clone(), self.core.store.clone()));
+        let snapshot = self.core.snapshot();
+        let snapshot = ConfigSnapshot { config: snapshot.config.clone(), renderer: snapshot.renderer.clone() };
+        let core = Arc::new(Core::new(snapshot, self.core.outlets.clone(), self.clock.clone(), self.core.store.clone()));
         core.store.begin_anew().await?;
         self.watcher = Watcher::new(core.clone(), self.nodes.clone());
         self.dispatcher = Dispatcher::new(core.clone());
@@ -155,28 +158,28 @@ impl Rehearsal {
     }
 
     /// Plays the upgrade to its end, or until nothing more can come.
-    pub async fn run(mut self) -> anyhow::Result<Verdict> {
+    pub async fn run(mut self) -> anyhow::Result<RehearsalResult> {
         let planned = self.planner.tick().await?;
         if let Some(refused) = planned.refused.first() {
             anyhow::bail!("{refused}");
         }
-        let book = self.core.book();
-        let rules = book.plan().rules.clone();
+        let snapshot = self.core.snapshot();
+        let rules = snapshot.plan().rules.clone();
         let watched = rules.healthy_for + rules.complete_after;
         let spacing = BLOCK_TIME.max((watched / i32::try_from(MOST_BLOCKS)?).min(rules.max_block_gap / 2));
         let mut next_block = self.window.opens.checked_add(SignedDuration::from_secs(60))?;
-        let give_up = self.window.closes.checked_add(watched * 2)?.checked_add(book.plan().feedback.open_for)?;
+        let give_up = self.window.closes.checked_add(watched * 2)?.checked_add(snapshot.plan().feedback.open_for)?;
         self.come_to_rest().await?;
         let mut give_up = give_up;
         loop {
-            let accepted = self.accepted().await?;
-            if let Some(moved) = self.trouble(&accepted).await? {
+            let campaign = self.campaign().await?;
+            if let Some(moved) = self.trouble(&campaign).await? {
                 next_block = next_block.max(self.window.opens.checked_add(SignedDuration::from_secs(60))?);
                 give_up = give_up.checked_add(moved)?;
             }
-            let accepted = self.accepted().await?;
-            let goes_on = self.chain_goes_on(&accepted);
-            let due = self.next_due(&accepted).await?;
+            let campaign = self.campaign().await?;
+            let goes_on = self.chain_goes_on(&campaign);
+            let due = self.next_due(&campaign).await?;
             let still = self.still_until();
             let block = goes_on.then(|| still.map_or(next_block, |until| next_block.max(until)));
             let look = still.map(|until| until.min(self.clock.now().saturating_add(LOOK).unwrap_or(until)));
@@ -190,10 +193,10 @@ impl Rehearsal {
             if block == Some(at) {
                 self.next_blocks(at);
                 // Once nothing is recorded any more, an upgrade that is not applied is only waited for.
-                let waits = self.left() == 0 && accepted.progress.state < State::Applied;
+                let waits = self.left() == 0 && campaign.progress.state < State::Applied;
                 next_block = at.checked_add(if waits { spacing.max(rules.max_block_gap) } else { spacing })?;
             }
-            self.show_progress(&accepted);
+            self.show_progress(&campaign);
             self.come_to_rest().await?;
             self.twist().await?;
         }
@@ -205,7 +208,7 @@ impl Rehearsal {
     /// What comes in between, when its time has come: a command, as an operator would give it.
     async fn twist(&mut self) -> anyhow::Result<()> {
         let posts = self.core.store.posts(&self.act.upgrade.id).await?;
-        let Some((change, words)) = self.act.command(&posts, &self.core.book().plan().zone) else { return Ok(()) };
+        let Some((change, words)) = self.act.command(&posts, &self.core.snapshot().plan().zone) else { return Ok(()) };
         self.act.twist = None;
         self.output.say(&format!("\n  ○ {words}"));
         self.core.store.request(&self.act.upgrade.id, &change, "an invented operator", self.clock.now()).await?;
@@ -213,8 +216,8 @@ impl Rehearsal {
         self.come_to_rest().await
     }
 
-    pub(super) async fn accepted(&self) -> anyhow::Result<Accepting> {
-        self.core.accepted(&self.act.upgrade.id).await?.ok_or_else(|| anyhow::anyhow!("the upgrade was not accepted"))
+    pub(super) async fn campaign(&self) -> anyhow::Result<Campaign> {
+        self.core.campaign(&self.act.upgrade.id).await?.ok_or_else(|| anyhow::anyhow!("the upgrade was not accepted"))
     }
 
     /// The next block of every chain; says so where the recording ends.
@@ -238,9 +241,9 @@ impl Rehearsal {
     }
 
     /// Blocks come while recorded ones are left, and while the upgrade is being watched.
-    fn chain_goes_on(&self, accepted: &Accepting) -> bool {
-        let state = accepted.progress.state;
-        if accepted.progress.finished() {
+    fn chain_goes_on(&self, campaign: &Campaign) -> bool {
+        let state = campaign.progress.state;
+        if campaign.progress.finished() {
             return false;
         }
         let window_open = self.clock.now() < self.window.closes;
@@ -248,17 +251,17 @@ impl Rehearsal {
         self.left() > 0 || watched || (window_open && matches!(state, State::Authorized | State::Applying))
     }
 
-    async fn next_due(&self, accepted: &Accepting) -> anyhow::Result<Option<Timestamp>> {
+    async fn next_due(&self, campaign: &Campaign) -> anyhow::Result<Option<Timestamp>> {
         let mut next = Vec::new();
         for channel in self.dispatcher.channels() {
             next.extend(self.core.store.next_time(&channel).await?);
         }
         next.extend(self.gate.next_time().await?);
         next.extend(self.rollcall.next_time().await?);
-        if accepted.progress.feedback.is_none() {
-            next.extend(context::closes(&accepted.progress, self.core.book().plan()));
+        if campaign.progress.feedback.is_none() {
+            next.extend(context::closes(&campaign.progress, self.core.snapshot().plan()));
         }
-        next.extend(poll::due(accepted));
+        next.extend(campaign.votes_due());
         Ok(next.into_iter().min())
     }
 
@@ -329,10 +332,10 @@ impl Rehearsal {
         Ok(())
     }
 
-    fn show_progress(&self, accepted: &Accepting) {
+    fn show_progress(&self, campaign: &Campaign) {
         let now = self.clock.now();
-        let closes = context::closes(&accepted.progress, self.core.book().plan());
-        let (phase, percent) = match accepted.progress.state {
+        let closes = context::closes(&campaign.progress, self.core.snapshot().plan());
+        let (phase, percent) = match campaign.progress.state {
             State::Completed => ("Post-Deployment", 85),
             State::Applied | State::Verified => ("Validation", 70),
             _ if now >= self.window.opens => ("Execution", 55),
@@ -347,8 +350,8 @@ impl Rehearsal {
         self.output.progress(percent, phase, now);
     }
 
-    async fn verdict(&mut self, give_up: Timestamp) -> anyhow::Result<Verdict> {
-        let accepted = self.accepted().await?;
+    async fn verdict(&mut self, give_up: Timestamp) -> anyhow::Result<RehearsalResult> {
+        let campaign = self.campaign().await?;
         let posts = self.core.store.posts(&self.act.upgrade.id).await?;
         let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
         let said = posts.iter().filter(|p| p.state == PostState::Sent && !p.operation.is_aside()).count();
@@ -363,10 +366,10 @@ impl Rehearsal {
             self.core.outlets.len(),
             self.shown_facts
         )];
-        if accepted.upgrade.given_up() {
-            lines.push(format!("  {}: {}", accepted.standing(), accepted.upgrade.cancelled.as_deref().unwrap_or_default()));
+        if campaign.upgrade.given_up() {
+            lines.push(format!("  {}: {}", campaign.standing(), campaign.upgrade.cancelled.as_deref().unwrap_or_default()));
         }
-        for (name, chain) in accepted.progress.chains.iter().filter(|_| !accepted.upgrade.given_up()) {
+        for (name, chain) in campaign.progress.chains.iter().filter(|_| !campaign.upgrade.given_up()) {
             let version = chain.spec_version.map_or("no block seen".to_owned(), |v| format!("runs spec_version {v}"));
             let proof = chain.applied.as_ref().map(|f| format!(", proven in block {}", f.block)).unwrap_or_default();
             lines.push(format!("  {name}: {}, {version}{proof}", chain.stage.name()));
@@ -375,7 +378,7 @@ impl Rehearsal {
         if synthetic > 0 {
             lines.push(format!("  {synthetic} blocks behind the recording were synthetic and empty"));
         }
-        if let Some(feedback) = &accepted.progress.feedback {
+        if let Some(feedback) = &campaign.progress.feedback {
             let counts: Vec<String> = feedback.reactions.iter().map(|c| format!("{} {}", c.emoji, c.count)).collect();
             lines.push(format!("  feedback: {}, {} replies", counts.join(", "), feedback.replies));
         }
@@ -387,12 +390,12 @@ impl Rehearsal {
         for post in posts.iter().filter(|p| p.state == PostState::Parked) {
             lines.push(format!("    {} in {}: {}", post.notice, post.channel, post.error.as_deref().unwrap_or("no reason kept")));
         }
-        let fine = accepted.progress.finished() && parked == 0 && open == 0;
+        let fine = campaign.progress.finished() && parked == 0 && open == 0;
         if !fine {
-            let zone = self.core.book().renderer.zone().written(give_up);
-            lines.push(format!("  Not completed: the upgrade is {}; nothing more came by {zone}.", accepted.standing()));
+            let zone = self.core.snapshot().renderer.zone().written(give_up);
+            lines.push(format!("  Not completed: the upgrade is {}; nothing more came by {zone}.", campaign.standing()));
         }
-        Ok(Verdict { fine, lines })
+        Ok(RehearsalResult { fine, lines })
     }
 }
 

@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Stage, Trouble, driver::Rehearsal};
+use super::{Controls, InjectedFault, driver::Rehearsal};
 use crate::{
     domain::{
-        campaign::{change::Change, progress::State, upgrade::Window},
+        campaign::{Campaign, change::Change, progress::State, upgrade::Window},
         plan::schedule::Offset,
     },
-    ports::{Accepting, Clock},
+    ports::Clock,
 };
 
 /// From one step to the next, at the usual speed.
@@ -19,7 +19,7 @@ const STEP: Duration = Duration::from_millis(900);
 const STALL: i32 = 3;
 
 impl Rehearsal {
-    fn stage(&self) -> Option<Arc<Stage>> {
+    fn stage(&self) -> Option<Arc<Controls>> {
         self.stage.clone()
     }
 
@@ -53,25 +53,25 @@ impl Rehearsal {
     }
 
     /// What a viewer has asked for, as soon as it can come. By how much that moves the end, if it does.
-    pub(super) async fn trouble(&mut self, accepted: &Accepting) -> anyhow::Result<Option<SignedDuration>> {
+    pub(super) async fn trouble(&mut self, campaign: &Campaign) -> anyhow::Result<Option<SignedDuration>> {
         let Some(stage) = self.stage() else { return Ok(None) };
-        let waits = accepted.progress.state == State::Scheduled && !accepted.upgrade.given_up();
-        if stage.take(Trouble::Crash) {
+        let waits = campaign.progress.state == State::Scheduled && !campaign.upgrade.given_up();
+        if stage.take(InjectedFault::Crash) {
             self.rooms.iter().for_each(|(_, room)| room.kill_next(stage.killed.clone()));
             self.output.say("\n  ○ with its next post herald will be killed");
         }
-        if stage.take(Trouble::Fail) {
+        if stage.take(InjectedFault::Fail) {
             self.order(Change::Fail { reason: "Blocks came too slowly with the new runtime.".to_owned() }, "the team calls it failed")
                 .await?;
         }
-        if stage.take(Trouble::Delay) {
-            if !waits || self.clock.now() >= accepted.upgrade.window.opens {
+        if stage.take(InjectedFault::Delay) {
+            if !waits || self.clock.now() >= campaign.upgrade.window.opens {
                 self.output.say("\n  ○ it is too late to move the window");
                 return Ok(None);
             }
-            let zone = self.core.book().plan().zone.clone();
+            let zone = self.core.snapshot().plan().zone.clone();
             let later = |at: Timestamp| Offset::Days(1).from(at, &zone).unwrap_or(at);
-            let set = &accepted.upgrade.window;
+            let set = &campaign.upgrade.window;
             let window = Window { opens: later(set.opens), closes: later(set.closes) };
             let (opens, closes) = (window.opens, window.closes);
             let reason = Some("Somebody who watches has asked for another day.".to_owned());
@@ -97,8 +97,8 @@ impl Rehearsal {
     /// Until when the chains stand still, if they do: from the first block after that was asked for.
     pub(super) fn still_until(&self) -> Option<Timestamp> {
         let stage = self.stage.as_ref()?;
-        let length = self.core.book().plan().limits.stalled_after * STALL;
-        if stage.still().is_none() && self.clock.now() > self.window.opens && stage.take(Trouble::Stall) {
+        let length = self.core.snapshot().plan().limits.stalled_after * STALL;
+        if stage.still().is_none() && self.clock.now() > self.window.opens && stage.take(InjectedFault::Stall) {
             stage.stands_still(Some(self.clock.now()));
             self.output.say("\n  ○ the chain stands still");
         }

@@ -18,9 +18,9 @@ pub(crate) mod scenario;
 
 pub use self::chain::EmbeddedChain;
 pub use self::clock::SteppedClock;
-pub use self::controls::{Passed, Stage, Trouble};
-pub use self::driver::{Rehearsal, Verdict, cast};
+pub use self::controls::{Controls, InjectedFault, Passed};
+pub use self::driver::{Rehearsal, RehearsalResult, cast};
 pub use self::recording::Recording;
 pub use self::report::Output;
-pub use self::room::{Room, Seen};
-pub use self::scenario::{Act, Twist};
+pub use self::room::{Room, SeenPost};
+pub use self::scenario::{Scenario, Twist};

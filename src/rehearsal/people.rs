@@ -3,7 +3,7 @@
 use super::driver::Rehearsal;
 use crate::{
     config::{People, Person, Role},
-    deliver::approval::gate::Who,
+    deliver::approval::gate::Approver,
     domain::{
         outbox::post::{Operation, Post, PostState},
         people::roster::{Claim, Provider},
@@ -20,9 +20,10 @@ impl Rehearsal {
         let now = self.clock.now();
         for open in self.gate.open().await?.into_iter().filter(|o| !o.consent.complete() && o.ask <= now && now < o.until) {
             let needed = (open.consent.persons as usize).saturating_sub(open.consent.given.len());
-            for person in self.core.book().config.people.all.iter().filter(|p| p.roles.contains(&Role::CommunicationTeam)).take(needed) {
+            for person in self.core.snapshot().config.people.all.iter().filter(|p| p.roles.contains(&Role::CommunicationTeam)).take(needed)
+            {
                 let account = person.discord.as_deref().unwrap_or_default();
-                let approved = self.gate.approve(&open.consent.code, Who::Account(Platform::Discord, account)).await;
+                let approved = self.gate.approve(&open.consent.code, Approver::Account(Platform::Discord, account)).await;
                 approved.map_err(|error| anyhow::anyhow!("{}: {error}", open.notice))?;
             }
             let who = if needed == 1 { "an invented person approves" } else { "two invented people approve" };
@@ -47,8 +48,8 @@ impl Rehearsal {
             let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
             let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else { continue };
             let root = thread.remote.as_deref().unwrap_or_default();
-            let people = &self.core.book().config.people.all;
-            for (meaning, person) in self.core.book().plan().feedback.meanings.iter().zip(people).take(2) {
+            let people = &self.core.snapshot().config.people.all;
+            for (meaning, person) in self.core.snapshot().plan().feedback.meanings.iter().zip(people).take(2) {
                 room.react(root, account(person, outlet.platform), &meaning.emoji);
             }
             if let Some(person) = people.first() {
@@ -61,24 +62,24 @@ impl Rehearsal {
 
     /// Most of the roster's invented people react to a post that asks for it; the last one has to be reminded.
     pub(super) async fn providers_answer(&mut self) -> anyhow::Result<bool> {
-        let book = self.core.book();
+        let snapshot = self.core.snapshot();
         let urgency = self.act.upgrade.urgency;
         let posts = self.core.store.posts(&self.act.upgrade.id).await?;
         let asks = |p: &&Post| {
-            let notice = book.plan().notice(urgency, &p.notice);
+            let notice = snapshot.plan().notice(urgency, &p.notice);
             let reminds = notice.is_some_and(|n| n.trigger == Trigger::On(Happening::Unacknowledged));
             p.operation == Operation::Post && p.state == PostState::Sent && (reminds || notice.is_some_and(|n| n.acknowledge))
         };
         let mut busy = false;
-        let unready = |p: &&Post| book.plan().notice(urgency, &p.notice).is_some_and(|n| n.trigger == Trigger::On(Happening::Unready));
+        let unready = |p: &&Post| snapshot.plan().notice(urgency, &p.notice).is_some_and(|n| n.trigger == Trigger::On(Happening::Unready));
         for post in posts.iter().filter(unready).filter(|p| p.state == PostState::Sent && p.operation == Operation::Post) {
-            let accepted = self.accepted().await?;
+            let campaign = self.campaign().await?;
             let Some(outlet) = self.core.outlets.get(&post.channel).filter(|_| self.acknowledged.insert(post.key.0.clone())) else {
                 continue;
             };
-            for person in book.config.people.all.iter().filter(|p| p.provider.is_some()) {
+            for person in snapshot.config.people.all.iter().filter(|p| p.provider.is_some()) {
                 let asker = Asker::new(outlet.platform, account(person, outlet.platform), &outlet.place);
-                rollcall::claim(&self.core, &accepted, &asker, Claim::Ready, None).await?;
+                rollcall::claim(&self.core, &campaign, &asker, Claim::Ready, None).await?;
             }
             self.output.say(&format!("\n  ○ {}: every provider gives the command upgrade ready", post.channel));
             busy = true;
@@ -89,8 +90,8 @@ impl Rehearsal {
             }
             let Some(outlet) = self.core.outlets.get(&post.channel) else { continue };
             let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else { continue };
-            let providers = book.config.people.all.iter().filter(|p| p.provider.is_some());
-            let reminder = book.plan().notice(urgency, &post.notice).is_some_and(|n| !n.acknowledge);
+            let providers = snapshot.config.people.all.iter().filter(|p| p.provider.is_some());
+            let reminder = snapshot.plan().notice(urgency, &post.notice).is_some_and(|n| !n.acknowledge);
             let mut answering: Vec<&Person> = providers.collect();
             let last = answering.pop();
             if reminder {
@@ -98,14 +99,14 @@ impl Rehearsal {
                 answering = last.into_iter().collect();
             }
             let asked = posts.iter().filter(|p| p.channel == post.channel && p.state == PostState::Sent && p.operation == Operation::Post);
-            let asked = asked.filter(|p| book.plan().notice(urgency, &p.notice).is_some_and(|n| n.acknowledge)).max_by_key(|p| p.sent);
+            let asked = asked.filter(|p| snapshot.plan().notice(urgency, &p.notice).is_some_and(|n| n.acknowledge)).max_by_key(|p| p.sent);
             let Some(root) = asked.and_then(|p| p.remote.as_deref()) else { continue };
             for person in &answering {
-                room.react(root, account(person, outlet.platform), &book.plan().acknowledge);
+                room.react(root, account(person, outlet.platform), &snapshot.plan().acknowledge);
             }
             if let Some(first) = answering.first() {
                 let rest = if answering.len() > 1 { format!(" and {} more react", answering.len() - 1) } else { " reacts".to_owned() };
-                self.output.say(&format!("\n  ○ {}: {}{rest} with {}", post.channel, first.name, book.plan().acknowledge));
+                self.output.say(&format!("\n  ○ {}: {}{rest} with {}", post.channel, first.name, snapshot.plan().acknowledge));
             }
             busy = true;
         }

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::Stage;
+use super::Controls;
 use crate::{
     domain::{chain::fact::Fact, outbox::post::Post},
     ports::Platform,
@@ -19,7 +19,7 @@ pub struct Output {
     bar: ProgressBar,
     zone: Zone,
     /// Who watches elsewhere.
-    stage: Option<Arc<Stage>>,
+    stage: Option<Arc<Controls>>,
 }
 
 impl Output {
@@ -32,7 +32,7 @@ impl Output {
     }
 
     /// Lines for people go to a stage as well; posts are seen there in their rooms.
-    pub fn on(self, stage: Arc<Stage>) -> Self {
+    pub fn on(self, stage: Arc<Controls>) -> Self {
         Self { stage: Some(stage), ..self }
     }
 

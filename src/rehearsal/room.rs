@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::{
     domain::{
-        outbox::post::{Body, Event, Picture, PostKey},
+        outbox::post::{Body, CalendarEvent, Picture, PostKey},
         people::feedback::{Heard, Reaction, Reply},
     },
     ports::{Accepted, Chat, ChatError, Handling, Outgoing, Platform},
@@ -50,14 +50,14 @@ pub struct Room {
     platform: Platform,
     messages: Mutex<Vec<Message>>,
     /// What stands in the calendar.
-    events: Mutex<BTreeMap<PostKey, Event>>,
+    events: Mutex<BTreeMap<PostKey, CalendarEvent>>,
     /// With the next post that is taken, who posts it is killed: they never hear that it was.
     killing: Mutex<Option<Arc<Notify>>>,
 }
 
 /// A message as somebody in the room sees it.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct SeenPost {
     pub id: String,
     pub root: Option<String>,
     /// Nobody where it is herald's.
@@ -137,8 +137,8 @@ impl Room {
     }
 
     /// All that is in a place, oldest first.
-    pub fn all(&self, place: &str) -> Vec<Seen> {
-        let seen = |m: &Message| Seen {
+    pub fn all(&self, place: &str) -> Vec<SeenPost> {
+        let seen = |m: &Message| SeenPost {
             id: m.id.clone(),
             root: m.root.clone(),
             by: m.by.clone(),
@@ -166,7 +166,7 @@ impl Room {
     }
 
     /// What stands in the calendar.
-    pub fn events(&self) -> Vec<Event> {
+    pub fn events(&self) -> Vec<CalendarEvent> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
@@ -273,7 +273,7 @@ impl Chat for Room {
         Ok(())
     }
 
-    async fn calendar(&self, key: &PostKey, event: &Event) -> Result<Accepted, ChatError> {
+    async fn calendar(&self, key: &PostKey, event: &CalendarEvent) -> Result<Accepted, ChatError> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), event.clone());
         Ok(Accepted { id: key.0.clone(), link: Some(format!("https://discord.com/events/1/{key}")) })
     }

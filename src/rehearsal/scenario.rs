@@ -21,7 +21,7 @@ pub enum Twist {
 
 /// One upgrade to play.
 #[derive(Clone, Debug)]
-pub struct Act {
+pub struct Scenario {
     pub upgrade: Upgrade,
     pub twist: Option<Twist>,
 }
@@ -29,7 +29,7 @@ pub struct Act {
 /// So many different notices by the clock are out before anything comes in between.
 const HEARD: usize = 2;
 
-impl Act {
+impl Scenario {
     /// The window in which the chains will act.
     pub fn window(&self, zone: &jiff::tz::TimeZone) -> Window {
         match self.twist {

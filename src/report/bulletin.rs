@@ -10,19 +10,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    config::Readers,
     domain::{
-        campaign::upgrade::Urgency,
+        campaign::{Campaign, upgrade::Urgency},
         outbox::post::{Body, Operation, Post, PostKey, PostState, cut},
-        people::feedback::Count,
+        people::feedback::FeedbackCount,
         plan::{
             language::DEFAULT,
             notice::{Notice, Phase},
         },
     },
-    outbox::{Book, Core},
-    ports::{Accepting, Platform, StoreError},
-    words::{card, context, picture::BlockTimes},
+    outbox::Core,
+    ports::{Platform, Readers, StoreError},
+    words::{card, context, picture::BlockTimes, snapshot::ConfigSnapshot},
 };
 
 /// Characters of a title in the timeline.
@@ -41,24 +40,24 @@ pub struct Bulletin {
     pub reason: Option<String>,
     /// It goes on, or its feedback is still open.
     pub under_way: bool,
-    pub window: Window,
+    pub window: WindowView,
     pub chains: Vec<ChainState>,
-    pub duties: Vec<Duty>,
+    pub duties: Vec<DutyView>,
     pub changes: Vec<String>,
-    pub links: Vec<Link>,
+    pub links: Vec<LinkView>,
     /// Of the providers of the roster, once they were asked.
     pub readiness: Option<Readiness>,
     /// Once it was counted.
-    pub feedback: Option<Feedback>,
+    pub feedback: Option<FeedbackView>,
     #[schemars(with = "Option<String>")]
     pub feedback_closes: Option<Timestamp>,
     /// By time.
-    pub timeline: Vec<Entry>,
+    pub timeline: Vec<EntryView>,
     /// Of the blocks around the upgrade there is a picture.
     pub pictured: bool,
     /// Raised whenever the window moves or the upgrade is called off.
     pub sequence: u32,
-    /// When it was accepted.
+    /// When it was campaign.
     #[schemars(with = "String")]
     pub accepted: Timestamp,
     #[serde(skip)]
@@ -69,7 +68,7 @@ pub struct Bulletin {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Window {
+pub struct WindowView {
     #[schemars(with = "String")]
     pub opens: Timestamp,
     #[schemars(with = "String")]
@@ -96,7 +95,7 @@ pub struct ChainState {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Duty {
+pub struct DutyView {
     /// validators, developers or users
     pub audience: &'static str,
     pub required: bool,
@@ -107,7 +106,7 @@ pub struct Duty {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Link {
+pub struct LinkView {
     pub name: String,
     pub url: String,
 }
@@ -120,14 +119,14 @@ pub struct Readiness {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Feedback {
+pub struct FeedbackView {
     pub replies: u32,
     pub reactions: Vec<Reactions>,
-    pub audiences: Vec<Audience>,
+    pub audiences: Vec<AudienceView>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Audience {
+pub struct AudienceView {
     /// Nothing for people whom nobody has listed.
     pub audience: Option<&'static str>,
     pub replies: u32,
@@ -143,7 +142,7 @@ pub struct Reactions {
 
 /// One notice, in all the channels it goes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Entry {
+pub struct EntryView {
     /// The key of its first post: it stays the same.
     pub key: String,
     pub notice: String,
@@ -155,13 +154,13 @@ pub struct Entry {
     pub at: Timestamp,
     /// What it says, once it is out.
     pub text: Option<String>,
-    pub places: Vec<Place>,
+    pub places: Vec<PlaceView>,
     #[serde(skip)]
     pub body: Option<(Platform, Body)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Place {
+pub struct PlaceView {
     pub channel: String,
     /// discord or matrix
     pub platform: &'static str,
@@ -170,23 +169,23 @@ pub struct Place {
 
 /// Every upgrade that was spoken of in public, what goes on first, then the newest.
 pub async fn all(core: &Core, now: Timestamp) -> Result<Vec<Bulletin>, StoreError> {
-    let book = core.book();
+    let snapshot = core.snapshot();
     let mut all = Vec::new();
-    for accepted in core.store.upgrades().await? {
-        if accepted.upgrade.unplanned && book.plan().unplanned == Readers::Operators {
+    for campaign in core.store.upgrades().await? {
+        if campaign.upgrade.unplanned && snapshot.plan().unplanned == Readers::Operators {
             continue;
         }
-        let posts = core.store.posts(&accepted.upgrade.id).await?;
-        all.extend(of(&book, &accepted, &posts, now));
+        let posts = core.store.posts(&campaign.upgrade.id).await?;
+        all.extend(of(&snapshot, &campaign, &posts, now));
     }
     all.sort_by_key(|b: &Bulletin| (!b.under_way, if b.under_way { b.window.opens.as_second() } else { -b.window.opens.as_second() }));
     Ok(all)
 }
 
 /// One upgrade's, if anything was said of it in public.
-pub fn of(book: &Book, accepted: &Accepting, posts: &[Post], now: Timestamp) -> Option<Bulletin> {
-    let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
-    let public = |p: &&Post| book.config.deployment.channels.get(&p.channel).is_some_and(|c| c.readers == Readers::Public);
+pub fn of(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post], now: Timestamp) -> Option<Bulletin> {
+    let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
+    let public = |p: &&Post| snapshot.config.deployment.channels.get(&p.channel).is_some_and(|c| c.readers == Readers::Public);
     let posts: Vec<&Post> = posts.iter().filter(public).collect();
     posts.iter().find(|p| p.operation == Operation::Post && p.state == PostState::Sent)?;
     let chains = upgrade.chains.iter().map(|(name, target)| {
@@ -200,23 +199,23 @@ pub fn of(book: &Book, accepted: &Accepting, posts: &[Post], now: Timestamp) -> 
             migration: seen.and_then(|c| c.migration.as_ref()).map(|m| (m.done.into(), m.total.map(u64::from))),
         }
     });
-    let duties = upgrade.duties.iter().map(|(audience, duty)| Duty {
+    let duties = upgrade.duties.iter().map(|(audience, duty)| DutyView {
         audience: audience.name(),
         required: duty.required,
         what: duty.what.clone(),
         node_version: duty.node_version.clone(),
         by: duty.by,
     });
-    let reactions = |counts: &[Count]| {
+    let reactions = |counts: &[FeedbackCount]| {
         counts.iter().map(|c| Reactions { emoji: c.emoji.clone(), meaning: c.meaning.clone(), count: c.count }).collect::<Vec<_>>()
     };
-    let feedback = progress.feedback.as_ref().map(|summary| Feedback {
+    let feedback = progress.feedback.as_ref().map(|summary| FeedbackView {
         replies: summary.replies,
         reactions: reactions(&summary.reactions),
         audiences: summary
             .audiences
             .iter()
-            .map(|a| Audience { audience: a.audience.map(|a| a.name()), replies: a.replies, reactions: reactions(&a.reactions) })
+            .map(|a| AudienceView { audience: a.audience.map(|a| a.name()), replies: a.replies, reactions: reactions(&a.reactions) })
             .collect(),
     });
     let picture = context::pictured(progress);
@@ -225,33 +224,33 @@ pub fn of(book: &Book, accepted: &Accepting, posts: &[Post], now: Timestamp) -> 
         title: upgrade.title.clone(),
         summary: upgrade.summary.clone(),
         urgency: upgrade.urgency,
-        state: accepted.standing(),
+        state: campaign.standing(),
         reason: upgrade.cancelled.clone().or_else(|| upgrade.failed.clone()),
         under_way: !progress.finished() && !upgrade.given_up(),
-        window: Window {
+        window: WindowView {
             opens: upgrade.window.opens,
             closes: upgrade.window.closes,
             set: upgrade.poll.is_none(),
-            moved: accepted.revision.saturating_sub(1),
+            moved: campaign.revision.saturating_sub(1),
         },
         chains: chains.collect(),
         duties: duties.collect(),
         changes: upgrade.changes.clone(),
-        links: upgrade.links.iter().map(|l| Link { name: l.name.clone(), url: l.url.clone() }).collect(),
+        links: upgrade.links.iter().map(|l| LinkView { name: l.name.clone(), url: l.url.clone() }).collect(),
         readiness: progress.roll.as_ref().map(|c| Readiness { of: c.of, acknowledged: c.acknowledged, ready: c.ready }),
         feedback,
-        feedback_closes: context::closes(progress, book.plan()),
-        timeline: timeline(book, accepted, &posts, now),
+        feedback_closes: context::closes(progress, snapshot.plan()),
+        timeline: timeline(snapshot, campaign, &posts, now),
         pictured: picture.is_some(),
-        sequence: accepted.revision.saturating_sub(1) * 2 + u32::from(upgrade.given_up()),
-        accepted: accepted.accepted,
+        sequence: campaign.revision.saturating_sub(1) * 2 + u32::from(upgrade.given_up()),
+        accepted: campaign.accepted,
         picture,
-        colour: card::colour(accepted),
+        colour: card::colour(campaign),
     })
 }
 
 /// Each notice once, however many channels it goes to; the status board is not one of them, since the page is one itself.
-fn timeline(book: &Book, accepted: &Accepting, posts: &[&Post], now: Timestamp) -> Vec<Entry> {
+fn timeline(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[&Post], now: Timestamp) -> Vec<EntryView> {
     let mut groups: BTreeMap<(&str, &str, u32), Vec<&Post>> = BTreeMap::new();
     // What a post says now: by its newest edit, or with the mark that it no longer holds.
     let mut edits: Vec<&Post> = posts.iter().filter(|p| matches!(p.operation, Operation::Edit | Operation::Mark)).copied().collect();
@@ -260,23 +259,29 @@ fn timeline(book: &Book, accepted: &Accepting, posts: &[&Post], now: Timestamp) 
     let now_says: BTreeMap<PostKey, &Body> =
         edits.iter().filter_map(|p| Some((p.beside(Operation::Post, 0).key, p.body.as_ref()?))).collect();
     for post in posts.iter().filter(|p| p.operation == Operation::Post) {
-        let is_to_come = matches!(post.state, PostState::Planned | PostState::Sending) && !accepted.upgrade.given_up();
+        let is_to_come = matches!(post.state, PostState::Planned | PostState::Sending) && !campaign.upgrade.given_up();
         if is_to_come || post.state == PostState::Sent {
             groups.entry((&post.notice, &post.occurrence, post.revision)).or_default().push(post);
         }
     }
-    let mut timeline: Vec<Entry> = groups.into_values().filter_map(|group| entry(book, accepted, &group, &now_says, now)).collect();
+    let mut timeline: Vec<EntryView> = groups.into_values().filter_map(|group| entry(snapshot, campaign, &group, &now_says, now)).collect();
     timeline.sort_by(|a, b| (a.at, &a.key).cmp(&(b.at, &b.key)));
     timeline
 }
 
-fn entry(book: &Book, accepted: &Accepting, group: &[&Post], now_says: &BTreeMap<PostKey, &Body>, now: Timestamp) -> Option<Entry> {
+fn entry(
+    snapshot: &ConfigSnapshot,
+    campaign: &Campaign,
+    group: &[&Post],
+    now_says: &BTreeMap<PostKey, &Body>,
+    now: Timestamp,
+) -> Option<EntryView> {
     let first = group.iter().min_by_key(|p| &p.channel)?;
-    let notice = book.plan().notice(accepted.upgrade.urgency, &first.notice);
+    let notice = snapshot.plan().notice(campaign.upgrade.urgency, &first.notice);
     if notice.is_some_and(|n| n.board) {
         return None;
     }
-    let channel = |p: &Post| book.config.deployment.channels.get(&p.channel);
+    let channel = |p: &Post| snapshot.config.deployment.channels.get(&p.channel);
     // English where there is some; formatted where a platform formats it.
     let liked = |p: &&&Post| {
         let in_english = channel(p).is_some_and(|c| c.locale == DEFAULT);
@@ -287,12 +292,12 @@ fn entry(book: &Book, accepted: &Accepting, group: &[&Post], now_says: &BTreeMap
     let at = group.iter().filter_map(|p| p.sent).min().or_else(|| group.iter().map(|p| p.due).min())?;
     let title = match (said.and_then(|p| p.body.as_ref()), notice) {
         (Some(body), _) => first_line(&body.text),
-        (None, Some(notice)) => to_come(book, accepted, notice, at, now),
+        (None, Some(notice)) => to_come(snapshot, campaign, notice, at, now),
         (None, None) => None,
     };
-    let place = |p: &&Post| Some(Place { channel: p.channel.clone(), platform: channel(p)?.platform.name(), link: p.link.clone() });
+    let place = |p: &&Post| Some(PlaceView { channel: p.channel.clone(), platform: channel(p)?.platform.name(), link: p.link.clone() });
     let phase = notice.map_or(Phase::Preparation, |n| n.phase).name();
-    Some(Entry {
+    Some(EntryView {
         key: first.key.0.clone(),
         notice: first.notice.clone(),
         phase,
@@ -313,14 +318,14 @@ fn uncalled(body: &Body) -> Body {
 }
 
 /// What a notice to come will be called, as things are now: nothing where people still have to agree to it.
-fn to_come(book: &Book, accepted: &Accepting, notice: &Notice, due: Timestamp, now: Timestamp) -> Option<String> {
+fn to_come(snapshot: &ConfigSnapshot, campaign: &Campaign, notice: &Notice, due: Timestamp, now: Timestamp) -> Option<String> {
     if notice.approval.persons > 0 {
         return None;
     }
-    let moment = context::Moment { due: Some(due), ..context::Moment::default() };
-    let words = context::of(accepted, Some(notice), &book.config, &moment).into();
-    let text = book.renderer.markdown(&notice.template, DEFAULT, &words).ok()?;
-    first_line(&book.renderer.body(&text, Platform::Matrix, due.max(now)).text)
+    let moment = context::RenderInput { due: Some(due), ..context::RenderInput::default() };
+    let words = context::of(campaign, Some(notice), &snapshot.config, &moment).into();
+    let text = snapshot.renderer.markdown(&notice.template, DEFAULT, &words).ok()?;
+    first_line(&snapshot.renderer.body(&text, Platform::Matrix, due.max(now)).text)
 }
 
 /// The first line that says something, without its marks.

@@ -146,7 +146,7 @@ fn feedback(out: &mut String, feedback: Option<&Summary>) {
         let _ = writeln!(out, "Not counted yet.");
         return;
     };
-    let counts = |of: &[crate::domain::people::feedback::Count]| {
+    let counts = |of: &[crate::domain::people::feedback::FeedbackCount]| {
         of.iter().map(|c| format!("{} {} {}", c.emoji, cell(&c.meaning), c.count)).collect::<Vec<_>>().join(", ")
     };
     let _ = writeln!(out, "{}; {} replies.\n", counts(&feedback.reactions), feedback.replies);

@@ -2,14 +2,18 @@
 
 pub mod bulletin;
 pub mod markdown;
+pub mod roll;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    config::{Item, Readers},
+    config::Item,
     domain::{
-        campaign::progress::{Stage, Tick},
+        campaign::{
+            Campaign,
+            progress::{Stage, Tick},
+        },
         chain::{
             block_times::Stretch,
             fact::{Fact, FactKind},
@@ -19,9 +23,9 @@ use crate::{
         plan::notice::{PRIVATE, Phase},
     },
     listen::rollcall,
-    outbox::{Book, Core},
-    plan::requests::Act,
-    ports::{Accepting, EntryKind, StoreError},
+    outbox::Core,
+    ports::{AuditEntry, Readers, RecordKind, StoreError},
+    words::snapshot::ConfigSnapshot,
 };
 
 /// Everything a review speaks of.
@@ -55,7 +59,7 @@ pub struct Row {
     pub channel: String,
     pub due: Timestamp,
     pub sent: Option<Timestamp>,
-    /// Seconds from when it was due to when it was accepted.
+    /// Seconds from when it was due to when it was campaign.
     pub late_s: Option<i64>,
     pub state: &'static str,
     pub reason: Option<String>,
@@ -92,7 +96,7 @@ pub struct ProviderRow {
 pub struct ActRow {
     pub at: Timestamp,
     #[serde(flatten)]
-    pub act: Act,
+    pub act: AuditEntry,
 }
 
 /// What a chain shows that should not be.
@@ -118,11 +122,11 @@ fn is_incident(kind: FactKind) -> bool {
     )
 }
 
-fn rows(book: &Book, accepted: &Accepting, posts: &[Post]) -> Vec<Row> {
-    let public = |name: &str| book.config.deployment.channels.get(name).is_none_or(|c| c.readers == Readers::Public);
+fn rows(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Vec<Row> {
+    let public = |name: &str| snapshot.config.deployment.channels.get(name).is_none_or(|c| c.readers == Readers::Public);
     let said = |p: &&Post| p.operation == Operation::Post && p.state != PostState::Superseded && p.notice != PRIVATE && public(&p.channel);
     let row = |p: &Post| {
-        let phase = book.plan().notice(accepted.upgrade.urgency, &p.notice).map_or(Phase::Execution, |n| n.phase);
+        let phase = snapshot.plan().notice(campaign.upgrade.urgency, &p.notice).map_or(Phase::Execution, |n| n.phase);
         Row {
             notice: p.notice.clone(),
             phase: phase.name(),
@@ -139,11 +143,11 @@ fn rows(book: &Book, accepted: &Accepting, posts: &[Post]) -> Vec<Row> {
 }
 
 /// The report of an upgrade, from what is remembered of it.
-pub async fn of(core: &Core, book: &Book, accepted: &Accepting) -> Result<Report, StoreError> {
-    let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
+pub async fn of(core: &Core, snapshot: &ConfigSnapshot, campaign: &Campaign) -> Result<Report, StoreError> {
+    let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
     let posts = core.store.posts(&upgrade.id).await?;
-    let roll = rollcall::roll(core, book, accepted, &posts).await?;
-    let provider = |s: &crate::domain::people::roster::Standing<'_>| ProviderRow {
+    let roll = roll::roll(core, snapshot, campaign, &posts).await?;
+    let provider = |s: &crate::domain::people::roster::ProviderStanding<'_>| ProviderRow {
         provider: s.provider.id.clone(),
         name: s.provider.name.clone(),
         acknowledged: s.acknowledged,
@@ -151,11 +155,11 @@ pub async fn of(core: &Core, book: &Book, accepted: &Accepting) -> Result<Report
         nodes: s.provider.nodes.len(),
         ready_nodes: s.ready_nodes,
     };
-    let acts = core.store.entries(EntryKind::Act, &upgrade.id).await?;
+    let acts = core.store.entries(RecordKind::Act, &upgrade.id).await?;
     let acts = acts.into_iter().filter_map(|e| Some(ActRow { at: e.at, act: serde_json::from_value(e.value).ok()? }));
     let within = |fact: &Fact| {
         let ours = upgrade.chains.contains_key(&fact.chain);
-        ours && is_incident(fact.kind) && fact.time.is_none_or(|at| at >= accepted.accepted)
+        ours && is_incident(fact.kind) && fact.time.is_none_or(|at| at >= campaign.accepted)
     };
     let chain = |(name, target): (&String, &crate::domain::campaign::upgrade::Target)| {
         let at = progress.chains.get(name);
@@ -174,7 +178,7 @@ pub async fn of(core: &Core, book: &Book, accepted: &Accepting) -> Result<Report
         }
     };
     let (mut done, mut open) = (Vec::new(), Vec::new());
-    for item in &book.config.checklist.process {
+    for item in &snapshot.config.checklist.process {
         match progress.ticks.get(&item.item) {
             Some(tick) => done.push((item.clone(), tick.clone())),
             None => open.push(item.clone()),
@@ -184,11 +188,11 @@ pub async fn of(core: &Core, book: &Book, accepted: &Accepting) -> Result<Report
         upgrade: upgrade.id.clone(),
         title: upgrade.title.clone(),
         urgency: upgrade.urgency.name(),
-        state: accepted.standing(),
+        state: campaign.standing(),
         opens: upgrade.window.opens,
         closes: upgrade.window.closes,
-        moved: accepted.revision.saturating_sub(1),
-        posts: rows(book, accepted, &posts),
+        moved: campaign.revision.saturating_sub(1),
+        posts: rows(snapshot, campaign, &posts),
         chains: upgrade.chains.iter().map(chain).collect(),
         readiness: roll.standings.iter().map(provider).collect(),
         answers: roll.answers.clone(),
@@ -229,18 +233,18 @@ pub fn punctuality(rows: &[Row]) -> Punctuality {
 const SHORT: usize = 1_300;
 
 /// The report in a few lines, for a chat.
-pub fn in_short(book: &Book, accepted: &Accepting, posts: &[Post]) -> String {
-    let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
-    let written = |at| book.renderer.zone().written(at);
-    let Punctuality { posted, late, median_s, worst_s, missing } = punctuality(&rows(book, accepted, posts));
+pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> String {
+    let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
+    let written = |at| snapshot.renderer.zone().written(at);
+    let Punctuality { posted, late, median_s, worst_s, missing } = punctuality(&rows(snapshot, campaign, posts));
     let mut lines = vec![
         format!(
             "{} is {}. The window: {} to {}{}.",
             upgrade.title,
-            accepted.standing(),
+            campaign.standing(),
             written(upgrade.window.opens),
             written(upgrade.window.closes),
-            match accepted.revision.saturating_sub(1) {
+            match campaign.revision.saturating_sub(1) {
                 0 => String::new(),
                 1 => ", moved once".to_owned(),
                 n => format!(", moved {n} times"),
@@ -265,7 +269,7 @@ pub fn in_short(book: &Book, accepted: &Accepting, posts: &[Post]) -> String {
         lines.push(format!("Feedback: {}, {} replies.", counts.join(", "), feedback.replies));
     }
     let open: Vec<&str> =
-        book.config.checklist.process.iter().filter(|i| !progress.ticks.contains_key(&i.item)).map(|i| i.item.as_str()).collect();
+        snapshot.config.checklist.process.iter().filter(|i| !progress.ticks.contains_key(&i.item)).map(|i| i.item.as_str()).collect();
     if !open.is_empty() {
         lines.push(format!("Open on the checklist: {}.", open.join(", ")));
     }

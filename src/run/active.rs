@@ -5,18 +5,20 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Result, bail};
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Station, already_there, health_file::State, mentions, reload::Reloader, supervisor};
+use super::{ProcessContext, already_there, health_file::ProcessState, mentions, reload::Reloader, supervisor};
 use crate::{
     adapters::clock::SystemClock,
-    answer::FrontDesk,
+    answer::AnswerService,
     cli::args,
     config::Finding,
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     listen::{feedback::Summariser, rollcall::Rollcall},
-    outbox::{Book, Core},
+    outbox::Core,
     plan::planner::Planner,
-    ports::{Desk, lease::Tenure},
+    ports::{CommandHandler, lease::Lease},
+    run::logging,
     watch::watcher::Watcher,
+    words::snapshot::ConfigSnapshot,
 };
 
 /// Prepares the services over the store as it is.
@@ -26,11 +28,11 @@ pub(crate) struct Active {
 }
 
 /// The only herald there is.
-pub(crate) async fn alone(station: &Station, mut stop: watch::Receiver<bool>) -> Result<ExitCode> {
-    let active = Active::new(station, station.book(), Arc::default());
+pub(crate) async fn alone(station: &ProcessContext, mut stop: watch::Receiver<bool>) -> Result<ExitCode> {
+    let active = Active::new(station, station.snapshot(), Arc::default());
     let refused = active.refusals(station).await?;
     if !refused.is_empty() {
-        return Ok(args::refuse(&refused));
+        return Ok(logging::refuse(&refused));
     }
     active.take_up(station).await?;
     let told = async {
@@ -41,10 +43,10 @@ pub(crate) async fn alone(station: &Station, mut stop: watch::Receiver<bool>) ->
     Ok(ExitCode::SUCCESS)
 }
 
-impl Station {
+impl ProcessContext {
     /// The files as they were read at the start.
-    pub fn book(&self) -> Book {
-        Book { config: self.config.clone(), renderer: self.renderer.clone() }
+    pub fn snapshot(&self) -> ConfigSnapshot {
+        ConfigSnapshot { config: self.config.clone(), renderer: self.renderer.clone() }
     }
 
     /// How long what is in flight may take to end after a stop.
@@ -54,10 +56,10 @@ impl Station {
 }
 
 impl Active {
-    /// It may act for as long as `tenure` says.
-    pub fn new(station: &Station, book: Book, tenure: Arc<Tenure>) -> Self {
-        let mut core = Core::new(book, station.outlets.clone(), Arc::new(SystemClock), station.store.clone());
-        core.tenure = tenure;
+    /// It may act for as long as `lease` says.
+    pub fn new(station: &ProcessContext, snapshot: ConfigSnapshot, lease: Arc<Lease>) -> Self {
+        let mut core = Core::new(snapshot, station.outlets.clone(), Arc::new(SystemClock), station.store.clone());
+        core.lease = lease;
         let core = Arc::new(core);
         if let Some(web) = &station.web {
             web.site.follow(core.clone());
@@ -66,15 +68,15 @@ impl Active {
     }
 
     /// What of the upgrade files can't be followed.
-    pub async fn refusals(&self, station: &Station) -> Result<Vec<Finding>> {
-        let files = &self.core.book().config.upgrades;
+    pub async fn refusals(&self, station: &ProcessContext) -> Result<Vec<Finding>> {
+        let files = &self.core.snapshot().config.upgrades;
         let mut refused = already_there(&self.core, &station.chains, files).await?;
         refused.extend(self.planner.refusals(files).await?);
         Ok(refused)
     }
 
     /// Follows the files, and takes up what was left.
-    pub async fn take_up(&self, station: &Station) -> Result<()> {
+    pub async fn take_up(&self, station: &ProcessContext) -> Result<()> {
         let planned = self.planner.tick().await?;
         for id in &planned.accepted {
             tracing::info!(upgrade = id, "accepted");
@@ -92,10 +94,10 @@ impl Active {
 
     /// Runs the services until `over`, then lets what is in flight end within the time that it returns. `fresh`: the files in
     /// force are those that were read at the start.
-    pub async fn serve(self, station: &Station, fresh: bool, over: impl Future<Output = Duration>) -> Result<()> {
+    pub async fn serve(self, station: &ProcessContext, fresh: bool, over: impl Future<Output = Duration>) -> Result<()> {
         let Self { core, planner } = self;
         let stop = watch::Sender::new(false);
-        let desk: Arc<dyn Desk> = Arc::new(FrontDesk::new(core.clone()));
+        let desk: Arc<dyn CommandHandler> = Arc::new(AnswerService::new(core.clone()));
         let mut connections = JoinSet::new();
         if let Some(discord) = station.chats.discord.clone() {
             connections.spawn(discord.run(desk.clone(), stop.subscribe()));
@@ -119,7 +121,7 @@ impl Active {
         };
         let mut services = JoinSet::from_iter([supervisor::run(services, stop.subscribe())]);
         tracing::info!("herald is running");
-        station.signs.say(State::Active);
+        station.signs.say(ProcessState::Active);
         let drain = tokio::select! {
             drain = over => drain,
             Some(ended) = connections.join_next() => bail!("the connection to a chat ended by itself: {ended:?}"),

@@ -15,8 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 use sd_notify::NotifyState;
 use serde::{Deserialize, Serialize};
 
-use super::heartbeat::Pulse;
-use crate::{adapters::clock::SystemClock, ports::Clock, web::Vitals, words::length_words};
+use super::heartbeat::Heartbeats;
+use crate::{adapters::clock::SystemClock, ports::Clock, web::ProcessHealth, words::length_words};
 
 /// How often a sign is given, at least.
 const OFTEN: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const WORK: Duration = Duration::from_mins(15);
 /// What the process is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum State {
+pub(crate) enum ProcessState {
     #[default]
     Starting,
     Active,
@@ -37,7 +37,7 @@ pub(crate) enum State {
     Stopping,
 }
 
-impl State {
+impl ProcessState {
     fn words(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -55,17 +55,17 @@ impl State {
 
 /// What the file says.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Sign {
+struct HealthRecord {
     at: Timestamp,
-    state: State,
+    state: ProcessState,
     /// The parts that hang.
     hangs: Vec<String>,
 }
 
 /// Gives the signs.
-pub(crate) struct Signs {
-    pub pulse: Arc<Pulse>,
-    state: Mutex<State>,
+pub(crate) struct HealthFile {
+    pub pulse: Arc<Heartbeats>,
+    state: Mutex<ProcessState>,
     giving: Mutex<()>,
     file: Option<PathBuf>,
     every: Duration,
@@ -73,12 +73,12 @@ pub(crate) struct Signs {
     lamented: AtomicBool,
 }
 
-impl Signs {
+impl HealthFile {
     pub fn new(file: Option<PathBuf>) -> Self {
         // A service manager wants to hear thrice as often as it gives up.
         let every = sd_notify::watchdog_enabled().map_or(OFTEN, |limit| OFTEN.min(limit / 3));
         Self {
-            pulse: Arc::new(Pulse::new(WORK)),
+            pulse: Arc::new(Heartbeats::new(WORK)),
             state: Mutex::default(),
             giving: Mutex::default(),
             file,
@@ -87,21 +87,26 @@ impl Signs {
         }
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> ProcessState {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same for who asks over the network.
-    pub fn vitals(&self) -> Vitals {
+    pub fn vitals(&self) -> ProcessHealth {
         let state = self.state();
-        Vitals { state: state.words().to_owned(), ready: state.is_ready(), active: state == State::Active, hangs: self.pulse.silent() }
+        ProcessHealth {
+            state: state.words().to_owned(),
+            ready: state.is_ready(),
+            active: state == ProcessState::Active,
+            hangs: self.pulse.silent(),
+        }
     }
 
     /// Says at once what the process is doing now. Who stops does nothing else any more.
-    pub fn say(&self, state: State) {
+    pub fn say(&self, state: ProcessState) {
         {
             let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if *now == State::Stopping {
+            if *now == ProcessState::Stopping {
                 return;
             }
             *now = state;
@@ -110,7 +115,7 @@ impl Signs {
         self.give();
         let status = NotifyState::Status(state.words());
         match state {
-            State::Stopping => tell(&[NotifyState::Stopping, status]),
+            ProcessState::Stopping => tell(&[NotifyState::Stopping, status]),
             state if state.is_ready() => tell(&[NotifyState::Ready, status]),
             _ => tell(&[status]),
         }
@@ -142,7 +147,7 @@ impl Signs {
     /// Writes the file; returns what hangs.
     fn give(&self) -> Vec<String> {
         let _one_at_a_time = self.giving.lock().unwrap_or_else(PoisonError::into_inner);
-        let sign = Sign { at: SystemClock.now(), state: self.state(), hangs: self.pulse.silent() };
+        let sign = HealthRecord { at: SystemClock.now(), state: self.state(), hangs: self.pulse.silent() };
         if let Some(file) = &self.file {
             match write(file, &sign) {
                 Ok(()) => self.lamented.store(false, Ordering::Relaxed),
@@ -156,7 +161,7 @@ impl Signs {
     }
 }
 
-impl Drop for Signs {
+impl Drop for HealthFile {
     fn drop(&mut self) {
         if let Some(file) = &self.file {
             // A file that is not there any more says the same as one that is never written again.
@@ -173,7 +178,7 @@ fn tell(words: &[NotifyState<'_>]) {
 }
 
 /// A reader finds the old sign or the new one, never half of one.
-fn write(file: &Path, sign: &Sign) -> std::io::Result<()> {
+fn write(file: &Path, sign: &HealthRecord) -> std::io::Result<()> {
     let beside = file.with_extension("new");
     std::fs::write(&beside, serde_json::to_vec(sign)?)?;
     std::fs::rename(&beside, file)
@@ -191,12 +196,14 @@ pub(crate) fn read(file: Option<&Path>, ready: bool) -> Result<(String, bool)> {
         }
         Err(error) => bail!("{} can't be read: {error}", file.display()),
     };
-    let Ok(sign) = serde_json::from_str::<Sign>(&text) else { bail!("{} is not a file of `herald run --health-file`", file.display()) };
+    let Ok(sign) = serde_json::from_str::<HealthRecord>(&text) else {
+        bail!("{} is not a file of `herald run --health-file`", file.display())
+    };
     Ok(verdict(&sign, SystemClock.now(), ready))
 }
 
 /// What a sign says now, and whether that is well.
-fn verdict(sign: &Sign, now: Timestamp, ready: bool) -> (String, bool) {
+fn verdict(sign: &HealthRecord, now: Timestamp, ready: bool) -> (String, bool) {
     let state = sign.state.words();
     let age = now.duration_since(sign.at);
     if age > FRESH {
@@ -219,28 +226,28 @@ mod tests {
     fn a_sign_is_well_while_it_is_fresh_and_nothing_hangs() {
         let at: Timestamp = "2027-03-09T13:00:00Z".parse().unwrap();
         let seen = |state, hangs: &[&str], seconds, ready| {
-            let sign = Sign { at, state, hangs: hangs.iter().map(|&part| part.to_owned()).collect() };
+            let sign = HealthRecord { at, state, hangs: hangs.iter().map(|&part| part.to_owned()).collect() };
             verdict(&sign, at + SignedDuration::from_secs(seconds), ready)
         };
-        assert_eq!(seen(State::Active, &[], 30, true), ("active".into(), true));
-        assert_eq!(seen(State::Starting, &[], 5, false), ("starting".into(), true));
-        assert_eq!(seen(State::Starting, &[], 5, true), ("starting, not ready".into(), false));
-        assert_eq!(seen(State::StandingBy, &["the plan"], 5, false), ("standing by, and hangs: the plan".into(), false));
-        assert_eq!(seen(State::Active, &[], 120, false), ("nothing was heard of herald for 2 minutes: it was active".into(), false));
+        assert_eq!(seen(ProcessState::Active, &[], 30, true), ("active".into(), true));
+        assert_eq!(seen(ProcessState::Starting, &[], 5, false), ("starting".into(), true));
+        assert_eq!(seen(ProcessState::Starting, &[], 5, true), ("starting, not ready".into(), false));
+        assert_eq!(seen(ProcessState::StandingBy, &["the plan"], 5, false), ("standing by, and hangs: the plan".into(), false));
+        assert_eq!(seen(ProcessState::Active, &[], 120, false), ("nothing was heard of herald for 2 minutes: it was active".into(), false));
     }
 
     #[test]
     fn the_file_is_whole_at_all_times_and_goes_with_the_process() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("health");
-        let signs = Signs::new(Some(file.clone()));
-        let read = || serde_json::from_str::<Sign>(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        signs.say(State::Active);
-        assert_eq!((read().state, read().hangs), (State::Active, vec![]));
+        let signs = HealthFile::new(Some(file.clone()));
+        let read = || serde_json::from_str::<HealthRecord>(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        signs.say(ProcessState::Active);
+        assert_eq!((read().state, read().hangs), (ProcessState::Active, vec![]));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         drop(signs);
         assert!(!file.exists());
-        let missing = health(Some(&file), false).unwrap_err().to_string();
+        let missing = super::read(Some(&file), false).unwrap_err().to_string();
         assert!(missing.starts_with("herald is not running, or runs without"), "{missing}");
     }
 }

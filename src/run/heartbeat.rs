@@ -8,20 +8,20 @@ use std::{
 
 /// Of all services together.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Heartbeats {
     /// The longest that one piece of work may take.
     work: Duration,
     parts: Mutex<BTreeMap<String, Instant>>,
 }
 
-impl Pulse {
+impl Heartbeats {
     pub fn new(work: Duration) -> Self {
         Self { work, parts: Mutex::default() }
     }
 
     /// A part that is heard of from now on, until it is dropped.
-    pub fn part(self: &Arc<Self>, name: impl Into<String>) -> Beat {
-        let beat = Beat { pulse: self.clone(), name: name.into() };
+    pub fn part(self: &Arc<Self>, name: impl Into<String>) -> Heartbeat {
+        let beat = Heartbeat { pulse: self.clone(), name: name.into() };
         beat.again(Duration::ZERO);
         beat
     }
@@ -42,12 +42,12 @@ impl Pulse {
 
 /// What one part is heard by.
 #[derive(Debug)]
-pub struct Beat {
-    pulse: Arc<Pulse>,
+pub struct Heartbeat {
+    pulse: Arc<Heartbeats>,
     name: String,
 }
 
-impl Beat {
+impl Heartbeat {
     /// It goes on, and is heard of again after `pause` and one piece of work.
     pub fn again(&self, pause: Duration) {
         let due = Instant::now().checked_add(pause.saturating_add(self.pulse.work));
@@ -59,7 +59,7 @@ impl Beat {
     }
 }
 
-impl Drop for Beat {
+impl Drop for Heartbeat {
     fn drop(&mut self) {
         self.pulse.parts().remove(&self.name);
     }
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_part_hangs_once_its_pause_and_its_work_are_over_until_it_is_heard_of_or_ends() {
-        let pulse = Arc::new(Pulse::new(Duration::from_secs(60)));
+        let pulse = Arc::new(Heartbeats::new(Duration::from_secs(60)));
         let (chain, plan) = (pulse.part("chain paseo"), pulse.part("plan"));
         chain.again(Duration::from_secs(30));
         let after = |seconds| pulse.silent_at(Instant::now() + Duration::from_secs(seconds));

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Result;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::health_file::Signs;
+use super::health_file::HealthFile;
 use crate::{
     adapters::clock::SystemClock,
     config::{Config, Web},
-    outbox::{Book, Core, Outlet},
-    ports::{Chain, Store},
+    outbox::Core,
+    ports::{Chain, Outlet, Store},
     web::{self, Site},
-    words::Renderer,
+    words::{Renderer, snapshot::ConfigSnapshot},
 };
 
 /// What is served; it ends when this is dropped.
@@ -22,7 +22,7 @@ pub(crate) struct Serving {
 }
 
 /// What there is to show is read from these until the process is active.
-pub(crate) struct Shown<'a> {
+pub(crate) struct PageSource<'a> {
     pub config: &'a Config,
     pub renderer: &'a Arc<Renderer>,
     pub outlets: &'a BTreeMap<String, Outlet>,
@@ -31,10 +31,10 @@ pub(crate) struct Shown<'a> {
 }
 
 /// Takes the addresses of herald.yaml, where it names some.
-pub(crate) async fn start(shown: Shown<'_>, signs: &Arc<Signs>, stop: &watch::Receiver<bool>) -> Result<Option<Serving>> {
+pub(crate) async fn start(shown: PageSource<'_>, signs: &Arc<HealthFile>, stop: &watch::Receiver<bool>) -> Result<Option<Serving>> {
     let Some(Web { listen, operations, address, title }) = shown.config.deployment.web.clone() else { return Ok(None) };
-    let book = Book { config: shown.config.clone(), renderer: shown.renderer.clone() };
-    let core = Arc::new(Core::new(book, shown.outlets.clone(), Arc::new(SystemClock), shown.store.clone()));
+    let snapshot = ConfigSnapshot { config: shown.config.clone(), renderer: shown.renderer.clone() };
+    let core = Arc::new(Core::new(snapshot, shown.outlets.clone(), Arc::new(SystemClock), shown.store.clone()));
     let mut tasks = JoinSet::new();
     let public = match listen {
         Some(at) => Some(web::bind(at, "listen").await.map_err(anyhow::Error::msg)?),

@@ -7,14 +7,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::ports::{
     Clock, Leadership, Replica, Store, StoreError,
-    lease::{Moment, Tenure},
+    lease::{ClockReading, Lease},
 };
 
 /// How often who stands by looks whether the lead is free, at most.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// One process among several, and for how long it takes the lead each time.
-pub struct Lead {
+pub struct LeaderElection {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub me: Replica,
@@ -23,7 +23,7 @@ pub struct Lead {
 
 /// What came of one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum LeaderCheck {
     /// The lead is this one's, in the term with this number.
     Mine { term: i64 },
     /// It isn't, and why, for a log.
@@ -32,7 +32,7 @@ pub enum Look {
     Doubled,
 }
 
-impl Lead {
+impl LeaderElection {
     fn part(&self, of: i32) -> Duration {
         Duration::try_from(self.ttl / of).unwrap_or(LOOK)
     }
@@ -50,17 +50,17 @@ impl Lead {
         }
     }
 
-    /// Takes the lead if it is free; then `tenure` counts from before it was asked for.
-    pub async fn look(&self, tenure: &Tenure) -> Look {
-        let asked = Moment::now(&*self.clock);
+    /// Takes the lead if it is free; then `lease` counts from before it was asked for.
+    pub async fn look(&self, lease: &Lease) -> LeaderCheck {
+        let asked = ClockReading::now(&*self.clock);
         match self.ask().await {
             Ok(Leadership::Mine { term }) => {
-                tenure.extend(asked, self.length());
-                Look::Mine { term }
+                lease.extend(asked, self.length());
+                LeaderCheck::Mine { term }
             }
-            Ok(Leadership::Theirs { replica }) => Look::Waits(format!("replica {replica} is active")),
-            Ok(Leadership::Doubled) => Look::Doubled,
-            Err(error) => Look::Waits(error.to_string()),
+            Ok(Leadership::Theirs { replica }) => LeaderCheck::Waits(format!("replica {replica} is active")),
+            Ok(Leadership::Doubled) => LeaderCheck::Doubled,
+            Err(error) => LeaderCheck::Waits(error.to_string()),
         }
     }
 
@@ -70,14 +70,14 @@ impl Lead {
     }
 
     /// Renews the lead in time; returns why it can't any more.
-    pub async fn keep(&self, tenure: &Tenure) -> String {
+    pub async fn keep(&self, lease: &Lease) -> String {
         loop {
             sleep(self.part(4)).await;
-            match self.look(tenure).await {
-                Look::Mine { .. } => {}
-                Look::Doubled => return "another process runs under the same name".to_owned(),
-                Look::Waits(why) if tenure.is_over(&*self.clock) => return why,
-                Look::Waits(why) => tracing::warn!("the lead was not renewed: {why}"),
+            match self.look(lease).await {
+                LeaderCheck::Mine { .. } => {}
+                LeaderCheck::Doubled => return "another process runs under the same name".to_owned(),
+                LeaderCheck::Waits(why) if lease.is_over(&*self.clock) => return why,
+                LeaderCheck::Waits(why) => tracing::warn!("the lead was not renewed: {why}"),
             }
         }
     }

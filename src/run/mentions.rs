@@ -3,11 +3,11 @@
 use super::{chat_may_pass, patiently};
 use crate::{
     adapters::{
-        discord::{Discord, Surroundings},
+        discord::{Discord, ServerInfo},
         matrix::Matrix,
     },
-    outbox::{Core, Outlet},
-    ports::{ChatError, Platform},
+    outbox::Core,
+    ports::{ChatError, Outlet, Platform},
 };
 
 /// Tells, and notes for `herald status`, what keeps a mention from being heard. It is no reason not to start: the posts
@@ -45,7 +45,7 @@ fn unknown(error: &ChatError) -> String {
 async fn unheard(
     outlet: &Outlet,
     ids: &[String],
-    discord: Option<&(&Discord, Surroundings)>,
+    discord: Option<&(&Discord, ServerInfo)>,
     matrix: Option<&Matrix>,
 ) -> Result<Vec<String>, ChatError> {
     match (outlet.platform, discord, matrix) {

@@ -5,10 +5,14 @@ pub mod health_file;
 pub mod heartbeat;
 pub(crate) mod http;
 pub mod leader;
+pub(crate) mod logging;
 pub(crate) mod mentions;
 pub mod reload;
 pub(crate) mod replicas;
 pub mod supervisor;
+use crate::config::StoreAt;
+use anyhow::anyhow;
+use secrecy::SecretString;
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
@@ -18,7 +22,7 @@ use tokio::{
     sync::watch,
 };
 
-use self::health_file::{Signs, State};
+use self::health_file::{HealthFile, ProcessState};
 use crate::{
     adapters::{
         discord::{self, Discord},
@@ -26,13 +30,11 @@ use crate::{
         node::Node,
         store::{Lock, SqlStore},
     },
-    cli::{
-        address,
-        args::{self, Loaded},
-    },
     config::{Config, Deployment, Files, Finding, Origin, Secret, UpgradeFile},
-    outbox::{Core, Outlet},
-    ports::{Accepting, Chain, ChainError, Chat, ChatError, Platform, Store},
+    domain::campaign::{self, Campaign},
+    lint::{self, Loaded},
+    outbox::Core,
+    ports::{Chain, ChainError, Chat, ChatError, Outlet, Platform, Store},
     watch::unplanned,
     words::Renderer,
 };
@@ -64,7 +66,7 @@ pub(crate) struct Chats {
 }
 
 /// What a process keeps for as long as it runs, active or standing by.
-pub(crate) struct Station {
+pub(crate) struct ProcessContext {
     pub origin: Origin,
     /// The files as they were read at the start.
     pub files: Option<Files>,
@@ -74,27 +76,27 @@ pub(crate) struct Station {
     pub outlets: BTreeMap<String, Outlet>,
     pub chains: BTreeMap<String, Arc<dyn Chain>>,
     pub store: Arc<dyn Store>,
-    pub signs: Arc<Signs>,
+    pub signs: Arc<HealthFile>,
     /// What is served to readers and monitors.
     pub web: Option<http::Serving>,
 }
 
 pub async fn run(folder: Option<PathBuf>, replica: &str, health_file: Option<PathBuf>) -> Result<ExitCode> {
-    args::log("warn,upgrade_herald=info");
-    let signs = Arc::new(Signs::new(health_file));
-    signs.say(State::Starting);
+    logging::log("warn,upgrade_herald=info");
+    let signs = Arc::new(HealthFile::new(health_file));
+    signs.say(ProcessState::Starting);
     tokio::select! {
         ended = start(folder, replica, signs.clone()) => ended,
         never = signs.keep() => match never {},
     }
 }
 
-async fn start(folder: Option<PathBuf>, replica: &str, signs: Arc<Signs>) -> Result<ExitCode> {
+async fn start(folder: Option<PathBuf>, replica: &str, signs: Arc<HealthFile>) -> Result<ExitCode> {
     let origin = Origin::choose(folder, false);
     let files = Files::read(&origin).ok();
-    let loaded = match args::load(&origin) {
+    let loaded = match lint::load(&origin) {
         Ok(loaded) => loaded,
-        Err(findings) => return Ok(args::refuse(&findings)),
+        Err(findings) => return Ok(logging::refuse(&findings)),
     };
     loaded.warnings.iter().for_each(|w| eprintln!("{w}"));
     let Loaded { config, renderer, .. } = loaded;
@@ -113,14 +115,14 @@ async fn start(folder: Option<PathBuf>, replica: &str, signs: Arc<Signs>) -> Res
     let outlets = outlets(&config.deployment, &chats).await?;
     let chains = connect_chains(&config, &store.upgrades().await?).await?;
     let stop = stop_on_signals(signs.clone())?;
-    let shown = http::Shown { config: &config, renderer: &renderer, outlets: &outlets, chains: &chains, store: &store };
+    let shown = http::PageSource { config: &config, renderer: &renderer, outlets: &outlets, chains: &chains, store: &store };
     let web = http::start(shown, &signs, &stop).await?;
-    let station = Station { origin, files, config, renderer, chats, outlets, chains, store, signs, web };
+    let station = ProcessContext { origin, files, config, renderer, chats, outlets, chains, store, signs, web };
     if at.shared() { replicas::run(&station, me, stop).await } else { active::alone(&station, stop).await }
 }
 
 /// True once the process was told to stop.
-fn stop_on_signals(signs: Arc<Signs>) -> Result<watch::Receiver<bool>> {
+fn stop_on_signals(signs: Arc<HealthFile>) -> Result<watch::Receiver<bool>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (told, stop) = watch::channel(false);
     tokio::spawn(async move {
@@ -128,10 +130,15 @@ fn stop_on_signals(signs: Arc<Signs>) -> Result<watch::Receiver<bool>> {
             _ = terminate.recv() => tracing::info!("told to stop: what is in flight is finished first"),
             _ = interrupt.recv() => tracing::info!("interrupted: what is in flight is finished first"),
         }
-        signs.say(State::Stopping);
+        signs.say(ProcessState::Stopping);
         told.send_replace(true);
     });
     Ok(stop)
+}
+
+/// A store's address with its password.
+pub(crate) fn address(at: &StoreAt) -> Result<SecretString> {
+    at.address().map_err(|e| anyhow!("store.password in herald.yaml: {e}"))
 }
 
 fn secret(secret: &Secret, key: &str) -> Result<secrecy::SecretString> {
@@ -139,7 +146,7 @@ fn secret(secret: &Secret, key: &str) -> Result<secrecy::SecretString> {
 }
 
 /// What a connection to Discord takes, if there is one to be.
-pub(crate) fn discord_settings(deployment: &Deployment) -> Result<Option<discord::Settings>> {
+pub(crate) fn discord_settings(deployment: &Deployment) -> Result<Option<discord::DiscordSettings>> {
     let Some(discord) = &deployment.discord else { return Ok(None) };
     let route = match &discord.route {
         None => None,
@@ -149,14 +156,14 @@ pub(crate) fn discord_settings(deployment: &Deployment) -> Result<Option<discord
         }
     };
     let (token, timeout) = (secret(&discord.token, "discord.token")?, Duration::try_from(deployment.delivery.timeout)?);
-    Ok(Some(discord::Settings { token, guild: discord.guild, route, timeout }))
+    Ok(Some(discord::DiscordSettings { token, guild: discord.guild, route, timeout }))
 }
 
 /// What a connection to Matrix takes, if there is one to be.
-pub(crate) fn matrix_settings(deployment: &Deployment, replica: &str) -> Result<Option<matrix::Settings>> {
+pub(crate) fn matrix_settings(deployment: &Deployment, replica: &str) -> Result<Option<matrix::MatrixSettings>> {
     let Some(matrix) = &deployment.matrix else { return Ok(None) };
     let optional = |s: &Option<Secret>, key: &str| s.as_ref().map(|s| secret(s, key)).transpose();
-    Ok(Some(matrix::Settings {
+    Ok(Some(matrix::MatrixSettings {
         homeserver: matrix.homeserver.clone(),
         user: matrix.user.clone(),
         password: optional(&matrix.password, "matrix.password")?,
@@ -220,7 +227,7 @@ async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<Stri
 
 /// Every chain is followed: what nobody announced may come on any. Those that an upgrade touches, in a file or still
 /// open in the store, have to answer now.
-async fn connect_chains(config: &Config, known: &[Accepting]) -> Result<BTreeMap<String, Arc<dyn Chain>>> {
+async fn connect_chains(config: &Config, known: &[Campaign]) -> Result<BTreeMap<String, Arc<dyn Chain>>> {
     let mut chains: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
     for (name, chain) in &config.deployment.chains {
         let open = known.iter().filter(|k| !k.progress.finished()).map(|k| &k.upgrade);
@@ -242,7 +249,7 @@ pub(crate) async fn already_there(core: &Core, chains: &BTreeMap<String, Arc<dyn
     let mut findings = Vec::new();
     let new = |f: &&UpgradeFile| {
         let own = known.iter().any(|k| k.upgrade.id == f.upgrade.id || k.upgrade.joined.as_ref() == Some(&f.upgrade.id));
-        !own && unplanned::meant_by(&known, &f.upgrade).is_none()
+        !own && campaign::joined_by(&known, &f.upgrade).is_none()
     };
     let new: Vec<&UpgradeFile> = files.iter().filter(new).collect();
     for (name, chain) in chains.iter().filter(|(name, _)| new.iter().any(|f| f.upgrade.chains.contains_key(*name))) {

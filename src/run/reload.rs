@@ -14,9 +14,11 @@ use crate::{
     cli::args,
     config::{Files, Finding, Origin},
     domain::{outbox::post::digest, plan::notice::Happening},
-    outbox::{Book, Core},
+    lint,
+    outbox::Core,
     plan::planner::Planner,
     ports::{Batch, Chain, StoreError},
+    words::snapshot::ConfigSnapshot,
 };
 
 /// How often the files are looked at. They are followed once two looks show the same, so that nobody's
@@ -59,16 +61,16 @@ impl Reloader {
 
     /// Puts the files in force as they are now, all or nothing.
     pub async fn reload(&self) -> Result<(), StoreError> {
-        let book = match args::load(&self.origin) {
-            Ok(loaded) => Book { config: loaded.config, renderer: loaded.renderer },
+        let snapshot = match lint::load(&self.origin) {
+            Ok(loaded) => ConfigSnapshot { config: loaded.config, renderer: loaded.renderer },
             Err(findings) => return self.refuse(&findings).await,
         };
-        if book.config.deployment != self.core.book().config.deployment {
-            let finding = book.config.deployment_changed();
+        if snapshot.config.deployment != self.core.snapshot().config.deployment {
+            let finding = snapshot.config.deployment_changed();
             return self.refuse(&[finding]).await;
         }
-        let mut findings = self.planner.refusals(&book.config.upgrades).await?;
-        match already_there(&self.core, &self.chains, &book.config.upgrades).await {
+        let mut findings = self.planner.refusals(&snapshot.config.upgrades).await?;
+        match already_there(&self.core, &self.chains, &snapshot.config.upgrades).await {
             Ok(reached) => findings.extend(reached),
             Err(error) => {
                 // A chain that can't be asked now is no reason to refuse a file; it is asked when it is back.
@@ -78,7 +80,7 @@ impl Reloader {
         if !findings.is_empty() {
             return self.refuse(&findings).await;
         }
-        self.core.open(book);
+        self.core.open(snapshot);
         let planned = self.planner.tick().await?;
         for id in &planned.accepted {
             tracing::info!(upgrade = id, "accepted");

@@ -17,10 +17,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use super::{
-    Station,
+    ProcessContext,
     active::Active,
-    health_file::State,
-    leader::{Lead, Look},
+    health_file::ProcessState,
+    leader::{LeaderCheck, LeaderElection},
 };
 use crate::{
     adapters::clock::SystemClock,
@@ -30,8 +30,10 @@ use crate::{
         outbox::post::Body,
         people::command::{Misread, Order, Verb},
     },
-    outbox::Book,
-    ports::{Asker, Clock, Desk, Ear, Replica, Store, lease::Tenure},
+    lint,
+    ports::{Admission, Asker, Clock, CommandHandler, Replica, Store, lease::Lease},
+    run::logging,
+    words::snapshot::ConfigSnapshot,
 };
 
 /// How long what is in flight may take to end after the lead was lost: it ends by itself, since it asks before each step whether
@@ -61,15 +63,15 @@ pub(crate) async fn alone_by_name(store: &dyn Store, me: &Replica, ttl: SignedDu
     Ok(())
 }
 
-pub(crate) async fn run(station: &Station, me: Replica, stop: watch::Receiver<bool>) -> Result<ExitCode> {
+pub(crate) async fn run(station: &ProcessContext, me: Replica, stop: watch::Receiver<bool>) -> Result<ExitCode> {
     let ttl = station.config.deployment.delivery.lease;
-    let lead = Lead { store: station.store.clone(), clock: Arc::new(SystemClock), me, ttl };
+    let lead = LeaderElection { store: station.store.clone(), clock: Arc::new(SystemClock), me, ttl };
     let mut first = true;
     let code = loop {
-        let tenure = Arc::new(Tenure::default());
-        let Some(waited) = stand_by(station, &lead, &tenure, stop.clone()).await? else { break ExitCode::SUCCESS };
+        let lease = Arc::new(Lease::default());
+        let Some(waited) = stand_by(station, &lead, &lease, stop.clone()).await? else { break ExitCode::SUCCESS };
         first &= !waited;
-        match act(station, &lead, tenure, first, stop.clone()).await? {
+        match act(station, &lead, lease, first, stop.clone()).await? {
             Ended::Stopped => break ExitCode::SUCCESS,
             Ended::Refused(code) => break code,
             Ended::Lost => {
@@ -84,7 +86,7 @@ pub(crate) async fn run(station: &Station, me: Replica, stop: watch::Receiver<bo
 }
 
 /// Others need not wait until the time is over.
-async fn resign(lead: &Lead) {
+async fn resign(lead: &LeaderElection) {
     let gone = tokio::time::timeout(lead.pause(), lead.store.resign(&lead.me)).await;
     if !matches!(gone, Ok(Ok(()))) {
         tracing::warn!(replica = lead.me.name, "the store could not be told that this replica leaves");
@@ -98,29 +100,29 @@ enum Ended {
 }
 
 /// Until this one has the lead: whether it had to wait for it. Nothing if told to stop before.
-async fn stand_by(station: &Station, lead: &Lead, tenure: &Tenure, mut stop: watch::Receiver<bool>) -> Result<Option<bool>> {
+async fn stand_by(station: &ProcessContext, lead: &LeaderElection, lease: &Lease, mut stop: watch::Receiver<bool>) -> Result<Option<bool>> {
     let mut aside = JoinSet::new();
     let done = watch::Sender::new(false);
     let (mut waited, mut said) = (false, String::new());
     let beat = station.signs.pulse.part("standing by");
     let gained = loop {
-        let why = match lead.look(tenure).await {
-            Look::Mine { term } => {
+        let why = match lead.look(lease).await {
+            LeaderCheck::Mine { term } => {
                 tracing::info!(replica = lead.me.name, term, "this replica is active");
                 break Some(waited);
             }
-            Look::Doubled => bail!("another process runs as replica `{}` by now; this one ends", lead.me.name),
-            Look::Waits(why) => why,
+            LeaderCheck::Doubled => bail!("another process runs as replica `{}` by now; this one ends", lead.me.name),
+            LeaderCheck::Waits(why) => why,
         };
         if said != why {
             tracing::info!(replica = lead.me.name, "standing by: {why}");
             said = why;
         }
         if let Some(matrix) = station.chats.matrix.clone().filter(|_| !waited) {
-            aside.spawn(matrix.run(Arc::new(Aside), done.subscribe()));
+            aside.spawn(matrix.run(Arc::new(StandbyHandler), done.subscribe()));
         }
         if !waited {
-            station.signs.say(State::StandingBy);
+            station.signs.say(ProcessState::StandingBy);
         }
         waited = true;
         beat.again(lead.pause());
@@ -136,24 +138,30 @@ async fn stand_by(station: &Station, lead: &Lead, tenure: &Tenure, mut stop: wat
 
 /// Is active, until told to stop or until the lead is lost. `first`: nobody was active before; then files are refused as at
 /// any start. Who takes over goes on with what the store has, whatever its files say.
-async fn act(station: &Station, lead: &Lead, tenure: Arc<Tenure>, first: bool, mut stop: watch::Receiver<bool>) -> Result<Ended> {
-    let mut active = Active::new(station, if first { station.book() } else { newest(station) }, tenure.clone());
+async fn act(
+    station: &ProcessContext,
+    lead: &LeaderElection,
+    lease: Arc<Lease>,
+    first: bool,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Ended> {
+    let mut active = Active::new(station, if first { station.snapshot() } else { newest(station) }, lease.clone());
     let refused = match active.refusals(station).await {
         Err(error) if !first => return Ok(not_now(&error)),
         refused => refused?,
     };
     if let Some(finding) = refused.first() {
         if first {
-            return Ok(Ended::Refused(args::refuse(&refused)));
+            return Ok(Ended::Refused(logging::refuse(&refused)));
         }
-        active = Active::new(station, without(&refused, &active.core.book()), tenure.clone());
+        active = Active::new(station, without(&refused, &active.core.snapshot()), lease.clone());
         active.core.note_trouble("files", Some(&format!("not followed by this replica: {finding}"))).await;
     }
     let lost = Cell::new(false);
     let over = async {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => station.drain(),
-            why = lead.keep(&tenure) => {
+            why = lead.keep(&lease) => {
                 tracing::warn!(replica = lead.me.name, "not active any more: {why}");
                 lost.set(true);
                 LOST
@@ -180,27 +188,29 @@ fn not_now(error: &anyhow::Error) -> Ended {
 }
 
 /// The files as they are now, if they are good and speak of the same places; else as they were read at the start.
-fn newest(station: &Station) -> Book {
-    match args::load(&station.origin) {
-        Ok(loaded) if loaded.config.deployment == station.config.deployment => Book { config: loaded.config, renderer: loaded.renderer },
-        _ => station.book(),
+fn newest(station: &ProcessContext) -> ConfigSnapshot {
+    match lint::load(&station.origin) {
+        Ok(loaded) if loaded.config.deployment == station.config.deployment => {
+            ConfigSnapshot { config: loaded.config, renderer: loaded.renderer }
+        }
+        _ => station.snapshot(),
     }
 }
 
 /// The same without the upgrade files that are refused.
-fn without(refused: &[Finding], book: &Book) -> Book {
-    let mut config = book.config.clone();
+fn without(refused: &[Finding], snapshot: &ConfigSnapshot) -> ConfigSnapshot {
+    let mut config = snapshot.config.clone();
     config.upgrades.retain(|u| !refused.iter().any(|f| u.file.name == f.file));
-    Book { config, renderer: book.renderer.clone() }
+    ConfigSnapshot { config, renderer: snapshot.renderer.clone() }
 }
 
 /// Answers nobody.
-struct Aside;
+struct StandbyHandler;
 
 #[async_trait]
-impl Desk for Aside {
-    fn listens(&self, _: &Asker<'_>) -> Ear {
-        Ear::Closed
+impl CommandHandler for StandbyHandler {
+    fn listens(&self, _: &Asker<'_>) -> Admission {
+        Admission::Closed
     }
 
     async fn answer(&self, _: &Asker<'_>, _: &Result<Order, Misread>) -> Body {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 
-use super::heartbeat::{Beat, Pulse};
+use super::heartbeat::{Heartbeat, Heartbeats};
 use crate::{
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     listen::{
@@ -30,7 +30,7 @@ pub struct Services {
     pub planner: Arc<Planner>,
     pub gate: Arc<Gate>,
     /// Where each is heard of.
-    pub pulse: Arc<Pulse>,
+    pub pulse: Arc<Heartbeats>,
 }
 
 /// Until `stop` says true and every service has come to rest; an error if one ended by itself.
@@ -65,7 +65,7 @@ fn stopping(stop: &watch::Receiver<bool>) -> bool {
 }
 
 /// Waits for `wake`, for `longest`, or for the stop.
-async fn rest(stop: &mut watch::Receiver<bool>, beat: &Beat, longest: Duration, wake: impl Future<Output = ()>) {
+async fn rest(stop: &mut watch::Receiver<bool>, beat: &Heartbeat, longest: Duration, wake: impl Future<Output = ()>) {
     beat.again(longest);
     tokio::select! {
         _ = stop.wait_for(|s| *s) => {}
@@ -77,11 +77,11 @@ async fn rest(stop: &mut watch::Receiver<bool>, beat: &Beat, longest: Duration, 
 
 /// Often enough to notice a stall soon after it is one.
 fn often(core: &Core) -> Duration {
-    Duration::try_from(core.book().plan().limits.stalled_after / 3).unwrap_or(PERIOD).min(PERIOD)
+    Duration::try_from(core.snapshot().plan().limits.stalled_after / 3).unwrap_or(PERIOD).min(PERIOD)
 }
 
 /// Apart from the reading, since a node that hangs holds that up.
-async fn observe(core: Arc<Core>, watcher: Arc<Watcher>, name: String, beat: Beat, mut stop: watch::Receiver<bool>) {
+async fn observe(core: Arc<Core>, watcher: Arc<Watcher>, name: String, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
     while !stopping(&stop) {
         rest(&mut stop, &beat, often(&core), std::future::pending()).await;
         if let Err(error) = watcher.observe(&name).await {
@@ -90,7 +90,7 @@ async fn observe(core: Arc<Core>, watcher: Arc<Watcher>, name: String, beat: Bea
     }
 }
 
-async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, beat: Beat, mut stop: watch::Receiver<bool>) {
+async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
     let Some(chain) = watcher.chains().find(|(n, _)| **n == name).map(|(_, c)| c.clone()) else { return };
     let part = format!("chain {name}");
     let mut failures = 0_u32;
@@ -114,7 +114,7 @@ async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, beat: Beat
     }
 }
 
-async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, beat: Beat, mut stop: watch::Receiver<bool>) {
+async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
     while !stopping(&stop) {
         // Listen before looking, so that a post made in between is not missed.
         let rung = core.posts.notified();
@@ -140,7 +140,7 @@ async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, bea
     }
 }
 
-async fn summarise(summariser: Arc<Summariser>, beat: Beat, mut stop: watch::Receiver<bool>) {
+async fn summarise(summariser: Arc<Summariser>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
     while !stopping(&stop) {
         let mut pause = Duration::from_secs(1);
         match summariser.tick().await {
@@ -153,7 +153,7 @@ async fn summarise(summariser: Arc<Summariser>, beat: Beat, mut stop: watch::Rec
 }
 
 /// Soon after an answer, so that the count that people see is the one they have just changed.
-async fn call(rollcall: Arc<Rollcall>, beat: Beat, mut stop: watch::Receiver<bool>) {
+async fn call(rollcall: Arc<Rollcall>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
     while !stopping(&stop) {
         if let Err(error) = rollcall.tick().await {
             tracing::error!("{error}");
@@ -163,7 +163,7 @@ async fn call(rollcall: Arc<Rollcall>, beat: Beat, mut stop: watch::Receiver<boo
 }
 
 /// Follows commands soon after they are given.
-async fn plan(planner: Arc<Planner>, beat: Beat, mut stop: watch::Receiver<bool>) {
+async fn plan(planner: Arc<Planner>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
     while !stopping(&stop) {
         rest(&mut stop, &beat, Duration::from_secs(1), std::future::pending()).await;
         if let Err(error) = planner.tick().await {
@@ -173,7 +173,7 @@ async fn plan(planner: Arc<Planner>, beat: Beat, mut stop: watch::Receiver<bool>
 }
 
 /// Soon enough for who has just approved: another process may have written it down.
-async fn guard(core: Arc<Core>, gate: Arc<Gate>, beat: Beat, mut stop: watch::Receiver<bool>) {
+async fn guard(core: Arc<Core>, gate: Arc<Gate>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
     while !stopping(&stop) {
         let rung = core.posts.notified();
         tokio::pin!(rung);
@@ -186,7 +186,7 @@ async fn guard(core: Arc<Core>, gate: Arc<Gate>, beat: Beat, mut stop: watch::Re
 }
 
 /// Keeps what the chats say of their own connections where `herald status` can see it.
-async fn listen(core: Arc<Core>, beat: Beat, mut stop: watch::Receiver<bool>) {
+async fn listen(core: Arc<Core>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
     let mut chats: BTreeMap<Platform, (Arc<dyn Chat>, Option<String>)> = BTreeMap::new();
     for outlet in core.outlets.values() {
         chats.insert(outlet.platform, (outlet.chat.clone(), None));

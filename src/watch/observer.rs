@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     domain::{
-        campaign::progress::{Event, Progress, Seen, Stage, State},
+        campaign::{
+            Campaign,
+            progress::{CampaignEvent, Observed, Progress, Stage, State},
+        },
         chain::{
             block::Memory,
             fact::{Expected, Fact, FactKind},
@@ -21,7 +24,7 @@ use crate::{
         },
         plan::notice::Happening,
     },
-    ports::{Accepting, Batch, Chain},
+    ports::{Batch, Chain},
 };
 
 /// So near to the head everything is read.
@@ -45,34 +48,34 @@ impl Watcher {
             batch.memories.push((name.to_owned(), memory.clone()));
         }
         batch.facts.extend(seen_matter.clone());
-        for mut accepted in self.core.store.upgrades().await? {
-            if !accepted.upgrade.chains.contains_key(name) || accepted.progress.finished() {
+        for mut campaign in self.core.store.upgrades().await? {
+            if !campaign.upgrade.chains.contains_key(name) || campaign.progress.finished() {
                 continue;
             }
-            let before = accepted.progress.clone();
+            let before = campaign.progress.clone();
             let mut events = Vec::new();
-            if let Some(fact) = seen_matter.as_ref().filter(|f| told_now(f, &accepted, self.core.clock.now())) {
-                events.extend(self.learned(&mut accepted, fact));
+            if let Some(fact) = seen_matter.as_ref().filter(|f| told_now(f, &campaign, self.core.clock.now())) {
+                events.extend(self.learned(&mut campaign, fact));
             }
             // While blocks are still to be read, nobody knows what is in them.
             let caught_up = read_up(&sight, &memory);
-            if unplanned::is_over(&accepted, self.core.clock.now()) {
-                accepted.progress.closed = true;
+            if unplanned::is_over(&campaign, self.core.clock.now()) {
+                campaign.progress.closed = true;
             }
-            if caught_up && accepted.progress.overdue(&accepted.upgrade, self.core.clock.now(), &self.core.book().plan().limits) {
+            if caught_up && campaign.progress.overdue(&campaign.upgrade, self.core.clock.now(), &self.core.snapshot().plan().limits) {
                 let fact = stands_on(&memory, name, FactKind::Overdue, String::new());
                 batch.facts.push(fact.clone());
-                events.push(Event { happening: Happening::Overdue, fact });
+                events.push(CampaignEvent { happening: Happening::Overdue, fact });
             }
-            if self.sees_all(&accepted, &memories)
-                && accepted.progress.delays(&accepted.upgrade, self.core.clock.now(), &self.core.book().plan().limits)
+            if self.sees_all(&campaign, &memories)
+                && campaign.progress.delays(&campaign.upgrade, self.core.clock.now(), &self.core.snapshot().plan().limits)
             {
                 let fact = stands_on(&memory, name, FactKind::Overdue, String::new());
-                events.push(Event { happening: Happening::Delayed, fact });
+                events.push(CampaignEvent { happening: Happening::Delayed, fact });
             }
-            self.follow_up(&mut batch, &accepted, &before, events).await?;
-            if accepted.progress != before {
-                batch.upgrades.push(accepted);
+            self.follow_up(&mut batch, &campaign, &before, events).await?;
+            if campaign.progress != before {
+                batch.upgrades.push(campaign);
             }
         }
         if batch.is_empty() {
@@ -84,33 +87,33 @@ impl Watcher {
     }
 
     /// Everybody hears of a delay: so herald has to see every chain of the upgrade, up to its head.
-    fn sees_all(&self, accepted: &Accepting, memories: &BTreeMap<String, Memory>) -> bool {
-        accepted.upgrade.chains.keys().all(|name| {
+    fn sees_all(&self, campaign: &Campaign, memories: &BTreeMap<String, Memory>) -> bool {
+        campaign.upgrade.chains.keys().all(|name| {
             let (Some(chain), Some(memory)) = (self.chain(name), memories.get(name)) else { return false };
             let sight = chain.sight();
             sight.answering() > 0 && read_up(&sight, memory)
         })
     }
 
-    fn learned(&self, accepted: &mut Accepting, fact: &Fact) -> Option<Event> {
+    fn learned(&self, campaign: &mut Campaign, fact: &Fact) -> Option<CampaignEvent> {
         let nothing = |_: &Expected| None;
-        let book = self.core.book();
-        let seen = Seen {
+        let snapshot = self.core.snapshot();
+        let seen = Observed {
             now: self.core.clock.now(),
             finality_lag: 0,
             contiguous: true,
             late: false,
-            rules: &book.plan().rules,
-            limits: &book.plan().limits,
+            rules: &snapshot.plan().rules,
+            limits: &snapshot.plan().limits,
             estimate: &nothing,
         };
-        accepted.progress.learn(&accepted.upgrade, fact, seen)
+        campaign.progress.learn(&campaign.upgrade, fact, seen)
     }
 
     /// The fact, if what is the matter with the chain has changed.
     fn turn(&self, name: &str, sight: &Sight, memory: &mut Memory) -> Option<Fact> {
         let before = memory.matter.as_ref().map(|m| m.kind);
-        let now = matter(sight, &self.core.book().plan().limits, before);
+        let now = matter(sight, &self.core.snapshot().plan().limits, before);
         if now == before {
             return None;
         }
@@ -151,7 +154,7 @@ impl Watcher {
         let answering = (sight.answering(), sight.endpoints.len());
         let upgrades = self.core.store.upgrades().await?;
         let watched = |p: &Progress| (State::Applying..=State::Verified).contains(&p.state);
-        let record = |a: &Accepting| {
+        let record = |a: &Campaign| {
             let at = a.progress.chains.get(name).filter(|c| watched(&a.progress) && c.stage >= Stage::Applied)?;
             at.record.clone()
         };
@@ -163,25 +166,25 @@ impl Watcher {
         let code = chain.code_hash(memory.number).await.ok().flatten();
         let _guard = self.core.ledger.lock().await;
         let mut batch = Batch::default();
-        for mut accepted in self.core.store.upgrades().await? {
-            if record(&accepted).is_none() {
+        for mut campaign in self.core.store.upgrades().await? {
+            if record(&campaign).is_none() {
                 continue;
             }
-            let before = accepted.progress.clone();
+            let before = campaign.progress.clone();
             let mut events = Vec::new();
-            if let Some(record) = accepted.progress.chains.get_mut(name).and_then(|c| c.record.as_mut()) {
+            if let Some(record) = campaign.progress.chains.get_mut(name).and_then(|c| c.record.as_mut()) {
                 record.answering = Some(answering);
                 let news = record.code.is_none() && code.is_some();
                 record.code = record.code.take().or_else(|| code.clone());
                 if let (true, Some(false), Some(runs), Some(planned)) = (news, record.code_fits(), &record.code, &record.code_planned) {
                     let fact = stands_on(&memory, name, FactKind::VersionUnexpected, format!("code {runs}, planned {planned}"));
                     batch.facts.push(fact.clone());
-                    events.push(Event { happening: Happening::VersionUnexpected, fact });
+                    events.push(CampaignEvent { happening: Happening::VersionUnexpected, fact });
                 }
             }
-            self.follow_up(&mut batch, &accepted, &before, events).await?;
-            if accepted.progress != before {
-                batch.upgrades.push(accepted);
+            self.follow_up(&mut batch, &campaign, &before, events).await?;
+            if campaign.progress != before {
+                batch.upgrades.push(campaign);
             }
         }
         if !batch.is_empty() {
@@ -214,9 +217,9 @@ fn stands_on(memory: &Memory, chain: &str, kind: FactKind, detail: String) -> Fa
 }
 
 /// What befalls a chain is the upgrade's matter while it is going on, and around its window; what befalls herald, always.
-fn told_now(fact: &Fact, accepted: &Accepting, now: Timestamp) -> bool {
-    let window = &accepted.upgrade.window;
+fn told_now(fact: &Fact, campaign: &Campaign, now: Timestamp) -> bool {
+    let window = &campaign.upgrade.window;
     let near = window.opens.checked_sub(BEFORE).is_ok_and(|from| (from..window.closes).contains(&now));
-    let under_way = (State::Authorized..=State::Verified).contains(&accepted.progress.state);
+    let under_way = (State::Authorized..=State::Verified).contains(&campaign.progress.state);
     matches!(fact.kind, FactKind::Blind | FactKind::Sighted | FactKind::Recovered) || near || under_way
 }

@@ -9,7 +9,8 @@ use super::watcher;
 use crate::{
     domain::{
         campaign::{
-            progress::{ChainProgress, Event, Stage, State},
+            Campaign,
+            progress::{CampaignEvent, ChainProgress, Stage, State},
             upgrade::{Method, Target, Upgrade, Urgency, Window},
         },
         chain::{
@@ -19,7 +20,6 @@ use crate::{
         plan::notice::Happening,
     },
     outbox::Core,
-    ports::Accepting,
 };
 
 /// Another chain that shows new code in this time belongs to the same campaign.
@@ -34,7 +34,7 @@ pub struct Opening {
 }
 
 /// Adds a campaign to `upgrades`, or a chain to an open one, if `facts` show an upgrade of `chain` that none of them speaks of.
-pub fn open(core: &Core, upgrades: &mut Vec<Accepting>, chain: &str, memory: &Memory, facts: &[Fact]) -> Option<Opening> {
+pub fn open(core: &Core, upgrades: &mut Vec<Campaign>, chain: &str, memory: &Memory, facts: &[Fact]) -> Option<Opening> {
     let shows = |f: &&Fact| {
         f.chain == chain && matches!(f.kind, FactKind::Authorized | FactKind::CodeStored | FactKind::CodeUpdated | FactKind::Applied)
     };
@@ -45,7 +45,7 @@ pub fn open(core: &Core, upgrades: &mut Vec<Accepting>, chain: &str, memory: &Me
     let now = core.clock.now();
     let version = facts.iter().find(|f| f.kind == FactKind::Applied && f.chain == chain).map_or(memory.running + 1, |f| f.spec_version);
     let target = Target { spec_version: version, code_hash: None };
-    let recent = |a: &Accepting| now.duration_since(a.accepted) < TOGETHER && a.progress.state < State::Completed && !a.progress.finished();
+    let recent = |a: &Campaign| now.duration_since(a.accepted) < TOGETHER && a.progress.state < State::Completed && !a.progress.finished();
     if let Some(campaign) = upgrades.iter_mut().find(|a| a.upgrade.unplanned && recent(a) && !a.upgrade.chains.contains_key(chain)) {
         campaign.upgrade.chains.insert(chain.to_owned(), target);
         campaign.progress.chains.insert(chain.to_owned(), ChainProgress::default());
@@ -54,16 +54,16 @@ pub fn open(core: &Core, upgrades: &mut Vec<Accepting>, chain: &str, memory: &Me
     }
     let upgrade = campaign(chain, target, fact, now);
     let id = upgrade.id.clone();
-    upgrades.push(Accepting::new(upgrade, now));
+    upgrades.push(Campaign::new(upgrade, now));
     Some(Opening { upgrade: id, fact: fact.clone(), new: true })
 }
 
 /// An upgrade that went through this chain already may have its version taken back: that is its own matter.
-fn known_already(upgrades: &[Accepting], chain: &str, fact: &Fact) -> bool {
+fn known_already(upgrades: &[Campaign], chain: &str, fact: &Fact) -> bool {
     let open = upgrades.iter().filter(|a| !a.progress.finished());
     let past = open.filter(|a| a.progress.chains.get(chain).is_some_and(|c| c.stage >= Stage::Applied));
     let down =
-        |a: &Accepting| fact.kind == FactKind::Applied && a.upgrade.chains.get(chain).is_some_and(|t| fact.spec_version < t.spec_version);
+        |a: &Campaign| fact.kind == FactKind::Applied && a.upgrade.chains.get(chain).is_some_and(|t| fact.spec_version < t.spec_version);
     past.into_iter().any(down)
 }
 
@@ -92,38 +92,25 @@ fn title(upgrade: &Upgrade) -> String {
 }
 
 /// Nothing came of it within its day, and no file speaks of it: nobody waits any more.
-pub fn is_over(accepted: &Accepting, now: Timestamp) -> bool {
-    accepted.upgrade.unplanned && accepted.progress.state < State::Applied && now.duration_since(accepted.accepted) > TOGETHER
+pub fn is_over(campaign: &Campaign, now: Timestamp) -> bool {
+    campaign.upgrade.unplanned && campaign.progress.state < State::Applied && now.duration_since(campaign.accepted) > TOGETHER
 }
 
 /// The first word on a campaign is that nobody announced it; that takes the place of "authorized".
-pub fn introduce(events: &mut Vec<Event>, opening: &Opening) {
+pub fn introduce(events: &mut Vec<CampaignEvent>, opening: &Opening) {
     if opening.new {
         events.retain(|e| e.happening != Happening::Authorized);
-        events.insert(0, Event { happening: Happening::Unplanned, fact: opening.fact.clone() });
+        events.insert(0, CampaignEvent { happening: Happening::Unplanned, fact: opening.fact.clone() });
     }
 }
 
 /// What an unannounced upgrade leads to is known when it runs.
-pub fn learn_target(accepted: &mut Accepting, chain: &str, running: u32) {
-    let applied = accepted.progress.chains.get(chain).is_some_and(|c| c.stage >= Stage::Applied);
-    if accepted.upgrade.unplanned
+pub fn learn_target(campaign: &mut Campaign, chain: &str, running: u32) {
+    let applied = campaign.progress.chains.get(chain).is_some_and(|c| c.stage >= Stage::Applied);
+    if campaign.upgrade.unplanned
         && applied
-        && let Some(target) = accepted.upgrade.chains.get_mut(chain)
+        && let Some(target) = campaign.upgrade.chains.get_mut(chain)
     {
         target.spec_version = running;
     }
-}
-
-/// The campaign that a new file is about: one of the chains it names shows an upgrade that could be the file's.
-pub fn meant_by<'a>(known: &'a [Accepting], file: &Upgrade) -> Option<&'a Accepting> {
-    let fits = |a: &&Accepting| {
-        a.upgrade.chains.iter().any(|(name, target)| {
-            let applied = a.progress.chains.get(name).is_some_and(|c| c.stage >= Stage::Applied);
-            file.chains.get(name).is_some_and(|wanted| {
-                if applied { wanted.spec_version == target.spec_version } else { wanted.spec_version >= target.spec_version }
-            })
-        })
-    };
-    known.iter().filter(|a| a.upgrade.unplanned && a.upgrade.joined.is_none()).find(fits)
 }

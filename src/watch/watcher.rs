@@ -10,7 +10,10 @@ use jiff::SignedDuration;
 use super::{catchup, unplanned};
 use crate::{
     domain::{
-        campaign::progress::{ChainProgress, Event, Progress, Seen, Stage},
+        campaign::{
+            Campaign,
+            progress::{CampaignEvent, ChainProgress, Observed, Progress, Stage},
+        },
         chain::{
             block::{Block, Memory},
             fact::{Expected, Fact, FactKind},
@@ -18,7 +21,7 @@ use crate::{
         plan::notice::Happening,
     },
     outbox::Core,
-    ports::{Accepting, Batch, Chain, ChainError, Head, StoreError, Supersede},
+    ports::{Batch, Chain, ChainError, Head, StoreError, Supersede},
 };
 
 /// A fact found so long after its block, by the chain's own pace, is told as late.
@@ -126,8 +129,8 @@ impl Watcher {
 
     /// What the events of blocks that were not read may have scheduled, from the state.
     async fn add_scheduled(&self, name: &str, chain: &dyn Chain, block: &mut Block) -> Result<(), WatchError> {
-        for accepted in self.core.store.upgrades().await? {
-            let Some(referendum) = accepted.upgrade.referendum.filter(|r| r.chain == name) else { continue };
+        for campaign in self.core.store.upgrades().await? {
+            let Some(referendum) = campaign.upgrade.referendum.filter(|r| r.chain == name) else { continue };
             if let Some(when) = chain.enactment(block.number, referendum.index).await? {
                 block.enactments.push((referendum.index, when));
             }
@@ -158,45 +161,45 @@ impl Watcher {
             let pace = if e.chain == chain { &memory.pace } else { &elsewhere.get(&e.chain)?.pace };
             pace.estimate(e.block)
         };
-        let book = self.core.book();
-        let seen = Seen {
+        let snapshot = self.core.snapshot();
+        let seen = Observed {
             now: self.core.clock.now(),
             finality_lag: head.lag,
             contiguous,
             late,
-            rules: &book.plan().rules,
-            limits: &book.plan().limits,
+            rules: &snapshot.plan().rules,
+            limits: &snapshot.plan().limits,
             estimate: &estimate,
         };
         let mut told = vec![false; facts.len()];
         let known = upgrades.clone();
-        for mut accepted in upgrades {
-            if accepted.progress.finished() {
+        for mut campaign in upgrades {
+            if campaign.progress.finished() {
                 continue;
             }
             let mut own = Vec::new();
             for (fact, told) in facts.iter().zip(&mut told) {
-                if concerns(fact, &accepted, owner(&known, &fact.chain).as_deref(), current(&known, &fact.chain, memory.running).as_deref())
+                if concerns(fact, &campaign, owner(&known, &fact.chain).as_deref(), current(&known, &fact.chain, memory.running).as_deref())
                 {
                     *told = true;
                     own.push(fact.clone());
                 }
             }
-            let follows = accepted.upgrade.chains.contains_key(chain) || accepted.progress.counts_on(chain) || !own.is_empty();
+            let follows = campaign.upgrade.chains.contains_key(chain) || campaign.progress.counts_on(chain) || !own.is_empty();
             if !follows {
                 continue;
             }
-            let before = (accepted.upgrade.clone(), accepted.progress.clone());
-            let opened = opening.as_ref().filter(|o| o.upgrade == accepted.upgrade.id);
-            let mut events = accepted.progress.advance(&accepted.upgrade, chain, block, &memory, &mut own, seen);
+            let before = (campaign.upgrade.clone(), campaign.progress.clone());
+            let opened = opening.as_ref().filter(|o| o.upgrade == campaign.upgrade.id);
+            let mut events = campaign.progress.advance(&campaign.upgrade, chain, block, &memory, &mut own, seen);
             if let Some(opened) = opened {
                 unplanned::introduce(&mut events, opened);
             }
-            unplanned::learn_target(&mut accepted, chain, memory.running);
+            unplanned::learn_target(&mut campaign, chain, memory.running);
             batch.facts.extend(own.into_iter().filter(|f| !facts.contains(f)));
-            self.follow_up(&mut batch, &accepted, &before.1, events).await?;
-            if opened.is_some() || before != (accepted.upgrade.clone(), accepted.progress.clone()) {
-                batch.upgrades.push(accepted);
+            self.follow_up(&mut batch, &campaign, &before.1, events).await?;
+            if opened.is_some() || before != (campaign.upgrade.clone(), campaign.progress.clone()) {
+                batch.upgrades.push(campaign);
             }
         }
         for (fact, told) in facts.into_iter().zip(told) {
@@ -220,30 +223,30 @@ impl Watcher {
     pub(crate) async fn follow_up(
         &self,
         batch: &mut Batch,
-        accepted: &Accepting,
+        campaign: &Campaign,
         before: &Progress,
-        events: Vec<Event>,
+        events: Vec<CampaignEvent>,
     ) -> Result<(), StoreError> {
         if events.iter().any(|e| e.happening == Happening::Applied) {
             // Applied before its time: no reminder is to call it still to come.
             batch.supersede.push(Supersede {
-                upgrade: accepted.upgrade.id.clone(),
-                below: accepted.revision + 1,
-                due_by: accepted.upgrade.window.opens,
+                upgrade: campaign.upgrade.id.clone(),
+                below: campaign.revision + 1,
+                due_by: campaign.upgrade.window.opens,
             });
         }
         for event in &events {
-            let occurrence = occurrence(event.happening, &event.fact, accepted);
-            batch.posts.extend(self.core.posts_on(accepted, event.happening, &occurrence, Some(&event.fact)));
+            let occurrence = occurrence(event.happening, &event.fact, campaign);
+            batch.posts.extend(self.core.posts_on(campaign, event.happening, &occurrence, Some(&event.fact)));
         }
         let block = |p: &ChainProgress| p.ahead.as_ref().and_then(|f| f.expected.as_ref()).map(|e| e.block);
         let step = |p: &ChainProgress| (p.stage, p.migration.clone().map(|m| (m.done, m.total, m.running)), block(p));
-        let moved = before.chains.len() != accepted.progress.chains.len()
-            || before.delayed != accepted.progress.delayed
-            || accepted.progress.chains.iter().any(|(name, now)| before.chains.get(name).is_some_and(|b| step(b) != step(now)));
-        if moved && self.core.book().plan().notices(accepted.upgrade.urgency).iter().any(|n| n.live) {
-            let posts = self.core.store.posts(&accepted.upgrade.id).await?;
-            self.core.edits(batch, accepted, &posts);
+        let moved = before.chains.len() != campaign.progress.chains.len()
+            || before.delayed != campaign.progress.delayed
+            || campaign.progress.chains.iter().any(|(name, now)| before.chains.get(name).is_some_and(|b| step(b) != step(now)));
+        if moved && self.core.snapshot().plan().notices(campaign.upgrade.urgency).iter().any(|n| n.live) {
+            let posts = self.core.store.posts(&campaign.upgrade.id).await?;
+            self.core.edits(batch, campaign, &posts);
         }
         Ok(())
     }
@@ -259,7 +262,7 @@ fn how_reset(before: &Memory, head: &Head) -> String {
 
 /// The upgrade that a chain's authorizations and troubles belong to: of those it is still to apply, the
 /// one with the lowest target.
-pub(crate) fn owner(upgrades: &[Accepting], chain: &str) -> Option<String> {
+pub(crate) fn owner(upgrades: &[Campaign], chain: &str) -> Option<String> {
     let waiting = upgrades.iter().filter_map(|a| {
         let waits = !a.progress.finished() && a.progress.chains.get(chain)?.stage < Stage::Applied;
         waits.then_some((a.upgrade.chains.get(chain)?.spec_version, &a.upgrade.id))
@@ -268,7 +271,7 @@ pub(crate) fn owner(upgrades: &[Accepting], chain: &str) -> Option<String> {
 }
 
 /// The upgrade whose runtime a chain runs, or begins to run with this block: the highest target that is reached.
-fn current(upgrades: &[Accepting], chain: &str, running: u32) -> Option<String> {
+fn current(upgrades: &[Campaign], chain: &str, running: u32) -> Option<String> {
     let reached = upgrades.iter().filter(|a| !a.progress.finished()).filter_map(|a| {
         let target = a.upgrade.chains.get(chain)?.spec_version;
         (target <= running).then_some((target, &a.upgrade.id))
@@ -277,12 +280,12 @@ fn current(upgrades: &[Accepting], chain: &str, running: u32) -> Option<String> 
 }
 
 /// Whether a fact speaks of this upgrade.
-fn concerns(fact: &Fact, accepted: &Accepting, owner: Option<&str>, current: Option<&str>) -> bool {
-    let own = owner == Some(accepted.upgrade.id.as_str());
-    let has_applied = || accepted.progress.chains.get(&fact.chain).is_some_and(|c| c.stage >= Stage::Applied);
+fn concerns(fact: &Fact, campaign: &Campaign, owner: Option<&str>, current: Option<&str>) -> bool {
+    let own = owner == Some(campaign.upgrade.id.as_str());
+    let has_applied = || campaign.progress.chains.get(&fact.chain).is_some_and(|c| c.stage >= Stage::Applied);
     match fact.kind {
-        FactKind::Reset | FactKind::Unexamined => accepted.upgrade.chains.contains_key(&fact.chain),
-        FactKind::Referendum | FactKind::Scheduled | FactKind::Dispatched => accepted.upgrade.referendum.as_ref().is_some_and(|r| {
+        FactKind::Reset | FactKind::Unexamined => campaign.upgrade.chains.contains_key(&fact.chain),
+        FactKind::Referendum | FactKind::Scheduled | FactKind::Dispatched => campaign.upgrade.referendum.as_ref().is_some_and(|r| {
             let index = fact.detail.split(' ').next().and_then(|n| n.parse().ok());
             r.chain == fact.chain && index == Some(r.index)
         }),
@@ -293,18 +296,18 @@ fn concerns(fact: &Fact, accepted: &Accepting, owner: Option<&str>, current: Opt
         | FactKind::MigrationStarted
         | FactKind::MigrationStep
         | FactKind::MigrationCompleted
-        | FactKind::MigrationFailed => current.or(owner) == Some(accepted.upgrade.id.as_str()),
+        | FactKind::MigrationFailed => current.or(owner) == Some(campaign.upgrade.id.as_str()),
         _ => own,
     }
 }
 
 /// What can happen once has one occurrence; trouble is told each time it is seen.
-fn occurrence(happening: Happening, fact: &Fact, accepted: &Accepting) -> String {
+fn occurrence(happening: Happening, fact: &Fact, campaign: &Campaign) -> String {
     let there = format!("{}:{}:{}", fact.chain, fact.block, fact.hash);
     match happening {
         Happening::Authorized if !fact.detail.is_empty() => fact.detail.clone(),
         // A chain that joined later is not in what was said of those before it.
-        Happening::Verified | Happening::Completed if accepted.upgrade.unplanned => accepted.upgrade.chains.len().to_string(),
+        Happening::Verified | Happening::Completed if campaign.upgrade.unplanned => campaign.upgrade.chains.len().to_string(),
         Happening::Authorized
         | Happening::Unplanned
         | Happening::FirstApplied
@@ -314,7 +317,7 @@ fn occurrence(happening: Happening, fact: &Fact, accepted: &Accepting) -> String
         | Happening::Verified
         | Happening::Completed => "1".to_owned(),
         // Once for each window.
-        Happening::Overdue | Happening::Delayed => accepted.revision.to_string(),
+        Happening::Overdue | Happening::Delayed => campaign.revision.to_string(),
         Happening::Referendum | Happening::Unexamined => format!("{there}:{}", fact.detail),
         Happening::EstimateMoved => {
             let at = fact.expected.as_ref().and_then(|e| e.estimate).map(|e| e.at.as_second()).unwrap_or_default();

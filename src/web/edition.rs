@@ -39,7 +39,7 @@ const JSON: &str = "application/json";
 impl Edition {
     /// Everything there is to say of these upgrades.
     pub fn write(bulletins: Vec<Bulletin>, title: &str, address: &str, zone: &Zone, now: Timestamp) -> Self {
-        let site = page::Site { title, zone, bulletins: &bulletins };
+        let site = page::PageContext { title, zone, bulletins: &bulletins };
         let mut resources = BTreeMap::new();
         let mut put = |path: String, kind: &'static str, bytes: Vec<u8>, open: bool| {
             let tag = format!("\"{}\"", short(&bytes));

@@ -8,7 +8,7 @@ use crate::{
     report::bulletin::Bulletin,
     words::{
         Zone,
-        icalendar::{self, Event},
+        icalendar::{self, IcalEvent},
     },
 };
 
@@ -18,8 +18,8 @@ const ENTRIES: usize = 50;
 /// The windows, each under a name that it keeps when it moves.
 pub(super) fn calendar(bulletins: &[Bulletin], title: &str, address: &str, now: Timestamp) -> String {
     let set = bulletins.iter().filter(|b| b.window.set);
-    let events: Vec<Event> = set
-        .map(|b| Event {
+    let events: Vec<IcalEvent> = set
+        .map(|b| IcalEvent {
             uid: format!("{}@upgrade-herald", b.id),
             starts: b.window.opens,
             ends: b.window.closes,

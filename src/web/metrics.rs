@@ -12,12 +12,12 @@ use prometheus_client::{
 use super::Site;
 use crate::{
     domain::{
-        campaign::progress::Stage,
+        campaign::{Campaign, progress::Stage},
         outbox::post::{Operation, Post, PostState},
     },
     listen::poll,
     outbox::Core,
-    ports::{Accepting, StoreError},
+    ports::StoreError,
     words::context,
 };
 
@@ -80,8 +80,8 @@ pub(super) async fn read(site: &Site) -> Result<String, StoreError> {
     process(site, &mut registry);
     let upgrades = core.store.upgrades().await?;
     let mut posts = Vec::new();
-    for accepted in &upgrades {
-        posts.extend(core.store.posts(&accepted.upgrade.id).await?);
+    for campaign in &upgrades {
+        posts.extend(core.store.posts(&campaign.upgrade.id).await?);
     }
     of_posts(&core, &posts, now, &mut registry);
     of_upgrades(&core, &upgrades, now, &mut registry);
@@ -142,26 +142,26 @@ fn of_posts(core: &Core, posts: &[Post], now: Timestamp, registry: &mut Registry
     registry.register("channel_waiting_seconds", "For how long the first post that is due waits in a channel", waiting);
 }
 
-fn of_upgrades(core: &Core, upgrades: &[Accepting], now: Timestamp, registry: &mut Registry) {
+fn of_upgrades(core: &Core, upgrades: &[Campaign], now: Timestamp, registry: &mut Registry) {
     let (state, clock, opens) =
         (Family::<OfUpgrade, Gauge>::default(), Family::<OfClock, Level>::default(), Family::<OfClock, Level>::default());
-    let book = core.book();
-    for accepted in upgrades.iter().filter(|a| !a.progress.finished()) {
-        let upgrade = accepted.upgrade.id.clone();
-        state.get_or_create(&OfUpgrade { upgrade: upgrade.clone(), state: accepted.standing().into() }).set(1);
-        let window = &accepted.upgrade.window;
-        let set = accepted.upgrade.poll.is_none() && !accepted.upgrade.given_up();
+    let snapshot = core.snapshot();
+    for campaign in upgrades.iter().filter(|a| !a.progress.finished()) {
+        let upgrade = campaign.upgrade.id.clone();
+        state.get_or_create(&OfUpgrade { upgrade: upgrade.clone(), state: campaign.standing().into() }).set(1);
+        let window = &campaign.upgrade.window;
+        let set = campaign.upgrade.poll.is_none() && !campaign.upgrade.given_up();
         let clocks = [
             ("window_opens", Some(window.opens).filter(|_| set)),
             ("window_closes", Some(window.closes).filter(|_| set)),
-            ("poll", poll::due(accepted)),
-            ("feedback", context::closes(&accepted.progress, book.plan()).filter(|_| accepted.progress.feedback.is_none())),
+            ("poll", campaign.votes_due()),
+            ("feedback", context::closes(&campaign.progress, snapshot.plan()).filter(|_| campaign.progress.feedback.is_none())),
         ];
         for (name, at) in clocks.into_iter().filter_map(|(name, at)| Some((name, at?))) {
             let left = at.duration_since(now).as_secs_f64();
             clock.get_or_create(&OfClock { upgrade: upgrade.clone(), clock: name.into() }).set(left);
         }
-        for (name, chain) in &accepted.progress.chains {
+        for (name, chain) in &campaign.progress.chains {
             let health = chain.health.as_ref().filter(|_| chain.stage == Stage::Applied);
             let since = health.map_or(0.0, |health| health.last.duration_since(health.since).as_secs_f64());
             opens.get_or_create(&OfClock { upgrade: upgrade.clone(), clock: name.clone() }).set(since);

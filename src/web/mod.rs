@@ -41,7 +41,7 @@ const OFTEN: Duration = Duration::from_secs(1);
 
 /// How the process itself is.
 #[derive(Clone, Debug, Default)]
-pub struct Vitals {
+pub struct ProcessHealth {
     /// In words: active, standing by.
     pub state: String,
     /// It does what it was started for, or stands by for that.
@@ -59,8 +59,8 @@ pub struct Site {
     address: String,
     title: String,
     chains: BTreeMap<String, Arc<dyn Chain>>,
-    vitals: Box<dyn Fn() -> Vitals + Send + Sync>,
-    readers: stream::Readers,
+    vitals: Box<dyn Fn() -> ProcessHealth + Send + Sync>,
+    readers: stream::StreamReaders,
 }
 
 impl Site {
@@ -69,11 +69,11 @@ impl Site {
         address: String,
         title: String,
         chains: BTreeMap<String, Arc<dyn Chain>>,
-        vitals: impl Fn() -> Vitals + Send + Sync + 'static,
+        vitals: impl Fn() -> ProcessHealth + Send + Sync + 'static,
     ) -> Arc<Self> {
         let edition = watch::Sender::new(Arc::new(Edition::default()));
         let (core, vitals) = (RwLock::new(core), Box::new(vitals));
-        Arc::new(Self { core, edition, address, title, chains, vitals, readers: stream::Readers::default() })
+        Arc::new(Self { core, edition, address, title, chains, vitals, readers: stream::StreamReaders::default() })
     }
 
     /// From now on it shows what this core follows.
@@ -94,8 +94,8 @@ impl Site {
         if last.is_written() && last.bulletins() == bulletins {
             return Ok(false);
         }
-        let book = core.book();
-        let edition = Edition::write(bulletins, &self.title, &self.address, book.renderer.zone(), now);
+        let snapshot = core.snapshot();
+        let edition = Edition::write(bulletins, &self.title, &self.address, snapshot.renderer.zone(), now);
         self.edition.send_replace(Arc::new(edition));
         Ok(true)
     }

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::{
     domain::{campaign::progress::Stage, outbox::post::Body, plan::notice::Phase},
     ports::Platform,
-    report::bulletin::{Bulletin, ChainState, Entry, Reactions},
+    report::bulletin::{Bulletin, ChainState, EntryView, Reactions},
     words::{
         Zone,
         html_preview::{discord, escape, matrix},
@@ -25,7 +25,7 @@ pub(super) fn path_of(id: &str) -> String {
 }
 
 /// What all pages have in common.
-pub(super) struct Site<'a> {
+pub(super) struct PageContext<'a> {
     pub title: &'a str,
     pub zone: &'a Zone,
     pub bulletins: &'a [Bulletin],
@@ -39,7 +39,7 @@ pub(super) fn words_of(platform: Platform, body: &Body, zone: &Zone, at: Timesta
     }
 }
 
-impl Site<'_> {
+impl PageContext<'_> {
     /// What goes on now, or the last; and all others below.
     pub fn front(&self) -> String {
         match self.bulletins.first() {
@@ -124,7 +124,7 @@ impl Site<'_> {
         }
         out.push_str("<section id=\"timeline\">\n<h2>What was said, and what comes</h2>\n");
         for phase in Phase::ALL {
-            let entries: Vec<&Entry> = b.timeline.iter().filter(|e| e.phase == phase.name()).collect();
+            let entries: Vec<&EntryView> = b.timeline.iter().filter(|e| e.phase == phase.name()).collect();
             if !entries.is_empty() {
                 let items: String = entries.iter().map(|entry| self.entry(entry)).collect();
                 out.push_str(&format!("<h3>{}</h3>\n<ol class=\"timeline\">\n{items}</ol>\n", escape(phase.name())));
@@ -134,7 +134,7 @@ impl Site<'_> {
         out
     }
 
-    fn entry(&self, entry: &Entry) -> String {
+    fn entry(&self, entry: &EntryView) -> String {
         let places = entry.places.iter().filter_map(|p| Some(link(p.link.as_ref()?, &label(p))));
         let places: Vec<String> = places.collect();
         let places = if places.is_empty() { String::new() } else { format!(" <span class=\"places\">{}</span>", places.join(" ")) };
@@ -184,7 +184,7 @@ impl Site<'_> {
 }
 
 /// Where a post is, for people.
-fn label(place: &crate::report::bulletin::Place) -> String {
+fn label(place: &crate::report::bulletin::PlaceView) -> String {
     if place.channel.contains(place.platform) { place.channel.clone() } else { format!("{} ({})", place.channel, place.platform) }
 }
 
@@ -220,11 +220,11 @@ fn link(url: &str, label: &str) -> String {
     if safe { format!("<a href=\"{}\" rel=\"noopener noreferrer\">{label}</a>", escape(url)) } else { label }
 }
 
-fn duties(site: &Site<'_>, b: &Bulletin) -> String {
+fn duties(site: &PageContext<'_>, b: &Bulletin) -> String {
     if b.duties.is_empty() && b.changes.is_empty() {
         return String::new();
     }
-    let item = |d: &crate::report::bulletin::Duty| {
+    let item = |d: &crate::report::bulletin::DutyView| {
         let needed = if d.required { "<strong>action needed</strong>" } else { "no action" };
         let version = d.node_version.as_ref().map(|v| format!(" Node version: <bdi>{}</bdi> or newer.", escape(v))).unwrap_or_default();
         let by = d.by.map(|by| format!(" By {}.", site.time(by))).unwrap_or_default();
@@ -273,7 +273,7 @@ fn progress(chain: &ChainState) -> String {
 }
 
 /// How many are ready, and how it went for people.
-fn people(site: &Site<'_>, b: &Bulletin) -> String {
+fn people(site: &PageContext<'_>, b: &Bulletin) -> String {
     let mut out = String::new();
     if let Some(r) = &b.readiness {
         out.push_str(&format!(
@@ -288,7 +288,7 @@ fn people(site: &Site<'_>, b: &Bulletin) -> String {
         some.map(|r| format!("{} {}: {}", escape(&r.emoji), escape(&r.meaning), r.count)).collect::<Vec<_>>().join(", ")
     };
     if let Some(f) = &b.feedback {
-        let row = |a: &crate::report::bulletin::Audience| {
+        let row = |a: &crate::report::bulletin::AudienceView| {
             let name = a.audience.map_or_else(|| "Others".to_owned(), capital);
             format!("<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>\n", escape(&name), given(&a.reactions), a.replies)
         };

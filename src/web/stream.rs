@@ -29,9 +29,9 @@ const PAUSE: Duration = Duration::from_secs(20);
 
 /// How many follow now, and how many may.
 #[derive(Clone, Debug)]
-pub(super) struct Readers(Arc<AtomicUsize>, usize);
+pub(super) struct StreamReaders(Arc<AtomicUsize>, usize);
 
-impl Default for Readers {
+impl Default for StreamReaders {
     fn default() -> Self {
         Self(Arc::default(), most(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default()))
     }
@@ -44,20 +44,20 @@ fn most(limits: &str) -> usize {
 }
 
 /// One of them, for as long as it is there.
-struct Reader(Arc<AtomicUsize>);
+struct StreamReader(Arc<AtomicUsize>);
 
-impl Readers {
+impl StreamReaders {
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn admit(&self) -> Option<Reader> {
-        let reader = Reader(self.0.clone());
+    fn admit(&self) -> Option<StreamReader> {
+        let reader = StreamReader(self.0.clone());
         (self.0.fetch_add(1, Ordering::Relaxed) < self.1).then_some(reader)
     }
 }
 
-impl Drop for Reader {
+impl Drop for StreamReader {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -106,7 +106,7 @@ mod tests {
             )
         };
         assert_eq!((most(&limits("1024")), most(&limits("20000")), most(&limits("unlimited")), most("")), (512, MOST, MOST, MOST));
-        let readers = Readers(Arc::default(), 1);
+        let readers = StreamReaders(Arc::default(), 1);
         let first = readers.admit();
         assert!(first.is_some() && readers.admit().is_none() && readers.count() == 1, "who is turned away counts no more");
         drop(first);

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::picture::BlockTimes;
 use crate::{
-    config::{Config, Item, Plan, Readers, Topic},
+    config::{Config, Item, Plan, Topic},
     domain::{
         campaign::{
-            progress::{Health, Migration, Progress, Record, Stage, State},
+            Campaign,
+            progress::{Health, Measurements, Migration, Progress, Stage, State},
             upgrade::{Decision, Duty, Poll, Referendum, Step, Target, Upgrade},
         },
         chain::{
@@ -22,20 +23,30 @@ use crate::{
         },
         people::{
             command::{Kind, Part, Verb},
-            feedback::{Count, Summary, Voice},
+            feedback::{FeedbackCount, Summary, Voice},
             roster,
         },
         plan::notice::{Audience, Notice, Trigger},
     },
-    listen::rollcall::Missing,
-    ports::Accepting,
+    ports::Readers,
 };
 
 pub use self::sample::{of_everything, sample, sample_extras};
 
+/// So many providers are named in one reminder: each platform takes as many names and mentions in one message.
+pub const MAX_PROVIDERS_IN_REMINDER: usize = 15;
+
+/// Somebody who is reminded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    pub name: String,
+    /// Accounts on the platform, as its mentions name them.
+    pub accounts: Vec<String>,
+}
+
 /// The moment a text is made for.
 #[derive(Clone, Debug, Default)]
-pub struct Moment<'a> {
+pub struct RenderInput<'a> {
     pub fact: Option<&'a Fact>,
     pub due: Option<Timestamp>,
     pub late: bool,
@@ -49,7 +60,7 @@ pub struct Moment<'a> {
     /// The problem that was asked about.
     pub topic: Option<&'a Topic>,
     /// Of a preview that is to be approved.
-    pub approval: Option<&'a Asked>,
+    pub approval: Option<&'a ApprovalRequest>,
     /// What is right, on top of a post that is out.
     pub correction: Option<&'a str>,
     /// Who is reminded.
@@ -60,7 +71,7 @@ pub struct Moment<'a> {
 
 /// An approval that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ApprovalRequest {
     /// What people type.
     pub code: String,
     /// How many different people it takes.
@@ -84,9 +95,9 @@ pub struct Trouble {
 }
 
 /// The context of a notice (or, without one, of an answer to everybody).
-pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment: &Moment<'_>) -> Value {
+pub fn of(campaign: &Campaign, notice: Option<&Notice>, config: &Config, moment: &RenderInput<'_>) -> Value {
     let plan = &config.plan;
-    let (upgrade, progress) = (&accepted.upgrade, &accepted.progress);
+    let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
     let audiences = notice.map_or(&Audience::ALL[..], |n| &n.audiences);
     let duties: Vec<Value> = upgrade.duties.iter().filter(|(a, _)| audiences.contains(a)).map(|(a, d)| duty(*a, d)).collect();
     let chains: Vec<Value> = upgrade.chains.iter().map(|(name, target)| chain(name, target, upgrade, progress)).collect();
@@ -97,7 +108,7 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment
             "summary": upgrade.summary,
             "urgency": upgrade.urgency,
             "method": upgrade.method,
-            "state": accepted.standing(),
+            "state": campaign.standing(),
             "changes": upgrade.changes,
             "unplanned": upgrade.unplanned,
             "rollback": upgrade.rollback,
@@ -118,7 +129,7 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment
             "set": upgrade.poll.is_none(),
         },
         "poll": upgrade.poll.as_ref().map(|p| poll(p, progress)),
-        "timeline": timeline(accepted, config, moment.due),
+        "timeline": timeline(campaign, config, moment.due),
         "checklist": {
             "before": numbered(&config.checklist.before),
             "after": numbered(&config.checklist.after),
@@ -130,7 +141,7 @@ pub fn of(accepted: &Accepting, notice: Option<&Notice>, config: &Config, moment
         "notes": progress.notes.iter().map(|n| json!({ "at": n.at.as_second(), "text": n.text })).collect::<Vec<_>>(),
         "correction": moment.correction,
         "lines": moment.detail.map(|d| d.lines().collect::<Vec<_>>()).unwrap_or_default(),
-        "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(accepted, plan, moment)),
+        "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(campaign, plan, moment)),
         "notice": notice.map(|n| json!({ "id": n.id, "phase": n.phase.name() })),
         "help": notice.and_then(|n| config.help.topic(n.help.as_ref()?)).map(|t| json!({ "id": t.id, "title": t.title })),
         "topics": config.help.topics.iter().map(|t| json!({ "id": t.id, "title": t.title })).collect::<Vec<_>>(),
@@ -178,11 +189,11 @@ fn poll(poll: &Poll, progress: &Progress) -> Value {
 const TIMELINE: usize = 12;
 
 /// The notices by the clock that everybody gets, from the one that says so on: when people will hear from us.
-fn timeline(accepted: &Accepting, config: &Config, now: Option<Timestamp>) -> Vec<Value> {
-    let (plan, opens) = (&config.plan, accepted.upgrade.window.opens);
+fn timeline(campaign: &Campaign, config: &Config, now: Option<Timestamp>) -> Vec<Value> {
+    let (plan, opens) = (&config.plan, campaign.upgrade.window.opens);
     let public = |name: &String| config.deployment.channels.get(name).is_some_and(|c| c.readers == Readers::Public);
     let mut times: Vec<(Timestamp, &str)> = Vec::new();
-    for notice in plan.notices(accepted.upgrade.urgency).iter().filter(|n| n.channels.iter().any(public)) {
+    for notice in plan.notices(campaign.upgrade.urgency).iter().filter(|n| n.channels.iter().any(public)) {
         match &notice.trigger {
             Trigger::At(offset) => times.extend(offset.from(opens, &plan.zone).map(|at| (at, notice.id.as_str()))),
             Trigger::Cron(rule) => times.extend(rule.occurrences(opens, &plan.zone).into_iter().map(|at| (at, notice.id.as_str()))),
@@ -194,8 +205,8 @@ fn timeline(accepted: &Accepting, config: &Config, now: Option<Timestamp>) -> Ve
     times.into_iter().take(TIMELINE).map(|(at, id)| json!({ "at": at.as_second(), "what": id.replace('-', " ") })).collect()
 }
 
-fn acknowledge(accepted: &Accepting, plan: &Plan, moment: &Moment<'_>) -> Value {
-    let within = plan.plans.get(&accepted.upgrade.urgency).map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
+fn acknowledge(campaign: &Campaign, plan: &Plan, moment: &RenderInput<'_>) -> Value {
+    let within = plan.plans.get(&campaign.upgrade.urgency).map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
     let by = moment.due.and_then(|due| due.checked_add(within).ok());
     json!({ "emoji": plan.acknowledge, "by": by.map(Timestamp::as_second) })
 }
@@ -295,7 +306,7 @@ fn rounded_up(band: SignedDuration) -> SignedDuration {
 }
 
 /// The figures of a verification.
-fn record(record: &Record) -> Value {
+fn record(record: &Measurements) -> Value {
     let seconds = |s: Option<f64>| s.map(|s| format!("{s:.1}"));
     let share = |s: &Stretch| (s.transactions > 0).then(|| format!("{:.0}", f64::from(s.failed) * 100.0 / f64::from(s.transactions)));
     let stretch = |s: &Stretch| {
@@ -354,7 +365,7 @@ fn feedback(progress: &Progress, plan: &Plan) -> Value {
     let nobody = |_: &str, _: &str| Voice { who: String::new(), audience: None };
     let empty = || Summary::of(&Default::default(), &[], &plan.feedback.meanings, nobody);
     let summary = progress.feedback.clone().unwrap_or_else(empty);
-    let total = summary.replies + summary.reactions.iter().map(|c: &Count| c.count).sum::<u32>();
+    let total = summary.replies + summary.reactions.iter().map(|c: &FeedbackCount| c.count).sum::<u32>();
     json!({
         "reactions": summary.reactions,
         "replies": summary.replies,
@@ -367,7 +378,7 @@ fn feedback(progress: &Progress, plan: &Plan) -> Value {
 }
 
 /// How many of the roster have answered, and by when they are to.
-fn roll(count: &roster::Count) -> Value {
+fn roll(count: &roster::ReadinessCount) -> Value {
     json!({
         "of": count.of,
         "acknowledged": count.acknowledged,

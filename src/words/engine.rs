@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::{
     check, discord,
-    inline_partials::laid,
     lint_unguarded::{self, Unguarded},
     matrix,
     times::{Zone, left_mark, time_mark, without_marks},
@@ -28,14 +27,14 @@ use crate::{
 /// Renders notices for both platforms, each whole in one language: in the channel's where the notice has
 /// a translation, else in English.
 pub struct Renderer {
-    english: Voice,
+    english: LocaleTemplates,
     /// The other languages, by locale.
-    voices: BTreeMap<String, Voice>,
+    voices: BTreeMap<String, LocaleTemplates>,
     zone: Zone,
 }
 
 /// Every template as one language has it.
-struct Voice {
+struct LocaleTemplates {
     language: Arc<Language>,
     engine: Handlebars<'static>,
     /// By their names, as they were written.
@@ -73,7 +72,7 @@ impl std::fmt::Debug for Renderer {
     }
 }
 
-impl Voice {
+impl LocaleTemplates {
     fn new(language: Language, compiled: &BTreeMap<String, Template>) -> Self {
         let language = Arc::new(language);
         let mut engine = Handlebars::new();
@@ -90,11 +89,11 @@ impl Voice {
             }
             templates.insert(name.clone(), translated.unwrap_or(template).clone());
         }
-        for (name, template) in laid(&templates, &mut engine) {
+        for (name, template) in &templates {
             if let Some(short) = name.strip_prefix("partials/") {
                 engine.register_template(short, template.clone());
             }
-            engine.register_template(&name, template);
+            engine.register_template(name, template.clone());
         }
         Self { language, engine, templates, own }
     }
@@ -123,8 +122,8 @@ impl Renderer {
         let english = languages.get(DEFAULT).unwrap_or(Language::english());
         let others = languages.iter().filter(|(locale, _)| *locale != DEFAULT);
         Ok(Self {
-            english: Voice::new(english.clone(), &compiled),
-            voices: others.map(|(locale, language)| (locale.clone(), Voice::new(language.clone(), &compiled))).collect(),
+            english: LocaleTemplates::new(english.clone(), &compiled),
+            voices: others.map(|(locale, language)| (locale.clone(), LocaleTemplates::new(language.clone(), &compiled))).collect(),
             zone,
         })
     }
@@ -134,7 +133,7 @@ impl Renderer {
     }
 
     /// The language that a template is in for a channel of this locale.
-    fn voice(&self, template: &str, locale: &str) -> &Voice {
+    fn voice(&self, template: &str, locale: &str) -> &LocaleTemplates {
         self.voices.get(locale).filter(|voice| voice.own.contains(template)).unwrap_or(&self.english)
     }
 

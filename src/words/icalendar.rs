@@ -9,7 +9,7 @@ const LONGEST: usize = 75;
 
 /// One event; both times in whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct IcalEvent {
     /// The same whenever this event is written again: calendars know it by this.
     pub uid: String,
     pub starts: Timestamp,
@@ -26,8 +26,8 @@ pub struct Event {
 }
 
 /// A calendar with `events` in order of time, made at `stamp`.
-pub fn write(name: &str, events: &[Event], stamp: Timestamp) -> String {
-    let mut sorted: Vec<&Event> = events.iter().collect();
+pub fn write(name: &str, events: &[IcalEvent], stamp: Timestamp) -> String {
+    let mut sorted: Vec<&IcalEvent> = events.iter().collect();
     sorted.sort_by(|a, b| (a.starts, a.ends, &a.uid).cmp(&(b.starts, b.ends, &b.uid)));
     let mut out = String::new();
     let mut line = |name: &str, value: &str| fold(&mut out, &format!("{name}:{value}"));
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_calendar_reads_as_the_standard_has_it() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let event = |uid: &str, starts: &str, url: Option<&str>| Event {
+        let event = |uid: &str, starts: &str, url: Option<&str>| IcalEvent {
             uid: uid.into(),
             starts: at(starts),
             ends: at(starts),

@@ -4,6 +4,7 @@
 //! marks → Discord's Markdown, or Matrix's HTML and plain text. Values are escaped as Markdown on their
 //! way in, so nothing that comes from a file, a chain or a chat can format, link or mention.
 
+pub mod ballot;
 pub mod card;
 mod check;
 pub mod context;
@@ -12,13 +13,14 @@ mod engine;
 #[cfg(feature = "web")]
 pub(crate) mod html_preview;
 pub mod icalendar;
-pub(crate) mod inline_partials;
+pub mod limits;
 pub(crate) mod lint_unguarded;
 mod matrix;
 pub mod mention;
 pub mod picture;
 pub mod render;
-pub(crate) mod render_cache;
+pub mod snapshot;
+pub mod templates;
 mod times;
 
 pub use self::engine::{Renderer, Text, escape};

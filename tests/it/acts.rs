@@ -5,17 +5,17 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use jiff::SignedDuration;
 use upgrade_herald::{
-    answer::FrontDesk,
-    config::{People, Person, Readers},
+    answer::AnswerService,
+    config::{People, Person},
     domain::{
         outbox::post::{Operation, Post, PostState},
         people::{command::Order, permission::Role},
     },
-    outbox::{Book, Outlet},
-    plan::{planner::Planner, requests::Act},
-    ports::{Asker, Desk, EntryKind, Platform},
+    plan::planner::Planner,
+    ports::{Asker, AuditEntry, CommandHandler, Outlet, Platform, Readers, RecordKind},
     rehearsal::Room,
     report::{self, Report},
+    words::snapshot::ConfigSnapshot,
 };
 
 use crate::watch::World;
@@ -26,7 +26,7 @@ async fn world() -> World {
         &["relay"],
         |_| {},
         |core| {
-            let (mut config, renderer) = (core.book().config.clone(), core.book().renderer.clone());
+            let (mut config, renderer) = (core.snapshot().config.clone(), core.snapshot().renderer.clone());
             let person = |name: &str, number: u32, role| Person {
                 name: name.to_owned(),
                 discord: Some(number.to_string()),
@@ -45,7 +45,7 @@ async fn world() -> World {
                     notice.needs = vec!["1.1".into(), "3.2".into()];
                 }
             }
-            core.open(Book { config, renderer });
+            core.open(ConfigSnapshot { config, renderer });
             let chat = Arc::new(Room::new(Platform::Matrix));
             let room =
                 Outlet { chat, place: "!ops:example.org".into(), readers: Readers::Operators, ..core.outlets["matrix-upgrades"].clone() };
@@ -63,7 +63,7 @@ async fn world() -> World {
 }
 
 /// What is answered to a line in the operators' channel, with the planner at work.
-async fn says(w: &World, desk: &FrontDesk, who: u32, line: &str) -> String {
+async fn says(w: &World, desk: &AnswerService, who: u32, line: &str) -> String {
     let (user, place) = (who.to_string(), w.core.outlets["discord-operations"].place.clone());
     let asker = Asker::new(Platform::Discord, &user, &place);
     let planner = Planner::new(w.core.clone());
@@ -95,7 +95,7 @@ fn texts(posts: &[Post], operation: Operation) -> Vec<&str> {
 #[tokio::test]
 async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     let w = world().await;
-    let desk = FrontDesk::new(w.core.clone());
+    let desk = AnswerService::new(w.core.clone());
     assert!(says(&w, &desk, 11, "say nowhere Hello").await.contains("there is no channel nowhere"));
     let done = says(&w, &desk, 11, "say all The explorer is down. @everyone [more](https://evil.example)").await;
     assert!(done.contains("it goes to discord-upgrades, matrix-upgrades"), "{done}");
@@ -136,7 +136,7 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
 #[tokio::test]
 async fn a_notice_goes_out_before_its_time_when_it_is_announced_and_not_again() {
     let w = world().await;
-    let desk = FrontDesk::new(w.core.clone());
+    let desk = AnswerService::new(w.core.clone());
     let next = posts(&w, "reminder-1h").await;
     assert!(next.iter().all(|p| p.state == PostState::Planned), "{next:?}");
     assert!(says(&w, &desk, 11, "announce reminder-1h").await.contains("reminder-1h is due now"));
@@ -153,7 +153,7 @@ async fn a_notice_goes_out_before_its_time_when_it_is_announced_and_not_again() 
 #[tokio::test]
 async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
     let w = world().await;
-    let desk = FrontDesk::new(w.core.clone());
+    let desk = AnswerService::new(w.core.clone());
     assert!(says(&w, &desk, 11, "tick 1.1").await.contains("1.1 of the checklist is for core developers to tick"));
     assert!(says(&w, &desk, 13, "tick 9.9").await.contains("the checklist has no item 9.9"));
     let done = says(&w, &desk, 13, "tick 1.1 In the pull request.").await;
@@ -189,7 +189,7 @@ async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
 #[tokio::test]
 async fn the_review_has_each_act_with_who_where_and_when() -> Result<()> {
     let w = world().await;
-    let desk = FrontDesk::new(w.core.clone());
+    let desk = AnswerService::new(w.core.clone());
     let began = w.core.clock.now();
     says(&w, &desk, 13, "tick 1.1").await;
     w.step(60);
@@ -199,8 +199,8 @@ async fn the_review_has_each_act_with_who_where_and_when() -> Result<()> {
     says(&w, &desk, 13, "no-go I may not.").await;
     says(&w, &desk, 99, "status").await;
 
-    let acts: Vec<Act> =
-        w.store.entries(EntryKind::Act, "v2").await?.into_iter().map(|e| serde_json::from_value(e.value)).collect::<Result<_, _>>()?;
+    let acts: Vec<AuditEntry> =
+        w.store.entries(RecordKind::Act, "v2").await?.into_iter().map(|e| serde_json::from_value(e.value)).collect::<Result<_, _>>()?;
     let shown: Vec<String> = acts.iter().map(|a| format!("{} ({}) in {}: {}", a.who, a.account, a.place, a.what)).collect();
     assert_eq!(
         shown,
@@ -211,13 +211,13 @@ async fn the_review_has_each_act_with_who_where_and_when() -> Result<()> {
         ],
         "what was denied, and what everybody may, is no act"
     );
-    let accepted = w.core.accepted("v2").await?.unwrap();
-    let report: Report = report::of(&w.core, &w.core.book(), &accepted).await?;
+    let campaign = w.core.campaign("v2").await?.unwrap();
+    let report: Report = report::of(&w.core, &w.core.snapshot(), &campaign).await?;
     assert_eq!(report.acts.iter().map(|a| a.at.duration_since(began).as_secs()).collect::<Vec<_>>(), [0, 60, 120]);
     assert_eq!((report.done.len(), report.open.len()), (1, 18));
     assert!(report.posts.iter().any(|r| r.notice == "said" && r.late_s == Some(0)), "{:?}", report.posts);
-    let book = w.core.book();
-    let markdown = report::markdown::markdown(&report, book.renderer.zone());
+    let snapshot = w.core.snapshot();
+    let markdown = report::markdown::markdown(&report, snapshot.renderer.zone());
     for part in
         ["# Review: ", "## Plan against actual", "## Chains", "## Feedback", "## Incidents", "## Decisions", "- [x] 1.1 ", "- [ ] 5.3 "]
     {
@@ -227,6 +227,6 @@ async fn the_review_has_each_act_with_who_where_and_when() -> Result<()> {
     let table = |line: &&str| line.starts_with("| ") && line.contains("upgrades");
     let cells: Vec<usize> = markdown.lines().filter(table).map(|l| l.replace("\\|", "").matches('|').count()).collect();
     assert!(!cells.is_empty() && cells.iter().all(|n| *n == 7), "{cells:?}");
-    assert!(accepted.accepted.duration_since(began) <= SignedDuration::ZERO);
+    assert!(campaign.accepted.duration_since(began) <= SignedDuration::ZERO);
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upgrade_herald::{
-    answer::FrontDesk,
-    config::{People, Person, Readers, Role},
+    answer::AnswerService,
+    config::{People, Person, Role},
     domain::{
         campaign::upgrade::{Decision, Upgrade, Window},
         outbox::post::{Operation, Post, PostState},
@@ -16,9 +16,9 @@ use upgrade_herald::{
             schedule::Offset,
         },
     },
-    outbox::{Book, Outlet},
-    ports::{Asker, Clock, Desk, Platform},
+    ports::{Asker, Clock, CommandHandler, Outlet, Platform, Readers},
     rehearsal::Room,
+    words::snapshot::ConfigSnapshot,
 };
 
 use crate::{
@@ -73,13 +73,13 @@ async fn world_of(chains: &[&str], mut notices: Vec<Notice>) -> World {
     notices.push(on("told-expired", Happening::Expired, "operations/notice", &[OPERATORS]));
     let in_all = |plan: &mut upgrade_herald::config::Plan| plan.plans.values_mut().for_each(|p| p.notices = notices.clone());
     let w = World::build(chains, in_all, |core| {
-        let (mut config, renderer) = (core.book().config.clone(), core.book().renderer.clone());
+        let (mut config, renderer) = (core.snapshot().config.clone(), core.snapshot().renderer.clone());
         let ben = person("Ben Invented", 12, Role::Operator);
         config.people = People {
             all: vec![person("Ada Invented", 11, Role::CommunicationTeam), ben, person("Cleo Invented", 13, Role::Validator)],
             ..People::default()
         };
-        core.open(Book { config, renderer });
+        core.open(ConfigSnapshot { config, renderer });
         let chat = Arc::new(Room::new(Platform::Matrix));
         let room = Outlet { chat, place: "!operations:example.org".into(), readers: Readers::Operators, ..core.outlets[MATRIX].clone() };
         core.outlets.insert("matrix-operations".into(), room);
@@ -123,7 +123,7 @@ impl World {
 
     async fn say(&self, platform: Platform, user: &str, channel: &str, words: &[&str]) -> String {
         let asker = Asker::new(platform, user, &self.core.outlets[channel].place);
-        let text = FrontDesk::new(self.core.clone()).answer(&asker, &Order::from_line(&words.join(" "))).await.text;
+        let text = AnswerService::new(self.core.clone()).answer(&asker, &Order::from_line(&words.join(" "))).await.text;
         self.settle().await;
         text
     }
@@ -137,7 +137,7 @@ impl World {
     }
 
     async fn change(&self, change: impl FnOnce(&mut Upgrade)) {
-        let mut upgrade = self.core.accepted("v2").await.unwrap().unwrap().file.unwrap();
+        let mut upgrade = self.core.campaign("v2").await.unwrap().unwrap().file.unwrap();
         change(&mut upgrade);
         self.plan(&[upgrade]).await;
         self.settle().await;
@@ -340,7 +340,7 @@ async fn a_delay_is_said_and_holds_the_clock_until_something_begins() {
         w.restart(None);
     }
     assert_eq!(w.told("v2", DISCORD).await, ["delay"]);
-    assert_eq!(w.core.accepted("v2").await.unwrap().unwrap().standing(), "delayed");
+    assert_eq!(w.core.campaign("v2").await.unwrap().unwrap().standing(), "delayed");
     w.minute(65).await;
     assert_eq!(w.stands("halfway").await, PostState::Held);
     assert_eq!(w.told_operators("told-held").await, ["halfway: the upgrade is delayed"]);
@@ -348,7 +348,7 @@ async fn a_delay_is_said_and_holds_the_clock_until_something_begins() {
     assert_eq!(w.stands("halfway").await, PostState::Sent);
     w.minute(75).await;
     assert_eq!(w.stands("later").await, PostState::Sent);
-    assert_eq!(w.core.accepted("v2").await.unwrap().unwrap().standing(), "authorized");
+    assert_eq!(w.core.campaign("v2").await.unwrap().unwrap().standing(), "authorized");
 }
 
 #[tokio::test]

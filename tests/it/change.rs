@@ -138,7 +138,7 @@ async fn a_command_holds_through_an_unrelated_edit_and_a_contradiction_is_refuse
     let file = upgrade_in(&w, 8);
     follow(&w, &file).await;
     command(&w, &file, reschedule(moved(&file, 1))).await;
-    let now = async || w.core.accepted("v2").await.unwrap().unwrap();
+    let now = async || w.core.campaign("v2").await.unwrap().unwrap();
     // An edit of something else.
     let summary = Upgrade { summary: "Other words".into(), ..file.clone() };
     assert!(follow(&w, &summary).await.contradicted.is_empty());
@@ -217,7 +217,7 @@ async fn while_people_choose_a_window_nothing_counts_from_it() {
     follow(&w, &asked).await;
     days_pass(&w, 4).await;
     assert!(w.told("v2", CHANNEL).await.is_empty());
-    assert_eq!(w.core.accepted("v2").await.unwrap().unwrap().standing(), "planned");
+    assert_eq!(w.core.campaign("v2").await.unwrap().unwrap().standing(), "planned");
     follow(&w, &set).await;
     days_pass(&w, 26).await;
     assert_eq!(w.told("v2", CHANNEL).await, ["window_set", "announced", "reminder", "soon"]);
@@ -299,7 +299,7 @@ async fn two_moves_while_a_chat_is_away_end_in_what_holds() {
         w.settle().await;
     }
     let text = w.text("v2", "announced", CHANNEL).await;
-    let opens = w.core.book().renderer.zone().written(moved(&file, 5).opens);
+    let opens = w.core.snapshot().renderer.zone().written(moved(&file, 5).opens);
     assert!(text.contains(&opens) && text.matches("New time").count() == 1, "{text}");
     let told = w.told("v2", CHANNEL).await;
     assert!(told.iter().filter(|t| *t == "rescheduled").count() <= 2, "{told:?}");

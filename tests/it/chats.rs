@@ -24,7 +24,7 @@ use upgrade_herald::{
             feedback::votes,
         },
     },
-    ports::{Accepted, Asker, Chat, ChatError, Desk, Ear, Outgoing},
+    ports::{Accepted, Admission, Asker, Chat, ChatError, CommandHandler, Outgoing},
     words::picture::{BlockTimes, block_times},
 };
 
@@ -86,7 +86,7 @@ struct OnDiscord {
 async fn on_discord() -> Result<OnDiscord> {
     let double = Double::start(Options::default()).await;
     let channel = double.add_channel("upgrades", ChannelKind::Text);
-    let settings = discord::Settings {
+    let settings = discord::DiscordSettings {
         token: double.token().into(),
         guild: double.guild_id(),
         route: Some(discord::Route { address: double.https_addr(), ca_pem: double.ca_pem().into() }),
@@ -312,9 +312,9 @@ impl Drop for OnMatrix {
 struct CountingDesk(AtomicU64);
 
 #[async_trait]
-impl Desk for CountingDesk {
-    fn listens(&self, _: &Asker<'_>) -> Ear {
-        Ear::Open
+impl CommandHandler for CountingDesk {
+    fn listens(&self, _: &Asker<'_>) -> Admission {
+        Admission::Open
     }
     async fn answer(&self, _: &Asker<'_>, _: &Result<Order, Misread>) -> Body {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -346,7 +346,7 @@ async fn on_matrix(is_encrypted: bool) -> Result<OnMatrix> {
     let room = alice.create_room_with(json!({ "name": "Upgrades", "preset": "private_chat", "initial_state": state })).await?;
     alice.invite(&room, &bob.user_id).await?;
     bob.join(&room).await?;
-    let settings = matrix::Settings {
+    let settings = matrix::MatrixSettings {
         homeserver: synapse.url().into(),
         user,
         password: Some(PASSWORD.into()),

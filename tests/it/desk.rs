@@ -1,12 +1,13 @@
 //! What people are answered.
 
 use upgrade_herald::{
-    answer::FrontDesk,
+    answer::AnswerService,
     cli::args,
     config::Origin,
     domain::people::command::Order,
-    outbox::Book,
-    ports::{Asker, Desk, Platform},
+    lint,
+    ports::{Asker, CommandHandler, Platform},
+    words::snapshot::ConfigSnapshot,
 };
 
 use crate::{cli::changed, watch::World};
@@ -35,10 +36,10 @@ async fn help_is_given_on_each_problem_and_what_is_mistyped_is_guessed() {
     write("config/plan.yaml", crate::story::PLAN);
     write("templates/answers/help.md.hbs", ANSWER);
     let origin = Origin::Folder { config: dir.path().join("config"), templates: dir.path().join("templates") };
-    let loaded = args::load(&origin).unwrap();
-    let open = |core: &mut upgrade_herald::outbox::Core| core.open(Book { config: loaded.config, renderer: loaded.renderer });
+    let loaded = lint::load(&origin).unwrap();
+    let open = |core: &mut upgrade_herald::outbox::Core| core.open(ConfigSnapshot { config: loaded.config, renderer: loaded.renderer });
     let w = World::build(&["paseo"], |_| {}, open).await;
-    let desk = FrontDesk::new(w.core.clone());
+    let desk = AnswerService::new(w.core.clone());
     let asker = Asker::new(Platform::Discord, "1", "elsewhere");
     let ask = async |words: &[&str]| desk.answer(&asker, &Order::from_line(&words.join(" "))).await.text;
 

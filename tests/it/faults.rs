@@ -19,20 +19,23 @@ use tokio::{
 };
 use upgrade_herald::{
     adapters::{node::Node, store::SqlStore},
-    cli::args::{self, Loaded},
+    cli::args,
     config::Origin,
     domain::{
         campaign::{
+            Campaign,
             progress::Rules,
             upgrade::{Target, Upgrade},
         },
         chain::fact::Fact,
         outbox::post::Operation,
     },
-    outbox::{Book, Core},
-    ports::{Accepting, Batch, Chain, ChainError, Store},
+    lint::{self, Loaded},
+    outbox::Core,
+    ports::{Batch, Chain, ChainError, Store},
     rehearsal::SteppedClock,
     watch::{catchup::LONGEST_GAP, watcher::Watcher},
+    words::snapshot::ConfigSnapshot,
 };
 
 use crate::doubles::node::{Branch, Endpoint, Script, Step, SyntheticChain, code_hash, version};
@@ -275,8 +278,8 @@ impl Herald {
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
         let chains = [(CHAIN.to_owned(), Target { spec_version: target, code_hash: None })].into();
         let upgrade = Upgrade { id: "v2".into(), chains, ..sample.clone() };
-        let accepted = Accepting::new(upgrade, sample.window.opens);
-        store.commit(Batch { upgrades: vec![accepted], ..Batch::default() }).await.unwrap();
+        let campaign = Campaign::new(upgrade, sample.window.opens);
+        store.commit(Batch { upgrades: vec![campaign], ..Batch::default() }).await.unwrap();
         let mut herald = Self { loaded, store, clock, urls, up: None, last: std::sync::Mutex::default() };
         herald.start();
         herald
@@ -289,7 +292,7 @@ impl Herald {
         // Finality stands still in many scripts: that is no reason to wait for a healthier hour here.
         plan.rules = Rules { healthy_for: stretch, complete_after: stretch, max_finality_lag: 1_000_000, ..plan.rules.clone() };
         let core = Arc::new(Core::new(
-            Book { config, renderer: self.loaded.renderer.clone() },
+            ConfigSnapshot { config, renderer: self.loaded.renderer.clone() },
             BTreeMap::new(),
             self.clock.clone(),
             self.store.clone(),
@@ -678,7 +681,7 @@ async fn a_block_is_never_of_a_node_on_which_it_is_not_final() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_nodes_do_what_is_final_is_told_once_and_nothing_else() {
-    let loaded = Arc::new(args::load(&Origin::Embedded).unwrap_or_else(|f| panic!("{f:?}")));
+    let loaded = Arc::new(lint::load(&Origin::Embedded).unwrap_or_else(|f| panic!("{f:?}")));
     let seeds = named().unwrap_or(0..=SCRIPTS - 1);
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     let begun = Instant::now();

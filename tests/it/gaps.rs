@@ -16,6 +16,7 @@ use upgrade_herald::{
     config::Origin,
     domain::{
         campaign::{
+            Campaign,
             progress::State,
             upgrade::{Target, Upgrade},
         },
@@ -24,10 +25,12 @@ use upgrade_herald::{
             observation::{EndpointSight, Sight},
         },
     },
-    outbox::{Book, Core},
-    ports::{Accepting, Batch, Chain, ChainError, Head, Store},
+    lint,
+    outbox::Core,
+    ports::{Batch, Chain, ChainError, Head, Store},
     rehearsal::SteppedClock,
     watch::watcher::Watcher,
+    words::snapshot::ConfigSnapshot,
 };
 
 /// When block 0 was, in seconds.
@@ -143,17 +146,18 @@ struct Scene {
 
 /// Upgrades of one chain with these ids and targets, seen from block 1 on.
 async fn scene(upgrades: &[(&str, u32)]) -> Scene {
-    let loaded = args::load(&Origin::Embedded).unwrap();
+    let loaded = lint::load(&Origin::Embedded).unwrap();
     let sample: Upgrade = loaded.config.upgrades[0].upgrade.clone();
     let clock = Arc::new(SteppedClock::new(sample.window.opens));
     let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
-    let accepted = upgrades.iter().map(|(id, version)| {
+    let campaign = upgrades.iter().map(|(id, version)| {
         let chains = [("relay".to_owned(), Target { spec_version: *version, code_hash: None })].into();
         let upgrade = Upgrade { id: (*id).to_owned(), chains, ..sample.clone() };
-        Accepting::new(upgrade, sample.window.opens)
+        Campaign::new(upgrade, sample.window.opens)
     });
-    store.commit(Batch { upgrades: accepted.collect(), ..Batch::default() }).await.unwrap();
-    let core = Arc::new(Core::new(Book { config: loaded.config, renderer: loaded.renderer }, BTreeMap::new(), clock, store.clone()));
+    store.commit(Batch { upgrades: campaign.collect(), ..Batch::default() }).await.unwrap();
+    let core =
+        Arc::new(Core::new(ConfigSnapshot { config: loaded.config, renderer: loaded.renderer }, BTreeMap::new(), clock, store.clone()));
     let node = Arc::new(Forgetful::fresh());
     let watcher = Watcher::new(core, [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into());
     watcher.tick("relay").await.unwrap();

@@ -7,17 +7,17 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     domain::{
-        campaign::change::Change,
+        campaign::{Campaign, change::Change},
         chain::{
             block::Memory,
             fact::{Fact, FactKind},
         },
-        outbox::post::{Body, Event, Operation, Post, PostKey},
+        outbox::post::{Body, CalendarEvent, Operation, Post, PostKey},
         people::feedback::Heard,
     },
     ports::{
-        Accepted, Accepting, Approved, Batch, Chat, ChatError, Entry, EntryKind, Handling, Known, Leadership, Outcome, Outgoing, Replica,
-        Request, Store, StoreError,
+        Accepted, Approved, AttemptOutcome, Batch, Chat, ChatError, Handling, Leadership, Outgoing, Record, RecordKind, Replica,
+        ReplicaInfo, Request, Store, StoreError,
     },
 };
 
@@ -81,14 +81,14 @@ impl Store for HookedStore {
     async fn resign(&self, me: &Replica) -> Result<(), StoreError> {
         store!(self, "resign", resign(me))
     }
-    async fn replicas(&self) -> Result<Vec<Known>, StoreError> {
+    async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
         store!(self, "replicas", replicas())
     }
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let written = batch.clone();
         through(&*self.hook, Call { name: "commit", batch: Some(&written) }, self.inner.commit(batch)).await
     }
-    async fn upgrades(&self) -> Result<Vec<Accepting>, StoreError> {
+    async fn upgrades(&self) -> Result<Vec<Campaign>, StoreError> {
         store!(self, "upgrades", upgrades())
     }
     async fn memories(&self) -> Result<BTreeMap<String, Memory>, StoreError> {
@@ -112,7 +112,7 @@ impl Store for HookedStore {
     async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError> {
         store!(self, "begin", begin(post, body, late, now, lease_until))
     }
-    async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError> {
+    async fn finish(&self, key: &PostKey, outcome: &AttemptOutcome) -> Result<(), StoreError> {
         store!(self, "finish", finish(key, outcome))
     }
     async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError> {
@@ -145,13 +145,13 @@ impl Store for HookedStore {
     async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError> {
         store!(self, "outcome", outcome(request))
     }
-    async fn write(&self, entry: &Entry, replace: bool) -> Result<bool, StoreError> {
+    async fn write(&self, entry: &Record, replace: bool) -> Result<bool, StoreError> {
         store!(self, "write", write(entry, replace))
     }
-    async fn erase(&self, kind: EntryKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
+    async fn erase(&self, kind: RecordKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
         store!(self, "erase", erase(kind, upgrade, id))
     }
-    async fn entries(&self, kind: EntryKind, upgrade: &str) -> Result<Vec<Entry>, StoreError> {
+    async fn entries(&self, kind: RecordKind, upgrade: &str) -> Result<Vec<Record>, StoreError> {
         store!(self, "entries", entries(kind, upgrade))
     }
     async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
@@ -190,7 +190,7 @@ impl Chat for HookedChat {
     async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
         chat!(self, "handle", handle(place, id, how))
     }
-    async fn calendar(&self, key: &PostKey, event: &Event) -> Result<Accepted, ChatError> {
+    async fn calendar(&self, key: &PostKey, event: &CalendarEvent) -> Result<Accepted, ChatError> {
         chat!(self, "calendar", calendar(key, event))
     }
     async fn direct(&self, user: &str) -> Result<String, ChatError> {

@@ -21,13 +21,18 @@ use upgrade_herald::{
         store::SqlStore,
     },
     cli::args,
-    config::{Delivery, OnDoubt, Origin, Readers},
+    config::{Delivery, OnDoubt, Origin},
     deliver::dispatcher::Dispatcher,
-    domain::outbox::post::{Operation, Post, PostKey, PostState},
-    outbox::{Book, Core, Outlet},
+    domain::{
+        campaign::Campaign,
+        outbox::post::{Operation, Post, PostKey, PostState},
+    },
+    lint,
+    outbox::Core,
     plan::planner::timed,
-    ports::{Accepting, Batch, Chat, Platform, Replica, Store},
-    run::leader::{Lead, Look},
+    ports::{Batch, Chat, Outlet, Platform, Readers, Replica, Store},
+    run::leader::{LeaderCheck, LeaderElection},
+    words::snapshot::ConfigSnapshot,
 };
 
 use crate::{
@@ -62,14 +67,14 @@ async fn work(settings: &Value) -> Result<()> {
     let timeout = Duration::from_millis(u64::try_from(TIMEOUT_MS)?);
     let guild = text("guild")?.parse()?;
     let token = SecretString::from(text("token")?);
-    let settings_of_chat = discord::Settings { token, guild, route: Some(route), timeout };
+    let settings_of_chat = discord::DiscordSettings { token, guild, route: Some(route), timeout };
     let chat: Arc<dyn Chat> = loop {
         match Discord::connect(settings_of_chat.clone()).await {
             Ok(chat) => break chat,
             Err(error) => eprintln!("{error}"), // its answer was dropped
         }
     };
-    let mut loaded = args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let mut loaded = lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
     for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| &mut plan.notices) {
         (notice.approval.persons, notice.late) = Default::default();
     }
@@ -82,7 +87,8 @@ async fn work(settings: &Value) -> Result<()> {
             (name(i), outlet)
         })
         .collect();
-    let mut core = Core::new(Book { config: loaded.config, renderer: loaded.renderer }, outlets, Arc::new(SystemClock), store.clone());
+    let mut core =
+        Core::new(ConfigSnapshot { config: loaded.config, renderer: loaded.renderer }, outlets, Arc::new(SystemClock), store.clone());
     core.delivery = Delivery {
         timeout: SignedDuration::from_millis(TIMEOUT_MS),
         lease: SignedDuration::from_millis(LEASE_MS),
@@ -93,14 +99,14 @@ async fn work(settings: &Value) -> Result<()> {
     let core = Arc::new(core);
     let Some(replica) = settings["replica"].as_str() else { return dispatch(&core).await };
     let me = Replica { name: replica.to_owned(), instance: format!("{replica}-{}", std::process::id()) };
-    let lead = Lead { store, clock: Arc::new(SystemClock), me, ttl: core.delivery.lease };
+    let lead = LeaderElection { store, clock: Arc::new(SystemClock), me, ttl: core.delivery.lease };
     loop {
-        while !matches!(lead.look(&core.tenure).await, Look::Mine { .. }) {
+        while !matches!(lead.look(&core.lease).await, LeaderCheck::Mine { .. }) {
             tokio::time::sleep(lead.pause()).await;
         }
         tokio::select! {
             ended = dispatch(&core) => return ended,
-            why = lead.keep(&core.tenure) => eprintln!("not active any more: {why}"),
+            why = lead.keep(&core.lease) => eprintln!("not active any more: {why}"),
         }
     }
 }
@@ -161,11 +167,11 @@ impl Slaughter {
         let discord = Double::start(Options::default()).await;
         discord.set_limits(crate::doubles::discord::Limits::none());
         let places: Vec<u64> = (0..CHANNELS).map(|i| discord.add_channel(&name(i), ChannelKind::Text)).collect();
-        let loaded = args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+        let loaded = lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
         let upgrade = loaded.config.upgrades[0].upgrade.clone();
         let sample = timed(&upgrade, 1, &loaded.config.plan, later(now(), -1_000_000_000)).into_iter().next().context("a post")?;
         let store = SqlStore::open(&url).await?;
-        store.commit(Batch { upgrades: vec![Accepting::new(upgrade, now())], ..Batch::default() }).await?;
+        store.commit(Batch { upgrades: vec![Campaign::new(upgrade, now())], ..Batch::default() }).await?;
         discord.set_faults(Faults {
             drop_before: 0.05,
             drop_after: 0.05,

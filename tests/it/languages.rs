@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, path::Path};
 use serde_json::Value;
 use tempfile::TempDir;
 use upgrade_herald::{
-    answer::FrontDesk,
+    answer::AnswerService,
     cli::args,
     config::Origin,
     domain::people::command::Order,
-    outbox::Book,
-    ports::{Asker, Desk, Platform},
+    lint,
+    ports::{Asker, CommandHandler, Platform},
+    words::snapshot::ConfigSnapshot,
 };
 
 use crate::{
@@ -157,18 +158,18 @@ async fn an_answer_is_in_the_language_of_the_platforms_public_channel() {
     let german = "{{upgrade.title}}: {{word upgrade.state}}\n{{#each troubles}}\n- {{kind}} {{chain}} {{time since}}\n{{/each}}";
     write(&dir, "templates/answers/status.de.md.hbs", german);
     let origin = Origin::Folder { config: dir.path().join("config"), templates: dir.path().join("templates") };
-    let renderer = args::load(&origin).unwrap().renderer;
+    let renderer = lint::load(&origin).unwrap().renderer;
     let w = World::build(
         &["paseo"],
         |_| {},
         |core| {
-            let config = core.book().config.clone();
-            core.open(Book { config, renderer });
+            let config = core.snapshot().config.clone();
+            core.open(ConfigSnapshot { config, renderer });
             core.outlets.get_mut("matrix-upgrades").unwrap().locale = "de".into();
         },
     )
     .await;
-    let desk = FrontDesk::new(w.core.clone());
+    let desk = AnswerService::new(w.core.clone());
     let ask = async |platform| desk.answer(&Asker::new(platform, "1", "elsewhere"), &Order::from_line("status")).await.text;
     assert_eq!(ask(Platform::Matrix).await, "Zurzeit ist kein Upgrade angekündigt.");
     let english = ask(Platform::Discord).await;

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use upgrade_herald::{
     cli::args,
     config::{self, Finding, Origin, Severity},
+    lint,
 };
 
 use crate::{cli::herald, support::repo};
@@ -73,7 +74,7 @@ pub fn write(dir: &Path, file: &str, text: &str) {
 
 /// What the real load says; a panic is told apart.
 fn said(dir: &Path) -> Result<Vec<Finding>, String> {
-    let load = || args::load(&origin(dir)).map_or_else(|findings| findings, |_| Vec::new());
+    let load = || lint::load(&origin(dir)).map_or_else(|findings| findings, |_| Vec::new());
     catch_unwind(AssertUnwindSafe(load)).map_err(|panic| format!("it panicked: {:?}", panic.downcast_ref::<String>()))
 }
 
@@ -420,7 +421,7 @@ const BROKEN: [&str; 8] = [
 #[test]
 fn every_template_got_wrong_in_many_ways_is_refused_with_its_place_and_a_hint() {
     let dir = crate::cli::changed("config/plan.yaml", "zone", "zone");
-    let loaded = args::load(&origin(dir.path())).unwrap_or_else(|f| panic!("{f:?}"));
+    let loaded = lint::load(&origin(dir.path())).unwrap_or_else(|f| panic!("{f:?}"));
     let timed: BTreeSet<&String> = loaded
         .config
         .plan

@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     domain::{
-        campaign::change::Change,
+        campaign::{Campaign, change::Change},
         chain::{
             block::Memory,
             fact::{Fact, FactKind},
         },
         outbox::post::{Body, Operation, Post, PostKey, PostState},
     },
-    ports::{Accepting, Approved, Batch, Entry, EntryKind, Known, Leadership, Move, Outcome, Replica, Request, Store, StoreError},
+    ports::{Approved, AttemptOutcome, Batch, Leadership, Move, Record, RecordKind, Replica, ReplicaInfo, Request, Store, StoreError},
 };
 
 #[derive(Clone)]
@@ -31,13 +31,13 @@ struct Row {
 
 #[derive(Default)]
 struct Tables {
-    upgrades: Vec<Accepting>,
+    upgrades: Vec<Campaign>,
     memories: BTreeMap<String, Memory>,
     facts: Vec<Fact>,
     posts: Vec<Row>,
     requests: Vec<(Request, Option<String>)>,
     approvals: Vec<Approved>,
-    entries: Vec<Entry>,
+    entries: Vec<Record>,
     remembered: BTreeSet<String>,
     troubles: BTreeMap<String, (String, Timestamp)>,
 }
@@ -68,10 +68,10 @@ impl Tables {
     }
 
     fn write(&mut self, batch: Batch) {
-        for accepted in batch.upgrades {
-            match self.upgrades.iter_mut().find(|a| a.upgrade.id == accepted.upgrade.id) {
-                Some(old) => *old = Accepting { accepted: old.accepted, ..accepted },
-                None => self.upgrades.push(accepted),
+        for campaign in batch.upgrades {
+            match self.upgrades.iter_mut().find(|a| a.upgrade.id == campaign.upgrade.id) {
+                Some(old) => *old = Campaign { accepted: old.accepted, ..accepted },
+                None => self.upgrades.push(campaign),
             }
         }
         self.memories.extend(batch.memories);
@@ -139,7 +139,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn replicas(&self) -> Result<Vec<Known>, StoreError> {
+    async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -147,7 +147,7 @@ impl Store for MemoryStore {
         self.call(|t| t.write(batch)).await
     }
 
-    async fn upgrades(&self) -> Result<Vec<Accepting>, StoreError> {
+    async fn upgrades(&self) -> Result<Vec<Campaign>, StoreError> {
         self.call(|t| {
             let mut all = t.upgrades.clone();
             all.sort_by(|a, b| (a.accepted, &a.upgrade.id).cmp(&(b.accepted, &b.upgrade.id)));
@@ -209,27 +209,27 @@ impl Store for MemoryStore {
         self.call(|t| t.row(key).and_then(|row| row.first)).await
     }
 
-    async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError> {
+    async fn finish(&self, key: &PostKey, outcome: &AttemptOutcome) -> Result<(), StoreError> {
         self.call(|t| {
             let Some(row) = t.row(key) else { return };
             row.lease_until = None;
             let post = &mut row.post;
             match outcome.clone() {
-                Outcome::Sent { accepted, at } => {
+                AttemptOutcome::Sent { campaign, at } => {
                     (post.state, post.error) = (PostState::Sent, None);
-                    (post.remote, post.link, post.sent) = (Some(accepted.id), accepted.link, Some(at));
+                    (post.remote, post.link, post.sent) = (Some(campaign.id), campaign.link, Some(at));
                 }
-                Outcome::Retry { error, not_before } => {
+                AttemptOutcome::Retry { error, not_before } => {
                     (post.error, post.next_attempt) = (Some(error), Some(not_before));
                     post.due = if post.operation.is_aside() { not_before } else { post.due };
                 }
-                Outcome::Parked { error } => (post.state, post.error) = (PostState::Parked, Some(error)),
-                Outcome::Unsaid { reason } => {
+                AttemptOutcome::Parked { error } => (post.state, post.error) = (PostState::Parked, Some(error)),
+                AttemptOutcome::Unsaid { reason } => {
                     (post.state, post.body, post.late) = (PostState::Planned, None, false);
                     (post.error, post.next_attempt) = (Some(reason), None);
                 }
-                Outcome::Dropped { reason } => (post.state, post.error) = (PostState::Superseded, Some(reason)),
-                Outcome::Skipped { reason } => (post.state, post.error) = (PostState::Skipped, Some(reason)),
+                AttemptOutcome::Dropped { reason } => (post.state, post.error) = (PostState::Superseded, Some(reason)),
+                AttemptOutcome::Skipped { reason } => (post.state, post.error) = (PostState::Skipped, Some(reason)),
             }
         })
         .await
@@ -298,7 +298,7 @@ impl Store for MemoryStore {
         self.call(|t| t.approvals.iter().filter(|a| a.upgrade == upgrade).cloned().collect()).await
     }
 
-    async fn write(&self, entry: &Entry, replace: bool) -> Result<bool, StoreError> {
+    async fn write(&self, entry: &Record, replace: bool) -> Result<bool, StoreError> {
         self.call(|t| match t.entries.iter_mut().find(|e| (e.kind, &e.upgrade, &e.id) == (entry.kind, &entry.upgrade, &entry.id)) {
             Some(old) => {
                 if replace {
@@ -314,7 +314,7 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn erase(&self, kind: EntryKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
+    async fn erase(&self, kind: RecordKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
         self.call(|t| {
             let before = t.entries.len();
             t.entries.retain(|e| (e.kind, e.upgrade.as_str(), e.id.as_str()) != (kind, upgrade, id));
@@ -323,9 +323,9 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn entries(&self, kind: EntryKind, upgrade: &str) -> Result<Vec<Entry>, StoreError> {
+    async fn entries(&self, kind: RecordKind, upgrade: &str) -> Result<Vec<Record>, StoreError> {
         self.call(|t| {
-            let mut all: Vec<Entry> = t.entries.iter().filter(|e| e.kind == kind && e.upgrade == upgrade).cloned().collect();
+            let mut all: Vec<Record> = t.entries.iter().filter(|e| e.kind == kind && e.upgrade == upgrade).cloned().collect();
             all.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
             all
         })

@@ -5,16 +5,20 @@ use std::{collections::BTreeSet, path::Path};
 use jiff::Timestamp;
 use serde_json::Value;
 use upgrade_herald::{
-    cli::args::{self, Loaded},
+    cli::args,
     config::Origin,
     domain::{
-        campaign::upgrade::{Decision, Upgrade, Urgency},
+        campaign::{
+            Campaign,
+            upgrade::{Decision, Upgrade, Urgency},
+        },
         people::command::Verb,
     },
-    ports::{Accepting, Platform},
+    lint::{self, Loaded},
+    ports::Platform,
     words::{
-        context::{self, Asked, Moment},
-        render::{MARK_TEMPLATE, PREVIEW_TEMPLATE},
+        context::{self, ApprovalRequest, RenderInput},
+        templates,
     },
 };
 
@@ -54,13 +58,13 @@ fn previews_of_the_other_urgencies() {
 }
 
 fn loaded() -> Loaded {
-    args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
+    lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 
 /// A text as both platforms get it.
-fn both(loaded: &Loaded, template: &str, accepted: &Accepting, moment: &Moment<'_>, now: Timestamp) -> String {
-    let notice = loaded.config.plan.notice(accepted.upgrade.urgency, "reminder-7d");
-    written(loaded, template, context::of(accepted, notice, &loaded.config, moment), now)
+fn both(loaded: &Loaded, template: &str, campaign: &Campaign, moment: &RenderInput<'_>, now: Timestamp) -> String {
+    let notice = loaded.config.plan.notice(campaign.upgrade.urgency, "reminder-7d");
+    written(loaded, template, context::of(campaign, notice, &loaded.config, moment), now)
 }
 
 fn written(loaded: &Loaded, template: &str, context: Value, now: Timestamp) -> String {
@@ -76,33 +80,43 @@ fn marks_approvals_and_answers() {
     let sample = &loaded.config.upgrades[0].upgrade;
     let now = "2027-03-02T13:00:00Z".parse().unwrap();
     let mut all = String::new();
-    let mut show = |what: &str, template: &str, upgrade: Upgrade, moment: Moment<'_>| {
-        let accepted = Accepting::new(upgrade, now);
-        all.push_str(&format!("── {what}\n{}", both(&loaded, template, &accepted, &moment, now)));
+    let mut show = |what: &str, template: &str, upgrade: Upgrade, moment: RenderInput<'_>| {
+        let campaign = Campaign::new(upgrade, now);
+        all.push_str(&format!("── {what}\n{}", both(&loaded, template, &campaign, &moment, now)));
     };
     let no_go = Upgrade { decision: Some(Decision::NoGo("Too few validators are ready.".into())), ..sample.clone() };
     let cancelled = Upgrade { cancelled: Some("A fault was found in the staking code.".into()), ..sample.clone() };
     let failed = Upgrade { failed: Some("The new code was refused.".into()), ..sample.clone() };
-    show("mark, the window moved", MARK_TEMPLATE, sample.clone(), Moment::default());
-    show("mark, no-go", MARK_TEMPLATE, no_go.clone(), Moment::default());
-    show("mark, cancelled", MARK_TEMPLATE, cancelled.clone(), Moment::default());
-    show("mark, failed", MARK_TEMPLATE, failed, Moment::default());
+    show("mark, the window moved", templates::MARK, sample.clone(), RenderInput::default());
+    show("mark, no-go", templates::MARK, no_go.clone(), RenderInput::default());
+    show("mark, cancelled", templates::MARK, cancelled.clone(), RenderInput::default());
+    show("mark, failed", templates::MARK, failed, RenderInput::default());
 
-    let mut asked = Asked { code: "k7f2".into(), persons: 2, given: vec![], until: now };
-    show("approval", PREVIEW_TEMPLATE, sample.clone(), Moment { due: Some(now), approval: Some(&asked), ..Moment::default() });
+    let mut asked = ApprovalRequest { code: "k7f2".into(), persons: 2, given: vec![], until: now };
+    show(
+        "approval",
+        templates::APPROVAL_PREVIEW,
+        sample.clone(),
+        RenderInput { due: Some(now), approval: Some(&asked), ..RenderInput::default() },
+    );
     asked.given.push("Mara Linde".into());
-    show("approval, half given", PREVIEW_TEMPLATE, sample.clone(), Moment { due: Some(now), approval: Some(&asked), ..Moment::default() });
+    show(
+        "approval, half given",
+        templates::APPROVAL_PREVIEW,
+        sample.clone(),
+        RenderInput { due: Some(now), approval: Some(&asked), ..RenderInput::default() },
+    );
 
-    let next = Moment { next: Some(("reminder-1d", now)), ..Moment::default() };
+    let next = RenderInput { next: Some(("reminder-1d", now)), ..RenderInput::default() };
     show("status", "answers/status", sample.clone(), next.clone());
     show("status, on hold", "answers/status", no_go, next);
-    show("status, cancelled", "answers/status", cancelled, Moment::default());
-    show("status, without an upgrade", "answers/none", sample.clone(), Moment::default());
+    show("status, cancelled", "answers/status", cancelled, RenderInput::default());
+    show("status, without an upgrade", "answers/none", sample.clone(), RenderInput::default());
     for template in ["answers/schedule", "answers/checklist"] {
-        show(template.trim_start_matches("answers/"), template, sample.clone(), Moment { due: Some(now), ..Moment::default() });
+        show(template.trim_start_matches("answers/"), template, sample.clone(), RenderInput { due: Some(now), ..RenderInput::default() });
     }
     for topic in &loaded.config.help.topics {
-        show(&format!("help {}", topic.id), "answers/help", sample.clone(), Moment { topic: Some(topic), ..Moment::default() });
+        show(&format!("help {}", topic.id), "answers/help", sample.clone(), RenderInput { topic: Some(topic), ..RenderInput::default() });
     }
     let help = context::of_help(&loaded.config, None, &Verb::ALL);
     all.push_str(&format!("── help\n{}", written(&loaded, "answers/help", help, now)));

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
-    cli::args::{self, Loaded},
+    cli::args,
     config::{Origin, SourceFile, UpgradeFile},
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
@@ -24,17 +24,18 @@ use upgrade_herald::{
             change::Change,
             upgrade::{Target, Upgrade},
         },
-        outbox::post::{Event, Operation, Post, PostKey, PostState},
+        outbox::post::{CalendarEvent, Operation, Post, PostKey, PostState},
         people::feedback::Heard,
         plan::notice::LatePolicy,
     },
+    lint::{self, Loaded},
     listen::{feedback::Summariser, poll},
-    outbox::{Book, Core, Outlet},
+    outbox::Core,
     plan::planner::Planner,
-    ports::{Accepted, Chain, Chat, ChatError, Clock, Handling, Outgoing, Platform, Store, StoreError},
+    ports::{Accepted, Chain, Chat, ChatError, Clock, Handling, Outgoing, Outlet, Platform, Store, StoreError},
     rehearsal::SteppedClock,
     watch::watcher::Watcher,
-    words::context,
+    words::{context, snapshot::ConfigSnapshot},
 };
 
 use crate::{
@@ -114,7 +115,7 @@ struct Room {
     taken: BTreeMap<String, Vec<i64>>,
     wait_until: BTreeMap<String, Timestamp>,
     pinned: BTreeSet<String>,
-    events: BTreeMap<PostKey, Event>,
+    events: BTreeMap<PostKey, CalendarEvent>,
 }
 
 pub struct ModelChat {
@@ -135,7 +136,7 @@ impl ModelChat {
     }
 
     /// What is pinned, and what stands in the calendar.
-    pub fn around(&self) -> (BTreeSet<String>, BTreeMap<PostKey, Event>) {
+    pub fn around(&self) -> (BTreeSet<String>, BTreeMap<PostKey, CalendarEvent>) {
         let room = self.room.lock().expect("nobody panics with it");
         (room.pinned.clone(), room.events.clone())
     }
@@ -237,7 +238,7 @@ impl Chat for ModelChat {
         Ok(())
     }
 
-    async fn calendar(&self, key: &PostKey, event: &Event) -> Result<Accepted, ChatError> {
+    async fn calendar(&self, key: &PostKey, event: &CalendarEvent) -> Result<Accepted, ChatError> {
         tokio::task::yield_now().await;
         self.admit("the calendar")?;
         self.room.lock().expect("nobody panics with it").events.insert(key.clone(), event.clone());
@@ -329,7 +330,7 @@ struct Herald {
 /// With `late` the plan's rules for what comes late hold; without, everything is posted.
 /// Blocks come so many seconds apart.
 pub fn sample(ahead: SignedDuration, spacing: u32, late: bool) -> (Arc<Loaded>, Upgrade) {
-    let mut loaded = args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let mut loaded = lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
     let mut upgrade = loaded.config.upgrades[0].upgrade.clone();
     upgrade.chains = [("relay".to_owned(), Target { spec_version: 2, code_hash: None })].into();
     upgrade.referendum = None;
@@ -472,24 +473,24 @@ impl Model {
         for channel in self.herald.dispatcher.channels() {
             next.extend(self.store.next_time(&channel).await?);
         }
-        let accepted = self.store.upgrades().await?;
+        let campaign = self.store.upgrades().await?;
         let plan = &self.loaded.config.plan;
-        for accepted in &accepted {
+        for campaign in &campaign {
             let watched = plan.rules.healthy_for + plan.rules.complete_after + SignedDuration::from_hours(1);
-            let window = &accepted.upgrade.window;
+            let window = &campaign.upgrade.window;
             let (from, until) = (window.opens - SignedDuration::from_hours(1), window.closes + watched);
             let block = self.node.time(self.head() + 1);
-            if !accepted.progress.finished() && now < until {
+            if !campaign.progress.finished() && now < until {
                 next.insert(block.max(from));
             }
-            next.extend(context::closes(&accepted.progress, plan).filter(|_| accepted.progress.feedback.is_none()));
-            next.extend(poll::due(accepted));
+            next.extend(context::closes(&campaign.progress, plan).filter(|_| campaign.progress.feedback.is_none()));
+            next.extend(poll::due(campaign));
         }
         let commands = self.script.command.iter().filter(|_| !self.commanded).map(|(before, _)| self.upgrade.window.opens - *before);
         next.extend(commands);
         let outage = self.script.outage.iter().flat_map(|(_, from, until)| [*from, *until]).filter(|at| *at > now);
         next.extend(outage);
-        if !well || accepted.is_empty() || !self.store.requests().await?.is_empty() {
+        if !well || campaign.is_empty() || !self.store.requests().await?.is_empty() {
             // What failed is tried again soon.
             next.insert(now + SignedDuration::from_secs(30));
         }
@@ -558,8 +559,8 @@ fn start(
         };
         (name.clone(), outlet)
     });
-    let book = Book { config: loaded.config.clone(), renderer: loaded.renderer.clone() };
-    let core = Arc::new(Core::new(book, outlets.collect(), clock.clone(), store));
+    let snapshot = ConfigSnapshot { config: loaded.config.clone(), renderer: loaded.renderer.clone() };
+    let core = Arc::new(Core::new(snapshot, outlets.collect(), clock.clone(), store));
     let chains = [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into();
     Herald {
         planner: Planner::new(core.clone()),

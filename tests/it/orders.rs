@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use upgrade_herald::{
-    answer::FrontDesk,
-    config::{People, Person, Readers},
+    answer::AnswerService,
+    config::{People, Person},
     domain::{
         campaign::upgrade::Decision,
         people::{
@@ -13,10 +13,10 @@ use upgrade_herald::{
             permission::{Permissions, Role},
         },
     },
-    outbox::{Book, Outlet},
     plan::planner::Planner,
-    ports::{Asker, Desk, Platform},
+    ports::{Asker, CommandHandler, Outlet, Platform, Readers},
     rehearsal::Room,
+    words::snapshot::ConfigSnapshot,
 };
 
 use crate::{
@@ -35,7 +35,7 @@ async fn world() -> World {
         &["relay"],
         |_| {},
         |core| {
-            let (mut config, renderer) = (core.book().config.clone(), core.book().renderer.clone());
+            let (mut config, renderer) = (core.snapshot().config.clone(), core.snapshot().renderer.clone());
             let person = |(i, role): (usize, &Role)| Person {
                 name: format!("{} (invented)", role.name()),
                 discord: Some((11 + i).to_string()),
@@ -51,7 +51,7 @@ async fn world() -> World {
                     matrix: [(50, [Role::CommunicationTeam].into())].into(),
                 },
             };
-            core.open(Book { config, renderer });
+            core.open(ConfigSnapshot { config, renderer });
             let chat = Arc::new(Room::new(Platform::Matrix));
             let room =
                 Outlet { chat, place: "!ops:example.org".into(), readers: Readers::Operators, ..core.outlets["matrix-upgrades"].clone() };
@@ -105,7 +105,7 @@ fn order(verb: Verb) -> Order {
 #[tokio::test]
 async fn nobody_may_more_than_the_table_says() {
     let w = world().await;
-    let desk = FrontDesk::new(w.core.clone());
+    let desk = AnswerService::new(w.core.clone());
     let roles = [DISCORD_ROLE.to_owned(), "1100000000000000022".to_owned()];
     let other_roles = ["1100000000000000022".to_owned()];
     let place = |channel: &str| w.core.outlets[channel].place.clone();
@@ -123,7 +123,7 @@ async fn nobody_may_more_than_the_table_says() {
         let mut who: Vec<(String, Asker<'_>)> = Vec::new();
         let accounts: Vec<(String, String)> = w
             .core
-            .book()
+            .snapshot()
             .config
             .people
             .all
@@ -159,10 +159,10 @@ async fn nobody_may_more_than_the_table_says() {
 #[tokio::test]
 async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
     let w = world().await;
-    let desk = FrontDesk::new(w.core.clone());
+    let desk = AnswerService::new(w.core.clone());
     let team = Asker::new(Platform::Matrix, "@communication_team:example.org", "!ops:example.org");
     let say = async |line: &str| followed(&w, desk.answer(&team, &Order::from_line(line))).await.text;
-    let upgrade = async || w.core.accepted("v2").await.unwrap().unwrap().upgrade;
+    let upgrade = async || w.core.campaign("v2").await.unwrap().unwrap().upgrade;
     let opens = upgrade().await.window.opens;
 
     let said = say("no-go Two nodes don't sync.").await;
@@ -204,7 +204,7 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
 #[tokio::test]
 async fn what_may_be_meant_is_proposed_to_who_may_say_it() {
     let w = world().await;
-    let desk = FrontDesk::new(w.core.clone());
+    let desk = AnswerService::new(w.core.clone());
     let (public, ops) = (w.core.outlets["discord-upgrades"].place.clone(), w.core.outlets["discord-operations"].place.clone());
     let anybody = Asker::new(Platform::Discord, "99", &public);
     let team = Asker::new(Platform::Discord, "13", &ops);

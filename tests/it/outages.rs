@@ -10,12 +10,12 @@ use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upgrade_herald::{
-    cli::args::Loaded,
     domain::{
         campaign::upgrade::Upgrade,
         outbox::post::{Operation, Post, PostState},
         plan::notice::LatePolicy,
     },
+    lint::Loaded,
     ports::Platform,
 };
 

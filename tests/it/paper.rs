@@ -1,12 +1,7 @@
 //! The plan as others read it: a calendar file, and a page with every post.
 
 use icalendar::{Calendar, CalendarComponent, Component, Event};
-use upgrade_herald::{
-    cli::args,
-    config::{Origin, Readers},
-    domain::plan::notice::Trigger,
-    plan::planner::timed,
-};
+use upgrade_herald::{cli::args, config::Origin, domain::plan::notice::Trigger, lint, plan::planner::timed, ports::Readers};
 
 use crate::{
     cli::{changed, herald},
@@ -49,7 +44,7 @@ fn strictly_written(text: &str) {
 
 #[test]
 fn the_timeline_goes_into_a_calendar() {
-    let loaded = args::load(&Origin::Embedded).unwrap();
+    let loaded = lint::load(&Origin::Embedded).unwrap();
     let upgrade = &loaded.config.upgrades[0].upgrade;
     let text = said(repo(), &["plan", "--ics"]);
     strictly_written(&text);
@@ -143,7 +138,7 @@ fn only_our_own(page: &str) {
 
 #[test]
 fn the_page_has_every_notice_with_its_channels_beside_each_other() {
-    let loaded = args::load(&Origin::Embedded).unwrap();
+    let loaded = lint::load(&Origin::Embedded).unwrap();
     let page = said(repo(), &["preview", "--html"]);
     only_our_own(&page);
     let sections: Vec<&str> = page.split("<section id=\"").skip(1).collect();

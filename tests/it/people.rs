@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use upgrade_herald::{
     adapters::store::SqlStore,
     domain::people::roster::{Answer, Claim},
-    ports::{EntryKind, Store},
+    ports::{RecordKind, Store},
 };
 
 use crate::{
@@ -183,7 +183,7 @@ async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()>
     // The record: who, when, how and on which notice; nobody twice.
     let answers: Vec<Answer> = store(&w)
         .await?
-        .entries(EntryKind::Answer, "v2")
+        .entries(RecordKind::Answer, "v2")
         .await?
         .into_iter()
         .map(|e| serde_json::from_value(e.value))

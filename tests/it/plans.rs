@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use upgrade_herald::{
-    cli::args::{self, Loaded},
-    config::{Origin, Readers},
+    cli::args,
+    config::Origin,
     deliver::destination,
     domain::{
         campaign::upgrade::Urgency,
@@ -14,25 +14,25 @@ use upgrade_herald::{
             notice::{Audience, Happening, Notice, Phase, Trigger},
         },
     },
-    lint::DISCORD_LIMIT,
+    lint::{self, Loaded},
     listen::poll,
-    ports::Platform,
+    ports::{Platform, Readers},
     words::{
-        card::{CARD_TEMPLATE, EVENT_TEMPLATE},
-        context::{self, Moment},
-        render::{MARK_TEMPLATE, PREVIEW_TEMPLATE, THREAD_TEMPLATE},
+        context::{self, RenderInput},
+        limits::MAX_DISCORD_CHARS,
+        templates,
     },
 };
 
 /// Templates that the code names: nobody has to put them into a plan.
 const BY_NAME: [&str; 16] = [
-    poll::TEMPLATE,
-    destination::TEMPLATE,
-    CARD_TEMPLATE,
-    EVENT_TEMPLATE,
-    MARK_TEMPLATE,
-    PREVIEW_TEMPLATE,
-    THREAD_TEMPLATE,
+    templates::BALLOT,
+    templates::TOPIC,
+    templates::CARD,
+    templates::CALENDAR_EVENT,
+    templates::MARK,
+    templates::APPROVAL_PREVIEW,
+    templates::FEEDBACK_THREAD,
     "answers/none",
     "answers/status",
     "answers/checklist",
@@ -48,7 +48,7 @@ const BY_NAME: [&str; 16] = [
 const ON_TOP: usize = 160;
 
 fn sample() -> Loaded {
-    args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
+    lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 
 /// Whether some channel of a notice is for these readers.
@@ -159,18 +159,18 @@ fn what_may_be_marked_or_approved_leaves_room_for_that() {
     let loaded = sample();
     let config = &loaded.config;
     let long = |n: usize| "m".repeat(n);
-    let (accepted, _) = context::sample(&config.plan, long);
+    let (campaign, _) = context::sample(&config.plan, long);
     let (topic, asked, detail) = context::sample_extras(long);
-    let moment = Moment {
-        due: Some(accepted.accepted),
+    let moment = RenderInput {
+        due: Some(campaign.accepted),
         late: true,
         thread: Some("https://discord.com/channels/1100000000000000001/1100000000000000002"),
         detail: Some(&detail),
         topic: Some(&topic),
         approval: Some(&asked),
-        ..Moment::default()
+        ..RenderInput::default()
     };
-    let mut context = context::of_everything(&accepted, config, &moment);
+    let mut context = context::of_everything(&campaign, config, &moment);
     let mut tight = BTreeSet::new();
     for (_, notice) in config.plan.all_notices().filter(|(_, n)| reaches(&loaded, n, Readers::Public)) {
         if !notice.of_the_window() && notice.approval.persons == 0 {
@@ -178,8 +178,8 @@ fn what_may_be_marked_or_approved_leaves_room_for_that() {
         }
         context["notice"]["id"] = Value::String(notice.id.clone());
         let text = loaded.renderer.markdown(&notice.template, "en", &context.clone().into()).unwrap();
-        let length = loaded.renderer.body(&text, Platform::Discord, accepted.accepted).text.chars().count();
-        if length + ON_TOP > DISCORD_LIMIT {
+        let length = loaded.renderer.body(&text, Platform::Discord, campaign.accepted).text.chars().count();
+        if length + ON_TOP > MAX_DISCORD_CHARS {
             tight.insert(format!("{}: {length}", notice.template));
         }
     }

@@ -27,22 +27,24 @@ use upgrade_herald::{
         store::SqlStore,
     },
     cli::args,
-    config::{Delivery, OnDoubt, Origin, Readers, SourceFile, UpgradeFile},
+    config::{Delivery, OnDoubt, Origin, SourceFile, UpgradeFile},
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
         campaign::upgrade::{Target, Upgrade},
         outbox::post::{Operation, PostState},
     },
+    lint,
     listen::{feedback::Summariser, rollcall::Rollcall},
-    outbox::{Book, Core, Outlet},
+    outbox::Core,
     plan::planner::Planner,
-    ports::{Chain, Chat, ChatError, Platform, Replica, Store, StoreError},
+    ports::{Chain, Chat, ChatError, Outlet, Platform, Readers, Replica, Store, StoreError},
     run::{
-        heartbeat::Pulse,
-        leader::{Lead, Look},
+        heartbeat::Heartbeats,
+        leader::{LeaderCheck, LeaderElection},
         supervisor,
     },
     watch::watcher::Watcher,
+    words::snapshot::ConfigSnapshot,
 };
 
 use crate::{
@@ -227,7 +229,7 @@ async fn work(orders: &Value) -> Result<()> {
     let (platform, chat, place) = connect(orders).await?;
     let chat: Arc<dyn Chat> = Arc::new(HookedChat { inner: chat, hook: fatal.clone() });
 
-    let mut loaded = args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let mut loaded = lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
     for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| {
         plan.notices.retain(|n| ["window-set", "authorized", "applied"].contains(&n.id.as_str()));
         &mut plan.notices
@@ -244,8 +246,8 @@ async fn work(orders: &Value) -> Result<()> {
     let file = UpgradeFile { upgrade, file: SourceFile { name: "upgrades/v2.yaml".into(), text: String::new() } };
     loaded.config.upgrades = vec![file.clone()];
     let outlet = Outlet { platform, chat, place, readers: Readers::Public, locale: "en".into(), mentions: BTreeMap::new() };
-    let book = Book { config: loaded.config, renderer: loaded.renderer };
-    let mut core = Core::new(book, [("c0".to_owned(), outlet)].into(), Arc::new(SystemClock), store.clone());
+    let snapshot = ConfigSnapshot { config: loaded.config, renderer: loaded.renderer };
+    let mut core = Core::new(snapshot, [("c0".to_owned(), outlet)].into(), Arc::new(SystemClock), store.clone());
     core.delivery = Delivery {
         timeout: SignedDuration::try_from(TIMEOUT)?,
         lease: LEASE,
@@ -259,8 +261,8 @@ async fn work(orders: &Value) -> Result<()> {
         None => None,
         Some(name) => {
             let me = Replica { name: name.to_owned(), instance: format!("{name}-{}", std::process::id()) };
-            let lead = Lead { store: store.clone(), clock: Arc::new(SystemClock), me, ttl: LEASE };
-            while !matches!(lead.look(&core.tenure).await, Look::Mine { .. }) {
+            let lead = LeaderElection { store: store.clone(), clock: Arc::new(SystemClock), me, ttl: LEASE };
+            while !matches!(lead.look(&core.lease).await, LeaderCheck::Mine { .. }) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Some(lead)
@@ -287,7 +289,7 @@ async fn work(orders: &Value) -> Result<()> {
         gate: Arc::new(Gate::new(core.clone())),
         planner,
         core: core.clone(),
-        pulse: Arc::new(Pulse::new(Duration::from_secs(60))),
+        pulse: Arc::new(Heartbeats::new(Duration::from_secs(60))),
     };
     let told = async {
         loop {
@@ -300,7 +302,7 @@ async fn work(orders: &Value) -> Result<()> {
     };
     let keep = async {
         match &lead {
-            Some(lead) => lead.keep(&core.tenure).await,
+            Some(lead) => lead.keep(&core.lease).await,
             None => std::future::pending().await,
         }
     };
@@ -324,10 +326,10 @@ async fn connect(orders: &Value) -> Result<(Platform, Arc<dyn Chat>, String)> {
     if orders["platform"] == "discord" {
         let route = discord::Route { address: text("address")?.parse()?, ca_pem: text("ca")?.into_bytes() };
         let (guild, token) = (text("guild")?.parse()?, SecretString::from(text("token")?));
-        let chat = Discord::connect(discord::Settings { token, guild, route: Some(route), timeout: TIMEOUT }).await?;
+        let chat = Discord::connect(discord::DiscordSettings { token, guild, route: Some(route), timeout: TIMEOUT }).await?;
         return Ok((Platform::Discord, chat, place));
     }
-    let settings = matrix::Settings {
+    let settings = matrix::MatrixSettings {
         homeserver: text("homeserver")?,
         user: text("user")?,
         password: Some(PASSWORD.into()),

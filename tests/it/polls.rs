@@ -22,10 +22,11 @@ use upgrade_herald::{
             schedule::Offset,
         },
     },
+    lint,
     listen::feedback::Summariser,
-    outbox::Book,
     ports::{Accepted, Chat, ChatError, Handling, Outgoing, Platform},
     rehearsal::Room,
+    words::snapshot::ConfigSnapshot,
 };
 
 use crate::{cli::changed, watch::World};
@@ -115,7 +116,7 @@ impl Story {
             std::fs::write(dir.path().join(format!("templates/test/{name}.md.hbs")), text).unwrap();
         }
         let origin = Origin::Folder { config: dir.path().join("config"), templates: dir.path().join("templates") };
-        let mut loaded = args::load(&origin).unwrap();
+        let mut loaded = lint::load(&origin).unwrap();
         notices(&mut loaded.config.plan);
         let mut rooms = BTreeMap::new();
         let world = World::build(
@@ -132,7 +133,7 @@ impl Story {
             },
         );
         let world = world.await;
-        world.core.open(Book { config: loaded.config, renderer: loaded.renderer });
+        world.core.open(ConfigSnapshot { config: loaded.config, renderer: loaded.renderer });
         let summariser = Summariser::new(world.core.clone());
         Self { world, rooms, summariser, voters: AtomicUsize::new(0) }
     }
@@ -175,7 +176,7 @@ impl Story {
     }
 
     async fn votes(&self) -> Option<Vec<u32>> {
-        self.world.core.accepted("v2").await.unwrap().unwrap().progress.votes
+        self.world.core.campaign("v2").await.unwrap().unwrap().progress.votes
     }
 
     /// Counts what is due: how many polls were counted, and whether one has to wait.

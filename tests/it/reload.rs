@@ -48,7 +48,7 @@ async fn edits_are_followed_bad_ones_refused_and_commands_done() -> Result<()> {
     let mut w = world().await?;
     let opens = later(now(), 20 * 86_400);
     w.start().await?;
-    // A new file is accepted while herald runs.
+    // A new file is campaign while herald runs.
     w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
     w.on_discord("Reminder").await?;
     // A bad edit is refused and told to operators; what was in force stays.

@@ -32,7 +32,7 @@ fn with(changes: &[(&str, &str, &str)]) -> TempDir {
 
 /// What the review says, as an operator reads it, files named from the folder.
 fn reviewed(dir: &TempDir) -> Vec<String> {
-    let findings: Vec<Finding> = match args::load(&origin(dir.path())) {
+    let findings: Vec<Finding> = match lint::load(&origin(dir.path())) {
         Ok(loaded) => lint::rules(&loaded.config),
         Err(findings) => findings,
     };
@@ -180,7 +180,7 @@ fn a_template_that_nothing_uses_is_named() {
 #[test]
 fn a_window_that_is_nearer_than_the_plan_gives_notice_is_a_warning() {
     let dir = with(&[]);
-    let config = args::load(&origin(dir.path())).map_err(|f| format!("{f:?}")).unwrap().config;
+    let config = lint::load(&origin(dir.path())).map_err(|f| format!("{f:?}")).unwrap().config;
     let said = |now: &str| lint::near(&config, now.parse().unwrap()).iter().map(|f| f.message.clone()).collect::<Vec<_>>();
     assert_eq!(said("2031-03-01T12:00:00Z"), [] as [&str; 0]);
     assert_eq!(said("2031-03-10T13:00:00Z"), ["the window opens in 1 day; the routine plan gives people 7 days"]);

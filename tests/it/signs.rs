@@ -120,7 +120,7 @@ async fn a_service_manager_and_a_health_check_hear_of_it_for_as_long_as_it_goes_
     Ok(())
 }
 
-/// The next message on Discord is accepted, and answered so much later.
+/// The next message on Discord is campaign, and answered so much later.
 fn answered_late(w: &World, by: Duration) {
     let script = [OneShot::new("POST", &format!("/channels/{}/messages", w.channel), Fault::Stall(by))].into();
     w.discord.set_faults(Faults { script, ..Faults::default() });
@@ -252,7 +252,7 @@ fn what_is_packaged_fits_the_program() -> Result<()> {
     }
 
     let seconds = |text: &str| text.trim_end_matches('s').parse::<i64>().map_err(|e| anyhow::anyhow!("{text}: {e}"));
-    let drain = upgrade_herald::cli::args::load(&upgrade_herald::config::Origin::Embedded).map_err(|f| anyhow::anyhow!("{f:?}"))?;
+    let drain = upgrade_herald::lint::load(&upgrade_herald::config::Origin::Embedded).map_err(|f| anyhow::anyhow!("{f:?}"))?;
     let drain = drain.config.deployment.delivery.drain.as_secs();
     assert!(seconds(&entries("TimeoutStopSec=")[0])? > drain, "systemd kills before it is done");
     assert!(seconds(service["stop_grace_period"].as_str().context("a time")?)? > drain, "so does the container's");

@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 use jiff::SignedDuration;
 use serde_json::json;
 use upgrade_herald::{
-    cli::args::Loaded,
     domain::{
         campaign::{change::Change, upgrade::Upgrade},
-        outbox::post::{Event, PostState},
+        outbox::post::{CalendarEvent, PostState},
     },
+    lint::Loaded,
 };
 
 use crate::model::{self, Model, Script};
@@ -40,7 +40,7 @@ fn commands(upgrade: &Upgrade) -> [Option<(SignedDuration, Change)>; 3] {
 type Told = BTreeSet<(String, String, String, &'static str, &'static str)>;
 
 /// What is pinned in the end, and what stands in the calendar.
-type Around = Vec<(BTreeSet<String>, Vec<Event>)>;
+type Around = Vec<(BTreeSet<String>, Vec<CalendarEvent>)>;
 
 fn run(loaded: &Arc<Loaded>, upgrade: &Upgrade, script: Script) -> Result<((Told, Around), u32)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

@@ -9,7 +9,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use upgrade_herald::{
     domain::{campaign::upgrade::Urgency, outbox::post::Body},
     ports::Platform,
-    report::bulletin::{Audience, Bulletin, ChainState, Duty, Entry, Feedback, Link, Place, Reactions, Readiness, Window},
+    report::bulletin::{
+        AudienceView, Bulletin, ChainState, DutyView, EntryView, FeedbackView, LinkView, PlaceView, Reactions, Readiness, WindowView,
+    },
     web::Edition,
     words::Zone,
 };
@@ -70,7 +72,7 @@ async fn described(page: &str, path: &str, template: &str) -> Result<Value> {
     Ok(answer)
 }
 
-fn calendar(text: &str) -> Result<Vec<icalendar::Event>> {
+fn calendar(text: &str) -> Result<Vec<icalendar::IcalEvent>> {
     let read: icalendar::Calendar = text.parse().map_err(|e: String| anyhow::anyhow!(e))?;
     Ok(read.components.iter().filter_map(|c| c.as_event().cloned()).collect())
 }
@@ -304,7 +306,7 @@ fn saying(text: &str) -> Bulletin {
     let at: Timestamp = "2027-03-09T13:00:00Z".parse().expect("a time");
     let own = || text.to_owned();
     let html = format!("<h2>{text}</h2>\n<p>{text}</p>");
-    let said = |platform, body: Body| Entry {
+    let said = |platform, body: Body| EntryView {
         key: format!("{platform:?}"),
         notice: own(),
         phase: "preparation",
@@ -312,7 +314,7 @@ fn saying(text: &str) -> Bulletin {
         posted: true,
         at,
         text: Some(own()),
-        places: vec![Place { channel: own(), platform: "discord", link: Some(format!("https://example.org/{text}")) }],
+        places: vec![PlaceView { channel: own(), platform: "discord", link: Some(format!("https://example.org/{text}")) }],
         body: Some((platform, body)),
     };
     let reactions = || vec![Reactions { emoji: own(), meaning: own(), count: 3 }];
@@ -324,7 +326,7 @@ fn saying(text: &str) -> Bulletin {
         state: "failed",
         reason: Some(own()),
         under_way: true,
-        window: Window { opens: at, closes: at, set: true, moved: 2 },
+        window: WindowView { opens: at, closes: at, set: true, moved: 2 },
         chains: vec![ChainState {
             name: own(),
             stage: "applied",
@@ -333,14 +335,14 @@ fn saying(text: &str) -> Bulletin {
             applied_in: Some(3),
             migration: Some((1, Some(2))),
         }],
-        duties: vec![Duty { audience: "validators", required: true, what: own(), node_version: Some(own()), by: Some(at) }],
+        duties: vec![DutyView { audience: "validators", required: true, what: own(), node_version: Some(own()), by: Some(at) }],
         changes: vec![own()],
-        links: vec![Link { name: own(), url: format!("https://example.org/{text}") }, Link { name: own(), url: own() }],
+        links: vec![LinkView { name: own(), url: format!("https://example.org/{text}") }, LinkView { name: own(), url: own() }],
         readiness: Some(Readiness { of: 3, acknowledged: 2, ready: 1 }),
-        feedback: Some(Feedback {
+        feedback: Some(FeedbackView {
             replies: 1,
             reactions: reactions(),
-            audiences: vec![Audience { audience: None, replies: 1, reactions: reactions() }],
+            audiences: vec![AudienceView { audience: None, replies: 1, reactions: reactions() }],
         }),
         feedback_closes: Some(at),
         timeline: vec![

@@ -143,11 +143,11 @@ async fn a_real_relay_tells_of_its_parachains_upgrade() {
     let mut stage = Stage::of(PASEO, 1).await;
     let check = |name: &str, para: u128| stage.event("Paras", name, &[Value::from_bytes([7; 32]), Value::u128(para)]);
     let (started, other) = (check("PvfCheckStarted", 1004), check("PvfCheckStarted", 2000));
-    let (accepted, rejected) = (check("PvfCheckAccepted", 1004), check("PvfCheckRejected", 1000));
+    let (campaign, rejected) = (check("PvfCheckAccepted", 1004), check("PvfCheckRejected", 1000));
     // Each candidate's head is an event too, whose fields nobody reads.
     let noted = stage.event("Paras", "NewHeadNoted", &[Value::u128(1004)]);
     stage.events(1, &[]);
-    stage.events(2, &[noted, started, other, accepted, rejected]);
+    stage.events(2, &[noted, started, other, campaign, rejected]);
     let upcoming = |list: &[(u32, u32)]| list.to_vec().encode();
     stage.store(2, "Paras", "UpcomingUpgrades", vec![], &upcoming(&[(1004, 600), (2000, 600)]));
     for block in 3..=4 {
@@ -157,7 +157,7 @@ async fn a_real_relay_tells_of_its_parachains_upgrade() {
     let facts = stage.facts("relay", 4, &Kin { paras, relay: None }).await;
     let expected = [
         "2 people pvf_check started on relay",
-        "2 people pvf_check accepted on relay",
+        "2 people pvf_check campaign on relay",
         "2 asset-hub pvf_check rejected on relay",
         "2 people go_ahead  at relay 600 on relay",
         "3 relay code_updated ",

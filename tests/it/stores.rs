@@ -9,12 +9,13 @@ use upgrade_herald::{
     cli::args,
     config::Origin,
     domain::{
-        campaign::change::Change,
+        campaign::{Campaign, change::Change},
         chain::fact::{Fact, FactKind},
         outbox::post::{Body, Operation, Post, PostState},
     },
+    lint,
     plan::planner::timed,
-    ports::{Accepted, Accepting, Approved, Batch, Entry, EntryKind, Leadership, Move, Outcome, Replica, Store, Supersede},
+    ports::{Accepted, Approved, AttemptOutcome, Batch, Leadership, Move, Record, RecordKind, Replica, Store, Supersede},
 };
 
 use crate::{memory::MemoryStore, points::old_store, support::Postgres};
@@ -37,11 +38,11 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn sample() -> (Accepting, Vec<Post>) {
-    let loaded = args::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+fn sample() -> (Campaign, Vec<Post>) {
+    let loaded = lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
     let upgrade = loaded.config.upgrades[0].upgrade.clone();
     let posts = timed(&upgrade, 1, &loaded.config.plan, at(-100_000_000));
-    (Accepting::new(upgrade, at(0)), posts)
+    (Campaign::new(upgrade, at(0)), posts)
 }
 
 fn body(text: &str) -> Body {
@@ -50,8 +51,8 @@ fn body(text: &str) -> Body {
 
 /// Every promise that services rely on.
 async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
-    let (accepted, mut posts) = sample();
-    let id = accepted.upgrade.id.clone();
+    let (campaign, mut posts) = sample();
+    let id = campaign.upgrade.id.clone();
     let channel = posts[0].channel.clone();
     posts.retain(|p| p.channel == channel);
     posts.truncate(6);
@@ -61,16 +62,16 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     posts.iter_mut().enumerate().for_each(|(i, p)| p.due = at(i64::try_from(i).unwrap() * 10));
 
     // What is written in one batch is there, and once.
-    let batch = Batch { upgrades: vec![accepted.clone()], posts: posts.clone(), ..Batch::default() };
+    let batch = Batch { upgrades: vec![campaign.clone()], posts: posts.clone(), ..Batch::default() };
     store.commit(batch.clone()).await?;
     store.commit(batch).await?;
-    assert_eq!(store.upgrades().await?, std::slice::from_ref(&accepted));
+    assert_eq!(store.upgrades().await?, std::slice::from_ref(&campaign));
     assert_eq!(store.posts(&id).await?, posts, "as they were");
     assert_eq!(store.waiting().await?.len(), posts.len());
-    let changed = Accepting {
+    let changed = Campaign {
         revision: 2,
         commanded: BTreeSet::from(["window".to_owned()]),
-        file: Some(accepted.upgrade.clone()),
+        file: Some(campaign.upgrade.clone()),
         ..accepted.clone()
     };
     store.commit(Batch { upgrades: vec![changed.clone()], posts: vec![one.clone(), two.clone()], ..Batch::default() }).await?;
@@ -78,7 +79,7 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     let of_one_time: Vec<_> = store.posts(&id).await?.into_iter().filter(|p| p.due == at(-900)).map(|p| p.key).collect();
     assert_eq!(of_one_time, [one.key.clone(), two.key.clone()]);
     for key in [&one.key, &two.key] {
-        store.finish(key, &Outcome::Dropped { reason: "not needed".into() }).await?;
+        store.finish(key, &AttemptOutcome::Dropped { reason: "not needed".into() }).await?;
     }
 
     // A channel gives its first post, when it is due; whoever raises its attempts first has it.
@@ -95,7 +96,7 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     assert_eq!(store.next_due(&channel, at(29)).await?, None);
     assert_eq!(store.next_time(&channel).await?, Some(at(30)));
     assert_eq!(store.next_due(&channel, at(30)).await?.map(|p| p.key), Some(first.key.clone()));
-    store.finish(&first.key, &Outcome::Retry { error: "away".into(), not_before: at(60) }).await?;
+    store.finish(&first.key, &AttemptOutcome::Retry { error: "away".into(), not_before: at(60) }).await?;
     assert_eq!((store.next_due(&channel, at(59)).await?, store.next_time(&channel).await?), (None, Some(at(60))));
     // A clock that was set back by more than a minute holds nothing.
     assert!(store.next_due(&channel, at(60)).await?.is_some());
@@ -104,7 +105,7 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     assert!(store.next_due(&channel, at(-30)).await?.is_none(), "it is not due by this clock");
     assert_eq!(store.post(&first.key).await?.and_then(|p| p.body), Some(body("once")));
     let accepted_by_chat = Accepted { id: "m1".into(), link: Some("https://example.org/m1".into()) };
-    store.finish(&first.key, &Outcome::Sent { accepted: accepted_by_chat, at: at(61) }).await?;
+    store.finish(&first.key, &AttemptOutcome::Sent { accepted: accepted_by_chat, at: at(61) }).await?;
     let sent = store.sent(&id, &channel, Operation::Post).await?.expect("it was sent");
     assert_eq!(
         (sent.remote.as_deref(), sent.link.as_deref(), sent.sent, sent.error),
@@ -114,7 +115,7 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     // What turns out not to be out and holds no more has no words again, and is a post like any other that waits.
     let unsaid = store.next_due(&channel, at(1000)).await?.expect("the second");
     assert!(store.begin(&unsaid, &body("in 1 hour"), false, at(1000), at(1030)).await?);
-    store.finish(&unsaid.key, &Outcome::Unsaid { reason: "not in time".into() }).await?;
+    store.finish(&unsaid.key, &AttemptOutcome::Unsaid { reason: "not in time".into() }).await?;
     let unsaid = store.next_due(&channel, at(1000)).await?.expect("at once");
     assert_eq!((unsaid.key.clone(), unsaid.state, unsaid.attempts, unsaid.body), (posts[1].key.clone(), PostState::Planned, 1, None));
     assert!(store.waiting().await?.iter().any(|p| p.key == unsaid.key));
@@ -140,8 +141,8 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     // Parked is tried again at a start, with its words if it was begun.
     let third = store.next_due(&channel, at(1000)).await?.expect("another one");
     assert!(store.begin(&third, &body("words"), false, at(1000), at(1030)).await?);
-    store.finish(&third.key, &Outcome::Parked { error: "refused".into() }).await?;
-    store.finish(&posts[4].key, &Outcome::Parked { error: "no words".into() }).await?;
+    store.finish(&third.key, &AttemptOutcome::Parked { error: "refused".into() }).await?;
+    store.finish(&posts[4].key, &AttemptOutcome::Parked { error: "no words".into() }).await?;
     store.set_trouble("channel c", Some("refused"), at(1)).await?;
     store.set_trouble("channel c", Some("still refused"), at(2)).await?;
     store.set_trouble("chain x", Some("away"), at(3)).await?;
@@ -176,8 +177,8 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     assert!(store.remember("command-1", at(1)).await? && !store.remember("command-1", at(2)).await?);
 
     // Entries stay as they were said first, unless another takes their place.
-    let entry = |name: &str, second, word: &str| Entry {
-        kind: EntryKind::Answer,
+    let entry = |name: &str, second, word: &str| Record {
+        kind: RecordKind::Answer,
         upgrade: id.clone(),
         id: name.into(),
         at: at(second),
@@ -186,13 +187,13 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     let (one, two) = (entry("b", 2, "one"), entry("a", 1, "it's \u{1f600}"));
     assert!(store.write(&one, false).await? && store.write(&two, false).await?);
     assert!(!store.write(&entry("b", 3, "again"), false).await?);
-    assert_eq!(store.entries(EntryKind::Answer, &id).await?, [two.clone(), one]);
+    assert_eq!(store.entries(RecordKind::Answer, &id).await?, [two.clone(), one]);
     let other = entry("b", 0, "another");
     assert!(store.write(&other, true).await?);
-    assert_eq!(store.entries(EntryKind::Answer, &id).await?, [other, two]);
-    assert!(store.entries(EntryKind::Act, &id).await?.is_empty() && store.entries(EntryKind::Answer, "else").await?.is_empty());
-    assert!(store.erase(EntryKind::Answer, &id, "b").await? && !store.erase(EntryKind::Answer, &id, "b").await?);
-    assert_eq!(store.entries(EntryKind::Answer, &id).await?.len(), 1);
+    assert_eq!(store.entries(RecordKind::Answer, &id).await?, [other, two]);
+    assert!(store.entries(RecordKind::Act, &id).await?.is_empty() && store.entries(RecordKind::Answer, "else").await?.is_empty());
+    assert!(store.erase(RecordKind::Answer, &id, "b").await? && !store.erase(RecordKind::Answer, &id, "b").await?);
+    assert_eq!(store.entries(RecordKind::Answer, &id).await?.len(), 1);
     Ok(())
 }
 
@@ -217,14 +218,14 @@ async fn every_store_keeps_its_promises() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_written_is_there_after_another_opening() -> Result<()> {
     for kind in kinds().await?.into_iter().filter(|k| k.name != "memory") {
-        let (accepted, posts) = sample();
+        let (campaign, posts) = sample();
         let store = SqlStore::open(&kind.url).await?;
-        store.commit(Batch { upgrades: vec![accepted.clone()], posts: posts.clone(), ..Batch::default() }).await?;
+        store.commit(Batch { upgrades: vec![campaign.clone()], posts: posts.clone(), ..Batch::default() }).await?;
         drop(store);
         let store = SqlStore::open_existing(&kind.url).await?;
         assert_eq!(
-            (store.upgrades().await?, store.posts(&accepted.upgrade.id).await?.len()),
-            (vec![accepted], posts.len()),
+            (store.upgrades().await?, store.posts(&campaign.upgrade.id).await?.len()),
+            (vec![campaign], posts.len()),
             "{}",
             kind.name
         );
@@ -279,13 +280,13 @@ async fn a_store_moves_to_another_database_and_back_whole() -> Result<()> {
     let (first, others) = kinds.split_first().expect("SQLite comes first");
     old_store(&first.url).await?;
     let store = SqlStore::open(&first.url).await?;
-    let (accepted, posts) = sample();
-    store.commit(Batch { upgrades: vec![accepted], posts: posts.clone(), ..Batch::default() }).await?;
+    let (campaign, posts) = sample();
+    store.commit(Batch { upgrades: vec![campaign], posts: posts.clone(), ..Batch::default() }).await?;
     // In the middle of it: a post in flight, one that was sent, a line break and a quote in words.
     assert!(store.begin(&posts[0], &body("one\n\"two\" \u{2713}"), true, at(1), at(60)).await?);
     assert!(store.begin(&posts[1], &body("three"), false, at(1), at(60)).await?);
     let sent = Accepted { id: "7".into(), link: Some("https://example.org/7".into()) };
-    store.finish(&posts[1].key, &Outcome::Sent { accepted: sent, at: at(2) }).await?;
+    store.finish(&posts[1].key, &AttemptOutcome::Sent { accepted: sent, at: at(2) }).await?;
     store.set_trouble("channel x", Some("it's away"), at(3)).await?;
     let text = written(&store).await?;
     drop(store);
@@ -339,12 +340,12 @@ async fn a_store_moves_to_another_database_and_back_whole() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_workers_one_has_a_post() -> Result<()> {
     for kind in kinds().await?.into_iter().filter(|k| k.name != "memory") {
-        let (accepted, posts) = sample();
+        let (campaign, posts) = sample();
         let mut stores = Vec::new();
         for _ in 0..4 {
             stores.push(Arc::new(SqlStore::open(&kind.url).await?));
         }
-        stores[0].commit(Batch { upgrades: vec![accepted], posts: posts.clone(), ..Batch::default() }).await?;
+        stores[0].commit(Batch { upgrades: vec![campaign], posts: posts.clone(), ..Batch::default() }).await?;
         for post in posts.iter().take(20) {
             let tries: Vec<_> = stores
                 .iter()
@@ -385,19 +386,19 @@ async fn one_has_the_lead_and_who_was_deposed_writes_nothing() -> Result<()> {
     assert_eq!(a.lead(&anna, short).await?, Leadership::Mine { term: 1 });
     assert_eq!(a.lead(&anna, short).await?, Leadership::Mine { term: 1 }, "renewed");
     assert_eq!(b.lead(&ben, short).await?, Leadership::Theirs { replica: "a".into() });
-    let names = |known: &[upgrade_herald::ports::Known]| known.iter().map(|k| (k.name.clone(), k.active)).collect::<Vec<_>>();
+    let names = |known: &[upgrade_herald::ports::ReplicaInfo]| known.iter().map(|k| (k.name.clone(), k.active)).collect::<Vec<_>>();
     assert_eq!(names(&b.replicas().await?), [("a".to_owned(), true), ("b".to_owned(), false)]);
     // Another process under a name that is in use, until nothing was heard of the first for as long.
     assert_eq!(b.lead(&replica("a", "a-2"), short).await?, Leadership::Doubled);
-    let (accepted, posts) = sample();
-    a.commit(Batch { upgrades: vec![accepted.clone()], posts: posts.clone(), ..Batch::default() }).await?;
+    let (campaign, posts) = sample();
+    a.commit(Batch { upgrades: vec![campaign.clone()], posts: posts.clone(), ..Batch::default() }).await?;
     tokio::time::sleep(Duration::from_millis(450)).await;
     assert_eq!(b.lead(&ben, short).await?, Leadership::Mine { term: 2 });
     // The first one wakes up.
     let first = &posts[0];
     for refused in [
         a.begin(first, &body("late"), false, at(0), at(30)).await.err(),
-        a.finish(&first.key, &Outcome::Parked { error: "late".into() }).await.err(),
+        a.finish(&first.key, &AttemptOutcome::Parked { error: "late".into() }).await.err(),
         a.commit(Batch::default()).await.err(),
         a.begin_anew().await.err(),
     ] {
@@ -412,7 +413,7 @@ async fn one_has_the_lead_and_who_was_deposed_writes_nothing() -> Result<()> {
     a.commit(Batch::default()).await?;
     assert_eq!(names(&a.replicas().await?), [("a".to_owned(), true)]);
     // A command at the machine is nobody's replica.
-    SqlStore::open_existing(&url).await?.request(&accepted.upgrade.id, &Change::Go, "Ada", at(0)).await?;
+    SqlStore::open_existing(&url).await?.request(&campaign.upgrade.id, &Change::Go, "Ada", at(0)).await?;
     Ok(())
 }
 

@@ -20,8 +20,8 @@ use jiff::{
 use tokio::sync::Notify;
 use upgrade_herald::{
     adapters::store::SqlStore,
-    cli::args::{self, Loaded},
-    config::{Origin, Plan, Readers, UpgradeFile},
+    cli::args,
+    config::{Origin, Plan, UpgradeFile},
     deliver::dispatcher::Dispatcher,
     domain::{
         campaign::upgrade::Upgrade,
@@ -32,10 +32,12 @@ use upgrade_herald::{
             schedule::{CronRule, Offset},
         },
     },
-    outbox::{Book, Core, Outlet},
+    lint::{self, Loaded},
+    outbox::Core,
     plan::planner::{Planner, timed},
-    ports::{Accepted, Chat, ChatError, Clock, Outgoing, Platform, Store},
+    ports::{Accepted, Chat, ChatError, Clock, Outgoing, Outlet, Platform, Readers, Store},
     rehearsal::Room,
+    words::snapshot::ConfigSnapshot,
 };
 
 /// 16 that change their clocks in 2026 and mostly in 2027, by an hour, by half of one (Lord Howe) or by two (Troll), at night or at
@@ -379,7 +381,7 @@ impl Clock for LooseClock {
     }
 }
 
-/// A room that may be slow, deaf or gone, and a book of what came to be said in it and when.
+/// A room that may be slow, deaf or gone, and a snapshot of what came to be said in it and when.
 struct Logged {
     room: Room,
     clock: Arc<LooseClock>,
@@ -408,16 +410,16 @@ impl Chat for Logged {
         if fault == Some(0) {
             return Err(broken(None));
         }
-        // The room knows a key it has; the book has every message, so one that is there twice shows.
+        // The room knows a key it has; the snapshot has every message, so one that is there twice shows.
         self.said.lock().unwrap().push((out.key.clone(), self.clock.now()));
-        let accepted = self.room.send(place, out).await?;
+        let campaign = self.room.send(place, out).await?;
         match fault {
             Some(1) => Err(broken(Some(120_000))),
             Some(2) => {
                 self.dies.notify_one();
                 std::future::pending().await
             }
-            _ => Ok(accepted),
+            _ => Ok(campaign),
         }
     }
 
@@ -469,8 +471,8 @@ impl Stage {
         let mut config = loaded.config.clone();
         config.plan = case.plan.clone();
         config.upgrades = vec![UpgradeFile { upgrade: case.upgrade.clone(), file: loaded.config.upgrades[0].file.clone() }];
-        let book = Book { config, renderer: loaded.renderer.clone() };
-        let core = Arc::new(Core::new(book, outlets, clock.clone(), store.clone()));
+        let snapshot = ConfigSnapshot { config, renderer: loaded.renderer.clone() };
+        let core = Arc::new(Core::new(snapshot, outlets, clock.clone(), store.clone()));
         let planner = Planner::new(core.clone());
         Self { clock, chats, store, core, planner }
     }
@@ -560,7 +562,7 @@ fn named() -> Option<std::ops::RangeInclusive<u64>> {
 
 #[tokio::test]
 async fn each_notice_comes_once_and_in_order_however_the_clock_jumps() {
-    let loaded = args::load(&Origin::Embedded).unwrap();
+    let loaded = lint::load(&Origin::Embedded).unwrap();
     let (seeds, one) = (named().unwrap_or(0..=CASES - 1), named().is_some());
     let (mut cases, mut whole, mut notices, mut posts) = (0, 0, 0, 0);
     for seed in seeds {
@@ -578,7 +580,7 @@ async fn each_notice_comes_once_and_in_order_however_the_clock_jumps() {
 
 #[tokio::test]
 async fn a_clock_that_was_ahead_and_is_set_back_holds_up_no_post() {
-    let loaded = args::load(&Origin::Embedded).unwrap();
+    let loaded = lint::load(&Origin::Embedded).unwrap();
     let mut case = Case::new(0, &loaded);
     let offset = "-1h".parse().unwrap();
     for plan in case.plan.plans.values_mut() {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use upgrade_herald::{
     adapters::store::SqlStore,
     cli::args,
-    config::{Origin, Plan, Readers, SourceFile, UpgradeFile},
+    config::{Origin, Plan, SourceFile, UpgradeFile},
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
         campaign::{
@@ -25,11 +25,13 @@ use upgrade_herald::{
         outbox::post::{Operation, Post, PostState},
         plan::notice::{LatePolicy, Notice},
     },
-    outbox::{Book, Core, Outlet},
+    lint,
+    outbox::Core,
     plan::planner::Planner,
-    ports::{Chain, ChainError, Clock, Head, Store},
+    ports::{Chain, ChainError, Clock, Head, Outlet, Readers, Store},
     rehearsal::{Room, SteppedClock},
     watch::watcher::Watcher,
+    words::snapshot::ConfigSnapshot,
 };
 
 /// A chain as its script has it.
@@ -114,8 +116,8 @@ impl World {
     }
 
     pub async fn build(names: &[&str], change: impl FnOnce(&mut Plan), change_core: impl FnOnce(&mut Core)) -> Self {
-        let mut loaded = args::load(&Origin::Embedded).unwrap();
-        // What is said when an upgrade is accepted, and long after it, would stand in every story.
+        let mut loaded = lint::load(&Origin::Embedded).unwrap();
+        // What is said when an upgrade is campaign, and long after it, would stand in every story.
         let chatter = |n: &Notice| n.board || n.id == "window-set" || !n.delay.is_zero();
         loaded.config.plan.plans.values_mut().for_each(|plan| plan.notices.retain(|n| !chatter(n)));
         // Approvals and what is missed are stories of their own.
@@ -132,7 +134,8 @@ impl World {
             (name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers, locale, mentions })
         });
         let outlets = outlets.collect();
-        let mut core = Core::new(Book { config: loaded.config, renderer: loaded.renderer }, outlets, clock.clone(), store.clone());
+        let mut core =
+            Core::new(ConfigSnapshot { config: loaded.config, renderer: loaded.renderer }, outlets, clock.clone(), store.clone());
         change_core(&mut core);
         let core = Arc::new(core);
         let chains: BTreeMap<String, Arc<Scripted>> = names.iter().map(|n| (n.to_string(), Arc::new(Scripted::default()))).collect();
@@ -218,10 +221,10 @@ impl World {
 
     /// herald is started again over the same store, with the clock as it is or at another time.
     pub fn restart(&mut self, at: Option<Timestamp>) {
-        let book = self.core.book();
-        let book = Book { config: book.config.clone(), renderer: book.renderer.clone() };
+        let snapshot = self.core.snapshot();
+        let snapshot = ConfigSnapshot { config: snapshot.config.clone(), renderer: snapshot.renderer.clone() };
         self.clock = Arc::new(SteppedClock::new(at.unwrap_or_else(|| self.clock.now())));
-        self.core = Arc::new(Core::new(book, self.core.outlets.clone(), self.clock.clone(), self.store.clone()));
+        self.core = Arc::new(Core::new(snapshot, self.core.outlets.clone(), self.clock.clone(), self.store.clone()));
         self.watcher = Watcher::new(self.core.clone(), nodes(&self.chains));
         self.dispatcher = Dispatcher::new(self.core.clone());
         self.gate = Gate::new(self.core.clone());
@@ -261,7 +264,7 @@ impl World {
     }
 
     pub async fn state(&self, upgrade: &str) -> State {
-        self.core.accepted(upgrade).await.unwrap().unwrap().progress.state
+        self.core.campaign(upgrade).await.unwrap().unwrap().progress.state
     }
 }
 

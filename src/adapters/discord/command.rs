@@ -17,7 +17,7 @@ use crate::{
         outbox::post::{Body, Button},
         people::command::{Kind, Misread, Order, Part, Verb},
     },
-    ports::{Asker, Desk, Ear, Platform},
+    ports::{Admission, Asker, CommandHandler, Platform},
 };
 
 const NAME: &str = "upgrade";
@@ -70,31 +70,31 @@ impl Discord {
     }
 
     /// Answers a command, to the asker alone: at once if the desk is quick, otherwise later in place of "thinking…".
-    pub(super) async fn answer(self: Arc<Self>, desk: Arc<dyn Desk>, command: Box<CommandInteraction>) {
+    pub(super) async fn answer(self: Arc<Self>, desk: Arc<dyn CommandHandler>, command: Box<CommandInteraction>) {
         if command.data.name != NAME || command.guild_id != Some(self.guild) {
             return;
         }
-        self.heed(&*desk, &Who::gives(&command), &order(&command), Call { id: command.id, token: &command.token }).await;
+        self.heed(&*desk, &Invoker::gives(&command), &order(&command), Call { id: command.id, token: &command.token }).await;
     }
 
     /// A button of ours is a command that is given by a press; what it needs besides is asked for.
-    pub(super) async fn pressed(self: Arc<Self>, desk: Arc<dyn Desk>, button: Box<ComponentInteraction>) {
+    pub(super) async fn pressed(self: Arc<Self>, desk: Arc<dyn CommandHandler>, button: Box<ComponentInteraction>) {
         let line = line(&button.data.custom_id);
         let Some(line) = line.filter(|_| button.guild_id == Some(self.guild)) else { return };
-        let who = Who::of(button.user.id, (button.channel_id, button.channel.as_ref()), button.member.as_ref());
+        let who = Invoker::of(button.user.id, (button.channel_id, button.channel.as_ref()), button.member.as_ref());
         let call = Call { id: button.id, token: &button.token };
         match Order::from_line(line) {
             Err(Misread::Missing { verb, part: part @ Part { kind: Kind::Words(most), .. } }) => match desk.listens(&who.asker()) {
-                Ear::Open => drop(self.respond(call, &asks(&button.data.custom_id, verb, &part, most)).await),
-                Ear::Closing => self.reply(call, &Body { text: TOO_MANY.into(), ..Body::default() }).await,
-                Ear::Closed => {}
+                Admission::Open => drop(self.respond(call, &asks(&button.data.custom_id, verb, &part, most)).await),
+                Admission::Closing => self.reply(call, &Body { text: TOO_MANY.into(), ..Body::default() }).await,
+                Admission::Closed => {}
             },
             order => self.heed(&*desk, &who, &order, call).await,
         }
     }
 
     /// What was written into a window that a press has opened.
-    pub(super) async fn written(self: Arc<Self>, desk: Arc<dyn Desk>, modal: Box<ModalInteraction>) {
+    pub(super) async fn written(self: Arc<Self>, desk: Arc<dyn CommandHandler>, modal: Box<ModalInteraction>) {
         let line = line(&modal.data.custom_id);
         let Some(line) = line.filter(|_| modal.guild_id == Some(self.guild)) else { return };
         let inputs = modal.data.components.iter().flat_map(|row| &row.components).filter_map(|component| match component {
@@ -102,16 +102,16 @@ impl Discord {
             _ => None,
         });
         let order = Order::completed(line, inputs);
-        let who = Who::of(modal.user.id, (modal.channel_id, modal.channel.as_ref()), modal.member.as_ref());
+        let who = Invoker::of(modal.user.id, (modal.channel_id, modal.channel.as_ref()), modal.member.as_ref());
         self.heed(&*desk, &who, &order, Call { id: modal.id, token: &modal.token }).await;
     }
 
-    async fn heed(&self, desk: &dyn Desk, who: &Who, order: &Result<Order, Misread>, call: Call<'_>) {
+    async fn heed(&self, desk: &dyn CommandHandler, who: &Invoker, order: &Result<Order, Misread>, call: Call<'_>) {
         let asker = who.asker();
         match desk.listens(&asker) {
-            Ear::Open => {}
-            Ear::Closing => return self.reply(call, &Body { text: TOO_MANY.into(), ..Body::default() }).await,
-            Ear::Closed => return,
+            Admission::Open => {}
+            Admission::Closing => return self.reply(call, &Body { text: TOO_MANY.into(), ..Body::default() }).await,
+            Admission::Closed => return,
         }
         let answer = desk.answer(&asker, order);
         tokio::pin!(answer);
@@ -137,7 +137,7 @@ impl Discord {
     }
 
     /// Proposes what may be meant by what was typed so far.
-    pub(super) async fn propose(self: Arc<Self>, desk: Arc<dyn Desk>, command: Box<CommandInteraction>) {
+    pub(super) async fn propose(self: Arc<Self>, desk: Arc<dyn CommandHandler>, command: Box<CommandInteraction>) {
         if command.data.name != NAME || command.guild_id != Some(self.guild) {
             return;
         }
@@ -145,7 +145,7 @@ impl Discord {
         else {
             return;
         };
-        let who = Who::gives(&command);
+        let who = Invoker::gives(&command);
         let choices = desk.choices(&who.asker(), verb, focus.name, focus.value).await;
         let fits = |choice: &String| (1..=CHOICE_MAX).contains(&choice.chars().count());
         let made = choices
@@ -233,13 +233,13 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// Who gives a command, in what herald needs of it.
-struct Who {
+struct Invoker {
     user: String,
     place: String,
     roles: Vec<String>,
 }
 
-impl Who {
+impl Invoker {
     fn gives(command: &CommandInteraction) -> Self {
         Self::of(command.user.id, (command.channel_id, command.channel.as_ref()), command.member.as_deref())
     }

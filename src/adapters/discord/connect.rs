@@ -14,9 +14,9 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::{
-    Discord, Settings,
+    Discord, DiscordSettings,
     error::{Fault, code},
-    health::{Health, NEW_TOKEN, REVOKED},
+    health::{ConnectionHealth, NEW_TOKEN, REVOKED},
     id, place,
     request::{Budget, held_back},
 };
@@ -60,7 +60,7 @@ impl Discord {
     ///
     /// # Errors
     /// [`ConnectError`], of which [`ConnectError::retryable`] ones may go away by themselves.
-    pub async fn connect(settings: Settings) -> Result<Arc<Self>, ConnectError> {
+    pub async fn connect(settings: DiscordSettings) -> Result<Arc<Self>, ConnectError> {
         let zero = || ConnectError::Settings("the server's id must be a number other than 0".into());
         let guild = id(&settings.guild.to_string()).map(GuildId::from).ok_or_else(zero)?;
         let http = http(&settings)?;
@@ -75,13 +75,13 @@ impl Discord {
             }
             other => other.into(),
         })?;
-        Ok(Arc::new(Self { http, budget, guild, me, health: Health::default(), forums: Mutex::default(), settings }))
+        Ok(Arc::new(Self { http, budget, guild, me, health: ConnectionHealth::default(), forums: Mutex::default(), settings }))
     }
 }
 
 /// The bot as its owner sees it.
 #[derive(Clone, Debug)]
-pub struct Portrait {
+pub struct BotIdentity {
     pub name: String,
     /// Where a server's manager lets it in.
     pub invite: String,
@@ -92,12 +92,12 @@ pub struct Portrait {
 impl Discord {
     /// # Errors
     /// Discord couldn't be asked.
-    pub async fn portrait(&self) -> Result<Portrait, ConnectError> {
+    pub async fn portrait(&self) -> Result<BotIdentity, ConnectError> {
         let deadline = self.deadline();
         let me = self.ask(deadline, || self.http.get_current_user()).await?;
         let application = self.ask(deadline, || self.http.get_current_application_info()).await?;
         let content = ApplicationFlags::GATEWAY_MESSAGE_CONTENT | ApplicationFlags::GATEWAY_MESSAGE_CONTENT_LIMITED;
-        Ok(Portrait {
+        Ok(BotIdentity {
             name: me.name.clone(),
             invite: invite(application.id),
             reads_replies: application.flags.is_some_and(|flags| flags.intersects(content)),
@@ -112,7 +112,7 @@ fn invite(application: ApplicationId) -> String {
 }
 
 /// A client for Discord's HTTP API, serenity's rate limiter on. Its connections live in the runtime that first uses it.
-pub(super) fn http(settings: &Settings) -> Result<Http, ConnectError> {
+pub(super) fn http(settings: &DiscordSettings) -> Result<Http, ConnectError> {
     let wrong = |what: &str, e: reqwest::Error| ConnectError::Settings(format!("{what}: {e}"));
     let mut client = reqwest::Client::builder().tls_backend_native().timeout(settings.timeout).connect_timeout(settings.timeout);
     // a connection dropped by a firewall without a word must not swallow the next post

@@ -12,9 +12,9 @@ use tokio::{
 use super::{
     Discord, connect,
     error::Fault,
-    link::{Link, Pulse, Signal, hopeless},
+    link::{GatewayLink, GatewayState, Signal, hopeless},
 };
-use crate::ports::Desk;
+use crate::ports::CommandHandler;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ const DISCONNECTED: Duration = Duration::from_secs(90);
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// How one connection ended.
-enum End {
+enum SessionEnd {
     Stopped,
     /// To be tried again, after the growing pause.
     Lost(String),
@@ -45,15 +45,15 @@ impl Discord {
     /// A lost connection comes back after 1 s, 2 s … 60 s; a refused one is tried once a minute, with [`trouble`] saying why.
     ///
     /// [`trouble`]: crate::ports::Chat::trouble
-    pub async fn run(self: Arc<Self>, desk: Arc<dyn Desk>, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self: Arc<Self>, desk: Arc<dyn CommandHandler>, mut stop: watch::Receiver<bool>) {
         let mut answers = JoinSet::new();
         let mut pause = FIRST_PAUSE;
         loop {
             let began = Instant::now();
             let (reason, wait) = match self.session(&desk, &mut stop, &mut answers).await {
-                End::Stopped => break,
-                End::Wait(reason, wait) => (reason, wait),
-                End::Lost(reason) => {
+                SessionEnd::Stopped => break,
+                SessionEnd::Wait(reason, wait) => (reason, wait),
+                SessionEnd::Lost(reason) => {
                     pause = if began.elapsed() > GOOD { FIRST_PAUSE } else { pause };
                     let wait = pause;
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -71,9 +71,14 @@ impl Discord {
         let _given_up = timeout(LAST_ANSWERS, all).await;
     }
 
-    async fn session(self: &Arc<Self>, desk: &Arc<dyn Desk>, stop: &mut watch::Receiver<bool>, answers: &mut JoinSet<()>) -> End {
+    async fn session(
+        self: &Arc<Self>,
+        desk: &Arc<dyn CommandHandler>,
+        stop: &mut watch::Receiver<bool>,
+        answers: &mut JoinSet<()>,
+    ) -> SessionEnd {
         let address = tokio::select! {
-            () = stopped(stop) => return End::Stopped,
+            () = stopped(stop) => return SessionEnd::Stopped,
             address = self.address() => match address {
                 Ok(address) => address,
                 Err(end) => return end,
@@ -81,20 +86,20 @@ impl Discord {
         };
         let http = match connect::http(&self.settings) {
             Ok(http) => http,
-            Err(e) => return End::Wait(e.to_string(), LONGEST_PAUSE),
+            Err(e) => return SessionEnd::Wait(e.to_string(), LONGEST_PAUSE),
         };
-        let mut link = match Link::open(http, address) {
+        let mut link = match GatewayLink::open(http, address) {
             Ok(link) => link,
-            Err(e) => return End::Lost(format!("no thread for the gateway: {e}")),
+            Err(e) => return SessionEnd::Lost(format!("no thread for the gateway: {e}")),
         };
-        let mut health = Pace::new(Instant::now());
+        let mut health = HeartbeatWatch::new(Instant::now());
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stopped(stop) => {
                     link.close().await;
-                    return End::Stopped;
+                    return SessionEnd::Stopped;
                 }
                 signal = link.next() => match signal {
                     Some(Signal::Ready) => {
@@ -111,10 +116,10 @@ impl Discord {
                     None => return ended(None),
                 },
                 _ = look.tick() => match health.feel(Instant::now(), link.pulse().await) {
-                    Feel::Fine => self.health.gateway_up(),
-                    Feel::Coming => {}
-                    Feel::Down => self.health.gateway_down(desk.now(), "it broke off and is being made anew"),
-                    Feel::Dead(why) => return End::Lost(why.into()),
+                    LinkCheck::Fine => self.health.gateway_up(),
+                    LinkCheck::Coming => {}
+                    LinkCheck::Down => self.health.gateway_down(desk.now(), "it broke off and is being made anew"),
+                    LinkCheck::Dead(why) => return SessionEnd::Lost(why.into()),
                 },
                 Some(done) = answers.join_next(), if !answers.is_empty() => {
                     if let Err(e) = done {
@@ -126,15 +131,15 @@ impl Discord {
     }
 
     /// Where the gateway is, if a session may be begun now: Discord resets the token of who begins more than 1,000 a day.
-    async fn address(&self) -> Result<String, End> {
+    async fn address(&self) -> Result<String, SessionEnd> {
         let gateway = self.ask(self.deadline(), || self.http.get_bot_gateway()).await.map_err(|fault| match &fault {
-            Fault::Unsure { .. } => End::Lost(fault.words()),
-            Fault::Token | Fault::Code { .. } => End::Wait(fault.words(), LONGEST_PAUSE),
+            Fault::Unsure { .. } => SessionEnd::Lost(fault.words()),
+            Fault::Token | Fault::Code { .. } => SessionEnd::Wait(fault.words(), LONGEST_PAUSE),
         })?;
         let limit = gateway.session_start_limit;
         if limit.remaining == 0 {
             let wait = Duration::from_millis(limit.reset_after).max(LONGEST_PAUSE);
-            return Err(End::Wait(format!("all {} sessions of this day are used up: Discord allows no more", limit.total), wait));
+            return Err(SessionEnd::Wait(format!("all {} sessions of this day are used up: Discord allows no more", limit.total), wait));
         }
         Ok(gateway.url)
     }
@@ -145,26 +150,26 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _gone = stop.wait_for(|stop| *stop).await;
 }
 
-fn ended(error: Option<serenity::Error>) -> End {
+fn ended(error: Option<serenity::Error>) -> SessionEnd {
     match error {
-        None => End::Lost("the connection ended".into()),
+        None => SessionEnd::Lost("the connection ended".into()),
         Some(error) => match hopeless(&error) {
-            Some(words) => End::Wait(words.into(), LONGEST_PAUSE),
-            None => End::Lost(Fault::from(error).words()),
+            Some(words) => SessionEnd::Wait(words.into(), LONGEST_PAUSE),
+            None => SessionEnd::Lost(Fault::from(error).words()),
         },
     }
 }
 
 /// Tells a live connection from one that only seems to live.
-struct Pace {
+struct HeartbeatWatch {
     /// The last sign of life.
     alive: Instant,
-    last: Option<Pulse>,
+    last: Option<GatewayState>,
     was_up: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Feel {
+enum LinkCheck {
     Fine,
     /// Not there for the first time yet.
     Coming,
@@ -173,12 +178,12 @@ enum Feel {
     Dead(&'static str),
 }
 
-impl Pace {
+impl HeartbeatWatch {
     fn new(now: Instant) -> Self {
         Self { alive: now, last: None, was_up: false }
     }
 
-    fn feel(&mut self, now: Instant, pulse: Option<Pulse>) -> Feel {
+    fn feel(&mut self, now: Instant, pulse: Option<GatewayState>) -> LinkCheck {
         let up = matches!(pulse, Some((ConnectionStage::Connected, _)));
         if up && pulse != self.last {
             self.alive = now;
@@ -187,11 +192,11 @@ impl Pace {
         self.was_up |= up;
         let quiet = now.saturating_duration_since(self.alive);
         match up {
-            true if quiet > SILENT => Feel::Dead("no heartbeat is answered"),
-            true => Feel::Fine,
-            false if quiet > DISCONNECTED => Feel::Dead("the gateway can't be reached"),
-            false if self.was_up => Feel::Down,
-            false => Feel::Coming,
+            true if quiet > SILENT => LinkCheck::Dead("no heartbeat is answered"),
+            true => LinkCheck::Fine,
+            false if quiet > DISCONNECTED => LinkCheck::Dead("the gateway can't be reached"),
+            false if self.was_up => LinkCheck::Down,
+            false => LinkCheck::Coming,
         }
     }
 }
@@ -205,14 +210,14 @@ mod tests {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
         let up = |ms| Some((ConnectionStage::Connected, Some(Duration::from_millis(ms))));
-        let mut pace = Pace::new(start);
-        assert_eq!(pace.feel(at(1), None), Feel::Coming);
-        assert_eq!(pace.feel(at(2), up(5)), Feel::Fine);
-        assert_eq!(pace.feel(at(170), up(6)), Feel::Fine);
-        assert_eq!(pace.feel(at(340), up(6)), Feel::Fine);
-        assert_eq!(pace.feel(at(351), up(6)), Feel::Dead("no heartbeat is answered"));
-        assert_eq!(pace.feel(at(352), up(7)), Feel::Fine);
-        assert_eq!(pace.feel(at(400), None), Feel::Down);
-        assert_eq!(pace.feel(at(443), None), Feel::Dead("the gateway can't be reached"));
+        let mut pace = HeartbeatWatch::new(start);
+        assert_eq!(pace.feel(at(1), None), LinkCheck::Coming);
+        assert_eq!(pace.feel(at(2), up(5)), LinkCheck::Fine);
+        assert_eq!(pace.feel(at(170), up(6)), LinkCheck::Fine);
+        assert_eq!(pace.feel(at(340), up(6)), LinkCheck::Fine);
+        assert_eq!(pace.feel(at(351), up(6)), LinkCheck::Dead("no heartbeat is answered"));
+        assert_eq!(pace.feel(at(352), up(7)), LinkCheck::Fine);
+        assert_eq!(pace.feel(at(400), None), LinkCheck::Down);
+        assert_eq!(pace.feel(at(443), None), LinkCheck::Dead("the gateway can't be reached"));
     }
 }

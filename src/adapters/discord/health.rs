@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 /// Each kind of trouble stands until what it speaks of works again.
 #[derive(Default)]
-pub(super) struct Health(Mutex<State>);
+pub(super) struct ConnectionHealth(Mutex<ConnectionState>);
 
 #[derive(Default)]
-struct State {
+struct ConnectionState {
     token_revoked: bool,
     gateway: Option<Outage>,
     commands: Option<String>,
@@ -20,8 +20,8 @@ struct Outage {
     reason: String,
 }
 
-impl Health {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl ConnectionHealth {
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn an_outage_keeps_its_beginning_and_ends() {
-        let health = Health::default();
+        let health = ConnectionHealth::default();
         assert_eq!(health.words(), None);
         health.gateway_down(Timestamp::UNIX_EPOCH, "first");
         health.gateway_down("2026-01-01T00:00:00Z".parse().unwrap(), "second");

@@ -47,16 +47,16 @@ pub(super) enum Signal {
 }
 
 /// What serenity knows of its connection: the stage, and the latency that changes with every heartbeat.
-pub(super) type Pulse = (ConnectionStage, Option<Duration>);
+pub(super) type GatewayState = (ConnectionStage, Option<Duration>);
 
-pub(super) struct Link {
+pub(super) struct GatewayLink {
     /// Taken when dropped.
     runtime: Option<Runtime>,
     signals: mpsc::Receiver<Signal>,
     manager: Arc<OnceLock<Arc<ShardManager>>>,
 }
 
-impl Link {
+impl GatewayLink {
     /// Begins to connect to the gateway at `url`. `http` must be for this link alone: its connections end with it.
     pub fn open(http: Http, url: String) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("discord-gateway").enable_all().build()?;
@@ -86,7 +86,7 @@ impl Link {
     }
 
     /// `None` while there is no connection at all.
-    pub async fn pulse(&self) -> Option<Pulse> {
+    pub async fn pulse(&self) -> Option<GatewayState> {
         let runners = self.manager.get()?.runners.lock().await;
         runners.get(&ShardId(0)).map(|runner| (runner.stage, runner.latency))
     }
@@ -99,7 +99,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for GatewayLink {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

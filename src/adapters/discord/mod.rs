@@ -36,18 +36,18 @@ use serenity::{
     http::Http,
 };
 
-use self::{health::Health, request::Budget};
+use self::{health::ConnectionHealth, request::Budget};
 use crate::{
     domain::{
-        outbox::post::{Event, PostKey},
+        outbox::post::{CalendarEvent, PostKey},
         people::feedback::Heard,
     },
     ports::{Accepted, Chat, ChatError, Handling, Outgoing},
 };
 
 pub use self::{
-    connect::{ConnectError, Portrait},
-    place::{Surroundings, Wants},
+    connect::{BotIdentity, ConnectError},
+    place::{RequiredPermissions, ServerInfo},
 };
 
 /// Another way to Discord's HTTP API, for tests and for networks whose proxy opens TLS: requests to
@@ -63,7 +63,7 @@ pub struct Route {
 
 /// What `Discord::connect` needs.
 #[derive(Clone)]
-pub struct Settings {
+pub struct DiscordSettings {
     /// The bot's token, with or without `Bot ` before it.
     pub token: SecretString,
     /// The guild's (server's) id.
@@ -82,9 +82,9 @@ pub struct Discord {
 
     /// The bot's own account.
     me: UserId,
-    health: Health,
+    health: ConnectionHealth,
     forums: Mutex<forum::Forums>,
-    settings: Settings,
+    settings: DiscordSettings,
 }
 
 /// The token is in here, so this shows names only.
@@ -117,7 +117,7 @@ impl Chat for Discord {
         self.treat(channel_id(place)?, message_id(id)?, how).await
     }
 
-    async fn calendar(&self, key: &PostKey, event: &Event) -> Result<Accepted, ChatError> {
+    async fn calendar(&self, key: &PostKey, event: &CalendarEvent) -> Result<Accepted, ChatError> {
         self.in_calendar(key, event).await
     }
 

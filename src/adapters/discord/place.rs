@@ -24,7 +24,7 @@ pub(super) const NEEDED: Permissions = Permissions::VIEW_CHANNEL
 
 /// What the plan wants of a channel besides posting.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wants {
+pub struct RequiredPermissions {
     pub publish: bool,
     pub pin: bool,
     pub calendar: bool,
@@ -49,7 +49,7 @@ pub(super) fn names(permissions: Permissions) -> String {
 }
 
 /// The server and the bot's place in it: the same for all channels, so that it is asked for once.
-pub struct Surroundings {
+pub struct ServerInfo {
     guild: PartialGuild,
     member: PartialMember,
 }
@@ -57,7 +57,7 @@ pub struct Surroundings {
 impl Discord {
     /// # Errors
     /// `Retry` if Discord couldn't be asked, `Refused` if the bot is in the server no more.
-    pub async fn surroundings(&self) -> Result<Surroundings, ChatError> {
+    pub async fn surroundings(&self) -> Result<ServerInfo, ChatError> {
         let failed = |fault: Fault| {
             let reason = format!("looking at the server {}: {}", self.guild, fault.words());
             match fault {
@@ -68,14 +68,14 @@ impl Discord {
         let deadline = self.deadline();
         let guild = self.ask(deadline, || self.http.get_guild(self.guild)).await.map_err(failed)?;
         let member = self.ask(deadline, || self.http.get_member(self.guild, self.me)).await.map_err(failed)?;
-        Ok(Surroundings { guild, member: PartialMember::from(member) })
+        Ok(ServerInfo { guild, member: PartialMember::from(member) })
     }
 
     /// Checks that a channel is in the guild, takes messages, and lets the bot do all that posting needs.
     ///
     /// # Errors
     /// `Refused` says what is missing and who can mend it; `Retry` if Discord couldn't be asked.
-    pub async fn check_place(&self, place: &str, around: &Surroundings) -> Result<(), ChatError> {
+    pub async fn check_place(&self, place: &str, around: &ServerInfo) -> Result<(), ChatError> {
         let channel = channel_id(place)?;
         let (found, has) = self.look_at(channel, around).await?;
         if !matches!(found.kind, ChannelType::Text | ChannelType::News | ChannelType::Forum) {
@@ -104,7 +104,7 @@ impl Discord {
     ///
     /// # Errors
     /// As those of [`check_place`](Self::check_place).
-    pub async fn lacks(&self, place: &str, wants: Wants, around: &Surroundings) -> Result<Vec<String>, ChatError> {
+    pub async fn lacks(&self, place: &str, wants: RequiredPermissions, around: &ServerInfo) -> Result<Vec<String>, ChatError> {
         let channel = channel_id(place)?;
         let (found, has) = self.look_at(channel, around).await?;
         let pins = !wants.pin || self.may_pin(channel).await.map_err(|fault| fault.during(WHAT, channel))?;
@@ -128,7 +128,7 @@ impl Discord {
     ///
     /// # Errors
     /// As those of [`check_place`](Self::check_place).
-    pub async fn unheard(&self, place: &str, roles: &[String], around: &Surroundings) -> Result<Vec<String>, ChatError> {
+    pub async fn unheard(&self, place: &str, roles: &[String], around: &ServerInfo) -> Result<Vec<String>, ChatError> {
         let (_, has) = self.look_at(channel_id(place)?, around).await?;
         let unheard = |role: &String| match id(role).and_then(|id| around.guild.roles.get(&RoleId::from(id))) {
             None => Some(format!(
@@ -157,7 +157,7 @@ impl Discord {
     }
 
     /// A channel of the guild, and what the bot may do in it.
-    async fn look_at(&self, channel: ChannelId, around: &Surroundings) -> Result<(GuildChannel, Permissions), ChatError> {
+    async fn look_at(&self, channel: ChannelId, around: &ServerInfo) -> Result<(GuildChannel, Permissions), ChatError> {
         let found = self.ask(self.deadline(), || self.http.get_channel(channel)).await.map_err(|fault| fault.during(WHAT, channel))?;
         let found = match found {
             Channel::Guild(found) if found.guild_id == self.guild => found,
@@ -175,11 +175,11 @@ impl Discord {
 
 #[derive(Deserialize)]
 struct Roles {
-    roles: Vec<Role>,
+    roles: Vec<ServerRole>,
 }
 
 #[derive(Deserialize)]
-struct Role {
+struct ServerRole {
     id: String,
     permissions: String,
 }

@@ -13,7 +13,7 @@ use super::{
     send::mark,
 };
 use crate::{
-    domain::outbox::post::{Event, EventStage, PostKey},
+    domain::outbox::post::{CalendarEvent, CalendarEventStage, PostKey},
     ports::{Accepted, ChatError, Handling},
 };
 
@@ -54,7 +54,7 @@ impl Discord {
     }
 
     /// The one event with this key's mark in its description is made, changed or ended: whichever it takes.
-    pub(super) async fn in_calendar(&self, key: &PostKey, wanted: &Event) -> Result<Accepted, ChatError> {
+    pub(super) async fn in_calendar(&self, key: &PostKey, wanted: &CalendarEvent) -> Result<Accepted, ChatError> {
         let deadline = self.deadline();
         let failed = |fault: Fault| match fault {
             Fault::Unsure { reason, after_ms } => ChatError::Retry { reason: format!("{CALENDAR}: {reason}"), after_ms },
@@ -74,7 +74,7 @@ impl Discord {
         let (opens, closes) = (at(wanted.opens.as_second())?, at(wanted.closes.as_second())?);
         let Some(event) = there.iter().find(ours) else {
             // What has ended is listed no more, and what is over needs no event.
-            if matches!(wanted.stage, EventStage::Completed | EventStage::Cancelled) {
+            if matches!(wanted.stage, CalendarEventStage::Completed | CalendarEventStage::Cancelled) {
                 return Ok(Accepted { id: String::new(), link: None });
             }
             let soonest = Instant::now().unix_timestamp() + i64::try_from(AHEAD.as_secs()).unwrap_or(0);
@@ -95,15 +95,17 @@ impl Discord {
         };
         let words = || EditScheduledEvent::new().name(&wanted.name).description(&about).end_time(closes).location(&wanted.place);
         let changed = match (wanted.stage, is_active) {
-            (EventStage::Scheduled, false) => change(words().start_time(opens)).await?,
-            (EventStage::Scheduled | EventStage::Active, true) => change(words()).await?,
-            (EventStage::Active, false) => change(words().status(ScheduledEventStatus::Active)).await?,
-            (EventStage::Cancelled, false) => change(words().status(ScheduledEventStatus::Canceled)).await?,
-            (EventStage::Completed, false) => {
+            (CalendarEventStage::Scheduled, false) => change(words().start_time(opens)).await?,
+            (CalendarEventStage::Scheduled | CalendarEventStage::Active, true) => change(words()).await?,
+            (CalendarEventStage::Active, false) => change(words().status(ScheduledEventStatus::Active)).await?,
+            (CalendarEventStage::Cancelled, false) => change(words().status(ScheduledEventStatus::Canceled)).await?,
+            (CalendarEventStage::Completed, false) => {
                 change(EditScheduledEvent::new().status(ScheduledEventStatus::Active)).await?;
                 change(words().status(ScheduledEventStatus::Completed)).await?
             }
-            (EventStage::Completed | EventStage::Cancelled, true) => change(words().status(ScheduledEventStatus::Completed)).await?,
+            (CalendarEventStage::Completed | CalendarEventStage::Cancelled, true) => {
+                change(words().status(ScheduledEventStatus::Completed)).await?
+            }
         };
         Ok(self.event_accepted(&changed))
     }

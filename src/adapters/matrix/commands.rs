@@ -9,13 +9,13 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use super::{
     Matrix,
-    event::{Event, MESSAGE},
+    event::{MESSAGE, SyncEvent},
     send::{content, in_reply, in_thread, set},
     sync::{FIRST_PAUSE, LONGEST_PAUSE},
 };
 use crate::{
     domain::people::command::Order,
-    ports::{Asker, ChatError, Desk, Platform},
+    ports::{Asker, ChatError, CommandHandler, Platform},
 };
 
 const COMMAND: &str = "!upgrade";
@@ -28,7 +28,7 @@ const LONGEST: usize = 4_000;
 
 /// A question to answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Ask {
+pub(super) struct IncomingCommand {
     pub room: OwnedRoomId,
     pub event: String,
     pub by: String,
@@ -41,12 +41,12 @@ pub(super) struct Ask {
 
 impl Matrix {
     /// The command in an event, if it is one that somebody else gave lately.
-    pub(super) fn ask(&self, room: &OwnedRoomId, event: &TimelineEvent, now_ms: i64) -> Option<Ask> {
-        Event::read(event).and_then(|event| ask(room, event, self.me.as_str(), now_ms))
+    pub(super) fn ask(&self, room: &OwnedRoomId, event: &TimelineEvent, now_ms: i64) -> Option<IncomingCommand> {
+        SyncEvent::read(event).and_then(|event| ask(room, event, self.me.as_str(), now_ms))
     }
 
     /// Answers for as long as it is asked, several at once: one that takes long holds nobody up.
-    pub(super) async fn answer_all(self: Arc<Self>, desk: Arc<dyn Desk>, mut asks: mpsc::Receiver<Ask>) {
+    pub(super) async fn answer_all(self: Arc<Self>, desk: Arc<dyn CommandHandler>, mut asks: mpsc::Receiver<IncomingCommand>) {
         let mut answers = JoinSet::new();
         loop {
             tokio::select! {
@@ -66,7 +66,7 @@ impl Matrix {
 
     /// The desk is asked once whether it knows the command; from then on the answer is sent again until
     /// it is taken, refused or no longer of use. The transaction id keeps it one.
-    async fn answer(&self, desk: &dyn Desk, ask: &Ask) {
+    async fn answer(&self, desk: &dyn CommandHandler, ask: &IncomingCommand) {
         let is_stale = || desk.now().as_millisecond().saturating_sub(ask.at_ms) > FRESH_MS;
         if is_stale() || !desk.first_time(&ask.event).await {
             return;
@@ -94,14 +94,14 @@ impl Matrix {
     }
 }
 
-fn ask(room: &OwnedRoomId, event: Event, me: &str, now_ms: i64) -> Option<Ask> {
+fn ask(room: &OwnedRoomId, event: SyncEvent, me: &str, now_ms: i64) -> Option<IncomingCommand> {
     let is_talk = event.is_message() && event.content.msgtype.as_deref() == Some("m.text");
     if !is_talk || event.sender == me || now_ms.saturating_sub(event.at_ms()) > FRESH_MS {
         return None;
     }
     let line = behind_name(event.content.body.as_deref()?, event.content.relates_to.in_reply_to.is_some())?;
     let (at_ms, thread) = (event.at_ms(), event.thread().map(str::to_owned));
-    Some(Ask { room: room.clone(), event: event.event_id, by: event.sender, at_ms, thread, line })
+    Some(IncomingCommand { room: room.clone(), event: event.event_id, by: event.sender, at_ms, thread, line })
 }
 
 /// What stands after the command's name. Some clients still put the message replied to before a reply, its lines marked
@@ -115,7 +115,7 @@ fn behind_name(body: &str, is_reply: bool) -> Option<String> {
 }
 
 /// Hangs the answer on the question, where it was asked, and calls the asker alone.
-fn reply(mut content: Value, ask: &Ask) -> Value {
+fn reply(mut content: Value, ask: &IncomingCommand) -> Value {
     let relation = match &ask.thread {
         Some(root) => in_thread(root, &ask.event, false),
         None => in_reply(&ask.event),
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(behind_name("> <@a:x> hello\n> there\n\n!upgrade help", true), Some("help".into()));
     }
 
-    fn event(patch: impl FnOnce(&mut Value)) -> Event {
+    fn event(patch: impl FnOnce(&mut Value)) -> SyncEvent {
         let mut event = json!({ "type": "m.room.message", "event_id": "$q", "sender": "@a:x", "origin_server_ts": 1_000_000,
             "content": { "msgtype": "m.text", "body": "!upgrade" } });
         patch(&mut event);

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use super::{
-    Settings,
+    MatrixSettings,
     error::{Fault, fault, http},
     identity,
     session::{self, Kept},
@@ -70,7 +70,7 @@ impl ConnectError {
     }
 }
 
-pub(super) async fn connect(settings: &Settings) -> Result<(Client, OwnedUserId), ConnectError> {
+pub(super) async fn connect(settings: &MatrixSettings) -> Result<(Client, OwnedUserId), ConnectError> {
     session::make_dir(&settings.store).map_err(|e| settings.store_error(&e))?;
     let kept =
         session::read(&settings.store).map_err(|e| settings.store_error(&format!("{}: {e}", session::path(&settings.store).display())))?;
@@ -100,7 +100,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<(Client, OwnedUserId)
 }
 
 /// Takes up a token that was made elsewhere: account and device are those it was made for.
-async fn by_token(settings: &Settings, token: &SecretString) -> Result<Client, ConnectError> {
+async fn by_token(settings: &MatrixSettings, token: &SecretString) -> Result<Client, ConnectError> {
     let asks = settings.client().build().await.map_err(|e| settings.build_error(e))?;
     let user_id = OwnedUserId::try_from(settings.user.as_str()).map_err(|e| settings.store_error(&e))?;
     let session = |device: &str| MatrixSession {
@@ -128,7 +128,7 @@ async fn by_token(settings: &Settings, token: &SecretString) -> Result<Client, C
     Ok(client)
 }
 
-async fn restore(settings: &Settings, kept: Kept) -> Result<Client, ConnectError> {
+async fn restore(settings: &MatrixSettings, kept: Kept) -> Result<Client, ConnectError> {
     let client = build(settings).await?;
     let user_id = OwnedUserId::try_from(kept.user).map_err(|e| settings.store_error(&e))?;
     let session = MatrixSession {
@@ -150,7 +150,7 @@ async fn restore(settings: &Settings, kept: Kept) -> Result<Client, ConnectError
 }
 
 /// Logs in by password.
-async fn log_in(settings: &Settings, fresh: bool) -> Result<Client, ConnectError> {
+async fn log_in(settings: &MatrixSettings, fresh: bool) -> Result<Client, ConnectError> {
     if fresh {
         clear_device(settings).await?;
     }
@@ -166,7 +166,7 @@ async fn log_in(settings: &Settings, fresh: bool) -> Result<Client, ConnectError
 /// With a fresh store the device may be known to the server with keys we no longer have, and it would
 /// never take new ones: it is signed out, so that it comes back clean. Clients that have seen the old keys
 /// may still distrust it, which only a new name mends.
-async fn clear_device(settings: &Settings) -> Result<(), ConnectError> {
+async fn clear_device(settings: &MatrixSettings) -> Result<(), ConnectError> {
     let client = settings.client().build().await.map_err(|e| settings.build_error(e))?;
     password(settings, &client).await?;
     let mut request = get_keys::v3::Request::new();
@@ -183,7 +183,7 @@ async fn clear_device(settings: &Settings) -> Result<(), ConnectError> {
     Ok(())
 }
 
-async fn password(settings: &Settings, client: &Client) -> Result<(), ConnectError> {
+async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), ConnectError> {
     let Some(password) = &settings.password else {
         return Err(ConnectError::WrongToken { homeserver: settings.homeserver.clone(), reason: "it has run out".into() });
     };
@@ -208,7 +208,7 @@ async fn password(settings: &Settings, client: &Client) -> Result<(), ConnectErr
     }
 }
 
-async fn build(settings: &Settings) -> Result<Client, ConnectError> {
+async fn build(settings: &MatrixSettings) -> Result<Client, ConnectError> {
     let passphrase = settings.passphrase.as_ref().map(ExposeSecret::expose_secret);
     let store = SqliteStoreConfig::with_low_memory_config(settings.sdk_dir()).passphrase(passphrase);
     let client = settings
@@ -224,7 +224,7 @@ async fn build(settings: &Settings) -> Result<Client, ConnectError> {
     client.map_err(|e| settings.build_error(e))
 }
 
-impl Settings {
+impl MatrixSettings {
     fn sdk_dir(&self) -> PathBuf {
         self.store.join("sdk")
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Matrix,
-    event::{ENCRYPTED, Event, KEY_FIELD, MESSAGE},
+    event::{ENCRYPTED, KEY_FIELD, MESSAGE, SyncEvent},
     send::{content, event_id, mentions, set},
 };
 use crate::{
@@ -34,7 +34,7 @@ impl Matrix {
         };
         let event = room.event(id, None).await;
         let event = event.map_err(|error| self.failed(&format!("looking for {id}, to edit it"), &error))?;
-        match Event::read(&event) {
+        match SyncEvent::read(&event) {
             Some(event) if event.sender != self.me.as_str() => {
                 refused("the message is another account's", "it was posted by the account that was in use then")
             }

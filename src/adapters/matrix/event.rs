@@ -13,7 +13,7 @@ pub(super) const MESSAGE: &str = "m.room.message";
 pub(super) const ENCRYPTED: &str = "m.room.encrypted";
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Event {
+pub(super) struct SyncEvent {
     #[serde(rename = "type")]
     pub kind: String,
     pub event_id: String,
@@ -68,7 +68,7 @@ struct Unsigned {
     relations: Option<Value>,
 }
 
-impl Event {
+impl SyncEvent {
     /// The event as decrypted, if it could be; `None` when it lacks what an event must have.
     pub fn read(event: &TimelineEvent) -> Option<Self> {
         serde_json::from_str(event.raw().json().get()).ok()
@@ -120,7 +120,7 @@ impl Event {
 mod tests {
     use super::*;
 
-    fn event(content: &str, unsigned: &str) -> Event {
+    fn event(content: &str, unsigned: &str) -> SyncEvent {
         serde_json::from_str(&format!(
             r#"{{"type":"m.room.message","event_id":"$e","sender":"@a:x","origin_server_ts":5,"content":{content},"unsigned":{unsigned}}}"#
         ))

@@ -12,7 +12,7 @@ use matrix_sdk::{
     },
 };
 
-use super::{Matrix, event::Event, send::event_id};
+use super::{Matrix, event::SyncEvent, send::event_id};
 use crate::{
     domain::people::feedback::{Heard, Reaction, Reply},
     ports::ChatError,
@@ -39,7 +39,7 @@ impl Matrix {
         Ok(heard(&reactions, &replies, self.me.as_str()))
     }
 
-    pub(super) async fn relations(&self, room: &Room, to: &str, which: IncludeRelations) -> Result<Vec<Event>, ChatError> {
+    pub(super) async fn relations(&self, room: &Room, to: &str, which: IncludeRelations) -> Result<Vec<SyncEvent>, ChatError> {
         let id = event_id(to)?;
         let (mut events, mut from) = (Vec::new(), None);
         for _ in 0..PAGES {
@@ -47,7 +47,7 @@ impl Matrix {
                 RelationsOptions { from, limit: Some(UInt::from(PAGE)), include_relations: which.clone(), ..RelationsOptions::default() };
             let page = room.relations(id.clone(), options).await;
             let page = page.map_err(|error| self.failed(&format!("counting what relates to {to}"), &error))?;
-            events.extend(page.chunk.iter().filter_map(Event::read));
+            events.extend(page.chunk.iter().filter_map(SyncEvent::read));
             from = page.next_batch_token;
             if from.is_none() {
                 return Ok(events);
@@ -59,8 +59,8 @@ impl Matrix {
 }
 
 /// Pages may overlap when something comes in between, so nothing is taken twice.
-fn heard(reactions: &[Event], replies: &[Event], me: &str) -> Heard {
-    let at = |event: &Event| Timestamp::from_millisecond(event.at_ms()).ok();
+fn heard(reactions: &[SyncEvent], replies: &[SyncEvent], me: &str) -> Heard {
+    let at = |event: &SyncEvent| Timestamp::from_millisecond(event.at_ms()).ok();
     let mut seen = HashSet::new();
     let given = reactions.iter().filter(|event| event.sender != me && !event.is_redacted()).filter_map(|event| {
         let emoji = event.content.relates_to.key.as_ref().filter(|key| (1..=LONGEST_EMOJI).contains(&key.trim().chars().count()))?;
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    fn event(id: &str, sender: &str, kind: &str, content: serde_json::Value) -> Event {
+    fn event(id: &str, sender: &str, kind: &str, content: serde_json::Value) -> SyncEvent {
         serde_json::from_value(json!({ "type": kind, "event_id": id, "sender": sender, "origin_server_ts": 1, "content": content }))
             .unwrap()
     }

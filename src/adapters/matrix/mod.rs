@@ -58,12 +58,12 @@ use crate::{
 pub use self::{
     connect::ConnectError,
     identity::{Identity, Recovery},
-    power_levels::Manners,
+    power_levels::RoomRights,
 };
 
 /// Where the account is and what it keeps on disk.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct MatrixSettings {
     /// The homeserver's address: `https://matrix.example.org`.
     pub homeserver: String,
     /// `@herald:example.org`, or the part before the colon.
@@ -108,7 +108,7 @@ impl std::fmt::Debug for Matrix {
 
 impl Matrix {
     /// Takes up the session kept in the store, or logs in by password under the stable device id.
-    pub async fn connect(settings: Settings) -> Result<Arc<Self>, ConnectError> {
+    pub async fn connect(settings: MatrixSettings) -> Result<Arc<Self>, ConnectError> {
         let (client, me) = connect::connect(&settings).await?;
         Ok(Arc::new(Self {
             client,

@@ -22,7 +22,7 @@ use matrix_sdk::{
 };
 use serde_json::Value;
 
-use super::{Matrix, event::Event, send::event_id};
+use super::{Matrix, event::SyncEvent, send::event_id};
 use crate::{
     domain::{outbox::post::Ballot, people::feedback::Reaction},
     ports::ChatError,
@@ -47,7 +47,7 @@ impl Matrix {
         let room = self.joined(place).await?;
         let start = room.event(&event_id(id)?, None).await;
         let start = start.map_err(|error| self.failed(&format!("looking for the vote {id}"), &error))?;
-        let Some(poll) = Event::read(&start).and_then(|start| start.content.poll) else {
+        let Some(poll) = SyncEvent::read(&start).and_then(|start| start.content.poll) else {
             return Err(ChatError::Refused {
                 reason: format!("{id} in {place} is no vote any more"),
                 remedy: "reactions count all the same".into(),
@@ -66,7 +66,7 @@ impl Matrix {
     }
 }
 
-fn compiled(poll: &UnstablePollStartContentBlock, answers: &[Event], me: &str) -> Vec<Reaction> {
+fn compiled(poll: &UnstablePollStartContentBlock, answers: &[SyncEvent], me: &str) -> Vec<Reaction> {
     let given: Vec<_> = answers
         .iter()
         .filter(|event| event.sender != me && !event.is_redacted())
@@ -103,7 +103,7 @@ mod tests {
     fn the_last_answer_of_each_counts() {
         let sent = content(&ballot(), "").unwrap();
         let poll = serde_json::from_value(sent["org.matrix.msc3381.poll.start"].clone()).unwrap();
-        let answer = |sender: &str, at: u64, content: Value| -> Event {
+        let answer = |sender: &str, at: u64, content: Value| -> SyncEvent {
             let content = json!({ "org.matrix.msc3381.poll.response": { "answers": content }, "m.relates_to": { "rel_type": "m.reference", "event_id": "$p" } });
             serde_json::from_value(json!({ "type": "org.matrix.msc3381.poll.response", "event_id": format!("${at}"), "sender": sender,
                 "origin_server_ts": at, "content": content }))

@@ -40,7 +40,7 @@ impl Matrix {
     ///
     /// # Errors
     /// The room's state can't be read.
-    pub async fn manners(&self, place: &str) -> Result<Manners, ChatError> {
+    pub async fn manners(&self, place: &str) -> Result<RoomRights, ChatError> {
         let room = self.joined(place).await?;
         // Since the last sync somebody may have sent us out.
         let rooms = self.client.send(joined_rooms::v3::Request::new()).await;
@@ -54,12 +54,12 @@ impl Matrix {
         let encryption = room.latest_encryption_state().await;
         let encryption = encryption.map_err(|error| self.failed(&format!("looking whether {place} is encrypted"), &error))?;
         let Some(levels) = self.power_levels(&room, place).await? else {
-            return Ok(Manners { encrypted: encryption.is_encrypted(), may_post: true, may_pin: true });
+            return Ok(RoomRights { encrypted: encryption.is_encrypted(), may_post: true, may_pin: true });
         };
         let own = self.own(&levels);
         let sent = if encryption.is_encrypted() { TimelineEventType::RoomEncrypted } else { TimelineEventType::RoomMessage };
         let needs = |kind: TimelineEventType, default: Int| i64::from(levels.events.get(&kind).copied().unwrap_or(default));
-        Ok(Manners {
+        Ok(RoomRights {
             encrypted: encryption.is_encrypted(),
             may_post: own >= needs(sent, levels.events_default),
             may_pin: own >= needs(TimelineEventType::RoomPinnedEvents, levels.state_default),
@@ -93,7 +93,7 @@ impl Matrix {
 
 /// A room as herald may use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manners {
+pub struct RoomRights {
     pub encrypted: bool,
     pub may_post: bool,
     pub may_pin: bool,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     Matrix,
-    event::{ENCRYPTED, Event, KEY_FIELD, MESSAGE},
+    event::{ENCRYPTED, KEY_FIELD, MESSAGE, SyncEvent},
     poll,
 };
 use crate::{
@@ -84,7 +84,7 @@ impl Matrix {
         for _ in 0..FARTHEST / PAGE as usize {
             let page = room.messages(self.own_events(from)).await;
             let page = page.map_err(|error| self.failed(&format!("reading back {place}"), &error))?;
-            for event in page.chunk.iter().filter_map(Event::read).filter(|event| event.sender == self.me.as_str()) {
+            for event in page.chunk.iter().filter_map(SyncEvent::read).filter(|event| event.sender == self.me.as_str()) {
                 if event.is_post(&key.0) {
                     return Ok(Some(self.found(&room, &event)));
                 }
@@ -114,7 +114,7 @@ impl Matrix {
     }
 
     /// As it was returned when it was sent: a thread's opening message stands for its root, an edit for what it changed.
-    fn found(&self, room: &Room, event: &Event) -> Accepted {
+    fn found(&self, room: &Room, event: &SyncEvent) -> Accepted {
         if let Some(original) = event.edited() {
             return Accepted { id: original.to_owned(), link: self.link(room, original) };
         }

@@ -24,11 +24,11 @@ use tokio::{
 
 use super::{
     Matrix,
-    commands::{Ask, FRESH_MS},
+    commands::{FRESH_MS, IncomingCommand},
     error::{Fault, fault, logged_out},
-    event::{ENCRYPTED, Event},
+    event::{ENCRYPTED, SyncEvent},
 };
-use crate::ports::{Asker, Desk, Ear, Platform};
+use crate::ports::{Admission, Asker, CommandHandler, Platform};
 
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -69,7 +69,7 @@ struct Rest {
 impl Matrix {
     /// Follows the rooms and answers commands until `stop` holds true or its sender is gone. Errors end
     /// nothing: they are told by `trouble`, and the next try comes after 1 s, then 2 s, up to a minute.
-    pub async fn run(self: Arc<Self>, desk: Arc<dyn Desk>, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self: Arc<Self>, desk: Arc<dyn CommandHandler>, mut stop: watch::Receiver<bool>) {
         let (asked, asks) = mpsc::channel(QUEUE);
         let stopped = async {
             let _ = stop.wait_for(|stop| *stop).await;
@@ -81,8 +81,8 @@ impl Matrix {
         }
     }
 
-    async fn follow(&self, desk: &dyn Desk, queue: mpsc::Sender<Ask>) {
-        let asked = Asked { desk, queue };
+    async fn follow(&self, desk: &dyn CommandHandler, queue: mpsc::Sender<IncomingCommand>) {
+        let asked = CommandQueue { desk, queue };
         let (mut rest, mut pause) = (Rest { invited: true, ..Rest::default() }, FIRST_PAUSE);
         let mut allowed = self.allowed.subscribe();
         loop {
@@ -122,7 +122,7 @@ impl Matrix {
 
     /// The first sync of a process reads up on every room: the last process may have taken events in
     /// and died before answering them. Says whether anybody else has spoken.
-    async fn digest(&self, desk: &dyn Desk, asked: &Asked<'_>, response: SyncResponse, rest: &mut Rest) -> bool {
+    async fn digest(&self, desk: &dyn CommandHandler, asked: &CommandQueue<'_>, response: SyncResponse, rest: &mut Rest) -> bool {
         let mut others = false;
         let now_ms = desk.now().as_millisecond();
         if !rest.started {
@@ -131,7 +131,7 @@ impl Matrix {
         }
         for (id, update) in &response.rooms.joined {
             for event in &update.timeline.events {
-                let read = Event::read(event);
+                let read = SyncEvent::read(event);
                 others |= read.as_ref().is_some_and(|event| event.sender != self.me.as_str());
                 match read {
                     Some(sealed) if sealed.kind == ENCRYPTED => rest.seal(id, &sealed, now_ms),
@@ -157,7 +157,7 @@ impl Matrix {
     }
 
     /// Reads the last ten minutes of rooms with gaps; what fails for now stays for the next round.
-    async fn read_up(&self, asked: &Asked<'_>, rest: &mut Rest, now_ms: i64) {
+    async fn read_up(&self, asked: &CommandQueue<'_>, rest: &mut Rest, now_ms: i64) {
         for id in std::mem::take(&mut rest.gaps) {
             let Some(room) = self.client.get_room(&id) else { continue };
             match self.late_commands(&room, rest.read.get(&id), now_ms).await {
@@ -176,7 +176,12 @@ impl Matrix {
     }
 
     /// Newest first, down to the event that was read last; and the newest event there is.
-    async fn late_commands(&self, room: &Room, known: Option<&String>, now_ms: i64) -> matrix_sdk::Result<(Vec<Ask>, Option<String>)> {
+    async fn late_commands(
+        &self,
+        room: &Room,
+        known: Option<&String>,
+        now_ms: i64,
+    ) -> matrix_sdk::Result<(Vec<IncomingCommand>, Option<String>)> {
         let (id, mut asks, mut from, mut newest) = (room.room_id().to_owned(), Vec::new(), None, None);
         for _ in 0..PAGES {
             let mut options = MessagesOptions::backward();
@@ -184,8 +189,8 @@ impl Matrix {
             options.from = from;
             let page = room.messages(options).await?;
             asks.extend(page.chunk.iter().filter_map(|event| self.ask(&id, event, now_ms)));
-            newest = newest.or_else(|| page.chunk.iter().find_map(Event::read).map(|event| event.event_id));
-            let mut oldest = page.chunk.iter().rev().filter_map(Event::read).peekable();
+            newest = newest.or_else(|| page.chunk.iter().find_map(SyncEvent::read).map(|event| event.event_id));
+            let mut oldest = page.chunk.iter().rev().filter_map(SyncEvent::read).peekable();
             let is_old = oldest.peek().is_some_and(|event| now_ms.saturating_sub(event.at_ms()) > FRESH_MS);
             let is_enough = is_old || oldest.any(|event| Some(&event.event_id) == known);
             from = page.end;
@@ -197,11 +202,11 @@ impl Matrix {
     }
 
     /// Keys have come: perhaps those of events we couldn't read.
-    async fn unseal(&self, asked: &Asked<'_>, rest: &mut Rest, now_ms: i64) {
+    async fn unseal(&self, asked: &CommandQueue<'_>, rest: &mut Rest, now_ms: i64) {
         for (id, event_id) in std::mem::take(&mut rest.sealed) {
             let Some(room) = self.client.get_room(&id) else { continue };
             let Ok(event) = room.event(&event_id, None).await else { continue };
-            match Event::read(&event) {
+            match SyncEvent::read(&event) {
                 Some(sealed) if sealed.kind == ENCRYPTED => rest.seal(&id, &sealed, now_ms),
                 _ => asked.queue(self.ask(&id, &event, now_ms)),
             }
@@ -244,12 +249,12 @@ impl Matrix {
 impl Rest {
     /// Everything up to this event was looked at.
     fn read_to(&mut self, room: &OwnedRoomId, event: Option<&TimelineEvent>) {
-        if let Some(event) = event.and_then(Event::read) {
+        if let Some(event) = event.and_then(SyncEvent::read) {
             self.read.insert(room.clone(), event.event_id);
         }
     }
 
-    fn seal(&mut self, room: &OwnedRoomId, event: &Event, now_ms: i64) {
+    fn seal(&mut self, room: &OwnedRoomId, event: &SyncEvent, now_ms: i64) {
         let is_fresh = now_ms.saturating_sub(event.at_ms()) <= FRESH_MS;
         if let Ok(id) = OwnedEventId::try_from(event.event_id.as_str())
             && is_fresh
@@ -266,15 +271,16 @@ fn apart(rooms: usize, others: bool) -> Duration {
 }
 
 /// Where commands wait for an answer.
-struct Asked<'a> {
-    desk: &'a dyn Desk,
-    queue: mpsc::Sender<Ask>,
+struct CommandQueue<'a> {
+    desk: &'a dyn CommandHandler,
+    queue: mpsc::Sender<IncomingCommand>,
 }
 
-impl Asked<'_> {
+impl CommandQueue<'_> {
     /// Who asks again and again is left out, so that others are heard.
-    fn queue(&self, ask: Option<Ask>) {
-        let Some(ask) = ask.filter(|ask| self.desk.listens(&Asker::new(Platform::Matrix, &ask.by, ask.room.as_str())) == Ear::Open) else {
+    fn queue(&self, ask: Option<IncomingCommand>) {
+        let Some(ask) = ask.filter(|ask| self.desk.listens(&Asker::new(Platform::Matrix, &ask.by, ask.room.as_str())) == Admission::Open)
+        else {
             return;
         };
         if let Err(error) = self.queue.try_send(ask) {

@@ -55,7 +55,7 @@ pub struct Sample {
 
 /// Reads about `count` blocks of the last week from the first endpoint that answers; `progress` is told how many are read.
 pub async fn sample(endpoints: &[String], count: u32, progress: &(dyn Fn(usize) + Sync)) -> Result<Sample, ChainError> {
-    let node = Bodies::connect(endpoints).await?;
+    let node = BlockBodies::connect(endpoints).await?;
     let head = node.head().await?;
     let gone = || ChainError::Answer(format!("{}: the node does not give its newest block; {REMEDY}", node.name));
     let head = node.block(head).await?.ok_or_else(gone)?;
@@ -79,7 +79,7 @@ pub async fn sample(endpoints: &[String], count: u32, progress: &(dyn Fn(usize) 
 const REMEDY: &str = "try again later, or ask another node with --url";
 
 /// A node that is asked for block bodies.
-struct Bodies {
+struct BlockBodies {
     rpc: RpcClient,
     name: String,
     bytes: AtomicU64,
@@ -92,15 +92,15 @@ struct Header {
 
 #[derive(Deserialize)]
 struct Signed {
-    block: Body,
+    block: BlockBody,
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct BlockBody {
     extrinsics: Vec<String>,
 }
 
-impl Bodies {
+impl BlockBodies {
     async fn connect(endpoints: &[String]) -> Result<Self, ChainError> {
         let mut reasons = Vec::new();
         for endpoint in endpoints {

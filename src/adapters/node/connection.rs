@@ -38,7 +38,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 
 /// The newest head a stream has shown.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct SeenHead {
     /// Which connection it is of: a stream that is just ending has no say any more.
     connection: u64,
     /// Raised with each connection and each head.
@@ -94,7 +94,7 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    pub async fn open(index: usize, endpoint: &str, seen: &watch::Sender<Seen>) -> Result<Self, String> {
+    pub async fn open(index: usize, endpoint: &str, seen: &watch::Sender<SeenHead>) -> Result<Self, String> {
         let rpc = RpcClient::from_insecure_url(endpoint).await.map_err(|e| root_cause(&e))?;
         let client = OnlineClient::<SubstrateConfig>::from_rpc_client(rpc.clone()).await.map_err(|e| root_cause(&e))?;
         let genesis = format!("{:?}", client.genesis_hash());
@@ -102,7 +102,7 @@ impl Connection {
         let mut id = 0;
         seen.send_modify(|s| {
             id = s.connection + 1;
-            *s = Seen { connection: id, turn: s.turn + 1, ..Seen::default() };
+            *s = SeenHead { connection: id, turn: s.turn + 1, ..SeenHead::default() };
         });
         let follower = tokio::spawn(follow(id, client.clone(), rpc.clone(), seen.clone(), lag.clone()));
         Ok(Self {
@@ -128,7 +128,7 @@ impl Connection {
     }
 
     /// Number and hash of the newest finalized block.
-    pub async fn finalized(&self, seen: &watch::Sender<Seen>) -> Result<(u64, String), ChainError> {
+    pub async fn finalized(&self, seen: &watch::Sender<SeenHead>) -> Result<(u64, String), ChainError> {
         let head = self.newest(seen).await?;
         self.final_to.fetch_max(head.0, Ordering::Relaxed);
         Ok(head)
@@ -136,14 +136,14 @@ impl Connection {
 
     /// By number a node answers with its best branch too: above its finalized head nothing is asked of it. The head may
     /// have come from another connection, to a node that is ahead of this one.
-    async fn must_be_final(&self, number: u64, seen: &watch::Sender<Seen>) -> Result<(), ChainError> {
+    async fn must_be_final(&self, number: u64, seen: &watch::Sender<SeenHead>) -> Result<(), ChainError> {
         if number <= self.final_to.load(Ordering::Relaxed) || number <= self.finalized(seen).await?.0 {
             return Ok(());
         }
         Err(ChainError::Answer(format!("the node that answers now has not finalized block {number} yet; it is read later")))
     }
 
-    async fn newest(&self, seen: &watch::Sender<Seen>) -> Result<(u64, String), ChainError> {
+    async fn newest(&self, seen: &watch::Sender<SeenHead>) -> Result<(u64, String), ChainError> {
         let now = seen.borrow().clone();
         if let Some(hash) = now.hash.filter(|_| now.at.is_some_and(|at| at.elapsed() < SILENCE)) {
             return Ok((now.number, format!("{hash:?}")));
@@ -197,7 +197,7 @@ impl Connection {
         answer(self.client.at_block_hash_and_number(hash, number)).await
     }
 
-    pub async fn block(&self, number: u64, seen: &watch::Sender<Seen>) -> Result<Block, ChainError> {
+    pub async fn block(&self, number: u64, seen: &watch::Sender<SeenHead>) -> Result<Block, ChainError> {
         self.must_be_final(number, seen).await?;
         let now = seen.borrow().clone();
         let at = match now.hash.filter(|_| now.number == number) {
@@ -222,7 +222,7 @@ impl Connection {
     }
 
     /// `System.LastRuntimeUpgrade` at a block; nothing on a chain that never ran an upgrade.
-    pub async fn last_upgrade(&self, number: u64, seen: &watch::Sender<Seen>) -> Result<Option<u32>, ChainError> {
+    pub async fn last_upgrade(&self, number: u64, seen: &watch::Sender<SeenHead>) -> Result<Option<u32>, ChainError> {
         self.must_be_final(number, seen).await?;
         let now = seen.borrow().clone();
         let hash = match now.hash.filter(|_| now.number == number) {
@@ -310,14 +310,14 @@ async fn look_at_best(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {
 }
 
 /// Keeps the newest finalized head in `seen` until the stream ends or breaks.
-async fn follow(id: u64, client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: watch::Sender<Seen>, lag: Arc<AtomicU64>) {
+async fn follow(id: u64, client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: watch::Sender<SeenHead>, lag: Arc<AtomicU64>) {
     if let Ok(mut blocks) = client.stream_blocks().await {
         while let Some(Ok(block)) = blocks.next().await {
             let (number, hash) = (block.number(), block.hash());
             let own = seen.send_if_modified(|s| {
                 let own = s.connection == id;
                 if own {
-                    *s = Seen { connection: id, turn: s.turn + 1, number, hash: Some(hash), at: Some(Instant::now()), ended: false };
+                    *s = SeenHead { connection: id, turn: s.turn + 1, number, hash: Some(hash), at: Some(Instant::now()), ended: false };
                 }
                 own
             });

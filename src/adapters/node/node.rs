@@ -22,8 +22,8 @@ use tokio::{
 };
 
 use super::{
-    connection::{ANSWER, Connection, Seen},
-    witness::{Testimony, Witness, host},
+    connection::{ANSWER, Connection, SeenHead},
+    witness::{Witness, WitnessAnswer, host},
 };
 use crate::{
     domain::chain::{
@@ -41,7 +41,7 @@ const PROBATION: Duration = Duration::from_secs(60);
 pub struct Node {
     witnesses: Vec<Witness>,
     connection: Mutex<Option<Arc<Connection>>>,
-    seen: watch::Sender<Seen>,
+    seen: watch::Sender<SeenHead>,
     taken: AtomicU64,
     /// What was known of the chain when its head was asked for last.
     known: StdMutex<Option<Memory>>,
@@ -52,7 +52,7 @@ pub struct Node {
 }
 
 /// What the comparison says of the node that is read.
-enum Verdict {
+enum Comparison {
     Believed,
     /// Go on with another one.
     Leave(String),
@@ -66,7 +66,7 @@ impl Node {
         Self {
             witnesses: endpoints.into_iter().map(Witness::new).collect(),
             connection: Mutex::new(None),
-            seen: watch::Sender::new(Seen::default()),
+            seen: watch::Sender::new(SeenHead::default()),
             taken: AtomicU64::new(0),
             known: StdMutex::new(None),
             believed: StdMutex::new(Instant::now()),
@@ -126,15 +126,15 @@ impl Node {
             let Some(witness) = self.witnesses.get(connection.index) else { break };
             witness.saw(&connection.genesis, number);
             match self.judge(&connection, known, (number, &hash)).await? {
-                Verdict::Believed => {
+                Comparison::Believed => {
                     witness.set_trouble(None);
                     self.believe();
                     connection.judged.store(true, Ordering::Relaxed);
                     let rewritten = connection.rewritten.load(Ordering::Relaxed);
                     return Ok(Head { genesis: connection.genesis.clone(), number, hash, rewritten, lag: connection.lag().unwrap_or(0) });
                 }
-                Verdict::Hold(reason) => return Err(ChainError::Disagree(reason)),
-                Verdict::Leave(reason) => {
+                Comparison::Hold(reason) => return Err(ChainError::Disagree(reason)),
+                Comparison::Leave(reason) => {
                     self.leave(connection.index, reason);
                     self.drop_connection().await;
                 }
@@ -208,10 +208,10 @@ impl Node {
     }
 
     /// Compares the node that is read with what was read before, and with the witnesses.
-    async fn judge(&self, connection: &Connection, known: Option<&Memory>, head: (u64, &str)) -> Result<Verdict, ChainError> {
+    async fn judge(&self, connection: &Connection, known: Option<&Memory>, head: (u64, &str)) -> Result<Comparison, ChainError> {
         let others: Vec<(usize, &Witness)> = self.witnesses.iter().enumerate().filter(|(i, _)| *i != connection.index).collect();
         let heard = join_all(others.iter().map(|(_, w)| w.testify())).await;
-        let heard: Vec<(usize, &Witness, Option<Testimony>)> = others.into_iter().zip(heard).map(|((i, w), t)| (i, w, t)).collect();
+        let heard: Vec<(usize, &Witness, Option<WitnessAnswer>)> = others.into_iter().zip(heard).map(|((i, w), t)| (i, w, t)).collect();
         if let Some(known) = known {
             if known.genesis != connection.genesis {
                 return Ok(other_genesis(known, &connection.genesis, &heard));
@@ -249,14 +249,14 @@ impl Node {
             let together = |hash: &String| differ.iter().filter(|(_, _, other)| other == hash).count();
             let against = differ.iter().map(|(_, _, hash)| together(hash)).max().unwrap_or(0);
             return Ok(if against > agree.len() + 1 {
-                Verdict::Leave(format!("shows another finalized block {at} than {against} others"))
+                Comparison::Leave(format!("shows another finalized block {at} than {against} others"))
             } else if against < agree.len() + 1 && !agree.is_empty() {
                 for (index, at, _) in &differ {
                     self.leave(*index, format!("shows another finalized block {at} than {} others", agree.len() + 1));
                 }
-                Verdict::Believed
+                Comparison::Believed
             } else {
-                Verdict::Hold(format!(
+                Comparison::Hold(format!(
                     "{words}: nothing is announced until they agree; compare them with a block explorer and take the wrong one out of herald.yaml"
                 ))
             });
@@ -271,9 +271,9 @@ impl Node {
         }
         let best = agree.iter().map(|(_, number)| *number).max().unwrap_or(0);
         if best > head.0 + BEHIND {
-            return Ok(Verdict::Leave(format!("is {} blocks behind another node", best - head.0)));
+            return Ok(Comparison::Leave(format!("is {} blocks behind another node", best - head.0)));
         }
-        Ok(Verdict::Believed)
+        Ok(Comparison::Believed)
     }
 
     /// Asked once of each connection: does it have the block that was read last?
@@ -282,12 +282,12 @@ impl Node {
         connection: &Connection,
         known: &Memory,
         head: (u64, &str),
-        heard: &[(usize, &Witness, Option<Testimony>)],
-    ) -> Result<Option<Verdict>, ChainError> {
+        heard: &[(usize, &Witness, Option<WitnessAnswer>)],
+    ) -> Result<Option<Comparison>, ChainError> {
         if known.number > head.0 {
             // It is behind what was read already: another one may not be.
             let ahead = heard.iter().any(|(_, w, t)| !w.is_left() && t.as_ref().is_some_and(|t| t.number >= known.number));
-            return Ok(ahead.then(|| Verdict::Leave(format!("is {} blocks behind what was read before", known.number - head.0))));
+            return Ok(ahead.then(|| Comparison::Leave(format!("is {} blocks behind what was read before", known.number - head.0))));
         }
         if connection.vouched.load(Ordering::Relaxed) && !connection.rewritten.load(Ordering::Relaxed) {
             return Ok(None);
@@ -303,7 +303,7 @@ impl Node {
         for (_, witness, _) in heard.iter().filter(|(_, _, t)| t.is_some()) {
             match witness.hash_at(number).await {
                 Some(hash) if hash == known.hash => {
-                    return Ok(Some(Verdict::Leave(format!("shows another block {number} than was read before"))));
+                    return Ok(Some(Comparison::Leave(format!("shows another block {number} than was read before"))));
                 }
                 Some(_) => against += 1,
                 None => {}
@@ -313,7 +313,7 @@ impl Node {
             let words = format!(
                 "a node shows another block {number} than was read before, and no other one answers: which is right can't be told yet"
             );
-            return Ok(Some(Verdict::Hold(words)));
+            return Ok(Some(Comparison::Hold(words)));
         }
         // All that answer show another block: the chain itself was rolled back.
         connection.vouched.store(true, Ordering::Relaxed);
@@ -328,15 +328,15 @@ impl Node {
 }
 
 /// A node of another genesis: a reset if all that answer show it, a wrong address if one still shows the known chain.
-fn other_genesis(known: &Memory, genesis: &str, heard: &[(usize, &Witness, Option<Testimony>)]) -> Verdict {
-    let shows = |testimony: &Option<Testimony>, which: &str| testimony.as_ref().is_some_and(|t| t.genesis == which);
+fn other_genesis(known: &Memory, genesis: &str, heard: &[(usize, &Witness, Option<WitnessAnswer>)]) -> Comparison {
+    let shows = |testimony: &Option<WitnessAnswer>, which: &str| testimony.as_ref().is_some_and(|t| t.genesis == which);
     if heard.iter().any(|(_, _, t)| shows(t, &known.genesis)) {
-        return Verdict::Leave("belongs to another chain: its genesis is another one".to_owned());
+        return Comparison::Leave("belongs to another chain: its genesis is another one".to_owned());
     }
     if heard.is_empty() || heard.iter().any(|(_, _, t)| shows(t, genesis)) {
-        return Verdict::Believed;
+        return Comparison::Believed;
     }
-    Verdict::Hold(
+    Comparison::Hold(
         "a node shows a chain with another genesis, and the others don't answer: whether the chain was reset can't be told yet".to_owned(),
     )
 }

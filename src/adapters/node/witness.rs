@@ -24,12 +24,12 @@ const BREATH: Duration = Duration::from_secs(3);
 pub(super) struct Witness {
     pub url: String,
     rpc: tokio::sync::Mutex<Option<RpcClient>>,
-    standing: Mutex<Standing>,
+    standing: Mutex<WitnessState>,
 }
 
 /// How an endpoint stands now.
 #[derive(Clone, Debug)]
-struct Standing {
+struct WitnessState {
     answers: bool,
     genesis: Option<String>,
     head: u64,
@@ -43,7 +43,7 @@ struct Standing {
 
 /// What a witness answered.
 #[derive(Clone, Debug)]
-pub(super) struct Testimony {
+pub(super) struct WitnessAnswer {
     pub genesis: String,
     /// Its finalized head.
     pub number: u64,
@@ -52,7 +52,7 @@ pub(super) struct Testimony {
 
 impl Witness {
     pub fn new(url: String) -> Self {
-        let standing = Standing {
+        let standing = WitnessState {
             answers: false,
             genesis: None,
             head: 0,
@@ -64,7 +64,7 @@ impl Witness {
         Self { url, rpc: tokio::sync::Mutex::new(None), standing: Mutex::new(standing) }
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn standing(&self) -> MutexGuard<'_, WitnessState> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,7 +116,7 @@ impl Witness {
     }
 
     /// Its finalized head now; nothing if it does not answer.
-    pub async fn testify(&self) -> Option<Testimony> {
+    pub async fn testify(&self) -> Option<WitnessAnswer> {
         if self.standing().not_before.is_some_and(|at| Instant::now() < at) {
             return None;
         }
@@ -143,7 +143,7 @@ impl Witness {
         timeout(ANSWER, rpc.request::<Option<String>>("chain_getBlockHash", rpc_params![number])).await.ok()?.ok()?
     }
 
-    async fn ask(&self) -> Result<Testimony, String> {
+    async fn ask(&self) -> Result<WitnessAnswer, String> {
         let rpc = {
             let mut held = self.rpc.lock().await;
             match held.as_ref() {
@@ -165,7 +165,7 @@ impl Witness {
         let hash: String = rpc.request("chain_getFinalizedHead", RpcParams::new()).await.map_err(|e| root_cause(&e))?;
         let header: Value = rpc.request("chain_getHeader", rpc_params![&hash]).await.map_err(|e| root_cause(&e))?;
         let number = header.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
-        Ok(Testimony { genesis, number: number.ok_or("its header has no number")?, hash })
+        Ok(WitnessAnswer { genesis, number: number.ok_or("its header has no number")?, hash })
     }
 }
 

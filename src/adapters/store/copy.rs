@@ -94,7 +94,7 @@ const TABLES: &[Table] = &[
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Head {
+struct ExportHeader {
     what: String,
     /// How many steps of the schema it has.
     schema: usize,
@@ -109,7 +109,7 @@ struct Line {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct End {
+struct ExportEnd {
     rows: usize,
 }
 
@@ -137,7 +137,7 @@ impl SqlStore {
         };
         let mut tx = self.database.pool.begin_with(begin).await.map_err(fault)?;
         self.idle(&mut tx).await?;
-        write(out, &Head { what: WHAT.into(), schema: schema::STEPS.len() })?;
+        write(out, &ExportHeader { what: WHAT.into(), schema: schema::STEPS.len() })?;
         let mut count = 0;
         for table in TABLES {
             let query = format!("SELECT {} FROM {} ORDER BY {}", table.names(), table.name, table.order);
@@ -155,7 +155,7 @@ impl SqlStore {
                 count += 1;
             }
         }
-        write(out, &End { rows: count })?;
+        write(out, &ExportEnd { rows: count })?;
         out.flush().map_err(fault)?;
         Ok(count)
     }
@@ -179,9 +179,9 @@ impl SqlStore {
                 return Err(at("there is something behind the end; export it again".into()));
             }
             if i == 0 {
-                let head: Head = serde_json::from_str(&line)
+                let head: ExportHeader = serde_json::from_str(&line)
                     .ok()
-                    .filter(|h: &Head| h.what == WHAT)
+                    .filter(|h: &ExportHeader| h.what == WHAT)
                     .ok_or_else(|| at("this is not what `herald store export` writes".into()))?;
                 if head.schema != schema::STEPS.len() {
                     let (theirs, ours) = (head.schema, schema::STEPS.len());
@@ -189,7 +189,7 @@ impl SqlStore {
                         "it was written by another herald (schema {theirs}, this one has {ours}): export it with this version"
                     )));
                 }
-            } else if let Ok(end) = serde_json::from_str::<End>(&line) {
+            } else if let Ok(end) = serde_json::from_str::<ExportEnd>(&line) {
                 if end.rows != count {
                     return Err(at(format!("{} rows were written, and {count} are here: copy the file again", end.rows)));
                 }

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, oneshot};
 use super::{SqlStore, rows::fault};
 use crate::{
     domain::outbox::post::PostKey,
-    ports::{Outcome, StoreError},
+    ports::{AttemptOutcome, StoreError},
 };
 
 /// So many at once: a transaction stays short.
@@ -31,7 +31,7 @@ pub struct Begun {
 
 pub enum Write {
     Begin(Begun),
-    Finish(PostKey, Outcome),
+    Finish(PostKey, AttemptOutcome),
 }
 
 struct Waiting {
@@ -41,13 +41,13 @@ struct Waiting {
 
 /// What waits to be written.
 #[derive(Default)]
-pub struct Sheaf {
+pub struct WriteQueue {
     waiting: Latch<Vec<Waiting>>,
     /// Held by who writes.
     turn: Mutex<()>,
 }
 
-impl Sheaf {
+impl WriteQueue {
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,9 +125,9 @@ async fn begin(tx: &mut Transaction<'_, Any>, post: &Begun) -> Result<bool, Stor
     Ok(claimed)
 }
 
-async fn finish(tx: &mut Transaction<'_, Any>, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError> {
+async fn finish(tx: &mut Transaction<'_, Any>, key: &PostKey, outcome: &AttemptOutcome) -> Result<(), StoreError> {
     let (query, ended) = match outcome {
-        Outcome::Sent { accepted, at } => (
+        AttemptOutcome::Sent { accepted, at } => (
             sqlx::query(
                 "UPDATE posts SET state = 'sent', remote = $2, link = $3, sent = $4, lease_until = NULL, error = NULL WHERE key = $1",
             )
@@ -137,7 +137,7 @@ async fn finish(tx: &mut Transaction<'_, Any>, key: &PostKey, outcome: &Outcome)
             .bind(at.as_millisecond()),
             "sent",
         ),
-        Outcome::Retry { error, not_before } => (
+        AttemptOutcome::Retry { error, not_before } => (
             // What waits aside lets others pass.
             sqlx::query(
                 "UPDATE posts SET lease_until = NULL, error = $2, next_attempt = $3,
@@ -149,11 +149,11 @@ async fn finish(tx: &mut Transaction<'_, Any>, key: &PostKey, outcome: &Outcome)
                 .bind(not_before.as_millisecond()),
             error.as_str(),
         ),
-        Outcome::Parked { error } => (
+        AttemptOutcome::Parked { error } => (
             sqlx::query("UPDATE posts SET state = 'parked', lease_until = NULL, error = $2 WHERE key = $1").bind(&key.0).bind(error),
             error.as_str(),
         ),
-        Outcome::Unsaid { reason } => (
+        AttemptOutcome::Unsaid { reason } => (
             sqlx::query(
                 "UPDATE posts SET state = 'planned', body = NULL, late = 0, lease_until = NULL, next_attempt = NULL, error = $2 WHERE key = $1",
             )
@@ -161,13 +161,13 @@ async fn finish(tx: &mut Transaction<'_, Any>, key: &PostKey, outcome: &Outcome)
             .bind(reason),
             reason.as_str(),
         ),
-        Outcome::Dropped { reason } => (
+        AttemptOutcome::Dropped { reason } => (
             sqlx::query("UPDATE posts SET state = 'superseded', lease_until = NULL, error = $2 WHERE key = $1")
                 .bind(&key.0)
                 .bind(reason),
             reason.as_str(),
         ),
-        Outcome::Skipped { reason } => (
+        AttemptOutcome::Skipped { reason } => (
             sqlx::query("UPDATE posts SET state = 'skipped', lease_until = NULL, error = $2 WHERE key = $1").bind(&key.0).bind(reason),
             reason.as_str(),
         ),

@@ -12,7 +12,7 @@ use super::{
     connect::Dialect,
     rows::{fault, get, time},
 };
-use crate::ports::{Known, Leadership, Replica, StoreError};
+use crate::ports::{Leadership, Replica, ReplicaInfo, StoreError};
 
 /// The term this process holds; 0 for one that never asked, such as a command at the machine.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ impl SqlStore {
         tx.commit().await.map_err(fault)
     }
 
-    pub(super) async fn all_replicas(&self) -> Result<Vec<Known>, StoreError> {
+    pub(super) async fn all_replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
         let now = self.database.dialect.now();
         let query = format!(
             "SELECT r.replica, r.since, r.seen, CASE WHEN l.instance = r.instance AND l.until >= {now} THEN 1 ELSE 0 END AS active
@@ -101,7 +101,7 @@ impl SqlStore {
             let at = |column| time(get(row, column)?);
             // 1 is a number of 32 bits in PostgreSQL and of 64 in SQLite
             let active = get::<i64>(row, "active")? == 1;
-            Ok(Known { name: get(row, "replica")?, active, since: at("since")?, seen: at("seen")? })
+            Ok(ReplicaInfo { name: get(row, "replica")?, active, since: at("since")?, seen: at("seen")? })
         };
         rows.iter().map(known).collect()
     }

@@ -6,7 +6,7 @@ use sqlx::{Any, Row, any::AnyRow};
 
 use crate::{
     domain::outbox::post::{Operation, Post, PostKey, PostState},
-    ports::{Approved, Entry, EntryKind, Request, StoreError},
+    ports::{Approved, Record, RecordKind, Request, StoreError},
 };
 
 pub fn fault(error: impl std::fmt::Display) -> StoreError {
@@ -37,9 +37,9 @@ fn optional_json<T: DeserializeOwned>(row: &AnyRow, column: &str) -> Result<Opti
     get::<Option<String>>(row, column)?.map(|text| from_json(&text)).transpose()
 }
 
-pub fn entry(row: &AnyRow, kind: EntryKind) -> Result<Entry, StoreError> {
+pub fn entry(row: &AnyRow, kind: RecordKind) -> Result<Record, StoreError> {
     let (at, value) = (time(get(row, "at")?)?, from_json(&get::<String>(row, "value")?)?);
-    Ok(Entry { kind, upgrade: get(row, "upgrade")?, id: get(row, "id")?, at, value })
+    Ok(Record { kind, upgrade: get(row, "upgrade")?, id: get(row, "id")?, at, value })
 }
 
 pub fn post(row: &AnyRow) -> Result<Post, StoreError> {

@@ -9,20 +9,20 @@ use sqlx::{Any, AnyPool, Row, Transaction};
 use super::{
     batch::write_batch,
     connect::{Database, run},
-    group_commit::{Begun, Sheaf, Write},
+    group_commit::{Begun, Write, WriteQueue},
     leadership::Fence,
     rows::{self, fault, from_json, json, time},
 };
 use crate::{
     domain::{
-        campaign::change::Change,
+        campaign::{Campaign, change::Change},
         chain::{
             block::Memory,
             fact::{Fact, FactKind},
         },
         outbox::post::{Body, Operation, Post, PostKey, PostState},
     },
-    ports::{Accepting, Approved, Batch, Entry, EntryKind, Known, Leadership, Outcome, Replica, Request, Store, StoreError},
+    ports::{Approved, AttemptOutcome, Batch, Leadership, Record, RecordKind, Replica, ReplicaInfo, Request, Store, StoreError},
 };
 
 /// An attempt that began so many milliseconds in the future was made by a clock that was set back since: its lease and
@@ -32,7 +32,7 @@ const CLOCK_SET_BACK: i64 = 60_000;
 pub struct SqlStore {
     pub(super) database: Database,
     pub(super) fence: Fence,
-    pub(super) sheaf: Sheaf,
+    pub(super) sheaf: WriteQueue,
 }
 
 impl SqlStore {
@@ -48,7 +48,7 @@ impl SqlStore {
     }
 
     async fn open_with(url: &str, create: bool) -> Result<Self, StoreError> {
-        Ok(Self { database: Database::open(url, create).await?, fence: Fence::default(), sheaf: Sheaf::default() })
+        Ok(Self { database: Database::open(url, create).await?, fence: Fence::default(), sheaf: WriteQueue::default() })
     }
 
     fn pool(&self) -> &AnyPool {
@@ -77,7 +77,7 @@ impl Store for SqlStore {
         self.give_up_lead(me).await
     }
 
-    async fn replicas(&self) -> Result<Vec<Known>, StoreError> {
+    async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
         self.all_replicas().await
     }
 
@@ -87,11 +87,11 @@ impl Store for SqlStore {
         tx.commit().await.map_err(fault)
     }
 
-    async fn upgrades(&self) -> Result<Vec<Accepting>, StoreError> {
+    async fn upgrades(&self) -> Result<Vec<Campaign>, StoreError> {
         let rows = sqlx::query("SELECT * FROM upgrades ORDER BY accepted, id").fetch_all(self.pool()).await.map_err(fault)?;
         rows.iter()
             .map(|row| {
-                Ok(Accepting {
+                Ok(Campaign {
                     upgrade: from_json(row.try_get("upgrade").map_err(fault)?)?,
                     progress: from_json(row.try_get("progress").map_err(fault)?)?,
                     revision: u32::try_from(row.try_get::<i64, _>("revision").map_err(fault)?).map_err(fault)?,
@@ -155,7 +155,7 @@ impl Store for SqlStore {
         self.write_together(Write::Begin(begun)).await
     }
 
-    async fn finish(&self, key: &PostKey, outcome: &Outcome) -> Result<(), StoreError> {
+    async fn finish(&self, key: &PostKey, outcome: &AttemptOutcome) -> Result<(), StoreError> {
         self.write_together(Write::Finish(key.clone(), outcome.clone())).await.map(|_| ())
     }
 
@@ -254,7 +254,7 @@ impl Store for SqlStore {
         query.fetch_all(self.pool()).await.map_err(fault)?.iter().map(rows::approved).collect()
     }
 
-    async fn write(&self, entry: &Entry, replace: bool) -> Result<bool, StoreError> {
+    async fn write(&self, entry: &Record, replace: bool) -> Result<bool, StoreError> {
         let text = if replace {
             "INSERT INTO entries (kind, upgrade, id, at, value) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (kind, upgrade, id) DO UPDATE SET at = excluded.at, value = excluded.value"
@@ -266,13 +266,13 @@ impl Store for SqlStore {
         Ok(query.execute(self.pool()).await.map_err(fault)?.rows_affected() == 1)
     }
 
-    async fn erase(&self, kind: EntryKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
+    async fn erase(&self, kind: RecordKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
         let query =
             sqlx::query("DELETE FROM entries WHERE kind = $1 AND upgrade = $2 AND id = $3").bind(kind.name()).bind(upgrade).bind(id);
         Ok(query.execute(self.pool()).await.map_err(fault)?.rows_affected() == 1)
     }
 
-    async fn entries(&self, kind: EntryKind, upgrade: &str) -> Result<Vec<Entry>, StoreError> {
+    async fn entries(&self, kind: RecordKind, upgrade: &str) -> Result<Vec<Record>, StoreError> {
         let query = sqlx::query("SELECT * FROM entries WHERE kind = $1 AND upgrade = $2 ORDER BY at, id").bind(kind.name()).bind(upgrade);
         query.fetch_all(self.pool()).await.map_err(fault)?.iter().map(|row| rows::entry(row, kind)).collect()
     }

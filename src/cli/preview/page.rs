@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Shown, ShownPost};
+use super::{PreviewPost, ShownPost};
 use crate::{
     domain::{
         campaign::upgrade::Upgrade,
@@ -22,7 +22,7 @@ use crate::{
 const STYLE: &str = include_str!("page.css");
 
 /// The whole page.
-pub fn write(upgrade: &Upgrade, shown: &[Shown<'_>], zone: &Zone) -> String {
+pub fn write(upgrade: &Upgrade, shown: &[PreviewPost<'_>], zone: &Zone) -> String {
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'",
         base64(&Sha256::digest(STYLE))
@@ -49,20 +49,20 @@ pub fn write(upgrade: &Upgrade, shown: &[Shown<'_>], zone: &Zone) -> String {
 }
 
 /// Each phase that has notices, in the order of the process.
-fn phases<'a, 'b>(shown: &'b [Shown<'a>]) -> impl Iterator<Item = (Phase, Vec<&'b Shown<'a>>)> {
+fn phases<'a, 'b>(shown: &'b [PreviewPost<'a>]) -> impl Iterator<Item = (Phase, Vec<&'b PreviewPost<'a>>)> {
     let of = |phase| shown.iter().filter(move |one| one.notice.phase == phase).collect::<Vec<_>>();
     Phase::ALL.into_iter().map(move |phase| (phase, of(phase))).filter(|(_, shown)| !shown.is_empty())
 }
 
-fn contents(shown: &[Shown<'_>]) -> String {
-    let link = |one: &&Shown<'_>| format!("<a href=\"#{0}\">{0}</a>", escape(&one.notice.id));
-    let line = |(phase, shown): (Phase, Vec<&Shown<'_>>)| {
+fn contents(shown: &[PreviewPost<'_>]) -> String {
+    let link = |one: &&PreviewPost<'_>| format!("<a href=\"#{0}\">{0}</a>", escape(&one.notice.id));
+    let line = |(phase, shown): (Phase, Vec<&PreviewPost<'_>>)| {
         format!("<p><b>{}</b> {}</p>\n", escape(phase.name()), shown.iter().map(link).collect::<Vec<_>>().join(" · "))
     };
     format!("<nav>\n{}</nav>\n", phases(shown).map(line).collect::<String>())
 }
 
-fn section(one: &Shown<'_>, zone: &Zone) -> String {
+fn section(one: &PreviewPost<'_>, zone: &Zone) -> String {
     let audiences: Vec<&str> = one.notice.audiences.iter().map(|a| a.name()).collect();
     let due = match (&one.notice.trigger, one.times) {
         (Trigger::On(_), _) => "The chain says when.".to_owned(),
@@ -101,7 +101,7 @@ fn trigger(trigger: &Trigger) -> String {
     }
 }
 
-fn article(post: &ShownPost<'_>, one: &Shown<'_>, zone: &Zone) -> String {
+fn article(post: &ShownPost<'_>, one: &PreviewPost<'_>, zone: &Zone) -> String {
     let draw = |body: &Body| match (post.platform, &body.html) {
         (Platform::Matrix, Some(html)) => matrix(html),
         _ => discord(&body.text, zone, one.due),

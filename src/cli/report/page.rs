@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    domain::people::feedback::Count,
-    ports::Accepting,
+    domain::{campaign::Campaign, people::feedback::FeedbackCount},
     report::{Punctuality, Report, punctuality},
     words::{
         Zone, context,
@@ -21,7 +20,7 @@ const STYLE: &str = include_str!("page.css");
 const WIDEST: i64 = 420;
 
 /// The whole page.
-pub fn write(report: &Report, accepted: &Accepting, zone: &Zone) -> String {
+pub fn write(report: &Report, campaign: &Campaign, zone: &Zone) -> String {
     let style = base64(&Sha256::digest(STYLE));
     let policy = format!("default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; form-action 'none'");
     let title = escape(&report.title);
@@ -36,7 +35,7 @@ pub fn write(report: &Report, accepted: &Accepting, zone: &Zone) -> String {
         escape(&zone.written(report.closes)),
     );
     posts(&mut out, report, zone);
-    chains(&mut out, report, accepted, zone);
+    chains(&mut out, report, campaign, zone);
     people(&mut out, report, zone);
     out.push_str("</main>\n</body>\n</html>");
     out
@@ -102,7 +101,7 @@ fn posts(out: &mut String, report: &Report, zone: &Zone) {
     table(out, &["Notice", "Phase", "Channel", "Due", "Late by", "State"], report.posts.iter().map(row));
 }
 
-fn chains(out: &mut String, report: &Report, accepted: &Accepting, zone: &Zone) {
+fn chains(out: &mut String, report: &Report, campaign: &Campaign, zone: &Zone) {
     out.push_str("<h2>Chains</h2>\n");
     let proof = |p: Option<(u64, Option<Timestamp>)>| {
         p.map_or("—".to_owned(), |(block, at)| {
@@ -124,7 +123,7 @@ fn chains(out: &mut String, report: &Report, accepted: &Accepting, zone: &Zone) 
         ]
     };
     table(out, &["Chain", "Target", "Runs", "Stage", "Authorized", "Applied", "Block time before / after"], report.chains.iter().map(row));
-    if let Some(times) = context::pictured(&accepted.progress) {
+    if let Some(times) = context::pictured(&campaign.progress) {
         let picture = picture::block_times(&times);
         let _ = writeln!(out, "<p><img alt=\"{}\" src=\"data:image/png;base64,{}\"></p>", escape(&picture.alt), base64(&picture.png));
     }
@@ -140,8 +139,8 @@ fn chains(out: &mut String, report: &Report, accepted: &Accepting, zone: &Zone) 
     }
 }
 
-fn counted(out: &mut String, label: &str, counts: &[Count]) {
-    let of = |c: &Count| (format!("{} {}", c.emoji, c.meaning), i64::from(c.count), c.count.to_string(), false);
+fn counted(out: &mut String, label: &str, counts: &[FeedbackCount]) {
+    let of = |c: &FeedbackCount| (format!("{} {}", c.emoji, c.meaning), i64::from(c.count), c.count.to_string(), false);
     bars(out, label, &counts.iter().map(of).collect::<Vec<_>>());
 }
 

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use super::{
-    Discord, Matrix, Secret, is_matrix_id,
+    DiscordConfig, MatrixConfig, Secret, is_matrix_id,
     shape::{RawDiscord, RawMatrix, RawSecret, RawSource},
 };
 use crate::config::yaml::{finding::Finding, source::SourceFile};
 
-pub(super) fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Discord> {
+pub(super) fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<DiscordConfig> {
     let token = secret(raw.token, file, &["discord", "token"], findings);
     let guild = raw.guild.parse::<u64>().ok().filter(|g| *g > 0);
     if guild.is_none() {
@@ -32,10 +32,10 @@ pub(super) fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Fin
         }
         address.ok().map(|a| (a, route.ca))
     });
-    Some(Discord { token: token?, guild: guild?, route: route.flatten() })
+    Some(DiscordConfig { token: token?, guild: guild?, route: route.flatten() })
 }
 
-pub(super) fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Matrix> {
+pub(super) fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<MatrixConfig> {
     let host = raw.homeserver.strip_prefix("https://").or_else(|| raw.homeserver.strip_prefix("http://"));
     if host.is_none_or(str::is_empty) {
         findings.push(file.wrong(
@@ -70,7 +70,16 @@ pub(super) fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Findi
     let (passphrase, recovery) = (optional(raw.passphrase, "passphrase"), optional(raw.recovery, "recovery"));
     // One that is named and can't be read is an error already.
     let (password, token, passphrase, recovery) = (password.flatten(), token.flatten(), passphrase.flatten(), recovery.flatten());
-    Some(Matrix { homeserver: raw.homeserver, user: raw.user, password, token, device: raw.device, store: raw.store, passphrase, recovery })
+    Some(MatrixConfig {
+        homeserver: raw.homeserver,
+        user: raw.user,
+        password,
+        token,
+        device: raw.device,
+        store: raw.store,
+        passphrase,
+        recovery,
+    })
 }
 
 pub(super) fn secret(raw: RawSecret, file: &SourceFile, path: &[&str], findings: &mut Vec<Finding>) -> Option<Secret> {

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, path::PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{OnDoubt, Readers};
+use super::OnDoubt;
 use crate::{
     config::schema::{self, DiscordId, MatrixId, SomeLength},
     domain::plan::language::DEFAULT,
-    ports::Platform,
+    ports::{Platform, Readers},
 };
 
 /// Where herald runs and speaks. Secrets are never written here: name where they are.

@@ -7,11 +7,11 @@ use serde::Deserialize;
 
 use crate::{
     config::{
-        deployment::Readers,
         notice::RawNotice,
         schema::{self, Length, SomeLength},
     },
     domain::plan::notice::Happening,
+    ports::Readers,
 };
 
 /// The communication plan: what is said to whom, where and when.

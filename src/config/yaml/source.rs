@@ -63,7 +63,7 @@ impl SourceFile {
         }
     }
 
-    pub fn at(&self, (line, column): span::Place, message: String, hint: String) -> Finding {
+    pub fn at(&self, (line, column): span::Position, message: String, hint: String) -> Finding {
         Finding { severity: Severity::Error, file: self.name.clone(), line, column, message, hint }
     }
 

@@ -3,7 +3,7 @@
 use saphyr_parser::{Event, Parser, Span};
 
 /// Line and column, both from 1.
-pub type Place = (usize, usize);
+pub type Position = (usize, usize);
 
 /// One step of a path: a mapping's key or a sequence's index, as text.
 struct Frame {
@@ -14,7 +14,7 @@ struct Frame {
     seen: Vec<String>,
 }
 
-fn walk(source: &str, mut visit: impl FnMut(&[String], Place, bool)) {
+fn walk(source: &str, mut visit: impl FnMut(&[String], Position, bool)) {
     let mut path: Vec<String> = Vec::new();
     let mut frames: Vec<Frame> = Vec::new();
     for event in Parser::new_from_str(source) {
@@ -53,7 +53,7 @@ fn walk(source: &str, mut visit: impl FnMut(&[String], Place, bool)) {
     }
 }
 
-fn begin_value(frames: &mut [Frame], path: &mut Vec<String>, span: &Span, visit: &mut impl FnMut(&[String], Place, bool)) {
+fn begin_value(frames: &mut [Frame], path: &mut Vec<String>, span: &Span, visit: &mut impl FnMut(&[String], Position, bool)) {
     if let Some(frame) = frames.last_mut()
         && frame.sequence
     {
@@ -70,12 +70,12 @@ fn end_value(frames: &mut [Frame], path: &mut Vec<String>) {
     }
 }
 
-fn place(span: &Span) -> Place {
+fn place(span: &Span) -> Position {
     (span.start.line(), span.start.col() + 1)
 }
 
 /// The place of the key (or list item) that `path` names, or of its nearest parent that exists.
-pub fn find(source: &str, path: &[&str]) -> Place {
+pub fn find(source: &str, path: &[&str]) -> Position {
     let mut best = (0, (1, 1));
     walk(source, |at, place, _| {
         let matches = at.len() <= path.len() && at.iter().zip(path).all(|(a, b)| a == b);
@@ -87,7 +87,7 @@ pub fn find(source: &str, path: &[&str]) -> Place {
 }
 
 /// Every value that is a text or a number, with its place.
-pub fn values(source: &str) -> Vec<(String, Place)> {
+pub fn values(source: &str) -> Vec<(String, Position)> {
     let mut found = Vec::new();
     // For each mapping or sequence we are in: is it a mapping that awaits a key?
     let mut frames: Vec<(bool, bool)> = Vec::new();
@@ -115,7 +115,7 @@ pub fn values(source: &str) -> Vec<(String, Place)> {
 }
 
 /// The first key that stands twice in one mapping, and the place of the second.
-pub fn duplicate(source: &str) -> Option<(String, Place)> {
+pub fn duplicate(source: &str) -> Option<(String, Position)> {
     let mut found = None;
     walk(source, |at, place, again| {
         if again && found.is_none() {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     config::SourceFile,
     domain::{
-        campaign::{progress::Progress, upgrade::Upgrade},
+        campaign::{Campaign, progress::Progress, upgrade::Upgrade},
         chain::{
             block_times::Estimate,
             fact::{Expected, Fact},
@@ -19,25 +19,26 @@ use crate::{
             notice::{Happening, Notice, Trigger},
         },
     },
-    outbox::Book,
-    ports::{Accepting, Approved},
+    lint,
+    ports::Approved,
     words::{
         Context,
-        context::{self, Moment},
+        context::{self, RenderInput},
+        snapshot::ConfigSnapshot,
     },
 };
 
 /// What people type to approve a notice of an upgrade; `detail` is what its post speaks of where no fact stands behind it.
-pub fn code(book: &Book, accepted: &Accepting, notice: &Notice, detail: Option<&str>) -> String {
-    let upgrade = &accepted.upgrade;
-    let still = Accepting { progress: Progress::new(upgrade), ..accepted.clone() };
+pub fn code(snapshot: &ConfigSnapshot, campaign: &Campaign, notice: &Notice, detail: Option<&str>) -> String {
+    let upgrade = &campaign.upgrade;
+    let still = Campaign { progress: Progress::new(upgrade), ..campaign.clone() };
     let fact = match notice.trigger {
         Trigger::On(happening) if !happening.without_fact() => Some(sample_fact(happening, upgrade)),
         _ => None,
     };
-    let moment = Moment { fact: fact.as_ref(), due: Some(upgrade.window.opens), detail, ..Moment::default() };
-    let context = Context::from(context::of(&still, Some(notice), &book.config, &moment));
-    let named = notice.channels.iter().filter_map(|name| book.config.deployment.channels.get(name));
+    let moment = RenderInput { fact: fact.as_ref(), due: Some(upgrade.window.opens), detail, ..RenderInput::default() };
+    let context = Context::from(context::of(&still, Some(notice), &snapshot.config, &moment));
+    let named = notice.channels.iter().filter_map(|name| snapshot.config.deployment.channels.get(name));
     let locales: BTreeSet<&str> = named.map(|channel| channel.locale.as_str()).chain([DEFAULT]).collect();
     let mut parts = vec![
         notice.id.clone(),
@@ -46,25 +47,25 @@ pub fn code(book: &Book, accepted: &Accepting, notice: &Notice, detail: Option<&
     ];
     for locale in &locales {
         // What can't be said without its hour stands with all that it could say.
-        let text = book.renderer.markdown(&notice.template, locale, &context);
+        let text = snapshot.renderer.markdown(&notice.template, locale, &context);
         parts.push(text.map_or_else(|_| context.data().to_string(), |text| text.markdown().to_owned()));
     }
     // A branch that the hour may take is a part of the text as well.
-    parts.extend(sources(&book.config.templates, &notice.template, &locales).into_iter().map(str::to_owned));
+    parts.extend(sources(&snapshot.config.templates, &notice.template, &locales).into_iter().map(str::to_owned));
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     approval::code(&parts)
 }
 
 /// Where a notice stands with the people who have to agree. Who may not approve any more doesn't count any more.
-pub fn of(book: &Book, accepted: &Accepting, notice: &Notice, detail: Option<&str>, approvals: &[Approved]) -> Consent {
+pub fn of(snapshot: &ConfigSnapshot, campaign: &Campaign, notice: &Notice, detail: Option<&str>, approvals: &[Approved]) -> Consent {
     let persons = notice.approval.persons;
     if persons == 0 {
         return Consent::default();
     }
-    let code = code(book, accepted, notice, detail);
-    let people = &book.config.people;
+    let code = code(snapshot, campaign, notice, detail);
+    let people = &snapshot.config.people;
     let may = |name: &str| people.by_name(name).is_some_and(|p| people.may_approve(p));
-    let counts = |a: &&Approved| a.upgrade == accepted.upgrade.id && a.code == code && may(&a.person);
+    let counts = |a: &&Approved| a.upgrade == campaign.upgrade.id && a.code == code && may(&a.person);
     let given = approvals.iter().filter(counts).map(|a| (a.person.clone(), a.at)).collect();
     Consent { code, persons, given }
 }
@@ -118,40 +119,40 @@ mod tests {
     };
 
     /// The sample files, an upgrade of them, and a reminder that two have to approve.
-    fn sample() -> (Book, Accepting, Notice) {
-        let loaded = args::load(&Origin::Embedded).unwrap();
+    fn sample() -> (ConfigSnapshot, Campaign, Notice) {
+        let loaded = lint::load(&Origin::Embedded).unwrap();
         let upgrade = loaded.config.upgrades[0].upgrade.clone();
         let approval = Approval { persons: 2, ask_before: SignedDuration::from_hours(24), useful_for: SignedDuration::from_hours(2) };
         let channels = vec!["discord-upgrades".to_owned()];
         let plain = Notice::new("day-before", Phase::Scheduling, "scheduling/reminder", Trigger::At(Offset::Days(-1)));
-        let book = Book { config: loaded.config, renderer: loaded.renderer };
-        (book, Accepting::new(upgrade, Timestamp::UNIX_EPOCH), Notice { approval, channels, ..plain })
+        let snapshot = ConfigSnapshot { config: loaded.config, renderer: loaded.renderer };
+        (snapshot, Campaign::new(upgrade, Timestamp::UNIX_EPOCH), Notice { approval, channels, ..plain })
     }
 
     #[test]
     fn another_text_has_another_code_and_the_hour_has_none() {
-        let (mut book, accepted, notice) = sample();
-        let first = code(&book, &accepted, &notice, None);
-        let mut live = accepted.clone();
+        let (mut snapshot, campaign, notice) = sample();
+        let first = code(&snapshot, &campaign, &notice, None);
+        let mut live = campaign.clone();
         live.progress.chains.values_mut().for_each(|c| c.spec_version = Some(7));
         (live.progress.delayed, live.accepted) = (true, Timestamp::MAX);
-        assert_eq!(code(&book, &live, &notice, None), first);
+        assert_eq!(code(&snapshot, &live, &notice, None), first);
 
         let mut others = Vec::new();
         let mut with = |change: &dyn Fn(&mut Upgrade)| {
-            let mut changed = accepted.clone();
+            let mut changed = campaign.clone();
             change(&mut changed.upgrade);
-            others.push(code(&book, &changed, &notice, None));
+            others.push(code(&snapshot, &changed, &notice, None));
         };
         with(&|u| u.title.push('!'));
         with(&|u| u.duties.values_mut().for_each(|d| d.what.push('!')));
         with(&|u| u.window.closes = u.window.closes.checked_add(SignedDuration::from_mins(1)).unwrap());
-        others.push(code(&book, &accepted, &Notice { audiences: vec![Audience::Users], ..notice.clone() }, None));
-        others.push(code(&book, &accepted, &Notice { mention: vec!["validators".into()], ..notice.clone() }, None));
-        others.push(code(&book, &accepted, &Notice { channels: vec!["matrix-upgrades".into()], ..notice.clone() }, None));
+        others.push(code(&snapshot, &campaign, &Notice { audiences: vec![Audience::Users], ..notice.clone() }, None));
+        others.push(code(&snapshot, &campaign, &Notice { mention: vec!["validators".into()], ..notice.clone() }, None));
+        others.push(code(&snapshot, &campaign, &Notice { channels: vec!["matrix-upgrades".into()], ..notice.clone() }, None));
         // A partial of a branch that is not taken now.
-        book.config.templates.get_mut("partials/late").unwrap().text.push_str("Sorry.");
-        others.push(code(&book, &accepted, &notice, None));
+        snapshot.config.templates.get_mut("partials/late").unwrap().text.push_str("Sorry.");
+        others.push(code(&snapshot, &campaign, &notice, None));
         others.push(first);
         let different: BTreeSet<&String> = others.iter().collect();
         assert_eq!(different.len(), others.len(), "{others:?}");
@@ -159,29 +160,29 @@ mod tests {
 
     #[test]
     fn what_cannot_be_said_before_its_hour_stands_with_all_it_could_say() {
-        let (book, accepted, notice) = sample();
+        let (snapshot, campaign, notice) = sample();
         let untold = Notice { trigger: Trigger::On(Happening::Documented), template: "not/there".into(), ..notice };
-        let told = |link: &str| code(&book, &accepted, &untold, Some(link));
+        let told = |link: &str| code(&snapshot, &campaign, &untold, Some(link));
         assert_eq!(told("https://docs.example.org/a"), told("https://docs.example.org/a"));
         assert_ne!(told("https://docs.example.org/a"), told("https://docs.example.org/b"));
     }
 
     #[test]
     fn only_who_may_approve_counts_and_only_for_this_text() {
-        let (mut book, accepted, notice) = sample();
+        let (mut snapshot, campaign, notice) = sample();
         let person = |name: &str, role| Person { name: name.into(), discord: None, matrix: None, roles: vec![role], ..Person::default() };
-        book.config.people.all = vec![person("Ada Invented", Role::CommunicationTeam), person("Ben Invented", Role::Validator)];
-        let code = code(&book, &accepted, &notice, None);
-        let at = accepted.accepted;
+        snapshot.config.people.all = vec![person("Ada Invented", Role::CommunicationTeam), person("Ben Invented", Role::Validator)];
+        let code = code(&snapshot, &campaign, &notice, None);
+        let at = campaign.accepted;
         let approved =
-            |person: &str, code: &str| Approved { upgrade: accepted.upgrade.id.clone(), code: code.into(), person: person.into(), at };
+            |person: &str, code: &str| Approved { upgrade: campaign.upgrade.id.clone(), code: code.into(), person: person.into(), at };
         let all = [
             approved("Ada Invented", &code),
             approved("Ben Invented", &code),
             approved("Nobody", &code),
             approved("Ada Invented", "222222"),
         ];
-        let consent = of(&book, &accepted, &notice, None, &all);
+        let consent = of(&snapshot, &campaign, &notice, None, &all);
         assert_eq!((consent.given, consent.persons), (vec![("Ada Invented".to_owned(), at)], 2));
     }
 }

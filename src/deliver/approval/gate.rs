@@ -9,18 +9,19 @@ use jiff::Timestamp;
 
 use super::code;
 use crate::{
-    config::Readers,
     domain::{
+        campaign::Campaign,
         outbox::post::{Body, Operation, Post, PostState, digest},
         people::approval::{Case, Consent, Verdict, useful_until},
         plan::notice::{Happening, Notice, Trigger},
     },
-    outbox::{Book, Core, Outlet},
-    ports::{Accepting, Approved, Batch, Move, Platform, StoreError},
+    outbox::Core,
+    ports::{Approved, Batch, Move, Outlet, Platform, Readers, StoreError},
     words::{
         Text,
-        context::{self, Moment},
-        render::PREVIEW_TEMPLATE,
+        context::{self, RenderInput},
+        snapshot::ConfigSnapshot,
+        templates,
     },
 };
 
@@ -54,7 +55,7 @@ pub enum Passage {
 
 /// Who approves.
 #[derive(Clone, Copy, Debug)]
-pub enum Who<'a> {
+pub enum Approver<'a> {
     Account(Platform, &'a str),
     Named(&'a str),
 }
@@ -85,15 +86,15 @@ impl Gate {
         }
         let _guard = self.core.ledger.lock().await;
         let waiting = self.core.store.waiting().await?;
-        let book = self.core.book();
+        let snapshot = self.core.snapshot();
         let mut batch = Batch::default();
-        for accepted in self.core.store.upgrades().await? {
-            let own: Vec<&Post> = waiting.iter().filter(|p| p.upgrade == accepted.upgrade.id).collect();
+        for campaign in self.core.store.upgrades().await? {
+            let own: Vec<&Post> = waiting.iter().filter(|p| p.upgrade == campaign.upgrade.id).collect();
             if own.is_empty() {
                 continue;
             }
-            let approvals = self.core.store.approvals(&accepted.upgrade.id).await?;
-            let view = View { book: &book, accepted: &accepted, approvals: &approvals };
+            let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
+            let view = View { snapshot: &snapshot, campaign: &campaign, approvals: &approvals };
             for post in own.iter().filter(|p| p.operation == Operation::Post) {
                 if post.state == PostState::Held {
                     self.look_again(view, post, &own, &mut batch, &mut gated);
@@ -108,11 +109,11 @@ impl Gate {
         Ok(gated)
     }
 
-    /// A post that is due and was never begun. `accepted` and `book` are what its words will be made from.
-    pub async fn pass(&self, book: &Book, accepted: &Accepting, notice: &Notice, post: &Post) -> Result<Passage, StoreError> {
+    /// A post that is due and was never begun. `accepted` and `snapshot` are what its words will be made from.
+    pub async fn pass(&self, snapshot: &ConfigSnapshot, campaign: &Campaign, notice: &Notice, post: &Post) -> Result<Passage, StoreError> {
         let now = self.core.clock.now();
-        let approvals = if notice.approval.persons > 0 { self.core.store.approvals(&accepted.upgrade.id).await? } else { Vec::new() };
-        let view = View { book, accepted, approvals: &approvals };
+        let approvals = if notice.approval.persons > 0 { self.core.store.approvals(&campaign.upgrade.id).await? } else { Vec::new() };
+        let view = View { snapshot, campaign, approvals: &approvals };
         let consent = view.consent(notice, post);
         if view.case(notice, &consent, post).verdict(now) == Verdict::Pass {
             return Ok(if consent.after(post.due) { Passage::AgreedLate } else { Passage::Free });
@@ -121,11 +122,11 @@ impl Gate {
         let _guard = self.core.ledger.lock().await;
         let waiting = self.core.store.waiting().await?;
         let own: Vec<&Post> = waiting.iter().filter(|p| p.upgrade == post.upgrade).collect();
-        let (Some(post), Some(accepted)) = (own.iter().find(|p| p.key == post.key), self.core.accepted(&post.upgrade).await?) else {
+        let (Some(post), Some(campaign)) = (own.iter().find(|p| p.key == post.key), self.core.campaign(&post.upgrade).await?) else {
             return Ok(Passage::Barred);
         };
-        let approvals = self.core.store.approvals(&accepted.upgrade.id).await?;
-        let view = View { book, accepted: &accepted, approvals: &approvals };
+        let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
+        let view = View { snapshot, campaign: &campaign, approvals: &approvals };
         let mut batch = Batch::default();
         self.stop(view, notice, post, &own, &mut batch);
         if !batch.is_empty() {
@@ -141,7 +142,7 @@ impl Gate {
         // Of what operators are told of herald, they are not told once more.
         let tell = !matches!(notice.trigger, Trigger::On(happening) if happening.for_operators());
         let told = |happening, why: &str, words: &str| {
-            if tell { self.told(view.accepted, happening, post, why, words) } else { Vec::new() }
+            if tell { self.told(view.campaign, happening, post, why, words) } else { Vec::new() }
         };
         match view.case(notice, &consent, post).verdict(self.core.clock.now()) {
             Verdict::Pass => false,
@@ -180,9 +181,9 @@ impl Gate {
     }
 
     /// What operators are told of a post, once for all channels.
-    fn told(&self, accepted: &Accepting, happening: Happening, post: &Post, why: &str, words: &str) -> Vec<Post> {
+    fn told(&self, campaign: &Campaign, happening: Happening, post: &Post, why: &str, words: &str) -> Vec<Post> {
         let occurrence = digest(&[&post.notice, &post.revision.to_string(), why]);
-        self.core.posts_about(accepted, happening, &occurrence, Some(&format!("{}: {words}", post.notice)))
+        self.core.posts_about(campaign, happening, &occurrence, Some(&format!("{}: {words}", post.notice)))
     }
 
     /// A preview in each channel for operators, if people are to be asked and were not yet.
@@ -193,7 +194,7 @@ impl Gate {
             return Ok(0);
         }
         let consent = view.consent(notice, post);
-        if consent.complete() || now >= useful_until(notice, &view.accepted.upgrade, post.due, true) {
+        if consent.complete() || now >= useful_until(notice, &view.campaign.upgrade, post.due, true) {
             return Ok(0);
         }
         let mut asked = 0;
@@ -214,16 +215,16 @@ impl Gate {
     /// What waits for people to agree, each text once, the first due before the others.
     pub async fn open(&self) -> Result<Vec<Open>, StoreError> {
         let waiting = self.core.store.waiting().await?;
-        let book = self.core.book();
+        let snapshot = self.core.snapshot();
         let mut open: Vec<Open> = Vec::new();
-        for accepted in self.core.store.upgrades().await? {
-            let approvals = self.core.store.approvals(&accepted.upgrade.id).await?;
-            let view = View { book: &book, accepted: &accepted, approvals: &approvals };
-            for post in waiting.iter().filter(|p| p.upgrade == accepted.upgrade.id && p.operation == Operation::Post) {
+        for campaign in self.core.store.upgrades().await? {
+            let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
+            let view = View { snapshot: &snapshot, campaign: &campaign, approvals: &approvals };
+            for post in waiting.iter().filter(|p| p.upgrade == campaign.upgrade.id && p.operation == Operation::Post) {
                 let Some(notice) = view.notice(post).filter(|n| n.approval.persons > 0) else { continue };
                 let consent = view.consent(notice, post);
                 if !open.iter().any(|o| o.upgrade == post.upgrade && o.consent.code == consent.code) {
-                    let until = useful_until(notice, &accepted.upgrade, post.due, true);
+                    let until = useful_until(notice, &campaign.upgrade, post.due, true);
                     let (upgrade, ask) = (post.upgrade.clone(), ask_at(notice, post));
                     open.push(Open { upgrade, notice: notice.id.clone(), consent, due: post.due, until, ask });
                 }
@@ -235,17 +236,17 @@ impl Gate {
 
     /// The next time at which there is something to ask or to give up, for who steps a clock.
     pub async fn next_time(&self) -> Result<Option<Timestamp>, StoreError> {
-        let (now, book) = (self.core.clock.now(), self.core.book());
+        let (now, snapshot) = (self.core.clock.now(), self.core.snapshot());
         let waiting = self.core.store.waiting().await?;
         let mut times = BTreeSet::new();
-        for accepted in self.core.store.upgrades().await? {
-            for post in waiting.iter().filter(|p| p.upgrade == accepted.upgrade.id && p.operation == Operation::Post) {
-                let Some(notice) = book.plan().notice(accepted.upgrade.urgency, &post.notice) else { continue };
+        for campaign in self.core.store.upgrades().await? {
+            for post in waiting.iter().filter(|p| p.upgrade == campaign.upgrade.id && p.operation == Operation::Post) {
+                let Some(notice) = snapshot.plan().notice(campaign.upgrade.urgency, &post.notice) else { continue };
                 if notice.approval.persons > 0 {
                     times.insert(ask_at(notice, post));
                 }
                 if post.state == PostState::Held {
-                    times.extend([true, false].map(|approval| useful_until(notice, &accepted.upgrade, post.due, approval)));
+                    times.extend([true, false].map(|approval| useful_until(notice, &campaign.upgrade, post.due, approval)));
                 }
             }
         }
@@ -255,13 +256,13 @@ impl Gate {
     /// A notice as it will read, below what is asked of people. `Err` says why there is nothing to ask any more.
     pub async fn preview(
         &self,
-        book: &Book,
-        accepted: &Accepting,
+        snapshot: &ConfigSnapshot,
+        campaign: &Campaign,
         outlet: &Outlet,
         post: &Post,
     ) -> Result<Result<Body, String>, StoreError> {
-        let approvals = self.core.store.approvals(&accepted.upgrade.id).await?;
-        let view = View { book, accepted, approvals: &approvals };
+        let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
+        let view = View { snapshot, campaign, approvals: &approvals };
         let Some(notice) = view.notice(post) else { return Ok(Err("the plan no longer has its notice".to_owned())) };
         let consent = view.consent(notice, post);
         if consent.code != post.occurrence {
@@ -272,21 +273,21 @@ impl Gate {
         let Some(first) = waiting.iter().filter(same).find(|p| p.operation == Operation::Post && p.detail == post.detail) else {
             return Ok(Err("nothing waits for it any more".to_owned()));
         };
-        let asked = context::Asked {
+        let asked = context::ApprovalRequest {
             code: consent.code,
             persons: consent.persons,
             given: consent.given.into_iter().map(|(person, _)| person).collect(),
-            until: useful_until(notice, &accepted.upgrade, first.due, true),
+            until: useful_until(notice, &campaign.upgrade, first.due, true),
         };
         let (fact, detail) = (post.fact.as_ref(), post.detail.as_deref());
-        let moment = Moment { fact, due: Some(first.due), detail, approval: Some(&asked), ..Moment::default() };
-        let context = context::of(accepted, Some(notice), &book.config, &moment).into();
+        let moment = RenderInput { fact, due: Some(first.due), detail, approval: Some(&asked), ..RenderInput::default() };
+        let context = context::of(campaign, Some(notice), &snapshot.config, &moment).into();
         let now = self.core.clock.now();
         let locale =
-            notice.channels.iter().find_map(|name| book.config.deployment.channels.get(name)).map_or(&*outlet.locale, |c| &c.locale);
-        let write = |text: &Text, at| book.renderer.body(text, outlet.platform, at);
-        let made = book.renderer.markdown(PREVIEW_TEMPLATE, &outlet.locale, &context).and_then(|asking| {
-            let said = book.renderer.markdown(&notice.template, locale, &context)?;
+            notice.channels.iter().find_map(|name| snapshot.config.deployment.channels.get(name)).map_or(&*outlet.locale, |c| &c.locale);
+        let write = |text: &Text, at| snapshot.renderer.body(text, outlet.platform, at);
+        let made = snapshot.renderer.markdown(templates::APPROVAL_PREVIEW, &outlet.locale, &context).and_then(|asking| {
+            let said = snapshot.renderer.markdown(&notice.template, locale, &context)?;
             let (asking, said) = (write(&asking, now), write(&said, first.due.max(now)));
             // Nobody is called by a preview, whoever the notice calls.
             Ok(Body {
@@ -299,17 +300,17 @@ impl Gate {
     }
 
     /// Somebody approves the text with this code. What came of it, in one line; `Err` says why nothing did.
-    pub async fn approve(&self, code: &str, who: Who<'_>) -> Result<String, String> {
-        let book = self.core.book();
-        let people = &book.config.people;
+    pub async fn approve(&self, code: &str, who: Approver<'_>) -> Result<String, String> {
+        let snapshot = self.core.snapshot();
+        let people = &snapshot.config.people;
         let person = match who {
-            Who::Account(platform, id) => people.by_account(platform, id),
-            Who::Named(name) => people.by_name(name),
+            Approver::Account(platform, id) => people.by_account(platform, id),
+            Approver::Named(name) => people.by_name(name),
         };
         let Some(person) = person else {
             return Err(match who {
-                Who::Account(..) => "I don't know your account. Who may approve stands in people.yaml; please ask there.".to_owned(),
-                Who::Named(name) => format!("people.yaml knows nobody called {name}."),
+                Approver::Account(..) => "I don't know your account. Who may approve stands in people.yaml; please ask there.".to_owned(),
+                Approver::Named(name) => format!("people.yaml knows nobody called {name}."),
             });
         };
         if !people.may_approve(person) {
@@ -349,7 +350,7 @@ impl Gate {
                 "Thank you, {person}. {notice} is approved by {given} of {persons}; somebody else has to agree as well."
             )));
         }
-        let when = if meant.due <= now { "now".to_owned() } else { self.core.book().renderer.zone().written(meant.due) };
+        let when = if meant.due <= now { "now".to_owned() } else { self.core.snapshot().renderer.zone().written(meant.due) };
         Ok(Ok(format!("Thank you, {person}. {notice} is approved by {given} of {persons}. It goes out {when}.")))
     }
 }
@@ -357,25 +358,25 @@ impl Gate {
 /// What a post is judged by.
 #[derive(Clone, Copy)]
 struct View<'a> {
-    book: &'a Book,
-    accepted: &'a Accepting,
+    snapshot: &'a ConfigSnapshot,
+    campaign: &'a Campaign,
     approvals: &'a [Approved],
 }
 
 impl<'a> View<'a> {
     fn notice(self, post: &Post) -> Option<&'a Notice> {
-        self.book.plan().notice(self.accepted.upgrade.urgency, &post.notice)
+        self.snapshot.plan().notice(self.campaign.upgrade.urgency, &post.notice)
     }
 
     fn consent(self, notice: &Notice, post: &Post) -> Consent {
-        code::of(self.book, self.accepted, notice, post.detail.as_deref(), self.approvals)
+        code::of(self.snapshot, self.campaign, notice, post.detail.as_deref(), self.approvals)
     }
 
     fn case<'b>(self, notice: &'b Notice, consent: &'b Consent, post: &Post) -> Case<'b>
     where
         'a: 'b,
     {
-        let (upgrade, progress) = (&self.accepted.upgrade, &self.accepted.progress);
+        let (upgrade, progress) = (&self.campaign.upgrade, &self.campaign.progress);
         Case { notice, upgrade, progress, consent, due: post.due, held: post.state == PostState::Held }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::progress::Seen;
+use super::progress::Observed;
 use crate::domain::chain::{
     block::Block,
     block_times::{Pace, Stretch, tenths},
@@ -47,7 +47,7 @@ impl Health {
         self.last.duration_since(self.since)
     }
 
-    pub(super) fn observe(&mut self, block: &Block, seen: Seen<'_>) {
+    pub(super) fn observe(&mut self, block: &Block, seen: Observed<'_>) {
         let rules = seen.rules;
         // A chain without a clock of its own is timed by ours.
         let time = block.time.unwrap_or(seen.now);
@@ -96,7 +96,7 @@ pub struct Migration {
 
 /// What was measured of a chain around its upgrade.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct Measurements {
     pub version_before: u32,
     pub before: Stretch,
     pub after: Stretch,
@@ -115,7 +115,7 @@ pub struct Record {
 /// Block times kept after an upgrade.
 const GAPS: usize = 240;
 
-impl Record {
+impl Measurements {
     pub(super) fn note(&mut self, pace: &Pace, lag: u64) {
         pace.grow(&mut self.after);
         self.worst_lag = self.worst_lag.max(lag);

@@ -21,7 +21,7 @@ use crate::domain::{
 };
 
 pub use super::{
-    health::{Health, Migration, Record, Rules},
+    health::{Health, Measurements, Migration, Rules},
     notes::{Note, Tick},
 };
 pub use crate::domain::chain::stage::{Stage, State};
@@ -41,7 +41,7 @@ pub struct ChainProgress {
     #[serde(default)]
     pub migration: Option<Migration>,
     #[serde(default)]
-    pub record: Option<Record>,
+    pub record: Option<Measurements>,
     /// `25 to 26`, where the upgrade changes it.
     #[serde(default)]
     pub transaction_version: Option<String>,
@@ -82,7 +82,7 @@ pub struct Progress {
     pub votes: Option<Vec<u32>>,
     /// How many of the roster have answered, and are ready, once they were asked.
     #[serde(default)]
-    pub roll: Option<crate::domain::people::roster::Count>,
+    pub roll: Option<crate::domain::people::roster::ReadinessCount>,
     /// Items of the checklist that are done, by number.
     #[serde(default)]
     pub ticks: BTreeMap<String, Tick>,
@@ -102,7 +102,7 @@ pub struct Progress {
 
 /// How a block was seen: what is not in the block itself.
 #[derive(Clone, Copy)]
-pub struct Seen<'a> {
+pub struct Observed<'a> {
     /// Our own clock, for what people wait for.
     pub now: Timestamp,
     /// Best minus finalized, in blocks.
@@ -119,7 +119,7 @@ pub struct Seen<'a> {
 
 /// Something to announce, and the fact it stands on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Event {
+pub struct CampaignEvent {
     pub happening: Happening,
     pub fact: Fact,
 }
@@ -162,7 +162,7 @@ impl Progress {
     }
 
     /// What one fact means for the upgrade. The fact may be of a chain whose blocks are read elsewhere.
-    pub fn learn(&mut self, upgrade: &Upgrade, fact: &Fact, seen: Seen<'_>) -> Option<Event> {
+    pub fn learn(&mut self, upgrade: &Upgrade, fact: &Fact, seen: Observed<'_>) -> Option<CampaignEvent> {
         let mut fact = fact.clone();
         if let Some(expected) = fact.expected.as_mut() {
             expected.estimate = (seen.estimate)(expected);
@@ -183,7 +183,7 @@ impl Progress {
             }
             _ => self.learn_of_chain(upgrade, &fact),
         };
-        happening.map(|happening| Event { happening, fact })
+        happening.map(|happening| CampaignEvent { happening, fact })
     }
 
     fn learn_of_chain(&mut self, upgrade: &Upgrade, fact: &Fact) -> Option<Happening> {
@@ -275,8 +275,8 @@ impl Progress {
         block: &Block,
         memory: &Memory,
         facts: &mut Vec<Fact>,
-        seen: Seen<'_>,
-    ) -> Vec<Event> {
+        seen: Observed<'_>,
+    ) -> Vec<CampaignEvent> {
         let known = facts.len();
         let mut events = self.step(upgrade, chain, block, memory, facts, seen);
         if seen.late {
@@ -295,8 +295,8 @@ impl Progress {
         block: &Block,
         memory: &Memory,
         facts: &mut Vec<Fact>,
-        seen: Seen<'_>,
-    ) -> Vec<Event> {
+        seen: Observed<'_>,
+    ) -> Vec<CampaignEvent> {
         let mut events = Vec::new();
         for fact in facts.clone() {
             let Some(mut event) = self.learn(upgrade, &fact, seen) else { continue };
@@ -323,7 +323,7 @@ impl Progress {
             at.unapplied = true;
             let fact = spoken(FactKind::Unapplied, (block.number - since).to_string());
             facts.push(fact.clone());
-            events.push(Event { happening: Happening::Unapplied, fact });
+            events.push(CampaignEvent { happening: Happening::Unapplied, fact });
         }
         if let Some(migration) = at.migration.as_mut() {
             migration.running = block.migrating;
@@ -332,7 +332,7 @@ impl Progress {
                 migration.stuck = true;
                 let fact = spoken(FactKind::MigrationStuck, still.to_string());
                 facts.push(fact.clone());
-                events.push(Event { happening: Happening::MigrationStuck, fact });
+                events.push(CampaignEvent { happening: Happening::MigrationStuck, fact });
             }
         } else if block.migrating {
             // Its beginning was missed.
@@ -347,12 +347,12 @@ impl Progress {
             at.applied = Some(proof.unwrap_or_else(|| spoken(FactKind::Applied, String::new())));
             at.health = Some(Health::new(block.time.unwrap_or(seen.now)));
             let planned = target.code_hash.clone().or_else(|| at.authorized.as_ref().map(|f| f.detail.clone()).filter(|d| !d.is_empty()));
-            at.record = Some(Record {
+            at.record = Some(Measurements {
                 version_before: before,
                 before: memory.pace.stretch(),
                 gaps_before: memory.pace.gaps(),
                 code_planned: planned,
-                ..Record::default()
+                ..Measurements::default()
             });
         } else if running < target.spec_version && at.stage >= Stage::Applied {
             // Taken back, or another chain under the name: nothing is proven any more.
@@ -378,7 +378,7 @@ impl Progress {
 
     /// Known blocks of this chain whose expected time is another by now than was told.
     /// They are all counted on the same blocks, so one word is enough.
-    fn drifted(&mut self, chain: &str, seen: Seen<'_>) -> Option<Event> {
+    fn drifted(&mut self, chain: &str, seen: Observed<'_>) -> Option<CampaignEvent> {
         let mut moved_first = None;
         for fact in self.scheduled.iter_mut().chain(self.chains.values_mut().filter_map(|c| c.ahead.as_mut())) {
             let Some(expected) = fact.expected.as_mut().filter(|e| e.chain == chain) else { continue };
@@ -387,14 +387,14 @@ impl Progress {
             let moved = expected.estimate.is_none_or(|told| now.at.duration_since(told.at).abs() > seen.limits.drift);
             if moved {
                 expected.estimate = Some(now);
-                moved_first.get_or_insert_with(|| Event { happening: Happening::EstimateMoved, fact: fact.clone() });
+                moved_first.get_or_insert_with(|| CampaignEvent { happening: Happening::EstimateMoved, fact: fact.clone() });
             }
         }
         moved_first
     }
 
     /// The upgrade's state from its chains'; each step passed on the way is announced.
-    fn settle(&mut self, fact: Fact, now: Timestamp) -> Vec<Event> {
+    fn settle(&mut self, fact: Fact, now: Timestamp) -> Vec<CampaignEvent> {
         let slowest = self.chains.values().map(|c| c.stage).min().unwrap_or(Stage::Waiting);
         let fastest = self.chains.values().map(|c| c.stage).max().unwrap_or(Stage::Waiting);
         let state = match slowest {
@@ -419,7 +419,7 @@ impl Progress {
             .then_some(Happening::FirstApplied)
             .into_iter()
             .chain(passed)
-            .map(|happening| Event { happening, fact: fact.clone() })
+            .map(|happening| CampaignEvent { happening, fact: fact.clone() })
             .collect()
     }
 }
@@ -491,7 +491,7 @@ mod tests {
             let memory = self.memories.entry(chain.into()).or_insert_with(|| Memory::first("0x".into(), &block));
             let (mut facts, after) = block.read(chain, memory, &Kin::default());
             *memory = after;
-            let seen = Seen {
+            let seen = Observed {
                 now: at(self.second),
                 finality_lag: lag,
                 contiguous: true,

@@ -209,7 +209,7 @@ pub struct Body {
     pub card: Option<Card>,
     /// What stands in the calendar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<Event>,
+    pub event: Option<CalendarEvent>,
     /// What is voted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ballot: Option<Ballot>,
@@ -233,19 +233,19 @@ pub struct Card {
 
 /// An upgrade's window in a calendar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
+pub struct CalendarEvent {
     pub name: String,
     pub about: String,
     /// Where people find more.
     pub place: String,
     pub opens: Timestamp,
     pub closes: Timestamp,
-    pub stage: EventStage,
+    pub stage: CalendarEventStage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum EventStage {
+pub enum CalendarEventStage {
     /// It is to come.
     Scheduled,
     Active,
@@ -326,6 +326,11 @@ pub struct Post {
 }
 
 impl Post {
+    /// The account that a private post is for: its channel is a platform's private one, which alone has a space in its name.
+    pub fn reader(&self) -> Option<&str> {
+        self.occurrence.split_once(' ').map(|(_, user)| user).filter(|_| self.channel.starts_with(PRIVATE_CHANNEL_PREFIX))
+    }
+
     /// Another operation on the same notice in the same channel, not begun yet.
     pub fn beside(&self, operation: Operation, edition: u32) -> Self {
         let key = PostKey::of_edition(&self.upgrade, self.revision, &self.notice, &self.occurrence, &self.channel, operation, edition);
@@ -346,6 +351,17 @@ impl Post {
             ..self.clone()
         }
     }
+}
+
+/// What stands before a correction in a mark's detail.
+pub const CORRECTION_PREFIX: &str = "correction: ";
+
+/// What the name of each platform's private channel begins with; no channel of a file has a space in its name.
+const PRIVATE_CHANNEL_PREFIX: &str = "private ";
+
+/// Which one it is of the things that people say of an upgrade: a change of the window makes it another.
+pub fn occurrence_of(revision: u32, detail: Option<&str>) -> String {
+    digest(&[&revision.to_string(), detail.unwrap_or_default()])
 }
 
 #[cfg(test)]

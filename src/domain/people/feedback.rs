@@ -83,7 +83,7 @@ pub struct Meaning {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// In the plan's order; then `other`, if there are any. One person counts once for each meaning, on however many channels.
-    pub reactions: Vec<Count>,
+    pub reactions: Vec<FeedbackCount>,
     pub replies: u32,
     pub channels: BTreeMap<String, Tally>,
     /// The same by audience, those without an answer left out; who is not listed comes last, without a name.
@@ -95,7 +95,7 @@ pub struct Summary {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Count {
+pub struct FeedbackCount {
     pub emoji: String,
     pub meaning: String,
     pub count: u32,
@@ -105,7 +105,7 @@ pub struct Count {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfAudience {
     pub audience: Option<Audience>,
-    pub reactions: Vec<Count>,
+    pub reactions: Vec<FeedbackCount>,
     pub replies: u32,
 }
 
@@ -160,7 +160,7 @@ impl Summary {
 }
 
 /// How many people mean each of these; whatever has no meaning is one more, if there is some.
-fn counts<'a>(reacted: impl Iterator<Item = &'a (Voice, &'a str)>, meanings: &[Meaning]) -> Vec<Count> {
+fn counts<'a>(reacted: impl Iterator<Item = &'a (Voice, &'a str)>, meanings: &[Meaning]) -> Vec<FeedbackCount> {
     let mut people: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); meanings.len()];
     let mut other = BTreeSet::new();
     for (voice, emoji) in reacted {
@@ -170,10 +170,10 @@ fn counts<'a>(reacted: impl Iterator<Item = &'a (Voice, &'a str)>, meanings: &[M
         }
     }
     let known = meanings.iter().zip(&people);
-    let mut all: Vec<Count> =
-        known.map(|(m, p)| Count { emoji: m.emoji.clone(), meaning: m.meaning.clone(), count: count(p.len()) }).collect();
+    let mut all: Vec<FeedbackCount> =
+        known.map(|(m, p)| FeedbackCount { emoji: m.emoji.clone(), meaning: m.meaning.clone(), count: count(p.len()) }).collect();
     if !other.is_empty() {
-        all.push(Count { emoji: "…".into(), meaning: "other".into(), count: count(other.len()) });
+        all.push(FeedbackCount { emoji: "…".into(), meaning: "other".into(), count: count(other.len()) });
     }
     all
 }
@@ -240,7 +240,7 @@ mod tests {
         let later = Timestamp::from_second(1).unwrap();
         let by_command = Words { voice: voice("", "m1"), at: later, text: Some("Sync took an hour".into()) };
         let summary = Summary::of(&channels.into(), &[by_command], &meanings, voice);
-        let counts = |of: &[Count]| of.iter().map(|c| (c.meaning.clone(), c.count)).collect::<Vec<_>>();
+        let counts = |of: &[FeedbackCount]| of.iter().map(|c| (c.meaning.clone(), c.count)).collect::<Vec<_>>();
         let pairs = |list: &[(&str, u32)]| list.iter().map(|(m, n)| ((*m).to_owned(), *n)).collect::<Vec<_>>();
         assert_eq!(counts(&summary.reactions), pairs(&[("fine", 2), ("problem", 1), ("other", 2)]));
         assert_eq!(summary.replies, 4);

@@ -23,12 +23,12 @@ pub struct Provider {
     pub name: String,
     /// Its account on Matrix, where its file has one.
     pub matrix: Option<String>,
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<ProviderNode>,
 }
 
 /// One of its nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
+pub struct ProviderNode {
     pub name: String,
     /// The folder that names its system chain; nothing for one of the relay.
     pub chain: Option<String>,
@@ -36,7 +36,7 @@ pub struct Node {
 
 impl Provider {
     /// Its nodes of which a name speaks: one, or all of a chain.
-    pub fn nodes_of(&self, name: &str) -> Vec<&Node> {
+    pub fn nodes_of(&self, name: &str) -> Vec<&ProviderNode> {
         let is = |text: &str| text.eq_ignore_ascii_case(name);
         self.nodes.iter().filter(|n| is(&n.name) || n.chain.as_deref().is_some_and(is)).collect()
     }
@@ -122,7 +122,7 @@ pub fn ready_by(upgrade: &Upgrade, asks: &[Ask], within: SignedDuration) -> Opti
 
 /// Where a provider stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing<'a> {
+pub struct ProviderStanding<'a> {
     pub provider: &'a Provider,
     /// When it answered the notice that asked last.
     pub acknowledged: Option<Timestamp>,
@@ -133,7 +133,7 @@ pub struct Standing<'a> {
 }
 
 /// Where each of the roster stands, with the notice that asked last.
-pub fn call<'a>(roster: &'a [Provider], ask: Option<&Ask>, answers: &[Answer]) -> Vec<Standing<'a>> {
+pub fn call<'a>(roster: &'a [Provider], ask: Option<&Ask>, answers: &[Answer]) -> Vec<ProviderStanding<'a>> {
     let standing = |provider: &'a Provider| {
         let own = |claim: Claim| answers.iter().filter(move |a| a.claim == claim && a.provider == provider.id);
         let acknowledged = own(Claim::Acknowledged).filter(|a| ask.is_some_and(|ask| ask.id == a.of)).map(|a| a.at).min();
@@ -147,14 +147,14 @@ pub fn call<'a>(roster: &'a [Provider], ask: Option<&Ask>, answers: &[Answer]) -
         let by_nodes = last.filter(|_| !provider.nodes.is_empty() && nodes.len() == provider.nodes.len());
         let ready = whole.into_iter().chain(by_nodes).min();
         let ready_nodes = if ready.is_some() { provider.nodes.len() } else { nodes.len() };
-        Standing { provider, acknowledged, ready, ready_nodes }
+        ProviderStanding { provider, acknowledged, ready, ready_nodes }
     };
     roster.iter().map(standing).collect()
 }
 
 /// The numbers, for everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Count {
+pub struct ReadinessCount {
     pub of: u32,
     pub acknowledged: u32,
     pub ready: u32,
@@ -163,11 +163,11 @@ pub struct Count {
     pub ready_by: Option<Timestamp>,
 }
 
-impl Count {
+impl ReadinessCount {
     /// Nothing where nobody is asked anything.
-    pub fn of(standings: &[Standing<'_>], ask: Option<&Ask>, ready_by: Option<Timestamp>) -> Option<Self> {
+    pub fn of(standings: &[ProviderStanding<'_>], ask: Option<&Ask>, ready_by: Option<Timestamp>) -> Option<Self> {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let count = |is: &dyn Fn(&Standing<'_>) -> bool| number(standings.iter().filter(|s| is(s)).count());
+        let count = |is: &dyn Fn(&ProviderStanding<'_>) -> bool| number(standings.iter().filter(|s| is(s)).count());
         (!standings.is_empty() && ask.is_some()).then(|| Self {
             of: number(standings.len()),
             acknowledged: count(&|s| s.acknowledged.is_some()),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn provider(id: &str, nodes: &[(&str, Option<&str>)]) -> Provider {
-        let node = |(name, chain): &(&str, Option<&str>)| Node { name: (*name).into(), chain: chain.map(Into::into) };
+        let node = |(name, chain): &(&str, Option<&str>)| ProviderNode { name: (*name).into(), chain: chain.map(Into::into) };
         Provider { id: id.into(), name: id.to_uppercase(), matrix: None, nodes: nodes.iter().map(node).collect() }
     }
 
@@ -232,9 +232,9 @@ mod tests {
         assert_eq!(of(&all)[0], (false, Some(9), 3));
         all.push(answer("a", Claim::Ready, "", 7));
         assert_eq!(of(&all)[0], (false, Some(7), 3));
-        let count = Count::of(&call(&roster, Some(&ask), &all), Some(&ask), None).unwrap();
+        let count = ReadinessCount::of(&call(&roster, Some(&ask), &all), Some(&ask), None).unwrap();
         assert_eq!((count.of, count.acknowledged, count.ready), (3, 1, 2));
-        assert_eq!(Count::of(&[], Some(&ask), None), None);
+        assert_eq!(ReadinessCount::of(&[], Some(&ask), None), None);
     }
 
     #[test]

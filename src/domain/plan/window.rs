@@ -77,7 +77,7 @@ impl Presence {
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub struct Wish<'a> {
+pub struct WindowRequest<'a> {
     pub length: SignedDuration,
     /// No window opens before this.
     pub from: Timestamp,
@@ -89,7 +89,7 @@ pub struct Wish<'a> {
 
 /// Points and what they are for.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Part {
+pub struct ScorePart {
     pub name: &'static str,
     pub points: i32,
     pub reason: String,
@@ -116,7 +116,7 @@ pub struct Proposal {
     /// The same, as a share of the week's mean.
     pub share: Option<f64>,
     pub locals: Vec<Local>,
-    pub parts: Vec<Part>,
+    pub parts: Vec<ScorePart>,
 }
 
 /// How long before the opening the plan's first notice goes out.
@@ -144,7 +144,7 @@ pub fn earliest(now: Timestamp, lead: Offset, zone: &TimeZone) -> Option<Timesta
 }
 
 /// The best windows, the best first: no two on one day unless there are too few days. Nothing but the arguments decides.
-pub fn propose(activity: Option<&Activity>, people: &[Home], wish: &Wish<'_>) -> Vec<Proposal> {
+pub fn propose(activity: Option<&Activity>, people: &[Home], wish: &WindowRequest<'_>) -> Vec<Proposal> {
     // The most people first, so that their day is the one that is named.
     let mut people: Vec<&Home> = people.iter().collect();
     people.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
@@ -202,14 +202,14 @@ fn points(value: f64) -> i32 {
     value.round() as i32
 }
 
-fn judge(activity: Option<&Activity>, people: &[&Home], wish: &Wish<'_>, opens: Timestamp, closes: Timestamp) -> Proposal {
+fn judge(activity: Option<&Activity>, people: &[&Home], wish: &WindowRequest<'_>, opens: Timestamp, closes: Timestamp) -> Proposal {
     let at: Vec<Timestamp> = steps(opens, closes).collect();
     let transactions = activity.and_then(|a| mean(&at.iter().filter_map(|t| a.expected(*t)).collect::<Vec<f64>>()));
     let share = transactions.zip(activity).filter(|(_, a)| a.mean > 0.0).map(|(t, a)| t / a.mean);
     let mut parts = Vec::new();
     if let Some(share) = share {
         let reason = format!("{:.0} % of the week's mean traffic", share * 100.0);
-        parts.push(Part { name: "traffic", points: points(20.0 * (2.0 - share.min(2.0))), reason });
+        parts.push(ScorePart { name: "traffic", points: points(20.0 * (2.0 - share.min(2.0))), reason });
     }
     let locals: Vec<Local> = people.iter().map(|home| local(home, opens, closes, &at)).collect();
     parts.push(presence(people, &locals, &at, wish));
@@ -240,7 +240,7 @@ fn weighted(people: &[&Home], at: &[Timestamp], worth: impl Fn(DateTime) -> f64)
     if all > 0.0 { sum / all } else { 0.0 }
 }
 
-fn presence(people: &[&Home], locals: &[Local], at: &[Timestamp], wish: &Wish<'_>) -> Part {
+fn presence(people: &[&Home], locals: &[Local], at: &[Timestamp], wish: &WindowRequest<'_>) -> ScorePart {
     let day = at.first().map(|opens| wish.zone.to_datetime(*opens).date());
     let words: Vec<String> = people
         .iter()
@@ -256,14 +256,14 @@ fn presence(people: &[&Home], locals: &[Local], at: &[Timestamp], wish: &Wish<'_
             format!("{weekday}{}–{} in {}{state}", local.opens.strftime("%H:%M"), local.closes.strftime("%H:%M"), home.city())
         })
         .collect();
-    Part {
+    ScorePart {
         name: "people",
         points: points(40.0 * weighted(people, at, |civil| Presence::at(civil.hour()).worth())),
         reason: words.join(", "),
     }
 }
 
-fn weekday(people: &[&Home], at: &[Timestamp], opens: Timestamp) -> Part {
+fn weekday(people: &[&Home], at: &[Timestamp], opens: Timestamp) -> ScorePart {
     let worth = |civil: DateTime| match civil.weekday() {
         Weekday::Friday => 0.5,
         Weekday::Saturday | Weekday::Sunday => -2.0,
@@ -280,11 +280,11 @@ fn weekday(people: &[&Home], at: &[Timestamp], opens: Timestamp) -> Part {
         }
         first.get_or_insert(civil.weekday());
     }
-    Part { name: "weekday", points: points(20.0 * weighted(people, at, worth)), reason: words.join(", ") }
+    ScorePart { name: "weekday", points: points(20.0 * weighted(people, at, worth)), reason: words.join(", ") }
 }
 
 /// A change of the clocks in one of the zones after the first notice is out: times that people noted are an hour off then.
-fn clocks(people: &[&Home], wish: &Wish<'_>, opens: Timestamp, closes: Timestamp) -> Option<Part> {
+fn clocks(people: &[&Home], wish: &WindowRequest<'_>, opens: Timestamp, closes: Timestamp) -> Option<ScorePart> {
     let told = wish.lead.from(opens, wish.zone)?.min(opens);
     let change = |home: &&Home| {
         let change = home.zone.following(told).take_while(|t| t.timestamp() < closes).find(|t| {
@@ -301,7 +301,7 @@ fn clocks(people: &[&Home], wish: &Wish<'_>, opens: Timestamp, closes: Timestamp
     let list: Vec<String> = changes.iter().map(|(city, _, civil)| format!("{} in {city}", civil.strftime("%a %-d %b"))).collect();
     let when = if inside { "in the middle of the window" } else { "between the first notice and the window" };
     let reason = format!("the clocks change {when}: {}", list.join(", "));
-    Some(Part { name: "clocks", points: if inside { -40 } else { -10 }, reason })
+    Some(ScorePart { name: "clocks", points: if inside { -40 } else { -10 }, reason })
 }
 
 #[cfg(test)]
@@ -333,9 +333,9 @@ mod tests {
         Activity { hours, mean, blocks: 1008, numbers: (1, 100_800), from: at("2026-11-30T00:00:00Z"), until }
     }
 
-    fn wish(zone: &TimeZone, from: &str) -> Wish<'static> {
+    fn wish(zone: &TimeZone, from: &str) -> WindowRequest<'static> {
         let zone: &'static TimeZone = Box::leak(Box::new(zone.clone()));
-        Wish { length: SignedDuration::from_hours(2), from: at(from), zone, lead: Offset::Days(-7) }
+        WindowRequest { length: SignedDuration::from_hours(2), from: at(from), zone, lead: Offset::Days(-7) }
     }
 
     fn berlin() -> TimeZone {

@@ -3,12 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Asked, Moment, NUMBERS, TIMELINE, commands, of};
+use super::{ApprovalRequest, NUMBERS, RenderInput, TIMELINE, commands, of};
 use crate::{
     config::{Config, Plan, Topic},
     domain::{
         campaign::{
-            progress::{Health, Migration, Note, Progress, Record, State},
+            Campaign,
+            progress::{Health, Measurements, Migration, Note, Progress, State},
             upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window},
         },
         chain::{
@@ -19,21 +20,19 @@ use crate::{
             command::Verb,
             feedback::{LONGEST_QUOTE, QUOTES, Quote, Summary},
             permission::Role,
-            roster::Count,
+            roster::ReadinessCount,
         },
         plan::{
             notice::{Audience, Notice, Phase, Trigger},
             schedule::Offset,
         },
     },
-    listen::rollcall::AT_ONCE,
-    outbox::LONGEST_DETAIL,
-    ports::Accepting,
+    words::{context::MAX_PROVIDERS_IN_REMINDER, limits::MAX_DETAIL_CHARS},
 };
 
 /// An upgrade in which everything that can be there is there, with `filler(n)` for a text of up to
 /// `n` characters: what templates are checked against, and measured with.
-pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact) {
+pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact) {
     let now = Timestamp::from_second(1_796_130_000).unwrap_or(Timestamp::UNIX_EPOCH);
     let duty = || Duty { required: true, what: filler(100), node_version: Some(filler(12)), by: Some(now) };
     let upgrade = Upgrade {
@@ -82,7 +81,7 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
     progress.feedback = Some(feedback(plan, &filler));
     let note = || Note { at: now, text: filler(160) };
     progress.notes = vec![note(), note(), note()];
-    progress.roll = Some(Count { of: 999, acknowledged: 999, ready: 999, acknowledge_by: Some(now), ready_by: Some(now) });
+    progress.roll = Some(ReadinessCount { of: 999, acknowledged: 999, ready: 999, acknowledge_by: Some(now), ready_by: Some(now) });
     for chain in progress.chains.values_mut() {
         chain.spec_version = Some(u32::MAX);
         chain.applied = Some(fact.clone());
@@ -90,14 +89,14 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
         chain.transaction_version = Some("99 to 100".to_owned());
         chain.migration = Some(Migration { total: Some(99), done: 98, running: true, ..Migration::default() });
         let stretch = Stretch { blocks: 999, ms: 5_994_000, longest_ms: 99_900, transactions: 9999, failed: 999, missed_slots: Some(99) };
-        chain.record = Some(Record {
+        chain.record = Some(Measurements {
             before: stretch.clone(),
             after: stretch,
             worst_lag: 99,
             code: Some(fact.hash.clone()),
             code_planned: Some(fact.hash.clone()),
             answering: Some((9, 9)),
-            ..Record::default()
+            ..Measurements::default()
         });
         chain.health = Some(Health {
             since: now,
@@ -110,7 +109,7 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Accepting, Fact
             trouble: None,
         });
     }
-    (Accepting { progress, ..Accepting::new(upgrade, now) }, fact)
+    (Campaign { progress, ..Campaign::new(upgrade, now) }, fact)
 }
 
 fn feedback(plan: &Plan, filler: &impl Fn(usize) -> String) -> Summary {
@@ -123,14 +122,14 @@ fn feedback(plan: &Plan, filler: &impl Fn(usize) -> String) -> Summary {
 }
 
 /// A problem, an approval and a reason, each at its longest.
-pub fn sample_extras(filler: impl Fn(usize) -> String) -> (Topic, Asked, String) {
+pub fn sample_extras(filler: impl Fn(usize) -> String) -> (Topic, ApprovalRequest, String) {
     let topic = Topic { id: filler(24), title: filler(80), signs: filler(300), remedy: vec![filler(200); 6], contact: None };
-    let asked = Asked { code: filler(6), persons: 2, given: vec![filler(40)], until: Timestamp::UNIX_EPOCH };
-    (topic, asked, filler(LONGEST_DETAIL))
+    let asked = ApprovalRequest { code: filler(6), persons: 2, given: vec![filler(40)], until: Timestamp::UNIX_EPOCH };
+    (topic, asked, filler(MAX_DETAIL_CHARS))
 }
 
 /// The context in which everything that can be there is there.
-pub fn of_everything(sample: &Accepting, config: &Config, moment: &Moment<'_>) -> Value {
+pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_>) -> Value {
     let notice = Notice { acknowledge: true, ..Notice::new("n".repeat(24), Phase::Scheduling, "", Trigger::At(Offset::Exact(0))) };
     let mut value = of(sample, Some(&notice), config, moment);
     let long = |n: usize| "m".repeat(n);
@@ -147,7 +146,7 @@ pub fn of_everything(sample: &Accepting, config: &Config, moment: &Moment<'_>) -
     map.insert("timeline".into(), json!(vec![entry; TIMELINE]));
     let step = json!({ "item": "1.1a", "role": Role::CommunicationTeam, "text": long(90), "done": true, "by": long(30), "at": sample.accepted.as_second(), "remark": long(160) });
     map.insert("process".into(), json!({ "items": vec![step; 24], "done": 24, "of": 24 }));
-    map.insert("missing".into(), json!(vec![long(40); AT_ONCE]));
+    map.insert("missing".into(), json!(vec![long(40); MAX_PROVIDERS_IN_REMINDER]));
     if let Some(topic) = map.get_mut("topic").and_then(Value::as_object_mut) {
         topic.insert("contact".into(), contact);
     }

@@ -2,7 +2,7 @@
 #![no_std]
 #![recursion_limit = "256"]
 extern crate alloc;
-use alloc::vec::{self, Vec};
+use alloc::vec::{Vec, self};
 
 use frame::{deps::{frame_support, frame_system, sp_runtime, sp_version}, runtime::{apis, prelude::*, types_common}};
 

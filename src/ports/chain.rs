@@ -1,0 +1,59 @@
+//! A chain: its finalized blocks, and how its endpoints look.
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::domain::chain::{
+    block::{Block, Memory},
+    observation::Sight,
+};
+
+#[derive(Debug, Error)]
+pub enum ChainError {
+    /// The node can't be reached or broke off.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It answered, but not with what was asked for, or with what can't be understood.
+    #[error("{0}")]
+    Answer(String),
+    /// Nodes contradict each other: nothing is believed for now.
+    #[error("{0}")]
+    Disagree(String),
+    /// It has no such block: no longer, or not yet.
+    #[error("{0}")]
+    Absent(String),
+    /// It no longer has the state of this block.
+    #[error("{0}")]
+    Gone(String),
+}
+
+/// The newest finalized block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub genesis: String,
+    pub number: u64,
+    pub hash: String,
+    /// Every endpoint shows another block than was known: the chain's history was rewritten.
+    pub rewritten: bool,
+    /// Best minus finalized, in blocks.
+    pub lag: u64,
+}
+
+#[async_trait]
+pub trait Chain: Send + Sync {
+    /// The newest finalized block that can be believed, with what is known of the chain already.
+    async fn head(&self, known: Option<&Memory>) -> Result<Head, ChainError>;
+    async fn block(&self, number: u64) -> Result<Block, ChainError>;
+    /// The version proven at a block, by as few calls as it takes.
+    async fn version(&self, number: u64) -> Result<u32, ChainError>;
+    /// The hash of the code at a block, as authorizations name it; nothing where it can't be read.
+    async fn code_hash(&self, number: u64) -> Result<Option<String>, ChainError>;
+    /// The block for which the call of a referendum that passed is scheduled, as the state at a block has it.
+    async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError>;
+    /// How the endpoints look now, from what is known already.
+    fn sight(&self) -> Sight;
+    /// What was just read does not fit: the next call looks for another endpoint.
+    async fn doubt(&self);
+    /// Returns when there may be a new finalized block.
+    async fn changed(&self);
+}

@@ -1,0 +1,54 @@
+//! People's commands: who gives one, and the service that answers.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::Platform;
+use crate::domain::{
+    outbox::post::Body,
+    people::command::{Misread, Order, Verb},
+};
+
+/// Who gives a command, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    pub platform: Platform,
+    /// The platform's id of the account.
+    pub user: &'a str,
+    /// The platform's id of the channel or room.
+    pub place: &'a str,
+    /// The roles that they have on the Discord server, by id.
+    pub roles: &'a [String],
+    /// Their power in the Matrix room.
+    pub power: Option<i64>,
+}
+
+impl<'a> Asker<'a> {
+    /// Of whom nothing is known but the account.
+    pub fn new(platform: Platform, user: &'a str, place: &'a str) -> Self {
+        Self { platform, user, place, roles: &[], power: None }
+    }
+}
+
+/// Whether somebody is listened to: who gives many commands at once is not, for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    Open,
+    /// From now on they are not, and may be told so.
+    Closing,
+    Closed,
+}
+
+/// Answers people's commands. Chats call it; a service implements it.
+#[async_trait]
+pub trait CommandHandler: Send + Sync {
+    /// Whether this command is to be answered at all.
+    fn listens(&self, asker: &Asker<'_>) -> Admission;
+    /// What was ordered, or why that was not understood.
+    async fn answer(&self, asker: &Asker<'_>, order: &Result<Order, Misread>) -> Body;
+    /// What may be meant by what was typed so far of a part, the likeliest first.
+    async fn choices(&self, asker: &Asker<'_>, verb: Verb, part: &str, typed: &str) -> Vec<String>;
+    /// True the first time this id is seen: a command is answered once, over restarts too.
+    async fn first_time(&self, id: &str) -> bool;
+    fn now(&self) -> Timestamp;
+}
