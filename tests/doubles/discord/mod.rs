@@ -55,7 +55,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How long a test waits for the bot before it gives up.
-const TEST_PATIENCE: Duration = Duration::from_secs(30);
+const TEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pretended Discord. Clones share it; with the last one it stops.
 #[derive(Clone)]

@@ -41,7 +41,7 @@ impl Reader {
     }
 
     async fn next(&mut self) -> Option<Value> {
-        match tokio::time::timeout(Duration::from_secs(5), self.socket.next()).await.unwrap() {
+        match tokio::time::timeout(Duration::from_secs(60), self.socket.next()).await.unwrap() {
             Some(Ok(Message::Text(text))) => Some(serde_json::from_str(&text).unwrap()),
             _ => None,
         }
