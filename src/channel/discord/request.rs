@@ -197,14 +197,16 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    /// Of requests that take longer and shorter on their way, each second has as many as there are turns at the most,
-    /// wherever it begins. The second is a short one here.
-    /// One that comes a little later: when it was made.
-    async fn another(budget: &Budget) -> Instant {
-        sleep(SHORT / 10).await;
+    /// One that comes once another was called: when it was made.
+    async fn another(budget: &Budget, calls: &AtomicUsize) -> Instant {
+        while calls.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
         budget.ask(in_a_minute(), || async { Ok(Instant::now()) }).await.unwrap()
     }
 
+    /// Of requests that take longer and shorter on their way, each second has as many as there are turns at the most,
+    /// wherever it begins. The second is a short one here.
     #[tokio::test]
     async fn no_second_has_more_requests_than_turns() {
         let budget = Budget::of(10, SHORT);
@@ -243,7 +245,7 @@ mod tests {
             Ok(Instant::now())
         };
         let begun = Instant::now();
-        let (held, other) = tokio::join!(budget.ask(in_a_minute(), call), another(&budget));
+        let (held, other) = tokio::join!(budget.ask(in_a_minute(), call), another(&budget, &calls));
         let held = held.unwrap();
         assert_eq!(calls.load(Ordering::Relaxed), 2);
         assert!(begun + SHORT <= held && other < held, "the other had the one turn meanwhile");
@@ -271,7 +273,7 @@ mod tests {
             Ok(Instant::now())
         };
         let begun = Instant::now();
-        let (first, second) = tokio::join!(budget.ask(in_a_minute(), call), another(&budget));
+        let (first, second) = tokio::join!(budget.ask(in_a_minute(), call), another(&budget, &refused));
         assert!(first.unwrap() >= begun + SHORT * 3 && second >= begun + SHORT * 3);
     }
 }
