@@ -5,7 +5,12 @@
 //! client in the same run that makes as many calls, one after the other. What a connection needs (the
 //! methods, the genesis, metadata of each version) is counted apart, though the time holds the new version's metadata.
 //! Prints a line of JSON a figure, and says on stderr what it is doing.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
 
 #[path = "../tests/doubles/node/mod.rs"]
 mod node;
@@ -41,8 +46,14 @@ use upgrade_herald::{
 };
 
 /// Blocks missed, and at which shares of them (in percent) an upgrade was applied.
-const GAPS: [(u64, &[u64]); 6] =
-    [(100, &[67]), (1_000, &[67]), (10_000, &[67]), (100_000, &[67]), (1_000_000, &[67]), (1_000_000, &[20, 50, 67])];
+const GAPS: [(u64, &[u64]); 6] = [
+    (100, &[67]),
+    (1_000, &[67]),
+    (10_000, &[67]),
+    (100_000, &[67]),
+    (1_000_000, &[67]),
+    (1_000_000, &[20, 50, 67]),
+];
 const IDLE: u64 = 600;
 const WARM_UP: u64 = 20;
 /// What a block may cost on which nothing happens: calls, bytes both ways, milliseconds of processor time.
@@ -57,28 +68,47 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).is_some_and(|a| a == "serve") {
-        return tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(&arguments[2..]));
+        return tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(serve(&arguments[2..]));
     }
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
-        for (missed, shares) in GAPS {
-            gap(missed, shares).await?;
-        }
-        idle().await
-    })
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(async {
+            for (missed, shares) in GAPS {
+                gap(missed, shares).await?;
+            }
+            idle().await
+        })
 }
 
 fn line(name: &str, value: f64, unit: &str, target: Option<f64>) {
     let value = (value * 100.0).round() / 100.0;
     let ok = target.is_none_or(|t| value <= t);
-    println!("{}", json!({ "name": name, "value": value, "unit": unit, "target": target, "ok": ok }));
+    println!(
+        "{}",
+        json!({ "name": name, "value": value, "unit": unit, "target": target, "ok": ok })
+    );
 }
 
 /// `missed` blocks behind the one that is remembered.
 async fn gap(missed: u64, shares: &[u64]) -> Result<()> {
-    let upgrades: Vec<(u64, u32)> = (1..).zip(shares).map(|(n, share)| (missed * share / 100, version(n))).collect();
+    let upgrades: Vec<(u64, u32)> = (1..)
+        .zip(shares)
+        .map(|(n, share)| (missed * share / 100, version(n)))
+        .collect();
     eprintln!("{missed} blocks missed, upgrades: {}", upgrades.len());
     let mut server = Server::start(missed + 1, &upgrades)?;
-    let scene = Scene::new(&upgrades.iter().map(|(_, version)| *version).collect::<Vec<_>>()).await?;
+    let scene = Scene::new(
+        &upgrades
+            .iter()
+            .map(|(_, version)| *version)
+            .collect::<Vec<_>>(),
+    )
+    .await?;
     scene.connect(&server.url).tick("relay").await?;
     server.say(&format!("advance {}", missed + 1))?;
 
@@ -94,28 +124,66 @@ async fn gap(missed: u64, shares: &[u64]) -> Result<()> {
 
     for (at, version) in &upgrades {
         let facts = scene.store.facts().await?;
-        let shown = |kind: &str, block: u64| facts.iter().any(|f| f.kind.name() == kind && f.block == block);
-        ensure!(shown("code_updated", *at) && shown("applied", at + 1), "the upgrade to {version} at {at}: {facts:?}");
+        let shown = |kind: &str, block: u64| {
+            facts
+                .iter()
+                .any(|f| f.kind.name() == kind && f.block == block)
+        };
+        ensure!(
+            shown("code_updated", *at) && shown("applied", at + 1),
+            "the upgrade to {version} at {at}: {facts:?}"
+        );
     }
-    let metadata = |c: &Counts| c.of("state_call Metadata_metadata_versions") + c.of("state_call Metadata_metadata_at_version");
+    let metadata = |c: &Counts| {
+        c.of("state_call Metadata_metadata_versions")
+            + c.of("state_call Metadata_metadata_at_version")
+    };
     let calls = after.total() - connected.total() - (metadata(&after) - metadata(&connected));
     let setup = connected.total() - before.total() + metadata(&after) - metadata(&connected);
     eprintln!("  {:?}", difference(&connected, &after));
     let floor = floor(&server.url, calls, missed).await?;
 
     let halved = missed > LONGEST_GAP;
-    let name = if shares.len() == 1 { format!("catchup.{missed}") } else { format!("catchup.{missed}x{}", shares.len()) };
+    let name = if shares.len() == 1 {
+        format!("catchup.{missed}")
+    } else {
+        format!("catchup.{missed}x{}", shares.len())
+    };
     if halved {
         let target = (2.0 * (missed as f64).log2() + 20.0) * shares.len() as f64;
-        line(&format!("{name}.calls"), calls as f64, "calls", Some((target * 100.0).round() / 100.0));
+        line(
+            &format!("{name}.calls"),
+            calls as f64,
+            "calls",
+            Some((target * 100.0).round() / 100.0),
+        );
     } else {
         line(&format!("{name}.calls"), calls as f64, "calls", None);
-        line(&format!("{name}.calls.block"), calls as f64 / missed as f64, "calls", None);
+        line(
+            &format!("{name}.calls.block"),
+            calls as f64 / missed as f64,
+            "calls",
+            None,
+        );
     }
     line(&format!("{name}.connecting"), setup as f64, "calls", None);
-    line(&format!("{name}.bytes"), (after.sent - connected.sent + after.received - connected.received) as f64, "bytes", None);
+    line(
+        &format!("{name}.bytes"),
+        (after.sent - connected.sent + after.received - connected.received) as f64,
+        "bytes",
+        None,
+    );
     let (ours, least) = (took.as_secs_f64() * 1e3, floor.as_secs_f64() * 1e3);
-    line(&format!("{name}.time"), ours, "ms", Some(if halved { HALVED_TIME } else { BLOCK_TIME * missed as f64 }));
+    line(
+        &format!("{name}.time"),
+        ours,
+        "ms",
+        Some(if halved {
+            HALVED_TIME
+        } else {
+            BLOCK_TIME * missed as f64
+        }),
+    );
     line(&format!("{name}.time.floor"), least, "ms", None);
     line(&format!("{name}.time.ratio"), ours / least, "x", None);
     Ok(())
@@ -136,20 +204,40 @@ async fn idle() -> Result<()> {
         }
         server.say(&format!("advance {number}"))?;
         while watcher.tick("relay").await? == 0 {
-            tokio::time::timeout(PATIENCE, node.changed()).await.context("no new head")?;
+            tokio::time::timeout(PATIENCE, node.changed())
+                .await
+                .context("no new head")?;
         }
     }
     let cpu = cpu_ticks()? - cpu;
     let after = server.settled().await?;
     let blocks = IDLE as f64;
     eprintln!("  {:?}", difference(&before, &after));
-    line("idle.block.calls", (after.total() - before.total()) as f64 / blocks, "calls", Some(IDLE_CALLS));
-    let (sent, received) = ((after.received - before.received) as f64 / blocks, (after.sent - before.sent) as f64 / blocks);
+    line(
+        "idle.block.calls",
+        (after.total() - before.total()) as f64 / blocks,
+        "calls",
+        Some(IDLE_CALLS),
+    );
+    let (sent, received) = (
+        (after.received - before.received) as f64 / blocks,
+        (after.sent - before.sent) as f64 / blocks,
+    );
     line("idle.block.bytes.out", sent, "bytes", None);
     line("idle.block.bytes.in", received, "bytes", None);
-    line("idle.block.bytes", sent + received, "bytes", Some(IDLE_BYTES));
+    line(
+        "idle.block.bytes",
+        sent + received,
+        "bytes",
+        Some(IDLE_BYTES),
+    );
     // The kernel counts in hundredths of a second.
-    line("idle.block.cpu", cpu as f64 * 10.0 / blocks, "ms", Some(IDLE_CPU));
+    line(
+        "idle.block.cpu",
+        cpu as f64 * 10.0 / blocks,
+        "ms",
+        Some(IDLE_CPU),
+    );
     Ok(())
 }
 
@@ -164,7 +252,8 @@ async fn floor(url: &str, calls: u64, blocks: u64) -> Result<Duration> {
         };
         let ask = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         socket.send(Message::text(ask.to_string())).await?;
-        let answer: Value = serde_json::from_str(socket.next().await.context("an answer")??.to_text()?)?;
+        let answer: Value =
+            serde_json::from_str(socket.next().await.context("an answer")??.to_text()?)?;
         ensure!(answer["result"].is_string(), "{answer}");
         hash = answer["result"].clone();
     }
@@ -172,14 +261,22 @@ async fn floor(url: &str, calls: u64, blocks: u64) -> Result<Duration> {
 }
 
 fn difference(before: &Counts, after: &Counts) -> BTreeMap<String, u64> {
-    let calls = after.calls.iter().map(|(method, n)| (method.clone(), n - before.of(method)));
+    let calls = after
+        .calls
+        .iter()
+        .map(|(method, n)| (method.clone(), n - before.of(method)));
     calls.filter(|(_, n)| *n > 0).collect()
 }
 
 /// Processor time of this process so far, in the kernel's hundredths of a second.
 fn cpu_ticks() -> Result<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
     Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
 }
 
@@ -191,17 +288,37 @@ struct Scene {
 impl Scene {
     /// An upgrade for each of these targets.
     async fn new(targets: &[u32]) -> Result<Self> {
-        let loaded = lint::load(&Origin::Embedded).map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
+        let loaded =
+            lint::load(&Origin::Embedded).map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
         let sample: Upgrade = loaded.config.upgrades[0].upgrade.clone();
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await?);
         let campaign = targets.iter().map(|version| {
-            let chains = [("relay".to_owned(), Target { spec_version: *version, code_hash: None })].into();
-            let upgrade = Upgrade { id: format!("v{version}"), chains, ..sample.clone() };
+            let chains = [(
+                "relay".to_owned(),
+                Target {
+                    spec_version: *version,
+                    code_hash: None,
+                },
+            )]
+            .into();
+            let upgrade = Upgrade {
+                id: format!("v{version}"),
+                chains,
+                ..sample.clone()
+            };
             Campaign::new(upgrade, sample.window.opens)
         });
-        store.commit(Batch { upgrades: campaign.collect(), ..Batch::default() }).await?;
+        store
+            .commit(Batch {
+                upgrades: campaign.collect(),
+                ..Batch::default()
+            })
+            .await?;
         let core = Arc::new(Core::new(
-            ConfigSnapshot { config: loaded.config, renderer: loaded.renderer },
+            ConfigSnapshot {
+                config: loaded.config,
+                renderer: loaded.renderer,
+            },
             BTreeMap::new(),
             Arc::new(SteppedClock::new(sample.window.opens)),
             store.clone(),
@@ -210,7 +327,10 @@ impl Scene {
     }
 
     fn watcher(&self, node: Arc<Node>) -> Watcher {
-        Watcher::new(self.core.clone(), [("relay".to_owned(), node as Arc<dyn Chain>)].into())
+        Watcher::new(
+            self.core.clone(),
+            [("relay".to_owned(), node as Arc<dyn Chain>)].into(),
+        )
     }
 
     fn connect(&self, url: &str) -> Watcher {
@@ -236,10 +356,25 @@ impl Drop for Server {
 impl Server {
     fn start(blocks: u64, upgrades: &[(u64, u32)]) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["serve", &blocks.to_string()]).args(upgrades.iter().map(|(at, version)| format!("{at}:{version}")));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (ask, answers) = (child.stdin.take().context("stdin")?, child.stdout.take().context("stdout")?);
-        let mut server = Self { child, ask, answers: BufReader::new(answers), url: String::new() };
+        command.args(["serve", &blocks.to_string()]).args(
+            upgrades
+                .iter()
+                .map(|(at, version)| format!("{at}:{version}")),
+        );
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (ask, answers) = (
+            child.stdin.take().context("stdin")?,
+            child.stdout.take().context("stdout")?,
+        );
+        let mut server = Self {
+            child,
+            ask,
+            answers: BufReader::new(answers),
+            url: String::new(),
+        };
         server.url = server.answer()?;
         Ok(server)
     }
@@ -279,10 +414,17 @@ async fn serve(arguments: &[String]) -> Result<()> {
     for upgrade in &arguments[1..] {
         let (at, version) = upgrade.split_once(':').context("AT:VERSION")?;
         let (at, version): (u64, u32) = (at.parse()?, version.parse()?);
-        steps.extend([(at.saturating_sub(10), Step::Authorize(code_hash(version))), (at, Step::Upgrade(version))]);
+        steps.extend([
+            (at.saturating_sub(10), Step::Authorize(code_hash(version))),
+            (at, Step::Upgrade(version)),
+        ]);
     }
     let blocks = arguments[0].parse()?;
-    let chain = SyntheticChain::new(Script { blocks, steps, ..Script::default() });
+    let chain = SyntheticChain::new(Script {
+        blocks,
+        steps,
+        ..Script::default()
+    });
     chain.prepare(blocks);
     let endpoint = Endpoint::start(chain).await;
     println!("{}", endpoint.url());

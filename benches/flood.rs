@@ -6,7 +6,12 @@
 //! herald's memory is that of its process, before and after.
 //! Prints a line of JSON a figure, and says on stderr what it is doing.
 #![recursion_limit = "256"]
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
 
 #[path = "../tests/doubles/mod.rs"]
 mod doubles;
@@ -33,8 +38,15 @@ async fn main() -> Result<()> {
     let discord = Double::start(Options::default()).await;
     let channel = discord.add_channel("upgrades", ChannelKind::Text);
     let synapse = Synapse::start().await?;
-    let chain = Devnet::start(DevnetOptions { block_ms: 6_000, ..DevnetOptions::default() }).await?;
-    let (alice, mallory) = (synapse.person("alice").await?, synapse.person("mallory").await?);
+    let chain = Devnet::start(DevnetOptions {
+        block_ms: 6_000,
+        ..DevnetOptions::default()
+    })
+    .await?;
+    let (alice, mallory) = (
+        synapse.person("alice").await?,
+        synapse.person("mallory").await?,
+    );
     synapse.register("herald", PASSWORD).await?;
     let room = alice.create_room("Upgrades").await?;
     for who in [&mallory.user_id, "@herald:localhost"] {
@@ -70,9 +82,14 @@ async fn main() -> Result<()> {
         .env("BENCH_TOKEN", discord.token())
         .env("BENCH_PASSWORD", PASSWORD);
     herald.start()?;
-    herald.wait_for_output("herald is running", PATIENCE).await?;
+    herald
+        .wait_for_output("herald is running", PATIENCE)
+        .await?;
     discord.wait_connected().await;
-    wait::until("the command is registered", PATIENCE, async || (!discord.commands().is_empty()).then_some(())).await?;
+    wait::until("the command is registered", PATIENCE, async || {
+        (!discord.commands().is_empty()).then_some(())
+    })
+    .await?;
     let pid = herald.pid().context("a process")?;
 
     eprintln!("Discord: {OTHERS} people with nobody beside them");
@@ -82,7 +99,13 @@ async fn main() -> Result<()> {
     let beside = on_discord(&discord, channel, FLOOD).await?;
     line("flood.discord.floor.p99", p99(quiet), "s", None, true);
     let value = p99(beside);
-    line("flood.discord.others.p99", value, "s", Some(TARGET), value < TARGET);
+    line(
+        "flood.discord.others.p99",
+        value,
+        "s",
+        Some(TARGET),
+        value < TARGET,
+    );
 
     eprintln!("Matrix: questions with nobody beside them");
     let quiet = on_matrix(&alice, &mallory, &room, false).await?;
@@ -90,7 +113,13 @@ async fn main() -> Result<()> {
     let beside = on_matrix(&alice, &mallory, &room, true).await?;
     line("flood.matrix.floor.p99", p99(quiet), "s", None, true);
     let value = p99(beside);
-    line("flood.matrix.others.p99", value, "s", Some(TARGET), value < TARGET);
+    line(
+        "flood.matrix.others.p99",
+        value,
+        "s",
+        Some(TARGET),
+        value < TARGET,
+    );
     let grown = memory(pid)? / before;
     line("flood.memory", grown, "x before", Some(1.5), grown <= 1.5);
     herald.sigterm();
@@ -100,7 +129,10 @@ async fn main() -> Result<()> {
 
 fn line(name: &str, value: f64, unit: &str, target: Option<f64>, ok: bool) {
     let value = (value * 1_000.0).round() / 1_000.0;
-    println!("{}", json!({ "name": name, "value": value, "unit": unit, "target": target, "ok": ok }));
+    println!(
+        "{}",
+        json!({ "name": name, "value": value, "unit": unit, "target": target, "ok": ok })
+    );
 }
 
 fn p99(mut seconds: Vec<f64>) -> f64 {
@@ -111,7 +143,10 @@ fn p99(mut seconds: Vec<f64>) -> f64 {
 /// What the process has in memory, in KiB.
 fn memory(pid: u32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("a size")?;
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:"))
+        .context("a size")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
@@ -119,8 +154,14 @@ fn memory(pid: u32) -> Result<f64> {
 /// command without anybody waiting for it, and notes when it was answered.
 async fn on_discord(discord: &Double, channel: u64, flood: usize) -> Result<Vec<f64>> {
     let mallory = discord.add_person(&format!("mallory {flood}"));
-    let people: Vec<u64> = (0..OTHERS).map(|i| discord.add_person(&format!("person {i} beside {flood}"))).collect();
-    let give = |who: u64| discord.slash_away(who, channel, "upgrade", "status").map_err(|e| anyhow::anyhow!("{e:?}"));
+    let people: Vec<u64> = (0..OTHERS)
+        .map(|i| discord.add_person(&format!("person {i} beside {flood}")))
+        .collect();
+    let give = |who: u64| {
+        discord
+            .slash_away(who, channel, "upgrade", "status")
+            .map_err(|e| anyhow::anyhow!("{e:?}"))
+    };
     let began = Instant::now();
     let mut asked = Vec::new();
     let pause = Duration::from_secs(1) / u32::try_from(OTHERS)?;
@@ -129,10 +170,18 @@ async fn on_discord(discord: &Double, channel: u64, flood: usize) -> Result<Vec<
             give(mallory)?;
         }
         asked.push(give(*who)?);
-        tokio::time::sleep(pause * u32::try_from(i + 1)? - began.elapsed().min(pause * u32::try_from(i + 1)?)).await;
+        tokio::time::sleep(
+            pause * u32::try_from(i + 1)? - began.elapsed().min(pause * u32::try_from(i + 1)?),
+        )
+        .await;
     }
     eprintln!("given within {:.2} s", began.elapsed().as_secs_f64());
-    let all = async || asked.iter().map(|id| discord.answered_after(*id).map(|time| time.as_secs_f64())).collect();
+    let all = async || {
+        asked
+            .iter()
+            .map(|id| discord.answered_after(*id).map(|time| time.as_secs_f64()))
+            .collect()
+    };
     wait::until("an answer for each of the others", PATIENCE, all).await
 }
 
@@ -142,8 +191,18 @@ async fn on_matrix(alice: &Person, mallory: &Person, room: &str, flood: bool) ->
     let done = tokio::sync::watch::Sender::new(false);
     let flooding = async {
         let stop = done.subscribe();
-        let give = async |_| if flood && !*stop.borrow() { mallory.say(room, "!upgrade status").await.is_ok() } else { false };
-        futures::stream::iter(0..FLOOD).map(give).buffer_unordered(8).collect::<Vec<_>>().await
+        let give = async |_| {
+            if flood && !*stop.borrow() {
+                mallory.say(room, "!upgrade status").await.is_ok()
+            } else {
+                false
+            }
+        };
+        futures::stream::iter(0..FLOOD)
+            .map(give)
+            .buffer_unordered(8)
+            .collect::<Vec<_>>()
+            .await
     };
     let asking = async {
         let mut times = Vec::new();
@@ -152,9 +211,14 @@ async fn on_matrix(alice: &Person, mallory: &Person, room: &str, flood: bool) ->
             let asked = alice.say(room, "!upgrade status").await?;
             let answer = wait::until("an answer", PATIENCE, async || {
                 let all = alice.messages(room).await.ok()?;
-                let to_it = |e: &&Value| e["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == asked.as_str();
+                let to_it = |e: &&Value| {
+                    e["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == asked.as_str()
+                };
                 let at = |e: Option<&Value>| e.and_then(|e| e["origin_server_ts"].as_f64());
-                Some(at(all.iter().find(to_it))? - at(all.iter().find(|e| e["event_id"] == asked.as_str()))?)
+                Some(
+                    at(all.iter().find(to_it))?
+                        - at(all.iter().find(|e| e["event_id"] == asked.as_str()))?,
+                )
             });
             times.push(answer.await? / 1e3);
         }

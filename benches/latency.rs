@@ -5,7 +5,12 @@
 //! On Matrix a post counts when another person's sync shows it, on Discord when the double took it.
 //! Prints a line of JSON a figure, and says on stderr what it is doing.
 #![recursion_limit = "256"]
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
 
 #[path = "../tests/doubles/mod.rs"]
 mod doubles;
@@ -71,17 +76,37 @@ async fn main() -> Result<()> {
 }
 
 fn report(bare: &Figures, again: &Figures, herald: &Figures, memory: f64) {
-    let platforms =
-        [("discord", &herald.discord, [&bare.discord, &again.discord]), ("matrix", &herald.matrix, [&bare.matrix, &again.matrix])];
+    let platforms = [
+        ("discord", &herald.discord, [&bare.discord, &again.discord]),
+        ("matrix", &herald.matrix, [&bare.matrix, &again.matrix]),
+    ];
     for (platform, announced, floors) in platforms {
         let floor: Vec<f64> = floors.into_iter().flatten().copied().collect();
         for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
             let (ours, least) = (quantile(announced, share), quantile(&floor, share));
-            line(&format!("latency.{platform}.{name}"), ours, "ms", None, true);
-            line(&format!("latency.{platform}.{name}.floor"), least, "ms", None, true);
+            line(
+                &format!("latency.{platform}.{name}"),
+                ours,
+                "ms",
+                None,
+                true,
+            );
+            line(
+                &format!("latency.{platform}.{name}.floor"),
+                least,
+                "ms",
+                None,
+                true,
+            );
             let ratio = ours / least;
             let target = (name == "p50").then_some(1.5);
-            line(&format!("latency.{platform}.{name}.ratio"), ratio, "x", target, target.is_none_or(|t| ratio <= t));
+            line(
+                &format!("latency.{platform}.{name}.ratio"),
+                ratio,
+                "x",
+                target,
+                target.is_none_or(|t| ratio <= t),
+            );
         }
     }
     line("memory.run.rest", memory, "MB", Some(80.0), memory <= 80.0);
@@ -89,7 +114,10 @@ fn report(bare: &Figures, again: &Figures, herald: &Figures, memory: f64) {
 
 fn line(name: &str, value: f64, unit: &str, target: Option<f64>, ok: bool) {
     let value = (value * 100.0).round() / 100.0;
-    println!("{}", json!({ "name": name, "value": value, "unit": unit, "target": target, "ok": ok }));
+    println!(
+        "{}",
+        json!({ "name": name, "value": value, "unit": unit, "target": target, "ok": ok })
+    );
 }
 
 fn quantile(samples: &[f64], share: f64) -> f64 {
@@ -103,13 +131,29 @@ impl Stage {
     async fn set() -> Result<Self> {
         eprintln!("starting a homeserver, a chain and a double of Discord");
         let synapse = Synapse::start().await?;
-        let discord = Double::start(Options { limits: Limits::none(), ..Options::default() }).await;
+        let discord = Double::start(Options {
+            limits: Limits::none(),
+            ..Options::default()
+        })
+        .await;
         let chain = Devnet::start(DevnetOptions::default()).await?;
         let alice = synapse.person("alice").await?;
         let (heads, shown) = (Arc::default(), Arc::default());
         tokio::spawn(note_heads(chain.url().to_owned(), Arc::clone(&heads)));
-        tokio::spawn(note_events(synapse.url().to_owned(), alice.token().to_owned(), Arc::clone(&shown)));
-        Ok(Self { chain, synapse, discord, alice, heads, shown, dir: tempfile::tempdir()? })
+        tokio::spawn(note_events(
+            synapse.url().to_owned(),
+            alice.token().to_owned(),
+            Arc::clone(&shown),
+        ));
+        Ok(Self {
+            chain,
+            synapse,
+            discord,
+            alice,
+            heads,
+            shown,
+            dir: tempfile::tempdir()?,
+        })
     }
 
     async fn floor(&self) -> Result<Figures> {
@@ -150,7 +194,10 @@ impl Stage {
             .env("BENCH_TOKEN", self.discord.token())
             .env("BENCH_PASSWORD", PASSWORD);
         herald.start()?;
-        wait::until("herald runs", PATIENCE, async || herald.stderr().contains("herald is running").then_some(())).await?;
+        wait::until("herald runs", PATIENCE, async || {
+            herald.stderr().contains("herald is running").then_some(())
+        })
+        .await?;
         self.discord.wait_connected().await;
         let figures = self.measure(channel, &room, &user_id).await?;
         // At rest: connected, with nothing to do.
@@ -166,7 +213,8 @@ impl Stage {
         std::fs::create_dir_all(dir.join("config/upgrades"))?;
         std::os::unix::fs::symlink(repo().join("templates"), dir.join("templates"))?;
         std::fs::write(dir.join("ca.pem"), self.discord.ca_pem())?;
-        let write = |name: &str, text: &str| std::fs::write(Path::new(dir).join("config").join(name), text);
+        let write =
+            |name: &str, text: &str| std::fs::write(Path::new(dir).join("config").join(name), text);
         write(
             "herald.yaml",
             &format!(
@@ -200,15 +248,25 @@ impl Stage {
             self.chain.set_code(&same_code).await?;
             let (number, _) = self.chain.finalized().await?;
             let heads = &self.heads;
-            let head = wait::until("the head's message", PATIENCE, async || heads.lock().ok()?.get(&number).copied()).await?;
+            let head = wait::until("the head's message", PATIENCE, async || {
+                heads.lock().ok()?.get(&number).copied()
+            })
+            .await?;
             let message = self.discord.next_message(channel, before).await;
             let on_discord = self.discord.accepted_at(message.id);
             let (shown, words) = (&self.shown, format!("block {number}"));
             let key = format!("{room} {sender} {words}");
-            let on_matrix = wait::until("the post on Matrix", PATIENCE, async || shown.lock().ok()?.get(&key).copied()).await?;
+            let on_matrix = wait::until("the post on Matrix", PATIENCE, async || {
+                shown.lock().ok()?.get(&key).copied()
+            })
+            .await?;
             if turn >= WARM_UP {
-                figures.discord.push(on_discord.duration_since(head).as_secs_f64() * 1e3);
-                figures.matrix.push(on_matrix.duration_since(head).as_secs_f64() * 1e3);
+                figures
+                    .discord
+                    .push(on_discord.duration_since(head).as_secs_f64() * 1e3);
+                figures
+                    .matrix
+                    .push(on_matrix.duration_since(head).as_secs_f64() * 1e3);
             }
             tokio::time::sleep(Duration::from_millis(150)).await;
         }
@@ -223,33 +281,71 @@ async fn note_heads(url: String, heads: Arc<Mutex<HashMap<u64, Instant>>>) -> Re
     socket.send(Message::text(ask.to_string())).await?;
     while let Some(message) = socket.next().await {
         let now = Instant::now();
-        let Ok(value) = serde_json::from_str::<Value>(message?.to_text().unwrap_or_default()) else { continue };
-        let number = value["params"]["result"]["number"].as_str().and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+        let Ok(value) = serde_json::from_str::<Value>(message?.to_text().unwrap_or_default())
+        else {
+            continue;
+        };
+        let number = value["params"]["result"]["number"]
+            .as_str()
+            .and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
         if let Some(number) = number {
-            heads.lock().map_err(|_| anyhow!("a lock"))?.entry(number).or_insert(now);
+            heads
+                .lock()
+                .map_err(|_| anyhow!("a lock"))?
+                .entry(number)
+                .or_insert(now);
         }
     }
     Ok(())
 }
 
 /// Notes when alice's sync shows each message, by room, sender and the block that it names.
-async fn note_events(homeserver: String, token: String, shown: Arc<Mutex<HashMap<String, Instant>>>) -> Result<()> {
+async fn note_events(
+    homeserver: String,
+    token: String,
+    shown: Arc<Mutex<HashMap<String, Instant>>>,
+) -> Result<()> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let mut since = String::new();
     loop {
         let url = format!(
             "{homeserver}/_matrix/client/v3/sync?timeout=30000{}",
-            if since.is_empty() { String::new() } else { format!("&since={since}") }
+            if since.is_empty() {
+                String::new()
+            } else {
+                format!("&since={since}")
+            }
         );
-        let text = http.get(url).bearer_auth(&token).send().await?.text().await?;
+        let text = http
+            .get(url)
+            .bearer_auth(&token)
+            .send()
+            .await?
+            .text()
+            .await?;
         let now = Instant::now();
         let sync: Value = serde_json::from_str(&text)?;
         since = sync["next_batch"].as_str().unwrap_or_default().to_owned();
         for (room, joined) in sync["rooms"]["join"].as_object().into_iter().flatten() {
-            for event in joined["timeline"]["events"].as_array().into_iter().flatten() {
-                let (sender, body) = (event["sender"].as_str().unwrap_or_default(), event["content"]["body"].as_str().unwrap_or_default());
-                if let Some(block) = body.split("finalized block ").nth(1).and_then(|rest| rest.split_whitespace().next()) {
-                    shown.lock().map_err(|_| anyhow!("a lock"))?.entry(format!("{room} {sender} block {block}")).or_insert(now);
+            for event in joined["timeline"]["events"]
+                .as_array()
+                .into_iter()
+                .flatten()
+            {
+                let (sender, body) = (
+                    event["sender"].as_str().unwrap_or_default(),
+                    event["content"]["body"].as_str().unwrap_or_default(),
+                );
+                if let Some(block) = body
+                    .split("finalized block ")
+                    .nth(1)
+                    .and_then(|rest| rest.split_whitespace().next())
+                {
+                    shown
+                        .lock()
+                        .map_err(|_| anyhow!("a lock"))?
+                        .entry(format!("{room} {sender} block {block}"))
+                        .or_insert(now);
                 }
             }
         }
@@ -258,7 +354,14 @@ async fn note_events(homeserver: String, token: String, shown: Arc<Mutex<HashMap
 
 fn resident_mb(pid: u32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("VmRSS")?;
-    let kb: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+    let line = status
+        .lines()
+        .find(|l| l.starts_with("VmRSS:"))
+        .context("VmRSS")?;
+    let kb: f64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("a number")?
+        .parse()?;
     Ok(kb / 1024.0)
 }

@@ -6,7 +6,12 @@
 //! dispatcher does; their floor renders the same templates with bare Handlebars and makes no dialect of them, for each
 //! post and, as another figure, once a notice.
 //! Prints a line of JSON a figure, and says on stderr what it is doing.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
 
 use std::{
     collections::BTreeMap,
@@ -48,13 +53,20 @@ async fn main() -> Result<()> {
     eprintln!("the review of the sample configuration");
     let files = Files::read(&Origin::Embedded).map_err(|f| anyhow::anyhow!("{f}"))?;
     let (ours, least) = in_turn(
-        || lint::load(black_box(&Origin::Embedded)).map_err(|f| anyhow::anyhow!("{f:?}")).map(drop),
+        || {
+            lint::load(black_box(&Origin::Embedded))
+                .map_err(|f| anyhow::anyhow!("{f:?}"))
+                .map(drop)
+        },
         || bare_review(&files).map(drop),
     )?;
     report("plan.check", ours, least, CHECK);
 
     let stage = Stage::set().await?;
-    eprintln!("the posts of {} notices in {CHANNELS} channels", stage.notices().len());
+    eprintln!(
+        "the posts of {} notices in {CHANNELS} channels",
+        stage.notices().len()
+    );
     let bare = stage.bare(&files)?;
     let (ours, least) = in_turn(|| stage.render(), || stage.render_bare(&bare, CHANNELS))?;
     report("plan.render", ours, least, RENDER);
@@ -62,12 +74,20 @@ async fn main() -> Result<()> {
     let (ours, once) = in_turn(|| stage.render(), || stage.render_bare(&bare, 1))?;
     let once = quantile(&once, 0.5);
     line("plan.render.floor.once", once, "ms", None);
-    line("plan.render.ratio.once", quantile(&ours, 0.5) / once, "x", None);
+    line(
+        "plan.render.ratio.once",
+        quantile(&ours, 0.5) / once,
+        "x",
+        None,
+    );
     Ok(())
 }
 
 /// Both in turn, so that a machine that grows slower or faster is seen by both.
-fn in_turn(mut ours: impl FnMut() -> Result<()>, mut floor: impl FnMut() -> Result<()>) -> Result<(Vec<f64>, Vec<f64>)> {
+fn in_turn(
+    mut ours: impl FnMut() -> Result<()>,
+    mut floor: impl FnMut() -> Result<()>,
+) -> Result<(Vec<f64>, Vec<f64>)> {
     let mut figures = (Vec::new(), Vec::new());
     let timed = |work: &mut dyn FnMut() -> Result<()>| -> Result<Duration> {
         let begun = Instant::now();
@@ -101,14 +121,25 @@ fn report(name: &str, ours: Vec<f64>, floor: Vec<f64>, target: f64) {
 fn line(name: &str, value: f64, unit: &str, target: Option<f64>) {
     let value = (value * 100.0).round() / 100.0;
     let ok = target.is_none_or(|t| value <= t);
-    println!("{}", json!({ "name": name, "value": value, "unit": unit, "target": target, "ok": ok }));
+    println!(
+        "{}",
+        json!({ "name": name, "value": value, "unit": unit, "target": target, "ok": ok })
+    );
 }
 
 /// The files parsed, the templates compiled, and nothing looked at.
 fn bare_review(files: &Files) -> Result<(Vec<Value>, Vec<Template>)> {
-    let texts = [&files.deployment, &files.plan].into_iter().chain(&files.upgrades);
-    let parsed = texts.map(|file| Ok(serde_yaml::from_str(black_box(&file.text))?)).collect::<Result<_>>()?;
-    let compiled = files.templates.values().map(|file| Ok(Template::compile(black_box(&file.text))?)).collect::<Result<_>>()?;
+    let texts = [&files.deployment, &files.plan]
+        .into_iter()
+        .chain(&files.upgrades);
+    let parsed = texts
+        .map(|file| Ok(serde_yaml::from_str(black_box(&file.text))?))
+        .collect::<Result<_>>()?;
+    let compiled = files
+        .templates
+        .values()
+        .map(|file| Ok(Template::compile(black_box(&file.text))?))
+        .collect::<Result<_>>()?;
     Ok((parsed, compiled))
 }
 
@@ -121,15 +152,29 @@ struct Stage {
 impl Stage {
     async fn set() -> Result<Self> {
         let loaded = lint::load(&Origin::Embedded).map_err(|f| anyhow::anyhow!("{f:?}"))?;
-        let sample: &Upgrade = &loaded.config.upgrades.first().context("an upgrade")?.upgrade;
+        let sample: &Upgrade = &loaded
+            .config
+            .upgrades
+            .first()
+            .context("an upgrade")?
+            .upgrade;
         // An upgrade that has everything a template may speak of, in the words of the sample's file.
-        let (mut campaign, fact) = context::sample(&loaded.config.plan, |n| "words ".repeat(n / 6 + 1).chars().take(n).collect());
-        let name = campaign.upgrade.chains.keys().next_back().cloned().context("a chain")?;
+        let (mut campaign, fact) = context::sample(&loaded.config.plan, |n| {
+            "words ".repeat(n / 6 + 1).chars().take(n).collect()
+        });
+        let name = campaign
+            .upgrade
+            .chains
+            .keys()
+            .next_back()
+            .cloned()
+            .context("a chain")?;
         campaign.upgrade.chains.remove(&name);
         campaign.progress.chains.remove(&name);
         ensure!(campaign.upgrade.chains.len() == CHAINS, "seven chains");
         (campaign.upgrade.id, campaign.upgrade.title) = (sample.id.clone(), sample.title.clone());
-        (campaign.upgrade.window, campaign.upgrade.duties) = (sample.window.clone(), sample.duties.clone());
+        (campaign.upgrade.window, campaign.upgrade.duties) =
+            (sample.window.clone(), sample.duties.clone());
         let rooms = [Platform::Discord, Platform::Matrix].map(|p| (p, Arc::new(Room::new(p))));
         let outlets: BTreeMap<String, Outlet> = (0..CHANNELS)
             .map(|n| {
@@ -147,8 +192,20 @@ impl Stage {
             .collect();
         let store = Arc::new(SqlStore::open("sqlite::memory:").await?);
         let clock = Arc::new(SteppedClock::new(sample.window.opens));
-        let core = Core::new(ConfigSnapshot { config: loaded.config, renderer: loaded.renderer }, outlets, clock, store);
-        Ok(Self { core, campaign, fact })
+        let core = Core::new(
+            ConfigSnapshot {
+                config: loaded.config,
+                renderer: loaded.renderer,
+            },
+            outlets,
+            clock,
+            store,
+        );
+        Ok(Self {
+            core,
+            campaign,
+            fact,
+        })
     }
 
     /// Those of all urgencies, each once.
@@ -163,11 +220,20 @@ impl Stage {
     }
 
     fn moment(&self) -> context::RenderInput<'_> {
-        context::RenderInput { fact: Some(&self.fact), due: Some(self.accepted.upgrade.window.opens), ..Default::default() }
+        context::RenderInput {
+            fact: Some(&self.fact),
+            due: Some(self.accepted.upgrade.window.opens),
+            ..Default::default()
+        }
     }
 
     fn context(&self, notice: &Notice) -> Value {
-        context::of(&self.accepted, Some(notice), &self.core.snapshot().config, &self.moment())
+        context::of(
+            &self.accepted,
+            Some(notice),
+            &self.core.snapshot().config,
+            &self.moment(),
+        )
     }
 
     /// Every post as the dispatcher has it made, notice by notice, as they fall due.
@@ -176,8 +242,20 @@ impl Stage {
         for notice in &self.notices() {
             for outlet in self.core.outlets.values() {
                 let now = self.accepted.upgrade.window.opens;
-                let body = render::body(&self.core, &snapshot, (&self.accepted, notice), Operation::Post, outlet, &moment, now);
-                ensure!(!black_box(body).map_err(anyhow::Error::msg)?.text.is_empty(), "{} says nothing", notice.id);
+                let body = render::body(
+                    &self.core,
+                    &snapshot,
+                    (&self.accepted, notice),
+                    Operation::Post,
+                    outlet,
+                    &moment,
+                    now,
+                );
+                ensure!(
+                    !black_box(body).map_err(anyhow::Error::msg)?.text.is_empty(),
+                    "{} says nothing",
+                    notice.id
+                );
             }
         }
         Ok(())
@@ -211,7 +289,17 @@ impl Stage {
     }
 }
 
-fn plain(h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
-    out.write(&h.param(0).map(|p| p.value().to_string()).unwrap_or_default())?;
+fn plain(
+    h: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    out.write(
+        &h.param(0)
+            .map(|p| p.value().to_string())
+            .unwrap_or_default(),
+    )?;
     Ok(())
 }

@@ -7,7 +7,12 @@
 //! beyond a channel's five in five seconds, and counts its refusals.
 //! Prints a line of JSON a figure, and says on stderr what it is doing.
 #![recursion_limit = "256"]
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
 
 #[path = "../tests/doubles/mod.rs"]
 mod doubles;
@@ -38,7 +43,10 @@ async fn main() -> Result<()> {
 
 fn line(name: &str, value: f64, unit: &str, target: Option<f64>, ok: bool) {
     let value = (value * 100.0).round() / 100.0;
-    println!("{}", json!({ "name": name, "value": value, "unit": unit, "target": target, "ok": ok }));
+    println!(
+        "{}",
+        json!({ "name": name, "value": value, "unit": unit, "target": target, "ok": ok })
+    );
 }
 
 // --- Matrix --------------------------------------------------------------------------------------
@@ -48,8 +56,11 @@ async fn on_matrix() -> Result<()> {
     let synapse = Synapse::start().await?;
     let (alice, bob) = (synapse.person("alice").await?, synapse.person("bob").await?);
     // Nobody has written in a room before it is measured: the server is slower with the first words than with others.
-    let (first, before, behind) =
-        (rooms(&alice, &bob.user_id).await?, rooms(&alice, &bob.user_id).await?, rooms(&alice, &bob.user_id).await?);
+    let (first, before, behind) = (
+        rooms(&alice, &bob.user_id).await?,
+        rooms(&alice, &bob.user_id).await?,
+        rooms(&alice, &bob.user_id).await?,
+    );
     let bare = [before, behind];
     for room in bare.iter().flatten().chain(&first) {
         bob.join(room).await?;
@@ -58,8 +69,10 @@ async fn on_matrix() -> Result<()> {
     synapse.register("herald", PASSWORD).await?;
 
     let dir = tempfile::tempdir()?;
-    let account =
-        format!("matrix: {{ homeserver: '{}', user: '@herald:localhost', password: {{ env: BENCH_PASSWORD }} }}\n", synapse.url());
+    let account = format!(
+        "matrix: {{ homeserver: '{}', user: '@herald:localhost', password: {{ env: BENCH_PASSWORD }} }}\n",
+        synapse.url()
+    );
     configure(dir.path(), &account, "matrix", &ours)?;
     let mut herald = start(dir.path(), &[("BENCH_PASSWORD", PASSWORD.to_owned())])?;
     running(&herald).await?;
@@ -71,17 +84,38 @@ async fn on_matrix() -> Result<()> {
     announce(dir.path())?;
     // By its own word, so that nobody else asks the server anything meanwhile.
     let said = || herald.stderr().matches("INFO posted post=").count();
-    wait::until("all posts on Matrix", PATIENCE, async || (said() >= POSTS).then_some(())).await?;
+    wait::until("all posts on Matrix", PATIENCE, async || {
+        (said() >= POSTS).then_some(())
+    })
+    .await?;
     let rate = rate(&events(&alice, &ours, "@herald:localhost", "").await?)?;
     herald.sigterm();
     herald.wait(PATIENCE).await?;
     let behind = floor(&bob, &alice, &bare[1], "behind").await?;
     let least = 2.0 / (1.0 / before + 1.0 / behind);
     line("throughput.matrix", rate, "posts/s", None, true);
-    line("throughput.matrix.floor.before", before, "posts/s", None, true);
-    line("throughput.matrix.floor.behind", behind, "posts/s", None, true);
+    line(
+        "throughput.matrix.floor.before",
+        before,
+        "posts/s",
+        None,
+        true,
+    );
+    line(
+        "throughput.matrix.floor.behind",
+        behind,
+        "posts/s",
+        None,
+        true,
+    );
     let ratio = rate / least;
-    line("throughput.matrix.ratio", ratio, "x", Some(0.9), ratio >= 0.9);
+    line(
+        "throughput.matrix.ratio",
+        ratio,
+        "x",
+        Some(0.9),
+        ratio >= 0.9,
+    );
     Ok(())
 }
 
@@ -121,8 +155,14 @@ async fn events(alice: &Person, rooms: &[String], sender: &str, words: &str) -> 
     let mut times = Vec::new();
     for room in rooms {
         let messages = alice.messages(room).await?;
-        let own = messages.iter().filter(|m| m["sender"] == sender && m["type"] == "m.room.message");
-        let own = own.filter(|m| m["content"]["body"].as_str().is_some_and(|b| b.starts_with(words)));
+        let own = messages
+            .iter()
+            .filter(|m| m["sender"] == sender && m["type"] == "m.room.message");
+        let own = own.filter(|m| {
+            m["content"]["body"]
+                .as_str()
+                .is_some_and(|b| b.starts_with(words))
+        });
         times.extend(own.filter_map(|m: &Value| m["origin_server_ts"].as_u64()));
     }
     Ok(times)
@@ -130,7 +170,10 @@ async fn events(alice: &Person, rooms: &[String], sender: &str, words: &str) -> 
 
 fn rate(times: &[u64]) -> Result<f64> {
     ensure!(times.len() == POSTS, "{} messages for {POSTS}", times.len());
-    let (first, last) = (times.iter().min().context("a first")?, times.iter().max().context("a last")?);
+    let (first, last) = (
+        times.iter().min().context("a first")?,
+        times.iter().max().context("a last")?,
+    );
     Ok((POSTS - 1) as f64 / ((last - first).max(1) as f64 / 1e3))
 }
 
@@ -139,7 +182,9 @@ fn rate(times: &[u64]) -> Result<f64> {
 async fn on_discord() -> Result<()> {
     eprintln!("starting a double of Discord with {PLACES} channels");
     let discord = Double::start(Options::default()).await;
-    let channels: Vec<u64> = (0..PLACES).map(|i| discord.add_channel(&format!("channel-{i}"), ChannelKind::Text)).collect();
+    let channels: Vec<u64> = (0..PLACES)
+        .map(|i| discord.add_channel(&format!("channel-{i}"), ChannelKind::Text))
+        .collect();
     let dir = tempfile::tempdir()?;
     std::fs::write(dir.path().join("ca.pem"), discord.ca_pem())?;
     let account = format!(
@@ -154,19 +199,46 @@ async fn on_discord() -> Result<()> {
     discord.wait_connected().await;
     eprintln!("herald: {POSTS} posts on Discord");
     announce(dir.path())?;
-    let count = || channels.iter().map(|c| discord.messages(*c).len()).sum::<usize>();
-    wait::until("all posts on Discord", PATIENCE, async || (count() >= POSTS).then_some(())).await?;
+    let count = || {
+        channels
+            .iter()
+            .map(|c| discord.messages(*c).len())
+            .sum::<usize>()
+    };
+    wait::until("all posts on Discord", PATIENCE, async || {
+        (count() >= POSTS).then_some(())
+    })
+    .await?;
     herald.sigterm();
     herald.wait(PATIENCE).await?;
-    let taken: Vec<_> = channels.iter().flat_map(|c| discord.messages(*c)).map(|m| discord.accepted_at(m.id)).collect();
+    let taken: Vec<_> = channels
+        .iter()
+        .flat_map(|c| discord.messages(*c))
+        .map(|m| discord.accepted_at(m.id))
+        .collect();
     ensure!(taken.len() == POSTS, "{} messages for {POSTS}", taken.len());
-    let (first, last) = (taken.iter().min().context("a first")?, taken.iter().max().context("a last")?);
+    let (first, last) = (
+        taken.iter().min().context("a first")?,
+        taken.iter().max().context("a last")?,
+    );
     let rate = (POSTS - 1) as f64 / last.duration_since(*first).as_secs_f64();
     line("throughput.discord", rate, "posts/s", None, true);
     let share = rate / DISCORD_RATE;
-    line("throughput.discord.share", share, "of 50/s", Some(0.95), share >= 0.95);
+    line(
+        "throughput.discord.share",
+        share,
+        "of 50/s",
+        Some(0.95),
+        share >= 0.95,
+    );
     let refused = discord.limited();
-    line("throughput.discord.refused", refused as f64, "429s", Some(0.0), refused == 0);
+    line(
+        "throughput.discord.refused",
+        refused as f64,
+        "429s",
+        Some(0.0),
+        refused == 0,
+    );
     Ok(())
 }
 
@@ -179,11 +251,17 @@ fn configure(dir: &Path, account: &str, platform: &str, places: &[String]) -> Re
     let mut herald = format!("store: {{ url: 'sqlite://herald.db' }}\n{account}");
     herald.push_str("chains: { devnet: { endpoints: ['ws://127.0.0.1:9'] } }\nchannels:\n");
     for (i, place) in places.iter().enumerate() {
-        writeln!(herald, "  channel-{i}: {{ platform: {platform}, place: '{place}' }}")?;
+        writeln!(
+            herald,
+            "  channel-{i}: {{ platform: {platform}, place: '{place}' }}"
+        )?;
     }
     let mut plan = "zone: UTC\nfeedback: { open_for: 1h, reactions: [] }\nnotices:\n".to_owned();
     for i in 0..EACH {
-        writeln!(plan, "  - {{ id: notice-{i}, phase: preparation, template: preparation/announced, on: planned }}")?;
+        writeln!(
+            plan,
+            "  - {{ id: notice-{i}, phase: preparation, template: preparation/announced, on: planned }}"
+        )?;
     }
     std::fs::write(dir.join("config/herald.yaml"), herald)?;
     std::fs::write(dir.join("config/plan.yaml"), plan)?;
@@ -198,7 +276,10 @@ fn announce(dir: &Path) -> Result<()> {
                 \x20 developers: { action: none, what: b }\n  users: { action: none, what: c }\n";
     // Whole at once: a watcher never reads half a file.
     std::fs::write(dir.join("config/v2.new"), text)?;
-    Ok(std::fs::rename(dir.join("config/v2.new"), dir.join("config/upgrades/v2.yaml"))?)
+    Ok(std::fs::rename(
+        dir.join("config/v2.new"),
+        dir.join("config/upgrades/v2.yaml"),
+    )?)
 }
 
 fn start(dir: &Path, secrets: &[(&str, String)]) -> Result<Herald> {
@@ -211,5 +292,8 @@ fn start(dir: &Path, secrets: &[(&str, String)]) -> Result<Herald> {
 }
 
 async fn running(herald: &Herald) -> Result<()> {
-    wait::until("herald runs", PATIENCE, async || herald.stderr().contains("herald is running").then_some(())).await
+    wait::until("herald runs", PATIENCE, async || {
+        herald.stderr().contains("herald is running").then_some(())
+    })
+    .await
 }

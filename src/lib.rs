@@ -2,13 +2,28 @@
 //!
 //! `main → app → {adapters, service} → ports → domain`. The map is in `docs/ARCHITECTURE.md`.
 #![forbid(unsafe_code)]
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::todo))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::todo
+    )
+)]
 // tokio::spawn over matrix-sdk's sync future needs more than the default depth
 #![recursion_limit = "256"]
 
 pub mod adapters;
 pub mod answer;
-#[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql", feature = "web"))]
+#[cfg(all(
+    feature = "discord",
+    feature = "matrix",
+    feature = "chain",
+    feature = "sql",
+    feature = "web"
+))]
 pub mod cli;
 pub mod config;
 pub mod deliver;
@@ -21,7 +36,13 @@ pub mod ports;
 #[cfg(all(feature = "chain", feature = "sql"))]
 pub mod rehearsal;
 pub mod report;
-#[cfg(all(feature = "discord", feature = "matrix", feature = "chain", feature = "sql", feature = "web"))]
+#[cfg(all(
+    feature = "discord",
+    feature = "matrix",
+    feature = "chain",
+    feature = "sql",
+    feature = "web"
+))]
 pub mod run;
 pub mod watch;
 #[cfg(feature = "web")]

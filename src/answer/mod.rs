@@ -51,14 +51,23 @@ pub struct AnswerService {
 
 impl AnswerService {
     pub fn new(core: Arc<Core>) -> Self {
-        Self { gate: Gate::new(core.clone()), core, manners: RateLimiter::default() }
+        Self {
+            gate: Gate::new(core.clone()),
+            core,
+            manners: RateLimiter::default(),
+        }
     }
 
     /// The language of an answer: that of the channel it was asked in, elsewhere of the platform's first one, the
     /// public's before operators'.
     fn locale(&self, asker: &Asker<'_>) -> &str {
-        let here = self.core.outlets.values().filter(|o| o.platform == asker.platform);
-        here.min_by_key(|o| (o.place != asker.place, o.readers != Readers::Public)).map_or(DEFAULT, |o| &o.locale)
+        let here = self
+            .core
+            .outlets
+            .values()
+            .filter(|o| o.platform == asker.platform);
+        here.min_by_key(|o| (o.place != asker.place, o.readers != Readers::Public))
+            .map_or(DEFAULT, |o| &o.locale)
     }
 
     /// What herald can be asked by somebody, or with a topic, what to do about a problem.
@@ -68,13 +77,29 @@ impl AnswerService {
         let found = topic.and_then(|id| help.topic(id));
         match topic.filter(|_| found.is_none() && !help.topics.is_empty()) {
             Some(unknown) => {
-                let hint = suggest(unknown, help.topics.iter().map(|t| t.id.as_str()).collect::<Vec<_>>());
-                Ok(said(&format!("I have no help on {unknown}: {}", hint.replace('`', ""))))
+                let hint = suggest(
+                    unknown,
+                    help.topics
+                        .iter()
+                        .map(|t| t.id.as_str())
+                        .collect::<Vec<_>>(),
+                );
+                Ok(said(&format!(
+                    "I have no help on {unknown}: {}",
+                    hint.replace('`', "")
+                )))
             }
             None => {
                 let who = self.standing(&snapshot, asker);
-                let may: Vec<Verb> = Verb::ALL.into_iter().filter(|v| snapshot.config.people.permissions.may(*v, &who).is_ok()).collect();
-                snapshot.renderer.markdown("answers/help", locale, &context::of_help(&snapshot.config, found, &may).into())
+                let may: Vec<Verb> = Verb::ALL
+                    .into_iter()
+                    .filter(|v| snapshot.config.people.permissions.may(*v, &who).is_ok())
+                    .collect();
+                snapshot.renderer.markdown(
+                    "answers/help",
+                    locale,
+                    &context::of_help(&snapshot.config, found, &may).into(),
+                )
             }
         }
     }
@@ -83,28 +108,54 @@ impl AnswerService {
     fn standing(&self, snapshot: &ConfigSnapshot, asker: &Asker<'_>) -> Standing {
         let people = &snapshot.config.people;
         let person = people.by_account(asker.platform, asker.user);
-        let mut here = self.core.outlets.values().filter(|o| o.platform == asker.platform && o.place == asker.place);
+        let mut here = self
+            .core
+            .outlets
+            .values()
+            .filter(|o| o.platform == asker.platform && o.place == asker.place);
         let among_operators = here.any(|o| o.readers == Readers::Operators);
         let mut roles: BTreeSet<Role> = person.iter().flat_map(|p| &p.roles).copied().collect();
         if asker.platform == Platform::Discord {
-            roles.extend(people.permissions.by_discord_roles(asker.roles.iter().map(String::as_str)));
+            roles.extend(
+                people
+                    .permissions
+                    .by_discord_roles(asker.roles.iter().map(String::as_str)),
+            );
         }
         // Power in any other room is nothing to us.
-        if let (Platform::Matrix, true, Some(level)) = (asker.platform, among_operators, asker.power) {
+        if let (Platform::Matrix, true, Some(level)) =
+            (asker.platform, among_operators, asker.power)
+        {
             roles.extend(people.permissions.by_power(level));
         }
-        Standing { roles, mapped: person.is_some(), among_operators }
+        Standing {
+            roles,
+            mapped: person.is_some(),
+            among_operators,
+        }
     }
 
     /// Why somebody may not give a command, in words; and where they may, who they are for the record.
-    fn permitted(&self, snapshot: &ConfigSnapshot, asker: &Asker<'_>, verb: Verb) -> Result<String, String> {
+    fn permitted(
+        &self,
+        snapshot: &ConfigSnapshot,
+        asker: &Asker<'_>,
+        verb: Verb,
+    ) -> Result<String, String> {
         let (people, who) = (&snapshot.config.people, self.standing(snapshot, asker));
-        let name = people.by_account(asker.platform, asker.user).map_or_else(|| asker.user.to_owned(), |p| p.name.clone());
+        let name = people
+            .by_account(asker.platform, asker.user)
+            .map_or_else(|| asker.user.to_owned(), |p| p.name.clone());
         let denial = match people.permissions.may(verb, &who) {
             Ok(()) => return Ok(format!("{name} on {}", asker.platform.name())),
             Err(denial) => denial,
         };
-        tracing::warn!(user = asker.user, place = asker.place, command = verb.name(), "denied: {denial:?}");
+        tracing::warn!(
+            user = asker.user,
+            place = asker.place,
+            command = verb.name(),
+            "denied: {denial:?}"
+        );
         Err(match denial {
             Denial::Place if verb == Verb::Approve => "Approvals are given in the operators' channel. Please write that there.".to_owned(),
             Denial::Place => format!("{} is given in the operators' channel. Please write it there.", verb.name()),
@@ -120,12 +171,22 @@ impl AnswerService {
     /// The upgrade that is meant: the one named, or else the one that is under way.
     async fn meant(&self, order: &Order) -> Result<Result<Option<Campaign>, String>, StoreError> {
         let upgrades = self.core.store.upgrades().await?;
-        let Some(id) = order.get("upgrade") else { return Ok(Ok(current(&upgrades, self.core.clock.now()).cloned())) };
+        let Some(id) = order.get("upgrade") else {
+            return Ok(Ok(current(&upgrades, self.core.clock.now()).cloned()));
+        };
         let named = |a: &&Campaign| a.upgrade.id == id || a.upgrade.joined.as_deref() == Some(id);
-        let ids = || upgrades.iter().map(|a| a.upgrade.id.as_str()).collect::<Vec<_>>();
+        let ids = || {
+            upgrades
+                .iter()
+                .map(|a| a.upgrade.id.as_str())
+                .collect::<Vec<_>>()
+        };
         Ok(match upgrades.iter().find(named) {
             Some(found) => Ok(Some(found.clone())),
-            None => Err(format!("I know no upgrade {id}: {}", suggest(id, ids()).replace('`', ""))),
+            None => Err(format!(
+                "I know no upgrade {id}: {}",
+                suggest(id, ids()).replace('`', "")
+            )),
         })
     }
 
@@ -140,8 +201,15 @@ impl AnswerService {
             Verb::Approve => {
                 let code = order.need("code");
                 let open = self.gate.open().await.map_err(|e| e.to_string())?;
-                let of = open.into_iter().find(|o| o.consent.code == code).map(|o| o.upgrade).unwrap_or_default();
-                let (Ok(answer) | Err(answer)) = self.gate.approve(code, Approver::Account(asker.platform, asker.user)).await;
+                let of = open
+                    .into_iter()
+                    .find(|o| o.consent.code == code)
+                    .map(|o| o.upgrade)
+                    .unwrap_or_default();
+                let (Ok(answer) | Err(answer)) = self
+                    .gate
+                    .approve(code, Approver::Account(asker.platform, asker.user))
+                    .await;
                 self.write_down(&of, asker, order, &author, &answer).await;
                 return Ok(said(&answer));
             }
@@ -149,48 +217,115 @@ impl AnswerService {
         }
         let campaign = match self.meant(order).await.map_err(|e| e.to_string())? {
             Ok(Some(campaign)) => campaign,
-            Ok(None) => return snapshot.renderer.markdown("answers/none", locale, &json!({}).into()),
+            Ok(None) => {
+                return snapshot
+                    .renderer
+                    .markdown("answers/none", locale, &json!({}).into());
+            }
             Err(unknown) => return Ok(said(&unknown)),
         };
         match order.verb {
             Verb::Status => self.status(&campaign, asker.platform, locale).await,
             Verb::Schedule => self.shown(&snapshot, "answers/schedule", &campaign, locale),
-            Verb::Checklist => self.checklist(&snapshot, &campaign, asker, order.get("part"), locale),
-            Verb::Ack => self.claim(&campaign, asker, Claim::Acknowledged, None).await,
-            Verb::Ready => self.claim(&campaign, asker, Claim::Ready, order.get("node")).await,
-            Verb::Feedback | Verb::Withdraw => {
-                self.tell(&campaign, asker, order.get("text")).await.map(|words| said(&words)).map_err(|e| e.to_string())
+            Verb::Checklist => {
+                self.checklist(&snapshot, &campaign, asker, order.get("part"), locale)
             }
+            Verb::Ack => {
+                self.claim(&campaign, asker, Claim::Acknowledged, None)
+                    .await
+            }
+            Verb::Ready => {
+                self.claim(&campaign, asker, Claim::Ready, order.get("node"))
+                    .await
+            }
+            Verb::Feedback | Verb::Withdraw => self
+                .tell(&campaign, asker, order.get("text"))
+                .await
+                .map(|words| said(&words))
+                .map_err(|e| e.to_string()),
             Verb::Subscribe => {
                 let written = |at| snapshot.renderer.zone().written(at);
-                let told = reminders::subscribe(&self.core, &campaign, asker, order.get("before"), written).await;
+                let told = reminders::subscribe(
+                    &self.core,
+                    &campaign,
+                    asker,
+                    order.get("before"),
+                    written,
+                )
+                .await;
                 told.map(|words| said(&words)).map_err(|e| e.to_string())
             }
             Verb::Report => {
-                self.write_down(&campaign.upgrade.id, asker, order, &author, "shown").await;
-                let posts = self.core.store.posts(&campaign.upgrade.id).await.map_err(|e| e.to_string())?;
+                self.write_down(&campaign.upgrade.id, asker, order, &author, "shown")
+                    .await;
+                let posts = self
+                    .core
+                    .store
+                    .posts(&campaign.upgrade.id)
+                    .await
+                    .map_err(|e| e.to_string())?;
                 Ok(said(&report::in_short(&snapshot, &campaign, &posts)))
             }
             Verb::Preview => preview(&snapshot, &campaign, order.need("notice"), locale),
-            _ => self.ordered(&snapshot, &campaign, asker, order, &author).await,
+            _ => {
+                self.ordered(&snapshot, &campaign, asker, order, &author)
+                    .await
+            }
         }
     }
 
-    async fn claim(&self, campaign: &Campaign, asker: &Asker<'_>, claim: Claim, node: Option<&str>) -> Result<Text, String> {
-        rollcall::claim(&self.core, campaign, asker, claim, node).await.map(|words| said(&words)).map_err(|e| e.to_string())
+    async fn claim(
+        &self,
+        campaign: &Campaign,
+        asker: &Asker<'_>,
+        claim: Claim,
+        node: Option<&str>,
+    ) -> Result<Text, String> {
+        rollcall::claim(&self.core, campaign, asker, claim, node)
+            .await
+            .map(|words| said(&words))
+            .map_err(|e| e.to_string())
     }
 
     /// What an upgrade's file and the plan say of it now.
-    fn shown(&self, snapshot: &ConfigSnapshot, template: &str, campaign: &Campaign, locale: &str) -> Result<Text, String> {
-        let moment = context::RenderInput { due: Some(self.core.clock.now()), ..Default::default() };
-        snapshot.renderer.markdown(template, locale, &context::of(campaign, None, &snapshot.config, &moment).into())
+    fn shown(
+        &self,
+        snapshot: &ConfigSnapshot,
+        template: &str,
+        campaign: &Campaign,
+        locale: &str,
+    ) -> Result<Text, String> {
+        let moment = context::RenderInput {
+            due: Some(self.core.clock.now()),
+            ..Default::default()
+        };
+        snapshot.renderer.markdown(
+            template,
+            locale,
+            &context::of(campaign, None, &snapshot.config, &moment).into(),
+        )
     }
 
-    async fn status(&self, campaign: &Campaign, platform: Platform, locale: &str) -> Result<Text, String> {
-        let posts = self.core.store.posts(&campaign.upgrade.id).await.map_err(|e| e.to_string())?;
+    async fn status(
+        &self,
+        campaign: &Campaign,
+        platform: Platform,
+        locale: &str,
+    ) -> Result<Text, String> {
+        let posts = self
+            .core
+            .store
+            .posts(&campaign.upgrade.id)
+            .await
+            .map_err(|e| e.to_string())?;
         let next = next_notice(&posts);
-        let thread = self.thread(campaign, platform).await.map_err(|e| e.to_string())?;
-        let troubles = troubles(&self.core, campaign, &posts).await.map_err(|e| e.to_string())?;
+        let thread = self
+            .thread(campaign, platform)
+            .await
+            .map_err(|e| e.to_string())?;
+        let troubles = troubles(&self.core, campaign, &posts)
+            .await
+            .map_err(|e| e.to_string())?;
         let moment = context::RenderInput {
             thread: thread.as_deref(),
             next: next.map(|p| (p.notice.as_str(), p.due)),
@@ -198,13 +333,32 @@ impl AnswerService {
             ..Default::default()
         };
         let snapshot = self.core.snapshot();
-        snapshot.renderer.markdown("answers/status", locale, &context::of(campaign, None, &snapshot.config, &moment).into())
+        snapshot.renderer.markdown(
+            "answers/status",
+            locale,
+            &context::of(campaign, None, &snapshot.config, &moment).into(),
+        )
     }
 
     /// The feedback thread on the asker's own platform.
-    async fn thread(&self, campaign: &Campaign, platform: Platform) -> Result<Option<String>, StoreError> {
-        for (channel, _) in self.core.outlets.iter().filter(|(_, o)| o.platform == platform) {
-            if let Some(link) = self.core.store.sent(&campaign.upgrade.id, channel, Operation::Thread).await?.and_then(|p| p.link) {
+    async fn thread(
+        &self,
+        campaign: &Campaign,
+        platform: Platform,
+    ) -> Result<Option<String>, StoreError> {
+        for (channel, _) in self
+            .core
+            .outlets
+            .iter()
+            .filter(|(_, o)| o.platform == platform)
+        {
+            if let Some(link) = self
+                .core
+                .store
+                .sent(&campaign.upgrade.id, channel, Operation::Thread)
+                .await?
+                .and_then(|p| p.link)
+            {
                 return Ok(Some(link));
             }
         }
@@ -214,25 +368,53 @@ impl AnswerService {
 
 /// An answer that comes from no template: what it holds can't format, link or mention. Several lines are a list.
 fn said(words: &str) -> Text {
-    let lines: Vec<String> = words.lines().filter(|l| !l.trim().is_empty()).map(escape).collect();
+    let lines: Vec<String> = words
+        .lines()
+        .filter(|l| !l.trim().is_empty())
+        .map(escape)
+        .collect();
     match lines.as_slice() {
         [line] => Text::english(line.clone()),
-        lines => Text::english(lines.iter().map(|line| format!("- {line}\n")).collect::<String>()),
+        lines => Text::english(
+            lines
+                .iter()
+                .map(|line| format!("- {line}\n"))
+                .collect::<String>(),
+        ),
     }
 }
 
 /// What a notice will say, with everything there that it may speak of; nothing of that has happened.
-fn preview(snapshot: &ConfigSnapshot, campaign: &Campaign, id: &str, locale: &str) -> Result<Text, String> {
+fn preview(
+    snapshot: &ConfigSnapshot,
+    campaign: &Campaign,
+    id: &str,
+    locale: &str,
+) -> Result<Text, String> {
     let urgency = campaign.upgrade.urgency;
     let Some(notice) = snapshot.plan().notice(urgency, id) else {
-        let known = snapshot.plan().notices(urgency).iter().map(|n| n.id.as_str()).collect::<Vec<_>>();
-        return Ok(said(&format!("The plan has no notice {id}: {}", suggest(id, known).replace('`', ""))));
+        let known = snapshot
+            .plan()
+            .notices(urgency)
+            .iter()
+            .map(|n| n.id.as_str())
+            .collect::<Vec<_>>();
+        return Ok(said(&format!(
+            "The plan has no notice {id}: {}",
+            suggest(id, known).replace('`', "")
+        )));
     };
     let fact = match notice.trigger {
-        Trigger::On(happening) if !happening.without_fact() => Some(code::sample_fact(happening, &campaign.upgrade)),
+        Trigger::On(happening) if !happening.without_fact() => {
+            Some(code::sample_fact(happening, &campaign.upgrade))
+        }
         _ => None,
     };
-    let moment = context::RenderInput { fact: fact.as_ref(), due: Some(campaign.upgrade.window.opens), ..Default::default() };
+    let moment = context::RenderInput {
+        fact: fact.as_ref(),
+        due: Some(campaign.upgrade.window.opens),
+        ..Default::default()
+    };
     let context = context::of(campaign, Some(notice), &snapshot.config, &moment).into();
     // What needs more than can be known now is no fault of who asks.
     Ok(snapshot
@@ -244,19 +426,29 @@ fn preview(snapshot: &ConfigSnapshot, campaign: &Campaign, id: &str, locale: &st
 /// The upgrade people mean: the one that is not finished and opens first, or else the last one.
 pub fn current(upgrades: &[Campaign], now: Timestamp) -> Option<&Campaign> {
     // One whose window closed with nothing applied gives way to one that is still to come.
-    let missed = |a: &Campaign| a.upgrade.window.closes < now && a.progress.state < State::Authorized;
-    let open = upgrades.iter().filter(|a| !a.progress.finished()).min_by_key(|a| (missed(a), a.upgrade.window.opens));
+    let missed =
+        |a: &Campaign| a.upgrade.window.closes < now && a.progress.state < State::Authorized;
+    let open = upgrades
+        .iter()
+        .filter(|a| !a.progress.finished())
+        .min_by_key(|a| (missed(a), a.upgrade.window.opens));
     open.or_else(|| upgrades.iter().max_by_key(|a| a.upgrade.window.opens))
 }
 
 pub fn next_notice(posts: &[Post]) -> Option<&Post> {
     // What somebody has asked for is nobody else's business.
-    let public = |p: &&Post| p.state == PostState::Planned && p.operation == Operation::Post && p.notice != PRIVATE;
+    let public = |p: &&Post| {
+        p.state == PostState::Planned && p.operation == Operation::Post && p.notice != PRIVATE
+    };
     posts.iter().filter(public).min_by_key(|p| (p.due, p.rank))
 }
 
 /// For everybody: what herald itself can't do at the moment, without names of hosts.
-async fn troubles(core: &Core, campaign: &Campaign, posts: &[Post]) -> Result<Vec<Trouble>, StoreError> {
+async fn troubles(
+    core: &Core,
+    campaign: &Campaign,
+    posts: &[Post],
+) -> Result<Vec<Trouble>, StoreError> {
     let of = |kind, chain: &str, since: Timestamp| Trouble {
         kind,
         chain: Some(chain.to_owned()),
@@ -264,19 +456,39 @@ async fn troubles(core: &Core, campaign: &Campaign, posts: &[Post]) -> Result<Ve
         ..Trouble::default()
     };
     let parts = core.store.troubles().await?;
-    let blind = parts.iter().filter_map(|(part, _, since)| Some(of("blind", part.strip_prefix("chain ")?, *since)));
+    let blind = parts
+        .iter()
+        .filter_map(|(part, _, since)| Some(of("blind", part.strip_prefix("chain ")?, *since)));
     let mut said: Vec<Trouble> = blind.collect();
-    for (chain, memory) in core.store.memories().await?.into_iter().filter(|(name, _)| campaign.upgrade.chains.contains_key(name)) {
-        let Some(matter) = memory.matter else { continue };
+    for (chain, memory) in core
+        .store
+        .memories()
+        .await?
+        .into_iter()
+        .filter(|(name, _)| campaign.upgrade.chains.contains_key(name))
+    {
+        let Some(matter) = memory.matter else {
+            continue;
+        };
         match matter.kind {
-            FactKind::Stalled => said.push(Trouble { block: Some(memory.number), ..of("stalled", &chain, matter.since) }),
+            FactKind::Stalled => said.push(Trouble {
+                block: Some(memory.number),
+                ..of("stalled", &chain, matter.since)
+            }),
             FactKind::Lagging => said.push(of("lagging", &chain, matter.since)),
             _ => {}
         }
     }
-    let waiting = posts.iter().filter(|p| p.state == PostState::Sending && p.error.is_some()).count();
+    let waiting = posts
+        .iter()
+        .filter(|p| p.state == PostState::Sending && p.error.is_some())
+        .count();
     if waiting > 0 {
-        said.push(Trouble { kind: "waiting", posts: Some(waiting), ..Trouble::default() });
+        said.push(Trouble {
+            kind: "waiting",
+            posts: Some(waiting),
+            ..Trouble::default()
+        });
     }
     Ok(said)
 }
@@ -284,7 +496,8 @@ async fn troubles(core: &Core, campaign: &Campaign, posts: &[Post]) -> Result<Ve
 #[async_trait]
 impl CommandHandler for AnswerService {
     fn listens(&self, asker: &Asker<'_>) -> Admission {
-        self.manners.listens(asker.platform, asker.user, self.core.clock.now())
+        self.manners
+            .listens(asker.platform, asker.user, self.core.clock.now())
     }
 
     async fn answer(&self, asker: &Asker<'_>, order: &Result<Order, Misread>) -> Body {
@@ -292,16 +505,23 @@ impl CommandHandler for AnswerService {
         let text = match order {
             Ok(order) => self.carry_out(asker, order).await,
             Err(Misread::Verb(_)) => self.help(asker, None, self.locale(asker)),
-            Err(Misread::Missing { verb: Verb::Approve, .. }) => {
-                Ok(said("Please write the code that stands above the text you approve, such as approve k7m2qx."))
-            }
+            Err(Misread::Missing {
+                verb: Verb::Approve,
+                ..
+            }) => Ok(said(
+                "Please write the code that stands above the text you approve, such as approve k7m2qx.",
+            )),
             Err(misread) => Ok(said(&format!("I don't understand that: {misread}."))),
         };
         let text = text.unwrap_or_else(|error| {
             tracing::error!("an answer could not be made: {error}");
             Text::english("I can't look that up just now. Please try again in a minute.")
         });
-        let mut body = self.core.snapshot().renderer.body(&text, platform, self.core.clock.now());
+        let mut body = self
+            .core
+            .snapshot()
+            .renderer
+            .body(&text, platform, self.core.clock.now());
         if let Ok(order) = order
             && order.verb == Verb::Checklist
         {
@@ -313,27 +533,63 @@ impl CommandHandler for AnswerService {
     async fn choices(&self, asker: &Asker<'_>, verb: Verb, part: &str, typed: &str) -> Vec<String> {
         let snapshot = self.core.snapshot();
         let kind = verb.parts().iter().find(|p| p.name == part).map(|p| p.kind);
-        if snapshot.config.people.permissions.may(verb, &self.standing(&snapshot, asker)).is_err() {
+        if snapshot
+            .config
+            .people
+            .permissions
+            .may(verb, &self.standing(&snapshot, asker))
+            .is_err()
+        {
             return Vec::new();
         }
         let mut all: Vec<String> = match kind {
-            Some(Kind::Topic) => snapshot.config.help.topics.iter().map(|t| t.id.clone()).collect(),
-            Some(Kind::Notice) => snapshot.plan().all_notices().map(|(_, n)| n.id.clone()).collect(),
+            Some(Kind::Topic) => snapshot
+                .config
+                .help
+                .topics
+                .iter()
+                .map(|t| t.id.clone())
+                .collect(),
+            Some(Kind::Notice) => snapshot
+                .plan()
+                .all_notices()
+                .map(|(_, n)| n.id.clone())
+                .collect(),
             Some(Kind::Upgrade) => {
                 let upgrades = self.core.store.upgrades().await.unwrap_or_default();
                 upgrades.into_iter().rev().map(|a| a.upgrade.id).collect()
             }
             Some(Kind::List) => ["process", "validators"].map(str::to_owned).to_vec(),
             Some(Kind::Before) => ["1h", "10m", "1d", "off"].map(str::to_owned).to_vec(),
-            Some(Kind::Item) => snapshot.config.checklist.process.iter().map(|i| i.item.clone()).collect(),
-            Some(Kind::Channel) => std::iter::once("all".to_owned()).chain(self.core.outlets.keys().cloned()).collect(),
+            Some(Kind::Item) => snapshot
+                .config
+                .checklist
+                .process
+                .iter()
+                .map(|i| i.item.clone())
+                .collect(),
+            Some(Kind::Channel) => std::iter::once("all".to_owned())
+                .chain(self.core.outlets.keys().cloned())
+                .collect(),
             Some(Kind::Node) => {
-                let known = snapshot.config.people.known(&snapshot.config.roster, asker.platform, asker.user);
-                known.provider.iter().flat_map(|p| &p.nodes).map(|n| n.name.clone()).collect()
+                let known = snapshot.config.people.known(
+                    &snapshot.config.roster,
+                    asker.platform,
+                    asker.user,
+                );
+                known
+                    .provider
+                    .iter()
+                    .flat_map(|p| &p.nodes)
+                    .map(|n| n.name.clone())
+                    .collect()
             }
             Some(Kind::Code) => {
                 let open = self.gate.open().await.unwrap_or_default();
-                open.into_iter().filter(|o| !o.consent.complete()).map(|o| o.consent.code).collect()
+                open.into_iter()
+                    .filter(|o| !o.consent.complete())
+                    .map(|o| o.consent.code)
+                    .collect()
             }
             _ => Vec::new(),
         };
@@ -345,7 +601,11 @@ impl CommandHandler for AnswerService {
     }
 
     async fn first_time(&self, id: &str) -> bool {
-        self.core.store.remember(id, self.core.clock.now()).await.unwrap_or(false)
+        self.core
+            .store
+            .remember(id, self.core.clock.now())
+            .await
+            .unwrap_or(false)
     }
 
     fn now(&self) -> Timestamp {

@@ -43,14 +43,27 @@ impl RateLimiter {
                 // A clock that was set back leaves nobody waiting for longer than a burst takes.
                 used.until = used.until.clamp(now, now + BURST * EACH_MS);
                 if used.until + EACH_MS <= now + BURST * EACH_MS {
-                    *used = Allowance { until: used.until + EACH_MS, told: false };
+                    *used = Allowance {
+                        until: used.until + EACH_MS,
+                        told: false,
+                    };
                     return Admission::Open;
                 }
-                if std::mem::replace(&mut used.told, true) { Admission::Closed } else { Admission::Closing }
+                if std::mem::replace(&mut used.told, true) {
+                    Admission::Closed
+                } else {
+                    Admission::Closing
+                }
             }
             None if full => Admission::Closed,
             None => {
-                all.insert(key, Allowance { until: now + EACH_MS, told: false });
+                all.insert(
+                    key,
+                    Allowance {
+                        until: now + EACH_MS,
+                        told: false,
+                    },
+                );
                 Admission::Open
             }
         }
@@ -63,10 +76,24 @@ mod tests {
 
     #[test]
     fn a_burst_is_heard_and_then_one_in_a_while() {
-        let (manners, at) = (RateLimiter::default(), |ms| Timestamp::from_millisecond(ms).unwrap());
-        let heard = |user: &str, ms| (0..1_000).filter(|_| manners.listens(Platform::Matrix, user, at(ms)) == Admission::Open).count();
+        let (manners, at) = (RateLimiter::default(), |ms| {
+            Timestamp::from_millisecond(ms).unwrap()
+        });
+        let heard = |user: &str, ms| {
+            (0..1_000)
+                .filter(|_| manners.listens(Platform::Matrix, user, at(ms)) == Admission::Open)
+                .count()
+        };
         assert_eq!((heard("a", 0), heard("b", 0)), (6, 6));
-        assert_eq!((heard("a", 1_999), heard("a", 2_000), heard("a", 9_000), heard("a", 100_000)), (0, 1, 3, 6));
+        assert_eq!(
+            (
+                heard("a", 1_999),
+                heard("a", 2_000),
+                heard("a", 9_000),
+                heard("a", 100_000)
+            ),
+            (0, 1, 3, 6)
+        );
         assert_eq!(heard("a", 10_000), 0, "the clock was set back");
         assert_eq!(heard("a", 22_000), 6);
     }
@@ -74,16 +101,32 @@ mod tests {
     #[test]
     fn who_goes_on_is_told_once() {
         let manners = RateLimiter::default();
-        let ears: Vec<Admission> = (0..9).map(|_| manners.listens(Platform::Discord, "a", Timestamp::UNIX_EPOCH)).collect();
-        assert_eq!(ears[5..], [Admission::Open, Admission::Closing, Admission::Closed, Admission::Closed]);
+        let ears: Vec<Admission> = (0..9)
+            .map(|_| manners.listens(Platform::Discord, "a", Timestamp::UNIX_EPOCH))
+            .collect();
+        assert_eq!(
+            ears[5..],
+            [
+                Admission::Open,
+                Admission::Closing,
+                Admission::Closed,
+                Admission::Closed
+            ]
+        );
     }
 
     #[test]
     fn a_crowd_takes_no_more_than_its_room() {
         let manners = RateLimiter::default();
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
-        let heard =
-            |ms| (0..50_000).filter(|n| manners.listens(Platform::Discord, &format!("{ms} {n}"), at(ms)) == Admission::Open).count();
+        let heard = |ms| {
+            (0..50_000)
+                .filter(|n| {
+                    manners.listens(Platform::Discord, &format!("{ms} {n}"), at(ms))
+                        == Admission::Open
+                })
+                .count()
+        };
         assert_eq!((heard(0), manners.0.lock().unwrap().len()), (MOST, MOST));
         assert_eq!(heard(60_000), MOST);
     }

@@ -25,9 +25,20 @@ pub async fn run(folder: Option<PathBuf>, args: ApproveArgs) -> Result<ExitCode>
         Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let store = Arc::new(existing_store(&loaded.config.deployment).await?);
-    let snapshot = ConfigSnapshot { config: loaded.config, renderer: loaded.renderer };
-    let core = Arc::new(Core::new(snapshot, BTreeMap::new(), Arc::new(SystemClock), store));
-    match Gate::new(core).approve(&args.code, Approver::Named(&args.name)).await {
+    let snapshot = ConfigSnapshot {
+        config: loaded.config,
+        renderer: loaded.renderer,
+    };
+    let core = Arc::new(Core::new(
+        snapshot,
+        BTreeMap::new(),
+        Arc::new(SystemClock),
+        store,
+    ));
+    match Gate::new(core)
+        .approve(&args.code, Approver::Named(&args.name))
+        .await
+    {
         Ok(answer) => {
             out!("{answer}");
             Ok(ExitCode::SUCCESS)

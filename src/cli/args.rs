@@ -186,12 +186,22 @@ pub struct RehearseArgs {
 
 /// It becomes a part of the Matrix device's name and of a folder's.
 fn replica(name: &str) -> Result<String, String> {
-    let fits = (1..=32).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if fits { Ok(name.to_owned()) } else { Err("1 to 32 letters, digits, - and _".to_owned()) }
+    let fits = (1..=32).contains(&name.len())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        Err("1 to 32 letters, digits, - and _".to_owned())
+    }
 }
 
 fn parse_urgency(name: &str) -> Result<Urgency, String> {
-    Urgency::ALL.into_iter().find(|u| u.name() == name).ok_or_else(|| config::suggest(name, Urgency::ALL.map(Urgency::name)))
+    Urgency::ALL
+        .into_iter()
+        .find(|u| u.name() == name)
+        .ok_or_else(|| config::suggest(name, Urgency::ALL.map(Urgency::name)))
 }
 
 #[derive(Debug, Args)]
@@ -257,7 +267,10 @@ pub struct FactsArgs {
 
 /// Runs the command; what went wrong is an error, what was asked about and is wrong is exit code 1.
 pub fn run(cli: Cli) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let code = runtime.block_on(async {
         match cli.command {
             Command::Run { replica, health_file } => crate::run::run(cli.config, &replica, health_file).await,

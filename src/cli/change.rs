@@ -113,7 +113,10 @@ pub enum Changing {
 
 fn parse_step(name: &str) -> Result<Step, String> {
     let names = Step::ALL.map(Step::name);
-    Step::ALL.into_iter().find(|s| s.name() == name).ok_or_else(|| suggest(name, names))
+    Step::ALL
+        .into_iter()
+        .find(|s| s.name() == name)
+        .ok_or_else(|| suggest(name, names))
 }
 
 pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode> {
@@ -123,16 +126,31 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
     };
     let store = existing_store(&loaded.config.deployment).await?;
     let (id, author) = match &changing {
-        Changing::Reschedule { upgrade, author, .. }
-        | Changing::Cancel { upgrade, author, .. }
-        | Changing::Fail { upgrade, author, .. }
+        Changing::Reschedule {
+            upgrade, author, ..
+        }
+        | Changing::Cancel {
+            upgrade, author, ..
+        }
+        | Changing::Fail {
+            upgrade, author, ..
+        }
         | Changing::Go { upgrade, author }
-        | Changing::Order { upgrade, author, .. }
-        | Changing::NoGo { upgrade, author, .. }
-        | Changing::Step { upgrade, author, .. } => (upgrade.clone(), author.name.clone()),
+        | Changing::Order {
+            upgrade, author, ..
+        }
+        | Changing::NoGo {
+            upgrade, author, ..
+        }
+        | Changing::Step {
+            upgrade, author, ..
+        } => (upgrade.clone(), author.name.clone()),
     };
     let known = store.upgrades().await?;
-    let Some(campaign) = known.iter().find(|a| a.upgrade.id == id || a.upgrade.joined.as_ref() == Some(&id)) else {
+    let Some(campaign) = known
+        .iter()
+        .find(|a| a.upgrade.id == id || a.upgrade.joined.as_ref() == Some(&id))
+    else {
         let ids: Vec<&str> = known.iter().map(|a| a.upgrade.id.as_str()).collect();
         bail!("no upgrade `{id}` is known; {}", suggest(&id, ids));
     };
@@ -144,21 +162,36 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
         RequestOutcome::Waits(number) => format!("written down as change {number}"),
     };
     let place = "the command line".to_owned();
-    let act = AuditEntry { who: author.clone(), account: String::new(), place, what: change.to_string(), outcome: words };
+    let act = AuditEntry {
+        who: author.clone(),
+        account: String::new(),
+        place,
+        what: change.to_string(),
+        outcome: words,
+    };
     requests::record(&store, &campaign.upgrade.id, &act, now).await;
     match outcome {
         RequestOutcome::Done(outcome) => out!("{outcome}"),
         RequestOutcome::Refused(why) => bail!("refused: {why}"),
         RequestOutcome::Waits(number) => {
-            out!("Written down as change {number}. No herald answers now: it is followed as soon as one runs.");
+            out!(
+                "Written down as change {number}. No herald answers now: it is followed as soon as one runs."
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn change(changing: Changing, upgrade: &Upgrade, config: &Config, now: Timestamp) -> Result<Change> {
+fn change(
+    changing: Changing,
+    upgrade: &Upgrade,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Change> {
     let ordered = |verb: Verb, parts: &[(&str, Option<&str>)]| -> Result<Change> {
-        let parts = parts.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        let parts = parts
+            .iter()
+            .filter_map(|(name, value)| Some((*name, (*value)?)));
         let order = Order::from_options(verb.name(), parts)?;
         match requests::change(&order, upgrade, config, now) {
             Some(change) => change.map_err(anyhow::Error::msg),
@@ -166,15 +199,28 @@ fn change(changing: Changing, upgrade: &Upgrade, config: &Config, now: Timestamp
         }
     };
     match changing {
-        Changing::Reschedule { opens, closes, reason, .. } => {
-            ordered(Verb::Reschedule, &[("opens", Some(&opens)), ("closes", closes.as_deref()), ("reason", reason.as_deref())])
-        }
+        Changing::Reschedule {
+            opens,
+            closes,
+            reason,
+            ..
+        } => ordered(
+            Verb::Reschedule,
+            &[
+                ("opens", Some(&opens)),
+                ("closes", closes.as_deref()),
+                ("reason", reason.as_deref()),
+            ],
+        ),
         Changing::Order { line, .. } => {
             let order = Order::from_line(&line.join(" "))?;
             match requests::change(&order, upgrade, config, now) {
                 Some(change) => change.map_err(anyhow::Error::msg),
                 None => {
-                    bail!("{} is answered in chats alone; here are status, plan, roster, report, approve and preview", order.verb.name())
+                    bail!(
+                        "{} is answered in chats alone; here are status, plan, roster, report, approve and preview",
+                        order.verb.name()
+                    )
                 }
             }
         }
@@ -184,13 +230,20 @@ fn change(changing: Changing, upgrade: &Upgrade, config: &Config, now: Timestamp
         Changing::Fail { reason, .. } => match reason.trim() {
             "" => bail!("reason is empty; say what happened, for people, in a few words"),
             text if text.chars().count() > LONGEST_REASON => {
-                bail!("reason has {} characters; {LONGEST_REASON} fit", text.chars().count())
+                bail!(
+                    "reason has {} characters; {LONGEST_REASON} fit",
+                    text.chars().count()
+                )
             }
-            text => Ok(Change::Fail { reason: text.to_owned() }),
+            text => Ok(Change::Fail {
+                reason: text.to_owned(),
+            }),
         },
         Changing::Step { step, link, .. } => {
             if !crate::config::linkable(&link) {
-                bail!("--link `{link}` can't be linked; write an https:// address without spaces or brackets");
+                bail!(
+                    "--link `{link}` can't be linked; write an https:// address without spaces or brackets"
+                );
             }
             Ok(Change::Step { step, link })
         }

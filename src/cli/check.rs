@@ -33,16 +33,40 @@ pub fn run(folder: Option<PathBuf>, json: bool, strict: bool) -> Result<ExitCode
                 }
             }
             let config = &loaded.config;
-            let notices = config.plan.all_notices().map(|(_, n)| &n.id).collect::<std::collections::BTreeSet<_>>().len();
-            let counts = (notices, config.upgrades.len(), config.templates.len(), config.deployment.channels.len());
-            let parts = [(counts.0, "notice"), (counts.1, "upgrade"), (counts.2, "template"), (counts.3, "channel")];
-            (findings, Some(parts.map(|(n, what)| counted(n, what)).join(", ")))
+            let notices = config
+                .plan
+                .all_notices()
+                .map(|(_, n)| &n.id)
+                .collect::<std::collections::BTreeSet<_>>()
+                .len();
+            let counts = (
+                notices,
+                config.upgrades.len(),
+                config.templates.len(),
+                config.deployment.channels.len(),
+            );
+            let parts = [
+                (counts.0, "notice"),
+                (counts.1, "upgrade"),
+                (counts.2, "template"),
+                (counts.3, "channel"),
+            ];
+            (
+                findings,
+                Some(parts.map(|(n, what)| counted(n, what)).join(", ")),
+            )
         }
         Err(findings) => (findings, None),
     };
     print(&findings, json)?;
-    let warnings = findings.iter().filter(|f| f.severity == Severity::Warning).count();
-    let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
+    let warnings = findings
+        .iter()
+        .filter(|f| f.severity == Severity::Warning)
+        .count();
+    let errors = findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .count();
     match summary {
         Some(summary) if errors == 0 && !(strict && warnings > 0) => {
             if !json {
@@ -52,7 +76,11 @@ pub fn run(folder: Option<PathBuf>, json: bool, strict: bool) -> Result<ExitCode
         }
         _ => {
             if !json {
-                out!("{}, {}.", counted(errors, "error"), counted(warnings, "warning"));
+                out!(
+                    "{}, {}.",
+                    counted(errors, "error"),
+                    counted(warnings, "warning")
+                );
             }
             Ok(ExitCode::from(1))
         }
@@ -61,7 +89,11 @@ pub fn run(folder: Option<PathBuf>, json: bool, strict: bool) -> Result<ExitCode
 
 fn print(findings: &[Finding], json: bool) -> Result<()> {
     for finding in findings {
-        if json { out!("{}", serde_json::to_string(finding)?) } else { out!("{finding}") }
+        if json {
+            out!("{}", serde_json::to_string(finding)?)
+        } else {
+            out!("{finding}")
+        }
     }
     Ok(())
 }

@@ -28,15 +28,22 @@ pub async fn run(args: FactsArgs) -> Result<ExitCode> {
     let first = match node.block(start).await {
         Err(ChainError::Gone(reason) | ChainError::Absent(reason)) => {
             let oldest = oldest_readable(&node, start, head.number).await?;
-            eprintln!("herald: the node has no state before block {oldest} ({reason}); beginning there");
-            node.block(oldest).await.with_context(|| format!("block {oldest}"))?
+            eprintln!(
+                "herald: the node has no state before block {oldest} ({reason}); beginning there"
+            );
+            node.block(oldest)
+                .await
+                .with_context(|| format!("block {oldest}"))?
         }
         other => other.with_context(|| format!("block {start}"))?,
     };
     let mut memory = Memory::first(head.genesis, &first);
     // What stood in the state before is not new.
     memory.authorized = first.authorized;
-    eprintln!("{name} at block {}, spec_version {}", memory.number, memory.running);
+    eprintln!(
+        "{name} at block {}, spec_version {}",
+        memory.number, memory.running
+    );
     tokio::select! {
         done = follow(&node, &name, &mut memory, &args) => done?,
         _ = tokio::signal::ctrl_c() => {}
@@ -65,11 +72,21 @@ async fn follow(node: &Node, name: &str, memory: &mut Memory, args: &FactsArgs) 
     }
 }
 
-async fn read_to_head(node: &Node, name: &str, memory: &mut Memory, args: &FactsArgs) -> Result<(), ChainError> {
+async fn read_to_head(
+    node: &Node,
+    name: &str,
+    memory: &mut Memory,
+    args: &FactsArgs,
+) -> Result<(), ChainError> {
     let head = node.head(None).await?;
-    let last = args.until.map_or(head.number, |until| head.number.min(until));
+    let last = args
+        .until
+        .map_or(head.number, |until| head.number.min(until));
     // Of other chains nothing is known; a parachain's relay is at least called so.
-    let kin = Kin { relay: Some("relay".to_owned()), ..Kin::default() };
+    let kin = Kin {
+        relay: Some("relay".to_owned()),
+        ..Kin::default()
+    };
     while memory.number < last {
         let block = node.block(memory.number + 1).await?;
         let (facts, after) = block.read(name, memory, &kin);
@@ -88,8 +105,16 @@ fn print(fact: &Fact, json: bool) {
     }
     let zone = Zone(jiff::tz::TimeZone::UTC);
     let time = fact.time.map(|at| zone.written(at)).unwrap_or_default();
-    let expected = fact.expected.as_ref().map(|e| format!("  expected at block {} of {}", e.block, e.chain)).unwrap_or_default();
-    let on = fact.on.as_ref().map(|on| format!("  told by {on}")).unwrap_or_default();
+    let expected = fact
+        .expected
+        .as_ref()
+        .map(|e| format!("  expected at block {} of {}", e.block, e.chain))
+        .unwrap_or_default();
+    let on = fact
+        .on
+        .as_ref()
+        .map(|on| format!("  told by {on}"))
+        .unwrap_or_default();
     out!(
         "block {:<9} {:<22} spec_version {:<9} {time}  {}  {}{expected}{on}",
         fact.block,

@@ -43,8 +43,15 @@ pub fn urgency(text: &str) -> Result<Urgency, String> {
 
 pub fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode> {
     let id = &args.id;
-    if id.is_empty() || id.chars().count() > 24 || !id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        bail!("`{id}` can't be an id; use up to 24 letters, digits, dots and dashes, such as v2.3.1");
+    if id.is_empty()
+        || id.chars().count() > 24
+        || !id
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    {
+        bail!(
+            "`{id}` can't be an id; use up to 24 letters, digits, dots and dashes, such as v2.3.1"
+        );
     }
     let origin = Origin::choose(folder, false);
     let (deployment, plan) = match config::groundwork(&origin) {
@@ -59,21 +66,35 @@ pub fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode
     let schema = args.dir.is_none();
     let dir = args.dir.unwrap_or(here);
     let Some(opens) = first_window(&plan, args.urgency, SystemClock.now()) else {
-        bail!("no window can be found: `least_notice` of the {} plan leads out of the calendar", args.urgency.name());
+        bail!(
+            "no window can be found: `least_notice` of the {} plan leads out of the calendar",
+            args.urgency.name()
+        );
     };
     let text = upgrade_file(id, args.urgency, &deployment, &plan, opens, schema);
     fs::create_dir_all(&dir).with_context(|| format!("{} can't be made", dir.display()))?;
     let path = dir.join(format!("{id}.yaml"));
     match OpenOptions::new().write(true).create_new(true).open(&path) {
-        Ok(mut file) => file.write_all(text.as_bytes()).with_context(|| format!("{} can't be written", path.display()))?,
+        Ok(mut file) => file
+            .write_all(text.as_bytes())
+            .with_context(|| format!("{} can't be written", path.display()))?,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{} is there already; change it, or choose another id", path.display())
+            bail!(
+                "{} is there already; change it, or choose another id",
+                path.display()
+            )
         }
-        Err(error) => return Err(error).with_context(|| format!("{} can't be written", path.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} can't be written", path.display()));
+        }
     }
     out!("Wrote {}. Now:", path.display());
-    out!("  1. Fill in each TODO, and take out what does not apply: `herald check` names what is left.");
-    out!("  2. Look at the times: `herald plan window` proposes windows, `herald plan` shows what is posted when.");
+    out!(
+        "  1. Fill in each TODO, and take out what does not apply: `herald check` names what is left."
+    );
+    out!(
+        "  2. Look at the times: `herald plan window` proposes windows, `herald plan` shows what is posted when."
+    );
     out!("  3. Read what will be said: `herald preview --upgrade {id}`.");
     out!("  4. Propose it to people: `herald new proposal {id}`.");
     Ok(ExitCode::SUCCESS)
@@ -81,7 +102,11 @@ pub fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode
 
 /// The first weekday on which a window leaves people as much notice as the plan gives them.
 fn first_window(plan: &Plan, urgency: Urgency, now: Timestamp) -> Option<DateTime> {
-    let least = plan.plans.get(&urgency).map(|p| p.least_notice).unwrap_or_default();
+    let least = plan
+        .plans
+        .get(&urgency)
+        .map(|p| p.least_notice)
+        .unwrap_or_default();
     let earliest = now.checked_add(least).ok()?;
     let mut day = plan.zone.to_datetime(earliest).date();
     loop {
@@ -94,17 +119,40 @@ fn first_window(plan: &Plan, urgency: Urgency, now: Timestamp) -> Option<DateTim
     }
 }
 
-fn upgrade_file(id: &str, urgency: Urgency, deployment: &Deployment, plan: &Plan, opens: DateTime, schema: bool) -> String {
+fn upgrade_file(
+    id: &str,
+    urgency: Urgency,
+    deployment: &Deployment,
+    plan: &Plan,
+    opens: DateTime,
+    schema: bool,
+) -> String {
     let names: Vec<&String> = deployment.chains.keys().collect();
     let chain = |(i, name): (usize, &&String)| {
         let line = format!("{}: {{ spec_version: TODO }}", quoted(name));
-        if i < MOST_CHAINS { format!("  {line}\n") } else { format!("  # {line}\n") }
+        if i < MOST_CHAINS {
+            format!("  {line}\n")
+        } else {
+            format!("  # {line}\n")
+        }
     };
     let chains: String = names.iter().enumerate().map(chain).collect();
-    let least = plan.plans.get(&urgency).map(|p| p.least_notice).unwrap_or_default();
-    let notice = if least.is_zero() { "no notice".to_owned() } else { format!("{} of notice", length_words(least)) };
+    let least = plan
+        .plans
+        .get(&urgency)
+        .map(|p| p.least_notice)
+        .unwrap_or_default();
+    let notice = if least.is_zero() {
+        "no notice".to_owned()
+    } else {
+        format!("{} of notice", length_words(least))
+    };
     let date = opens.strftime("%Y-%m-%d");
-    let first = if schema { "# yaml-language-server: $schema=../schemas/upgrade.schema.json\n" } else { "" };
+    let first = if schema {
+        "# yaml-language-server: $schema=../schemas/upgrade.schema.json\n"
+    } else {
+        ""
+    };
     let relay = names.first().map_or("chain", |name| name.as_str());
     let filled = [
         ("{id}", quoted(id)),
@@ -117,15 +165,29 @@ fn upgrade_file(id: &str, urgency: Urgency, deployment: &Deployment, plan: &Plan
         ("{chains}", chains),
         ("{chain}", quoted(relay)),
     ];
-    let text = filled.into_iter().fold(UPGRADE.to_owned(), |text, (name, value)| text.replace(name, &value));
+    let text = filled
+        .into_iter()
+        .fold(UPGRADE.to_owned(), |text, (name, value)| {
+            text.replace(name, &value)
+        });
     format!("{first}{text}")
 }
 
 /// A text that YAML might take for a number is put in quotes.
 fn quoted(text: &str) -> String {
-    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-    let word = matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "yes" | "no" | "on" | "off" | "null" | "y" | "n");
-    if plain && !word { text.to_owned() } else { format!("\"{text}\"") }
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let word = matches!(
+        text.to_ascii_lowercase().as_str(),
+        "true" | "false" | "yes" | "no" | "on" | "off" | "null" | "y" | "n"
+    );
+    if plain && !word {
+        text.to_owned()
+    } else {
+        format!("\"{text}\"")
+    }
 }
 
 const UPGRADE: &str = r#"# One upgrade, by the {urgency} plan. Fill in each TODO: `herald check` names those that are left.
@@ -191,8 +253,16 @@ pub fn proposal(folder: Option<PathBuf>, id: &str) -> Result<ExitCode> {
         bail!("there is no template for a proposal; write templates/{PROPOSAL}.md.hbs");
     }
     let now = SystemClock.now();
-    let context = context::of(&Campaign::new(found.upgrade.clone(), now), None, &loaded.config, &RenderInput::default());
-    let text = loaded.renderer.markdown(PROPOSAL, DEFAULT, &context.into()).map_err(anyhow::Error::msg)?;
+    let context = context::of(
+        &Campaign::new(found.upgrade.clone(), now),
+        None,
+        &loaded.config,
+        &RenderInput::default(),
+    );
+    let text = loaded
+        .renderer
+        .markdown(PROPOSAL, DEFAULT, &context.into())
+        .map_err(anyhow::Error::msg)?;
     out!("{}", loaded.renderer.document(&text, now).trim());
     Ok(ExitCode::SUCCESS)
 }
@@ -209,19 +279,27 @@ mod tests {
     fn the_window_is_the_first_weekday_afternoon_that_leaves_enough_notice() {
         let (_, mut plan) = sample();
         plan.zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
-        plan.plans.get_mut(&Urgency::Routine).unwrap().least_notice = jiff::SignedDuration::from_hours(48);
+        plan.plans.get_mut(&Urgency::Routine).unwrap().least_notice =
+            jiff::SignedDuration::from_hours(48);
         for (now, opens) in [
             ("2026-11-24T08:00:00Z", "2026-11-26T14:00:00"), // Tuesday to Thursday
             ("2026-11-24T13:00:00Z", "2026-11-27T14:00:00"), // a moment too late for Thursday
             ("2026-11-26T08:00:00Z", "2026-11-30T14:00:00"), // Saturday becomes Monday
         ] {
-            assert_eq!(first_window(&plan, Urgency::Routine, now.parse().unwrap()), Some(opens.parse().unwrap()), "{now}");
+            assert_eq!(
+                first_window(&plan, Urgency::Routine, now.parse().unwrap()),
+                Some(opens.parse().unwrap()),
+                "{now}"
+            );
         }
     }
 
     #[test]
     fn what_yaml_takes_for_something_else_is_quoted() {
         let said = ["v2.3.1", "2026", "1e5", "on", "a-b_c", "№1"].map(quoted);
-        assert_eq!(said, ["v2.3.1", "\"2026\"", "\"1e5\"", "\"on\"", "a-b_c", "\"№1\""]);
+        assert_eq!(
+            said,
+            ["v2.3.1", "\"2026\"", "\"1e5\"", "\"on\"", "a-b_c", "\"№1\""]
+        );
     }
 }

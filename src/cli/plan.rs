@@ -34,8 +34,17 @@ pub fn run(folder: Option<PathBuf>, json: bool, ics: bool) -> Result<ExitCode> {
     let now = SystemClock.now();
     if ics {
         use std::io::Write as _;
-        let events: Vec<IcalEvent> = loaded.config.upgrades.iter().flat_map(|file| events(&loaded, &file.upgrade)).collect();
-        let _ = write!(std::io::stdout(), "{}", icalendar::write("Runtime upgrades", &events, now));
+        let events: Vec<IcalEvent> = loaded
+            .config
+            .upgrades
+            .iter()
+            .flat_map(|file| events(&loaded, &file.upgrade))
+            .collect();
+        let _ = write!(
+            std::io::stdout(),
+            "{}",
+            icalendar::write("Runtime upgrades", &events, now)
+        );
         return Ok(ExitCode::SUCCESS);
     }
     for file in &loaded.config.upgrades {
@@ -60,15 +69,28 @@ pub fn run(folder: Option<PathBuf>, json: bool, ics: bool) -> Result<ExitCode> {
         let mut last = None;
         for post in &posts {
             if last.replace((post.due, &post.notice)) != Some((post.due, &post.notice)) {
-                let channels: Vec<&str> =
-                    posts.iter().filter(|p| p.due == post.due && p.notice == post.notice).map(|p| p.channel.as_str()).collect();
+                let channels: Vec<&str> = posts
+                    .iter()
+                    .filter(|p| p.due == post.due && p.notice == post.notice)
+                    .map(|p| p.channel.as_str())
+                    .collect();
                 let past = if post.due < now { "  (past)" } else { "" };
-                out!("  {:<46} {:<16} {}{past}", zone.written(post.due), post.notice, channels.join(", "));
+                out!(
+                    "  {:<46} {:<16} {}{past}",
+                    zone.written(post.due),
+                    post.notice,
+                    channels.join(", ")
+                );
             }
         }
         for notice in plan.notices(upgrade.urgency) {
             if let Trigger::On(happening) = &notice.trigger {
-                out!("  {:<46} {:<16} {}", format!("when {}", happening.name().replace('_', " ")), notice.id, notice.channels.join(", "));
+                out!(
+                    "  {:<46} {:<16} {}",
+                    format!("when {}", happening.name().replace('_', " ")),
+                    notice.id,
+                    notice.channels.join(", ")
+                );
             }
         }
     }
@@ -101,7 +123,10 @@ fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<IcalEvent> {
         cancelled: false,
     }];
     for post in timeline(loaded, upgrade) {
-        let uid = format!("{}/{}/{}@upgrade-herald", upgrade.id, post.notice, post.occurrence);
+        let uid = format!(
+            "{}/{}/{}@upgrade-herald",
+            upgrade.id, post.notice, post.occurrence
+        );
         match events.iter_mut().find(|event| event.uid == uid) {
             Some(event) => event.description.push_str(&format!(", {}", post.channel)),
             None => events.push(IcalEvent {
@@ -125,13 +150,36 @@ fn described(loaded: &Loaded, upgrade: &Upgrade) -> String {
     let zone = loaded.renderer.zone();
     let mut lines = vec![upgrade.summary.clone(), String::new()];
     for (audience, duty) in &upgrade.duties {
-        let action = if duty.required { "action needed" } else { "no action" };
-        let node = duty.node_version.as_ref().map(|v| format!(" Node {v} or newer.")).unwrap_or_default();
-        let by = duty.by.map(|by| format!(" By {}.", zone.written(by))).unwrap_or_default();
-        lines.push(format!("For {}, {action}: {}{node}{by}", audience.name(), duty.what));
+        let action = if duty.required {
+            "action needed"
+        } else {
+            "no action"
+        };
+        let node = duty
+            .node_version
+            .as_ref()
+            .map(|v| format!(" Node {v} or newer."))
+            .unwrap_or_default();
+        let by = duty
+            .by
+            .map(|by| format!(" By {}.", zone.written(by)))
+            .unwrap_or_default();
+        lines.push(format!(
+            "For {}, {action}: {}{node}{by}",
+            audience.name(),
+            duty.what
+        ));
     }
-    let chains = upgrade.chains.iter().map(|(name, target)| format!("{name} to {}", target.spec_version));
+    let chains = upgrade
+        .chains
+        .iter()
+        .map(|(name, target)| format!("{name} to {}", target.spec_version));
     lines.push(format!("Chains: {}", chains.collect::<Vec<_>>().join(", ")));
-    lines.extend(upgrade.links.iter().map(|link| format!("{}: {}", link.name, link.url)));
+    lines.extend(
+        upgrade
+            .links
+            .iter()
+            .map(|link| format!("{}: {}", link.name, link.url)),
+    );
     lines.join("\n").trim().to_owned()
 }

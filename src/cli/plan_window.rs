@@ -56,7 +56,14 @@ pub async fn run(folder: Option<PathBuf>, args: WindowArgs, json: bool) -> Resul
     let activity = activity.filter(|a| a.covers() >= LEAST);
     let proposals = propose(activity.as_ref(), &plan.people, &wish);
     if json {
-        print_json(&chain, &sample, activity.as_ref(), &notes, &proposals, &plan.zone);
+        print_json(
+            &chain,
+            &sample,
+            activity.as_ref(),
+            &notes,
+            &proposals,
+            &plan.zone,
+        );
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(activity) = &activity {
@@ -78,33 +85,60 @@ fn chain(args: &WindowArgs, config: &Config) -> Result<(String, Vec<String>)> {
         return Ok(("the chain".to_owned(), vec![url.clone()]));
     }
     let chains = &config.deployment.chains;
-    let mut touched: Vec<&String> = config.upgrades.iter().flat_map(|file| file.upgrade.chains.keys()).collect();
+    let mut touched: Vec<&String> = config
+        .upgrades
+        .iter()
+        .flat_map(|file| file.upgrade.chains.keys())
+        .collect();
     touched.sort();
     touched.dedup();
     let name = match (&args.chain, &touched[..]) {
         (Some(name), _) => name,
         (None, [only]) => only,
-        (None, _) => chains.keys().next().ok_or_else(|| anyhow!("herald.yaml names no chain; ask a node with --url"))?,
+        (None, _) => chains
+            .keys()
+            .next()
+            .ok_or_else(|| anyhow!("herald.yaml names no chain; ask a node with --url"))?,
     };
     let names = || chains.keys().map(String::as_str).collect::<Vec<_>>();
-    let chain = chains.get(name).ok_or_else(|| anyhow!("there is no chain `{name}` in herald.yaml; {}", suggest(name, names())))?;
+    let chain = chains.get(name).ok_or_else(|| {
+        anyhow!(
+            "there is no chain `{name}` in herald.yaml; {}",
+            suggest(name, names())
+        )
+    })?;
     Ok((name.clone(), chain.endpoints.clone()))
 }
 
 /// From when on windows are looked for, and what is to be said about that.
-fn wish<'a>(args: &WindowArgs, plan: &'a Plan, lead: Option<(&str, Offset)>, now: Timestamp) -> Result<(WindowRequest<'a>, Vec<String>)> {
+fn wish<'a>(
+    args: &WindowArgs,
+    plan: &'a Plan,
+    lead: Option<(&str, Offset)>,
+    now: Timestamp,
+) -> Result<(WindowRequest<'a>, Vec<String>)> {
     let zone = Zone(plan.zone.clone());
     let offset = lead.map_or(Offset::Exact(0), |(_, offset)| offset);
-    let announced = earliest(now, offset, &plan.zone).ok_or_else(|| anyhow!("the plan's first notice is too long before the window"))?;
+    let announced = earliest(now, offset, &plan.zone)
+        .ok_or_else(|| anyhow!("the plan's first notice is too long before the window"))?;
     let mut notes = Vec::new();
     let from = match (&args.after, lead) {
         (Some(text), _) => {
-            let bad = || anyhow!("`{text}` is not a date; write 2026-12-01, or 2026-12-01 14:00 (in the plan's zone, {})", plan.zone_name);
+            let bad = || {
+                anyhow!(
+                    "`{text}` is not a date; write 2026-12-01, or 2026-12-01 14:00 (in the plan's zone, {})",
+                    plan.zone_name
+                )
+            };
             let after = instant(text, &plan.zone).ok_or_else(bad)?;
             if after <= now {
                 bail!("--after {text} is past; leave it out, or name a day to come");
             }
-            if let Some((notice, _)) = lead.filter(|(_, offset)| offset.from(after, &plan.zone).is_some_and(|first| first <= now)) {
+            if let Some((notice, _)) = lead.filter(|(_, offset)| {
+                offset
+                    .from(after, &plan.zone)
+                    .is_some_and(|first| first <= now)
+            }) {
                 notes.push(format!(
                     "Soon: a window before {} leaves no time for the notice `{notice}`, which would be skipped.",
                     zone.written(announced)
@@ -126,7 +160,15 @@ fn wish<'a>(args: &WindowArgs, plan: &'a Plan, lead: Option<(&str, Offset)>, now
         }
         (None, None) => announced,
     };
-    Ok((WindowRequest { length: args.length, from, zone: &plan.zone, lead: offset }, notes))
+    Ok((
+        WindowRequest {
+            length: args.length,
+            from,
+            zone: &plan.zone,
+            lead: offset,
+        },
+        notes,
+    ))
 }
 
 async fn read(chain: &str, endpoints: &[String], count: u32) -> Result<Sample> {
@@ -139,16 +181,28 @@ async fn read(chain: &str, endpoints: &[String], count: u32) -> Result<Sample> {
         eprintln!("reading about {count} blocks of {chain}'s last week");
     }
     bar.enable_steady_tick(Duration::from_millis(500));
-    let sample = node::sample(endpoints, count, &|read| bar.set_position(u64::try_from(read).unwrap_or(0).min(count.into()))).await;
+    let sample = node::sample(endpoints, count, &|read| {
+        bar.set_position(u64::try_from(read).unwrap_or(0).min(count.into()))
+    })
+    .await;
     bar.finish_and_clear();
     let sample = sample?;
     let megabytes = sample.bytes.div_ceil(1_000_000);
-    eprintln!("read {} blocks ({megabytes} MB) from {}", grouped(sample.blocks.len()), sample.node);
+    eprintln!(
+        "read {} blocks ({megabytes} MB) from {}",
+        grouped(sample.blocks.len()),
+        sample.node
+    );
     Ok(sample)
 }
 
 /// What must be known of the sample before it is trusted.
-fn judgement(chain: &str, sample: &Sample, activity: Option<&Activity>, now: Timestamp) -> Vec<String> {
+fn judgement(
+    chain: &str,
+    sample: &Sample,
+    activity: Option<&Activity>,
+    now: Timestamp,
+) -> Vec<String> {
     let mut notes = Vec::new();
     let utc = Zone(TimeZone::UTC);
     match sample.head.at {
@@ -160,12 +214,26 @@ fn judgement(chain: &str, sample: &Sample, activity: Option<&Activity>, now: Tim
         _ => {}
     }
     let covers = activity.map_or(SignedDuration::ZERO, Activity::covers);
-    let pruned = sample.oldest.map(|oldest| format!("the node has no blocks before {}", grouped(oldest)));
-    let remedy = if sample.oldest.is_some() { " Ask a node that keeps its blocks, with --url." } else { "" };
+    let pruned = sample
+        .oldest
+        .map(|oldest| format!("the node has no blocks before {}", grouped(oldest)));
+    let remedy = if sample.oldest.is_some() {
+        " Ask a node that keeps its blocks, with --url."
+    } else {
+        ""
+    };
     if sample.head.at.is_none() {
-        notes.push(format!("{} bears no time, so what follows is proposed from people's time zones alone.", begin(chain)));
+        notes.push(format!(
+            "{} bears no time, so what follows is proposed from people's time zones alone.",
+            begin(chain)
+        ));
     } else if covers < LEAST {
-        let why = pruned.unwrap_or_else(|| format!("it is younger than a day ({} blocks)", grouped(sample.head.number)));
+        let why = pruned.unwrap_or_else(|| {
+            format!(
+                "it is younger than a day ({} blocks)",
+                grouped(sample.head.number)
+            )
+        });
         notes.push(format!(
             "{} can't be judged by its activity: {why}. What follows is proposed from people's time zones alone.{remedy}",
             begin(chain)
@@ -177,13 +245,22 @@ fn judgement(chain: &str, sample: &Sample, activity: Option<&Activity>, now: Tim
             length_words(covers)
         ));
     } else if let Some(why) = pruned {
-        notes.push(format!("The sample covers {} only: {why}.", length_words(covers)));
+        notes.push(format!(
+            "The sample covers {} only: {why}.",
+            length_words(covers)
+        ));
     }
     if activity.is_some_and(|a| covers >= LEAST && a.mean <= 0.0) {
-        notes.push("There is not one transaction in the sample, so no hour is quieter than another.".to_owned());
+        notes.push(
+            "There is not one transaction in the sample, so no hour is quieter than another."
+                .to_owned(),
+        );
     }
     if sample.missed > 0 {
-        notes.push(format!("{} blocks that were asked for could not be read.", grouped(sample.missed)));
+        notes.push(format!(
+            "{} blocks that were asked for could not be read.",
+            grouped(sample.missed)
+        ));
     }
     notes
 }
@@ -192,7 +269,10 @@ fn begin(name: &str) -> String {
     let mut chars = name.chars();
     // A chain's own name stays as it is; "the chain" begins a sentence.
     if name.starts_with("the ") {
-        chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
+        chars
+            .next()
+            .map(|c| c.to_uppercase().chain(chars).collect())
+            .unwrap_or_default()
     } else {
         name.to_owned()
     }
@@ -214,15 +294,36 @@ fn print_activity(chain: &str, sample: &Sample, activity: &Activity) {
     );
     out!("{}\n", folded(&line, 0));
     out!("  hour in UTC   0     6     12    18");
-    let known = [false, true].map(|weekend| (0..24).map(|hour| activity.usual(hour, weekend)).collect::<Vec<_>>());
-    let most = known.iter().flatten().flatten().copied().fold(0.0, f64::max);
+    let known = [false, true].map(|weekend| {
+        (0..24)
+            .map(|hour| activity.usual(hour, weekend))
+            .collect::<Vec<_>>()
+    });
+    let most = known
+        .iter()
+        .flatten()
+        .flatten()
+        .copied()
+        .fold(0.0, f64::max);
     for (name, hours) in ["Mon–Fri", "Sat–Sun"].into_iter().zip(&known) {
-        let bars: String = hours.iter().map(|h| h.map_or(' ', |h| bar(h, most))).collect();
-        let named = || hours.iter().enumerate().filter_map(|(i, h)| h.map(|h| (i, h)));
+        let bars: String = hours
+            .iter()
+            .map(|h| h.map_or(' ', |h| bar(h, most)))
+            .collect();
+        let named = || {
+            hours
+                .iter()
+                .enumerate()
+                .filter_map(|(i, h)| h.map(|h| (i, h)))
+        };
         let least = named().min_by(|a, b| a.1.total_cmp(&b.1));
         let highest = named().max_by(|a, b| a.1.total_cmp(&b.1));
         if let (Some((low, few)), Some((high, many))) = (least, highest) {
-            out!("  {name:<12}  {bars}  from {} an hour at {low:02}:00 to {} at {high:02}:00", figure(few), figure(many));
+            out!(
+                "  {name:<12}  {bars}  from {} an hour at {low:02}:00 to {} at {high:02}:00",
+                figure(few),
+                figure(many)
+            );
         }
     }
     out!();
@@ -230,7 +331,11 @@ fn print_activity(chain: &str, sample: &Sample, activity: &Activity) {
 
 fn bar(value: f64, most: f64) -> char {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let place = if most > 0.0 { (value / most * 7.0).round() as usize } else { 0 };
+    let place = if most > 0.0 {
+        (value / most * 7.0).round() as usize
+    } else {
+        0
+    };
     BARS.get(place).copied().unwrap_or('█')
 }
 
@@ -240,23 +345,52 @@ fn print_table(proposals: &[Proposal], plan: &Plan) {
     let utc_title = if in_utc { "in UTC" } else { "" };
     out!("\n  #  points  {column:<34}  {utc_title:<17}  tx/hour  of mean");
     for (i, p) in proposals.iter().enumerate() {
-        let (opens, closes) = (plan.zone.to_datetime(p.opens), plan.zone.to_datetime(p.closes));
-        let (utc_opens, utc_closes) = (TimeZone::UTC.to_datetime(p.opens), TimeZone::UTC.to_datetime(p.closes));
-        let day = if utc_opens.date() == opens.date() { String::new() } else { format!("{} ", utc_opens.strftime("%a")) };
-        let utc = if in_utc { format!("{day}{}–{}", utc_opens.strftime("%H:%M"), utc_closes.strftime("%H:%M")) } else { String::new() };
-        let window = format!("{}–{}", opens.strftime("%a %-d %b %Y, %H:%M"), closes.strftime("%H:%M"));
+        let (opens, closes) = (
+            plan.zone.to_datetime(p.opens),
+            plan.zone.to_datetime(p.closes),
+        );
+        let (utc_opens, utc_closes) = (
+            TimeZone::UTC.to_datetime(p.opens),
+            TimeZone::UTC.to_datetime(p.closes),
+        );
+        let day = if utc_opens.date() == opens.date() {
+            String::new()
+        } else {
+            format!("{} ", utc_opens.strftime("%a"))
+        };
+        let utc = if in_utc {
+            format!(
+                "{day}{}–{}",
+                utc_opens.strftime("%H:%M"),
+                utc_closes.strftime("%H:%M")
+            )
+        } else {
+            String::new()
+        };
+        let window = format!(
+            "{}–{}",
+            opens.strftime("%a %-d %b %Y, %H:%M"),
+            closes.strftime("%H:%M")
+        );
         let (traffic, share) = match (p.transactions, p.share) {
             (Some(traffic), Some(share)) => (figure(traffic), format!("{:.0} %", share * 100.0)),
             (Some(traffic), None) => (figure(traffic), "–".to_owned()),
             _ => ("–".to_owned(), "–".to_owned()),
         };
-        out!("{:>3}  {:>6}  {window:<34}  {utc:<17}  {traffic:>7}  {share:>7}", i + 1, p.score);
+        out!(
+            "{:>3}  {:>6}  {window:<34}  {utc:<17}  {traffic:>7}  {share:>7}",
+            i + 1,
+            p.score
+        );
         for part in &p.parts {
             out!("     {:>+6}  {}", part.points, folded(&part.reason, 13));
         }
     }
     if let Some(best) = proposals.first() {
-        out!("\nTo take the first, write into the upgrade's file:\n\n  {}", line(best, &plan.zone));
+        out!(
+            "\nTo take the first, write into the upgrade's file:\n\n  {}",
+            line(best, &plan.zone)
+        );
     }
 }
 
@@ -264,13 +398,33 @@ fn print_table(proposals: &[Proposal], plan: &Plan) {
 fn line(p: &Proposal, zone: &TimeZone) -> String {
     let written = |at: Timestamp| {
         let civil = zone.to_datetime(at);
-        if civil_instant(civil, zone) == Some(at) { civil.strftime("%Y-%m-%d %H:%M").to_string() } else { at.to_string() }
+        if civil_instant(civil, zone) == Some(at) {
+            civil.strftime("%Y-%m-%d %H:%M").to_string()
+        } else {
+            at.to_string()
+        }
     };
-    format!("window: {{ opens: \"{}\", closes: \"{}\" }}", written(p.opens), written(p.closes))
+    format!(
+        "window: {{ opens: \"{}\", closes: \"{}\" }}",
+        written(p.opens),
+        written(p.closes)
+    )
 }
 
-fn print_json(chain: &str, sample: &Sample, activity: Option<&Activity>, notes: &[String], proposals: &[Proposal], zone: &TimeZone) {
-    let hours = activity.map(|a| a.hours.iter().map(|h| h.transactions.map(rounded)).collect::<Vec<_>>());
+fn print_json(
+    chain: &str,
+    sample: &Sample,
+    activity: Option<&Activity>,
+    notes: &[String],
+    proposals: &[Proposal],
+    zone: &TimeZone,
+) {
+    let hours = activity.map(|a| {
+        a.hours
+            .iter()
+            .map(|h| h.transactions.map(rounded))
+            .collect::<Vec<_>>()
+    });
     let of = json!({
         "chain": chain,
         "node": sample.node,
@@ -310,7 +464,11 @@ fn rounded(value: f64) -> f64 {
 
 /// A number of transactions as people read it: one digit behind the point where it is small.
 fn figure(value: f64) -> String {
-    if value > 0.0 && value < 9.95 { format!("{value:.1}") } else { grouped(value.round() as u64) }
+    if value > 0.0 && value < 9.95 {
+        format!("{value:.1}")
+    } else {
+        grouped(value.round() as u64)
+    }
 }
 
 /// `12,345,678`
@@ -350,16 +508,30 @@ mod tests {
 
     #[test]
     fn figures_are_readable() {
-        assert_eq!(["0", "999", "1000", "12345678"].map(grouped), ["0", "999", "1,000", "12,345,678"]);
-        assert_eq!([0.0, 0.34, 9.94, 9.96, 1234.5].map(figure), ["0", "0.3", "9.9", "10", "1,235"]);
-        assert_eq!((bar(0.0, 9.0), bar(9.0, 9.0), bar(0.0, 0.0)), ('▁', '█', '▁'));
+        assert_eq!(
+            ["0", "999", "1000", "12345678"].map(grouped),
+            ["0", "999", "1,000", "12,345,678"]
+        );
+        assert_eq!(
+            [0.0, 0.34, 9.94, 9.96, 1234.5].map(figure),
+            ["0", "0.3", "9.9", "10", "1,235"]
+        );
+        assert_eq!(
+            (bar(0.0, 9.0), bar(9.0, 9.0), bar(0.0, 0.0)),
+            ('▁', '█', '▁')
+        );
     }
 
     #[test]
     fn long_reasons_are_folded_and_short_ones_are_not() {
         let long = folded(&"word ".repeat(60), 13);
         assert!(long.lines().all(|l| l.chars().count() <= WIDTH), "{long}");
-        assert!(long.lines().skip(1).all(|l| l.starts_with("             word")), "{long}");
+        assert!(
+            long.lines()
+                .skip(1)
+                .all(|l| l.starts_with("             word")),
+            "{long}"
+        );
         assert_eq!(folded("short", 13), "short");
     }
 

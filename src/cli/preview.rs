@@ -58,7 +58,12 @@ struct ShownPost<'a> {
 }
 
 /// `html`: as a page, on stdout or in a file.
-pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<String>, html: Option<Option<PathBuf>>) -> Result<ExitCode> {
+pub fn run(
+    folder: Option<PathBuf>,
+    notice: Option<String>,
+    upgrade: Option<String>,
+    html: Option<Option<PathBuf>>,
+) -> Result<ExitCode> {
     let loaded = match lint::load(&Origin::choose(folder, true)) {
         Ok(loaded) => loaded,
         Err(findings) => return Ok(logging::refuse(&findings)),
@@ -70,19 +75,39 @@ pub fn run(folder: Option<PathBuf>, notice: Option<String>, upgrade: Option<Stri
     };
     let Some(chosen) = chosen else {
         let ids: Vec<&str> = upgrades.iter().map(|u| u.upgrade.id.as_str()).collect();
-        bail!("there is no such upgrade; {}", suggest(upgrade.as_deref().unwrap_or_default(), ids));
+        bail!(
+            "there is no such upgrade; {}",
+            suggest(upgrade.as_deref().unwrap_or_default(), ids)
+        );
     };
     let plan = &loaded.config.plan;
-    let notices: Vec<&Notice> =
-        plan.notices(chosen.upgrade.urgency).iter().filter(|n| notice.as_ref().is_none_or(|id| n.id == *id)).collect();
+    let notices: Vec<&Notice> = plan
+        .notices(chosen.upgrade.urgency)
+        .iter()
+        .filter(|n| notice.as_ref().is_none_or(|id| n.id == *id))
+        .collect();
     if notices.is_empty() {
-        let ids: Vec<&str> = plan.notices(chosen.upgrade.urgency).iter().map(|n| n.id.as_str()).collect();
-        bail!("there is no such notice; {}", suggest(notice.as_deref().unwrap_or_default(), ids));
+        let ids: Vec<&str> = plan
+            .notices(chosen.upgrade.urgency)
+            .iter()
+            .map(|n| n.id.as_str())
+            .collect();
+        bail!(
+            "there is no such notice; {}",
+            suggest(notice.as_deref().unwrap_or_default(), ids)
+        );
     }
-    let shown = notices.into_iter().map(|notice| make(&loaded, &chosen.upgrade, notice)).collect::<Result<Vec<_>>>()?;
+    let shown = notices
+        .into_iter()
+        .map(|notice| make(&loaded, &chosen.upgrade, notice))
+        .collect::<Result<Vec<_>>>()?;
     match html {
         None => shown.iter().for_each(|one| print(&loaded, one)),
-        Some(file) => put(file, &page::write(&chosen.upgrade, &shown, loaded.renderer.zone()), plan.notices(chosen.upgrade.urgency))?,
+        Some(file) => put(
+            file,
+            &page::write(&chosen.upgrade, &shown, loaded.renderer.zone()),
+            plan.notices(chosen.upgrade.urgency),
+        )?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -93,9 +118,13 @@ fn put(file: Option<PathBuf>, page: &str, notices: &[Notice]) -> Result<()> {
         None => out!("{page}"),
         Some(file) => {
             if let Some(notice) = notices.iter().find(|n| file.as_os_str() == n.id.as_str()) {
-                bail!("`{0}` is a notice, not a file: write `herald preview {0} --html`", notice.id);
+                bail!(
+                    "`{0}` is a notice, not a file: write `herald preview {0} --html`",
+                    notice.id
+                );
             }
-            std::fs::write(&file, page).with_context(|| format!("{} can't be written", file.display()))?;
+            std::fs::write(&file, page)
+                .with_context(|| format!("{} can't be written", file.display()))?;
         }
     }
     Ok(())
@@ -109,16 +138,37 @@ fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result
         Trigger::Cron(rule) => rule.occurrences(opens, &plan.zone),
         Trigger::On(_) => Vec::new(),
     };
-    let SampleProgress { campaign, fact, detail, due } = imagined(upgrade, notice, plan);
-    let thread = (campaign.progress.state >= State::Applied).then_some("https://chat.example.org/thread");
-    let moment = context::RenderInput { fact: fact.as_ref(), due: Some(due), thread, detail, ..Default::default() };
+    let SampleProgress {
+        campaign,
+        fact,
+        detail,
+        due,
+    } = imagined(upgrade, notice, plan);
+    let thread =
+        (campaign.progress.state >= State::Applied).then_some("https://chat.example.org/thread");
+    let moment = context::RenderInput {
+        fact: fact.as_ref(),
+        due: Some(due),
+        thread,
+        detail,
+        ..Default::default()
+    };
     let words = context::of(&campaign, Some(notice), &loaded.config, &moment).into();
-    let picture = notice.picture.then(|| context::pictured(&campaign.progress)).flatten().map(|times| picture::block_times(&times));
+    let picture = notice
+        .picture
+        .then(|| context::pictured(&campaign.progress))
+        .flatten()
+        .map(|times| picture::block_times(&times));
     let mut posts = Vec::new();
     for name in &notice.channels {
-        let Some(channel) = loaded.config.deployment.channels.get(name) else { continue };
+        let Some(channel) = loaded.config.deployment.channels.get(name) else {
+            continue;
+        };
         let body = |template: &str| {
-            let text = loaded.renderer.markdown(template, &channel.locale, &words).map_err(anyhow::Error::msg)?;
+            let text = loaded
+                .renderer
+                .markdown(template, &channel.locale, &words)
+                .map_err(anyhow::Error::msg)?;
             anyhow::Ok(loaded.renderer.body(&text, channel.platform, due))
         };
         let mut post = body(&notice.template)?;
@@ -128,37 +178,87 @@ fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result
             }
             post.buttons = render::buttons(&loaded.config, &upgrade.id, notice, &channel.locale);
         }
-        let opening = notice.feedback.then(|| body(templates::FEEDBACK_THREAD)).transpose()?;
+        let opening = notice
+            .feedback
+            .then(|| body(templates::FEEDBACK_THREAD))
+            .transpose()?;
         let (platform, locale) = (channel.platform, channel.locale.as_str());
-        let windows = campaign.upgrade.poll.as_ref().map_or(0, |poll| poll.windows.len());
-        let voted =
-            platform == Platform::Matrix && notice.trigger == Trigger::On(Happening::WindowProposed) && ballot::has_words(&loaded.config);
+        let windows = campaign
+            .upgrade
+            .poll
+            .as_ref()
+            .map_or(0, |poll| poll.windows.len());
+        let voted = platform == Platform::Matrix
+            && notice.trigger == Trigger::On(Happening::WindowProposed)
+            && ballot::has_words(&loaded.config);
         let ballot = voted.then(|| body(templates::BALLOT)).transpose()?;
-        let ballot = ballot.map(|body| ballot::ballot(&body.text, windows)).transpose().map_err(anyhow::Error::msg)?;
-        posts.push(ShownPost { channel: name, platform, locale, body: post, opening, picture: picture.clone(), ballot });
+        let ballot = ballot
+            .map(|body| ballot::ballot(&body.text, windows))
+            .transpose()
+            .map_err(anyhow::Error::msg)?;
+        posts.push(ShownPost {
+            channel: name,
+            platform,
+            locale,
+            body: post,
+            opening,
+            picture: picture.clone(),
+            ballot,
+        });
     }
-    Ok(PreviewPost { notice, due, times: times.len(), posts })
+    Ok(PreviewPost {
+        notice,
+        due,
+        times: times.len(),
+        posts,
+    })
 }
 
 fn print(loaded: &Loaded, shown: &PreviewPost<'_>) {
-    for ShownPost { channel, platform, locale, body, opening, ballot, .. } in &shown.posts {
-        let at = if *locale == DEFAULT { platform.name().to_owned() } else { format!("{}, {locale}", platform.name()) };
+    for ShownPost {
+        channel,
+        platform,
+        locale,
+        body,
+        opening,
+        ballot,
+        ..
+    } in &shown.posts
+    {
+        let at = if *locale == DEFAULT {
+            platform.name().to_owned()
+        } else {
+            format!("{}, {locale}", platform.name())
+        };
         let count = body.text.chars().count();
         let due = loaded.renderer.zone().written(shown.due);
-        out!("── {} · {channel} ({at}) · {due} · {count} characters", shown.notice.id);
+        out!(
+            "── {} · {channel} ({at}) · {due} · {count} characters",
+            shown.notice.id
+        );
         out!("{}\n", body.text);
         if let Some(card) = &body.card {
             out!("   the card below it:\n{}\n", card.text);
         }
         if !body.buttons.is_empty() {
-            out!("   [{}]\n", body.buttons.iter().map(|b| b.label.as_str()).collect::<Vec<_>>().join("] ["));
+            out!(
+                "   [{}]\n",
+                body.buttons
+                    .iter()
+                    .map(|b| b.label.as_str())
+                    .collect::<Vec<_>>()
+                    .join("] [")
+            );
         }
         if let Some(opening) = opening {
             out!("   the thread below it opens with:\n{}\n", opening.text);
         }
         if let Some(ballot) = ballot {
             out!("   the vote behind it: {}", ballot.question);
-            ballot.choices.iter().for_each(|(_, choice)| out!("   ( ) {choice}"));
+            ballot
+                .choices
+                .iter()
+                .for_each(|(_, choice)| out!("   ( ) {choice}"));
             out!("");
         }
         if let (Platform::Matrix, Some(html)) = (platform, &body.html) {
@@ -183,7 +283,9 @@ fn kind_of(trigger: &Trigger) -> FactKind {
 /// Words of the kind that stand in such a fact.
 fn detail_of(kind: FactKind) -> &'static str {
     match kind {
-        FactKind::Authorized => "0xcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd",
+        FactKind::Authorized => {
+            "0xcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
+        }
         FactKind::AuthorizationRejected => "System.SpecVersionNeedsToIncrease",
         FactKind::SudoFailed => "System.FailedToExtractRuntimeVersion",
         FactKind::Referendum => "123 confirming",
@@ -214,25 +316,54 @@ fn imagined(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> SampleProgress {
     if let Trigger::On(happening) = notice.trigger {
         said(&mut campaign, happening);
         detail = reason_of(happening);
-        let first = campaign.upgrade.chains.iter().next().map(|(name, target)| (name.clone(), target.spec_version));
+        let first = campaign
+            .upgrade
+            .chains
+            .iter()
+            .next()
+            .map(|(name, target)| (name.clone(), target.spec_version));
         let (chain, target) = first.unwrap_or_else(|| ("chain".to_owned(), 0));
-        let version = if happened_after(happening) >= State::Applied { target } else { target.saturating_sub(1) };
-        let detail = if happening == Happening::DispatchFailed { "123 System.FailedToExtractRuntimeVersion" } else { detail_of(kind) };
-        fact = (!happening.without_fact()).then(|| made_up((kind, detail), &chain, version, upgrade));
+        let version = if happened_after(happening) >= State::Applied {
+            target
+        } else {
+            target.saturating_sub(1)
+        };
+        let detail = if happening == Happening::DispatchFailed {
+            "123 System.FailedToExtractRuntimeVersion"
+        } else {
+            detail_of(kind)
+        };
+        fact =
+            (!happening.without_fact()).then(|| made_up((kind, detail), &chain, version, upgrade));
         advance(&mut campaign, happening, plan);
     }
-    SampleProgress { due: due(upgrade, notice, plan), campaign, fact, detail }
+    SampleProgress {
+        due: due(upgrade, notice, plan),
+        campaign,
+        fact,
+        detail,
+    }
 }
 
 /// When it is posted; what people say themselves is said some days ahead.
 fn due(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> Timestamp {
     let opens = upgrade.window.opens;
-    let hours = |n: i64| opens.checked_add(SignedDuration::from_hours(n)).unwrap_or(opens);
+    let hours = |n: i64| {
+        opens
+            .checked_add(SignedDuration::from_hours(n))
+            .unwrap_or(opens)
+    };
     let due = match &notice.trigger {
         Trigger::At(offset) => offset.from(opens, &plan.zone).unwrap_or(opens),
-        Trigger::Cron(rule) => rule.occurrences(opens, &plan.zone).first().copied().unwrap_or(opens),
+        Trigger::Cron(rule) => rule
+            .occurrences(opens, &plan.zone)
+            .first()
+            .copied()
+            .unwrap_or(opens),
         Trigger::On(Happening::Go | Happening::NoGo) => hours(-1),
-        Trigger::On(Happening::Delayed | Happening::Overdue | Happening::Failed | Happening::RolledBack) => hours(1),
+        Trigger::On(
+            Happening::Delayed | Happening::Overdue | Happening::Failed | Happening::RolledBack,
+        ) => hours(1),
         Trigger::On(Happening::FeedbackClosed) => hours(48),
         Trigger::On(Happening::Documented | Happening::Reviewed) => hours(7 * 24),
         Trigger::On(happening) if happening.without_fact() => hours(-20 * 24),
@@ -247,9 +378,18 @@ fn happened_after(happening: Happening) -> State {
     match happening {
         H::Completed | H::FeedbackClosed | H::Documented | H::Reviewed => State::Completed,
         H::Verified => State::Verified,
-        H::Applied | H::TransactionVersion | H::MigrationStarted | H::MigrationFailed | H::MigrationStuck | H::RolledBack => State::Applied,
-        H::FirstApplied | H::VersionUnexpected | H::Stalled | H::Lagging | H::Recovered => State::Applying,
-        H::Authorized | H::GoAhead | H::EstimateMoved | H::AuthorizationRejected => State::Authorized,
+        H::Applied
+        | H::TransactionVersion
+        | H::MigrationStarted
+        | H::MigrationFailed
+        | H::MigrationStuck
+        | H::RolledBack => State::Applied,
+        H::FirstApplied | H::VersionUnexpected | H::Stalled | H::Lagging | H::Recovered => {
+            State::Applying
+        }
+        H::Authorized | H::GoAhead | H::EstimateMoved | H::AuthorizationRejected => {
+            State::Authorized
+        }
         H::PvfRejected | H::Discarded | H::Unapplied | H::Unplanned => State::Authorized,
         _ => State::Scheduled,
     }
@@ -258,12 +398,27 @@ fn happened_after(happening: Happening) -> State {
 /// What people have said for it to happen.
 fn said(campaign: &mut Campaign, happening: Happening) {
     let upgrade = &mut campaign.upgrade;
-    let step = |step: Step| (step, format!("https://docs.example.org/{}/{}", upgrade.id, step.name().replace('_', "-")));
+    let step = |step: Step| {
+        (
+            step,
+            format!(
+                "https://docs.example.org/{}/{}",
+                upgrade.id,
+                step.name().replace('_', "-")
+            ),
+        )
+    };
     match happening {
-        Happening::Cancelled => upgrade.cancelled = Some("A fault was found in the staking code.".to_owned()),
-        Happening::Failed => upgrade.failed = Some("The new code was refused; the old runtime runs on.".to_owned()),
+        Happening::Cancelled => {
+            upgrade.cancelled = Some("A fault was found in the staking code.".to_owned())
+        }
+        Happening::Failed => {
+            upgrade.failed = Some("The new code was refused; the old runtime runs on.".to_owned())
+        }
         Happening::Go => upgrade.decision = Some(Decision::Go),
-        Happening::NoGo => upgrade.decision = Some(Decision::NoGo("Too few validators are ready.".to_owned())),
+        Happening::NoGo => {
+            upgrade.decision = Some(Decision::NoGo("Too few validators are ready.".to_owned()))
+        }
         Happening::UnderReview => upgrade.steps.extend([step(Step::UnderReview)]),
         Happening::RolledBack => upgrade.steps.extend([step(Step::RolledBack)]),
         Happening::Documented => upgrade.steps.extend([step(Step::Documented)]),
@@ -274,10 +429,19 @@ fn said(campaign: &mut Campaign, happening: Happening) {
             upgrade.duties.clear();
         }
         Happening::WindowProposed | Happening::PollClosed if upgrade.poll.is_none() => {
-            let days = |at: Timestamp, n: i64| at.checked_add(SignedDuration::from_hours(n * 24)).unwrap_or(at);
+            let days = |at: Timestamp, n: i64| {
+                at.checked_add(SignedDuration::from_hours(n * 24))
+                    .unwrap_or(at)
+            };
             let Window { opens, closes } = upgrade.window.clone();
-            let windows = [0, 2].map(|n| Window { opens: days(opens, n), closes: days(closes, n) });
-            upgrade.poll = Some(Poll { windows: windows.into(), decide_by: days(opens, -16) });
+            let windows = [0, 2].map(|n| Window {
+                opens: days(opens, n),
+                closes: days(closes, n),
+            });
+            upgrade.poll = Some(Poll {
+                windows: windows.into(),
+                decide_by: days(opens, -16),
+            });
             campaign.progress.votes = (happening == Happening::PollClosed).then(|| vec![14, 9]);
         }
         _ => {}
@@ -289,9 +453,9 @@ fn reason_of(happening: Happening) -> Option<&'static str> {
     match happening {
         Happening::Rescheduled => Some("Two more days for testing."),
         Happening::Held | Happening::Expired => Some("reminder-7d for discord-upgrades"),
-        Happening::Refused => {
-            Some("window was changed by a command since the file was read; write what it is now, or give another command")
-        }
+        Happening::Refused => Some(
+            "window was changed by a command since the file was read; write what it is now, or give another command",
+        ),
         _ => None,
     }
 }
@@ -299,13 +463,38 @@ fn reason_of(happening: Happening) -> Option<&'static str> {
 /// What made-up people have answered.
 fn answered(plan: &Plan, at: jiff::Timestamp) -> Summary {
     let given = plan.feedback.meanings.iter().zip([9, 1, 2]);
-    let reaction = |emoji: &str, n: usize| Reaction { emoji: emoji.to_owned(), by: n.to_string(), at: None };
-    let reactions = given.flat_map(|(m, n)| (0..n).map(|i| reaction(&m.emoji, i))).collect();
-    let words = ["All nodes import again.", "Sync took a while.", "No trouble here."];
-    let reply = |(i, text): (usize, &&str)| Reply { by: i.to_string(), at, text: Some((*text).to_owned()) };
-    let heard = Heard { reactions, replies: words.iter().enumerate().map(reply).collect() };
-    let voice = |_: &str, who: &str| Voice { who: who.to_owned(), audience: (who < "5").then_some(Audience::Validators) };
-    Summary::of(&[("discord-upgrades".to_owned(), heard)].into(), &[], &plan.feedback.meanings, voice)
+    let reaction = |emoji: &str, n: usize| Reaction {
+        emoji: emoji.to_owned(),
+        by: n.to_string(),
+        at: None,
+    };
+    let reactions = given
+        .flat_map(|(m, n)| (0..n).map(|i| reaction(&m.emoji, i)))
+        .collect();
+    let words = [
+        "All nodes import again.",
+        "Sync took a while.",
+        "No trouble here.",
+    ];
+    let reply = |(i, text): (usize, &&str)| Reply {
+        by: i.to_string(),
+        at,
+        text: Some((*text).to_owned()),
+    };
+    let heard = Heard {
+        reactions,
+        replies: words.iter().enumerate().map(reply).collect(),
+    };
+    let voice = |_: &str, who: &str| Voice {
+        who: who.to_owned(),
+        audience: (who < "5").then_some(Audience::Validators),
+    };
+    Summary::of(
+        &[("discord-upgrades".to_owned(), heard)].into(),
+        &[],
+        &plan.feedback.meanings,
+        voice,
+    )
 }
 
 /// The chains as they stand then, with made-up blocks and figures.
@@ -321,7 +510,11 @@ fn advance(campaign: &mut Campaign, happening: Happening, plan: &Plan) {
     for (i, (name, chain)) in progress.chains.iter_mut().enumerate() {
         let target = upgrade.chains.get(name).map_or(0, |t| t.spec_version);
         // Under way is: the first chain is through.
-        let reached = if state == State::Applying && i == 0 { State::Applied } else { state };
+        let reached = if state == State::Applying && i == 0 {
+            State::Applied
+        } else {
+            state
+        };
         let applied = reached >= State::Applied;
         chain.stage = match reached {
             State::Scheduled => Stage::Waiting,
@@ -331,7 +524,11 @@ fn advance(campaign: &mut Campaign, happening: Happening, plan: &Plan) {
             State::Verified => Stage::Verified,
             State::Completed => Stage::Completed,
         };
-        chain.spec_version = Some(if applied { target } else { target.saturating_sub(1) });
+        chain.spec_version = Some(if applied {
+            target
+        } else {
+            target.saturating_sub(1)
+        });
         chain.applied = applied.then(|| made_up((FactKind::Applied, ""), name, target, &upgrade));
         chain.migration = (happening == Happening::MigrationStarted).then(|| Migration {
             total: Some(5),
@@ -344,7 +541,14 @@ fn advance(campaign: &mut Campaign, happening: Happening, plan: &Plan) {
 }
 
 fn record() -> Measurements {
-    let stretch = |blocks, ms, transactions| Stretch { blocks, ms, longest_ms: 12_000, transactions, failed: 3, missed_slots: Some(1) };
+    let stretch = |blocks, ms, transactions| Stretch {
+        blocks,
+        ms,
+        longest_ms: 12_000,
+        transactions,
+        failed: 3,
+        missed_slots: Some(1),
+    };
     Measurements {
         gaps_before: vec![60; 59],
         gaps_after: (0..100).map(|n| if n == 0 { 120 } else { 60 }).collect(),
@@ -369,7 +573,10 @@ fn made_up((kind, detail): (FactKind, &str), chain: &str, version: u32, upgrade:
         expected: matches!(kind, FactKind::GoAhead | FactKind::Scheduled).then(|| Expected {
             chain: chain.to_owned(),
             block: 1_236_567,
-            estimate: Some(Estimate { at: upgrade.window.closes, band: SignedDuration::from_mins(12) }),
+            estimate: Some(Estimate {
+                at: upgrade.window.closes,
+                band: SignedDuration::from_mins(12),
+            }),
         }),
         late: false,
     }

@@ -20,9 +20,15 @@ pub async fn run(folder: Option<PathBuf>, replica: &str, anew: bool) -> Result<E
         Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let deployment = &loaded.config.deployment;
-    let Some(settings) = matrix_settings(deployment, replica)? else { bail!("there is no `matrix:` section in herald.yaml") };
+    let Some(settings) = matrix_settings(deployment, replica)? else {
+        bail!("there is no `matrix:` section in herald.yaml")
+    };
     // A device has one process.
-    let _alone = if deployment.store.shared() { None } else { Some(Lock::take(&deployment.store.url)?) };
+    let _alone = if deployment.store.shared() {
+        None
+    } else {
+        Some(Lock::take(&deployment.store.url)?)
+    };
     let matrix = Matrix::connect(settings).await.context("Matrix")?;
     let key = matrix.set_up_recovery(anew).await?;
     out!("{}", key.expose_secret());

@@ -20,7 +20,11 @@ pub enum RosterFormat {
     Json,
 }
 
-pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: RosterFormat) -> Result<ExitCode> {
+pub async fn run(
+    folder: Option<PathBuf>,
+    id: Option<String>,
+    form: RosterFormat,
+) -> Result<ExitCode> {
     let (core, campaign) = match report::opened(folder, id).await? {
         Ok(opened) => opened,
         Err(code) => return Ok(code),
@@ -28,10 +32,21 @@ pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: RosterFormat
     let snapshot = core.snapshot();
     let posts = core.store.posts(&campaign.upgrade.id).await?;
     let roll = roll::roll(&core, &snapshot, &campaign, &posts).await?;
-    let name = |id: &str| snapshot.config.roster.iter().find(|p| p.id == id).map_or("", |p| p.name.as_str());
+    let name = |id: &str| {
+        snapshot
+            .config
+            .roster
+            .iter()
+            .find(|p| p.id == id)
+            .map_or("", |p| p.name.as_str())
+    };
     let late = |a: &Answer| {
         let until = match a.claim {
-            Claim::Acknowledged => roll.asks.iter().find(|ask| ask.id == a.of).map(|ask| ask.by),
+            Claim::Acknowledged => roll
+                .asks
+                .iter()
+                .find(|ask| ask.id == a.of)
+                .map(|ask| ask.by),
             Claim::Ready => roll.ready_by,
         };
         until.is_some_and(|by| a.at > by)
@@ -48,7 +63,9 @@ pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: RosterFormat
             }
         }
         RosterFormat::Csv => {
-            out!("upgrade,provider,on the roster,claim,node,notice,link,person,account,how,at,late");
+            out!(
+                "upgrade,provider,on the roster,claim,node,notice,link,person,account,how,at,late"
+            );
             for a in &roll.answers {
                 let on = snapshot.config.roster.iter().any(|p| p.id == a.provider);
                 let row = [
@@ -71,17 +88,23 @@ pub async fn run(folder: Option<PathBuf>, id: Option<String>, form: RosterFormat
         RosterFormat::Table => {
             let zone = snapshot.renderer.zone();
             let Some(ask) = roll.ask() else {
-                out!("{} providers; nothing has asked them for an answer yet.", snapshot.config.roster.len());
+                out!(
+                    "{} providers; nothing has asked them for an answer yet.",
+                    snapshot.config.roster.len()
+                );
                 return Ok(ExitCode::SUCCESS);
             };
             out!(
                 "{}: answers until {}{}",
                 ask.notice,
                 zone.written(ask.by),
-                roll.ready_by.map(|by| format!(", ready until {}", zone.written(by))).unwrap_or_default()
+                roll.ready_by
+                    .map(|by| format!(", ready until {}", zone.written(by)))
+                    .unwrap_or_default()
             );
             for s in &roll.standings {
-                let at = |at: Option<jiff::Timestamp>| at.map_or("no".to_owned(), |at| zone.written(at));
+                let at =
+                    |at: Option<jiff::Timestamp>| at.map_or("no".to_owned(), |at| zone.written(at));
                 out!(
                     "  {}: answered {}, ready {} ({} of {} nodes)",
                     name(&s.provider.id),
@@ -101,13 +124,25 @@ fn yes(is: bool) -> &'static str {
 }
 
 fn node(answer: &Answer) -> &str {
-    if answer.claim == Claim::Ready { &answer.of } else { "" }
+    if answer.claim == Claim::Ready {
+        &answer.of
+    } else {
+        ""
+    }
 }
 
 /// A field as spreadsheets take it: in quotation marks where it needs them, and never as a formula.
 fn csv(field: &str) -> String {
-    let harmless = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{field}") } else { field.to_owned() };
-    if harmless.contains([',', '"', '\n', '\r']) { format!("\"{}\"", harmless.replace('"', "\"\"")) } else { harmless }
+    let harmless = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{field}")
+    } else {
+        field.to_owned()
+    };
+    if harmless.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", harmless.replace('"', "\"\""))
+    } else {
+        harmless
+    }
 }
 
 #[cfg(test)]
@@ -118,7 +153,13 @@ mod tests {
     fn a_field_is_neither_two_fields_nor_a_formula() {
         assert_eq!(
             ["plain", "a,b", "a \"b\"", "=1+1", "@ines:example.org"].map(csv),
-            ["plain", "\"a,b\"", "\"a \"\"b\"\"\"", "'=1+1", "'@ines:example.org"]
+            [
+                "plain",
+                "\"a,b\"",
+                "\"a \"\"b\"\"\"",
+                "'=1+1",
+                "'@ines:example.org"
+            ]
         );
     }
 }

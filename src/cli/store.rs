@@ -38,41 +38,60 @@ pub async fn run(folder: Option<PathBuf>, command: StoreCommand) -> Result<ExitC
 fn lock(deployment: &Deployment) -> Result<Option<Lock>> {
     let address = address(&deployment.store)?;
     let own = !deployment.store.shared() && !address.expose_secret().contains(":memory:");
-    own.then(|| Lock::take(address.expose_secret())).transpose().map_err(|e| anyhow!("{e}"))
+    own.then(|| Lock::take(address.expose_secret()))
+        .transpose()
+        .map_err(|e| anyhow!("{e}"))
 }
 
 async fn export(deployment: &Deployment, file: &Path) -> Result<()> {
     let _lock = lock(deployment)?;
     let store = existing_store(deployment).await?;
     let rows = if is_stream(file) {
-        store.export(&mut io::stdout().lock()).await.map_err(|e| anyhow!("{e}"))?
+        store
+            .export(&mut io::stdout().lock())
+            .await
+            .map_err(|e| anyhow!("{e}"))?
     } else {
         if file.exists() {
             bail!("{} is there already; name another file", file.display());
         }
         // Whole or not at all: a name that is there is a file that is complete.
-        let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = file
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let cannot = || format!("{} can't be written", file.display());
-        let beside = folder.join(format!(".{}.part", file.file_name().context("a file's name")?.to_string_lossy()));
+        let beside = folder.join(format!(
+            ".{}.part",
+            file.file_name().context("a file's name")?.to_string_lossy()
+        ));
         let mut out = BufWriter::new(File::create(&beside).with_context(cannot)?);
         let rows = store.export(&mut out).await.map_err(|e| anyhow!("{e}"));
         let rows = rows.and_then(|rows| {
-            out.flush().and_then(|()| out.get_ref().sync_all()).and_then(|()| std::fs::rename(&beside, file)).with_context(cannot)?;
+            out.flush()
+                .and_then(|()| out.get_ref().sync_all())
+                .and_then(|()| std::fs::rename(&beside, file))
+                .with_context(cannot)?;
             Ok(rows)
         });
         rows.inspect_err(|_| drop(std::fs::remove_file(&beside)))?
     };
-    eprintln!("{rows} rows written; import them before any herald runs on this store again, or what it posts is posted twice");
+    eprintln!(
+        "{rows} rows written; import them before any herald runs on this store again, or what it posts is posted twice"
+    );
     Ok(())
 }
 
 async fn import(deployment: &Deployment, file: &Path) -> Result<()> {
     let _lock = lock(deployment)?;
-    let store = SqlStore::open(address(&deployment.store)?.expose_secret()).await.map_err(|e| anyhow!("{e}"))?;
+    let store = SqlStore::open(address(&deployment.store)?.expose_secret())
+        .await
+        .map_err(|e| anyhow!("{e}"))?;
     let rows = if is_stream(file) {
         store.import(io::stdin().lock()).await
     } else {
-        let opened = File::open(file).with_context(|| format!("{} can't be read", file.display()))?;
+        let opened =
+            File::open(file).with_context(|| format!("{} can't be read", file.display()))?;
         store.import(BufReader::new(opened)).await
     };
     let rows = rows.map_err(|e| anyhow!("{}: {e}; nothing was imported", file.display()))?;

@@ -80,18 +80,35 @@ impl Checklist {
 pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Checklist> {
     let raw: Raw = file.parse(findings)?;
     let before = findings.len();
-    for (key, items) in [("before", &raw.validators.before), ("after", &raw.validators.after)] {
+    for (key, items) in [
+        ("before", &raw.validators.before),
+        ("after", &raw.validators.after),
+    ] {
         if items.len() > MOST {
             let message = format!("{} items are listed; {MOST} fit", items.len());
-            findings.push(file.wrong(&["validators", key], message, "keep what each validator has to do"));
+            findings.push(file.wrong(
+                &["validators", key],
+                message,
+                "keep what each validator has to do",
+            ));
         }
         for (i, item) in items.iter().enumerate() {
-            line(file, &["validators", key, &i.to_string()], item, LONGEST, findings);
+            line(
+                file,
+                &["validators", key, &i.to_string()],
+                item,
+                LONGEST,
+                findings,
+            );
         }
     }
     if raw.process.len() > MOST_STEPS {
         let message = format!("{} steps are listed; {MOST_STEPS} fit", raw.process.len());
-        findings.push(file.wrong(&["process"], message, "keep what somebody has to do and to tick"));
+        findings.push(file.wrong(
+            &["process"],
+            message,
+            "keep what somebody has to do and to tick",
+        ));
     }
     let mut seen = BTreeSet::new();
     for (i, step) in raw.process.iter().enumerate() {
@@ -105,37 +122,85 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Checklist>
             ));
         }
         if !seen.insert(&step.item) {
-            findings.push(file.wrong(&["process", &index, "item"], format!("`{}` stands above already", step.item), "add a letter: 1.3a"));
+            findings.push(file.wrong(
+                &["process", &index, "item"],
+                format!("`{}` stands above already", step.item),
+                "add a letter: 1.3a",
+            ));
         }
-        line(file, &["process", &index, "text"], &step.text, LONGEST_STEP, findings);
+        line(
+            file,
+            &["process", &index, "text"],
+            &step.text,
+            LONGEST_STEP,
+            findings,
+        );
     }
-    let RawValidators { before: first, after } = raw.validators;
-    (findings.len() == before).then_some(Checklist { process: raw.process, before: first, after })
+    let RawValidators {
+        before: first,
+        after,
+    } = raw.validators;
+    (findings.len() == before).then_some(Checklist {
+        process: raw.process,
+        before: first,
+        after,
+    })
 }
 
 fn line(file: &SourceFile, at: &[&str], text: &str, longest: usize, findings: &mut Vec<Finding>) {
     let has = text.chars().count();
     if text.trim().is_empty() || has > longest {
-        findings.push(file.wrong(at, format!("this has {has} characters; 1 to {longest} fit"), "say it in one short line"));
+        findings.push(file.wrong(
+            at,
+            format!("this has {has} characters; 1 to {longest} fit"),
+            "say it in one short line",
+        ));
     }
 }
 
 /// `1.1`, `5.12`, `1.3a`
 fn is_item(item: &str) -> bool {
-    let number = item.strip_suffix(|c: char| c.is_ascii_lowercase()).unwrap_or(item);
-    let digits = |text: &str| (1..=2).contains(&text.len()) && text.chars().all(|c| c.is_ascii_digit());
-    number.split_once('.').is_some_and(|(phase, step)| ["1", "2", "3", "4", "5"].contains(&phase) && digits(step))
+    let number = item
+        .strip_suffix(|c: char| c.is_ascii_lowercase())
+        .unwrap_or(item);
+    let digits =
+        |text: &str| (1..=2).contains(&text.len()) && text.chars().all(|c| c.is_ascii_digit());
+    number
+        .split_once('.')
+        .is_some_and(|(phase, step)| ["1", "2", "3", "4", "5"].contains(&phase) && digits(step))
 }
 
 /// What a notice waits for has to be there.
-pub fn check_needs(plan: &Plan, file: &SourceFile, checklist: &Checklist, findings: &mut Vec<Finding>) {
+pub fn check_needs(
+    plan: &Plan,
+    file: &SourceFile,
+    checklist: &Checklist,
+    findings: &mut Vec<Finding>,
+) {
     for (urgency, notice) in plan.all_notices() {
-        for (i, item) in notice.needs.iter().enumerate().filter(|(_, item)| checklist.step(item).is_none()) {
+        for (i, item) in notice
+            .needs
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| checklist.step(item).is_none())
+        {
             let place = plan.place_of(urgency, &notice.id, "needs");
             let index = i.to_string();
-            let path: Vec<&str> = place.iter().map(String::as_str).chain([index.as_str()]).collect();
-            let known = checklist.process.iter().map(|i| i.item.as_str()).collect::<Vec<_>>();
-            let finding = file.wrong(&path, format!("checklist.yaml has no item `{item}`"), suggest(item, known));
+            let path: Vec<&str> = place
+                .iter()
+                .map(String::as_str)
+                .chain([index.as_str()])
+                .collect();
+            let known = checklist
+                .process
+                .iter()
+                .map(|i| i.item.as_str())
+                .collect::<Vec<_>>();
+            let finding = file.wrong(
+                &path,
+                format!("checklist.yaml has no item `{item}`"),
+                suggest(item, known),
+            );
             if !findings.contains(&finding) {
                 findings.push(finding);
             }

@@ -42,9 +42,11 @@ impl Secret {
             Self::Env(name) => {
                 // The environment is read here and nowhere else.
                 #[allow(clippy::disallowed_methods)]
-                std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?
+                std::env::var(name)
+                    .map_err(|_| format!("the environment variable {name} is not set"))?
             }
-            Self::File(path) => std::fs::read_to_string(path).map_err(|e| format!("{} can't be read: {e}", path.display()))?,
+            Self::File(path) => std::fs::read_to_string(path)
+                .map_err(|e| format!("{} can't be read: {e}", path.display()))?,
         };
         match text.trim() {
             "" => Err(format!("{self} is empty")),
@@ -73,13 +75,18 @@ pub struct StoreAt {
 impl StoreAt {
     /// The whole address, as a driver takes it.
     pub fn address(&self) -> Result<SecretString, String> {
-        let Some(password) = &self.password else { return Ok(self.url.clone().into()) };
+        let Some(password) = &self.password else {
+            return Ok(self.url.clone().into());
+        };
         let password = password.read()?;
         let encoded = password.expose_secret().bytes().map(|b| match b {
             b if b.is_ascii_alphanumeric() => char::from(b).to_string(),
             b => format!("%{b:02X}"),
         });
-        let (scheme, rest) = self.url.split_once("://").unwrap_or(("postgres", &self.url));
+        let (scheme, rest) = self
+            .url
+            .split_once("://")
+            .unwrap_or(("postgres", &self.url));
         let (user, place) = rest.split_once('@').unwrap_or(("postgres", rest));
         Ok(format!("{scheme}://{user}:{}@{place}", encoded.collect::<String>()).into())
     }
@@ -179,11 +186,29 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
     let discord = raw.discord.and_then(|d| discord(d, file, findings));
     let matrix = raw.matrix.and_then(|m| matrix(m, file, findings));
     let channel = |c: RawChannel| {
-        let RawChannel { platform, place, readers, mentions, locale, publish } = c;
-        ChannelConfig { platform, place, readers, mentions, locale, publish }
+        let RawChannel {
+            platform,
+            place,
+            readers,
+            mentions,
+            locale,
+            publish,
+        } = c;
+        ChannelConfig {
+            platform,
+            place,
+            readers,
+            mentions,
+            locale,
+            publish,
+        }
     };
     let web = raw.web.and_then(|w| web::web(w, file, findings));
-    let channels = raw.channels.into_iter().map(|(n, c)| (n, channel(c))).collect();
+    let channels = raw
+        .channels
+        .into_iter()
+        .map(|(n, c)| (n, channel(c)))
+        .collect();
     if findings.len() > before {
         return None;
     }
@@ -191,7 +216,19 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
         store: store?,
         discord,
         matrix,
-        chains: raw.chains.into_iter().map(|(n, c)| (n, ChainConfig { endpoints: c.endpoints, para: c.relay.zip(c.para) })).collect(),
+        chains: raw
+            .chains
+            .into_iter()
+            .map(|(n, c)| {
+                (
+                    n,
+                    ChainConfig {
+                        endpoints: c.endpoints,
+                        para: c.relay.zip(c.para),
+                    },
+                )
+            })
+            .collect(),
         channels,
         delivery: delivery?,
         web,
@@ -201,16 +238,30 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
 fn store(raw: RawStore, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<StoreAt> {
     let known = "write sqlite:// and a file's path, such as sqlite://herald.db; or postgres://user@host/database";
     let wrong = match raw.url.split_once("://") {
-        Some(("sqlite" | "postgres" | "postgresql", "")) | None => Some((format!("`{}` is not a store herald knows", raw.url), known)),
-        Some(("sqlite", _)) if raw.password.is_some() => {
-            Some(("a file has no password".to_owned(), "take `password` out, or name a PostgreSQL server"))
+        Some(("sqlite" | "postgres" | "postgresql", "")) | None => {
+            Some((format!("`{}` is not a store herald knows", raw.url), known))
         }
-        Some(("postgres" | "postgresql", rest)) if rest.split_once('@').is_some_and(|(user, _)| user.contains(':')) => Some((
-            "a password does not belong into this file".to_owned(),
-            "write postgres://user@host/database, and `password: { env: NAME }`",
+        Some(("sqlite", _)) if raw.password.is_some() => Some((
+            "a file has no password".to_owned(),
+            "take `password` out, or name a PostgreSQL server",
         )),
-        Some(("postgres" | "postgresql", rest)) if raw.password.is_some() && !rest.contains('@') => {
-            Some(("there is a password, and no user it belongs to".to_owned(), "write postgres://user@host/database"))
+        Some(("postgres" | "postgresql", rest))
+            if rest
+                .split_once('@')
+                .is_some_and(|(user, _)| user.contains(':')) =>
+        {
+            Some((
+                "a password does not belong into this file".to_owned(),
+                "write postgres://user@host/database, and `password: { env: NAME }`",
+            ))
+        }
+        Some(("postgres" | "postgresql", rest))
+            if raw.password.is_some() && !rest.contains('@') =>
+        {
+            Some((
+                "there is a password, and no user it belongs to".to_owned(),
+                "write postgres://user@host/database",
+            ))
         }
         Some(("sqlite" | "postgres" | "postgresql", _)) => None,
         // What isn't known is not shown: it may hold a password.
@@ -224,12 +275,19 @@ fn store(raw: RawStore, file: &SourceFile, findings: &mut Vec<Finding>) -> Optio
         Some(password) => Some(secret(password, file, &["store", "password"], findings)?),
         None => None,
     };
-    Some(StoreAt { url: raw.url, password })
+    Some(StoreAt {
+        url: raw.url,
+        password,
+    })
 }
 
 fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     if raw.chains.is_empty() {
-        findings.push(file.wrong(&["chains"], "no chain is named", "add one: a name with `endpoints: [wss://…]`"));
+        findings.push(file.wrong(
+            &["chains"],
+            "no chain is named",
+            "add one: a name with `endpoints: [wss://…]`",
+        ));
     }
     for (name, chain) in &raw.chains {
         if chain.endpoints.is_empty() {
@@ -240,11 +298,12 @@ fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
             ));
         }
         match (&chain.relay, chain.para) {
-            (Some(relay), Some(_)) if relay == name || !raw.chains.contains_key(relay) => findings.push(file.wrong(
-                &["chains", name, "relay"],
-                format!("`{relay}` is not another chain of this file"),
-                "name the relay as it is named here, or leave `relay` and `para` out",
-            )),
+            (Some(relay), Some(_)) if relay == name || !raw.chains.contains_key(relay) => findings
+                .push(file.wrong(
+                    &["chains", name, "relay"],
+                    format!("`{relay}` is not another chain of this file"),
+                    "name the relay as it is named here, or leave `relay` and `para` out",
+                )),
             (Some(_), None) => findings.push(file.wrong(
                 &["chains", name, "relay"],
                 format!("`{name}` has a relay and no `para`"),
@@ -258,7 +317,9 @@ fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
             _ => {}
         }
         for (i, url) in chain.endpoints.iter().enumerate() {
-            let host = url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://"));
+            let host = url
+                .strip_prefix("ws://")
+                .or_else(|| url.strip_prefix("wss://"));
             if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
                 findings.push(file.wrong(
                     &["chains", name, "endpoints", &i.to_string()],
@@ -272,7 +333,11 @@ fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
 
 fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     if raw.channels.is_empty() {
-        findings.push(file.wrong(&["channels"], "no channel is named", "add one: a name with `platform` and `place`"));
+        findings.push(file.wrong(
+            &["channels"],
+            "no channel is named",
+            "add one: a name with `platform` and `place`",
+        ));
     }
     for (name, channel) in &raw.channels {
         let configured = match channel.platform {
@@ -308,26 +373,47 @@ fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
             check_mentions(name, channel.platform, group, whom, file, findings);
         }
         if !fits {
-            findings.push(file.wrong(&["channels", name, "place"], format!("`{}` is not a place on {platform}", channel.place), hint));
+            findings.push(file.wrong(
+                &["channels", name, "place"],
+                format!("`{}` is not a place on {platform}", channel.place),
+                hint,
+            ));
         }
     }
 }
 
-fn check_mentions(channel: &str, platform: Platform, group: &str, whom: &[String], file: &SourceFile, findings: &mut Vec<Finding>) {
+fn check_mentions(
+    channel: &str,
+    platform: Platform,
+    group: &str,
+    whom: &[String],
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) {
     let fits = |id: &str| match platform {
         Platform::Discord => id.parse::<u64>().is_ok_and(|n| n > 0),
         Platform::Matrix => id == "@room" || is_matrix_id(id),
     };
     let hint = match platform {
-        Platform::Discord => "write the role's id, a number in quotes (copy it with developer mode on)",
+        Platform::Discord => {
+            "write the role's id, a number in quotes (copy it with developer mode on)"
+        }
         Platform::Matrix => "write \"@room\", or a user's id such as \"@anna:example.org\"",
     };
     if whom.is_empty() {
-        findings.push(file.wrong(&["channels", channel, "mentions", group], format!("nobody belongs to `{group}`"), hint));
+        findings.push(file.wrong(
+            &["channels", channel, "mentions", group],
+            format!("nobody belongs to `{group}`"),
+            hint,
+        ));
     }
     for (i, id) in whom.iter().enumerate().filter(|(_, id)| !fits(id)) {
         let at = ["channels", channel, "mentions", group, &i.to_string()];
-        findings.push(file.wrong(&at, format!("`{id}` can't be mentioned on {}", platform.name()), hint));
+        findings.push(file.wrong(
+            &at,
+            format!("`{id}` can't be mentioned on {}", platform.name()),
+            hint,
+        ));
     }
 }
 
@@ -339,10 +425,23 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
             None
         }
     };
-    let (timeout, lease, key_window, drain) =
-        (length("timeout", &raw.timeout), length("lease", &raw.lease), length("key_window", &raw.key_window), length("drain", &raw.drain));
-    let delivery = Delivery { timeout: timeout?, lease: lease?, key_window: key_window?, on_doubt: raw.on_doubt, drain: drain? };
-    if !(delivery.timeout.as_secs() > 0 && delivery.timeout < delivery.lease && delivery.lease < delivery.key_window) {
+    let (timeout, lease, key_window, drain) = (
+        length("timeout", &raw.timeout),
+        length("lease", &raw.lease),
+        length("key_window", &raw.key_window),
+        length("drain", &raw.drain),
+    );
+    let delivery = Delivery {
+        timeout: timeout?,
+        lease: lease?,
+        key_window: key_window?,
+        on_doubt: raw.on_doubt,
+        drain: drain?,
+    };
+    if !(delivery.timeout.as_secs() > 0
+        && delivery.timeout < delivery.lease
+        && delivery.lease < delivery.key_window)
+    {
         findings.push(file.wrong(
             &["delivery"],
             format!(
@@ -353,7 +452,11 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
         ));
     }
     if !delivery.drain.is_positive() {
-        findings.push(file.wrong(&["delivery", "drain"], "with no time at all, each stop breaks something off", "for example 10s"));
+        findings.push(file.wrong(
+            &["delivery", "drain"],
+            "with no time at all, each stop breaks something off",
+            "for example 10s",
+        ));
     }
     Some(delivery)
 }
@@ -361,7 +464,8 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
 /// `@anna:example.org`
 pub(super) fn is_matrix_id(id: &str) -> bool {
     let parts = id.strip_prefix('@').and_then(|rest| rest.split_once(':'));
-    parts.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty()) && !id.contains(char::is_whitespace)
+    parts.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty())
+        && !id.contains(char::is_whitespace)
 }
 
 impl Deployment {
@@ -371,17 +475,35 @@ impl Deployment {
             let (relay, id) = c.para.as_ref()?;
             (relay == chain).then(|| (*id, name.clone()))
         };
-        let relay = self.chains.get(chain).and_then(|c| c.para.as_ref()).map(|(relay, _)| relay.clone());
-        Kin { paras: self.chains.iter().filter_map(of_relay).collect(), relay }
+        let relay = self
+            .chains
+            .get(chain)
+            .and_then(|c| c.para.as_ref())
+            .map(|(relay, _)| relay.clone());
+        Kin {
+            paras: self.chains.iter().filter_map(of_relay).collect(),
+            relay,
+        }
     }
 
     /// Channels of these readers.
     pub fn channels_for(&self, readers: Readers) -> Vec<String> {
-        self.channels.iter().filter(|(_, c)| c.readers == readers).map(|(name, _)| name.clone()).collect()
+        self.channels
+            .iter()
+            .filter(|(_, c)| c.readers == readers)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 }
 
 /// The hint for a channel name that isn't there.
 pub fn channel_hint(deployment: &Deployment, name: &str) -> String {
-    suggest(name, deployment.channels.keys().map(String::as_str).collect::<Vec<_>>())
+    suggest(
+        name,
+        deployment
+            .channels
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    )
 }

@@ -86,29 +86,74 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Help> {
     for (i, topic) in help.topics.iter().enumerate() {
         let index = i.to_string();
         let mut wrong = |key: &[&str], message: String, hint: String| {
-            let path: Vec<&str> = ["topics", index.as_str()].into_iter().chain(key.iter().copied()).collect();
+            let path: Vec<&str> = ["topics", index.as_str()]
+                .into_iter()
+                .chain(key.iter().copied())
+                .collect();
             findings.push(file.wrong(&path, message, hint));
         };
-        if topic.id.is_empty() || !topic.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
-            wrong(&["id"], format!("`{}` can't be typed as a topic", topic.id), "use small letters, digits and dashes".to_owned());
+        if topic.id.is_empty()
+            || !topic
+                .id
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        {
+            wrong(
+                &["id"],
+                format!("`{}` can't be typed as a topic", topic.id),
+                "use small letters, digits and dashes".to_owned(),
+            );
         }
         if !ids.insert(topic.id.clone()) {
-            wrong(&["id"], format!("a topic `{}` stands above already", topic.id), "give each topic an id of its own".to_owned());
+            wrong(
+                &["id"],
+                format!("a topic `{}` stands above already", topic.id),
+                "give each topic an id of its own".to_owned(),
+            );
         }
-        if let Some(contact) = topic.contact.as_ref().filter(|c| !contacts.contains(c.as_str())) {
-            wrong(&["contact"], format!("there is no contact `{contact}`"), suggest(contact, contacts.iter().copied()));
+        if let Some(contact) = topic
+            .contact
+            .as_ref()
+            .filter(|c| !contacts.contains(c.as_str()))
+        {
+            wrong(
+                &["contact"],
+                format!("there is no contact `{contact}`"),
+                suggest(contact, contacts.iter().copied()),
+            );
         }
-        let texts = [("id", &topic.id), ("title", &topic.title), ("signs", &topic.signs)];
-        for (key, text) in texts.into_iter().chain(topic.remedy.iter().map(|r| ("remedy", r))) {
-            let most = LONGEST.iter().find(|(k, _)| *k == key).map_or(100, |(_, n)| *n);
+        let texts = [
+            ("id", &topic.id),
+            ("title", &topic.title),
+            ("signs", &topic.signs),
+        ];
+        for (key, text) in texts
+            .into_iter()
+            .chain(topic.remedy.iter().map(|r| ("remedy", r)))
+        {
+            let most = LONGEST
+                .iter()
+                .find(|(k, _)| *k == key)
+                .map_or(100, |(_, n)| *n);
             let has = text.chars().count();
             if has > most || text.trim().is_empty() {
-                wrong(&[key], format!("this has {has} characters; 1 to {most} fit"), "say it in few words and link to the rest".to_owned());
+                wrong(
+                    &[key],
+                    format!("this has {has} characters; 1 to {most} fit"),
+                    "say it in few words and link to the rest".to_owned(),
+                );
             }
         }
         if topic.remedy.is_empty() || topic.remedy.len() > MOST_STEPS {
-            let message = format!("{} steps are listed; one to {MOST_STEPS} fit", topic.remedy.len());
-            wrong(&["remedy"], message, "say what to do, step by step".to_owned());
+            let message = format!(
+                "{} steps are listed; one to {MOST_STEPS} fit",
+                topic.remedy.len()
+            );
+            wrong(
+                &["remedy"],
+                message,
+                "say what to do, step by step".to_owned(),
+            );
         }
     }
     (findings.len() == before).then_some(help)
@@ -118,17 +163,31 @@ fn check_contacts(contacts: &[Contact], file: &SourceFile, findings: &mut Vec<Fi
     let mut ids = BTreeSet::new();
     for (i, contact) in contacts.iter().enumerate() {
         let index = i.to_string();
-        let mut wrong = |key: &str, message: String, hint: &str| findings.push(file.wrong(&["contacts", &index, key], message, hint));
+        let mut wrong = |key: &str, message: String, hint: &str| {
+            findings.push(file.wrong(&["contacts", &index, key], message, hint))
+        };
         if !linkable(&contact.url) || contact.url.chars().count() > 80 {
-            wrong("url", format!("`{}` can't be linked", contact.url), "write an https:// address of up to 80 characters");
+            wrong(
+                "url",
+                format!("`{}` can't be linked", contact.url),
+                "write an https:// address of up to 80 characters",
+            );
         }
         if !ids.insert(&contact.id) {
-            wrong("id", format!("a contact `{}` stands above already", contact.id), "give each contact an id of its own");
+            wrong(
+                "id",
+                format!("a contact `{}` stands above already", contact.id),
+                "give each contact an id of its own",
+            );
         }
         for (key, text, most) in [("id", &contact.id, 24), ("name", &contact.name, 40)] {
             let has = text.chars().count();
             if has > most || text.trim().is_empty() {
-                wrong(key, format!("this has {has} characters; 1 to {most} fit"), "say it in few words");
+                wrong(
+                    key,
+                    format!("this has {has} characters; 1 to {most} fit"),
+                    "say it in few words",
+                );
             }
         }
     }
@@ -138,9 +197,17 @@ fn check_contacts(contacts: &[Contact], file: &SourceFile, findings: &mut Vec<Fi
 pub fn check_topics(plan: &Plan, file: &SourceFile, help: &Help, findings: &mut Vec<Finding>) {
     let mut seen = BTreeSet::new();
     for (urgency, notice) in plan.all_notices() {
-        let Some(id) = notice.help.as_ref().filter(|id| help.topic(id).is_none()) else { continue };
+        let Some(id) = notice.help.as_ref().filter(|id| help.topic(id).is_none()) else {
+            continue;
+        };
         if seen.insert(&notice.id) {
-            let hint = suggest(id, help.topics.iter().map(|t| t.id.as_str()).collect::<Vec<_>>());
+            let hint = suggest(
+                id,
+                help.topics
+                    .iter()
+                    .map(|t| t.id.as_str())
+                    .collect::<Vec<_>>(),
+            );
             let place = plan.place_of(urgency, &notice.id, "help");
             let path: Vec<&str> = place.iter().map(String::as_str).collect();
             findings.push(file.wrong(&path, format!("help.yaml has no topic `{id}`"), hint));

@@ -13,7 +13,9 @@ use super::{
         source::SourceFile,
     },
 };
-use crate::domain::plan::language::{DEFAULT, Dates, Language, Spans, is_locale, placeholders, split};
+use crate::domain::plan::language::{
+    DEFAULT, Dates, Language, Spans, is_locale, placeholders, split,
+};
 
 /// How a language writes times, lengths and herald's own words.
 #[derive(Deserialize, JsonSchema)]
@@ -31,16 +33,35 @@ pub(crate) struct Raw {
 }
 
 /// Every language of the files, by its locale. English is the measure: its words are those there are.
-pub fn read(files: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding>) -> BTreeMap<String, Language> {
+pub fn read(
+    files: &BTreeMap<String, SourceFile>,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<String, Language> {
     let mut languages = BTreeMap::new();
     for (locale, file) in files {
         if !is_locale(locale) {
-            let hint = "name the file after the language, and perhaps a country: de.yaml, pt-BR.yaml".to_owned();
+            let hint =
+                "name the file after the language, and perhaps a country: de.yaml, pt-BR.yaml"
+                    .to_owned();
             findings.push(file.at((1, 1), format!("`{locale}` is not a locale"), hint));
             continue;
         }
-        let Some(Raw { name, dates, spans, words }) = file.parse::<Raw>(findings) else { continue };
-        let language = Language { locale: locale.clone(), name, dates, spans, words };
+        let Some(Raw {
+            name,
+            dates,
+            spans,
+            words,
+        }) = file.parse::<Raw>(findings)
+        else {
+            continue;
+        };
+        let language = Language {
+            locale: locale.clone(),
+            name,
+            dates,
+            spans,
+            words,
+        };
         patterns(&language, file, findings);
         languages.insert(locale.clone(), language);
     }
@@ -55,7 +76,15 @@ pub fn read(files: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding>) -
 }
 
 /// Parts of a date, and those without which a time could not be understood.
-const DATE: &[&str] = &["weekday", "day", "month", "month_number", "year", "time", "zone"];
+const DATE: &[&str] = &[
+    "weekday",
+    "day",
+    "month",
+    "month_number",
+    "year",
+    "time",
+    "zone",
+];
 
 /// A pattern of a words file: where it stands, the parts it may have and those it must.
 struct Pattern<'a> {
@@ -68,8 +97,18 @@ struct Pattern<'a> {
 fn patterns(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>) {
     unnamed(language, file, findings);
     let (dates, spans) = (&language.dates, &language.spans);
-    let date = |key, text, needed| Pattern { at: ["dates", key], text, known: DATE, needed };
-    let span = |key, text, needed| Pattern { at: ["spans", key], text, known: needed, needed };
+    let date = |key, text, needed| Pattern {
+        at: ["dates", key],
+        text,
+        known: DATE,
+        needed,
+    };
+    let span = |key, text, needed| Pattern {
+        at: ["spans", key],
+        text,
+        known: needed,
+        needed,
+    };
     let all = [
         date("full", &dates.full, &["day", "year", "time", "zone"]),
         date("other_day", &dates.other_day, &["day", "time", "zone"]),
@@ -78,12 +117,29 @@ fn patterns(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>)
         span("in", &spans.ahead, &["span"]),
         span("ago", &spans.ago, &["span"]),
     ];
-    for Pattern { at, text, known, needed } in all {
+    for Pattern {
+        at,
+        text,
+        known,
+        needed,
+    } in all
+    {
         for name in placeholders(text).filter(|name| !known.contains(name)) {
-            findings.push(file.wrong(&at, format!("`{{{name}}}` means nothing here"), suggest(name, known.iter().copied())));
+            findings.push(file.wrong(
+                &at,
+                format!("`{{{name}}}` means nothing here"),
+                suggest(name, known.iter().copied()),
+            ));
         }
-        for name in needed.iter().filter(|name| !placeholders(text).any(|p| p == **name)) {
-            findings.push(file.wrong(&at, format!("`{{{name}}}` is missing, so people could not read the time"), "put it in"));
+        for name in needed
+            .iter()
+            .filter(|name| !placeholders(text).any(|p| p == **name))
+        {
+            findings.push(file.wrong(
+                &at,
+                format!("`{{{name}}}` is missing, so people could not read the time"),
+                "put it in",
+            ));
         }
     }
 }
@@ -92,58 +148,143 @@ fn patterns(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>)
 fn unnamed(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>) {
     let (dates, spans) = (&language.dates, &language.spans);
     let mut texts: Vec<(Vec<String>, &String)> = vec![(vec!["name".to_owned()], &language.name)];
-    let path = |keys: &[&str], i: usize| keys.iter().map(|k| (*k).to_owned()).chain([i.to_string()]).collect::<Vec<_>>();
-    texts.extend(dates.weekdays.iter().enumerate().map(|(i, text)| (path(&["dates", "weekdays"], i), text)));
-    texts.extend(dates.months.iter().enumerate().map(|(i, text)| (path(&["dates", "months"], i), text)));
-    for (key, unit) in [("second", &spans.second), ("minute", &spans.minute), ("hour", &spans.hour), ("day", &spans.day)] {
-        texts.extend(unit.alone.iter().enumerate().map(|(i, text)| (path(&["spans", key, "alone"], i), text)));
-        texts.extend(unit.away.iter().enumerate().map(|(i, text)| (path(&["spans", key, "away"], i), text)));
+    let path = |keys: &[&str], i: usize| {
+        keys.iter()
+            .map(|k| (*k).to_owned())
+            .chain([i.to_string()])
+            .collect::<Vec<_>>()
+    };
+    texts.extend(
+        dates
+            .weekdays
+            .iter()
+            .enumerate()
+            .map(|(i, text)| (path(&["dates", "weekdays"], i), text)),
+    );
+    texts.extend(
+        dates
+            .months
+            .iter()
+            .enumerate()
+            .map(|(i, text)| (path(&["dates", "months"], i), text)),
+    );
+    for (key, unit) in [
+        ("second", &spans.second),
+        ("minute", &spans.minute),
+        ("hour", &spans.hour),
+        ("day", &spans.day),
+    ] {
+        texts.extend(
+            unit.alone
+                .iter()
+                .enumerate()
+                .map(|(i, text)| (path(&["spans", key, "alone"], i), text)),
+        );
+        texts.extend(
+            unit.away
+                .iter()
+                .enumerate()
+                .map(|(i, text)| (path(&["spans", key, "away"], i), text)),
+        );
     }
     for (path, _) in texts.iter().filter(|(_, text)| text.trim().is_empty()) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        findings.push(file.wrong(&path, "nothing is written here", "write the word people read"));
+        findings.push(file.wrong(
+            &path,
+            "nothing is written here",
+            "write the word people read",
+        ));
     }
 }
 
 /// What is missing is written as herald has it: that is no loss of meaning, so a warning does.
-fn vocabulary(language: &Language, english: &Language, file: &SourceFile, findings: &mut Vec<Finding>) {
+fn vocabulary(
+    language: &Language,
+    english: &Language,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) {
     let mut warn = |path: &[&str], message: String, hint: String| {
-        findings.push(Finding { severity: Severity::Warning, ..file.wrong(path, message, hint) });
+        findings.push(Finding {
+            severity: Severity::Warning,
+            ..file.wrong(path, message, hint)
+        });
     };
-    for (word, meaning) in english.words.iter().filter(|(word, _)| !language.words.contains_key(*word)) {
-        warn(&["words"], format!("there is no word for `{word}`"), format!("add `{word}:`; in English it is \"{meaning}\""));
+    for (word, meaning) in english
+        .words
+        .iter()
+        .filter(|(word, _)| !language.words.contains_key(*word))
+    {
+        warn(
+            &["words"],
+            format!("there is no word for `{word}`"),
+            format!("add `{word}:`; in English it is \"{meaning}\""),
+        );
     }
-    for word in language.words.keys().filter(|word| !english.words.contains_key(*word)) {
+    for word in language
+        .words
+        .keys()
+        .filter(|word| !english.words.contains_key(*word))
+    {
         let hint = match nearest(word, english.words.keys().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "remove it; if your templates use it, add it to words/en.yaml too".to_owned(),
         };
-        warn(&["words", word], format!("`{word}` is none of herald's words"), hint);
+        warn(
+            &["words", word],
+            format!("`{word}` is none of herald's words"),
+            hint,
+        );
     }
-    for (word, _) in language.words.iter().filter(|(_, meaning)| meaning.trim().is_empty()) {
-        findings.push(file.wrong(&["words", word], format!("`{word}` would be written as nothing"), "write the word people read"));
+    for (word, _) in language
+        .words
+        .iter()
+        .filter(|(_, meaning)| meaning.trim().is_empty())
+    {
+        findings.push(file.wrong(
+            &["words", word],
+            format!("`{word}` would be written as nothing"),
+            "write the word people read",
+        ));
     }
 }
 
 /// A finding for each template that claims to be a translation and can't be.
-pub fn translations(templates: &BTreeMap<String, SourceFile>, words: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding>) {
+pub fn translations(
+    templates: &BTreeMap<String, SourceFile>,
+    words: &BTreeMap<String, SourceFile>,
+    findings: &mut Vec<Finding>,
+) {
     for (name, file) in templates {
-        let (original, Some(locale)) = split(name) else { continue };
+        let (original, Some(locale)) = split(name) else {
+            continue;
+        };
         let (message, hint) = if !is_locale(locale) {
             (
                 format!("`{locale}` is not a locale"),
-                "behind a dot stands a language, as in applied.de.md.hbs or applied.pt-BR.md.hbs".into(),
+                "behind a dot stands a language, as in applied.de.md.hbs or applied.pt-BR.md.hbs"
+                    .into(),
             )
         } else if locale == DEFAULT {
-            (format!("`{original}` needs no translation into `{DEFAULT}`"), format!("write it into templates/{original}.md.hbs"))
+            (
+                format!("`{original}` needs no translation into `{DEFAULT}`"),
+                format!("write it into templates/{original}.md.hbs"),
+            )
         } else if !templates.contains_key(original) {
             let (folder, stem) = original.rsplit_once('/').unwrap_or(("", original));
             let originals = templates.keys().filter(|name| split(name).1.is_none());
-            let near = nearest(stem, originals.filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/')));
-            let hint = near.map_or("write the English one first".to_owned(), |near| format!("did you mean `{folder}/{near}`?"));
+            let near = nearest(
+                stem,
+                originals.filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/')),
+            );
+            let hint = near.map_or("write the English one first".to_owned(), |near| {
+                format!("did you mean `{folder}/{near}`?")
+            });
             (format!("there is no `{original}` it translates"), hint)
         } else if !words.contains_key(locale) {
-            let hint = format!("copy templates/words/{DEFAULT}.yaml to templates/words/{locale}.yaml and translate it");
+            let hint = format!(
+                "copy templates/words/{DEFAULT}.yaml to templates/words/{locale}.yaml and translate it"
+            );
             (format!("there are no words for `{locale}`"), hint)
         } else {
             continue;
@@ -153,11 +294,22 @@ pub fn translations(templates: &BTreeMap<String, SourceFile>, words: &BTreeMap<S
 }
 
 /// A finding for each channel in a language that has no words.
-pub fn channels(file: &SourceFile, deployment: &Deployment, words: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding>) {
-    for (name, channel) in deployment.channels.iter().filter(|(_, c)| !words.contains_key(&c.locale)) {
+pub fn channels(
+    file: &SourceFile,
+    deployment: &Deployment,
+    words: &BTreeMap<String, SourceFile>,
+    findings: &mut Vec<Finding>,
+) {
+    for (name, channel) in deployment
+        .channels
+        .iter()
+        .filter(|(_, c)| !words.contains_key(&c.locale))
+    {
         let locale = &channel.locale;
         let known = suggest(locale, words.keys().map(String::as_str));
-        let message = format!("there are no words for the language `{locale}` (templates/words/{locale}.yaml)");
+        let message = format!(
+            "there are no words for the language `{locale}` (templates/words/{locale}.yaml)"
+        );
         findings.push(file.wrong(&["channels", name, "locale"], message, known));
     }
 }
@@ -204,42 +356,106 @@ mod tests {
     #[test]
     fn logs_and_posts_write_the_same_english() {
         let languages = read(&shipped(), &mut Vec::new());
-        assert_eq!(Language { words: BTreeMap::new(), ..languages["en"].clone() }, *Language::english());
+        assert_eq!(
+            Language {
+                words: BTreeMap::new(),
+                ..languages["en"].clone()
+            },
+            *Language::english()
+        );
     }
 
     #[test]
     fn every_word_that_a_template_can_get_is_there() {
         let english = &read(&shipped(), &mut Vec::new())["en"];
         let mut words: Vec<String> = Audience::ALL.iter().map(|a| a.name().to_owned()).collect();
-        let stages = [Stage::Waiting, Stage::Authorized, Stage::Applying, Stage::Applied, Stage::Verified, Stage::Completed];
-        let states = [State::Scheduled, State::Authorized, State::Applying, State::Applied, State::Verified, State::Completed];
+        let stages = [
+            Stage::Waiting,
+            Stage::Authorized,
+            Stage::Applying,
+            Stage::Applied,
+            Stage::Verified,
+            Stage::Completed,
+        ];
+        let states = [
+            State::Scheduled,
+            State::Authorized,
+            State::Applying,
+            State::Applied,
+            State::Verified,
+            State::Completed,
+        ];
         words.extend(stages.map(|s| s.name().to_owned()));
         words.extend(states.map(|s| s.name().to_owned()));
         let text = |value: serde_json::Value| value.as_str().unwrap().to_owned();
-        words.extend([Urgency::Routine, Urgency::Expedited, Urgency::Emergency].map(|u| text(serde_json::to_value(u).unwrap())));
-        words.extend([Method::Sudo, Method::Governance, Method::Unknown].map(|m| text(serde_json::to_value(m).unwrap())));
+        words.extend(
+            [Urgency::Routine, Urgency::Expedited, Urgency::Emergency]
+                .map(|u| text(serde_json::to_value(u).unwrap())),
+        );
+        words.extend(
+            [Method::Sudo, Method::Governance, Method::Unknown]
+                .map(|m| text(serde_json::to_value(m).unwrap())),
+        );
         // serde knows every kind of fact, also one that is added later.
-        let kinds = serde_json::from_str::<FactKind>("\"none of them\"").unwrap_err().to_string();
+        let kinds = serde_json::from_str::<FactKind>("\"none of them\"")
+            .unwrap_err()
+            .to_string();
         words.extend(kinds.split('`').skip(3).step_by(2).map(str::to_owned));
         assert!(words.contains(&"sighted".to_owned()), "{kinds}");
-        let missing: Vec<&String> = words.iter().filter(|w| !english.words.contains_key(*w)).collect();
+        let missing: Vec<&String> = words
+            .iter()
+            .filter(|w| !english.words.contains_key(*w))
+            .collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]
     fn what_is_wrong_in_a_words_file_has_its_place_and_a_hint() {
         for (from, to, message, hint) in [
-            ("  ago: \"vor {span}\"\n", "", "missing field `ago`", "add `ago:` here"),
-            ("ago:", "agoo:", "unknown field `agoo`", "did you mean `ago`?"),
+            (
+                "  ago: \"vor {span}\"\n",
+                "",
+                "missing field `ago`",
+                "add `ago:` here",
+            ),
+            (
+                "ago:",
+                "agoo:",
+                "unknown field `agoo`",
+                "did you mean `ago`?",
+            ),
             ("[Mo, Di,", "[Di,", "an array of length 7", "as many"),
-            ("vor {span}", "vor {spn}", "`{spn}` means nothing here", "did you mean `span`?"),
-            ("vor {span}", "vor kurzem", "`{span}` is missing", "put it in"),
-            ("{time} {zone}\"\n  weekdays", "{time} Uhr\"\n  weekdays", "`{zone}` is missing", "put it in"),
-            ("waiting: wartet", "waiting: \"\"", "written as nothing", "the word people read"),
+            (
+                "vor {span}",
+                "vor {spn}",
+                "`{spn}` means nothing here",
+                "did you mean `span`?",
+            ),
+            (
+                "vor {span}",
+                "vor kurzem",
+                "`{span}` is missing",
+                "put it in",
+            ),
+            (
+                "{time} {zone}\"\n  weekdays",
+                "{time} Uhr\"\n  weekdays",
+                "`{zone}` is missing",
+                "put it in",
+            ),
+            (
+                "waiting: wartet",
+                "waiting: \"\"",
+                "written as nothing",
+                "the word people read",
+            ),
         ] {
             let said = said(from, to);
             let fits = |s: &String| {
-                s.starts_with("templates/words/de.yaml:") && s.contains(": error: ") && s.contains(message) && s.contains(hint)
+                s.starts_with("templates/words/de.yaml:")
+                    && s.contains(": error: ")
+                    && s.contains(message)
+                    && s.contains(hint)
             };
             assert!(said.iter().any(fits), "{to:?}: {said:?}");
         }
@@ -248,8 +464,16 @@ mod tests {
     #[test]
     fn a_word_that_is_missing_or_mistyped_is_a_warning() {
         let said = said("  verified: geprüft", "  verifed: geprüft").join("\n");
-        assert!(said.contains("de.yaml:23:1: warning: there is no word for `verified`"), "{said}");
-        assert!(said.contains(": warning: `verifed` is none of herald's words\n    hint: did you mean `verified`?"), "{said}");
+        assert!(
+            said.contains("de.yaml:23:1: warning: there is no word for `verified`"),
+            "{said}"
+        );
+        assert!(
+            said.contains(
+                ": warning: `verifed` is none of herald's words\n    hint: did you mean `verified`?"
+            ),
+            "{said}"
+        );
         assert!(!said.contains("error"), "{said}");
     }
 }

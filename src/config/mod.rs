@@ -23,7 +23,10 @@ use crate::{
 };
 
 pub use self::checklist::{Checklist, Item};
-pub use self::deployment::{ChainConfig, ChannelConfig, Delivery, Deployment, DiscordConfig, MatrixConfig, OnDoubt, Secret, StoreAt, Web};
+pub use self::deployment::{
+    ChainConfig, ChannelConfig, Delivery, Deployment, DiscordConfig, MatrixConfig, OnDoubt, Secret,
+    StoreAt, Web,
+};
 pub use self::help::{Contact, Help, Topic};
 pub use self::people::{KnownAccount, People, Person, Role};
 pub use self::plan::{Feedback, Plan, UrgencyPlan};
@@ -55,7 +58,11 @@ pub struct Config {
 impl Config {
     /// A finding: what only a start can follow has changed.
     pub fn deployment_changed(&self) -> Finding {
-        self.sources.deployment.at((1, 1), "this has changed since herald was started".into(), "start herald again to follow it".into())
+        self.sources.deployment.at(
+            (1, 1),
+            "this has changed since herald was started".into(),
+            "start herald again to follow it".into(),
+        )
     }
 }
 
@@ -113,20 +120,38 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     if let Some(deployment) = &deployment {
         locale::channels(&files.deployment, deployment, &files.words, &mut findings);
     }
-    let plan = plan::read(&files.plan, deployment.as_ref(), &files.templates, &mut findings);
+    let plan = plan::read(
+        &files.plan,
+        deployment.as_ref(),
+        &files.templates,
+        &mut findings,
+    );
     let mut upgrades = Vec::new();
     if let (Some(deployment), Some(plan)) = (&deployment, &plan) {
         for file in &files.upgrades {
             if let Some(upgrade) = upgrade::read(file, deployment, plan, &mut findings) {
-                upgrades.push(UpgradeFile { upgrade, file: file.clone() });
+                upgrades.push(UpgradeFile {
+                    upgrade,
+                    file: file.clone(),
+                });
             }
         }
         upgrade::check_ids(&upgrades, &mut findings);
     }
     let roster = roster::read(&files.roster, &mut findings);
-    let people = files.people.as_ref().map_or(Some(People::default()), |f| people::read(f, &roster, &mut findings));
-    let help = files.help.as_ref().map_or(Some(Help::default()), |f| help::read(f, &mut findings));
-    let checklist = files.checklist.as_ref().map_or(Some(Checklist::default()), |f| checklist::read(f, &mut findings));
+    let people = files.people.as_ref().map_or(Some(People::default()), |f| {
+        people::read(f, &roster, &mut findings)
+    });
+    let help = files
+        .help
+        .as_ref()
+        .map_or(Some(Help::default()), |f| help::read(f, &mut findings));
+    let checklist = files
+        .checklist
+        .as_ref()
+        .map_or(Some(Checklist::default()), |f| {
+            checklist::read(f, &mut findings)
+        });
     if let (Some(plan), Some(help)) = (&plan, &help) {
         help::check_topics(plan, &files.plan, help, &mut findings);
     }
@@ -138,9 +163,27 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         (Some(deployment), Some(plan), Some(people), Some(help), Some(checklist))
             if findings.iter().all(|f| f.severity == Severity::Warning) =>
         {
-            let sources = Sources { deployment: files.deployment, plan: files.plan, people: files.people };
+            let sources = Sources {
+                deployment: files.deployment,
+                plan: files.plan,
+                people: files.people,
+            };
             let templates = files.templates;
-            Ok((Config { deployment, plan, upgrades, people, help, checklist, roster, sources, templates, languages }, findings))
+            Ok((
+                Config {
+                    deployment,
+                    plan,
+                    upgrades,
+                    people,
+                    help,
+                    checklist,
+                    roster,
+                    sources,
+                    templates,
+                    languages,
+                },
+                findings,
+            ))
         }
         _ => Err(findings),
     }
@@ -151,12 +194,21 @@ pub fn groundwork(origin: &Origin) -> Result<(Deployment, Plan), Vec<Finding>> {
     let mut findings = Vec::new();
     let files = Files::read(origin).map_err(|finding| vec![finding])?;
     let deployment = deployment::read(&files.deployment, &mut findings);
-    let plan = plan::read(&files.plan, deployment.as_ref(), &files.templates, &mut findings);
+    let plan = plan::read(
+        &files.plan,
+        deployment.as_ref(),
+        &files.templates,
+        &mut findings,
+    );
     deployment.zip(plan).ok_or(findings)
 }
 
 /// Reads one upgrade file from outside of the configuration (`rehearse --upgrade FILE`).
-pub fn load_upgrade(path: &std::path::Path, deployment: &Deployment, plan: &Plan) -> Result<Upgrade, Vec<Finding>> {
+pub fn load_upgrade(
+    path: &std::path::Path,
+    deployment: &Deployment,
+    plan: &Plan,
+) -> Result<Upgrade, Vec<Finding>> {
     let mut findings = Vec::new();
     let file = SourceFile::from_disk(path).map_err(|f| vec![f])?;
     let read = upgrade::read(&file, deployment, plan, &mut findings);

@@ -18,7 +18,9 @@ use super::{
 use crate::{
     domain::plan::{
         language::split,
-        notice::{Approval, Audience, Happening, LatePolicy, Notice, PRIVATE, Phase, SAID, Trigger},
+        notice::{
+            Approval, Audience, Happening, LatePolicy, Notice, PRIVATE, Phase, SAID, Trigger,
+        },
         schedule::{CronRule, Offset},
     },
     ports::{Platform, Readers},
@@ -139,7 +141,12 @@ pub(super) struct NoticeScope<'a> {
 }
 
 /// A happening by its name.
-pub(super) fn happening(file: &SourceFile, path: &[&str], name: &str, findings: &mut Vec<Finding>) -> Option<Happening> {
+pub(super) fn happening(
+    file: &SourceFile,
+    path: &[&str],
+    name: &str,
+    findings: &mut Vec<Finding>,
+) -> Option<Happening> {
     let found = Happening::parse(name);
     if found.is_none() {
         let hint = suggest(name, Happening::ALL.map(Happening::name));
@@ -149,16 +156,33 @@ pub(super) fn happening(file: &SourceFile, path: &[&str], name: &str, findings: 
 }
 
 /// The notices of one list; `list` is its key path.
-pub(super) fn read_notices(scope: &NoticeScope<'_>, list: &[&str], raw: &[RawNotice], findings: &mut Vec<Finding>) -> Vec<Notice> {
+pub(super) fn read_notices(
+    scope: &NoticeScope<'_>,
+    list: &[&str],
+    raw: &[RawNotice],
+    findings: &mut Vec<Finding>,
+) -> Vec<Notice> {
     let (mut notices, mut ids) = (Vec::new(), BTreeSet::new());
     for (i, notice) in raw.iter().enumerate() {
-        let reader = NoticeReader { scope, list, index: i.to_string() };
+        let reader = NoticeReader {
+            scope,
+            list,
+            index: i.to_string(),
+        };
         notices.extend(reader.read(notice, findings));
         if [SAID, PRIVATE].contains(&notice.id.as_str()) {
-            findings.push(reader.wrong("id", "this name is taken by what is posted beside the plan", "call it something else"));
+            findings.push(reader.wrong(
+                "id",
+                "this name is taken by what is posted beside the plan",
+                "call it something else",
+            ));
         }
         if notice.id.trim().is_empty() {
-            findings.push(reader.wrong("id", "a notice needs a name", "write what it is, such as reminder-1d"));
+            findings.push(reader.wrong(
+                "id",
+                "a notice needs a name",
+                "write what it is, such as reminder-1d",
+            ));
         }
         if !ids.insert(&notice.id) {
             findings.push(reader.wrong(
@@ -181,7 +205,12 @@ struct NoticeReader<'a> {
 impl NoticeReader<'_> {
     /// The path of a key of this notice.
     fn path<'k>(&'k self, keys: &[&'k str]) -> Vec<&'k str> {
-        self.list.iter().copied().chain([self.index.as_str()]).chain(keys.iter().copied()).collect()
+        self.list
+            .iter()
+            .copied()
+            .chain([self.index.as_str()])
+            .chain(keys.iter().copied())
+            .collect()
     }
 
     fn wrong(&self, key: &str, message: impl Into<String>, hint: impl Into<String>) -> Finding {
@@ -192,20 +221,32 @@ impl NoticeReader<'_> {
         // A notice names the original; which translation a channel gets, the channel says.
         if !self.scope.templates.contains_key(&raw.template) || split(&raw.template).1.is_some() {
             let names = self.scope.templates.keys().map(String::as_str);
-            let names: Vec<&str> = names.filter(|n| !n.starts_with("partials/") && split(n).1.is_none()).collect();
-            let message = format!("there is no template `{}` (templates/{}.md.hbs)", raw.template, raw.template);
+            let names: Vec<&str> = names
+                .filter(|n| !n.starts_with("partials/") && split(n).1.is_none())
+                .collect();
+            let message = format!(
+                "there is no template `{}` (templates/{}.md.hbs)",
+                raw.template, raw.template
+            );
             findings.push(self.wrong("template", message, suggest(&raw.template, names)));
         }
         let trigger = self.trigger(raw, findings);
         let channels = match (&raw.channels, self.scope.deployment) {
-            (None, deployment) => deployment.map(|d| d.channels_for(raw.to)).unwrap_or_default(),
+            (None, deployment) => deployment
+                .map(|d| d.channels_for(raw.to))
+                .unwrap_or_default(),
             (Some(named), _) if named.is_empty() => {
-                findings.push(self.wrong("channels", "this notice goes nowhere", "name a channel, or leave `channels` out for all"));
+                findings.push(self.wrong(
+                    "channels",
+                    "this notice goes nowhere",
+                    "name a channel, or leave `channels` out for all",
+                ));
                 Vec::new()
             }
             (Some(named), deployment) => {
                 for (i, name) in named.iter().enumerate() {
-                    if let Some(deployment) = deployment.filter(|d| !d.channels.contains_key(name)) {
+                    if let Some(deployment) = deployment.filter(|d| !d.channels.contains_key(name))
+                    {
                         findings.push(self.scope.file.wrong(
                             &self.path(&["channels", &i.to_string()]),
                             format!("there is no channel `{name}` in herald.yaml"),
@@ -218,9 +259,18 @@ impl NoticeReader<'_> {
         };
         if let (Some(Trigger::On(happening)), Some(deployment)) = (&trigger, self.scope.deployment)
             && happening.for_operators()
-            && channels.iter().any(|c| deployment.channels.get(c).is_some_and(|c| c.readers == Readers::Public))
+            && channels.iter().any(|c| {
+                deployment
+                    .channels
+                    .get(c)
+                    .is_some_and(|c| c.readers == Readers::Public)
+            })
         {
-            let key = if raw.channels.is_some() { "channels" } else { "id" };
+            let key = if raw.channels.is_some() {
+                "channels"
+            } else {
+                "id"
+            };
             findings.push(self.wrong(
                 key,
                 format!("`{}` is said to operators alone: it says something of herald, not of the chain", happening.name()),
@@ -231,10 +281,18 @@ impl NoticeReader<'_> {
         let approval = self.approval(raw, findings);
         let delay = self.delay(raw, findings);
         if raw.live && !matches!(trigger, Some(Trigger::On(_))) {
-            findings.push(self.wrong("live", "only a notice that waits for something (`on:`) is kept up to date", "remove `live`"));
+            findings.push(self.wrong(
+                "live",
+                "only a notice that waits for something (`on:`) is kept up to date",
+                "remove `live`",
+            ));
         }
         let (published, calendar) = self.on_discord(raw, &channels, trigger.as_ref(), findings);
-        let audiences = if raw.audiences.is_empty() { Audience::ALL.to_vec() } else { raw.audiences.clone() };
+        let audiences = if raw.audiences.is_empty() {
+            Audience::ALL.to_vec()
+        } else {
+            raw.audiences.clone()
+        };
         Some(Notice {
             audiences,
             channels,
@@ -263,26 +321,52 @@ impl NoticeReader<'_> {
         trigger: Option<&Trigger>,
         findings: &mut Vec<Finding>,
     ) -> (Vec<String>, Option<String>) {
-        let Some(deployment) = self.scope.deployment else { return (Vec::new(), None) };
-        let is = |name: &&String, wanted: &dyn Fn(&ChannelConfig) -> bool| deployment.channels.get(*name).is_some_and(wanted);
-        let published = channels.iter().filter(|name| is(name, &|c| c.publish)).cloned().collect();
+        let Some(deployment) = self.scope.deployment else {
+            return (Vec::new(), None);
+        };
+        let is = |name: &&String, wanted: &dyn Fn(&ChannelConfig) -> bool| {
+            deployment.channels.get(*name).is_some_and(wanted)
+        };
+        let published = channels
+            .iter()
+            .filter(|name| is(name, &|c| c.publish))
+            .cloned()
+            .collect();
         if !raw.event {
             return (published, None);
         }
         if !(raw.live || raw.board) || !matches!(trigger, Some(Trigger::On(_))) {
             let hint = "add `live: true`, or set it on the board";
-            findings.push(self.wrong("event", "only a notice that is kept up to date can move the event", hint));
+            findings.push(self.wrong(
+                "event",
+                "only a notice that is kept up to date can move the event",
+                hint,
+            ));
         }
-        let calendar = channels.iter().find(|name| is(name, &|c| c.platform == Platform::Discord && c.readers == Readers::Public));
+        let calendar = channels.iter().find(|name| {
+            is(name, &|c| {
+                c.platform == Platform::Discord && c.readers == Readers::Public
+            })
+        });
         (published, calendar.cloned())
     }
 
     /// Each group has to be named by a channel the notice goes to.
     fn mentions(&self, raw: &RawNotice, channels: &[String], findings: &mut Vec<Finding>) {
-        let Some(deployment) = self.scope.deployment else { return };
-        let groups: BTreeSet<&str> =
-            channels.iter().filter_map(|c| deployment.channels.get(c)).flat_map(|c| c.mentions.keys().map(String::as_str)).collect();
-        for (i, group) in raw.mention.iter().enumerate().filter(|(_, g)| !groups.contains(g.as_str())) {
+        let Some(deployment) = self.scope.deployment else {
+            return;
+        };
+        let groups: BTreeSet<&str> = channels
+            .iter()
+            .filter_map(|c| deployment.channels.get(c))
+            .flat_map(|c| c.mentions.keys().map(String::as_str))
+            .collect();
+        for (i, group) in raw
+            .mention
+            .iter()
+            .enumerate()
+            .filter(|(_, g)| !groups.contains(g.as_str()))
+        {
             findings.push(self.scope.file.wrong(
                 &self.path(&["mention", &i.to_string()]),
                 format!("no channel of this notice says who `{group}` are"),
@@ -297,26 +381,58 @@ impl NoticeReader<'_> {
             RawApproval::One => 1,
             RawApproval::Two => 2,
         };
-        if persons == 0 && (raw.ask_before.is_some() || raw.useful_for.is_some() && raw.needs.is_empty()) {
-            let key = if raw.ask_before.is_some() { "ask_before" } else { "useful_for" };
-            findings.push(self.wrong(key, "nobody is asked to approve this notice", "add `approval: one`, or remove this"));
+        if persons == 0
+            && (raw.ask_before.is_some() || raw.useful_for.is_some() && raw.needs.is_empty())
+        {
+            let key = if raw.ask_before.is_some() {
+                "ask_before"
+            } else {
+                "useful_for"
+            };
+            findings.push(self.wrong(
+                key,
+                "nobody is asked to approve this notice",
+                "add `approval: one`, or remove this",
+            ));
         }
-        if persons > 0 && self.scope.deployment.is_some_and(|d| d.channels_for(Readers::Operators).is_empty()) {
+        if persons > 0
+            && self
+                .scope
+                .deployment
+                .is_some_and(|d| d.channels_for(Readers::Operators).is_empty())
+        {
             let hint = "add a channel with `for: operators` to herald.yaml";
-            findings.push(self.wrong("approval", "there is no channel in which to ask for it", hint));
+            findings.push(self.wrong(
+                "approval",
+                "there is no channel in which to ask for it",
+                hint,
+            ));
         }
         let mut wait = |key: &str, text: &Option<String>, hours: i64| match text {
             None => Some(SignedDuration::from_hours(hours)),
             Some(text) => length(self.scope.file, &self.path(&[key]), text, findings),
         };
-        let (ask_before, useful_for) = (wait("ask_before", &raw.ask_before, 24), wait("useful_for", &raw.useful_for, 2));
-        Some(Approval { persons, ask_before: ask_before?, useful_for: useful_for? })
+        let (ask_before, useful_for) = (
+            wait("ask_before", &raw.ask_before, 24),
+            wait("useful_for", &raw.useful_for, 2),
+        );
+        Some(Approval {
+            persons,
+            ask_before: ask_before?,
+            useful_for: useful_for?,
+        })
     }
 
     fn delay(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<SignedDuration> {
-        let Some(after) = &raw.after else { return Some(SignedDuration::ZERO) };
+        let Some(after) = &raw.after else {
+            return Some(SignedDuration::ZERO);
+        };
         if raw.on.is_none() {
-            findings.push(self.wrong("after", "only what waits for something (`on:`) can come so long after it", "use `at:` alone"));
+            findings.push(self.wrong(
+                "after",
+                "only what waits for something (`on:`) can come so long after it",
+                "use `at:` alone",
+            ));
         }
         length(self.scope.file, &self.path(&["after"]), after, findings)
     }
@@ -330,12 +446,17 @@ impl NoticeReader<'_> {
                     None
                 }
             },
-            (None, None, Some(on)) => happening(self.scope.file, &self.path(&["on"]), on, findings).map(Trigger::On),
+            (None, None, Some(on)) => {
+                happening(self.scope.file, &self.path(&["on"]), on, findings).map(Trigger::On)
+            }
             (None, Some(cron), None) => self.cron(cron, findings),
             _ => {
                 findings.push(self.wrong(
                     "id",
-                    format!("notice `{}` needs one of `at`, `cron` and `on`, and only one", raw.id),
+                    format!(
+                        "notice `{}` needs one of `at`, `cron` and `on`, and only one",
+                        raw.id
+                    ),
                     "write, for example, `at: -1d`",
                 ));
                 None
@@ -345,14 +466,22 @@ impl NoticeReader<'_> {
 
     fn cron(&self, raw: &RawCron, findings: &mut Vec<Finding>) -> Option<Trigger> {
         let mut wrong = |key: &str, message: String, hint: &str| {
-            findings.push(self.scope.file.wrong(&self.path(&["cron", key]), message, hint));
+            findings.push(
+                self.scope
+                    .file
+                    .wrong(&self.path(&["cron", key]), message, hint),
+            );
         };
         let zone_of = match &raw.zone {
             None => self.scope.zone.clone(),
             Some(name) => match zone(name) {
                 Some(zone) => zone,
                 None => {
-                    wrong("zone", format!("`{name}` is not a time zone"), "write an IANA name, such as Europe/Berlin");
+                    wrong(
+                        "zone",
+                        format!("`{name}` is not a time zone"),
+                        "write an IANA name, such as Europe/Berlin",
+                    );
                     return None;
                 }
             },
@@ -371,13 +500,24 @@ impl NoticeReader<'_> {
             Offset::Exact(seconds) => seconds,
         };
         if apart(from) >= apart(until) {
-            wrong("until", format!("`until: {}` is not after `from: {}`, so this never comes", raw.until, raw.from), "swap the two");
+            wrong(
+                "until",
+                format!(
+                    "`until: {}` is not after `from: {}`, so this never comes",
+                    raw.until, raw.from
+                ),
+                "swap the two",
+            );
             return None;
         }
         match CronRule::new(&raw.expression, zone_of, from, until) {
             Ok(rule) => Some(Trigger::Cron(Box::new(rule))),
             Err(error) => {
-                wrong("expression", error.to_string(), "for example \"0 9 * * Mon-Fri\"");
+                wrong(
+                    "expression",
+                    error.to_string(),
+                    "for example \"0 9 * * Mon-Fri\"",
+                );
                 None
             }
         }

@@ -88,7 +88,8 @@ impl RawCommands {
             (Verb::Roster, self.roster),
             (Verb::Report, self.report),
         ];
-        all.into_iter().filter_map(|(verb, roles)| Some((verb, roles?.into_iter().collect())))
+        all.into_iter()
+            .filter_map(|(verb, roles)| Some((verb, roles?.into_iter().collect())))
     }
 }
 
@@ -175,7 +176,12 @@ impl People {
     }
 
     /// What files say of an account: people.yaml, and a provider's own file of its account on Matrix.
-    pub fn known<'a>(&'a self, roster: &'a [Provider], platform: Platform, id: &'a str) -> KnownAccount<'a> {
+    pub fn known<'a>(
+        &'a self,
+        roster: &'a [Provider],
+        platform: Platform,
+        id: &'a str,
+    ) -> KnownAccount<'a> {
         let person = self.by_account(platform, id);
         let listed = person.and_then(|p| p.provider.as_deref());
         let own = |p: &&Provider| match listed {
@@ -183,17 +189,33 @@ impl People {
             None => platform == Platform::Matrix && p.matrix.as_deref() == Some(id),
         };
         let provider = roster.iter().find(own);
-        let is_validator = provider.is_some() || person.is_some_and(|p| p.roles.contains(&Role::Validator));
-        let audience = person.and_then(|p| p.audience).or(is_validator.then_some(Audience::Validators));
-        let name = person.map(|p| p.name.as_str()).or(provider.map(|p| p.name.as_str())).unwrap_or(id);
-        KnownAccount { name, person, provider, audience }
+        let is_validator =
+            provider.is_some() || person.is_some_and(|p| p.roles.contains(&Role::Validator));
+        let audience = person
+            .and_then(|p| p.audience)
+            .or(is_validator.then_some(Audience::Validators));
+        let name = person
+            .map(|p| p.name.as_str())
+            .or(provider.map(|p| p.name.as_str()))
+            .unwrap_or(id);
+        KnownAccount {
+            name,
+            person,
+            provider,
+            audience,
+        }
     }
 
     /// One voice for all accounts of one person.
     pub fn voice(&self, roster: &[Provider], platform: Platform, id: &str) -> Voice {
         let known = self.known(roster, platform, id);
-        let who = known.person.map_or_else(|| format!("{} {id}", platform.name()), |p| p.name.clone());
-        Voice { who, audience: known.audience }
+        let who = known
+            .person
+            .map_or_else(|| format!("{} {id}", platform.name()), |p| p.name.clone());
+        Voice {
+            who,
+            audience: known.audience,
+        }
     }
 
     pub fn by_name(&self, name: &str) -> Option<&Person> {
@@ -207,32 +229,74 @@ pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>)
     let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
     for (i, person) in raw.people.iter().enumerate() {
         let index = i.to_string();
-        let mut wrong = |key: &str, message: String, hint: &str| findings.push(file.wrong(&["people", &index, key], message, hint));
-        if person.name.trim().is_empty() || person.name.chars().count() > 40 || person.name.chars().any(char::is_control) {
-            wrong("name", format!("`{}` can't be a name", person.name), "write what people call them, in up to 40 characters");
+        let mut wrong = |key: &str, message: String, hint: &str| {
+            findings.push(file.wrong(&["people", &index, key], message, hint))
+        };
+        if person.name.trim().is_empty()
+            || person.name.chars().count() > 40
+            || person.name.chars().any(char::is_control)
+        {
+            wrong(
+                "name",
+                format!("`{}` can't be a name", person.name),
+                "write what people call them, in up to 40 characters",
+            );
         }
         if !names.insert(&person.name) {
-            wrong("name", format!("`{}` stands above already", person.name), "one entry a human, with both accounts");
+            wrong(
+                "name",
+                format!("`{}` stands above already", person.name),
+                "one entry a human, with both accounts",
+            );
         }
-        if let Some(id) = person.discord.as_ref().filter(|id| !id.parse::<u64>().is_ok_and(|n| n > 0)) {
-            wrong("discord", format!("`{id}` is not an account on Discord"), "write the user's id, a number in quotes");
+        if let Some(id) = person
+            .discord
+            .as_ref()
+            .filter(|id| !id.parse::<u64>().is_ok_and(|n| n > 0))
+        {
+            wrong(
+                "discord",
+                format!("`{id}` is not an account on Discord"),
+                "write the user's id, a number in quotes",
+            );
         }
         if let Some(id) = person.matrix.as_ref().filter(|id| !is_matrix_id(id)) {
-            wrong("matrix", format!("`{id}` is not an account on Matrix"), "write the user's id, such as \"@anna:example.org\"");
+            wrong(
+                "matrix",
+                format!("`{id}` is not an account on Matrix"),
+                "write the user's id, such as \"@anna:example.org\"",
+            );
         }
-        if let Some(id) = person.provider.as_ref().filter(|id| !roster.iter().any(|p| p.id == **id)) {
+        if let Some(id) = person
+            .provider
+            .as_ref()
+            .filter(|id| !roster.iter().any(|p| p.id == **id))
+        {
             let known = roster.iter().map(|p| p.id.as_str()).collect::<Vec<_>>();
             let message = format!("`{id}` is no provider of the roster");
             findings.push(file.wrong(&["people", &index, "provider"], message, suggest(id, known)));
         }
-        let mut wrong = |key: &str, message: String, hint: &str| findings.push(file.wrong(&["people", &index, key], message, hint));
+        let mut wrong = |key: &str, message: String, hint: &str| {
+            findings.push(file.wrong(&["people", &index, key], message, hint))
+        };
         for (key, id) in [("discord", &person.discord), ("matrix", &person.matrix)] {
-            if let Some(id) = id.as_ref().filter(|id| !accounts.insert((key, (*id).clone()))) {
-                wrong(key, format!("`{id}` belongs to somebody above already"), "an account is one person's");
+            if let Some(id) = id
+                .as_ref()
+                .filter(|id| !accounts.insert((key, (*id).clone())))
+            {
+                wrong(
+                    key,
+                    format!("`{id}` belongs to somebody above already"),
+                    "an account is one person's",
+                );
             }
         }
         if person.roles.is_empty() {
-            wrong("roles", format!("{} has no role", person.name), "write, for example, [communication_team]");
+            wrong(
+                "roles",
+                format!("{} has no role", person.name),
+                "write, for example, [communication_team]",
+            );
         }
     }
     let person = |p: RawPerson| Person {
@@ -244,7 +308,10 @@ pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>)
         provider: p.provider,
     };
     let permissions = permissions(raw.permissions, file, findings);
-    (findings.len() == before).then(|| People { all: raw.people.into_iter().map(person).collect(), permissions })
+    (findings.len() == before).then(|| People {
+        all: raw.people.into_iter().map(person).collect(),
+        permissions,
+    })
 }
 
 fn permissions(raw: RawPermissions, file: &SourceFile, findings: &mut Vec<Finding>) -> Permissions {
@@ -261,16 +328,32 @@ fn permissions(raw: RawPermissions, file: &SourceFile, findings: &mut Vec<Findin
     for (i, RawPower { level, .. }) in raw.matrix.iter().enumerate() {
         if *level < 1 {
             let message = format!("power level {level} is everybody's");
-            findings.push(file.wrong(&["permissions", "matrix", &i.to_string(), "level"], message, "write 1 or more, such as 50"));
+            findings.push(file.wrong(
+                &["permissions", "matrix", &i.to_string(), "level"],
+                message,
+                "write 1 or more, such as 50",
+            ));
         }
     }
-    let mut permissions = Permissions { commands: raw.commands.each().collect(), ..Permissions::default() };
+    let mut permissions = Permissions {
+        commands: raw.commands.each().collect(),
+        ..Permissions::default()
+    };
     let mut twice = |list: &str, i: usize, key: &str, shown: &str| {
         let message = format!("`{shown}` stands for this role above already");
-        findings.push(file.wrong(&["permissions", list, &i.to_string(), key], message, "leave one of the two out"));
+        findings.push(file.wrong(
+            &["permissions", list, &i.to_string(), key],
+            message,
+            "leave one of the two out",
+        ));
     };
     for (i, RawDiscordRole { id, role }) in raw.discord.into_iter().enumerate() {
-        if !permissions.discord.entry(id.clone()).or_default().insert(role) {
+        if !permissions
+            .discord
+            .entry(id.clone())
+            .or_default()
+            .insert(role)
+        {
             twice("discord", i, "id", &id);
         }
     }
@@ -308,6 +391,12 @@ mod tests {
             report: all(),
         };
         let given: BTreeSet<Verb> = raw.each().map(|(verb, _)| verb).collect();
-        assert_eq!(given, Verb::ALL.into_iter().filter(|v| v.is_privileged()).collect());
+        assert_eq!(
+            given,
+            Verb::ALL
+                .into_iter()
+                .filter(|v| v.is_privileged())
+                .collect()
+        );
     }
 }

@@ -94,20 +94,36 @@ impl Plan {
 
     /// A notice of an urgency, or one that no plan has.
     pub fn notice(&self, urgency: Urgency, id: &str) -> Option<&Notice> {
-        self.notices(urgency).iter().find(|n| n.id == id).or_else(|| self.own.iter().find(|n| n.id == id))
+        self.notices(urgency)
+            .iter()
+            .find(|n| n.id == id)
+            .or_else(|| self.own.iter().find(|n| n.id == id))
     }
 
     /// The key path of a notice's key in the file: among its urgency's own, or among those of all.
     pub fn place_of(&self, urgency: Urgency, id: &str, key: &str) -> Vec<String> {
-        let index = self.notices(urgency).iter().position(|n| n.id == id).unwrap_or(0);
+        let index = self
+            .notices(urgency)
+            .iter()
+            .position(|n| n.id == id)
+            .unwrap_or(0);
         let own = self.plans.get(&urgency).map_or(0, |p| p.own);
-        let (list, index) = if index < own { (vec!["plans", urgency.name(), "notices"], index) } else { (vec!["notices"], index - own) };
-        list.into_iter().map(str::to_owned).chain([index.to_string(), key.to_owned()]).collect()
+        let (list, index) = if index < own {
+            (vec!["plans", urgency.name(), "notices"], index)
+        } else {
+            (vec!["notices"], index - own)
+        };
+        list.into_iter()
+            .map(str::to_owned)
+            .chain([index.to_string(), key.to_owned()])
+            .collect()
     }
 
     /// Every notice of every urgency; those of all are there once for each.
     pub fn all_notices(&self) -> impl Iterator<Item = (Urgency, &Notice)> {
-        self.plans.iter().flat_map(|(urgency, plan)| plan.notices.iter().map(|n| (*urgency, n)))
+        self.plans
+            .iter()
+            .flat_map(|(urgency, plan)| plan.notices.iter().map(|n| (*urgency, n)))
     }
 }
 
@@ -140,14 +156,31 @@ pub fn read(
     let rules = rules(&raw.verification, file, findings);
     let limits = limits(&raw.observation, file, findings);
     let feedback = feedback(&raw.feedback, file, findings);
-    let scope = NoticeScope { file, zone: &plan_zone, deployment, templates };
+    let scope = NoticeScope {
+        file,
+        zone: &plan_zone,
+        deployment,
+        templates,
+    };
     let plans = plans(&raw, &scope, findings);
     let listed = |key: &str, findings: &mut Vec<Finding>| {
-        let names = if key == "board" { &raw.board } else { &raw.silent };
-        names.iter().enumerate().filter_map(|(i, name)| happening(file, &[key, &i.to_string()], name, findings)).collect::<BTreeSet<_>>()
+        let names = if key == "board" {
+            &raw.board
+        } else {
+            &raw.silent
+        };
+        names
+            .iter()
+            .enumerate()
+            .filter_map(|(i, name)| happening(file, &[key, &i.to_string()], name, findings))
+            .collect::<BTreeSet<_>>()
     };
     if !is_emoji(&raw.acknowledge) {
-        findings.push(file.wrong(&["acknowledge"], format!("`{}` is not an emoji", raw.acknowledge), "write the emoji itself, such as ✅"));
+        findings.push(file.wrong(
+            &["acknowledge"],
+            format!("`{}` is not an emoji", raw.acknowledge),
+            "write the emoji itself, such as ✅",
+        ));
     }
     let (board, silent) = (listed("board", findings), listed("silent", findings));
     let night = night(raw_night.as_deref(), file, findings);
@@ -172,7 +205,11 @@ pub fn read(
 }
 
 /// The three plans: each has its own notices and those of all.
-fn plans(raw: &Raw, scope: &NoticeScope<'_>, findings: &mut Vec<Finding>) -> BTreeMap<Urgency, UrgencyPlan> {
+fn plans(
+    raw: &Raw,
+    scope: &NoticeScope<'_>,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<Urgency, UrgencyPlan> {
     let common = read_notices(scope, &["notices"], &raw.notices, findings);
     let mut plans = BTreeMap::new();
     for urgency in Urgency::ALL {
@@ -184,20 +221,41 @@ fn plans(raw: &Raw, scope: &NoticeScope<'_>, findings: &mut Vec<Finding>) -> BTr
         let path = ["plans", urgency.name()];
         if own.posts_per_day == Some(0) {
             let at = ["plans", urgency.name(), "posts_per_day"];
-            findings.push(scope.file.wrong(&at, "no post at all would be allowed", "leave it out for as many as come"));
+            findings.push(scope.file.wrong(
+                &at,
+                "no post at all would be allowed",
+                "leave it out for as many as come",
+            ));
         }
         let mut wait = |key: &str, text: &Option<String>, default: i64| match text {
             None => Some(SignedDuration::from_hours(default)),
             Some(text) => length(scope.file, &[path[0], path[1], key], text, findings),
         };
         let least_notice = wait("least_notice", &own.least_notice, 0);
-        let within = wait("acknowledge_within", &own.acknowledge_within, if urgency == Urgency::Emergency { 48 } else { 72 });
-        let mut notices = read_notices(scope, &[path[0], path[1], "notices"], &own.notices, findings);
+        let within = wait(
+            "acknowledge_within",
+            &own.acknowledge_within,
+            if urgency == Urgency::Emergency {
+                48
+            } else {
+                72
+            },
+        );
+        let mut notices = read_notices(
+            scope,
+            &[path[0], path[1], "notices"],
+            &own.notices,
+            findings,
+        );
         for (i, notice) in common.iter().enumerate() {
             if notices.iter().any(|n| n.id == notice.id) {
                 findings.push(scope.file.wrong(
                     &["notices", &i.to_string(), "id"],
-                    format!("the {} plan has a notice `{}` of its own", urgency.name(), notice.id),
+                    format!(
+                        "the {} plan has a notice `{}` of its own",
+                        urgency.name(),
+                        notice.id
+                    ),
                     "give each notice an id of its own",
                 ));
             }
@@ -207,15 +265,25 @@ fn plans(raw: &Raw, scope: &NoticeScope<'_>, findings: &mut Vec<Finding>) -> BTr
         let mut steps = |key: &str, texts: &[String]| {
             if texts.len() > MOST_STEPS {
                 let message = format!("{} reminders are listed; {MOST_STEPS} fit", texts.len());
-                findings.push(scope.file.wrong(&[path[0], path[1], "remind", key], message, "remind people less often"));
+                findings.push(scope.file.wrong(
+                    &[path[0], path[1], "remind", key],
+                    message,
+                    "remind people less often",
+                ));
             }
             let mut steps = Vec::new();
             for (i, text) in texts.iter().enumerate() {
                 let index = i.to_string();
                 let at = [path[0], path[1], "remind", key, &index];
-                let Some(step) = length(scope.file, &at, text, findings) else { continue };
+                let Some(step) = length(scope.file, &at, text, findings) else {
+                    continue;
+                };
                 if step.is_zero() {
-                    findings.push(scope.file.wrong(&at, "a reminder at once is none", "for example 24h"));
+                    findings.push(scope.file.wrong(
+                        &at,
+                        "a reminder at once is none",
+                        "for example 24h",
+                    ));
                 }
                 steps.push(step);
             }
@@ -225,7 +293,9 @@ fn plans(raw: &Raw, scope: &NoticeScope<'_>, findings: &mut Vec<Finding>) -> BTr
         let remind_unacknowledged = steps("unacknowledged", &own.remind.unacknowledged);
         let mut remind_unready = steps("unready", &own.remind.unready);
         remind_unready.reverse();
-        let (Some(least_notice), Some(acknowledge_within)) = (least_notice, within) else { continue };
+        let (Some(least_notice), Some(acknowledge_within)) = (least_notice, within) else {
+            continue;
+        };
         let rules = UrgencyPlan {
             least_notice,
             posts_per_day: own.posts_per_day,
@@ -243,47 +313,101 @@ fn plans(raw: &Raw, scope: &NoticeScope<'_>, findings: &mut Vec<Finding>) -> BTr
 }
 
 /// `22:00-06:00`
-fn night(text: Option<&str>, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<(jiff::civil::Time, jiff::civil::Time)> {
+fn night(
+    text: Option<&str>,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) -> Option<(jiff::civil::Time, jiff::civil::Time)> {
     let text = text.unwrap_or("22:00-06:00");
-    let read = text.split_once('-').and_then(|(from, until)| Some((from.trim().parse().ok()?, until.trim().parse().ok()?)));
+    let read = text
+        .split_once('-')
+        .and_then(|(from, until)| Some((from.trim().parse().ok()?, until.trim().parse().ok()?)));
     if read.is_none() {
-        findings.push(file.wrong(&["people", "night"], format!("`{text}` is not a night"), "write, for example, 22:00-06:00"));
+        findings.push(file.wrong(
+            &["people", "night"],
+            format!("`{text}` is not a night"),
+            "write, for example, 22:00-06:00",
+        ));
     }
     read
 }
 
-fn people(raw: Option<RawPeople>, zone_name: &str, plan_zone: &TimeZone, file: &SourceFile, findings: &mut Vec<Finding>) -> Vec<Home> {
-    let Some(raw) = raw else { return vec![Home { name: zone_name.to_owned(), zone: plan_zone.clone(), weight: 1.0 }] };
+fn people(
+    raw: Option<RawPeople>,
+    zone_name: &str,
+    plan_zone: &TimeZone,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) -> Vec<Home> {
+    let Some(raw) = raw else {
+        return vec![Home {
+            name: zone_name.to_owned(),
+            zone: plan_zone.clone(),
+            weight: 1.0,
+        }];
+    };
     if raw.zones.is_empty() {
-        findings.push(file.wrong(&["people", "zones"], "no zone is named", "leave `people` out if all live in the plan's zone"));
+        findings.push(file.wrong(
+            &["people", "zones"],
+            "no zone is named",
+            "leave `people` out if all live in the plan's zone",
+        ));
     }
     let mut homes = Vec::new();
     for (name, weight) in raw.zones {
-        let mut wrong = |message: String, hint: &str| findings.push(file.wrong(&["people", "zones", &name], message, hint));
+        let mut wrong = |message: String, hint: &str| {
+            findings.push(file.wrong(&["people", "zones", &name], message, hint))
+        };
         if !(weight.is_finite() && weight > 0.0) {
-            wrong(format!("`{weight}` is not a weight"), "write how many people live there, compared with the others, such as 3");
+            wrong(
+                format!("`{weight}` is not a weight"),
+                "write how many people live there, compared with the others, such as 3",
+            );
         }
         match zone(&name) {
             Some(zone) => homes.push(Home { name, zone, weight }),
-            None => wrong(format!("`{name}` is not a time zone"), "write an IANA name, such as Europe/Berlin or UTC"),
+            None => wrong(
+                format!("`{name}` is not a time zone"),
+                "write an IANA name, such as Europe/Berlin or UTC",
+            ),
         }
     }
     homes
 }
 
-pub(super) fn length(file: &SourceFile, path: &[&str], text: &str, findings: &mut Vec<Finding>) -> Option<SignedDuration> {
-    parse_length(text).map_err(|e| findings.push(file.wrong(path, e.to_string(), "for example 10m"))).ok()
+pub(super) fn length(
+    file: &SourceFile,
+    path: &[&str],
+    text: &str,
+    findings: &mut Vec<Finding>,
+) -> Option<SignedDuration> {
+    parse_length(text)
+        .map_err(|e| findings.push(file.wrong(path, e.to_string(), "for example 10m")))
+        .ok()
 }
 
 fn rules(raw: &RawVerification, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Rules> {
     let mut read = |key: &str, text: &str| length(file, &["verification", key], text, findings);
-    let (healthy_for, complete_after, max_block_gap) =
-        (read("healthy_for", &raw.healthy_for), read("complete_after", &raw.complete_after), read("max_block_gap", &raw.max_block_gap));
-    if max_block_gap.is_some_and(|gap| gap.is_zero()) || healthy_for.is_some_and(|length| length.is_zero()) {
-        findings.push(file.wrong(&["verification"], "healthy_for and max_block_gap can't be nothing", "the defaults are 10m and 60s"));
+    let (healthy_for, complete_after, max_block_gap) = (
+        read("healthy_for", &raw.healthy_for),
+        read("complete_after", &raw.complete_after),
+        read("max_block_gap", &raw.max_block_gap),
+    );
+    if max_block_gap.is_some_and(|gap| gap.is_zero())
+        || healthy_for.is_some_and(|length| length.is_zero())
+    {
+        findings.push(file.wrong(
+            &["verification"],
+            "healthy_for and max_block_gap can't be nothing",
+            "the defaults are 10m and 60s",
+        ));
     }
     if !(0.0..=1.0).contains(&raw.max_failed_share) {
-        findings.push(file.wrong(&["verification", "max_failed_share"], "a share is between 0 and 1", "0.5 is half of all transactions"));
+        findings.push(file.wrong(
+            &["verification", "max_failed_share"],
+            "a share is between 0 and 1",
+            "0.5 is half of all transactions",
+        ));
     }
     Some(Rules {
         healthy_for: healthy_for?,
@@ -299,7 +423,11 @@ fn limits(raw: &RawObservation, file: &SourceFile, findings: &mut Vec<Finding>) 
     let mut read = |key: &str, text: &str| {
         let length = length(file, &["observation", key], text, findings);
         if length.is_some_and(|l| l.is_zero()) {
-            findings.push(file.wrong(&["observation", key], format!("{key} can't be nothing"), "for example 10m"));
+            findings.push(file.wrong(
+                &["observation", key],
+                format!("{key} can't be nothing"),
+                "for example 10m",
+            ));
         }
         length
     };
@@ -321,12 +449,20 @@ fn limits(raw: &RawObservation, file: &SourceFile, findings: &mut Vec<Finding>) 
 fn feedback(raw: &RawFeedback, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Feedback> {
     let open_for = length(file, &["feedback", "open_for"], &raw.open_for, findings);
     if open_for.is_some_and(|l| l.is_zero()) {
-        findings.push(file.wrong(&["feedback", "open_for"], "nobody could answer in no time", "for example 48h"));
+        findings.push(file.wrong(
+            &["feedback", "open_for"],
+            "nobody could answer in no time",
+            "for example 48h",
+        ));
     }
     for (i, meaning) in raw.reactions.iter().enumerate() {
         if meaning.means.trim().is_empty() {
             let at = ["feedback", "reactions", &i.to_string(), "means"];
-            findings.push(file.wrong(&at, format!("{} means nothing", meaning.emoji), "say in a few words what it means"));
+            findings.push(file.wrong(
+                &at,
+                format!("{} means nothing", meaning.emoji),
+                "say in a few words what it means",
+            ));
         }
         if !is_emoji(&meaning.emoji) {
             findings.push(file.wrong(
@@ -337,11 +473,23 @@ fn feedback(raw: &RawFeedback, file: &SourceFile, findings: &mut Vec<Finding>) -
         }
     }
     if raw.raise_at == 0 {
-        findings.push(file.wrong(&["feedback", "raise_at"], "nobody can't have a problem", "write 1 or more, such as 3"));
+        findings.push(file.wrong(
+            &["feedback", "raise_at"],
+            "nobody can't have a problem",
+            "write 1 or more, such as 3",
+        ));
     }
-    let meaning = |m: &RawMeaning| Meaning { emoji: m.emoji.clone(), meaning: m.means.clone(), problem: m.problem };
+    let meaning = |m: &RawMeaning| Meaning {
+        emoji: m.emoji.clone(),
+        meaning: m.means.clone(),
+        problem: m.problem,
+    };
     let meanings = raw.reactions.iter().map(meaning).collect();
-    Some(Feedback { open_for: open_for?, raise_at: raw.raise_at, meanings })
+    Some(Feedback {
+        open_for: open_for?,
+        raise_at: raw.raise_at,
+        meanings,
+    })
 }
 
 fn is_emoji(text: &str) -> bool {

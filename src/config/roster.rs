@@ -59,10 +59,19 @@ pub fn read(files: &[SourceFile], findings: &mut Vec<Finding>) -> Vec<Provider> 
         };
         let name = shown(&raw.identity.display);
         if name.is_empty() {
-            findings.push(file.wrong(&["identity", "display"], "this provider has no name", "write what people call them"));
+            findings.push(file.wrong(
+                &["identity", "display"],
+                "this provider has no name",
+                "write what people call them",
+            ));
             continue;
         }
-        let riot = raw.identity.riot.as_deref().map(str::trim).filter(|id| !id.is_empty() && !id.eq_ignore_ascii_case("na"));
+        let riot = raw
+            .identity
+            .riot
+            .as_deref()
+            .map(str::trim)
+            .filter(|id| !id.is_empty() && !id.eq_ignore_ascii_case("na"));
         if let Some(id) = riot.filter(|id| !is_matrix_id(id)) {
             let mut finding = file.wrong(
                 &["identity", "riot"],
@@ -73,11 +82,25 @@ pub fn read(files: &[SourceFile], findings: &mut Vec<Finding>) -> Vec<Provider> 
             findings.push(finding);
         }
         let chain = chain_of(&file.name);
-        let nodes =
-            raw.accounts.unwrap_or_default().into_iter().map(|a| ProviderNode { name: shown(&a.identity.display), chain: chain.clone() });
+        let nodes = raw
+            .accounts
+            .unwrap_or_default()
+            .into_iter()
+            .map(|a| ProviderNode {
+                name: shown(&a.identity.display),
+                chain: chain.clone(),
+            });
         let id = id_of(&file.name);
-        let provider = all.entry(id.clone()).or_insert_with(|| Provider { id, name, matrix: None, nodes: Vec::new() });
-        provider.matrix = provider.matrix.take().or_else(|| riot.filter(|id| is_matrix_id(id)).map(str::to_owned));
+        let provider = all.entry(id.clone()).or_insert_with(|| Provider {
+            id,
+            name,
+            matrix: None,
+            nodes: Vec::new(),
+        });
+        provider.matrix = provider
+            .matrix
+            .take()
+            .or_else(|| riot.filter(|id| is_matrix_id(id)).map(str::to_owned));
         for node in nodes.filter(|n| !n.name.is_empty()) {
             if !provider.nodes.contains(&node) {
                 provider.nodes.push(node);
@@ -105,14 +128,19 @@ fn parts(name: &str) -> Vec<&str> {
 /// `roster/paseo-validators/active/example.yml` is `example`.
 fn id_of(name: &str) -> String {
     let file = parts(name).last().copied().unwrap_or(name);
-    file.trim_end_matches(".yml").trim_end_matches(".yaml").to_owned()
+    file.trim_end_matches(".yml")
+        .trim_end_matches(".yaml")
+        .to_owned()
 }
 
 /// The folder above `active`, where it is one of a system chain's.
 fn chain_of(name: &str) -> Option<String> {
     let parts = parts(name);
     let active = parts.iter().position(|p| *p == "active")?;
-    let (chain, above) = (parts.get(active.checked_sub(1)?)?, parts.get(active.checked_sub(2)?)?);
+    let (chain, above) = (
+        parts.get(active.checked_sub(1)?)?,
+        parts.get(active.checked_sub(2)?)?,
+    );
     above.contains("parachain").then(|| (*chain).to_owned())
 }
 
@@ -120,7 +148,10 @@ fn chain_of(name: &str) -> Option<String> {
 pub fn counts(name: &str) -> bool {
     let parts = parts(name);
     let folders = parts.split_last().map_or(&[][..], |(_, folders)| folders);
-    let below = folders.iter().position(|p| *p == "roster").map_or(folders, |at| folders.get(at + 1..).unwrap_or_default());
+    let below = folders
+        .iter()
+        .position(|p| *p == "roster")
+        .map_or(folders, |at| folders.get(at + 1..).unwrap_or_default());
     below.is_empty() || below.contains(&"active")
 }
 
@@ -129,7 +160,10 @@ mod tests {
     use super::*;
 
     fn file(name: &str, text: &str) -> SourceFile {
-        SourceFile { name: name.into(), text: text.into() }
+        SourceFile {
+            name: name.into(),
+            text: text.into(),
+        }
     }
 
     #[test]
@@ -141,14 +175,33 @@ mod tests {
                 "config/roster/paseo-system-parachains/people/active/one.yml",
                 "identity: { display: One, riot: NA }\naccounts: [{ identity: { display: ONE/P } }]",
             ),
-            file("config/roster/paseo-validators/active/two.yaml", "identity: { display: ' Two  ', riot: two }\naccounts:\n"),
+            file(
+                "config/roster/paseo-validators/active/two.yaml",
+                "identity: { display: ' Two  ', riot: two }\naccounts:\n",
+            ),
         ];
         let mut findings = Vec::new();
         let all = read(&files, &mut findings);
-        let node = |name: &str, chain: Option<&str>| ProviderNode { name: name.into(), chain: chain.map(Into::into) };
-        assert_eq!(all[0].nodes, [node("ONE/1", None), node("ONE/2", None), node("ONE/P", Some("people"))]);
-        assert_eq!((all[0].id.as_str(), all[0].matrix.as_deref()), ("one", Some("@one:example.org")));
-        assert_eq!((all[1].name.as_str(), all[1].matrix.as_deref(), all.len()), ("Two", None, 2));
+        let node = |name: &str, chain: Option<&str>| ProviderNode {
+            name: name.into(),
+            chain: chain.map(Into::into),
+        };
+        assert_eq!(
+            all[0].nodes,
+            [
+                node("ONE/1", None),
+                node("ONE/2", None),
+                node("ONE/P", Some("people"))
+            ]
+        );
+        assert_eq!(
+            (all[0].id.as_str(), all[0].matrix.as_deref()),
+            ("one", Some("@one:example.org"))
+        );
+        assert_eq!(
+            (all[1].name.as_str(), all[1].matrix.as_deref(), all.len()),
+            ("Two", None, 2)
+        );
         let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(
@@ -156,7 +209,13 @@ mod tests {
                 && said[0].contains("warning: `two` is not an account on Matrix"),
             "{said:?}"
         );
-        let wrong = read(&[file("x.yml", "identity: 7"), file("y.yml", "identity: { display: '' }")], &mut findings);
+        let wrong = read(
+            &[
+                file("x.yml", "identity: 7"),
+                file("y.yml", "identity: { display: '' }"),
+            ],
+            &mut findings,
+        );
         assert!(wrong.is_empty() && findings.len() == 3, "{findings:?}");
     }
 

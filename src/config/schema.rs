@@ -27,7 +27,10 @@ pub fn all() -> BTreeMap<&'static str, Value> {
 }
 
 fn titled(name: &str, mut schema: Schema) -> Value {
-    schema.insert("title".to_owned(), Value::String(format!("upgrade-herald: {name}")));
+    schema.insert(
+        "title".to_owned(),
+        Value::String(format!("upgrade-herald: {name}")),
+    );
     schema.to_value()
 }
 
@@ -65,10 +68,19 @@ fn unwritten(root: &Value, schema: &Value, value: &Value, path: &mut Vec<String>
     };
     match value {
         Value::Null => !nullable,
-        Value::Array(list) => list.iter().enumerate().any(|(i, value)| below(i.to_string(), schema.get("items"), value)),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .any(|(i, value)| below(i.to_string(), schema.get("items"), value)),
         Value::Object(map) => {
-            let of = |key: &String| schema.get("properties").and_then(|p| p.get(key)).or_else(|| schema.get("additionalProperties"));
-            map.iter().any(|(key, value)| below(key.clone(), of(key), value))
+            let of = |key: &String| {
+                schema
+                    .get("properties")
+                    .and_then(|p| p.get(key))
+                    .or_else(|| schema.get("additionalProperties"))
+            };
+            map.iter()
+                .any(|(key, value)| below(key.clone(), of(key), value))
         }
         _ => false,
     }
@@ -76,11 +88,18 @@ fn unwritten(root: &Value, schema: &Value, value: &Value, path: &mut Vec<String>
 
 /// The schema behind references, and whether nothing will do as well.
 fn resolved<'a>(root: &'a Value, schema: &'a Value) -> (&'a Value, bool) {
-    let reference = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/"));
+    let reference = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|r| r.strip_prefix("#/$defs/"));
     if let Some(found) = reference.and_then(|name| root.get("$defs")?.get(name)) {
         return (found, false);
     }
-    let is_null = |s: &Value| s.get("type").is_some_and(|t| t == "null" || t.as_array().is_some_and(|t| t.iter().any(|t| t == "null")));
+    let is_null = |s: &Value| {
+        s.get("type").is_some_and(|t| {
+            t == "null" || t.as_array().is_some_and(|t| t.iter().any(|t| t == "null"))
+        })
+    };
     match schema.get("anyOf").and_then(Value::as_array) {
         Some(either) => {
             let real = either.iter().find(|s| !is_null(s)).unwrap_or(schema);

@@ -17,7 +17,9 @@ use super::{
     },
 };
 use crate::domain::{
-    campaign::upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window},
+    campaign::upgrade::{
+        Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window,
+    },
     hex,
     plan::{notice::Audience, schedule::civil_instant},
 };
@@ -203,29 +205,85 @@ const LONGEST: [(&str, usize); 11] = [
     ("address", 80),
 ];
 
-pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &mut Vec<Finding>) -> Option<Upgrade> {
+pub fn read(
+    file: &SourceFile,
+    deployment: &Deployment,
+    plan: &Plan,
+    findings: &mut Vec<Finding>,
+) -> Option<Upgrade> {
     let raw: Raw = file.parse(findings)?;
     let before = findings.len();
-    if raw.id.is_empty() || !raw.id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        findings.push(file.wrong(&["id"], format!("`{}` can't be an id", raw.id), "use letters, digits, dots and dashes, such as v2.3.1"));
+    if raw.id.is_empty()
+        || !raw
+            .id
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    {
+        findings.push(file.wrong(
+            &["id"],
+            format!("`{}` can't be an id", raw.id),
+            "use letters, digits, dots and dashes, such as v2.3.1",
+        ));
     }
     lengths(&raw, file, findings);
     if raw.method == Method::Unknown {
-        findings.push(file.wrong(&["method"], "who enacts the upgrade has to be known", "write sudo or governance"));
+        findings.push(file.wrong(
+            &["method"],
+            "who enacts the upgrade has to be known",
+            "write sudo or governance",
+        ));
     }
     if raw.chains.is_empty() {
-        findings.push(file.wrong(&["chains"], "the upgrade touches no chain", "name each chain with its `spec_version`"));
+        findings.push(file.wrong(
+            &["chains"],
+            "the upgrade touches no chain",
+            "name each chain with its `spec_version`",
+        ));
     }
-    for name in raw.chains.keys().filter(|name| !deployment.chains.contains_key(*name)) {
-        let hint = suggest(name, deployment.chains.keys().map(String::as_str).collect::<Vec<_>>());
-        findings.push(file.wrong(&["chains", name], format!("there is no chain `{name}` in herald.yaml"), hint));
+    for name in raw
+        .chains
+        .keys()
+        .filter(|name| !deployment.chains.contains_key(*name))
+    {
+        let hint = suggest(
+            name,
+            deployment
+                .chains
+                .keys()
+                .map(String::as_str)
+                .collect::<Vec<_>>(),
+        );
+        findings.push(file.wrong(
+            &["chains", name],
+            format!("there is no chain `{name}` in herald.yaml"),
+            hint,
+        ));
     }
-    if let Some(referendum) = raw.referendum.as_ref().filter(|r| !deployment.chains.contains_key(&r.chain)) {
-        let hint = suggest(&referendum.chain, deployment.chains.keys().map(String::as_str).collect::<Vec<_>>());
-        findings.push(file.wrong(&["referendum", "chain"], format!("there is no chain `{}` in herald.yaml", referendum.chain), hint));
+    if let Some(referendum) = raw
+        .referendum
+        .as_ref()
+        .filter(|r| !deployment.chains.contains_key(&r.chain))
+    {
+        let hint = suggest(
+            &referendum.chain,
+            deployment
+                .chains
+                .keys()
+                .map(String::as_str)
+                .collect::<Vec<_>>(),
+        );
+        findings.push(file.wrong(
+            &["referendum", "chain"],
+            format!("there is no chain `{}` in herald.yaml", referendum.chain),
+            hint,
+        ));
     }
     for (name, target) in &raw.chains {
-        if let Some(hash) = target.code_hash.as_ref().filter(|h| hex::decode(h).is_none_or(|bytes| bytes.len() != 32)) {
+        if let Some(hash) = target
+            .code_hash
+            .as_ref()
+            .filter(|h| hex::decode(h).is_none_or(|bytes| bytes.len() != 32))
+        {
             findings.push(file.wrong(
                 &["chains", name, "code_hash"],
                 format!("`{hash}` is not a code hash"),
@@ -245,7 +303,10 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
     let mut time = |path: &[&str], text: &str| {
         let read = instant(text, &plan.zone);
         if read.is_none() {
-            let hint = format!("write 2026-12-01 14:00 (in the plan's zone, {}) or 2026-12-01T13:00:00Z", plan.zone_name);
+            let hint = format!(
+                "write 2026-12-01 14:00 (in the plan's zone, {}) or 2026-12-01T13:00:00Z",
+                plan.zone_name
+            );
             findings.push(file.wrong(path, format!("`{text}` is not a time"), hint));
         }
         read
@@ -259,20 +320,42 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
     let poll = raw.poll.as_ref().map(|poll| {
         let read = |(i, w): (usize, &RawWindow)| {
             let index = i.to_string();
-            let (opens, closes) =
-                (time(&["poll", "windows", &index, "opens"], &w.opens), time(&["poll", "windows", &index, "closes"], &w.closes));
-            Some(Window { opens: opens?, closes: closes? })
+            let (opens, closes) = (
+                time(&["poll", "windows", &index, "opens"], &w.opens),
+                time(&["poll", "windows", &index, "closes"], &w.closes),
+            );
+            Some(Window {
+                opens: opens?,
+                closes: closes?,
+            })
         };
         let windows: Vec<Option<Window>> = poll.windows.iter().enumerate().map(read).collect();
-        (windows.into_iter().flatten().collect::<Vec<Window>>(), time(&["poll", "decide_by"], &poll.decide_by))
+        (
+            windows.into_iter().flatten().collect::<Vec<Window>>(),
+            time(&["poll", "decide_by"], &poll.decide_by),
+        )
     });
     let mut duties = BTreeMap::new();
     for (audience, duty) in &raw.audiences {
-        let by = duty.by.as_deref().and_then(|by| time(&["audiences", audience.name(), "by"], by));
+        let by = duty
+            .by
+            .as_deref()
+            .and_then(|by| time(&["audiences", audience.name(), "by"], by));
         let required = duty.action == Action::Required;
-        duties.insert(*audience, Duty { required, what: duty.what.clone(), node_version: duty.node_version.clone(), by });
+        duties.insert(
+            *audience,
+            Duty {
+                required,
+                what: duty.what.clone(),
+                node_version: duty.node_version.clone(),
+                by,
+            },
+        );
     }
-    for audience in Audience::ALL.into_iter().filter(|a| !duties.contains_key(a)) {
+    for audience in Audience::ALL
+        .into_iter()
+        .filter(|a| !duties.contains_key(a))
+    {
         let name = audience.name();
         findings.push(file.wrong(
             &["audiences", name],
@@ -281,7 +364,11 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
         ));
     }
     if window.as_ref().is_some_and(|w| w.closes <= w.opens) {
-        findings.push(file.wrong(&["window", "closes"], "the window closes before it opens", "swap the two times"));
+        findings.push(file.wrong(
+            &["window", "closes"],
+            "the window closes before it opens",
+            "swap the two times",
+        ));
     }
     if raw.window.is_some() && raw.poll.is_some() {
         findings.push(file.wrong(
@@ -291,7 +378,11 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
         ));
     }
     if raw.window.is_none() && raw.poll.is_none() {
-        findings.push(file.wrong(&["id"], "nothing is said of the window", "add `window:` with `opens` and `closes`, or a `poll:`"));
+        findings.push(file.wrong(
+            &["id"],
+            "nothing is said of the window",
+            "add `window:` with `opens` and `closes`, or a `poll:`",
+        ));
     }
     if let Some((windows, decide_by)) = &poll {
         check_poll(windows, *decide_by, file, findings);
@@ -304,7 +395,11 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
         ));
     }
     if raw.go == Some(true) && raw.no_go.is_some() {
-        findings.push(file.wrong(&["no_go"], "it can't be go and no-go", "remove one of the two"));
+        findings.push(file.wrong(
+            &["no_go"],
+            "it can't be go and no-go",
+            "remove one of the two",
+        ));
     }
     if findings.len() > before {
         return None;
@@ -317,18 +412,39 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
         method: raw.method,
         window: window.or_else(|| poll.as_ref()?.0.first().cloned())?,
         poll: match poll {
-            Some((windows, decide_by)) => Some(Poll { windows, decide_by: decide_by? }),
+            Some((windows, decide_by)) => Some(Poll {
+                windows,
+                decide_by: decide_by?,
+            }),
             None => None,
         },
         chains: raw
             .chains
             .into_iter()
-            .map(|(n, t)| (n, Target { spec_version: t.spec_version, code_hash: t.code_hash.map(|h| h.to_lowercase()) }))
+            .map(|(n, t)| {
+                (
+                    n,
+                    Target {
+                        spec_version: t.spec_version,
+                        code_hash: t.code_hash.map(|h| h.to_lowercase()),
+                    },
+                )
+            })
             .collect(),
         changes: raw.changes,
-        links: raw.links.into_iter().map(|l| Link { name: l.name, url: l.url }).collect(),
+        links: raw
+            .links
+            .into_iter()
+            .map(|l| Link {
+                name: l.name,
+                url: l.url,
+            })
+            .collect(),
         duties,
-        referendum: raw.referendum.map(|r| Referendum { chain: r.chain, index: r.index }),
+        referendum: raw.referendum.map(|r| Referendum {
+            chain: r.chain,
+            index: r.index,
+        }),
         rollback: raw.rollback,
         steps: raw.steps,
         decision: match (raw.no_go, raw.go) {
@@ -347,21 +463,43 @@ pub fn read(file: &SourceFile, deployment: &Deployment, plan: &Plan, findings: &
 pub fn linkable(url: &str) -> bool {
     url.starts_with("https://")
         && url.chars().count() <= 200
-        && !url.chars().any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c))
+        && !url
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c))
 }
 
-fn check_poll(windows: &[Window], decide_by: Option<Timestamp>, file: &SourceFile, findings: &mut Vec<Finding>) {
+fn check_poll(
+    windows: &[Window],
+    decide_by: Option<Timestamp>,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) {
     if !(2..=9).contains(&windows.len()) {
-        let message = format!("{} windows are proposed; two to nine can be chosen from", windows.len());
-        findings.push(file.wrong(&["poll", "windows"], message, "each gets a number to react with"));
+        let message = format!(
+            "{} windows are proposed; two to nine can be chosen from",
+            windows.len()
+        );
+        findings.push(file.wrong(
+            &["poll", "windows"],
+            message,
+            "each gets a number to react with",
+        ));
     }
     for (i, window) in windows.iter().enumerate() {
         let index = i.to_string();
         if window.closes <= window.opens {
-            findings.push(file.wrong(&["poll", "windows", &index, "closes"], "the window closes before it opens", "swap the two times"));
+            findings.push(file.wrong(
+                &["poll", "windows", &index, "closes"],
+                "the window closes before it opens",
+                "swap the two times",
+            ));
         }
         if decide_by.is_some_and(|at| at >= window.opens) {
-            findings.push(file.wrong(&["poll", "decide_by"], "it is decided after a window has opened", "decide before the first of them"));
+            findings.push(file.wrong(
+                &["poll", "decide_by"],
+                "it is decided after a window has opened",
+                "decide before the first of them",
+            ));
             break;
         }
     }
@@ -370,13 +508,24 @@ fn check_poll(windows: &[Window], decide_by: Option<Timestamp>, file: &SourceFil
 /// What people read is neither empty nor too long for a post.
 fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     let mut check = |path: &[&str], kind: &str, text: &str| {
-        let most = LONGEST.iter().find(|(k, _)| *k == kind).map_or(100, |(_, n)| *n);
+        let most = LONGEST
+            .iter()
+            .find(|(k, _)| *k == kind)
+            .map_or(100, |(_, n)| *n);
         let has = text.chars().count();
         if has > most {
-            findings.push(file.wrong(path, format!("this has {has} characters; {most} fit"), "say it shorter and link to the rest"));
+            findings.push(file.wrong(
+                path,
+                format!("this has {has} characters; {most} fit"),
+                "say it shorter and link to the rest",
+            ));
         }
         if text.trim().is_empty() && !matches!(kind, "summary" | "rollback") {
-            findings.push(file.wrong(path, "nothing is written here", "write some words for people to read"));
+            findings.push(file.wrong(
+                path,
+                "nothing is written here",
+                "write some words for people to read",
+            ));
         }
     };
     check(&["title"], "title", &raw.title);
@@ -385,8 +534,16 @@ fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
         check(&["chains", name], "name", name);
     }
     check(&["summary"], "summary", &raw.summary);
-    check(&["rollback"], "rollback", raw.rollback.as_deref().unwrap_or_default());
-    for (key, reason) in [("no_go", &raw.no_go), ("cancelled", &raw.cancelled), ("failed", &raw.failed)] {
+    check(
+        &["rollback"],
+        "rollback",
+        raw.rollback.as_deref().unwrap_or_default(),
+    );
+    for (key, reason) in [
+        ("no_go", &raw.no_go),
+        ("cancelled", &raw.cancelled),
+        ("failed", &raw.failed),
+    ] {
         reason.iter().for_each(|text| check(&[key], "reason", text));
     }
     for (i, change) in raw.changes.iter().enumerate() {
@@ -394,7 +551,13 @@ fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     }
     for (audience, duty) in &raw.audiences {
         check(&["audiences", audience.name(), "what"], "what", &duty.what);
-        duty.node_version.iter().for_each(|text| check(&["audiences", audience.name(), "node_version"], "node_version", text));
+        duty.node_version.iter().for_each(|text| {
+            check(
+                &["audiences", audience.name(), "node_version"],
+                "node_version",
+                text,
+            )
+        });
     }
     for (i, link) in raw.links.iter().enumerate() {
         check(&["links", &i.to_string(), "name"], "link", &link.name);
@@ -405,7 +568,11 @@ fn lengths(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
 
 fn counts(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     if raw.chains.len() > 8 {
-        findings.push(file.wrong(&["chains"], format!("{} chains are named; 8 fit", raw.chains.len()), "make two upgrades of them"));
+        findings.push(file.wrong(
+            &["chains"],
+            format!("{} chains are named; 8 fit", raw.chains.len()),
+            "make two upgrades of them",
+        ));
     }
     if raw.changes.len() > 3 {
         findings.push(file.wrong(
@@ -415,14 +582,20 @@ fn counts(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
         ));
     }
     if raw.links.len() > 2 {
-        findings.push(file.wrong(&["links"], format!("{} links are listed; 2 fit", raw.links.len()), "keep the most useful ones"));
+        findings.push(file.wrong(
+            &["links"],
+            format!("{} links are listed; 2 fit", raw.links.len()),
+            "keep the most useful ones",
+        ));
     }
 }
 
 /// `2026-12-01 14:00` in the plan's zone, or an instant with its own offset.
 pub fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     let text = text.trim();
-    text.parse::<Timestamp>().ok().or_else(|| civil_instant(text.parse::<DateTime>().ok()?, zone))
+    text.parse::<Timestamp>()
+        .ok()
+        .or_else(|| civil_instant(text.parse::<DateTime>().ok()?, zone))
 }
 
 pub fn check_ids(upgrades: &[UpgradeFile], findings: &mut Vec<Finding>) {

@@ -19,8 +19,16 @@ fn key(upgrade: &str, channel: &str) -> PostKey {
 
 impl Core {
     /// Where an upgrade's posts are, in a channel that has some.
-    pub(crate) async fn place(&self, outlet: &Outlet, channel: &str, upgrade: &str) -> Result<String, ChatError> {
-        let topic = outlet.chat.topic(&outlet.place, &key(upgrade, channel), None).await?;
+    pub(crate) async fn place(
+        &self,
+        outlet: &Outlet,
+        channel: &str,
+        upgrade: &str,
+    ) -> Result<String, ChatError> {
+        let topic = outlet
+            .chat
+            .topic(&outlet.place, &key(upgrade, channel), None)
+            .await?;
         topic.ok_or_else(|| ChatError::Refused {
             reason: format!("the topic of {upgrade} in {channel} is gone"),
             remedy: "what was said there can't be read any more".into(),
@@ -28,7 +36,13 @@ impl Core {
     }
 
     /// Where an upgrade's posts go, made if need be.
-    pub(crate) async fn place_for(&self, outlet: &Outlet, channel: &str, campaign: &Campaign, now: Timestamp) -> Result<String, ChatError> {
+    pub(crate) async fn place_for(
+        &self,
+        outlet: &Outlet,
+        channel: &str,
+        campaign: &Campaign,
+        now: Timestamp,
+    ) -> Result<String, ChatError> {
         let upgrade = &campaign.upgrade;
         let key = key(&upgrade.id, channel);
         if let Some(place) = outlet.chat.topic(&outlet.place, &key, None).await? {
@@ -36,14 +50,32 @@ impl Core {
         }
         let snapshot = self.snapshot();
         let text = if snapshot.config.templates.contains_key(templates::TOPIC) {
-            let context = context::of(campaign, None, &snapshot.config, &context::RenderInput::default());
-            let text = snapshot.renderer.markdown(templates::TOPIC, &outlet.locale, &context.into());
+            let context = context::of(
+                campaign,
+                None,
+                &snapshot.config,
+                &context::RenderInput::default(),
+            );
+            let text =
+                snapshot
+                    .renderer
+                    .markdown(templates::TOPIC, &outlet.locale, &context.into());
             text.map(|text| snapshot.renderer.body(&text, outlet.platform, now).text)
         } else {
             Ok(upgrade.summary.clone())
         };
-        let refused = |reason: String| ChatError::Refused { reason, remedy: format!("mend the template `{}`", templates::TOPIC) };
-        let made = outlet.chat.topic(&outlet.place, &key, Some((&upgrade.title, &text.map_err(refused)?))).await?;
+        let refused = |reason: String| ChatError::Refused {
+            reason,
+            remedy: format!("mend the template `{}`", templates::TOPIC),
+        };
+        let made = outlet
+            .chat
+            .topic(
+                &outlet.place,
+                &key,
+                Some((&upgrade.title, &text.map_err(refused)?)),
+            )
+            .await?;
         Ok(made.unwrap_or_else(|| outlet.place.clone()))
     }
 }

@@ -14,9 +14,20 @@ use crate::{
     words::length_words,
 };
 
-pub(super) fn of(config: &Config, urgency: Urgency, subjects: &[Subject], findings: &mut Vec<Finding>) {
-    let Some(rules) = config.plan.plans.get(&urgency) else { return };
-    findings.extend(subjects.iter().find_map(|subject| too_late(config, urgency, rules, subject)));
+pub(super) fn of(
+    config: &Config,
+    urgency: Urgency,
+    subjects: &[Subject],
+    findings: &mut Vec<Finding>,
+) {
+    let Some(rules) = config.plan.plans.get(&urgency) else {
+        return;
+    };
+    findings.extend(
+        subjects
+            .iter()
+            .find_map(|subject| too_late(config, urgency, rules, subject)),
+    );
     for subject in subjects {
         caps(config, urgency, rules, subject, findings);
         twice(config, urgency, rules, subject, findings);
@@ -24,40 +35,104 @@ pub(super) fn of(config: &Config, urgency: Urgency, subjects: &[Subject], findin
 }
 
 /// The first that the public hears by the clock comes too late.
-fn too_late(config: &Config, urgency: Urgency, rules: &UrgencyPlan, subject: &Subject) -> Option<Finding> {
-    let public: Vec<&Notice> = rules.notices.iter().filter(|n| is_public(n, config)).collect();
+fn too_late(
+    config: &Config,
+    urgency: Urgency,
+    rules: &UrgencyPlan,
+    subject: &Subject,
+) -> Option<Finding> {
+    let public: Vec<&Notice> = rules
+        .notices
+        .iter()
+        .filter(|n| is_public(n, config))
+        .collect();
     // What is said as soon as the upgrade is known is as early as can be.
-    let at_once = public.iter().any(|n| matches!(n.trigger, Trigger::On(Happening::Planned | Happening::WindowProposed)));
+    let at_once = public.iter().any(|n| {
+        matches!(
+            n.trigger,
+            Trigger::On(Happening::Planned | Happening::WindowProposed)
+        )
+    });
     if rules.least_notice.is_zero() || at_once {
         return None;
     }
-    let first = public.iter().flat_map(|n| subject.times(n, &config.plan).into_iter().map(|at| (at, n.id.as_str()))).min();
+    let first = public
+        .iter()
+        .flat_map(|n| {
+            subject
+                .times(n, &config.plan)
+                .into_iter()
+                .map(|at| (at, n.id.as_str()))
+        })
+        .min();
     // A civil day is an hour short where the clocks go forward.
-    let slack = if rules.least_notice.as_hours() >= 24 { SignedDuration::from_hours(1) } else { SignedDuration::ZERO };
-    let wanted = subject.window.opens.checked_sub(rules.least_notice).ok()?.checked_add(slack).ok()?;
+    let slack = if rules.least_notice.as_hours() >= 24 {
+        SignedDuration::from_hours(1)
+    } else {
+        SignedDuration::ZERO
+    };
+    let wanted = subject
+        .window
+        .opens
+        .checked_sub(rules.least_notice)
+        .ok()?
+        .checked_add(slack)
+        .ok()?;
     let least = length_words(rules.least_notice);
     let message = match first {
         Some((at, _)) if at <= wanted => return None,
         Some((at, id)) => {
-            let before = length_words(subject.window.opens.duration_since(at).max(SignedDuration::ZERO));
-            format!("people are to hear of an upgrade {least} before its window; the first they hear is `{id}`, {before} before it")
+            let before = length_words(
+                subject
+                    .window
+                    .opens
+                    .duration_since(at)
+                    .max(SignedDuration::ZERO),
+            );
+            format!(
+                "people are to hear of an upgrade {least} before its window; the first they hear is `{id}`, {before} before it"
+            )
         }
-        None => format!("people are to hear of an upgrade {least} before its window, and no notice for the public comes before it"),
+        None => format!(
+            "people are to hear of an upgrade {least} before its window, and no notice for the public comes before it"
+        ),
     };
     let hint = "add a notice that is early enough: `on: planned`, or `at:` with a longer offset";
-    Some(config.sources.plan.wrong(&["plans", urgency.name(), "least_notice"], message, hint))
+    Some(
+        config
+            .sources
+            .plan
+            .wrong(&["plans", urgency.name(), "least_notice"], message, hint),
+    )
 }
 
 /// What is posted on the day of the window when all goes well.
-const WELL: [Happening; 5] =
-    [Happening::Authorized, Happening::FirstApplied, Happening::Applied, Happening::Verified, Happening::Completed];
+const WELL: [Happening; 5] = [
+    Happening::Authorized,
+    Happening::FirstApplied,
+    Happening::Applied,
+    Happening::Verified,
+    Happening::Completed,
+];
 
-fn caps(config: &Config, urgency: Urgency, rules: &UrgencyPlan, subject: &Subject, findings: &mut Vec<Finding>) {
-    let Some(most) = rules.posts_per_day else { return };
+fn caps(
+    config: &Config,
+    urgency: Urgency,
+    rules: &UrgencyPlan,
+    subject: &Subject,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(most) = rules.posts_per_day else {
+        return;
+    };
     let day = |at: Timestamp| config.plan.zone.to_datetime(at).date();
     let mut posts: BTreeMap<(Date, &str), Vec<&str>> = BTreeMap::new();
     for notice in &rules.notices {
-        let mut days: Vec<Date> = subject.times(notice, &config.plan).into_iter().map(day).collect();
+        let mut days: Vec<Date> = subject
+            .times(notice, &config.plan)
+            .into_iter()
+            .map(day)
+            .collect();
         if let Trigger::On(happening) = notice.trigger
             && WELL.contains(&happening)
             && (happening != Happening::FirstApplied || subject.several_chains)
@@ -87,23 +162,47 @@ fn caps(config: &Config, urgency: Urgency, rules: &UrgencyPlan, subject: &Subjec
             ids.join(", ")
         );
         let hint = "leave one out, move it to another day, show it on the board alone, or raise the number";
-        findings.push(config.sources.plan.wrong(&["plans", urgency.name(), "posts_per_day"], message, hint));
+        findings.push(config.sources.plan.wrong(
+            &["plans", urgency.name(), "posts_per_day"],
+            message,
+            hint,
+        ));
     }
 }
 
 /// Two notices at the same instant in the same channel.
-fn twice(config: &Config, urgency: Urgency, rules: &UrgencyPlan, subject: &Subject, findings: &mut Vec<Finding>) {
+fn twice(
+    config: &Config,
+    urgency: Urgency,
+    rules: &UrgencyPlan,
+    subject: &Subject,
+    findings: &mut Vec<Finding>,
+) {
     let mut due: BTreeMap<(Timestamp, &str), &Notice> = BTreeMap::new();
     let mut said: BTreeSet<(&str, &str)> = BTreeSet::new();
     for notice in &rules.notices {
         for at in subject.times(notice, &config.plan) {
             for channel in &notice.channels {
-                let Some(first) = due.insert((at, channel), notice).filter(|first| first.id != notice.id) else { continue };
+                let Some(first) = due
+                    .insert((at, channel), notice)
+                    .filter(|first| first.id != notice.id)
+                else {
+                    continue;
+                };
                 if said.insert((&first.id, &notice.id)) {
-                    let key = if matches!(notice.trigger, Trigger::Cron(_)) { "cron" } else { "at" };
-                    let message = format!("`{}` and `{}` come at the same time in {channel}, for {}", first.id, notice.id, subject.name);
+                    let key = if matches!(notice.trigger, Trigger::Cron(_)) {
+                        "cron"
+                    } else {
+                        "at"
+                    };
+                    let message = format!(
+                        "`{}` and `{}` come at the same time in {channel}, for {}",
+                        first.id, notice.id, subject.name
+                    );
                     let hint = "make one notice of them, or move one by some minutes";
-                    findings.push(warning(at_notice(config, urgency, &notice.id, key, message, hint)));
+                    findings.push(warning(at_notice(
+                        config, urgency, &notice.id, key, message, hint,
+                    )));
                 }
             }
         }

@@ -16,33 +16,80 @@ pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
     let plan = &config.plan;
     let mut warn = |of: &dyn Fn(&[Notice]) -> Vec<&'static str>, what: &str, hint: &str| {
         for (missing, plans) in by_missing(config, of) {
-            let message = format!("{what} in the plan for {}: {}", plans.join(", "), missing.join(", "));
-            findings.push(warning(config.sources.plan.wrong(&["notices"], message, hint)));
+            let message = format!(
+                "{what} in the plan for {}: {}",
+                plans.join(", "),
+                missing.join(", ")
+            );
+            findings.push(warning(config.sources.plan.wrong(
+                &["notices"],
+                message,
+                hint,
+            )));
         }
     };
     let untold = |notices: &[Notice]| {
         let said = noticed(notices);
-        let told = |h: &Happening| said.contains(h) || plan.board.contains(h) || plan.silent.contains(h);
-        Happening::ALL.into_iter().filter(|h| !told(h)).map(Happening::name).collect()
+        let told =
+            |h: &Happening| said.contains(h) || plan.board.contains(h) || plan.silent.contains(h);
+        Happening::ALL
+            .into_iter()
+            .filter(|h| !told(h))
+            .map(Happening::name)
+            .collect()
     };
-    warn(&untold, "nothing is said when this happens", "add a notice with `on:`, or list it under `board` or `silent`");
-    let empty =
-        |notices: &[Notice]| Phase::ALL.into_iter().filter(|phase| !notices.iter().any(|n| n.phase == *phase)).map(Phase::name).collect();
-    warn(&empty, "there is no notice of these phases", "add one, or give another its phase");
+    warn(
+        &untold,
+        "nothing is said when this happens",
+        "add a notice with `on:`, or list it under `board` or `silent`",
+    );
+    let empty = |notices: &[Notice]| {
+        Phase::ALL
+            .into_iter()
+            .filter(|phase| !notices.iter().any(|n| n.phase == *phase))
+            .map(Phase::name)
+            .collect()
+    };
+    warn(
+        &empty,
+        "there is no notice of these phases",
+        "add one, or give another its phase",
+    );
     let forgotten = |notices: &[Notice]| {
-        let spoken = |a: &Audience| notices.iter().any(|n| n.audiences.contains(a) && is_public(n, config));
-        Audience::ALL.into_iter().filter(|a| !spoken(a)).map(Audience::name).collect()
+        let spoken = |a: &Audience| {
+            notices
+                .iter()
+                .any(|n| n.audiences.contains(a) && is_public(n, config))
+        };
+        Audience::ALL
+            .into_iter()
+            .filter(|a| !spoken(a))
+            .map(Audience::name)
+            .collect()
     };
-    warn(&forgotten, "nobody speaks to these audiences", "name them in a notice's `audiences`, or leave that out for all");
+    warn(
+        &forgotten,
+        "nobody speaks to these audiences",
+        "name them in a notice's `audiences`, or leave that out for all",
+    );
 }
 
 fn noticed(notices: &[Notice]) -> BTreeSet<Happening> {
-    let on = |n: &Notice| if let Trigger::On(happening) = n.trigger { Some(happening) } else { None };
+    let on = |n: &Notice| {
+        if let Trigger::On(happening) = n.trigger {
+            Some(happening)
+        } else {
+            None
+        }
+    };
     notices.iter().filter_map(on).collect()
 }
 
 /// What is missing, with the urgencies whose plans miss just that.
-fn by_missing(config: &Config, of: &dyn Fn(&[Notice]) -> Vec<&'static str>) -> BTreeMap<Vec<&'static str>, Vec<&'static str>> {
+fn by_missing(
+    config: &Config,
+    of: &dyn Fn(&[Notice]) -> Vec<&'static str>,
+) -> BTreeMap<Vec<&'static str>, Vec<&'static str>> {
     let mut found: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
     for urgency in Urgency::ALL {
         let missing = of(config.plan.notices(urgency));
@@ -64,15 +111,29 @@ fn lists(config: &Config, findings: &mut Vec<Finding>) {
     }
     for happening in &plan.silent {
         let message = match (said.get(happening), plan.board.contains(happening)) {
-            (Some(id), _) => format!("`{}` is silent, and the notice `{id}` tells it", happening.name()),
+            (Some(id), _) => format!(
+                "`{}` is silent, and the notice `{id}` tells it",
+                happening.name()
+            ),
             (None, true) => format!("`{}` is silent, and shown on the board", happening.name()),
             (None, false) => continue,
         };
         findings.push(file.wrong(&["silent"], message, "remove it from one of the two"));
     }
-    let without: Vec<&str> = Urgency::ALL.into_iter().filter(|u| !plan.notices(*u).iter().any(|n| n.board)).map(Urgency::name).collect();
+    let without: Vec<&str> = Urgency::ALL
+        .into_iter()
+        .filter(|u| !plan.notices(*u).iter().any(|n| n.board))
+        .map(Urgency::name)
+        .collect();
     if !plan.board.is_empty() && !without.is_empty() {
-        let message = format!("there is no status board in the plan for {}, so nobody sees this", without.join(", "));
-        findings.push(file.wrong(&["board"], message, "add a notice with `on: planned` and `board: true`"));
+        let message = format!(
+            "there is no status board in the plan for {}, so nobody sees this",
+            without.join(", ")
+        );
+        findings.push(file.wrong(
+            &["board"],
+            message,
+            "add a notice with `on: planned` and `board: true`",
+        ));
     }
 }

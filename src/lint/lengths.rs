@@ -29,11 +29,17 @@ const MENTION: usize = 25;
 pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut factless = worst.clone();
-    factless.as_object_mut().and_then(|context| context.insert("fact".to_owned(), Value::Null));
-    let (full, factless) = (Ruler::new(renderer, worst.clone()), Ruler::new(renderer, factless));
+    factless
+        .as_object_mut()
+        .and_then(|context| context.insert("fact".to_owned(), Value::Null));
+    let (full, factless) = (
+        Ruler::new(renderer, worst.clone()),
+        Ruler::new(renderer, factless),
+    );
     for notice in distinct(config) {
         // One by the clock, or by people, has no fact to speak of.
-        let has_fact = matches!(notice.trigger, Trigger::On(happening) if !happening.without_fact());
+        let has_fact =
+            matches!(notice.trigger, Trigger::On(happening) if !happening.without_fact());
         let ruler = if has_fact { &full } else { &factless };
         for platform in [Platform::Discord, Platform::Matrix] {
             let mut channels = notice.channels.clone();
@@ -43,7 +49,14 @@ pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Fin
             }
             let on = |channel: &ChannelConfig| channel.platform == platform;
             for (locale, file) in versions(config, renderer, &notice.template, &channels, on) {
-                let finding = Measure { config, ruler, notice, locale, platform }.finding(file);
+                let finding = Measure {
+                    config,
+                    ruler,
+                    notice,
+                    locale,
+                    platform,
+                }
+                .finding(file);
                 // Notices often share a template.
                 findings.extend(finding.filter(|f| !findings.contains(f)));
             }
@@ -64,7 +77,13 @@ struct Ruler<'a> {
 
 impl<'a> Ruler<'a> {
     fn new(renderer: &'a Renderer, worst: Value) -> Self {
-        Self { renderer, worst: worst.into(), texts: RefCell::default(), lengths: RefCell::default(), marks: OnceCell::new() }
+        Self {
+            renderer,
+            worst: worst.into(),
+            texts: RefCell::default(),
+            lengths: RefCell::default(),
+            marks: OnceCell::new(),
+        }
     }
 
     /// As the platform counts it.
@@ -74,14 +93,21 @@ impl<'a> Ruler<'a> {
             return Ok(*length);
         }
         let words = || self.renderer.markdown(template, locale, &self.worst);
-        let text = self.texts.borrow_mut().entry((key.0.clone(), key.1.clone())).or_insert_with(words).clone()?;
+        let text = self
+            .texts
+            .borrow_mut()
+            .entry((key.0.clone(), key.1.clone()))
+            .or_insert_with(words)
+            .clone()?;
         let length = self.length(&text, platform);
         self.lengths.borrow_mut().insert(key, length);
         Ok(length)
     }
 
     fn length(&self, text: &Text, platform: Platform) -> usize {
-        let body = self.renderer.body(text, platform, jiff::Timestamp::UNIX_EPOCH);
+        let body = self
+            .renderer
+            .body(text, platform, jiff::Timestamp::UNIX_EPOCH);
         match platform {
             Platform::Discord => body.text.chars().count(),
             Platform::Matrix => body.text.len() + body.html.map_or(0, |html| html.len()),
@@ -94,7 +120,10 @@ impl<'a> Ruler<'a> {
         let others = self.marks.get_or_init(|| {
             let failed = self.with("upgrade", "cancelled", json!(null));
             let other = failed.with("upgrade", "failed", json!(null));
-            let (set, unset) = (other.with("window", "set", json!(true)), other.with("window", "set", json!(false)));
+            let (set, unset) = (
+                other.with("window", "set", json!(true)),
+                other.with("window", "set", json!(false)),
+            );
             vec![failed, other, set, unset]
         });
         for ruler in others {
@@ -133,8 +162,14 @@ impl Measure<'_> {
             Platform::Matrix => (MAX_MATRIX_BYTES, "bytes; a post on Matrix holds"),
         };
         (length > limit).then(|| {
-            let message = format!("with every value at its longest{with} this makes {length} {holds} {limit}");
-            file.at((1, 1), message, "shorten the template; notices are never split".to_owned())
+            let message = format!(
+                "with every value at its longest{with} this makes {length} {holds} {limit}"
+            );
+            file.at(
+                (1, 1),
+                message,
+                "shorten the template; notices are never split".to_owned(),
+            )
         })
     }
 
@@ -154,13 +189,19 @@ impl Measure<'_> {
         }
         if self.notice.approval.persons > 0 {
             // A preview has this line on top, and neither of the others.
-            let asked = self.ruler.with("approval", "channels", json!(self.notice.channels));
+            let asked = self
+                .ruler
+                .with("approval", "channels", json!(self.notice.channels));
             let header = self.of(&asked, templates::APPROVAL_PREVIEW)? + 2;
             if header > extra {
                 (extra, around) = (header, vec!["the request to approve it"]);
             }
         }
-        let with = if around.is_empty() { String::new() } else { format!(", and with {},", around.join(" and ")) };
+        let with = if around.is_empty() {
+            String::new()
+        } else {
+            format!(", and with {},", around.join(" and "))
+        };
         Ok((text + extra, with))
     }
 
@@ -170,9 +211,28 @@ impl Measure<'_> {
 
     /// As many as one of its channels mentions at most, and those who are missing from the roll.
     fn mentions(&self) -> usize {
-        let channels = self.notice.channels.iter().filter_map(|name| self.config.deployment.channels.get(name));
-        let of = |channel: &ChannelConfig| self.notice.mention.iter().filter_map(|group| channel.mentions.get(group)).map(Vec::len).sum();
-        let names = matches!(self.notice.trigger, Trigger::On(Happening::Unacknowledged | Happening::Unready));
-        channels.filter(|c| c.platform == self.platform).map(of).max().unwrap_or(0) + if names { MAX_PROVIDERS_IN_REMINDER } else { 0 }
+        let channels = self
+            .notice
+            .channels
+            .iter()
+            .filter_map(|name| self.config.deployment.channels.get(name));
+        let of = |channel: &ChannelConfig| {
+            self.notice
+                .mention
+                .iter()
+                .filter_map(|group| channel.mentions.get(group))
+                .map(Vec::len)
+                .sum()
+        };
+        let names = matches!(
+            self.notice.trigger,
+            Trigger::On(Happening::Unacknowledged | Happening::Unready)
+        );
+        channels
+            .filter(|c| c.platform == self.platform)
+            .map(of)
+            .max()
+            .unwrap_or(0)
+            + if names { MAX_PROVIDERS_IN_REMINDER } else { 0 }
     }
 }

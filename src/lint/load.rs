@@ -22,7 +22,13 @@ pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
     let (sample, fact) = context::sample(&config.plan, |n| "m".repeat(n));
     let (topic, asked, long) = context::sample_extras(|n| "m".repeat(n));
     let since = Some(sample.accepted.as_second());
-    let troubles = [context::Trouble { kind: "stalled", chain: Some("chain".into()), block: Some(1), since, posts: Some(1) }];
+    let troubles = [context::Trouble {
+        kind: "stalled",
+        chain: Some("chain".into()),
+        block: Some(1),
+        since,
+        posts: Some(1),
+    }];
     let moment = context::RenderInput {
         fact: Some(&fact),
         due: Some(sample.accepted),
@@ -41,5 +47,9 @@ pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
     if findings.iter().any(|f| f.severity == Severity::Error) {
         return Err(findings);
     }
-    Ok(Loaded { config, renderer: Arc::new(renderer), warnings: findings })
+    Ok(Loaded {
+        config,
+        renderer: Arc::new(renderer),
+        warnings: findings,
+    })
 }

@@ -38,7 +38,13 @@ pub use self::windows::near;
 
 /// What can't be posted: a notice that can't be rendered at its hour, says nothing, or does not fit.
 /// `worst` is the context with every value at its longest.
-pub fn posts(config: &Config, renderer: &Renderer, sample: &Campaign, fact: &Fact, worst: &Value) -> Vec<Finding> {
+pub fn posts(
+    config: &Config,
+    renderer: &Renderer,
+    sample: &Campaign,
+    fact: &Fact,
+    worst: &Value,
+) -> Vec<Finding> {
     let mut findings = renders::of(config, renderer, sample, fact);
     findings.extend(lengths::of(config, renderer, worst));
     findings
@@ -76,7 +82,10 @@ impl Subject {
     /// When a notice by the clock is due.
     fn times(&self, notice: &Notice, plan: &Plan) -> Vec<Timestamp> {
         match &notice.trigger {
-            Trigger::At(offset) => offset.from(self.window.opens, &plan.zone).into_iter().collect(),
+            Trigger::At(offset) => offset
+                .from(self.window.opens, &plan.zone)
+                .into_iter()
+                .collect(),
             Trigger::Cron(rule) => rule.occurrences(self.window.opens, &plan.zone),
             Trigger::On(_) => Vec::new(),
         }
@@ -84,11 +93,22 @@ impl Subject {
 }
 
 fn subjects(config: &Config, urgency: Urgency) -> Vec<Subject> {
-    let upgrades = config.upgrades.iter().map(|u| &u.upgrade).filter(|u| u.urgency == urgency && !u.given_up());
+    let upgrades = config
+        .upgrades
+        .iter()
+        .map(|u| &u.upgrade)
+        .filter(|u| u.urgency == urgency && !u.given_up());
     let mut subjects: Vec<Subject> = upgrades
         .flat_map(|u| {
-            let windows = u.poll.as_ref().map_or(std::slice::from_ref(&u.window), |p| &p.windows);
-            windows.iter().map(|w| Subject { name: u.id.clone(), window: w.clone(), several_chains: u.chains.len() > 1 })
+            let windows = u
+                .poll
+                .as_ref()
+                .map_or(std::slice::from_ref(&u.window), |p| &p.windows);
+            windows.iter().map(|w| Subject {
+                name: u.id.clone(),
+                window: w.clone(),
+                several_chains: u.chains.len() > 1,
+            })
         })
         .collect();
     if subjects.is_empty() {
@@ -100,24 +120,46 @@ fn subjects(config: &Config, urgency: Urgency) -> Vec<Subject> {
 /// A Tuesday at 14:00, far from any change of the clocks.
 fn imagined(plan: &Plan) -> Option<Subject> {
     let opens = civil_instant(date(2027, 6, 8).at(14, 0, 0, 0), &plan.zone)?;
-    let closes = opens.checked_add(jiff::SignedDuration::from_hours(2)).ok()?;
-    Some(Subject { name: "any upgrade".to_owned(), window: Window { opens, closes }, several_chains: true })
+    let closes = opens
+        .checked_add(jiff::SignedDuration::from_hours(2))
+        .ok()?;
+    Some(Subject {
+        name: "any upgrade".to_owned(),
+        window: Window { opens, closes },
+        several_chains: true,
+    })
 }
 
 /// Somebody of the public reads it.
 fn is_public(notice: &Notice, config: &Config) -> bool {
-    notice.channels.iter().any(|c| config.deployment.channels.get(c).is_some_and(|c| c.readers == Readers::Public))
+    notice.channels.iter().any(|c| {
+        config
+            .deployment
+            .channels
+            .get(c)
+            .is_some_and(|c| c.readers == Readers::Public)
+    })
 }
 
 /// A finding at a key of a notice.
-fn at_notice(config: &Config, urgency: Urgency, id: &str, key: &str, message: String, hint: &str) -> Finding {
+fn at_notice(
+    config: &Config,
+    urgency: Urgency,
+    id: &str,
+    key: &str,
+    message: String,
+    hint: &str,
+) -> Finding {
     let place = config.plan.place_of(urgency, id, key);
     let place: Vec<&str> = place.iter().map(String::as_str).collect();
     config.sources.plan.wrong(&place, message, hint)
 }
 
 fn warning(finding: Finding) -> Finding {
-    Finding { severity: Severity::Warning, ..finding }
+    Finding {
+        severity: Severity::Warning,
+        ..finding
+    }
 }
 
 /// Every notice of every urgency, each once.
@@ -141,9 +183,18 @@ fn versions<'a>(
     counts: impl Fn(&ChannelConfig) -> bool,
 ) -> Vec<(&'a str, &'a SourceFile)> {
     let mut found: Vec<(&str, &SourceFile)> = Vec::new();
-    for channel in channels.iter().filter_map(|name| config.deployment.channels.get(name)).filter(|c| counts(c)) {
-        let file = config.templates.get(&renderer.source(template, &channel.locale));
-        found.extend(file.filter(|file| !found.iter().any(|(_, known)| known == file)).map(|file| (channel.locale.as_str(), file)));
+    for channel in channels
+        .iter()
+        .filter_map(|name| config.deployment.channels.get(name))
+        .filter(|c| counts(c))
+    {
+        let file = config
+            .templates
+            .get(&renderer.source(template, &channel.locale));
+        found.extend(
+            file.filter(|file| !found.iter().any(|(_, known)| known == file))
+                .map(|file| (channel.locale.as_str(), file)),
+        );
     }
     found
 }

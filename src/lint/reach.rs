@@ -11,25 +11,51 @@ use crate::{
     words::length_words,
 };
 
-pub(super) fn of(config: &Config, urgency: Urgency, subjects: &[Subject], findings: &mut Vec<Finding>) {
+pub(super) fn of(
+    config: &Config,
+    urgency: Urgency,
+    subjects: &[Subject],
+    findings: &mut Vec<Finding>,
+) {
     let plan = &config.plan;
     for notice in plan.notices(urgency) {
         let mut warn = |key: &str, message: String, hint: &str| {
-            findings.push(warning(at_notice(config, urgency, &notice.id, key, message, hint)));
+            findings.push(warning(at_notice(
+                config, urgency, &notice.id, key, message, hint,
+            )));
         };
         if notice.channels.is_empty() {
-            let readers = if config.deployment.channels_for(Readers::Operators).is_empty() { "operators" } else { "the public" };
+            let readers = if config
+                .deployment
+                .channels_for(Readers::Operators)
+                .is_empty()
+            {
+                "operators"
+            } else {
+                "the public"
+            };
             let message = format!("`{}` goes nowhere: no channel is for {readers}", notice.id);
-            warn("to", message, "add one to herald.yaml, or name channels here");
+            warn(
+                "to",
+                message,
+                "add one to herald.yaml, or name channels here",
+            );
         }
         for subject in subjects.iter().filter(|s| s.times(notice, plan).is_empty()) {
             match notice.trigger {
                 Trigger::Cron(_) => {
                     let message = format!("`{}` never comes for {}", notice.id, subject.name);
-                    warn("cron", message, "widen `from` and `until`, or look at the expression");
+                    warn(
+                        "cron",
+                        message,
+                        "widen `from` and `until`, or look at the expression",
+                    );
                 }
                 Trigger::At(_) => {
-                    let message = format!("`{}` would come outside of the calendar for {}", notice.id, subject.name);
+                    let message = format!(
+                        "`{}` would come outside of the calendar for {}",
+                        notice.id, subject.name
+                    );
                     warn("at", message, "write a shorter offset, such as -7d");
                 }
                 Trigger::On(_) => {}
@@ -50,12 +76,25 @@ fn unasked(notice: &Notice, all: &[Notice]) -> Option<(String, &'static str)> {
     let waits = |happening| notice.trigger == Trigger::On(happening);
     if waits(Happening::FeedbackClosed) && !all.iter().any(|n| n.feedback) {
         return Some((
-            format!("`{}` waits for feedback, and no notice asks for it", notice.id),
+            format!(
+                "`{}` waits for feedback, and no notice asks for it",
+                notice.id
+            ),
             "add `feedback: true` to the notice of `applied`",
         ));
     }
-    if waits(Happening::PollClosed) && !all.iter().any(|n| n.trigger == Trigger::On(Happening::WindowProposed)) {
-        return Some((format!("`{}` waits for votes, and no notice asks for them", notice.id), "add a notice with `on: window_proposed`"));
+    if waits(Happening::PollClosed)
+        && !all
+            .iter()
+            .any(|n| n.trigger == Trigger::On(Happening::WindowProposed))
+    {
+        return Some((
+            format!(
+                "`{}` waits for votes, and no notice asks for them",
+                notice.id
+            ),
+            "add a notice with `on: window_proposed`",
+        ));
     }
     None
 }
@@ -63,11 +102,21 @@ fn unasked(notice: &Notice, all: &[Notice]) -> Option<(String, &'static str)> {
 /// As many people as have to agree have to be known.
 fn approvals(config: &Config, urgency: Urgency, notice: &Notice, findings: &mut Vec<Finding>) {
     let wanted = notice.approval.persons;
-    let there = config.people.all.iter().filter(|p| config.people.may_approve(p)).count();
+    let there = config
+        .people
+        .all
+        .iter()
+        .filter(|p| config.people.may_approve(p))
+        .count();
     if u32::try_from(there).is_ok_and(|n| n < wanted) {
-        let message = format!("`{}` needs the approval of {wanted}, and {there} may give it", notice.id);
+        let message = format!(
+            "`{}` needs the approval of {wanted}, and {there} may give it",
+            notice.id
+        );
         let hint = "name people with the role communication_team or operator in people.yaml";
-        findings.push(at_notice(config, urgency, &notice.id, "approval", message, hint));
+        findings.push(at_notice(
+            config, urgency, &notice.id, "approval", message, hint,
+        ));
     }
 }
 
@@ -80,12 +129,24 @@ fn limits(config: &Config, subject: &Subject, findings: &mut Vec<Finding>) {
             length_words(limits.delayed_after),
             length_words(limits.overdue_after)
         );
-        findings.push(file.wrong(&["observation", "delayed_after"], message, "make it longer than overdue_after (30m without)"));
+        findings.push(file.wrong(
+            &["observation", "delayed_after"],
+            message,
+            "make it longer than overdue_after (30m without)",
+        ));
     }
     let length = subject.window.closes.duration_since(subject.window.opens);
     for (key, after, what) in [
-        ("overdue_after", limits.overdue_after, "operators are never asked where it stays"),
-        ("delayed_after", limits.delayed_after, "a delay is never told"),
+        (
+            "overdue_after",
+            limits.overdue_after,
+            "operators are never asked where it stays",
+        ),
+        (
+            "delayed_after",
+            limits.delayed_after,
+            "a delay is never told",
+        ),
     ] {
         if after >= length {
             let message = format!(
@@ -94,7 +155,11 @@ fn limits(config: &Config, subject: &Subject, findings: &mut Vec<Finding>) {
                 length_words(length),
                 length_words(after)
             );
-            findings.push(warning(file.wrong(&["observation", key], message, "make it shorter than the window")));
+            findings.push(warning(file.wrong(
+                &["observation", key],
+                message,
+                "make it shorter than the window",
+            )));
         }
     }
 }

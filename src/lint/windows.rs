@@ -26,7 +26,12 @@ fn windows(file: &UpgradeFile) -> Vec<(Vec<String>, &Window)> {
     let path = |keys: &[&str]| keys.iter().map(|k| (*k).to_owned()).collect::<Vec<_>>();
     match &file.upgrade.poll {
         None => vec![(path(&["window", "opens"]), &file.upgrade.window)],
-        Some(poll) => poll.windows.iter().enumerate().map(|(i, w)| (path(&["poll", "windows", &i.to_string(), "opens"]), w)).collect(),
+        Some(poll) => poll
+            .windows
+            .iter()
+            .enumerate()
+            .map(|(i, w)| (path(&["poll", "windows", &i.to_string(), "opens"]), w))
+            .collect(),
     }
 }
 
@@ -41,7 +46,14 @@ fn weekend(plan: &Plan, file: &UpgradeFile, path: &[&str], window: &Window) -> O
             plan.zone_name,
             urgency.name()
         );
-        file.file.wrong(path, message, format!("choose a weekday, or allow it: plans.{}.window.weekends in plan.yaml", urgency.name()))
+        file.file.wrong(
+            path,
+            message,
+            format!(
+                "choose a weekday, or allow it: plans.{}.window.weekends in plan.yaml",
+                urgency.name()
+            ),
+        )
     })
 }
 
@@ -50,22 +62,32 @@ fn night(plan: &Plan, file: &UpgradeFile, path: &[&str], window: &Window) -> Opt
     if plan.plans.get(&urgency).is_none_or(|p| p.nights) {
         return None;
     }
-    let asleep: Vec<String> = plan.people.iter().filter_map(|home| asleep(home, window.opens, plan.night)).collect();
+    let asleep: Vec<String> = plan
+        .people
+        .iter()
+        .filter_map(|home| asleep(home, window.opens, plan.night))
+        .collect();
     (!asleep.is_empty()).then(|| {
         let message = format!(
             "the window opens in the night of people in {}, which the {} plan does not allow",
             asleep.join(" and "),
             urgency.name()
         );
-        let hint = "`herald plan window` proposes times; or allow it: plans.{}.window.nights in plan.yaml";
-        file.file.wrong(path, message, hint.replace("{}", urgency.name()))
+        let hint =
+            "`herald plan window` proposes times; or allow it: plans.{}.window.nights in plan.yaml";
+        file.file
+            .wrong(path, message, hint.replace("{}", urgency.name()))
     })
 }
 
 /// `Singapore (22:30)`, if it is night there.
 fn asleep(home: &Home, at: Timestamp, (from, until): (Time, Time)) -> Option<String> {
     let time = home.zone.to_datetime(at).time();
-    let night = if from <= until { from <= time && time < until } else { from <= time || time < until };
+    let night = if from <= until {
+        from <= time && time < until
+    } else {
+        from <= time || time < until
+    };
     night.then(|| format!("{} ({})", home.city(), time.strftime("%H:%M")))
 }
 
@@ -73,7 +95,14 @@ fn asleep(home: &Home, at: Timestamp, (from, until): (Time, Time)) -> Option<Str
 pub fn near(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in config.upgrades.iter().filter(|f| !f.upgrade.given_up()) {
-        let Some(least) = config.plan.plans.get(&file.upgrade.urgency).map(|p| p.least_notice) else { continue };
+        let Some(least) = config
+            .plan
+            .plans
+            .get(&file.upgrade.urgency)
+            .map(|p| p.least_notice)
+        else {
+            continue;
+        };
         for (path, window) in windows(file) {
             let left = window.opens.duration_since(now);
             if left.is_positive() && left < least {
@@ -84,7 +113,11 @@ pub fn near(config: &Config, now: Timestamp) -> Vec<Finding> {
                     file.upgrade.urgency.name(),
                     length_words(least)
                 );
-                findings.push(warning(file.file.wrong(&path, message, "if it is new, choose a later window or a more urgent plan")));
+                findings.push(warning(file.file.wrong(
+                    &path,
+                    message,
+                    "if it is new, choose a later window or a more urgent plan",
+                )));
             }
         }
     }

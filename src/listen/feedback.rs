@@ -47,7 +47,10 @@ pub struct Summariser {
 
 impl Summariser {
     pub fn new(core: Arc<Core>) -> Self {
-        Self { core, looked: Mutex::default() }
+        Self {
+            core,
+            looked: Mutex::default(),
+        }
     }
 
     /// Summarises each upgrade whose feedback window has closed, and counts the votes on windows that are due. What can't
@@ -55,7 +58,10 @@ impl Summariser {
     pub async fn tick(&self) -> Result<Summarised, StoreError> {
         let mut summarised = Summarised::default();
         for campaign in self.core.store.upgrades().await? {
-            for counted in [self.feedback(&campaign).await?, poll::count(&self.core, &campaign).await?] {
+            for counted in [
+                self.feedback(&campaign).await?,
+                poll::count(&self.core, &campaign).await?,
+            ] {
                 summarised.upgrades += usize::from(counted == Counted::Now);
                 summarised.waits |= counted == Counted::NotYet;
             }
@@ -65,8 +71,11 @@ impl Summariser {
 
     async fn feedback(&self, campaign: &Campaign) -> Result<Counted, StoreError> {
         let (snapshot, now) = (self.core.snapshot(), self.core.clock.now());
-        let closes = context::closes(&campaign.progress, snapshot.plan()).filter(|_| campaign.progress.feedback.is_none());
-        let Some(closes) = closes else { return Ok(Counted::Nothing) };
+        let closes = context::closes(&campaign.progress, snapshot.plan())
+            .filter(|_| campaign.progress.feedback.is_none());
+        let Some(closes) = closes else {
+            return Ok(Counted::Nothing);
+        };
         let id = &campaign.upgrade.id;
         if closes > now {
             // While it is fresh: several people with the same problem are not left waiting for the summary.
@@ -79,18 +88,35 @@ impl Summariser {
             return Ok(Counted::Nothing);
         }
         let patient = closes.checked_add(PATIENCE).is_ok_and(|until| now < until);
-        let Some(summary) = self.summary(id, patient).await? else { return Ok(Counted::NotYet) };
+        let Some(summary) = self.summary(id, patient).await? else {
+            return Ok(Counted::NotYet);
+        };
         let _guard = self.core.ledger.lock().await;
-        let Some(mut campaign) = self.core.campaign(id).await? else { return Ok(Counted::Nothing) };
+        let Some(mut campaign) = self.core.campaign(id).await? else {
+            return Ok(Counted::Nothing);
+        };
         campaign.progress.feedback = Some(summary);
-        let mut posts = self.core.posts_on(&campaign, Happening::FeedbackClosed, "1", None);
-        let mut drafts = self.core.posts_about(&campaign, Happening::ReviewDrafted, "1", None);
+        let mut posts = self
+            .core
+            .posts_on(&campaign, Happening::FeedbackClosed, "1", None);
+        let mut drafts = self
+            .core
+            .posts_about(&campaign, Happening::ReviewDrafted, "1", None);
         let out = self.core.store.posts(id).await?;
         let words = report::in_short(&snapshot, &campaign, &out);
-        drafts.iter_mut().for_each(|p| p.detail = Some(words.clone()));
+        drafts
+            .iter_mut()
+            .for_each(|p| p.detail = Some(words.clone()));
         posts.extend(drafts);
         posts.extend(self.core.unpinned(&campaign, &out));
-        self.core.store.commit(Batch { upgrades: vec![campaign], posts, ..Batch::default() }).await?;
+        self.core
+            .store
+            .commit(Batch {
+                upgrades: vec![campaign],
+                posts,
+                ..Batch::default()
+            })
+            .await?;
         self.core.posts.notify_waiters();
         Ok(Counted::Now)
     }
@@ -99,17 +125,45 @@ impl Summariser {
     async fn raise(&self, id: &str, summary: &Summary) -> Result<Counted, StoreError> {
         let snapshot = self.core.snapshot();
         let feedback = &snapshot.plan().feedback;
-        let problems = summary.reactions.iter().filter(|c| feedback.meanings.iter().any(|m| m.problem && m.emoji == c.emoji));
-        let Some(worst) = problems.max_by_key(|c| c.count).filter(|c| c.count >= feedback.raise_at) else { return Ok(Counted::Nothing) };
+        let problems = summary.reactions.iter().filter(|c| {
+            feedback
+                .meanings
+                .iter()
+                .any(|m| m.problem && m.emoji == c.emoji)
+        });
+        let Some(worst) = problems
+            .max_by_key(|c| c.count)
+            .filter(|c| c.count >= feedback.raise_at)
+        else {
+            return Ok(Counted::Nothing);
+        };
         let _guard = self.core.ledger.lock().await;
-        let Some(mut campaign) = self.core.campaign(id).await? else { return Ok(Counted::Nothing) };
+        let Some(mut campaign) = self.core.campaign(id).await? else {
+            return Ok(Counted::Nothing);
+        };
         if !campaign.progress.told.insert(Happening::ProblemRaised) {
             return Ok(Counted::Nothing);
         }
-        let quote = summary.quotes.first().map(|q| format!("; the newest words: “{}”", q.text)).unwrap_or_default();
-        let words = format!("{} people say {} {}{quote}", worst.count, worst.emoji, worst.meaning);
-        let posts = self.core.posts_about(&campaign, Happening::ProblemRaised, "1", Some(&words));
-        self.core.store.commit(Batch { upgrades: vec![campaign], posts, ..Batch::default() }).await?;
+        let quote = summary
+            .quotes
+            .first()
+            .map(|q| format!("; the newest words: “{}”", q.text))
+            .unwrap_or_default();
+        let words = format!(
+            "{} people say {} {}{quote}",
+            worst.count, worst.emoji, worst.meaning
+        );
+        let posts = self
+            .core
+            .posts_about(&campaign, Happening::ProblemRaised, "1", Some(&words));
+        self.core
+            .store
+            .commit(Batch {
+                upgrades: vec![campaign],
+                posts,
+                ..Batch::default()
+            })
+            .await?;
         self.core.posts.notify_waiters();
         Ok(Counted::Now)
     }
@@ -117,7 +171,10 @@ impl Summariser {
     fn is_time(&self, id: &str, now: Timestamp) -> bool {
         let pause = (self.core.snapshot().plan().feedback.open_for / 100).clamp(SOON, AGAIN);
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if looked.get(id).is_some_and(|at| *at <= now && now.duration_since(*at) < pause) {
+        if looked
+            .get(id)
+            .is_some_and(|at| *at <= now && now.duration_since(*at) < pause)
+        {
             return false;
         }
         looked.insert(id.to_owned(), now);
@@ -126,33 +183,65 @@ impl Summariser {
 
     /// What people have answered until now; `None` if it can't be read, as long as that is waited for.
     async fn summary(&self, upgrade: &str, patient: bool) -> Result<Option<Summary>, StoreError> {
-        let Some(heard) = self.heard(upgrade, patient).await? else { return Ok(None) };
+        let Some(heard) = self.heard(upgrade, patient).await? else {
+            return Ok(None);
+        };
         let snapshot = self.core.snapshot();
         let config = &snapshot.config;
         let voice = |platform, user: &str| config.people.voice(&config.roster, platform, user);
         let of = |channel: &str, user: &str| match self.core.outlets.get(channel) {
             Some(outlet) => voice(outlet.platform, user),
-            None => Voice { who: user.to_owned(), audience: None },
+            None => Voice {
+                who: user.to_owned(),
+                audience: None,
+            },
         };
-        let said = self.core.store.entries(RecordKind::Feedback, upgrade).await?;
+        let said = self
+            .core
+            .store
+            .entries(RecordKind::Feedback, upgrade)
+            .await?;
         let words = said.iter().filter_map(|entry| {
             let told: Told = serde_json::from_value(entry.value.clone()).ok()?;
-            Some(Words { voice: voice(told.platform, &told.user), at: entry.at, text: Some(told.text) })
+            Some(Words {
+                voice: voice(told.platform, &told.user),
+                at: entry.at,
+                text: Some(told.text),
+            })
         });
-        Ok(Some(Summary::of(&heard, &words.collect::<Vec<_>>(), &snapshot.plan().feedback.meanings, of)))
+        Ok(Some(Summary::of(
+            &heard,
+            &words.collect::<Vec<_>>(),
+            &snapshot.plan().feedback.meanings,
+            of,
+        )))
     }
 
     /// What each thread holds now; `None` while a thread is still to be opened or can't be read, as long
     /// as that is waited for.
-    async fn heard(&self, upgrade: &str, patient: bool) -> Result<Option<BTreeMap<String, Heard>>, StoreError> {
+    async fn heard(
+        &self,
+        upgrade: &str,
+        patient: bool,
+    ) -> Result<Option<BTreeMap<String, Heard>>, StoreError> {
         let posts = self.core.store.posts(upgrade).await?;
         let mut all: BTreeMap<String, Heard> = BTreeMap::new();
         for thread in posts.iter().filter(|p| p.operation == Operation::Thread) {
             if patient & matches!(thread.state, PostState::Planned | PostState::Sending) {
                 return Ok(None);
             }
-            let (Some(root), Some(thread_id)) = (root_of(thread, &posts), &thread.remote) else { continue };
-            match read(&self.core, "feedback", thread, (root, Some(thread_id)), patient).await {
+            let (Some(root), Some(thread_id)) = (root_of(thread, &posts), &thread.remote) else {
+                continue;
+            };
+            match read(
+                &self.core,
+                "feedback",
+                thread,
+                (root, Some(thread_id)),
+                patient,
+            )
+            .await
+            {
                 Read::Heard(heard) => {
                     let sum = all.entry(thread.channel.clone()).or_default();
                     sum.reactions.extend(heard.reactions);
@@ -194,8 +283,16 @@ pub(crate) enum Read<T> {
 
 /// Reads the reactions to a post's message and the replies in its thread, and notes for operators when that has to wait. `what`
 /// is counted, in their words.
-pub(crate) async fn read(core: &Core, what: &str, post: &Post, (root, thread): (&str, Option<&str>), patient: bool) -> Read<Heard> {
-    let Some(outlet) = core.outlets.get(&post.channel) else { return Read::Never };
+pub(crate) async fn read(
+    core: &Core,
+    what: &str,
+    post: &Post,
+    (root, thread): (&str, Option<&str>),
+    patient: bool,
+) -> Read<Heard> {
+    let Some(outlet) = core.outlets.get(&post.channel) else {
+        return Read::Never;
+    };
     let heard = async {
         let place = core.place(outlet, &post.channel, &post.upgrade).await?;
         outlet.chat.heard(&place, root, thread).await
@@ -204,7 +301,13 @@ pub(crate) async fn read(core: &Core, what: &str, post: &Post, (root, thread): (
 }
 
 /// The same for what was read already.
-pub(crate) async fn settled<T>(core: &Core, what: &str, channel: &str, read: Result<T, ChatError>, patient: bool) -> Read<T> {
+pub(crate) async fn settled<T>(
+    core: &Core,
+    what: &str,
+    channel: &str,
+    read: Result<T, ChatError>,
+    patient: bool,
+) -> Read<T> {
     let part = format!("{what} in {channel}");
     match read {
         Ok(heard) => {
@@ -217,13 +320,21 @@ pub(crate) async fn settled<T>(core: &Core, what: &str, channel: &str, read: Res
             Read::Never
         }
         Err(error) => {
-            core.note_trouble(&part, Some(&format!("can't be counted yet: {error}"))).await;
+            core.note_trouble(&part, Some(&format!("can't be counted yet: {error}")))
+                .await;
             Read::NotYet
         }
     }
 }
 
 fn root_of<'a>(thread: &Post, posts: &'a [Post]) -> Option<&'a str> {
-    let key = PostKey::of(&thread.upgrade, thread.revision, &thread.notice, &thread.occurrence, &thread.channel, Operation::Post);
+    let key = PostKey::of(
+        &thread.upgrade,
+        thread.revision,
+        &thread.notice,
+        &thread.occurrence,
+        &thread.channel,
+        Operation::Post,
+    );
     posts.iter().find(|p| p.key == key)?.remote.as_deref()
 }

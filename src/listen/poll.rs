@@ -20,28 +20,51 @@ use crate::{
 /// are one, and it is people who decide.
 pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, StoreError> {
     let now = core.clock.now();
-    let (Some(at), Some(poll)) = (campaign.votes_due().filter(|at| *at <= now), &campaign.upgrade.poll) else {
+    let (Some(at), Some(poll)) = (
+        campaign.votes_due().filter(|at| *at <= now),
+        &campaign.upgrade.poll,
+    ) else {
         return Ok(Counted::Nothing);
     };
     // Once the first window opens, a count is of no use any more.
     let first = poll.windows.iter().map(|w| w.opens).min();
-    let patient = at.checked_add(PATIENCE).ok().into_iter().chain(first).min().is_some_and(|until| now < until);
-    let Some(heard) = heard(core, campaign, patient).await? else { return Ok(Counted::NotYet) };
-    let numbers: Vec<&str> = context::NUMBERS.into_iter().take(poll.windows.len()).collect();
+    let patient = at
+        .checked_add(PATIENCE)
+        .ok()
+        .into_iter()
+        .chain(first)
+        .min()
+        .is_some_and(|until| now < until);
+    let Some(heard) = heard(core, campaign, patient).await? else {
+        return Ok(Counted::NotYet);
+    };
+    let numbers: Vec<&str> = context::NUMBERS
+        .into_iter()
+        .take(poll.windows.len())
+        .collect();
     let counted = votes(&heard, &numbers);
 
     let _guard = core.ledger.lock().await;
     // Meanwhile it may have been decided, or people may be asked something else.
-    let Some(mut campaign) =
-        core.campaign(&campaign.upgrade.id).await?.filter(|a| a.upgrade.poll.as_ref() == Some(poll) && a.votes_due().is_some())
+    let Some(mut campaign) = core
+        .campaign(&campaign.upgrade.id)
+        .await?
+        .filter(|a| a.upgrade.poll.as_ref() == Some(poll) && a.votes_due().is_some())
     else {
         return Ok(Counted::Nothing);
     };
     campaign.progress.votes = Some(counted);
     let occurrence = digest(&[&campaign.revision.to_string(), &at.to_string()]);
     let posts = core.posts_about(&campaign, Happening::PollClosed, &occurrence, None);
-    let mut batch = Batch { posts, ..Batch::default() };
-    core.edits(&mut batch, &campaign, &core.store.posts(&campaign.upgrade.id).await?);
+    let mut batch = Batch {
+        posts,
+        ..Batch::default()
+    };
+    core.edits(
+        &mut batch,
+        &campaign,
+        &core.store.posts(&campaign.upgrade.id).await?,
+    );
     batch.upgrades.push(campaign);
     core.store.commit(batch).await?;
     core.posts.notify_waiters();
@@ -49,7 +72,11 @@ pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, S
 }
 
 /// The reactions to each post of the poll; `None` while one is still to be made or can't be read, as long as that is waited for.
-async fn heard(core: &Core, campaign: &Campaign, patient: bool) -> Result<Option<Vec<Heard>>, StoreError> {
+async fn heard(
+    core: &Core,
+    campaign: &Campaign,
+    patient: bool,
+) -> Result<Option<Vec<Heard>>, StoreError> {
     let mut all = Vec::new();
     let posts = core.store.posts(&campaign.upgrade.id).await?;
     let waits = |p: &Post| patient && matches!(p.state, PostState::Planned | PostState::Sending);
@@ -59,7 +86,13 @@ async fn heard(core: &Core, campaign: &Campaign, patient: bool) -> Result<Option
         if waits(post) || vote.is_some_and(waits) {
             return Ok(None);
         }
-        let Some(root) = post.remote.as_deref().filter(|_| post.state == PostState::Sent) else { continue };
+        let Some(root) = post
+            .remote
+            .as_deref()
+            .filter(|_| post.state == PostState::Sent)
+        else {
+            continue;
+        };
         match read(core, "votes", post, (root, None), patient).await {
             Read::Heard(mut heard) => {
                 match voted(core, vote, patient).await {
@@ -79,16 +112,30 @@ async fn heard(core: &Core, campaign: &Campaign, patient: bool) -> Result<Option
 
 /// What was chosen where the platform has a vote of its own.
 async fn voted(core: &Core, vote: Option<&Post>, patient: bool) -> Read<Vec<Reaction>> {
-    let place = vote.filter(|p| p.state == PostState::Sent).and_then(|p| Some((p, p.remote.as_deref()?, core.outlets.get(&p.channel)?)));
-    let Some((post, id, outlet)) = place else { return Read::Never };
-    settled(core, "votes", &post.channel, outlet.chat.votes(&outlet.place, id).await, patient).await
+    let place = vote
+        .filter(|p| p.state == PostState::Sent)
+        .and_then(|p| Some((p, p.remote.as_deref()?, core.outlets.get(&p.channel)?)));
+    let Some((post, id, outlet)) = place else {
+        return Read::Never;
+    };
+    settled(
+        core,
+        "votes",
+        &post.channel,
+        outlet.chat.votes(&outlet.place, id).await,
+        patient,
+    )
+    .await
 }
 
 /// Who has reacted and voted alike counts once.
 fn once(heard: &mut Heard) {
     let mut kept: Vec<Reaction> = Vec::new();
     for reaction in heard.reactions.drain(..) {
-        if !kept.iter().any(|k| k.by == reaction.by && same(&k.emoji, &reaction.emoji)) {
+        if !kept
+            .iter()
+            .any(|k| k.by == reaction.by && same(&k.emoji, &reaction.emoji))
+        {
             kept.push(reaction);
         }
     }
@@ -98,7 +145,9 @@ fn once(heard: &mut Heard) {
 /// Whether people answer this post with their votes: it proposes the windows as they are now.
 fn asks(core: &Core, campaign: &Campaign, post: &Post) -> bool {
     let snapshot = core.snapshot();
-    let notice = snapshot.plan().notice(campaign.upgrade.urgency, &post.notice);
+    let notice = snapshot
+        .plan()
+        .notice(campaign.upgrade.urgency, &post.notice);
     post.operation == Operation::Post
         && post.occurrence == occurrence_of(campaign.revision, None)
         && notice.is_some_and(|n| n.trigger == Trigger::On(Happening::WindowProposed))
@@ -110,9 +159,21 @@ mod tests {
 
     #[test]
     fn who_reacts_and_votes_alike_counts_once() {
-        let reaction = |by: &str, emoji: &str| Reaction { by: by.into(), emoji: emoji.into(), at: None };
-        let given = [reaction("a", "1️⃣"), reaction("a", "1\u{20e3}"), reaction("a", "2️⃣"), reaction("b", "1️⃣")];
-        let mut heard = Heard { reactions: given.into(), replies: Vec::new() };
+        let reaction = |by: &str, emoji: &str| Reaction {
+            by: by.into(),
+            emoji: emoji.into(),
+            at: None,
+        };
+        let given = [
+            reaction("a", "1️⃣"),
+            reaction("a", "1\u{20e3}"),
+            reaction("a", "2️⃣"),
+            reaction("b", "1️⃣"),
+        ];
+        let mut heard = Heard {
+            reactions: given.into(),
+            replies: Vec::new(),
+        };
         once(&mut heard);
         assert_eq!(votes(&[heard], &["1️⃣", "2️⃣"]), [2, 1]);
     }

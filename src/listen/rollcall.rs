@@ -47,7 +47,13 @@ pub struct Called {
     pub posts: usize,
 }
 
-fn answer(known: &KnownAccount<'_>, provider: &Provider, (platform, user): (Platform, &str), ask: Option<&Ask>, at: Timestamp) -> Answer {
+fn answer(
+    known: &KnownAccount<'_>,
+    provider: &Provider,
+    (platform, user): (Platform, &str),
+    ask: Option<&Ask>,
+    at: Timestamp,
+) -> Answer {
     Answer {
         claim: Claim::Acknowledged,
         provider: provider.id.clone(),
@@ -63,15 +69,29 @@ fn answer(known: &KnownAccount<'_>, provider: &Provider, (platform, user): (Plat
 
 /// The first answer stays: who answers twice has answered when they did first.
 async fn keep(core: &Core, upgrade: &str, answer: &Answer) -> Result<bool, StoreError> {
-    let id = format!("{} {} {}", answer.claim.name(), answer.of.to_lowercase(), answer.provider);
+    let id = format!(
+        "{} {} {}",
+        answer.claim.name(),
+        answer.of.to_lowercase(),
+        answer.provider
+    );
     let value = serde_json::to_value(answer).map_err(|e| StoreError(e.to_string()))?;
-    let entry = Record { kind: RecordKind::Answer, upgrade: upgrade.to_owned(), id, at: answer.at, value };
+    let entry = Record {
+        kind: RecordKind::Answer,
+        upgrade: upgrade.to_owned(),
+        id,
+        at: answer.at,
+        value,
+    };
     core.store.write(&entry, false).await
 }
 
 impl Rollcall {
     pub fn new(core: std::sync::Arc<Core>) -> Self {
-        Self { core, read: Mutex::default() }
+        Self {
+            core,
+            read: Mutex::default(),
+        }
     }
 
     pub async fn tick(&self) -> Result<Called, StoreError> {
@@ -95,7 +115,14 @@ impl Rollcall {
     pub async fn next_time(&self) -> Result<Option<Timestamp>, StoreError> {
         let (snapshot, now) = (self.core.snapshot(), self.core.clock.now());
         let mut times = Vec::new();
-        for campaign in self.core.store.upgrades().await?.iter().filter(|a| !a.progress.finished() && !a.upgrade.given_up()) {
+        for campaign in self
+            .core
+            .store
+            .upgrades()
+            .await?
+            .iter()
+            .filter(|a| !a.progress.finished() && !a.upgrade.given_up())
+        {
             let posts = self.core.store.posts(&campaign.upgrade.id).await?;
             let roll = roll(&self.core, &snapshot, campaign, &posts).await?;
             for clock in clocks(&snapshot, campaign, &roll) {
@@ -106,26 +133,68 @@ impl Rollcall {
     }
 
     /// Reads who reacted to what asks for it.
-    async fn listen(&self, snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Result<usize, StoreError> {
+    async fn listen(
+        &self,
+        snapshot: &ConfigSnapshot,
+        campaign: &Campaign,
+        posts: &[Post],
+    ) -> Result<usize, StoreError> {
         let now = self.core.clock.now();
         let roll = roll(&self.core, snapshot, campaign, posts).await?;
         let (config, mut new) = (&snapshot.config, 0);
-        for post in posts.iter().filter(|p| p.state == PostState::Sent && asking(snapshot, campaign, p)) {
-            let Some(ask) = roll.asks.iter().find(|a| a.id == roster::ask_id(post)) else { continue };
-            let answered = |p: &Provider| roll.answers.iter().any(|a| a.of == ask.id && a.provider == p.id);
-            let (Some(outlet), Some(root)) = (self.core.outlets.get(&post.channel), &post.remote) else { continue };
+        for post in posts
+            .iter()
+            .filter(|p| p.state == PostState::Sent && asking(snapshot, campaign, p))
+        {
+            let Some(ask) = roll.asks.iter().find(|a| a.id == roster::ask_id(post)) else {
+                continue;
+            };
+            let answered = |p: &Provider| {
+                roll.answers
+                    .iter()
+                    .any(|a| a.of == ask.id && a.provider == p.id)
+            };
+            let (Some(outlet), Some(root)) = (self.core.outlets.get(&post.channel), &post.remote)
+            else {
+                continue;
+            };
             let pause = (ask.by.duration_since(ask.at) / 100).clamp(SOON, AGAIN);
             if config.roster.iter().all(answered) || !self.is_time(&post.key, pause, now) {
                 continue;
             }
-            let Read::Heard(heard) = read(&self.core, "acknowledgements", post, (root, None), true).await else { continue };
-            for reaction in heard.reactions.iter().filter(|r| same(&r.emoji, &snapshot.plan().acknowledge)) {
-                let known = config.people.known(&config.roster, outlet.platform, &reaction.by);
-                let Some(provider) = known.provider else { continue };
+            let Read::Heard(heard) =
+                read(&self.core, "acknowledgements", post, (root, None), true).await
+            else {
+                continue;
+            };
+            for reaction in heard
+                .reactions
+                .iter()
+                .filter(|r| same(&r.emoji, &snapshot.plan().acknowledge))
+            {
+                let known = config
+                    .people
+                    .known(&config.roster, outlet.platform, &reaction.by);
+                let Some(provider) = known.provider else {
+                    continue;
+                };
                 // A platform's time is believed where it can be true.
-                let at = reaction.at.filter(|at| ask.at <= *at && *at <= now).unwrap_or(now);
-                let given = answer(&known, provider, (outlet.platform, &reaction.by), Some(ask), at);
-                let given = Answer { how: "reaction".into(), link: post.link.clone(), ..given };
+                let at = reaction
+                    .at
+                    .filter(|at| ask.at <= *at && *at <= now)
+                    .unwrap_or(now);
+                let given = answer(
+                    &known,
+                    provider,
+                    (outlet.platform, &reaction.by),
+                    Some(ask),
+                    at,
+                );
+                let given = Answer {
+                    how: "reaction".into(),
+                    link: post.link.clone(),
+                    ..given
+                };
                 new += usize::from(keep(&self.core, &campaign.upgrade.id, &given).await?);
             }
         }
@@ -135,7 +204,10 @@ impl Rollcall {
     fn is_time(&self, key: &PostKey, pause: SignedDuration, now: Timestamp) -> bool {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back doesn't make it wait.
-        if read.get(key).is_some_and(|at| *at <= now && now.duration_since(*at) < pause) {
+        if read
+            .get(key)
+            .is_some_and(|at| *at <= now && now.duration_since(*at) < pause)
+        {
             return false;
         }
         read.insert(key.clone(), now);
@@ -145,7 +217,9 @@ impl Rollcall {
     /// Counts, reminds and tells.
     async fn call(&self, snapshot: &ConfigSnapshot, upgrade: &str) -> Result<usize, StoreError> {
         let _guard = self.core.ledger.lock().await;
-        let Some(mut campaign) = self.core.campaign(upgrade).await? else { return Ok(0) };
+        let Some(mut campaign) = self.core.campaign(upgrade).await? else {
+            return Ok(0);
+        };
         let posts = self.core.store.posts(upgrade).await?;
         let roll = roll(&self.core, snapshot, &campaign, &posts).await?;
         let now = self.core.clock.now();
@@ -153,25 +227,51 @@ impl Rollcall {
         for clock in clocks(snapshot, &campaign, &roll) {
             let lacking: Vec<&Provider> = roll.lacking(clock.claim).collect();
             if now < clock.ends {
-                let Some(step) = roster::step_due(&clock.steps, now).filter(|_| !lacking.is_empty()) else { continue };
-                let happening = if clock.claim == Claim::Acknowledged { Happening::Unacknowledged } else { Happening::Unready };
+                let Some(step) =
+                    roster::step_due(&clock.steps, now).filter(|_| !lacking.is_empty())
+                else {
+                    continue;
+                };
+                let happening = if clock.claim == Claim::Acknowledged {
+                    Happening::Unacknowledged
+                } else {
+                    Happening::Unready
+                };
                 for part in 0..lacking.len().div_ceil(MAX_PROVIDERS_IN_REMINDER) {
-                    batch.posts.extend(self.core.posts_about(&campaign, happening, &format!("{}-{step}-{part}", clock.id), None));
+                    batch.posts.extend(self.core.posts_about(
+                        &campaign,
+                        happening,
+                        &format!("{}-{step}-{part}", clock.id),
+                        None,
+                    ));
                 }
             } else if !lacking.is_empty() {
                 let words = outcome(&clock, &roll, &lacking);
-                batch.posts.extend(self.core.posts_about(&campaign, Happening::RollCalled, &clock.id, Some(&words)));
+                batch.posts.extend(self.core.posts_about(
+                    &campaign,
+                    Happening::RollCalled,
+                    &clock.id,
+                    Some(&words),
+                ));
             }
         }
         // Each once; and the parts of a step only with its first: who answers in between makes no new part.
-        batch.posts.retain(|new| !posts.iter().any(|old| old.key == new.key || same_step(old, new)));
+        batch.posts.retain(|new| {
+            !posts
+                .iter()
+                .any(|old| old.key == new.key || same_step(old, new))
+        });
         let count = roll.count();
         if campaign.progress.roll != count {
             campaign.progress.roll = count;
             self.core.edits(&mut batch, &campaign, &posts);
             batch.upgrades.push(campaign);
         }
-        let made = batch.posts.iter().filter(|p| p.operation == Operation::Post).count();
+        let made = batch
+            .posts
+            .iter()
+            .filter(|p| p.operation == Operation::Post)
+            .count();
         if !batch.is_empty() {
             self.core.store.commit(batch).await?;
             self.core.posts.notify_waiters();
@@ -181,7 +281,11 @@ impl Rollcall {
 }
 
 fn same_step(old: &Post, new: &Post) -> bool {
-    let step = |p: &Post| p.occurrence.rsplit_once('-').map(|(step, _)| step.to_owned());
+    let step = |p: &Post| {
+        p.occurrence
+            .rsplit_once('-')
+            .map(|(step, _)| step.to_owned())
+    };
     (&old.notice, &old.channel, old.operation) == (&new.notice, &new.channel, new.operation)
         && step(new).is_some()
         && step(old) == step(new)
@@ -198,16 +302,42 @@ struct Clock {
 
 /// The clocks that run for an upgrade, or have run out.
 fn clocks(snapshot: &ConfigSnapshot, campaign: &Campaign, roll: &Roll<'_>) -> Vec<Clock> {
-    let (Some(ask), Some(first)) = (roll.ask(), roll.asks.first()) else { return Vec::new() };
-    let Some(plan) = snapshot.plan().plans.get(&campaign.upgrade.urgency).filter(|_| !roll.standings.is_empty()) else { return Vec::new() };
+    let (Some(ask), Some(first)) = (roll.ask(), roll.asks.first()) else {
+        return Vec::new();
+    };
+    let Some(plan) = snapshot
+        .plan()
+        .plans
+        .get(&campaign.upgrade.urgency)
+        .filter(|_| !roll.standings.is_empty())
+    else {
+        return Vec::new();
+    };
     let later = |step: &SignedDuration| ask.at.checked_add(*step).ok().filter(|at| *at < ask.by);
-    let steps = plan.remind_unacknowledged.iter().filter_map(later).collect();
-    let mut clocks = vec![Clock { id: digest(&["acknowledged", &ask.id]), claim: Claim::Acknowledged, steps, ends: ask.by }];
-    if let Some(by) = roll.ready_by.filter(|_| campaign.progress.state < State::Applied) {
+    let steps = plan
+        .remind_unacknowledged
+        .iter()
+        .filter_map(later)
+        .collect();
+    let mut clocks = vec![Clock {
+        id: digest(&["acknowledged", &ask.id]),
+        claim: Claim::Acknowledged,
+        steps,
+        ends: ask.by,
+    }];
+    if let Some(by) = roll
+        .ready_by
+        .filter(|_| campaign.progress.state < State::Applied)
+    {
         let before = |step: &SignedDuration| by.checked_sub(*step).ok().filter(|at| *at > first.at);
         let steps = plan.remind_unready.iter().filter_map(before).collect();
         let id = digest(&["ready", &campaign.revision.to_string(), &by.to_string()]);
-        clocks.push(Clock { id, claim: Claim::Ready, steps, ends: by });
+        clocks.push(Clock {
+            id,
+            claim: Claim::Ready,
+            steps,
+            ends: by,
+        });
     }
     clocks
 }
@@ -220,48 +350,97 @@ fn outcome(clock: &Clock, roll: &Roll<'_>, lacking: &[&Provider]) -> String {
     let names = names.join(", ");
     match clock.claim {
         Claim::Acknowledged => {
-            format!("{done} of {of} providers have answered {} in time. Missing: {names}", roll.ask().map_or("", |a| &a.notice))
+            format!(
+                "{done} of {of} providers have answered {} in time. Missing: {names}",
+                roll.ask().map_or("", |a| &a.notice)
+            )
         }
-        Claim::Ready => format!("{done} of {of} providers are ready, and the time for it is over. Missing: {names}"),
+        Claim::Ready => format!(
+            "{done} of {of} providers are ready, and the time for it is over. Missing: {names}"
+        ),
     }
 }
 
 /// A provider's person says by a command that a notice was seen, or that nodes are ready. What came of it, in words.
-pub async fn claim(core: &Core, campaign: &Campaign, asker: &Asker<'_>, claim: Claim, node: Option<&str>) -> Result<String, StoreError> {
+pub async fn claim(
+    core: &Core,
+    campaign: &Campaign,
+    asker: &Asker<'_>,
+    claim: Claim,
+    node: Option<&str>,
+) -> Result<String, StoreError> {
     let (snapshot, now) = (core.snapshot(), core.clock.now());
     let config = &snapshot.config;
-    let known = config.people.known(&config.roster, asker.platform, asker.user);
+    let known = config
+        .people
+        .known(&config.roster, asker.platform, asker.user);
     let Some(provider) = known.provider else {
         return Ok("I don't know for which provider you answer. people.yaml, or the provider's own file on the roster, says whose account is whose; please ask the communication team.".to_owned());
     };
     let posts = core.store.posts(&campaign.upgrade.id).await?;
     let before = roll(core, &snapshot, campaign, &posts).await?;
-    let mut given = answer(&known, provider, (asker.platform, asker.user), before.ask(), now);
+    let mut given = answer(
+        &known,
+        provider,
+        (asker.platform, asker.user),
+        before.ask(),
+        now,
+    );
     (given.claim, given.how) = (claim, "command".into());
     match (claim, node) {
-        (Claim::Acknowledged, _) if before.ask().is_none() => return Ok("Nothing asks for an answer now.".to_owned()),
+        (Claim::Acknowledged, _) if before.ask().is_none() => {
+            return Ok("Nothing asks for an answer now.".to_owned());
+        }
         (Claim::Acknowledged, _) => {}
         (Claim::Ready, None) => given.of = String::new(),
         (Claim::Ready, Some(node)) if provider.nodes_of(node).is_empty() => {
             let names: Vec<&str> = provider.nodes.iter().map(|n| n.name.as_str()).collect();
-            return Ok(format!("{} has no node {node}. Its nodes are: {}.", provider.name, names.join(", ")));
+            return Ok(format!(
+                "{} has no node {node}. Its nodes are: {}.",
+                provider.name,
+                names.join(", ")
+            ));
         }
         (Claim::Ready, Some(node)) => given.of = node.to_owned(),
     }
     let new = keep(core, &campaign.upgrade.id, &given).await?;
     let after = roll(core, &snapshot, campaign, &posts).await?;
-    let Some(own) = after.standings.iter().find(|s| s.provider.id == provider.id) else { return Ok(String::new()) };
-    let thanks = if new { format!("Thank you, {}.", known.name) } else { "I know that already.".to_owned() };
+    let Some(own) = after
+        .standings
+        .iter()
+        .find(|s| s.provider.id == provider.id)
+    else {
+        return Ok(String::new());
+    };
+    let thanks = if new {
+        format!("Thank you, {}.", known.name)
+    } else {
+        "I know that already.".to_owned()
+    };
     let (count, nodes) = (after.count().unwrap_or_default(), provider.nodes.len());
     Ok(match claim {
         Claim::Acknowledged => {
-            let late = own.acknowledged.zip(after.ask()).is_some_and(|(at, ask)| at > ask.by);
+            let late = own
+                .acknowledged
+                .zip(after.ask())
+                .is_some_and(|(at, ask)| at > ask.by);
             let late = if late { ", after its time" } else { "" };
-            format!("{thanks} {} has answered {}{late}. {} of {} have.", provider.name, given.notice, count.acknowledged, count.of)
+            format!(
+                "{thanks} {} has answered {}{late}. {} of {} have.",
+                provider.name, given.notice, count.acknowledged, count.of
+            )
         }
         Claim::Ready if own.ready.is_some() => {
-            format!("{thanks} {} is ready. {} of {} are.", provider.name, count.ready, after.standings.len())
+            format!(
+                "{thanks} {} is ready. {} of {} are.",
+                provider.name,
+                count.ready,
+                after.standings.len()
+            )
         }
-        Claim::Ready => format!("{thanks} {} of {nodes} nodes of {} are ready.", own.ready_nodes, provider.name),
+        Claim::Ready => format!(
+            "{thanks} {} of {nodes} nodes of {} are ready.",
+            own.ready_nodes, provider.name
+        ),
     })
 }

@@ -49,7 +49,12 @@ pub struct Core {
 const EDIT_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
 impl Core {
-    pub fn new(snapshot: ConfigSnapshot, outlets: BTreeMap<String, Outlet>, clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Self {
+    pub fn new(
+        snapshot: ConfigSnapshot,
+        outlets: BTreeMap<String, Outlet>,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn Store>,
+    ) -> Self {
         let deployment = &snapshot.config.deployment;
         Self {
             delivery: deployment.delivery,
@@ -59,7 +64,11 @@ impl Core {
             ledger: Mutex::new(()),
             lease: Arc::default(),
             posts: Notify::new(),
-            kin: deployment.chains.keys().map(|name| (name.clone(), deployment.kin(name))).collect(),
+            kin: deployment
+                .chains
+                .keys()
+                .map(|name| (name.clone(), deployment.kin(name)))
+                .collect(),
             snapshot: RwLock::new(Arc::new(snapshot)),
             noted: Mutex::new(BTreeMap::new()),
             well: std::sync::Mutex::default(),
@@ -68,32 +77,63 @@ impl Core {
 
     /// The files as they are in force now. Whoever works through several steps keeps one.
     pub fn snapshot(&self) -> Arc<ConfigSnapshot> {
-        self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.snapshot
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Puts other files in force.
     pub fn open(&self, snapshot: ConfigSnapshot) {
-        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        *self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
     /// The posts of a thing that has happened, due now, for each notice that waits for it.
-    pub fn posts_on(&self, campaign: &Campaign, happening: Happening, occurrence: &str, fact: Option<&Fact>) -> Vec<Post> {
+    pub fn posts_on(
+        &self,
+        campaign: &Campaign,
+        happening: Happening,
+        occurrence: &str,
+        fact: Option<&Fact>,
+    ) -> Vec<Post> {
         let now = self.clock.now();
         let snapshot = self.snapshot();
         let plan = snapshot.plan();
-        let revision = if happening == Happening::Rescheduled { campaign.revision } else { 0 };
-        let notices =
-            plan.notices(campaign.upgrade.urgency).iter().enumerate().filter(|(_, notice)| notice.trigger == Trigger::On(happening));
+        let revision = if happening == Happening::Rescheduled {
+            campaign.revision
+        } else {
+            0
+        };
+        let notices = plan
+            .notices(campaign.upgrade.urgency)
+            .iter()
+            .enumerate()
+            .filter(|(_, notice)| notice.trigger == Trigger::On(happening));
         let mut posts = Vec::new();
         for (index, notice) in notices {
             let due = now.checked_add(notice.delay).unwrap_or(now);
-            let mut made = posts_of(&campaign.upgrade.id, revision, notice, index, occurrence, due, fact);
+            let mut made = posts_of(
+                &campaign.upgrade.id,
+                revision,
+                notice,
+                index,
+                occurrence,
+                due,
+                fact,
+            );
             // Where a platform has them as messages of their own.
             let pictured = notice.picture && context::pictured(&campaign.progress).is_some();
-            let voted = happening == Happening::WindowProposed && ballot::has_words(&snapshot.config);
+            let voted =
+                happening == Happening::WindowProposed && ballot::has_words(&snapshot.config);
             let apart = [(pictured, Operation::Picture), (voted, Operation::Poll)];
             for (_, operation) in apart.into_iter().filter(|(is, _)| *is) {
-                let on = made.iter().filter(|p| p.operation == Operation::Post && self.platform(&p.channel) == Some(Platform::Matrix));
+                let on = made.iter().filter(|p| {
+                    p.operation == Operation::Post
+                        && self.platform(&p.channel) == Some(Platform::Matrix)
+                });
                 let beside: Vec<Post> = on.map(|p| p.beside(operation, 0)).collect();
                 made.extend(beside);
             }
@@ -101,13 +141,23 @@ impl Core {
         }
         // Of what nobody has announced, the plan says who may hear.
         if campaign.upgrade.unplanned && plan.unplanned == Readers::Operators {
-            posts.retain(|p| self.outlets.get(&p.channel).is_some_and(|o| o.readers == Readers::Operators));
+            posts.retain(|p| {
+                self.outlets
+                    .get(&p.channel)
+                    .is_some_and(|o| o.readers == Readers::Operators)
+            });
         }
         posts
     }
 
     /// The posts of something that people have done or herald has to say of itself: no fact stands behind it.
-    pub fn posts_about(&self, campaign: &Campaign, happening: Happening, occurrence: &str, detail: Option<&str>) -> Vec<Post> {
+    pub fn posts_about(
+        &self,
+        campaign: &Campaign,
+        happening: Happening,
+        occurrence: &str,
+        detail: Option<&str>,
+    ) -> Vec<Post> {
         let mut posts = self.posts_on(campaign, happening, occurrence, None);
         let detail = detail.map(|detail| cut(detail, MAX_DETAIL_CHARS));
         posts.iter_mut().for_each(|p| p.detail.clone_from(&detail));
@@ -119,24 +169,49 @@ impl Core {
         let private = || {
             let (_, platform) = PRIVATE.into_iter().find(|(name, _)| *name == channel)?;
             let beside = self.outlets.values().find(|o| o.platform == platform)?;
-            Some(Outlet { place: String::new(), readers: Readers::Public, mentions: BTreeMap::new(), ..beside.clone() })
+            Some(Outlet {
+                place: String::new(),
+                readers: Readers::Public,
+                mentions: BTreeMap::new(),
+                ..beside.clone()
+            })
         };
         self.outlets.get(channel).cloned().or_else(private)
     }
 
     /// Every channel that posts may wait for.
     pub fn channels(&self) -> Vec<String> {
-        let private = PRIVATE.into_iter().filter(|(_, platform)| self.outlets.values().any(|o| o.platform == *platform));
-        self.outlets.keys().cloned().chain(private.map(|(name, _)| name.to_owned())).collect()
+        let private = PRIVATE
+            .into_iter()
+            .filter(|(_, platform)| self.outlets.values().any(|o| o.platform == *platform));
+        self.outlets
+            .keys()
+            .cloned()
+            .chain(private.map(|(name, _)| name.to_owned()))
+            .collect()
     }
 
     /// A line on top of a post that is out; `why` is what no longer holds, or a correction.
     pub fn mark(&self, root: &Post, posts: &[Post], why: &str) -> Post {
         let same = |p: &&Post| {
-            p.operation == Operation::Mark && p.notice == root.notice && p.occurrence == root.occurrence && p.channel == root.channel
+            p.operation == Operation::Mark
+                && p.notice == root.notice
+                && p.occurrence == root.occurrence
+                && p.channel == root.channel
         };
-        let edition = posts.iter().filter(same).filter(|p| p.revision == root.revision).map(|p| p.edition).max().unwrap_or(0) + 1;
-        Post { due: self.clock.now(), detail: Some(why.to_owned()), ..root.beside(Operation::Mark, edition) }
+        let edition = posts
+            .iter()
+            .filter(same)
+            .filter(|p| p.revision == root.revision)
+            .map(|p| p.edition)
+            .max()
+            .unwrap_or(0)
+            + 1;
+        Post {
+            due: self.clock.now(),
+            detail: Some(why.to_owned()),
+            ..root.beside(Operation::Mark, edition)
+        }
     }
 
     fn platform(&self, channel: &str) -> Option<Platform> {
@@ -147,9 +222,19 @@ impl Core {
     pub fn edits(&self, batch: &mut Batch, campaign: &Campaign, posts: &[Post]) {
         let snapshot = self.snapshot();
         let notice = |p: &Post| snapshot.plan().notice(campaign.upgrade.urgency, &p.notice);
-        let out =
-            |p: &&Post| p.operation == Operation::Post && matches!(p.state, PostState::Sent | PostState::Sending | PostState::Planned);
-        for (root, notice) in posts.iter().filter(out).filter_map(|p| Some((p, notice(p)?))).filter(|(_, n)| n.live) {
+        let out = |p: &&Post| {
+            p.operation == Operation::Post
+                && matches!(
+                    p.state,
+                    PostState::Sent | PostState::Sending | PostState::Planned
+                )
+        };
+        for (root, notice) in posts
+            .iter()
+            .filter(out)
+            .filter_map(|p| Some((p, notice(p)?)))
+            .filter(|(_, n)| n.live)
+        {
             self.renew(batch, root, Operation::Edit, posts);
             if notice.calendar.as_ref() == Some(&root.channel) {
                 self.renew(batch, root, Operation::Event, posts);
@@ -161,17 +246,38 @@ impl Core {
 
     /// Votes that are counted, or on what is no longer proposed, take no more.
     fn closed(&self, campaign: &Campaign, posts: &[Post]) -> Vec<Post> {
-        let open = |p: &&Post| p.operation == Operation::Poll && p.state == PostState::Sent && !ballot::is_open(campaign, p);
-        let close = |p: &Post| Post { due: self.clock.now(), ..p.beside(Operation::Close, 0) };
-        posts.iter().filter(open).map(close).filter(|close| !posts.iter().any(|p| p.key == close.key)).collect()
+        let open = |p: &&Post| {
+            p.operation == Operation::Poll
+                && p.state == PostState::Sent
+                && !ballot::is_open(campaign, p)
+        };
+        let close = |p: &Post| Post {
+            due: self.clock.now(),
+            ..p.beside(Operation::Close, 0)
+        };
+        posts
+            .iter()
+            .filter(open)
+            .map(close)
+            .filter(|close| !posts.iter().any(|p| p.key == close.key))
+            .collect()
     }
 
     /// Boards of an upgrade that is over make room for the next one's.
     pub fn unpinned(&self, campaign: &Campaign, posts: &[Post]) -> Vec<Post> {
         let pinned = |p: &&Post| p.operation == Operation::Pin && p.state == PostState::Sent;
-        let unpin = |p: &Post| Post { due: self.clock.now(), ..p.beside(Operation::Unpin, 0) };
-        let pinned = posts.iter().filter(|_| campaign.progress.finished()).filter(pinned);
-        pinned.map(unpin).filter(|unpin| !posts.iter().any(|p| p.key == unpin.key)).collect()
+        let unpin = |p: &Post| Post {
+            due: self.clock.now(),
+            ..p.beside(Operation::Unpin, 0)
+        };
+        let pinned = posts
+            .iter()
+            .filter(|_| campaign.progress.finished())
+            .filter(pinned);
+        pinned
+            .map(unpin)
+            .filter(|unpin| !posts.iter().any(|p| p.key == unpin.key))
+            .collect()
     }
 
     /// The next edition of what is kept up to date, a while after the last.
@@ -186,11 +292,19 @@ impl Core {
         };
         let editions: Vec<&Post> = posts.iter().filter(same).collect();
         let waiting = editions.iter().filter(|p| p.state == PostState::Planned);
-        batch.moves.extend(waiting.map(|p| (p.key.clone(), Move::Supersede)));
+        batch
+            .moves
+            .extend(waiting.map(|p| (p.key.clone(), Move::Supersede)));
         let edition = editions.iter().map(|p| p.edition).max().unwrap_or(0) + 1;
         let last = editions.iter().filter_map(|p| p.sent).max().or(root.sent);
-        let due = last.and_then(|at| at.checked_add(EDIT_PAUSE).ok()).unwrap_or(now).max(now);
-        batch.posts.push(Post { due, ..root.beside(operation, edition) });
+        let due = last
+            .and_then(|at| at.checked_add(EDIT_PAUSE).ok())
+            .unwrap_or(now)
+            .max(now);
+        batch.posts.push(Post {
+            due,
+            ..root.beside(operation, edition)
+        });
     }
 
     /// Notes what is wrong with a part, if that is another thing than was noted before.
@@ -207,7 +321,12 @@ impl Core {
     }
 
     pub async fn campaign(&self, id: &str) -> Result<Option<Campaign>, StoreError> {
-        Ok(self.store.upgrades().await?.into_iter().find(|a| a.upgrade.id == id))
+        Ok(self
+            .store
+            .upgrades()
+            .await?
+            .into_iter()
+            .find(|a| a.upgrade.id == id))
     }
 
     /// Keeps what is wrong with a part where `herald status` can see it.
@@ -221,7 +340,11 @@ impl Core {
                 tracing::warn!(part, "{trouble}");
             }
         }
-        match self.store.set_trouble(part, trouble, self.clock.now()).await {
+        match self
+            .store
+            .set_trouble(part, trouble, self.clock.now())
+            .await
+        {
             Ok(()) if trouble.is_none() => {
                 well().insert(part.to_owned());
             }
@@ -232,7 +355,10 @@ impl Core {
 }
 
 /// Where reminders go that somebody has asked for: to them alone. No channel of a file has a space in its name.
-pub const PRIVATE: [(&str, Platform); 2] = [("private discord", Platform::Discord), ("private matrix", Platform::Matrix)];
+pub const PRIVATE: [(&str, Platform); 2] = [
+    ("private discord", Platform::Discord),
+    ("private matrix", Platform::Matrix),
+];
 
 /// One post for each channel of a notice; a thread behind each where feedback is asked for.
 pub fn posts_of(
@@ -248,7 +374,14 @@ pub fn posts_of(
     let mut posts = Vec::new();
     for channel in &notice.channels {
         let post = Post {
-            key: PostKey::of(upgrade, revision, &notice.id, occurrence, channel, Operation::Post),
+            key: PostKey::of(
+                upgrade,
+                revision,
+                &notice.id,
+                occurrence,
+                channel,
+                Operation::Post,
+            ),
             upgrade: upgrade.to_owned(),
             revision,
             notice: notice.id.clone(),
@@ -276,7 +409,11 @@ pub fn posts_of(
             (notice.board, Operation::Pin),
             (notice.calendar.as_ref() == Some(channel), Operation::Event),
         ];
-        let beside: Vec<Post> = beside.into_iter().filter(|(is, _)| *is).map(|(_, operation)| post.beside(operation, 0)).collect();
+        let beside: Vec<Post> = beside
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, operation)| post.beside(operation, 0))
+            .collect();
         posts.push(post);
         posts.extend(beside);
     }

@@ -69,10 +69,19 @@ impl Planner {
         }
         let mut reasons = Vec::new();
         for request in self.core.store.requests().await? {
-            let posts = if request.change.is_aside() { self.core.store.posts(&request.upgrade).await? } else { Vec::new() };
+            let posts = if request.change.is_aside() {
+                self.core.store.posts(&request.upgrade).await?
+            } else {
+                Vec::new()
+            };
             let outcome = match self.follow_request(&request, &mut after, &posts, &mut batch) {
                 Ok(outcome) => {
-                    reasons.extend(request.change.reason().map(|r| (request.upgrade.clone(), r.to_owned())));
+                    reasons.extend(
+                        request
+                            .change
+                            .reason()
+                            .map(|r| (request.upgrade.clone(), r.to_owned())),
+                    );
                     outcome
                 }
                 Err(error) => format!("refused: {error}"),
@@ -82,8 +91,13 @@ impl Planner {
         }
         for campaign in after {
             let before = known.iter().find(|k| k.upgrade.id == campaign.upgrade.id);
-            let reason = reasons.iter().rev().find(|(id, _)| *id == campaign.upgrade.id).map(|(_, r)| r.as_str());
-            self.turn(before, campaign, reason, &mut batch, &mut planned).await?;
+            let reason = reasons
+                .iter()
+                .rev()
+                .find(|(id, _)| *id == campaign.upgrade.id)
+                .map(|(_, r)| r.as_str());
+            self.turn(before, campaign, reason, &mut batch, &mut planned)
+                .await?;
         }
         // What was said already is not said again: a tick without news writes nothing.
         let mut new = Vec::new();
@@ -103,7 +117,8 @@ impl Planner {
     /// What of these files can't be followed, and why.
     pub async fn refusals(&self, files: &[UpgradeFile]) -> Result<Vec<Finding>, StoreError> {
         let known = self.core.store.upgrades().await?;
-        let (mut after, mut batch, mut planned) = (known.clone(), Batch::default(), Planned::default());
+        let (mut after, mut batch, mut planned) =
+            (known.clone(), Batch::default(), Planned::default());
         for file in files {
             self.follow_file(file, &known, &mut after, &mut batch, &mut planned);
         }
@@ -120,54 +135,103 @@ impl Planner {
         planned: &mut Planned,
     ) {
         let now = self.core.clock.now();
-        let own = |k: &&Campaign| k.upgrade.id == upgrade.id || k.upgrade.joined.as_ref() == Some(&upgrade.id);
+        let own = |k: &&Campaign| {
+            k.upgrade.id == upgrade.id || k.upgrade.joined.as_ref() == Some(&upgrade.id)
+        };
         // A campaign that nobody had planned goes on under the words of the file.
-        let Some(before) = known.iter().find(own).or_else(|| campaign::joined_by(known, upgrade)) else {
+        let Some(before) = known
+            .iter()
+            .find(own)
+            .or_else(|| campaign::joined_by(known, upgrade))
+        else {
             if upgrade.window.opens <= now && !upgrade.given_up() {
-                let written = self.core.snapshot().renderer.zone().written(upgrade.window.opens);
+                let written = self
+                    .core
+                    .snapshot()
+                    .renderer
+                    .zone()
+                    .written(upgrade.window.opens);
                 planned.refused.push(file.wrong(
                     &["window", "opens"],
-                    format!("{} is new here, but its window opened already, {written}", upgrade.id),
+                    format!(
+                        "{} is new here, but its window opened already, {written}",
+                        upgrade.id
+                    ),
                     "set a window that is still to come, or remove the file",
                 ));
                 return;
             }
             if !upgrade.given_up() {
                 planned.accepted.push(upgrade.id.clone());
-                after.push(Campaign { file: Some(upgrade.clone()), ..Campaign::new(upgrade.clone(), now) });
+                after.push(Campaign {
+                    file: Some(upgrade.clone()),
+                    ..Campaign::new(upgrade.clone(), now)
+                });
             }
             return;
         };
-        let Some(at) = after.iter_mut().find(|a| a.upgrade.id == before.upgrade.id) else { return };
+        let Some(at) = after.iter_mut().find(|a| a.upgrade.id == before.upgrade.id) else {
+            return;
+        };
         match edited(at, upgrade) {
             Ok(merged) => *at = merged,
             Err(error) => {
-                let mut finding =
-                    file.wrong(&[conflict(&error)], error.to_string(), "the rest of the file is not followed either until then");
+                let mut finding = file.wrong(
+                    &[conflict(&error)],
+                    error.to_string(),
+                    "the rest of the file is not followed either until then",
+                );
                 finding.severity = crate::config::Severity::Warning;
                 let occurrence = digest(&[&format!("{upgrade:?}")]);
-                batch.posts.extend(self.core.posts_about(at, Happening::Refused, &occurrence, Some(&finding.to_string())));
+                batch.posts.extend(self.core.posts_about(
+                    at,
+                    Happening::Refused,
+                    &occurrence,
+                    Some(&finding.to_string()),
+                ));
                 planned.contradicted.push(finding);
             }
         }
     }
 
     /// One command; says what came of it.
-    fn follow_request(&self, request: &Request, after: &mut [Campaign], posts: &[Post], batch: &mut Batch) -> Result<String, String> {
-        let named = |a: &&mut Campaign| a.upgrade.id == request.upgrade || a.upgrade.joined.as_ref() == Some(&request.upgrade);
+    fn follow_request(
+        &self,
+        request: &Request,
+        after: &mut [Campaign],
+        posts: &[Post],
+        batch: &mut Batch,
+    ) -> Result<String, String> {
+        let named = |a: &&mut Campaign| {
+            a.upgrade.id == request.upgrade || a.upgrade.joined.as_ref() == Some(&request.upgrade)
+        };
         let Some(at) = after.iter_mut().find(named) else {
-            return Err(format!("no upgrade `{}` is known; `herald status` lists them", request.upgrade));
+            return Err(format!(
+                "no upgrade `{}` is known; `herald status` lists them",
+                request.upgrade
+            ));
         };
         if request.change.is_aside() {
             return team_commands::follow(&self.core, request, at, posts, batch);
         }
-        let changed = request.change.to(&at.upgrade, at.progress.state >= State::Applied).map_err(|e| e.to_string())?;
-        if matches!(request.change, change::Change::Reschedule { .. }) && changed.window.opens <= self.core.clock.now() {
+        let changed = request
+            .change
+            .to(&at.upgrade, at.progress.state >= State::Applied)
+            .map_err(|e| e.to_string())?;
+        if matches!(request.change, change::Change::Reschedule { .. })
+            && changed.window.opens <= self.core.clock.now()
+        {
             return Err("that time is over already; name one that is still to come".to_owned());
         }
-        at.commanded.extend(change::differing(&at.upgrade, &changed));
+        at.commanded
+            .extend(change::differing(&at.upgrade, &changed));
         at.upgrade = changed;
-        Ok(format!("done: {} of {}, asked for by {}", request.change.name(), at.upgrade.title, request.author))
+        Ok(format!(
+            "done: {} of {}, asked for by {}",
+            request.change.name(),
+            at.upgrade.title,
+            request.author
+        ))
     }
 
     /// What follows when an upgrade changes from `before`, which may be nothing but the plan's new shape.
@@ -194,22 +258,40 @@ impl Planner {
             campaign.progress.told.remove(&Happening::Delayed);
         }
         let id = campaign.upgrade.id.clone();
-        let old = if before.is_some() { self.core.store.posts(&id).await? } else { Vec::new() };
+        let old = if before.is_some() {
+            self.core.store.posts(&id).await?
+        } else {
+            Vec::new()
+        };
         if moved {
-            batch.supersede.push(Supersede { upgrade: id.clone(), below: campaign.revision, due_by: Timestamp::MAX });
+            batch.supersede.push(Supersede {
+                upgrade: id.clone(),
+                below: campaign.revision,
+                due_by: Timestamp::MAX,
+            });
         }
         if was.is_some_and(|w| w.given_up() != campaign.upgrade.given_up()) {
             // What was given up is not called verified, whatever its chains show.
             campaign.progress.closed = campaign.upgrade.given_up();
         }
         if campaign.upgrade.given_up() && was.is_some_and(|w| !w.given_up()) {
-            batch.moves.extend(to_follow(&old, now).map(|p| (p.key.clone(), Move::Supersede)));
+            batch
+                .moves
+                .extend(to_follow(&old, now).map(|p| (p.key.clone(), Move::Supersede)));
         }
-        if let Some(why) = was.filter(|_| open && !joins).and_then(|w| change::stale(w, &campaign.upgrade)) {
+        if let Some(why) = was
+            .filter(|_| open && !joins)
+            .and_then(|w| change::stale(w, &campaign.upgrade))
+        {
             batch.posts.extend(self.marks(&campaign, &old, why));
         }
         for news in change::news(was, &campaign.upgrade) {
-            if joins && matches!(news.happening, Happening::WindowSet | Happening::Rescheduled) {
+            if joins
+                && matches!(
+                    news.happening,
+                    Happening::WindowSet | Happening::Rescheduled
+                )
+            {
                 continue;
             }
             let detail = news.detail.as_deref().or(reason);
@@ -217,14 +299,31 @@ impl Planner {
                 Happening::Rescheduled | Happening::Planned => "1".to_owned(),
                 _ => once_more(occurrence_of(campaign.revision, detail), &old),
             };
-            batch.posts.extend(self.core.posts_about(&campaign, news.happening, &occurrence, detail));
+            batch.posts.extend(self.core.posts_about(
+                &campaign,
+                news.happening,
+                &occurrence,
+                detail,
+            ));
         }
-        if !campaign.progress.finished() && campaign.upgrade.poll.is_none() && !campaign.upgrade.unplanned {
+        if !campaign.progress.finished()
+            && campaign.upgrade.poll.is_none()
+            && !campaign.upgrade.unplanned
+        {
             let mut posts = timed(&campaign.upgrade, campaign.revision, snapshot.plan(), now);
             posts.extend(reminders::posts(&self.core, &campaign, now).await?);
-            batch.moves.extend(replanned(&old, &posts, &campaign, snapshot.plan()));
-            let new: Vec<Post> = posts.into_iter().filter(|p| !old.iter().any(|o| o.key == p.key)).collect();
-            planned.skipped.extend(new.iter().filter(|p| p.state == PostState::Skipped).cloned());
+            batch
+                .moves
+                .extend(replanned(&old, &posts, &campaign, snapshot.plan()));
+            let new: Vec<Post> = posts
+                .into_iter()
+                .filter(|p| !old.iter().any(|o| o.key == p.key))
+                .collect();
+            planned.skipped.extend(
+                new.iter()
+                    .filter(|p| p.state == PostState::Skipped)
+                    .cloned(),
+            );
             batch.posts.extend(new);
         }
         if before != Some(&campaign) {
@@ -245,20 +344,38 @@ impl Planner {
                 && matches!(p.state, PostState::Sent | PostState::Sending)
                 && notice.is_some_and(|n| n.of_the_window() && !n.live)
         };
-        old.iter().filter(stale).map(|root| self.core.mark(root, old, why)).collect()
+        old.iter()
+            .filter(stale)
+            .map(|root| self.core.mark(root, old, why))
+            .collect()
     }
 }
 
 /// The same said once more, after something else was said in between, is another post.
 fn once_more(occurrence: String, old: &[Post]) -> String {
-    let again = |post: &&Post| post.occurrence.strip_prefix(&occurrence).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
-    let said: BTreeSet<&str> = old.iter().filter(|p| p.operation == Operation::Post).filter(again).map(|p| p.occurrence.as_str()).collect();
-    if said.is_empty() { occurrence } else { format!("{occurrence}-{}", said.len()) }
+    let again = |post: &&Post| {
+        post.occurrence
+            .strip_prefix(&occurrence)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let said: BTreeSet<&str> = old
+        .iter()
+        .filter(|p| p.operation == Operation::Post)
+        .filter(again)
+        .map(|p| p.occurrence.as_str())
+        .collect();
+    if said.is_empty() {
+        occurrence
+    } else {
+        format!("{occurrence}-{}", said.len())
+    }
 }
 
 /// What was to be said some time after a happening.
 fn to_follow(old: &[Post], now: Timestamp) -> impl Iterator<Item = &Post> {
-    old.iter().filter(move |p| p.revision == 0 && p.due > now && (p.operation == Operation::Post || p.operation.hangs()))
+    old.iter().filter(move |p| {
+        p.revision == 0 && p.due > now && (p.operation == Operation::Post || p.operation.hangs())
+    })
 }
 
 /// The field of a conflict, for its place in the file.
@@ -270,9 +387,17 @@ fn conflict(error: &ChangeError) -> &str {
 }
 
 /// Posts that wait and that a changed plan has at another time, or no more.
-fn replanned(old: &[Post], wanted: &[Post], campaign: &Campaign, plan: &Plan) -> Vec<(PostKey, Move)> {
+fn replanned(
+    old: &[Post],
+    wanted: &[Post],
+    campaign: &Campaign,
+    plan: &Plan,
+) -> Vec<(PostKey, Move)> {
     // What waits for a happening has its time from that.
-    let happened = |post: &Post| plan.notice(campaign.upgrade.urgency, &post.notice).is_some_and(|n| matches!(n.trigger, Trigger::On(_)));
+    let happened = |post: &Post| {
+        plan.notice(campaign.upgrade.urgency, &post.notice)
+            .is_some_and(|n| matches!(n.trigger, Trigger::On(_)))
+    };
     let waits = |p: &&Post| {
         matches!(p.state, PostState::Planned | PostState::Held)
             && p.revision == campaign.revision
@@ -280,10 +405,18 @@ fn replanned(old: &[Post], wanted: &[Post], campaign: &Campaign, plan: &Plan) ->
     };
     old.iter()
         .filter(waits)
-        .filter(|post| !happened(post) && !campaign.progress.announced.contains(&team_commands::early(post)))
+        .filter(|post| {
+            !happened(post)
+                && !campaign
+                    .progress
+                    .announced
+                    .contains(&team_commands::early(post))
+        })
         .filter_map(|post| match wanted.iter().find(|w| w.key == post.key) {
             None => Some((post.key.clone(), Move::Supersede)),
-            Some(same) if same.due.as_millisecond() != post.due.as_millisecond() => Some((post.key.clone(), Move::Due(same.due))),
+            Some(same) if same.due.as_millisecond() != post.due.as_millisecond() => {
+                Some((post.key.clone(), Move::Due(same.due)))
+            }
             Some(_) => None,
         })
         .collect()
@@ -298,13 +431,24 @@ fn edited(before: &Campaign, file: &Upgrade) -> Result<Campaign, ChangeError> {
         campaign.upgrade = told_as(&before.upgrade, file);
     } else {
         // A store of an earlier version did not keep the file: what is known is what it said.
-        let last = before.file.as_ref().map_or_else(|| before.upgrade.clone(), |last| told_as(&before.upgrade, last));
-        let merged = change::merge(&before.upgrade, &last, &told_as(&before.upgrade, file), &before.commanded)?;
+        let last = before.file.as_ref().map_or_else(
+            || before.upgrade.clone(),
+            |last| told_as(&before.upgrade, last),
+        );
+        let merged = change::merge(
+            &before.upgrade,
+            &last,
+            &told_as(&before.upgrade, file),
+            &before.commanded,
+        )?;
         (campaign.upgrade, campaign.commanded) = (merged.upgrade, merged.commanded);
     }
     let fresh = Progress::new(&campaign.upgrade);
     let chains = campaign.upgrade.chains.clone();
-    campaign.progress.chains.retain(|name, _| chains.contains_key(name));
+    campaign
+        .progress
+        .chains
+        .retain(|name, _| chains.contains_key(name));
     for (name, progress) in fresh.chains {
         campaign.progress.chains.entry(name).or_insert(progress);
     }
@@ -316,9 +460,15 @@ fn told_as(campaign: &Upgrade, file: &Upgrade) -> Upgrade {
     if campaign.id == file.id {
         return file.clone();
     }
-    let mut told = Upgrade { id: campaign.id.clone(), joined: Some(file.id.clone()), ..file.clone() };
+    let mut told = Upgrade {
+        id: campaign.id.clone(),
+        joined: Some(file.id.clone()),
+        ..file.clone()
+    };
     for (name, target) in &campaign.chains {
-        told.chains.entry(name.clone()).or_insert_with(|| target.clone());
+        told.chains
+            .entry(name.clone())
+            .or_insert_with(|| target.clone());
     }
     told
 }
@@ -329,8 +479,16 @@ pub fn timed(upgrade: &Upgrade, revision: u32, plan: &Plan, now: Timestamp) -> V
     let mut posts = Vec::new();
     for (index, notice) in plan.notices(upgrade.urgency).iter().enumerate() {
         let times: Vec<(String, Timestamp)> = match &notice.trigger {
-            Trigger::At(offset) => offset.from(upgrade.window.opens, &plan.zone).into_iter().map(|at| ("1".to_owned(), at)).collect(),
-            Trigger::Cron(rule) => rule.occurrences(upgrade.window.opens, &plan.zone).into_iter().map(|at| (at.to_string(), at)).collect(),
+            Trigger::At(offset) => offset
+                .from(upgrade.window.opens, &plan.zone)
+                .into_iter()
+                .map(|at| ("1".to_owned(), at))
+                .collect(),
+            Trigger::Cron(rule) => rule
+                .occurrences(upgrade.window.opens, &plan.zone)
+                .into_iter()
+                .map(|at| (at.to_string(), at))
+                .collect(),
             Trigger::On(_) => Vec::new(),
         };
         for (occurrence, due) in times {

@@ -27,15 +27,48 @@ struct Subscription {
 }
 
 /// The reminders of an upgrade, as its window is now.
-pub async fn posts(core: &Core, campaign: &Campaign, now: Timestamp) -> Result<Vec<Post>, StoreError> {
+pub async fn posts(
+    core: &Core,
+    campaign: &Campaign,
+    now: Timestamp,
+) -> Result<Vec<Post>, StoreError> {
     let mut posts = Vec::new();
-    for entry in core.store.entries(RecordKind::Subscription, &campaign.upgrade.id).await? {
-        let Ok(wish) = serde_json::from_value::<Subscription>(entry.value) else { continue };
-        let Some((channel, _)) = PRIVATE.into_iter().find(|(_, platform)| *platform == wish.platform) else { continue };
-        let Ok(due) = campaign.upgrade.window.opens.checked_sub(SignedDuration::from_secs(wish.before)) else { continue };
-        let notice = Notice { channels: vec![channel.to_owned()], ..Notice::private() };
+    for entry in core
+        .store
+        .entries(RecordKind::Subscription, &campaign.upgrade.id)
+        .await?
+    {
+        let Ok(wish) = serde_json::from_value::<Subscription>(entry.value) else {
+            continue;
+        };
+        let Some((channel, _)) = PRIVATE
+            .into_iter()
+            .find(|(_, platform)| *platform == wish.platform)
+        else {
+            continue;
+        };
+        let Ok(due) = campaign
+            .upgrade
+            .window
+            .opens
+            .checked_sub(SignedDuration::from_secs(wish.before))
+        else {
+            continue;
+        };
+        let notice = Notice {
+            channels: vec![channel.to_owned()],
+            ..Notice::private()
+        };
         let occurrence = format!("{} {}", wish.before, wish.user);
-        let mut made = posts_of(&campaign.upgrade.id, campaign.revision, &notice, 0, &occurrence, due, None);
+        let mut made = posts_of(
+            &campaign.upgrade.id,
+            campaign.revision,
+            &notice,
+            0,
+            &occurrence,
+            due,
+            None,
+        );
         if due < now {
             made.iter_mut().for_each(|p| p.state = PostState::Skipped);
         }
@@ -55,24 +88,52 @@ pub async fn subscribe(
     let (upgrade, now) = (&campaign.upgrade, core.clock.now());
     let id = format!("{} {}", asker.platform.name(), asker.user);
     if before.is_some_and(|b| b.eq_ignore_ascii_case("off")) {
-        let gone = core.store.erase(RecordKind::Subscription, &upgrade.id, &id).await?;
-        return Ok(if gone { "I will not remind you." } else { "You have asked for no reminder." }.to_owned());
+        let gone = core
+            .store
+            .erase(RecordKind::Subscription, &upgrade.id, &id)
+            .await?;
+        return Ok(if gone {
+            "I will not remind you."
+        } else {
+            "You have asked for no reminder."
+        }
+        .to_owned());
     }
     let length = match before.map(parse_length) {
         None => USUAL,
         Some(Ok(length)) if !length.is_zero() && length <= LONGEST => length,
-        Some(_) => return Ok("Write how long before the window: 30m, 2h or 1d, up to 14d; or off.".to_owned()),
+        Some(_) => {
+            return Ok(
+                "Write how long before the window: 30m, 2h or 1d, up to 14d; or off.".to_owned(),
+            );
+        }
     };
     if upgrade.poll.is_some() {
         return Ok("The window is not set yet. Please ask again when it is.".to_owned());
     }
     let due = upgrade.window.opens.checked_sub(length).unwrap_or(now);
     if due <= now || upgrade.given_up() || campaign.progress.state > State::Scheduled {
-        return Ok(format!("The window opens {}: that is too soon for this reminder.", written(upgrade.window.opens)));
+        return Ok(format!(
+            "The window opens {}: that is too soon for this reminder.",
+            written(upgrade.window.opens)
+        ));
     }
-    let wish = Subscription { platform: asker.platform, user: asker.user.to_owned(), before: length.as_secs() };
+    let wish = Subscription {
+        platform: asker.platform,
+        user: asker.user.to_owned(),
+        before: length.as_secs(),
+    };
     let value = serde_json::to_value(wish).map_err(|e| StoreError(e.to_string()))?;
-    let entry = Record { kind: RecordKind::Subscription, upgrade: upgrade.id.clone(), id, at: now, value };
+    let entry = Record {
+        kind: RecordKind::Subscription,
+        upgrade: upgrade.id.clone(),
+        id,
+        at: now,
+        value,
+    };
     core.store.write(&entry, true).await?;
-    Ok(format!("I will write to you alone, {}; should the window move, so does this. To stop it: subscribe off.", written(due)))
+    Ok(format!(
+        "I will write to you alone, {}; should the window move, so does this. To stop it: subscribe off.",
+        written(due)
+    ))
 }

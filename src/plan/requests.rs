@@ -24,24 +24,52 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(200);
 
 /// What an order asks for; `None` if it changes no upgrade, `Err` says what can't be.
-pub fn change(order: &Order, upgrade: &Upgrade, config: &Config, now: Timestamp) -> Option<Result<Change, String>> {
+pub fn change(
+    order: &Order,
+    upgrade: &Upgrade,
+    config: &Config,
+    now: Timestamp,
+) -> Option<Result<Change, String>> {
     let reason = || order.get("reason").map(str::to_owned);
     Some(Ok(match order.verb {
         Verb::Go => Change::Go,
-        Verb::NoGo => Change::NoGo { reason: order.need("reason").to_owned() },
-        Verb::Cancel => Change::Cancel { reason: order.need("reason").to_owned() },
+        Verb::NoGo => Change::NoGo {
+            reason: order.need("reason").to_owned(),
+        },
+        Verb::Cancel => Change::Cancel {
+            reason: order.need("reason").to_owned(),
+        },
         Verb::Reschedule | Verb::Postpone => {
-            return Some(window(order, upgrade, config, now).map(|(opens, closes)| Change::Reschedule { opens, closes, reason: reason() }));
+            return Some(window(order, upgrade, config, now).map(|(opens, closes)| {
+                Change::Reschedule {
+                    opens,
+                    closes,
+                    reason: reason(),
+                }
+            }));
         }
-        Verb::Note => Change::Note { text: order.need("text").to_owned() },
+        Verb::Note => Change::Note {
+            text: order.need("text").to_owned(),
+        },
         Verb::Close => Change::Close,
-        Verb::Say => {
-            Change::Say { channel: Some(order.need("channel").to_owned()).filter(|c| c != "all"), text: order.need("text").to_owned() }
-        }
-        Verb::Correct => Change::Correct { notice: order.need("post").to_owned(), text: order.need("text").to_owned() },
-        Verb::Announce => Change::Announce { notice: order.need("notice").to_owned() },
-        Verb::Tick => Change::Tick { item: order.need("item").to_owned(), remark: order.get("remark").map(str::to_owned) },
-        Verb::Untick => Change::Untick { item: order.need("item").to_owned() },
+        Verb::Say => Change::Say {
+            channel: Some(order.need("channel").to_owned()).filter(|c| c != "all"),
+            text: order.need("text").to_owned(),
+        },
+        Verb::Correct => Change::Correct {
+            notice: order.need("post").to_owned(),
+            text: order.need("text").to_owned(),
+        },
+        Verb::Announce => Change::Announce {
+            notice: order.need("notice").to_owned(),
+        },
+        Verb::Tick => Change::Tick {
+            item: order.need("item").to_owned(),
+            remark: order.get("remark").map(str::to_owned),
+        },
+        Verb::Untick => Change::Untick {
+            item: order.need("item").to_owned(),
+        },
         Verb::Status
         | Verb::Schedule
         | Verb::Checklist
@@ -59,10 +87,20 @@ pub fn change(order: &Order, upgrade: &Upgrade, config: &Config, now: Timestamp)
 }
 
 /// The new window.
-fn window(order: &Order, upgrade: &Upgrade, config: &Config, now: Timestamp) -> Result<(Timestamp, Timestamp), String> {
+fn window(
+    order: &Order,
+    upgrade: &Upgrade,
+    config: &Config,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp), String> {
     let plan = &config.plan;
     let time = |part: &str, text: &str| {
-        let unclear = || format!("{part} {text} is not a time; write 2026-12-01 14:00 (in {}) or 2026-12-01T13:00:00Z", plan.zone_name);
+        let unclear = || {
+            format!(
+                "{part} {text} is not a time; write 2026-12-01 14:00 (in {}) or 2026-12-01T13:00:00Z",
+                plan.zone_name
+            )
+        };
         instant(text, &plan.zone).ok_or_else(unclear)
     };
     let beyond = || "that is beyond the calendar".to_owned();
@@ -70,8 +108,12 @@ fn window(order: &Order, upgrade: &Upgrade, config: &Config, now: Timestamp) -> 
     let opens = match order.verb {
         Verb::Postpone => {
             let by = order.need("by");
-            let offset: Offset = format!("+{by}").parse().map_err(|_| format!("by {by} is not a length; write 30m, 2h or 1d"))?;
-            offset.from(upgrade.window.opens, &plan.zone).ok_or_else(beyond)?
+            let offset: Offset = format!("+{by}")
+                .parse()
+                .map_err(|_| format!("by {by} is not a length; write 30m, 2h or 1d"))?;
+            offset
+                .from(upgrade.window.opens, &plan.zone)
+                .ok_or_else(beyond)?
         }
         _ => time("opens", order.need("opens"))?,
     };
@@ -80,7 +122,10 @@ fn window(order: &Order, upgrade: &Upgrade, config: &Config, now: Timestamp) -> 
         None => opens.checked_add(length).map_err(|_| beyond())?,
     };
     if opens <= now {
-        return Err(format!("{} is over already; name a time that is still to come", plan_time(config, opens)));
+        return Err(format!(
+            "{} is over already; name a time that is still to come",
+            plan_time(config, opens)
+        ));
     }
     Ok((opens, closes))
 }
@@ -100,8 +145,19 @@ pub enum RequestOutcome {
 /// Writes an act down. It has been done already, so an error is only logged.
 pub async fn record(store: &dyn Store, upgrade: &str, act: &AuditEntry, now: Timestamp) {
     let written = serde_json::to_value(act).map_err(|e| StoreError(e.to_string()));
-    let id = digest(&[&now.as_nanosecond().to_string(), &act.who, &act.what, &act.outcome]);
-    let entry = written.map(|value| Record { kind: RecordKind::Act, upgrade: upgrade.to_owned(), id, at: now, value });
+    let id = digest(&[
+        &now.as_nanosecond().to_string(),
+        &act.who,
+        &act.what,
+        &act.outcome,
+    ]);
+    let entry = written.map(|value| Record {
+        kind: RecordKind::Act,
+        upgrade: upgrade.to_owned(),
+        id,
+        at: now,
+        value,
+    });
     let result = match entry {
         Ok(entry) => store.write(&entry, false).await.map(|_| ()),
         Err(error) => Err(error),
@@ -123,7 +179,9 @@ pub async fn give(
     if let Err(error) = change.to(&campaign.upgrade, campaign.progress.state >= State::Applied) {
         return Ok(RequestOutcome::Refused(error.to_string()));
     }
-    let number = store.request(&campaign.upgrade.id, change, author, now).await?;
+    let number = store
+        .request(&campaign.upgrade.id, change, author, now)
+        .await?;
     let mut waited = Duration::ZERO;
     while waited < PATIENCE {
         if let Some(outcome) = store.outcome(number).await? {
@@ -138,7 +196,13 @@ pub async fn give(
     Ok(RequestOutcome::Waits(number))
 }
 
-#[cfg(all(test, feature = "discord", feature = "matrix", feature = "chain", feature = "sql"))]
+#[cfg(all(
+    test,
+    feature = "discord",
+    feature = "matrix",
+    feature = "chain",
+    feature = "sql"
+))]
 mod tests {
     use super::*;
     use crate::{cli::args, config::Origin};
@@ -151,18 +215,42 @@ mod tests {
         upgrade.window.opens = "2027-10-30T12:00:00Z".parse().unwrap();
         upgrade.window.closes = "2027-10-30T14:00:00Z".parse().unwrap();
         let now = "2027-10-30T12:30:00Z".parse().unwrap();
-        let of = |line: &str| match change(&Order::from_line(line).unwrap(), &upgrade, &config, now).unwrap() {
-            Ok(Change::Reschedule { opens, closes, reason }) => format!("{opens} {closes} {}", reason.unwrap_or_default()),
+        let of = |line: &str| match change(&Order::from_line(line).unwrap(), &upgrade, &config, now)
+            .unwrap()
+        {
+            Ok(Change::Reschedule {
+                opens,
+                closes,
+                reason,
+            }) => format!("{opens} {closes} {}", reason.unwrap_or_default()),
             Ok(other) => format!("{other:?}"),
             Err(error) => error,
         };
-        assert_eq!(of("reschedule 2027-11-02 14:00 late"), "2027-11-02T13:00:00Z 2027-11-02T15:00:00Z late");
-        assert_eq!(of("reschedule 2027-11-02T14:00:00Z 2027-11-02 18:00"), "2027-11-02T14:00:00Z 2027-11-02T17:00:00Z ");
-        assert_eq!(of("postpone 1d"), "2027-10-31T13:00:00Z 2027-10-31T15:00:00Z ", "the same hour of the next day");
-        assert_eq!(of("postpone 24h"), "2027-10-31T12:00:00Z 2027-10-31T14:00:00Z ");
-        assert_eq!(of("postpone 20m"), "Sat 30 Oct 2027, 14:20 CEST (12:20 UTC) is over already; name a time that is still to come");
+        assert_eq!(
+            of("reschedule 2027-11-02 14:00 late"),
+            "2027-11-02T13:00:00Z 2027-11-02T15:00:00Z late"
+        );
+        assert_eq!(
+            of("reschedule 2027-11-02T14:00:00Z 2027-11-02 18:00"),
+            "2027-11-02T14:00:00Z 2027-11-02T17:00:00Z "
+        );
+        assert_eq!(
+            of("postpone 1d"),
+            "2027-10-31T13:00:00Z 2027-10-31T15:00:00Z ",
+            "the same hour of the next day"
+        );
+        assert_eq!(
+            of("postpone 24h"),
+            "2027-10-31T12:00:00Z 2027-10-31T14:00:00Z "
+        );
+        assert_eq!(
+            of("postpone 20m"),
+            "Sat 30 Oct 2027, 14:20 CEST (12:20 UTC) is over already; name a time that is still to come"
+        );
         assert!(of("postpone 2x").starts_with("by 2x is not a length"));
-        assert!(of("reschedule 2027-13-02").starts_with("opens 2027-13-02 is not a time; write 2026-12-01 14:00 (in Europe/Berlin)"));
+        assert!(of("reschedule 2027-13-02").starts_with(
+            "opens 2027-13-02 is not a time; write 2026-12-01 14:00 (in Europe/Berlin)"
+        ));
         assert_eq!(of("cancel it rains"), r#"Cancel { reason: "it rains" }"#);
         assert!(change(&Order::new(Verb::Status), &upgrade, &config, now).is_none());
     }

@@ -19,7 +19,13 @@ use crate::{
 };
 
 /// Follows one; says what came of it, or why nothing did.
-pub fn follow(core: &Core, request: &Request, at: &mut Campaign, posts: &[Post], batch: &mut Batch) -> Result<String, String> {
+pub fn follow(
+    core: &Core,
+    request: &Request,
+    at: &mut Campaign,
+    posts: &[Post],
+    batch: &mut Batch,
+) -> Result<String, String> {
     let now = core.clock.now();
     match &request.change {
         Change::Note { text } => {
@@ -41,13 +47,34 @@ pub fn follow(core: &Core, request: &Request, at: &mut Campaign, posts: &[Post],
         Change::Announce { notice } => announce(core, at, notice, posts, batch),
         Change::Tick { item, remark } => {
             let snapshot = core.snapshot();
-            let step = snapshot.config.checklist.step(item).ok_or_else(|| format!("the checklist has no item {item}"))?;
+            let step = snapshot
+                .config
+                .checklist
+                .step(item)
+                .ok_or_else(|| format!("the checklist has no item {item}"))?;
             if let Some(tick) = at.progress.ticks.get(item) {
                 return Err(format!("{item} is ticked already, by {}", tick.by));
             }
-            at.progress.ticks.insert(item.clone(), Tick { at: now, by: request.author.clone(), remark: remark.clone() });
-            let done = snapshot.config.checklist.process.iter().filter(|i| at.progress.ticks.contains_key(&i.item)).count();
-            Ok(format!("{item} is done: {} ({done} of {})", step.text, snapshot.config.checklist.process.len()))
+            at.progress.ticks.insert(
+                item.clone(),
+                Tick {
+                    at: now,
+                    by: request.author.clone(),
+                    remark: remark.clone(),
+                },
+            );
+            let done = snapshot
+                .config
+                .checklist
+                .process
+                .iter()
+                .filter(|i| at.progress.ticks.contains_key(&i.item))
+                .count();
+            Ok(format!(
+                "{item} is done: {} ({done} of {})",
+                step.text,
+                snapshot.config.checklist.process.len()
+            ))
         }
         Change::Untick { item } => match at.progress.ticks.remove(item) {
             Some(_) => Ok(format!("{item} is open again")),
@@ -57,50 +84,125 @@ pub fn follow(core: &Core, request: &Request, at: &mut Campaign, posts: &[Post],
     }
 }
 
-fn say(core: &Core, request: &Request, at: &Campaign, channel: Option<&str>, text: &str, batch: &mut Batch) -> Result<String, String> {
+fn say(
+    core: &Core,
+    request: &Request,
+    at: &Campaign,
+    channel: Option<&str>,
+    text: &str,
+    batch: &mut Batch,
+) -> Result<String, String> {
     let channels: Vec<String> = match channel {
         Some(name) if core.outlets.contains_key(name) => vec![name.to_owned()],
         Some(name) => {
             return Err(format!(
                 "there is no channel {name}: {}",
-                crate::config::suggest(name, core.outlets.keys().map(String::as_str).collect::<Vec<_>>()).replace('`', "")
+                crate::config::suggest(
+                    name,
+                    core.outlets.keys().map(String::as_str).collect::<Vec<_>>()
+                )
+                .replace('`', "")
             ));
         }
-        None => core.outlets.iter().filter(|(_, o)| o.readers == Readers::Public).map(|(name, _)| name.clone()).collect(),
+        None => core
+            .outlets
+            .iter()
+            .filter(|(_, o)| o.readers == Readers::Public)
+            .map(|(name, _)| name.clone())
+            .collect(),
     };
-    let notice = Notice { channels: channels.clone(), ..Notice::said() };
+    let notice = Notice {
+        channels: channels.clone(),
+        ..Notice::said()
+    };
     // Each command is words of its own, were they the same as before.
-    let mut posts = posts_of(&at.upgrade.id, 0, &notice, 0, &request.number.to_string(), core.clock.now(), None);
-    posts.iter_mut().for_each(|p| p.detail = Some(text.to_owned()));
+    let mut posts = posts_of(
+        &at.upgrade.id,
+        0,
+        &notice,
+        0,
+        &request.number.to_string(),
+        core.clock.now(),
+        None,
+    );
+    posts
+        .iter_mut()
+        .for_each(|p| p.detail = Some(text.to_owned()));
     batch.posts.extend(posts);
     Ok(format!("it goes to {}", channels.join(", ")))
 }
 
-fn correct(core: &Core, at: &Campaign, notice: &str, text: &str, posts: &[Post], batch: &mut Batch) -> Result<String, String> {
-    let out = |p: &&Post| p.operation == Operation::Post && p.state == PostState::Sent && p.notice == notice;
-    let Some(last) = posts.iter().filter(out).max_by_key(|p| (p.sent, p.due)) else {
-        return Err(format!("no post of {notice} is out; write the id of its notice, or {SAID} for words of your own"));
+fn correct(
+    core: &Core,
+    at: &Campaign,
+    notice: &str,
+    text: &str,
+    posts: &[Post],
+    batch: &mut Batch,
+) -> Result<String, String> {
+    let out = |p: &&Post| {
+        p.operation == Operation::Post && p.state == PostState::Sent && p.notice == notice
     };
-    let same = |p: &&Post| out(p) && (p.revision, &p.occurrence) == (last.revision, &last.occurrence);
+    let Some(last) = posts.iter().filter(out).max_by_key(|p| (p.sent, p.due)) else {
+        return Err(format!(
+            "no post of {notice} is out; write the id of its notice, or {SAID} for words of your own"
+        ));
+    };
+    let same =
+        |p: &&Post| out(p) && (p.revision, &p.occurrence) == (last.revision, &last.occurrence);
     let mut channels = Vec::new();
     for root in posts.iter().filter(same) {
         channels.push(root.channel.as_str());
-        batch.posts.push(core.mark(root, posts, &format!("{CORRECTION_PREFIX}{text}")));
+        batch
+            .posts
+            .push(core.mark(root, posts, &format!("{CORRECTION_PREFIX}{text}")));
     }
-    let live = core.snapshot().plan().notice(at.upgrade.urgency, notice).is_some_and(|n| n.live);
-    let hint = if live { ", until herald writes it anew: it is kept up to date" } else { "" };
-    Ok(format!("the correction stands on top of {notice} in {}{hint}", channels.join(", ")))
+    let live = core
+        .snapshot()
+        .plan()
+        .notice(at.upgrade.urgency, notice)
+        .is_some_and(|n| n.live);
+    let hint = if live {
+        ", until herald writes it anew: it is kept up to date"
+    } else {
+        ""
+    };
+    Ok(format!(
+        "the correction stands on top of {notice} in {}{hint}",
+        channels.join(", ")
+    ))
 }
 
-fn announce(core: &Core, at: &mut Campaign, notice: &str, posts: &[Post], batch: &mut Batch) -> Result<String, String> {
+fn announce(
+    core: &Core,
+    at: &mut Campaign,
+    notice: &str,
+    posts: &[Post],
+    batch: &mut Batch,
+) -> Result<String, String> {
     let now = core.clock.now();
-    let waits = |p: &&Post| p.operation == Operation::Post && matches!(p.state, PostState::Planned | PostState::Held) && p.notice == notice;
-    let Some(next) = posts.iter().filter(waits).min_by_key(|p| p.due) else {
-        return Err(format!("nothing of {notice} is planned; for words of your own there is say"));
+    let waits = |p: &&Post| {
+        p.operation == Operation::Post
+            && matches!(p.state, PostState::Planned | PostState::Held)
+            && p.notice == notice
     };
-    let same = |p: &&Post| p.notice == notice && (p.revision, &p.occurrence) == (next.revision, &next.occurrence);
-    let waiting = |p: &&Post| matches!(p.state, PostState::Planned | PostState::Held) && p.due > now;
-    batch.moves.extend(posts.iter().filter(same).filter(waiting).map(|p| (p.key.clone(), Move::Due(now))));
+    let Some(next) = posts.iter().filter(waits).min_by_key(|p| p.due) else {
+        return Err(format!(
+            "nothing of {notice} is planned; for words of your own there is say"
+        ));
+    };
+    let same = |p: &&Post| {
+        p.notice == notice && (p.revision, &p.occurrence) == (next.revision, &next.occurrence)
+    };
+    let waiting =
+        |p: &&Post| matches!(p.state, PostState::Planned | PostState::Held) && p.due > now;
+    batch.moves.extend(
+        posts
+            .iter()
+            .filter(same)
+            .filter(waiting)
+            .map(|p| (p.key.clone(), Move::Due(now))),
+    );
     // The planner would put it back to its own time.
     at.progress.announced.insert(early(next));
     Ok(format!("{notice} is due now"))

@@ -25,7 +25,10 @@ pub enum ChatError {
     /// Try again, not before the given number of milliseconds if there is one. It may or may not
     /// have been accepted: read back before the next try.
     #[error("{reason}")]
-    Retry { reason: String, after_ms: Option<u64> },
+    Retry {
+        reason: String,
+        after_ms: Option<u64>,
+    },
     /// No retry will help: a missing room, a missing permission, a refused content.
     #[error("{reason}; {remedy}")]
     Refused { reason: String, remedy: String },
@@ -63,10 +66,21 @@ pub trait Chat: Send + Sync {
     async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
     /// Looks for a message of ours with this key in the recent history: the read-back before a resend.
     /// `since` bounds how far back it need look.
-    async fn find(&self, place: &str, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError>;
+    async fn find(
+        &self,
+        place: &str,
+        key: &PostKey,
+        since: Timestamp,
+    ) -> Result<Option<Accepted>, ChatError>;
     /// Opens a thread below the message `root`, with an opening message; done twice it is done once.
     /// The returned id is what `heard` wants as `thread`.
-    async fn open_thread(&self, place: &str, root: &str, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
+    async fn open_thread(
+        &self,
+        place: &str,
+        root: &str,
+        title: &str,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError>;
     /// Gives a message of ours new words and notifies nobody; done twice it is done once. The id it returns is the message's.
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError>;
     /// Handles a message of ours; done twice it is done once.
@@ -78,22 +92,38 @@ pub trait Chat: Send + Sync {
     }
     /// Puts an upgrade's window into the calendar there, or changes what stands there under the same key.
     async fn calendar(&self, key: &PostKey, _event: &CalendarEvent) -> Result<Accepted, ChatError> {
-        Err(ChatError::Refused { reason: format!("there is no calendar for {key}"), remedy: "remove `event` from the notice".into() })
+        Err(ChatError::Refused {
+            reason: format!("there is no calendar for {key}"),
+            remedy: "remove `event` from the notice".into(),
+        })
     }
     /// Reads the reactions to `root` and, where there is one, the replies in `thread` from the platform itself.
-    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError>;
+    async fn heard(
+        &self,
+        place: &str,
+        root: &str,
+        thread: Option<&str>,
+    ) -> Result<Heard, ChatError>;
     /// Reads a vote of ours: who chose what, each choice as the reaction that means the same.
     async fn votes(&self, _place: &str, _id: &str) -> Result<Vec<Reaction>, ChatError> {
         Ok(Vec::new())
     }
     /// The place where an upgrade's posts stand together: the place itself, or a forum's topic with this key. With words (a
     /// title and a text) it is made if it isn't there; without, it is `None` then.
-    async fn topic(&self, place: &str, _key: &PostKey, _words: Option<(&str, &str)>) -> Result<Option<String>, ChatError> {
+    async fn topic(
+        &self,
+        place: &str,
+        _key: &PostKey,
+        _words: Option<(&str, &str)>,
+    ) -> Result<Option<String>, ChatError> {
         Ok(Some(place.to_owned()))
     }
     /// The place where one person alone reads herald, made if it isn't there; asked again it is the same.
     async fn direct(&self, user: &str) -> Result<String, ChatError> {
-        Err(ChatError::Refused { reason: format!("there is no way to write to {user} alone"), remedy: "write to them in a room".into() })
+        Err(ChatError::Refused {
+            reason: format!("there is no way to write to {user} alone"),
+            remedy: "write to them in a room".into(),
+        })
     }
     /// What is wrong with the connection now, in words for an operator.
     fn trouble(&self) -> Option<String>;

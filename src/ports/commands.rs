@@ -26,7 +26,13 @@ pub struct Asker<'a> {
 impl<'a> Asker<'a> {
     /// Of whom nothing is known but the account.
     pub fn new(platform: Platform, user: &'a str, place: &'a str) -> Self {
-        Self { platform, user, place, roles: &[], power: None }
+        Self {
+            platform,
+            user,
+            place,
+            roles: &[],
+            power: None,
+        }
     }
 }
 

@@ -22,7 +22,10 @@ pub struct ClockReading {
 
 impl ClockReading {
     pub fn now(clock: &dyn Clock) -> Self {
-        Self { steady: Instant::now(), wall: clock.now() }
+        Self {
+            steady: Instant::now(),
+            wall: clock.now(),
+        }
     }
 
     /// Whether so much has passed since.
@@ -59,7 +62,12 @@ pub enum Broken {
 
 /// Goes on with `work` while it is in time and this process may act. That is looked at before each step of it and not after:
 /// what was stopped in between does not take one step more.
-pub async fn while_allowed<T>(work: impl Future<Output = T>, limit: Duration, lease: &Lease, clock: &dyn Clock) -> Result<T, Broken> {
+pub async fn while_allowed<T>(
+    work: impl Future<Output = T>,
+    limit: Duration,
+    lease: &Lease,
+    clock: &dyn Clock,
+) -> Result<T, Broken> {
     let began = ClockReading::now(clock);
     let length = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
     let (mut work, mut alarm) = (pin!(work), pin!(tokio::time::sleep(limit)));
@@ -94,13 +102,22 @@ mod tests {
                 sent.set(true);
             }
         };
-        assert_eq!(while_allowed(work(SignedDuration::from_secs(61)), minute, &lease, &clock).await, Err(Broken::Late));
+        assert_eq!(
+            while_allowed(work(SignedDuration::from_secs(61)), minute, &lease, &clock).await,
+            Err(Broken::Late)
+        );
         assert!(!sent.get());
         lease.extend(ClockReading::now(&clock), SignedDuration::from_secs(30));
-        assert_eq!(while_allowed(work(SignedDuration::from_secs(31)), minute, &lease, &clock).await, Err(Broken::Deposed));
+        assert_eq!(
+            while_allowed(work(SignedDuration::from_secs(31)), minute, &lease, &clock).await,
+            Err(Broken::Deposed)
+        );
         assert!(!sent.get());
         lease.extend(ClockReading::now(&clock), SignedDuration::from_secs(30));
-        assert_eq!(while_allowed(work(SignedDuration::from_secs(29)), minute, &lease, &clock).await, Ok(()));
+        assert_eq!(
+            while_allowed(work(SignedDuration::from_secs(29)), minute, &lease, &clock).await,
+            Ok(())
+        );
         assert!(sent.get());
     }
 }

@@ -148,23 +148,46 @@ pub trait Store: Send + Sync {
     /// Neither holds it when its last attempt began more than a minute after `now`: the clock was set back.
     async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError>;
     /// Freezes the body and records an attempt; `false` when another worker was first.
-    async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError>;
+    async fn begin(
+        &self,
+        post: &Post,
+        body: &Body,
+        late: bool,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<bool, StoreError>;
     async fn finish(&self, key: &PostKey, outcome: &AttemptOutcome) -> Result<(), StoreError>;
     /// When the first attempt at a post began: nothing of it can be older than that.
     async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError>;
     async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError>;
     /// The newest sent post of an upgrade in a channel, by operation.
-    async fn sent(&self, upgrade: &str, channel: &str, operation: Operation) -> Result<Option<Post>, StoreError>;
+    async fn sent(
+        &self,
+        upgrade: &str,
+        channel: &str,
+        operation: Operation,
+    ) -> Result<Option<Post>, StoreError>;
     /// When the first post of a channel that is neither done nor given up may be begun.
     async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError>;
     /// At a start: what was wrong is to be seen anew, and what was given up is tried again.
     async fn begin_anew(&self) -> Result<(), StoreError>;
     /// What is wrong with a part (a chain, a channel) now, or that it is well again.
-    async fn set_trouble(&self, part: &str, trouble: Option<&str>, at: Timestamp) -> Result<(), StoreError>;
+    async fn set_trouble(
+        &self,
+        part: &str,
+        trouble: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Part, what is wrong with it and since when.
     async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError>;
     /// Writes down a command for whoever runs; returns its number.
-    async fn request(&self, upgrade: &str, change: &Change, author: &str, at: Timestamp) -> Result<i64, StoreError>;
+    async fn request(
+        &self,
+        upgrade: &str,
+        change: &Change,
+        author: &str,
+        at: Timestamp,
+    ) -> Result<i64, StoreError>;
     /// Commands that nobody has followed yet, oldest first.
     async fn requests(&self) -> Result<Vec<Request>, StoreError>;
     /// What came of a command, once something did.

@@ -169,18 +169,39 @@ pub struct BrowserRehearsal {
 
 impl BrowserRehearsal {
     pub fn new(stage: Arc<Controls>) -> Arc<Self> {
-        Arc::new(Self { stage, play: RwLock::default(), scene: watch::Sender::new((0, Arc::default())) })
+        Arc::new(Self {
+            stage,
+            play: RwLock::default(),
+            scene: watch::Sender::new((0, Arc::default())),
+        })
     }
 
     /// Shows this rehearsal from now on.
     pub fn show(&self, rehearsal: &Rehearsal) {
         // The viewer is one whom the roster lists, where it lists anybody: then they can say that their nodes are ready.
         let snapshot = rehearsal.core.snapshot();
-        let person = snapshot.config.people.all.iter().rev().find(|p| p.provider.is_some());
-        let of = |account: Option<&String>, else_one: &str| account.cloned().unwrap_or_else(|| else_one.to_owned());
+        let person = snapshot
+            .config
+            .people
+            .all
+            .iter()
+            .rev()
+            .find(|p| p.provider.is_some());
+        let of = |account: Option<&String>, else_one: &str| {
+            account.cloned().unwrap_or_else(|| else_one.to_owned())
+        };
         let viewer = [
-            (Platform::Discord, of(person.and_then(|p| p.discord.as_ref()), "1500000000000000001")),
-            (Platform::Matrix, of(person.and_then(|p| p.matrix.as_ref()), "@you:example.org")),
+            (
+                Platform::Discord,
+                of(
+                    person.and_then(|p| p.discord.as_ref()),
+                    "1500000000000000001",
+                ),
+            ),
+            (
+                Platform::Matrix,
+                of(person.and_then(|p| p.matrix.as_ref()), "@you:example.org"),
+            ),
         ];
         let play = Playback {
             core: rehearsal.core.clone(),
@@ -194,7 +215,10 @@ impl BrowserRehearsal {
     }
 
     fn play(&self) -> Option<Playback> {
-        self.play.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.play
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Draws anew whenever there is something to see.
@@ -217,11 +241,16 @@ impl BrowserRehearsal {
     }
 
     pub fn router(self: &Arc<Self>) -> Router {
-        let file = |kind: &'static str, text: &'static str| get(move || async move { safely((([(header::CONTENT_TYPE, kind)]), text)) });
+        let file = |kind: &'static str, text: &'static str| {
+            get(move || async move { safely((([(header::CONTENT_TYPE, kind)]), text)) })
+        };
         Router::new()
             .route("/", file("text/html; charset=utf-8", PAGE))
             .route("/theatre.css", file("text/css; charset=utf-8", STYLE))
-            .route("/theatre.js", file("text/javascript; charset=utf-8", SCRIPT))
+            .route(
+                "/theatre.js",
+                file("text/javascript; charset=utf-8", SCRIPT),
+            )
             .route("/scene", get(scene))
             .route("/events", get(events))
             .route("/act", post(act))
@@ -229,9 +258,13 @@ impl BrowserRehearsal {
     }
 
     async fn draw(&self) -> Result<Scene, StoreError> {
-        let Some(play) = self.play() else { return Ok(Scene::default()) };
+        let Some(play) = self.play() else {
+            return Ok(Scene::default());
+        };
         let core = &play.core;
-        let Some(campaign) = core.campaign(&play.upgrade).await? else { return Ok(Scene::default()) };
+        let Some(campaign) = core.campaign(&play.upgrade).await? else {
+            return Ok(Scene::default());
+        };
         let posts = core.store.posts(&play.upgrade).await?;
         let snapshot = core.snapshot();
         let zone = snapshot.renderer.zone();
@@ -251,7 +284,10 @@ impl BrowserRehearsal {
         Ok(Scene {
             title: campaign.upgrade.title.clone(),
             state: campaign.standing().to_owned(),
-            now: now.to_zoned_datetime(zone.0.clone()).strftime("%a %-d %b %Y, %H:%M %Z").to_string(),
+            now: now
+                .to_zoned_datetime(zone.0.clone())
+                .strftime("%a %-d %b %Y, %H:%M %Z")
+                .to_string(),
             paused: self.stage.is_paused(),
             speed: self.stage.speed(),
             over: self.stage.is_over(),
@@ -259,7 +295,11 @@ impl BrowserRehearsal {
             asked: self.stage.asked(),
             chains: chains.collect(),
             lines: self.stage.lines(),
-            rooms: core.outlets.iter().map(|(name, outlet)| play.room(name, outlet, &posts, now)).collect(),
+            rooms: core
+                .outlets
+                .iter()
+                .map(|(name, outlet)| play.room(name, outlet, &posts, now))
+                .collect(),
         })
     }
 }
@@ -267,33 +307,61 @@ impl BrowserRehearsal {
 impl Playback {
     fn room_of(&self, name: &str) -> Option<(&Outlet, &Arc<Room>)> {
         let outlet = self.core.outlets.get(name)?;
-        let (_, room) = self.rooms.iter().find(|(platform, _)| *platform == outlet.platform)?;
+        let (_, room) = self
+            .rooms
+            .iter()
+            .find(|(platform, _)| *platform == outlet.platform)?;
         Some((outlet, room))
     }
 
     fn viewer(&self, platform: Platform) -> &str {
-        self.viewer.iter().find(|(p, _)| *p == platform).map_or("", |(_, account)| account)
+        self.viewer
+            .iter()
+            .find(|(p, _)| *p == platform)
+            .map_or("", |(_, account)| account)
     }
 
     fn room(&self, name: &str, outlet: &Outlet, posts: &[Post], now: Timestamp) -> SceneRoom {
-        let all = self.room_of(name).map(|(_, room)| room.all(&outlet.place)).unwrap_or_default();
+        let all = self
+            .room_of(name)
+            .map(|(_, room)| room.all(&outlet.place))
+            .unwrap_or_default();
         let late = all.len().saturating_sub(MESSAGES);
-        let messages = all.into_iter().skip(late).map(|seen| self.message(seen, outlet, posts, now)).collect();
-        SceneRoom { name: name.to_owned(), platform: outlet.platform, operators: outlet.readers == Readers::Operators, messages }
+        let messages = all
+            .into_iter()
+            .skip(late)
+            .map(|seen| self.message(seen, outlet, posts, now))
+            .collect();
+        SceneRoom {
+            name: name.to_owned(),
+            platform: outlet.platform,
+            operators: outlet.readers == Readers::Operators,
+            messages,
+        }
     }
 
-    fn message(&self, seen: SeenPost, outlet: &Outlet, posts: &[Post], now: Timestamp) -> SceneMessage {
+    fn message(
+        &self,
+        seen: SeenPost,
+        outlet: &Outlet,
+        posts: &[Post],
+        now: Timestamp,
+    ) -> SceneMessage {
         let snapshot = self.core.snapshot();
         let zone = snapshot.renderer.zone();
         let me = self.viewer(outlet.platform);
         let name = |account: &str| {
-            let known =
-                snapshot.config.people.all.iter().find(|p| p.discord.as_deref() == Some(account) || p.matrix.as_deref() == Some(account));
+            let known = snapshot.config.people.all.iter().find(|p| {
+                p.discord.as_deref() == Some(account) || p.matrix.as_deref() == Some(account)
+            });
             known.map_or_else(|| account.to_owned(), |p| p.name.clone())
         };
-        let own = |p: &&Post| p.remote.as_deref() == Some(&seen.id) && p.operation == Operation::Post;
+        let own =
+            |p: &&Post| p.remote.as_deref() == Some(&seen.id) && p.operation == Operation::Post;
         let sent = posts.iter().find(own).and_then(|p| p.sent);
-        let thread = posts.iter().any(|p| p.operation == Operation::Thread && p.remote.as_deref() == Some(&seen.id));
+        let thread = posts
+            .iter()
+            .any(|p| p.operation == Operation::Thread && p.remote.as_deref() == Some(&seen.id));
         let mut reactions: Vec<SceneReaction> = Vec::new();
         for (who, emoji) in &seen.reactions {
             match reactions.iter_mut().find(|r| r.emoji == *emoji) {
@@ -301,7 +369,11 @@ impl Playback {
                     known.count += 1;
                     known.mine |= who == me;
                 }
-                None => reactions.push(SceneReaction { emoji: emoji.clone(), count: 1, mine: who == me }),
+                None => reactions.push(SceneReaction {
+                    emoji: emoji.clone(),
+                    count: 1,
+                    mine: who == me,
+                }),
             }
         }
         SceneMessage {
@@ -312,13 +384,22 @@ impl Playback {
                 Some(account) => name(account),
             },
             herald: seen.by.is_none(),
-            at: sent.map(|at| at.to_zoned_datetime(zone.0.clone()).strftime("%-d %b, %H:%M").to_string()),
+            at: sent.map(|at| {
+                at.to_zoned_datetime(zone.0.clone())
+                    .strftime("%-d %b, %H:%M")
+                    .to_string()
+            }),
             edited: seen.edited,
             pinned: seen.pinned,
             thread,
             closed: seen.closed,
             choices: seen.body.ballot.map(|b| b.choices).unwrap_or_default(),
-            buttons: seen.body.buttons.into_iter().map(|b| (b.label, b.line)).collect(),
+            buttons: seen
+                .body
+                .buttons
+                .into_iter()
+                .map(|b| (b.label, b.line))
+                .collect(),
             reactions,
             id: seen.id,
             root: seen.root,
@@ -328,13 +409,26 @@ impl Playback {
 
 /// With the names of the groups that it calls, as Discord's client would show them.
 fn called(body: &Body, outlet: &Outlet) -> Body {
-    let groups = outlet.mentions.iter().flat_map(|(group, ids)| ids.iter().map(move |id| (group, id)));
-    let text = groups.fold(body.text.clone(), |text, (group, id)| text.replace(&format!("<@&{id}>"), &format!("**@{group}**")));
-    Body { text, ..body.clone() }
+    let groups = outlet
+        .mentions
+        .iter()
+        .flat_map(|(group, ids)| ids.iter().map(move |id| (group, id)));
+    let text = groups.fold(body.text.clone(), |text, (group, id)| {
+        text.replace(&format!("<@&{id}>"), &format!("**@{group}**"))
+    });
+    Body {
+        text,
+        ..body.clone()
+    }
 }
 
 /// A message as its platform shows it.
-fn drawn(body: &Body, platform: Platform, snapshot: &crate::words::snapshot::ConfigSnapshot, now: Timestamp) -> String {
+fn drawn(
+    body: &Body,
+    platform: Platform,
+    snapshot: &crate::words::snapshot::ConfigSnapshot,
+    now: Timestamp,
+) -> String {
     let zone = snapshot.renderer.zone();
     let words = |text: &str| discord(text, zone, now);
     let mut out = match (platform, &body.html, &body.ballot) {
@@ -346,7 +440,10 @@ fn drawn(body: &Body, platform: Platform, snapshot: &crate::words::snapshot::Con
         out.push_str(&format!("<div class=\"card\">{}</div>", words(&card.text)));
     }
     if let Some(picture) = &body.picture {
-        let (alt, png) = (escape(&picture.alt), crate::words::html_preview::base64(&picture.png));
+        let (alt, png) = (
+            escape(&picture.alt),
+            crate::words::html_preview::base64(&picture.png),
+        );
         out.push_str(&format!(
             "<img alt=\"{alt}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{png}\">",
             picture.width, picture.height
@@ -356,8 +453,11 @@ fn drawn(body: &Body, platform: Platform, snapshot: &crate::words::snapshot::Con
 }
 
 fn safely(answer: impl IntoResponse) -> Response {
-    let safety =
-        [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")];
+    let safety = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
     ([(header::CACHE_CONTROL, "no-store")], safety, answer).into_response()
 }
 
@@ -372,25 +472,47 @@ async fn events(State(theatre): State<Arc<BrowserRehearsal>>) -> Response {
     let told = stream::unfold(scenes, |mut scenes| async move {
         scenes.changed().await.ok()?;
         let number = scenes.borrow_and_update().0;
-        Some((Ok::<_, std::convert::Infallible>(Event::default().event("scene").data(number.to_string())), scenes))
+        Some((
+            Ok::<_, std::convert::Infallible>(
+                Event::default().event("scene").data(number.to_string()),
+            ),
+            scenes,
+        ))
     });
     safely(Sse::new(told).keep_alive(KeepAlive::default()))
 }
 
 /// A page from elsewhere could have the viewer's browser send this; it can't set the header, nor be this host.
 fn is_own(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let host = headers
+        .get(header::HOST)
+        .and_then(|h| h.to_str().ok())
+        .unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let local = matches!(name, "127.0.0.1" | "localhost" | "[::1]");
     let origin = headers.get(header::ORIGIN).and_then(|o| o.to_str().ok());
-    local && headers.contains_key("x-rehearsal") && origin.is_none_or(|origin| origin == format!("http://{host}"))
+    local
+        && headers.contains_key("x-rehearsal")
+        && origin.is_none_or(|origin| origin == format!("http://{host}"))
 }
 
-async fn act(State(theatre): State<Arc<BrowserRehearsal>>, headers: HeaderMap, Json(deed): Json<ViewerAction>) -> Response {
+async fn act(
+    State(theatre): State<Arc<BrowserRehearsal>>,
+    headers: HeaderMap,
+    Json(deed): Json<ViewerAction>,
+) -> Response {
     if !is_own(&headers) {
-        return safely((StatusCode::FORBIDDEN, "Orders are taken from the rehearsal's own page alone.\n"));
+        return safely((
+            StatusCode::FORBIDDEN,
+            "Orders are taken from the rehearsal's own page alone.\n",
+        ));
     }
-    let Some(play) = theatre.play() else { return safely((StatusCode::SERVICE_UNAVAILABLE, "The rehearsal has not begun.\n")) };
+    let Some(play) = theatre.play() else {
+        return safely((
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The rehearsal has not begun.\n",
+        ));
+    };
     let stage = &theatre.stage;
     let mut answer = ActionResult::default();
     match deed {
@@ -399,35 +521,76 @@ async fn act(State(theatre): State<Arc<BrowserRehearsal>>, headers: HeaderMap, J
         ViewerAction::Speed { percent } => stage.set_speed(percent),
         ViewerAction::Again => stage.begin_again(),
         ViewerAction::Upset { trouble } => stage.ask(trouble),
-        ViewerAction::React { room, message, emoji } => match play.room_of(&room) {
+        ViewerAction::React {
+            room,
+            message,
+            emoji,
+        } => match play.room_of(&room) {
             Some((outlet, room)) if emoji.chars().count() <= 16 && !emoji.trim().is_empty() => {
                 let me = play.viewer(outlet.platform);
-                let has = room.all(&outlet.place).iter().any(|m| m.id == message && m.reactions.contains(&(me.to_owned(), emoji.clone())));
-                if has { room.unreact(&message, me, &emoji) } else { room.react(&message, me, &emoji) }
+                let has = room.all(&outlet.place).iter().any(|m| {
+                    m.id == message && m.reactions.contains(&(me.to_owned(), emoji.clone()))
+                });
+                if has {
+                    room.unreact(&message, me, &emoji)
+                } else {
+                    room.react(&message, me, &emoji)
+                }
             }
             _ => answer.error = Some("There is no such room, or no such reaction.".into()),
         },
         ViewerAction::Reply { room, root, text } => match play.room_of(&room) {
             Some((outlet, room)) if !text.trim().is_empty() && text.chars().count() <= WORDS => {
-                room.reply(&outlet.place, &root, play.viewer(outlet.platform), text.trim(), play.core.clock.now());
+                room.reply(
+                    &outlet.place,
+                    &root,
+                    play.viewer(outlet.platform),
+                    text.trim(),
+                    play.core.clock.now(),
+                );
             }
             _ => answer.error = Some(format!("Write 1 to {WORDS} characters.")),
         },
-        ViewerAction::Command { room, line, part, words } => {
-            command(&play, &room, &line, part.as_deref().zip(words.as_deref()), &mut answer).await
+        ViewerAction::Command {
+            room,
+            line,
+            part,
+            words,
+        } => {
+            command(
+                &play,
+                &room,
+                &line,
+                part.as_deref().zip(words.as_deref()),
+                &mut answer,
+            )
+            .await
         }
     }
     safely(Json(answer))
 }
 
 /// A command goes to the desk, as one from a real room does; what it lacks is asked for.
-async fn command(play: &Playback, room: &str, line: &str, more: Option<(&str, &str)>, answer: &mut ActionResult) {
+async fn command(
+    play: &Playback,
+    room: &str,
+    line: &str,
+    more: Option<(&str, &str)>,
+    answer: &mut ActionResult,
+) {
     let Some((outlet, _)) = play.room_of(room) else {
         answer.error = Some("There is no such room.".into());
         return;
     };
-    let line: String = line.trim().trim_start_matches(['/', '!']).chars().take(WORDS).collect();
-    let line = line.strip_prefix("upgrade").map_or(line.as_str(), str::trim_start);
+    let line: String = line
+        .trim()
+        .trim_start_matches(['/', '!'])
+        .chars()
+        .take(WORDS)
+        .collect();
+    let line = line
+        .strip_prefix("upgrade")
+        .map_or(line.as_str(), str::trim_start);
     let order = match more {
         Some(more) => Order::completed(line, [more]),
         None => Order::from_line(if line.is_empty() { "help" } else { line }),
@@ -441,7 +604,12 @@ async fn command(play: &Playback, room: &str, line: &str, more: Option<(&str, &s
     }
     let asker = Asker::new(outlet.platform, play.viewer(outlet.platform), &outlet.place);
     let body = play.desk.answer(&asker, &order).await;
-    answer.html = Some(drawn(&body, outlet.platform, &play.core.snapshot(), play.core.clock.now()));
+    answer.html = Some(drawn(
+        &body,
+        outlet.platform,
+        &play.core.snapshot(),
+        play.core.clock.now(),
+    ));
 }
 
 #[cfg(test)]
@@ -451,12 +619,29 @@ mod tests {
     #[test]
     fn orders_come_from_the_rehearsals_own_page_alone() {
         let of = |pairs: &[(&'static str, &str)]| {
-            pairs.iter().map(|(k, v)| (header::HeaderName::from_static(k), v.parse().unwrap())).collect::<HeaderMap>()
+            pairs
+                .iter()
+                .map(|(k, v)| (header::HeaderName::from_static(k), v.parse().unwrap()))
+                .collect::<HeaderMap>()
         };
-        let own = [("host", "127.0.0.1:8080"), ("x-rehearsal", "1"), ("origin", "http://127.0.0.1:8080")];
+        let own = [
+            ("host", "127.0.0.1:8080"),
+            ("x-rehearsal", "1"),
+            ("origin", "http://127.0.0.1:8080"),
+        ];
         assert!(is_own(&of(&own)) && is_own(&of(&own[..2])));
-        assert!(!is_own(&of(&own[..1])), "a form of another page can't set the header");
-        assert!(!is_own(&of(&[own[0], own[1], ("origin", "https://evil.example")])));
-        assert!(!is_own(&of(&[("host", "evil.example:8080"), own[1]])), "a name that was pointed here");
+        assert!(
+            !is_own(&of(&own[..1])),
+            "a form of another page can't set the header"
+        );
+        assert!(!is_own(&of(&[
+            own[0],
+            own[1],
+            ("origin", "https://evil.example")
+        ])));
+        assert!(
+            !is_own(&of(&[("host", "evil.example:8080"), own[1]])),
+            "a name that was pointed here"
+        );
     }
 }

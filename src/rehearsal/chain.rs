@@ -64,7 +64,10 @@ impl EmbeddedChain {
     pub async fn start(recording: Recording, now: Timestamp) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let mut state = ServedState { recording, served: Vec::new() };
+        let mut state = ServedState {
+            recording,
+            served: Vec::new(),
+        };
         state.push(now);
         if state.served.last().is_some_and(|s| s.block.number == 0) {
             // A recorded genesis has no header that hashes to it: followers begin behind it.
@@ -73,7 +76,12 @@ impl EmbeddedChain {
         let state = Arc::new(Mutex::new(state));
         let head = watch::Sender::new(0);
         let server = tokio::spawn(serve(listener, state.clone(), head.clone()));
-        Ok(Self { state, head, address, server })
+        Ok(Self {
+            state,
+            head,
+            address,
+            server,
+        })
     }
 
     pub fn url(&self) -> String {
@@ -89,18 +97,29 @@ impl EmbeddedChain {
 
     /// The newest finalized block's number.
     pub fn head(&self) -> u64 {
-        lock(&self.state).served.last().map_or(0, |s| s.block.number)
+        lock(&self.state)
+            .served
+            .last()
+            .map_or(0, |s| s.block.number)
     }
 
     /// Synthetic blocks so far.
     pub fn synthetic(&self) -> usize {
-        lock(&self.state).served.iter().filter(|s| s.synthetic).count()
+        lock(&self.state)
+            .served
+            .iter()
+            .filter(|s| s.synthetic)
+            .count()
     }
 
     /// Recorded blocks that are still to come.
     pub fn left(&self) -> usize {
         let state = lock(&self.state);
-        state.recording.blocks.len().saturating_sub(state.served.len())
+        state
+            .recording
+            .blocks
+            .len()
+            .saturating_sub(state.served.len())
     }
 }
 
@@ -115,7 +134,9 @@ impl ServedState {
         };
         if let Some(key) = self.recording.keys.get("timestamp") {
             let ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-            block.storage.insert(key.clone(), hex::encode(&ms.to_le_bytes()));
+            block
+                .storage
+                .insert(key.clone(), hex::encode(&ms.to_le_bytes()));
         }
         self.served.push(Served { block, synthetic });
     }
@@ -145,12 +166,17 @@ impl ServedState {
             None => self.served.last(),
             Some(hash) => self.served.iter().rev().find(|s| s.block.hash == hash),
         };
-        found.map(|s| &s.block).ok_or_else(|| "unknown block".to_owned())
+        found
+            .map(|s| &s.block)
+            .ok_or_else(|| "unknown block".to_owned())
     }
 
     fn call(&self, function: &str, argument: &str, hash: Option<&str>) -> Result<Value, String> {
         let block = self.at(hash)?;
-        let metadata = self.recording.metadata.get(&block.runtime_version.spec_version.to_string());
+        let metadata = self
+            .recording
+            .metadata
+            .get(&block.runtime_version.spec_version.to_string());
         let answer = match function {
             "Core_version" => Some(&block.core_version),
             "Metadata_metadata_versions" => metadata.and_then(|m| m.versions.as_ref()),
@@ -158,7 +184,9 @@ impl ServedState {
             "Metadata_metadata" => metadata.and_then(|m| m.plain.as_ref()),
             _ => None,
         };
-        answer.map(|a| json!(a)).ok_or_else(|| format!("Function to start was not found: {function}"))
+        answer
+            .map(|a| json!(a))
+            .ok_or_else(|| format!("Function to start was not found: {function}"))
     }
 
     fn answer(&self, method: &str, params: &[Value]) -> Result<Value, String> {
@@ -169,11 +197,20 @@ impl ServedState {
             "chain_getFinalizedHead" => json!(self.at(None)?.hash),
             "chain_getBlockHash" => match params.first().and_then(number) {
                 None => json!(self.at(None)?.hash),
-                Some(n) => json!(self.served.iter().find(|s| s.block.number == n).map(|s| &s.block.hash)),
+                Some(n) => json!(
+                    self.served
+                        .iter()
+                        .find(|s| s.block.number == n)
+                        .map(|s| &s.block.hash)
+                ),
             },
             "chain_getHeader" => self.at(text(0))?.header.clone(),
             "state_getStorage" => json!(self.at(text(1))?.storage.get(text(0).unwrap_or_default())),
-            "state_call" => self.call(text(0).unwrap_or_default(), text(1).unwrap_or_default(), text(2))?,
+            "state_call" => self.call(
+                text(0).unwrap_or_default(),
+                text(1).unwrap_or_default(),
+                text(2),
+            )?,
             _ => return Err("Method not found".to_owned()),
         })
     }
@@ -192,7 +229,9 @@ const METHODS: [&str; 9] = [
 ];
 
 fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| u64::from_str_radix(value.as_str()?.trim_start_matches("0x"), 16).ok())
+    value
+        .as_u64()
+        .or_else(|| u64::from_str_radix(value.as_str()?.trim_start_matches("0x"), 16).ok())
 }
 
 async fn serve(listener: TcpListener, state: Arc<Mutex<ServedState>>, head: watch::Sender<usize>) {
@@ -202,12 +241,18 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<ServedState>>, head: watc
 }
 
 /// One connection: answers requests, and tells subscribers of new heads.
-async fn client(stream: TcpStream, state: Arc<Mutex<ServedState>>, mut head: watch::Receiver<usize>) {
+async fn client(
+    stream: TcpStream,
+    state: Arc<Mutex<ServedState>>,
+    mut head: watch::Receiver<usize>,
+) {
     // Small answers go at once: a block would take 40 ms otherwise.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let Ok(socket) = tokio_tungstenite::accept_async(stream).await else { return };
+    let Ok(socket) = tokio_tungstenite::accept_async(stream).await else {
+        return;
+    };
     let (mut sink, mut source) = socket.split();
     let mut subscriptions: BTreeMap<String, usize> = BTreeMap::new();
     let mut opened = 0_u32;
@@ -242,10 +287,22 @@ async fn client(stream: TcpStream, state: Arc<Mutex<ServedState>>, mut head: wat
     }
 }
 
-fn respond(state: &Mutex<ServedState>, request: &Value, subscriptions: &mut BTreeMap<String, usize>, opened: &mut u32) -> Value {
+fn respond(
+    state: &Mutex<ServedState>,
+    request: &Value,
+    subscriptions: &mut BTreeMap<String, usize>,
+    opened: &mut u32,
+) -> Value {
     let id = request.get("id").cloned().unwrap_or_default();
-    let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
-    let params = request.get("params").and_then(Value::as_array).cloned().unwrap_or_default();
+    let method = request
+        .get("method")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let params = request
+        .get("params")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     let state = lock(state);
     let result = match method {
         "chain_subscribeFinalizedHeads" => {
@@ -254,13 +311,19 @@ fn respond(state: &Mutex<ServedState>, request: &Value, subscriptions: &mut BTre
             subscriptions.insert(name.clone(), state.served.len().saturating_sub(1));
             Ok(json!(name))
         }
-        "chain_unsubscribeFinalizedHeads" => {
-            Ok(json!(params.first().and_then(Value::as_str).and_then(|id| subscriptions.remove(id)).is_some()))
-        }
+        "chain_unsubscribeFinalizedHeads" => Ok(json!(
+            params
+                .first()
+                .and_then(Value::as_str)
+                .and_then(|id| subscriptions.remove(id))
+                .is_some()
+        )),
         _ => state.answer(method, &params),
     };
     match result {
         Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
-        Err(message) => json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": message } }),
+        Err(message) => {
+            json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": message } })
+        }
     }
 }

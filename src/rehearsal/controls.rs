@@ -103,7 +103,10 @@ impl Controls {
 
     /// In percent; it keeps to what can be followed.
     pub fn set_speed(&self, percent: u32) {
-        self.speed.store(percent.clamp(*SPEEDS.start(), *SPEEDS.end()), Ordering::Relaxed);
+        self.speed.store(
+            percent.clamp(*SPEEDS.start(), *SPEEDS.end()),
+            Ordering::Relaxed,
+        );
         self.changed.notify_waiters();
     }
 
@@ -195,7 +198,11 @@ impl Controls {
     }
 
     pub fn blocks(&self) -> BTreeMap<String, Vec<Passed>> {
-        self.said().blocks.iter().map(|(chain, blocks)| (chain.clone(), blocks.iter().cloned().collect())).collect()
+        self.said()
+            .blocks
+            .iter()
+            .map(|(chain, blocks)| (chain.clone(), blocks.iter().cloned().collect()))
+            .collect()
     }
 
     pub fn ask(&self, trouble: InjectedFault) {
@@ -248,11 +255,29 @@ impl Chain for ControlledChain {
     }
     /// Two invented nodes that agree, so that a stall can be told from a node that hangs.
     fn sight(&self) -> Sight {
-        let unmoved = self.stage.still().map_or(SignedDuration::ZERO, |since| self.clock.now().duration_since(since));
-        let head = self.node.sight().endpoints.iter().map(|e| e.head).max().unwrap_or(0);
-        let endpoint = |name: &str| EndpointSight { name: name.to_owned(), answers: true, head, unmoved, trouble: None };
+        let unmoved = self.stage.still().map_or(SignedDuration::ZERO, |since| {
+            self.clock.now().duration_since(since)
+        });
+        let head = self
+            .node
+            .sight()
+            .endpoints
+            .iter()
+            .map(|e| e.head)
+            .max()
+            .unwrap_or(0);
+        let endpoint = |name: &str| EndpointSight {
+            name: name.to_owned(),
+            answers: true,
+            head,
+            unmoved,
+            trouble: None,
+        };
         Sight {
-            endpoints: vec![endpoint("ws://one.invented"), endpoint("ws://another.invented")],
+            endpoints: vec![
+                endpoint("ws://one.invented"),
+                endpoint("ws://another.invented"),
+            ],
             lag: Some(0),
             unseen: SignedDuration::ZERO,
         }
@@ -293,8 +318,15 @@ mod tests {
         let stage = Controls::default();
         stage.ask(InjectedFault::Stall);
         stage.ask(InjectedFault::Stall);
-        assert!(stage.take(InjectedFault::Stall) && !stage.take(InjectedFault::Stall) && !stage.take(InjectedFault::Crash));
+        assert!(
+            stage.take(InjectedFault::Stall)
+                && !stage.take(InjectedFault::Stall)
+                && !stage.take(InjectedFault::Crash)
+        );
         (0..300).for_each(|i| stage.tell(&format!("{i}")));
-        assert_eq!((stage.lines().len(), stage.lines().last().cloned()), (LINES, Some("299".into())));
+        assert_eq!(
+            (stage.lines().len(), stage.lines().last().cloned()),
+            (LINES, Some("299".into()))
+        );
     }
 }

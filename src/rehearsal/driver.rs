@@ -9,7 +9,8 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Controls, EmbeddedChain, Output, Passed, Recording, Room, Scenario, SteppedClock, controls::ControlledChain, people::invented,
+    Controls, EmbeddedChain, Output, Passed, Recording, Room, Scenario, SteppedClock,
+    controls::ControlledChain, people::invented,
 };
 use crate::{
     adapters::{node::Node, store::SqlStore},
@@ -89,14 +90,21 @@ impl Rehearsal {
         let start = start_time(&config, &upgrade);
         let clock = Arc::new(SteppedClock::new(start));
         // The chain stands still until the window: its clock then goes on as if it had not.
-        let first_block = window.opens.checked_add(SignedDuration::from_secs(54)).unwrap_or(start);
+        let first_block = window
+            .opens
+            .checked_add(SignedDuration::from_secs(54))
+            .unwrap_or(start);
         let mut chains = BTreeMap::new();
         let mut nodes: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
         for (name, recording) in recordings {
             let chain = EmbeddedChain::start(recording, first_block).await?;
             let node: Arc<dyn Chain> = Arc::new(Node::new(vec![chain.url()]));
             let node = match &stage {
-                Some(stage) => Arc::new(ControlledChain { node, stage: stage.clone(), clock: clock.clone() }),
+                Some(stage) => Arc::new(ControlledChain {
+                    node,
+                    stage: stage.clone(),
+                    clock: clock.clone(),
+                }),
                 None => node,
             };
             nodes.insert(name.clone(), node);
@@ -104,17 +112,43 @@ impl Rehearsal {
         }
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await?);
         let rooms = [Platform::Discord, Platform::Matrix].map(|p| (p, Arc::new(Room::new(p))));
-        let outlets = config.deployment.channels.iter().filter_map(|(name, channel)| {
-            let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;
-            let (place, locale, mentions) = (channel.place.clone(), channel.locale.clone(), channel.mentions.clone());
-            let outlet = Outlet { platform: channel.platform, chat: room.clone(), place, readers: channel.readers, locale, mentions };
-            Some((name.clone(), outlet))
-        });
+        let outlets = config
+            .deployment
+            .channels
+            .iter()
+            .filter_map(|(name, channel)| {
+                let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;
+                let (place, locale, mentions) = (
+                    channel.place.clone(),
+                    channel.locale.clone(),
+                    channel.mentions.clone(),
+                );
+                let outlet = Outlet {
+                    platform: channel.platform,
+                    chat: room.clone(),
+                    place,
+                    readers: channel.readers,
+                    locale,
+                    mentions,
+                };
+                Some((name.clone(), outlet))
+            });
         let outlets = outlets.collect();
-        let file = crate::config::SourceFile { name: format!("upgrade {}", upgrade.id), text: String::new() };
+        let file = crate::config::SourceFile {
+            name: format!("upgrade {}", upgrade.id),
+            text: String::new(),
+        };
         config.people = invented(&config.roster);
-        config.upgrades = vec![UpgradeFile { upgrade: upgrade.clone(), file }];
-        let core = Arc::new(Core::new(ConfigSnapshot { config, renderer }, outlets, clock.clone(), store));
+        config.upgrades = vec![UpgradeFile {
+            upgrade: upgrade.clone(),
+            file,
+        }];
+        let core = Arc::new(Core::new(
+            ConfigSnapshot { config, renderer },
+            outlets,
+            clock.clone(),
+            store,
+        ));
         Ok(Self {
             watcher: Watcher::new(core.clone(), nodes.clone()),
             dispatcher: Dispatcher::new(core.clone()),
@@ -143,8 +177,16 @@ impl Rehearsal {
     /// The services over the same store, as a process that was started again has them.
     pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
         let snapshot = self.core.snapshot();
-        let snapshot = ConfigSnapshot { config: snapshot.config.clone(), renderer: snapshot.renderer.clone() };
-        let core = Arc::new(Core::new(snapshot, self.core.outlets.clone(), self.clock.clone(), self.core.store.clone()));
+        let snapshot = ConfigSnapshot {
+            config: snapshot.config.clone(),
+            renderer: snapshot.renderer.clone(),
+        };
+        let core = Arc::new(Core::new(
+            snapshot,
+            self.core.outlets.clone(),
+            self.clock.clone(),
+            self.core.store.clone(),
+        ));
         core.store.begin_anew().await?;
         self.watcher = Watcher::new(core.clone(), self.nodes.clone());
         self.dispatcher = Dispatcher::new(core.clone());
@@ -166,15 +208,27 @@ impl Rehearsal {
         let snapshot = self.core.snapshot();
         let rules = snapshot.plan().rules.clone();
         let watched = rules.healthy_for + rules.complete_after;
-        let spacing = BLOCK_TIME.max((watched / i32::try_from(MOST_BLOCKS)?).min(rules.max_block_gap / 2));
-        let mut next_block = self.window.opens.checked_add(SignedDuration::from_secs(60))?;
-        let give_up = self.window.closes.checked_add(watched * 2)?.checked_add(snapshot.plan().feedback.open_for)?;
+        let spacing =
+            BLOCK_TIME.max((watched / i32::try_from(MOST_BLOCKS)?).min(rules.max_block_gap / 2));
+        let mut next_block = self
+            .window
+            .opens
+            .checked_add(SignedDuration::from_secs(60))?;
+        let give_up = self
+            .window
+            .closes
+            .checked_add(watched * 2)?
+            .checked_add(snapshot.plan().feedback.open_for)?;
         self.come_to_rest().await?;
         let mut give_up = give_up;
         loop {
             let campaign = self.campaign().await?;
             if let Some(moved) = self.trouble(&campaign).await? {
-                next_block = next_block.max(self.window.opens.checked_add(SignedDuration::from_secs(60))?);
+                next_block = next_block.max(
+                    self.window
+                        .opens
+                        .checked_add(SignedDuration::from_secs(60))?,
+                );
                 give_up = give_up.checked_add(moved)?;
             }
             let campaign = self.campaign().await?;
@@ -182,8 +236,11 @@ impl Rehearsal {
             let due = self.next_due(&campaign).await?;
             let still = self.still_until();
             let block = goes_on.then(|| still.map_or(next_block, |until| next_block.max(until)));
-            let look = still.map(|until| until.min(self.clock.now().saturating_add(LOOK).unwrap_or(until)));
-            let Some(at) = due.into_iter().chain(block).chain(look).min() else { break };
+            let look = still
+                .map(|until| until.min(self.clock.now().saturating_add(LOOK).unwrap_or(until)));
+            let Some(at) = due.into_iter().chain(block).chain(look).min() else {
+                break;
+            };
             if at > give_up || self.begins_again() {
                 break;
             }
@@ -194,7 +251,11 @@ impl Rehearsal {
                 self.next_blocks(at);
                 // Once nothing is recorded any more, an upgrade that is not applied is only waited for.
                 let waits = self.left() == 0 && campaign.progress.state < State::Applied;
-                next_block = at.checked_add(if waits { spacing.max(rules.max_block_gap) } else { spacing })?;
+                next_block = at.checked_add(if waits {
+                    spacing.max(rules.max_block_gap)
+                } else {
+                    spacing
+                })?;
             }
             self.show_progress(&campaign);
             self.come_to_rest().await?;
@@ -208,16 +269,30 @@ impl Rehearsal {
     /// What comes in between, when its time has come: a command, as an operator would give it.
     async fn twist(&mut self) -> anyhow::Result<()> {
         let posts = self.core.store.posts(&self.act.upgrade.id).await?;
-        let Some((change, words)) = self.act.command(&posts, &self.core.snapshot().plan().zone) else { return Ok(()) };
+        let Some((change, words)) = self.act.command(&posts, &self.core.snapshot().plan().zone)
+        else {
+            return Ok(());
+        };
         self.act.twist = None;
         self.output.say(&format!("\n  ○ {words}"));
-        self.core.store.request(&self.act.upgrade.id, &change, "an invented operator", self.clock.now()).await?;
+        self.core
+            .store
+            .request(
+                &self.act.upgrade.id,
+                &change,
+                "an invented operator",
+                self.clock.now(),
+            )
+            .await?;
         self.planner.tick().await?;
         self.come_to_rest().await
     }
 
     pub(super) async fn campaign(&self) -> anyhow::Result<Campaign> {
-        self.core.campaign(&self.act.upgrade.id).await?.ok_or_else(|| anyhow::anyhow!("the upgrade was not accepted"))
+        self.core
+            .campaign(&self.act.upgrade.id)
+            .await?
+            .ok_or_else(|| anyhow::anyhow!("the upgrade was not accepted"))
     }
 
     /// The next block of every chain; says so where the recording ends.
@@ -226,11 +301,19 @@ impl Rehearsal {
             let before = chain.synthetic();
             chain.next_block(at);
             if let Some(stage) = &self.stage {
-                stage.passed(name, Passed { number: chain.head(), synthetic: chain.synthetic() > before });
+                stage.passed(
+                    name,
+                    Passed {
+                        number: chain.head(),
+                        synthetic: chain.synthetic() > before,
+                    },
+                );
             }
             if before == 0 && chain.synthetic() > 0 {
-                self.output
-                    .say(&format!("\n  ○ {name}: the recording ends with block {}; empty blocks go on, synthetic", chain.head() - 1));
+                self.output.say(&format!(
+                    "\n  ○ {name}: the recording ends with block {}; empty blocks go on, synthetic",
+                    chain.head() - 1
+                ));
             }
         }
     }
@@ -248,7 +331,9 @@ impl Rehearsal {
         }
         let window_open = self.clock.now() < self.window.closes;
         let watched = matches!(state, State::Applied | State::Verified);
-        self.left() > 0 || watched || (window_open && matches!(state, State::Authorized | State::Applying))
+        self.left() > 0
+            || watched
+            || (window_open && matches!(state, State::Authorized | State::Applying))
     }
 
     async fn next_due(&self, campaign: &Campaign) -> anyhow::Result<Option<Timestamp>> {
@@ -259,7 +344,10 @@ impl Rehearsal {
         next.extend(self.gate.next_time().await?);
         next.extend(self.rollcall.next_time().await?);
         if campaign.progress.feedback.is_none() {
-            next.extend(context::closes(&campaign.progress, self.core.snapshot().plan()));
+            next.extend(context::closes(
+                &campaign.progress,
+                self.core.snapshot().plan(),
+            ));
         }
         next.extend(campaign.votes_due());
         Ok(next.into_iter().min())
@@ -275,8 +363,11 @@ impl Rehearsal {
             busy |= !self.gate.tick().await?.nothing();
             // Operators' channels first: people agree to what they have seen, before it is due.
             let readers = |name: &String| self.core.outlets.get(name).map(|o| o.readers);
-            let (operators, public): (Vec<String>, Vec<String>) =
-                self.dispatcher.channels().into_iter().partition(|name| readers(name) == Some(Readers::Operators));
+            let (operators, public): (Vec<String>, Vec<String>) = self
+                .dispatcher
+                .channels()
+                .into_iter()
+                .partition(|name| readers(name) == Some(Readers::Operators));
             for channel in &operators {
                 busy |= !self.dispatcher.tick(channel).await?.is_empty();
             }
@@ -303,12 +394,23 @@ impl Rehearsal {
         let mut busy = false;
         loop {
             busy |= self.watcher.tick(name).await? > 0;
-            if self.core.store.memories().await?.get(name).is_some_and(|m| m.number >= head) {
+            if self
+                .core
+                .store
+                .memories()
+                .await?
+                .get(name)
+                .is_some_and(|m| m.number >= head)
+            {
                 return Ok(busy);
             }
             tokio::time::timeout(Duration::from_secs(60), chain.changed())
                 .await
-                .map_err(|_| anyhow::anyhow!("block {head} of the embedded {name} did not arrive within a minute"))?;
+                .map_err(|_| {
+                    anyhow::anyhow!(
+                        "block {head} of the embedded {name} did not arrive within a minute"
+                    )
+                })?;
         }
     }
 
@@ -321,7 +423,11 @@ impl Rehearsal {
         posts.retain(|p| p.state == PostState::Sent && !self.shown_posts.contains(&p.key.0));
         posts.sort_by_key(|p| (p.sent, p.rank));
         for post in posts {
-            let platform = self.core.outlets.get(&post.channel).map_or(Platform::Matrix, |o| o.platform);
+            let platform = self
+                .core
+                .outlets
+                .get(&post.channel)
+                .map_or(Platform::Matrix, |o| o.platform);
             self.output.post(&post, platform);
             self.shown_posts.insert(post.key.0);
             // Who watches on a stage has seen it in its room already.
@@ -340,13 +446,29 @@ impl Rehearsal {
             State::Applied | State::Verified => ("Validation", 70),
             _ if now >= self.window.opens => ("Execution", 55),
             _ => {
-                let all = self.window.opens.duration_since(self.start).as_secs().max(1);
+                let all = self
+                    .window
+                    .opens
+                    .duration_since(self.start)
+                    .as_secs()
+                    .max(1);
                 let done = now.duration_since(self.start).as_secs();
                 let percent = u64::try_from(done * 50 / all).unwrap_or(0);
-                (if percent < 10 { "Preparation" } else { "Scheduling" }, percent)
+                (
+                    if percent < 10 {
+                        "Preparation"
+                    } else {
+                        "Scheduling"
+                    },
+                    percent,
+                )
             }
         };
-        let percent = if closes.is_some_and(|at| now >= at) { 100 } else { percent };
+        let percent = if closes.is_some_and(|at| now >= at) {
+            100
+        } else {
+            percent
+        };
         self.output.progress(percent, phase, now);
     }
 
@@ -354,7 +476,10 @@ impl Rehearsal {
         let campaign = self.campaign().await?;
         let posts = self.core.store.posts(&self.act.upgrade.id).await?;
         let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
-        let said = posts.iter().filter(|p| p.state == PostState::Sent && !p.operation.is_aside()).count();
+        let said = posts
+            .iter()
+            .filter(|p| p.state == PostState::Sent && !p.operation.is_aside())
+            .count();
         let (sent, skipped, parked) = (said, count(PostState::Skipped), count(PostState::Parked));
         let expired = count(PostState::Expired);
         let open = count(PostState::Planned) + count(PostState::Sending) + count(PostState::Held);
@@ -367,33 +492,74 @@ impl Rehearsal {
             self.shown_facts
         )];
         if campaign.upgrade.given_up() {
-            lines.push(format!("  {}: {}", campaign.standing(), campaign.upgrade.cancelled.as_deref().unwrap_or_default()));
+            lines.push(format!(
+                "  {}: {}",
+                campaign.standing(),
+                campaign.upgrade.cancelled.as_deref().unwrap_or_default()
+            ));
         }
-        for (name, chain) in campaign.progress.chains.iter().filter(|_| !campaign.upgrade.given_up()) {
-            let version = chain.spec_version.map_or("no block seen".to_owned(), |v| format!("runs spec_version {v}"));
-            let proof = chain.applied.as_ref().map(|f| format!(", proven in block {}", f.block)).unwrap_or_default();
-            lines.push(format!("  {name}: {}, {version}{proof}", chain.stage.name()));
+        for (name, chain) in campaign
+            .progress
+            .chains
+            .iter()
+            .filter(|_| !campaign.upgrade.given_up())
+        {
+            let version = chain.spec_version.map_or("no block seen".to_owned(), |v| {
+                format!("runs spec_version {v}")
+            });
+            let proof = chain
+                .applied
+                .as_ref()
+                .map(|f| format!(", proven in block {}", f.block))
+                .unwrap_or_default();
+            lines.push(format!(
+                "  {name}: {}, {version}{proof}",
+                chain.stage.name()
+            ));
         }
         let synthetic: usize = self.chains.values().map(EmbeddedChain::synthetic).sum();
         if synthetic > 0 {
-            lines.push(format!("  {synthetic} blocks behind the recording were synthetic and empty"));
+            lines.push(format!(
+                "  {synthetic} blocks behind the recording were synthetic and empty"
+            ));
         }
         if let Some(feedback) = &campaign.progress.feedback {
-            let counts: Vec<String> = feedback.reactions.iter().map(|c| format!("{} {}", c.emoji, c.count)).collect();
-            lines.push(format!("  feedback: {}, {} replies", counts.join(", "), feedback.replies));
+            let counts: Vec<String> = feedback
+                .reactions
+                .iter()
+                .map(|c| format!("{} {}", c.emoji, c.count))
+                .collect();
+            lines.push(format!(
+                "  feedback: {}, {} replies",
+                counts.join(", "),
+                feedback.replies
+            ));
         }
-        for (state, number) in [("skipped", skipped), ("expired", expired), ("parked", parked), ("still open", open)] {
+        for (state, number) in [
+            ("skipped", skipped),
+            ("expired", expired),
+            ("parked", parked),
+            ("still open", open),
+        ] {
             if number > 0 {
                 lines.push(format!("  {state}: {number} posts"));
             }
         }
         for post in posts.iter().filter(|p| p.state == PostState::Parked) {
-            lines.push(format!("    {} in {}: {}", post.notice, post.channel, post.error.as_deref().unwrap_or("no reason kept")));
+            lines.push(format!(
+                "    {} in {}: {}",
+                post.notice,
+                post.channel,
+                post.error.as_deref().unwrap_or("no reason kept")
+            ));
         }
         let fine = campaign.progress.finished() && parked == 0 && open == 0;
         if !fine {
             let zone = self.core.snapshot().renderer.zone().written(give_up);
-            lines.push(format!("  Not completed: the upgrade is {}; nothing more came by {zone}.", campaign.standing()));
+            lines.push(format!(
+                "  Not completed: the upgrade is {}; nothing more came by {zone}.",
+                campaign.standing()
+            ));
         }
         Ok(RehearsalResult { fine, lines })
     }
@@ -401,16 +567,26 @@ impl Rehearsal {
 
 /// What each chain of an upgrade plays: the recording where it reaches the chain's target, and the
 /// embedded one under the target's number elsewhere. A recording asked for is played in any case.
-pub fn cast(upgrade: &Upgrade, asked: Option<Recording>) -> Result<BTreeMap<String, Recording>, String> {
+pub fn cast(
+    upgrade: &Upgrade,
+    asked: Option<Recording>,
+) -> Result<BTreeMap<String, Recording>, String> {
     let mut parts = BTreeMap::new();
     if let Some(recording) = asked {
         let (_, reached) = recording.versions();
-        let fitting = upgrade.chains.iter().find(|(_, t)| t.spec_version == reached).or_else(|| upgrade.chains.iter().next());
+        let fitting = upgrade
+            .chains
+            .iter()
+            .find(|(_, t)| t.spec_version == reached)
+            .or_else(|| upgrade.chains.iter().next());
         parts.extend(fitting.map(|(name, _)| (name.clone(), recording)));
     }
     for (name, target) in &upgrade.chains {
         if !parts.contains_key(name) {
-            parts.insert(name.clone(), Recording::embedded()?.renumbered(target.spec_version));
+            parts.insert(
+                name.clone(),
+                Recording::embedded()?.renumbered(target.spec_version),
+            );
         }
     }
     Ok(parts)
@@ -418,8 +594,19 @@ pub fn cast(upgrade: &Upgrade, asked: Option<Recording>) -> Result<BTreeMap<Stri
 
 /// An hour before the first notice by the clock.
 fn start_time(config: &Config, upgrade: &Upgrade) -> Timestamp {
-    let epoch = upgrade.window.opens.checked_sub(SignedDuration::from_hours(24 * 400)).unwrap_or(upgrade.window.opens);
+    let epoch = upgrade
+        .window
+        .opens
+        .checked_sub(SignedDuration::from_hours(24 * 400))
+        .unwrap_or(upgrade.window.opens);
     let posts = crate::plan::planner::timed(upgrade, 1, &config.plan, epoch);
-    let first = posts.iter().map(|p| p.due).min().unwrap_or(upgrade.window.opens).min(upgrade.window.opens);
-    Offset::Exact(-3600).from(first, &config.plan.zone).unwrap_or(first)
+    let first = posts
+        .iter()
+        .map(|p| p.due)
+        .min()
+        .unwrap_or(upgrade.window.opens)
+        .min(upgrade.window.opens);
+    Offset::Exact(-3600)
+        .from(first, &config.plan.zone)
+        .unwrap_or(first)
 }

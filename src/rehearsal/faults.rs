@@ -24,7 +24,9 @@ impl Rehearsal {
     }
 
     pub(super) fn begins_again(&self) -> bool {
-        self.stage.as_ref().is_some_and(|stage| stage.begins_again())
+        self.stage
+            .as_ref()
+            .is_some_and(|stage| stage.begins_again())
     }
 
     pub(super) async fn breathe(&self) {
@@ -35,7 +37,9 @@ impl Rehearsal {
 
     /// Lets every service come to rest; where herald is killed meanwhile, it is started again and goes on from its store.
     pub(super) async fn come_to_rest(&mut self) -> anyhow::Result<()> {
-        let Some(stage) = self.stage() else { return self.settle().await };
+        let Some(stage) = self.stage() else {
+            return self.settle().await;
+        };
         let killed = stage.killed.clone();
         let survived = tokio::select! {
             settled = self.settle() => Some(settled?),
@@ -43,26 +47,42 @@ impl Rehearsal {
         };
         if survived.is_none() {
             self.rooms.iter().for_each(|(_, room)| room.spare());
-            self.output.say("\n  ○ herald is killed: its post is out, and it never heard so");
+            self.output
+                .say("\n  ○ herald is killed: its post is out, and it never heard so");
             stage.breathe(STEP * 2).await;
             self.start_again().await?;
-            self.output.say("\n  ○ herald is started again: it looks in the room before it says anything twice");
+            self.output.say(
+                "\n  ○ herald is started again: it looks in the room before it says anything twice",
+            );
             return Box::pin(self.come_to_rest()).await;
         }
         Ok(())
     }
 
     /// What a viewer has asked for, as soon as it can come. By how much that moves the end, if it does.
-    pub(super) async fn trouble(&mut self, campaign: &Campaign) -> anyhow::Result<Option<SignedDuration>> {
-        let Some(stage) = self.stage() else { return Ok(None) };
+    pub(super) async fn trouble(
+        &mut self,
+        campaign: &Campaign,
+    ) -> anyhow::Result<Option<SignedDuration>> {
+        let Some(stage) = self.stage() else {
+            return Ok(None);
+        };
         let waits = campaign.progress.state == State::Scheduled && !campaign.upgrade.given_up();
         if stage.take(InjectedFault::Crash) {
-            self.rooms.iter().for_each(|(_, room)| room.kill_next(stage.killed.clone()));
-            self.output.say("\n  ○ with its next post herald will be killed");
+            self.rooms
+                .iter()
+                .for_each(|(_, room)| room.kill_next(stage.killed.clone()));
+            self.output
+                .say("\n  ○ with its next post herald will be killed");
         }
         if stage.take(InjectedFault::Fail) {
-            self.order(Change::Fail { reason: "Blocks came too slowly with the new runtime.".to_owned() }, "the team calls it failed")
-                .await?;
+            self.order(
+                Change::Fail {
+                    reason: "Blocks came too slowly with the new runtime.".to_owned(),
+                },
+                "the team calls it failed",
+            )
+            .await?;
         }
         if stage.take(InjectedFault::Delay) {
             if !waits || self.clock.now() >= campaign.upgrade.window.opens {
@@ -72,12 +92,26 @@ impl Rehearsal {
             let zone = self.core.snapshot().plan().zone.clone();
             let later = |at: Timestamp| Offset::Days(1).from(at, &zone).unwrap_or(at);
             let set = &campaign.upgrade.window;
-            let window = Window { opens: later(set.opens), closes: later(set.closes) };
+            let window = Window {
+                opens: later(set.opens),
+                closes: later(set.closes),
+            };
             let (opens, closes) = (window.opens, window.closes);
             let reason = Some("Somebody who watches has asked for another day.".to_owned());
             // A twist of the act's own moves it once more; the later of the two counts.
-            self.window = Window { opens: self.window.opens.max(opens), closes: self.window.closes.max(closes) };
-            self.order(Change::Reschedule { opens, closes, reason }, "the team moves the window by a day").await?;
+            self.window = Window {
+                opens: self.window.opens.max(opens),
+                closes: self.window.closes.max(closes),
+            };
+            self.order(
+                Change::Reschedule {
+                    opens,
+                    closes,
+                    reason,
+                },
+                "the team moves the window by a day",
+            )
+            .await?;
             return Ok(Some(SignedDuration::from_hours(24)));
         }
         Ok(None)
@@ -86,7 +120,16 @@ impl Rehearsal {
     /// A command, as an operator would give it.
     async fn order(&mut self, change: Change, words: &str) -> anyhow::Result<()> {
         self.output.say(&format!("\n  ○ {words}"));
-        let number = self.core.store.request(&self.act.upgrade.id, &change, "somebody who watches", self.clock.now()).await?;
+        let number = self
+            .core
+            .store
+            .request(
+                &self.act.upgrade.id,
+                &change,
+                "somebody who watches",
+                self.clock.now(),
+            )
+            .await?;
         self.planner.tick().await?;
         if let Some(outcome) = self.core.store.outcome(number).await? {
             self.output.say(&format!("\n  ○ {outcome}"));
@@ -98,16 +141,23 @@ impl Rehearsal {
     pub(super) fn still_until(&self) -> Option<Timestamp> {
         let stage = self.stage.as_ref()?;
         let length = self.core.snapshot().plan().limits.stalled_after * STALL;
-        if stage.still().is_none() && self.clock.now() > self.window.opens && stage.take(InjectedFault::Stall) {
+        if stage.still().is_none()
+            && self.clock.now() > self.window.opens
+            && stage.take(InjectedFault::Stall)
+        {
             stage.stands_still(Some(self.clock.now()));
             self.output.say("\n  ○ the chain stands still");
         }
-        stage.still().and_then(|since| since.checked_add(length).ok())
+        stage
+            .still()
+            .and_then(|since| since.checked_add(length).ok())
     }
 
     /// What no block shows is looked at, as `run` does each half a minute.
     pub(super) async fn look(&self, at: Timestamp, still: Option<Timestamp>) -> anyhow::Result<()> {
-        let Some(stage) = &self.stage else { return Ok(()) };
+        let Some(stage) = &self.stage else {
+            return Ok(());
+        };
         if still.is_some_and(|until| at >= until) {
             stage.stands_still(None);
             self.output.say("\n  ○ the chain goes on");

@@ -18,15 +18,39 @@ impl Rehearsal {
     pub(super) async fn people_approve(&self) -> anyhow::Result<bool> {
         let mut busy = false;
         let now = self.clock.now();
-        for open in self.gate.open().await?.into_iter().filter(|o| !o.consent.complete() && o.ask <= now && now < o.until) {
+        for open in self
+            .gate
+            .open()
+            .await?
+            .into_iter()
+            .filter(|o| !o.consent.complete() && o.ask <= now && now < o.until)
+        {
             let needed = (open.consent.persons as usize).saturating_sub(open.consent.given.len());
-            for person in self.core.snapshot().config.people.all.iter().filter(|p| p.roles.contains(&Role::CommunicationTeam)).take(needed)
+            for person in self
+                .core
+                .snapshot()
+                .config
+                .people
+                .all
+                .iter()
+                .filter(|p| p.roles.contains(&Role::CommunicationTeam))
+                .take(needed)
             {
                 let account = person.discord.as_deref().unwrap_or_default();
-                let approved = self.gate.approve(&open.consent.code, Approver::Account(Platform::Discord, account)).await;
+                let approved = self
+                    .gate
+                    .approve(
+                        &open.consent.code,
+                        Approver::Account(Platform::Discord, account),
+                    )
+                    .await;
                 approved.map_err(|error| anyhow::anyhow!("{}: {error}", open.notice))?;
             }
-            let who = if needed == 1 { "an invented person approves" } else { "two invented people approve" };
+            let who = if needed == 1 {
+                "an invented person approves"
+            } else {
+                "two invented people approve"
+            };
             self.output.say(&format!("\n  ○ {who} {}", open.notice));
             busy = true;
         }
@@ -39,23 +63,48 @@ impl Rehearsal {
             return Ok(false);
         }
         let posts = self.core.store.posts(&self.act.upgrade.id).await?;
-        let threads: Vec<&Post> = posts.iter().filter(|p| p.operation == Operation::Thread).collect();
+        let threads: Vec<&Post> = posts
+            .iter()
+            .filter(|p| p.operation == Operation::Thread)
+            .collect();
         if threads.is_empty() || threads.iter().any(|p| p.state != PostState::Sent) {
             return Ok(false);
         }
         self.answered = true;
         for thread in threads {
-            let Some(outlet) = self.core.outlets.get(&thread.channel) else { continue };
-            let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else { continue };
+            let Some(outlet) = self.core.outlets.get(&thread.channel) else {
+                continue;
+            };
+            let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else {
+                continue;
+            };
             let root = thread.remote.as_deref().unwrap_or_default();
             let people = &self.core.snapshot().config.people.all;
-            for (meaning, person) in self.core.snapshot().plan().feedback.meanings.iter().zip(people).take(2) {
+            for (meaning, person) in self
+                .core
+                .snapshot()
+                .plan()
+                .feedback
+                .meanings
+                .iter()
+                .zip(people)
+                .take(2)
+            {
                 room.react(root, account(person, outlet.platform), &meaning.emoji);
             }
             if let Some(person) = people.first() {
-                room.reply(&outlet.place, root, account(person, outlet.platform), "My node imports blocks again.", self.clock.now());
+                room.reply(
+                    &outlet.place,
+                    root,
+                    account(person, outlet.platform),
+                    "My node imports blocks again.",
+                    self.clock.now(),
+                );
             }
-            self.output.say(&format!("\n  ○ {}: two invented people react, one replies in the thread", thread.channel));
+            self.output.say(&format!(
+                "\n  ○ {}: two invented people react, one replies in the thread",
+                thread.channel
+            ));
         }
         Ok(true)
     }
@@ -67,46 +116,114 @@ impl Rehearsal {
         let posts = self.core.store.posts(&self.act.upgrade.id).await?;
         let asks = |p: &&Post| {
             let notice = snapshot.plan().notice(urgency, &p.notice);
-            let reminds = notice.is_some_and(|n| n.trigger == Trigger::On(Happening::Unacknowledged));
-            p.operation == Operation::Post && p.state == PostState::Sent && (reminds || notice.is_some_and(|n| n.acknowledge))
+            let reminds =
+                notice.is_some_and(|n| n.trigger == Trigger::On(Happening::Unacknowledged));
+            p.operation == Operation::Post
+                && p.state == PostState::Sent
+                && (reminds || notice.is_some_and(|n| n.acknowledge))
         };
         let mut busy = false;
-        let unready = |p: &&Post| snapshot.plan().notice(urgency, &p.notice).is_some_and(|n| n.trigger == Trigger::On(Happening::Unready));
-        for post in posts.iter().filter(unready).filter(|p| p.state == PostState::Sent && p.operation == Operation::Post) {
+        let unready = |p: &&Post| {
+            snapshot
+                .plan()
+                .notice(urgency, &p.notice)
+                .is_some_and(|n| n.trigger == Trigger::On(Happening::Unready))
+        };
+        for post in posts
+            .iter()
+            .filter(unready)
+            .filter(|p| p.state == PostState::Sent && p.operation == Operation::Post)
+        {
             let campaign = self.campaign().await?;
-            let Some(outlet) = self.core.outlets.get(&post.channel).filter(|_| self.acknowledged.insert(post.key.0.clone())) else {
+            let Some(outlet) = self
+                .core
+                .outlets
+                .get(&post.channel)
+                .filter(|_| self.acknowledged.insert(post.key.0.clone()))
+            else {
                 continue;
             };
-            for person in snapshot.config.people.all.iter().filter(|p| p.provider.is_some()) {
-                let asker = Asker::new(outlet.platform, account(person, outlet.platform), &outlet.place);
+            for person in snapshot
+                .config
+                .people
+                .all
+                .iter()
+                .filter(|p| p.provider.is_some())
+            {
+                let asker = Asker::new(
+                    outlet.platform,
+                    account(person, outlet.platform),
+                    &outlet.place,
+                );
                 rollcall::claim(&self.core, &campaign, &asker, Claim::Ready, None).await?;
             }
-            self.output.say(&format!("\n  ○ {}: every provider gives the command upgrade ready", post.channel));
+            self.output.say(&format!(
+                "\n  ○ {}: every provider gives the command upgrade ready",
+                post.channel
+            ));
             busy = true;
         }
         for post in posts.iter().filter(asks) {
             if !self.acknowledged.insert(post.key.0.clone()) {
                 continue;
             }
-            let Some(outlet) = self.core.outlets.get(&post.channel) else { continue };
-            let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else { continue };
-            let providers = snapshot.config.people.all.iter().filter(|p| p.provider.is_some());
-            let reminder = snapshot.plan().notice(urgency, &post.notice).is_some_and(|n| !n.acknowledge);
+            let Some(outlet) = self.core.outlets.get(&post.channel) else {
+                continue;
+            };
+            let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else {
+                continue;
+            };
+            let providers = snapshot
+                .config
+                .people
+                .all
+                .iter()
+                .filter(|p| p.provider.is_some());
+            let reminder = snapshot
+                .plan()
+                .notice(urgency, &post.notice)
+                .is_some_and(|n| !n.acknowledge);
             let mut answering: Vec<&Person> = providers.collect();
             let last = answering.pop();
             if reminder {
                 // Reminded, the last one answers where it was asked.
                 answering = last.into_iter().collect();
             }
-            let asked = posts.iter().filter(|p| p.channel == post.channel && p.state == PostState::Sent && p.operation == Operation::Post);
-            let asked = asked.filter(|p| snapshot.plan().notice(urgency, &p.notice).is_some_and(|n| n.acknowledge)).max_by_key(|p| p.sent);
-            let Some(root) = asked.and_then(|p| p.remote.as_deref()) else { continue };
+            let asked = posts.iter().filter(|p| {
+                p.channel == post.channel
+                    && p.state == PostState::Sent
+                    && p.operation == Operation::Post
+            });
+            let asked = asked
+                .filter(|p| {
+                    snapshot
+                        .plan()
+                        .notice(urgency, &p.notice)
+                        .is_some_and(|n| n.acknowledge)
+                })
+                .max_by_key(|p| p.sent);
+            let Some(root) = asked.and_then(|p| p.remote.as_deref()) else {
+                continue;
+            };
             for person in &answering {
-                room.react(root, account(person, outlet.platform), &snapshot.plan().acknowledge);
+                room.react(
+                    root,
+                    account(person, outlet.platform),
+                    &snapshot.plan().acknowledge,
+                );
             }
             if let Some(first) = answering.first() {
-                let rest = if answering.len() > 1 { format!(" and {} more react", answering.len() - 1) } else { " reacts".to_owned() };
-                self.output.say(&format!("\n  ○ {}: {}{rest} with {}", post.channel, first.name, snapshot.plan().acknowledge));
+                let rest = if answering.len() > 1 {
+                    format!(" and {} more react", answering.len() - 1)
+                } else {
+                    " reacts".to_owned()
+                };
+                self.output.say(&format!(
+                    "\n  ○ {}: {}{rest} with {}",
+                    post.channel,
+                    first.name,
+                    snapshot.plan().acknowledge
+                ));
             }
             busy = true;
         }
@@ -124,10 +241,21 @@ pub(super) fn invented(roster: &[Provider]) -> People {
         audience: None,
         provider,
     };
-    let team = ["Ada (invented)", "Ben (invented)"].into_iter().map(|name| (name.to_owned(), Role::CommunicationTeam, None));
-    let providers = roster.iter().map(|p| (p.name.clone(), Role::Validator, Some(p.id.clone())));
-    let all = team.chain(providers).enumerate().map(|(i, (name, role, provider))| person(name, i, role, provider)).collect();
-    People { all, ..People::default() }
+    let team = ["Ada (invented)", "Ben (invented)"]
+        .into_iter()
+        .map(|name| (name.to_owned(), Role::CommunicationTeam, None));
+    let providers = roster
+        .iter()
+        .map(|p| (p.name.clone(), Role::Validator, Some(p.id.clone())));
+    let all = team
+        .chain(providers)
+        .enumerate()
+        .map(|(i, (name, role, provider))| person(name, i, role, provider))
+        .collect();
+    People {
+        all,
+        ..People::default()
+    }
 }
 
 fn account(person: &Person, platform: Platform) -> &str {

@@ -54,15 +54,26 @@ impl Recording {
     }
 
     pub fn parse(text: &str) -> Result<Self, String> {
-        let recording: Self = serde_json::from_str(text).map_err(|e| format!("this is not a recording: {e}"))?;
+        let recording: Self =
+            serde_json::from_str(text).map_err(|e| format!("this is not a recording: {e}"))?;
         if recording.blocks.len() < 2 {
             return Err("the recording has fewer than two blocks".to_owned());
         }
-        if let Some(pair) = recording.blocks.windows(2).find(|w| matches!(w, [a, b] if b.number != a.number + 1)) {
-            return Err(format!("the blocks around {} don't follow each other", pair.first().map_or(0, |b| b.number)));
-        }
-        if let Some(block) = recording.blocks.iter().find(|b| !recording.metadata.contains_key(&b.runtime_version.spec_version.to_string()))
+        if let Some(pair) = recording
+            .blocks
+            .windows(2)
+            .find(|w| matches!(w, [a, b] if b.number != a.number + 1))
         {
+            return Err(format!(
+                "the blocks around {} don't follow each other",
+                pair.first().map_or(0, |b| b.number)
+            ));
+        }
+        if let Some(block) = recording.blocks.iter().find(|b| {
+            !recording
+                .metadata
+                .contains_key(&b.runtime_version.spec_version.to_string())
+        }) {
             return Err(format!(
                 "block {} has spec_version {}, whose metadata is not in the recording",
                 block.number, block.runtime_version.spec_version
@@ -82,20 +93,29 @@ impl Recording {
         };
         for block in &mut self.blocks {
             let version = number(block.runtime_version.spec_version);
-            block.core_version = with_spec_version(&block.core_version, version).unwrap_or_else(|| block.core_version.clone());
+            block.core_version = with_spec_version(&block.core_version, version)
+                .unwrap_or_else(|| block.core_version.clone());
             block.runtime_version.spec_version = version;
-            if let Some(value) = self.keys.get("lastRuntimeUpgrade").and_then(|key| block.storage.get_mut(key)) {
+            if let Some(value) = self
+                .keys
+                .get("lastRuntimeUpgrade")
+                .and_then(|key| block.storage.get_mut(key))
+            {
                 *value = with_last_upgrade(value, number).unwrap_or_else(|| value.clone());
             }
         }
         let metadata = std::mem::take(&mut self.metadata);
-        self.metadata = metadata.into_iter().map(|(v, m)| (v.parse().map_or(v, |v: u32| number(v).to_string()), m)).collect();
+        self.metadata = metadata
+            .into_iter()
+            .map(|(v, m)| (v.parse().map_or(v, |v: u32| number(v).to_string()), m))
+            .collect();
         self
     }
 
     /// The versions before and after.
     pub fn versions(&self) -> (u32, u32) {
-        let of = |block: Option<&RecordedBlock>| block.map_or(0, |b| b.runtime_version.spec_version);
+        let of =
+            |block: Option<&RecordedBlock>| block.map_or(0, |b| b.runtime_version.spec_version);
         (of(self.blocks.first()), of(self.blocks.last()))
     }
 }
@@ -108,7 +128,9 @@ fn with_spec_version(value: &str, version: u32) -> Option<String> {
     String::decode(&mut rest).ok()?;
     u32::decode(&mut rest).ok()?;
     let at = bytes.len() - rest.len();
-    bytes.get_mut(at..at + 4)?.copy_from_slice(&version.to_le_bytes());
+    bytes
+        .get_mut(at..at + 4)?
+        .copy_from_slice(&version.to_le_bytes());
     Some(hex::encode(&bytes))
 }
 
@@ -130,9 +152,15 @@ mod tests {
     fn an_unrecorded_upgrade_plays_under_its_own_numbers() {
         let recording = Recording::embedded().unwrap().renumbered(2_003_001);
         assert_eq!(recording.versions(), (2_003_000, 2_003_001));
-        assert!(recording.metadata.contains_key("2003000") && recording.metadata.contains_key("2003001"));
+        assert!(
+            recording.metadata.contains_key("2003000")
+                && recording.metadata.contains_key("2003001")
+        );
         let last = recording.blocks.last().unwrap();
         let proof = hex::decode(&last.storage[&recording.keys["lastRuntimeUpgrade"]]).unwrap();
-        assert_eq!(Compact::<u32>::decode(&mut &proof[..]).unwrap().0, 2_003_001);
+        assert_eq!(
+            Compact::<u32>::decode(&mut &proof[..]).unwrap().0,
+            2_003_001
+        );
     }
 }

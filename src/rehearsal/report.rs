@@ -24,16 +24,33 @@ pub struct Output {
 
 impl Output {
     pub fn new(json: bool, quiet: bool, zone: Zone) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(100), if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() });
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}%  {prefix:<16} {msg}") {
+        let bar = ProgressBar::with_draw_target(
+            Some(100),
+            if quiet {
+                ProgressDrawTarget::hidden()
+            } else {
+                ProgressDrawTarget::stderr()
+            },
+        );
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30} {percent:>3}%  {prefix:<16} {msg}")
+        {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { json, bar, zone, stage: None }
+        Self {
+            json,
+            bar,
+            zone,
+            stage: None,
+        }
     }
 
     /// Lines for people go to a stage as well; posts are seen there in their rooms.
     pub fn on(self, stage: Arc<Controls>) -> Self {
-        Self { stage: Some(stage), ..self }
+        Self {
+            stage: Some(stage),
+            ..self
+        }
     }
 
     fn line(&self, text: &str) {
@@ -71,7 +88,12 @@ impl Output {
             self.line(&json!(fact).to_string());
         } else {
             if let Some(stage) = &self.stage {
-                stage.tell(&format!("● {} · {} · block {}", fact.chain, fact.kind.name(), fact.block));
+                stage.tell(&format!(
+                    "● {} · {} · block {}",
+                    fact.chain,
+                    fact.kind.name(),
+                    fact.block
+                ));
             }
             let time = fact.time.map(|t| self.zone.written(t)).unwrap_or_default();
             self.line(&format!(
@@ -85,7 +107,9 @@ impl Output {
     }
 
     pub fn post(&self, post: &Post, platform: Platform) {
-        let (Some(body), Some(sent)) = (&post.body, post.sent) else { return };
+        let (Some(body), Some(sent)) = (&post.body, post.sent) else {
+            return;
+        };
         if self.json {
             let line = json!({
                 "upgrade": post.upgrade,
@@ -101,7 +125,13 @@ impl Output {
             self.line(&line.to_string());
             return;
         }
-        let title = format!("── {} · {} · {} · {} ", post.channel, post.notice, post.operation.name(), self.zone.written(sent));
+        let title = format!(
+            "── {} · {} · {} · {} ",
+            post.channel,
+            post.notice,
+            post.operation.name(),
+            self.zone.written(sent)
+        );
         let rule = "─".repeat(78_usize.saturating_sub(title.chars().count()));
         let text = match platform {
             Platform::Discord => as_read_on_discord(&body.text, sent),
@@ -109,7 +139,13 @@ impl Output {
         };
         let text = match &body.event {
             Some(event) => {
-                format!("{}: {} to {}, {:?}", event.name, self.zone.written(event.opens), self.zone.written(event.closes), event.stage)
+                format!(
+                    "{}: {} to {}, {:?}",
+                    event.name,
+                    self.zone.written(event.opens),
+                    self.zone.written(event.closes),
+                    event.stage
+                )
             }
             None => text,
         };
@@ -131,7 +167,10 @@ pub fn as_read_on_discord(text: &str, now: Timestamp) -> String {
                 following.as_str()
             }
             '<' if after.starts_with("t:") => time_mark(after, now, &mut out),
-            '[' => match after.split_once("](<").and_then(|(label, tail)| Some((label, tail.split_once(">)")?))) {
+            '[' => match after
+                .split_once("](<")
+                .and_then(|(label, tail)| Some((label, tail.split_once(">)")?)))
+            {
                 Some((label, (url, behind))) if !label.contains('\n') => {
                     out.push_str(&format!("{label} ({url})"));
                     behind
@@ -153,9 +192,14 @@ pub fn as_read_on_discord(text: &str, now: Timestamp) -> String {
 
 /// Reads `t:SECONDS:F>` and returns what is behind it.
 fn time_mark<'a>(mark: &'a str, now: Timestamp, out: &mut String) -> &'a str {
-    let Some((inside, behind)) = mark.split_once('>') else { return mark };
+    let Some((inside, behind)) = mark.split_once('>') else {
+        return mark;
+    };
     let mut parts = inside.split(':').skip(1);
-    let at = parts.next().and_then(|s| s.parse().ok()).and_then(|s| Timestamp::from_second(s).ok());
+    let at = parts
+        .next()
+        .and_then(|s| s.parse().ok())
+        .and_then(|s| Timestamp::from_second(s).ok());
     match (at, parts.next()) {
         (Some(at), Some("R")) => out.push_str(&distance(at.duration_since(now))),
         (Some(_), _) => out.push_str("‹in your own time›"),

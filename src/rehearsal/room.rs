@@ -72,7 +72,12 @@ pub struct SeenPost {
 
 impl Room {
     pub fn new(platform: Platform) -> Self {
-        Self { platform, messages: Mutex::default(), events: Mutex::default(), killing: Mutex::default() }
+        Self {
+            platform,
+            messages: Mutex::default(),
+            events: Mutex::default(),
+            killing: Mutex::default(),
+        }
     }
 
     fn messages(&self) -> MutexGuard<'_, Vec<Message>> {
@@ -88,11 +93,18 @@ impl Room {
 
     fn add(&self, place: &str, root: Option<&str>, out: Option<Outgoing<'_>>) -> Accepted {
         let mut messages = self.messages();
-        if let Some(old) = out.and_then(|out| messages.iter().find(|m| m.key.as_ref() == Some(out.key))) {
-            return Accepted { id: old.id.clone(), link: self.link(place, &old.id) };
+        if let Some(old) =
+            out.and_then(|out| messages.iter().find(|m| m.key.as_ref() == Some(out.key)))
+        {
+            return Accepted {
+                id: old.id.clone(),
+                link: self.link(place, &old.id),
+            };
         }
         let id = match self.platform {
-            Platform::Discord => (1_300_000_000_000_000_000_u64 + messages.len() as u64).to_string(),
+            Platform::Discord => {
+                (1_300_000_000_000_000_000_u64 + messages.len() as u64).to_string()
+            }
             Platform::Matrix => format!("$room-{}", messages.len()),
         };
         let message = Message {
@@ -114,7 +126,10 @@ impl Room {
             body: out.map(|out| out.body.clone()).unwrap_or_default(),
         };
         messages.push(message);
-        Accepted { link: self.link(place, &id), id }
+        Accepted {
+            link: self.link(place, &id),
+            id,
+        }
     }
 
     /// Kills who posts next, when the post is taken and before they hear of it; rings then.
@@ -129,7 +144,11 @@ impl Room {
 
     /// Never returns where somebody is to be killed.
     async fn survive(&self) {
-        let rung = self.killing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let rung = self
+            .killing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(rung) = rung {
             rung.notify_one();
             std::future::pending::<()>().await;
@@ -142,42 +161,74 @@ impl Room {
             id: m.id.clone(),
             root: m.root.clone(),
             by: m.by.clone(),
-            body: if m.by.is_some() { Body { text: m.text.clone(), ..Body::default() } } else { m.body.clone() },
+            body: if m.by.is_some() {
+                Body {
+                    text: m.text.clone(),
+                    ..Body::default()
+                }
+            } else {
+                m.body.clone()
+            },
             edited: !m.edits.is_empty(),
             pinned: m.pinned,
             closed: m.closed,
             reactions: m.reactions.iter().cloned().collect(),
         };
-        self.messages().iter().filter(|m| m.place == place).map(seen).collect()
+        self.messages()
+            .iter()
+            .filter(|m| m.place == place)
+            .map(seen)
+            .collect()
     }
 
     /// What a message says now, its last edit counted in.
     pub fn text(&self, message: &str) -> Option<String> {
-        self.messages().iter().find(|m| m.id == message).map(|m| m.text.clone())
+        self.messages()
+            .iter()
+            .find(|m| m.id == message)
+            .map(|m| m.text.clone())
     }
 
     pub fn picture(&self, message: &str) -> Option<Picture> {
-        self.messages().iter().find(|m| m.id == message).and_then(|m| m.picture.clone())
+        self.messages()
+            .iter()
+            .find(|m| m.id == message)
+            .and_then(|m| m.picture.clone())
     }
 
     /// Whether a message is pinned, and whether it was handed on.
     pub fn handled(&self, message: &str) -> (bool, bool) {
-        self.messages().iter().find(|m| m.id == message).map_or((false, false), |m| (m.pinned, m.published))
+        self.messages()
+            .iter()
+            .find(|m| m.id == message)
+            .map_or((false, false), |m| (m.pinned, m.published))
     }
 
     /// What stands in the calendar.
     pub fn events(&self) -> Vec<CalendarEvent> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// The message that a message answers.
     pub fn answered(&self, message: &str) -> Option<String> {
-        self.messages().iter().find(|m| m.id == message).and_then(|m| m.answers.clone())
+        self.messages()
+            .iter()
+            .find(|m| m.id == message)
+            .and_then(|m| m.answers.clone())
     }
 
     /// Whom a message notified when it was posted.
     pub fn mentioned(&self, message: &str) -> Vec<String> {
-        self.messages().iter().find(|m| m.id == message).map(|m| m.mentions.clone()).unwrap_or_default()
+        self.messages()
+            .iter()
+            .find(|m| m.id == message)
+            .map(|m| m.mentions.clone())
+            .unwrap_or_default()
     }
 
     /// An invented person reacts.
@@ -195,7 +246,9 @@ impl Room {
     /// An invented person takes a reaction back.
     pub fn unreact(&self, message: &str, who: &str, emoji: &str) {
         if let Some(message) = self.messages().iter_mut().find(|m| m.id == message) {
-            message.reactions.remove(&(who.to_owned(), emoji.to_owned()));
+            message
+                .reactions
+                .remove(&(who.to_owned(), emoji.to_owned()));
         }
     }
 
@@ -210,7 +263,11 @@ impl Room {
 
     /// An invented person words a reply anew.
     pub fn reword(&self, reply: &str, text: &str) {
-        if let Some(message) = self.messages().iter_mut().find(|m| m.id == reply && m.by.is_some()) {
+        if let Some(message) = self
+            .messages()
+            .iter_mut()
+            .find(|m| m.id == reply && m.by.is_some())
+        {
             text.clone_into(&mut message.text);
         }
     }
@@ -231,15 +288,34 @@ impl Chat for Room {
         Ok(accepted)
     }
 
-    async fn find(&self, place: &str, key: &PostKey, _since: Timestamp) -> Result<Option<Accepted>, ChatError> {
+    async fn find(
+        &self,
+        place: &str,
+        key: &PostKey,
+        _since: Timestamp,
+    ) -> Result<Option<Accepted>, ChatError> {
         let messages = self.messages();
-        let found = messages.iter().find(|m| m.place == place && (m.key.as_ref() == Some(key) || m.edits.contains(key)));
-        Ok(found.map(|m| Accepted { id: m.id.clone(), link: self.link(place, &m.id) }))
+        let found = messages
+            .iter()
+            .find(|m| m.place == place && (m.key.as_ref() == Some(key) || m.edits.contains(key)));
+        Ok(found.map(|m| Accepted {
+            id: m.id.clone(),
+            link: self.link(place, &m.id),
+        }))
     }
 
-    async fn open_thread(&self, place: &str, root: &str, _title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+    async fn open_thread(
+        &self,
+        place: &str,
+        root: &str,
+        _title: &str,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
         let opener = self.add(place, Some(root), Some(out));
-        Ok(Accepted { id: root.to_owned(), link: opener.link })
+        Ok(Accepted {
+            id: root.to_owned(),
+            link: opener.link,
+        })
     }
 
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
@@ -251,18 +327,27 @@ impl Chat for Room {
             });
         };
         message.text = said(out.body);
-        message.body =
-            Body { picture: message.body.picture.take(), buttons: std::mem::take(&mut message.body.buttons), ..out.body.clone() };
+        message.body = Body {
+            picture: message.body.picture.take(),
+            buttons: std::mem::take(&mut message.body.buttons),
+            ..out.body.clone()
+        };
         if self.platform == Platform::Matrix && !message.edits.contains(out.key) {
             message.edits.push(out.key.clone());
         }
-        Ok(Accepted { id: id.to_owned(), link: self.link(place, id) })
+        Ok(Accepted {
+            id: id.to_owned(),
+            link: self.link(place, id),
+        })
     }
 
     async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
         let mut messages = self.messages();
         let Some(message) = messages.iter_mut().find(|m| m.place == place && m.id == id) else {
-            return Err(ChatError::Refused { reason: format!("there is no message {id} in {place}"), remedy: "nothing is lost".into() });
+            return Err(ChatError::Refused {
+                reason: format!("there is no message {id} in {place}"),
+                remedy: "nothing is lost".into(),
+            });
         };
         match how {
             Handling::Publish => message.published = true,
@@ -274,22 +359,52 @@ impl Chat for Room {
     }
 
     async fn calendar(&self, key: &PostKey, event: &CalendarEvent) -> Result<Accepted, ChatError> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), event.clone());
-        Ok(Accepted { id: key.0.clone(), link: Some(format!("https://discord.com/events/1/{key}")) })
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), event.clone());
+        Ok(Accepted {
+            id: key.0.clone(),
+            link: Some(format!("https://discord.com/events/1/{key}")),
+        })
     }
 
-    async fn heard(&self, _place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
+    async fn heard(
+        &self,
+        _place: &str,
+        root: &str,
+        thread: Option<&str>,
+    ) -> Result<Heard, ChatError> {
         let messages = self.messages();
-        let reacted = messages.iter().find(|m| m.id == root).map(|m| m.reactions.clone()).unwrap_or_default();
-        let reactions = reacted.into_iter().map(|(by, emoji)| Reaction { emoji, by, at: None }).collect();
+        let reacted = messages
+            .iter()
+            .find(|m| m.id == root)
+            .map(|m| m.reactions.clone())
+            .unwrap_or_default();
+        let reactions = reacted
+            .into_iter()
+            .map(|(by, emoji)| Reaction {
+                emoji,
+                by,
+                at: None,
+            })
+            .collect();
         let is_reply = |m: &&Message| thread.is_some() && m.root.as_deref() == Some(root);
-        let reply = |m: &Message| Some(Reply { by: m.by.clone()?, at: m.at, text: Some(m.text.clone()) });
+        let reply = |m: &Message| {
+            Some(Reply {
+                by: m.by.clone()?,
+                at: m.at,
+                text: Some(m.text.clone()),
+            })
+        };
         let replies = messages.iter().filter(is_reply).filter_map(reply).collect();
         Ok(Heard { reactions, replies })
     }
 
     async fn votes(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {
-        self.heard(place, id, None).await.map(|heard| heard.reactions)
+        self.heard(place, id, None)
+            .await
+            .map(|heard| heard.reactions)
     }
 
     async fn direct(&self, user: &str) -> Result<String, ChatError> {
@@ -314,7 +429,11 @@ mod tests {
     use super::*;
 
     fn body(text: &str) -> Body {
-        Body { text: text.into(), html: None, ..Body::default() }
+        Body {
+            text: text.into(),
+            html: None,
+            ..Body::default()
+        }
     }
 
     #[tokio::test]
@@ -322,16 +441,68 @@ mod tests {
         let (one, two) = (PostKey("1".into()), PostKey("2".into()));
         for platform in [Platform::Discord, Platform::Matrix] {
             let room = Room::new(platform);
-            let picture = Picture { name: "p.png".into(), alt: "words".into(), width: 1, height: 1, png: vec![1] };
-            let posted = Body { picture: Some(picture.clone()), ..body("") };
-            let sent = room.send("p", Outgoing { key: &one, body: &posted, answers: None, of: None }).await.unwrap();
+            let picture = Picture {
+                name: "p.png".into(),
+                alt: "words".into(),
+                width: 1,
+                height: 1,
+                png: vec![1],
+            };
+            let posted = Body {
+                picture: Some(picture.clone()),
+                ..body("")
+            };
+            let sent = room
+                .send(
+                    "p",
+                    Outgoing {
+                        key: &one,
+                        body: &posted,
+                        answers: None,
+                        of: None,
+                    },
+                )
+                .await
+                .unwrap();
             assert_eq!(room.text(&sent.id).as_deref(), Some("words"));
-            let edited = room.edit("p", &sent.id, Outgoing { key: &two, body: &body("new"), answers: None, of: None }).await.unwrap();
-            assert_eq!((&edited, room.text(&sent.id).as_deref()), (&sent, Some("new")));
+            let edited = room
+                .edit(
+                    "p",
+                    &sent.id,
+                    Outgoing {
+                        key: &two,
+                        body: &body("new"),
+                        answers: None,
+                        of: None,
+                    },
+                )
+                .await
+                .unwrap();
+            assert_eq!(
+                (&edited, room.text(&sent.id).as_deref()),
+                (&sent, Some("new"))
+            );
             assert_eq!(room.picture(&sent.id), Some(picture));
             let found = room.find("p", &two, Timestamp::UNIX_EPOCH).await.unwrap();
-            assert_eq!(found, (platform == Platform::Matrix).then_some(edited), "Discord knows no key of an edit");
-            assert!(room.edit("p", "else", Outgoing { key: &two, body: &posted, answers: None, of: None }).await.is_err());
+            assert_eq!(
+                found,
+                (platform == Platform::Matrix).then_some(edited),
+                "Discord knows no key of an edit"
+            );
+            assert!(
+                room.edit(
+                    "p",
+                    "else",
+                    Outgoing {
+                        key: &two,
+                        body: &posted,
+                        answers: None,
+                        of: None
+                    }
+                )
+                .await
+                .is_err()
+            );
         }
     }
 }

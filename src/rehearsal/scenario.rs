@@ -35,17 +35,29 @@ impl Scenario {
         match self.twist {
             Some(Twist::Reschedule) => {
                 let later = |at: Timestamp| Offset::Days(1).from(at, zone).unwrap_or(at);
-                Window { opens: later(self.upgrade.window.opens), closes: later(self.upgrade.window.closes) }
+                Window {
+                    opens: later(self.upgrade.window.opens),
+                    closes: later(self.upgrade.window.closes),
+                }
             }
             _ => self.upgrade.window.clone(),
         }
     }
 
     /// The command that is given now, and what it is in words.
-    pub fn command(&self, posts: &[Post], zone: &jiff::tz::TimeZone) -> Option<(Change, &'static str)> {
+    pub fn command(
+        &self,
+        posts: &[Post],
+        zone: &jiff::tz::TimeZone,
+    ) -> Option<(Change, &'static str)> {
         let twist = self.twist?;
-        let by_clock = posts.iter().filter(|p| p.operation == Operation::Post && p.revision > 0);
-        let mut out: Vec<&str> = by_clock.filter(|p| p.state == PostState::Sent).map(|p| p.notice.as_str()).collect();
+        let by_clock = posts
+            .iter()
+            .filter(|p| p.operation == Operation::Post && p.revision > 0);
+        let mut out: Vec<&str> = by_clock
+            .filter(|p| p.state == PostState::Sent)
+            .map(|p| p.notice.as_str())
+            .collect();
         out.sort_unstable();
         out.dedup();
         if out.len() < HEARD {
@@ -55,11 +67,21 @@ impl Scenario {
             Twist::Reschedule => {
                 let Window { opens, closes } = self.window(zone);
                 let reason = Some("More time to test was asked for.".to_owned());
-                (Change::Reschedule { opens, closes, reason }, "the team moves the window by a day")
+                (
+                    Change::Reschedule {
+                        opens,
+                        closes,
+                        reason,
+                    },
+                    "the team moves the window by a day",
+                )
             }
-            Twist::Cancel => {
-                (Change::Cancel { reason: "A fault was found in the last tests.".to_owned() }, "the team takes the upgrade off")
-            }
+            Twist::Cancel => (
+                Change::Cancel {
+                    reason: "A fault was found in the last tests.".to_owned(),
+                },
+                "the team takes the upgrade off",
+            ),
         })
     }
 }

@@ -178,16 +178,39 @@ pub async fn all(core: &Core, now: Timestamp) -> Result<Vec<Bulletin>, StoreErro
         let posts = core.store.posts(&campaign.upgrade.id).await?;
         all.extend(of(&snapshot, &campaign, &posts, now));
     }
-    all.sort_by_key(|b: &Bulletin| (!b.under_way, if b.under_way { b.window.opens.as_second() } else { -b.window.opens.as_second() }));
+    all.sort_by_key(|b: &Bulletin| {
+        (
+            !b.under_way,
+            if b.under_way {
+                b.window.opens.as_second()
+            } else {
+                -b.window.opens.as_second()
+            },
+        )
+    });
     Ok(all)
 }
 
 /// One upgrade's, if anything was said of it in public.
-pub fn of(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post], now: Timestamp) -> Option<Bulletin> {
+pub fn of(
+    snapshot: &ConfigSnapshot,
+    campaign: &Campaign,
+    posts: &[Post],
+    now: Timestamp,
+) -> Option<Bulletin> {
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
-    let public = |p: &&Post| snapshot.config.deployment.channels.get(&p.channel).is_some_and(|c| c.readers == Readers::Public);
+    let public = |p: &&Post| {
+        snapshot
+            .config
+            .deployment
+            .channels
+            .get(&p.channel)
+            .is_some_and(|c| c.readers == Readers::Public)
+    };
     let posts: Vec<&Post> = posts.iter().filter(public).collect();
-    posts.iter().find(|p| p.operation == Operation::Post && p.state == PostState::Sent)?;
+    posts
+        .iter()
+        .find(|p| p.operation == Operation::Post && p.state == PostState::Sent)?;
     let chains = upgrade.chains.iter().map(|(name, target)| {
         let seen = progress.chains.get(name);
         ChainState {
@@ -196,7 +219,9 @@ pub fn of(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post], now: T
             runs: seen.and_then(|c| c.spec_version),
             target: target.spec_version,
             applied_in: seen.and_then(|c| c.applied.as_ref()).map(|f| f.block),
-            migration: seen.and_then(|c| c.migration.as_ref()).map(|m| (m.done.into(), m.total.map(u64::from))),
+            migration: seen
+                .and_then(|c| c.migration.as_ref())
+                .map(|m| (m.done.into(), m.total.map(u64::from))),
         }
     });
     let duties = upgrade.duties.iter().map(|(audience, duty)| DutyView {
@@ -207,7 +232,14 @@ pub fn of(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post], now: T
         by: duty.by,
     });
     let reactions = |counts: &[FeedbackCount]| {
-        counts.iter().map(|c| Reactions { emoji: c.emoji.clone(), meaning: c.meaning.clone(), count: c.count }).collect::<Vec<_>>()
+        counts
+            .iter()
+            .map(|c| Reactions {
+                emoji: c.emoji.clone(),
+                meaning: c.meaning.clone(),
+                count: c.count,
+            })
+            .collect::<Vec<_>>()
     };
     let feedback = progress.feedback.as_ref().map(|summary| FeedbackView {
         replies: summary.replies,
@@ -215,7 +247,11 @@ pub fn of(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post], now: T
         audiences: summary
             .audiences
             .iter()
-            .map(|a| AudienceView { audience: a.audience.map(|a| a.name()), replies: a.replies, reactions: reactions(&a.reactions) })
+            .map(|a| AudienceView {
+                audience: a.audience.map(|a| a.name()),
+                replies: a.replies,
+                reactions: reactions(&a.reactions),
+            })
             .collect(),
     });
     let picture = context::pictured(progress);
@@ -236,8 +272,19 @@ pub fn of(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post], now: T
         chains: chains.collect(),
         duties: duties.collect(),
         changes: upgrade.changes.clone(),
-        links: upgrade.links.iter().map(|l| LinkView { name: l.name.clone(), url: l.url.clone() }).collect(),
-        readiness: progress.roll.as_ref().map(|c| Readiness { of: c.of, acknowledged: c.acknowledged, ready: c.ready }),
+        links: upgrade
+            .links
+            .iter()
+            .map(|l| LinkView {
+                name: l.name.clone(),
+                url: l.url.clone(),
+            })
+            .collect(),
+        readiness: progress.roll.as_ref().map(|c| Readiness {
+            of: c.of,
+            acknowledged: c.acknowledged,
+            ready: c.ready,
+        }),
         feedback,
         feedback_closes: context::closes(progress, snapshot.plan()),
         timeline: timeline(snapshot, campaign, &posts, now),
@@ -250,21 +297,39 @@ pub fn of(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post], now: T
 }
 
 /// Each notice once, however many channels it goes to; the status board is not one of them, since the page is one itself.
-fn timeline(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[&Post], now: Timestamp) -> Vec<EntryView> {
+fn timeline(
+    snapshot: &ConfigSnapshot,
+    campaign: &Campaign,
+    posts: &[&Post],
+    now: Timestamp,
+) -> Vec<EntryView> {
     let mut groups: BTreeMap<(&str, &str, u32), Vec<&Post>> = BTreeMap::new();
     // What a post says now: by its newest edit, or with the mark that it no longer holds.
-    let mut edits: Vec<&Post> = posts.iter().filter(|p| matches!(p.operation, Operation::Edit | Operation::Mark)).copied().collect();
+    let mut edits: Vec<&Post> = posts
+        .iter()
+        .filter(|p| matches!(p.operation, Operation::Edit | Operation::Mark))
+        .copied()
+        .collect();
     edits.retain(|p| p.state == PostState::Sent);
     edits.sort_by_key(|p| p.sent);
-    let now_says: BTreeMap<PostKey, &Body> =
-        edits.iter().filter_map(|p| Some((p.beside(Operation::Post, 0).key, p.body.as_ref()?))).collect();
+    let now_says: BTreeMap<PostKey, &Body> = edits
+        .iter()
+        .filter_map(|p| Some((p.beside(Operation::Post, 0).key, p.body.as_ref()?)))
+        .collect();
     for post in posts.iter().filter(|p| p.operation == Operation::Post) {
-        let is_to_come = matches!(post.state, PostState::Planned | PostState::Sending) && !campaign.upgrade.given_up();
+        let is_to_come = matches!(post.state, PostState::Planned | PostState::Sending)
+            && !campaign.upgrade.given_up();
         if is_to_come || post.state == PostState::Sent {
-            groups.entry((&post.notice, &post.occurrence, post.revision)).or_default().push(post);
+            groups
+                .entry((&post.notice, &post.occurrence, post.revision))
+                .or_default()
+                .push(post);
         }
     }
-    let mut timeline: Vec<EntryView> = groups.into_values().filter_map(|group| entry(snapshot, campaign, &group, &now_says, now)).collect();
+    let mut timeline: Vec<EntryView> = groups
+        .into_values()
+        .filter_map(|group| entry(snapshot, campaign, &group, &now_says, now))
+        .collect();
     timeline.sort_by(|a, b| (a.at, &a.key).cmp(&(b.at, &b.key)));
     timeline
 }
@@ -277,7 +342,9 @@ fn entry(
     now: Timestamp,
 ) -> Option<EntryView> {
     let first = group.iter().min_by_key(|p| &p.channel)?;
-    let notice = snapshot.plan().notice(campaign.upgrade.urgency, &first.notice);
+    let notice = snapshot
+        .plan()
+        .notice(campaign.upgrade.urgency, &first.notice);
     if notice.is_some_and(|n| n.board) {
         return None;
     }
@@ -285,23 +352,48 @@ fn entry(
     // English where there is some; formatted where a platform formats it.
     let liked = |p: &&&Post| {
         let in_english = channel(p).is_some_and(|c| c.locale == DEFAULT);
-        (!in_english, p.body.as_ref().is_none_or(|b| b.html.is_none()), p.channel.clone())
+        (
+            !in_english,
+            p.body.as_ref().is_none_or(|b| b.html.is_none()),
+            p.channel.clone(),
+        )
     };
-    let said = group.iter().filter(|p| p.state == PostState::Sent && p.body.is_some()).min_by_key(liked);
-    let body = said.and_then(|p| Some((channel(p)?.platform, uncalled(now_says.get(&p.key).copied().or(p.body.as_ref())?))));
-    let at = group.iter().filter_map(|p| p.sent).min().or_else(|| group.iter().map(|p| p.due).min())?;
+    let said = group
+        .iter()
+        .filter(|p| p.state == PostState::Sent && p.body.is_some())
+        .min_by_key(liked);
+    let body = said.and_then(|p| {
+        Some((
+            channel(p)?.platform,
+            uncalled(now_says.get(&p.key).copied().or(p.body.as_ref())?),
+        ))
+    });
+    let at = group
+        .iter()
+        .filter_map(|p| p.sent)
+        .min()
+        .or_else(|| group.iter().map(|p| p.due).min())?;
     let title = match (said.and_then(|p| p.body.as_ref()), notice) {
         (Some(body), _) => first_line(&body.text),
         (None, Some(notice)) => to_come(snapshot, campaign, notice, at, now),
         (None, None) => None,
     };
-    let place = |p: &&Post| Some(PlaceView { channel: p.channel.clone(), platform: channel(p)?.platform.name(), link: p.link.clone() });
+    let place = |p: &&Post| {
+        Some(PlaceView {
+            channel: p.channel.clone(),
+            platform: channel(p)?.platform.name(),
+            link: p.link.clone(),
+        })
+    };
     let phase = notice.map_or(Phase::Preparation, |n| n.phase).name();
     Some(EntryView {
         key: first.key.0.clone(),
         notice: first.notice.clone(),
         phase,
-        title: cut(&title.unwrap_or_else(|| first.notice.replace('-', " ")), TITLE_MAX),
+        title: cut(
+            &title.unwrap_or_else(|| first.notice.replace('-', " ")),
+            TITLE_MAX,
+        ),
         posted: said.is_some(),
         at,
         text: body.as_ref().map(|(_, body)| body.text.clone()),
@@ -312,30 +404,64 @@ fn entry(
 
 /// Without whom it calls on Discord: a page calls nobody, and to its readers the numbers say nothing.
 fn uncalled(body: &Body) -> Body {
-    let mark = |id: &String| if id.starts_with('@') { format!("<{id}>") } else { format!("<@&{id}>") };
-    let text = body.mentions.iter().fold(body.text.clone(), |text, id| text.replace(&mark(id), ""));
-    Body { text: text.trim_end().to_owned(), ..body.clone() }
+    let mark = |id: &String| {
+        if id.starts_with('@') {
+            format!("<{id}>")
+        } else {
+            format!("<@&{id}>")
+        }
+    };
+    let text = body
+        .mentions
+        .iter()
+        .fold(body.text.clone(), |text, id| text.replace(&mark(id), ""));
+    Body {
+        text: text.trim_end().to_owned(),
+        ..body.clone()
+    }
 }
 
 /// What a notice to come will be called, as things are now: nothing where people still have to agree to it.
-fn to_come(snapshot: &ConfigSnapshot, campaign: &Campaign, notice: &Notice, due: Timestamp, now: Timestamp) -> Option<String> {
+fn to_come(
+    snapshot: &ConfigSnapshot,
+    campaign: &Campaign,
+    notice: &Notice,
+    due: Timestamp,
+    now: Timestamp,
+) -> Option<String> {
     if notice.approval.persons > 0 {
         return None;
     }
-    let moment = context::RenderInput { due: Some(due), ..context::RenderInput::default() };
+    let moment = context::RenderInput {
+        due: Some(due),
+        ..context::RenderInput::default()
+    };
     let words = context::of(campaign, Some(notice), &snapshot.config, &moment).into();
-    let text = snapshot.renderer.markdown(&notice.template, DEFAULT, &words).ok()?;
-    first_line(&snapshot.renderer.body(&text, Platform::Matrix, due.max(now)).text)
+    let text = snapshot
+        .renderer
+        .markdown(&notice.template, DEFAULT, &words)
+        .ok()?;
+    first_line(
+        &snapshot
+            .renderer
+            .body(&text, Platform::Matrix, due.max(now))
+            .text,
+    )
 }
 
 /// The first line that says something, without its marks.
 fn first_line(text: &str) -> Option<String> {
-    let line = text.lines().map(|line| line.trim_start_matches(['#', '>', '-', ' '])).find(|line| !line.trim().is_empty())?;
+    let line = text
+        .lines()
+        .map(|line| line.trim_start_matches(['#', '>', '-', ' ']))
+        .find(|line| !line.trim().is_empty())?;
     let mut out = String::with_capacity(line.len());
     let mut chars = line.trim().chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '\\' if chars.peek().is_some_and(char::is_ascii_punctuation) => out.extend(chars.next()),
+            '\\' if chars.peek().is_some_and(char::is_ascii_punctuation) => {
+                out.extend(chars.next())
+            }
             '*' | '`' => {}
             c => out.push(c),
         }
@@ -349,15 +475,26 @@ mod tests {
 
     #[test]
     fn a_page_calls_nobody() {
-        let mentions = vec!["1100000000000000011".to_owned(), "@1200000000000000001".to_owned(), "@room".to_owned()];
-        let body = Body { text: "Look.\n\n<@&1100000000000000011> <@1200000000000000001>".into(), mentions, ..Body::default() };
+        let mentions = vec![
+            "1100000000000000011".to_owned(),
+            "@1200000000000000001".to_owned(),
+            "@room".to_owned(),
+        ];
+        let body = Body {
+            text: "Look.\n\n<@&1100000000000000011> <@1200000000000000001>".into(),
+            mentions,
+            ..Body::default()
+        };
         assert_eq!(uncalled(&body).text, "Look.");
     }
 
     #[test]
     fn a_title_is_the_first_line_without_its_marks() {
         let of = |text: &str| first_line(text);
-        assert_eq!(of("## One \\*two\\*: **three**\n\nmore").as_deref(), Some("One *two*: three"));
+        assert_eq!(
+            of("## One \\*two\\*: **three**\n\nmore").as_deref(),
+            Some("One *two*: three")
+        );
         assert_eq!(of("\n> - `a` \\\\ b").as_deref(), Some("a \\ b"));
         assert_eq!(of("\n \n"), None);
     }

@@ -7,13 +7,21 @@ use crate::{domain::people::feedback::Summary, words::Zone};
 
 /// What people wrote can't format, link or mention in somebody's issue.
 fn cell(text: &str) -> String {
-    crate::words::escape(text).replace('|', "\\|").replace("\\\\|", "\\|")
+    crate::words::escape(text)
+        .replace('|', "\\|")
+        .replace("\\\\|", "\\|")
 }
 
 /// The report as Markdown, ready for an issue.
 pub fn markdown(report: &Report, zone: &Zone) -> String {
     let mut out = String::new();
-    let Report { title, upgrade, state, urgency, .. } = report;
+    let Report {
+        title,
+        upgrade,
+        state,
+        urgency,
+        ..
+    } = report;
     let _ = writeln!(out, "# Review: {}\n", cell(title));
     let _ = writeln!(
         out,
@@ -25,17 +33,36 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
     if report.moved > 0 {
         let _ = writeln!(out, "The window was moved {} times.\n", report.moved);
     }
-    let Punctuality { posted, late, median_s, worst_s, missing } = punctuality(&report.posts);
+    let Punctuality {
+        posted,
+        late,
+        median_s,
+        worst_s,
+        missing,
+    } = punctuality(&report.posts);
     let _ = writeln!(
         out,
         "## Plan against actual\n\n{posted} posts, {late} of them more than a minute late; half went out within {median_s} s of their time, the last within {worst_s} s. {missing} were never posted.\n"
     );
-    let _ = writeln!(out, "| Notice | Phase | Channel | Due | Late by | State |\n|---|---|---|---|---|---|");
+    let _ = writeln!(
+        out,
+        "| Notice | Phase | Channel | Due | Late by | State |\n|---|---|---|---|---|---|"
+    );
     for row in &report.posts {
         let late = row.late_s.map_or("—".to_owned(), |s| format!("{s} s"));
-        let notice =
-            row.link.as_ref().filter(|_| row.state == "sent").map_or(cell(&row.notice), |link| format!("[{}]({link})", cell(&row.notice)));
-        let reason = row.reason.as_ref().filter(|_| row.state != "sent").map(|r| format!(": {}", cell(r))).unwrap_or_default();
+        let notice = row
+            .link
+            .as_ref()
+            .filter(|_| row.state == "sent")
+            .map_or(cell(&row.notice), |link| {
+                format!("[{}]({link})", cell(&row.notice))
+            });
+        let reason = row
+            .reason
+            .as_ref()
+            .filter(|_| row.state != "sent")
+            .map(|r| format!(": {}", cell(r)))
+            .unwrap_or_default();
         let _ = writeln!(
             out,
             "| {notice} | {} | {} | {} | {late} | {}{reason} |",
@@ -52,13 +79,20 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
     for chain in &report.chains {
         let proof = |p: Option<(u64, Option<jiff::Timestamp>)>| {
             p.map_or("—".to_owned(), |(block, at)| {
-                format!("block {block}{}", at.map(|at| format!(", {}", zone.written(at))).unwrap_or_default())
+                format!(
+                    "block {block}{}",
+                    at.map(|at| format!(", {}", zone.written(at)))
+                        .unwrap_or_default()
+                )
             })
         };
         let mean = |s: Option<&crate::domain::chain::block_times::Stretch>| {
-            s.and_then(|s| s.mean()).map_or("—".to_owned(), |m| format!("{m:.1} s"))
+            s.and_then(|s| s.mean())
+                .map_or("—".to_owned(), |m| format!("{m:.1} s"))
         };
-        let failed = chain.after.as_ref().map_or("—".to_owned(), |s| format!("{} of {}", s.failed, s.transactions));
+        let failed = chain.after.as_ref().map_or("—".to_owned(), |s| {
+            format!("{} of {}", s.failed, s.transactions)
+        });
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} | {} | {} | {} / {} | {failed} | {} |",
@@ -70,14 +104,19 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
             proof(chain.applied),
             mean(chain.before.as_ref()),
             mean(chain.after.as_ref()),
-            chain.worst_lag.map_or("—".to_owned(), |lag| format!("{lag} blocks")),
+            chain
+                .worst_lag
+                .map_or("—".to_owned(), |lag| format!("{lag} blocks")),
         );
     }
     readiness(&mut out, report, zone);
     feedback(&mut out, report.feedback.as_ref());
     let _ = writeln!(out, "\n## Incidents\n");
     for fact in &report.incidents {
-        let at = fact.time.map(|at| format!(" ({})", zone.written(at))).unwrap_or_default();
+        let at = fact
+            .time
+            .map(|at| format!(" ({})", zone.written(at)))
+            .unwrap_or_default();
         let _ = writeln!(
             out,
             "- {} on {}, block {}{at}{}",
@@ -119,24 +158,44 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
         );
     }
     for item in &report.open {
-        let _ = writeln!(out, "- [ ] {} {} ({})", item.item, cell(&item.text), item.role.people());
+        let _ = writeln!(
+            out,
+            "- [ ] {} {} ({})",
+            item.item,
+            cell(&item.text),
+            item.role.people()
+        );
     }
     out.trim_end().to_owned()
 }
 
 fn detail(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(": {}", cell(text)) }
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", cell(text))
+    }
 }
 
 fn readiness(out: &mut String, report: &Report, zone: &Zone) {
     if report.readiness.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n## Readiness\n\n| Provider | Answered the last notice that asks | Ready | Nodes ready |\n|---|---|---|---|");
+    let _ = writeln!(
+        out,
+        "\n## Readiness\n\n| Provider | Answered the last notice that asks | Ready | Nodes ready |\n|---|---|---|---|"
+    );
     for row in &report.readiness {
         let at = |at: Option<jiff::Timestamp>| at.map_or("no".to_owned(), |at| zone.written(at));
-        let _ =
-            writeln!(out, "| {} | {} | {} | {} of {} |", cell(&row.name), at(row.acknowledged), at(row.ready), row.ready_nodes, row.nodes);
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} of {} |",
+            cell(&row.name),
+            at(row.acknowledged),
+            at(row.ready),
+            row.ready_nodes,
+            row.nodes
+        );
     }
 }
 
@@ -147,12 +206,25 @@ fn feedback(out: &mut String, feedback: Option<&Summary>) {
         return;
     };
     let counts = |of: &[crate::domain::people::feedback::FeedbackCount]| {
-        of.iter().map(|c| format!("{} {} {}", c.emoji, cell(&c.meaning), c.count)).collect::<Vec<_>>().join(", ")
+        of.iter()
+            .map(|c| format!("{} {} {}", c.emoji, cell(&c.meaning), c.count))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
-    let _ = writeln!(out, "{}; {} replies.\n", counts(&feedback.reactions), feedback.replies);
+    let _ = writeln!(
+        out,
+        "{}; {} replies.\n",
+        counts(&feedback.reactions),
+        feedback.replies
+    );
     for of in &feedback.audiences {
         let who = of.audience.map_or("not listed", |a| a.name());
-        let _ = writeln!(out, "- {who}: {}; {} replies", counts(&of.reactions), of.replies);
+        let _ = writeln!(
+            out,
+            "- {who}: {}; {} replies",
+            counts(&of.reactions),
+            of.replies
+        );
     }
     for quote in &feedback.quotes {
         let _ = writeln!(out, "\n> {}", cell(&quote.text));

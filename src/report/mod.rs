@@ -123,10 +123,25 @@ fn is_incident(kind: FactKind) -> bool {
 }
 
 fn rows(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Vec<Row> {
-    let public = |name: &str| snapshot.config.deployment.channels.get(name).is_none_or(|c| c.readers == Readers::Public);
-    let said = |p: &&Post| p.operation == Operation::Post && p.state != PostState::Superseded && p.notice != PRIVATE && public(&p.channel);
+    let public = |name: &str| {
+        snapshot
+            .config
+            .deployment
+            .channels
+            .get(name)
+            .is_none_or(|c| c.readers == Readers::Public)
+    };
+    let said = |p: &&Post| {
+        p.operation == Operation::Post
+            && p.state != PostState::Superseded
+            && p.notice != PRIVATE
+            && public(&p.channel)
+    };
     let row = |p: &Post| {
-        let phase = snapshot.plan().notice(campaign.upgrade.urgency, &p.notice).map_or(Phase::Execution, |n| n.phase);
+        let phase = snapshot
+            .plan()
+            .notice(campaign.upgrade.urgency, &p.notice)
+            .map_or(Phase::Execution, |n| n.phase);
         Row {
             notice: p.notice.clone(),
             phase: phase.name(),
@@ -143,7 +158,11 @@ fn rows(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Vec<R
 }
 
 /// The report of an upgrade, from what is remembered of it.
-pub async fn of(core: &Core, snapshot: &ConfigSnapshot, campaign: &Campaign) -> Result<Report, StoreError> {
+pub async fn of(
+    core: &Core,
+    snapshot: &ConfigSnapshot,
+    campaign: &Campaign,
+) -> Result<Report, StoreError> {
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
     let posts = core.store.posts(&upgrade.id).await?;
     let roll = roll::roll(core, snapshot, campaign, &posts).await?;
@@ -156,7 +175,12 @@ pub async fn of(core: &Core, snapshot: &ConfigSnapshot, campaign: &Campaign) -> 
         ready_nodes: s.ready_nodes,
     };
     let acts = core.store.entries(RecordKind::Act, &upgrade.id).await?;
-    let acts = acts.into_iter().filter_map(|e| Some(ActRow { at: e.at, act: serde_json::from_value(e.value).ok()? }));
+    let acts = acts.into_iter().filter_map(|e| {
+        Some(ActRow {
+            at: e.at,
+            act: serde_json::from_value(e.value).ok()?,
+        })
+    });
     let within = |fact: &Fact| {
         let ours = upgrade.chains.contains_key(&fact.chain);
         ours && is_incident(fact.kind) && fact.time.is_none_or(|at| at >= campaign.accepted)
@@ -198,7 +222,13 @@ pub async fn of(core: &Core, snapshot: &ConfigSnapshot, campaign: &Campaign) -> 
         answers: roll.answers.clone(),
         feedback: progress.feedback.clone(),
         acts: acts.collect(),
-        incidents: core.store.facts().await?.into_iter().filter(within).collect(),
+        incidents: core
+            .store
+            .facts()
+            .await?
+            .into_iter()
+            .filter(within)
+            .collect(),
         done,
         open,
     })
@@ -219,7 +249,10 @@ pub struct Punctuality {
 pub fn punctuality(rows: &[Row]) -> Punctuality {
     let mut late: Vec<i64> = rows.iter().filter_map(|r| r.late_s).collect();
     late.sort_unstable();
-    let missing = rows.iter().filter(|r| matches!(r.state, "skipped" | "expired" | "parked" | "held")).count();
+    let missing = rows
+        .iter()
+        .filter(|r| matches!(r.state, "skipped" | "expired" | "parked" | "held"))
+        .count();
     Punctuality {
         posted: late.len(),
         late: late.iter().filter(|s| **s > 60).count(),
@@ -236,7 +269,13 @@ const SHORT: usize = 1_300;
 pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> String {
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
     let written = |at| snapshot.renderer.zone().written(at);
-    let Punctuality { posted, late, median_s, worst_s, missing } = punctuality(&rows(snapshot, campaign, posts));
+    let Punctuality {
+        posted,
+        late,
+        median_s,
+        worst_s,
+        missing,
+    } = punctuality(&rows(snapshot, campaign, posts));
     let mut lines = vec![
         format!(
             "{} is {}. The window: {} to {}{}.",
@@ -255,21 +294,47 @@ pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) 
         ),
     ];
     for (name, chain) in &progress.chains {
-        let proof = chain
-            .applied
-            .as_ref()
-            .map(|f| format!(", applied in block {}{}", f.block, f.time.map(|at| format!(" at {}", written(at))).unwrap_or_default()));
-        lines.push(format!("{name}: {}{}", chain.stage.name(), proof.unwrap_or_default()));
+        let proof = chain.applied.as_ref().map(|f| {
+            format!(
+                ", applied in block {}{}",
+                f.block,
+                f.time
+                    .map(|at| format!(" at {}", written(at)))
+                    .unwrap_or_default()
+            )
+        });
+        lines.push(format!(
+            "{name}: {}{}",
+            chain.stage.name(),
+            proof.unwrap_or_default()
+        ));
     }
     if let Some(roll) = &progress.roll {
-        lines.push(format!("Providers: {} of {} answered, {} ready.", roll.acknowledged, roll.of, roll.ready));
+        lines.push(format!(
+            "Providers: {} of {} answered, {} ready.",
+            roll.acknowledged, roll.of, roll.ready
+        ));
     }
     if let Some(feedback) = &progress.feedback {
-        let counts: Vec<String> = feedback.reactions.iter().map(|c| format!("{} {}", c.emoji, c.count)).collect();
-        lines.push(format!("Feedback: {}, {} replies.", counts.join(", "), feedback.replies));
+        let counts: Vec<String> = feedback
+            .reactions
+            .iter()
+            .map(|c| format!("{} {}", c.emoji, c.count))
+            .collect();
+        lines.push(format!(
+            "Feedback: {}, {} replies.",
+            counts.join(", "),
+            feedback.replies
+        ));
     }
-    let open: Vec<&str> =
-        snapshot.config.checklist.process.iter().filter(|i| !progress.ticks.contains_key(&i.item)).map(|i| i.item.as_str()).collect();
+    let open: Vec<&str> = snapshot
+        .config
+        .checklist
+        .process
+        .iter()
+        .filter(|i| !progress.ticks.contains_key(&i.item))
+        .map(|i| i.item.as_str())
+        .collect();
     if !open.is_empty() {
         lines.push(format!("Open on the checklist: {}.", open.join(", ")));
     }

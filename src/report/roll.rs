@@ -45,19 +45,43 @@ impl Roll<'_> {
 }
 
 /// The roll of an upgrade, from its posts and what was answered.
-pub async fn roll<'a>(core: &Core, snapshot: &'a ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Result<Roll<'a>, StoreError> {
+pub async fn roll<'a>(
+    core: &Core,
+    snapshot: &'a ConfigSnapshot,
+    campaign: &Campaign,
+    posts: &[Post],
+) -> Result<Roll<'a>, StoreError> {
     let urgency = campaign.upgrade.urgency;
-    let within = snapshot.plan().plans.get(&urgency).map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
+    let within = snapshot
+        .plan()
+        .plans
+        .get(&urgency)
+        .map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
     let asks = roster::asks(posts, |post| asking(snapshot, campaign, post), within);
-    let entries = core.store.entries(RecordKind::Answer, &campaign.upgrade.id).await?;
-    let answers: Vec<Answer> = entries.into_iter().filter_map(|e| serde_json::from_value(e.value).ok()).collect();
+    let entries = core
+        .store
+        .entries(RecordKind::Answer, &campaign.upgrade.id)
+        .await?;
+    let answers: Vec<Answer> = entries
+        .into_iter()
+        .filter_map(|e| serde_json::from_value(e.value).ok())
+        .collect();
     let standings = roster::call(&snapshot.config.roster, asks.last(), &answers);
     let ready_by = roster::ready_by(&campaign.upgrade, &asks, within);
-    Ok(Roll { asks, answers, standings, ready_by })
+    Ok(Roll {
+        asks,
+        answers,
+        standings,
+        ready_by,
+    })
 }
 
 pub fn asking(snapshot: &ConfigSnapshot, campaign: &Campaign, post: &Post) -> bool {
-    post.operation == Operation::Post && snapshot.plan().notice(campaign.upgrade.urgency, &post.notice).is_some_and(|n| n.acknowledge)
+    post.operation == Operation::Post
+        && snapshot
+            .plan()
+            .notice(campaign.upgrade.urgency, &post.notice)
+            .is_some_and(|n| n.acknowledge)
 }
 
 /// Who is to be named in a reminder, as it is written now; `None` if the post is none.
@@ -68,25 +92,55 @@ pub async fn missing(
     outlet: &Outlet,
     post: &Post,
 ) -> Result<Option<Vec<Missing>>, StoreError> {
-    let claim = match snapshot.plan().notice(campaign.upgrade.urgency, &post.notice).map(|n| &n.trigger) {
+    let claim = match snapshot
+        .plan()
+        .notice(campaign.upgrade.urgency, &post.notice)
+        .map(|n| &n.trigger)
+    {
         Some(Trigger::On(Happening::Unacknowledged)) => Claim::Acknowledged,
         Some(Trigger::On(Happening::Unready)) => Claim::Ready,
         _ => return Ok(None),
     };
     let posts = core.store.posts(&campaign.upgrade.id).await?;
     let roll = roll(core, snapshot, campaign, &posts).await?;
-    let part: usize = post.occurrence.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let named = roll.lacking(claim).skip(part * MAX_PROVIDERS_IN_REMINDER).take(MAX_PROVIDERS_IN_REMINDER);
-    Ok(Some(named.map(|p| Missing { name: p.name.clone(), accounts: accounts(snapshot, outlet.platform, p) }).collect()))
+    let part: usize = post
+        .occurrence
+        .rsplit('-')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
+    let named = roll
+        .lacking(claim)
+        .skip(part * MAX_PROVIDERS_IN_REMINDER)
+        .take(MAX_PROVIDERS_IN_REMINDER);
+    Ok(Some(
+        named
+            .map(|p| Missing {
+                name: p.name.clone(),
+                accounts: accounts(snapshot, outlet.platform, p),
+            })
+            .collect(),
+    ))
 }
 
 /// The accounts of a provider's people on a platform.
 fn accounts(snapshot: &ConfigSnapshot, platform: Platform, provider: &Provider) -> Vec<String> {
-    let people = snapshot.config.people.all.iter().filter(|p| p.provider.as_ref() == Some(&provider.id));
+    let people = snapshot
+        .config
+        .people
+        .all
+        .iter()
+        .filter(|p| p.provider.as_ref() == Some(&provider.id));
     match platform {
-        Platform::Discord => people.filter_map(|p| p.discord.as_ref()).map(|id| format!("@{id}")).collect(),
+        Platform::Discord => people
+            .filter_map(|p| p.discord.as_ref())
+            .map(|id| format!("@{id}"))
+            .collect(),
         Platform::Matrix => {
-            let mut ids: Vec<String> = people.filter_map(|p| p.matrix.clone()).chain(provider.matrix.clone()).collect();
+            let mut ids: Vec<String> = people
+                .filter_map(|p| p.matrix.clone())
+                .chain(provider.matrix.clone())
+                .collect();
             ids.sort();
             ids.dedup();
             ids

@@ -5,7 +5,10 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Result, bail};
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{ProcessContext, already_there, health_file::ProcessState, mentions, reload::Reloader, supervisor};
+use super::{
+    ProcessContext, already_there, health_file::ProcessState, mentions, reload::Reloader,
+    supervisor,
+};
 use crate::{
     adapters::clock::SystemClock,
     answer::AnswerService,
@@ -28,7 +31,10 @@ pub(crate) struct Active {
 }
 
 /// The only herald there is.
-pub(crate) async fn alone(station: &ProcessContext, mut stop: watch::Receiver<bool>) -> Result<ExitCode> {
+pub(crate) async fn alone(
+    station: &ProcessContext,
+    mut stop: watch::Receiver<bool>,
+) -> Result<ExitCode> {
     let active = Active::new(station, station.snapshot(), Arc::default());
     let refused = active.refusals(station).await?;
     if !refused.is_empty() {
@@ -46,7 +52,10 @@ pub(crate) async fn alone(station: &ProcessContext, mut stop: watch::Receiver<bo
 impl ProcessContext {
     /// The files as they were read at the start.
     pub fn snapshot(&self) -> ConfigSnapshot {
-        ConfigSnapshot { config: self.config.clone(), renderer: self.renderer.clone() }
+        ConfigSnapshot {
+            config: self.config.clone(),
+            renderer: self.renderer.clone(),
+        }
     }
 
     /// How long what is in flight may take to end after a stop.
@@ -58,13 +67,21 @@ impl ProcessContext {
 impl Active {
     /// It may act for as long as `lease` says.
     pub fn new(station: &ProcessContext, snapshot: ConfigSnapshot, lease: Arc<Lease>) -> Self {
-        let mut core = Core::new(snapshot, station.outlets.clone(), Arc::new(SystemClock), station.store.clone());
+        let mut core = Core::new(
+            snapshot,
+            station.outlets.clone(),
+            Arc::new(SystemClock),
+            station.store.clone(),
+        );
         core.lease = lease;
         let core = Arc::new(core);
         if let Some(web) = &station.web {
             web.site.follow(core.clone());
         }
-        Self { planner: Arc::new(Planner::new(core.clone())), core }
+        Self {
+            planner: Arc::new(Planner::new(core.clone())),
+            core,
+        }
     }
 
     /// What of the upgrade files can't be followed.
@@ -88,13 +105,23 @@ impl Active {
             tracing::warn!("{finding}");
         }
         self.core.store.begin_anew().await?;
-        mentions::review(&self.core, station.chats.discord.as_deref(), station.chats.matrix.as_deref()).await;
+        mentions::review(
+            &self.core,
+            station.chats.discord.as_deref(),
+            station.chats.matrix.as_deref(),
+        )
+        .await;
         Ok(())
     }
 
     /// Runs the services until `over`, then lets what is in flight end within the time that it returns. `fresh`: the files in
     /// force are those that were read at the start.
-    pub async fn serve(self, station: &ProcessContext, fresh: bool, over: impl Future<Output = Duration>) -> Result<()> {
+    pub async fn serve(
+        self,
+        station: &ProcessContext,
+        fresh: bool,
+        over: impl Future<Output = Duration>,
+    ) -> Result<()> {
         let Self { core, planner } = self;
         let stop = watch::Sender::new(false);
         let desk: Arc<dyn CommandHandler> = Arc::new(AnswerService::new(core.clone()));
@@ -105,8 +132,12 @@ impl Active {
         if let Some(matrix) = station.chats.matrix.clone() {
             connections.spawn(matrix.run(desk.clone(), stop.subscribe()));
         }
-        let reloader =
-            Reloader { origin: station.origin.clone(), core: core.clone(), planner: planner.clone(), chains: station.chains.clone() };
+        let reloader = Reloader {
+            origin: station.origin.clone(),
+            core: core.clone(),
+            planner: planner.clone(),
+            chains: station.chains.clone(),
+        };
         let mut reloading = JoinSet::new();
         reloading.spawn(reloader.run(station.files.clone().filter(|_| fresh), stop.subscribe()));
         let services = supervisor::Services {
@@ -129,8 +160,14 @@ impl Active {
             Some(ended) = services.join_next() => bail!("{}", ended.map_err(|e| e.to_string()).and_then(|r| r).err().unwrap_or_default()),
         };
         stop.send_replace(true);
-        if tokio::time::timeout(drain, services.join_next()).await.is_err() {
-            tracing::warn!("something in flight did not end within {} s; it is taken up again later", drain.as_secs_f32());
+        if tokio::time::timeout(drain, services.join_next())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "something in flight did not end within {} s; it is taken up again later",
+                drain.as_secs_f32()
+            );
         }
         services.shutdown().await;
         connections.shutdown().await;

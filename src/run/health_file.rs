@@ -147,12 +147,19 @@ impl HealthFile {
     /// Writes the file; returns what hangs.
     fn give(&self) -> Vec<String> {
         let _one_at_a_time = self.giving.lock().unwrap_or_else(PoisonError::into_inner);
-        let sign = HealthRecord { at: SystemClock.now(), state: self.state(), hangs: self.pulse.silent() };
+        let sign = HealthRecord {
+            at: SystemClock.now(),
+            state: self.state(),
+            hangs: self.pulse.silent(),
+        };
         if let Some(file) = &self.file {
             match write(file, &sign) {
                 Ok(()) => self.lamented.store(false, Ordering::Relaxed),
                 Err(error) if !self.lamented.swap(true, Ordering::Relaxed) => {
-                    tracing::error!("{} can't be written, so `herald health` knows nothing: {error}", file.display());
+                    tracing::error!(
+                        "{} can't be written, so `herald health` knows nothing: {error}",
+                        file.display()
+                    );
                 }
                 Err(_) => {}
             }
@@ -187,17 +194,25 @@ fn write(file: &Path, sign: &HealthRecord) -> std::io::Result<()> {
 /// What the file of a herald says now, and whether that is well.
 pub(crate) fn read(file: Option<&Path>, ready: bool) -> Result<(String, bool)> {
     let Some(file) = file else {
-        bail!("no file is named: start `herald run --health-file FILE`, and ask with the same, or set HERALD_HEALTH_FILE for both");
+        bail!(
+            "no file is named: start `herald run --health-file FILE`, and ask with the same, or set HERALD_HEALTH_FILE for both"
+        );
     };
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!("herald is not running, or runs without `--health-file {}`", file.display())
+            bail!(
+                "herald is not running, or runs without `--health-file {}`",
+                file.display()
+            )
         }
         Err(error) => bail!("{} can't be read: {error}", file.display()),
     };
     let Ok(sign) = serde_json::from_str::<HealthRecord>(&text) else {
-        bail!("{} is not a file of `herald run --health-file`", file.display())
+        bail!(
+            "{} is not a file of `herald run --health-file`",
+            file.display()
+        )
     };
     Ok(verdict(&sign, SystemClock.now(), ready))
 }
@@ -207,10 +222,19 @@ fn verdict(sign: &HealthRecord, now: Timestamp, ready: bool) -> (String, bool) {
     let state = sign.state.words();
     let age = now.duration_since(sign.at);
     if age > FRESH {
-        return (format!("nothing was heard of herald for {}: it was {state}", length_words(age)), false);
+        return (
+            format!(
+                "nothing was heard of herald for {}: it was {state}",
+                length_words(age)
+            ),
+            false,
+        );
     }
     if !sign.hangs.is_empty() {
-        return (format!("{state}, and hangs: {}", sign.hangs.join(", ")), false);
+        return (
+            format!("{state}, and hangs: {}", sign.hangs.join(", ")),
+            false,
+        );
     }
     if ready && !sign.state.is_ready() {
         return (format!("{state}, not ready"), false);
@@ -226,14 +250,36 @@ mod tests {
     fn a_sign_is_well_while_it_is_fresh_and_nothing_hangs() {
         let at: Timestamp = "2027-03-09T13:00:00Z".parse().unwrap();
         let seen = |state, hangs: &[&str], seconds, ready| {
-            let sign = HealthRecord { at, state, hangs: hangs.iter().map(|&part| part.to_owned()).collect() };
+            let sign = HealthRecord {
+                at,
+                state,
+                hangs: hangs.iter().map(|&part| part.to_owned()).collect(),
+            };
             verdict(&sign, at + SignedDuration::from_secs(seconds), ready)
         };
-        assert_eq!(seen(ProcessState::Active, &[], 30, true), ("active".into(), true));
-        assert_eq!(seen(ProcessState::Starting, &[], 5, false), ("starting".into(), true));
-        assert_eq!(seen(ProcessState::Starting, &[], 5, true), ("starting, not ready".into(), false));
-        assert_eq!(seen(ProcessState::StandingBy, &["the plan"], 5, false), ("standing by, and hangs: the plan".into(), false));
-        assert_eq!(seen(ProcessState::Active, &[], 120, false), ("nothing was heard of herald for 2 minutes: it was active".into(), false));
+        assert_eq!(
+            seen(ProcessState::Active, &[], 30, true),
+            ("active".into(), true)
+        );
+        assert_eq!(
+            seen(ProcessState::Starting, &[], 5, false),
+            ("starting".into(), true)
+        );
+        assert_eq!(
+            seen(ProcessState::Starting, &[], 5, true),
+            ("starting, not ready".into(), false)
+        );
+        assert_eq!(
+            seen(ProcessState::StandingBy, &["the plan"], 5, false),
+            ("standing by, and hangs: the plan".into(), false)
+        );
+        assert_eq!(
+            seen(ProcessState::Active, &[], 120, false),
+            (
+                "nothing was heard of herald for 2 minutes: it was active".into(),
+                false
+            )
+        );
     }
 
     #[test]
@@ -241,13 +287,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("health");
         let signs = HealthFile::new(Some(file.clone()));
-        let read = || serde_json::from_str::<HealthRecord>(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let read = || {
+            serde_json::from_str::<HealthRecord>(&std::fs::read_to_string(&file).unwrap()).unwrap()
+        };
         signs.say(ProcessState::Active);
         assert_eq!((read().state, read().hangs), (ProcessState::Active, vec![]));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         drop(signs);
         assert!(!file.exists());
         let missing = super::read(Some(&file), false).unwrap_err().to_string();
-        assert!(missing.starts_with("herald is not running, or runs without"), "{missing}");
+        assert!(
+            missing.starts_with("herald is not running, or runs without"),
+            "{missing}"
+        );
     }
 }

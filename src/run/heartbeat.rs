@@ -16,12 +16,18 @@ pub struct Heartbeats {
 
 impl Heartbeats {
     pub fn new(work: Duration) -> Self {
-        Self { work, parts: Mutex::default() }
+        Self {
+            work,
+            parts: Mutex::default(),
+        }
     }
 
     /// A part that is heard of from now on, until it is dropped.
     pub fn part(self: &Arc<Self>, name: impl Into<String>) -> Heartbeat {
-        let beat = Heartbeat { pulse: self.clone(), name: name.into() };
+        let beat = Heartbeat {
+            pulse: self.clone(),
+            name: name.into(),
+        };
         beat.again(Duration::ZERO);
         beat
     }
@@ -32,7 +38,11 @@ impl Heartbeats {
     }
 
     fn silent_at(&self, now: Instant) -> Vec<String> {
-        self.parts().iter().filter(|(_, due)| **due < now).map(|(name, _)| name.clone()).collect()
+        self.parts()
+            .iter()
+            .filter(|(_, due)| **due < now)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     fn parts(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {

@@ -31,38 +31,82 @@ pub(crate) struct PageSource<'a> {
 }
 
 /// Takes the addresses of herald.yaml, where it names some.
-pub(crate) async fn start(shown: PageSource<'_>, signs: &Arc<HealthFile>, stop: &watch::Receiver<bool>) -> Result<Option<Serving>> {
-    let Some(Web { listen, operations, address, title }) = shown.config.deployment.web.clone() else { return Ok(None) };
-    let snapshot = ConfigSnapshot { config: shown.config.clone(), renderer: shown.renderer.clone() };
-    let core = Arc::new(Core::new(snapshot, shown.outlets.clone(), Arc::new(SystemClock), shown.store.clone()));
+pub(crate) async fn start(
+    shown: PageSource<'_>,
+    signs: &Arc<HealthFile>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Option<Serving>> {
+    let Some(Web {
+        listen,
+        operations,
+        address,
+        title,
+    }) = shown.config.deployment.web.clone()
+    else {
+        return Ok(None);
+    };
+    let snapshot = ConfigSnapshot {
+        config: shown.config.clone(),
+        renderer: shown.renderer.clone(),
+    };
+    let core = Arc::new(Core::new(
+        snapshot,
+        shown.outlets.clone(),
+        Arc::new(SystemClock),
+        shown.store.clone(),
+    ));
     let mut tasks = JoinSet::new();
     let public = match listen {
         Some(at) => Some(web::bind(at, "listen").await.map_err(anyhow::Error::msg)?),
         None => None,
     };
     let monitors = match operations {
-        Some(at) => Some(web::bind(at, "operations").await.map_err(anyhow::Error::msg)?),
+        Some(at) => Some(
+            web::bind(at, "operations")
+                .await
+                .map_err(anyhow::Error::msg)?,
+        ),
         None => None,
     };
-    let here = public.as_ref().and_then(|l| l.local_addr().ok()).map(|at| format!("http://{at}/")).unwrap_or_default();
+    let here = public
+        .as_ref()
+        .and_then(|l| l.local_addr().ok())
+        .map(|at| format!("http://{at}/"))
+        .unwrap_or_default();
     let vitals = {
         let signs = signs.clone();
         move || signs.vitals()
     };
-    let site = Site::new(core, address.unwrap_or(here), title, shown.chains.clone(), vitals);
+    let site = Site::new(
+        core,
+        address.unwrap_or(here),
+        title,
+        shown.chains.clone(),
+        vitals,
+    );
     if let Some(listener) = public {
         tracing::info!("the page is at http://{}/", listener.local_addr()?);
         tasks.spawn(site.clone().keep(stop.clone()));
         tasks.spawn(serve(listener, site.public(), stop.clone()));
     }
     if let Some(listener) = monitors {
-        tracing::info!("monitors find /healthz, /readyz and /metrics at http://{}/", listener.local_addr()?);
+        tracing::info!(
+            "monitors find /healthz, /readyz and /metrics at http://{}/",
+            listener.local_addr()?
+        );
         tasks.spawn(serve(listener, site.operations(), stop.clone()));
     }
-    Ok(Some(Serving { site, _tasks: tasks }))
+    Ok(Some(Serving {
+        site,
+        _tasks: tasks,
+    }))
 }
 
-async fn serve(listener: tokio::net::TcpListener, router: axum::Router, stop: watch::Receiver<bool>) {
+async fn serve(
+    listener: tokio::net::TcpListener,
+    router: axum::Router,
+    stop: watch::Receiver<bool>,
+) {
     if let Err(error) = web::serve(listener, router, stop).await {
         tracing::error!("nothing is served any more: {error}");
     }

@@ -46,7 +46,10 @@ impl LeaderElection {
         let patience = self.part(3);
         match timeout(patience, self.store.lead(&self.me, self.ttl)).await {
             Ok(answer) => answer,
-            Err(_) => Err(StoreError(format!("no answer within {} s", patience.as_secs_f32()))),
+            Err(_) => Err(StoreError(format!(
+                "no answer within {} s",
+                patience.as_secs_f32()
+            ))),
         }
     }
 
@@ -58,7 +61,9 @@ impl LeaderElection {
                 lease.extend(asked, self.length());
                 LeaderCheck::Mine { term }
             }
-            Ok(Leadership::Theirs { replica }) => LeaderCheck::Waits(format!("replica {replica} is active")),
+            Ok(Leadership::Theirs { replica }) => {
+                LeaderCheck::Waits(format!("replica {replica} is active"))
+            }
             Ok(Leadership::Doubled) => LeaderCheck::Doubled,
             Err(error) => LeaderCheck::Waits(error.to_string()),
         }
@@ -75,7 +80,9 @@ impl LeaderElection {
             sleep(self.part(4)).await;
             match self.look(lease).await {
                 LeaderCheck::Mine { .. } => {}
-                LeaderCheck::Doubled => return "another process runs under the same name".to_owned(),
+                LeaderCheck::Doubled => {
+                    return "another process runs under the same name".to_owned();
+                }
                 LeaderCheck::Waits(why) if lease.is_over(&*self.clock) => return why,
                 LeaderCheck::Waits(why) => tracing::warn!("the lead was not renewed: {why}"),
             }

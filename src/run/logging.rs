@@ -14,7 +14,8 @@ pub fn refuse(findings: &[Finding]) -> ExitCode {
 
 /// Logs go to stderr; `RUST_LOG` chooses what is said.
 pub fn log(default: &str) {
-    let mut filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
+    let mut filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
     // Some of these print whole requests, with what is secret in them, at the levels a debugging operator would ask for.
     for quiet in [
         "serenity=error",

@@ -13,12 +13,18 @@ use crate::{
 /// Tells, and notes for `herald status`, what keeps a mention from being heard. It is no reason not to start: the posts
 /// are read without it.
 pub async fn review(core: &Core, discord: Option<&Discord>, matrix: Option<&Matrix>) {
-    let asks = core.outlets.values().any(|o| o.platform == Platform::Discord && !o.mentions.is_empty());
+    let asks = core
+        .outlets
+        .values()
+        .any(|o| o.platform == Platform::Discord && !o.mentions.is_empty());
     let mut around = None;
     if let Some(discord) = discord.filter(|_| asks) {
         match patiently(async || discord.surroundings().await, chat_may_pass).await {
             Ok(found) => around = Some((discord, found)),
-            Err(error) => core.note_trouble("mentions on Discord", Some(&unknown(&error))).await,
+            Err(error) => {
+                core.note_trouble("mentions on Discord", Some(&unknown(&error)))
+                    .await
+            }
         }
     }
     for (name, outlet) in &core.outlets {
@@ -28,13 +34,18 @@ pub async fn review(core: &Core, discord: Option<&Discord>, matrix: Option<&Matr
         if ids.is_empty() {
             continue;
         }
-        let unheard = patiently(async || unheard(outlet, &ids, around.as_ref(), matrix).await, chat_may_pass).await;
+        let unheard = patiently(
+            async || unheard(outlet, &ids, around.as_ref(), matrix).await,
+            chat_may_pass,
+        )
+        .await;
         let words = match unheard {
             Ok(lines) if lines.is_empty() => continue,
             Ok(lines) => format!("{}; herald looks again when it starts", lines.join("; ")),
             Err(error) => unknown(&error),
         };
-        core.note_trouble(&format!("mentions in {name}"), Some(&words)).await;
+        core.note_trouble(&format!("mentions in {name}"), Some(&words))
+            .await;
     }
 }
 
@@ -49,7 +60,9 @@ async fn unheard(
     matrix: Option<&Matrix>,
 ) -> Result<Vec<String>, ChatError> {
     match (outlet.platform, discord, matrix) {
-        (Platform::Discord, Some((discord, around)), _) => discord.unheard(&outlet.place, ids, around).await,
+        (Platform::Discord, Some((discord, around)), _) => {
+            discord.unheard(&outlet.place, ids, around).await
+        }
         (Platform::Matrix, _, Some(matrix)) if ids.iter().any(|id| id == "@room") => {
             Ok(matrix.unheard(&outlet.place).await?.into_iter().collect())
         }

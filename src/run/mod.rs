@@ -43,7 +43,10 @@ use crate::{
 /// wrong setting.
 const TRIES: u32 = 3;
 
-pub(crate) async fn patiently<T, E>(mut attempt: impl AsyncFnMut() -> Result<T, E>, may_pass: impl Fn(&E) -> bool) -> Result<T, E> {
+pub(crate) async fn patiently<T, E>(
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+    may_pass: impl Fn(&E) -> bool,
+) -> Result<T, E> {
     let mut tries = 1;
     loop {
         match attempt().await {
@@ -81,7 +84,11 @@ pub(crate) struct ProcessContext {
     pub web: Option<http::Serving>,
 }
 
-pub async fn run(folder: Option<PathBuf>, replica: &str, health_file: Option<PathBuf>) -> Result<ExitCode> {
+pub async fn run(
+    folder: Option<PathBuf>,
+    replica: &str,
+    health_file: Option<PathBuf>,
+) -> Result<ExitCode> {
     logging::log("warn,upgrade_herald=info");
     let signs = Arc::new(HealthFile::new(health_file));
     signs.say(ProcessState::Starting);
@@ -99,10 +106,16 @@ async fn start(folder: Option<PathBuf>, replica: &str, signs: Arc<HealthFile>) -
         Err(findings) => return Ok(logging::refuse(&findings)),
     };
     loaded.warnings.iter().for_each(|w| eprintln!("{w}"));
-    let Loaded { config, renderer, .. } = loaded;
+    let Loaded {
+        config, renderer, ..
+    } = loaded;
     let at = config.deployment.store.clone();
     // Two on one file would post side by side.
-    let _alone = if at.shared() { None } else { Some(Lock::take(&at.url)?) };
+    let _alone = if at.shared() {
+        None
+    } else {
+        Some(Lock::take(&at.url)?)
+    };
     let url = address(&at)?;
     let open = async || SqlStore::open(url.expose_secret()).await;
     let store: Arc<dyn Store> = Arc::new(patiently(open, |_| at.shared()).await?);
@@ -115,15 +128,39 @@ async fn start(folder: Option<PathBuf>, replica: &str, signs: Arc<HealthFile>) -
     let outlets = outlets(&config.deployment, &chats).await?;
     let chains = connect_chains(&config, &store.upgrades().await?).await?;
     let stop = stop_on_signals(signs.clone())?;
-    let shown = http::PageSource { config: &config, renderer: &renderer, outlets: &outlets, chains: &chains, store: &store };
+    let shown = http::PageSource {
+        config: &config,
+        renderer: &renderer,
+        outlets: &outlets,
+        chains: &chains,
+        store: &store,
+    };
     let web = http::start(shown, &signs, &stop).await?;
-    let station = ProcessContext { origin, files, config, renderer, chats, outlets, chains, store, signs, web };
-    if at.shared() { replicas::run(&station, me, stop).await } else { active::alone(&station, stop).await }
+    let station = ProcessContext {
+        origin,
+        files,
+        config,
+        renderer,
+        chats,
+        outlets,
+        chains,
+        store,
+        signs,
+        web,
+    };
+    if at.shared() {
+        replicas::run(&station, me, stop).await
+    } else {
+        active::alone(&station, stop).await
+    }
 }
 
 /// True once the process was told to stop.
 fn stop_on_signals(signs: Arc<HealthFile>) -> Result<watch::Receiver<bool>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let (told, stop) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! {
@@ -138,30 +175,58 @@ fn stop_on_signals(signs: Arc<HealthFile>) -> Result<watch::Receiver<bool>> {
 
 /// A store's address with its password.
 pub(crate) fn address(at: &StoreAt) -> Result<SecretString> {
-    at.address().map_err(|e| anyhow!("store.password in herald.yaml: {e}"))
+    at.address()
+        .map_err(|e| anyhow!("store.password in herald.yaml: {e}"))
 }
 
 fn secret(secret: &Secret, key: &str) -> Result<secrecy::SecretString> {
-    secret.read().map_err(|e| anyhow::anyhow!("{key} in herald.yaml: {e}"))
+    secret
+        .read()
+        .map_err(|e| anyhow::anyhow!("{key} in herald.yaml: {e}"))
 }
 
 /// What a connection to Discord takes, if there is one to be.
-pub(crate) fn discord_settings(deployment: &Deployment) -> Result<Option<discord::DiscordSettings>> {
-    let Some(discord) = &deployment.discord else { return Ok(None) };
+pub(crate) fn discord_settings(
+    deployment: &Deployment,
+) -> Result<Option<discord::DiscordSettings>> {
+    let Some(discord) = &deployment.discord else {
+        return Ok(None);
+    };
     let route = match &discord.route {
         None => None,
         Some((address, ca)) => {
-            let ca_pem = std::fs::read(ca).with_context(|| format!("discord.route.ca in herald.yaml: {} can't be read", ca.display()))?;
-            Some(discord::Route { address: *address, ca_pem })
+            let ca_pem = std::fs::read(ca).with_context(|| {
+                format!(
+                    "discord.route.ca in herald.yaml: {} can't be read",
+                    ca.display()
+                )
+            })?;
+            Some(discord::Route {
+                address: *address,
+                ca_pem,
+            })
         }
     };
-    let (token, timeout) = (secret(&discord.token, "discord.token")?, Duration::try_from(deployment.delivery.timeout)?);
-    Ok(Some(discord::DiscordSettings { token, guild: discord.guild, route, timeout }))
+    let (token, timeout) = (
+        secret(&discord.token, "discord.token")?,
+        Duration::try_from(deployment.delivery.timeout)?,
+    );
+    Ok(Some(discord::DiscordSettings {
+        token,
+        guild: discord.guild,
+        route,
+        timeout,
+    }))
 }
 
 /// What a connection to Matrix takes, if there is one to be.
-pub(crate) fn matrix_settings(deployment: &Deployment, replica: &str) -> Result<Option<matrix::MatrixSettings>> {
-    let Some(matrix) = &deployment.matrix else { return Ok(None) };
+pub(crate) fn matrix_settings(
+    deployment: &Deployment,
+    replica: &str,
+) -> Result<Option<matrix::MatrixSettings>> {
+    let Some(matrix) = &deployment.matrix else {
+        return Ok(None);
+    };
     let optional = |s: &Option<Secret>, key: &str| s.as_ref().map(|s| secret(s, key)).transpose();
     Ok(Some(matrix::MatrixSettings {
         homeserver: matrix.homeserver.clone(),
@@ -169,8 +234,16 @@ pub(crate) fn matrix_settings(deployment: &Deployment, replica: &str) -> Result<
         password: optional(&matrix.password, "matrix.password")?,
         token: optional(&matrix.token, "matrix.token")?,
         // A device has one process: the homeserver tells repeats by it, and its keys are in one folder.
-        device: if deployment.store.shared() { format!("{}-{replica}", matrix.device) } else { matrix.device.clone() },
-        store: if deployment.store.shared() { matrix.store.join(replica) } else { matrix.store.clone() },
+        device: if deployment.store.shared() {
+            format!("{}-{replica}", matrix.device)
+        } else {
+            matrix.device.clone()
+        },
+        store: if deployment.store.shared() {
+            matrix.store.join(replica)
+        } else {
+            matrix.store.clone()
+        },
         passphrase: optional(&matrix.passphrase, "matrix.passphrase")?,
         recovery: optional(&matrix.recovery, "matrix.recovery")?,
         timeout: Duration::try_from(deployment.delivery.timeout)?,
@@ -190,7 +263,11 @@ async fn connect_chats(deployment: &Deployment, replica: &str) -> Result<Chats> 
         && let Some(settings) = matrix_settings(deployment, replica)?
     {
         let connect = async || Matrix::connect(settings.clone()).await;
-        chats.matrix = Some(patiently(connect, matrix::ConnectError::is_retryable).await.context("Matrix")?);
+        chats.matrix = Some(
+            patiently(connect, matrix::ConnectError::is_retryable)
+                .await
+                .context("Matrix")?,
+        );
     }
     Ok(chats)
 }
@@ -198,45 +275,82 @@ async fn connect_chats(deployment: &Deployment, replica: &str) -> Result<Chats> 
 /// Each channel with its connection; a place that isn't there or may not be written to is told now.
 async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<String, Outlet>> {
     if let Some(matrix) = &chats.matrix {
-        let rooms = deployment.channels.values().filter(|c| c.platform == Platform::Matrix);
+        let rooms = deployment
+            .channels
+            .values()
+            .filter(|c| c.platform == Platform::Matrix);
         matrix.allow(rooms.map(|c| c.place.clone()).collect());
     }
     let around = match &chats.discord {
-        Some(discord) => Some(patiently(async || discord.surroundings().await, chat_may_pass).await.context("Discord")?),
+        Some(discord) => Some(
+            patiently(async || discord.surroundings().await, chat_may_pass)
+                .await
+                .context("Discord")?,
+        ),
         None => None,
     };
     let mut outlets = BTreeMap::new();
     for (name, channel) in &deployment.channels {
         let at = || format!("channel {name} in herald.yaml");
-        let (chat, place): (Arc<dyn Chat>, String) = match (channel.platform, chats.discord.as_ref().zip(around.as_ref()), &chats.matrix) {
+        let (chat, place): (Arc<dyn Chat>, String) = match (
+            channel.platform,
+            chats.discord.as_ref().zip(around.as_ref()),
+            &chats.matrix,
+        ) {
             (Platform::Discord, Some((discord, around)), _) => {
-                patiently(async || discord.check_place(&channel.place, around).await, chat_may_pass).await.with_context(at)?;
+                patiently(
+                    async || discord.check_place(&channel.place, around).await,
+                    chat_may_pass,
+                )
+                .await
+                .with_context(at)?;
                 (discord.clone(), channel.place.clone())
             }
             (Platform::Matrix, _, Some(matrix)) => {
-                let room = patiently(async || matrix.room(&channel.place).await, chat_may_pass).await.with_context(at)?;
+                let room = patiently(async || matrix.room(&channel.place).await, chat_may_pass)
+                    .await
+                    .with_context(at)?;
                 (matrix.clone(), room)
             }
             _ => bail!("{}: {} is not set up", at(), channel.platform.name()),
         };
         let (locale, mentions) = (channel.locale.clone(), channel.mentions.clone());
-        outlets.insert(name.clone(), Outlet { platform: channel.platform, chat, place, readers: channel.readers, locale, mentions });
+        outlets.insert(
+            name.clone(),
+            Outlet {
+                platform: channel.platform,
+                chat,
+                place,
+                readers: channel.readers,
+                locale,
+                mentions,
+            },
+        );
     }
     Ok(outlets)
 }
 
 /// Every chain is followed: what nobody announced may come on any. Those that an upgrade touches, in a file or still
 /// open in the store, have to answer now.
-async fn connect_chains(config: &Config, known: &[Campaign]) -> Result<BTreeMap<String, Arc<dyn Chain>>> {
+async fn connect_chains(
+    config: &Config,
+    known: &[Campaign],
+) -> Result<BTreeMap<String, Arc<dyn Chain>>> {
     let mut chains: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
     for (name, chain) in &config.deployment.chains {
-        let open = known.iter().filter(|k| !k.progress.finished()).map(|k| &k.upgrade);
+        let open = known
+            .iter()
+            .filter(|k| !k.progress.finished())
+            .map(|k| &k.upgrade);
         let mut upgrades = config.upgrades.iter().map(|u| &u.upgrade).chain(open);
         let node = Node::new(chain.endpoints.clone());
         if upgrades.any(|u| u.chains.contains_key(name)) {
-            patiently(async || node.head(None).await, |e| matches!(e, ChainError::Unreachable(_)))
-                .await
-                .with_context(|| format!("chain {name}"))?;
+            patiently(
+                async || node.head(None).await,
+                |e| matches!(e, ChainError::Unreachable(_)),
+            )
+            .await
+            .with_context(|| format!("chain {name}"))?;
         }
         chains.insert(name.clone(), Arc::new(node));
     }
@@ -244,23 +358,45 @@ async fn connect_chains(config: &Config, known: &[Campaign]) -> Result<BTreeMap<
 }
 
 /// New upgrades whose target a chain runs already: there would be nothing to announce but a mistake.
-pub(crate) async fn already_there(core: &Core, chains: &BTreeMap<String, Arc<dyn Chain>>, files: &[UpgradeFile]) -> Result<Vec<Finding>> {
+pub(crate) async fn already_there(
+    core: &Core,
+    chains: &BTreeMap<String, Arc<dyn Chain>>,
+    files: &[UpgradeFile],
+) -> Result<Vec<Finding>> {
     let known = core.store.upgrades().await?;
     let mut findings = Vec::new();
     let new = |f: &&UpgradeFile| {
-        let own = known.iter().any(|k| k.upgrade.id == f.upgrade.id || k.upgrade.joined.as_ref() == Some(&f.upgrade.id));
+        let own = known.iter().any(|k| {
+            k.upgrade.id == f.upgrade.id || k.upgrade.joined.as_ref() == Some(&f.upgrade.id)
+        });
         !own && campaign::joined_by(&known, &f.upgrade).is_none()
     };
     let new: Vec<&UpgradeFile> = files.iter().filter(new).collect();
-    for (name, chain) in chains.iter().filter(|(name, _)| new.iter().any(|f| f.upgrade.chains.contains_key(*name))) {
-        let head = chain.head(None).await.with_context(|| format!("chain {name}"))?;
-        let block = chain.block(head.number).await.with_context(|| format!("chain {name}"))?;
+    for (name, chain) in chains
+        .iter()
+        .filter(|(name, _)| new.iter().any(|f| f.upgrade.chains.contains_key(*name)))
+    {
+        let head = chain
+            .head(None)
+            .await
+            .with_context(|| format!("chain {name}"))?;
+        let block = chain
+            .block(head.number)
+            .await
+            .with_context(|| format!("chain {name}"))?;
         let running = block.proven_version.unwrap_or(block.spec_version);
         for UpgradeFile { upgrade, file } in &new {
-            if upgrade.chains.get(name).is_some_and(|target| target.spec_version <= running) {
+            if upgrade
+                .chains
+                .get(name)
+                .is_some_and(|target| target.spec_version <= running)
+            {
                 findings.push(file.wrong(
                     &["chains", name, "spec_version"],
-                    format!("{} is new here, but {name} runs spec_version {running} already", upgrade.id),
+                    format!(
+                        "{} is new here, but {name} runs spec_version {running} already",
+                        upgrade.id
+                    ),
                     "name the version that is to come, or remove the file",
                 ));
             }

@@ -37,7 +37,11 @@ pub struct Reloader {
 
 impl Reloader {
     /// Until told to stop. `followed` are the files as they were read at the start.
-    pub async fn run(self, followed: Option<Files>, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    pub async fn run(
+        self,
+        followed: Option<Files>,
+        mut stop: watch::Receiver<bool>,
+    ) -> std::io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         let (mut followed, mut before) = (followed, None);
         loop {
@@ -62,7 +66,10 @@ impl Reloader {
     /// Puts the files in force as they are now, all or nothing.
     pub async fn reload(&self) -> Result<(), StoreError> {
         let snapshot = match lint::load(&self.origin) {
-            Ok(loaded) => ConfigSnapshot { config: loaded.config, renderer: loaded.renderer },
+            Ok(loaded) => ConfigSnapshot {
+                config: loaded.config,
+                renderer: loaded.renderer,
+            },
             Err(findings) => return self.refuse(&findings).await,
         };
         if snapshot.config.deployment != self.core.snapshot().config.deployment {
@@ -94,20 +101,53 @@ impl Reloader {
     }
 
     async fn refuse(&self, findings: &[Finding]) -> Result<(), StoreError> {
-        let errors: Vec<&Finding> = findings.iter().filter(|f| f.severity == crate::config::Severity::Error).collect();
-        let Some(first) = errors.first() else { return Ok(()) };
-        let more = if errors.len() > 1 { format!(" (and {} more: `herald check` lists them)", errors.len() - 1) } else { String::new() };
+        let errors: Vec<&Finding> = findings
+            .iter()
+            .filter(|f| f.severity == crate::config::Severity::Error)
+            .collect();
+        let Some(first) = errors.first() else {
+            return Ok(());
+        };
+        let more = if errors.len() > 1 {
+            format!(
+                " (and {} more: `herald check` lists them)",
+                errors.len() - 1
+            )
+        } else {
+            String::new()
+        };
         let said = format!("{first}{more}");
         self.core
             .note_change(PART, Some(format!("a change of the files was refused, and the files before it stay in force: {said}")))
             .await;
         let _guard = self.core.ledger.lock().await;
         let upgrades = self.core.store.upgrades().await?;
-        let Some(current) = answer::current(&upgrades, self.core.clock.now()) else { return Ok(()) };
-        let occurrence = digest(&errors.iter().map(ToString::to_string).collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>());
-        let detail = format!("{}:{}:{}: {}; {}{more}", first.file, first.line, first.column, first.message, first.hint);
-        let posts = self.core.posts_about(current, Happening::Refused, &occurrence, Some(&detail));
-        self.core.store.commit(Batch { posts, ..Batch::default() }).await?;
+        let Some(current) = answer::current(&upgrades, self.core.clock.now()) else {
+            return Ok(());
+        };
+        let occurrence = digest(
+            &errors
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>(),
+        );
+        let detail = format!(
+            "{}:{}:{}: {}; {}{more}",
+            first.file, first.line, first.column, first.message, first.hint
+        );
+        let posts = self
+            .core
+            .posts_about(current, Happening::Refused, &occurrence, Some(&detail));
+        self.core
+            .store
+            .commit(Batch {
+                posts,
+                ..Batch::default()
+            })
+            .await?;
         self.core.posts.notify_waiters();
         Ok(())
     }

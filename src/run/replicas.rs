@@ -43,19 +43,34 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// This process.
 pub(crate) fn this(name: &str) -> Replica {
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    Replica { name: name.to_owned(), instance: format!("{}-{random:016x}", std::process::id()) }
+    let random = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
+    Replica {
+        name: name.to_owned(),
+        instance: format!("{}-{random:016x}", std::process::id()),
+    }
 }
 
 /// Waits until nothing is heard any more of a process before this one under the same name; an error if it goes on.
-pub(crate) async fn alone_by_name(store: &dyn Store, me: &Replica, ttl: SignedDuration) -> Result<()> {
+pub(crate) async fn alone_by_name(
+    store: &dyn Store,
+    me: &Replica,
+    ttl: SignedDuration,
+) -> Result<()> {
     let mut waited = SignedDuration::ZERO;
     while !store.present(me, ttl).await? {
         if waited.is_zero() {
-            tracing::info!(replica = me.name, "another process of this name was heard of lately: waiting until that is over");
+            tracing::info!(
+                replica = me.name,
+                "another process of this name was heard of lately: waiting until that is over"
+            );
         }
         if waited > ttl.saturating_mul(2) {
-            bail!("another process runs as replica `{0}`; give each a name of its own: herald run --replica NAME", me.name);
+            bail!(
+                "another process runs as replica `{0}`; give each a name of its own: herald run --replica NAME",
+                me.name
+            );
         }
         sleep(SECOND).await;
         waited = waited.saturating_add(SignedDuration::from_secs(1));
@@ -63,13 +78,24 @@ pub(crate) async fn alone_by_name(store: &dyn Store, me: &Replica, ttl: SignedDu
     Ok(())
 }
 
-pub(crate) async fn run(station: &ProcessContext, me: Replica, stop: watch::Receiver<bool>) -> Result<ExitCode> {
+pub(crate) async fn run(
+    station: &ProcessContext,
+    me: Replica,
+    stop: watch::Receiver<bool>,
+) -> Result<ExitCode> {
     let ttl = station.config.deployment.delivery.lease;
-    let lead = LeaderElection { store: station.store.clone(), clock: Arc::new(SystemClock), me, ttl };
+    let lead = LeaderElection {
+        store: station.store.clone(),
+        clock: Arc::new(SystemClock),
+        me,
+        ttl,
+    };
     let mut first = true;
     let code = loop {
         let lease = Arc::new(Lease::default());
-        let Some(waited) = stand_by(station, &lead, &lease, stop.clone()).await? else { break ExitCode::SUCCESS };
+        let Some(waited) = stand_by(station, &lead, &lease, stop.clone()).await? else {
+            break ExitCode::SUCCESS;
+        };
         first &= !waited;
         match act(station, &lead, lease, first, stop.clone()).await? {
             Ended::Stopped => break ExitCode::SUCCESS,
@@ -89,7 +115,10 @@ pub(crate) async fn run(station: &ProcessContext, me: Replica, stop: watch::Rece
 async fn resign(lead: &LeaderElection) {
     let gone = tokio::time::timeout(lead.pause(), lead.store.resign(&lead.me)).await;
     if !matches!(gone, Ok(Ok(()))) {
-        tracing::warn!(replica = lead.me.name, "the store could not be told that this replica leaves");
+        tracing::warn!(
+            replica = lead.me.name,
+            "the store could not be told that this replica leaves"
+        );
     }
 }
 
@@ -100,7 +129,12 @@ enum Ended {
 }
 
 /// Until this one has the lead: whether it had to wait for it. Nothing if told to stop before.
-async fn stand_by(station: &ProcessContext, lead: &LeaderElection, lease: &Lease, mut stop: watch::Receiver<bool>) -> Result<Option<bool>> {
+async fn stand_by(
+    station: &ProcessContext,
+    lead: &LeaderElection,
+    lease: &Lease,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Option<bool>> {
     let mut aside = JoinSet::new();
     let done = watch::Sender::new(false);
     let (mut waited, mut said) = (false, String::new());
@@ -111,7 +145,10 @@ async fn stand_by(station: &ProcessContext, lead: &LeaderElection, lease: &Lease
                 tracing::info!(replica = lead.me.name, term, "this replica is active");
                 break Some(waited);
             }
-            LeaderCheck::Doubled => bail!("another process runs as replica `{}` by now; this one ends", lead.me.name),
+            LeaderCheck::Doubled => bail!(
+                "another process runs as replica `{}` by now; this one ends",
+                lead.me.name
+            ),
             LeaderCheck::Waits(why) => why,
         };
         if said != why {
@@ -145,7 +182,15 @@ async fn act(
     first: bool,
     mut stop: watch::Receiver<bool>,
 ) -> Result<Ended> {
-    let mut active = Active::new(station, if first { station.snapshot() } else { newest(station) }, lease.clone());
+    let mut active = Active::new(
+        station,
+        if first {
+            station.snapshot()
+        } else {
+            newest(station)
+        },
+        lease.clone(),
+    );
     let refused = match active.refusals(station).await {
         Err(error) if !first => return Ok(not_now(&error)),
         refused => refused?,
@@ -154,8 +199,18 @@ async fn act(
         if first {
             return Ok(Ended::Refused(logging::refuse(&refused)));
         }
-        active = Active::new(station, without(&refused, &active.core.snapshot()), lease.clone());
-        active.core.note_trouble("files", Some(&format!("not followed by this replica: {finding}"))).await;
+        active = Active::new(
+            station,
+            without(&refused, &active.core.snapshot()),
+            lease.clone(),
+        );
+        active
+            .core
+            .note_trouble(
+                "files",
+                Some(&format!("not followed by this replica: {finding}")),
+            )
+            .await;
     }
     let lost = Cell::new(false);
     let over = async {
@@ -178,7 +233,11 @@ async fn act(
         _ = &mut over => return Ok(if lost.get() { Ended::Lost } else { Ended::Stopped }),
     }
     active.serve(station, first, over).await?;
-    Ok(if lost.get() { Ended::Lost } else { Ended::Stopped })
+    Ok(if lost.get() {
+        Ended::Lost
+    } else {
+        Ended::Stopped
+    })
 }
 
 /// The store or a node went away in the very moment of the takeover: whoever is next tries again.
@@ -190,9 +249,10 @@ fn not_now(error: &anyhow::Error) -> Ended {
 /// The files as they are now, if they are good and speak of the same places; else as they were read at the start.
 fn newest(station: &ProcessContext) -> ConfigSnapshot {
     match lint::load(&station.origin) {
-        Ok(loaded) if loaded.config.deployment == station.config.deployment => {
-            ConfigSnapshot { config: loaded.config, renderer: loaded.renderer }
-        }
+        Ok(loaded) if loaded.config.deployment == station.config.deployment => ConfigSnapshot {
+            config: loaded.config,
+            renderer: loaded.renderer,
+        },
         _ => station.snapshot(),
     }
 }
@@ -200,8 +260,13 @@ fn newest(station: &ProcessContext) -> ConfigSnapshot {
 /// The same without the upgrade files that are refused.
 fn without(refused: &[Finding], snapshot: &ConfigSnapshot) -> ConfigSnapshot {
     let mut config = snapshot.config.clone();
-    config.upgrades.retain(|u| !refused.iter().any(|f| u.file.name == f.file));
-    ConfigSnapshot { config, renderer: snapshot.renderer.clone() }
+    config
+        .upgrades
+        .retain(|u| !refused.iter().any(|f| u.file.name == f.file));
+    ConfigSnapshot {
+        config,
+        renderer: snapshot.renderer.clone(),
+    }
 }
 
 /// Answers nobody.

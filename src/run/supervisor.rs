@@ -37,22 +37,65 @@ pub struct Services {
 pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), String> {
     let mut tasks = JoinSet::new();
     let part = |name: String| services.pulse.part(name);
-    let names: Vec<String> = services.watcher.chains().map(|(name, _)| name.clone()).collect();
+    let names: Vec<String> = services
+        .watcher
+        .chains()
+        .map(|(name, _)| name.clone())
+        .collect();
     for name in names {
         let watched = part(format!("the watch over chain {name}"));
-        tasks.spawn(observe(services.core.clone(), services.watcher.clone(), name.clone(), watched, stop.clone()));
+        tasks.spawn(observe(
+            services.core.clone(),
+            services.watcher.clone(),
+            name.clone(),
+            watched,
+            stop.clone(),
+        ));
         let followed = part(format!("chain {name}"));
-        tasks.spawn(follow(services.core.clone(), services.watcher.clone(), name, followed, stop.clone()));
+        tasks.spawn(follow(
+            services.core.clone(),
+            services.watcher.clone(),
+            name,
+            followed,
+            stop.clone(),
+        ));
     }
     for channel in services.dispatcher.channels() {
         let beat = part(format!("channel {channel}"));
-        tasks.spawn(post(services.core.clone(), services.dispatcher.clone(), channel, beat, stop.clone()));
+        tasks.spawn(post(
+            services.core.clone(),
+            services.dispatcher.clone(),
+            channel,
+            beat,
+            stop.clone(),
+        ));
     }
-    tasks.spawn(summarise(services.summariser.clone(), part("the summaries".to_owned()), stop.clone()));
-    tasks.spawn(call(services.rollcall.clone(), part("the roll".to_owned()), stop.clone()));
-    tasks.spawn(plan(services.planner.clone(), part("the plan".to_owned()), stop.clone()));
-    tasks.spawn(guard(services.core.clone(), services.gate.clone(), part("the approvals".to_owned()), stop.clone()));
-    tasks.spawn(listen(services.core.clone(), part("the chats".to_owned()), stop.clone()));
+    tasks.spawn(summarise(
+        services.summariser.clone(),
+        part("the summaries".to_owned()),
+        stop.clone(),
+    ));
+    tasks.spawn(call(
+        services.rollcall.clone(),
+        part("the roll".to_owned()),
+        stop.clone(),
+    ));
+    tasks.spawn(plan(
+        services.planner.clone(),
+        part("the plan".to_owned()),
+        stop.clone(),
+    ));
+    tasks.spawn(guard(
+        services.core.clone(),
+        services.gate.clone(),
+        part("the approvals".to_owned()),
+        stop.clone(),
+    ));
+    tasks.spawn(listen(
+        services.core.clone(),
+        part("the chats".to_owned()),
+        stop.clone(),
+    ));
     while let Some(ended) = tasks.join_next().await {
         // A service that broke leaves the rest blind or mute: better to stop whole and be started again.
         ended.map_err(|error| format!("a service broke: {error}"))?;
@@ -65,7 +108,12 @@ fn stopping(stop: &watch::Receiver<bool>) -> bool {
 }
 
 /// Waits for `wake`, for `longest`, or for the stop.
-async fn rest(stop: &mut watch::Receiver<bool>, beat: &Heartbeat, longest: Duration, wake: impl Future<Output = ()>) {
+async fn rest(
+    stop: &mut watch::Receiver<bool>,
+    beat: &Heartbeat,
+    longest: Duration,
+    wake: impl Future<Output = ()>,
+) {
     beat.again(longest);
     tokio::select! {
         _ = stop.wait_for(|s| *s) => {}
@@ -77,11 +125,19 @@ async fn rest(stop: &mut watch::Receiver<bool>, beat: &Heartbeat, longest: Durat
 
 /// Often enough to notice a stall soon after it is one.
 fn often(core: &Core) -> Duration {
-    Duration::try_from(core.snapshot().plan().limits.stalled_after / 3).unwrap_or(PERIOD).min(PERIOD)
+    Duration::try_from(core.snapshot().plan().limits.stalled_after / 3)
+        .unwrap_or(PERIOD)
+        .min(PERIOD)
 }
 
 /// Apart from the reading, since a node that hangs holds that up.
-async fn observe(core: Arc<Core>, watcher: Arc<Watcher>, name: String, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
+async fn observe(
+    core: Arc<Core>,
+    watcher: Arc<Watcher>,
+    name: String,
+    beat: Heartbeat,
+    mut stop: watch::Receiver<bool>,
+) {
     while !stopping(&stop) {
         rest(&mut stop, &beat, often(&core), std::future::pending()).await;
         if let Err(error) = watcher.observe(&name).await {
@@ -90,8 +146,20 @@ async fn observe(core: Arc<Core>, watcher: Arc<Watcher>, name: String, beat: Hea
     }
 }
 
-async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
-    let Some(chain) = watcher.chains().find(|(n, _)| **n == name).map(|(_, c)| c.clone()) else { return };
+async fn follow(
+    core: Arc<Core>,
+    watcher: Arc<Watcher>,
+    name: String,
+    beat: Heartbeat,
+    mut stop: watch::Receiver<bool>,
+) {
+    let Some(chain) = watcher
+        .chains()
+        .find(|(n, _)| **n == name)
+        .map(|(_, c)| c.clone())
+    else {
+        return;
+    };
     let part = format!("chain {name}");
     let mut failures = 0_u32;
     while !stopping(&stop) {
@@ -114,7 +182,13 @@ async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, beat: Hear
     }
 }
 
-async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
+async fn post(
+    core: Arc<Core>,
+    dispatcher: Arc<Dispatcher>,
+    channel: String,
+    beat: Heartbeat,
+    mut stop: watch::Receiver<bool>,
+) {
     while !stopping(&stop) {
         // Listen before looking, so that a post made in between is not missed.
         let rung = core.posts.notified();
@@ -128,14 +202,22 @@ async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, bea
                 Ok(_) => break,
                 Err(error) => {
                     tracing::error!(channel, "{error}");
-                    rest(&mut stop, &beat, Duration::from_secs(1), std::future::pending()).await;
+                    rest(
+                        &mut stop,
+                        &beat,
+                        Duration::from_secs(1),
+                        std::future::pending(),
+                    )
+                    .await;
                     break;
                 }
             }
         }
         let now = core.clock.now();
         let next = core.store.next_time(&channel).await.ok().flatten();
-        let until = next.map_or(PERIOD, |at| Duration::try_from(at.duration_since(now)).unwrap_or(SHORTEST));
+        let until = next.map_or(PERIOD, |at| {
+            Duration::try_from(at.duration_since(now)).unwrap_or(SHORTEST)
+        });
         rest(&mut stop, &beat, until.min(PERIOD), rung).await;
     }
 }
@@ -158,14 +240,26 @@ async fn call(rollcall: Arc<Rollcall>, beat: Heartbeat, mut stop: watch::Receive
         if let Err(error) = rollcall.tick().await {
             tracing::error!("{error}");
         }
-        rest(&mut stop, &beat, Duration::from_secs(5), std::future::pending()).await;
+        rest(
+            &mut stop,
+            &beat,
+            Duration::from_secs(5),
+            std::future::pending(),
+        )
+        .await;
     }
 }
 
 /// Follows commands soon after they are given.
 async fn plan(planner: Arc<Planner>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
     while !stopping(&stop) {
-        rest(&mut stop, &beat, Duration::from_secs(1), std::future::pending()).await;
+        rest(
+            &mut stop,
+            &beat,
+            Duration::from_secs(1),
+            std::future::pending(),
+        )
+        .await;
         if let Err(error) = planner.tick().await {
             tracing::error!("{error}");
         }
@@ -199,6 +293,12 @@ async fn listen(core: Arc<Core>, beat: Heartbeat, mut stop: watch::Receiver<bool
                 *before = now;
             }
         }
-        rest(&mut stop, &beat, Duration::from_secs(2), std::future::pending()).await;
+        rest(
+            &mut stop,
+            &beat,
+            Duration::from_secs(2),
+            std::future::pending(),
+        )
+        .await;
     }
 }

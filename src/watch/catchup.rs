@@ -18,7 +18,11 @@ pub const LONGEST_GAP: u64 = 5_000;
 const SMALL: u64 = 16;
 
 /// The blocks to read between what is remembered and `head`, in order.
-pub async fn route(chain: &dyn Chain, memory: &Memory, head: u64) -> Result<Vec<RangeInclusive<u64>>, ChainError> {
+pub async fn route(
+    chain: &dyn Chain,
+    memory: &Memory,
+    head: u64,
+) -> Result<Vec<RangeInclusive<u64>>, ChainError> {
     let next = memory.number + 1;
     if head.saturating_sub(memory.number) <= SMALL {
         return Ok(vec![next..=head]);
@@ -27,7 +31,11 @@ pub async fn route(chain: &dyn Chain, memory: &Memory, head: u64) -> Result<Vec<
 }
 
 /// The same, without trusting the node to have the blocks.
-pub async fn checked_route(chain: &dyn Chain, memory: &Memory, head: u64) -> Result<Vec<RangeInclusive<u64>>, ChainError> {
+pub async fn checked_route(
+    chain: &dyn Chain,
+    memory: &Memory,
+    head: u64,
+) -> Result<Vec<RangeInclusive<u64>>, ChainError> {
     let (start, low) = oldest(chain, memory.number + 1, head).await?;
     if head.saturating_sub(start) <= LONGEST_GAP {
         return Ok(vec![start..=head]);
@@ -74,7 +82,11 @@ async fn oldest(chain: &dyn Chain, mut low: u64, mut high: u64) -> Result<(u64, 
 }
 
 /// The blocks at which the version first differs from the block before, lowest first.
-async fn changes(chain: &dyn Chain, from: (u64, u32), to: (u64, u32)) -> Result<Vec<u64>, ChainError> {
+async fn changes(
+    chain: &dyn Chain,
+    from: (u64, u32),
+    to: (u64, u32),
+) -> Result<Vec<u64>, ChainError> {
     let mut found = Vec::new();
     let mut open = vec![(from, to)];
     // The lower half is always looked at first, so the found ones are in order.
@@ -99,7 +111,9 @@ fn merged(ranges: Vec<RangeInclusive<u64>>) -> Vec<RangeInclusive<u64>> {
     let mut out: Vec<RangeInclusive<u64>> = Vec::new();
     for range in ranges {
         match out.last_mut() {
-            Some(last) if *range.start() <= last.end() + 1 => *last = *last.start()..=*range.end().max(last.end()),
+            Some(last) if *range.start() <= last.end() + 1 => {
+                *last = *last.start()..=*range.end().max(last.end())
+            }
             _ => out.push(range),
         }
     }

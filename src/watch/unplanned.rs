@@ -34,49 +34,107 @@ pub struct Opening {
 }
 
 /// Adds a campaign to `upgrades`, or a chain to an open one, if `facts` show an upgrade of `chain` that none of them speaks of.
-pub fn open(core: &Core, upgrades: &mut Vec<Campaign>, chain: &str, memory: &Memory, facts: &[Fact]) -> Option<Opening> {
+pub fn open(
+    core: &Core,
+    upgrades: &mut Vec<Campaign>,
+    chain: &str,
+    memory: &Memory,
+    facts: &[Fact],
+) -> Option<Opening> {
     let shows = |f: &&Fact| {
-        f.chain == chain && matches!(f.kind, FactKind::Authorized | FactKind::CodeStored | FactKind::CodeUpdated | FactKind::Applied)
+        f.chain == chain
+            && matches!(
+                f.kind,
+                FactKind::Authorized
+                    | FactKind::CodeStored
+                    | FactKind::CodeUpdated
+                    | FactKind::Applied
+            )
     };
     let fact = facts.iter().find(shows)?;
     if watcher::owner(upgrades, chain).is_some() || known_already(upgrades, chain, fact) {
         return None;
     }
     let now = core.clock.now();
-    let version = facts.iter().find(|f| f.kind == FactKind::Applied && f.chain == chain).map_or(memory.running + 1, |f| f.spec_version);
-    let target = Target { spec_version: version, code_hash: None };
-    let recent = |a: &Campaign| now.duration_since(a.accepted) < TOGETHER && a.progress.state < State::Completed && !a.progress.finished();
-    if let Some(campaign) = upgrades.iter_mut().find(|a| a.upgrade.unplanned && recent(a) && !a.upgrade.chains.contains_key(chain)) {
+    let version = facts
+        .iter()
+        .find(|f| f.kind == FactKind::Applied && f.chain == chain)
+        .map_or(memory.running + 1, |f| f.spec_version);
+    let target = Target {
+        spec_version: version,
+        code_hash: None,
+    };
+    let recent = |a: &Campaign| {
+        now.duration_since(a.accepted) < TOGETHER
+            && a.progress.state < State::Completed
+            && !a.progress.finished()
+    };
+    if let Some(campaign) = upgrades
+        .iter_mut()
+        .find(|a| a.upgrade.unplanned && recent(a) && !a.upgrade.chains.contains_key(chain))
+    {
         campaign.upgrade.chains.insert(chain.to_owned(), target);
-        campaign.progress.chains.insert(chain.to_owned(), ChainProgress::default());
+        campaign
+            .progress
+            .chains
+            .insert(chain.to_owned(), ChainProgress::default());
         campaign.upgrade.title = title(&campaign.upgrade);
-        return Some(Opening { upgrade: campaign.upgrade.id.clone(), fact: fact.clone(), new: false });
+        return Some(Opening {
+            upgrade: campaign.upgrade.id.clone(),
+            fact: fact.clone(),
+            new: false,
+        });
     }
     let upgrade = campaign(chain, target, fact, now);
     let id = upgrade.id.clone();
     upgrades.push(Campaign::new(upgrade, now));
-    Some(Opening { upgrade: id, fact: fact.clone(), new: true })
+    Some(Opening {
+        upgrade: id,
+        fact: fact.clone(),
+        new: true,
+    })
 }
 
 /// An upgrade that went through this chain already may have its version taken back: that is its own matter.
 fn known_already(upgrades: &[Campaign], chain: &str, fact: &Fact) -> bool {
     let open = upgrades.iter().filter(|a| !a.progress.finished());
-    let past = open.filter(|a| a.progress.chains.get(chain).is_some_and(|c| c.stage >= Stage::Applied));
-    let down =
-        |a: &Campaign| fact.kind == FactKind::Applied && a.upgrade.chains.get(chain).is_some_and(|t| fact.spec_version < t.spec_version);
+    let past = open.filter(|a| {
+        a.progress
+            .chains
+            .get(chain)
+            .is_some_and(|c| c.stage >= Stage::Applied)
+    });
+    let down = |a: &Campaign| {
+        fact.kind == FactKind::Applied
+            && a.upgrade
+                .chains
+                .get(chain)
+                .is_some_and(|t| fact.spec_version < t.spec_version)
+    };
     past.into_iter().any(down)
 }
 
 fn campaign(chain: &str, target: Target, fact: &Fact, now: Timestamp) -> Upgrade {
-    let window = Window { opens: now, closes: now.checked_add(TOGETHER).unwrap_or(now) };
+    let window = Window {
+        opens: now,
+        closes: now.checked_add(TOGETHER).unwrap_or(now),
+    };
     let mut upgrade = Upgrade {
         urgency: Urgency::Emergency,
         method: Method::Unknown,
         unplanned: true,
-        ..Upgrade::new(format!("unplanned-{chain}-{}", fact.block), "", window, [(chain.to_owned(), target)].into())
+        ..Upgrade::new(
+            format!("unplanned-{chain}-{}", fact.block),
+            "",
+            window,
+            [(chain.to_owned(), target)].into(),
+        )
     };
     upgrade.title = title(&upgrade);
-    let before = fact.detail.strip_prefix("from ").and_then(|v| v.parse::<u32>().ok());
+    let before = fact
+        .detail
+        .strip_prefix("from ")
+        .and_then(|v| v.parse::<u32>().ok());
     if fact.kind == FactKind::Applied && before.is_some_and(|v| v > fact.spec_version) {
         upgrade.title = format!("Unannounced downgrade of {chain}");
     }
@@ -93,20 +151,32 @@ fn title(upgrade: &Upgrade) -> String {
 
 /// Nothing came of it within its day, and no file speaks of it: nobody waits any more.
 pub fn is_over(campaign: &Campaign, now: Timestamp) -> bool {
-    campaign.upgrade.unplanned && campaign.progress.state < State::Applied && now.duration_since(campaign.accepted) > TOGETHER
+    campaign.upgrade.unplanned
+        && campaign.progress.state < State::Applied
+        && now.duration_since(campaign.accepted) > TOGETHER
 }
 
 /// The first word on a campaign is that nobody announced it; that takes the place of "authorized".
 pub fn introduce(events: &mut Vec<CampaignEvent>, opening: &Opening) {
     if opening.new {
         events.retain(|e| e.happening != Happening::Authorized);
-        events.insert(0, CampaignEvent { happening: Happening::Unplanned, fact: opening.fact.clone() });
+        events.insert(
+            0,
+            CampaignEvent {
+                happening: Happening::Unplanned,
+                fact: opening.fact.clone(),
+            },
+        );
     }
 }
 
 /// What an unannounced upgrade leads to is known when it runs.
 pub fn learn_target(campaign: &mut Campaign, chain: &str, running: u32) {
-    let applied = campaign.progress.chains.get(chain).is_some_and(|c| c.stage >= Stage::Applied);
+    let applied = campaign
+        .progress
+        .chains
+        .get(chain)
+        .is_some_and(|c| c.stage >= Stage::Applied);
     if campaign.upgrade.unplanned
         && applied
         && let Some(target) = campaign.upgrade.chains.get_mut(chain)

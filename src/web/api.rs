@@ -13,7 +13,9 @@ struct Upgrades<'a> {
 }
 
 pub(super) fn all(bulletins: &[Bulletin]) -> Vec<u8> {
-    bytes(&Upgrades { upgrades: bulletins })
+    bytes(&Upgrades {
+        upgrades: bulletins,
+    })
 }
 
 pub(super) fn one(bulletin: &Bulletin) -> Vec<u8> {
@@ -26,13 +28,16 @@ fn bytes(value: &impl Serialize) -> Vec<u8> {
 
 /// OpenAPI 3.1.
 pub(super) fn description(title: &str, address: &str) -> Vec<u8> {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into());
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into());
     let mut schemas = SchemaGenerator::new(settings);
-    let (all, one) = (schemas.subschema_for::<Upgrades<'_>>(), schemas.subschema_for::<Bulletin>());
+    let (all, one) = (
+        schemas.subschema_for::<Upgrades<'_>>(),
+        schemas.subschema_for::<Bulletin>(),
+    );
     let answer = |what: &str, schema: Value| json!({ "description": what, "content": { "application/json": { "schema": schema } } });
     let missing = json!({ "description": "There is no such upgrade, or nothing was said of it in public yet." });
-    let id =
-        json!({ "name": "id", "in": "path", "required": true, "description": "The upgrade's id: v2.3.1", "schema": { "type": "string" } });
+    let id = json!({ "name": "id", "in": "path", "required": true, "description": "The upgrade's id: v2.3.1", "schema": { "type": "string" } });
     let described = json!({
         "openapi": "3.1.0",
         "info": {

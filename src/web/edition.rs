@@ -38,39 +38,111 @@ const JSON: &str = "application/json";
 
 impl Edition {
     /// Everything there is to say of these upgrades.
-    pub fn write(bulletins: Vec<Bulletin>, title: &str, address: &str, zone: &Zone, now: Timestamp) -> Self {
-        let site = page::PageContext { title, zone, bulletins: &bulletins };
+    pub fn write(
+        bulletins: Vec<Bulletin>,
+        title: &str,
+        address: &str,
+        zone: &Zone,
+        now: Timestamp,
+    ) -> Self {
+        let site = page::PageContext {
+            title,
+            zone,
+            bulletins: &bulletins,
+        };
         let mut resources = BTreeMap::new();
         let mut put = |path: String, kind: &'static str, bytes: Vec<u8>, open: bool| {
             let tag = format!("\"{}\"", short(&bytes));
-            resources.insert(path, Resource { kind, bytes: bytes.into(), tag, open });
+            resources.insert(
+                path,
+                Resource {
+                    kind,
+                    bytes: bytes.into(),
+                    tag,
+                    open,
+                },
+            );
         };
         put("/".into(), HTML, site.front().into_bytes(), false);
         for bulletin in &bulletins {
             let at = format!("/upgrades/{}", bulletin.id);
             put(at.clone(), HTML, site.of(bulletin).into_bytes(), false);
             if let Some(times) = &bulletin.picture {
-                put(format!("{at}/block-times.png"), "image/png", picture::block_times(times).png, false);
+                put(
+                    format!("{at}/block-times.png"),
+                    "image/png",
+                    picture::block_times(times).png,
+                    false,
+                );
             }
-            put(format!("/api/v1/upgrades/{}", bulletin.id), JSON, api::one(bulletin), true);
+            put(
+                format!("/api/v1/upgrades/{}", bulletin.id),
+                JSON,
+                api::one(bulletin),
+                true,
+            );
         }
         put("/api/v1/upgrades".into(), JSON, api::all(&bulletins), true);
-        put("/api/v1/openapi.json".into(), JSON, api::description(title, address), true);
-        put("/calendar.ics".into(), "text/calendar; charset=utf-8", feed::calendar(&bulletins, title, address, now).into_bytes(), true);
-        put("/feed.atom".into(), "application/atom+xml; charset=utf-8", feed::atom(&bulletins, title, address, zone).into_bytes(), true);
-        put("/state.svg".into(), "image/svg+xml", site.icon().into_bytes(), false);
-        put("/herald.css".into(), "text/css; charset=utf-8", page::STYLE.into(), false);
-        put("/herald.js".into(), "text/javascript; charset=utf-8", page::SCRIPT.into(), false);
+        put(
+            "/api/v1/openapi.json".into(),
+            JSON,
+            api::description(title, address),
+            true,
+        );
+        put(
+            "/calendar.ics".into(),
+            "text/calendar; charset=utf-8",
+            feed::calendar(&bulletins, title, address, now).into_bytes(),
+            true,
+        );
+        put(
+            "/feed.atom".into(),
+            "application/atom+xml; charset=utf-8",
+            feed::atom(&bulletins, title, address, zone).into_bytes(),
+            true,
+        );
+        put(
+            "/state.svg".into(),
+            "image/svg+xml",
+            site.icon().into_bytes(),
+            false,
+        );
+        put(
+            "/herald.css".into(),
+            "text/css; charset=utf-8",
+            page::STYLE.into(),
+            false,
+        );
+        put(
+            "/herald.js".into(),
+            "text/javascript; charset=utf-8",
+            page::SCRIPT.into(),
+            false,
+        );
         let lost = site.lost();
         let mut all = Sha256::new();
         resources.values().for_each(|r| all.update(&r.bytes));
-        let name = all.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
-        Self { name, resources, lost, closed: false, bulletins }
+        let name = all
+            .finalize()
+            .iter()
+            .take(8)
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        Self {
+            name,
+            resources,
+            lost,
+            closed: false,
+            bulletins,
+        }
     }
 
     /// The last: who follows is told no more.
     pub(super) fn closing() -> Self {
-        Self { closed: true, ..Self::default() }
+        Self {
+            closed: true,
+            ..Self::default()
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -106,5 +178,9 @@ impl Edition {
 }
 
 fn short(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(8).map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .take(8)
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }

@@ -16,7 +16,12 @@ use crate::{
 const ENTRIES: usize = 50;
 
 /// The windows, each under a name that it keeps when it moves.
-pub(super) fn calendar(bulletins: &[Bulletin], title: &str, address: &str, now: Timestamp) -> String {
+pub(super) fn calendar(
+    bulletins: &[Bulletin],
+    title: &str,
+    address: &str,
+    now: Timestamp,
+) -> String {
     let set = bulletins.iter().filter(|b| b.window.set);
     let events: Vec<IcalEvent> = set
         .map(|b| IcalEvent {
@@ -25,7 +30,11 @@ pub(super) fn calendar(bulletins: &[Bulletin], title: &str, address: &str, now: 
             ends: b.window.closes,
             title: b.title.clone(),
             description: format!("{}\nState: {}", b.summary, b.state),
-            url: Some(format!("{}{}", address.trim_end_matches('/'), path_of(&b.id))),
+            url: Some(format!(
+                "{}{}",
+                address.trim_end_matches('/'),
+                path_of(&b.id)
+            )),
             busy: b.under_way,
             sequence: b.sequence,
             cancelled: matches!(b.state, "cancelled" | "failed"),
@@ -36,21 +45,43 @@ pub(super) fn calendar(bulletins: &[Bulletin], title: &str, address: &str, now: 
 
 /// What was posted, the newest first.
 pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zone) -> String {
-    let posted = bulletins.iter().flat_map(|b| b.timeline.iter().filter(|e| e.posted).map(move |e| (b, e)));
+    let posted = bulletins
+        .iter()
+        .flat_map(|b| b.timeline.iter().filter(|e| e.posted).map(move |e| (b, e)));
     let mut posted: Vec<_> = posted.collect();
     posted.sort_by(|(_, a), (_, b)| (b.at, &b.key).cmp(&(a.at, &a.key)));
     let updated = posted.first().map_or(Timestamp::UNIX_EPOCH, |(_, e)| e.at);
     let entries = posted.into_iter().take(ENTRIES).map(|(bulletin, entry)| {
-        let page = format!("{}{}#{}", address.trim_end_matches('/'), path_of(&bulletin.id), entry.key);
-        let html = entry.body.as_ref().map(|(platform, body)| words_of(*platform, body, zone, entry.at)).unwrap_or_default();
+        let page = format!(
+            "{}{}#{}",
+            address.trim_end_matches('/'),
+            path_of(&bulletin.id),
+            entry.key
+        );
+        let html = entry
+            .body
+            .as_ref()
+            .map(|(platform, body)| words_of(*platform, body, zone, entry.at))
+            .unwrap_or_default();
         Entry {
             title: Text::plain(allowed(&entry.title)),
             id: page.clone(),
             updated: moment(entry.at),
             published: Some(moment(entry.at)),
-            links: vec![Link { href: page, rel: "alternate".into(), ..Link::default() }],
-            categories: vec![Category { term: entry.phase.to_owned(), ..Category::default() }],
-            content: Some(Content { value: Some(allowed(&html)), content_type: Some("html".into()), ..Content::default() }),
+            links: vec![Link {
+                href: page,
+                rel: "alternate".into(),
+                ..Link::default()
+            }],
+            categories: vec![Category {
+                term: entry.phase.to_owned(),
+                ..Category::default()
+            }],
+            content: Some(Content {
+                value: Some(allowed(&html)),
+                content_type: Some("html".into()),
+                ..Content::default()
+            }),
             ..Entry::default()
         }
     });
@@ -58,8 +89,14 @@ pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zo
         title: Text::plain(allowed(title)),
         id: format!("{address}feed.atom"),
         updated: moment(updated),
-        authors: vec![Person { name: allowed(title), ..Person::default() }],
-        generator: Some(Generator { value: "upgrade-herald".into(), ..Generator::default() }),
+        authors: vec![Person {
+            name: allowed(title),
+            ..Person::default()
+        }],
+        generator: Some(Generator {
+            value: "upgrade-herald".into(),
+            ..Generator::default()
+        }),
         links: vec![
             Link {
                 href: format!("{address}feed.atom"),
@@ -67,7 +104,12 @@ pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zo
                 mime_type: Some("application/atom+xml".into()),
                 ..Link::default()
             },
-            Link { href: address.to_owned(), rel: "alternate".into(), mime_type: Some("text/html".into()), ..Link::default() },
+            Link {
+                href: address.to_owned(),
+                rel: "alternate".into(),
+                mime_type: Some("text/html".into()),
+                ..Link::default()
+            },
         ],
         entries: entries.collect(),
         ..Feed::default()
@@ -76,11 +118,15 @@ pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zo
 }
 
 fn moment(at: Timestamp) -> atom_syndication::FixedDateTime {
-    chrono::DateTime::from_timestamp(at.as_second(), 0).unwrap_or_default().fixed_offset()
+    chrono::DateTime::from_timestamp(at.as_second(), 0)
+        .unwrap_or_default()
+        .fixed_offset()
 }
 
 /// XML has no way to write some characters, whatever is done to them.
 fn allowed(text: &str) -> String {
     let is_allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
-    text.chars().map(|c| if is_allowed(c) { c } else { '\u{fffd}' }).collect()
+    text.chars()
+        .map(|c| if is_allowed(c) { c } else { '\u{fffd}' })
+        .collect()
 }

@@ -73,7 +73,15 @@ impl Site {
     ) -> Arc<Self> {
         let edition = watch::Sender::new(Arc::new(Edition::default()));
         let (core, vitals) = (RwLock::new(core), Box::new(vitals));
-        Arc::new(Self { core, edition, address, title, chains, vitals, readers: stream::StreamReaders::default() })
+        Arc::new(Self {
+            core,
+            edition,
+            address,
+            title,
+            chains,
+            vitals,
+            readers: stream::StreamReaders::default(),
+        })
     }
 
     /// From now on it shows what this core follows.
@@ -82,7 +90,10 @@ impl Site {
     }
 
     fn core(&self) -> Arc<Core> {
-        self.core.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.core
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Looks what there is to show; true if that has changed.
@@ -95,7 +106,13 @@ impl Site {
             return Ok(false);
         }
         let snapshot = core.snapshot();
-        let edition = Edition::write(bulletins, &self.title, &self.address, snapshot.renderer.zone(), now);
+        let edition = Edition::write(
+            bulletins,
+            &self.title,
+            &self.address,
+            snapshot.renderer.zone(),
+            now,
+        );
         self.edition.send_replace(Arc::new(edition));
         Ok(true)
     }
@@ -123,7 +140,10 @@ impl Site {
 
     /// What everybody may ask for.
     pub fn public(self: &Arc<Self>) -> Router {
-        Router::new().route("/events", get(stream::events)).fallback(resource).with_state(self.clone())
+        Router::new()
+            .route("/events", get(stream::events))
+            .fallback(resource)
+            .with_state(self.clone())
     }
 
     /// What monitors ask for.
@@ -137,16 +157,26 @@ impl Site {
 }
 
 /// Answers on an address until told to stop.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stopped)
+        .await
 }
 
 /// Takes an address; `what` is its key in herald.yaml.
 pub async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, String> {
-    let taken = |error| format!("web.{what} in herald.yaml: {address} can't be listened on: {error}; free it, or write another port");
+    let taken = |error| {
+        format!(
+            "web.{what} in herald.yaml: {address} can't be listened on: {error}; free it, or write another port"
+        )
+    };
     TcpListener::bind(address).await.map_err(taken)
 }
 
@@ -154,28 +184,61 @@ pub async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, String
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// One of the written pages and files.
-async fn resource(State(site): State<Arc<Site>>, method: axum::http::Method, uri: axum::http::Uri, headers: HeaderMap) -> Response {
-    let safety =
-        [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")];
+async fn resource(
+    State(site): State<Arc<Site>>,
+    method: axum::http::Method,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+) -> Response {
+    let safety = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
     if method != axum::http::Method::GET && method != axum::http::Method::HEAD {
-        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], safety, "This can only be read.\n").into_response();
+        return (
+            StatusCode::METHOD_NOT_ALLOWED,
+            [(header::ALLOW, "GET, HEAD")],
+            safety,
+            "This can only be read.\n",
+        )
+            .into_response();
     }
     let edition = site.edition.borrow().clone();
     if !edition.is_written() {
         let again = [(header::RETRY_AFTER, "2")];
-        return (StatusCode::SERVICE_UNAVAILABLE, again, safety, "herald is starting; try again in a moment.\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            again,
+            safety,
+            "herald is starting; try again in a moment.\n",
+        )
+            .into_response();
     }
     let path = percent_decode_str(uri.path()).decode_utf8_lossy();
     let Some(found) = edition.find(&path) else {
         let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
-        return (StatusCode::NOT_FOUND, kind, safety, edition.lost().to_owned()).into_response();
+        return (
+            StatusCode::NOT_FOUND,
+            kind,
+            safety,
+            edition.lost().to_owned(),
+        )
+            .into_response();
     };
-    let tag = [(header::ETAG, found.tag.clone()), (header::CACHE_CONTROL, "no-cache".to_owned())];
-    let has_it = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let tag = [
+        (header::ETAG, found.tag.clone()),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+    ];
+    let has_it = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok());
     if has_it.is_some_and(|tags| tags.split(',').any(|t| t.trim() == found.tag)) {
         return (StatusCode::NOT_MODIFIED, tag, safety).into_response();
     }
-    let anywhere = found.open.then_some([(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")]);
+    let anywhere = found
+        .open
+        .then_some([(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")]);
     let kind = [(header::CONTENT_TYPE, found.kind)];
     match anywhere {
         Some(anywhere) => (kind, tag, safety, anywhere, found.bytes.clone()).into_response(),

@@ -18,14 +18,23 @@ pub(super) async fn health(State(site): State<Arc<Site>>) -> Response {
     if vitals.hangs.is_empty() {
         return (NO_STORE, format!("{}\n", vitals.state)).into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, NO_STORE, format!("{}, and hangs: {}\n", vitals.state, vitals.hangs.join(", "))).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        NO_STORE,
+        format!("{}, and hangs: {}\n", vitals.state, vitals.hangs.join(", ")),
+    )
+        .into_response()
 }
 
 /// 503 as long as something is broken, with a line for each, for a person.
 pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
     let vitals = (site.vitals)();
     let core = site.core();
-    let mut broken: Vec<String> = vitals.hangs.iter().map(|part| format!("{part}: hangs")).collect();
+    let mut broken: Vec<String> = vitals
+        .hangs
+        .iter()
+        .map(|part| format!("{part}: hangs"))
+        .collect();
     if !vitals.ready {
         broken.push(format!("herald: {}", vitals.state));
     }
@@ -39,12 +48,22 @@ pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
     if broken.is_empty() {
         return (NO_STORE, format!("ready: {}\n", vitals.state)).into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, NO_STORE, format!("{}\n", broken.join("\n"))).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        NO_STORE,
+        format!("{}\n", broken.join("\n")),
+    )
+        .into_response()
 }
 
 pub(super) async fn metrics(State(site): State<Arc<Site>>) -> Response {
     match metrics::read(&site).await {
         Ok(text) => (NO_STORE, [(header::CONTENT_TYPE, metrics::KIND)], text).into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, NO_STORE, format!("{error}\n")).into_response(),
+        Err(error) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            NO_STORE,
+            format!("{error}\n"),
+        )
+            .into_response(),
     }
 }

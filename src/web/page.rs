@@ -58,7 +58,10 @@ impl PageContext<'_> {
 
     /// One upgrade's own page, whose address stays.
     pub fn of(&self, bulletin: &Bulletin) -> String {
-        self.page(&bulletin.title, &format!("{}{}", self.upgrade(bulletin), self.others(Some(bulletin))))
+        self.page(
+            &bulletin.title,
+            &format!("{}{}", self.upgrade(bulletin), self.others(Some(bulletin))),
+        )
     }
 
     pub fn lost(&self) -> String {
@@ -84,7 +87,11 @@ impl PageContext<'_> {
     }
 
     fn upgrade(&self, b: &Bulletin) -> String {
-        let reason = b.reason.as_ref().map(|r| format!("<p class=\"reason\"><bdi>{}</bdi></p>\n", escape(r))).unwrap_or_default();
+        let reason = b
+            .reason
+            .as_ref()
+            .map(|r| format!("<p class=\"reason\"><bdi>{}</bdi></p>\n", escape(r)))
+            .unwrap_or_default();
         let window = if b.window.set {
             format!(
                 "<p class=\"window\">Window: {} to {}.{}</p>\n",
@@ -109,7 +116,9 @@ impl PageContext<'_> {
         out.push_str("</section>\n");
         out.push_str(&duties(self, b));
         out.push_str("<section id=\"chains\">\n<h2>Chains</h2>\n");
-        b.chains.iter().for_each(|chain| out.push_str(&progress(chain)));
+        b.chains
+            .iter()
+            .for_each(|chain| out.push_str(&progress(chain)));
         out.push_str("</section>\n");
         out.push_str(&people(self, b));
         if let Some(times) = &b.picture {
@@ -124,10 +133,17 @@ impl PageContext<'_> {
         }
         out.push_str("<section id=\"timeline\">\n<h2>What was said, and what comes</h2>\n");
         for phase in Phase::ALL {
-            let entries: Vec<&EntryView> = b.timeline.iter().filter(|e| e.phase == phase.name()).collect();
+            let entries: Vec<&EntryView> = b
+                .timeline
+                .iter()
+                .filter(|e| e.phase == phase.name())
+                .collect();
             if !entries.is_empty() {
                 let items: String = entries.iter().map(|entry| self.entry(entry)).collect();
-                out.push_str(&format!("<h3>{}</h3>\n<ol class=\"timeline\">\n{items}</ol>\n", escape(phase.name())));
+                out.push_str(&format!(
+                    "<h3>{}</h3>\n<ol class=\"timeline\">\n{items}</ol>\n",
+                    escape(phase.name())
+                ));
             }
         }
         out.push_str("</section>\n");
@@ -135,9 +151,16 @@ impl PageContext<'_> {
     }
 
     fn entry(&self, entry: &EntryView) -> String {
-        let places = entry.places.iter().filter_map(|p| Some(link(p.link.as_ref()?, &label(p))));
+        let places = entry
+            .places
+            .iter()
+            .filter_map(|p| Some(link(p.link.as_ref()?, &label(p))));
         let places: Vec<String> = places.collect();
-        let places = if places.is_empty() { String::new() } else { format!(" <span class=\"places\">{}</span>", places.join(" ")) };
+        let places = if places.is_empty() {
+            String::new()
+        } else {
+            format!(" <span class=\"places\">{}</span>", places.join(" "))
+        };
         let words = entry.body.as_ref().map(|(platform, body)| {
             format!(
                 "\n<details><summary>What it says<span class=\"unseen\">: {}</span></summary>\n<div class=\"words\">{}</div></details>",
@@ -150,7 +173,11 @@ impl PageContext<'_> {
             escape(&entry.key),
             if entry.posted { "posted" } else { "planned" },
             self.time(entry.at),
-            if entry.posted { "" } else { "<span class=\"mark\">planned</span> " },
+            if entry.posted {
+                ""
+            } else {
+                "<span class=\"mark\">planned</span> "
+            },
             escape(&entry.title),
             words.unwrap_or_default(),
         )
@@ -158,7 +185,11 @@ impl PageContext<'_> {
 
     /// Every upgrade but this one.
     fn others(&self, but: Option<&Bulletin>) -> String {
-        let others: Vec<&Bulletin> = self.bulletins.iter().filter(|b| but.is_none_or(|but| but.id != b.id)).collect();
+        let others: Vec<&Bulletin> = self
+            .bulletins
+            .iter()
+            .filter(|b| but.is_none_or(|but| but.id != b.id))
+            .collect();
         if others.is_empty() {
             return String::new();
         }
@@ -178,14 +209,23 @@ impl PageContext<'_> {
     }
 
     fn time(&self, at: Timestamp) -> String {
-        let utc = at.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ");
-        format!("<time datetime=\"{utc}\">{}</time>", escape(&self.zone.written(at)))
+        let utc = at
+            .to_zoned_datetime(TimeZone::UTC)
+            .strftime("%Y-%m-%dT%H:%M:%SZ");
+        format!(
+            "<time datetime=\"{utc}\">{}</time>",
+            escape(&self.zone.written(at))
+        )
     }
 }
 
 /// Where a post is, for people.
 fn label(place: &crate::report::bulletin::PlaceView) -> String {
-    if place.channel.contains(place.platform) { place.channel.clone() } else { format!("{} ({})", place.channel, place.platform) }
+    if place.channel.contains(place.platform) {
+        place.channel.clone()
+    } else {
+        format!("{} ({})", place.channel, place.platform)
+    }
 }
 
 fn moved(times: u32) -> String {
@@ -217,7 +257,14 @@ fn state_words(state: &str) -> String {
 fn link(url: &str, label: &str) -> String {
     let label = format!("<bdi>{}</bdi>", escape(label));
     let safe = url.starts_with("https://") || url.starts_with("http://");
-    if safe { format!("<a href=\"{}\" rel=\"noopener noreferrer\">{label}</a>", escape(url)) } else { label }
+    if safe {
+        format!(
+            "<a href=\"{}\" rel=\"noopener noreferrer\">{label}</a>",
+            escape(url)
+        )
+    } else {
+        label
+    }
 }
 
 fn duties(site: &PageContext<'_>, b: &Bulletin) -> String {
@@ -225,13 +272,35 @@ fn duties(site: &PageContext<'_>, b: &Bulletin) -> String {
         return String::new();
     }
     let item = |d: &crate::report::bulletin::DutyView| {
-        let needed = if d.required { "<strong>action needed</strong>" } else { "no action" };
-        let version = d.node_version.as_ref().map(|v| format!(" Node version: <bdi>{}</bdi> or newer.", escape(v))).unwrap_or_default();
-        let by = d.by.map(|by| format!(" By {}.", site.time(by))).unwrap_or_default();
-        format!("<dt>{}: {needed}</dt>\n<dd><bdi>{}</bdi>{version}{by}</dd>\n", escape(&capital(d.audience)), escape(&d.what))
+        let needed = if d.required {
+            "<strong>action needed</strong>"
+        } else {
+            "no action"
+        };
+        let version = d
+            .node_version
+            .as_ref()
+            .map(|v| format!(" Node version: <bdi>{}</bdi> or newer.", escape(v)))
+            .unwrap_or_default();
+        let by =
+            d.by.map(|by| format!(" By {}.", site.time(by)))
+                .unwrap_or_default();
+        format!(
+            "<dt>{}: {needed}</dt>\n<dd><bdi>{}</bdi>{version}{by}</dd>\n",
+            escape(&capital(d.audience)),
+            escape(&d.what)
+        )
     };
-    let changes: String = b.changes.iter().map(|c| format!("<li><bdi>{}</bdi></li>\n", escape(c))).collect();
-    let changes = if changes.is_empty() { changes } else { format!("<h3>What changes</h3>\n<ul>\n{changes}</ul>\n") };
+    let changes: String = b
+        .changes
+        .iter()
+        .map(|c| format!("<li><bdi>{}</bdi></li>\n", escape(c)))
+        .collect();
+    let changes = if changes.is_empty() {
+        changes
+    } else {
+        format!("<h3>What changes</h3>\n<ul>\n{changes}</ul>\n")
+    };
     format!(
         "<section id=\"duties\">\n<h2>What you have to do</h2>\n<dl>\n{}</dl>\n{changes}</section>\n",
         b.duties.iter().map(item).collect::<String>()
@@ -240,28 +309,55 @@ fn duties(site: &PageContext<'_>, b: &Bulletin) -> String {
 
 fn capital(word: &str) -> String {
     let mut chars = word.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
 }
 
 /// A chain's way, step by step.
 fn progress(chain: &ChainState) -> String {
-    let stages = [Stage::Waiting, Stage::Authorized, Stage::Applying, Stage::Applied, Stage::Verified, Stage::Completed];
-    let now = stages.iter().position(|s| s.name() == chain.stage).unwrap_or(0);
+    let stages = [
+        Stage::Waiting,
+        Stage::Authorized,
+        Stage::Applying,
+        Stage::Applied,
+        Stage::Verified,
+        Stage::Completed,
+    ];
+    let now = stages
+        .iter()
+        .position(|s| s.name() == chain.stage)
+        .unwrap_or(0);
     let step = |(i, stage): (usize, &Stage)| {
         let (class, said) = match i.cmp(&now) {
             std::cmp::Ordering::Less => ("done", "<span class=\"unseen\">, done</span>"),
             std::cmp::Ordering::Equal => ("now", ""),
             std::cmp::Ordering::Greater => ("", "<span class=\"unseen\">, to come</span>"),
         };
-        let current = if i == now { " aria-current=\"step\"" } else { "" };
+        let current = if i == now {
+            " aria-current=\"step\""
+        } else {
+            ""
+        };
         format!("<li class=\"{class}\"{current}>{}{said}</li>", stage.name())
     };
-    let runs = chain.runs.map(|v| format!("runs {v}, ")).unwrap_or_default();
-    let proof = chain.applied_in.map(|block| format!(", proven in block {block}")).unwrap_or_default();
+    let runs = chain
+        .runs
+        .map(|v| format!("runs {v}, "))
+        .unwrap_or_default();
+    let proof = chain
+        .applied_in
+        .map(|block| format!(", proven in block {block}"))
+        .unwrap_or_default();
     let migration = chain.migration.map(|(done, total)| {
         let of = total.map(|t| format!(" of {t}")).unwrap_or_default();
-        let max = total.map(|t| format!(" max=\"{t}\" value=\"{done}\"")).unwrap_or_default();
-        format!("<p>Migration: {done}{of} <progress aria-label=\"migration\"{max}></progress></p>\n")
+        let max = total
+            .map(|t| format!(" max=\"{t}\" value=\"{done}\""))
+            .unwrap_or_default();
+        format!(
+            "<p>Migration: {done}{of} <progress aria-label=\"migration\"{max}></progress></p>\n"
+        )
     });
     format!(
         "<h3><bdi>{}</bdi></h3>\n<p>{runs}target {}{proof}</p>\n{}<ol class=\"steps\">{}</ol>\n",
@@ -285,12 +381,19 @@ fn people(site: &PageContext<'_>, b: &Bulletin) -> String {
     }
     let given = |reactions: &[Reactions]| {
         let some = reactions.iter().filter(|r| r.count > 0);
-        some.map(|r| format!("{} {}: {}", escape(&r.emoji), escape(&r.meaning), r.count)).collect::<Vec<_>>().join(", ")
+        some.map(|r| format!("{} {}: {}", escape(&r.emoji), escape(&r.meaning), r.count))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     if let Some(f) = &b.feedback {
         let row = |a: &crate::report::bulletin::AudienceView| {
             let name = a.audience.map_or_else(|| "Others".to_owned(), capital);
-            format!("<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>\n", escape(&name), given(&a.reactions), a.replies)
+            format!(
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>\n",
+                escape(&name),
+                given(&a.reactions),
+                a.replies
+            )
         };
         out.push_str(&format!(
             "<section id=\"feedback\">\n<h2>How it went for you</h2>\n<p>{} {} {}.</p>\n<table>\n<thead><tr><th scope=\"col\">Who</th><th scope=\"col\">Reactions</th><th scope=\"col\">Replies</th></tr></thead>\n<tbody>\n{}</tbody>\n</table>\n</section>\n",
@@ -315,6 +418,9 @@ mod tests {
     #[test]
     fn an_id_stays_one_piece_of_an_address() {
         assert_eq!(path_of("v2.3.1"), "/upgrades/v2.3.1");
-        assert_eq!(path_of("unplanned-a?b/#\"ü-7"), "/upgrades/unplanned-a%3Fb%2F%23%22%C3%BC-7");
+        assert_eq!(
+            path_of("unplanned-a?b/#\"ü-7"),
+            "/upgrades/unplanned-a%3Fb%2F%23%22%C3%BC-7"
+        );
     }
 }

@@ -33,13 +33,22 @@ pub(super) struct StreamReaders(Arc<AtomicUsize>, usize);
 
 impl Default for StreamReaders {
     fn default() -> Self {
-        Self(Arc::default(), most(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default()))
+        Self(
+            Arc::default(),
+            most(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default()),
+        )
     }
 }
 
 /// By what Linux says of a process's limits; elsewhere nobody says.
 fn most(limits: &str) -> usize {
-    let open = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse::<usize>().ok());
+    let open = limits.lines().find_map(|line| {
+        line.strip_prefix("Max open files")?
+            .split_whitespace()
+            .next()?
+            .parse::<usize>()
+            .ok()
+    });
     open.map_or(MOST, |open| MOST.min(open / 2))
 }
 
@@ -66,18 +75,32 @@ impl Drop for StreamReader {
 /// The edition's name now, and again whenever there is another one.
 pub(super) async fn events(State(site): State<Arc<Site>>) -> Response {
     let Some(reader) = site.readers.admit() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")], "Too many follow already; please reload now and then.\n")
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            [(header::RETRY_AFTER, "60")],
+            "Too many follow already; please reload now and then.\n",
+        )
             .into_response();
     };
     let mut editions = site.edition.subscribe();
     editions.mark_changed();
     let told = stream::unfold((editions, reader), |(mut editions, reader)| async move {
         let edition = next(&mut editions).await?;
-        let event = Event::default().event("edition").id(&edition).data(&edition);
+        let event = Event::default()
+            .event("edition")
+            .id(&edition)
+            .data(&edition);
         Some((Ok::<_, Infallible>(event), (editions, reader)))
     });
     let keep = KeepAlive::new().interval(PAUSE);
-    ([(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")], Sse::new(told).keep_alive(keep)).into_response()
+    (
+        [
+            (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ],
+        Sse::new(told).keep_alive(keep),
+    )
+        .into_response()
 }
 
 /// Nothing once the site is closed.
@@ -105,10 +128,21 @@ mod tests {
                 "Limit                     Soft Limit           Hard Limit           Units\nMax open files            {open}                 524288               files\n"
             )
         };
-        assert_eq!((most(&limits("1024")), most(&limits("20000")), most(&limits("unlimited")), most("")), (512, MOST, MOST, MOST));
+        assert_eq!(
+            (
+                most(&limits("1024")),
+                most(&limits("20000")),
+                most(&limits("unlimited")),
+                most("")
+            ),
+            (512, MOST, MOST, MOST)
+        );
         let readers = StreamReaders(Arc::default(), 1);
         let first = readers.admit();
-        assert!(first.is_some() && readers.admit().is_none() && readers.count() == 1, "who is turned away counts no more");
+        assert!(
+            first.is_some() && readers.admit().is_none() && readers.count() == 1,
+            "who is turned away counts no more"
+        );
         drop(first);
         assert!(readers.admit().is_some());
     }

@@ -16,7 +16,10 @@ pub fn has_words(config: &Config) -> bool {
 
 /// The vote with these words.
 pub fn ballot(text: &str, windows: usize) -> Result<Ballot, String> {
-    let mut lines = text.lines().map(|line| line.trim().trim_start_matches(['-', '•', '*', ' '])).filter(|line| !line.is_empty());
+    let mut lines = text
+        .lines()
+        .map(|line| line.trim().trim_start_matches(['-', '•', '*', ' ']))
+        .filter(|line| !line.is_empty());
     let question = lines.next().unwrap_or_default().to_owned();
     let lines: Vec<String> = lines.map(str::to_owned).collect();
     if lines.len() != windows || windows == 0 {
@@ -26,7 +29,14 @@ pub fn ballot(text: &str, windows: usize) -> Result<Ballot, String> {
             lines.len()
         ));
     }
-    Ok(Ballot { question, choices: context::NUMBERS.into_iter().map(str::to_owned).zip(lines).collect() })
+    Ok(Ballot {
+        question,
+        choices: context::NUMBERS
+            .into_iter()
+            .map(str::to_owned)
+            .zip(lines)
+            .collect(),
+    })
 }
 
 /// Whether a vote is still on what is proposed, and not counted.
@@ -42,9 +52,21 @@ mod tests {
     fn a_vote_has_a_question_and_a_line_for_each_window() {
         let text = "When?\n\n- 1️⃣ Monday\n• 2️⃣ Tuesday\n";
         let made = ballot(text, 2).unwrap();
-        assert_eq!((made.question.as_str(), made.choices[1].0.as_str(), made.choices[1].1.as_str()), ("When?", "2️⃣", "2️⃣ Tuesday"));
+        assert_eq!(
+            (
+                made.question.as_str(),
+                made.choices[1].0.as_str(),
+                made.choices[1].1.as_str()
+            ),
+            ("When?", "2️⃣", "2️⃣ Tuesday")
+        );
         for (text, windows) in [(text, 3), (text, 1), ("When?", 0), ("", 1)] {
-            assert!(ballot(text, windows).unwrap_err().contains("a line for the question"), "{text} {windows}");
+            assert!(
+                ballot(text, windows)
+                    .unwrap_err()
+                    .contains("a line for the question"),
+                "{text} {windows}"
+            );
         }
     }
 }

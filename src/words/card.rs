@@ -41,19 +41,35 @@ pub fn colour(campaign: &Campaign) -> u32 {
 }
 
 /// The card below a notice's posts; nothing where the templates have none.
-pub fn card(snapshot: &ConfigSnapshot, campaign: &Campaign, notice: &Notice, locale: &str, now: Timestamp) -> Result<Option<Card>, String> {
+pub fn card(
+    snapshot: &ConfigSnapshot,
+    campaign: &Campaign,
+    notice: &Notice,
+    locale: &str,
+    now: Timestamp,
+) -> Result<Option<Card>, String> {
     if !snapshot.config.templates.contains_key(templates::CARD) {
         return Ok(None);
     }
-    let context = context::of(campaign, Some(notice), &snapshot.config, &context::RenderInput::default());
-    let text = snapshot.renderer.markdown(templates::CARD, locale, &context.into())?;
+    let context = context::of(
+        campaign,
+        Some(notice),
+        &snapshot.config,
+        &context::RenderInput::default(),
+    );
+    let text = snapshot
+        .renderer
+        .markdown(templates::CARD, locale, &context.into())?;
     let body = snapshot.renderer.body(&text, Platform::Discord, now);
     Ok(Some(card_of(&body.text, campaign)))
 }
 
 /// The card with these words.
 pub fn card_of(text: &str, campaign: &Campaign) -> Card {
-    Card { text: cut(text, CARD_MAX), colour: colour(campaign) }
+    Card {
+        text: cut(text, CARD_MAX),
+        colour: colour(campaign),
+    }
 }
 
 /// What stands in the calendar; `Err` says why there is nothing to put there.
@@ -69,14 +85,28 @@ pub fn event(
         return Err("no window is set yet".into());
     }
     let stage = match progress.state {
-        _ if upgrade.cancelled.is_some() || upgrade.failed.is_some() => CalendarEventStage::Cancelled,
+        _ if upgrade.cancelled.is_some() || upgrade.failed.is_some() => {
+            CalendarEventStage::Cancelled
+        }
         State::Scheduled => CalendarEventStage::Scheduled,
         State::Authorized | State::Applying | State::Applied => CalendarEventStage::Active,
         State::Verified | State::Completed => CalendarEventStage::Completed,
     };
-    let about = if snapshot.config.templates.contains_key(templates::CALENDAR_EVENT) {
-        let context = context::of(campaign, Some(notice), &snapshot.config, &context::RenderInput::default());
-        let text = snapshot.renderer.markdown(templates::CALENDAR_EVENT, locale, &context.into())?;
+    let about = if snapshot
+        .config
+        .templates
+        .contains_key(templates::CALENDAR_EVENT)
+    {
+        let context = context::of(
+            campaign,
+            Some(notice),
+            &snapshot.config,
+            &context::RenderInput::default(),
+        );
+        let text =
+            snapshot
+                .renderer
+                .markdown(templates::CALENDAR_EVENT, locale, &context.into())?;
         snapshot.renderer.body(&text, Platform::Discord, now).text
     } else {
         upgrade.summary.clone()

@@ -95,12 +95,26 @@ pub struct Trouble {
 }
 
 /// The context of a notice (or, without one, of an answer to everybody).
-pub fn of(campaign: &Campaign, notice: Option<&Notice>, config: &Config, moment: &RenderInput<'_>) -> Value {
+pub fn of(
+    campaign: &Campaign,
+    notice: Option<&Notice>,
+    config: &Config,
+    moment: &RenderInput<'_>,
+) -> Value {
     let plan = &config.plan;
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
     let audiences = notice.map_or(&Audience::ALL[..], |n| &n.audiences);
-    let duties: Vec<Value> = upgrade.duties.iter().filter(|(a, _)| audiences.contains(a)).map(|(a, d)| duty(*a, d)).collect();
-    let chains: Vec<Value> = upgrade.chains.iter().map(|(name, target)| chain(name, target, upgrade, progress)).collect();
+    let duties: Vec<Value> = upgrade
+        .duties
+        .iter()
+        .filter(|(a, _)| audiences.contains(a))
+        .map(|(a, d)| duty(*a, d))
+        .collect();
+    let chains: Vec<Value> = upgrade
+        .chains
+        .iter()
+        .map(|(name, target)| chain(name, target, upgrade, progress))
+        .collect();
     json!({
         "upgrade": {
             "id": upgrade.id,
@@ -173,7 +187,11 @@ pub fn of(campaign: &Campaign, notice: Option<&Notice>, config: &Config, moment:
 pub const NUMBERS: [&str; 9] = ["1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣"];
 
 fn numbered(items: &[String]) -> Vec<Value> {
-    NUMBERS.iter().zip(items).map(|(number, text)| json!({ "number": number, "text": text })).collect()
+    NUMBERS
+        .iter()
+        .zip(items)
+        .map(|(number, text)| json!({ "number": number, "text": text }))
+        .collect()
 }
 
 fn poll(poll: &Poll, progress: &Progress) -> Value {
@@ -191,22 +209,47 @@ const TIMELINE: usize = 12;
 /// The notices by the clock that everybody gets, from the one that says so on: when people will hear from us.
 fn timeline(campaign: &Campaign, config: &Config, now: Option<Timestamp>) -> Vec<Value> {
     let (plan, opens) = (&config.plan, campaign.upgrade.window.opens);
-    let public = |name: &String| config.deployment.channels.get(name).is_some_and(|c| c.readers == Readers::Public);
+    let public = |name: &String| {
+        config
+            .deployment
+            .channels
+            .get(name)
+            .is_some_and(|c| c.readers == Readers::Public)
+    };
     let mut times: Vec<(Timestamp, &str)> = Vec::new();
-    for notice in plan.notices(campaign.upgrade.urgency).iter().filter(|n| n.channels.iter().any(public)) {
+    for notice in plan
+        .notices(campaign.upgrade.urgency)
+        .iter()
+        .filter(|n| n.channels.iter().any(public))
+    {
         match &notice.trigger {
-            Trigger::At(offset) => times.extend(offset.from(opens, &plan.zone).map(|at| (at, notice.id.as_str()))),
-            Trigger::Cron(rule) => times.extend(rule.occurrences(opens, &plan.zone).into_iter().map(|at| (at, notice.id.as_str()))),
+            Trigger::At(offset) => times.extend(
+                offset
+                    .from(opens, &plan.zone)
+                    .map(|at| (at, notice.id.as_str())),
+            ),
+            Trigger::Cron(rule) => times.extend(
+                rule.occurrences(opens, &plan.zone)
+                    .into_iter()
+                    .map(|at| (at, notice.id.as_str())),
+            ),
             Trigger::On(_) => {}
         }
     }
     times.retain(|(at, _)| now.is_none_or(|now| *at > now));
     times.sort();
-    times.into_iter().take(TIMELINE).map(|(at, id)| json!({ "at": at.as_second(), "what": id.replace('-', " ") })).collect()
+    times
+        .into_iter()
+        .take(TIMELINE)
+        .map(|(at, id)| json!({ "at": at.as_second(), "what": id.replace('-', " ") }))
+        .collect()
 }
 
 fn acknowledge(campaign: &Campaign, plan: &Plan, moment: &RenderInput<'_>) -> Value {
-    let within = plan.plans.get(&campaign.upgrade.urgency).map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
+    let within = plan
+        .plans
+        .get(&campaign.upgrade.urgency)
+        .map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
     let by = moment.due.and_then(|due| due.checked_add(within).ok());
     json!({ "emoji": plan.acknowledge, "by": by.map(Timestamp::as_second) })
 }
@@ -227,9 +270,20 @@ pub fn of_help(config: &Config, asked: Option<&Topic>, may: &[Verb]) -> Value {
 
 fn commands(verbs: &[Verb]) -> Value {
     let command = |verb: &Verb| {
-        let part = |p: &Part| if p.required { p.name.to_uppercase() } else { format!("[{}]", p.name) };
+        let part = |p: &Part| {
+            if p.required {
+                p.name.to_uppercase()
+            } else {
+                format!("[{}]", p.name)
+            }
+        };
         // Which upgrade is meant need hardly ever be said.
-        let parts: Vec<String> = verb.parts().iter().filter(|p| p.kind != Kind::Upgrade).map(part).collect();
+        let parts: Vec<String> = verb
+            .parts()
+            .iter()
+            .filter(|p| p.kind != Kind::Upgrade)
+            .map(part)
+            .collect();
         json!({ "name": verb.name(), "parts": parts.join(" "), "word": format!("command_{}", verb.name()) })
     };
     verbs.iter().map(command).collect()
@@ -308,7 +362,14 @@ fn rounded_up(band: SignedDuration) -> SignedDuration {
 /// The figures of a verification.
 fn record(record: &Measurements) -> Value {
     let seconds = |s: Option<f64>| s.map(|s| format!("{s:.1}"));
-    let share = |s: &Stretch| (s.transactions > 0).then(|| format!("{:.0}", f64::from(s.failed) * 100.0 / f64::from(s.transactions)));
+    let share = |s: &Stretch| {
+        (s.transactions > 0).then(|| {
+            format!(
+                "{:.0}",
+                f64::from(s.failed) * 100.0 / f64::from(s.transactions)
+            )
+        })
+    };
     let stretch = |s: &Stretch| {
         json!({
             "blocks": s.blocks,
@@ -333,8 +394,13 @@ fn record(record: &Measurements) -> Value {
 
 /// The block times around the upgrade of the chain that has the most to show.
 pub fn pictured(progress: &Progress) -> Option<BlockTimes> {
-    let records = progress.chains.iter().filter_map(|(name, c)| Some((name, c.record.as_ref()?, c.spec_version?)));
-    let (name, record, version) = records.filter(|(_, r, _)| !r.gaps_after.is_empty()).max_by_key(|(_, r, _)| r.after.longest_ms)?;
+    let records = progress
+        .chains
+        .iter()
+        .filter_map(|(name, c)| Some((name, c.record.as_ref()?, c.spec_version?)));
+    let (name, record, version) = records
+        .filter(|(_, r, _)| !r.gaps_after.is_empty())
+        .max_by_key(|(_, r, _)| r.after.longest_ms)?;
     let seconds = |gaps: &[u32]| gaps.iter().map(|g| f64::from(*g) / 10.0).collect();
     Some(BlockTimes {
         chain: name.clone(),
@@ -362,10 +428,18 @@ fn fact(fact: &Fact) -> Value {
 }
 
 fn feedback(progress: &Progress, plan: &Plan) -> Value {
-    let nobody = |_: &str, _: &str| Voice { who: String::new(), audience: None };
+    let nobody = |_: &str, _: &str| Voice {
+        who: String::new(),
+        audience: None,
+    };
     let empty = || Summary::of(&Default::default(), &[], &plan.feedback.meanings, nobody);
     let summary = progress.feedback.clone().unwrap_or_else(empty);
-    let total = summary.replies + summary.reactions.iter().map(|c: &FeedbackCount| c.count).sum::<u32>();
+    let total = summary.replies
+        + summary
+            .reactions
+            .iter()
+            .map(|c: &FeedbackCount| c.count)
+            .sum::<u32>();
     json!({
         "reactions": summary.reactions,
         "replies": summary.replies,
@@ -401,12 +475,22 @@ fn process(items: &[Item], progress: &Progress) -> Value {
             "remark": tick.and_then(|t| t.remark.as_ref()),
         })
     };
-    let done = items.iter().filter(|i| progress.ticks.contains_key(&i.item)).count();
+    let done = items
+        .iter()
+        .filter(|i| progress.ticks.contains_key(&i.item))
+        .count();
     json!({ "items": items.iter().map(step).collect::<Vec<_>>(), "done": done, "of": items.len() })
 }
 
 /// When the feedback window closes, once it is open.
 pub fn closes(progress: &Progress, plan: &Plan) -> Option<Timestamp> {
-    let in_time = progress.applied_at?.checked_add(plan.feedback.open_for).ok()?;
-    Some(progress.feedback_closes.map_or(in_time, |at| at.min(in_time)))
+    let in_time = progress
+        .applied_at?
+        .checked_add(plan.feedback.open_for)
+        .ok()?;
+    Some(
+        progress
+            .feedback_closes
+            .map_or(in_time, |at| at.min(in_time)),
+    )
 }

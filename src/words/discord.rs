@@ -66,7 +66,11 @@ pub fn write(markdown: &str, zone: &Zone, language: &Language) -> String {
         match event {
             Event::Start(Tag::Heading { level, .. }) => {
                 w.line();
-                w.out.push_str(if level <= HeadingLevel::H2 { "## " } else { "### " });
+                w.out.push_str(if level <= HeadingLevel::H2 {
+                    "## "
+                } else {
+                    "### "
+                });
             }
             Event::Start(Tag::BlockQuote(_)) => w.quote += 1,
             Event::End(TagEnd::BlockQuote(_)) => w.quote = w.quote.saturating_sub(1),
@@ -89,7 +93,8 @@ pub fn write(markdown: &str, zone: &Zone, language: &Language) -> String {
             }
             Event::End(TagEnd::Link) => {
                 let url = w.links.pop().unwrap_or_default();
-                w.out.push_str(&format!("](<{}>)", url.replace(['<', '>', ' '], "")));
+                w.out
+                    .push_str(&format!("](<{}>)", url.replace(['<', '>', ' '], "")));
             }
             Event::Start(Tag::CodeBlock(_)) => {
                 w.line();
@@ -102,7 +107,9 @@ pub fn write(markdown: &str, zone: &Zone, language: &Language) -> String {
             }
             Event::Code(code) => w.out.push_str(&format!("`{}`", code.replace('`', "'"))),
             Event::Text(text) if w.code_block => w.out.push_str(&text.replace("```", "'''")),
-            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => w.out.push_str(&zone.for_discord(language, &text, escape)),
+            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => {
+                w.out.push_str(&zone.for_discord(language, &text, escape))
+            }
             Event::SoftBreak | Event::HardBreak => {
                 w.out.push('\n');
                 if w.quote > 0 {
@@ -140,8 +147,7 @@ mod tests {
 
     #[test]
     fn the_dialect_is_discords_and_values_cannot_format() {
-        let markdown =
-            "# Head\n\nA **bold** and *soft* [link](https://example.org/a_b).\n\n- one\n- two\n\n> said\n\n@everyone \\*x\\* <b> `co*de`";
+        let markdown = "# Head\n\nA **bold** and *soft* [link](https://example.org/a_b).\n\n- one\n- two\n\n> said\n\n@everyone \\*x\\* <b> `co*de`";
         assert_eq!(
             write(markdown, &Zone(TimeZone::UTC), Language::english()),
             "## Head\nA **bold** and *soft* [link](<https://example.org/a_b>).\n\n- one\n- two\n\n> said\n\n@\u{200b}everyone \\*x\\* \\<b\\> `co*de`"

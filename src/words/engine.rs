@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason, Template};
+use handlebars::{
+    Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason, Template,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -53,7 +55,10 @@ pub struct Text {
 impl Text {
     /// Words that come from no template.
     pub fn english(markdown: impl Into<String>) -> Self {
-        Self { markdown: markdown.into(), language: Arc::new(Language::english().clone()) }
+        Self {
+            markdown: markdown.into(),
+            language: Arc::new(Language::english().clone()),
+        }
     }
 
     /// In Markdown, its times still marks: the same at whatever time it is looked at.
@@ -68,7 +73,10 @@ impl Text {
 
 impl std::fmt::Debug for Renderer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Renderer").field("voices", &self.voices.keys()).field("zone", &self.zone).finish_non_exhaustive()
+        f.debug_struct("Renderer")
+            .field("voices", &self.voices.keys())
+            .field("zone", &self.zone)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,12 +103,19 @@ impl LocaleTemplates {
             }
             engine.register_template(name, template.clone());
         }
-        Self { language, engine, templates, own }
+        Self {
+            language,
+            engine,
+            templates,
+            own,
+        }
     }
 
     /// A template as it was written, by its name or by that under which another includes it.
     fn template(&self, name: &str) -> Option<&Template> {
-        self.templates.get(name).or_else(|| self.templates.get(&format!("partials/{name}")))
+        self.templates
+            .get(name)
+            .or_else(|| self.templates.get(&format!("partials/{name}")))
     }
 }
 
@@ -123,7 +138,14 @@ impl Renderer {
         let others = languages.iter().filter(|(locale, _)| *locale != DEFAULT);
         Ok(Self {
             english: LocaleTemplates::new(english.clone(), &compiled),
-            voices: others.map(|(locale, language)| (locale.clone(), LocaleTemplates::new(language.clone(), &compiled))).collect(),
+            voices: others
+                .map(|(locale, language)| {
+                    (
+                        locale.clone(),
+                        LocaleTemplates::new(language.clone(), &compiled),
+                    )
+                })
+                .collect(),
             zone,
         })
     }
@@ -134,7 +156,10 @@ impl Renderer {
 
     /// The language that a template is in for a channel of this locale.
     fn voice(&self, template: &str, locale: &str) -> &LocaleTemplates {
-        self.voices.get(locale).filter(|voice| voice.own.contains(template)).unwrap_or(&self.english)
+        self.voices
+            .get(locale)
+            .filter(|voice| voice.own.contains(template))
+            .unwrap_or(&self.english)
     }
 
     /// The name of the file that a template comes from for a channel of this locale: `execution/applied.de`,
@@ -147,11 +172,20 @@ impl Renderer {
     }
 
     /// The words of a notice for a channel of this locale. Errors name template, line and reason.
-    pub fn markdown(&self, template: &str, locale: &str, context: &Context) -> Result<Text, String> {
+    pub fn markdown(
+        &self,
+        template: &str,
+        locale: &str,
+        context: &Context,
+    ) -> Result<Text, String> {
         let voice = self.voice(template, locale);
         let markdown = voice.engine.render_with_context(template, context);
-        let markdown = markdown.map_err(|e| format!("templates/{}.md.hbs: {e}", self.source(template, locale)))?;
-        Ok(Text { markdown, language: voice.language.clone() })
+        let markdown = markdown
+            .map_err(|e| format!("templates/{}.md.hbs: {e}", self.source(template, locale)))?;
+        Ok(Text {
+            markdown,
+            language: voice.language.clone(),
+        })
     }
 
     /// Where a template, or one it includes, speaks of a fact without asking whether there is one.
@@ -161,9 +195,17 @@ impl Renderer {
         let mut found = lint_unguarded::unguarded(template, &|name| voice.template(name));
         for unguarded in &mut found {
             let name = &unguarded.template;
-            let full = if name.contains('/') { name.clone() } else { format!("partials/{name}") };
+            let full = if name.contains('/') {
+                name.clone()
+            } else {
+                format!("partials/{name}")
+            };
             let translated = voice.own.contains(&full);
-            unguarded.template = if translated { format!("{full}.{}", voice.language.locale) } else { full };
+            unguarded.template = if translated {
+                format!("{full}.{}", voice.language.locale)
+            } else {
+                full
+            };
         }
         found
     }
@@ -184,16 +226,27 @@ impl Renderer {
     /// What a platform is given; times are written in the language of the text.
     pub fn body(&self, text: &Text, platform: Platform, now: Timestamp) -> Body {
         match platform {
-            Platform::Discord => Body { text: discord::write(&text.markdown, &self.zone, &text.language), html: None, ..Body::default() },
+            Platform::Discord => Body {
+                text: discord::write(&text.markdown, &self.zone, &text.language),
+                html: None,
+                ..Body::default()
+            },
             Platform::Matrix => {
                 let (html, text) = matrix::write(&text.markdown, &self.zone, &text.language, now);
-                Body { text, html: Some(html), ..Body::default() }
+                Body {
+                    text,
+                    html: Some(html),
+                    ..Body::default()
+                }
             }
         }
     }
 }
 
-fn compiled(templates: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding>) -> BTreeMap<String, Template> {
+fn compiled(
+    templates: &BTreeMap<String, SourceFile>,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<String, Template> {
     let mut compiled = BTreeMap::new();
     for (name, file) in templates {
         match Template::compile_with_name(&file.text, name.clone()) {
@@ -203,7 +256,11 @@ fn compiled(templates: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding
             Err(error) => {
                 let place = error.pos().unwrap_or((1, 1));
                 let message = format!("this is not a template: {}", error.reason());
-                findings.push(file.at(place, message, "look for an unclosed {{ or a missing {{/…}}".to_owned()));
+                findings.push(file.at(
+                    place,
+                    message,
+                    "look for an unclosed {{ or a missing {{/…}}".to_owned(),
+                ));
             }
         }
     }
@@ -213,20 +270,35 @@ fn compiled(templates: &BTreeMap<String, SourceFile>, findings: &mut Vec<Finding
 /// `{{span verification.healthy_for}}` writes a length, `{{word stage}}` one of herald's own words.
 fn register_words(engine: &mut Handlebars<'static>, language: &Arc<Language>) {
     let own = language.clone();
-    let span =
-        move |h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output| -> HelperResult {
-            let length = SignedDuration::from_secs(seconds(h, "span", "a length in seconds, such as verification.healthy_for")?);
-            out.write(&escape(&own.span(length)))?;
-            Ok(())
-        };
+    let span = move |h: &Helper<'_>,
+                     _: &Handlebars<'_>,
+                     _: &Context,
+                     _: &mut RenderContext<'_, '_>,
+                     out: &mut dyn Output|
+          -> HelperResult {
+        let length = SignedDuration::from_secs(seconds(
+            h,
+            "span",
+            "a length in seconds, such as verification.healthy_for",
+        )?);
+        out.write(&escape(&own.span(length)))?;
+        Ok(())
+    };
     engine.register_helper("span", Box::new(span));
     let own = language.clone();
-    let word =
-        move |h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output| -> HelperResult {
-            let value = h.param(0).and_then(|p| p.value().as_str()).unwrap_or_default();
-            out.write(&escape(own.word(value)))?;
-            Ok(())
-        };
+    let word = move |h: &Helper<'_>,
+                     _: &Handlebars<'_>,
+                     _: &Context,
+                     _: &mut RenderContext<'_, '_>,
+                     out: &mut dyn Output|
+          -> HelperResult {
+        let value = h
+            .param(0)
+            .and_then(|p| p.value().as_str())
+            .unwrap_or_default();
+        out.write(&escape(own.word(value)))?;
+        Ok(())
+    };
     engine.register_helper("word", Box::new(word));
 }
 
@@ -235,8 +307,17 @@ pub fn escape(value: &str) -> String {
     let mut out = String::with_capacity(value.len() + 8);
     for c in without_marks(value).chars() {
         match c {
-            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => out.push(' '),
-            c if c.is_ascii_punctuation() && !matches!(c, '\'' | ',' | '?' | '/' | ':' | ';' | '%' | '=' | '$' | '"' | '^') => {
+            c if c.is_control()
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
+                out.push(' ')
+            }
+            c if c.is_ascii_punctuation()
+                && !matches!(
+                    c,
+                    '\'' | ',' | '?' | '/' | ':' | ';' | '%' | '=' | '$' | '"' | '^'
+                ) =>
+            {
                 out.push('\\');
                 out.push(c);
             }
@@ -246,12 +327,24 @@ pub fn escape(value: &str) -> String {
     out
 }
 
-fn time(h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
+fn time(
+    h: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
     out.write(&time_mark(seconds(h, "time", A_TIME)?))?;
     Ok(())
 }
 
-fn left(h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
+fn left(
+    h: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
     out.write(&left_mark(seconds(h, "left", A_TIME)?))?;
     Ok(())
 }
@@ -260,12 +353,23 @@ const A_TIME: &str = "a time, such as window.opens";
 
 fn seconds(h: &Helper<'_>, name: &'static str, wanted: &str) -> Result<i64, RenderErrorReason> {
     let value = h.param(0).map(|p| p.value());
-    value.and_then(Value::as_i64).ok_or_else(|| RenderErrorReason::Other(format!("{{{{{name} …}}}} wants {wanted}")))
+    value
+        .and_then(Value::as_i64)
+        .ok_or_else(|| RenderErrorReason::Other(format!("{{{{{name} …}}}} wants {wanted}")))
 }
 
 /// A hash, shortened to what an eye compares.
-fn short(h: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> HelperResult {
-    let value = h.param(0).and_then(|p| p.value().as_str()).unwrap_or_default();
+fn short(
+    h: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let value = h
+        .param(0)
+        .and_then(|p| p.value().as_str())
+        .unwrap_or_default();
     let count = value.chars().count();
     let text = if count > 14 {
         let tail: String = value.chars().skip(count - 4).collect();

@@ -22,8 +22,17 @@ pub fn escape(text: &str) -> String {
 
 /// Where a link may lead; `label` is HTML already.
 fn anchor(url: &str, label: &str) -> String {
-    let safe = ["https://", "http://", "mailto:"].iter().any(|scheme| url.starts_with(scheme));
-    if safe { format!("<a href=\"{}\" rel=\"noopener noreferrer\">{label}</a>", escape(url)) } else { label.to_owned() }
+    let safe = ["https://", "http://", "mailto:"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme));
+    if safe {
+        format!(
+            "<a href=\"{}\" rel=\"noopener noreferrer\">{label}</a>",
+            escape(url)
+        )
+    } else {
+        label.to_owned()
+    }
 }
 
 // --- Discord -------------------------------------------------------------------------------
@@ -34,13 +43,26 @@ pub fn discord(text: &str, zone: &Zone, now: Timestamp) -> String {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if line.starts_with("```") {
-            let code: Vec<String> = lines.by_ref().take_while(|l| !l.starts_with("```")).map(escape).collect();
+            let code: Vec<String> = lines
+                .by_ref()
+                .take_while(|l| !l.starts_with("```"))
+                .map(escape)
+                .collect();
             blocks.block(&format!("<pre><code>{}</code></pre>", code.join("\n")));
             continue;
         }
-        let (quoted, line) = line.strip_prefix("> ").map_or((false, line), |rest| (true, rest));
+        let (quoted, line) = line
+            .strip_prefix("> ")
+            .map_or((false, line), |rest| (true, rest));
         blocks.quote(quoted);
-        let inline = |text: &str| Inline { rest: text, zone, now }.all();
+        let inline = |text: &str| {
+            Inline {
+                rest: text,
+                zone,
+                now,
+            }
+            .all()
+        };
         if let Some(heading) = line.strip_prefix("### ") {
             blocks.block(&format!("<h4>{}</h4>", inline(heading)));
         } else if let Some(heading) = line.strip_prefix("## ").or_else(|| line.strip_prefix("# ")) {
@@ -87,7 +109,11 @@ impl Blocks {
     fn quote(&mut self, quoted: bool) {
         if quoted != self.quoted {
             self.leave_lists(0);
-            self.out.push_str(if quoted { "<blockquote>" } else { "</blockquote>" });
+            self.out.push_str(if quoted {
+                "<blockquote>"
+            } else {
+                "</blockquote>"
+            });
             self.quoted = quoted;
         }
     }
@@ -107,7 +133,8 @@ impl Blocks {
                 Some(first) => self.out.push_str(&format!("<ol start=\"{first}\">")),
                 None => self.out.push_str("<ul>"),
             }
-            self.lists.push(if number.is_some() { "</ol>" } else { "</ul>" });
+            self.lists
+                .push(if number.is_some() { "</ol>" } else { "</ul>" });
         }
         self.out.push_str("<li>");
         self.out.push_str(html);
@@ -168,7 +195,10 @@ impl<'a> Inline<'a> {
         self.rest = rest;
         let words = match style {
             "R" => distance(at.duration_since(self.now)),
-            _ => at.to_zoned_datetime(self.zone.0.clone()).strftime("%A, %-d %B %Y %H:%M").to_string(),
+            _ => at
+                .to_zoned_datetime(self.zone.0.clone())
+                .strftime("%A, %-d %B %Y %H:%M")
+                .to_string(),
         };
         Some(format!("<time datetime=\"{at}\">{}</time>", escape(&words)))
     }
@@ -179,7 +209,12 @@ impl<'a> Inline<'a> {
         let end = closing(inside)?;
         let (label, behind) = inside.split_at_checked(end)?;
         let (url, rest) = behind.strip_prefix("](<")?.split_once(">)")?;
-        let label = Inline { rest: label, zone: self.zone, now: self.now }.all();
+        let label = Inline {
+            rest: label,
+            zone: self.zone,
+            now: self.now,
+        }
+        .all();
         self.rest = rest;
         Some(anchor(url, &label))
     }
@@ -188,9 +223,17 @@ impl<'a> Inline<'a> {
 /// One character as it is shown, an escaped one without its backslash, and what follows.
 fn one(text: &str, first: char) -> (&str, &str) {
     let behind = text.get(first.len_utf8()..).unwrap_or_default();
-    match behind.chars().next().filter(|next| first == '\\' && next.is_ascii_punctuation()) {
-        Some(next) => behind.split_at_checked(next.len_utf8()).unwrap_or((behind, "")),
-        None => text.split_at_checked(first.len_utf8()).unwrap_or((text, "")),
+    match behind
+        .chars()
+        .next()
+        .filter(|next| first == '\\' && next.is_ascii_punctuation())
+    {
+        Some(next) => behind
+            .split_at_checked(next.len_utf8())
+            .unwrap_or((behind, "")),
+        None => text
+            .split_at_checked(first.len_utf8())
+            .unwrap_or((text, "")),
     }
 }
 
@@ -221,7 +264,9 @@ fn toggle(out: &mut String, open: &mut Vec<&'static str>, tag: &'static str) {
 // --- Matrix --------------------------------------------------------------------------------
 
 /// The tags of a `formatted_body`; links are looked at one by one.
-const TAGS: [&str; 14] = ["p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "strong", "em", "code", "pre"];
+const TAGS: [&str; 14] = [
+    "p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "strong", "em", "code", "pre",
+];
 
 /// A `formatted_body`, in which whatever our own writer doesn't make is shown as text.
 pub fn matrix(html: &str) -> String {
@@ -266,14 +311,26 @@ fn put_tag<'a>(out: &mut String, open: &mut Vec<&'a str>, tag: &'a str) -> bool 
         Some(_) => return false,
         None => {}
     }
-    let url = tag.strip_prefix("a href=\"").and_then(|rest| rest.strip_suffix('"')).filter(|url| !url.contains('"'));
-    let start = tag.strip_prefix("ol start=\"").and_then(|rest| rest.strip_suffix('"')).and_then(|n| n.parse::<u32>().ok());
+    let url = tag
+        .strip_prefix("a href=\"")
+        .and_then(|rest| rest.strip_suffix('"'))
+        .filter(|url| !url.contains('"'));
+    let start = tag
+        .strip_prefix("ol start=\"")
+        .and_then(|rest| rest.strip_suffix('"'))
+        .and_then(|n| n.parse::<u32>().ok());
     match (tag, url, start) {
         ("br /" | "br", ..) => out.push_str("<br>"),
         ("hr /" | "hr", ..) => out.push_str("<hr>"),
         (_, Some(url), _) => {
-            let safe = ["https://", "http://", "mailto:"].iter().any(|scheme| url.starts_with(scheme));
-            out.push_str(&if safe { format!("<a href=\"{}\" rel=\"noopener noreferrer\">", entities(url)) } else { "<a>".to_owned() });
+            let safe = ["https://", "http://", "mailto:"]
+                .iter()
+                .any(|scheme| url.starts_with(scheme));
+            out.push_str(&if safe {
+                format!("<a href=\"{}\" rel=\"noopener noreferrer\">", entities(url))
+            } else {
+                "<a>".to_owned()
+            });
             open.push("a");
         }
         (_, _, Some(start)) => {
@@ -298,7 +355,11 @@ fn entities(text: &str) -> String {
         let known = KNOWN.iter().find(|entity| rest.starts_with(**entity));
         let length = known.map_or(c.len_utf8(), |entity| entity.len());
         let (piece, behind) = rest.split_at_checked(length).unwrap_or((rest, ""));
-        out.push_str(&if known.is_some() { piece.to_owned() } else { escape(piece) });
+        out.push_str(&if known.is_some() {
+            piece.to_owned()
+        } else {
+            escape(piece)
+        });
         rest = behind;
     }
     out
@@ -315,9 +376,13 @@ pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let word = chunk.iter().enumerate().fold(0_usize, |word, (i, byte)| word | usize::from(*byte) << (16 - 8 * i));
+        let word = chunk.iter().enumerate().fold(0_usize, |word, (i, byte)| {
+            word | usize::from(*byte) << (16 - 8 * i)
+        });
         for (i, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let digit = DIGITS.get(word >> shift & 63).map_or('=', |digit| char::from(*digit));
+            let digit = DIGITS
+                .get(word >> shift & 63)
+                .map_or('=', |digit| char::from(*digit));
             out.push(if i <= chunk.len() { digit } else { '=' });
         }
     }
@@ -355,9 +420,18 @@ mod tests {
         for (text, wanted) in [
             ("<script>", "<div>&lt;script&gt;</div>"),
             ("[x](<javascript:alert(1)>)", "<div>x</div>"),
-            ("[x](<https://e\"onclick=1>)", "<div><a href=\"https://e&quot;onclick=1\" rel=\"noopener noreferrer\">x</a></div>"),
-            ("[x](https://e) ` [ <t:9:", "<div>[x](https://e) ` [ &lt;t:9:</div>"),
-            ("**open *twice", "<div><strong>open <em>twice</em></strong></div>"),
+            (
+                "[x](<https://e\"onclick=1>)",
+                "<div><a href=\"https://e&quot;onclick=1\" rel=\"noopener noreferrer\">x</a></div>",
+            ),
+            (
+                "[x](https://e) ` [ <t:9:",
+                "<div>[x](https://e) ` [ &lt;t:9:</div>",
+            ),
+            (
+                "**open *twice",
+                "<div><strong>open <em>twice</em></strong></div>",
+            ),
             ("\\<b\\> \\\\", "<div>&lt;b&gt; \\</div>"),
             ("```\n</code>", "<pre><code>&lt;/code&gt;</code></pre>"),
         ] {
@@ -368,15 +442,23 @@ mod tests {
     #[test]
     fn a_formatted_body_keeps_our_tags_and_no_others() {
         let ours = "<h2>Head</h2>\n<p>A &lt;b&gt; <a href=\"https://example.org/?a&amp;b\">link</a><br />\n<strong>x</strong></p>\n<ol start=\"3\">\n<li>one</li>\n</ol>\n<hr />";
-        let shown = ours.replace(" /", "").replace("b\">link", "b\" rel=\"noopener noreferrer\">link");
+        let shown = ours
+            .replace(" /", "")
+            .replace("b\">link", "b\" rel=\"noopener noreferrer\">link");
         assert_eq!(matrix(ours), shown);
         for (html, wanted) in [
             ("<script>1</script>", "&lt;script&gt;1&lt;/script&gt;"),
             ("<img src=x onerror=1>", "&lt;img src=x onerror=1&gt;"),
             ("<p onclick=\"1\">", "&lt;p onclick=&quot;1&quot;&gt;"),
             ("<a href=\"javascript:1\">x</a>", "<a>x</a>"),
-            ("<a href=\"https://e\" onclick=\"1\">", "&lt;a href=&quot;https://e&quot; onclick=&quot;1&quot;&gt;"),
-            ("</section></p>a & b &copy; <", "&lt;/section&gt;&lt;/p&gt;a &amp; b &amp;copy; &lt;"),
+            (
+                "<a href=\"https://e\" onclick=\"1\">",
+                "&lt;a href=&quot;https://e&quot; onclick=&quot;1&quot;&gt;",
+            ),
+            (
+                "</section></p>a & b &copy; <",
+                "&lt;/section&gt;&lt;/p&gt;a &amp; b &amp;copy; &lt;",
+            ),
             ("<ul><li><<p>x</ul>", "<ul><li>&lt;<p>x</p></li></ul>"),
         ] {
             assert_eq!(matrix(html), wanted, "{html}");
@@ -385,11 +467,21 @@ mod tests {
 
     #[test]
     fn base64_is_that_of_the_standard() {
-        let vectors =
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")];
+        let vectors = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ];
         for (text, wanted) in vectors {
             assert_eq!(base64(text.as_bytes()), wanted);
         }
-        assert_eq!(base64(&[0xfb, 0xff, 0x00, 0x10, 0x83, 0x10, 0x51, 0x87, 0x20]), "+/8AEIMQUYcg");
+        assert_eq!(
+            base64(&[0xfb, 0xff, 0x00, 0x10, 0x83, 0x10, 0x51, 0x87, 0x20]),
+            "+/8AEIMQUYcg"
+        );
     }
 }

@@ -48,7 +48,11 @@ pub fn write(name: &str, events: &[IcalEvent], stamp: Timestamp) -> String {
         line("DTEND", &utc(event.ends));
         line("SUMMARY", &escape(&event.title));
         line("DESCRIPTION", &escape(&event.description));
-        if let Some(url) = event.url.as_ref().filter(|u| !u.contains(|c: char| c.is_control() || c.is_whitespace())) {
+        if let Some(url) = event
+            .url
+            .as_ref()
+            .filter(|u| !u.contains(|c: char| c.is_control() || c.is_whitespace()))
+        {
             line("URL", url);
         }
         line("TRANSP", if event.busy { "OPAQUE" } else { "TRANSPARENT" });
@@ -60,7 +64,9 @@ pub fn write(name: &str, events: &[IcalEvent], stamp: Timestamp) -> String {
 
 /// `20270309T130000Z`
 fn utc(at: Timestamp) -> String {
-    at.to_zoned_datetime(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string()
+    at.to_zoned_datetime(TimeZone::UTC)
+        .strftime("%Y%m%dT%H%M%SZ")
+        .to_string()
 }
 
 /// A value of the type TEXT.
@@ -109,7 +115,10 @@ mod tests {
             sequence: 3,
             cancelled: url.is_some(),
         };
-        let events = [event("b", "2027-03-09T13:00:00Z", None), event("a", "2027-03-09T12:00:00Z", Some("https://example.org/a,b"))];
+        let events = [
+            event("b", "2027-03-09T13:00:00Z", None),
+            event("a", "2027-03-09T12:00:00Z", Some("https://example.org/a,b")),
+        ];
         let written = write("Upgrades", &events, at("2027-01-01T00:00:00Z"));
         let common = "DTSTAMP:20270101T000000Z\r\nSEQUENCE:3\r\n";
         let off = "STATUS:CANCELLED\r\n";
@@ -128,10 +137,18 @@ mod tests {
 
     #[test]
     fn long_lines_are_broken_between_characters_and_come_back_whole() {
-        for text in ["x".repeat(400), "ü".repeat(200), "a🚀".repeat(120), " ".repeat(300)] {
+        for text in [
+            "x".repeat(400),
+            "ü".repeat(200),
+            "a🚀".repeat(120),
+            " ".repeat(300),
+        ] {
             let mut out = String::new();
             fold(&mut out, &text);
-            assert!(out.split("\r\n").all(|line| line.len() <= LONGEST), "{out:?}");
+            assert!(
+                out.split("\r\n").all(|line| line.len() <= LONGEST),
+                "{out:?}"
+            );
             assert_eq!(out.replace("\r\n ", "").trim_end_matches("\r\n"), text);
         }
     }

@@ -19,7 +19,10 @@ pub struct Unguarded {
 
 /// `find` gives a template by the name another includes it by.
 pub fn unguarded<'a>(name: &str, find: &dyn Fn(&str) -> Option<&'a Template>) -> Vec<Unguarded> {
-    let mut search = Search { find, found: Vec::new() };
+    let mut search = Search {
+        find,
+        found: Vec::new(),
+    };
     search.template(name, false);
     search.found
 }
@@ -43,7 +46,9 @@ impl Search<'_, '_> {
             match element {
                 TemplateElement::Expression(h) => self.written(name, h, place),
                 TemplateElement::HelperBlock(h) => self.block(name, h),
-                TemplateElement::PartialExpression(d) | TemplateElement::PartialBlock(d) => self.partial(name, d),
+                TemplateElement::PartialExpression(d) | TemplateElement::PartialBlock(d) => {
+                    self.partial(name, d)
+                }
                 _ => {}
             }
         }
@@ -58,8 +63,17 @@ impl Search<'_, '_> {
 
     fn written(&mut self, name: &str, h: &HelperTemplate, place: (usize, usize)) {
         let own = h.params.is_empty().then_some(&h.name);
-        for variable in own.into_iter().chain(&h.params).filter_map(Parameter::as_name).filter(|raw| is_of_fact(raw)) {
-            self.found.push(Unguarded { template: name.to_owned(), place, variable: variable.to_owned() });
+        for variable in own
+            .into_iter()
+            .chain(&h.params)
+            .filter_map(Parameter::as_name)
+            .filter(|raw| is_of_fact(raw))
+        {
+            self.found.push(Unguarded {
+                template: name.to_owned(),
+                place,
+                variable: variable.to_owned(),
+            });
         }
     }
 
@@ -80,7 +94,10 @@ impl Search<'_, '_> {
 
 fn is_of_fact(raw: &str) -> bool {
     let mut rest = raw.strip_prefix("@root.").unwrap_or(raw);
-    while let Some(after) = ["../", "./", "this."].iter().find_map(|prefix| rest.strip_prefix(prefix)) {
+    while let Some(after) = ["../", "./", "this."]
+        .iter()
+        .find_map(|prefix| rest.strip_prefix(prefix))
+    {
         rest = after;
     }
     rest == "fact" || rest.starts_with("fact.") || rest.starts_with("fact/")
@@ -108,8 +125,14 @@ fn proves_call(h: &HelperTemplate) -> (bool, bool) {
         "eq" | "gt" | "gte" | "lt" | "lte" => (compares, false),
         "ne" => (false, compares),
         "not" => each.next().map_or((false, false), swapped),
-        "and" => (h.params.iter().any(|p| proves(p).0), h.params.iter().all(|p| proves(p).1)),
-        "or" => (h.params.iter().all(|p| proves(p).0), h.params.iter().any(|p| proves(p).1)),
+        "and" => (
+            h.params.iter().any(|p| proves(p).0),
+            h.params.iter().all(|p| proves(p).1),
+        ),
+        "or" => (
+            h.params.iter().all(|p| proves(p).0),
+            h.params.iter().any(|p| proves(p).1),
+        ),
         _ => (false, false),
     }
 }
@@ -127,7 +150,10 @@ mod tests {
             "seen" => Some(&seen),
             _ => Some(&own),
         };
-        unguarded("own", &find).into_iter().map(|u| format!("{} {}:{} {}", u.template, u.place.0, u.place.1, u.variable)).collect()
+        unguarded("own", &find)
+            .into_iter()
+            .map(|u| format!("{} {}:{} {}", u.template, u.place.0, u.place.1, u.variable))
+            .collect()
     }
 
     #[test]
@@ -151,12 +177,27 @@ mod tests {
     fn one_that_is_not_is_found_where_it_stands() {
         for (text, place) in [
             ("one\ntwo {{fact.block}}", "own 2:5 fact.block"),
-            ("{{#if late}}{{short fact.hash}}{{/if}}", "own 1:13 fact.hash"),
-            ("{{#if fact}}yes{{else}}{{fact.block}}{{/if}}", "own 1:24 fact.block"),
-            ("{{#if (or late fact)}}{{fact.block}}{{/if}}", "own 1:23 fact.block"),
-            ("{{#each chains}}{{../fact.block}}{{/each}}", "own 1:17 ../fact.block"),
+            (
+                "{{#if late}}{{short fact.hash}}{{/if}}",
+                "own 1:13 fact.hash",
+            ),
+            (
+                "{{#if fact}}yes{{else}}{{fact.block}}{{/if}}",
+                "own 1:24 fact.block",
+            ),
+            (
+                "{{#if (or late fact)}}{{fact.block}}{{/if}}",
+                "own 1:23 fact.block",
+            ),
+            (
+                "{{#each chains}}{{../fact.block}}{{/each}}",
+                "own 1:17 ../fact.block",
+            ),
             ("{{#if late}}{{> seen}}{{/if}}", "seen 1:4 fact.block"),
-            ("{{#if (ne fact.kind \"stalled\")}}{{@root.fact.block}}{{/if}}", "own 1:33 @root.fact.block"),
+            (
+                "{{#if (ne fact.kind \"stalled\")}}{{@root.fact.block}}{{/if}}",
+                "own 1:33 @root.fact.block",
+            ),
         ] {
             assert_eq!(found(text), [place], "{text}");
         }

@@ -50,7 +50,9 @@ fn plain(events: &[Event<'_>]) -> String {
                 }
             }
             Event::Start(Tag::BlockQuote(_)) => out.push_str("> "),
-            Event::Start(Tag::Link { dest_url, .. }) => links.push((dest_url.to_string(), out.len())),
+            Event::Start(Tag::Link { dest_url, .. }) => {
+                links.push((dest_url.to_string(), out.len()))
+            }
             Event::End(TagEnd::Link) => {
                 if let Some((url, start)) = links.pop()
                     && out.get(start..) != Some(url.as_str())
@@ -85,6 +87,9 @@ mod tests {
             html,
             "<h2>Head</h2>\n<p>A &lt;b&gt;x&lt;/b&gt; <a href=\"https://example.org\">link</a>.</p>\n<ul>\n<li>one</li>\n<li>two</li>\n</ul>\n<p>end</p>"
         );
-        assert_eq!(plain, "Head\n\nA <b>x</b> link (https://example.org).\n\n• one\n• two\n\nend");
+        assert_eq!(
+            plain,
+            "Head\n\nA <b>x</b> link (https://example.org).\n\n• one\n• two\n\nend"
+        );
     }
 }

@@ -10,7 +10,12 @@ use crate::{
 /// Whom a notice notifies in a channel with these groups, each once. A group that the channel doesn't have has nobody there.
 pub fn whom(notice: &Notice, groups: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
-    for id in notice.mention.iter().filter_map(|group| groups.get(group)).flatten() {
+    for id in notice
+        .mention
+        .iter()
+        .filter_map(|group| groups.get(group))
+        .flatten()
+    {
         if !ids.contains(id) {
             ids.push(id.clone());
         }
@@ -44,8 +49,14 @@ fn pill(id: &str) -> String {
     if id == "@room" {
         return id.to_owned();
     }
-    let written = id.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!("<a href=\"https://matrix.to/#/{}\">{written}</a>", in_address(id))
+    let written = id
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    format!(
+        "<a href=\"https://matrix.to/#/{}\">{written}</a>",
+        in_address(id)
+    )
 }
 
 /// Older ids may hold anything but a space.
@@ -53,7 +64,17 @@ fn in_address(id: &str) -> String {
     let mut out = String::with_capacity(id.len());
     for byte in id.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'@' | b':' | b'.' | b'-' | b'_' | b'=' | b'+' | b'~' => out.push(char::from(byte)),
+            b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'0'..=b'9'
+            | b'@'
+            | b':'
+            | b'.'
+            | b'-'
+            | b'_'
+            | b'='
+            | b'+'
+            | b'~' => out.push(char::from(byte)),
             other => out.push_str(&format!("%{other:02X}")),
         }
     }
@@ -67,37 +88,59 @@ mod tests {
 
     #[test]
     fn somebody_in_two_groups_is_called_once() {
-        let groups: BTreeMap<String, Vec<String>> =
-            [("validators".into(), vec!["7".into(), "8".into()]), ("developers".into(), vec!["8".into(), "9".into()])].into();
+        let groups: BTreeMap<String, Vec<String>> = [
+            ("validators".into(), vec!["7".into(), "8".into()]),
+            ("developers".into(), vec!["8".into(), "9".into()]),
+        ]
+        .into();
         let notice = |mention: &[&str]| Notice {
             mention: mention.iter().map(|group| (*group).into()).collect(),
             ..Notice::new("n", Phase::Execution, "t", Trigger::On(Happening::Applied))
         };
-        assert_eq!(whom(&notice(&["validators", "developers"]), &groups), ["7", "8", "9"]);
+        assert_eq!(
+            whom(&notice(&["validators", "developers"]), &groups),
+            ["7", "8", "9"]
+        );
         assert_eq!(whom(&notice(&["developers", "users"]), &groups), ["8", "9"]);
         assert!(whom(&notice(&[]), &groups).is_empty());
     }
 
     fn named(platform: Platform, ids: &[&str]) -> Body {
-        let mut body =
-            Body { text: "Title".into(), html: (platform == Platform::Matrix).then(|| "<h2>Title</h2>".into()), ..Body::default() };
-        name(&mut body, platform, ids.iter().map(|id| (*id).to_owned()).collect());
+        let mut body = Body {
+            text: "Title".into(),
+            html: (platform == Platform::Matrix).then(|| "<h2>Title</h2>".into()),
+            ..Body::default()
+        };
+        name(
+            &mut body,
+            platform,
+            ids.iter().map(|id| (*id).to_owned()).collect(),
+        );
         body
     }
 
     #[test]
     fn people_are_named_last_as_their_platform_names_them() {
         let discord = named(Platform::Discord, &["7", "8"]);
-        assert_eq!((discord.text.as_str(), discord.mentions), ("Title\n\n<@&7> <@&8>", vec!["7".to_owned(), "8".to_owned()]));
+        assert_eq!(
+            (discord.text.as_str(), discord.mentions),
+            ("Title\n\n<@&7> <@&8>", vec!["7".to_owned(), "8".to_owned()])
+        );
         let matrix = named(Platform::Matrix, &["@room", "@anna:example.org"]);
         assert_eq!(matrix.text, "Title\n\n@room @anna:example.org");
         let pill = "<a href=\"https://matrix.to/#/@anna:example.org\">@anna:example.org</a>";
-        assert_eq!(matrix.html.unwrap(), format!("<h2>Title</h2>\n<p>@room {pill}</p>"));
+        assert_eq!(
+            matrix.html.unwrap(),
+            format!("<h2>Title</h2>\n<p>@room {pill}</p>")
+        );
         assert_eq!(named(Platform::Matrix, &[]).text, "Title");
     }
 
     #[test]
     fn an_odd_id_stays_one_link() {
-        assert_eq!(pill("@a/\"<b>:x"), "<a href=\"https://matrix.to/#/@a%2F%22%3Cb%3E:x\">@a/\"&lt;b&gt;:x</a>");
+        assert_eq!(
+            pill("@a/\"<b>:x"),
+            "<a href=\"https://matrix.to/#/@a%2F%22%3Cb%3E:x\">@a/\"&lt;b&gt;:x</a>"
+        );
     }
 }

@@ -79,8 +79,14 @@ const PALETTE: [[u8; 3]; 9] = [
 /// A bar for each block, its height the seconds since the block before, and a line where the new runtime begins. The scale
 /// is made for usual blocks; what is much longer is cut off at the top, with its figure above it.
 pub fn block_times(data: &BlockTimes) -> Picture {
-    let before = data.before.get(data.before.len().saturating_sub(BEFORE)..).unwrap_or_default();
-    let after = data.after.get(..data.after.len().min(AFTER)).unwrap_or_default();
+    let before = data
+        .before
+        .get(data.before.len().saturating_sub(BEFORE)..)
+        .unwrap_or_default();
+    let after = data
+        .after
+        .get(..data.after.len().min(AFTER))
+        .unwrap_or_default();
     let (old, new) = (Figures::of(before), Figures::of(after));
     let count = as_i32(before.len() + after.len());
     let pitch = (WIDEST / count.max(1)).min(PITCH);
@@ -94,9 +100,15 @@ pub fn block_times(data: &BlockTimes) -> Picture {
     canvas.frame();
     scale.draw(&mut canvas, LEFT + room);
     let bars = [(start, before, OLD), (border, after, NEW)];
-    let cut: Vec<Cut> = bars.into_iter().flat_map(|(from, gaps, ink)| draw_bars(&mut canvas, &scale, from, pitch, gaps, ink)).collect();
+    let cut: Vec<Cut> = bars
+        .into_iter()
+        .flat_map(|(from, gaps, ink)| draw_bars(&mut canvas, &scale, from, pitch, gaps, ink))
+        .collect();
     write_figures(&mut canvas, border, cut);
-    for (from, to, figures, ink) in [(start, border, &old, OLD_MEAN), (border, end, &new, NEW_MEAN)] {
+    for (from, to, figures, ink) in [
+        (start, border, &old, OLD_MEAN),
+        (border, end, &new, NEW_MEAN),
+    ] {
         if let Some(mean) = figures.mean.filter(|mean| *mean <= scale.top) {
             canvas.fill(from, scale.y(mean) - 1, to - from, 2, ink);
         }
@@ -104,23 +116,53 @@ pub fn block_times(data: &BlockTimes) -> Picture {
     write_runtime(&mut canvas, border, data.version_after);
     write_blocks(&mut canvas, border, pitch, before.len(), after.len());
     let chain: String = data.chain.chars().take(28).collect();
-    canvas.text(&format!("{chain}: seconds between blocks"), LEFT, TITLE_Y, TEXT, Alignment::Left);
+    canvas.text(
+        &format!("{chain}: seconds between blocks"),
+        LEFT,
+        TITLE_Y,
+        TEXT,
+        Alignment::Left,
+    );
     if let Some(longest) = longest(&old, &new) {
-        canvas.text(&format!("longest {}", seconds(longest)), LEFT + room, TITLE_Y, TEXT, Alignment::Right);
+        canvas.text(
+            &format!("longest {}", seconds(longest)),
+            LEFT + room,
+            TITLE_Y,
+            TEXT,
+            Alignment::Right,
+        );
     }
-    let legend = [(data.version_before, &old, OLD, OLD_MEAN), (data.version_after, &new, NEW, NEW_MEAN)];
+    let legend = [
+        (data.version_before, &old, OLD, OLD_MEAN),
+        (data.version_after, &new, NEW, NEW_MEAN),
+    ];
     let mut x = LEFT;
     for ((version, figures, ink, line), when) in legend.into_iter().zip(["before", "after"]) {
         canvas.fill(x, LEGEND_Y + 3, 14, 14, ink);
         canvas.fill(x, LEGEND_Y + 3, 14, 3, line);
-        let mean = figures.mean.map_or_else(|| "no blocks".into(), |mean| format!("mean {}", seconds(mean)));
-        x = canvas.text(&format!("{when} ({version}): {mean}"), x + 22, LEGEND_Y, TEXT, Alignment::Left) + 3 * LETTER;
+        let mean = figures.mean.map_or_else(
+            || "no blocks".into(),
+            |mean| format!("mean {}", seconds(mean)),
+        );
+        x = canvas.text(
+            &format!("{when} ({version}): {mean}"),
+            x + 22,
+            LEGEND_Y,
+            TEXT,
+            Alignment::Left,
+        ) + 3 * LETTER;
     }
 
     let (width, height) = (canvas.width.unsigned_abs(), canvas.height.unsigned_abs());
     // Only a width or height of nothing can't be encoded.
     let png = canvas.png().unwrap_or_default();
-    Picture { name: "block-times.png".into(), alt: words(data, &old, &new), width, height, png }
+    Picture {
+        name: "block-times.png".into(),
+        alt: words(data, &old, &new),
+        width,
+        height,
+        png,
+    }
 }
 
 /// The picture's figures, for who can't see it.
@@ -139,7 +181,11 @@ fn words(data: &BlockTimes, old: &Figures, new: &Figures) -> String {
         part(new)
     );
     if let Some(gap) = longest(old, new) {
-        let when = if new.longest == Some(gap) { "with the new runtime" } else { "before it" };
+        let when = if new.longest == Some(gap) {
+            "with the new runtime"
+        } else {
+            "before it"
+        };
         words.push_str(&format!(" The longest gap was {}, {when}.", seconds(gap)));
     }
     words
@@ -155,7 +201,11 @@ fn known(gap: f64) -> Option<f64> {
 }
 
 fn seconds(gap: f64) -> String {
-    if gap < 100.0 { format!("{gap:.1} s") } else { format!("{gap:.0} s") }
+    if gap < 100.0 {
+        format!("{gap:.1} s")
+    } else {
+        format!("{gap:.0} s")
+    }
 }
 
 /// What a row of gaps comes to.
@@ -189,13 +239,26 @@ struct Scale {
 impl Scale {
     /// Up to the longest gap, but not farther than thrice a usual one.
     fn of(old: &Figures, new: &Figures) -> Self {
-        const STEPS: [f64; 15] = [0.5, 1.0, 2.0, 3.0, 6.0, 12.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
+        const STEPS: [f64; 15] = [
+            0.5, 1.0, 2.0, 3.0, 6.0, 12.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0,
+            14_400.0, 86_400.0,
+        ];
         let usual = old.median.into_iter().chain(new.median).fold(0.0, f64::max);
         let longest = longest(old, new).unwrap_or(0.0);
-        let wanted = if usual > 0.0 { longest.min(3.0 * usual) } else { longest };
+        let wanted = if usual > 0.0 {
+            longest.min(3.0 * usual)
+        } else {
+            longest
+        };
         let wanted = if wanted > 0.0 { wanted } else { 6.0 };
-        let step = STEPS.into_iter().find(|step| wanted <= 4.0 * step).unwrap_or(wanted / 4.0);
-        Self { step, top: (wanted / step).ceil() * step }
+        let step = STEPS
+            .into_iter()
+            .find(|step| wanted <= 4.0 * step)
+            .unwrap_or(wanted / 4.0);
+        Self {
+            step,
+            top: (wanted / step).ceil() * step,
+        }
     }
 
     fn y(&self, gap: f64) -> i32 {
@@ -208,8 +271,20 @@ impl Scale {
         for tick in 0..=ticks {
             let at = f64::from(tick) * self.step;
             let y = self.y(at);
-            canvas.fill(LEFT, y, right - LEFT, 1, if tick == 0 { FAINT } else { GRID });
-            canvas.text(&format!("{at} s"), LEFT - LETTER, y - LETTER, FAINT, Alignment::Right);
+            canvas.fill(
+                LEFT,
+                y,
+                right - LEFT,
+                1,
+                if tick == 0 { FAINT } else { GRID },
+            );
+            canvas.text(
+                &format!("{at} s"),
+                LEFT - LETTER,
+                y - LETTER,
+                FAINT,
+                Alignment::Right,
+            );
         }
     }
 }
@@ -220,7 +295,14 @@ struct Cut {
     gap: f64,
 }
 
-fn draw_bars(canvas: &mut Canvas, scale: &Scale, from: i32, pitch: i32, gaps: &[f64], ink: Ink) -> Vec<Cut> {
+fn draw_bars(
+    canvas: &mut Canvas,
+    scale: &Scale,
+    from: i32,
+    pitch: i32,
+    gaps: &[f64],
+    ink: Ink,
+) -> Vec<Cut> {
     let width = pitch - (pitch / 5).max(1);
     let mut cut = Vec::new();
     let mut x = from;
@@ -229,10 +311,19 @@ fn draw_bars(canvas: &mut Canvas, scale: &Scale, from: i32, pitch: i32, gaps: &[
             let is_cut = gap > scale.top;
             let y = scale.y(gap);
             // even a gap of nothing leaves a trace
-            canvas.fill(x, y.min(BOTTOM - 2), width, (BOTTOM - y).max(2), if is_cut { LONG } else { ink });
+            canvas.fill(
+                x,
+                y.min(BOTTOM - 2),
+                width,
+                (BOTTOM - y).max(2),
+                if is_cut { LONG } else { ink },
+            );
             if is_cut {
                 canvas.fill(x, TOP + 12, width, 4, PAPER);
-                cut.push(Cut { x: x + width / 2, gap });
+                cut.push(Cut {
+                    x: x + width / 2,
+                    gap,
+                });
             }
         }
         x += pitch;
@@ -248,10 +339,17 @@ fn write_figures(canvas: &mut Canvas, border: i32, mut cut: Vec<Cut>) {
     for Cut { x, gap } in cut {
         let words = format!("{gap:.0} s");
         let half = LETTER * as_i32(words.len()) / 2;
-        let x = if x < border { x.min(border - half - 8) } else { x.max(border + half + 6) };
+        let x = if x < border {
+            x.min(border - half - 8)
+        } else {
+            x.max(border + half + 6)
+        };
         let x = x.clamp(half + 8, (canvas.width - half - 8).max(half + 8));
         let (from, to) = (x - half - LETTER, x + half + LETTER);
-        if taken.iter().all(|(left, right)| to <= *left || from >= *right) {
+        if taken
+            .iter()
+            .all(|(left, right)| to <= *left || from >= *right)
+        {
             canvas.text(&words, x, FIGURES_Y, LONG, Alignment::Center);
             taken.push((x - half, x + half));
         }
@@ -262,13 +360,20 @@ fn write_runtime(canvas: &mut Canvas, x: i32, version: u32) {
     canvas.fill(x - 2, RUNTIME_Y, 2, BOTTOM - RUNTIME_Y, TEXT);
     let words = format!("runtime {version}");
     let fits = x + LETTER * as_i32(words.len() + 1) < canvas.width;
-    let (x, alignment) = if fits { (x + LETTER - 2, Alignment::Left) } else { (x - LETTER, Alignment::Right) };
+    let (x, alignment) = if fits {
+        (x + LETTER - 2, Alignment::Left)
+    } else {
+        (x - LETTER, Alignment::Right)
+    };
     canvas.text(&words, x, RUNTIME_Y - 2, TEXT, alignment);
 }
 
 /// Counted from where the new runtime begins.
 fn write_blocks(canvas: &mut Canvas, border: i32, pitch: i32, before: usize, after: usize) {
-    let step = [1, 2, 5, 10, 30].into_iter().find(|step| step * pitch >= 90).unwrap_or(60);
+    let step = [1, 2, 5, 10, 30]
+        .into_iter()
+        .find(|step| step * pitch >= 90)
+        .unwrap_or(60);
     for tick in -as_i32(before) / step..=as_i32(after) / step {
         let x = border + tick * step * pitch;
         canvas.fill(x - 1, BOTTOM, 1, 6, FAINT);
@@ -277,7 +382,13 @@ fn write_blocks(canvas: &mut Canvas, border: i32, pitch: i32, before: usize, aft
             blocks => format!("{blocks:+}"),
         };
         let half = LETTER * as_i32(words.len()) / 2;
-        canvas.text(&words, x.min(canvas.width - half - 4), BLOCKS_Y, FAINT, Alignment::Center);
+        canvas.text(
+            &words,
+            x.min(canvas.width - half - 4),
+            BLOCKS_Y,
+            FAINT,
+            Alignment::Center,
+        );
     }
 }
 
@@ -295,7 +406,11 @@ struct Canvas {
 impl Canvas {
     fn new(width: i32, height: i32) -> Self {
         let pixels = usize::try_from(width * height).unwrap_or(0);
-        Self { width, height, pixels: vec![PAPER; pixels] }
+        Self {
+            width,
+            height,
+            pixels: vec![PAPER; pixels],
+        }
     }
 
     fn fill(&mut self, x: i32, y: i32, width: i32, height: i32, ink: Ink) {
@@ -312,9 +427,20 @@ impl Canvas {
 
     /// Gives where it ends.
     fn text(&mut self, words: &str, x: i32, y: i32, ink: Ink, alignment: Alignment) -> i32 {
-        let style = TextStyleBuilder::new().baseline(Baseline::Top).alignment(alignment).build();
-        let text = Text::with_text_style(words, Point::new(x, y), MonoTextStyle::new(&FONT_10X20, ink), style);
-        let end = text.bounding_box().bottom_right().map_or(x, |corner| corner.x + 1);
+        let style = TextStyleBuilder::new()
+            .baseline(Baseline::Top)
+            .alignment(alignment)
+            .build();
+        let text = Text::with_text_style(
+            words,
+            Point::new(x, y),
+            MonoTextStyle::new(&FONT_10X20, ink),
+            style,
+        );
+        let end = text
+            .bounding_box()
+            .bottom_right()
+            .map_or(x, |corner| corner.x + 1);
         let Ok(_) = text.draw(self);
         end
     }
@@ -327,9 +453,17 @@ impl Canvas {
             [left] => left.0 << 4,
             _ => 0,
         };
-        let data: Vec<u8> = self.pixels.chunks(row).flat_map(|row| row.chunks(2).map(pack)).collect();
+        let data: Vec<u8> = self
+            .pixels
+            .chunks(row)
+            .flat_map(|row| row.chunks(2).map(pack))
+            .collect();
         let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, self.width.unsigned_abs(), self.height.unsigned_abs());
+        let mut encoder = png::Encoder::new(
+            &mut bytes,
+            self.width.unsigned_abs(),
+            self.height.unsigned_abs(),
+        );
         encoder.set_color(png::ColorType::Indexed);
         encoder.set_depth(png::BitDepth::Four);
         encoder.set_palette(PALETTE.as_flattened());
@@ -352,10 +486,15 @@ impl DrawTarget for Canvas {
     type Color = Ink;
     type Error = std::convert::Infallible;
 
-    fn draw_iter<I: IntoIterator<Item = Pixel<Ink>>>(&mut self, pixels: I) -> Result<(), Self::Error> {
+    fn draw_iter<I: IntoIterator<Item = Pixel<Ink>>>(
+        &mut self,
+        pixels: I,
+    ) -> Result<(), Self::Error> {
         for Pixel(Point { x, y }, ink) in pixels {
             let is_inside = (0..self.width).contains(&x) && (0..self.height).contains(&y);
-            let at = usize::try_from(y * self.width + x).ok().filter(|_| is_inside);
+            let at = usize::try_from(y * self.width + x)
+                .ok()
+                .filter(|_| is_inside);
             if let Some(pixel) = at.and_then(|at| self.pixels.get_mut(at)) {
                 *pixel = ink;
             }
@@ -366,7 +505,12 @@ impl DrawTarget for Canvas {
     /// Row by row: a picture is mostly grounds and bars.
     fn fill_solid(&mut self, area: &Rectangle, ink: Ink) -> Result<(), Self::Error> {
         let area = area.intersection(&self.bounding_box());
-        let [left, width, stride] = [area.top_left.x.unsigned_abs(), area.size.width, self.width.unsigned_abs()].map(|n| n as usize);
+        let [left, width, stride] = [
+            area.top_left.x.unsigned_abs(),
+            area.size.width,
+            self.width.unsigned_abs(),
+        ]
+        .map(|n| n as usize);
         for y in area.rows() {
             let from = y.unsigned_abs() as usize * stride + left;
             if let Some(row) = self.pixels.get_mut(from..from + width) {
@@ -382,12 +526,26 @@ mod tests {
     use super::*;
 
     fn times(before: Vec<f64>, after: Vec<f64>) -> BlockTimes {
-        BlockTimes { chain: "paseo".into(), version_before: 1_001_002, version_after: 1_002_000, before, after }
+        BlockTimes {
+            chain: "paseo".into(),
+            version_before: 1_001_002,
+            version_after: 1_002_000,
+            before,
+            after,
+        }
     }
 
     /// Blocks like a chain's: most in time, one in ten a slot late.
     fn blocks(count: usize, every: f64) -> Vec<f64> {
-        (0..count).map(|i| if i * 7 % 10 == 3 { every * 2.0 } else { every + (i % 5) as f64 * 0.01 }).collect()
+        (0..count)
+            .map(|i| {
+                if i * 7 % 10 == 3 {
+                    every * 2.0
+                } else {
+                    every + (i % 5) as f64 * 0.01
+                }
+            })
+            .collect()
     }
 
     fn with(mut gaps: Vec<f64>, at: usize, gap: f64) -> Vec<f64> {
@@ -396,7 +554,9 @@ mod tests {
     }
 
     fn size(picture: &Picture) -> (u32, u32) {
-        let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.png)).read_info().unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.png))
+            .read_info()
+            .unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let frame = reader.next_frame(&mut pixels).unwrap();
         (frame.width, frame.height)
@@ -406,26 +566,58 @@ mod tests {
     fn any_figures_give_a_png_of_the_size_it_says() {
         let cases = [
             ("usual", times(blocks(60, 6.0), blocks(240, 6.0))),
-            ("a-long-gap", times(blocks(60, 6.0), with(with(blocks(240, 6.0), 1, 62.0), 140, 31.0))),
+            (
+                "a-long-gap",
+                times(
+                    blocks(60, 6.0),
+                    with(with(blocks(240, 6.0), 1, 62.0), 140, 31.0),
+                ),
+            ),
             ("faster", times(blocks(60, 12.0), blocks(120, 2.0))),
             ("few", times(blocks(5, 6.0), blocks(2, 6.0))),
-            ("hours", times(blocks(60, 6.0), with(with(blocks(10, 6.0), 9, 7_200.0), 8, 7_000.0))),
+            (
+                "hours",
+                times(
+                    blocks(60, 6.0),
+                    with(with(blocks(10, 6.0), 9, 7_200.0), 8, 7_000.0),
+                ),
+            ),
             ("only-before", times(blocks(60, 6.0), vec![])),
             ("one", times(vec![], vec![6.0])),
             ("none", times(vec![], vec![])),
-            ("no-numbers", times(vec![f64::NAN, -1.0, 6.0], vec![f64::INFINITY, f64::NEG_INFINITY, 6.0])),
+            (
+                "no-numbers",
+                times(
+                    vec![f64::NAN, -1.0, 6.0],
+                    vec![f64::INFINITY, f64::NEG_INFINITY, 6.0],
+                ),
+            ),
             ("nothing-but-nan", times(vec![f64::NAN], vec![f64::NAN])),
             ("zeros", times(vec![0.0; 3], vec![0.0; 3])),
-            ("extremes", times(vec![f64::MAX, f64::MIN_POSITIVE], vec![f64::MAX, 6.0])),
+            (
+                "extremes",
+                times(vec![f64::MAX, f64::MIN_POSITIVE], vec![f64::MAX, 6.0]),
+            ),
             ("too-many", times(blocks(1_000, 6.0), blocks(10_000, 6.0))),
         ];
         for (name, data) in cases {
             let picture = block_times(&data);
             assert_eq!(size(&picture), (picture.width, picture.height), "{name}");
-            assert!((600..=1_000).contains(&picture.width) && picture.height == 360, "{name}");
-            assert!(picture.png.len() < 15_000, "{name}: {} bytes", picture.png.len());
+            assert!(
+                (600..=1_000).contains(&picture.width) && picture.height == 360,
+                "{name}"
+            );
+            assert!(
+                picture.png.len() < 15_000,
+                "{name}: {} bytes",
+                picture.png.len()
+            );
             assert_eq!(picture, block_times(&data), "{name}: the same again");
-            assert!(picture.alt.chars().count() <= 1_024 && picture.alt.contains("paseo"), "{name}: {}", picture.alt);
+            assert!(
+                picture.alt.chars().count() <= 1_024 && picture.alt.contains("paseo"),
+                "{name}: {}",
+                picture.alt
+            );
         }
     }
 
@@ -453,10 +645,16 @@ mod tests {
 
     #[test]
     fn the_scale_is_made_for_usual_blocks() {
-        let top = |before: &[f64], after: &[f64]| Scale::of(&Figures::of(before), &Figures::of(after)).top;
+        let top = |before: &[f64], after: &[f64]| {
+            Scale::of(&Figures::of(before), &Figures::of(after)).top
+        };
         assert_eq!(top(&[6.0; 9], &[6.0, 6.0, 6.0, 60.0]), 18.0);
         assert_eq!(top(&[6.0; 9], &[6.0, 6.0, 6.0, 12.0]), 12.0);
-        assert_eq!(top(&[12.0; 9], &[2.0; 90]), 12.0, "what was usual before stays in the picture");
+        assert_eq!(
+            top(&[12.0; 9], &[2.0; 90]),
+            12.0,
+            "what was usual before stays in the picture"
+        );
         assert_eq!(top(&[], &[]), 6.0);
     }
 }

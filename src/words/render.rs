@@ -24,7 +24,11 @@ pub fn shortened(text: String, platform: Platform) -> String {
         return text;
     }
     let head: String = text.chars().take(MAX_DISCORD_CHARS - 2).collect();
-    format!("{}\n…", head.rsplit_once('\n').map_or(head.as_str(), |(lines, _)| lines))
+    format!(
+        "{}\n…",
+        head.rsplit_once('\n')
+            .map_or(head.as_str(), |(lines, _)| lines)
+    )
 }
 
 /// The body of one operation of a notice.
@@ -36,7 +40,8 @@ pub fn body(
     moment: &context::RenderInput<'_>,
     now: Timestamp,
 ) -> Result<Body, String> {
-    let picture = || context::pictured(&campaign.progress).map(|times| picture::block_times(&times));
+    let picture =
+        || context::pictured(&campaign.progress).map(|times| picture::block_times(&times));
     let template = match operation {
         Operation::Post | Operation::Edit => notice.template.as_str(),
         Operation::Thread => templates::FEEDBACK_THREAD,
@@ -45,30 +50,65 @@ pub fn body(
         Operation::Poll => templates::BALLOT,
         Operation::Picture => {
             let picture = picture().ok_or("there are no block times to draw")?;
-            return Ok(Body { text: picture.alt.clone(), picture: Some(picture), ..Body::default() });
+            return Ok(Body {
+                text: picture.alt.clone(),
+                picture: Some(picture),
+                ..Body::default()
+            });
         }
         // They change what is out, and say nothing of their own.
-        Operation::Publish | Operation::Pin | Operation::Unpin | Operation::Event | Operation::Close => return Ok(Body::default()),
+        Operation::Publish
+        | Operation::Pin
+        | Operation::Unpin
+        | Operation::Event
+        | Operation::Close => return Ok(Body::default()),
     };
     let context = context::of(campaign, Some(notice), &snapshot.config, moment);
-    let text = snapshot.renderer.markdown(template, &outlet.locale, &context.into())?;
+    let text = snapshot
+        .renderer
+        .markdown(template, &outlet.locale, &context.into())?;
     let mut body = snapshot.renderer.body(&text, outlet.platform, now);
     if matches!(operation, Operation::Post | Operation::Edit) {
-        let named = moment.missing.iter().flat_map(|m| m.accounts.iter().cloned());
-        mention::name(&mut body, outlet.platform, mention::whom(notice, &outlet.mentions).into_iter().chain(named).collect());
+        let named = moment
+            .missing
+            .iter()
+            .flat_map(|m| m.accounts.iter().cloned());
+        mention::name(
+            &mut body,
+            outlet.platform,
+            mention::whom(notice, &outlet.mentions)
+                .into_iter()
+                .chain(named)
+                .collect(),
+        );
     }
-    if matches!(operation, Operation::Post | Operation::Edit) && outlet.platform == Platform::Discord && outlet.readers == Readers::Public {
+    if matches!(operation, Operation::Post | Operation::Edit)
+        && outlet.platform == Platform::Discord
+        && outlet.readers == Readers::Public
+    {
         body.card = card::card(snapshot, campaign, notice, &outlet.locale, now)?;
     }
     if operation == Operation::Poll {
-        let windows = campaign.upgrade.poll.as_ref().map_or(0, |poll| poll.windows.len());
+        let windows = campaign
+            .upgrade
+            .poll
+            .as_ref()
+            .map_or(0, |poll| poll.windows.len());
         let ballot = ballot::ballot(&body.text, windows)?;
         // What else is in the body says the same to clients without votes.
-        return Ok(Body { ballot: Some(ballot), ..body });
+        return Ok(Body {
+            ballot: Some(ballot),
+            ..body
+        });
     }
     // Who is asked for an answer can give it by a press; an edit keeps what is there.
     if operation == Operation::Post && outlet.platform == Platform::Discord {
-        body.buttons = buttons(&snapshot.config, &campaign.upgrade.id, notice, &outlet.locale);
+        body.buttons = buttons(
+            &snapshot.config,
+            &campaign.upgrade.id,
+            notice,
+            &outlet.locale,
+        );
     }
     if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
         body.picture = picture();
@@ -79,14 +119,22 @@ pub fn body(
 /// What people can press below a notice.
 pub fn buttons(config: &Config, upgrade: &str, notice: &Notice, locale: &str) -> Vec<Button> {
     let words = config.languages.get(locale).unwrap_or(Language::english());
-    let button =
-        |word: &'static str, verb: Verb| Button { label: words.word(word).to_owned(), line: format!("{} upgrade={upgrade}", verb.name()) };
+    let button = |word: &'static str, verb: Verb| Button {
+        label: words.word(word).to_owned(),
+        line: format!("{} upgrade={upgrade}", verb.name()),
+    };
     let mut buttons = Vec::new();
     if notice.acknowledge && !config.roster.is_empty() {
-        buttons.extend([button("button_seen", Verb::Ack), button("button_ready", Verb::Ready)]);
+        buttons.extend([
+            button("button_seen", Verb::Ack),
+            button("button_ready", Verb::Ready),
+        ]);
     }
     if notice.feedback {
-        buttons.extend([button("button_feedback", Verb::Feedback), button("button_details", Verb::Status)]);
+        buttons.extend([
+            button("button_feedback", Verb::Feedback),
+            button("button_details", Verb::Status),
+        ]);
     }
     buttons
 }
@@ -100,7 +148,9 @@ mod tests {
         let said = "x".repeat(99);
         let text = format!("> mark\n\n{}", vec![said.as_str(); 20].join("\n"));
         let cut = shortened(text.clone(), Platform::Discord);
-        assert!(cut.starts_with("> mark\n\n") && cut.ends_with("x\n…") && cut.chars().count() <= 2_000);
+        assert!(
+            cut.starts_with("> mark\n\n") && cut.ends_with("x\n…") && cut.chars().count() <= 2_000
+        );
         assert_eq!(shortened(text.clone(), Platform::Matrix), text);
         assert_eq!(shortened(said.clone(), Platform::Discord), said);
     }

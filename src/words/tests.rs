@@ -28,14 +28,27 @@ fn context() -> Value {
 }
 
 fn renderer(templates: &[(&str, &str)]) -> Result<Renderer, Vec<Finding>> {
-    let file = |name: &str, text: &str| SourceFile { name: format!("templates/{name}.md.hbs"), text: text.to_owned() };
-    let templates = templates.iter().map(|(name, text)| ((*name).to_owned(), file(name, text))).collect();
-    Renderer::new(&templates, &languages(), Zone(TimeZone::get("Europe/Berlin").unwrap()), &context())
+    let file = |name: &str, text: &str| SourceFile {
+        name: format!("templates/{name}.md.hbs"),
+        text: text.to_owned(),
+    };
+    let templates = templates
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), file(name, text)))
+        .collect();
+    Renderer::new(
+        &templates,
+        &languages(),
+        Zone(TimeZone::get("Europe/Berlin").unwrap()),
+        &context(),
+    )
 }
 
 /// What a room on Matrix reads at `now`.
 fn read_at(now: &str, renderer: &Renderer, template: &str, locale: &str) -> String {
-    let text = renderer.markdown(template, locale, &context().into()).unwrap();
+    let text = renderer
+        .markdown(template, locale, &context().into())
+        .unwrap();
     renderer.body(&text, Platform::Matrix, at(now)).text
 }
 
@@ -43,11 +56,18 @@ fn read(renderer: &Renderer, template: &str, locale: &str) -> String {
     read_at("2026-11-24T13:00:00Z", renderer, template, locale)
 }
 
-const NOTICE: (&str, &str) = ("x/notice", "{{title}} opens {{time opens}}, {{left opens}}. {{> end}}");
-const GERMAN: (&str, &str) = ("x/notice.de", "{{title}} beginnt {{time opens}}, {{left opens}}. {{> end}}");
+const NOTICE: (&str, &str) = (
+    "x/notice",
+    "{{title}} opens {{time opens}}, {{left opens}}. {{> end}}",
+);
+const GERMAN: (&str, &str) = (
+    "x/notice.de",
+    "{{title}} beginnt {{time opens}}, {{left opens}}. {{> end}}",
+);
 const END: (&str, &str) = ("partials/end", "It takes {{span lasts}}.");
 const GERMAN_END: (&str, &str) = ("partials/end.de", "Es dauert {{span lasts}}.");
-const IN_ENGLISH: &str = "Paseo *2* opens Tue 1 Dec 2026, 14:00 CET (13:00 UTC), in 7 days. It takes 7 days.";
+const IN_ENGLISH: &str =
+    "Paseo *2* opens Tue 1 Dec 2026, 14:00 CET (13:00 UTC), in 7 days. It takes 7 days.";
 
 #[test]
 fn a_channel_reads_a_translated_notice_in_its_language() {
@@ -94,28 +114,51 @@ fn german_declines_what_is_away_and_names_the_date_where_utc_has_another() {
         ("2026-12-01T14:00:00Z", "1 hour ago", "vor 1 Stunde"),
         ("2026-12-04T13:00:00Z", "3 days ago", "vor 3 Tagen"),
     ] {
-        assert_eq!((read_at(now, &renderer, "x/a", "en").as_str(), read_at(now, &renderer, "x/a", "de").as_str()), (english, german));
+        assert_eq!(
+            (
+                read_at(now, &renderer, "x/a", "en").as_str(),
+                read_at(now, &renderer, "x/a", "de").as_str()
+            ),
+            (english, german)
+        );
     }
     let (zone, languages) = (Zone(TimeZone::get("Europe/Berlin").unwrap()), languages());
     let summer_night = at("2026-07-01T22:30:00Z");
-    assert_eq!(zone.written_in(&languages["de"], summer_night), "Do, 2. Juli 2026, 00:30 MESZ (Mi, 1. Juli, 22:30 UTC)");
-    assert_eq!(Zone(TimeZone::UTC).written_in(&languages["de"], summer_night), "Mi, 1. Juli 2026, 22:30 UTC");
+    assert_eq!(
+        zone.written_in(&languages["de"], summer_night),
+        "Do, 2. Juli 2026, 00:30 MESZ (Mi, 1. Juli, 22:30 UTC)"
+    );
+    assert_eq!(
+        Zone(TimeZone::UTC).written_in(&languages["de"], summer_night),
+        "Mi, 1. Juli 2026, 22:30 UTC"
+    );
 }
 
 #[test]
 fn heralds_own_words_are_written_in_the_language_and_unknown_ones_as_they_are() {
     let text = "{{word audience}} {{word stage}} {{word \"*new*\"}}";
     let renderer = renderer(&[("x/a", text), ("x/a.de", text)]).unwrap();
-    assert_eq!(read(&renderer, "x/a", "de"), "Validatoren wird eingespielt *new*");
+    assert_eq!(
+        read(&renderer, "x/a", "de"),
+        "Validatoren wird eingespielt *new*"
+    );
     assert_eq!(read(&renderer, "x/a", "en"), "Validators applying *new*");
-    let discord = renderer.markdown("x/a", "de", &context().into()).map(|text| renderer.body(&text, Platform::Discord, at(OPENS)).text);
-    assert_eq!(discord.unwrap(), "Validatoren wird eingespielt \\*new\\*", "a word formats nothing");
+    let discord = renderer
+        .markdown("x/a", "de", &context().into())
+        .map(|text| renderer.body(&text, Platform::Discord, at(OPENS)).text);
+    assert_eq!(
+        discord.unwrap(),
+        "Validatoren wird eingespielt \\*new\\*",
+        "a word formats nothing"
+    );
 }
 
 #[test]
 fn on_discord_each_reader_has_the_own_time_and_the_words_are_the_channels() {
     let renderer = renderer(&[NOTICE, GERMAN, END, GERMAN_END]).unwrap();
-    let text = renderer.markdown("x/notice", "de", &context().into()).unwrap();
+    let text = renderer
+        .markdown("x/notice", "de", &context().into())
+        .unwrap();
     assert_eq!(
         renderer.body(&text, Platform::Discord, at(OPENS)).text,
         "Paseo \\*2\\* beginnt <t:1796130000:F> · Di, 1. Dez. 2026, 14:00 MEZ (13:00 UTC), <t:1796130000:R>. Es dauert 7 Tage."
@@ -125,24 +168,46 @@ fn on_discord_each_reader_has_the_own_time_and_the_words_are_the_channels() {
 /// The only finding of templates that are wrong.
 fn refused(templates: &[(&str, &str)]) -> String {
     let findings = renderer(templates).expect_err("a finding");
-    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    findings
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
 fn a_translation_is_reviewed_like_its_original() {
     let said = refused(&[NOTICE, ("x/notice.de", "{{title}}\n{{titel}}"), END]);
-    assert_eq!(said, "templates/x/notice.de.md.hbs:2:1: error: there is no variable `titel`\n    hint: did you mean `title`?");
+    assert_eq!(
+        said,
+        "templates/x/notice.de.md.hbs:2:1: error: there is no variable `titel`\n    hint: did you mean `title`?"
+    );
     let said = refused(&[NOTICE, ("x/notice.de", "{{> ende}}"), END]);
-    assert!(said.contains("notice.de.md.hbs:1:1: error: there is no partial `ende`\n    hint: did you mean `end`?"), "{said}");
+    assert!(
+        said.contains(
+            "notice.de.md.hbs:1:1: error: there is no partial `ende`\n    hint: did you mean `end`?"
+        ),
+        "{said}"
+    );
     let said = refused(&[NOTICE, ("x/notice.de", "{{> end.de}}"), END, GERMAN_END]);
-    assert!(said.contains("there is no partial `end.de`\n    hint: did you mean `end`?"), "{said}");
+    assert!(
+        said.contains("there is no partial `end.de`\n    hint: did you mean `end`?"),
+        "{said}"
+    );
     let said = refused(&[NOTICE, ("x/notice.de", "{{spam lasts}}"), END]);
-    assert!(said.contains("there is no helper `spam`\n    hint: did you mean `span`?"), "{said}");
+    assert!(
+        said.contains("there is no helper `spam`\n    hint: did you mean `span`?"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_circle_that_only_one_language_has_is_refused() {
-    let said = refused(&[("partials/a", "{{> b}}"), ("partials/b", "end"), ("partials/b.de", "{{> a}}")]);
+    let said = refused(&[
+        ("partials/a", "{{> b}}"),
+        ("partials/b", "end"),
+        ("partials/b.de", "{{> a}}"),
+    ]);
     assert!(
         said.contains("templates/partials/b.de.md.hbs:1:1: error: partials include each other: partials/b → partials/a → partials/b"),
         "{said}"
@@ -152,7 +217,10 @@ fn a_circle_that_only_one_language_has_is_refused() {
 #[test]
 fn what_nobody_could_read_is_refused() {
     let said = refused(&[("x/a", "{{chain}}")]);
-    assert!(said.contains("error: `chain` is no text: it has parts\n    hint: write one of them: name"), "{said}");
+    assert!(
+        said.contains("error: `chain` is no text: it has parts\n    hint: write one of them: name"),
+        "{said}"
+    );
     assert_eq!(
         refused(&[("x/a", "{{opens}}")]),
         "templates/x/a.md.hbs:1:1: error: `opens` is a number of seconds, which nobody reads\n    hint: write {{time opens}}"

@@ -41,9 +41,15 @@ fn pieces(text: &str, mut plain: impl FnMut(&str), mut mark: impl FnMut(Mark)) {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(OPEN) {
         plain(before);
-        let Some((inside, behind)) = after.split_once(CLOSE) else { break };
+        let Some((inside, behind)) = after.split_once(CLOSE) else {
+            break;
+        };
         if let Some(second) = inside.get(1..).and_then(|s| s.parse().ok()) {
-            mark(if inside.starts_with('l') { Mark::Left(second) } else { Mark::Time(second) });
+            mark(if inside.starts_with('l') {
+                Mark::Left(second)
+            } else {
+                Mark::Time(second)
+            });
         }
         rest = behind;
     }
@@ -70,8 +76,11 @@ impl Zone {
             |plain| cell.borrow_mut().push_str(plain),
             |mark| {
                 let words = match mark {
-                    Mark::Time(s) => Timestamp::from_second(s).map(|at| self.written_in(language, at)),
-                    Mark::Left(s) => Timestamp::from_second(s).map(|at| language.distance(at.duration_since(now))),
+                    Mark::Time(s) => {
+                        Timestamp::from_second(s).map(|at| self.written_in(language, at))
+                    }
+                    Mark::Left(s) => Timestamp::from_second(s)
+                        .map(|at| language.distance(at.duration_since(now))),
                 };
                 cell.borrow_mut().push_str(&words.unwrap_or_default());
             },
@@ -80,7 +89,12 @@ impl Zone {
     }
 
     /// Resolves marks as Discord shows them; every word goes through `escape`.
-    pub fn for_discord(&self, language: &Language, text: &str, escape: impl Fn(&str) -> String) -> String {
+    pub fn for_discord(
+        &self,
+        language: &Language,
+        text: &str,
+        escape: impl Fn(&str) -> String,
+    ) -> String {
         let mut out = String::with_capacity(text.len());
         let cell = std::cell::RefCell::new(&mut out);
         pieces(
@@ -89,8 +103,11 @@ impl Zone {
             |mark| {
                 let words = match mark {
                     Mark::Time(s) => {
-                        let written = Timestamp::from_second(s).map(|at| escape(&self.written_in(language, at)));
-                        written.map(|written| format!("<t:{s}:F> · {written}")).unwrap_or_default()
+                        let written = Timestamp::from_second(s)
+                            .map(|at| escape(&self.written_in(language, at)));
+                        written
+                            .map(|written| format!("<t:{s}:F> · {written}"))
+                            .unwrap_or_default()
                     }
                     Mark::Left(s) => format!("<t:{s}:R>"),
                 };
@@ -121,17 +138,33 @@ mod tests {
 
     #[test]
     fn both_zones_are_written_and_the_date_where_it_differs() {
-        assert_eq!(berlin().written("2026-12-01T13:00:00Z".parse().unwrap()), "Tue 1 Dec 2026, 14:00 CET (13:00 UTC)");
-        assert_eq!(berlin().written("2026-07-01T22:30:00Z".parse().unwrap()), "Thu 2 Jul 2026, 00:30 CEST (Wed 1 Jul, 22:30 UTC)");
-        assert_eq!(Zone(TimeZone::UTC).written("2026-12-01T13:00:00Z".parse().unwrap()), "Tue 1 Dec 2026, 13:00 UTC");
+        assert_eq!(
+            berlin().written("2026-12-01T13:00:00Z".parse().unwrap()),
+            "Tue 1 Dec 2026, 14:00 CET (13:00 UTC)"
+        );
+        assert_eq!(
+            berlin().written("2026-07-01T22:30:00Z".parse().unwrap()),
+            "Thu 2 Jul 2026, 00:30 CEST (Wed 1 Jul, 22:30 UTC)"
+        );
+        assert_eq!(
+            Zone(TimeZone::UTC).written("2026-12-01T13:00:00Z".parse().unwrap()),
+            "Tue 1 Dec 2026, 13:00 UTC"
+        );
     }
 
     #[test]
     fn marks_become_each_platforms_own() {
         let at: Timestamp = "2026-12-01T13:00:00Z".parse().unwrap();
-        let text = format!("Opens {} — {}.", time_mark(at.as_second()), left_mark(at.as_second()));
+        let text = format!(
+            "Opens {} — {}.",
+            time_mark(at.as_second()),
+            left_mark(at.as_second())
+        );
         let now = "2026-11-24T13:00:00Z".parse().unwrap();
-        assert_eq!(berlin().for_matrix(Language::english(), &text, now), "Opens Tue 1 Dec 2026, 14:00 CET (13:00 UTC) — in 7 days.");
+        assert_eq!(
+            berlin().for_matrix(Language::english(), &text, now),
+            "Opens Tue 1 Dec 2026, 14:00 CET (13:00 UTC) — in 7 days."
+        );
         assert_eq!(
             berlin().for_discord(Language::english(), &text, str::to_owned),
             "Opens <t:1796130000:F> · Tue 1 Dec 2026, 14:00 CET (13:00 UTC) — <t:1796130000:R>."

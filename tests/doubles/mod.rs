@@ -2,7 +2,11 @@
 //!
 //! They run in the test's own process, on loopback, and speak the real wire protocols, so that the
 //! bot under test is the unpatched one.
-#![allow(dead_code, unused_imports, reason = "the tests and the benchmark each use a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the tests and the benchmark each use a part of it"
+)]
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

@@ -323,10 +323,10 @@ fn many(count: usize) -> String {
 async fn whatever_discord_does_nothing_is_lost_and_commands_are_answered_again() -> Result<()> {
     const NOTICES: usize = 24;
     let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
-    let lead = i64::try_from(NOTICES)? * 2 + 8;
     w.write("plan.yaml", &many(NOTICES))?;
-    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), lead)))?;
     w.start().await?;
+    // Its first notice is due in 15 s.
+    w.plan_v2(i64::try_from(NOTICES)? * 2 + 15).await?;
     let carol = w.discord.add_person("carol");
     let answered = async || {
         // As somebody who tries again until it works.
@@ -336,6 +336,7 @@ async fn whatever_discord_does_nothing_is_lost_and_commands_are_answered_again()
         .await
     };
     answered().await?;
+    w.on_discord("Countdown").await?;
     let post = |fault| w.discord.add_fault(OneShot::new("POST", &format!("/channels/{}/messages", w.channel), fault));
     let pause = async || tokio::time::sleep(Duration::from_secs(4)).await;
 

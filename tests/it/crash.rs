@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{
     doubles::discord::{Faults, Options},
     support::{DevnetOptions, wait},
-    world::{World, later, now},
+    world::{PATIENCE, World},
 };
 
 /// A notice every second on both chats.
@@ -26,20 +26,21 @@ pub fn plan(notices: i64) -> String {
 async fn killed_and_stopped_it_posts_each_once_and_in_order() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions::default()).await?;
     w.write("plan.yaml", &plan(NOTICES))?;
-    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 1004)))?;
     // One request in ten is dropped, half of them after Discord took it.
     w.discord.set_faults(Faults { drop_before: 0.05, drop_after: 0.05, seed: 7, ..Default::default() });
     w.start().await?;
+    w.plan_v2(1015).await?;
+    w.on_discord("Countdown").await?;
     // Moments that fall before, in and after requests; some stops are polite.
     let mut ended = 0;
     for (turn, moment) in [900, 2350, 1480, 700, 2810, 1130, 1990, 610].into_iter().enumerate() {
         tokio::time::sleep(Duration::from_millis(moment)).await;
         if turn % 3 == 2 {
             w.herald.sigterm();
-            assert_eq!(w.herald.wait(Duration::from_secs(30)).await?, 0, "a polite stop");
+            assert_eq!(w.herald.wait(PATIENCE).await?, 0, "a polite stop");
         } else {
             w.herald.sigkill();
-            w.herald.wait(Duration::from_secs(10)).await?;
+            w.herald.wait(PATIENCE).await?;
         }
         ended += 1;
         w.start().await?;
@@ -55,7 +56,7 @@ async fn killed_and_stopped_it_posts_each_once_and_in_order() -> Result<()> {
     }
     arrived?;
     w.herald.sigterm();
-    w.herald.wait(Duration::from_secs(30)).await?;
+    w.herald.wait(PATIENCE).await?;
 
     let (mut on_discord, mut on_matrix) = (w.keys_on_discord(), w.keys_on_matrix().await?);
     let counts = (on_discord.len(), on_matrix.len());

@@ -155,7 +155,8 @@ notices:
   - { id: counted, phase: scheduling, template: operations/poll-closed, on: poll_closed, to: operators }
 ";
     w.write("plan.yaml", plan)?;
-    let decide_by = later(now(), 30);
+    // All of it is done by then, with a herald that is killed and started again.
+    let decide_by = later(now(), 90);
     let window =
         |hours: i64| format!("{{ opens: \"{}\", closes: \"{}\" }}", later(decide_by, 3_600 * hours), later(decide_by, 3_600 * (hours + 1)));
     let whole = crate::story::upgrade(later(decide_by, 3_600));
@@ -193,7 +194,7 @@ notices:
     w.start().await?;
     let counted =
         |e: &Value| e["sender"] == w.user_id.as_str() && e["content"]["body"].as_str().is_some_and(|b| b.contains("votes on the window"));
-    let counted = w.alice.wait_for(&told, counted, PATIENCE).await?;
+    let counted = w.alice.wait_for(&told, counted, PATIENCE * 3).await?;
     let words = counted["content"]["body"].as_str().unwrap_or_default();
     let votes = |number: &str| words.lines().find(|l| l.contains(number)).map(|l| l.trim_end_matches('*').ends_with(&number[..1]));
     ensure!((votes("1️⃣"), votes("2️⃣")) == (Some(true), Some(true)), "{words}");

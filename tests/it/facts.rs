@@ -22,7 +22,7 @@ async fn told(hide: Vec<&'static str>) -> Result<()> {
         &until,
     ]);
     herald.start()?;
-    herald.wait_for_output("spec_version 1000001", Duration::from_secs(20)).await?;
+    herald.wait_for_output("spec_version 1000001", Duration::from_secs(60)).await?;
 
     let (old, new) = (blob("mini-1000001"), blob("mini-1000002"));
     chain.authorize(&old).await?; // its own version: allowed to be authorized …
@@ -34,7 +34,7 @@ async fn told(hide: Vec<&'static str>) -> Result<()> {
     chain.new_block().await?;
     chain.new_block().await?;
 
-    assert_eq!(herald.wait(Duration::from_secs(30)).await?, 0, "{}", herald.stderr());
+    assert_eq!(herald.wait(Duration::from_secs(60)).await?, 0, "{}", herald.stderr());
     let facts: Vec<Value> = herald.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let shown: Vec<String> = facts
         .iter()
@@ -75,7 +75,7 @@ async fn a_connection_that_breaks_loses_no_fact() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut herald = Herald::new(env!("CARGO_BIN_EXE_herald").into(), dir.path()).args(["facts", chain.url(), "--json"]);
     herald.start()?;
-    herald.wait_for_output("spec_version 1000001", Duration::from_secs(20)).await?;
+    herald.wait_for_output("spec_version 1000001", Duration::from_secs(60)).await?;
     let new = blob("mini-1000002");
     chain.drop_clients(0).await?;
     chain.authorize(&new).await?;

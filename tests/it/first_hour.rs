@@ -3,6 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use upgrade_herald::{
+    app,
+    config::Origin,
+    domain::{
+        schedule::civil_instant,
+        upgrade::{Urgency, Window},
+    },
+    service::review,
+};
 
 use crate::{
     doubles::discord::Options,
@@ -10,6 +20,44 @@ use crate::{
     support::{DevnetOptions, repo, wait},
     world::{PATIENCE, World, later, now},
 };
+
+/// The days until the window: more than the first notice of the sample's plan is ahead of it.
+const DAYS: i64 = 20;
+
+/// A window that the sample's plan allows, whenever it is asked for: the first weekday in `DAYS` or later, at 14:00 in the
+/// plan's zone. By then it is morning in New York, and not yet night in Singapore.
+fn allowed(now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let mut day = zone.to_datetime(later(now, 86_400 * (DAYS + 1))).date();
+    while day.weekday().to_monday_zero_offset() >= 5 {
+        day = day.tomorrow().ok()?;
+    }
+    civil_instant(day.at(14, 0, 0, 0), zone)
+}
+
+#[test]
+fn the_plan_allows_the_window_at_whatever_hour_it_is_asked_for() {
+    let mut loaded = app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let config = &mut loaded.config;
+    assert_eq!(config.upgrades.len(), 1);
+    config.upgrades[0].upgrade.urgency = Urgency::Routine;
+    let zone = config.plan.zone.clone();
+    // Four years have each date on other weekdays, one 29 February, and eight changes of each zone's clocks.
+    let from: Timestamp = "2026-01-01T00:30:00Z".parse().unwrap();
+    let mut looked_at = None;
+    for hour in 0..4 * 366 * 24 {
+        let now = later(from, 3_600 * hour);
+        let opens = allowed(now, &zone).unwrap();
+        let ahead = opens.duration_since(now);
+        assert!(SignedDuration::from_hours(24 * DAYS) <= ahead && ahead < SignedDuration::from_hours(24 * (DAYS + 5)), "{opens} at {now}");
+        // The window stays the same for a day or more; so it is held against the plan's rules once.
+        if looked_at.replace(opens) == Some(opens) {
+            continue;
+        }
+        config.upgrades[0].upgrade.window = Window { opens, closes: later(opens, 7_200) };
+        let found: Vec<String> = review::rules(config).iter().chain(&review::near(config, now)).map(ToString::to_string).collect();
+        assert!(found.is_empty(), "{opens}: {found:#?}");
+    }
+}
 
 /// The commands below a heading of the handbook.
 fn commands(heading: &str) -> Result<Vec<String>> {
@@ -48,7 +96,8 @@ async fn the_handbook_leads_from_nothing_to_the_first_post_on_each_chat() -> Res
     ensure!(std::fs::read_to_string(&file)?.contains("TODO"), "what is to be filled in says so");
     let unfinished = herald(&w, &["check"]).await?;
     ensure!(!unfinished.status.success(), "and nothing runs with it");
-    let opens = later(now(), 86_400 * 20);
+    let plan = app::load(&Origin::Embedded).map_err(|findings| anyhow::anyhow!("{findings:?}"))?.config.plan;
+    let opens = allowed(now(), &plan.zone).context("a window")?;
     let filled = crate::story::upgrade(opens).replace("id: v2\n", "id: v2.3.1\n").replace("expedited", "routine");
     std::fs::write(&file, filled)?;
 

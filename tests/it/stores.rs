@@ -18,7 +18,11 @@ use upgrade_herald::{
     ports::{Accepted, Approved, AttemptOutcome, Batch, Leadership, Move, Record, RecordKind, Replica, Store, Supersede},
 };
 
-use crate::{memory::MemoryStore, points::old_store, support::Postgres};
+use crate::{
+    memory::MemoryStore,
+    points::old_store,
+    support::{Postgres, wait},
+};
 
 struct Kind {
     name: &'static str,
@@ -376,24 +380,39 @@ async fn a_database_nobody_has_used_is_no_store_for_a_command() -> Result<()> {
     Ok(())
 }
 
+/// Longer than any machine stands still, so that a lead of this length ends only where a test wants it to.
+const LONG: SignedDuration = SignedDuration::from_hours(1);
+
+fn replica(name: &str, instance: &str) -> Replica {
+    Replica { name: name.into(), instance: instance.into() }
+}
+
+/// Renews its lead for a moment and not again; returns when the lead is over by the store's own clock.
+async fn falls_silent(store: &SqlStore, me: &Replica) -> Result<()> {
+    let kept = store.lead(me, SignedDuration::from_millis(1)).await?;
+    assert!(matches!(kept, Leadership::Mine { .. }), "{kept:?}");
+    wait::until("the end of the lead", Duration::from_secs(60), async || {
+        store.replicas().await.ok()?.iter().all(|known| !known.active).then_some(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_has_the_lead_and_who_was_deposed_writes_nothing() -> Result<()> {
     let url = Postgres::shared().await?.database().await?;
     let (a, b) = (SqlStore::open(&url).await?, SqlStore::open(&url).await?);
-    let replica = |name: &str, instance: &str| Replica { name: name.into(), instance: instance.into() };
     let (anna, ben) = (replica("a", "a-1"), replica("b", "b-1"));
-    let short = SignedDuration::from_millis(400);
-    assert_eq!(a.lead(&anna, short).await?, Leadership::Mine { term: 1 });
-    assert_eq!(a.lead(&anna, short).await?, Leadership::Mine { term: 1 }, "renewed");
-    assert_eq!(b.lead(&ben, short).await?, Leadership::Theirs { replica: "a".into() });
+    assert_eq!(a.lead(&anna, LONG).await?, Leadership::Mine { term: 1 });
+    assert_eq!(a.lead(&anna, LONG).await?, Leadership::Mine { term: 1 }, "renewed");
+    assert_eq!(b.lead(&ben, LONG).await?, Leadership::Theirs { replica: "a".into() });
     let names = |known: &[upgrade_herald::ports::ReplicaInfo]| known.iter().map(|k| (k.name.clone(), k.active)).collect::<Vec<_>>();
     assert_eq!(names(&b.replicas().await?), [("a".to_owned(), true), ("b".to_owned(), false)]);
     // Another process under a name that is in use, until nothing was heard of the first for as long.
-    assert_eq!(b.lead(&replica("a", "a-2"), short).await?, Leadership::Doubled);
+    assert_eq!(b.lead(&replica("a", "a-2"), LONG).await?, Leadership::Doubled);
     let (campaign, posts) = sample();
     a.commit(Batch { upgrades: vec![campaign.clone()], posts: posts.clone(), ..Batch::default() }).await?;
-    tokio::time::sleep(Duration::from_millis(450)).await;
-    assert_eq!(b.lead(&ben, short).await?, Leadership::Mine { term: 2 });
+    falls_silent(&a, &anna).await?;
+    assert_eq!(b.lead(&ben, LONG).await?, Leadership::Mine { term: 2 });
     // The first one wakes up.
     let first = &posts[0];
     for refused in [
@@ -406,10 +425,10 @@ async fn one_has_the_lead_and_who_was_deposed_writes_nothing() -> Result<()> {
     }
     assert_eq!(b.post(&first.key).await?.map(|p| (p.state, p.attempts)), Some((PostState::Planned, 0)));
     assert!(b.begin(first, &body("in time"), false, at(0), at(30)).await?);
-    assert_eq!(a.lead(&anna, short).await?, Leadership::Theirs { replica: "b".into() });
+    assert_eq!(a.lead(&anna, LONG).await?, Leadership::Theirs { replica: "b".into() });
     // Who leaves leaves at once.
     b.resign(&ben).await?;
-    assert_eq!(a.lead(&anna, short).await?, Leadership::Mine { term: 3 });
+    assert_eq!(a.lead(&anna, LONG).await?, Leadership::Mine { term: 3 });
     a.commit(Batch::default()).await?;
     assert_eq!(names(&a.replicas().await?), [("a".to_owned(), true)]);
     // A command at the machine is nobody's replica.
@@ -424,15 +443,17 @@ async fn of_many_that_ask_at_once_one_has_the_lead() -> Result<()> {
     for _ in 0..4 {
         stores.push(SqlStore::open(&url).await?);
     }
-    for round in 0..10 {
-        let asked = stores.iter().enumerate().map(async |(i, store)| {
-            let me = Replica { name: format!("r{i}"), instance: format!("r{i}-{round}") };
-            store.lead(&me, SignedDuration::from_millis(60)).await
-        });
+    for term in 1..=10 {
+        // Each time others: who had the lead before would only renew it.
+        let replicas: Vec<Replica> = (0..stores.len()).map(|i| format!("r{i}-{term}")).map(|name| replica(&name, &name)).collect();
+        let asked = stores.iter().zip(&replicas).map(|(store, me)| store.lead(me, LONG));
         let answers = futures::future::join_all(asked).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mine = answers.iter().filter(|a| matches!(a, Leadership::Mine { .. })).count();
-        assert_eq!(mine, 1, "round {round}: {answers:?}");
-        tokio::time::sleep(Duration::from_millis(80)).await;
+        let first = answers.iter().position(|a| matches!(a, Leadership::Mine { .. })).unwrap_or_else(|| panic!("nobody: {answers:?}"));
+        for (i, answer) in answers.iter().enumerate() {
+            let wanted = if i == first { Leadership::Mine { term } } else { Leadership::Theirs { replica: replicas[first].name.clone() } };
+            assert_eq!(*answer, wanted, "term {term}: {answers:?}");
+        }
+        falls_silent(&stores[first], &replicas[first]).await?;
     }
     Ok(())
 }

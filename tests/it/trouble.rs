@@ -12,7 +12,7 @@ use crate::{
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A world whose plan has one notice, `seconds` before its window opens in 100 seconds.
+/// A world whose plan has one notice, `seconds` before its window, which opens in 120 seconds: a start takes less than the rest.
 async fn world(seconds: i64) -> Result<World> {
     let w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
     let plan = format!(
@@ -20,7 +20,7 @@ async fn world(seconds: i64) -> Result<World> {
          \x20 - {{ id: authorized, phase: execution, template: execution/authorized, on: authorized }}\n"
     );
     w.write("plan.yaml", &plan)?;
-    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 100)))?;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 120)))?;
     Ok(w)
 }
 
@@ -89,7 +89,7 @@ async fn a_new_upgrade_whose_window_is_past_is_refused_but_a_known_one_goes_on()
     assert_eq!(herald.run(SOON).await?, 1);
     assert!(herald.stderr().contains("window opened already"), "{}", herald.stderr());
     // Known before its window opened, it goes on after it.
-    let opens = later(now(), 25);
+    let opens = later(now(), 60);
     w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
     w.start().await?;
     w.herald.sigterm();
@@ -137,7 +137,7 @@ async fn a_node_that_goes_away_loses_nothing() -> Result<()> {
 
 const OBSERVED: &str = "
 zone: UTC
-observation: { stalled_after: 6s }
+observation: { stalled_after: 12s }
 feedback: { open_for: 40s, reactions: [] }
 notices:
   - { id: stalled, phase: validation, template: execution/observed, on: stalled }
@@ -156,7 +156,7 @@ async fn a_chain_that_stands_still_is_told_from_a_herald_that_cannot_see() -> Re
     let channel = format!("channels:\n  operations: {{ platform: discord, place: \"{operations}\", for: operators }}\n");
     w.write("herald.yaml", &deployment.replace("channels:\n", &channel))?;
     w.write("plan.yaml", OBSERVED)?;
-    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 300)))?;
+    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 3_000)))?;
     w.start().await?;
 
     // The chain stands still, and both nodes say so.
@@ -169,8 +169,8 @@ async fn a_chain_that_stands_still_is_told_from_a_herald_that_cannot_see() -> Re
     w.on_matrix("finalizes blocks again").await?;
 
     // One node away: the other one is enough. Neither answers: operators hear of it, and nobody of a stall.
-    w.chain.outage(0, Duration::from_secs(12)).await?;
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    w.chain.outage(0, Duration::from_secs(20)).await?;
+    tokio::time::sleep(Duration::from_secs(20)).await;
     assert!(w.discord.messages(operations).is_empty(), "one node away is no blindness");
     w.chain.freeze();
     let told = async |words: &str| {

@@ -99,7 +99,7 @@ async fn the_trap(hide: &[&'static str], authorized: bool) -> Result<()> {
     let upgrade = first + 4;
     let mut herald = facts(&chain, dir.path(), first + 1, first + 7);
     herald.start()?;
-    herald.wait_for_output("spec_version 1000000", Duration::from_secs(20)).await?;
+    herald.wait_for_output("spec_version 1000000", Duration::from_secs(60)).await?;
 
     chain.remark().await?;
     upgrade_in_three(&chain, &new, authorized).await?;
@@ -162,7 +162,7 @@ async fn system_version_3(hide: &[&'static str], authorized: bool) -> Result<()>
     let (first, _) = chain.finalized().await?;
     let mut herald = facts(&chain, dir.path(), first + 1, first + 9);
     herald.start()?;
-    herald.wait_for_output("spec_version 1000001", Duration::from_secs(20)).await?;
+    herald.wait_for_output("spec_version 1000001", Duration::from_secs(60)).await?;
 
     chain.set_code(&second).await?;
     chain.new_block().await?;

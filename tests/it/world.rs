@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
+use upgrade_herald::{ports::Store, store::SqlStore};
 
 use crate::{
     doubles::discord::{ChannelKind, Double, Message, Options},
@@ -136,6 +137,17 @@ delivery: {{ timeout: 4s, lease: 5s, key_window: 2m }}
         self.discord.wait_connected().await;
         wait::until("the command is registered", PATIENCE, async || (!self.discord.commands().is_empty()).then_some(())).await?;
         Ok(())
+    }
+
+    /// Gives herald, which runs, the file of upgrade v2, whose window opens so many seconds later; returns when herald knows it,
+    /// with the hour. A start may take as long as it takes: what the plan counts before the window is still to come.
+    pub async fn plan_v2(&self, seconds: i64) -> Result<Timestamp> {
+        let store = SqlStore::open(&format!("sqlite://{}", self.dir.path().join("herald.db").display())).await?;
+        let opens = later(now(), seconds);
+        self.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
+        let known = async || store.upgrades().await.ok()?.iter().any(|a| a.upgrade.id == "v2").then_some(());
+        wait::until("herald to know the upgrade", PATIENCE, known).await?;
+        Ok(opens)
     }
 
     /// What herald has said in the room, oldest first, threads and answers included.

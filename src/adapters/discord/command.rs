@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use serenity::all::{
-    ActionRowComponent, ButtonStyle, ChannelId, Command, CommandDataOption, CommandDataOptionValue, CommandInteraction, CommandOption,
-    CommandOptionType, CommandType, ComponentInteraction, CreateActionRow, CreateAllowedMentions, CreateAutocompleteResponse, CreateButton,
-    CreateCommand, CreateCommandOption, CreateInputText, CreateInteractionResponse, CreateInteractionResponseFollowup,
-    CreateInteractionResponseMessage, CreateModal, EditInteractionResponse, InputTextStyle, InteractionId, Member, ModalInteraction,
+    ActionRowComponent, ButtonStyle, ChannelId, Command, CommandDataOption, CommandDataOptionValue,
+    CommandInteraction, CommandOption, CommandOptionType, CommandType, ComponentInteraction,
+    CreateActionRow, CreateAllowedMentions, CreateAutocompleteResponse, CreateButton,
+    CreateCommand, CreateCommandOption, CreateInputText, CreateInteractionResponse,
+    CreateInteractionResponseFollowup, CreateInteractionResponseMessage, CreateModal,
+    EditInteractionResponse, InputTextStyle, InteractionId, Member, ModalInteraction,
     PartialChannel, UserId,
 };
 use tokio::time::{sleep, timeout};
@@ -50,19 +52,34 @@ impl Discord {
     /// Registers the command in the guild unless it is there as it should be. Other commands are left alone.
     pub(super) async fn register(self: Arc<Self>) {
         let result = async {
-            let there = self.ask(self.deadline(), || self.http.get_guild_commands(self.guild)).await?;
+            let there = self
+                .ask(self.deadline(), || self.http.get_guild_commands(self.guild))
+                .await?;
             if there.iter().any(is_ours) {
                 return Ok(());
             }
             let ours = ours();
-            self.ask(self.deadline(), || self.http.create_guild_command(self.guild, &ours)).await?;
+            self.ask(self.deadline(), || {
+                self.http.create_guild_command(self.guild, &ours)
+            })
+            .await?;
             tracing::info!("registered /{NAME} on Discord");
             Ok(())
         };
-        let trouble = result.await.err().map(|fault: crate::adapters::discord::error::Fault| {
-            let remedy = if fault.is(code::MISSING_ACCESS) { "; invite the bot with the scope applications.commands" } else { "" };
-            format!("/{NAME} could not be registered on Discord: {}{remedy}", fault.words())
-        });
+        let trouble = result
+            .await
+            .err()
+            .map(|fault: crate::adapters::discord::error::Fault| {
+                let remedy = if fault.is(code::MISSING_ACCESS) {
+                    "; invite the bot with the scope applications.commands"
+                } else {
+                    ""
+                };
+                format!(
+                    "/{NAME} could not be registered on Discord: {}{remedy}",
+                    fault.words()
+                )
+            });
         if let Some(trouble) = &trouble {
             tracing::warn!("{trouble}");
         }
@@ -70,23 +87,68 @@ impl Discord {
     }
 
     /// Answers a command, to the asker alone: at once if the desk is quick, otherwise later in place of "thinking…".
-    pub(super) async fn answer(self: Arc<Self>, desk: Arc<dyn CommandHandler>, command: Box<CommandInteraction>) {
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        desk: Arc<dyn CommandHandler>,
+        command: Box<CommandInteraction>,
+    ) {
         if command.data.name != NAME || command.guild_id != Some(self.guild) {
             return;
         }
-        self.heed(&*desk, &Invoker::gives(&command), &order(&command), Call { id: command.id, token: &command.token }).await;
+        self.heed(
+            &*desk,
+            &Invoker::gives(&command),
+            &order(&command),
+            Call {
+                id: command.id,
+                token: &command.token,
+            },
+        )
+        .await;
     }
 
     /// A button of ours is a command that is given by a press; what it needs besides is asked for.
-    pub(super) async fn pressed(self: Arc<Self>, desk: Arc<dyn CommandHandler>, button: Box<ComponentInteraction>) {
+    pub(super) async fn pressed(
+        self: Arc<Self>,
+        desk: Arc<dyn CommandHandler>,
+        button: Box<ComponentInteraction>,
+    ) {
         let line = line(&button.data.custom_id);
-        let Some(line) = line.filter(|_| button.guild_id == Some(self.guild)) else { return };
-        let who = Invoker::of(button.user.id, (button.channel_id, button.channel.as_ref()), button.member.as_ref());
-        let call = Call { id: button.id, token: &button.token };
+        let Some(line) = line.filter(|_| button.guild_id == Some(self.guild)) else {
+            return;
+        };
+        let who = Invoker::of(
+            button.user.id,
+            (button.channel_id, button.channel.as_ref()),
+            button.member.as_ref(),
+        );
+        let call = Call {
+            id: button.id,
+            token: &button.token,
+        };
         match Order::from_line(line) {
-            Err(Misread::Missing { verb, part: part @ Part { kind: Kind::Words(most), .. } }) => match desk.listens(&who.asker()) {
-                Admission::Open => drop(self.respond(call, &asks(&button.data.custom_id, verb, &part, most)).await),
-                Admission::Closing => self.reply(call, &Body { text: TOO_MANY.into(), ..Body::default() }).await,
+            Err(Misread::Missing {
+                verb,
+                part:
+                    part @ Part {
+                        kind: Kind::Words(most),
+                        ..
+                    },
+            }) => match desk.listens(&who.asker()) {
+                Admission::Open => drop(
+                    self.respond(call, &asks(&button.data.custom_id, verb, &part, most))
+                        .await,
+                ),
+                Admission::Closing => {
+                    self.reply(
+                        call,
+                        &Body {
+                            text: TOO_MANY.into(),
+                            ..Body::default()
+                        },
+                    )
+                    .await
+                }
                 Admission::Closed => {}
             },
             order => self.heed(&*desk, &who, &order, call).await,
@@ -94,23 +156,65 @@ impl Discord {
     }
 
     /// What was written into a window that a press has opened.
-    pub(super) async fn written(self: Arc<Self>, desk: Arc<dyn CommandHandler>, modal: Box<ModalInteraction>) {
+    pub(super) async fn written(
+        self: Arc<Self>,
+        desk: Arc<dyn CommandHandler>,
+        modal: Box<ModalInteraction>,
+    ) {
         let line = line(&modal.data.custom_id);
-        let Some(line) = line.filter(|_| modal.guild_id == Some(self.guild)) else { return };
-        let inputs = modal.data.components.iter().flat_map(|row| &row.components).filter_map(|component| match component {
-            ActionRowComponent::InputText(input) => Some((input.custom_id.as_str(), input.value.as_deref()?)),
-            _ => None,
-        });
+        let Some(line) = line.filter(|_| modal.guild_id == Some(self.guild)) else {
+            return;
+        };
+        let inputs = modal
+            .data
+            .components
+            .iter()
+            .flat_map(|row| &row.components)
+            .filter_map(|component| match component {
+                ActionRowComponent::InputText(input) => {
+                    Some((input.custom_id.as_str(), input.value.as_deref()?))
+                }
+                _ => None,
+            });
         let order = Order::completed(line, inputs);
-        let who = Invoker::of(modal.user.id, (modal.channel_id, modal.channel.as_ref()), modal.member.as_ref());
-        self.heed(&*desk, &who, &order, Call { id: modal.id, token: &modal.token }).await;
+        let who = Invoker::of(
+            modal.user.id,
+            (modal.channel_id, modal.channel.as_ref()),
+            modal.member.as_ref(),
+        );
+        self.heed(
+            &*desk,
+            &who,
+            &order,
+            Call {
+                id: modal.id,
+                token: &modal.token,
+            },
+        )
+        .await;
     }
 
-    async fn heed(&self, desk: &dyn CommandHandler, who: &Invoker, order: &Result<Order, Misread>, call: Call<'_>) {
+    async fn heed(
+        &self,
+        desk: &dyn CommandHandler,
+        who: &Invoker,
+        order: &Result<Order, Misread>,
+        call: Call<'_>,
+    ) {
         let asker = who.asker();
         match desk.listens(&asker) {
             Admission::Open => {}
-            Admission::Closing => return self.reply(call, &Body { text: TOO_MANY.into(), ..Body::default() }).await,
+            Admission::Closing => {
+                return self
+                    .reply(
+                        call,
+                        &Body {
+                            text: TOO_MANY.into(),
+                            ..Body::default()
+                        },
+                    )
+                    .await;
+            }
             Admission::Closed => return,
         }
         let answer = desk.answer(&asker, order);
@@ -119,42 +223,72 @@ impl Discord {
             body = &mut answer => return self.reply(call, &body).await,
             () = sleep(AT_ONCE) => {}
         }
-        let thinking = CreateInteractionResponse::Defer(CreateInteractionResponseMessage::new().ephemeral(true));
+        let thinking = CreateInteractionResponse::Defer(
+            CreateInteractionResponseMessage::new().ephemeral(true),
+        );
         if !self.respond(call, &thinking).await {
             return;
         }
-        let body = timeout(LATEST, answer).await.unwrap_or_else(|_| Body { text: TOO_SLOW.into(), ..Body::default() });
+        let body = timeout(LATEST, answer).await.unwrap_or_else(|_| Body {
+            text: TOO_SLOW.into(),
+            ..Body::default()
+        });
         let parts = parts(&body.text);
-        let (first, rest) = parts.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-        let buttons = if rest.is_empty() { rows(&body) } else { Vec::new() };
-        let edit = EditInteractionResponse::new().content(first).components(buttons).allowed_mentions(CreateAllowedMentions::new());
-        let edited = self.http.edit_original_interaction_response(call.token, &edit, vec![]);
+        let (first, rest) = parts
+            .split_first()
+            .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+        let buttons = if rest.is_empty() {
+            rows(&body)
+        } else {
+            Vec::new()
+        };
+        let edit = EditInteractionResponse::new()
+            .content(first)
+            .components(buttons)
+            .allowed_mentions(CreateAllowedMentions::new());
+        let edited = self
+            .http
+            .edit_original_interaction_response(call.token, &edit, vec![]);
         if let Err(fault) = self.reply_by(self.deadline(), edited).await {
-            tracing::warn!(reason = fault.words(), "a command on Discord was not answered");
+            tracing::warn!(
+                reason = fault.words(),
+                "a command on Discord was not answered"
+            );
             return;
         }
         self.go_on(call, rest, &body).await;
     }
 
     /// Proposes what may be meant by what was typed so far.
-    pub(super) async fn propose(self: Arc<Self>, desk: Arc<dyn CommandHandler>, command: Box<CommandInteraction>) {
+    pub(super) async fn propose(
+        self: Arc<Self>,
+        desk: Arc<dyn CommandHandler>,
+        command: Box<CommandInteraction>,
+    ) {
         if command.data.name != NAME || command.guild_id != Some(self.guild) {
             return;
         }
-        let Some((verb, focus)) = subcommand(&command).and_then(|(name, _)| Some((Verb::by_name(name)?, command.data.autocomplete()?)))
+        let Some((verb, focus)) = subcommand(&command)
+            .and_then(|(name, _)| Some((Verb::by_name(name)?, command.data.autocomplete()?)))
         else {
             return;
         };
         let who = Invoker::gives(&command);
-        let choices = desk.choices(&who.asker(), verb, focus.name, focus.value).await;
+        let choices = desk
+            .choices(&who.asker(), verb, focus.name, focus.value)
+            .await;
         let fits = |choice: &String| (1..=CHOICE_MAX).contains(&choice.chars().count());
         let made = choices
             .into_iter()
             .filter(fits)
             .take(CHOICES)
-            .fold(CreateAutocompleteResponse::new(), |made, choice| made.add_string_choice(choice.clone(), choice));
+            .fold(CreateAutocompleteResponse::new(), |made, choice| {
+                made.add_string_choice(choice.clone(), choice)
+            });
         let response = CreateInteractionResponse::Autocomplete(made);
-        let call = self.http.create_interaction_response(command.id, &command.token, &response, vec![]);
+        let call =
+            self.http
+                .create_interaction_response(command.id, &command.token, &response, vec![]);
         if let Err(fault) = self.reply_by(self.deadline(), call).await {
             tracing::debug!(reason = fault.words(), "nothing was proposed on Discord");
         }
@@ -162,13 +296,22 @@ impl Discord {
 
     async fn reply(&self, call: Call<'_>, body: &Body) {
         let parts = parts(&body.text);
-        let (first, rest) = parts.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+        let (first, rest) = parts
+            .split_first()
+            .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
         let message = CreateInteractionResponseMessage::new()
             .content(first)
-            .components(if rest.is_empty() { rows(body) } else { Vec::new() })
+            .components(if rest.is_empty() {
+                rows(body)
+            } else {
+                Vec::new()
+            })
             .ephemeral(true)
             .allowed_mentions(CreateAllowedMentions::new());
-        if self.respond(call, &CreateInteractionResponse::Message(message)).await {
+        if self
+            .respond(call, &CreateInteractionResponse::Message(message))
+            .await
+        {
             self.go_on(call, rest, body).await;
         }
     }
@@ -178,10 +321,16 @@ impl Discord {
         for (i, part) in rest.iter().enumerate() {
             let message = CreateInteractionResponseFollowup::new()
                 .content(part)
-                .components(if i + 1 == rest.len() { rows(body) } else { Vec::new() })
+                .components(if i + 1 == rest.len() {
+                    rows(body)
+                } else {
+                    Vec::new()
+                })
                 .ephemeral(true)
                 .allowed_mentions(CreateAllowedMentions::new());
-            let said = self.http.create_followup_message(call.token, &message, vec![]);
+            let said = self
+                .http
+                .create_followup_message(call.token, &message, vec![]);
             if let Err(fault) = self.reply_by(self.deadline(), said).await {
                 tracing::warn!(reason = fault.words(), "an answer on Discord breaks off");
                 return;
@@ -190,10 +339,15 @@ impl Discord {
     }
 
     async fn respond(&self, call: Call<'_>, response: &CreateInteractionResponse) -> bool {
-        let made = self.http.create_interaction_response(call.id, call.token, response, vec![]);
+        let made = self
+            .http
+            .create_interaction_response(call.id, call.token, response, vec![]);
         let result = self.reply_by(self.deadline(), made).await;
         if let Err(fault) = &result {
-            tracing::warn!(reason = fault.words(), "a command on Discord was not answered");
+            tracing::warn!(
+                reason = fault.words(),
+                "a command on Discord was not answered"
+            );
         }
         result.is_ok()
     }
@@ -209,23 +363,36 @@ struct Call<'a> {
 /// Buttons, in rows as Discord takes them.
 pub(super) fn rows(body: &Body) -> Vec<CreateActionRow> {
     let button = |b: &Button| {
-        CreateButton::new(cut(&format!("{NAME} {}", b.line), BUTTON_ID_MAX)).label(cut(&b.label, BUTTON_MAX)).style(ButtonStyle::Secondary)
+        CreateButton::new(cut(&format!("{NAME} {}", b.line), BUTTON_ID_MAX))
+            .label(cut(&b.label, BUTTON_MAX))
+            .style(ButtonStyle::Secondary)
     };
-    body.buttons.chunks(IN_A_ROW).take(ROWS).map(|row| CreateActionRow::Buttons(row.iter().map(button).collect())).collect()
+    body.buttons
+        .chunks(IN_A_ROW)
+        .take(ROWS)
+        .map(|row| CreateActionRow::Buttons(row.iter().map(button).collect()))
+        .collect()
 }
 
 /// The command in the id of a button or window of ours.
 fn line(id: &str) -> Option<&str> {
-    id.strip_prefix(NAME).and_then(|rest| rest.strip_prefix(' '))
+    id.strip_prefix(NAME)
+        .and_then(|rest| rest.strip_prefix(' '))
 }
 
 /// The window that asks for the words of a command.
 fn asks(id: &str, verb: Verb, part: &Part, most: usize) -> CreateInteractionResponse {
-    let input = CreateInputText::new(InputTextStyle::Paragraph, cut(part.about, INPUT_LABEL_MAX), part.name)
-        .max_length(u16::try_from(most).unwrap_or(u16::MAX))
-        .required(true);
+    let input = CreateInputText::new(
+        InputTextStyle::Paragraph,
+        cut(part.about, INPUT_LABEL_MAX),
+        part.name,
+    )
+    .max_length(u16::try_from(most).unwrap_or(u16::MAX))
+    .required(true);
     let title = cut(verb.about(), MODAL_TITLE_MAX);
-    CreateInteractionResponse::Modal(CreateModal::new(id, title).components(vec![CreateActionRow::InputText(input)]))
+    CreateInteractionResponse::Modal(
+        CreateModal::new(id, title).components(vec![CreateActionRow::InputText(input)]),
+    )
 }
 
 fn cut(text: &str, most: usize) -> String {
@@ -241,18 +408,40 @@ struct Invoker {
 
 impl Invoker {
     fn gives(command: &CommandInteraction) -> Self {
-        Self::of(command.user.id, (command.channel_id, command.channel.as_ref()), command.member.as_deref())
+        Self::of(
+            command.user.id,
+            (command.channel_id, command.channel.as_ref()),
+            command.member.as_deref(),
+        )
     }
 
     /// What is said in a thread is said in the channel that it belongs to.
-    fn of(user: UserId, (place, channel): (ChannelId, Option<&PartialChannel>), member: Option<&Member>) -> Self {
-        let place = channel.filter(|c| c.thread_metadata.is_some()).and_then(|c| c.parent_id).unwrap_or(place);
-        let roles = member.into_iter().flat_map(|m| &m.roles).map(ToString::to_string).collect();
-        Self { user: user.to_string(), place: place.to_string(), roles }
+    fn of(
+        user: UserId,
+        (place, channel): (ChannelId, Option<&PartialChannel>),
+        member: Option<&Member>,
+    ) -> Self {
+        let place = channel
+            .filter(|c| c.thread_metadata.is_some())
+            .and_then(|c| c.parent_id)
+            .unwrap_or(place);
+        let roles = member
+            .into_iter()
+            .flat_map(|m| &m.roles)
+            .map(ToString::to_string)
+            .collect();
+        Self {
+            user: user.to_string(),
+            place: place.to_string(),
+            roles,
+        }
     }
 
     fn asker(&self) -> Asker<'_> {
-        Asker { roles: &self.roles, ..Asker::new(Platform::Discord, &self.user, &self.place) }
+        Asker {
+            roles: &self.roles,
+            ..Asker::new(Platform::Discord, &self.user, &self.place)
+        }
     }
 }
 
@@ -265,25 +454,43 @@ fn subcommand(command: &CommandInteraction) -> Option<(&str, &[CommandDataOption
 }
 
 fn order(command: &CommandInteraction) -> Result<Order, Misread> {
-    let Some((name, options)) = subcommand(command) else { return Ok(Order::new(Verb::Status)) };
-    Order::from_options(name, options.iter().filter_map(|option| Some((option.name.as_str(), option.value.as_str()?))))
+    let Some((name, options)) = subcommand(command) else {
+        return Ok(Order::new(Verb::Status));
+    };
+    Order::from_options(
+        name,
+        options
+            .iter()
+            .filter_map(|option| Some((option.name.as_str(), option.value.as_str()?))),
+    )
 }
 
 fn ours() -> CreateCommand {
     let part = |part: &Part| {
-        let made = CreateCommandOption::new(CommandOptionType::String, part.name, part.about).required(part.required);
-        let made = if part.kind.has_choices() { made.set_autocomplete(true) } else { made };
+        let made = CreateCommandOption::new(CommandOptionType::String, part.name, part.about)
+            .required(part.required);
+        let made = if part.kind.has_choices() {
+            made.set_autocomplete(true)
+        } else {
+            made
+        };
         match part.kind {
             Kind::Words(most) => made.max_length(u16::try_from(most).unwrap_or(u16::MAX)),
             _ => made,
         }
     };
     let verb = |verb: Verb| {
-        let made = CreateCommandOption::new(CommandOptionType::SubCommand, verb.name(), verb.about());
-        verb.parts().iter().fold(made, |made, p| made.add_sub_option(part(p)))
+        let made =
+            CreateCommandOption::new(CommandOptionType::SubCommand, verb.name(), verb.about());
+        verb.parts()
+            .iter()
+            .fold(made, |made, p| made.add_sub_option(part(p)))
     };
     let options = Verb::ALL.into_iter().map(verb).collect();
-    CreateCommand::new(NAME).kind(CommandType::ChatInput).description(ABOUT).set_options(options)
+    CreateCommand::new(NAME)
+        .kind(CommandType::ChatInput)
+        .description(ABOUT)
+        .set_options(options)
 }
 
 /// Whether a registered command is what `ours` would register.
@@ -291,14 +498,26 @@ fn is_ours(command: &Command) -> bool {
     command.kind == CommandType::ChatInput
         && (command.name.as_str(), command.description.as_str()) == (NAME, ABOUT)
         && command.options.len() == Verb::ALL.len()
-        && command.options.iter().zip(Verb::ALL).all(|(there, verb)| is_as(there, verb))
+        && command
+            .options
+            .iter()
+            .zip(Verb::ALL)
+            .all(|(there, verb)| is_as(there, verb))
 }
 
 fn is_as(there: &CommandOption, verb: Verb) -> bool {
     let is_part = |(there, part): (&CommandOption, &Part)| {
-        let most = if let Kind::Words(most) = part.kind { u16::try_from(most).ok() } else { None };
+        let most = if let Kind::Words(most) = part.kind {
+            u16::try_from(most).ok()
+        } else {
+            None
+        };
         there.kind == CommandOptionType::String
-            && (there.name.as_str(), there.description.as_str(), there.required) == (part.name, part.about, part.required)
+            && (
+                there.name.as_str(),
+                there.description.as_str(),
+                there.required,
+            ) == (part.name, part.about, part.required)
             && (there.autocomplete, there.max_length) == (part.kind.has_choices(), most)
     };
     there.kind == CommandOptionType::SubCommand
@@ -318,10 +537,17 @@ fn parts(text: &str) -> Vec<String> {
             return parts;
         }
         let most = CONTENT_MAX - 2;
-        let end = rest.char_indices().nth(most).map_or(rest.len(), |(at, _)| at);
+        let end = rest
+            .char_indices()
+            .nth(most)
+            .map_or(rest.len(), |(at, _)| at);
         let (head, _) = rest.split_at(end);
         // A paragraph's end that leaves most of the part empty is none to break at.
-        let at = head.rfind("\n\n").filter(|at| *at > end / 2).or_else(|| head.rfind('\n').filter(|at| *at > 0)).unwrap_or(end);
+        let at = head
+            .rfind("\n\n")
+            .filter(|at| *at > end / 2)
+            .or_else(|| head.rfind('\n').filter(|at| *at > 0))
+            .unwrap_or(end);
         let (part, after) = rest.split_at(at);
         if parts.len() + 1 == PARTS_MAX {
             parts.push(format!("{part}\n…"));
@@ -345,12 +571,22 @@ mod tests {
         let lines = vec![line.as_str(); 50].join("\n");
         let in_parts = parts(&lines);
         assert_eq!((in_parts.len(), in_parts.join("\n")), (3, lines));
-        assert!(in_parts.iter().all(|p| p.chars().count() <= CONTENT_MAX && p.ends_with('é')));
+        assert!(
+            in_parts
+                .iter()
+                .all(|p| p.chars().count() <= CONTENT_MAX && p.ends_with('é'))
+        );
         let paragraph = format!("{}\n{}", "a".repeat(600), "b".repeat(600));
         let in_parts = parts(&[paragraph.as_str(); 3].join("\n\n"));
-        assert!(in_parts.iter().all(|p| *p == paragraph), "paragraphs stay together: {in_parts:?}");
+        assert!(
+            in_parts.iter().all(|p| *p == paragraph),
+            "paragraphs stay together: {in_parts:?}"
+        );
         let endless = parts(&"x".repeat(30_000));
         assert_eq!(endless.len(), PARTS_MAX);
-        assert!(endless.iter().all(|p| p.chars().count() <= CONTENT_MAX) && endless[PARTS_MAX - 1].ends_with('…'));
+        assert!(
+            endless.iter().all(|p| p.chars().count() <= CONTENT_MAX)
+                && endless[PARTS_MAX - 1].ends_with('…')
+        );
     }
 }

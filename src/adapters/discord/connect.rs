@@ -29,9 +29,13 @@ pub enum ConnectError {
     Settings(String),
     #[error("Discord: {REVOKED}; {NEW_TOKEN}")]
     Token,
-    #[error("Discord: the bot is not in the server {guild}; somebody who may manage that server invites it at {invite}")]
+    #[error(
+        "Discord: the bot is not in the server {guild}; somebody who may manage that server invites it at {invite}"
+    )]
     NotInGuild { guild: u64, invite: String },
-    #[error("Discord: {reason}; check the network and https://discordstatus.com, then start herald again")]
+    #[error(
+        "Discord: {reason}; check the network and https://discordstatus.com, then start herald again"
+    )]
     Unreachable { reason: String },
     /// Discord said no for another reason.
     #[error("Discord: {0}")]
@@ -61,21 +65,42 @@ impl Discord {
     /// # Errors
     /// [`ConnectError`], of which [`ConnectError::retryable`] ones may go away by themselves.
     pub async fn connect(settings: DiscordSettings) -> Result<Arc<Self>, ConnectError> {
-        let zero = || ConnectError::Settings("the server's id must be a number other than 0".into());
-        let guild = id(&settings.guild.to_string()).map(GuildId::from).ok_or_else(zero)?;
+        let zero =
+            || ConnectError::Settings("the server's id must be a number other than 0".into());
+        let guild = id(&settings.guild.to_string())
+            .map(GuildId::from)
+            .ok_or_else(zero)?;
         let http = http(&settings)?;
         let budget = Budget::new();
         let deadline = Instant::now() + settings.timeout * 4;
         let me = budget.ask(deadline, || http.get_current_user()).await?.id;
-        let application = budget.ask(deadline, || http.get_current_application_info()).await?.id;
+        let application = budget
+            .ask(deadline, || http.get_current_application_info())
+            .await?
+            .id;
         http.set_application_id(application);
-        budget.ask(deadline, || http.get_guild(guild)).await.map_err(|fault| match fault {
-            Fault::Code { code: code::UNKNOWN_GUILD | code::MISSING_ACCESS, .. } => {
-                ConnectError::NotInGuild { guild: guild.get(), invite: invite(application) }
-            }
-            other => other.into(),
-        })?;
-        Ok(Arc::new(Self { http, budget, guild, me, health: ConnectionHealth::default(), forums: Mutex::default(), settings }))
+        budget
+            .ask(deadline, || http.get_guild(guild))
+            .await
+            .map_err(|fault| match fault {
+                Fault::Code {
+                    code: code::UNKNOWN_GUILD | code::MISSING_ACCESS,
+                    ..
+                } => ConnectError::NotInGuild {
+                    guild: guild.get(),
+                    invite: invite(application),
+                },
+                other => other.into(),
+            })?;
+        Ok(Arc::new(Self {
+            http,
+            budget,
+            guild,
+            me,
+            health: ConnectionHealth::default(),
+            forums: Mutex::default(),
+            settings,
+        }))
     }
 }
 
@@ -95,12 +120,17 @@ impl Discord {
     pub async fn portrait(&self) -> Result<BotIdentity, ConnectError> {
         let deadline = self.deadline();
         let me = self.ask(deadline, || self.http.get_current_user()).await?;
-        let application = self.ask(deadline, || self.http.get_current_application_info()).await?;
-        let content = ApplicationFlags::GATEWAY_MESSAGE_CONTENT | ApplicationFlags::GATEWAY_MESSAGE_CONTENT_LIMITED;
+        let application = self
+            .ask(deadline, || self.http.get_current_application_info())
+            .await?;
+        let content = ApplicationFlags::GATEWAY_MESSAGE_CONTENT
+            | ApplicationFlags::GATEWAY_MESSAGE_CONTENT_LIMITED;
         Ok(BotIdentity {
             name: me.name.clone(),
             invite: invite(application.id),
-            reads_replies: application.flags.is_some_and(|flags| flags.intersects(content)),
+            reads_replies: application
+                .flags
+                .is_some_and(|flags| flags.intersects(content)),
         })
     }
 }
@@ -108,20 +138,28 @@ impl Discord {
 /// Where a server's manager lets the bot in, with the permissions it needs and no others.
 fn invite(application: ApplicationId) -> String {
     let permissions = (place::NEEDED | place::PIN_MESSAGES | Permissions::CREATE_EVENTS).bits();
-    format!("https://discord.com/oauth2/authorize?client_id={application}&scope=bot%20applications.commands&permissions={permissions}")
+    format!(
+        "https://discord.com/oauth2/authorize?client_id={application}&scope=bot%20applications.commands&permissions={permissions}"
+    )
 }
 
 /// A client for Discord's HTTP API, serenity's rate limiter on. Its connections live in the runtime that first uses it.
 pub(super) fn http(settings: &DiscordSettings) -> Result<Http, ConnectError> {
     let wrong = |what: &str, e: reqwest::Error| ConnectError::Settings(format!("{what}: {e}"));
-    let mut client = reqwest::Client::builder().tls_backend_native().timeout(settings.timeout).connect_timeout(settings.timeout);
+    let mut client = reqwest::Client::builder()
+        .tls_backend_native()
+        .timeout(settings.timeout)
+        .connect_timeout(settings.timeout);
     // a connection dropped by a firewall without a word must not swallow the next post
     client = client.pool_idle_timeout(Duration::from_secs(60));
     if let Some(route) = &settings.route {
         client = client.no_proxy().resolve("discord.com", route.address);
-        let roots = reqwest::Certificate::from_pem_bundle(&route.ca_pem).map_err(|e| wrong("the route's root certificate", e))?;
+        let roots = reqwest::Certificate::from_pem_bundle(&route.ca_pem)
+            .map_err(|e| wrong("the route's root certificate", e))?;
         if roots.is_empty() {
-            return Err(ConnectError::Settings("the route's root certificate is no PEM".into()));
+            return Err(ConnectError::Settings(
+                "the route's root certificate is no PEM".into(),
+            ));
         }
         client = client.tls_certs_merge(roots);
     }

@@ -33,7 +33,10 @@ pub(super) mod code {
 #[derive(Debug)]
 pub(super) enum Fault {
     /// No answer, or one that asks to come again. What was asked for may have been done.
-    Unsure { reason: String, after_ms: Option<u64> },
+    Unsure {
+        reason: String,
+        after_ms: Option<u64>,
+    },
     /// 401.
     Token,
     /// Discord said no, with its number for the reason and its words.
@@ -42,15 +45,23 @@ pub(super) enum Fault {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        let unsure = |reason: String| Self::Unsure { reason, after_ms: None };
+        let unsure = |reason: String| Self::Unsure {
+            reason,
+            after_ms: None,
+        };
         match error {
             Error::Http(HttpError::UnsuccessfulRequest(response)) => answered(response),
             Error::Http(HttpError::InvalidHeader(_)) => Self::Token,
             Error::Http(HttpError::Request(e)) => unsure(network(e)),
             Error::Http(e) => unsure(format!("the request to Discord failed: {e}")),
-            Error::Json(_) | Error::Decode(..) => unsure("Discord's answer could not be read".into()),
+            Error::Json(_) | Error::Decode(..) => {
+                unsure("Discord's answer could not be read".into())
+            }
             // serenity checks lengths before it asks
-            Error::Model(e) => Self::Code { code: code::INVALID_FORM, words: e.to_string() },
+            Error::Model(e) => Self::Code {
+                code: code::INVALID_FORM,
+                words: e.to_string(),
+            },
             // the rest doesn't come from requests; its words may hold what should not be shown
             _ => unsure("the request to Discord failed".into()),
         }
@@ -61,19 +72,31 @@ impl From<Error> for Fault {
 fn answered(response: ErrorResponse) -> Fault {
     let status = response.status_code.as_u16();
     let code = response.error.code;
-    let unsure = |reason: String| Fault::Unsure { reason, after_ms: None };
+    let unsure = |reason: String| Fault::Unsure {
+        reason,
+        after_ms: None,
+    };
     match (status, code) {
         (401, _) => Fault::Token,
         (429, _) => unsure("Discord's rate limit refuses the request (429)".into()),
-        (500.., _) | (408, _) | (_, code::OVERLOADED) => unsure(format!("Discord answered {status}")),
-        (_, code::NONE) => {
-            unsure(format!("something on the way to Discord answered {status}: a proxy, or Discord blocks this address for now"))
+        (500.., _) | (408, _) | (_, code::OVERLOADED) => {
+            unsure(format!("Discord answered {status}"))
         }
+        (_, code::NONE) => unsure(format!(
+            "something on the way to Discord answered {status}: a proxy, or Discord blocks this address for now"
+        )),
         (_, code::SLOW_MODE) => unsure("the channel's slow mode holds the request back".into()),
         _ => {
-            let words: String =
-                HttpError::UnsuccessfulRequest(response).to_string().chars().filter(|c| !c.is_control()).take(300).collect();
-            Fault::Code { code, words: format!("Discord answered {status} ({code}): {words}") }
+            let words: String = HttpError::UnsuccessfulRequest(response)
+                .to_string()
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(300)
+                .collect();
+            Fault::Code {
+                code,
+                words: format!("Discord answered {status} ({code}): {words}"),
+            }
         }
     }
 }
@@ -119,11 +142,17 @@ impl Fault {
     pub fn during(self, what: &str, place: impl std::fmt::Display) -> ChatError {
         let (code, words) = match self {
             Self::Unsure { reason, after_ms } => {
-                return ChatError::Retry { reason: format!("{what} in channel {place}: {reason}"), after_ms };
+                return ChatError::Retry {
+                    reason: format!("{what} in channel {place}: {reason}"),
+                    after_ms,
+                };
             }
             // nothing is lost while the operator mends it; asking often would block this address
             Self::Token => {
-                return ChatError::Retry { reason: format!("{what} in channel {place}: {REVOKED}; {NEW_TOKEN}"), after_ms: Some(60_000) };
+                return ChatError::Retry {
+                    reason: format!("{what} in channel {place}: {REVOKED}; {NEW_TOKEN}"),
+                    after_ms: Some(60_000),
+                };
             }
             Self::Code { code, words } => (code, words),
         };
@@ -155,7 +184,10 @@ impl Fault {
             | code::MISSING_PERMISSIONS
             | code::THREAD_ARCHIVED
             | code::THREAD_LOCKED
-            | code::TOO_MANY_THREADS => ChatError::Retry { reason: format!("{reason}; {remedy}"), after_ms: Some(MENDABLE_MS) },
+            | code::TOO_MANY_THREADS => ChatError::Retry {
+                reason: format!("{reason}; {remedy}"),
+                after_ms: Some(MENDABLE_MS),
+            },
             _ => ChatError::Refused { reason, remedy },
         }
     }

@@ -21,17 +21,33 @@ const PAGES_MAX: u32 = 200;
 
 impl Discord {
     /// Reactions to a message and replies in its thread, if it has one; our own left out.
-    pub(super) async fn listen(&self, channel: ChannelId, root: MessageId, thread: Option<ChannelId>) -> Result<Heard, ChatError> {
-        let message = self.ask(self.deadline(), || self.http.get_message(channel, root)).await;
+    pub(super) async fn listen(
+        &self,
+        channel: ChannelId,
+        root: MessageId,
+        thread: Option<ChannelId>,
+    ) -> Result<Heard, ChatError> {
+        let message = self
+            .ask(self.deadline(), || self.http.get_message(channel, root))
+            .await;
         let message = message.map_err(|fault| self.failed(fault, "reading reactions", channel))?;
         let mut reactions = Vec::new();
         for given in message.reactions.iter().filter(|given| others(given) > 0) {
             let read = self.reactions(channel, root, given).await;
             reactions.extend(read.map_err(|fault| fault.during("reading reactions", channel))?);
         }
-        let Some(thread) = thread else { return Ok(Heard { reactions, replies: Vec::new() }) };
+        let Some(thread) = thread else {
+            return Ok(Heard {
+                reactions,
+                replies: Vec::new(),
+            });
+        };
         // In a topic, the id of the message that asks.
-        let (thread, after) = if self.is_topic(channel) { (channel, thread.get()) } else { (thread, 0) };
+        let (thread, after) = if self.is_topic(channel) {
+            (channel, thread.get())
+        } else {
+            (thread, 0)
+        };
         let replies = match self.replies(thread, after).await {
             Ok(replies) => replies,
             Err(fault) if fault.is(code::UNKNOWN_CHANNEL) => {
@@ -44,13 +60,27 @@ impl Discord {
     }
 
     /// Who gave one emoji (a server's own as `<:name:id>`). Discord says who, and not when.
-    async fn reactions(&self, channel: ChannelId, root: MessageId, given: &MessageReaction) -> Result<Vec<Reaction>, Fault> {
+    async fn reactions(
+        &self,
+        channel: ChannelId,
+        root: MessageId,
+        given: &MessageReaction,
+    ) -> Result<Vec<Reaction>, Fault> {
         let (mut found, mut after) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
-            let page = self.ask(self.deadline(), || self.http.get_reaction_users(channel, root, &given.reaction_type, PAGE, after)).await?;
+            let page = self
+                .ask(self.deadline(), || {
+                    self.http
+                        .get_reaction_users(channel, root, &given.reaction_type, PAGE, after)
+                })
+                .await?;
             after = page.last().map(|user| user.id.get());
             let others = page.iter().filter(|user| user.id != self.me);
-            found.extend(others.map(|user| Reaction { emoji: given.reaction_type.to_string(), by: user.id.to_string(), at: None }));
+            found.extend(others.map(|user| Reaction {
+                emoji: given.reaction_type.to_string(),
+                by: user.id.to_string(),
+                at: None,
+            }));
             if page.len() < usize::from(PAGE) {
                 break;
             }
@@ -64,10 +94,19 @@ impl Discord {
         let mut before = None;
         for _ in 0..PAGES_MAX {
             let target = before.map(MessagePagination::Before);
-            let page = self.ask(self.deadline(), || self.http.get_messages(thread, target, Some(PAGE))).await?;
-            replies.extend(page.iter().filter(|message| message.id.get() > after && self.is_reply(message)).map(reply));
+            let page = self
+                .ask(self.deadline(), || {
+                    self.http.get_messages(thread, target, Some(PAGE))
+                })
+                .await?;
+            replies.extend(
+                page.iter()
+                    .filter(|message| message.id.get() > after && self.is_reply(message))
+                    .map(reply),
+            );
             before = page.last().map(|oldest| oldest.id);
-            if page.len() < usize::from(PAGE) || before.is_some_and(|oldest| oldest.get() <= after) {
+            if page.len() < usize::from(PAGE) || before.is_some_and(|oldest| oldest.get() <= after)
+            {
                 return Ok(replies);
             }
         }
@@ -77,16 +116,27 @@ impl Discord {
 
     /// Somebody's words, not Discord's note that a thread began or a message was pinned.
     fn is_reply(&self, message: &Message) -> bool {
-        message.author.id != self.me && matches!(message.kind, MessageType::Regular | MessageType::InlineReply)
+        message.author.id != self.me
+            && matches!(
+                message.kind,
+                MessageType::Regular | MessageType::InlineReply
+            )
     }
 }
 
 /// What a bot without the intent for message content is shown of others' words is nothing.
 fn reply(message: &Message) -> Reply {
-    let at = Timestamp::from_second(message.timestamp.unix_timestamp()).unwrap_or(Timestamp::UNIX_EPOCH);
-    Reply { by: message.author.id.to_string(), at, text: Some(message.content.clone()).filter(|text| !text.is_empty()) }
+    let at =
+        Timestamp::from_second(message.timestamp.unix_timestamp()).unwrap_or(Timestamp::UNIX_EPOCH);
+    Reply {
+        by: message.author.id.to_string(),
+        at,
+        text: Some(message.content.clone()).filter(|text| !text.is_empty()),
+    }
 }
 
 fn others(reaction: &MessageReaction) -> u64 {
-    reaction.count.saturating_sub(u64::from(reaction.me) + u64::from(reaction.me_burst))
+    reaction
+        .count
+        .saturating_sub(u64::from(reaction.me) + u64::from(reaction.me_burst))
 }

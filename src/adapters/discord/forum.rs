@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serenity::all::{
-    AutoArchiveDuration, Channel, ChannelId, ChannelType, CreateAllowedMentions, CreateForumPost, CreateMessage, EditThread, GuildChannel,
-    MessageId,
+    AutoArchiveDuration, Channel, ChannelId, ChannelType, CreateAllowedMentions, CreateForumPost,
+    CreateMessage, EditThread, GuildChannel, MessageId,
 };
 use tokio::time::Instant;
 
@@ -46,10 +46,17 @@ impl Discord {
         if known.is_some() {
             return Ok(known);
         }
-        let topic = match (self.find_topic(deadline, place, key).await.map_err(|fault| fault.during(FINDING, place))?, words) {
+        let topic = match (
+            self.find_topic(deadline, place, key)
+                .await
+                .map_err(|fault| fault.during(FINDING, place))?,
+            words,
+        ) {
             (Some(found), _) => found,
             (None, None) => return Ok(None),
-            (None, Some((title, text))) => self.make_topic(deadline, place, key, title, text).await?,
+            (None, Some((title, text))) => {
+                self.make_topic(deadline, place, key, title, text).await?
+            }
         };
         let mut forums = self.forums();
         forums.topics.insert((place, key.clone()), topic);
@@ -65,10 +72,19 @@ impl Discord {
         title: &str,
         text: &str,
     ) -> Result<ChannelId, ChatError> {
-        let first = CreateMessage::new().content(text).embed(embed(None, key)).allowed_mentions(CreateAllowedMentions::new());
-        let topic = CreateForumPost::new(cut(title, TITLE_MAX), first).auto_archive_duration(AutoArchiveDuration::OneWeek);
-        let made = self.ask(deadline, || self.http.create_forum_post(place, &topic, None)).await;
-        made.map(|made| made.id).map_err(|fault| fault.during("opening a topic", place))
+        let first = CreateMessage::new()
+            .content(text)
+            .embed(embed(None, key))
+            .allowed_mentions(CreateAllowedMentions::new());
+        let topic = CreateForumPost::new(cut(title, TITLE_MAX), first)
+            .auto_archive_duration(AutoArchiveDuration::OneWeek);
+        let made = self
+            .ask(deadline, || {
+                self.http.create_forum_post(place, &topic, None)
+            })
+            .await;
+        made.map(|made| made.id)
+            .map_err(|fault| fault.during("opening a topic", place))
     }
 
     async fn is_forum(&self, deadline: Instant, place: ChannelId) -> Result<bool, ChatError> {
@@ -83,14 +99,32 @@ impl Discord {
     }
 
     /// Among the topics that we have opened, the open ones first.
-    async fn find_topic(&self, deadline: Instant, place: ChannelId, key: &PostKey) -> Result<Option<ChannelId>, Fault> {
-        let ours = |thread: &GuildChannel| thread.parent_id == Some(place) && thread.owner_id == Some(self.me);
-        let open = self.ask(deadline, || self.http.get_guild_active_threads(self.guild)).await?;
-        if let Some(found) = self.marked_topic(deadline, open.threads.iter().filter(|t| ours(t)), key).await? {
+    async fn find_topic(
+        &self,
+        deadline: Instant,
+        place: ChannelId,
+        key: &PostKey,
+    ) -> Result<Option<ChannelId>, Fault> {
+        let ours = |thread: &GuildChannel| {
+            thread.parent_id == Some(place) && thread.owner_id == Some(self.me)
+        };
+        let open = self
+            .ask(deadline, || self.http.get_guild_active_threads(self.guild))
+            .await?;
+        if let Some(found) = self
+            .marked_topic(deadline, open.threads.iter().filter(|t| ours(t)), key)
+            .await?
+        {
             return Ok(Some(found));
         }
-        let archived = self.ask(deadline, || self.http.get_channel_archived_public_threads(place, None, Some(ARCHIVED))).await?;
-        self.marked_topic(deadline, archived.threads.iter().filter(|t| ours(t)), key).await
+        let archived = self
+            .ask(deadline, || {
+                self.http
+                    .get_channel_archived_public_threads(place, None, Some(ARCHIVED))
+            })
+            .await?;
+        self.marked_topic(deadline, archived.threads.iter().filter(|t| ours(t)), key)
+            .await
     }
 
     async fn marked_topic<'a>(
@@ -101,11 +135,17 @@ impl Discord {
     ) -> Result<Option<ChannelId>, Fault> {
         for topic in topics {
             // A topic's first message has its id.
-            let first = self.ask(deadline, || self.http.get_message(topic.id, MessageId::new(topic.id.get()))).await;
+            let first = self
+                .ask(deadline, || {
+                    self.http
+                        .get_message(topic.id, MessageId::new(topic.id.get()))
+                })
+                .await;
             match first {
                 Ok(first) if self.is_marked(&first, key) => return Ok(Some(topic.id)),
                 Ok(_) => {}
-                Err(fault) if fault.is(code::UNKNOWN_MESSAGE) || fault.is(code::UNKNOWN_CHANNEL) => {}
+                Err(fault)
+                    if fault.is(code::UNKNOWN_MESSAGE) || fault.is(code::UNKNOWN_CHANNEL) => {}
                 Err(fault) => return Err(fault),
             }
         }
@@ -114,10 +154,21 @@ impl Discord {
 
     /// A thread that has gone to sleep takes edits and pins only when it is awake: whether it was, and is so now. Who locked
     /// it wants it so.
-    pub(super) async fn woke<T>(&self, deadline: Instant, channel: ChannelId, done: &Result<T, Fault>) -> bool {
-        let asleep = done.as_ref().is_err_and(|fault| fault.is(code::THREAD_ARCHIVED));
+    pub(super) async fn woke<T>(
+        &self,
+        deadline: Instant,
+        channel: ChannelId,
+        done: &Result<T, Fault>,
+    ) -> bool {
+        let asleep = done
+            .as_ref()
+            .is_err_and(|fault| fault.is(code::THREAD_ARCHIVED));
         let wake = EditThread::new().archived(false);
-        asleep && self.ask(deadline, || self.http.edit_thread(channel, &wake, None)).await.is_ok()
+        asleep
+            && self
+                .ask(deadline, || self.http.edit_thread(channel, &wake, None))
+                .await
+                .is_ok()
     }
 
     /// Whether this is a topic in a forum, in which no further thread can be opened.
@@ -145,6 +196,8 @@ impl Discord {
     }
 
     fn forums(&self) -> std::sync::MutexGuard<'_, Forums> {
-        self.forums.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.forums
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -45,7 +45,11 @@ impl Discord {
     /// A lost connection comes back after 1 s, 2 s … 60 s; a refused one is tried once a minute, with [`trouble`] saying why.
     ///
     /// [`trouble`]: crate::ports::Chat::trouble
-    pub async fn run(self: Arc<Self>, desk: Arc<dyn CommandHandler>, mut stop: watch::Receiver<bool>) {
+    pub async fn run(
+        self: Arc<Self>,
+        desk: Arc<dyn CommandHandler>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut answers = JoinSet::new();
         let mut pause = FIRST_PAUSE;
         loop {
@@ -54,7 +58,11 @@ impl Discord {
                 SessionEnd::Stopped => break,
                 SessionEnd::Wait(reason, wait) => (reason, wait),
                 SessionEnd::Lost(reason) => {
-                    pause = if began.elapsed() > GOOD { FIRST_PAUSE } else { pause };
+                    pause = if began.elapsed() > GOOD {
+                        FIRST_PAUSE
+                    } else {
+                        pause
+                    };
                     let wait = pause;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     (reason, wait)
@@ -132,14 +140,23 @@ impl Discord {
 
     /// Where the gateway is, if a session may be begun now: Discord resets the token of who begins more than 1,000 a day.
     async fn address(&self) -> Result<String, SessionEnd> {
-        let gateway = self.ask(self.deadline(), || self.http.get_bot_gateway()).await.map_err(|fault| match &fault {
-            Fault::Unsure { .. } => SessionEnd::Lost(fault.words()),
-            Fault::Token | Fault::Code { .. } => SessionEnd::Wait(fault.words(), LONGEST_PAUSE),
-        })?;
+        let gateway = self
+            .ask(self.deadline(), || self.http.get_bot_gateway())
+            .await
+            .map_err(|fault| match &fault {
+                Fault::Unsure { .. } => SessionEnd::Lost(fault.words()),
+                Fault::Token | Fault::Code { .. } => SessionEnd::Wait(fault.words(), LONGEST_PAUSE),
+            })?;
         let limit = gateway.session_start_limit;
         if limit.remaining == 0 {
             let wait = Duration::from_millis(limit.reset_after).max(LONGEST_PAUSE);
-            return Err(SessionEnd::Wait(format!("all {} sessions of this day are used up: Discord allows no more", limit.total), wait));
+            return Err(SessionEnd::Wait(
+                format!(
+                    "all {} sessions of this day are used up: Discord allows no more",
+                    limit.total
+                ),
+                wait,
+            ));
         }
         Ok(gateway.url)
     }
@@ -180,7 +197,11 @@ enum LinkCheck {
 
 impl HeartbeatWatch {
     fn new(now: Instant) -> Self {
-        Self { alive: now, last: None, was_up: false }
+        Self {
+            alive: now,
+            last: None,
+            was_up: false,
+        }
     }
 
     fn feel(&mut self, now: Instant, pulse: Option<GatewayState>) -> LinkCheck {
@@ -215,9 +236,15 @@ mod tests {
         assert_eq!(pace.feel(at(2), up(5)), LinkCheck::Fine);
         assert_eq!(pace.feel(at(170), up(6)), LinkCheck::Fine);
         assert_eq!(pace.feel(at(340), up(6)), LinkCheck::Fine);
-        assert_eq!(pace.feel(at(351), up(6)), LinkCheck::Dead("no heartbeat is answered"));
+        assert_eq!(
+            pace.feel(at(351), up(6)),
+            LinkCheck::Dead("no heartbeat is answered")
+        );
         assert_eq!(pace.feel(at(352), up(7)), LinkCheck::Fine);
         assert_eq!(pace.feel(at(400), None), LinkCheck::Down);
-        assert_eq!(pace.feel(at(443), None), LinkCheck::Dead("the gateway can't be reached"));
+        assert_eq!(
+            pace.feel(at(443), None),
+            LinkCheck::Dead("the gateway can't be reached")
+        );
     }
 }

@@ -34,7 +34,10 @@ impl ConnectionHealth {
     pub fn gateway_down(&self, now: Timestamp, reason: &str) {
         let mut state = self.state();
         let since = state.gateway.as_ref().map_or(now, |outage| outage.since);
-        state.gateway = Some(Outage { since, reason: reason.into() });
+        state.gateway = Some(Outage {
+            since,
+            reason: reason.into(),
+        });
     }
 
     pub fn gateway_up(&self) {
@@ -48,7 +51,9 @@ impl ConnectionHealth {
 
     pub fn words(&self) -> Option<String> {
         let state = self.state();
-        let token = state.token_revoked.then(|| format!("{REVOKED}; {NEW_TOKEN}"));
+        let token = state
+            .token_revoked
+            .then(|| format!("{REVOKED}; {NEW_TOKEN}"));
         let gateway = state.gateway.as_ref().map(|outage| {
             let since = outage.since.strftime("%Y-%m-%d %H:%M:%S UTC");
             format!(
@@ -56,14 +61,17 @@ impl ConnectionHealth {
                 outage.reason
             )
         });
-        let words: Vec<_> = [token, gateway, state.commands.clone()].into_iter().flatten().collect();
+        let words: Vec<_> = [token, gateway, state.commands.clone()]
+            .into_iter()
+            .flatten()
+            .collect();
         (!words.is_empty()).then(|| words.join("; "))
     }
 }
 
-pub(super) const REVOKED: &str = "Discord refuses the bot's token (401): it is wrong, was reset or was revoked";
-pub(super) const NEW_TOKEN: &str =
-    "make a new one in Discord's Developer Portal under Bot, put it in place of the old one and restart herald";
+pub(super) const REVOKED: &str =
+    "Discord refuses the bot's token (401): it is wrong, was reset or was revoked";
+pub(super) const NEW_TOKEN: &str = "make a new one in Discord's Developer Portal under Bot, put it in place of the old one and restart herald";
 
 #[cfg(test)]
 mod tests {
@@ -76,7 +84,10 @@ mod tests {
         health.gateway_down(Timestamp::UNIX_EPOCH, "first");
         health.gateway_down("2026-01-01T00:00:00Z".parse().unwrap(), "second");
         let words = health.words().unwrap();
-        assert!(words.contains("since 1970-01-01 00:00:00 UTC") && words.ends_with("second"), "{words}");
+        assert!(
+            words.contains("since 1970-01-01 00:00:00 UTC") && words.ends_with("second"),
+            "{words}"
+        );
         health.token(true);
         assert!(health.words().unwrap().starts_with(REVOKED));
         health.token(false);

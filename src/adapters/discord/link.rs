@@ -12,8 +12,9 @@ use std::{
 
 use serenity::{
     all::{
-        ClientBuilder, CommandInteraction, ComponentInteraction, ConnectionStage, Context, EventHandler, GatewayIntents, Interaction,
-        ModalInteraction, Ready, ResumedEvent, ShardId, ShardManager,
+        ClientBuilder, CommandInteraction, ComponentInteraction, ConnectionStage, Context,
+        EventHandler, GatewayIntents, Interaction, ModalInteraction, Ready, ResumedEvent, ShardId,
+        ShardManager,
     },
     async_trait,
     gateway::GatewayError,
@@ -59,14 +60,23 @@ pub(super) struct GatewayLink {
 impl GatewayLink {
     /// Begins to connect to the gateway at `url`. `http` must be for this link alone: its connections end with it.
     pub fn open(http: Http, url: String) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("discord-gateway").enable_all().build()?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("discord-gateway")
+            .enable_all()
+            .build()?;
         let (sender, signals) = mpsc::channel(QUEUE);
         let manager = Arc::new(OnceLock::new());
         let known = manager.clone();
         runtime.spawn(async move {
-            let handler = Handler { signals: sender.clone() };
+            let handler = Handler {
+                signals: sender.clone(),
+            };
             // guild commands need no more; reactions and replies are read when counted
-            let result = match ClientBuilder::new_with_http(http, GatewayIntents::GUILDS).event_handler(handler).await {
+            let result = match ClientBuilder::new_with_http(http, GatewayIntents::GUILDS)
+                .event_handler(handler)
+                .await
+            {
                 Ok(mut client) => {
                     // the builder takes a built-in address when asking for it fails, and keeps to it
                     *client.ws_url.lock().await = url;
@@ -77,7 +87,11 @@ impl GatewayLink {
             };
             let _nobody_listens = sender.send(Signal::Ended(result.err())).await;
         });
-        Ok(Self { runtime: Some(runtime), signals, manager })
+        Ok(Self {
+            runtime: Some(runtime),
+            signals,
+            manager,
+        })
     }
 
     /// The next signal; after the last there is none.
@@ -88,7 +102,9 @@ impl GatewayLink {
     /// `None` while there is no connection at all.
     pub async fn pulse(&self) -> Option<GatewayState> {
         let runners = self.manager.get()?.runners.lock().await;
-        runners.get(&ShardId(0)).map(|runner| (runner.stage, runner.latency))
+        runners
+            .get(&ShardId(0))
+            .map(|runner| (runner.stage, runner.latency))
     }
 
     /// Says goodbye, so that Discord shows the bot as gone at once.
@@ -109,14 +125,16 @@ impl Drop for GatewayLink {
 
 /// The gateway errors that the same settings bring again and again, with what to do.
 pub(super) fn hopeless(error: &serenity::Error) -> Option<&'static str> {
-    let serenity::Error::Gateway(error) = error else { return None };
+    let serenity::Error::Gateway(error) = error else {
+        return None;
+    };
     match error {
         GatewayError::InvalidAuthentication => Some(
             "the gateway refuses the bot's token (4004): make a new one in Discord's Developer Portal under Bot, put it in place of the old one and restart herald",
         ),
-        GatewayError::InvalidGatewayIntents => {
-            Some("the gateway does not know the intents asked for (4013): this herald is too old for Discord's gateway, so update it")
-        }
+        GatewayError::InvalidGatewayIntents => Some(
+            "the gateway does not know the intents asked for (4013): this herald is too old for Discord's gateway, so update it",
+        ),
         GatewayError::DisallowedGatewayIntents => Some(
             "the gateway does not allow the bot the intents asked for (4014): herald asks for GUILDS alone, so look in Discord's Developer Portal whether the application is restricted",
         ),

@@ -90,7 +90,10 @@ pub struct Discord {
 /// The token is in here, so this shows names only.
 impl fmt::Debug for Discord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Discord").field("guild", &self.guild.get()).field("me", &self.me.get()).finish_non_exhaustive()
+        f.debug_struct("Discord")
+            .field("guild", &self.guild.get())
+            .field("me", &self.me.get())
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,12 +103,24 @@ impl Chat for Discord {
         self.post(channel_id(place)?, out).await
     }
 
-    async fn find(&self, place: &str, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError> {
+    async fn find(
+        &self,
+        place: &str,
+        key: &PostKey,
+        since: Timestamp,
+    ) -> Result<Option<Accepted>, ChatError> {
         self.look_for(channel_id(place)?, key, since).await
     }
 
-    async fn open_thread(&self, place: &str, root: &str, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        self.thread(channel_id(place)?, message_id(root)?, title, out).await
+    async fn open_thread(
+        &self,
+        place: &str,
+        root: &str,
+        title: &str,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
+        self.thread(channel_id(place)?, message_id(root)?, title, out)
+            .await
     }
 
     /// Says the same when it is said twice, so an edit leaves no mark of its own and `find` knows none.
@@ -121,22 +136,43 @@ impl Chat for Discord {
         self.in_calendar(key, event).await
     }
 
-    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
-        self.listen(channel_id(place)?, message_id(root)?, thread.map(channel_id).transpose()?).await
+    async fn heard(
+        &self,
+        place: &str,
+        root: &str,
+        thread: Option<&str>,
+    ) -> Result<Heard, ChatError> {
+        self.listen(
+            channel_id(place)?,
+            message_id(root)?,
+            thread.map(channel_id).transpose()?,
+        )
+        .await
     }
 
-    async fn topic(&self, place: &str, key: &PostKey, words: Option<(&str, &str)>) -> Result<Option<String>, ChatError> {
-        Ok(self.topic_in(channel_id(place)?, key, words).await?.map(|topic| topic.to_string()))
+    async fn topic(
+        &self,
+        place: &str,
+        key: &PostKey,
+        words: Option<(&str, &str)>,
+    ) -> Result<Option<String>, ChatError> {
+        Ok(self
+            .topic_in(channel_id(place)?, key, words)
+            .await?
+            .map(|topic| topic.to_string()))
     }
 
     async fn direct(&self, user: &str) -> Result<String, ChatError> {
-        let who = id(user)
-            .ok_or_else(|| ChatError::Refused {
-                reason: format!("“{user}” is no Discord user id"), remedy: "an id is a number".into()
-            })?;
+        let who = id(user).ok_or_else(|| ChatError::Refused {
+            reason: format!("“{user}” is no Discord user id"),
+            remedy: "an id is a number".into(),
+        })?;
         let asked = serde_json::json!({ "recipient_id": who.to_string() });
-        let made = self.ask(self.deadline(), || self.http.create_private_channel(&asked)).await;
-        made.map(|channel| channel.id.to_string()).map_err(|fault| fault.during("opening a private channel", ChannelId::from(who)))
+        let made = self
+            .ask(self.deadline(), || self.http.create_private_channel(&asked))
+            .await;
+        made.map(|channel| channel.id.to_string())
+            .map_err(|fault| fault.during("opening a private channel", ChannelId::from(who)))
     }
 
     fn trouble(&self) -> Option<String> {
@@ -157,8 +193,11 @@ fn channel_id(place: &str) -> Result<ChannelId, ChatError> {
 }
 
 fn message_id(text: &str) -> Result<MessageId, ChatError> {
-    id(text).map(MessageId::from).ok_or_else(|| ChatError::Refused {
-        reason: format!("“{text}” is no Discord message id"),
-        remedy: "the post it belongs to was not made on Discord: look at its row in the outbox".into(),
-    })
+    id(text)
+        .map(MessageId::from)
+        .ok_or_else(|| ChatError::Refused {
+            reason: format!("“{text}” is no Discord message id"),
+            remedy: "the post it belongs to was not made on Discord: look at its row in the outbox"
+                .into(),
+        })
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serenity::{
-    all::{Channel, ChannelFlags, ChannelId, ChannelType, GuildChannel, PartialGuild, PartialMember, Permissions, RoleId},
+    all::{
+        Channel, ChannelFlags, ChannelId, ChannelType, GuildChannel, PartialGuild, PartialMember,
+        Permissions, RoleId,
+    },
     http::{LightMethod, Request, Route},
 };
 
@@ -42,9 +45,16 @@ pub(super) fn names(permissions: Permissions) -> String {
         (Permissions::ATTACH_FILES, "Attach Files"),
         (Permissions::READ_MESSAGE_HISTORY, "Read Message History"),
         (Permissions::CREATE_PUBLIC_THREADS, "Create Public Threads"),
-        (Permissions::SEND_MESSAGES_IN_THREADS, "Send Messages in Threads"),
+        (
+            Permissions::SEND_MESSAGES_IN_THREADS,
+            "Send Messages in Threads",
+        ),
     ];
-    let wanted: Vec<_> = named.into_iter().filter(|(p, _)| permissions.contains(*p)).map(|(_, name)| name).collect();
+    let wanted: Vec<_> = named
+        .into_iter()
+        .filter(|(p, _)| permissions.contains(*p))
+        .map(|(_, name)| name)
+        .collect();
     wanted.join(", ")
 }
 
@@ -62,13 +72,25 @@ impl Discord {
             let reason = format!("looking at the server {}: {}", self.guild, fault.words());
             match fault {
                 Fault::Unsure { after_ms, .. } => ChatError::Retry { reason, after_ms },
-                _ => ChatError::Refused { reason, remedy: "invite the bot again, and look at its token".into() },
+                _ => ChatError::Refused {
+                    reason,
+                    remedy: "invite the bot again, and look at its token".into(),
+                },
             }
         };
         let deadline = self.deadline();
-        let guild = self.ask(deadline, || self.http.get_guild(self.guild)).await.map_err(failed)?;
-        let member = self.ask(deadline, || self.http.get_member(self.guild, self.me)).await.map_err(failed)?;
-        Ok(ServerInfo { guild, member: PartialMember::from(member) })
+        let guild = self
+            .ask(deadline, || self.http.get_guild(self.guild))
+            .await
+            .map_err(failed)?;
+        let member = self
+            .ask(deadline, || self.http.get_member(self.guild, self.me))
+            .await
+            .map_err(failed)?;
+        Ok(ServerInfo {
+            guild,
+            member: PartialMember::from(member),
+        })
     }
 
     /// Checks that a channel is in the guild, takes messages, and lets the bot do all that posting needs.
@@ -78,7 +100,10 @@ impl Discord {
     pub async fn check_place(&self, place: &str, around: &ServerInfo) -> Result<(), ChatError> {
         let channel = channel_id(place)?;
         let (found, has) = self.look_at(channel, around).await?;
-        if !matches!(found.kind, ChannelType::Text | ChannelType::News | ChannelType::Forum) {
+        if !matches!(
+            found.kind,
+            ChannelType::Text | ChannelType::News | ChannelType::Forum
+        ) {
             return Err(ChatError::Refused {
                 reason: format!("Discord channel {channel} (#{}) takes no posts", found.name),
                 remedy: "name a text or announcement channel, or a forum".into(),
@@ -95,7 +120,10 @@ impl Discord {
             return Ok(());
         }
         Err(ChatError::Refused {
-            reason: format!("Discord channel {channel} (#{}) does not let the bot do all it needs", found.name),
+            reason: format!(
+                "Discord channel {channel} (#{}) does not let the bot do all it needs",
+                found.name
+            ),
             remedy: format!("allow its role there: {}", names(missing)),
         })
     }
@@ -104,33 +132,59 @@ impl Discord {
     ///
     /// # Errors
     /// As those of [`check_place`](Self::check_place).
-    pub async fn lacks(&self, place: &str, wants: RequiredPermissions, around: &ServerInfo) -> Result<Vec<String>, ChatError> {
+    pub async fn lacks(
+        &self,
+        place: &str,
+        wants: RequiredPermissions,
+        around: &ServerInfo,
+    ) -> Result<Vec<String>, ChatError> {
         let channel = channel_id(place)?;
         let (found, has) = self.look_at(channel, around).await?;
-        let pins = !wants.pin || self.may_pin(channel).await.map_err(|fault| fault.during(WHAT, channel))?;
+        let pins = !wants.pin
+            || self
+                .may_pin(channel)
+                .await
+                .map_err(|fault| fault.during(WHAT, channel))?;
         let is_news = found.kind == ChannelType::News;
         let lacking = [
-            (!pins, "the status board can't be pinned: allow the bot's role there: Pin Messages"),
+            (
+                !pins,
+                "the status board can't be pinned: allow the bot's role there: Pin Messages",
+            ),
             (
                 wants.calendar && !has.contains(Permissions::CREATE_EVENTS),
                 "the window can't be put into the server's calendar: allow the bot's role: Create Events",
             ),
-            (wants.publish && !is_news, "`publish` is set, and nobody can follow it: make it an announcement channel, or remove `publish`"),
+            (
+                wants.publish && !is_news,
+                "`publish` is set, and nobody can follow it: make it an announcement channel, or remove `publish`",
+            ),
             (
                 !wants.publish && is_news,
                 "it is an announcement channel: with `publish: true` in herald.yaml its posts reach the servers that follow it",
             ),
         ];
-        Ok(lacking.into_iter().filter(|(is, _)| *is).map(|(_, line)| line.to_owned()).collect())
+        Ok(lacking
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, line)| line.to_owned())
+            .collect())
     }
 
     /// Which of these roles would hear nothing of a post in a channel, and what can be done about it: a line for each.
     ///
     /// # Errors
     /// As those of [`check_place`](Self::check_place).
-    pub async fn unheard(&self, place: &str, roles: &[String], around: &ServerInfo) -> Result<Vec<String>, ChatError> {
+    pub async fn unheard(
+        &self,
+        place: &str,
+        roles: &[String],
+        around: &ServerInfo,
+    ) -> Result<Vec<String>, ChatError> {
         let (_, has) = self.look_at(channel_id(place)?, around).await?;
-        let unheard = |role: &String| match id(role).and_then(|id| around.guild.roles.get(&RoleId::from(id))) {
+        let unheard = |role: &String| match id(role)
+            .and_then(|id| around.guild.roles.get(&RoleId::from(id)))
+        {
             None => Some(format!(
                 "the server has no role {role}, so nobody hears of it; write the id of one it has (Server Settings, Roles, Copy Role ID)"
             )),
@@ -146,29 +200,64 @@ impl Discord {
     /// Whether the bot may pin in a channel. serenity drops the permissions it doesn't know, so this one is read as Discord
     /// has it.
     async fn may_pin(&self, channel: ChannelId) -> Result<bool, Fault> {
-        let guild: Roles = self.get(Route::Guild { guild_id: self.guild }).await?;
-        let member: Membership = self.get(Route::GuildMember { guild_id: self.guild, user_id: self.me }).await?;
-        let place: Overwrites = self.get(Route::Channel { channel_id: channel }).await?;
-        Ok(allowed(&guild, &place, &member.roles, &self.guild.to_string(), &self.me.to_string(), PIN_MESSAGES.bits()))
+        let guild: Roles = self
+            .get(Route::Guild {
+                guild_id: self.guild,
+            })
+            .await?;
+        let member: Membership = self
+            .get(Route::GuildMember {
+                guild_id: self.guild,
+                user_id: self.me,
+            })
+            .await?;
+        let place: Overwrites = self
+            .get(Route::Channel {
+                channel_id: channel,
+            })
+            .await?;
+        Ok(allowed(
+            &guild,
+            &place,
+            &member.roles,
+            &self.guild.to_string(),
+            &self.me.to_string(),
+            PIN_MESSAGES.bits(),
+        ))
     }
 
     async fn get<T: DeserializeOwned>(&self, route: Route<'static>) -> Result<T, Fault> {
-        self.ask(self.deadline(), || self.http.fire(Request::new(route, LightMethod::Get))).await
+        self.ask(self.deadline(), || {
+            self.http.fire(Request::new(route, LightMethod::Get))
+        })
+        .await
     }
 
     /// A channel of the guild, and what the bot may do in it.
-    async fn look_at(&self, channel: ChannelId, around: &ServerInfo) -> Result<(GuildChannel, Permissions), ChatError> {
-        let found = self.ask(self.deadline(), || self.http.get_channel(channel)).await.map_err(|fault| fault.during(WHAT, channel))?;
+    async fn look_at(
+        &self,
+        channel: ChannelId,
+        around: &ServerInfo,
+    ) -> Result<(GuildChannel, Permissions), ChatError> {
+        let found = self
+            .ask(self.deadline(), || self.http.get_channel(channel))
+            .await
+            .map_err(|fault| fault.during(WHAT, channel))?;
         let found = match found {
             Channel::Guild(found) if found.guild_id == self.guild => found,
             _ => {
                 return Err(ChatError::Refused {
-                    reason: format!("Discord channel {channel} is not in the server {}", self.guild),
+                    reason: format!(
+                        "Discord channel {channel} is not in the server {}",
+                        self.guild
+                    ),
                     remedy: "name a channel of that server, or the channel's server".into(),
                 });
             }
         };
-        let has = around.guild.partial_member_permissions_in(&found, self.me, &around.member);
+        let has = around
+            .guild
+            .partial_member_permissions_in(&found, self.me, &around.member);
         Ok((found, has))
     }
 }
@@ -204,10 +293,21 @@ struct Overwrite {
 
 /// Whether a member with these roles has a permission in a channel: what roles give, and what the channel says of everybody, of
 /// its roles and of the member, the later the stronger. The guild's id is the role of everybody.
-fn allowed(guild: &Roles, channel: &Overwrites, own: &[String], everybody: &str, me: &str, wanted: u64) -> bool {
+fn allowed(
+    guild: &Roles,
+    channel: &Overwrites,
+    own: &[String],
+    everybody: &str,
+    me: &str,
+    wanted: u64,
+) -> bool {
     let bits = |bits: &str| bits.parse::<u64>().unwrap_or(0);
     let is_own = |id: &String| id == everybody || own.contains(id);
-    let given = guild.roles.iter().filter(|r| is_own(&r.id)).fold(0, |all, r| all | bits(&r.permissions));
+    let given = guild
+        .roles
+        .iter()
+        .filter(|r| is_own(&r.id))
+        .fold(0, |all, r| all | bits(&r.permissions));
     if given & Permissions::ADMINISTRATOR.bits() != 0 {
         return true;
     }
@@ -235,7 +335,8 @@ mod tests {
         let roles: Roles = serde_json::from_value(roles).unwrap();
         let of = |overwrites: Value, own: &[&str]| {
             let own: Vec<String> = own.iter().map(|id| (*id).to_owned()).collect();
-            let channel = serde_json::from_value(json!({ "permission_overwrites": overwrites })).unwrap();
+            let channel =
+                serde_json::from_value(json!({ "permission_overwrites": overwrites })).unwrap();
             allowed(&roles, &channel, &own, "1", "9", pin)
         };
         let (deny, allow) = (
@@ -244,7 +345,13 @@ mod tests {
         );
         assert!(!of(json!([]), &[]) && of(json!([]), &["2"]));
         assert!(!of(json!([deny("1")]), &["2"]) && of(json!([deny("1"), allow("2")]), &["2"]));
-        assert!(!of(json!([allow("2"), deny("9")]), &["2"]) && of(json!([deny("2"), allow("9")]), &["2"]));
-        assert!(of(json!([deny("1"), deny("9")]), &["3"]), "an administrator may all");
+        assert!(
+            !of(json!([allow("2"), deny("9")]), &["2"])
+                && of(json!([deny("2"), allow("9")]), &["2"])
+        );
+        assert!(
+            of(json!([deny("1"), deny("9")]), &["3"]),
+            "an administrator may all"
+        );
     }
 }

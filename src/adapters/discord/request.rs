@@ -97,13 +97,18 @@ impl Budget {
     }
 
     fn of(turns: usize, second: Duration) -> Self {
-        Self { turns: Arc::new(Semaphore::new(turns)), second, closed: Mutex::new(None) }
+        Self {
+            turns: Arc::new(Semaphore::new(turns)),
+            second,
+            closed: Mutex::new(None),
+        }
     }
 
     async fn turn(&self) -> Turn {
         let turn = self.turns.clone().acquire_owned().await.ok();
         loop {
-            let closed: Option<Instant> = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+            let closed: Option<Instant> =
+                *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
             match closed.filter(|until| *until > Instant::now()) {
                 Some(until) => sleep_until(until).await,
                 None => return Turn(turn, self.second),
@@ -133,7 +138,10 @@ impl Budget {
                 turn.give_back();
             }
             if until >= deadline {
-                return Err(waits("Discord's rate limit holds the request back", until.saturating_duration_since(Instant::now())));
+                return Err(waits(
+                    "Discord's rate limit holds the request back",
+                    until.saturating_duration_since(Instant::now()),
+                ));
             }
             sleep_until(until).await;
         }
@@ -141,17 +149,28 @@ impl Budget {
 }
 
 /// Makes a request that no limit over all requests counts: an answer to a command.
-pub(super) async fn answer<T>(deadline: Instant, call: impl Future<Output = serenity::Result<T>>) -> Result<T, Fault> {
-    timeout_at(deadline, call).await.map_or_else(|_| Err(silent()), |answer| answer.map_err(Fault::from))
+pub(super) async fn answer<T>(
+    deadline: Instant,
+    call: impl Future<Output = serenity::Result<T>>,
+) -> Result<T, Fault> {
+    timeout_at(deadline, call)
+        .await
+        .map_or_else(|_| Err(silent()), |answer| answer.map_err(Fault::from))
 }
 
 fn silent() -> Fault {
-    Fault::Unsure { reason: "no answer from Discord in time".into(), after_ms: None }
+    Fault::Unsure {
+        reason: "no answer from Discord in time".into(),
+        after_ms: None,
+    }
 }
 
 fn waits(reason: &str, left: Duration) -> Fault {
     let after_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
-    Fault::Unsure { reason: reason.into(), after_ms: Some(after_ms) }
+    Fault::Unsure {
+        reason: reason.into(),
+        after_ms: Some(after_ms),
+    }
 }
 
 impl Discord {
@@ -171,7 +190,11 @@ impl Discord {
     }
 
     /// The same for an answer to a command.
-    pub(super) async fn reply_by<T>(&self, deadline: Instant, call: impl Future<Output = serenity::Result<T>>) -> Result<T, Fault> {
+    pub(super) async fn reply_by<T>(
+        &self,
+        deadline: Instant,
+        call: impl Future<Output = serenity::Result<T>>,
+    ) -> Result<T, Fault> {
         self.noted(answer(deadline, call).await)
     }
 
@@ -197,14 +220,19 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    /// Of requests that take longer and shorter on their way, each second has as many as there are turns at the most,
-    /// wherever it begins. The second is a short one here.
-    /// One that comes a little later: when it was made.
-    async fn another(budget: &Budget) -> Instant {
-        sleep(SHORT / 10).await;
-        budget.ask(in_a_minute(), || async { Ok(Instant::now()) }).await.unwrap()
+    /// One that comes once another was called: when it was made.
+    async fn another(budget: &Budget, calls: &AtomicUsize) -> Instant {
+        while calls.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        budget
+            .ask(in_a_minute(), || async { Ok(Instant::now()) })
+            .await
+            .unwrap()
     }
 
+    /// Of requests that take longer and shorter on their way, each second has as many as there are turns at the most,
+    /// wherever it begins. The second is a short one here.
     #[tokio::test]
     async fn no_second_has_more_requests_than_turns() {
         let budget = Budget::of(10, SHORT);
@@ -226,7 +254,10 @@ mod tests {
         let taken = taken.lock().unwrap();
         assert_eq!(taken.len(), 100);
         for from in taken.iter() {
-            let within = taken.iter().filter(|at| from <= *at && **at < *from + SHORT).count();
+            let within = taken
+                .iter()
+                .filter(|at| from <= *at && **at < *from + SHORT)
+                .count();
             assert!(within <= 10, "{within} at once");
         }
     }
@@ -243,10 +274,13 @@ mod tests {
             Ok(Instant::now())
         };
         let begun = Instant::now();
-        let (held, other) = tokio::join!(budget.ask(in_a_minute(), call), another(&budget));
+        let (held, other) = tokio::join!(budget.ask(in_a_minute(), call), another(&budget, &calls));
         let held = held.unwrap();
         assert_eq!(calls.load(Ordering::Relaxed), 2);
-        assert!(begun + SHORT <= held && other < held, "the other had the one turn meanwhile");
+        assert!(
+            begun + SHORT <= held && other < held,
+            "the other had the one turn meanwhile"
+        );
     }
 
     #[tokio::test]
@@ -256,7 +290,16 @@ mod tests {
             std::future::pending::<serenity::Result<()>>().await
         };
         let late = Budget::new().ask(in_a_minute(), call).await;
-        assert!(matches!(late, Err(Fault::Unsure { after_ms: Some(3_500_000..), .. })), "{late:?}");
+        assert!(
+            matches!(
+                late,
+                Err(Fault::Unsure {
+                    after_ms: Some(3_500_000..),
+                    ..
+                })
+            ),
+            "{late:?}"
+        );
     }
 
     #[tokio::test]
@@ -271,7 +314,8 @@ mod tests {
             Ok(Instant::now())
         };
         let begun = Instant::now();
-        let (first, second) = tokio::join!(budget.ask(in_a_minute(), call), another(&budget));
+        let (first, second) =
+            tokio::join!(budget.ask(in_a_minute(), call), another(&budget, &refused));
         assert!(first.unwrap() >= begun + SHORT * 3 && second >= begun + SHORT * 3);
     }
 }

@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serenity::all::{
-    AutoArchiveDuration, ChannelId, CreateAllowedMentions, CreateAttachment, CreateEmbed, CreateEmbedFooter, CreateMessage, CreateThread,
-    EditMessage, Message, MessageId, MessagePagination, MessageReference, MessageReferenceKind, Nonce, RoleId, UserId,
+    AutoArchiveDuration, ChannelId, CreateAllowedMentions, CreateAttachment, CreateEmbed,
+    CreateEmbedFooter, CreateMessage, CreateThread, EditMessage, Message, MessageId,
+    MessagePagination, MessageReference, MessageReferenceKind, Nonce, RoleId, UserId,
 };
 use tokio::time::Instant;
 
@@ -36,11 +37,20 @@ pub(super) fn mark(key: &PostKey) -> String {
 
 impl Discord {
     /// Posts a message that mentions the roles of its body and nobody else, marked with its key.
-    pub(super) async fn post(&self, channel: ChannelId, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+    pub(super) async fn post(
+        &self,
+        channel: ChannelId,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
         self.post_by(self.deadline(), channel, out).await
     }
 
-    async fn post_by(&self, deadline: Instant, channel: ChannelId, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+    async fn post_by(
+        &self,
+        deadline: Instant,
+        channel: ChannelId,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
         check_length(&out.body.text)?;
         let picture = out.body.picture.as_ref().map(attachment);
         let mut message = CreateMessage::new()
@@ -52,43 +62,78 @@ impl Discord {
             .nonce(Nonce::String(out.key.0.clone()))
             .enforce_nonce(true);
         if let Some(answered) = out.answers.and_then(id) {
-            let answered = MessageReference::new(MessageReferenceKind::Default, channel).message_id(answered.into());
-            message = message.reference_message(answered.guild_id(self.guild).fail_if_not_exists(false));
+            let answered = MessageReference::new(MessageReferenceKind::Default, channel)
+                .message_id(answered.into());
+            message =
+                message.reference_message(answered.guild_id(self.guild).fail_if_not_exists(false));
         }
         // the message describes the file, the form holds it; the one file is number 0 in both
-        let sent = self.ask(deadline, || self.http.send_message(channel, picture.iter().cloned().collect(), &message)).await;
-        sent.map(|sent| self.accepted(channel, sent.id)).map_err(|fault| {
-            if fault.is(code::UNKNOWN_CHANNEL) && self.forget_topic(channel) {
-                return ChatError::Retry { reason: "the upgrade's topic was deleted, and is opened anew".into(), after_ms: None };
-            }
-            fault.during("posting", channel)
-        })
+        let sent = self
+            .ask(deadline, || {
+                self.http
+                    .send_message(channel, picture.iter().cloned().collect(), &message)
+            })
+            .await;
+        sent.map(|sent| self.accepted(channel, sent.id))
+            .map_err(|fault| {
+                if fault.is(code::UNKNOWN_CHANNEL) && self.forget_topic(channel) {
+                    return ChatError::Retry {
+                        reason: "the upgrade's topic was deleted, and is opened anew".into(),
+                        after_ms: None,
+                    };
+                }
+                fault.during("posting", channel)
+            })
     }
 
     /// Gives a message other words. What isn't named stays: the embed with the mark, a picture, reactions, the thread.
-    pub(super) async fn reword(&self, channel: ChannelId, message: MessageId, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+    pub(super) async fn reword(
+        &self,
+        channel: ChannelId,
+        message: MessageId,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
         check_length(&out.body.text)?;
         // without a word on mentions Discord would read the new text as free to call everybody it names
-        let edit = EditMessage::new().content(&out.body.text).allowed_mentions(CreateAllowedMentions::new());
+        let edit = EditMessage::new()
+            .content(&out.body.text)
+            .allowed_mentions(CreateAllowedMentions::new());
         let edit = match (&out.body.card, out.of) {
             (Some(card), Some(of)) => edit.embed(embed(Some(card), of)),
             _ => edit,
         };
         let deadline = self.deadline();
-        let edit = || self.ask(deadline, || self.http.edit_message(channel, message, &edit, vec![]));
+        let edit = || {
+            self.ask(deadline, || {
+                self.http.edit_message(channel, message, &edit, vec![])
+            })
+        };
         let mut edited = edit().await;
         if self.woke(deadline, channel, &edited).await {
             edited = edit().await;
         }
-        edited.map(|edited| self.accepted(channel, edited.id)).map_err(|fault| self.failed(fault, "editing a post", channel))
+        edited
+            .map(|edited| self.accepted(channel, edited.id))
+            .map_err(|fault| self.failed(fault, "editing a post", channel))
     }
 
     fn accepted(&self, channel: ChannelId, message: MessageId) -> Accepted {
-        Accepted { id: message.to_string(), link: Some(format!("https://discord.com/channels/{}/{channel}/{message}", self.guild)) }
+        Accepted {
+            id: message.to_string(),
+            link: Some(format!(
+                "https://discord.com/channels/{}/{channel}/{message}",
+                self.guild
+            )),
+        }
     }
 
     /// Reads the history backwards for our message with this key, down to ten minutes before `since` or 2,000 messages deep.
-    pub(super) async fn look_for(&self, channel: ChannelId, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError> {
+    pub(super) async fn look_for(
+        &self,
+        channel: ChannelId,
+        key: &PostKey,
+        since: Timestamp,
+    ) -> Result<Option<Accepted>, ChatError> {
         self.look_back(self.deadline(), channel, key, since).await
     }
 
@@ -103,19 +148,25 @@ impl Discord {
         let mut before = None;
         let mut seen = 0;
         loop {
-            let page = self.page(deadline, channel, before.map(MessagePagination::Before)).await?;
+            let page = self
+                .page(deadline, channel, before.map(MessagePagination::Before))
+                .await?;
             if let Some(found) = page.iter().find(|message| self.is_marked(message, key)) {
                 return Ok(Some(self.accepted(channel, found.id)));
             }
             seen += page.len();
             // newest first, so the last is the oldest
-            let Some(last) = page.last().filter(|_| page.len() == usize::from(PAGE)) else { return Ok(None) };
+            let Some(last) = page.last().filter(|_| page.len() == usize::from(PAGE)) else {
+                return Ok(None);
+            };
             if made_at(last.id) < oldest.as_millisecond() {
                 return Ok(None);
             }
             if seen >= HISTORY_MAX {
                 return Err(ChatError::Doubt {
-                    reason: format!("there are more than {seen} newer messages, so whether this one was posted before them can't be told"),
+                    reason: format!(
+                        "there are more than {seen} newer messages, so whether this one was posted before them can't be told"
+                    ),
                     remedy: "look in the channel; if it isn't there, post it by hand".into(),
                 });
             }
@@ -124,35 +175,76 @@ impl Discord {
     }
 
     /// Whether a thread has its opening words: likely among its first 100 messages, possibly after others' words.
-    async fn has_opening(&self, deadline: Instant, thread: ChannelId, key: &PostKey) -> Result<bool, ChatError> {
+    async fn has_opening(
+        &self,
+        deadline: Instant,
+        thread: ChannelId,
+        key: &PostKey,
+    ) -> Result<bool, ChatError> {
         // everything in a thread is younger than the thread
-        let first = self.page(deadline, thread, Some(MessagePagination::After(MessageId::new(thread.get())))).await?;
+        let first = self
+            .page(
+                deadline,
+                thread,
+                Some(MessagePagination::After(MessageId::new(thread.get()))),
+            )
+            .await?;
         if first.iter().any(|message| self.is_marked(message, key)) {
             return Ok(true);
         }
-        Ok(self.look_back(deadline, thread, key, Timestamp::MIN).await?.is_some())
+        Ok(self
+            .look_back(deadline, thread, key, Timestamp::MIN)
+            .await?
+            .is_some())
     }
 
     /// Up to 100 messages, newest first.
-    async fn page(&self, deadline: Instant, channel: ChannelId, target: Option<MessagePagination>) -> Result<Vec<Message>, ChatError> {
-        let page = self.ask(deadline, || self.http.get_messages(channel, target, Some(PAGE))).await;
+    async fn page(
+        &self,
+        deadline: Instant,
+        channel: ChannelId,
+        target: Option<MessagePagination>,
+    ) -> Result<Vec<Message>, ChatError> {
+        let page = self
+            .ask(deadline, || {
+                self.http.get_messages(channel, target, Some(PAGE))
+            })
+            .await;
         page.map_err(|fault| fault.during("reading the history", channel))
     }
 
     pub(super) fn is_marked(&self, message: &Message, key: &PostKey) -> bool {
-        let footers = message.embeds.iter().filter_map(|embed| embed.footer.as_ref());
-        message.author.id == self.me && footers.into_iter().any(|footer| footer.text.ends_with(&key.0))
+        let footers = message
+            .embeds
+            .iter()
+            .filter_map(|embed| embed.footer.as_ref());
+        message.author.id == self.me
+            && footers
+                .into_iter()
+                .any(|footer| footer.text.ends_with(&key.0))
     }
 
     /// Opens a public thread on a message and says the opening words in it, once each.
-    pub(super) async fn thread(&self, channel: ChannelId, root: MessageId, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+    pub(super) async fn thread(
+        &self,
+        channel: ChannelId,
+        root: MessageId,
+        title: &str,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
         let deadline = self.deadline();
         if self.is_topic(channel) {
             // A thread already: what is asked is asked in it, and what follows is the answer.
             return self.post_by(deadline, channel, out).await;
         }
-        let wanted = CreateThread::new(cut(title, TITLE_MAX)).auto_archive_duration(AutoArchiveDuration::OneWeek);
-        let opened = self.ask(deadline, || self.http.create_thread_from_message(channel, root, &wanted, None)).await;
+        let wanted = CreateThread::new(cut(title, TITLE_MAX))
+            .auto_archive_duration(AutoArchiveDuration::OneWeek);
+        let opened = self
+            .ask(deadline, || {
+                self.http
+                    .create_thread_from_message(channel, root, &wanted, None)
+            })
+            .await;
         let (thread, is_new) = match opened {
             Ok(thread) => (thread.id, true),
             // a thread on a message has the message's id
@@ -163,7 +255,13 @@ impl Discord {
         if is_new || !self.has_opening(deadline, thread, out.key).await? {
             self.post_by(deadline, thread, out).await?;
         }
-        Ok(Accepted { id: thread.to_string(), link: Some(format!("https://discord.com/channels/{}/{thread}", self.guild)) })
+        Ok(Accepted {
+            id: thread.to_string(),
+            link: Some(format!(
+                "https://discord.com/channels/{}/{thread}",
+                self.guild
+            )),
+        })
     }
 }
 
@@ -180,9 +278,20 @@ fn check_length(text: &str) -> Result<(), ChatError> {
 
 /// Discord reads roles and users out of the text, and lets these through: 100 of each.
 fn called(body: &Body) -> CreateAllowedMentions {
-    let users = body.mentions.iter().filter_map(|called| id(called.strip_prefix('@')?)).map(UserId::from);
-    let roles = body.mentions.iter().filter_map(|called| id(called)).map(RoleId::from);
-    CreateAllowedMentions::new().roles(roles.take(MENTIONS_MAX)).users(users.take(MENTIONS_MAX)).replied_user(false)
+    let users = body
+        .mentions
+        .iter()
+        .filter_map(|called| id(called.strip_prefix('@')?))
+        .map(UserId::from);
+    let roles = body
+        .mentions
+        .iter()
+        .filter_map(|called| id(called))
+        .map(RoleId::from);
+    CreateAllowedMentions::new()
+        .roles(roles.take(MENTIONS_MAX))
+        .users(users.take(MENTIONS_MAX))
+        .replied_user(false)
 }
 
 /// The card, and below it the mark by which a message is found again.
@@ -195,12 +304,15 @@ pub(super) fn embed(card: Option<&Card>, key: &PostKey) -> CreateEmbed {
 }
 
 fn attachment(picture: &Picture) -> CreateAttachment {
-    CreateAttachment::bytes(picture.png.as_slice(), &picture.name).description(cut(&picture.alt, ALT_MAX))
+    CreateAttachment::bytes(picture.png.as_slice(), &picture.name)
+        .description(cut(&picture.alt, ALT_MAX))
 }
 
 /// When a message was made, in milliseconds since 1970: the upper bits of its id.
 fn made_at(id: MessageId) -> i64 {
-    i64::try_from(id.get() >> 22).unwrap_or(i64::MAX).saturating_add(EPOCH_MS)
+    i64::try_from(id.get() >> 22)
+        .unwrap_or(i64::MAX)
+        .saturating_add(EPOCH_MS)
 }
 
 #[cfg(test)]
@@ -210,6 +322,9 @@ mod tests {
     #[test]
     fn an_id_tells_its_time() {
         // the example in Discord's own reference: 2016-04-30 11:18:25.796 UTC
-        assert_eq!(made_at(MessageId::new(175_928_847_299_117_063)), 1_462_015_105_796);
+        assert_eq!(
+            made_at(MessageId::new(175_928_847_299_117_063)),
+            1_462_015_105_796
+        );
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serenity::all::{
-    ChannelId, CreateScheduledEvent, EditScheduledEvent, MessageId, ScheduledEvent, ScheduledEventStatus, ScheduledEventType,
-    Timestamp as Instant,
+    ChannelId, CreateScheduledEvent, EditScheduledEvent, MessageId, ScheduledEvent,
+    ScheduledEventStatus, ScheduledEventType, Timestamp as Instant,
 };
 
 use super::{
@@ -25,20 +25,37 @@ const ABOUT_MAX: usize = 1_000;
 
 impl Discord {
     /// Hands a message on, pins it or takes the pin off. What is so already is left so.
-    pub(super) async fn treat(&self, channel: ChannelId, message: MessageId, how: Handling) -> Result<(), ChatError> {
+    pub(super) async fn treat(
+        &self,
+        channel: ChannelId,
+        message: MessageId,
+        how: Handling,
+    ) -> Result<(), ChatError> {
         let deadline = self.deadline();
         let what = match how {
             Handling::Publish => "publishing",
             Handling::Close => {
-                return Err(ChatError::Refused { reason: format!("{message} is no vote"), remedy: "reactions are counted here".into() });
+                return Err(ChatError::Refused {
+                    reason: format!("{message} is no vote"),
+                    remedy: "reactions are counted here".into(),
+                });
             }
             Handling::Pin => "pinning",
             Handling::Unpin => "taking a pin off",
         };
         let handle = async || match how {
-            Handling::Pin => self.ask(deadline, || self.http.pin_message(channel, message, None)).await,
-            Handling::Unpin => self.ask(deadline, || self.http.unpin_message(channel, message, None)).await,
-            _ => match self.ask(deadline, || self.http.crosspost_message(channel, message)).await {
+            Handling::Pin => {
+                self.ask(deadline, || self.http.pin_message(channel, message, None))
+                    .await
+            }
+            Handling::Unpin => {
+                self.ask(deadline, || self.http.unpin_message(channel, message, None))
+                    .await
+            }
+            _ => match self
+                .ask(deadline, || self.http.crosspost_message(channel, message))
+                .await
+            {
                 Err(fault) if !fault.is(code::PUBLISHED_ALREADY) => Err(fault),
                 _ => Ok(()),
             },
@@ -48,57 +65,122 @@ impl Discord {
             done = handle().await;
         }
         done.map_err(|fault| match how {
-            Handling::Pin | Handling::Unpin if fault.is(code::MISSING_PERMISSIONS) => lacking(what, "Pin Messages", &fault),
+            Handling::Pin | Handling::Unpin if fault.is(code::MISSING_PERMISSIONS) => {
+                lacking(what, "Pin Messages", &fault)
+            }
             _ => self.failed(fault, what, channel),
         })
     }
 
     /// The one event with this key's mark in its description is made, changed or ended: whichever it takes.
-    pub(super) async fn in_calendar(&self, key: &PostKey, wanted: &CalendarEvent) -> Result<Accepted, ChatError> {
+    pub(super) async fn in_calendar(
+        &self,
+        key: &PostKey,
+        wanted: &CalendarEvent,
+    ) -> Result<Accepted, ChatError> {
         let deadline = self.deadline();
         let failed = |fault: Fault| match fault {
-            Fault::Unsure { reason, after_ms } => ChatError::Retry { reason: format!("{CALENDAR}: {reason}"), after_ms },
-            fault if fault.is(code::MISSING_PERMISSIONS) || fault.is(code::MISSING_ACCESS) => lacking(CALENDAR, "Create Events", &fault),
+            Fault::Unsure { reason, after_ms } => ChatError::Retry {
+                reason: format!("{CALENDAR}: {reason}"),
+                after_ms,
+            },
+            fault if fault.is(code::MISSING_PERMISSIONS) || fault.is(code::MISSING_ACCESS) => {
+                lacking(CALENDAR, "Create Events", &fault)
+            }
             fault => ChatError::Refused {
                 reason: format!("{CALENDAR}: {}", fault.words()),
                 remedy: "look at the upgrade's window, and at the server's events".into(),
             },
         };
         let mark = mark(key);
-        let there = self.ask(deadline, || self.http.get_scheduled_events(self.guild, false)).await.map_err(failed)?;
+        let there = self
+            .ask(deadline, || {
+                self.http.get_scheduled_events(self.guild, false)
+            })
+            .await
+            .map_err(failed)?;
         let ours = |event: &&ScheduledEvent| {
-            let marked = event.description.as_deref().is_some_and(|about| about.ends_with(&mark));
-            marked && matches!(event.status, ScheduledEventStatus::Scheduled | ScheduledEventStatus::Active)
+            let marked = event
+                .description
+                .as_deref()
+                .is_some_and(|about| about.ends_with(&mark));
+            marked
+                && matches!(
+                    event.status,
+                    ScheduledEventStatus::Scheduled | ScheduledEventStatus::Active
+                )
         };
-        let about = format!("{}\n\n{mark}", crate::domain::outbox::post::cut(&wanted.about, ABOUT_MAX - mark.len() - 2));
-        let (opens, closes) = (at(wanted.opens.as_second())?, at(wanted.closes.as_second())?);
+        let about = format!(
+            "{}\n\n{mark}",
+            crate::domain::outbox::post::cut(&wanted.about, ABOUT_MAX - mark.len() - 2)
+        );
+        let (opens, closes) = (
+            at(wanted.opens.as_second())?,
+            at(wanted.closes.as_second())?,
+        );
         let Some(event) = there.iter().find(ours) else {
             // What has ended is listed no more, and what is over needs no event.
-            if matches!(wanted.stage, CalendarEventStage::Completed | CalendarEventStage::Cancelled) {
-                return Ok(Accepted { id: String::new(), link: None });
+            if matches!(
+                wanted.stage,
+                CalendarEventStage::Completed | CalendarEventStage::Cancelled
+            ) {
+                return Ok(Accepted {
+                    id: String::new(),
+                    link: None,
+                });
             }
-            let soonest = Instant::now().unix_timestamp() + i64::try_from(AHEAD.as_secs()).unwrap_or(0);
+            let soonest =
+                Instant::now().unix_timestamp() + i64::try_from(AHEAD.as_secs()).unwrap_or(0);
             if closes.unix_timestamp() <= soonest {
-                return Ok(Accepted { id: String::new(), link: None });
+                return Ok(Accepted {
+                    id: String::new(),
+                    link: None,
+                });
             }
-            let opens = if opens.unix_timestamp() < soonest { at(soonest)? } else { opens };
+            let opens = if opens.unix_timestamp() < soonest {
+                at(soonest)?
+            } else {
+                opens
+            };
             let made = CreateScheduledEvent::new(ScheduledEventType::External, &wanted.name, opens)
                 .end_time(closes)
                 .location(&wanted.place)
                 .description(about);
-            let made = self.ask(deadline, || self.http.create_scheduled_event(self.guild, &made, None)).await.map_err(failed)?;
+            let made = self
+                .ask(deadline, || {
+                    self.http.create_scheduled_event(self.guild, &made, None)
+                })
+                .await
+                .map_err(failed)?;
             return Ok(self.event_accepted(&made));
         };
         let is_active = event.status == ScheduledEventStatus::Active;
         let change = |edit: EditScheduledEvent<'static>| async move {
-            self.ask(deadline, || self.http.edit_scheduled_event(self.guild, event.id, &edit, None)).await.map_err(failed)
+            self.ask(deadline, || {
+                self.http
+                    .edit_scheduled_event(self.guild, event.id, &edit, None)
+            })
+            .await
+            .map_err(failed)
         };
-        let words = || EditScheduledEvent::new().name(&wanted.name).description(&about).end_time(closes).location(&wanted.place);
+        let words = || {
+            EditScheduledEvent::new()
+                .name(&wanted.name)
+                .description(&about)
+                .end_time(closes)
+                .location(&wanted.place)
+        };
         let changed = match (wanted.stage, is_active) {
             (CalendarEventStage::Scheduled, false) => change(words().start_time(opens)).await?,
-            (CalendarEventStage::Scheduled | CalendarEventStage::Active, true) => change(words()).await?,
-            (CalendarEventStage::Active, false) => change(words().status(ScheduledEventStatus::Active)).await?,
-            (CalendarEventStage::Cancelled, false) => change(words().status(ScheduledEventStatus::Canceled)).await?,
+            (CalendarEventStage::Scheduled | CalendarEventStage::Active, true) => {
+                change(words()).await?
+            }
+            (CalendarEventStage::Active, false) => {
+                change(words().status(ScheduledEventStatus::Active)).await?
+            }
+            (CalendarEventStage::Cancelled, false) => {
+                change(words().status(ScheduledEventStatus::Canceled)).await?
+            }
             (CalendarEventStage::Completed, false) => {
                 change(EditScheduledEvent::new().status(ScheduledEventStatus::Active)).await?;
                 change(words().status(ScheduledEventStatus::Completed)).await?
@@ -111,14 +193,26 @@ impl Discord {
     }
 
     fn event_accepted(&self, event: &ScheduledEvent) -> Accepted {
-        Accepted { id: event.id.to_string(), link: Some(format!("https://discord.com/events/{}/{}", self.guild, event.id)) }
+        Accepted {
+            id: event.id.to_string(),
+            link: Some(format!(
+                "https://discord.com/events/{}/{}",
+                self.guild, event.id
+            )),
+        }
     }
 }
 
 /// Nothing is given up while somebody may allow it.
 fn lacking(what: &str, permission: &str, fault: &Fault) -> ChatError {
-    let reason = format!("{what}: {}; allow the bot's role: {permission}", fault.words());
-    ChatError::Retry { reason, after_ms: Some(MENDABLE_MS) }
+    let reason = format!(
+        "{what}: {}; allow the bot's role: {permission}",
+        fault.words()
+    );
+    ChatError::Retry {
+        reason,
+        after_ms: Some(MENDABLE_MS),
+    }
 }
 
 fn at(seconds: i64) -> Result<Instant, ChatError> {

@@ -41,12 +41,21 @@ pub(super) struct IncomingCommand {
 
 impl Matrix {
     /// The command in an event, if it is one that somebody else gave lately.
-    pub(super) fn ask(&self, room: &OwnedRoomId, event: &TimelineEvent, now_ms: i64) -> Option<IncomingCommand> {
+    pub(super) fn ask(
+        &self,
+        room: &OwnedRoomId,
+        event: &TimelineEvent,
+        now_ms: i64,
+    ) -> Option<IncomingCommand> {
         SyncEvent::read(event).and_then(|event| ask(room, event, self.me.as_str(), now_ms))
     }
 
     /// Answers for as long as it is asked, several at once: one that takes long holds nobody up.
-    pub(super) async fn answer_all(self: Arc<Self>, desk: Arc<dyn CommandHandler>, mut asks: mpsc::Receiver<IncomingCommand>) {
+    pub(super) async fn answer_all(
+        self: Arc<Self>,
+        desk: Arc<dyn CommandHandler>,
+        mut asks: mpsc::Receiver<IncomingCommand>,
+    ) {
         let mut answers = JoinSet::new();
         loop {
             tokio::select! {
@@ -73,16 +82,30 @@ impl Matrix {
         }
         let power = self.power(&ask.room, &ask.by).await;
         let place = self.place_of(&ask.room);
-        let asker = Asker { power, ..Asker::new(Platform::Matrix, &ask.by, place.as_str()) };
+        let asker = Asker {
+            power,
+            ..Asker::new(Platform::Matrix, &ask.by, place.as_str())
+        };
         let body = desk.answer(&asker, &Order::from_line(&ask.line)).await;
         let answer = reply(content(&body, "m.notice"), ask);
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.put(ask.room.as_str(), MESSAGE, answer.clone(), &transaction(&ask.event)).await {
+            match self
+                .put(
+                    ask.room.as_str(),
+                    MESSAGE,
+                    answer.clone(),
+                    &transaction(&ask.event),
+                )
+                .await
+            {
                 Ok(_) => return,
                 Err(ChatError::Retry { reason, after_ms }) if !is_stale() => {
                     tracing::debug!(room = %ask.room, event = %ask.event, %reason, "an answer waits");
-                    sleep(pause.max(Duration::from_millis(after_ms.unwrap_or(0)).min(LONGEST_PAUSE))).await;
+                    sleep(
+                        pause.max(Duration::from_millis(after_ms.unwrap_or(0)).min(LONGEST_PAUSE)),
+                    )
+                    .await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(error) => {
@@ -99,16 +122,31 @@ fn ask(room: &OwnedRoomId, event: SyncEvent, me: &str, now_ms: i64) -> Option<In
     if !is_talk || event.sender == me || now_ms.saturating_sub(event.at_ms()) > FRESH_MS {
         return None;
     }
-    let line = behind_name(event.content.body.as_deref()?, event.content.relates_to.in_reply_to.is_some())?;
+    let line = behind_name(
+        event.content.body.as_deref()?,
+        event.content.relates_to.in_reply_to.is_some(),
+    )?;
     let (at_ms, thread) = (event.at_ms(), event.thread().map(str::to_owned));
-    Some(IncomingCommand { room: room.clone(), event: event.event_id, by: event.sender, at_ms, thread, line })
+    Some(IncomingCommand {
+        room: room.clone(),
+        event: event.event_id,
+        by: event.sender,
+        at_ms,
+        thread,
+        line,
+    })
 }
 
 /// What stands after the command's name. Some clients still put the message replied to before a reply, its lines marked
 /// with `>`.
 fn behind_name(body: &str, is_reply: bool) -> Option<String> {
-    let quoted = |line: &str| line.trim().is_empty() || is_reply && line.trim_start().starts_with('>');
-    let start: usize = body.split_inclusive('\n').take_while(|line| quoted(line)).map(str::len).sum();
+    let quoted =
+        |line: &str| line.trim().is_empty() || is_reply && line.trim_start().starts_with('>');
+    let start: usize = body
+        .split_inclusive('\n')
+        .take_while(|line| quoted(line))
+        .map(str::len)
+        .sum();
     let text = body.get(start..)?.trim();
     let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (name.to_lowercase() == COMMAND).then(|| rest.trim().chars().take(LONGEST).collect())
@@ -128,7 +166,9 @@ fn reply(mut content: Value, ask: &IncomingCommand) -> Value {
 /// One question has one answer, whichever process gives it.
 fn transaction(event: &str) -> String {
     let digest = Sha256::digest(event);
-    std::iter::once("a-".to_owned()).chain(digest.iter().take(12).map(|byte| format!("{byte:02x}"))).collect()
+    std::iter::once("a-".to_owned())
+        .chain(digest.iter().take(12).map(|byte| format!("{byte:02x}")))
+        .collect()
 }
 
 #[cfg(test)]
@@ -139,12 +179,18 @@ mod tests {
     fn a_command_is_its_first_word() {
         let of = |body: &str| behind_name(body, false);
         assert_eq!(of("!upgrade"), Some(String::new()));
-        assert_eq!(of("  !Upgrade  no-go  Two NODES\nare late "), Some("no-go  Two NODES\nare late".into()));
+        assert_eq!(
+            of("  !Upgrade  no-go  Two NODES\nare late "),
+            Some("no-go  Two NODES\nare late".into())
+        );
         assert_eq!(of("!upgrades"), None);
         assert_eq!(of("try !upgrade"), None);
         assert_eq!(of(""), None);
         assert_eq!(of("> !upgrade\n\nno"), None);
-        assert_eq!(behind_name("> <@a:x> hello\n> there\n\n!upgrade help", true), Some("help".into()));
+        assert_eq!(
+            behind_name("> <@a:x> hello\n> there\n\n!upgrade help", true),
+            Some("help".into())
+        );
     }
 
     fn event(patch: impl FnOnce(&mut Value)) -> SyncEvent {
@@ -161,8 +207,15 @@ mod tests {
         assert!(is_ask(event(|_| ()), 1_000_000 + FRESH_MS));
         assert!(!is_ask(event(|_| ()), 1_000_001 + FRESH_MS));
         assert!(!is_ask(event(|e| e["sender"] = json!("@me:x")), 1_000_000));
-        assert!(!is_ask(event(|e| e["content"]["msgtype"] = json!("m.notice")), 1_000_000));
-        assert!(!is_ask(event(|e| e["content"]["m.relates_to"] = json!({ "rel_type": "m.replace", "event_id": "$o" })), 1_000_000));
+        assert!(!is_ask(
+            event(|e| e["content"]["msgtype"] = json!("m.notice")),
+            1_000_000
+        ));
+        assert!(!is_ask(
+            event(|e| e["content"]["m.relates_to"] =
+                json!({ "rel_type": "m.replace", "event_id": "$o" })),
+            1_000_000
+        ));
     }
 
     #[test]
@@ -174,6 +227,9 @@ mod tests {
             of(event(|_| ())),
             json!({ "m.mentions": { "user_ids": ["@a:x"] }, "m.relates_to": { "m.in_reply_to": { "event_id": "$q" } } })
         );
-        assert_eq!(of(event(|e| e["content"]["m.relates_to"] = thread))["m.relates_to"], in_thread("$root", "$q", false));
+        assert_eq!(
+            of(event(|e| e["content"]["m.relates_to"] = thread))["m.relates_to"],
+            in_thread("$root", "$q", false)
+        );
     }
 }

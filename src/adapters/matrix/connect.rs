@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use matrix_sdk::{
-    Client, ClientBuildError, STATE_STORE_DATABASE_NAME, SessionMeta, SessionTokens, SqliteStoreConfig,
+    Client, ClientBuildError, STATE_STORE_DATABASE_NAME, SessionMeta, SessionTokens,
+    SqliteStoreConfig,
     authentication::matrix::MatrixSession,
     config::RequestConfig,
     encryption::{BackupDownloadStrategy, EncryptionSettings},
@@ -26,15 +27,23 @@ use super::{
 /// Why there is no connection, and what to do about it.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    #[error("the homeserver's address {homeserver} can't be used ({reason}): write it as https://matrix.example.org")]
+    #[error(
+        "the homeserver's address {homeserver} can't be used ({reason}): write it as https://matrix.example.org"
+    )]
     Address { homeserver: String, reason: String },
     /// The only one that may go away by itself.
-    #[error("the homeserver {homeserver} doesn't serve us now: {reason}; check its address and the network, then start herald again")]
+    #[error(
+        "the homeserver {homeserver} doesn't serve us now: {reason}; check its address and the network, then start herald again"
+    )]
     Unreachable { homeserver: String, reason: String },
     #[error(
         "{homeserver} refuses the login of {user}: {reason}; check the user name and the password, and that the account may log in by password"
     )]
-    WrongPassword { homeserver: String, user: String, reason: String },
+    WrongPassword {
+        homeserver: String,
+        user: String,
+        reason: String,
+    },
     #[error(
         "{homeserver} refuses the access token: {reason}; make a new one for herald alone and put it where `token` in herald.yaml says"
     )]
@@ -42,7 +51,12 @@ pub enum ConnectError {
     #[error(
         "{homeserver} no longer accepts the session of {user}: {reason}; remove the directory {store}, give `device` a new name and start again: herald logs in afresh, but can't read what was encrypted for it before"
     )]
-    LoggedOut { homeserver: String, user: String, reason: String, store: PathBuf },
+    LoggedOut {
+        homeserver: String,
+        user: String,
+        reason: String,
+        store: PathBuf,
+    },
     #[error(
         "the passphrase doesn't open the Matrix store {store}; give the one it was made with, or remove the directory, give `device` a new name and herald logs in afresh, unable to read what was encrypted for it before"
     )]
@@ -54,13 +68,21 @@ pub enum ConnectError {
     #[error(
         "the Matrix store {store} belongs to {kept}, the configuration names {wanted}; give each account and device a directory of its own"
     )]
-    OtherAccount { store: PathBuf, kept: String, wanted: String },
+    OtherAccount {
+        store: PathBuf,
+        kept: String,
+        wanted: String,
+    },
     #[error(
         "the Matrix store {store} can't be used: {reason}; see that herald may read and write there, that the disk isn't full and that the passphrase is given if the store was made with one"
     )]
     Store { store: PathBuf, reason: String },
     #[error("{homeserver} refuses: {reason}; {remedy}")]
-    Refused { homeserver: String, reason: String, remedy: String },
+    Refused {
+        homeserver: String,
+        reason: String,
+        remedy: String,
+    },
 }
 
 impl ConnectError {
@@ -70,20 +92,34 @@ impl ConnectError {
     }
 }
 
-pub(super) async fn connect(settings: &MatrixSettings) -> Result<(Client, OwnedUserId), ConnectError> {
+pub(super) async fn connect(
+    settings: &MatrixSettings,
+) -> Result<(Client, OwnedUserId), ConnectError> {
     session::make_dir(&settings.store).map_err(|e| settings.store_error(&e))?;
-    let kept =
-        session::read(&settings.store).map_err(|e| settings.store_error(&format!("{}: {e}", session::path(&settings.store).display())))?;
-    let has_store = ["matrix-sdk-crypto.sqlite3", STATE_STORE_DATABASE_NAME].iter().all(|name| settings.sdk_dir().join(name).exists());
+    let kept = session::read(&settings.store).map_err(|e| {
+        settings.store_error(&format!(
+            "{}: {e}",
+            session::path(&settings.store).display()
+        ))
+    })?;
+    let has_store = ["matrix-sdk-crypto.sqlite3", STATE_STORE_DATABASE_NAME]
+        .iter()
+        .all(|name| settings.sdk_dir().join(name).exists());
     let client = match kept {
         Some(kept) if !settings.owns(&kept) => Err(ConnectError::OtherAccount {
             store: settings.store.clone(),
             kept: format!("{} on {}", kept.user, kept.device),
             wanted: format!("{} on {}", settings.user, settings.device),
         }),
-        Some(_) if !has_store => Err(ConnectError::LostStore { store: settings.store.clone() }),
+        Some(_) if !has_store => Err(ConnectError::LostStore {
+            store: settings.store.clone(),
+        }),
         // A token that was replaced is taken up by the same device.
-        Some(kept) => match settings.token.as_ref().filter(|token| token.expose_secret() != kept.access_token) {
+        Some(kept) => match settings
+            .token
+            .as_ref()
+            .filter(|token| token.expose_secret() != kept.access_token)
+        {
             Some(token) => by_token(settings, token).await,
             None => restore(settings, kept).await,
         },
@@ -93,31 +129,61 @@ pub(super) async fn connect(settings: &MatrixSettings) -> Result<(Client, OwnedU
         },
     }?;
     // device keys and cross-signing are set up in the background; a first post should find them
-    client.encryption().wait_for_e2ee_initialization_tasks().await;
+    client
+        .encryption()
+        .wait_for_e2ee_initialization_tasks()
+        .await;
     identity::recover(&client, settings.recovery.as_ref()).await;
-    let me = client.user_id().map(ToOwned::to_owned).ok_or_else(|| settings.store_error(&"the session has no user"))?;
+    let me = client
+        .user_id()
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| settings.store_error(&"the session has no user"))?;
     Ok((client, me))
 }
 
 /// Takes up a token that was made elsewhere: account and device are those it was made for.
 async fn by_token(settings: &MatrixSettings, token: &SecretString) -> Result<Client, ConnectError> {
-    let asks = settings.client().build().await.map_err(|e| settings.build_error(e))?;
-    let user_id = OwnedUserId::try_from(settings.user.as_str()).map_err(|e| settings.store_error(&e))?;
+    let asks = settings
+        .client()
+        .build()
+        .await
+        .map_err(|e| settings.build_error(e))?;
+    let user_id =
+        OwnedUserId::try_from(settings.user.as_str()).map_err(|e| settings.store_error(&e))?;
     let session = |device: &str| MatrixSession {
-        meta: SessionMeta { user_id: user_id.clone(), device_id: device.into() },
-        tokens: SessionTokens { access_token: token.expose_secret().to_owned(), refresh_token: None },
+        meta: SessionMeta {
+            user_id: user_id.clone(),
+            device_id: device.into(),
+        },
+        tokens: SessionTokens {
+            access_token: token.expose_secret().to_owned(),
+            refresh_token: None,
+        },
     };
     // Whose it is can be asked without the device's name, which is what is asked for.
-    asks.matrix_auth().restore_session(session("unknown"), RoomLoadSettings::default()).await.map_err(|e| settings.store_error(&e))?;
+    asks.matrix_auth()
+        .restore_session(session("unknown"), RoomLoadSettings::default())
+        .await
+        .map_err(|e| settings.store_error(&e))?;
     let who = asks.whoami().await.map_err(|error| match http(&error) {
-        Fault::Session { reason, .. } => ConnectError::WrongToken { homeserver: settings.homeserver.clone(), reason },
+        Fault::Session { reason, .. } => ConnectError::WrongToken {
+            homeserver: settings.homeserver.clone(),
+            reason,
+        },
         fault => settings.server_error(fault),
     })?;
     let Some(device) = who.device_id.filter(|_| who.user_id == user_id) else {
         let reason = format!("it is {}'s, or has no device", who.user_id);
-        return Err(ConnectError::WrongToken { homeserver: settings.homeserver.clone(), reason });
+        return Err(ConnectError::WrongToken {
+            homeserver: settings.homeserver.clone(),
+            reason,
+        });
     };
-    let kept = Kept { user: who.user_id.to_string(), device: device.to_string(), access_token: token.expose_secret().to_owned() };
+    let kept = Kept {
+        user: who.user_id.to_string(),
+        device: device.to_string(),
+        access_token: token.expose_secret().to_owned(),
+    };
     let client = build(settings).await?;
     client
         .matrix_auth()
@@ -132,10 +198,20 @@ async fn restore(settings: &MatrixSettings, kept: Kept) -> Result<Client, Connec
     let client = build(settings).await?;
     let user_id = OwnedUserId::try_from(kept.user).map_err(|e| settings.store_error(&e))?;
     let session = MatrixSession {
-        meta: SessionMeta { user_id, device_id: kept.device.into() },
-        tokens: SessionTokens { access_token: kept.access_token, refresh_token: None },
+        meta: SessionMeta {
+            user_id,
+            device_id: kept.device.into(),
+        },
+        tokens: SessionTokens {
+            access_token: kept.access_token,
+            refresh_token: None,
+        },
     };
-    client.matrix_auth().restore_session(session, RoomLoadSettings::default()).await.map_err(|e| settings.store_error(&e))?;
+    client
+        .matrix_auth()
+        .restore_session(session, RoomLoadSettings::default())
+        .await
+        .map_err(|e| settings.store_error(&e))?;
     match client.whoami().await {
         Ok(_) => Ok(client),
         Err(error) => match http(&error) {
@@ -156,9 +232,15 @@ async fn log_in(settings: &MatrixSettings, fresh: bool) -> Result<Client, Connec
     }
     let client = build(settings).await?;
     password(settings, &client).await?;
-    let session = client.matrix_auth().session().ok_or_else(|| settings.store_error(&"the login gave no session"))?;
-    let kept =
-        Kept { user: session.meta.user_id.into(), device: session.meta.device_id.to_string(), access_token: session.tokens.access_token };
+    let session = client
+        .matrix_auth()
+        .session()
+        .ok_or_else(|| settings.store_error(&"the login gave no session"))?;
+    let kept = Kept {
+        user: session.meta.user_id.into(),
+        device: session.meta.device_id.to_string(),
+        access_token: session.tokens.access_token,
+    };
     session::write(&settings.store, &kept).map_err(|e| settings.store_error(&e))?;
     Ok(client)
 }
@@ -167,25 +249,45 @@ async fn log_in(settings: &MatrixSettings, fresh: bool) -> Result<Client, Connec
 /// never take new ones: it is signed out, so that it comes back clean. Clients that have seen the old keys
 /// may still distrust it, which only a new name mends.
 async fn clear_device(settings: &MatrixSettings) -> Result<(), ConnectError> {
-    let client = settings.client().build().await.map_err(|e| settings.build_error(e))?;
+    let client = settings
+        .client()
+        .build()
+        .await
+        .map_err(|e| settings.build_error(e))?;
     password(settings, &client).await?;
     let mut request = get_keys::v3::Request::new();
-    request.device_keys.extend(client.user_id().map(|me| (me.to_owned(), Vec::new())));
-    let known = client.send(request).await.map_err(|e| settings.server_error(http(&e)))?;
-    let is_known = known.device_keys.values().any(|devices| devices.keys().any(|device| device.as_str() == settings.device));
+    request
+        .device_keys
+        .extend(client.user_id().map(|me| (me.to_owned(), Vec::new())));
+    let known = client
+        .send(request)
+        .await
+        .map_err(|e| settings.server_error(http(&e)))?;
+    let is_known = known.device_keys.values().any(|devices| {
+        devices
+            .keys()
+            .any(|device| device.as_str() == settings.device)
+    });
     if is_known {
         tracing::warn!(
             device = %settings.device,
             "this device had a store before, which is gone; if people in encrypted rooms can't be read, give `device` a new name and remove the store"
         );
-        client.matrix_auth().logout().await.map_err(|e| settings.server_error(http(&e)))?;
+        client
+            .matrix_auth()
+            .logout()
+            .await
+            .map_err(|e| settings.server_error(http(&e)))?;
     }
     Ok(())
 }
 
 async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), ConnectError> {
     let Some(password) = &settings.password else {
-        return Err(ConnectError::WrongToken { homeserver: settings.homeserver.clone(), reason: "it has run out".into() });
+        return Err(ConnectError::WrongToken {
+            homeserver: settings.homeserver.clone(),
+            reason: "it has run out".into(),
+        });
     };
     let login = client
         .matrix_auth()
@@ -196,7 +298,12 @@ async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), Conn
         .await;
     match login {
         Ok(_) => Ok(()),
-        Err(error) if matches!(error.client_api_error_kind(), Some(ErrorKind::Forbidden | ErrorKind::UserDeactivated)) => {
+        Err(error)
+            if matches!(
+                error.client_api_error_kind(),
+                Some(ErrorKind::Forbidden | ErrorKind::UserDeactivated)
+            ) =>
+        {
             Err(ConnectError::WrongPassword {
                 homeserver: settings.homeserver.clone(),
                 user: settings.user.clone(),
@@ -209,8 +316,12 @@ async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), Conn
 }
 
 async fn build(settings: &MatrixSettings) -> Result<Client, ConnectError> {
-    let passphrase = settings.passphrase.as_ref().map(ExposeSecret::expose_secret);
-    let store = SqliteStoreConfig::with_low_memory_config(settings.sdk_dir()).passphrase(passphrase);
+    let passphrase = settings
+        .passphrase
+        .as_ref()
+        .map(ExposeSecret::expose_secret);
+    let store =
+        SqliteStoreConfig::with_low_memory_config(settings.sdk_dir()).passphrase(passphrase);
     let client = settings
         .client()
         .sqlite_store_with_config_and_cache_path(store, None::<PathBuf>)
@@ -240,13 +351,22 @@ impl MatrixSettings {
     }
 
     fn owns(&self, kept: &Kept) -> bool {
-        let localpart = kept.user.trim_start_matches('@').split(':').next().unwrap_or_default();
+        let localpart = kept
+            .user
+            .trim_start_matches('@')
+            .split(':')
+            .next()
+            .unwrap_or_default();
         // A token brings its device with it.
-        (kept.device == self.device || self.token.is_some()) && (kept.user == self.user || localpart == self.user)
+        (kept.device == self.device || self.token.is_some())
+            && (kept.user == self.user || localpart == self.user)
     }
 
     fn store_error(&self, reason: &dyn std::fmt::Display) -> ConnectError {
-        ConnectError::Store { store: self.store.clone(), reason: reason.to_string() }
+        ConnectError::Store {
+            store: self.store.clone(),
+            reason: reason.to_string(),
+        }
     }
 
     fn build_error(&self, error: ClientBuildError) -> ConnectError {
@@ -255,13 +375,18 @@ impl MatrixSettings {
                 // the SDK's error type isn't reachable by name; a store that doesn't open speaks of its cipher
                 let reason = error.to_string();
                 if reason.contains("store cipher") {
-                    ConnectError::WrongPassphrase { store: self.store.clone() }
+                    ConnectError::WrongPassphrase {
+                        store: self.store.clone(),
+                    }
                 } else {
                     self.store_error(&reason)
                 }
             }
             ClientBuildError::Http(error) => self.server_error(http(&error)),
-            other => ConnectError::Address { homeserver: self.homeserver.clone(), reason: other.to_string() },
+            other => ConnectError::Address {
+                homeserver: self.homeserver.clone(),
+                reason: other.to_string(),
+            },
         }
     }
 
@@ -269,13 +394,22 @@ impl MatrixSettings {
         let homeserver = self.homeserver.clone();
         match fault {
             Fault::Passing { reason, .. } => ConnectError::Unreachable { homeserver, reason },
-            Fault::Session { reason, .. } => {
-                ConnectError::LoggedOut { homeserver, user: self.user.clone(), reason, store: self.store.clone() }
-            }
-            Fault::Forbidden { reason } => {
-                ConnectError::Refused { homeserver, reason, remedy: "see that the account may log in there".into() }
-            }
-            Fault::Lasting { reason, remedy } => ConnectError::Refused { homeserver, reason, remedy: remedy.into() },
+            Fault::Session { reason, .. } => ConnectError::LoggedOut {
+                homeserver,
+                user: self.user.clone(),
+                reason,
+                store: self.store.clone(),
+            },
+            Fault::Forbidden { reason } => ConnectError::Refused {
+                homeserver,
+                reason,
+                remedy: "see that the account may log in there".into(),
+            },
+            Fault::Lasting { reason, remedy } => ConnectError::Refused {
+                homeserver,
+                reason,
+                remedy: remedy.into(),
+            },
         }
     }
 }

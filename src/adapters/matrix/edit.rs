@@ -15,13 +15,27 @@ use crate::{
 
 impl Matrix {
     /// Sends an event that replaces what the message `id` says.
-    pub(super) async fn reword(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+    pub(super) async fn reword(
+        &self,
+        place: &str,
+        id: &str,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
         let original = event_id(id)?;
         self.within(self.timeout, async {
             let room = self.joined(place).await?;
             let of = self.key_of(&room, &original).await?;
-            self.put(place, MESSAGE, edit(out.body, out.key, id, of.as_deref()), &out.key.0).await?;
-            Ok(Accepted { id: id.to_owned(), link: self.link(&room, id) })
+            self.put(
+                place,
+                MESSAGE,
+                edit(out.body, out.key, id, of.as_deref()),
+                &out.key.0,
+            )
+            .await?;
+            Ok(Accepted {
+                id: id.to_owned(),
+                link: self.link(&room, id),
+            })
         })
         .await
     }
@@ -30,17 +44,28 @@ impl Matrix {
     /// would take an edit all the same, and people would see it as a message out of nowhere.
     async fn key_of(&self, room: &Room, id: &EventId) -> Result<Option<String>, ChatError> {
         let refused = |reason: &str, remedy: &str| {
-            Err(ChatError::Refused { reason: format!("editing {id} in {}: {reason}", room.room_id()), remedy: remedy.into() })
+            Err(ChatError::Refused {
+                reason: format!("editing {id} in {}: {reason}", room.room_id()),
+                remedy: remedy.into(),
+            })
         };
         let event = room.event(id, None).await;
-        let event = event.map_err(|error| self.failed(&format!("looking for {id}, to edit it"), &error))?;
+        let event =
+            event.map_err(|error| self.failed(&format!("looking for {id}, to edit it"), &error))?;
         match SyncEvent::read(&event) {
-            Some(event) if event.sender != self.me.as_str() => {
-                refused("the message is another account's", "it was posted by the account that was in use then")
-            }
+            Some(event) if event.sender != self.me.as_str() => refused(
+                "the message is another account's",
+                "it was posted by the account that was in use then",
+            ),
             // Nothing is left of a deleted message but that it was there.
-            Some(event) if event.is_redacted() || event.kind != ENCRYPTED && event.content.msgtype.is_none() => {
-                refused("the message was deleted", "post the notice anew if it is still wanted")
+            Some(event)
+                if event.is_redacted()
+                    || event.kind != ENCRYPTED && event.content.msgtype.is_none() =>
+            {
+                refused(
+                    "the message was deleted",
+                    "post the notice anew if it is still wanted",
+                )
             }
             Some(event) => Ok(event.content.key),
             None => refused("it is no message", "look at its row in the outbox"),
@@ -57,11 +82,22 @@ fn edit(body: &Body, key: &PostKey, original: &str, of: Option<&str>) -> Value {
         set(&mut new, KEY_FIELD, json!(of));
     }
     let html = body.html.as_ref().map(|html| format!("* {html}"));
-    let mut edit = content(&Body { text: format!("* {}", body.text), html, ..Body::default() }, "m.text");
+    let mut edit = content(
+        &Body {
+            text: format!("* {}", body.text),
+            html,
+            ..Body::default()
+        },
+        "m.text",
+    );
     set(&mut edit, "m.mentions", json!({}));
     set(&mut edit, KEY_FIELD, json!(key.0));
     set(&mut edit, "m.new_content", new);
-    set(&mut edit, "m.relates_to", json!({ "rel_type": "m.replace", "event_id": original }));
+    set(
+        &mut edit,
+        "m.relates_to",
+        json!({ "rel_type": "m.replace", "event_id": original }),
+    );
     edit
 }
 
@@ -72,7 +108,12 @@ mod tests {
     #[test]
     fn an_edit_says_it_twice_and_calls_nobody() {
         let called = vec!["@room".to_owned()];
-        let body = Body { text: "new".into(), html: Some("<b>new</b>".into()), mentions: called, ..Body::default() };
+        let body = Body {
+            text: "new".into(),
+            html: Some("<b>new</b>".into()),
+            mentions: called,
+            ..Body::default()
+        };
         let html = "org.matrix.custom.html";
         assert_eq!(
             edit(&body, &PostKey("k2".into()), "$o", Some("k1")),

@@ -17,11 +17,17 @@ pub(super) enum Fault {
     /// The session is no longer good for anything. `soft`: the device still is, only the token has run out.
     Session { reason: String, soft: bool },
     /// It may go away by itself; not to be tried again before so many milliseconds, if the server said so.
-    Passing { reason: String, after_ms: Option<u64> },
+    Passing {
+        reason: String,
+        after_ms: Option<u64>,
+    },
     /// The homeserver forbids it.
     Forbidden { reason: String },
     /// It will stay so until somebody changes something.
-    Lasting { reason: String, remedy: &'static str },
+    Lasting {
+        reason: String,
+        remedy: &'static str,
+    },
 }
 
 impl Matrix {
@@ -31,31 +37,53 @@ impl Matrix {
             Fault::Session { reason, .. } => {
                 let reason = logged_out(&reason);
                 self.set_trouble(Some(reason.clone()));
-                ChatError::Retry { reason: format!("{action}: {reason}"), after_ms: None }
+                ChatError::Retry {
+                    reason: format!("{action}: {reason}"),
+                    after_ms: None,
+                }
             }
-            Fault::Passing { reason, after_ms } => ChatError::Retry { reason: format!("{action}: {reason}"), after_ms },
+            Fault::Passing { reason, after_ms } => ChatError::Retry {
+                reason: format!("{action}: {reason}"),
+                after_ms,
+            },
             // Nothing is given up while somebody can mend it.
             Fault::Forbidden { reason } => ChatError::Retry {
-                reason: format!("{action}: {reason}; invite {} to the room and give it the power level to post there", self.me),
+                reason: format!(
+                    "{action}: {reason}; invite {} to the room and give it the power level to post there",
+                    self.me
+                ),
                 after_ms: Some(60_000),
             },
-            Fault::Lasting { reason, remedy } => ChatError::Refused { reason: format!("{action}: {reason}"), remedy: remedy.into() },
+            Fault::Lasting { reason, remedy } => ChatError::Refused {
+                reason: format!("{action}: {reason}"),
+                remedy: remedy.into(),
+            },
         }
     }
 }
 
 pub(super) fn logged_out(reason: &str) -> String {
-    format!("logged out by the homeserver ({reason}): restart herald, which logs in again or says what to do; posts wait until then")
+    format!(
+        "logged out by the homeserver ({reason}): restart herald, which logs in again or says what to do; posts wait until then"
+    )
 }
 
 pub(super) fn fault(error: &matrix_sdk::Error) -> Fault {
     use matrix_sdk::Error;
     match error {
         Error::Http(error) => http(error),
-        Error::AuthenticationRequired => Fault::Session { reason: "there is no session".into(), soft: false },
-        Error::WrongRoomState(_) => Fault::Forbidden { reason: "not a member of the room".into() },
+        Error::AuthenticationRequired => Fault::Session {
+            reason: "there is no session".into(),
+            soft: false,
+        },
+        Error::WrongRoomState(_) => Fault::Forbidden {
+            reason: "not a member of the room".into(),
+        },
         Error::Timeout => passing("no answer within the timeout"),
-        Error::Identifier(error) => Fault::Lasting { reason: error.to_string(), remedy: "correct the id in the configuration" },
+        Error::Identifier(error) => Fault::Lasting {
+            reason: error.to_string(),
+            remedy: "correct the id in the configuration",
+        },
         // the SDK's own store or encryption: nothing is lost by waiting, and the text says what is wrong
         other => passing(&plain(&other.to_string())),
     }
@@ -64,7 +92,10 @@ pub(super) fn fault(error: &matrix_sdk::Error) -> Fault {
 pub(super) fn http(error: &HttpError) -> Fault {
     match error {
         HttpError::Reqwest(error) if error.is_timeout() => passing("no answer within the timeout"),
-        HttpError::Reqwest(error) => passing(&format!("the homeserver can't be reached: {}", innermost(error))),
+        HttpError::Reqwest(error) => passing(&format!(
+            "the homeserver can't be reached: {}",
+            innermost(error)
+        )),
         HttpError::Cached(error) => http(error),
         HttpError::Api(answer) => match answer.as_ref() {
             FromHttpResponseError::Server(_) => match error.as_client_api_error() {
@@ -83,9 +114,15 @@ pub(super) fn http(error: &HttpError) -> Fault {
 /// An answer in Matrix's own error format, or of whatever stands before the homeserver.
 fn matrix(status: StatusCode, body: &ErrorBody) -> Fault {
     let ErrorBody::Standard(standard) = body else {
-        return passing(&format!("something before the homeserver answers with {status}"));
+        return passing(&format!(
+            "something before the homeserver answers with {status}"
+        ));
     };
-    let reason = plain(&format!("{} ({})", standard.message, standard.kind.errcode()));
+    let reason = plain(&format!(
+        "{} ({})",
+        standard.message,
+        standard.kind.errcode()
+    ));
     match &standard.kind {
         ErrorKind::LimitExceeded(limit) => {
             let after_ms = match limit.retry_after {
@@ -94,37 +131,66 @@ fn matrix(status: StatusCode, body: &ErrorBody) -> Fault {
             };
             Fault::Passing { reason, after_ms }
         }
-        ErrorKind::UnknownToken(token) => Fault::Session { reason, soft: token.soft_logout },
+        ErrorKind::UnknownToken(token) => Fault::Session {
+            reason,
+            soft: token.soft_logout,
+        },
         ErrorKind::MissingToken
         | ErrorKind::Unauthorized
         | ErrorKind::UserLocked
         | ErrorKind::UserDeactivated
-        | ErrorKind::UserSuspended => Fault::Session { reason, soft: false },
-        ErrorKind::ResourceLimitExceeded(_) | ErrorKind::UserLimitExceeded(_) => Fault::Passing { reason, after_ms: None },
-        _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Fault::Passing { reason, after_ms: None },
-        ErrorKind::Forbidden | ErrorKind::GuestAccessForbidden | ErrorKind::UnableToAuthorizeJoin | ErrorKind::UnableToGrantJoin => {
-            Fault::Forbidden { reason }
+        | ErrorKind::UserSuspended => Fault::Session {
+            reason,
+            soft: false,
+        },
+        ErrorKind::ResourceLimitExceeded(_) | ErrorKind::UserLimitExceeded(_) => Fault::Passing {
+            reason,
+            after_ms: None,
+        },
+        _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            Fault::Passing {
+                reason,
+                after_ms: None,
+            }
         }
-        ErrorKind::TooLarge => Fault::Lasting { reason, remedy: "shorten the notice: an event holds 64 KiB with both its forms" },
-        ErrorKind::NotFound => {
-            Fault::Lasting { reason, remedy: "look whether the room or the message still exists and is written right in the configuration" }
-        }
-        ErrorKind::Unrecognized => Fault::Lasting { reason, remedy: "look whether the homeserver's address is right" },
-        _ => Fault::Lasting { reason, remedy: "look at the room and the account in another client" },
+        ErrorKind::Forbidden
+        | ErrorKind::GuestAccessForbidden
+        | ErrorKind::UnableToAuthorizeJoin
+        | ErrorKind::UnableToGrantJoin => Fault::Forbidden { reason },
+        ErrorKind::TooLarge => Fault::Lasting {
+            reason,
+            remedy: "shorten the notice: an event holds 64 KiB with both its forms",
+        },
+        ErrorKind::NotFound => Fault::Lasting {
+            reason,
+            remedy: "look whether the room or the message still exists and is written right in the configuration",
+        },
+        ErrorKind::Unrecognized => Fault::Lasting {
+            reason,
+            remedy: "look whether the homeserver's address is right",
+        },
+        _ => Fault::Lasting {
+            reason,
+            remedy: "look at the room and the account in another client",
+        },
     }
 }
 
 /// The server's own words for a failure, or the SDK's.
 pub(super) fn words(error: &matrix_sdk::Error) -> String {
     match fault(error) {
-        Fault::Session { reason, .. } | Fault::Passing { reason, .. } | Fault::Forbidden { reason } | Fault::Lasting { reason, .. } => {
-            reason
-        }
+        Fault::Session { reason, .. }
+        | Fault::Passing { reason, .. }
+        | Fault::Forbidden { reason }
+        | Fault::Lasting { reason, .. } => reason,
     }
 }
 
 fn passing(reason: &str) -> Fault {
-    Fault::Passing { reason: reason.into(), after_ms: None }
+    Fault::Passing {
+        reason: reason.into(),
+        after_ms: None,
+    }
 }
 
 /// The cause below all the layers, which is the one that says something, and holds no address.
@@ -138,7 +204,11 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
 
 /// A server's or library's words on one line and not too long.
 pub(super) fn plain(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+    words
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(300)
+        .collect()
 }
 
 #[cfg(test)]
@@ -155,14 +225,41 @@ mod tests {
 
     #[test]
     fn each_answer_calls_for_its_own() {
-        let limited = answer(429, r#"{"errcode":"M_LIMIT_EXCEEDED","error":"slow down","retry_after_ms":1500}"#);
-        assert_eq!(limited, Fault::Passing { reason: "slow down (M_LIMIT_EXCEEDED)".into(), after_ms: Some(1500) });
+        let limited = answer(
+            429,
+            r#"{"errcode":"M_LIMIT_EXCEEDED","error":"slow down","retry_after_ms":1500}"#,
+        );
+        assert_eq!(
+            limited,
+            Fault::Passing {
+                reason: "slow down (M_LIMIT_EXCEEDED)".into(),
+                after_ms: Some(1500)
+            }
+        );
         assert!(matches!(answer(502, "<html>"), Fault::Passing { .. }));
         assert!(matches!(answer(404, "<html>"), Fault::Passing { .. }));
-        assert!(matches!(answer(500, r#"{"errcode":"M_UNKNOWN","error":"oops"}"#), Fault::Passing { .. }));
-        assert!(matches!(answer(403, r#"{"errcode":"M_FORBIDDEN","error":"no"}"#), Fault::Forbidden { .. }));
-        assert!(matches!(answer(413, r#"{"errcode":"M_TOO_LARGE","error":"no"}"#), Fault::Lasting { .. }));
-        let soft = answer(401, r#"{"errcode":"M_UNKNOWN_TOKEN","error":"expired","soft_logout":true}"#);
-        assert_eq!(soft, Fault::Session { reason: "expired (M_UNKNOWN_TOKEN)".into(), soft: true });
+        assert!(matches!(
+            answer(500, r#"{"errcode":"M_UNKNOWN","error":"oops"}"#),
+            Fault::Passing { .. }
+        ));
+        assert!(matches!(
+            answer(403, r#"{"errcode":"M_FORBIDDEN","error":"no"}"#),
+            Fault::Forbidden { .. }
+        ));
+        assert!(matches!(
+            answer(413, r#"{"errcode":"M_TOO_LARGE","error":"no"}"#),
+            Fault::Lasting { .. }
+        ));
+        let soft = answer(
+            401,
+            r#"{"errcode":"M_UNKNOWN_TOKEN","error":"expired","soft_logout":true}"#,
+        );
+        assert_eq!(
+            soft,
+            Fault::Session {
+                reason: "expired (M_UNKNOWN_TOKEN)".into(),
+                soft: true
+            }
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use matrix_sdk::{
     deserialized_responses::TimelineEvent,
-    ruma::{MilliSecondsSinceUnixEpoch, events::poll::unstable_start::UnstablePollStartContentBlock},
+    ruma::{
+        MilliSecondsSinceUnixEpoch, events::poll::unstable_start::UnstablePollStartContentBlock,
+    },
 };
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
@@ -89,30 +91,46 @@ impl SyncEvent {
 
     /// The message that it gives new words.
     pub fn edited(&self) -> Option<&str> {
-        self.content.relates_to.event_id.as_deref().filter(|_| self.is_edit())
+        self.content
+            .relates_to
+            .event_id
+            .as_deref()
+            .filter(|_| self.is_edit())
     }
 
     /// What a message says now, its last edit counted in.
     pub fn words(&self) -> Option<&str> {
-        let edit = self.unsigned.relations.as_ref().and_then(|r| r.pointer("/m.replace/content/m.new_content/body"));
-        edit.and_then(Value::as_str).or(self.content.body.as_deref())
+        let edit = self
+            .unsigned
+            .relations
+            .as_ref()
+            .and_then(|r| r.pointer("/m.replace/content/m.new_content/body"));
+        edit.and_then(Value::as_str)
+            .or(self.content.body.as_deref())
     }
 
     /// The root of the thread it is in.
     pub fn thread(&self) -> Option<&str> {
         let relation = &self.content.relates_to;
-        relation.event_id.as_deref().filter(|_| relation.rel_type.as_deref() == Some("m.thread"))
+        relation
+            .event_id
+            .as_deref()
+            .filter(|_| relation.rel_type.as_deref() == Some("m.thread"))
     }
 
     /// A message that can be read, neither redacted nor an edit of another.
     pub fn is_message(&self) -> bool {
-        self.kind == MESSAGE && self.content.msgtype.is_some() && !self.is_redacted() && !self.is_edit()
+        self.kind == MESSAGE
+            && self.content.msgtype.is_some()
+            && !self.is_redacted()
+            && !self.is_edit()
     }
 
     /// Whether it is the post with this key, or the edit: each has its own. The transaction id tells it even of one we
     /// can't decrypt.
     pub fn is_post(&self, key: &str) -> bool {
-        self.content.key.as_deref() == Some(key) || self.unsigned.transaction_id.as_deref() == Some(key)
+        self.content.key.as_deref() == Some(key)
+            || self.unsigned.transaction_id.as_deref() == Some(key)
     }
 }
 
@@ -143,21 +161,48 @@ mod tests {
         let edit = event(&edit, "{}");
         assert!(edit.is_post("k") && !edit.is_post("l"));
         assert_eq!(edit.edited(), Some("$o"));
-        assert_eq!(event(r#"{"m.relates_to":{"rel_type":"m.thread","event_id":"$o"}}"#, "{}").edited(), None);
+        assert_eq!(
+            event(
+                r#"{"m.relates_to":{"rel_type":"m.thread","event_id":"$o"}}"#,
+                "{}"
+            )
+            .edited(),
+            None
+        );
     }
 
     #[test]
     fn redacted_ones_and_edits_are_no_messages() {
         assert!(event(r#"{"msgtype":"m.text"}"#, "{}").is_message());
         assert!(!event("{}", "{}").is_message());
-        assert!(!event(r#"{"msgtype":"m.text"}"#, r#"{"redacted_because":{"type":"m.room.redaction"}}"#).is_message());
-        assert!(!event(r#"{"msgtype":"m.text","m.relates_to":{"rel_type":"m.replace"}}"#, "{}").is_message());
+        assert!(
+            !event(
+                r#"{"msgtype":"m.text"}"#,
+                r#"{"redacted_because":{"type":"m.room.redaction"}}"#
+            )
+            .is_message()
+        );
+        assert!(
+            !event(
+                r#"{"msgtype":"m.text","m.relates_to":{"rel_type":"m.replace"}}"#,
+                "{}"
+            )
+            .is_message()
+        );
     }
 
     #[test]
     fn a_thread_is_told_from_a_plain_reply() {
-        let of = |relation: &str| event(&format!(r#"{{"m.relates_to":{relation}}}"#), "{}").thread().map(str::to_owned);
-        assert_eq!(of(r#"{"rel_type":"m.thread","event_id":"$r","m.in_reply_to":{"event_id":"$x"}}"#).as_deref(), Some("$r"));
+        let of = |relation: &str| {
+            event(&format!(r#"{{"m.relates_to":{relation}}}"#), "{}")
+                .thread()
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            of(r#"{"rel_type":"m.thread","event_id":"$r","m.in_reply_to":{"event_id":"$x"}}"#)
+                .as_deref(),
+            Some("$r")
+        );
         assert_eq!(of(r#"{"m.in_reply_to":{"event_id":"$x"}}"#), None);
     }
 }

@@ -28,25 +28,50 @@ const PAGES: usize = 200;
 impl Matrix {
     /// Reactions to `root` and messages in `thread`, if there is one; our own and redacted ones left out, and so are
     /// replies that can't be decrypted.
-    pub(super) async fn listen(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
+    pub(super) async fn listen(
+        &self,
+        place: &str,
+        root: &str,
+        thread: Option<&str>,
+    ) -> Result<Heard, ChatError> {
         let room = self.joined(place).await?;
-        let reactions = IncludeRelations::RelationsOfTypeAndEventType(RelationType::Annotation, TimelineEventType::Reaction);
+        let reactions = IncludeRelations::RelationsOfTypeAndEventType(
+            RelationType::Annotation,
+            TimelineEventType::Reaction,
+        );
         let reactions = self.relations(&room, root, reactions).await?;
         let replies = match thread {
-            Some(thread) => self.relations(&room, thread, IncludeRelations::RelationsOfType(RelationType::Thread)).await?,
+            Some(thread) => {
+                self.relations(
+                    &room,
+                    thread,
+                    IncludeRelations::RelationsOfType(RelationType::Thread),
+                )
+                .await?
+            }
             None => Vec::new(),
         };
         Ok(heard(&reactions, &replies, self.me.as_str()))
     }
 
-    pub(super) async fn relations(&self, room: &Room, to: &str, which: IncludeRelations) -> Result<Vec<SyncEvent>, ChatError> {
+    pub(super) async fn relations(
+        &self,
+        room: &Room,
+        to: &str,
+        which: IncludeRelations,
+    ) -> Result<Vec<SyncEvent>, ChatError> {
         let id = event_id(to)?;
         let (mut events, mut from) = (Vec::new(), None);
         for _ in 0..PAGES {
-            let options =
-                RelationsOptions { from, limit: Some(UInt::from(PAGE)), include_relations: which.clone(), ..RelationsOptions::default() };
+            let options = RelationsOptions {
+                from,
+                limit: Some(UInt::from(PAGE)),
+                include_relations: which.clone(),
+                ..RelationsOptions::default()
+            };
             let page = room.relations(id.clone(), options).await;
-            let page = page.map_err(|error| self.failed(&format!("counting what relates to {to}"), &error))?;
+            let page = page
+                .map_err(|error| self.failed(&format!("counting what relates to {to}"), &error))?;
             events.extend(page.chunk.iter().filter_map(SyncEvent::read));
             from = page.next_batch_token;
             if from.is_none() {
@@ -62,19 +87,36 @@ impl Matrix {
 fn heard(reactions: &[SyncEvent], replies: &[SyncEvent], me: &str) -> Heard {
     let at = |event: &SyncEvent| Timestamp::from_millisecond(event.at_ms()).ok();
     let mut seen = HashSet::new();
-    let given = reactions.iter().filter(|event| event.sender != me && !event.is_redacted()).filter_map(|event| {
-        let emoji = event.content.relates_to.key.as_ref().filter(|key| (1..=LONGEST_EMOJI).contains(&key.trim().chars().count()))?;
-        seen.insert((&event.sender, emoji)).then(|| Reaction { emoji: emoji.clone(), by: event.sender.clone(), at: at(event) })
-    });
+    let given = reactions
+        .iter()
+        .filter(|event| event.sender != me && !event.is_redacted())
+        .filter_map(|event| {
+            let emoji = event
+                .content
+                .relates_to
+                .key
+                .as_ref()
+                .filter(|key| (1..=LONGEST_EMOJI).contains(&key.trim().chars().count()))?;
+            seen.insert((&event.sender, emoji)).then(|| Reaction {
+                emoji: emoji.clone(),
+                by: event.sender.clone(),
+                at: at(event),
+            })
+        });
     let reactions = given.collect();
     let mut seen = HashSet::new();
-    let said = replies.iter().filter(|event| event.sender != me && event.is_message() && seen.insert(&event.event_id));
+    let said = replies
+        .iter()
+        .filter(|event| event.sender != me && event.is_message() && seen.insert(&event.event_id));
     let replies = said.map(|event| Reply {
         by: event.sender.clone(),
         at: at(event).unwrap_or(Timestamp::UNIX_EPOCH),
         text: event.words().map(str::to_owned),
     });
-    Heard { reactions, replies: replies.collect() }
+    Heard {
+        reactions,
+        replies: replies.collect(),
+    }
 }
 
 #[cfg(test)]
@@ -90,8 +132,14 @@ mod tests {
 
     #[test]
     fn each_person_is_heard_once_an_emoji_and_we_not_at_all() {
-        let reaction =
-            |id, sender, key| event(id, sender, "m.reaction", json!({ "m.relates_to": { "rel_type": "m.annotation", "key": key } }));
+        let reaction = |id, sender, key| {
+            event(
+                id,
+                sender,
+                "m.reaction",
+                json!({ "m.relates_to": { "rel_type": "m.annotation", "key": key } }),
+            )
+        };
         let reactions = [
             reaction("1", "@a", "👍"),
             reaction("2", "@a", "👍"),
@@ -105,12 +153,32 @@ mod tests {
             event("1", "@a", "m.room.message", text()),
             event("2", "@me", "m.room.message", text()),
             event("3", "@b", "m.room.message", json!({})),
-            event("4", "@b", "m.room.encrypted", json!({ "algorithm": "m.megolm.v1.aes-sha2" })),
+            event(
+                "4",
+                "@b",
+                "m.room.encrypted",
+                json!({ "algorithm": "m.megolm.v1.aes-sha2" }),
+            ),
         ];
         let heard = heard(&reactions, &replies, "@me");
-        let reaction = |emoji: &str, by: &str| Reaction { emoji: emoji.into(), by: by.into(), at: Timestamp::from_millisecond(1).ok() };
-        assert_eq!(heard.reactions, [reaction("👍", "@a"), reaction("👍", "@b"), reaction("🎉", "@a")]);
-        let words: Vec<_> = heard.replies.iter().map(|r| (r.by.as_str(), r.text.as_deref())).collect();
+        let reaction = |emoji: &str, by: &str| Reaction {
+            emoji: emoji.into(),
+            by: by.into(),
+            at: Timestamp::from_millisecond(1).ok(),
+        };
+        assert_eq!(
+            heard.reactions,
+            [
+                reaction("👍", "@a"),
+                reaction("👍", "@b"),
+                reaction("🎉", "@a")
+            ]
+        );
+        let words: Vec<_> = heard
+            .replies
+            .iter()
+            .map(|r| (r.by.as_str(), r.text.as_deref()))
+            .collect();
         assert_eq!(words, [("@a", Some("b"))]);
     }
 

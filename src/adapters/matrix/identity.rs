@@ -26,8 +26,16 @@ pub enum Recovery {
 
 impl Matrix {
     pub async fn identity(&self) -> Identity {
-        let device = self.client.device_id().map(ToString::to_string).unwrap_or_default();
-        Identity { device, verified: is_signed(&self.client).await, recovery: recovery(&self.client) }
+        let device = self
+            .client
+            .device_id()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        Identity {
+            device,
+            verified: is_signed(&self.client).await,
+            recovery: recovery(&self.client),
+        }
     }
 
     /// Keeps the account's keys on the homeserver, closed with a key that is returned and kept nowhere else. `anew`: the one
@@ -37,12 +45,20 @@ impl Matrix {
     /// It is set up already, or the homeserver can't be asked.
     pub async fn set_up_recovery(&self, anew: bool) -> Result<SecretString, ChatError> {
         let encryption = self.client.encryption();
-        let refused = |reason: &str, remedy: &str| Err(ChatError::Refused { reason: reason.into(), remedy: remedy.into() });
+        let refused = |reason: &str, remedy: &str| {
+            Err(ChatError::Refused {
+                reason: reason.into(),
+                remedy: remedy.into(),
+            })
+        };
         let made = match recovery(&self.client) {
             Recovery::None => encryption.recovery().enable().await,
             Recovery::Whole if anew => encryption.recovery().reset_key().await,
             Recovery::Whole => {
-                return refused("recovery is set up already", "ask for `--new` if its key is lost: the old one opens nothing then");
+                return refused(
+                    "recovery is set up already",
+                    "ask for `--new` if its key is lost: the old one opens nothing then",
+                );
             }
             Recovery::Lacking => {
                 return refused(
@@ -52,7 +68,10 @@ impl Matrix {
             }
         };
         made.map(SecretString::from)
-            .map_err(|error| ChatError::Retry { reason: format!("setting up recovery: {}", plain(&error.to_string())), after_ms: None })
+            .map_err(|error| ChatError::Retry {
+                reason: format!("setting up recovery: {}", plain(&error.to_string())),
+                after_ms: None,
+            })
     }
 }
 
@@ -62,8 +81,15 @@ pub(super) async fn recover(client: &Client, key: Option<&SecretString>) {
     if is_signed(client).await {
         return;
     }
-    match client.encryption().recovery().recover(key.expose_secret()).await {
-        Ok(()) if is_signed(client).await => tracing::info!("the device was signed with the recovery key"),
+    match client
+        .encryption()
+        .recovery()
+        .recover(key.expose_secret())
+        .await
+    {
+        Ok(()) if is_signed(client).await => {
+            tracing::info!("the device was signed with the recovery key")
+        }
         Ok(()) => tracing::warn!("the recovery key was taken, and the device is still not signed"),
         // Its words may hold the key's.
         Err(_) => tracing::warn!(
@@ -77,9 +103,18 @@ async fn is_signed(client: &Client) -> bool {
     if let Some(me) = client.user_id()
         && let Err(error) = client.encryption().request_user_identity(me).await
     {
-        tracing::debug!(reason = plain(&error.to_string()), "the account's keys could not be asked for");
+        tracing::debug!(
+            reason = plain(&error.to_string()),
+            "the account's keys could not be asked for"
+        );
     }
-    client.encryption().get_own_device().await.ok().flatten().is_some_and(|device| device.is_cross_signed_by_owner())
+    client
+        .encryption()
+        .get_own_device()
+        .await
+        .ok()
+        .flatten()
+        .is_some_and(|device| device.is_cross_signed_by_owner())
 }
 
 fn recovery(client: &Client) -> Recovery {

@@ -102,7 +102,9 @@ pub struct Matrix {
 
 impl std::fmt::Debug for Matrix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Matrix").field("me", &self.me).finish_non_exhaustive()
+        f.debug_struct("Matrix")
+            .field("me", &self.me)
+            .finish_non_exhaustive()
     }
 }
 
@@ -139,21 +141,34 @@ impl Matrix {
             Ok(id) => (id, Vec::new()),
             Err(_) => self.resolve(name).await?,
         };
-        if let Some(room) = self.client.get_room(&id).filter(|room| room.state() == RoomState::Joined) {
+        if let Some(room) = self
+            .client
+            .get_room(&id)
+            .filter(|room| room.state() == RoomState::Joined)
+        {
             let room = self.latest(room).await?;
             acquaint(&room).await;
-            self.places.send_modify(|places| places.extend([id.clone()]));
+            self.places
+                .send_modify(|places| places.extend([id.clone()]));
             return Ok(id.into());
         }
-        match self.client.join_room_by_id_or_alias((&*id).into(), &via).await {
+        match self
+            .client
+            .join_room_by_id_or_alias((&*id).into(), &via)
+            .await
+        {
             Ok(room) => {
                 acquaint(&room).await;
-                self.places.send_modify(|places| places.extend([room.room_id().to_owned()]));
+                self.places
+                    .send_modify(|places| places.extend([room.room_id().to_owned()]));
                 Ok(room.room_id().as_str().to_owned())
             }
             Err(error) => Err(match self.failed(&format!("joining {name}"), &error) {
                 ChatError::Refused { reason, .. } => {
-                    let remedy = format!("invite {} to the room; if it is on another homeserver, name it by its alias (#…)", self.me);
+                    let remedy = format!(
+                        "invite {} to the room; if it is on another homeserver, name it by its alias (#…)",
+                        self.me
+                    );
                     ChatError::Refused { reason, remedy }
                 }
                 retry => retry,
@@ -161,7 +176,10 @@ impl Matrix {
         }
     }
 
-    async fn resolve(&self, alias: &str) -> Result<(OwnedRoomId, Vec<matrix_sdk::OwnedServerName>), ChatError> {
+    async fn resolve(
+        &self,
+        alias: &str,
+    ) -> Result<(OwnedRoomId, Vec<matrix_sdk::OwnedServerName>), ChatError> {
         let id = RoomAliasId::parse(alias).map_err(|_| ChatError::Refused {
             reason: format!("{alias} is neither a room's alias nor its id"),
             remedy: "write the alias as #room:example.org, or the id, which starts with !".into(),
@@ -180,20 +198,28 @@ impl Matrix {
             remedy: "give the room by the id that `room` returned".into(),
         })?;
         // Somebody can invite us again: nothing is given up meanwhile.
-        let absent =
-            || ChatError::Retry { reason: format!("{0} is not in room {place}; invite {0} to the room", self.me), after_ms: Some(60_000) };
+        let absent = || ChatError::Retry {
+            reason: format!(
+                "{0} is not in room {place}; invite {0} to the room",
+                self.me
+            ),
+            after_ms: Some(60_000),
+        };
         match self.client.get_room(&id) {
             Some(room) => match room.state() {
                 RoomState::Joined => self.latest(room).await,
                 RoomState::Invited => {
-                    room.join().await.map_err(|error| self.failed(&format!("joining {place}"), &error))?;
+                    room.join()
+                        .await
+                        .map_err(|error| self.failed(&format!("joining {place}"), &error))?;
                     Ok(room)
                 }
                 _ => Err(absent()),
             },
-            None if !self.synced.load(Ordering::Relaxed) => {
-                Err(ChatError::Retry { reason: format!("room {place} isn't known yet: no sync so far"), after_ms: None })
-            }
+            None if !self.synced.load(Ordering::Relaxed) => Err(ChatError::Retry {
+                reason: format!("room {place} isn't known yet: no sync so far"),
+                after_ms: None,
+            }),
             None => Err(absent()),
         }
     }
@@ -201,7 +227,11 @@ impl Matrix {
     /// A link anybody can follow. Ids of newer rooms name no server, so ours is given as the way there.
     fn link(&self, room: &Room, event: &str) -> Option<String> {
         let event = matrix_sdk::ruma::EventId::parse(event).ok()?;
-        Some(room.room_id().matrix_to_event_uri_via(event, [self.me.server_name().to_owned()]).to_string())
+        Some(
+            room.room_id()
+                .matrix_to_event_uri_via(event, [self.me.server_name().to_owned()])
+                .to_string(),
+        )
     }
 
     fn set_trouble(&self, trouble: Option<String>) {
@@ -227,12 +257,23 @@ impl Chat for Matrix {
         self.post(place, out, None).await
     }
 
-    async fn find(&self, place: &str, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError> {
+    async fn find(
+        &self,
+        place: &str,
+        key: &PostKey,
+        since: Timestamp,
+    ) -> Result<Option<Accepted>, ChatError> {
         self.read_back(place, key, since).await
     }
 
     /// A thread has no title here: the opening message says it. The returned id is the root's.
-    async fn open_thread(&self, place: &str, root: &str, _title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+    async fn open_thread(
+        &self,
+        place: &str,
+        root: &str,
+        _title: &str,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
         self.post(place, out, Some(root)).await
     }
 
@@ -245,7 +286,12 @@ impl Chat for Matrix {
         self.treat(place, id, how).await
     }
 
-    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
+    async fn heard(
+        &self,
+        place: &str,
+        root: &str,
+        thread: Option<&str>,
+    ) -> Result<Heard, ChatError> {
         self.listen(place, root, thread).await
     }
 
@@ -261,7 +307,11 @@ impl Chat for Matrix {
         if let Some(room) = self.client.get_dm_room(&id) {
             return Ok(room.room_id().to_string());
         }
-        let made = self.client.create_dm(&id).await.map_err(|error| self.failed(&format!("making a room with {user}"), &error))?;
+        let made = self
+            .client
+            .create_dm(&id)
+            .await
+            .map_err(|error| self.failed(&format!("making a room with {user}"), &error))?;
         Ok(made.room_id().to_string())
     }
 

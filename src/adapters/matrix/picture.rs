@@ -14,23 +14,35 @@ impl Matrix {
     pub(super) async fn upload(&self, place: &str, picture: &Picture) -> Result<Value, ChatError> {
         let room = self.joined(place).await?;
         let failed = |error: &Error| match self.failed("uploading a picture", error) {
-            ChatError::Refused { reason, .. } => {
-                ChatError::Refused { reason, remedy: "look whether the homeserver takes files of this account, and how large".into() }
-            }
+            ChatError::Refused { reason, .. } => ChatError::Refused {
+                reason,
+                remedy: "look whether the homeserver takes files of this account, and how large"
+                    .into(),
+            },
             retry => retry,
         };
         let encryption = room.latest_encryption_state().await;
-        let encryption = encryption.map_err(|error| self.failed(&format!("asking whether {place} is encrypted"), &error))?;
+        let encryption = encryption.map_err(|error| {
+            self.failed(&format!("asking whether {place} is encrypted"), &error)
+        })?;
         let (field, file) = if encryption.is_encrypted() {
             let mut bytes = picture.png.as_slice();
-            let file = self.client.upload_encrypted_file(&mut bytes).await.map_err(|error| failed(&error))?;
+            let file = self
+                .client
+                .upload_encrypted_file(&mut bytes)
+                .await
+                .map_err(|error| failed(&error))?;
             let file = serde_json::to_value(&file).map_err(|error| failed(&error.into()))?;
             ("file", file)
         } else {
             let mut request = create_content::v3::Request::new(picture.png.clone());
             request.content_type = Some(PNG.into());
             request.filename = Some(picture.name.clone());
-            let answer = self.client.send(request).await.map_err(|error| failed(&error.into()))?;
+            let answer = self
+                .client
+                .send(request)
+                .await
+                .map_err(|error| failed(&error.into()))?;
             ("url", json!(answer.content_uri))
         };
         let mut content = content(picture);

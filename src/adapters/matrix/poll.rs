@@ -14,7 +14,10 @@ use matrix_sdk::{
                 PollResponseData, compile_unstable_poll_results,
                 start::PollKind,
                 unstable_end::UnstablePollEndEventContent,
-                unstable_start::{NewUnstablePollStartEventContent, UnstablePollAnswer, UnstablePollStartContentBlock},
+                unstable_start::{
+                    NewUnstablePollStartEventContent, UnstablePollAnswer,
+                    UnstablePollStartContentBlock,
+                },
             },
             relation::RelationType,
         },
@@ -32,13 +35,25 @@ pub(super) const START: &str = "org.matrix.msc3381.poll.start";
 
 /// What is sent: the vote, and the same in words.
 pub(super) fn content(ballot: &Ballot, text: &str) -> Result<Value, ChatError> {
-    let refused =
-        |error: String| ChatError::Refused { reason: format!("a vote: {error}"), remedy: "it takes one to twenty answers".into() };
-    let answers: Vec<_> = ballot.choices.iter().map(|(id, text)| UnstablePollAnswer::new(id.clone(), text.clone())).collect();
-    let answers = answers.try_into().map_err(|error| refused(format!("{error}")))?;
+    let refused = |error: String| ChatError::Refused {
+        reason: format!("a vote: {error}"),
+        remedy: "it takes one to twenty answers".into(),
+    };
+    let answers: Vec<_> = ballot
+        .choices
+        .iter()
+        .map(|(id, text)| UnstablePollAnswer::new(id.clone(), text.clone()))
+        .collect();
+    let answers = answers
+        .try_into()
+        .map_err(|error| refused(format!("{error}")))?;
     let mut poll = UnstablePollStartContentBlock::new(ballot.question.clone(), answers);
-    (poll.kind, poll.max_selections) = (PollKind::Disclosed, UInt::try_from(ballot.choices.len()).unwrap_or(UInt::MIN));
-    serde_json::to_value(NewUnstablePollStartEventContent::plain_text(text, poll)).map_err(|error| refused(error.to_string()))
+    (poll.kind, poll.max_selections) = (
+        PollKind::Disclosed,
+        UInt::try_from(ballot.choices.len()).unwrap_or(UInt::MIN),
+    );
+    serde_json::to_value(NewUnstablePollStartEventContent::plain_text(text, poll))
+        .map_err(|error| refused(error.to_string()))
 }
 
 impl Matrix {
@@ -46,14 +61,21 @@ impl Matrix {
     pub(super) async fn voted(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {
         let room = self.joined(place).await?;
         let start = room.event(&event_id(id)?, None).await;
-        let start = start.map_err(|error| self.failed(&format!("looking for the vote {id}"), &error))?;
+        let start =
+            start.map_err(|error| self.failed(&format!("looking for the vote {id}"), &error))?;
         let Some(poll) = SyncEvent::read(&start).and_then(|start| start.content.poll) else {
             return Err(ChatError::Refused {
                 reason: format!("{id} in {place} is no vote any more"),
                 remedy: "reactions count all the same".into(),
             });
         };
-        let answers = self.relations(&room, id, IncludeRelations::RelationsOfType(RelationType::Reference)).await?;
+        let answers = self
+            .relations(
+                &room,
+                id,
+                IncludeRelations::RelationsOfType(RelationType::Reference),
+            )
+            .await?;
         Ok(compiled(&poll, &answers, self.me.as_str()))
     }
 
@@ -62,20 +84,41 @@ impl Matrix {
         let end = UnstablePollEndEventContent::new("The vote is closed.", poll.to_owned());
         let transaction = OwnedTransactionId::from(format!("close {poll}"));
         let sent = room.send(end).with_transaction_id(transaction).await;
-        sent.map(drop).map_err(|error| self.failed(&format!("closing the vote {poll}"), &error))
+        sent.map(drop)
+            .map_err(|error| self.failed(&format!("closing the vote {poll}"), &error))
     }
 }
 
-fn compiled(poll: &UnstablePollStartContentBlock, answers: &[SyncEvent], me: &str) -> Vec<Reaction> {
+fn compiled(
+    poll: &UnstablePollStartContentBlock,
+    answers: &[SyncEvent],
+    me: &str,
+) -> Vec<Reaction> {
     let given: Vec<_> = answers
         .iter()
         .filter(|event| event.sender != me && !event.is_redacted())
-        .filter_map(|event| Some((<&UserId>::try_from(event.sender.as_str()).ok()?, event.origin_server_ts, event.content.vote.as_ref()?)))
+        .filter_map(|event| {
+            Some((
+                <&UserId>::try_from(event.sender.as_str()).ok()?,
+                event.origin_server_ts,
+                event.content.vote.as_ref()?,
+            ))
+        })
         .collect();
-    let given = given.iter().map(|(sender, at, vote)| PollResponseData { sender, origin_server_ts: *at, selections: &vote.answers });
+    let given = given.iter().map(|(sender, at, vote)| PollResponseData {
+        sender,
+        origin_server_ts: *at,
+        selections: &vote.answers,
+    });
     let results = compile_unstable_poll_results(poll, given, None);
     let of = |(choice, who): (&str, BTreeSet<&UserId>)| {
-        who.into_iter().map(|by| Reaction { emoji: choice.to_owned(), by: by.to_string(), at: None }).collect::<Vec<_>>()
+        who.into_iter()
+            .map(|by| Reaction {
+                emoji: choice.to_owned(),
+                by: by.to_string(),
+                at: None,
+            })
+            .collect::<Vec<_>>()
     };
     results.into_iter().flat_map(of).collect()
 }
@@ -87,7 +130,13 @@ mod tests {
     use super::*;
 
     fn ballot() -> Ballot {
-        Ballot { question: "When?".into(), choices: vec![("1️⃣".into(), "Monday".into()), ("2️⃣".into(), "Tuesday".into())] }
+        Ballot {
+            question: "When?".into(),
+            choices: vec![
+                ("1️⃣".into(), "Monday".into()),
+                ("2️⃣".into(), "Tuesday".into()),
+            ],
+        }
     }
 
     #[test]
@@ -95,8 +144,21 @@ mod tests {
         let sent = content(&ballot(), "When? Monday or Tuesday").unwrap();
         assert_eq!(sent["org.matrix.msc1767.text"], "When? Monday or Tuesday");
         let poll = &sent["org.matrix.msc3381.poll.start"];
-        assert_eq!((&poll["max_selections"], &poll["answers"][1]["id"]), (&json!(2), &json!("2️⃣")), "{sent}");
-        assert!(matches!(content(&Ballot { choices: Vec::new(), ..ballot() }, ""), Err(ChatError::Refused { .. })));
+        assert_eq!(
+            (&poll["max_selections"], &poll["answers"][1]["id"]),
+            (&json!(2), &json!("2️⃣")),
+            "{sent}"
+        );
+        assert!(matches!(
+            content(
+                &Ballot {
+                    choices: Vec::new(),
+                    ..ballot()
+                },
+                ""
+            ),
+            Err(ChatError::Refused { .. })
+        ));
     }
 
     #[test]
@@ -118,9 +180,13 @@ mod tests {
             answer("@d:x", 2, json!([])),
             answer("@me:x", 1, json!(["1️⃣"])),
         ];
-        let mut heard: Vec<_> = compiled(&poll, &given, "@me:x").into_iter().map(|r| (r.emoji, r.by)).collect();
+        let mut heard: Vec<_> = compiled(&poll, &given, "@me:x")
+            .into_iter()
+            .map(|r| (r.emoji, r.by))
+            .collect();
         heard.sort();
-        let wanted = [("1️⃣", "@b:x"), ("2️⃣", "@a:x"), ("2️⃣", "@b:x")].map(|(emoji, by)| (emoji.to_owned(), by.to_owned()));
+        let wanted = [("1️⃣", "@b:x"), ("2️⃣", "@a:x"), ("2️⃣", "@b:x")]
+            .map(|(emoji, by)| (emoji.to_owned(), by.to_owned()));
         assert_eq!(heard, wanted);
     }
 }

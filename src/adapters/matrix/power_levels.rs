@@ -27,7 +27,9 @@ impl Matrix {
     pub async fn unheard(&self, place: &str) -> Result<Option<String>, ChatError> {
         let room = self.joined(place).await?;
         let levels = self.power_levels(&room, place).await?;
-        let (has, needs) = levels.map_or((0, DEFAULT), |levels| (self.own(&levels), levels.notifications.room.into()));
+        let (has, needs) = levels.map_or((0, DEFAULT), |levels| {
+            (self.own(&levels), levels.notifications.room.into())
+        });
         Ok((has < needs).then(|| {
             format!(
                 "{} may not notify @room in {place} (it has power level {has} and needs {needs}), so nobody hears of it; raise its power level to {needs}, or lower what the room asks for @room",
@@ -44,7 +46,9 @@ impl Matrix {
         let room = self.joined(place).await?;
         // Since the last sync somebody may have sent us out.
         let rooms = self.client.send(joined_rooms::v3::Request::new()).await;
-        let rooms = rooms.map_err(|error| self.failed("asking in which rooms we are", &error.into()))?.joined_rooms;
+        let rooms = rooms
+            .map_err(|error| self.failed("asking in which rooms we are", &error.into()))?
+            .joined_rooms;
         if !rooms.iter().any(|id| id == room.room_id()) {
             return Err(ChatError::Refused {
                 reason: format!("{} is not in room {place} any more", self.me),
@@ -52,13 +56,25 @@ impl Matrix {
             });
         }
         let encryption = room.latest_encryption_state().await;
-        let encryption = encryption.map_err(|error| self.failed(&format!("looking whether {place} is encrypted"), &error))?;
+        let encryption = encryption.map_err(|error| {
+            self.failed(&format!("looking whether {place} is encrypted"), &error)
+        })?;
         let Some(levels) = self.power_levels(&room, place).await? else {
-            return Ok(RoomRights { encrypted: encryption.is_encrypted(), may_post: true, may_pin: true });
+            return Ok(RoomRights {
+                encrypted: encryption.is_encrypted(),
+                may_post: true,
+                may_pin: true,
+            });
         };
         let own = self.own(&levels);
-        let sent = if encryption.is_encrypted() { TimelineEventType::RoomEncrypted } else { TimelineEventType::RoomMessage };
-        let needs = |kind: TimelineEventType, default: Int| i64::from(levels.events.get(&kind).copied().unwrap_or(default));
+        let sent = if encryption.is_encrypted() {
+            TimelineEventType::RoomEncrypted
+        } else {
+            TimelineEventType::RoomMessage
+        };
+        let needs = |kind: TimelineEventType, default: Int| {
+            i64::from(levels.events.get(&kind).copied().unwrap_or(default))
+        };
         Ok(RoomRights {
             encrypted: encryption.is_encrypted(),
             may_post: own >= needs(sent, levels.events_default),
@@ -66,20 +82,35 @@ impl Matrix {
         })
     }
 
-    async fn power_levels(&self, room: &Room, place: &str) -> Result<Option<RoomPowerLevelsEventContent>, ChatError> {
-        let request = Request::new(room.room_id().to_owned(), StateEventType::RoomPowerLevels, String::new());
+    async fn power_levels(
+        &self,
+        room: &Room,
+        place: &str,
+    ) -> Result<Option<RoomPowerLevelsEventContent>, ChatError> {
+        let request = Request::new(
+            room.room_id().to_owned(),
+            StateEventType::RoomPowerLevels,
+            String::new(),
+        );
         match self.client.send(request).await {
             Ok(answer) => Ok(serde_json::from_str(answer.event_or_content.get()).ok()),
             // A room without power levels has the defaults.
             Err(error) if matches!(http(&error), Fault::Lasting { .. }) => Ok(None),
-            Err(error) => Err(self.failed(&format!("reading the power levels of {place}"), &error.into())),
+            Err(error) => Err(self.failed(
+                &format!("reading the power levels of {place}"),
+                &error.into(),
+            )),
         }
     }
 
     /// The power of an account in a room, as far as it is known here.
     pub(super) async fn power(&self, room: &RoomId, user: &str) -> Option<i64> {
         let room = self.client.get_room(room)?;
-        match room.get_user_power_level(&UserId::parse(user).ok()?).await.ok()? {
+        match room
+            .get_user_power_level(&UserId::parse(user).ok()?)
+            .await
+            .ok()?
+        {
             UserPowerLevel::Infinite => Some(i64::MAX),
             UserPowerLevel::Int(level) => Some(level.into()),
             _ => None,
@@ -87,7 +118,12 @@ impl Matrix {
     }
 
     fn own(&self, levels: &RoomPowerLevelsEventContent) -> i64 {
-        levels.users.get(&self.me).copied().unwrap_or(levels.users_default).into()
+        levels
+            .users
+            .get(&self.me)
+            .copied()
+            .unwrap_or(levels.users_default)
+            .into()
     }
 }
 

@@ -17,7 +17,12 @@ const FARTHEST: usize = 10;
 
 impl Matrix {
     /// Pins a message or takes the pin off, where the room lets us.
-    pub(super) async fn treat(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
+    pub(super) async fn treat(
+        &self,
+        place: &str,
+        id: &str,
+        how: Handling,
+    ) -> Result<(), ChatError> {
         let id = event_id(id)?;
         let done = self.within(self.timeout, async {
             let room = self.joined(place).await?;
@@ -37,7 +42,10 @@ impl Matrix {
                 Err(error) => Err(match fault(&error) {
                     Fault::Forbidden { reason } => ChatError::Refused {
                         reason: format!("pinning in {place}: {reason}"),
-                        remedy: format!("give {} the power level that the room asks for m.room.pinned_events", self.me),
+                        remedy: format!(
+                            "give {} the power level that the room asks for m.room.pinned_events",
+                            self.me
+                        ),
                     },
                     _ => self.failed(&format!("pinning in {place}"), &error),
                 }),
@@ -51,21 +59,39 @@ impl Matrix {
     pub(super) async fn latest(&self, room: Room) -> Result<Room, ChatError> {
         let mut latest = room;
         for _ in 0..FARTHEST {
-            let Some(next) = latest.successor_room() else { break };
-            let known = self.client.get_room(&next.room_id).filter(|room| room.state() == RoomState::Joined);
+            let Some(next) = latest.successor_room() else {
+                break;
+            };
+            let known = self
+                .client
+                .get_room(&next.room_id)
+                .filter(|room| room.state() == RoomState::Joined);
             let joined = match known {
                 Some(room) => room,
                 None => {
-                    let via = latest.room_id().server_name().map(ToOwned::to_owned).into_iter();
+                    let via = latest
+                        .room_id()
+                        .server_name()
+                        .map(ToOwned::to_owned)
+                        .into_iter();
                     let via: Vec<_> = via.chain([self.me.server_name().to_owned()]).collect();
-                    let joined = self.client.join_room_by_id_or_alias((&*next.room_id).into(), &via).await;
-                    let room =
-                        joined.map_err(|error| self.failed(&format!("following {} to {}", latest.room_id(), next.room_id), &error))?;
+                    let joined = self
+                        .client
+                        .join_room_by_id_or_alias((&*next.room_id).into(), &via)
+                        .await;
+                    let room = joined.map_err(|error| {
+                        self.failed(
+                            &format!("following {} to {}", latest.room_id(), next.room_id),
+                            &error,
+                        )
+                    })?;
                     tracing::info!(from = %latest.room_id(), to = %room.room_id(), "the room was upgraded, and is followed");
                     room
                 }
             };
-            self.moved.send_modify(|moved| drop(moved.insert(joined.room_id().to_owned(), latest.room_id().to_owned())));
+            self.moved.send_modify(|moved| {
+                drop(moved.insert(joined.room_id().to_owned(), latest.room_id().to_owned()))
+            });
             latest = joined;
         }
         Ok(latest)
@@ -87,7 +113,10 @@ impl Matrix {
     /// Follows rooms that were upgraded since the last look.
     pub(super) async fn follow_upgrades<'a>(&self, rooms: impl Iterator<Item = &'a OwnedRoomId>) {
         for id in rooms {
-            if let Some(room) = self.client.get_room(id).filter(|room| room.successor_room().is_some())
+            if let Some(room) = self
+                .client
+                .get_room(id)
+                .filter(|room| room.successor_room().is_some())
                 && let Err(error) = self.latest(room).await
             {
                 tracing::warn!("{error}");

@@ -29,7 +29,12 @@ const SLACK_MS: i64 = 3_600_000;
 
 impl Matrix {
     /// Sends a post; in a thread below `root`, if there is one, and then the returned id is the root's.
-    pub(super) async fn post(&self, place: &str, out: Outgoing<'_>, root: Option<&str>) -> Result<Accepted, ChatError> {
+    pub(super) async fn post(
+        &self,
+        place: &str,
+        out: Outgoing<'_>,
+        root: Option<&str>,
+    ) -> Result<Accepted, ChatError> {
         let sent = self.within(self.timeout, async {
             let mut content = match &out.body.picture {
                 Some(picture) => self.upload(place, picture).await?,
@@ -42,7 +47,11 @@ impl Matrix {
             }
             set(&mut content, KEY_FIELD, json!(out.key.0));
             if let Some(root) = root {
-                set(&mut content, "m.relates_to", in_thread(event_id(root)?.as_str(), root, true));
+                set(
+                    &mut content,
+                    "m.relates_to",
+                    in_thread(event_id(root)?.as_str(), root, true),
+                );
             } else if let Some(answered) = out.answers.and_then(|id| EventId::parse(id).ok()) {
                 set(&mut content, "m.relates_to", in_reply(answered.as_str()));
             }
@@ -50,26 +59,49 @@ impl Matrix {
         });
         let sent = sent.await?;
         let id = root.map_or_else(|| sent.id.clone(), str::to_owned);
-        Ok(Accepted { id, link: sent.link })
+        Ok(Accepted {
+            id,
+            link: sent.link,
+        })
     }
 
     /// Sends a message's content under a transaction id, encrypted where the room is.
-    pub(super) async fn put(&self, place: &str, kind: &str, content: Value, transaction: &str) -> Result<Accepted, ChatError> {
+    pub(super) async fn put(
+        &self,
+        place: &str,
+        kind: &str,
+        content: Value,
+        transaction: &str,
+    ) -> Result<Accepted, ChatError> {
         let room = self.joined(place).await?;
         let transaction = <&TransactionId>::from(transaction);
-        match room.send_raw(kind, content).with_transaction_id(transaction).await {
+        match room
+            .send_raw(kind, content)
+            .with_transaction_id(transaction)
+            .await
+        {
             Ok(sent) => {
                 let id = sent.response.event_id.to_string();
-                Ok(Accepted { link: self.link(&room, &id), id })
+                Ok(Accepted {
+                    link: self.link(&room, &id),
+                    id,
+                })
             }
             Err(error) => Err(self.failed(&format!("posting to {place}"), &error)),
         }
     }
 
     /// An encrypted post takes several requests; what holds the outbox's row must know when it ends.
-    pub(super) async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, ChatError>>) -> Result<T, ChatError> {
+    pub(super) async fn within<T>(
+        &self,
+        time: Duration,
+        work: impl Future<Output = Result<T, ChatError>>,
+    ) -> Result<T, ChatError> {
         tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
-            Err(ChatError::Retry { reason: format!("the homeserver took longer than {} s", time.as_secs()), after_ms: None })
+            Err(ChatError::Retry {
+                reason: format!("the homeserver took longer than {} s", time.as_secs()),
+                after_ms: None,
+            })
         })
     }
 
@@ -77,14 +109,25 @@ impl Matrix {
     ///
     /// An event of ours that can't be decrypted might be the one: then nobody may say it is missing, and
     /// the answer is `Doubt`, for a person to look.
-    pub(super) async fn read_back(&self, place: &str, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError> {
+    pub(super) async fn read_back(
+        &self,
+        place: &str,
+        key: &PostKey,
+        since: Timestamp,
+    ) -> Result<Option<Accepted>, ChatError> {
         let room = self.joined(place).await?;
         let oldest = since.as_millisecond().saturating_sub(SLACK_MS);
         let (mut from, mut seen, mut unread) = (None, 0, 0);
         for _ in 0..FARTHEST / PAGE as usize {
             let page = room.messages(self.own_events(from)).await;
-            let page = page.map_err(|error| self.failed(&format!("reading back {place}"), &error))?;
-            for event in page.chunk.iter().filter_map(SyncEvent::read).filter(|event| event.sender == self.me.as_str()) {
+            let page =
+                page.map_err(|error| self.failed(&format!("reading back {place}"), &error))?;
+            for event in page
+                .chunk
+                .iter()
+                .filter_map(SyncEvent::read)
+                .filter(|event| event.sender == self.me.as_str())
+            {
                 if event.is_post(&key.0) {
                     return Ok(Some(self.found(&room, &event)));
                 }
@@ -116,9 +159,15 @@ impl Matrix {
     /// As it was returned when it was sent: a thread's opening message stands for its root, an edit for what it changed.
     fn found(&self, room: &Room, event: &SyncEvent) -> Accepted {
         if let Some(original) = event.edited() {
-            return Accepted { id: original.to_owned(), link: self.link(room, original) };
+            return Accepted {
+                id: original.to_owned(),
+                link: self.link(room, original),
+            };
         }
-        Accepted { id: event.thread().unwrap_or(&event.event_id).to_owned(), link: self.link(room, &event.event_id) }
+        Accepted {
+            id: event.thread().unwrap_or(&event.event_id).to_owned(),
+            link: self.link(room, &event.event_id),
+        }
     }
 }
 
@@ -127,7 +176,9 @@ fn nothing(place: &str, unread: usize) -> Result<Option<Accepted>, ChatError> {
         return Ok(None);
     }
     Err(ChatError::Doubt {
-        reason: format!("{unread} of herald's own messages in {place} can't be decrypted, so whether this one was posted can't be told"),
+        reason: format!(
+            "{unread} of herald's own messages in {place} can't be decrypted, so whether this one was posted can't be told"
+        ),
         remedy: "look in the room; if it isn't there, post it again".into(),
     })
 }
@@ -151,7 +202,8 @@ pub(super) fn content(body: &Body, msgtype: &str) -> Value {
 
 /// Whom a message notifies, and nobody else whatever its text says: the whole room, and users.
 pub(super) fn mentions(body: &Body) -> Value {
-    let (room, users): (Vec<&String>, Vec<&String>) = body.mentions.iter().partition(|id| *id == "@room");
+    let (room, users): (Vec<&String>, Vec<&String>) =
+        body.mentions.iter().partition(|id| *id == "@room");
     let mut mentions = json!({});
     if !room.is_empty() {
         set(&mut mentions, "room", json!(true));
@@ -185,20 +237,37 @@ mod tests {
 
     #[test]
     fn content_has_html_only_where_there_is_some() {
-        let body = |html: Option<&str>| Body { text: "a".into(), html: html.map(Into::into), ..Body::default() };
-        assert_eq!(content(&body(None), "m.text"), json!({ "msgtype": "m.text", "body": "a" }));
+        let body = |html: Option<&str>| Body {
+            text: "a".into(),
+            html: html.map(Into::into),
+            ..Body::default()
+        };
+        assert_eq!(
+            content(&body(None), "m.text"),
+            json!({ "msgtype": "m.text", "body": "a" })
+        );
         let html = content(&body(Some("<b>a</b>")), "m.notice");
-        assert_eq!(html, json!({ "msgtype": "m.notice", "body": "a", "format": "org.matrix.custom.html", "formatted_body": "<b>a</b>" }));
+        assert_eq!(
+            html,
+            json!({ "msgtype": "m.notice", "body": "a", "format": "org.matrix.custom.html", "formatted_body": "<b>a</b>" })
+        );
     }
 
     #[test]
     fn whom_a_message_notifies_is_said_apart_from_its_text() {
         let of = |ids: &[&str]| {
-            mentions(&Body { text: "@room @carol:x".into(), mentions: ids.iter().map(|id| (*id).into()).collect(), ..Body::default() })
+            mentions(&Body {
+                text: "@room @carol:x".into(),
+                mentions: ids.iter().map(|id| (*id).into()).collect(),
+                ..Body::default()
+            })
         };
         assert_eq!(of(&[]), json!({}));
         assert_eq!(of(&["@room"]), json!({ "room": true }));
-        assert_eq!(of(&["@anna:x", "@room", "@ben:x"]), json!({ "room": true, "user_ids": ["@anna:x", "@ben:x"] }));
+        assert_eq!(
+            of(&["@anna:x", "@room", "@ben:x"]),
+            json!({ "room": true, "user_ids": ["@anna:x", "@ben:x"] })
+        );
     }
 
     #[test]

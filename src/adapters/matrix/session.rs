@@ -33,8 +33,12 @@ pub(super) fn read(store: &Path) -> io::Result<Option<Kept>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let kept =
-        serde_json::from_slice(&text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it isn't a session herald has written"))?;
+    let kept = serde_json::from_slice(&text).map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it isn't a session herald has written",
+        )
+    })?;
     Ok(Some(kept))
 }
 
@@ -46,7 +50,11 @@ pub(super) fn write(store: &Path, kept: &Kept) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)?;
     file.write_all(&serde_json::to_vec(kept)?)?;
     file.sync_all()?;
     fs::rename(&beside, path(store))?;
@@ -66,7 +74,15 @@ mod tests {
         make_dir(&store).unwrap();
         assert!(read(&store).unwrap().is_none());
         for token in ["one", "two"] {
-            write(&store, &Kept { user: "@h:x".into(), device: "D".into(), access_token: token.into() }).unwrap();
+            write(
+                &store,
+                &Kept {
+                    user: "@h:x".into(),
+                    device: "D".into(),
+                    access_token: token.into(),
+                },
+            )
+            .unwrap();
             assert_eq!(read(&store).unwrap().unwrap().access_token, token);
         }
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -76,7 +92,11 @@ mod tests {
     #[test]
     fn a_broken_one_is_not_quoted() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(path(dir.path()), r#"{"user":"@h:x","device":7,"access_token":"syt_secret"}"#).unwrap();
+        fs::write(
+            path(dir.path()),
+            r#"{"user":"@h:x","device":7,"access_token":"syt_secret"}"#,
+        )
+        .unwrap();
         let error = read(dir.path()).err().unwrap();
         assert!(!error.to_string().contains("syt_"));
     }

@@ -69,7 +69,11 @@ struct Rest {
 impl Matrix {
     /// Follows the rooms and answers commands until `stop` holds true or its sender is gone. Errors end
     /// nothing: they are told by `trouble`, and the next try comes after 1 s, then 2 s, up to a minute.
-    pub async fn run(self: Arc<Self>, desk: Arc<dyn CommandHandler>, mut stop: watch::Receiver<bool>) {
+    pub async fn run(
+        self: Arc<Self>,
+        desk: Arc<dyn CommandHandler>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let (asked, asks) = mpsc::channel(QUEUE);
         let stopped = async {
             let _ = stop.wait_for(|stop| *stop).await;
@@ -83,7 +87,13 @@ impl Matrix {
 
     async fn follow(&self, desk: &dyn CommandHandler, queue: mpsc::Sender<IncomingCommand>) {
         let asked = CommandQueue { desk, queue };
-        let (mut rest, mut pause) = (Rest { invited: true, ..Rest::default() }, FIRST_PAUSE);
+        let (mut rest, mut pause) = (
+            Rest {
+                invited: true,
+                ..Rest::default()
+            },
+            FIRST_PAUSE,
+        );
         let mut allowed = self.allowed.subscribe();
         loop {
             let begun = Instant::now();
@@ -103,10 +113,14 @@ impl Matrix {
                     continue;
                 }
                 Err(error) => match fault(&error) {
-                    Fault::Session { reason, .. } => self.wait_out(logged_out(&reason), None, pause),
+                    Fault::Session { reason, .. } => {
+                        self.wait_out(logged_out(&reason), None, pause)
+                    }
                     Fault::Passing { reason, after_ms } => self.wait_out(reason, after_ms, pause),
                     Fault::Forbidden { reason } => self.wait_out(reason, None, pause),
-                    Fault::Lasting { reason, remedy } => self.wait_out(format!("{reason}; {remedy}"), None, pause),
+                    Fault::Lasting { reason, remedy } => {
+                        self.wait_out(format!("{reason}; {remedy}"), None, pause)
+                    }
                 },
             };
             sleep(wait).await;
@@ -122,17 +136,30 @@ impl Matrix {
 
     /// The first sync of a process reads up on every room: the last process may have taken events in
     /// and died before answering them. Says whether anybody else has spoken.
-    async fn digest(&self, desk: &dyn CommandHandler, asked: &CommandQueue<'_>, response: SyncResponse, rest: &mut Rest) -> bool {
+    async fn digest(
+        &self,
+        desk: &dyn CommandHandler,
+        asked: &CommandQueue<'_>,
+        response: SyncResponse,
+        rest: &mut Rest,
+    ) -> bool {
         let mut others = false;
         let now_ms = desk.now().as_millisecond();
         if !rest.started {
             rest.started = true;
-            rest.gaps.extend(self.client.joined_rooms().iter().map(|room| room.room_id().to_owned()));
+            rest.gaps.extend(
+                self.client
+                    .joined_rooms()
+                    .iter()
+                    .map(|room| room.room_id().to_owned()),
+            );
         }
         for (id, update) in &response.rooms.joined {
             for event in &update.timeline.events {
                 let read = SyncEvent::read(event);
-                others |= read.as_ref().is_some_and(|event| event.sender != self.me.as_str());
+                others |= read
+                    .as_ref()
+                    .is_some_and(|event| event.sender != self.me.as_str());
                 match read {
                     Some(sealed) if sealed.kind == ENCRYPTED => rest.seal(id, &sealed, now_ms),
                     _ => asked.queue(self.ask(id, event, now_ms)),
@@ -159,10 +186,14 @@ impl Matrix {
     /// Reads the last ten minutes of rooms with gaps; what fails for now stays for the next round.
     async fn read_up(&self, asked: &CommandQueue<'_>, rest: &mut Rest, now_ms: i64) {
         for id in std::mem::take(&mut rest.gaps) {
-            let Some(room) = self.client.get_room(&id) else { continue };
+            let Some(room) = self.client.get_room(&id) else {
+                continue;
+            };
             match self.late_commands(&room, rest.read.get(&id), now_ms).await {
                 Ok((asks, newest)) => {
-                    asks.into_iter().rev().for_each(|ask| asked.queue(Some(ask)));
+                    asks.into_iter()
+                        .rev()
+                        .for_each(|ask| asked.queue(Some(ask)));
                     rest.read.extend(newest.map(|newest| (id, newest)));
                 }
                 Err(error) => {
@@ -182,16 +213,33 @@ impl Matrix {
         known: Option<&String>,
         now_ms: i64,
     ) -> matrix_sdk::Result<(Vec<IncomingCommand>, Option<String>)> {
-        let (id, mut asks, mut from, mut newest) = (room.room_id().to_owned(), Vec::new(), None, None);
+        let (id, mut asks, mut from, mut newest) =
+            (room.room_id().to_owned(), Vec::new(), None, None);
         for _ in 0..PAGES {
             let mut options = MessagesOptions::backward();
             options.limit = UInt::from(100_u32);
             options.from = from;
             let page = room.messages(options).await?;
-            asks.extend(page.chunk.iter().filter_map(|event| self.ask(&id, event, now_ms)));
-            newest = newest.or_else(|| page.chunk.iter().find_map(SyncEvent::read).map(|event| event.event_id));
-            let mut oldest = page.chunk.iter().rev().filter_map(SyncEvent::read).peekable();
-            let is_old = oldest.peek().is_some_and(|event| now_ms.saturating_sub(event.at_ms()) > FRESH_MS);
+            asks.extend(
+                page.chunk
+                    .iter()
+                    .filter_map(|event| self.ask(&id, event, now_ms)),
+            );
+            newest = newest.or_else(|| {
+                page.chunk
+                    .iter()
+                    .find_map(SyncEvent::read)
+                    .map(|event| event.event_id)
+            });
+            let mut oldest = page
+                .chunk
+                .iter()
+                .rev()
+                .filter_map(SyncEvent::read)
+                .peekable();
+            let is_old = oldest
+                .peek()
+                .is_some_and(|event| now_ms.saturating_sub(event.at_ms()) > FRESH_MS);
             let is_enough = is_old || oldest.any(|event| Some(&event.event_id) == known);
             from = page.end;
             if is_enough || from.is_none() {
@@ -204,8 +252,12 @@ impl Matrix {
     /// Keys have come: perhaps those of events we couldn't read.
     async fn unseal(&self, asked: &CommandQueue<'_>, rest: &mut Rest, now_ms: i64) {
         for (id, event_id) in std::mem::take(&mut rest.sealed) {
-            let Some(room) = self.client.get_room(&id) else { continue };
-            let Ok(event) = room.event(&event_id, None).await else { continue };
+            let Some(room) = self.client.get_room(&id) else {
+                continue;
+            };
+            let Ok(event) = room.event(&event_id, None).await else {
+                continue;
+            };
             match SyncEvent::read(&event) {
                 Some(sealed) if sealed.kind == ENCRYPTED => rest.seal(&id, &sealed, now_ms),
                 _ => asked.queue(self.ask(&id, &event, now_ms)),
@@ -221,19 +273,31 @@ impl Matrix {
             return true;
         }
         // Where a room of ours goes on.
-        let next = self.client.joined_rooms().into_iter().filter_map(|room| Some(room.successor_room()?.room_id.to_string()));
+        let next = self
+            .client
+            .joined_rooms()
+            .into_iter()
+            .filter_map(|room| Some(room.successor_room()?.room_id.to_string()));
         let mut ids: Vec<String> = next.collect();
         let mut all_known = true;
         for name in &allowed {
             match RoomAliasId::parse(name) {
                 Ok(alias) => match self.client.resolve_room_alias(&alias).await {
                     Ok(found) => ids.push(found.room_id.to_string()),
-                    Err(error) => all_known &= !matches!(crate::adapters::matrix::error::http(&error), Fault::Passing { .. }),
+                    Err(error) => {
+                        all_known &= !matches!(
+                            crate::adapters::matrix::error::http(&error),
+                            Fault::Passing { .. }
+                        )
+                    }
                 },
                 Err(_) => ids.push(name.clone()),
             }
         }
-        for room in invited.iter().filter(|room| ids.iter().any(|id| id == room.room_id().as_str())) {
+        for room in invited
+            .iter()
+            .filter(|room| ids.iter().any(|id| id == room.room_id().as_str()))
+        {
             match room.join().await {
                 Ok(()) => tracing::info!(room = %room.room_id(), "joined on invitation"),
                 Err(error) => {
@@ -267,7 +331,9 @@ impl Rest {
 
 fn apart(rooms: usize, others: bool) -> Duration {
     let rooms = u32::try_from(rooms).unwrap_or(u32::MAX);
-    APART_A_ROOM.saturating_mul(rooms).clamp(APART, if others { FARTHEST_APART } else { ALONE_APART })
+    APART_A_ROOM
+        .saturating_mul(rooms)
+        .clamp(APART, if others { FARTHEST_APART } else { ALONE_APART })
 }
 
 /// Where commands wait for an answer.
@@ -279,8 +345,11 @@ struct CommandQueue<'a> {
 impl CommandQueue<'_> {
     /// Who asks again and again is left out, so that others are heard.
     fn queue(&self, ask: Option<IncomingCommand>) {
-        let Some(ask) = ask.filter(|ask| self.desk.listens(&Asker::new(Platform::Matrix, &ask.by, ask.room.as_str())) == Admission::Open)
-        else {
+        let Some(ask) = ask.filter(|ask| {
+            self.desk
+                .listens(&Asker::new(Platform::Matrix, &ask.by, ask.room.as_str()))
+                == Admission::Open
+        }) else {
             return;
         };
         if let Err(error) = self.queue.try_send(ask) {
@@ -301,8 +370,17 @@ fn filter() -> FilterDefinition {
     room.ephemeral = RoomEventFilter::ignore_all();
     room.account_data = RoomEventFilter::ignore_all();
     let mut account_data = Filter::empty();
-    account_data.types =
-        Some(["m.direct", "m.secret_storage.*", "m.cross_signing.*", "m.megolm_backup.*", "m.key_backup"].map(Into::into).into());
+    account_data.types = Some(
+        [
+            "m.direct",
+            "m.secret_storage.*",
+            "m.cross_signing.*",
+            "m.megolm_backup.*",
+            "m.key_backup",
+        ]
+        .map(Into::into)
+        .into(),
+    );
     let mut filter = FilterDefinition::empty();
     filter.presence = Filter::ignore_all();
     filter.account_data = account_data;
@@ -316,7 +394,13 @@ mod tests {
 
     #[test]
     fn the_more_rooms_have_news_the_farther_apart_are_the_syncs() {
-        assert_eq!([0, 1, 7, 20, 1_000].map(|rooms| apart(rooms, true).as_millis()), [100, 100, 700, 2_000, 2_000]);
-        assert_eq!([0, 1, 20, 1_000].map(|rooms| apart(rooms, false).as_millis()), [100, 100, 2_000, 10_000]);
+        assert_eq!(
+            [0, 1, 7, 20, 1_000].map(|rooms| apart(rooms, true).as_millis()),
+            [100, 100, 700, 2_000, 2_000]
+        );
+        assert_eq!(
+            [0, 1, 20, 1_000].map(|rooms| apart(rooms, false).as_millis()),
+            [100, 100, 2_000, 10_000]
+        );
     }
 }

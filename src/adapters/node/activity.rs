@@ -54,13 +54,28 @@ pub struct Sample {
 }
 
 /// Reads about `count` blocks of the last week from the first endpoint that answers; `progress` is told how many are read.
-pub async fn sample(endpoints: &[String], count: u32, progress: &(dyn Fn(usize) + Sync)) -> Result<Sample, ChainError> {
+pub async fn sample(
+    endpoints: &[String],
+    count: u32,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Sample, ChainError> {
     let node = BlockBodies::connect(endpoints).await?;
     let head = node.head().await?;
-    let gone = || ChainError::Answer(format!("{}: the node does not give its newest block; {REMEDY}", node.name));
+    let gone = || {
+        ChainError::Answer(format!(
+            "{}: the node does not give its newest block; {REMEDY}",
+            node.name
+        ))
+    };
     let head = node.block(head).await?.ok_or_else(gone)?;
-    let mut sample =
-        Sample { node: node.name.clone(), head, blocks: BTreeMap::from([(head.number, head)]), oldest: None, missed: 0, bytes: 0 };
+    let mut sample = Sample {
+        node: node.name.clone(),
+        head,
+        blocks: BTreeMap::from([(head.number, head)]),
+        oldest: None,
+        missed: 0,
+        bytes: 0,
+    };
     // Without a time the blocks can't be laid over the week.
     if let Some((from, until)) = head.at.and_then(last_week) {
         node.reach(from, &mut sample).await?;
@@ -106,8 +121,17 @@ impl BlockBodies {
         for endpoint in endpoints {
             let name = host(endpoint).to_owned();
             match answer(RpcClient::from_insecure_url(endpoint)).await {
-                Ok(rpc) => return Ok(Self { rpc, name, bytes: AtomicU64::new(0) }),
-                Err(error) => reasons.push(format!("{name}: {}", error.to_string().replace(endpoint.as_str(), &name))),
+                Ok(rpc) => {
+                    return Ok(Self {
+                        rpc,
+                        name,
+                        bytes: AtomicU64::new(0),
+                    });
+                }
+                Err(error) => reasons.push(format!(
+                    "{name}: {}",
+                    error.to_string().replace(endpoint.as_str(), &name)
+                )),
             }
         }
         let reasons = reasons.join("; ");
@@ -118,10 +142,18 @@ impl BlockBodies {
 
     /// The number of the newest finalized block.
     async fn head(&self) -> Result<u64, ChainError> {
-        let hash: String = answer(self.rpc.request("chain_getFinalizedHead", RpcParams::new())).await?;
-        let header: Option<Header> = answer(self.rpc.request("chain_getHeader", rpc_params![hash])).await?;
-        let number = header.and_then(|h| u64::from_str_radix(h.number.trim_start_matches("0x"), 16).ok());
-        number.ok_or_else(|| ChainError::Answer(format!("{}: the newest block has no number; {REMEDY}", self.name)))
+        let hash: String =
+            answer(self.rpc.request("chain_getFinalizedHead", RpcParams::new())).await?;
+        let header: Option<Header> =
+            answer(self.rpc.request("chain_getHeader", rpc_params![hash])).await?;
+        let number =
+            header.and_then(|h| u64::from_str_radix(h.number.trim_start_matches("0x"), 16).ok());
+        number.ok_or_else(|| {
+            ChainError::Answer(format!(
+                "{}: the newest block has no number; {REMEDY}",
+                self.name
+            ))
+        })
     }
 
     /// One block, or `None` where the node doesn't have it.
@@ -140,13 +172,21 @@ impl BlockBodies {
     }
 
     async fn try_block(&self, number: u64) -> Result<Option<Sampled>, ChainError> {
-        let hash: Option<String> = answer(self.rpc.request("chain_getBlockHash", rpc_params![number])).await?;
+        let hash: Option<String> =
+            answer(self.rpc.request("chain_getBlockHash", rpc_params![number])).await?;
         let Some(hash) = hash else { return Ok(None) };
-        let signed: Option<Signed> = answer(self.rpc.request("chain_getBlock", rpc_params![hash])).await?;
-        let Some(signed) = signed else { return Ok(None) };
+        let signed: Option<Signed> =
+            answer(self.rpc.request("chain_getBlock", rpc_params![hash])).await?;
+        let Some(signed) = signed else {
+            return Ok(None);
+        };
         let size: usize = signed.block.extrinsics.iter().map(|e| e.len() / 2).sum();
-        self.bytes.fetch_add(u64::try_from(size).unwrap_or(0), Ordering::Relaxed);
-        Ok(Some(read_body(number, signed.block.extrinsics.iter().map(String::as_str))))
+        self.bytes
+            .fetch_add(u64::try_from(size).unwrap_or(0), Ordering::Relaxed);
+        Ok(Some(read_body(
+            number,
+            signed.block.extrinsics.iter().map(String::as_str),
+        )))
     }
 
     /// Finds a block that is as old as `from`, or the oldest that the node has.
@@ -164,19 +204,32 @@ impl BlockBodies {
             };
             sample.blocks.insert(block.number, block);
             lowest = block.number;
-            let (Some(newest), Some(at)) = (head.at, block.at) else { break };
+            let (Some(newest), Some(at)) = (head.at, block.at) else {
+                break;
+            };
             if at <= from {
                 break;
             }
-            guess = if gone > 0 { gone.midpoint(lowest) } else { further(head.number, newest, lowest, at, from) };
+            guess = if gone > 0 {
+                gone.midpoint(lowest)
+            } else {
+                further(head.number, newest, lowest, at, from)
+            };
         }
         let starts = sample.blocks.get(&lowest).and_then(|b| b.at);
         sample.oldest = (gone > 0 && starts.is_some_and(|at| at > from)).then_some(lowest);
         Ok(())
     }
 
-    async fn read(&self, numbers: BTreeSet<u64>, sample: &mut Sample, progress: &(dyn Fn(usize) + Sync)) -> Result<(), ChainError> {
-        let mut answers = futures::stream::iter(numbers).map(|number| self.block(number)).buffer_unordered(IN_FLIGHT);
+    async fn read(
+        &self,
+        numbers: BTreeSet<u64>,
+        sample: &mut Sample,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<(), ChainError> {
+        let mut answers = futures::stream::iter(numbers)
+            .map(|number| self.block(number))
+            .buffer_unordered(IN_FLIGHT);
         let mut failures = 0;
         while let Some(read) = answers.next().await {
             match read {
@@ -190,7 +243,10 @@ impl BlockBodies {
                     sample.missed += 1;
                     if failures >= PATIENCE {
                         let after = sample.blocks.len();
-                        return Err(ChainError::Unreachable(format!("{} broke off after {after} blocks: {error}; {REMEDY}", self.name)));
+                        return Err(ChainError::Unreachable(format!(
+                            "{} broke off after {after} blocks: {error}; {REMEDY}",
+                            self.name
+                        )));
                     }
                 }
             }
@@ -230,7 +286,11 @@ fn read_body<'a>(number: u64, extrinsics: impl Iterator<Item = &'a str>) -> Samp
             Extrinsic::Unreadable => {}
         }
     }
-    Sampled { number, at, transactions }
+    Sampled {
+        number,
+        at,
+        transactions,
+    }
 }
 
 /// Reads an extrinsic without the chain's metadata.
@@ -241,10 +301,16 @@ fn read_body<'a>(number: u64, extrinsics: impl Iterator<Item = &'a str>) -> Samp
 /// in milliseconds of this century.
 fn extrinsic(text: &str) -> Extrinsic {
     // The beginning tells all; bodies can be large.
-    let Some(bytes) = hex::decode(text.get(..80).unwrap_or(text)) else { return Extrinsic::Unreadable };
+    let Some(bytes) = hex::decode(text.get(..80).unwrap_or(text)) else {
+        return Extrinsic::Unreadable;
+    };
     let mut rest = bytes.as_slice();
-    let Ok(Compact(length)) = Compact::<u32>::decode(&mut rest) else { return Extrinsic::Unreadable };
-    let Some((version, call)) = rest.split_first() else { return Extrinsic::Unreadable };
+    let Ok(Compact(length)) = Compact::<u32>::decode(&mut rest) else {
+        return Extrinsic::Unreadable;
+    };
+    let Some((version, call)) = rest.split_first() else {
+        return Extrinsic::Unreadable;
+    };
     match version & 0b1100_0000 {
         0 => Extrinsic::Bare(time(call, length)),
         _ => Extrinsic::Transaction,
@@ -255,7 +321,10 @@ fn time(call: &[u8], length: u32) -> Option<Timestamp> {
     let mut rest = call.get(2..)?;
     let Compact(ms) = Compact::<u64>::decode(&mut rest).ok()?;
     let whole = rest.is_empty() && u32::try_from(call.len() + 1) == Ok(length);
-    i64::try_from(ms).ok().filter(|_| whole && PLAUSIBLE.contains(&ms)).and_then(|ms| Timestamp::from_millisecond(ms).ok())
+    i64::try_from(ms)
+        .ok()
+        .filter(|_| whole && PLAUSIBLE.contains(&ms))
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
 }
 
 #[cfg(test)]
@@ -280,21 +349,34 @@ mod tests {
     #[test]
     fn the_time_is_found_without_metadata() {
         // `timestamp.set(2026-12-08T13:00:00Z)` on a chain whose timestamp pallet is the third.
-        assert_eq!(timestamp(4, 2, 1_796_734_800_000), "0x280402000b8050bd55a201");
+        assert_eq!(
+            timestamp(4, 2, 1_796_734_800_000),
+            "0x280402000b8050bd55a201"
+        );
         let at: Timestamp = "2026-12-08T13:00:00Z".parse().unwrap();
         for (version, pallet) in [(4, 2), (4, 3), (5, 0), (5, 40)] {
-            assert_eq!(extrinsic(&timestamp(version, pallet, 1_796_734_800_000)), Extrinsic::Bare(Some(at)));
+            assert_eq!(
+                extrinsic(&timestamp(version, pallet, 1_796_734_800_000)),
+                Extrinsic::Bare(Some(at))
+            );
         }
     }
 
     #[test]
     fn other_bare_ones_are_no_time_and_no_transaction() {
         for other in [
-            timestamp(4, 2, 1_796_734_800),                                                     // seconds
-            timestamp(4, 2, 9_000_000_000_000),                                                 // in the year 2255
-            sized(&[4, 54, 0]),                                                                 // no argument
-            sized(&[vec![4, 54, 0], vec![0xff; 300]].concat()),                                 // a long one
-            sized(&[vec![4, 2, 0], Compact(1_796_734_800_000_u64).encode(), vec![0]].concat()), // more behind it
+            timestamp(4, 2, 1_796_734_800),                     // seconds
+            timestamp(4, 2, 9_000_000_000_000),                 // in the year 2255
+            sized(&[4, 54, 0]),                                 // no argument
+            sized(&[vec![4, 54, 0], vec![0xff; 300]].concat()), // a long one
+            sized(
+                &[
+                    vec![4, 2, 0],
+                    Compact(1_796_734_800_000_u64).encode(),
+                    vec![0],
+                ]
+                .concat(),
+            ), // more behind it
         ] {
             assert_eq!(extrinsic(&other), Extrinsic::Bare(None), "{other}");
         }
@@ -311,7 +393,10 @@ mod tests {
             sent(0x84, 20_000),
         ];
         let read = read_body(7, body.iter().map(String::as_str));
-        assert_eq!((read.transactions, read.at.map(|t| t.as_second())), (4, Some(1_796_734_800)));
+        assert_eq!(
+            (read.transactions, read.at.map(|t| t.as_second())),
+            (4, Some(1_796_734_800))
+        );
     }
 
     #[test]
@@ -325,7 +410,10 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_without_what_may_be_secret() {
-        assert_eq!(host("wss://rpc.example.org/v1/abcdef"), "wss://rpc.example.org");
+        assert_eq!(
+            host("wss://rpc.example.org/v1/abcdef"),
+            "wss://rpc.example.org"
+        );
         assert_eq!(host("wss://me:word@rpc.example.org"), "a node");
     }
 
@@ -334,6 +422,10 @@ mod tests {
         let at = |s: i64| Timestamp::from_second(1_800_000_000 + s).unwrap();
         // One block in 2 s; 1,000 s are to be reached.
         assert_eq!(further(1_000, at(0), 900, at(-200), at(-1_000)), 474);
-        assert_eq!(further(1_000, at(0), 900, at(-200), at(-100_000)), 0, "before the first");
+        assert_eq!(
+            further(1_000, at(0), 900, at(-200), at(-100_000)),
+            0,
+            "before the first"
+        );
     }
 }

@@ -94,17 +94,35 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    pub async fn open(index: usize, endpoint: &str, seen: &watch::Sender<SeenHead>) -> Result<Self, String> {
-        let rpc = RpcClient::from_insecure_url(endpoint).await.map_err(|e| root_cause(&e))?;
-        let client = OnlineClient::<SubstrateConfig>::from_rpc_client(rpc.clone()).await.map_err(|e| root_cause(&e))?;
+    pub async fn open(
+        index: usize,
+        endpoint: &str,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<Self, String> {
+        let rpc = RpcClient::from_insecure_url(endpoint)
+            .await
+            .map_err(|e| root_cause(&e))?;
+        let client = OnlineClient::<SubstrateConfig>::from_rpc_client(rpc.clone())
+            .await
+            .map_err(|e| root_cause(&e))?;
         let genesis = format!("{:?}", client.genesis_hash());
         let lag = Arc::new(AtomicU64::new(UNKNOWN));
         let mut id = 0;
         seen.send_modify(|s| {
             id = s.connection + 1;
-            *s = SeenHead { connection: id, turn: s.turn + 1, ..SeenHead::default() };
+            *s = SeenHead {
+                connection: id,
+                turn: s.turn + 1,
+                ..SeenHead::default()
+            };
         });
-        let follower = tokio::spawn(follow(id, client.clone(), rpc.clone(), seen.clone(), lag.clone()));
+        let follower = tokio::spawn(follow(
+            id,
+            client.clone(),
+            rpc.clone(),
+            seen.clone(),
+            lag.clone(),
+        ));
         Ok(Self {
             index,
             genesis,
@@ -128,7 +146,10 @@ impl Connection {
     }
 
     /// Number and hash of the newest finalized block.
-    pub async fn finalized(&self, seen: &watch::Sender<SeenHead>) -> Result<(u64, String), ChainError> {
+    pub async fn finalized(
+        &self,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<(u64, String), ChainError> {
         let head = self.newest(seen).await?;
         self.final_to.fetch_max(head.0, Ordering::Relaxed);
         Ok(head)
@@ -136,16 +157,27 @@ impl Connection {
 
     /// By number a node answers with its best branch too: above its finalized head nothing is asked of it. The head may
     /// have come from another connection, to a node that is ahead of this one.
-    async fn must_be_final(&self, number: u64, seen: &watch::Sender<SeenHead>) -> Result<(), ChainError> {
-        if number <= self.final_to.load(Ordering::Relaxed) || number <= self.finalized(seen).await?.0 {
+    async fn must_be_final(
+        &self,
+        number: u64,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<(), ChainError> {
+        if number <= self.final_to.load(Ordering::Relaxed)
+            || number <= self.finalized(seen).await?.0
+        {
             return Ok(());
         }
-        Err(ChainError::Answer(format!("the node that answers now has not finalized block {number} yet; it is read later")))
+        Err(ChainError::Answer(format!(
+            "the node that answers now has not finalized block {number} yet; it is read later"
+        )))
     }
 
     async fn newest(&self, seen: &watch::Sender<SeenHead>) -> Result<(u64, String), ChainError> {
         let now = seen.borrow().clone();
-        if let Some(hash) = now.hash.filter(|_| now.at.is_some_and(|at| at.elapsed() < SILENCE)) {
+        if let Some(hash) = now
+            .hash
+            .filter(|_| now.at.is_some_and(|at| at.elapsed() < SILENCE))
+        {
             return Ok((now.number, format!("{hash:?}")));
         }
         let at = answer(self.client.at_current_block()).await?;
@@ -176,12 +208,23 @@ impl Connection {
         let near = number.abs_diff(std::mem::replace(&mut hashes.asked, number)) <= NEAR;
         hashes.known.clear();
         if near && number < finalized && !hashes.one_by_one {
-            let numbers: Vec<u64> = (number.saturating_sub(NEAR)..=finalized.min(number + NEAR)).collect();
+            let numbers: Vec<u64> =
+                (number.saturating_sub(NEAR)..=finalized.min(number + NEAR)).collect();
             // A node that knows no lists is asked for the one hash.
-            let list = self.rpc.request::<Vec<Option<String>>>("chain_getBlockHash", rpc_params![&numbers]);
+            let list = self
+                .rpc
+                .request::<Vec<Option<String>>>("chain_getBlockHash", rpc_params![&numbers]);
             match answer(list).await {
-                Ok(list) => hashes.known = numbers.into_iter().zip(list).filter_map(|(n, hash)| Some((n, hash?))).collect(),
-                Err(ChainError::Unreachable(reason)) => return Err(ChainError::Unreachable(reason)),
+                Ok(list) => {
+                    hashes.known = numbers
+                        .into_iter()
+                        .zip(list)
+                        .filter_map(|(n, hash)| Some((n, hash?)))
+                        .collect()
+                }
+                Err(ChainError::Unreachable(reason)) => {
+                    return Err(ChainError::Unreachable(reason));
+                }
                 Err(_) => hashes.one_by_one = true,
             }
         }
@@ -192,12 +235,21 @@ impl Connection {
     }
 
     async fn at(&self, number: u64) -> Result<At, ChainError> {
-        let hash = self.hash(number).await?.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
-        let hash = hash.parse::<H256>().map_err(|e| ChainError::Answer(format!("the hash of block {number} can't be read: {e}")))?;
+        let hash = self
+            .hash(number)
+            .await?
+            .ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
+        let hash = hash.parse::<H256>().map_err(|e| {
+            ChainError::Answer(format!("the hash of block {number} can't be read: {e}"))
+        })?;
         answer(self.client.at_block_hash_and_number(hash, number)).await
     }
 
-    pub async fn block(&self, number: u64, seen: &watch::Sender<SeenHead>) -> Result<Block, ChainError> {
+    pub async fn block(
+        &self,
+        number: u64,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<Block, ChainError> {
         self.must_be_final(number, seen).await?;
         let now = seen.borrow().clone();
         let at = match now.hash.filter(|_| now.number == number) {
@@ -222,7 +274,11 @@ impl Connection {
     }
 
     /// `System.LastRuntimeUpgrade` at a block; nothing on a chain that never ran an upgrade.
-    pub async fn last_upgrade(&self, number: u64, seen: &watch::Sender<SeenHead>) -> Result<Option<u32>, ChainError> {
+    pub async fn last_upgrade(
+        &self,
+        number: u64,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<Option<u32>, ChainError> {
         self.must_be_final(number, seen).await?;
         let now = seen.borrow().clone();
         let hash = match now.hash.filter(|_| now.number == number) {
@@ -230,17 +286,30 @@ impl Connection {
             None => self.hash(number).await?,
         };
         let value = self.storage(LAST_UPGRADE, hash, number).await?;
-        Ok(value.and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok()).map(|v| v.0))
+        Ok(value
+            .and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok())
+            .map(|v| v.0))
     }
 
     /// The hash of the code at a block: BLAKE2b-256, as an authorization names it.
     pub async fn code_hash(&self, number: u64) -> Result<Option<String>, ChainError> {
-        let hash = self.hash_at(number).await?.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
+        let hash = self
+            .hash_at(number)
+            .await?
+            .ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
         // Nodes that hash for us spare a megabyte or two.
-        if let Ok(Some(hash)) = answer(self.rpc.request::<Option<String>>("state_getStorageHash", rpc_params![CODE, &hash])).await {
+        if let Ok(Some(hash)) = answer(
+            self.rpc
+                .request::<Option<String>>("state_getStorageHash", rpc_params![CODE, &hash]),
+        )
+        .await
+        {
             return Ok(Some(hash));
         }
-        Ok(self.storage(CODE, Some(hash), number).await?.map(|code| read::blake2(&code)))
+        Ok(self
+            .storage(CODE, Some(hash), number)
+            .await?
+            .map(|code| read::blake2(&code)))
     }
 
     pub async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
@@ -248,15 +317,24 @@ impl Connection {
         read::enactment(&at, referendum).await
     }
 
-    async fn storage(&self, key: &str, hash: Option<String>, number: u64) -> Result<Option<Vec<u8>>, ChainError> {
-        let hash = hash.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
-        let value: Option<String> = answer(self.rpc.request("state_getStorage", rpc_params![key, hash])).await?;
+    async fn storage(
+        &self,
+        key: &str,
+        hash: Option<String>,
+        number: u64,
+    ) -> Result<Option<Vec<u8>>, ChainError> {
+        let hash =
+            hash.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
+        let value: Option<String> =
+            answer(self.rpc.request("state_getStorage", rpc_params![key, hash])).await?;
         Ok(value.as_deref().and_then(hex::decode))
     }
 
     /// The chain's own name, as its node says.
     pub async fn name(&self) -> Result<String, ChainError> {
-        let methods = subxt::rpcs::methods::LegacyRpcMethods::<RpcConfigFor<SubstrateConfig>>::new(self.rpc.clone());
+        let methods = subxt::rpcs::methods::LegacyRpcMethods::<RpcConfigFor<SubstrateConfig>>::new(
+            self.rpc.clone(),
+        );
         answer(methods.system_chain()).await
     }
 }
@@ -265,11 +343,16 @@ impl Connection {
 const LAST_UPGRADE: &str = "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
 const CODE: &str = "0x3a636f6465";
 
-pub(super) async fn answer<T, E: std::error::Error>(call: impl Future<Output = Result<T, E>>) -> Result<T, ChainError> {
+pub(super) async fn answer<T, E: std::error::Error>(
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, ChainError> {
     match timeout(ANSWER, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(answered(root_cause(&error))),
-        Err(_) => Err(ChainError::Unreachable(format!("the node did not answer within {} s", ANSWER.as_secs()))),
+        Err(_) => Err(ChainError::Unreachable(format!(
+            "the node did not answer within {} s",
+            ANSWER.as_secs()
+        ))),
     }
 }
 
@@ -304,20 +387,46 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
 
 /// How many blocks the best head is before a finalized one.
 async fn look_at_best(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {
-    let Ok(Ok(best)) = timeout(ANSWER, rpc.request::<Value>("chain_getHeader", RpcParams::new())).await else { return };
-    let best = best.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
-    lag.store(best.map_or(UNKNOWN, |b| b.saturating_sub(finalized)), Ordering::Relaxed);
+    let Ok(Ok(best)) = timeout(
+        ANSWER,
+        rpc.request::<Value>("chain_getHeader", RpcParams::new()),
+    )
+    .await
+    else {
+        return;
+    };
+    let best = best
+        .get("number")
+        .and_then(Value::as_str)
+        .and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+    lag.store(
+        best.map_or(UNKNOWN, |b| b.saturating_sub(finalized)),
+        Ordering::Relaxed,
+    );
 }
 
 /// Keeps the newest finalized head in `seen` until the stream ends or breaks.
-async fn follow(id: u64, client: OnlineClient<SubstrateConfig>, rpc: RpcClient, seen: watch::Sender<SeenHead>, lag: Arc<AtomicU64>) {
+async fn follow(
+    id: u64,
+    client: OnlineClient<SubstrateConfig>,
+    rpc: RpcClient,
+    seen: watch::Sender<SeenHead>,
+    lag: Arc<AtomicU64>,
+) {
     if let Ok(mut blocks) = client.stream_blocks().await {
         while let Some(Ok(block)) = blocks.next().await {
             let (number, hash) = (block.number(), block.hash());
             let own = seen.send_if_modified(|s| {
                 let own = s.connection == id;
                 if own {
-                    *s = SeenHead { connection: id, turn: s.turn + 1, number, hash: Some(hash), at: Some(Instant::now()), ended: false };
+                    *s = SeenHead {
+                        connection: id,
+                        turn: s.turn + 1,
+                        number,
+                        hash: Some(hash),
+                        at: Some(Instant::now()),
+                        ended: false,
+                    };
                 }
                 own
             });

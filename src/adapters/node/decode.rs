@@ -17,7 +17,10 @@ fn telling(pallet: &str, event: &str) -> bool {
     match pallet {
         "System" | "Sudo" | "ParachainSystem" | "MultiBlockMigrations" | "Referenda" => true,
         "Paras" => event.starts_with("PvfCheck"),
-        "Scheduler" => matches!(event, "Dispatched" | "CallUnavailable" | "PermanentlyOverweight"),
+        "Scheduler" => matches!(
+            event,
+            "Dispatched" | "CallUnavailable" | "PermanentlyOverweight"
+        ),
         "Whitelist" => event == "WhitelistedCallDispatched",
         _ => false,
     }
@@ -25,19 +28,30 @@ fn telling(pallet: &str, event: &str) -> bool {
 
 /// Every event of a block, in order, errors by the names `metadata` has for them. A block whose events
 /// can't be decoded is an error: what it would have shown must not be passed over.
-pub fn events(events: &Events<SubstrateConfig>, metadata: &Metadata) -> Result<Vec<ChainEvent>, ChainError> {
+pub fn events(
+    events: &Events<SubstrateConfig>,
+    metadata: &Metadata,
+) -> Result<Vec<ChainEvent>, ChainError> {
     let mut found = Vec::new();
     for event in events.iter() {
-        let event = event.map_err(|e| ChainError::Answer(format!("an event can't be decoded: {e}")))?;
+        let event =
+            event.map_err(|e| ChainError::Answer(format!("an event can't be decoded: {e}")))?;
         let fields = if telling(event.pallet_name(), event.event_name()) {
             let fields = event.decode_fields_unchecked_as::<Composite<()>>();
-            let mut fields = composite(&fields.map_err(|e| ChainError::Answer(format!("an event can't be decoded: {e}")))?);
+            let mut fields = composite(
+                &fields
+                    .map_err(|e| ChainError::Answer(format!("an event can't be decoded: {e}")))?,
+            );
             name_errors(&mut fields, metadata);
             fields
         } else {
             Json::Null
         };
-        found.push(ChainEvent { pallet: event.pallet_name().to_owned(), name: event.event_name().to_owned(), fields });
+        found.push(ChainEvent {
+            pallet: event.pallet_name().to_owned(),
+            name: event.event_name().to_owned(),
+            fields,
+        });
     }
     Ok(found)
 }
@@ -48,12 +62,16 @@ fn name_errors(value: &mut Json, metadata: &Metadata) {
         Json::Object(fields) => {
             for (key, field) in fields {
                 match error_name(field, metadata) {
-                    Some(name) if matches!(key.as_str(), "Err" | "error" | "dispatch_error") => *field = Json::String(name),
+                    Some(name) if matches!(key.as_str(), "Err" | "error" | "dispatch_error") => {
+                        *field = Json::String(name)
+                    }
                     _ => name_errors(field, metadata),
                 }
             }
         }
-        Json::Array(items) => items.iter_mut().for_each(|item| name_errors(item, metadata)),
+        Json::Array(items) => items
+            .iter_mut()
+            .for_each(|item| name_errors(item, metadata)),
         _ => {}
     }
 }
@@ -64,13 +82,18 @@ fn error_name(error: &Json, metadata: &Metadata) -> Option<String> {
     let (kind, inner) = fields.iter().next()?;
     match (kind.as_str(), inner) {
         ("Module", Json::Object(module)) => {
-            let pallet = metadata.pallet_by_error_index(u8::try_from(module.get("index")?.as_u64()?).ok()?)?;
+            let pallet = metadata
+                .pallet_by_error_index(u8::try_from(module.get("index")?.as_u64()?).ok()?)?;
             // Four bytes of which the first counts; one byte in older runtimes.
             let error = match module.get("error")? {
                 Json::String(bytes) => *hex::decode(bytes)?.first()?,
                 number => u8::try_from(number.as_u64()?).ok()?,
             };
-            Some(format!("{}.{}", pallet.name(), pallet.error_variant_by_index(error)?.name))
+            Some(format!(
+                "{}.{}",
+                pallet.name(),
+                pallet.error_variant_by_index(error)?.name
+            ))
         }
         // Token.FundsUnavailable, Arithmetic.Overflow
         (kind, Json::String(inner)) => Some(format!("{kind}.{inner}")),
@@ -80,7 +103,12 @@ fn error_name(error: &Json, metadata: &Metadata) -> Option<String> {
 
 fn composite(value: &Composite<()>) -> Json {
     match value {
-        Composite::Named(fields) => Json::Object(fields.iter().map(|(name, v)| (name.clone(), of(v))).collect()),
+        Composite::Named(fields) => Json::Object(
+            fields
+                .iter()
+                .map(|(name, v)| (name.clone(), of(v)))
+                .collect(),
+        ),
         Composite::Unnamed(items) => match bytes(items) {
             Some(hex) => Json::String(hex),
             None if items.len() == 1 => items.first().map(of).unwrap_or_default(),
@@ -102,13 +130,21 @@ fn bytes(items: &[Value<()>]) -> Option<String> {
 fn of(value: &Value<()>) -> Json {
     match &value.value {
         ValueDef::Composite(c) => composite(c),
-        ValueDef::Variant(v) if v.values.is_empty() && v.name != "Ok" => Json::String(v.name.clone()),
-        ValueDef::Variant(v) => Json::Object(Map::from_iter([(v.name.clone(), composite(&v.values))])),
+        ValueDef::Variant(v) if v.values.is_empty() && v.name != "Ok" => {
+            Json::String(v.name.clone())
+        }
+        ValueDef::Variant(v) => {
+            Json::Object(Map::from_iter([(v.name.clone(), composite(&v.values))]))
+        }
         ValueDef::Primitive(Primitive::Bool(b)) => json!(b),
         ValueDef::Primitive(Primitive::String(s)) => json!(s),
         ValueDef::Primitive(Primitive::Char(c)) => json!(c),
-        ValueDef::Primitive(Primitive::U128(n)) => u64::try_from(*n).map_or_else(|_| json!(n.to_string()), |n| json!(n)),
-        ValueDef::Primitive(Primitive::I128(n)) => i64::try_from(*n).map_or_else(|_| json!(n.to_string()), |n| json!(n)),
+        ValueDef::Primitive(Primitive::U128(n)) => {
+            u64::try_from(*n).map_or_else(|_| json!(n.to_string()), |n| json!(n))
+        }
+        ValueDef::Primitive(Primitive::I128(n)) => {
+            i64::try_from(*n).map_or_else(|_| json!(n.to_string()), |n| json!(n))
+        }
         ValueDef::Primitive(other) => json!(format!("{other:?}")),
         ValueDef::BitSequence(_) => Json::Null,
     }

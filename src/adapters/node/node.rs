@@ -84,7 +84,11 @@ impl Node {
         *held = None;
         let mut reasons = Vec::new();
         // Those that were left come last: better than none.
-        let (left, well): (Vec<_>, Vec<_>) = self.witnesses.iter().enumerate().partition(|(_, w)| w.is_left());
+        let (left, well): (Vec<_>, Vec<_>) = self
+            .witnesses
+            .iter()
+            .enumerate()
+            .partition(|(_, w)| w.is_left());
         for (index, witness) in well.into_iter().chain(left) {
             match timeout(ANSWER, Connection::open(index, &witness.url, &self.seen)).await {
                 Ok(Ok(connection)) => {
@@ -94,15 +98,26 @@ impl Node {
                 }
                 Ok(Err(reason)) => {
                     witness.silent();
-                    reasons.push(format!("{}: {}", witness.name(), reason.replace(witness.url.as_str(), host(&witness.url))));
+                    reasons.push(format!(
+                        "{}: {}",
+                        witness.name(),
+                        reason.replace(witness.url.as_str(), host(&witness.url))
+                    ));
                 }
                 Err(_) => {
                     witness.silent();
-                    reasons.push(format!("{}: no answer within {} s", witness.name(), ANSWER.as_secs()));
+                    reasons.push(format!(
+                        "{}: no answer within {} s",
+                        witness.name(),
+                        ANSWER.as_secs()
+                    ));
                 }
             }
         }
-        Err(ChainError::Unreachable(format!("no node answers ({}); check the endpoints in herald.yaml and the node", reasons.join("; "))))
+        Err(ChainError::Unreachable(format!(
+            "no node answers ({}); check the endpoints in herald.yaml and the node",
+            reasons.join("; ")
+        )))
     }
 
     /// After a fault: the next call connects anew.
@@ -123,7 +138,9 @@ impl Node {
                     return Err(error);
                 }
             };
-            let Some(witness) = self.witnesses.get(connection.index) else { break };
+            let Some(witness) = self.witnesses.get(connection.index) else {
+                break;
+            };
             witness.saw(&connection.genesis, number);
             match self.judge(&connection, known, (number, &hash)).await? {
                 Comparison::Believed => {
@@ -131,7 +148,13 @@ impl Node {
                     self.believe();
                     connection.judged.store(true, Ordering::Relaxed);
                     let rewritten = connection.rewritten.load(Ordering::Relaxed);
-                    return Ok(Head { genesis: connection.genesis.clone(), number, hash, rewritten, lag: connection.lag().unwrap_or(0) });
+                    return Ok(Head {
+                        genesis: connection.genesis.clone(),
+                        number,
+                        hash,
+                        rewritten,
+                        lag: connection.lag().unwrap_or(0),
+                    });
                 }
                 Comparison::Hold(reason) => return Err(ChainError::Disagree(reason)),
                 Comparison::Leave(reason) => {
@@ -140,7 +163,10 @@ impl Node {
                 }
             }
         }
-        Err(ChainError::Disagree("no endpoint shows the chain that was read before; compare them with a block explorer".to_owned()))
+        Err(ChainError::Disagree(
+            "no endpoint shows the chain that was read before; compare them with a block explorer"
+                .to_owned(),
+        ))
     }
 
     fn believe(&self) {
@@ -170,14 +196,24 @@ impl Node {
             if connection.judged.load(Ordering::Relaxed) {
                 return Ok(connection);
             }
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let known = self
+                .known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             self.try_head(known.as_ref()).await?;
         }
-        Err(ChainError::Unreachable("no node answers for long enough".to_owned()))
+        Err(ChainError::Unreachable(
+            "no node answers for long enough".to_owned(),
+        ))
     }
 
     /// What one call came to, with what follows from a fault.
-    async fn noted<T>(&self, connection: &Connection, result: Result<T, ChainError>) -> Result<T, ChainError> {
+    async fn noted<T>(
+        &self,
+        connection: &Connection,
+        result: Result<T, ChainError>,
+    ) -> Result<T, ChainError> {
         match &result {
             Ok(_) => {
                 connection.faults.store(0, Ordering::Relaxed);
@@ -189,18 +225,26 @@ impl Node {
     }
 
     fn leave(&self, index: usize, reason: String) {
-        let Some(witness) = self.witnesses.get(index) else { return };
+        let Some(witness) = self.witnesses.get(index) else {
+            return;
+        };
         if !witness.is_left() {
             tracing::warn!(node = witness.name(), "left: {reason}");
         }
         witness.set_trouble(Some(reason));
-        let mut probation = self.probation.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut probation = self
+            .probation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         probation.get_or_insert(Instant::now() + PROBATION);
     }
 
     /// What was left a while ago may show itself anew.
     fn forgive(&self) {
-        let mut probation = self.probation.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut probation = self
+            .probation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if probation.is_some_and(|at| at <= Instant::now()) {
             *probation = None;
             self.witnesses.iter().for_each(|w| w.set_trouble(None));
@@ -208,33 +252,64 @@ impl Node {
     }
 
     /// Compares the node that is read with what was read before, and with the witnesses.
-    async fn judge(&self, connection: &Connection, known: Option<&Memory>, head: (u64, &str)) -> Result<Comparison, ChainError> {
-        let others: Vec<(usize, &Witness)> = self.witnesses.iter().enumerate().filter(|(i, _)| *i != connection.index).collect();
+    async fn judge(
+        &self,
+        connection: &Connection,
+        known: Option<&Memory>,
+        head: (u64, &str),
+    ) -> Result<Comparison, ChainError> {
+        let others: Vec<(usize, &Witness)> = self
+            .witnesses
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != connection.index)
+            .collect();
         let heard = join_all(others.iter().map(|(_, w)| w.testify())).await;
-        let heard: Vec<(usize, &Witness, Option<WitnessAnswer>)> = others.into_iter().zip(heard).map(|((i, w), t)| (i, w, t)).collect();
+        let heard: Vec<(usize, &Witness, Option<WitnessAnswer>)> = others
+            .into_iter()
+            .zip(heard)
+            .map(|((i, w), t)| (i, w, t))
+            .collect();
         if let Some(known) = known {
             if known.genesis != connection.genesis {
                 return Ok(other_genesis(known, &connection.genesis, &heard));
             }
-            if let Some(verdict) = self.holds_what_was_read(connection, known, head, &heard).await? {
+            if let Some(verdict) = self
+                .holds_what_was_read(connection, known, head, &heard)
+                .await?
+            {
                 return Ok(verdict);
             }
         }
         let (mut agree, mut differ) = (Vec::new(), Vec::new());
-        for (index, witness, testimony) in heard.iter().filter_map(|(i, w, t)| Some((*i, *w, t.as_ref()?))) {
+        for (index, witness, testimony) in heard
+            .iter()
+            .filter_map(|(i, w, t)| Some((*i, *w, t.as_ref()?)))
+        {
             if testimony.genesis != connection.genesis && known.is_none() {
                 // Nothing is known yet that would say which one is meant.
                 differ.push((index, 0, testimony.genesis.clone()));
                 continue;
             }
             if testimony.genesis != connection.genesis {
-                self.leave(index, "belongs to another chain: its genesis is another one".to_owned());
+                self.leave(
+                    index,
+                    "belongs to another chain: its genesis is another one".to_owned(),
+                );
                 continue;
             }
             let (at, ours, theirs) = if testimony.number >= head.0 {
-                (head.0, Some(head.1.to_owned()), witness.hash_at(head.0).await)
+                (
+                    head.0,
+                    Some(head.1.to_owned()),
+                    witness.hash_at(head.0).await,
+                )
             } else {
-                (testimony.number, connection.hash_at(testimony.number).await?, Some(testimony.hash.clone()))
+                (
+                    testimony.number,
+                    connection.hash_at(testimony.number).await?,
+                    Some(testimony.hash.clone()),
+                )
             };
             match (ours, theirs) {
                 (Some(ours), Some(theirs)) if ours != theirs => differ.push((index, at, theirs)),
@@ -246,13 +321,26 @@ impl Node {
         if let Some((_, at, _)) = differ.first() {
             let words = format!("two nodes show different finalized blocks {at}");
             // Those that differ from this one may differ among themselves.
-            let together = |hash: &String| differ.iter().filter(|(_, _, other)| other == hash).count();
-            let against = differ.iter().map(|(_, _, hash)| together(hash)).max().unwrap_or(0);
+            let together =
+                |hash: &String| differ.iter().filter(|(_, _, other)| other == hash).count();
+            let against = differ
+                .iter()
+                .map(|(_, _, hash)| together(hash))
+                .max()
+                .unwrap_or(0);
             return Ok(if against > agree.len() + 1 {
-                Comparison::Leave(format!("shows another finalized block {at} than {against} others"))
+                Comparison::Leave(format!(
+                    "shows another finalized block {at} than {against} others"
+                ))
             } else if against < agree.len() + 1 && !agree.is_empty() {
                 for (index, at, _) in &differ {
-                    self.leave(*index, format!("shows another finalized block {at} than {} others", agree.len() + 1));
+                    self.leave(
+                        *index,
+                        format!(
+                            "shows another finalized block {at} than {} others",
+                            agree.len() + 1
+                        ),
+                    );
                 }
                 Comparison::Believed
             } else {
@@ -271,7 +359,10 @@ impl Node {
         }
         let best = agree.iter().map(|(_, number)| *number).max().unwrap_or(0);
         if best > head.0 + BEHIND {
-            return Ok(Comparison::Leave(format!("is {} blocks behind another node", best - head.0)));
+            return Ok(Comparison::Leave(format!(
+                "is {} blocks behind another node",
+                best - head.0
+            )));
         }
         Ok(Comparison::Believed)
     }
@@ -286,13 +377,24 @@ impl Node {
     ) -> Result<Option<Comparison>, ChainError> {
         if known.number > head.0 {
             // It is behind what was read already: another one may not be.
-            let ahead = heard.iter().any(|(_, w, t)| !w.is_left() && t.as_ref().is_some_and(|t| t.number >= known.number));
-            return Ok(ahead.then(|| Comparison::Leave(format!("is {} blocks behind what was read before", known.number - head.0))));
+            let ahead = heard.iter().any(|(_, w, t)| {
+                !w.is_left() && t.as_ref().is_some_and(|t| t.number >= known.number)
+            });
+            return Ok(ahead.then(|| {
+                Comparison::Leave(format!(
+                    "is {} blocks behind what was read before",
+                    known.number - head.0
+                ))
+            }));
         }
-        if connection.vouched.load(Ordering::Relaxed) && !connection.rewritten.load(Ordering::Relaxed) {
+        if connection.vouched.load(Ordering::Relaxed)
+            && !connection.rewritten.load(Ordering::Relaxed)
+        {
             return Ok(None);
         }
-        let Some(hash) = connection.hash_at(known.number).await? else { return Ok(None) };
+        let Some(hash) = connection.hash_at(known.number).await? else {
+            return Ok(None);
+        };
         if hash == known.hash {
             connection.vouched.store(true, Ordering::Relaxed);
             connection.rewritten.store(false, Ordering::Relaxed);
@@ -303,7 +405,9 @@ impl Node {
         for (_, witness, _) in heard.iter().filter(|(_, _, t)| t.is_some()) {
             match witness.hash_at(number).await {
                 Some(hash) if hash == known.hash => {
-                    return Ok(Some(Comparison::Leave(format!("shows another block {number} than was read before"))));
+                    return Ok(Some(Comparison::Leave(format!(
+                        "shows another block {number} than was read before"
+                    ))));
                 }
                 Some(_) => against += 1,
                 None => {}
@@ -328,10 +432,18 @@ impl Node {
 }
 
 /// A node of another genesis: a reset if all that answer show it, a wrong address if one still shows the known chain.
-fn other_genesis(known: &Memory, genesis: &str, heard: &[(usize, &Witness, Option<WitnessAnswer>)]) -> Comparison {
-    let shows = |testimony: &Option<WitnessAnswer>, which: &str| testimony.as_ref().is_some_and(|t| t.genesis == which);
+fn other_genesis(
+    known: &Memory,
+    genesis: &str,
+    heard: &[(usize, &Witness, Option<WitnessAnswer>)],
+) -> Comparison {
+    let shows = |testimony: &Option<WitnessAnswer>, which: &str| {
+        testimony.as_ref().is_some_and(|t| t.genesis == which)
+    };
     if heard.iter().any(|(_, _, t)| shows(t, &known.genesis)) {
-        return Comparison::Leave("belongs to another chain: its genesis is another one".to_owned());
+        return Comparison::Leave(
+            "belongs to another chain: its genesis is another one".to_owned(),
+        );
     }
     if heard.is_empty() || heard.iter().any(|(_, _, t)| shows(t, genesis)) {
         return Comparison::Believed;
@@ -346,7 +458,10 @@ impl Chain for Node {
     async fn head(&self, known: Option<&Memory>) -> Result<Head, ChainError> {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known.cloned();
         let head = self.try_head(known).await;
-        if head.as_ref().is_err_and(|e| !matches!(e, ChainError::Disagree(_))) {
+        if head
+            .as_ref()
+            .is_err_and(|e| !matches!(e, ChainError::Disagree(_)))
+        {
             self.drop_connection().await;
         }
         head
@@ -378,7 +493,11 @@ impl Chain for Node {
 
     fn sight(&self) -> Sight {
         let believed = *self.believed.lock().unwrap_or_else(PoisonError::into_inner);
-        let lag = self.connection.try_lock().ok().and_then(|held| held.as_ref().and_then(|c| c.lag()));
+        let lag = self
+            .connection
+            .try_lock()
+            .ok()
+            .and_then(|held| held.as_ref().and_then(|c| c.lag()));
         Sight {
             endpoints: self.witnesses.iter().map(Witness::sight).collect(),
             lag,

@@ -33,7 +33,11 @@ use crate::{
 /// Reads what the core wants to know of a block; the values are asked for side by side.
 pub async fn read(at: &At, parent: Option<&At>) -> Result<Block, ChainError> {
     // Older parachains keep it in a pallet of their own.
-    let place = if at.storage().entry(("System", "AuthorizedUpgrade")).is_ok() { "System" } else { "ParachainSystem" };
+    let place = if at.storage().entry(("System", "AuthorizedUpgrade")).is_ok() {
+        "System"
+    } else {
+        "ParachainSystem"
+    };
     let (header, events, time, last_upgrade, authorized, cursor, upcoming) = tokio::try_join!(
         answer(at.block_header()),
         value(at, "System", "Events"),
@@ -46,20 +50,32 @@ pub async fn read(at: &At, parent: Option<&At>) -> Result<Block, ChainError> {
     let header = Digests::of(&header);
     let relay_number = match header.relay_number {
         Some(number) => Some(number),
-        None => value(at, "ParachainSystem", "LastRelayChainBlockNumber").await?.and_then(|b| u32::decode(&mut &b[..]).ok()).map(u64::from),
+        None => value(at, "ParachainSystem", "LastRelayChainBlockNumber")
+            .await?
+            .and_then(|b| u32::decode(&mut &b[..]).ok())
+            .map(u64::from),
     };
     // The events of the block that applies new code were encoded by the old runtime, while the state
     // behind it answers with the new one already: decode them as their parent would.
-    let writer = parent.filter(|p| p.spec_version() != at.spec_version()).unwrap_or(at);
-    let events = decode::events(&writer.events().from_bytes(events.unwrap_or_default()), writer.metadata_ref())?;
+    let writer = parent
+        .filter(|p| p.spec_version() != at.spec_version())
+        .unwrap_or(at);
+    let events = decode::events(
+        &writer.events().from_bytes(events.unwrap_or_default()),
+        writer.metadata_ref(),
+    )?;
     let mut block = Block {
         number: at.block_number(),
         hash: format!("{:?}", at.block_hash()),
         parent: format!("{:?}", header.parent),
-        time: time.and_then(|b| u64::decode(&mut &b[..]).ok()).and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()),
+        time: time
+            .and_then(|b| u64::decode(&mut &b[..]).ok())
+            .and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()),
         spec_version: at.spec_version(),
         transaction_version: at.transaction_version(),
-        proven_version: last_upgrade.and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok()).map(|v| v.0),
+        proven_version: last_upgrade
+            .and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok())
+            .map(|v| v.0),
         authorized: authorized.and_then(|b| b.get(..32).map(hex::encode)),
         migrating: cursor.is_some(),
         slot: header.slot,
@@ -79,15 +95,24 @@ pub async fn read(at: &At, parent: Option<&At>) -> Result<Block, ChainError> {
 /// The block for which the scheduler has the call of a referendum that passed; none before that, and
 /// none once it is dispatched.
 pub async fn enactment(at: &At, referendum: u32) -> Result<Option<u64>, ChainError> {
-    let Ok(entry) = at.storage().entry(("Scheduler", "Lookup")) else { return Ok(None) };
-    let Ok(key) = entry.fetch_key(vec![Value::from_bytes(enactment_name(referendum))]) else { return Ok(None) };
+    let Ok(entry) = at.storage().entry(("Scheduler", "Lookup")) else {
+        return Ok(None);
+    };
+    let Ok(key) = entry.fetch_key(vec![Value::from_bytes(enactment_name(referendum))]) else {
+        return Ok(None);
+    };
     // The block, and the call's place in its agenda.
-    Ok(raw(at, key).await?.and_then(|b| <(u32, u32)>::decode_all(&mut &b[..]).ok()).map(|(when, _)| u64::from(when)))
+    Ok(raw(at, key)
+        .await?
+        .and_then(|b| <(u32, u32)>::decode_all(&mut &b[..]).ok())
+        .map(|(when, _)| u64::from(when)))
 }
 
 /// A plain entry's value. What the runtime does not have is not asked for.
 async fn value(at: &At, pallet: &str, entry: &str) -> Result<Option<Vec<u8>>, ChainError> {
-    let Ok(entry) = at.storage().entry((pallet, entry)) else { return Ok(None) };
+    let Ok(entry) = at.storage().entry((pallet, entry)) else {
+        return Ok(None);
+    };
     raw(at, entry.key_prefix().to_vec()).await
 }
 
@@ -104,12 +129,24 @@ async fn raw(at: &At, key: Vec<u8>) -> Result<Option<Vec<u8>>, ChainError> {
 /// When the new code of parachains goes ahead: what the relay's list has, from the check until then,
 /// and what the header tells. The header alone tells of an upgrade that root forces, which waits for
 /// no go-ahead and is in another list.
-fn upcoming_upgrades(at: &At, listed: Option<&[u8]>, scheduled: Vec<(u32, u64)>) -> Vec<(u32, u64)> {
-    let listed = listed.map_or(Ok(Vec::new()), |mut bytes| Vec::<(u32, u32)>::decode_all(&mut bytes));
+fn upcoming_upgrades(
+    at: &At,
+    listed: Option<&[u8]>,
+    scheduled: Vec<(u32, u64)>,
+) -> Vec<(u32, u64)> {
+    let listed = listed.map_or(Ok(Vec::new()), |mut bytes| {
+        Vec::<(u32, u32)>::decode_all(&mut bytes)
+    });
     let mut upcoming: Vec<(u32, u64)> = match listed {
-        Ok(listed) => listed.into_iter().map(|(para, block)| (para, u64::from(block))).collect(),
+        Ok(listed) => listed
+            .into_iter()
+            .map(|(para, block)| (para, u64::from(block)))
+            .collect(),
         Err(error) => {
-            tracing::warn!(block = at.block_number(), "Paras.UpcomingUpgrades can't be read: {error}");
+            tracing::warn!(
+                block = at.block_number(),
+                "Paras.UpcomingUpgrades can't be read: {error}"
+            );
             Vec::new()
         }
     };
@@ -137,20 +174,28 @@ struct Digests {
 
 impl Digests {
     fn of(header: &SubstrateHeader<H256>) -> Self {
-        let mut told = Self { parent: header.parent_hash, ..Self::default() };
+        let mut told = Self {
+            parent: header.parent_hash,
+            ..Self::default()
+        };
         for item in &header.digest.logs {
             match item {
                 DigestItem::PreRuntime(AURA, data) => told.slot = u64::decode(&mut &data[..]).ok(),
                 // All three ways to claim a slot begin with the authority and the slot.
                 DigestItem::PreRuntime(BABE, data) => {
-                    told.slot = <(u8, u32, u64)>::decode(&mut &data[..]).ok().map(|(_, _, slot)| slot);
+                    told.slot = <(u8, u32, u64)>::decode(&mut &data[..])
+                        .ok()
+                        .map(|(_, _, slot)| slot);
                 }
                 DigestItem::Consensus(RELAY_PARENT, data) => {
-                    told.relay_number = <(H256, Compact<u32>)>::decode(&mut &data[..]).ok().map(|(_, number)| u64::from(number.0));
+                    told.relay_number = <(H256, Compact<u32>)>::decode(&mut &data[..])
+                        .ok()
+                        .map(|(_, number)| u64::from(number.0));
                 }
                 DigestItem::Consensus(POLKADOT, data) => {
                     // 2: a parachain, its code's hash and the block.
-                    if let Ok((2, para, _, block)) = <(u8, u32, H256, u32)>::decode(&mut &data[..]) {
+                    if let Ok((2, para, _, block)) = <(u8, u32, H256, u32)>::decode(&mut &data[..])
+                    {
                         told.scheduled.push((para, u64::from(block)));
                     }
                 }
@@ -174,23 +219,37 @@ mod tests {
 
     fn told(logs: Vec<DigestItem>) -> Digests {
         let zero = H256::zero();
-        Digests::of(&SubstrateHeader { parent_hash: zero, number: 7, state_root: zero, extrinsics_root: zero, digest: Digest { logs } })
+        Digests::of(&SubstrateHeader {
+            parent_hash: zero,
+            number: 7,
+            state_root: zero,
+            extrinsics_root: zero,
+            digest: Digest { logs },
+        })
     }
 
     #[test]
     fn a_header_tells_slot_and_relay_block() {
         // Of real blocks: Paseo's BABE claim, cut off behind the slot, and Aura's of a parachain on it.
-        let babe = DigestItem::PreRuntime(*b"BABE", hex::decode("0x0302020000d652e31000000000").unwrap());
+        let babe = DigestItem::PreRuntime(
+            *b"BABE",
+            hex::decode("0x0302020000d652e31000000000").unwrap(),
+        );
         assert_eq!(told(vec![babe]).slot, Some(283_333_334));
         let aura = DigestItem::PreRuntime(*b"aura", hex::decode("0x6ba9710800000000").unwrap());
-        let relay = DigestItem::Consensus(*b"RPSR", (H256::zero(), Compact(8_000_001_u32)).encode());
+        let relay =
+            DigestItem::Consensus(*b"RPSR", (H256::zero(), Compact(8_000_001_u32)).encode());
         let told = told(vec![aura, relay]);
-        assert_eq!((told.slot, told.relay_number), (Some(141_666_667), Some(8_000_001)));
+        assert_eq!(
+            (told.slot, told.relay_number),
+            (Some(141_666_667), Some(8_000_001))
+        );
     }
 
     #[test]
     fn a_relays_header_tells_what_it_schedules() {
-        let scheduled = DigestItem::Consensus(*b"POL1", (2_u8, 1004_u32, H256::zero(), 77_u32).encode());
+        let scheduled =
+            DigestItem::Consensus(*b"POL1", (2_u8, 1004_u32, H256::zero(), 77_u32).encode());
         let current = DigestItem::Consensus(*b"POL1", (1_u8, 1004_u32, H256::zero()).encode());
         assert_eq!(told(vec![current, scheduled]).scheduled, [(1004, 77)]);
         assert_eq!(told(vec![DigestItem::Other(vec![1])]), Digests::default());

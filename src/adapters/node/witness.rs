@@ -61,7 +61,11 @@ impl Witness {
             trouble: None,
             not_before: None,
         };
-        Self { url, rpc: tokio::sync::Mutex::new(None), standing: Mutex::new(standing) }
+        Self {
+            url,
+            rpc: tokio::sync::Mutex::new(None),
+            standing: Mutex::new(standing),
+        }
     }
 
     fn standing(&self) -> MutexGuard<'_, WitnessState> {
@@ -81,7 +85,8 @@ impl Witness {
             standing.moved = now;
         }
         standing.asked = now;
-        (standing.answers, standing.head, standing.genesis) = (true, head, Some(genesis.to_owned()));
+        (standing.answers, standing.head, standing.genesis) =
+            (true, head, Some(genesis.to_owned()));
     }
 
     /// It does not answer.
@@ -110,14 +115,21 @@ impl Witness {
             name: self.name().to_owned(),
             answers: standing.answers,
             head: standing.head,
-            unmoved: SignedDuration::try_from(standing.asked.saturating_duration_since(standing.moved)).unwrap_or_default(),
+            unmoved: SignedDuration::try_from(
+                standing.asked.saturating_duration_since(standing.moved),
+            )
+            .unwrap_or_default(),
             trouble: standing.trouble.clone(),
         }
     }
 
     /// Its finalized head now; nothing if it does not answer.
     pub async fn testify(&self) -> Option<WitnessAnswer> {
-        if self.standing().not_before.is_some_and(|at| Instant::now() < at) {
+        if self
+            .standing()
+            .not_before
+            .is_some_and(|at| Instant::now() < at)
+        {
             return None;
         }
         let asked = timeout(ANSWER, self.ask()).await;
@@ -140,7 +152,13 @@ impl Witness {
     /// Its hash for a number; nothing if it has none or does not answer.
     pub async fn hash_at(&self, number: u64) -> Option<String> {
         let rpc = self.rpc.lock().await.clone()?;
-        timeout(ANSWER, rpc.request::<Option<String>>("chain_getBlockHash", rpc_params![number])).await.ok()?.ok()?
+        timeout(
+            ANSWER,
+            rpc.request::<Option<String>>("chain_getBlockHash", rpc_params![number]),
+        )
+        .await
+        .ok()?
+        .ok()?
     }
 
     async fn ask(&self) -> Result<WitnessAnswer, String> {
@@ -149,7 +167,9 @@ impl Witness {
             match held.as_ref() {
                 Some(rpc) => rpc.clone(),
                 None => {
-                    let rpc = RpcClient::from_insecure_url(&self.url).await.map_err(|e| root_cause(&e))?;
+                    let rpc = RpcClient::from_insecure_url(&self.url)
+                        .await
+                        .map_err(|e| root_cause(&e))?;
                     held.insert(rpc).clone()
                 }
             }
@@ -160,19 +180,38 @@ impl Witness {
         };
         let genesis = match known {
             Some(genesis) => genesis,
-            None => rpc.request::<String>("chain_getBlockHash", rpc_params![0]).await.map_err(|e| root_cause(&e))?,
+            None => rpc
+                .request::<String>("chain_getBlockHash", rpc_params![0])
+                .await
+                .map_err(|e| root_cause(&e))?,
         };
-        let hash: String = rpc.request("chain_getFinalizedHead", RpcParams::new()).await.map_err(|e| root_cause(&e))?;
-        let header: Value = rpc.request("chain_getHeader", rpc_params![&hash]).await.map_err(|e| root_cause(&e))?;
-        let number = header.get("number").and_then(Value::as_str).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
-        Ok(WitnessAnswer { genesis, number: number.ok_or("its header has no number")?, hash })
+        let hash: String = rpc
+            .request("chain_getFinalizedHead", RpcParams::new())
+            .await
+            .map_err(|e| root_cause(&e))?;
+        let header: Value = rpc
+            .request("chain_getHeader", rpc_params![&hash])
+            .await
+            .map_err(|e| root_cause(&e))?;
+        let number = header
+            .get("number")
+            .and_then(Value::as_str)
+            .and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+        Ok(WitnessAnswer {
+            genesis,
+            number: number.ok_or("its header has no number")?,
+            hash,
+        })
     }
 }
 
 /// Scheme and host: what follows may hold a provider's key.
 pub(super) fn host(endpoint: &str) -> &str {
     let start = endpoint.find("://").map_or(0, |i| i + 3);
-    let end = endpoint.get(start..).and_then(|rest| rest.find(['/', '?'])).map_or(endpoint.len(), |i| start + i);
+    let end = endpoint
+        .get(start..)
+        .and_then(|rest| rest.find(['/', '?']))
+        .map_or(endpoint.len(), |i| start + i);
     let shown = endpoint.get(..end).unwrap_or_default();
     // A name and password before the host are left out too.
     if shown.contains('@') { "a node" } else { shown }

@@ -36,7 +36,11 @@ async fn insert_post(tx: &mut Transaction<'_, Any>, post: &Post) -> Result<(), S
 }
 
 /// Only what waits can be moved: what was begun is 'sending'.
-async fn move_post(tx: &mut Transaction<'_, Any>, key: &PostKey, step: &Move) -> Result<(), StoreError> {
+async fn move_post(
+    tx: &mut Transaction<'_, Any>,
+    key: &PostKey,
+    step: &Move,
+) -> Result<(), StoreError> {
     let query = match step {
         Move::Due(due) => {
             sqlx::query("UPDATE posts SET due = $2 WHERE key = $1 AND state IN ('planned', 'held')").bind(&key.0).bind(due.as_millisecond())
@@ -103,7 +107,9 @@ pub async fn write_batch(tx: &mut Transaction<'_, Any>, batch: &Batch) -> Result
         move_post(tx, key, step).await?;
     }
     for (number, outcome) in &batch.answered {
-        let query = sqlx::query("UPDATE requests SET outcome = $2 WHERE number = $1").bind(number).bind(outcome);
+        let query = sqlx::query("UPDATE requests SET outcome = $2 WHERE number = $1")
+            .bind(number)
+            .bind(outcome);
         query.execute(&mut **tx).await.map_err(fault)?;
     }
     for given in &batch.approvals {

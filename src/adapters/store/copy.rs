@@ -38,13 +38,32 @@ struct Table {
 const TABLES: &[Table] = &[
     Table {
         name: "upgrades",
-        columns: &[Text("id"), Text("upgrade"), Text("progress"), Number("revision"), Number("accepted"), Text("file"), Text("commanded")],
+        columns: &[
+            Text("id"),
+            Text("upgrade"),
+            Text("progress"),
+            Number("revision"),
+            Number("accepted"),
+            Text("file"),
+            Text("commanded"),
+        ],
         order: "id",
     },
-    Table { name: "memories", columns: &[Text("chain"), Text("memory")], order: "chain" },
+    Table {
+        name: "memories",
+        columns: &[Text("chain"), Text("memory")],
+        order: "chain",
+    },
     Table {
         name: "facts",
-        columns: &[Text("chain"), Number("block"), Text("kind"), Text("detail"), Text("fact"), Number("number")],
+        columns: &[
+            Text("chain"),
+            Number("block"),
+            Text("kind"),
+            Text("detail"),
+            Text("fact"),
+            Number("number"),
+        ],
         order: "number, chain, block, kind, detail",
     },
     Table {
@@ -76,18 +95,52 @@ const TABLES: &[Table] = &[
         ],
         order: "number, key",
     },
-    Table { name: "attempts", columns: &[Text("key"), Number("number"), Number("began"), Text("ended")], order: "key, number" },
-    Table { name: "answered", columns: &[Text("id"), Number("at")], order: "id" },
-    Table { name: "troubles", columns: &[Text("part"), Text("trouble"), Number("since")], order: "part" },
+    Table {
+        name: "attempts",
+        columns: &[
+            Text("key"),
+            Number("number"),
+            Number("began"),
+            Text("ended"),
+        ],
+        order: "key, number",
+    },
+    Table {
+        name: "answered",
+        columns: &[Text("id"), Number("at")],
+        order: "id",
+    },
+    Table {
+        name: "troubles",
+        columns: &[Text("part"), Text("trouble"), Number("since")],
+        order: "part",
+    },
     Table {
         name: "requests",
-        columns: &[Number("number"), Text("upgrade"), Text("change"), Text("author"), Number("at"), Text("outcome")],
+        columns: &[
+            Number("number"),
+            Text("upgrade"),
+            Text("change"),
+            Text("author"),
+            Number("at"),
+            Text("outcome"),
+        ],
         order: "number",
     },
-    Table { name: "approvals", columns: &[Text("upgrade"), Text("code"), Text("person"), Number("at")], order: "upgrade, code, person" },
+    Table {
+        name: "approvals",
+        columns: &[Text("upgrade"), Text("code"), Text("person"), Number("at")],
+        order: "upgrade, code, person",
+    },
     Table {
         name: "entries",
-        columns: &[Text("kind"), Text("upgrade"), Text("id"), Number("at"), Text("value")],
+        columns: &[
+            Text("kind"),
+            Text("upgrade"),
+            Text("id"),
+            Number("at"),
+            Text("value"),
+        ],
         order: "kind, upgrade, id",
     },
 ];
@@ -123,7 +176,11 @@ impl Column {
 
 impl Table {
     fn names(&self) -> String {
-        self.columns.iter().map(|c| c.name()).collect::<Vec<_>>().join(", ")
+        self.columns
+            .iter()
+            .map(|c| c.name())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -137,10 +194,21 @@ impl SqlStore {
         };
         let mut tx = self.database.pool.begin_with(begin).await.map_err(fault)?;
         self.idle(&mut tx).await?;
-        write(out, &ExportHeader { what: WHAT.into(), schema: schema::STEPS.len() })?;
+        write(
+            out,
+            &ExportHeader {
+                what: WHAT.into(),
+                schema: schema::STEPS.len(),
+            },
+        )?;
         let mut count = 0;
         for table in TABLES {
-            let query = format!("SELECT {} FROM {} ORDER BY {}", table.names(), table.name, table.order);
+            let query = format!(
+                "SELECT {} FROM {} ORDER BY {}",
+                table.names(),
+                table.name,
+                table.order
+            );
             let mut rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch(&mut *tx);
             while let Some(found) = rows.try_next().await.map_err(fault)? {
                 let mut row = Map::new();
@@ -151,7 +219,13 @@ impl SqlStore {
                     };
                     row.insert(column.name().to_owned(), value.unwrap_or(Value::Null));
                 }
-                write(out, &Line { table: table.name.to_owned(), row })?;
+                write(
+                    out,
+                    &Line {
+                        table: table.name.to_owned(),
+                        row,
+                    },
+                )?;
                 count += 1;
             }
         }
@@ -166,9 +240,14 @@ impl SqlStore {
         self.idle(&mut tx).await?;
         for table in TABLES {
             let query = format!("SELECT COUNT(*) AS n FROM {}", table.name);
-            let row = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_one(&mut *tx).await.map_err(fault)?;
+            let row = sqlx::query(sqlx::AssertSqlSafe(query))
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(fault)?;
             if get::<i64>(&row, "n")? > 0 {
-                return Err(fault("this store is in use already: name an empty one in store.url, or move this one away"));
+                return Err(fault(
+                    "this store is in use already: name an empty one in store.url, or move this one away",
+                ));
             }
         }
         let (mut count, mut complete) = (0, false);
@@ -176,7 +255,9 @@ impl SqlStore {
             let line = line.map_err(|e| fault(format!("line {}: {e}", i + 1)))?;
             let at = |what: String| fault(format!("line {}: {what}", i + 1));
             if complete {
-                return Err(at("there is something behind the end; export it again".into()));
+                return Err(at(
+                    "there is something behind the end; export it again".into()
+                ));
             }
             if i == 0 {
                 let head: ExportHeader = serde_json::from_str(&line)
@@ -191,17 +272,23 @@ impl SqlStore {
                 }
             } else if let Ok(end) = serde_json::from_str::<ExportEnd>(&line) {
                 if end.rows != count {
-                    return Err(at(format!("{} rows were written, and {count} are here: copy the file again", end.rows)));
+                    return Err(at(format!(
+                        "{} rows were written, and {count} are here: copy the file again",
+                        end.rows
+                    )));
                 }
                 complete = true;
             } else {
-                let line: Line = serde_json::from_str(&line).map_err(|e| at(format!("this is no row ({e}); export it again")))?;
+                let line: Line = serde_json::from_str(&line)
+                    .map_err(|e| at(format!("this is no row ({e}); export it again")))?;
                 insert(&mut tx, line).await.map_err(|e| at(e.0))?;
                 count += 1;
             }
         }
         if !complete {
-            return Err(fault("the file ends too early: copy it again, or export it again"));
+            return Err(fault(
+                "the file ends too early: copy it again, or export it again",
+            ));
         }
         tx.commit().await.map_err(fault)?;
         Ok(count)
@@ -211,9 +298,16 @@ impl SqlStore {
     async fn idle(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
         let now = self.database.dialect.now();
         let query = format!("SELECT replica FROM leadership WHERE id = 1 AND until > {now}");
-        match sqlx::query(sqlx::AssertSqlSafe(query)).fetch_optional(&mut **tx).await.map_err(fault)? {
+        match sqlx::query(sqlx::AssertSqlSafe(query))
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(fault)?
+        {
             None => Ok(()),
-            Some(row) => Err(fault(format!("the replica {} runs on this store; stop all of them first", get::<String>(&row, "replica")?))),
+            Some(row) => Err(fault(format!(
+                "the replica {} runs on this store; stop all of them first",
+                get::<String>(&row, "replica")?
+            ))),
         }
     }
 }
@@ -224,13 +318,26 @@ fn write(out: &mut impl Write, line: &impl Serialize) -> Result<(), StoreError> 
 }
 
 async fn insert(tx: &mut Transaction<'static, Any>, mut line: Line) -> Result<(), StoreError> {
-    let table = TABLES.iter().find(|t| t.name == line.table).ok_or_else(|| fault(format!("there is no table `{}`", line.table)))?;
-    let places = (1..=table.columns.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
-    let text = format!("INSERT INTO {} ({}) VALUES ({places})", table.name, table.names());
+    let table = TABLES
+        .iter()
+        .find(|t| t.name == line.table)
+        .ok_or_else(|| fault(format!("there is no table `{}`", line.table)))?;
+    let places = (1..=table.columns.len())
+        .map(|i| format!("${i}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let text = format!(
+        "INSERT INTO {} ({}) VALUES ({places})",
+        table.name,
+        table.names()
+    );
     let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
     for column in table.columns {
         let name = column.name();
-        let value = line.row.remove(name).ok_or_else(|| fault(format!("`{name}` is missing")))?;
+        let value = line
+            .row
+            .remove(name)
+            .ok_or_else(|| fault(format!("`{name}` is missing")))?;
         query = match (column, value) {
             (Text(_), Value::Null) => query.bind(None::<String>),
             (Number(_), Value::Null) => query.bind(None::<i64>),
@@ -259,18 +366,40 @@ mod tests {
     #[tokio::test]
     async fn everything_that_the_schema_has_is_copied_or_left_on_purpose() {
         let store = SqlStore::open("sqlite::memory:").await.unwrap();
-        let tables = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
-        let tables: Vec<String> =
-            tables.fetch_all(&store.database.pool).await.unwrap().iter().map(|r| r.try_get("name").unwrap()).collect();
+        let tables =
+            sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
+        let tables: Vec<String> = tables
+            .fetch_all(&store.database.pool)
+            .await
+            .unwrap()
+            .iter()
+            .map(|r| r.try_get("name").unwrap())
+            .collect();
         let left = ["leadership", "replicas", "schema_steps"];
         let known: BTreeSet<&str> = TABLES.iter().map(|t| t.name).chain(left).collect();
-        assert_eq!(tables.iter().map(String::as_str).collect::<BTreeSet<_>>(), known);
+        assert_eq!(
+            tables.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+            known
+        );
         for table in TABLES {
-            let columns = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT name, type FROM pragma_table_info('{}')", table.name)));
+            let columns = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT name, type FROM pragma_table_info('{}')",
+                table.name
+            )));
             let columns = columns.fetch_all(&store.database.pool).await.unwrap();
-            let there: BTreeSet<(String, bool)> =
-                columns.iter().map(|row| (row.try_get("name").unwrap(), row.try_get::<String, _>("type").unwrap() == "INTEGER")).collect();
-            let listed = table.columns.iter().map(|c| (c.name().to_owned(), matches!(c, Number(_))));
+            let there: BTreeSet<(String, bool)> = columns
+                .iter()
+                .map(|row| {
+                    (
+                        row.try_get("name").unwrap(),
+                        row.try_get::<String, _>("type").unwrap() == "INTEGER",
+                    )
+                })
+                .collect();
+            let listed = table
+                .columns
+                .iter()
+                .map(|c| (c.name().to_owned(), matches!(c, Number(_))));
             assert_eq!(there, listed.collect(), "{}", table.name);
         }
     }

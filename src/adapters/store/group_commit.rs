@@ -75,10 +75,16 @@ impl SqlStore {
                 // Who took it along was broken off before the end: it may be written or not, as after a crash.
                 return Err(StoreError("it was broken off".to_owned()));
             }
-            let (writes, waiting): (Vec<Write>, Vec<_>) = sheaf.into_iter().map(|w| (w.write, w.done)).unzip();
+            let (writes, waiting): (Vec<Write>, Vec<_>) =
+                sheaf.into_iter().map(|w| (w.write, w.done)).unzip();
             match self.write_all(&writes).await {
-                Ok(results) => waiting.into_iter().zip(results).for_each(|(done, result)| drop(done.send(Ok(result)))),
-                Err(error) => waiting.into_iter().for_each(|done| drop(done.send(Err(StoreError(error.0.clone()))))),
+                Ok(results) => waiting
+                    .into_iter()
+                    .zip(results)
+                    .for_each(|(done, result)| drop(done.send(Ok(result)))),
+                Err(error) => waiting
+                    .into_iter()
+                    .for_each(|done| drop(done.send(Err(StoreError(error.0.clone()))))),
             }
             drop(turn);
         }
@@ -90,7 +96,9 @@ impl SqlStore {
         for write in writes {
             results.push(match write {
                 Write::Begin(begun) => begin(&mut tx, begun).await?,
-                Write::Finish(key, outcome) => finish(&mut tx, key, outcome).await.map(|()| true)?,
+                Write::Finish(key, outcome) => {
+                    finish(&mut tx, key, outcome).await.map(|()| true)?
+                }
             });
         }
         tx.commit().await.map_err(fault)?;
@@ -125,7 +133,11 @@ async fn begin(tx: &mut Transaction<'_, Any>, post: &Begun) -> Result<bool, Stor
     Ok(claimed)
 }
 
-async fn finish(tx: &mut Transaction<'_, Any>, key: &PostKey, outcome: &AttemptOutcome) -> Result<(), StoreError> {
+async fn finish(
+    tx: &mut Transaction<'_, Any>,
+    key: &PostKey,
+    outcome: &AttemptOutcome,
+) -> Result<(), StoreError> {
     let (query, ended) = match outcome {
         AttemptOutcome::Sent { accepted, at } => (
             sqlx::query(

@@ -19,7 +19,11 @@ use crate::ports::{Leadership, Replica, ReplicaInfo, StoreError};
 pub struct Fence(AtomicI64);
 
 impl Fence {
-    pub async fn check(&self, tx: &mut Transaction<'_, Any>, dialect: Dialect) -> Result<(), StoreError> {
+    pub async fn check(
+        &self,
+        tx: &mut Transaction<'_, Any>,
+        dialect: Dialect,
+    ) -> Result<(), StoreError> {
         let term = self.0.load(Ordering::Acquire);
         if term == 0 {
             return Ok(());
@@ -29,14 +33,27 @@ impl Fence {
             Dialect::Postgres => "SELECT term FROM leadership WHERE id = 1 FOR SHARE",
             Dialect::Sqlite => "SELECT term FROM leadership WHERE id = 1",
         };
-        let row = sqlx::query(query).fetch_one(&mut **tx).await.map_err(fault)?;
-        if get::<i64>(&row, "term")? == term { Ok(()) } else { Err(fault("another replica has taken over, so nothing is written here")) }
+        let row = sqlx::query(query)
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(fault)?;
+        if get::<i64>(&row, "term")? == term {
+            Ok(())
+        } else {
+            Err(fault(
+                "another replica has taken over, so nothing is written here",
+            ))
+        }
     }
 }
 
 impl SqlStore {
     /// Says that this replica is there; `false` if another process under its name was heard of within `ttl`.
-    pub(super) async fn appear(&self, me: &Replica, ttl: SignedDuration) -> Result<bool, StoreError> {
+    pub(super) async fn appear(
+        &self,
+        me: &Replica,
+        ttl: SignedDuration,
+    ) -> Result<bool, StoreError> {
         let now = self.database.dialect.now();
         let ttl = i64::try_from(ttl.as_millis()).map_err(fault)?;
         let query = format!(
@@ -45,12 +62,24 @@ impl SqlStore {
              ON CONFLICT (replica) DO UPDATE SET seen = excluded.seen, instance = excluded.instance,
              since = CASE WHEN replicas.instance = excluded.instance THEN replicas.since ELSE excluded.since END"
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&me.name).bind(&me.instance).bind(ttl);
-        Ok(query.execute(&self.database.pool).await.map_err(fault)?.rows_affected() > 0)
+        let query = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(&me.name)
+            .bind(&me.instance)
+            .bind(ttl);
+        Ok(query
+            .execute(&self.database.pool)
+            .await
+            .map_err(fault)?
+            .rows_affected()
+            > 0)
     }
 
     /// Takes the lead if nobody has it, or keeps it, for `ttl` from now; says who has it otherwise.
-    pub(super) async fn take_lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError> {
+    pub(super) async fn take_lead(
+        &self,
+        me: &Replica,
+        ttl: SignedDuration,
+    ) -> Result<Leadership, StoreError> {
         if !self.appear(me, ttl).await? {
             return Ok(Leadership::Doubled);
         }
@@ -61,7 +90,10 @@ impl SqlStore {
             "UPDATE leadership SET term = CASE WHEN instance = $2 THEN term ELSE term + 1 END, replica = $1, instance = $2, until = {now} + $3
              WHERE id = 1 AND (instance = $2 OR until < {now}) RETURNING term"
         );
-        let take = sqlx::query(sqlx::AssertSqlSafe(take)).bind(&me.name).bind(&me.instance).bind(ttl);
+        let take = sqlx::query(sqlx::AssertSqlSafe(take))
+            .bind(&me.name)
+            .bind(&me.instance)
+            .bind(ttl);
         let taken = take.fetch_optional(&mut *tx).await.map_err(fault)?;
         let leadership = match taken {
             Some(row) => {
@@ -69,8 +101,13 @@ impl SqlStore {
                 Leadership::Mine { term }
             }
             None => {
-                let row = sqlx::query("SELECT replica FROM leadership WHERE id = 1").fetch_one(&mut *tx).await.map_err(fault)?;
-                Leadership::Theirs { replica: row.try_get("replica").map_err(fault)? }
+                let row = sqlx::query("SELECT replica FROM leadership WHERE id = 1")
+                    .fetch_one(&mut *tx)
+                    .await
+                    .map_err(fault)?;
+                Leadership::Theirs {
+                    replica: row.try_get("replica").map_err(fault)?,
+                }
             }
         };
         tx.commit().await.map_err(fault)?;
@@ -83,7 +120,8 @@ impl SqlStore {
     /// Leaves the lead to others at once, and the list of replicas.
     pub(super) async fn give_up_lead(&self, me: &Replica) -> Result<(), StoreError> {
         let mut tx = self.database.begin().await?;
-        let leave = sqlx::query("UPDATE leadership SET until = 0 WHERE id = 1 AND instance = $1").bind(&me.instance);
+        let leave = sqlx::query("UPDATE leadership SET until = 0 WHERE id = 1 AND instance = $1")
+            .bind(&me.instance);
         leave.execute(&mut *tx).await.map_err(fault)?;
         let forget = sqlx::query("DELETE FROM replicas WHERE instance = $1").bind(&me.instance);
         forget.execute(&mut *tx).await.map_err(fault)?;
@@ -96,12 +134,20 @@ impl SqlStore {
             "SELECT r.replica, r.since, r.seen, CASE WHEN l.instance = r.instance AND l.until >= {now} THEN 1 ELSE 0 END AS active
              FROM replicas r, leadership l WHERE l.id = 1 ORDER BY r.replica"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.database.pool).await.map_err(fault)?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+            .fetch_all(&self.database.pool)
+            .await
+            .map_err(fault)?;
         let known = |row| {
             let at = |column| time(get(row, column)?);
             // 1 is a number of 32 bits in PostgreSQL and of 64 in SQLite
             let active = get::<i64>(row, "active")? == 1;
-            Ok(ReplicaInfo { name: get(row, "replica")?, active, since: at("since")?, seen: at("seen")? })
+            Ok(ReplicaInfo {
+                name: get(row, "replica")?,
+                active,
+                since: at("since")?,
+                seen: at("seen")?,
+            })
         };
         rows.iter().map(known).collect()
     }

@@ -17,7 +17,10 @@ impl Lock {
     pub fn take(url: &str) -> Result<Self, StoreError> {
         match Self::try_take(url)? {
             Some(lock) => Ok(lock),
-            None => Err(fault(format!("another herald runs on {}; stop it first, or give each a store of its own", path(url)))),
+            None => Err(fault(format!(
+                "another herald runs on {}; stop it first, or give each a store of its own",
+                path(url)
+            ))),
         }
     }
 
@@ -28,8 +31,18 @@ impl Lock {
 
     fn try_take(url: &str) -> Result<Option<Self>, StoreError> {
         let beside = PathBuf::from(format!("{}.lock", path(url)));
-        let unusable = |e| fault(format!("{} can't be used: {e}; check that its folder exists and may be written to", beside.display()));
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&beside).map_err(unusable)?;
+        let unusable = |e| {
+            fault(format!(
+                "{} can't be used: {e}; check that its folder exists and may be written to",
+                beside.display()
+            ))
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&beside)
+            .map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -39,7 +52,11 @@ impl Lock {
 }
 
 fn path(url: &str) -> &str {
-    url.strip_prefix("sqlite://").unwrap_or(url).split('?').next().unwrap_or_default()
+    url.strip_prefix("sqlite://")
+        .unwrap_or(url)
+        .split('?')
+        .next()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -51,7 +68,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("herald.db").display());
         let first = Lock::take(&url).unwrap();
-        assert!(Lock::take(&url).unwrap_err().0.contains("another herald runs on"));
+        assert!(
+            Lock::take(&url)
+                .unwrap_err()
+                .0
+                .contains("another herald runs on")
+        );
         drop(first);
         Lock::take(&url).unwrap();
     }

@@ -25,7 +25,10 @@ pub fn time(ms: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(ms).map_err(fault)
 }
 
-pub fn get<'r, T: sqlx::Decode<'r, Any> + sqlx::Type<Any>>(row: &'r AnyRow, column: &str) -> Result<T, StoreError> {
+pub fn get<'r, T: sqlx::Decode<'r, Any> + sqlx::Type<Any>>(
+    row: &'r AnyRow,
+    column: &str,
+) -> Result<T, StoreError> {
     row.try_get(column).map_err(fault)
 }
 
@@ -34,18 +37,30 @@ fn optional_time(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, StoreE
 }
 
 fn optional_json<T: DeserializeOwned>(row: &AnyRow, column: &str) -> Result<Option<T>, StoreError> {
-    get::<Option<String>>(row, column)?.map(|text| from_json(&text)).transpose()
+    get::<Option<String>>(row, column)?
+        .map(|text| from_json(&text))
+        .transpose()
 }
 
 pub fn entry(row: &AnyRow, kind: RecordKind) -> Result<Record, StoreError> {
-    let (at, value) = (time(get(row, "at")?)?, from_json(&get::<String>(row, "value")?)?);
-    Ok(Record { kind, upgrade: get(row, "upgrade")?, id: get(row, "id")?, at, value })
+    let (at, value) = (
+        time(get(row, "at")?)?,
+        from_json(&get::<String>(row, "value")?)?,
+    );
+    Ok(Record {
+        kind,
+        upgrade: get(row, "upgrade")?,
+        id: get(row, "id")?,
+        at,
+        value,
+    })
 }
 
 pub fn post(row: &AnyRow) -> Result<Post, StoreError> {
     let operation: String = get(row, "operation")?;
     let state: String = get(row, "state")?;
-    let number = |column: &str| get::<i64>(row, column).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    let number =
+        |column: &str| get::<i64>(row, column).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
     Ok(Post {
         key: PostKey(get(row, "key")?),
         upgrade: get(row, "upgrade")?,
@@ -53,7 +68,8 @@ pub fn post(row: &AnyRow) -> Result<Post, StoreError> {
         notice: get(row, "notice")?,
         occurrence: get(row, "occurrence")?,
         channel: get(row, "channel")?,
-        operation: Operation::parse(&operation).ok_or_else(|| fault(format!("unknown operation {operation}")))?,
+        operation: Operation::parse(&operation)
+            .ok_or_else(|| fault(format!("unknown operation {operation}")))?,
         due: time(get(row, "due")?)?,
         rank: get(row, "rank")?,
         state: PostState::parse(&state).ok_or_else(|| fault(format!("unknown state {state}")))?,
@@ -83,5 +99,10 @@ pub fn request(row: &AnyRow) -> Result<Request, StoreError> {
 }
 
 pub fn approved(row: &AnyRow) -> Result<Approved, StoreError> {
-    Ok(Approved { upgrade: get(row, "upgrade")?, code: get(row, "code")?, person: get(row, "person")?, at: time(get(row, "at")?)? })
+    Ok(Approved {
+        upgrade: get(row, "upgrade")?,
+        code: get(row, "code")?,
+        person: get(row, "person")?,
+        at: time(get(row, "at")?)?,
+    })
 }

@@ -131,6 +131,10 @@ pub const STEPS: &[&[&str]] = &[
 pub fn statements(step: &[&str], dialect: Dialect) -> Vec<String> {
     match dialect {
         Dialect::Sqlite => step.iter().map(|s| (*s).to_owned()).collect(),
-        Dialect::Postgres => step.iter().filter(|s| !s.starts_with("--sqlite")).map(|s| s.replace("INTEGER", "BIGINT")).collect(),
+        Dialect::Postgres => step
+            .iter()
+            .filter(|s| !s.starts_with("--sqlite"))
+            .map(|s| s.replace("INTEGER", "BIGINT"))
+            .collect(),
     }
 }

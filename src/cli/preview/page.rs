@@ -42,24 +42,43 @@ pub fn write(upgrade: &Upgrade, shown: &[PreviewPost<'_>], zone: &Zone) -> Strin
     );
     for (phase, shown) in phases(shown) {
         out.push_str(&format!("<h2>{}</h2>\n", escape(phase.name())));
-        shown.into_iter().for_each(|one| out.push_str(&section(one, zone)));
+        shown
+            .into_iter()
+            .for_each(|one| out.push_str(&section(one, zone)));
     }
     out.push_str("</main>\n</body>\n</html>");
     out
 }
 
 /// Each phase that has notices, in the order of the process.
-fn phases<'a, 'b>(shown: &'b [PreviewPost<'a>]) -> impl Iterator<Item = (Phase, Vec<&'b PreviewPost<'a>>)> {
-    let of = |phase| shown.iter().filter(move |one| one.notice.phase == phase).collect::<Vec<_>>();
-    Phase::ALL.into_iter().map(move |phase| (phase, of(phase))).filter(|(_, shown)| !shown.is_empty())
+fn phases<'a, 'b>(
+    shown: &'b [PreviewPost<'a>],
+) -> impl Iterator<Item = (Phase, Vec<&'b PreviewPost<'a>>)> {
+    let of = |phase| {
+        shown
+            .iter()
+            .filter(move |one| one.notice.phase == phase)
+            .collect::<Vec<_>>()
+    };
+    Phase::ALL
+        .into_iter()
+        .map(move |phase| (phase, of(phase)))
+        .filter(|(_, shown)| !shown.is_empty())
 }
 
 fn contents(shown: &[PreviewPost<'_>]) -> String {
     let link = |one: &&PreviewPost<'_>| format!("<a href=\"#{0}\">{0}</a>", escape(&one.notice.id));
     let line = |(phase, shown): (Phase, Vec<&PreviewPost<'_>>)| {
-        format!("<p><b>{}</b> {}</p>\n", escape(phase.name()), shown.iter().map(link).collect::<Vec<_>>().join(" · "))
+        format!(
+            "<p><b>{}</b> {}</p>\n",
+            escape(phase.name()),
+            shown.iter().map(link).collect::<Vec<_>>().join(" · ")
+        )
     };
-    format!("<nav>\n{}</nav>\n", phases(shown).map(line).collect::<String>())
+    format!(
+        "<nav>\n{}</nav>\n",
+        phases(shown).map(line).collect::<String>()
+    )
 }
 
 fn section(one: &PreviewPost<'_>, zone: &Zone) -> String {
@@ -70,7 +89,11 @@ fn section(one: &PreviewPost<'_>, zone: &Zone) -> String {
         (_, 1) => format!("Due {}.", zone.written(one.due)),
         (_, times) => format!("Due {} times, first {}.", times, zone.written(one.due)),
     };
-    let posts: String = one.posts.iter().map(|post| article(post, one, zone)).collect();
+    let posts: String = one
+        .posts
+        .iter()
+        .map(|post| article(post, one, zone))
+        .collect();
     format!(
         "<section id=\"{id}\">\n<h3>{id}</h3>\n<p class=\"when\">{} {} For {}.</p>\n<div class=\"posts\">\n{posts}</div>\n</section>\n",
         escape(&trigger(&one.notice.trigger)),
@@ -88,7 +111,9 @@ fn trigger(trigger: &Trigger) -> String {
         Offset::Days(days) => before_or_after(days.saturating_mul(86_400)),
     };
     match trigger {
-        Trigger::At(at @ Offset::Days(_)) => format!("{} the window opens, at the same hour.", offset(at)),
+        Trigger::At(at @ Offset::Days(_)) => {
+            format!("{} the window opens, at the same hour.", offset(at))
+        }
         Trigger::At(at) => format!("{} the window opens.", offset(at)),
         Trigger::Cron(rule) => format!(
             "By the cron expression {} in {}, from {} to {} the window opens.",
@@ -97,7 +122,10 @@ fn trigger(trigger: &Trigger) -> String {
             offset(&rule.from),
             offset(&rule.until)
         ),
-        Trigger::On(happening) => format!("When this has happened: {}.", happening.name().replace('_', " ")),
+        Trigger::On(happening) => format!(
+            "When this has happened: {}.",
+            happening.name().replace('_', " ")
+        ),
     }
 }
 
@@ -124,13 +152,34 @@ fn article(post: &ShownPost<'_>, one: &PreviewPost<'_>, zone: &Zone) -> String {
         (Platform::Discord, None) => format!("{mark}\n"),
         (Platform::Matrix, _) => String::new(),
     };
-    let buttons: String = post.body.buttons.iter().map(|b| format!("<span>{}</span>", escape(&b.label))).collect();
-    let buttons = if buttons.is_empty() { buttons } else { format!("<p class=\"buttons\">{buttons}</p>\n") };
+    let buttons: String = post
+        .body
+        .buttons
+        .iter()
+        .map(|b| format!("<span>{}</span>", escape(&b.label)))
+        .collect();
+    let buttons = if buttons.is_empty() {
+        buttons
+    } else {
+        format!("<p class=\"buttons\">{buttons}</p>\n")
+    };
     let ballot = post.ballot.as_ref().map(|ballot| {
-        let choices: String = ballot.choices.iter().map(|(_, choice)| format!("<li>{}</li>\n", escape(choice))).collect();
-        format!("<div class=\"ballot\"><p>{}</p>\n<ul>\n{choices}</ul></div>\n", escape(&ballot.question))
+        let choices: String = ballot
+            .choices
+            .iter()
+            .map(|(_, choice)| format!("<li>{}</li>\n", escape(choice)))
+            .collect();
+        format!(
+            "<div class=\"ballot\"><p>{}</p>\n<ul>\n{choices}</ul></div>\n",
+            escape(&ballot.question)
+        )
     });
-    let opening = post.opening.as_ref().map(|body| format!("<div class=\"thread\"><p>In its thread:</p>\n{}</div>\n", draw(body)));
+    let opening = post.opening.as_ref().map(|body| {
+        format!(
+            "<div class=\"thread\"><p>In its thread:</p>\n{}</div>\n",
+            draw(body)
+        )
+    });
     format!(
         "<article class=\"{platform}\">\n<h4>{} <span>{platform}, {} characters</span></h4>\n<div class=\"body\">\n{}\n{}{footer}{buttons}</div>\n{}{}</article>\n",
         escape(post.channel),

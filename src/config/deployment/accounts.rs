@@ -8,7 +8,11 @@ use super::{
 };
 use crate::config::yaml::{finding::Finding, source::SourceFile};
 
-pub(super) fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<DiscordConfig> {
+pub(super) fn discord(
+    raw: RawDiscord,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) -> Option<DiscordConfig> {
     let token = secret(raw.token, file, &["discord", "token"], findings);
     let guild = raw.guild.parse::<u64>().ok().filter(|g| *g > 0);
     if guild.is_none() {
@@ -21,7 +25,11 @@ pub(super) fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Fin
     let route = raw.route.map(|route| {
         let address = route.address.parse::<SocketAddr>();
         if route.ca.as_os_str().is_empty() {
-            findings.push(file.wrong(&["discord", "route", "ca"], "no certificate is named", "write the path of its file"));
+            findings.push(file.wrong(
+                &["discord", "route", "ca"],
+                "no certificate is named",
+                "write the path of its file",
+            ));
         }
         if address.is_err() {
             findings.push(file.wrong(
@@ -32,11 +40,22 @@ pub(super) fn discord(raw: RawDiscord, file: &SourceFile, findings: &mut Vec<Fin
         }
         address.ok().map(|a| (a, route.ca))
     });
-    Some(DiscordConfig { token: token?, guild: guild?, route: route.flatten() })
+    Some(DiscordConfig {
+        token: token?,
+        guild: guild?,
+        route: route.flatten(),
+    })
 }
 
-pub(super) fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<MatrixConfig> {
-    let host = raw.homeserver.strip_prefix("https://").or_else(|| raw.homeserver.strip_prefix("http://"));
+pub(super) fn matrix(
+    raw: RawMatrix,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) -> Option<MatrixConfig> {
+    let host = raw
+        .homeserver
+        .strip_prefix("https://")
+        .or_else(|| raw.homeserver.strip_prefix("http://"));
     if host.is_none_or(str::is_empty) {
         findings.push(file.wrong(
             &["matrix", "homeserver"],
@@ -51,9 +70,16 @@ pub(super) fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Findi
             "write the user's id, such as \"@herald:example.org\"",
         ));
     }
-    for (key, empty) in [("device", raw.device.trim().is_empty()), ("store", raw.store.as_os_str().is_empty())] {
+    for (key, empty) in [
+        ("device", raw.device.trim().is_empty()),
+        ("store", raw.store.as_os_str().is_empty()),
+    ] {
         if empty {
-            findings.push(file.wrong(&["matrix", key], format!("`{key}` is empty"), "write a name, or leave it out for the default"));
+            findings.push(file.wrong(
+                &["matrix", key],
+                format!("`{key}` is empty"),
+                "write a name, or leave it out for the default",
+            ));
         }
     }
     match (&raw.password, &raw.token) {
@@ -62,14 +88,31 @@ pub(super) fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Findi
             "there is no way for herald to log in",
             "add `password: { env: NAME }`, or `token` with an access token",
         )),
-        (Some(_), Some(_)) => findings.push(file.wrong(&["matrix", "token"], "there are two ways to log in", "keep `password` or `token`")),
+        (Some(_), Some(_)) => findings.push(file.wrong(
+            &["matrix", "token"],
+            "there are two ways to log in",
+            "keep `password` or `token`",
+        )),
         _ => {}
     }
-    let mut optional = |raw: Option<RawSecret>, key: &str| raw.map(|raw| secret(raw, file, &["matrix", key], findings));
-    let (password, token) = (optional(raw.password, "password"), optional(raw.token, "token"));
-    let (passphrase, recovery) = (optional(raw.passphrase, "passphrase"), optional(raw.recovery, "recovery"));
+    let mut optional = |raw: Option<RawSecret>, key: &str| {
+        raw.map(|raw| secret(raw, file, &["matrix", key], findings))
+    };
+    let (password, token) = (
+        optional(raw.password, "password"),
+        optional(raw.token, "token"),
+    );
+    let (passphrase, recovery) = (
+        optional(raw.passphrase, "passphrase"),
+        optional(raw.recovery, "recovery"),
+    );
     // One that is named and can't be read is an error already.
-    let (password, token, passphrase, recovery) = (password.flatten(), token.flatten(), passphrase.flatten(), recovery.flatten());
+    let (password, token, passphrase, recovery) = (
+        password.flatten(),
+        token.flatten(),
+        passphrase.flatten(),
+        recovery.flatten(),
+    );
     Some(MatrixConfig {
         homeserver: raw.homeserver,
         user: raw.user,
@@ -82,12 +125,27 @@ pub(super) fn matrix(raw: RawMatrix, file: &SourceFile, findings: &mut Vec<Findi
     })
 }
 
-pub(super) fn secret(raw: RawSecret, file: &SourceFile, path: &[&str], findings: &mut Vec<Finding>) -> Option<Secret> {
+pub(super) fn secret(
+    raw: RawSecret,
+    file: &SourceFile,
+    path: &[&str],
+    findings: &mut Vec<Finding>,
+) -> Option<Secret> {
     match raw {
-        RawSecret::Source(RawSource { env: Some(env), file: None }) if !env.is_empty() => Some(Secret::Env(env)),
-        RawSecret::Source(RawSource { env: None, file: Some(path) }) if !path.as_os_str().is_empty() => Some(Secret::File(path)),
+        RawSecret::Source(RawSource {
+            env: Some(env),
+            file: None,
+        }) if !env.is_empty() => Some(Secret::Env(env)),
+        RawSecret::Source(RawSource {
+            env: None,
+            file: Some(path),
+        }) if !path.as_os_str().is_empty() => Some(Secret::File(path)),
         _ => {
-            findings.push(file.wrong(path, "a secret has one source", "write `env: NAME` or `file: PATH`, never the secret itself"));
+            findings.push(file.wrong(
+                path,
+                "a secret has one source",
+                "write `env: NAME` or `file: PATH`, never the secret itself",
+            ));
             None
         }
     }

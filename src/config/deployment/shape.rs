@@ -70,7 +70,10 @@ pub(super) struct RawStore {
 }
 impl Default for RawStore {
     fn default() -> Self {
-        Self { url: "sqlite://herald.db".into(), password: None }
+        Self {
+            url: "sqlite://herald.db".into(),
+            password: None,
+        }
     }
 }
 
@@ -217,6 +220,12 @@ pub(super) struct RawDelivery {
 }
 impl Default for RawDelivery {
     fn default() -> Self {
-        Self { timeout: "10s".into(), lease: "30s".into(), key_window: "2m".into(), on_doubt: OnDoubt::Park, drain: "10s".into() }
+        Self {
+            timeout: "10s".into(),
+            lease: "30s".into(),
+            key_window: "2m".into(),
+            on_doubt: OnDoubt::Park,
+            drain: "10s".into(),
+        }
     }
 }

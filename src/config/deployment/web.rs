@@ -23,11 +23,18 @@ pub(super) fn web(raw: RawWeb, file: &SourceFile, findings: &mut Vec<Finding>) -
     let mut socket = |key: &str, text: Option<&String>| {
         let address = text.map(|text| text.parse::<SocketAddr>());
         if let (Some(Err(_)), Some(text)) = (&address, text) {
-            findings.push(file.wrong(&["web", key], format!("`{text}` is not an address"), "write IP:port, such as 127.0.0.1:8080"));
+            findings.push(file.wrong(
+                &["web", key],
+                format!("`{text}` is not an address"),
+                "write IP:port, such as 127.0.0.1:8080",
+            ));
         }
         address.and_then(Result::ok)
     };
-    let (listen, operations) = (socket("listen", raw.listen.as_ref()), socket("operations", raw.operations.as_ref()));
+    let (listen, operations) = (
+        socket("listen", raw.listen.as_ref()),
+        socket("operations", raw.operations.as_ref()),
+    );
     if raw.listen.is_none() && raw.operations.is_none() {
         findings.push(file.wrong(
             &["web"],
@@ -43,8 +50,14 @@ pub(super) fn web(raw: RawWeb, file: &SourceFile, findings: &mut Vec<Finding>) -
         ));
     }
     let is_address = |text: &String| {
-        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        host.is_some_and(|host| !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>?#".contains(c)))
+        let host = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"));
+        host.is_some_and(|host| {
+            !host.is_empty()
+                && !host
+                    .contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>?#".contains(c))
+        })
     };
     if let Some(address) = raw.address.as_ref().filter(|a| !is_address(a)) {
         findings.push(file.wrong(
@@ -55,8 +68,19 @@ pub(super) fn web(raw: RawWeb, file: &SourceFile, findings: &mut Vec<Finding>) -
     }
     let title = raw.title.trim().to_owned();
     if title.is_empty() || title.chars().count() > TITLE_MAX {
-        findings.push(file.wrong(&["web", "title"], "the title is empty or too long", "write 1 to 60 characters, or leave it out"));
+        findings.push(file.wrong(
+            &["web", "title"],
+            "the title is empty or too long",
+            "write 1 to 60 characters, or leave it out",
+        ));
     }
-    let address = raw.address.map(|address| format!("{}/", address.trim_end_matches('/')));
-    Some(Web { listen, operations, address, title })
+    let address = raw
+        .address
+        .map(|address| format!("{}/", address.trim_end_matches('/')));
+    Some(Web {
+        listen,
+        operations,
+        address,
+        title,
+    })
 }

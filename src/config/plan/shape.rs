@@ -110,7 +110,10 @@ pub(super) struct RawWindowRules {
 }
 impl Default for RawWindowRules {
     fn default() -> Self {
-        Self { weekends: true, nights: true }
+        Self {
+            weekends: true,
+            nights: true,
+        }
     }
 }
 

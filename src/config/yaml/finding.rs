@@ -53,7 +53,11 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + C
         Some(near) => format!("did you mean `{near}`?"),
         None => {
             let all: Vec<&str> = candidates.into_iter().collect();
-            if all.is_empty() { "there is none yet; define it first".to_owned() } else { format!("there are: {}", all.join(", ")) }
+            if all.is_empty() {
+                "there is none yet; define it first".to_owned()
+            } else {
+                format!("there are: {}", all.join(", "))
+            }
         }
     }
 }

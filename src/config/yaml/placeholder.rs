@@ -10,29 +10,47 @@ const WORDS: [&str; 6] = ["TODO", "TBD", "FIXME", "XXX", "CHANGEME", "lorem"];
 
 /// A finding for each value still to be filled in, in every file whose words people read.
 pub fn find(files: &Files, findings: &mut Vec<Finding>) {
-    let optional = [&files.people, &files.help, &files.checklist].into_iter().flatten();
-    for file in [&files.plan].into_iter().chain(optional).chain(&files.upgrades) {
+    let optional = [&files.people, &files.help, &files.checklist]
+        .into_iter()
+        .flatten();
+    for file in [&files.plan]
+        .into_iter()
+        .chain(optional)
+        .chain(&files.upgrades)
+    {
         find_in(file, findings);
     }
 }
 
 pub fn find_in(file: &SourceFile, findings: &mut Vec<Finding>) {
     for (value, place) in span::values(&file.text) {
-        let Some(what) = placeholder(&value) else { continue };
+        let Some(what) = placeholder(&value) else {
+            continue;
+        };
         // What else is wrong with the value itself would only repeat it.
-        findings.retain(|f| !(f.file == file.name && f.line == place.0 && f.message.contains(&value)));
+        findings
+            .retain(|f| !(f.file == file.name && f.line == place.0 && f.message.contains(&value)));
         let hint = "write what people are to read, or remove the key if it may be left out";
-        findings.push(file.at(place, format!("`{what}` is still to be filled in"), hint.to_owned()));
+        findings.push(file.at(
+            place,
+            format!("`{what}` is still to be filled in"),
+            hint.to_owned(),
+        ));
     }
 }
 
 /// What in a value shows that somebody meant to fill it in.
 fn placeholder(value: &str) -> Option<&str> {
     let words = || value.split(|c: char| !c.is_alphanumeric());
-    let shouted = WORDS.into_iter().find(|word| words().any(|w| w == *word || (*word == "lorem" && w.eq_ignore_ascii_case(word))));
+    let shouted = WORDS.into_iter().find(|word| {
+        words().any(|w| w == *word || (*word == "lorem" && w.eq_ignore_ascii_case(word)))
+    });
     let dots = || matches!(value.trim(), "…" | "...").then(|| value.trim());
     let marks = || value.contains("???").then_some("???");
-    shouted.or_else(dots).or_else(marks).or_else(|| bracketed(value))
+    shouted
+        .or_else(dots)
+        .or_else(marks)
+        .or_else(|| bracketed(value))
 }
 
 /// `<the node's version>`
@@ -40,10 +58,14 @@ fn bracketed(value: &str) -> Option<&str> {
     let start = value.find('<')?;
     let end = start + value.get(start..)?.find('>')?;
     let inside = value.get(start + 1..end)?;
-    let words = inside.starts_with(char::is_alphabetic) && inside.chars().all(|c| c.is_alphanumeric() || " '.-_".contains(c));
+    let words = inside.starts_with(char::is_alphabetic)
+        && inside
+            .chars()
+            .all(|c| c.is_alphanumeric() || " '.-_".contains(c));
     // One word alone could be meant: Vec<T>.
     let whole = value.trim().len() == end + 1 - start;
-    let gap = inside.contains('…') || (words && inside.chars().count() <= 40 && (whole || inside.contains(' ')));
+    let gap = inside.contains('…')
+        || (words && inside.chars().count() <= 40 && (whole || inside.contains(' ')));
     gap.then(|| value.get(start..=end)).flatten()
 }
 
@@ -53,9 +75,18 @@ mod tests {
 
     #[test]
     fn what_is_to_be_filled_in_is_told_from_what_people_write() {
-        for text in
-            ["TODO", "TODO: ask Anna", "by v1.2 (TBD)", "XXX", "…", " ... ", "really???", "<version>", "node <the version>", "Lorem ipsum"]
-        {
+        for text in [
+            "TODO",
+            "TODO: ask Anna",
+            "by v1.2 (TBD)",
+            "XXX",
+            "…",
+            " ... ",
+            "really???",
+            "<version>",
+            "node <the version>",
+            "Lorem ipsum",
+        ] {
             assert!(placeholder(text).is_some(), "{text}");
         }
         for text in [
@@ -83,7 +114,16 @@ mod tests {
         };
         let mut findings = vec![file.wrong(&["window", "opens"], "`TODO` is not a time", "")];
         find_in(&file, &mut findings);
-        let said: Vec<(usize, usize, &str)> = findings.iter().map(|f| (f.line, f.column, f.message.as_str())).collect();
-        assert_eq!(said, [(2, 18, "`TODO` is still to be filled in"), (3, 11, "`TBD` is still to be filled in")]);
+        let said: Vec<(usize, usize, &str)> = findings
+            .iter()
+            .map(|f| (f.line, f.column, f.message.as_str()))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                (2, 18, "`TODO` is still to be filled in"),
+                (3, 11, "`TBD` is still to be filled in")
+            ]
+        );
     }
 }

@@ -21,7 +21,9 @@ fn walk(source: &str, mut visit: impl FnMut(&[String], Position, bool)) {
         let Ok((event, span)) = event else { return };
         match event {
             Event::Scalar(value, ..) => {
-                let awaits_key = frames.last().is_some_and(|f| !f.sequence && f.key.is_none());
+                let awaits_key = frames
+                    .last()
+                    .is_some_and(|f| !f.sequence && f.key.is_none());
                 if awaits_key {
                     if let Some(frame) = frames.last_mut() {
                         let again = frame.seen.iter().any(|k| *k == value);
@@ -42,7 +44,12 @@ fn walk(source: &str, mut visit: impl FnMut(&[String], Position, bool)) {
             Event::SequenceStart(..) | Event::MappingStart(..) => {
                 begin_value(&mut frames, &mut path, &span, &mut visit);
                 let sequence = matches!(event, Event::SequenceStart(..));
-                frames.push(Frame { sequence, index: 0, key: None, seen: Vec::new() });
+                frames.push(Frame {
+                    sequence,
+                    index: 0,
+                    key: None,
+                    seen: Vec::new(),
+                });
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 frames.pop();
@@ -53,7 +60,12 @@ fn walk(source: &str, mut visit: impl FnMut(&[String], Position, bool)) {
     }
 }
 
-fn begin_value(frames: &mut [Frame], path: &mut Vec<String>, span: &Span, visit: &mut impl FnMut(&[String], Position, bool)) {
+fn begin_value(
+    frames: &mut [Frame],
+    path: &mut Vec<String>,
+    span: &Span,
+    visit: &mut impl FnMut(&[String], Position, bool),
+) {
     if let Some(frame) = frames.last_mut()
         && frame.sequence
     {
@@ -129,7 +141,8 @@ pub fn duplicate(source: &str) -> Option<(String, Position)> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "zone: UTC\nnotices:\n  - id: one\n    channels: [a, b]\n  - id: two\n    at: -1d\n";
+    const TEXT: &str =
+        "zone: UTC\nnotices:\n  - id: one\n    channels: [a, b]\n  - id: two\n    at: -1d\n";
 
     #[test]
     fn a_path_is_found_or_its_nearest_parent() {
@@ -151,6 +164,9 @@ mod tests {
     #[test]
     fn a_key_that_stands_twice_is_found() {
         assert_eq!(duplicate(TEXT), None);
-        assert_eq!(duplicate("a: 1\nb:\n  c: 1\n  c: 2\n"), Some(("b.c".into(), (4, 3))));
+        assert_eq!(
+            duplicate("a: 1\nb:\n  c: 1\n  c: 2\n"),
+            Some(("b.c".into(), (4, 3)))
+        );
     }
 }

@@ -29,35 +29,74 @@ use crate::{
 };
 
 /// What people type to approve a notice of an upgrade; `detail` is what its post speaks of where no fact stands behind it.
-pub fn code(snapshot: &ConfigSnapshot, campaign: &Campaign, notice: &Notice, detail: Option<&str>) -> String {
+pub fn code(
+    snapshot: &ConfigSnapshot,
+    campaign: &Campaign,
+    notice: &Notice,
+    detail: Option<&str>,
+) -> String {
     let upgrade = &campaign.upgrade;
-    let still = Campaign { progress: Progress::new(upgrade), ..campaign.clone() };
+    let still = Campaign {
+        progress: Progress::new(upgrade),
+        ..campaign.clone()
+    };
     let fact = match notice.trigger {
-        Trigger::On(happening) if !happening.without_fact() => Some(sample_fact(happening, upgrade)),
+        Trigger::On(happening) if !happening.without_fact() => {
+            Some(sample_fact(happening, upgrade))
+        }
         _ => None,
     };
-    let moment = RenderInput { fact: fact.as_ref(), due: Some(upgrade.window.opens), detail, ..RenderInput::default() };
+    let moment = RenderInput {
+        fact: fact.as_ref(),
+        due: Some(upgrade.window.opens),
+        detail,
+        ..RenderInput::default()
+    };
     let context = Context::from(context::of(&still, Some(notice), &snapshot.config, &moment));
-    let named = notice.channels.iter().filter_map(|name| snapshot.config.deployment.channels.get(name));
-    let locales: BTreeSet<&str> = named.map(|channel| channel.locale.as_str()).chain([DEFAULT]).collect();
+    let named = notice
+        .channels
+        .iter()
+        .filter_map(|name| snapshot.config.deployment.channels.get(name));
+    let locales: BTreeSet<&str> = named
+        .map(|channel| channel.locale.as_str())
+        .chain([DEFAULT])
+        .collect();
     let mut parts = vec![
         notice.id.clone(),
-        format!("{:?} {:?} {:?}", notice.channels, notice.mention, notice.audiences),
+        format!(
+            "{:?} {:?} {:?}",
+            notice.channels, notice.mention, notice.audiences
+        ),
         format!("{} {}", upgrade.window.opens, upgrade.window.closes),
     ];
     for locale in &locales {
         // What can't be said without its hour stands with all that it could say.
-        let text = snapshot.renderer.markdown(&notice.template, locale, &context);
-        parts.push(text.map_or_else(|_| context.data().to_string(), |text| text.markdown().to_owned()));
+        let text = snapshot
+            .renderer
+            .markdown(&notice.template, locale, &context);
+        parts.push(text.map_or_else(
+            |_| context.data().to_string(),
+            |text| text.markdown().to_owned(),
+        ));
     }
     // A branch that the hour may take is a part of the text as well.
-    parts.extend(sources(&snapshot.config.templates, &notice.template, &locales).into_iter().map(str::to_owned));
+    parts.extend(
+        sources(&snapshot.config.templates, &notice.template, &locales)
+            .into_iter()
+            .map(str::to_owned),
+    );
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     approval::code(&parts)
 }
 
 /// Where a notice stands with the people who have to agree. Who may not approve any more doesn't count any more.
-pub fn of(snapshot: &ConfigSnapshot, campaign: &Campaign, notice: &Notice, detail: Option<&str>, approvals: &[Approved]) -> Consent {
+pub fn of(
+    snapshot: &ConfigSnapshot,
+    campaign: &Campaign,
+    notice: &Notice,
+    detail: Option<&str>,
+    approvals: &[Approved],
+) -> Consent {
     let persons = notice.approval.persons;
     if persons == 0 {
         return Consent::default();
@@ -65,20 +104,36 @@ pub fn of(snapshot: &ConfigSnapshot, campaign: &Campaign, notice: &Notice, detai
     let code = code(snapshot, campaign, notice, detail);
     let people = &snapshot.config.people;
     let may = |name: &str| people.by_name(name).is_some_and(|p| people.may_approve(p));
-    let counts = |a: &&Approved| a.upgrade == campaign.upgrade.id && a.code == code && may(&a.person);
-    let given = approvals.iter().filter(counts).map(|a| (a.person.clone(), a.at)).collect();
-    Consent { code, persons, given }
+    let counts =
+        |a: &&Approved| a.upgrade == campaign.upgrade.id && a.code == code && may(&a.person);
+    let given = approvals
+        .iter()
+        .filter(counts)
+        .map(|a| (a.person.clone(), a.at))
+        .collect();
+    Consent {
+        code,
+        persons,
+        given,
+    }
 }
 
 /// The files a template is made from, in all of these languages.
-fn sources<'a>(templates: &'a BTreeMap<String, SourceFile>, template: &str, locales: &BTreeSet<&str>) -> Vec<&'a str> {
+fn sources<'a>(
+    templates: &'a BTreeMap<String, SourceFile>,
+    template: &str,
+    locales: &BTreeSet<&str>,
+) -> Vec<&'a str> {
     let (mut seen, mut next, mut texts) = (BTreeSet::new(), vec![template.to_owned()], Vec::new());
     while let Some(name) = next.pop() {
         if !seen.insert(name.clone()) {
             continue;
         }
         let translations = locales.iter().map(|locale| format!("{name}.{locale}"));
-        for file in std::iter::once(name.clone()).chain(translations).filter_map(|version| templates.get(&version)) {
+        for file in std::iter::once(name.clone())
+            .chain(translations)
+            .filter_map(|version| templates.get(&version))
+        {
             texts.push(file.text.as_str());
             next.extend(partials(&file.text));
         }
@@ -88,8 +143,17 @@ fn sources<'a>(templates: &'a BTreeMap<String, SourceFile>, template: &str, loca
 
 /// A fact of the kind that a notice waits for, the same at whatever time it is made.
 pub(crate) fn sample_fact(happening: Happening, upgrade: &Upgrade) -> Fact {
-    let (chain, version) = upgrade.chains.iter().next().map_or((String::new(), 0), |(name, target)| (name.clone(), target.spec_version));
-    let estimate = Some(Estimate { at: upgrade.window.opens, band: jiff::SignedDuration::from_mins(1) });
+    let (chain, version) = upgrade
+        .chains
+        .iter()
+        .next()
+        .map_or((String::new(), 0), |(name, target)| {
+            (name.clone(), target.spec_version)
+        });
+    let estimate = Some(Estimate {
+        at: upgrade.window.opens,
+        band: jiff::SignedDuration::from_mins(1),
+    });
     Fact {
         kind: fact_kind(happening),
         block: 1,
@@ -98,7 +162,11 @@ pub(crate) fn sample_fact(happening: Happening, upgrade: &Upgrade) -> Fact {
         time: Some(upgrade.window.opens),
         detail: String::new(),
         on: None,
-        expected: Some(Expected { chain: chain.clone(), block: 1, estimate }),
+        expected: Some(Expected {
+            chain: chain.clone(),
+            block: 1,
+            estimate,
+        }),
         late: false,
         chain,
     }
@@ -122,11 +190,31 @@ mod tests {
     fn sample() -> (ConfigSnapshot, Campaign, Notice) {
         let loaded = lint::load(&Origin::Embedded).unwrap();
         let upgrade = loaded.config.upgrades[0].upgrade.clone();
-        let approval = Approval { persons: 2, ask_before: SignedDuration::from_hours(24), useful_for: SignedDuration::from_hours(2) };
+        let approval = Approval {
+            persons: 2,
+            ask_before: SignedDuration::from_hours(24),
+            useful_for: SignedDuration::from_hours(2),
+        };
         let channels = vec!["discord-upgrades".to_owned()];
-        let plain = Notice::new("day-before", Phase::Scheduling, "scheduling/reminder", Trigger::At(Offset::Days(-1)));
-        let snapshot = ConfigSnapshot { config: loaded.config, renderer: loaded.renderer };
-        (snapshot, Campaign::new(upgrade, Timestamp::UNIX_EPOCH), Notice { approval, channels, ..plain })
+        let plain = Notice::new(
+            "day-before",
+            Phase::Scheduling,
+            "scheduling/reminder",
+            Trigger::At(Offset::Days(-1)),
+        );
+        let snapshot = ConfigSnapshot {
+            config: loaded.config,
+            renderer: loaded.renderer,
+        };
+        (
+            snapshot,
+            Campaign::new(upgrade, Timestamp::UNIX_EPOCH),
+            Notice {
+                approval,
+                channels,
+                ..plain
+            },
+        )
     }
 
     #[test]
@@ -134,7 +222,10 @@ mod tests {
         let (mut snapshot, campaign, notice) = sample();
         let first = code(&snapshot, &campaign, &notice, None);
         let mut live = campaign.clone();
-        live.progress.chains.values_mut().for_each(|c| c.spec_version = Some(7));
+        live.progress
+            .chains
+            .values_mut()
+            .for_each(|c| c.spec_version = Some(7));
         (live.progress.delayed, live.accepted) = (true, Timestamp::MAX);
         assert_eq!(code(&snapshot, &live, &notice, None), first);
 
@@ -146,12 +237,48 @@ mod tests {
         };
         with(&|u| u.title.push('!'));
         with(&|u| u.duties.values_mut().for_each(|d| d.what.push('!')));
-        with(&|u| u.window.closes = u.window.closes.checked_add(SignedDuration::from_mins(1)).unwrap());
-        others.push(code(&snapshot, &campaign, &Notice { audiences: vec![Audience::Users], ..notice.clone() }, None));
-        others.push(code(&snapshot, &campaign, &Notice { mention: vec!["validators".into()], ..notice.clone() }, None));
-        others.push(code(&snapshot, &campaign, &Notice { channels: vec!["matrix-upgrades".into()], ..notice.clone() }, None));
+        with(&|u| {
+            u.window.closes = u
+                .window
+                .closes
+                .checked_add(SignedDuration::from_mins(1))
+                .unwrap()
+        });
+        others.push(code(
+            &snapshot,
+            &campaign,
+            &Notice {
+                audiences: vec![Audience::Users],
+                ..notice.clone()
+            },
+            None,
+        ));
+        others.push(code(
+            &snapshot,
+            &campaign,
+            &Notice {
+                mention: vec!["validators".into()],
+                ..notice.clone()
+            },
+            None,
+        ));
+        others.push(code(
+            &snapshot,
+            &campaign,
+            &Notice {
+                channels: vec!["matrix-upgrades".into()],
+                ..notice.clone()
+            },
+            None,
+        ));
         // A partial of a branch that is not taken now.
-        snapshot.config.templates.get_mut("partials/late").unwrap().text.push_str("Sorry.");
+        snapshot
+            .config
+            .templates
+            .get_mut("partials/late")
+            .unwrap()
+            .text
+            .push_str("Sorry.");
         others.push(code(&snapshot, &campaign, &notice, None));
         others.push(first);
         let different: BTreeSet<&String> = others.iter().collect();
@@ -161,21 +288,44 @@ mod tests {
     #[test]
     fn what_cannot_be_said_before_its_hour_stands_with_all_it_could_say() {
         let (snapshot, campaign, notice) = sample();
-        let untold = Notice { trigger: Trigger::On(Happening::Documented), template: "not/there".into(), ..notice };
+        let untold = Notice {
+            trigger: Trigger::On(Happening::Documented),
+            template: "not/there".into(),
+            ..notice
+        };
         let told = |link: &str| code(&snapshot, &campaign, &untold, Some(link));
-        assert_eq!(told("https://docs.example.org/a"), told("https://docs.example.org/a"));
-        assert_ne!(told("https://docs.example.org/a"), told("https://docs.example.org/b"));
+        assert_eq!(
+            told("https://docs.example.org/a"),
+            told("https://docs.example.org/a")
+        );
+        assert_ne!(
+            told("https://docs.example.org/a"),
+            told("https://docs.example.org/b")
+        );
     }
 
     #[test]
     fn only_who_may_approve_counts_and_only_for_this_text() {
         let (mut snapshot, campaign, notice) = sample();
-        let person = |name: &str, role| Person { name: name.into(), discord: None, matrix: None, roles: vec![role], ..Person::default() };
-        snapshot.config.people.all = vec![person("Ada Invented", Role::CommunicationTeam), person("Ben Invented", Role::Validator)];
+        let person = |name: &str, role| Person {
+            name: name.into(),
+            discord: None,
+            matrix: None,
+            roles: vec![role],
+            ..Person::default()
+        };
+        snapshot.config.people.all = vec![
+            person("Ada Invented", Role::CommunicationTeam),
+            person("Ben Invented", Role::Validator),
+        ];
         let code = code(&snapshot, &campaign, &notice, None);
         let at = campaign.accepted;
-        let approved =
-            |person: &str, code: &str| Approved { upgrade: campaign.upgrade.id.clone(), code: code.into(), person: person.into(), at };
+        let approved = |person: &str, code: &str| Approved {
+            upgrade: campaign.upgrade.id.clone(),
+            code: code.into(),
+            person: person.into(),
+            at,
+        };
         let all = [
             approved("Ada Invented", &code),
             approved("Ben Invented", &code),
@@ -183,6 +333,9 @@ mod tests {
             approved("Ada Invented", "222222"),
         ];
         let consent = of(&snapshot, &campaign, &notice, None, &all);
-        assert_eq!((consent.given, consent.persons), (vec![("Ada Invented".to_owned(), at)], 2));
+        assert_eq!(
+            (consent.given, consent.persons),
+            (vec![("Ada Invented".to_owned(), at)], 2)
+        );
     }
 }

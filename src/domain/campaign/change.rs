@@ -90,16 +90,38 @@ impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::Reschedule { opens, closes, reason } => {
-                write!(f, " {opens} to {closes}{}", reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())
+            Self::Reschedule {
+                opens,
+                closes,
+                reason,
+            } => {
+                write!(
+                    f,
+                    " {opens} to {closes}{}",
+                    reason
+                        .as_ref()
+                        .map(|r| format!(": {r}"))
+                        .unwrap_or_default()
+                )
             }
-            Self::Cancel { reason } | Self::Fail { reason } | Self::NoGo { reason } => write!(f, ": {reason}"),
+            Self::Cancel { reason } | Self::Fail { reason } | Self::NoGo { reason } => {
+                write!(f, ": {reason}")
+            }
             Self::Step { link, .. } => write!(f, ": {link}"),
             Self::Note { text } => write!(f, ": {text}"),
-            Self::Say { channel, text } => write!(f, " in {}: {text}", channel.as_deref().unwrap_or("all")),
+            Self::Say { channel, text } => {
+                write!(f, " in {}: {text}", channel.as_deref().unwrap_or("all"))
+            }
             Self::Correct { notice, text } => write!(f, " {notice}: {text}"),
             Self::Announce { notice } => write!(f, " {notice}"),
-            Self::Tick { item, remark } => write!(f, " {item}{}", remark.as_ref().map(|r| format!(": {r}")).unwrap_or_default()),
+            Self::Tick { item, remark } => write!(
+                f,
+                " {item}{}",
+                remark
+                    .as_ref()
+                    .map(|r| format!(": {r}"))
+                    .unwrap_or_default()
+            ),
             Self::Untick { item } => write!(f, " {item}"),
             Self::Go | Self::Close => Ok(()),
         }
@@ -157,7 +179,11 @@ impl Change {
         if upgrade.given_up() && !matches!(self, Self::Step { .. } | Self::Reschedule { .. }) {
             return Err(ChangeError::GivenUp(upgrade.title.clone()));
         }
-        let too_late = applied && matches!(self, Self::Reschedule { .. } | Self::Cancel { .. } | Self::Go | Self::NoGo { .. });
+        let too_late = applied
+            && matches!(
+                self,
+                Self::Reschedule { .. } | Self::Cancel { .. } | Self::Go | Self::NoGo { .. }
+            );
         if too_late {
             return Err(ChangeError::TooLate(upgrade.title.clone(), self.name()));
         }
@@ -166,9 +192,13 @@ impl Change {
                 if closes <= opens {
                     return Err(ChangeError::Swapped);
                 }
-                after.window = Window { opens: *opens, closes: *closes };
+                after.window = Window {
+                    opens: *opens,
+                    closes: *closes,
+                };
                 // A new time is a new try.
-                (after.poll, after.cancelled, after.failed, after.decision) = (None, None, None, None);
+                (after.poll, after.cancelled, after.failed, after.decision) =
+                    (None, None, None, None);
             }
             Self::Cancel { reason } => after.cancelled = Some(reason.clone()),
             Self::Fail { reason } => after.failed = Some(reason.clone()),
@@ -186,7 +216,11 @@ impl Change {
             | Self::Tick { .. }
             | Self::Untick { .. } => {}
         }
-        if after == *upgrade { Err(ChangeError::Nothing) } else { Ok(after) }
+        if after == *upgrade {
+            Err(ChangeError::Nothing)
+        } else {
+            Ok(after)
+        }
     }
 }
 
@@ -194,7 +228,11 @@ impl Change {
 pub fn differing(one: &Upgrade, other: &Upgrade) -> BTreeSet<String> {
     let (one, other) = (fields(one), fields(other));
     let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    names.into_iter().filter(|name| one.get(*name) != other.get(*name)).cloned().collect()
+    names
+        .into_iter()
+        .filter(|name| one.get(*name) != other.get(*name))
+        .cloned()
+        .collect()
 }
 
 /// What a file calls a field.
@@ -223,13 +261,27 @@ pub struct Merged {
 
 /// The upgrade after its file was read again: `last` is the file as it was accepted last, `commanded`
 /// the fields that commands have changed since.
-pub fn merge(current: &Upgrade, last: &Upgrade, file: &Upgrade, commanded: &BTreeSet<String>) -> Result<Merged, ChangeError> {
+pub fn merge(
+    current: &Upgrade,
+    last: &Upgrade,
+    file: &Upgrade,
+    commanded: &BTreeSet<String>,
+) -> Result<Merged, ChangeError> {
     let (now, new) = (fields(current), fields(file));
     let edited = differing(last, file);
     let agrees = |name: &String| now.get(name) == new.get(name);
-    let conflicts: Vec<String> = edited.iter().filter(|name| commanded.contains(*name) && !agrees(name)).cloned().collect();
+    let conflicts: Vec<String> = edited
+        .iter()
+        .filter(|name| commanded.contains(*name) && !agrees(name))
+        .cloned()
+        .collect();
     if !conflicts.is_empty() {
-        return Err(ChangeError::Conflict(conflicts.iter().map(|field| in_file(field).to_owned()).collect()));
+        return Err(ChangeError::Conflict(
+            conflicts
+                .iter()
+                .map(|field| in_file(field).to_owned())
+                .collect(),
+        ));
     }
     let mut merged = now.clone();
     for name in &edited {
@@ -238,7 +290,11 @@ pub fn merge(current: &Upgrade, last: &Upgrade, file: &Upgrade, commanded: &BTre
             None => merged.remove(name),
         };
     }
-    let commanded = commanded.iter().filter(|name| !agrees(name)).cloned().collect();
+    let commanded = commanded
+        .iter()
+        .filter(|name| !agrees(name))
+        .cloned()
+        .collect();
     // Fields of one upgrade and of another make an upgrade: both were read as one.
     let upgrade = serde_json::from_value(Value::Object(merged)).unwrap_or_else(|_| file.clone());
     Ok(Merged { upgrade, commanded })
@@ -253,39 +309,68 @@ pub struct News {
 
 /// What there is to say when an upgrade changes from `before` (nothing: it is new) to `after`, in order.
 pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
-    let plain = |happening| News { happening, detail: None };
+    let plain = |happening| News {
+        happening,
+        detail: None,
+    };
     let mut news = Vec::new();
     if before.is_none() {
         news.push(plain(Happening::Planned));
     }
     let was = |f: &dyn Fn(&Upgrade) -> bool| before.is_some_and(f);
-    for (step, link) in after.steps.iter().filter(|(step, link)| before.and_then(|b| b.steps.get(step)) != Some(link)) {
+    for (step, link) in after
+        .steps
+        .iter()
+        .filter(|(step, link)| before.and_then(|b| b.steps.get(step)) != Some(link))
+    {
         let happening = match step {
             Step::UnderReview => Happening::UnderReview,
             Step::RolledBack => Happening::RolledBack,
             Step::Documented => Happening::Documented,
             Step::Reviewed => Happening::Reviewed,
         };
-        news.push(News { happening, detail: Some(link.clone()) });
+        news.push(News {
+            happening,
+            detail: Some(link.clone()),
+        });
     }
-    if let Some(reason) = after.cancelled.as_ref().filter(|_| !was(&|b| b.cancelled.is_some())) {
-        news.push(News { happening: Happening::Cancelled, detail: Some(reason.clone()) });
+    if let Some(reason) = after
+        .cancelled
+        .as_ref()
+        .filter(|_| !was(&|b| b.cancelled.is_some()))
+    {
+        news.push(News {
+            happening: Happening::Cancelled,
+            detail: Some(reason.clone()),
+        });
     }
-    if let Some(reason) = after.failed.as_ref().filter(|_| !was(&|b| b.failed.is_some())) {
-        news.push(News { happening: Happening::Failed, detail: Some(reason.clone()) });
+    if let Some(reason) = after
+        .failed
+        .as_ref()
+        .filter(|_| !was(&|b| b.failed.is_some()))
+    {
+        news.push(News {
+            happening: Happening::Failed,
+            detail: Some(reason.clone()),
+        });
     }
     if after.given_up() {
         return news;
     }
     match (&after.poll, before) {
-        (Some(poll), before) if before.and_then(|b| b.poll.as_ref()) != Some(poll) || before.is_some_and(Upgrade::given_up) => {
+        (Some(poll), before)
+            if before.and_then(|b| b.poll.as_ref()) != Some(poll)
+                || before.is_some_and(Upgrade::given_up) =>
+        {
             news.push(plain(Happening::WindowProposed));
         }
         (None, None) => news.push(plain(Happening::WindowSet)),
         (None, Some(before)) if before.poll.is_some() => news.push(plain(Happening::WindowSet)),
         // The window of a campaign that nobody planned was made up.
         (None, Some(before)) if before.unplanned && !after.unplanned => {}
-        (None, Some(before)) if before.window != after.window || before.given_up() => news.push(plain(Happening::Rescheduled)),
+        (None, Some(before)) if before.window != after.window || before.given_up() => {
+            news.push(plain(Happening::Rescheduled))
+        }
         _ => {}
     }
     let duties = |b: &Upgrade| b.duties != after.duties || b.chains != after.chains;
@@ -295,7 +380,10 @@ pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
     let decided = before.and_then(|b| b.decision.as_ref()) != after.decision.as_ref();
     match &after.decision {
         Some(Decision::Go) if decided => news.push(plain(Happening::Go)),
-        Some(Decision::NoGo(reason)) if decided => news.push(News { happening: Happening::NoGo, detail: Some(reason.clone()) }),
+        Some(Decision::NoGo(reason)) if decided => news.push(News {
+            happening: Happening::NoGo,
+            detail: Some(reason.clone()),
+        }),
         _ => {}
     }
     news
@@ -304,12 +392,18 @@ pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
 /// Whether notices by the clock are to be planned anew: the window they count from is another, or they were withdrawn.
 /// Another poll makes the posts of the one before wrong too.
 pub fn moves(before: &Upgrade, after: &Upgrade) -> bool {
-    before.window.opens != after.window.opens || before.poll != after.poll || before.given_up() != after.given_up()
+    before.window.opens != after.window.opens
+        || before.poll != after.poll
+        || before.given_up() != after.given_up()
 }
 
 /// Why posts that are out no longer hold, if they don't.
 pub fn stale(before: &Upgrade, after: &Upgrade) -> Option<&'static str> {
-    if moves(before, after) { Some("window") } else { (before.duties != after.duties || before.chains != after.chains).then_some("duties") }
+    if moves(before, after) {
+        Some("window")
+    } else {
+        (before.duties != after.duties || before.chains != after.chains).then_some("duties")
+    }
 }
 
 #[cfg(test)]
@@ -324,83 +418,196 @@ mod tests {
     }
 
     fn upgrade() -> Upgrade {
-        Upgrade::new("v2", "Two", Window { opens: at(0), closes: at(2) }, BTreeMap::new())
+        Upgrade::new(
+            "v2",
+            "Two",
+            Window {
+                opens: at(0),
+                closes: at(2),
+            },
+            BTreeMap::new(),
+        )
     }
 
     fn names(before: Option<&Upgrade>, after: &Upgrade) -> Vec<&'static str> {
-        news(before, after).iter().map(|n| n.happening.name()).collect()
+        news(before, after)
+            .iter()
+            .map(|n| n.happening.name())
+            .collect()
     }
 
     #[test]
     fn a_command_and_an_edit_of_something_else_both_hold() {
         let last = upgrade();
-        let current = Change::Reschedule { opens: at(24), closes: at(26), reason: None }.to(&last, false).unwrap();
+        let current = Change::Reschedule {
+            opens: at(24),
+            closes: at(26),
+            reason: None,
+        }
+        .to(&last, false)
+        .unwrap();
         let commanded = differing(&last, &current);
         assert_eq!(commanded, BTreeSet::from(["window".to_owned()]));
-        let file = Upgrade { summary: "New words".into(), ..last.clone() };
+        let file = Upgrade {
+            summary: "New words".into(),
+            ..last.clone()
+        };
         let merged = merge(&current, &last, &file, &commanded).unwrap();
-        assert_eq!((merged.upgrade.window.opens, merged.upgrade.summary.as_str()), (at(24), "New words"));
-        assert_eq!(merged.commanded, commanded, "the file still has the old window");
+        assert_eq!(
+            (merged.upgrade.window.opens, merged.upgrade.summary.as_str()),
+            (at(24), "New words")
+        );
+        assert_eq!(
+            merged.commanded, commanded,
+            "the file still has the old window"
+        );
     }
 
     #[test]
     fn an_edit_of_what_a_command_changed_is_refused_unless_it_agrees() {
         let last = upgrade();
-        let current = Change::Reschedule { opens: at(24), closes: at(26), reason: None }.to(&last, false).unwrap();
+        let current = Change::Reschedule {
+            opens: at(24),
+            closes: at(26),
+            reason: None,
+        }
+        .to(&last, false)
+        .unwrap();
         let commanded = differing(&last, &current);
-        let moved = |opens, closes| Upgrade { window: Window { opens: at(opens), closes: at(closes) }, ..last.clone() };
+        let moved = |opens, closes| Upgrade {
+            window: Window {
+                opens: at(opens),
+                closes: at(closes),
+            },
+            ..last.clone()
+        };
         let refused = merge(&current, &last, &moved(48, 50), &commanded);
         assert_eq!(refused, Err(ChangeError::Conflict(vec!["window".into()])));
         let agreed = merge(&current, &last, &moved(24, 26), &commanded).unwrap();
         assert!(agreed.commanded.is_empty());
         // From here on the file may move it again.
-        let again = merge(&agreed.upgrade, &moved(24, 26), &moved(72, 74), &agreed.commanded).unwrap();
+        let again = merge(
+            &agreed.upgrade,
+            &moved(24, 26),
+            &moved(72, 74),
+            &agreed.commanded,
+        )
+        .unwrap();
         assert_eq!(again.upgrade.window.opens, at(72));
     }
 
     #[test]
     fn a_field_taken_out_of_the_file_is_taken_back() {
-        let last = Upgrade { cancelled: Some("a fault".into()), ..upgrade() };
+        let last = Upgrade {
+            cancelled: Some("a fault".into()),
+            ..upgrade()
+        };
         let merged = merge(&last, &last, &upgrade(), &BTreeSet::new()).unwrap();
         assert_eq!(merged.upgrade.cancelled, None);
-        assert_eq!(names(Some(&last), &merged.upgrade), ["rescheduled"], "it is on again");
+        assert_eq!(
+            names(Some(&last), &merged.upgrade),
+            ["rescheduled"],
+            "it is on again"
+        );
     }
 
     #[test]
     fn what_changed_is_said_once_and_in_order() {
         let set = upgrade();
         assert_eq!(names(None, &set), ["planned", "window_set"]);
-        let poll = Poll { windows: vec![set.window.clone(); 2], decide_by: at(-1) };
-        let asked = Upgrade { poll: Some(poll), ..upgrade() };
+        let poll = Poll {
+            windows: vec![set.window.clone(); 2],
+            decide_by: at(-1),
+        };
+        let asked = Upgrade {
+            poll: Some(poll),
+            ..upgrade()
+        };
         assert_eq!(names(None, &asked), ["planned", "window_proposed"]);
         assert_eq!(names(Some(&asked), &set), ["window_set"]);
         assert!(names(Some(&set), &set).is_empty());
-        let again = Upgrade { poll: asked.poll.clone().map(|poll| Poll { decide_by: at(-2), ..poll }), ..upgrade() };
-        assert_eq!((names(Some(&asked), &again), moves(&asked, &again)), (vec!["window_proposed"], true), "a new vote");
-        let no_go = Change::NoGo { reason: "a fault".into() }.to(&set, false).unwrap();
+        let again = Upgrade {
+            poll: asked.poll.clone().map(|poll| Poll {
+                decide_by: at(-2),
+                ..poll
+            }),
+            ..upgrade()
+        };
+        assert_eq!(
+            (names(Some(&asked), &again), moves(&asked, &again)),
+            (vec!["window_proposed"], true),
+            "a new vote"
+        );
+        let no_go = Change::NoGo {
+            reason: "a fault".into(),
+        }
+        .to(&set, false)
+        .unwrap();
         assert_eq!(names(Some(&set), &no_go), ["no_go"]);
-        let later = Change::Reschedule { opens: at(24), closes: at(26), reason: None }.to(&no_go, false).unwrap();
-        assert_eq!((names(Some(&no_go), &later), later.decision.clone()), (vec!["rescheduled"], None));
-        let step = Change::Step { step: Step::Documented, link: "https://docs.example.org".into() }.to(&later, true).unwrap();
+        let later = Change::Reschedule {
+            opens: at(24),
+            closes: at(26),
+            reason: None,
+        }
+        .to(&no_go, false)
+        .unwrap();
+        assert_eq!(
+            (names(Some(&no_go), &later), later.decision.clone()),
+            (vec!["rescheduled"], None)
+        );
+        let step = Change::Step {
+            step: Step::Documented,
+            link: "https://docs.example.org".into(),
+        }
+        .to(&later, true)
+        .unwrap();
         assert_eq!(names(Some(&later), &step), ["documented"]);
         let mut updated = step.clone();
         updated.duties.insert(
             crate::domain::plan::notice::Audience::Validators,
-            crate::domain::campaign::upgrade::Duty { required: true, what: "Update".into(), node_version: None, by: None },
+            crate::domain::campaign::upgrade::Duty {
+                required: true,
+                what: "Update".into(),
+                node_version: None,
+                by: None,
+            },
         );
-        assert_eq!((names(Some(&step), &updated), stale(&step, &updated)), (vec!["changed"], Some("duties")));
-        let cancelled = Change::Cancel { reason: "a fault".into() }.to(&step, false).unwrap();
+        assert_eq!(
+            (names(Some(&step), &updated), stale(&step, &updated)),
+            (vec!["changed"], Some("duties"))
+        );
+        let cancelled = Change::Cancel {
+            reason: "a fault".into(),
+        }
+        .to(&step, false)
+        .unwrap();
         assert_eq!(names(Some(&step), &cancelled), ["cancelled"]);
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
         let set = upgrade();
-        let cancel = Change::Cancel { reason: "a fault".into() };
-        assert_eq!(Change::Reschedule { opens: at(2), closes: at(1), reason: None }.to(&set, false), Err(ChangeError::Swapped));
-        assert!(matches!(cancel.to(&set, true), Err(ChangeError::TooLate(..))));
+        let cancel = Change::Cancel {
+            reason: "a fault".into(),
+        };
+        assert_eq!(
+            Change::Reschedule {
+                opens: at(2),
+                closes: at(1),
+                reason: None
+            }
+            .to(&set, false),
+            Err(ChangeError::Swapped)
+        );
+        assert!(matches!(
+            cancel.to(&set, true),
+            Err(ChangeError::TooLate(..))
+        ));
         let cancelled = cancel.to(&set, false).unwrap();
-        assert!(matches!(Change::Go.to(&cancelled, false), Err(ChangeError::GivenUp(_))));
+        assert!(matches!(
+            Change::Go.to(&cancelled, false),
+            Err(ChangeError::GivenUp(_))
+        ));
         let go = Change::Go.to(&set, false).unwrap();
         assert_eq!(Change::Go.to(&go, false), Err(ChangeError::Nothing));
     }

@@ -39,7 +39,16 @@ pub struct Health {
 
 impl Health {
     pub(super) fn new(at: Timestamp) -> Self {
-        Self { since: at, last: at, blocks: 0, transactions: 0, failed: 0, longest_gap: 0, restarts: 0, trouble: None }
+        Self {
+            since: at,
+            last: at,
+            blocks: 0,
+            transactions: 0,
+            failed: 0,
+            longest_gap: 0,
+            restarts: 0,
+            trouble: None,
+        }
     }
 
     /// Length of the healthy stretch, by the chain's clock.
@@ -69,12 +78,19 @@ impl Health {
         } else if seen.finality_lag > rules.max_finality_lag {
             Some(format!("finality is {} blocks behind", seen.finality_lag))
         } else if self.transactions >= 10 && share > rules.max_failed_share {
-            Some(format!("{} of {} transactions failed", self.failed, self.transactions))
+            Some(format!(
+                "{} of {} transactions failed",
+                self.failed, self.transactions
+            ))
         } else {
             None
         };
         if trouble.is_some() {
-            *self = Self { restarts: self.restarts + 1, trouble, ..Self::new(time) };
+            *self = Self {
+                restarts: self.restarts + 1,
+                trouble,
+                ..Self::new(time)
+            };
         }
     }
 }

@@ -32,14 +32,27 @@ pub struct Campaign {
 impl Campaign {
     /// Just known, with everything still to come.
     pub fn new(upgrade: Upgrade, now: Timestamp) -> Self {
-        Self { progress: Progress::new(&upgrade), upgrade, revision: 1, accepted: now, file: None, commanded: BTreeSet::new() }
+        Self {
+            progress: Progress::new(&upgrade),
+            upgrade,
+            revision: 1,
+            accepted: now,
+            file: None,
+            commanded: BTreeSet::new(),
+        }
     }
 
     /// When the votes on its window are to be counted, as long as they are not.
     pub fn votes_due(&self) -> Option<Timestamp> {
         let progress = &self.progress;
-        let open = progress.state == State::Scheduled && progress.votes.is_none() && !self.upgrade.given_up();
-        self.upgrade.poll.as_ref().filter(|_| open).map(|poll| poll.decide_by)
+        let open = progress.state == State::Scheduled
+            && progress.votes.is_none()
+            && !self.upgrade.given_up();
+        self.upgrade
+            .poll
+            .as_ref()
+            .filter(|_| open)
+            .map(|poll| poll.decide_by)
     }
 
     /// Where it stands, in one word: what people have decided, or else what the chains show.
@@ -59,11 +72,22 @@ impl Campaign {
 pub fn joined_by<'a>(known: &'a [Campaign], file: &Upgrade) -> Option<&'a Campaign> {
     let fits = |a: &&Campaign| {
         a.upgrade.chains.iter().any(|(name, target)| {
-            let applied = a.progress.chains.get(name).is_some_and(|c| c.stage >= Stage::Applied);
+            let applied = a
+                .progress
+                .chains
+                .get(name)
+                .is_some_and(|c| c.stage >= Stage::Applied);
             file.chains.get(name).is_some_and(|wanted| {
-                if applied { wanted.spec_version == target.spec_version } else { wanted.spec_version >= target.spec_version }
+                if applied {
+                    wanted.spec_version == target.spec_version
+                } else {
+                    wanted.spec_version >= target.spec_version
+                }
             })
         })
     };
-    known.iter().filter(|a| a.upgrade.unplanned && a.upgrade.joined.is_none()).find(fits)
+    known
+        .iter()
+        .filter(|a| a.upgrade.unplanned && a.upgrade.joined.is_none())
+        .find(fits)
 }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::plan::notice::Audience;
 
 /// How much notice people get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Urgency {
     /// Weeks.
@@ -85,7 +87,12 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 4] = [Self::UnderReview, Self::RolledBack, Self::Documented, Self::Reviewed];
+    pub const ALL: [Step; 4] = [
+        Self::UnderReview,
+        Self::RolledBack,
+        Self::Documented,
+        Self::Reviewed,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -170,7 +177,12 @@ pub struct Upgrade {
 
 impl Upgrade {
     /// One with a title, a window and chains: the rest is to be filled in.
-    pub fn new(id: impl Into<String>, title: impl Into<String>, window: Window, chains: BTreeMap<String, Target>) -> Self {
+    pub fn new(
+        id: impl Into<String>,
+        title: impl Into<String>,
+        window: Window,
+        chains: BTreeMap<String, Target>,
+    ) -> Self {
         Self {
             id: id.into(),
             title: title.into(),

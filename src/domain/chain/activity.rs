@@ -57,7 +57,10 @@ pub fn hour_of_week(at: Timestamp) -> usize {
 /// The last full hour at `at`, and the beginning of the week before it.
 pub fn last_week(at: Timestamp) -> Option<(Timestamp, Timestamp)> {
     let until = Timestamp::from_second(at.as_second().div_euclid(HOUR) * HOUR).ok()?;
-    Some((until.checked_sub(SignedDuration::from_hours(7 * 24)).ok()?, until))
+    Some((
+        until.checked_sub(SignedDuration::from_hours(7 * 24)).ok()?,
+        until,
+    ))
 }
 
 /// `y` at `x` on the line through the nearest points; `None` before the first and behind the last.
@@ -77,17 +80,27 @@ fn seconds(at: Timestamp) -> f64 {
 
 /// Seconds and number of each block that bears a time.
 fn times(blocks: &BTreeMap<u64, Sampled>) -> Vec<(f64, f64)> {
-    blocks.values().filter_map(|b| Some((seconds(b.at?), b.number as f64))).collect()
+    blocks
+        .values()
+        .filter_map(|b| Some((seconds(b.at?), b.number as f64)))
+        .collect()
 }
 
 /// The numbers of blocks to read, so that from `from` to `until` there is one in each `step`, as far as the times of the `known`
 /// ones tell.
-pub fn wanted(known: &BTreeMap<u64, Sampled>, from: Timestamp, until: Timestamp, step: SignedDuration) -> BTreeSet<u64> {
+pub fn wanted(
+    known: &BTreeMap<u64, Sampled>,
+    from: Timestamp,
+    until: Timestamp,
+    step: SignedDuration,
+) -> BTreeSet<u64> {
     let by_time = times(known);
     let mut numbers = BTreeSet::new();
     let mut begin = from;
     while begin < until {
-        let Ok(end) = begin.checked_add(step) else { break };
+        let Ok(end) = begin.checked_add(step) else {
+            break;
+        };
         let (start, stop) = (seconds(begin), seconds(end));
         let first = by_time.partition_point(|(at, _)| *at < start);
         if by_time.get(first).is_none_or(|(at, _)| *at >= stop) {
@@ -103,22 +116,34 @@ impl Activity {
     /// The last full week up to `last`, or as much of it as the blocks cover. `None` where they bear no time, or cover no hour.
     pub fn of(blocks: &BTreeMap<u64, Sampled>, last: Timestamp) -> Option<Self> {
         let by_time = times(blocks);
-        let by_number: Vec<(f64, f64)> = by_time.iter().map(|(at, number)| (*number, *at)).collect();
+        let by_number: Vec<(f64, f64)> =
+            by_time.iter().map(|(at, number)| (*number, *at)).collect();
         let (from, until) = last_week(last)?;
         let second = |b: &Sampled| match b.at {
             Some(at) => Some(seconds(at)),
             None => between(&by_number, b.number as f64),
         };
-        let timed: Vec<(f64, &Sampled)> = blocks.values().filter_map(|b| Some((second(b)?, b))).collect();
+        let timed: Vec<(f64, &Sampled)> = blocks
+            .values()
+            .filter_map(|b| Some((second(b)?, b)))
+            .collect();
         let mut hours = vec![HourActivity::default(); WEEK];
         let (mut first_hour, mut counted, mut numbers) = (None, 0, None);
         let mut begin = from;
         while begin < until {
             let end = begin.checked_add(SignedDuration::from_secs(HOUR)).ok()?;
             let (start, stop) = (seconds(begin), seconds(end));
-            let inside: Vec<&Sampled> = timed.iter().filter(|(at, _)| *at >= start && *at < stop).map(|(_, b)| *b).collect();
+            let inside: Vec<&Sampled> = timed
+                .iter()
+                .filter(|(at, _)| *at >= start && *at < stop)
+                .map(|(_, b)| *b)
+                .collect();
             // An hour that the sample covers in part is left out: how many blocks it had isn't known.
-            if let (Some(a), Some(z), false) = (between(&by_time, start), between(&by_time, stop), inside.is_empty()) {
+            if let (Some(a), Some(z), false) = (
+                between(&by_time, start),
+                between(&by_time, stop),
+                inside.is_empty(),
+            ) {
                 let sum: u32 = inside.iter().map(|b| b.transactions).sum();
                 if let Some(hour) = hours.get_mut(hour_of_week(begin)) {
                     hour.blocks = u32::try_from(inside.len()).unwrap_or(u32::MAX);
@@ -127,12 +152,21 @@ impl Activity {
                 first_hour.get_or_insert(begin);
                 counted += inside.len();
                 for block in inside {
-                    numbers = Some(numbers.map_or((block.number, block.number), |(first, _)| (first, block.number)));
+                    numbers = Some(numbers.map_or((block.number, block.number), |(first, _)| {
+                        (first, block.number)
+                    }));
                 }
             }
             begin = end;
         }
-        Some(Self { mean: mean(hours.iter()).unwrap_or(0.0), hours, blocks: counted, numbers: numbers?, from: first_hour?, until })
+        Some(Self {
+            mean: mean(hours.iter()).unwrap_or(0.0),
+            hours,
+            blocks: counted,
+            numbers: numbers?,
+            from: first_hour?,
+            until,
+        })
     }
 
     /// Transactions an hour to be expected at an instant: the mean of that hour of the week and of the same hour on all days of
@@ -146,7 +180,13 @@ impl Activity {
 
     /// Transactions in an hour of the day, on a day from Monday to Friday or on the weekend.
     pub fn usual(&self, hour: usize, weekend: bool) -> Option<f64> {
-        mean(self.hours.iter().enumerate().filter(|(i, _)| i % DAY == hour && (i / DAY >= 5) == weekend).map(|(_, h)| h))
+        mean(
+            self.hours
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| i % DAY == hour && (i / DAY >= 5) == weekend)
+                .map(|(_, h)| h),
+        )
     }
 
     /// How much of the week is behind the figures.
@@ -157,7 +197,11 @@ impl Activity {
 
 fn mean<'a>(hours: impl Iterator<Item = &'a HourActivity>) -> Option<f64> {
     let known: Vec<f64> = hours.filter_map(|h| h.transactions).collect();
-    if known.is_empty() { None } else { Some(known.iter().sum::<f64>() / known.len() as f64) }
+    if known.is_empty() {
+        None
+    } else {
+        Some(known.iter().sum::<f64>() / known.len() as f64)
+    }
 }
 
 #[cfg(test)]
@@ -169,12 +213,24 @@ mod tests {
     }
 
     /// Blocks each `pace` seconds up to `last`, `count` of them; transactions as told.
-    fn chain(last: Timestamp, pace: i64, count: u64, transactions: impl Fn(Timestamp) -> u32) -> BTreeMap<u64, Sampled> {
+    fn chain(
+        last: Timestamp,
+        pace: i64,
+        count: u64,
+        transactions: impl Fn(Timestamp) -> u32,
+    ) -> BTreeMap<u64, Sampled> {
         (1..=count)
             .map(|number| {
                 let back = i64::try_from(count - number).unwrap() * pace;
                 let time = last.checked_sub(SignedDuration::from_secs(back)).unwrap();
-                (number, Sampled { number, at: Some(time), transactions: transactions(time) })
+                (
+                    number,
+                    Sampled {
+                        number,
+                        at: Some(time),
+                        transactions: transactions(time),
+                    },
+                )
             })
             .collect()
     }
@@ -191,7 +247,9 @@ mod tests {
     fn an_hours_figure_is_the_mean_times_the_blocks_it_had() {
         // One block in ten minutes is known; the chain makes one a minute, with 3 transactions each.
         let last = at("2026-12-10T13:30:00Z");
-        let all = chain(last, 60, 8 * 24 * 60, |t| if hour_of_week(t) == 5 { 1 } else { 3 });
+        let all = chain(last, 60, 8 * 24 * 60, |t| {
+            if hour_of_week(t) == 5 { 1 } else { 3 }
+        });
         let some: BTreeMap<u64, Sampled> = all.into_iter().filter(|(n, _)| n % 10 == 0).collect();
         let activity = Activity::of(&some, last).unwrap();
         assert_eq!(activity.until, at("2026-12-10T13:00:00Z"));
@@ -199,11 +257,18 @@ mod tests {
         assert!(activity.hours.iter().all(|h| h.blocks == 6));
         for (i, hour) in activity.hours.iter().enumerate() {
             let expected = if i == 5 { 60.0 } else { 180.0 };
-            assert!((hour.transactions.unwrap() - expected).abs() < 0.01, "{i}: {hour:?}");
+            assert!(
+                (hour.transactions.unwrap() - expected).abs() < 0.01,
+                "{i}: {hour:?}"
+            );
         }
         // Half of Monday's own hour, half of what all five days have at that hour.
         let usual = (60.0 + 4.0 * 180.0) / 5.0;
-        assert!((activity.expected(at("2026-12-14T05:10:00Z")).unwrap() - f64::midpoint(60.0, usual)).abs() < 0.01);
+        assert!(
+            (activity.expected(at("2026-12-14T05:10:00Z")).unwrap() - f64::midpoint(60.0, usual))
+                .abs()
+                < 0.01
+        );
     }
 
     #[test]
@@ -211,8 +276,18 @@ mod tests {
         let last = at("2026-12-10T13:30:00Z");
         let young = chain(last, 60, 600, |_| 1); // ten hours, from 03:31
         let activity = Activity::of(&young, last).unwrap();
-        assert_eq!((activity.from, activity.covers().as_hours()), (at("2026-12-10T04:00:00Z"), 9));
-        assert_eq!(activity.hours.iter().filter(|h| h.transactions.is_some()).count(), 9);
+        assert_eq!(
+            (activity.from, activity.covers().as_hours()),
+            (at("2026-12-10T04:00:00Z"), 9)
+        );
+        assert_eq!(
+            activity
+                .hours
+                .iter()
+                .filter(|h| h.transactions.is_some())
+                .count(),
+            9
+        );
         let mut timeless = young;
         timeless.values_mut().for_each(|b| b.at = None);
         assert_eq!(Activity::of(&timeless, last), None);
@@ -222,9 +297,19 @@ mod tests {
     fn a_block_without_a_time_lies_between_its_neighbours() {
         let last = at("2026-12-10T13:00:00Z");
         let mut blocks = chain(last, 60, 300, |_| 2);
-        blocks.values_mut().filter(|b| b.number % 2 == 0 && b.number != 300).for_each(|b| b.at = None);
+        blocks
+            .values_mut()
+            .filter(|b| b.number % 2 == 0 && b.number != 300)
+            .for_each(|b| b.at = None);
         let activity = Activity::of(&blocks, last).unwrap();
-        assert!(activity.hours.iter().filter_map(|h| h.transactions).all(|t| (t - 120.0).abs() < 0.01), "{activity:?}");
+        assert!(
+            activity
+                .hours
+                .iter()
+                .filter_map(|h| h.transactions)
+                .all(|t| (t - 120.0).abs() < 0.01),
+            "{activity:?}"
+        );
     }
 
     #[test]
@@ -233,11 +318,18 @@ mod tests {
         let (from, until) = last_week(last).unwrap();
         let step = SignedDuration::from_mins(10);
         let all = chain(last, 6, 200_000, |_| 1);
-        let mut known: BTreeMap<u64, Sampled> = [1, 200_000].into_iter().map(|n| (n, all[&n])).collect();
+        let mut known: BTreeMap<u64, Sampled> =
+            [1, 200_000].into_iter().map(|n| (n, all[&n])).collect();
         let first = wanted(&known, from, until, step);
         assert_eq!(first.len(), 6 * WEEK);
         known.extend(first.iter().map(|n| (*n, all[n])));
         assert!(wanted(&known, from, until, step).is_empty());
-        assert!(Activity::of(&known, last).unwrap().hours.iter().all(|h| h.blocks == 6));
+        assert!(
+            Activity::of(&known, last)
+                .unwrap()
+                .hours
+                .iter()
+                .all(|h| h.blocks == 6)
+        );
     }
 }

@@ -110,7 +110,10 @@ impl Memory {
 
     /// The referendum whose call the scheduler has under this name.
     fn enacts(&self, name: &str) -> Option<u32> {
-        self.enactments.keys().copied().find(|r| hex::encode(&enactment_name(*r)) == name)
+        self.enactments
+            .keys()
+            .copied()
+            .find(|r| hex::encode(&enactment_name(*r)) == name)
     }
 }
 
@@ -153,26 +156,52 @@ impl Block {
                 facts.push(self.fact(kind, chain, before.running, detail));
             } else if let Some((referendum, result)) = dispatched(event, before) {
                 memory.enactments.remove(&referendum);
-                facts.push(self.fact(FactKind::Dispatched, chain, before.running, format!("{referendum} {result}")));
+                facts.push(self.fact(
+                    FactKind::Dispatched,
+                    chain,
+                    before.running,
+                    format!("{referendum} {result}"),
+                ));
             } else if let Some((para, result)) = pvf_check(event)
                 && let Some(name) = kin.paras.get(&para)
             {
-                facts.push(Fact { on: Some(chain.to_owned()), ..self.fact(FactKind::PvfCheck, name, 0, result.to_owned()) });
+                facts.push(Fact {
+                    on: Some(chain.to_owned()),
+                    ..self.fact(FactKind::PvfCheck, name, 0, result.to_owned())
+                });
             }
         }
         for (referendum, when) in &self.enactments {
             if memory.enactments.insert(*referendum, *when) != Some(*when) {
-                let fact = self.fact(FactKind::Scheduled, chain, before.running, referendum.to_string());
-                facts.push(Fact { expected: self.counted(*when, chain, kin), ..fact });
+                let fact = self.fact(
+                    FactKind::Scheduled,
+                    chain,
+                    before.running,
+                    referendum.to_string(),
+                );
+                facts.push(Fact {
+                    expected: self.counted(*when, chain, kin),
+                    ..fact
+                });
             }
         }
         // No event tells of a go-ahead: it is in the state, until its block has come.
         for (para, when) in &self.upcoming {
-            let Some(name) = kin.paras.get(para) else { continue };
+            let Some(name) = kin.paras.get(para) else {
+                continue;
+            };
             memory.upcoming.push((*para, *when));
             if !before.upcoming.contains(&(*para, *when)) {
-                let expected = Some(Expected { chain: chain.to_owned(), block: *when, estimate: None });
-                facts.push(Fact { on: Some(chain.to_owned()), expected, ..self.fact(FactKind::GoAhead, name, 0, String::new()) });
+                let expected = Some(Expected {
+                    chain: chain.to_owned(),
+                    block: *when,
+                    estimate: None,
+                });
+                facts.push(Fact {
+                    on: Some(chain.to_owned()),
+                    expected,
+                    ..self.fact(FactKind::GoAhead, name, 0, String::new())
+                });
             }
         }
         // An authorization that no event told of (set in storage, or seen first after a gap).
@@ -188,12 +217,22 @@ impl Block {
             memory.running = proven;
             // Whatever waited has gone ahead, unless it was stored in this very block.
             memory.pending_code &= facts.iter().any(|f| f.kind == FactKind::CodeStored);
-            facts.push(self.fact(FactKind::Applied, chain, proven, format!("from {}", before.running)));
+            facts.push(self.fact(
+                FactKind::Applied,
+                chain,
+                proven,
+                format!("from {}", before.running),
+            ));
         }
         // The state names the next block's runtime: its numbers count once that runtime has run.
-        if self.spec_version == memory.running && self.transaction_version != before.transaction_version {
+        if self.spec_version == memory.running
+            && self.transaction_version != before.transaction_version
+        {
             memory.transaction_version = self.transaction_version;
-            let detail = format!("{} to {}", before.transaction_version, self.transaction_version);
+            let detail = format!(
+                "{} to {}",
+                before.transaction_version, self.transaction_version
+            );
             facts.push(self.fact(FactKind::TransactionVersion, chain, memory.running, detail));
         }
         (facts, memory)
@@ -203,15 +242,23 @@ impl Block {
     /// its relay's, as on Asset Hub: meant is the one whose present number is nearer.
     fn counted(&self, when: u64, chain: &str, kin: &Kin) -> Option<Expected> {
         let chain = match self.relay_number {
-            Some(relay) if when.abs_diff(relay) < when.abs_diff(self.number) => kin.relay.clone()?,
+            Some(relay) if when.abs_diff(relay) < when.abs_diff(self.number) => {
+                kin.relay.clone()?
+            }
             _ => chain.to_owned(),
         };
-        Some(Expected { chain, block: when, estimate: None })
+        Some(Expected {
+            chain,
+            block: when,
+            estimate: None,
+        })
     }
 
     /// Referenda that passed in this block: their calls are with the scheduler from here on.
     pub fn passed(&self) -> Vec<u32> {
-        let events = self.events.iter().filter(|e| e.pallet == "Referenda" && matches!(e.name.as_str(), "Confirmed" | "Approved"));
+        let events = self.events.iter().filter(|e| {
+            e.pallet == "Referenda" && matches!(e.name.as_str(), "Confirmed" | "Approved")
+        });
         let mut passed: Vec<u32> = events.filter_map(|e| index(e, "index")).collect();
         passed.dedup();
         passed
@@ -239,20 +286,42 @@ impl Block {
         let field = |name: &str| event.fields.get(name).map(text).unwrap_or_default();
         Some(match (event.pallet.as_str(), event.name.as_str()) {
             ("System" | "ParachainSystem", "UpgradeAuthorized") => (Authorized, field("code_hash")),
-            ("System", "RejectedInvalidAuthorizedUpgrade") => (AuthorizationRejected, field("error")),
-            ("System", "CodeUpdated") => (CodeUpdated, self.went_ahead().map(|n| format!("relay block {n}")).unwrap_or_default()),
+            ("System", "RejectedInvalidAuthorizedUpgrade") => {
+                (AuthorizationRejected, field("error"))
+            }
+            ("System", "CodeUpdated") => (
+                CodeUpdated,
+                self.went_ahead()
+                    .map(|n| format!("relay block {n}"))
+                    .unwrap_or_default(),
+            ),
             // The extrinsic succeeds when the call inside fails: only the result tells.
-            ("Sudo", "Sudid" | "SudoAsDone") => (SudoFailed, failure(event.fields.get("sudo_result")?)?),
+            ("Sudo", "Sudid" | "SudoAsDone") => {
+                (SudoFailed, failure(event.fields.get("sudo_result")?)?)
+            }
             ("ParachainSystem", "ValidationFunctionStored") => (CodeStored, String::new()),
             ("ParachainSystem", "ValidationFunctionDiscarded") => (Discarded, String::new()),
             ("MultiBlockMigrations", "UpgradeStarted") => (MigrationStarted, field("migrations")),
-            ("MultiBlockMigrations", "MigrationAdvanced" | "MigrationCompleted") => (MigrationStep, field("index")),
+            ("MultiBlockMigrations", "MigrationAdvanced" | "MigrationCompleted") => {
+                (MigrationStep, field("index"))
+            }
             ("MultiBlockMigrations", "UpgradeCompleted") => (MigrationCompleted, String::new()),
-            ("MultiBlockMigrations", "MigrationFailed" | "UpgradeFailed") => (MigrationFailed, field("index")),
-            ("Referenda", name) => (Referendum, format!("{} {}", index(event, "index")?, moved(name)?)),
+            ("MultiBlockMigrations", "MigrationFailed" | "UpgradeFailed") => {
+                (MigrationFailed, field("index"))
+            }
+            ("Referenda", name) => (
+                Referendum,
+                format!("{} {}", index(event, "index")?, moved(name)?),
+            ),
             ("Whitelist", "WhitelistedCallDispatched") => {
                 let result = event.fields.get("result")?;
-                (Dispatched, format!("whitelisted call {}", failure(result).unwrap_or_else(|| "ok".to_owned())))
+                (
+                    Dispatched,
+                    format!(
+                        "whitelisted call {}",
+                        failure(result).unwrap_or_else(|| "ok".to_owned())
+                    ),
+                )
             }
             _ => return None,
         })
@@ -260,15 +329,24 @@ impl Block {
 
     /// The relay's block at which a parachain was told to go ahead.
     fn went_ahead(&self) -> Option<u64> {
-        let applied = self.events.iter().find(|e| e.pallet == "ParachainSystem" && e.name == "ValidationFunctionApplied")?;
-        applied.fields.get("relay_chain_block_num").or(Some(&applied.fields))?.as_u64()
+        let applied = self
+            .events
+            .iter()
+            .find(|e| e.pallet == "ParachainSystem" && e.name == "ValidationFunctionApplied")?;
+        applied
+            .fields
+            .get("relay_chain_block_num")
+            .or(Some(&applied.fields))?
+            .as_u64()
     }
 }
 
 /// The referendum a fact speaks of.
 pub fn referendum_of(fact: &Fact) -> Option<u32> {
     match fact.kind {
-        FactKind::Referendum | FactKind::Scheduled | FactKind::Dispatched => fact.detail.split(' ').next()?.parse().ok(),
+        FactKind::Referendum | FactKind::Scheduled | FactKind::Dispatched => {
+            fact.detail.split(' ').next()?.parse().ok()
+        }
         _ => None,
     }
 }
@@ -276,8 +354,13 @@ pub fn referendum_of(fact: &Fact) -> Option<u32> {
 /// The name under which the scheduler has the call of a referendum that passed.
 pub fn enactment_name(referendum: u32) -> [u8; 32] {
     // SCALE of (b"assembly", "enactment", index): the text has its length before it, four times as much.
-    let hash = Blake2b::<U32>::new().chain_update(b"assembly").chain_update([9 << 2]).chain_update(b"enactment");
-    hash.chain_update(referendum.to_le_bytes()).finalize().into()
+    let hash = Blake2b::<U32>::new()
+        .chain_update(b"assembly")
+        .chain_update([9 << 2])
+        .chain_update(b"enactment");
+    hash.chain_update(referendum.to_le_bytes())
+        .finalize()
+        .into()
 }
 
 /// What a referendum's event says of it; most say nothing about its course.
@@ -304,7 +387,10 @@ fn dispatched(event: &ChainEvent, before: &Memory) -> Option<(u32, String)> {
     }
     let referendum = || before.enacts(event.fields.get("id")?.get("Some")?.as_str()?);
     Some(match event.name.as_str() {
-        "Dispatched" => (referendum()?, failure(event.fields.get("result")?).unwrap_or_else(|| "ok".to_owned())),
+        "Dispatched" => (
+            referendum()?,
+            failure(event.fields.get("result")?).unwrap_or_else(|| "ok".to_owned()),
+        ),
         "CallUnavailable" => (referendum()?, "call unavailable".to_owned()),
         "PermanentlyOverweight" => (referendum()?, "call too heavy".to_owned()),
         _ => return None,
@@ -358,7 +444,11 @@ mod tests {
         }
     }
     fn event(pallet: &str, name: &str, fields: Value) -> ChainEvent {
-        ChainEvent { pallet: pallet.into(), name: name.into(), fields }
+        ChainEvent {
+            pallet: pallet.into(),
+            name: name.into(),
+            fields,
+        }
     }
     fn kinds(facts: &[Fact]) -> Vec<&str> {
         facts.iter().map(|f| f.kind.name()).collect()
@@ -373,18 +463,41 @@ mod tests {
         assert_eq!(kinds(&facts), ["code_updated"]);
         let (facts, memory) = block(3, 2, vec![]).read("relay", &memory, &Kin::default());
         assert_eq!(kinds(&facts), ["applied"]);
-        assert_eq!((facts[0].spec_version, facts[0].block, memory.running), (2, 3, 2));
-        assert!(block(4, 2, vec![]).read("relay", &memory, &Kin::default()).0.is_empty());
+        assert_eq!(
+            (facts[0].spec_version, facts[0].block, memory.running),
+            (2, 3, 2)
+        );
+        assert!(
+            block(4, 2, vec![])
+                .read("relay", &memory, &Kin::default())
+                .0
+                .is_empty()
+        );
     }
 
     #[test]
     fn sudo_is_judged_by_its_inner_result() {
         let memory = Memory::first("0x00".into(), &block(1, 1, vec![]));
-        let fine = block(2, 1, vec![event("Sudo", "Sudid", json!({"sudo_result": {"Ok": []}}))]);
+        let fine = block(
+            2,
+            1,
+            vec![event("Sudo", "Sudid", json!({"sudo_result": {"Ok": []}}))],
+        );
         assert!(fine.read("relay", &memory, &Kin::default()).0.is_empty());
-        let failed = block(2, 1, vec![event("Sudo", "Sudid", json!({"sudo_result": {"Err": "BadOrigin"}}))]);
+        let failed = block(
+            2,
+            1,
+            vec![event(
+                "Sudo",
+                "Sudid",
+                json!({"sudo_result": {"Err": "BadOrigin"}}),
+            )],
+        );
         let (facts, _) = failed.read("relay", &memory, &Kin::default());
-        assert_eq!((kinds(&facts), facts[0].detail.as_str()), (vec!["sudo_failed"], "BadOrigin"));
+        assert_eq!(
+            (kinds(&facts), facts[0].detail.as_str()),
+            (vec!["sudo_failed"], "BadOrigin")
+        );
     }
 
     #[test]
@@ -402,37 +515,85 @@ mod tests {
         Memory::first("0x00".into(), &block(1, 1, vec![]))
     }
     fn kin() -> Kin {
-        Kin { paras: [(1004, "people".to_owned())].into(), relay: None }
+        Kin {
+            paras: [(1004, "people".to_owned())].into(),
+            relay: None,
+        }
     }
     fn shown(facts: &[Fact]) -> Vec<String> {
-        facts.iter().map(|f| format!("{} {} {}", f.chain, f.kind.name(), f.detail).trim().to_owned()).collect()
+        facts
+            .iter()
+            .map(|f| {
+                format!("{} {} {}", f.chain, f.kind.name(), f.detail)
+                    .trim()
+                    .to_owned()
+            })
+            .collect()
     }
 
     #[test]
     fn a_relay_tells_how_its_parachains_code_is_checked() {
-        let check = |result: &str, para: u32| event("Paras", &format!("PvfCheck{result}"), json!(["0xaa", para]));
-        let events = vec![check("Started", 1004), check("Started", 2000), check("Accepted", 1004), check("Rejected", 1004)];
+        let check = |result: &str, para: u32| {
+            event("Paras", &format!("PvfCheck{result}"), json!(["0xaa", para]))
+        };
+        let events = vec![
+            check("Started", 1004),
+            check("Started", 2000),
+            check("Accepted", 1004),
+            check("Rejected", 1004),
+        ];
         let (facts, _) = block(2, 1, events).read("relay", &first(), &kin());
-        assert_eq!(shown(&facts), ["people pvf_check started", "people pvf_check accepted", "people pvf_check rejected"]);
-        assert!(facts.iter().all(|f| f.on.as_deref() == Some("relay") && f.block == 2 && f.hash == "0x02"));
+        assert_eq!(
+            shown(&facts),
+            [
+                "people pvf_check started",
+                "people pvf_check accepted",
+                "people pvf_check rejected"
+            ]
+        );
+        assert!(
+            facts
+                .iter()
+                .all(|f| f.on.as_deref() == Some("relay") && f.block == 2 && f.hash == "0x02")
+        );
     }
 
     #[test]
     fn a_go_ahead_is_told_once_and_again_when_it_moves() {
-        let with = |number, upcoming: &[(u32, u64)]| Block { upcoming: upcoming.to_vec(), ..block(number, 1, vec![]) };
+        let with = |number, upcoming: &[(u32, u64)]| Block {
+            upcoming: upcoming.to_vec(),
+            ..block(number, 1, vec![])
+        };
         let (facts, memory) = with(2, &[(1004, 50), (2000, 51)]).read("relay", &first(), &kin());
         assert_eq!(shown(&facts), ["people go_ahead"]);
         assert_eq!(facts[0].on.as_deref(), Some("relay"));
-        assert_eq!(facts[0].expected, Some(Expected { chain: "relay".into(), block: 50, estimate: None }));
+        assert_eq!(
+            facts[0].expected,
+            Some(Expected {
+                chain: "relay".into(),
+                block: 50,
+                estimate: None
+            })
+        );
         let (facts, memory) = with(3, &[(1004, 50), (2000, 51)]).read("relay", &memory, &kin());
         assert!(facts.is_empty());
         let (facts, memory) = with(4, &[(1004, 60)]).read("relay", &memory, &kin());
         assert_eq!(facts[0].expected.as_ref().map(|e| e.block), Some(60));
         // A parachain that is named later is told of then.
-        let named = Kin { paras: [(1004, "people".to_owned()), (2000, "other".to_owned())].into(), relay: None };
+        let named = Kin {
+            paras: [(1004, "people".to_owned()), (2000, "other".to_owned())].into(),
+            relay: None,
+        };
         let (facts, memory) = with(5, &[(1004, 60), (2000, 51)]).read("relay", &memory, &named);
         assert_eq!(shown(&facts), ["other go_ahead"]);
-        assert!(with(6, &[]).read("relay", &memory, &named).1.upcoming.is_empty(), "over");
+        assert!(
+            with(6, &[])
+                .read("relay", &memory, &named)
+                .1
+                .upcoming
+                .is_empty(),
+            "over"
+        );
     }
 
     #[test]
@@ -449,12 +610,21 @@ mod tests {
             ("Cancelled", "7 cancelled"),
             ("Killed", "7 killed"),
         ];
-        let mut events: Vec<ChainEvent> =
-            steps.iter().map(|(name, _)| event("Referenda", name, json!({"index": 7, "tally": {}}))).collect();
-        events.push(event("Referenda", "DecisionDepositPlaced", json!({"index": 7})));
+        let mut events: Vec<ChainEvent> = steps
+            .iter()
+            .map(|(name, _)| event("Referenda", name, json!({"index": 7, "tally": {}})))
+            .collect();
+        events.push(event(
+            "Referenda",
+            "DecisionDepositPlaced",
+            json!({"index": 7}),
+        ));
         let b = block(2, 1, events);
         let (facts, _) = b.read("hub", &first(), &Kin::default());
-        assert_eq!(facts.iter().map(|f| f.detail.as_str()).collect::<Vec<_>>(), steps.map(|(_, detail)| detail));
+        assert_eq!(
+            facts.iter().map(|f| f.detail.as_str()).collect::<Vec<_>>(),
+            steps.map(|(_, detail)| detail)
+        );
         assert!(facts.iter().all(|f| referendum_of(f) == Some(7)));
         assert_eq!(b.passed(), [7]);
     }
@@ -462,23 +632,62 @@ mod tests {
     #[test]
     fn a_referendums_call_is_known_by_its_name() {
         // Names that real chains used.
-        assert_eq!(hex::encode(&enactment_name(383)), "0xc4dacac2d61c3369c9629e3e33d106c067046c4b5084dd9521885798c9e9c7b9");
-        assert_eq!(hex::encode(&enactment_name(33)), "0x84c108e68bbde930d2925776a976845fd356f7d5770169a7859ead8bd92c0abe");
+        assert_eq!(
+            hex::encode(&enactment_name(383)),
+            "0xc4dacac2d61c3369c9629e3e33d106c067046c4b5084dd9521885798c9e9c7b9"
+        );
+        assert_eq!(
+            hex::encode(&enactment_name(33)),
+            "0x84c108e68bbde930d2925776a976845fd356f7d5770169a7859ead8bd92c0abe"
+        );
         let call = |name: &str, referendum, result: Value| {
-            event("Scheduler", name, json!({"task": [9, 0], "id": {"Some": hex::encode(&enactment_name(referendum))}, "result": result}))
+            event(
+                "Scheduler",
+                name,
+                json!({"task": [9, 0], "id": {"Some": hex::encode(&enactment_name(referendum))}, "result": result}),
+            )
         };
-        let scheduled = Block { enactments: vec![(7, 9), (8, 9), (9, 9), (10, 9)], ..block(2, 1, vec![]) };
+        let scheduled = Block {
+            enactments: vec![(7, 9), (8, 9), (9, 9), (10, 9)],
+            ..block(2, 1, vec![])
+        };
         let (facts, memory) = scheduled.read("hub", &first(), &Kin::default());
-        assert_eq!(shown(&facts), ["hub scheduled 7", "hub scheduled 8", "hub scheduled 9", "hub scheduled 10"]);
-        assert_eq!(facts[0].expected, Some(Expected { chain: "hub".into(), block: 9, estimate: None }));
-        assert!(scheduled.read("hub", &memory, &Kin::default()).0.is_empty(), "told once");
+        assert_eq!(
+            shown(&facts),
+            [
+                "hub scheduled 7",
+                "hub scheduled 8",
+                "hub scheduled 9",
+                "hub scheduled 10"
+            ]
+        );
+        assert_eq!(
+            facts[0].expected,
+            Some(Expected {
+                chain: "hub".into(),
+                block: 9,
+                estimate: None
+            })
+        );
+        assert!(
+            scheduled.read("hub", &memory, &Kin::default()).0.is_empty(),
+            "told once"
+        );
         let events = vec![
             call("Dispatched", 7, json!({"Ok": []})),
-            call("Dispatched", 8, json!({"Err": "System.FailedToExtractRuntimeVersion"})),
+            call(
+                "Dispatched",
+                8,
+                json!({"Err": "System.FailedToExtractRuntimeVersion"}),
+            ),
             call("CallUnavailable", 9, Value::Null),
             call("PermanentlyOverweight", 10, Value::Null),
             call("Dispatched", 11, json!({"Ok": []})),
-            event("Scheduler", "Dispatched", json!({"task": [9, 1], "id": "None", "result": {"Ok": []}})),
+            event(
+                "Scheduler",
+                "Dispatched",
+                json!({"task": [9, 1], "id": "None", "result": {"Ok": []}}),
+            ),
         ];
         let (facts, memory) = block(9, 1, events).read("hub", &memory, &Kin::default());
         assert_eq!(
@@ -490,27 +699,72 @@ mod tests {
                 "hub dispatched 10 call too heavy"
             ]
         );
-        assert_eq!(facts.iter().filter_map(referendum_of).collect::<Vec<_>>(), [7, 8, 9, 10]);
+        assert_eq!(
+            facts.iter().filter_map(referendum_of).collect::<Vec<_>>(),
+            [7, 8, 9, 10]
+        );
         assert!(memory.enactments.is_empty());
     }
 
     #[test]
     fn a_scheduler_may_count_the_relays_blocks() {
-        let mut hub = Block { enactments: vec![(7, 8_000_100)], relay_number: Some(8_000_000), ..block(2_000_000, 1, vec![]) };
-        let kin = Kin { relay: Some("relay".into()), ..Kin::default() };
+        let mut hub = Block {
+            enactments: vec![(7, 8_000_100)],
+            relay_number: Some(8_000_000),
+            ..block(2_000_000, 1, vec![])
+        };
+        let kin = Kin {
+            relay: Some("relay".into()),
+            ..Kin::default()
+        };
         let expected = |b: &Block, kin: &Kin| b.read("hub", &first(), kin).0[0].expected.clone();
-        assert_eq!(expected(&hub, &kin), Some(Expected { chain: "relay".into(), block: 8_000_100, estimate: None }));
-        assert_eq!(expected(&hub, &Kin::default()), None, "nobody knows what the relay is called");
+        assert_eq!(
+            expected(&hub, &kin),
+            Some(Expected {
+                chain: "relay".into(),
+                block: 8_000_100,
+                estimate: None
+            })
+        );
+        assert_eq!(
+            expected(&hub, &Kin::default()),
+            None,
+            "nobody knows what the relay is called"
+        );
         hub.enactments = vec![(7, 2_000_100)];
-        assert_eq!(expected(&hub, &kin), Some(Expected { chain: "hub".into(), block: 2_000_100, estimate: None }));
+        assert_eq!(
+            expected(&hub, &kin),
+            Some(Expected {
+                chain: "hub".into(),
+                block: 2_000_100,
+                estimate: None
+            })
+        );
     }
 
     #[test]
     fn a_whitelisted_call_is_judged_by_its_result() {
-        let call = |result: Value| event("Whitelist", "WhitelistedCallDispatched", json!({"call_hash": "0xaa", "result": result}));
-        let refused = json!({"Err": {"post_info": {"actual_weight": "None"}, "error": "BadOrigin"}});
-        let (facts, _) = block(2, 1, vec![call(json!({"Ok": {}})), call(refused)]).read("hub", &first(), &Kin::default());
-        assert_eq!(shown(&facts), ["hub dispatched whitelisted call ok", "hub dispatched whitelisted call BadOrigin"]);
+        let call = |result: Value| {
+            event(
+                "Whitelist",
+                "WhitelistedCallDispatched",
+                json!({"call_hash": "0xaa", "result": result}),
+            )
+        };
+        let refused =
+            json!({"Err": {"post_info": {"actual_weight": "None"}, "error": "BadOrigin"}});
+        let (facts, _) = block(2, 1, vec![call(json!({"Ok": {}})), call(refused)]).read(
+            "hub",
+            &first(),
+            &Kin::default(),
+        );
+        assert_eq!(
+            shown(&facts),
+            [
+                "hub dispatched whitelisted call ok",
+                "hub dispatched whitelisted call BadOrigin"
+            ]
+        );
         assert_eq!(referendum_of(&facts[0]), None);
     }
 
@@ -526,35 +780,88 @@ mod tests {
             let read = |b: &Block| {
                 let (facts, after) = b.read("relay", &memory, &Kin::default());
                 memory = after;
-                facts.into_iter().map(|f| format!("{} {} {}", f.block, f.kind.name(), f.detail))
+                facts
+                    .into_iter()
+                    .map(|f| format!("{} {} {}", f.block, f.kind.name(), f.detail))
             };
             blocks.iter().flat_map(read).collect::<Vec<_>>()
         };
         // The state answers with the new version a block before it runs.
         let expected = ["3 applied from 1", "3 transaction_version 1 to 2"];
-        assert_eq!(told(&[at(2, 1, 2, 2), at(3, 2, 2, 2), at(4, 2, 2, 2)]), expected);
+        assert_eq!(
+            told(&[at(2, 1, 2, 2), at(3, 2, 2, 2), at(4, 2, 2, 2)]),
+            expected
+        );
         // A block later, with system_version 3.
         let expected = ["4 applied from 1", "4 transaction_version 1 to 2"];
-        assert_eq!(told(&[at(2, 1, 1, 1), at(3, 1, 2, 2), at(4, 2, 2, 2), at(5, 2, 2, 2)]), expected);
+        assert_eq!(
+            told(&[
+                at(2, 1, 1, 1),
+                at(3, 1, 2, 2),
+                at(4, 2, 2, 2),
+                at(5, 2, 2, 2)
+            ]),
+            expected
+        );
         // Found after a gap.
         let expected = ["900 applied from 1", "900 transaction_version 1 to 2"];
         assert_eq!(told(&[at(900, 2, 2, 2), at(901, 2, 2, 2)]), expected);
-        assert_eq!(told(&[at(2, 1, 2, 1), at(3, 2, 2, 1)]), ["3 applied from 1"], "transactions stay as they were");
+        assert_eq!(
+            told(&[at(2, 1, 2, 1), at(3, 2, 2, 1)]),
+            ["3 applied from 1"],
+            "transactions stay as they were"
+        );
     }
 
     #[test]
     fn a_parachains_code_waits_from_its_storing_until_it_goes_ahead() {
         let own = |name: &str, fields: Value| event("ParachainSystem", name, fields);
-        let (facts, memory) = block(2, 1, vec![own("ValidationFunctionStored", json!([]))]).read("people", &first(), &Kin::default());
-        assert_eq!((shown(&facts), memory.pending_code), (vec!["people code_stored".to_owned()], true));
-        let ahead = vec![event("System", "CodeUpdated", json!([])), own("ValidationFunctionApplied", json!({"relay_chain_block_num": 77}))];
+        let (facts, memory) = block(2, 1, vec![own("ValidationFunctionStored", json!([]))]).read(
+            "people",
+            &first(),
+            &Kin::default(),
+        );
+        assert_eq!(
+            (shown(&facts), memory.pending_code),
+            (vec!["people code_stored".to_owned()], true)
+        );
+        let ahead = vec![
+            event("System", "CodeUpdated", json!([])),
+            own(
+                "ValidationFunctionApplied",
+                json!({"relay_chain_block_num": 77}),
+            ),
+        ];
         let (facts, after) = block(3, 1, ahead).read("people", &memory, &Kin::default());
-        assert_eq!((shown(&facts), after.pending_code), (vec!["people code_updated relay block 77".to_owned()], false));
-        let (facts, after) = block(3, 1, vec![own("ValidationFunctionDiscarded", json!([]))]).read("people", &memory, &Kin::default());
-        assert_eq!((shown(&facts), after.pending_code), (vec!["people discarded".to_owned()], false));
-        assert!(!block(900, 2, vec![]).read("people", &memory, &Kin::default()).1.pending_code, "it went ahead in a gap");
+        assert_eq!(
+            (shown(&facts), after.pending_code),
+            (vec!["people code_updated relay block 77".to_owned()], false)
+        );
+        let (facts, after) = block(3, 1, vec![own("ValidationFunctionDiscarded", json!([]))]).read(
+            "people",
+            &memory,
+            &Kin::default(),
+        );
+        assert_eq!(
+            (shown(&facts), after.pending_code),
+            (vec!["people discarded".to_owned()], false)
+        );
+        assert!(
+            !block(900, 2, vec![])
+                .read("people", &memory, &Kin::default())
+                .1
+                .pending_code,
+            "it went ahead in a gap"
+        );
         let older = own("UpgradeAuthorized", json!({"code_hash": "0xab"}));
-        assert_eq!(shown(&block(2, 1, vec![older]).read("people", &first(), &Kin::default()).0), ["people authorized 0xab"]);
+        assert_eq!(
+            shown(
+                &block(2, 1, vec![older])
+                    .read("people", &first(), &Kin::default())
+                    .0
+            ),
+            ["people authorized 0xab"]
+        );
     }
 
     #[test]

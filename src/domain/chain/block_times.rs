@@ -88,19 +88,37 @@ impl Pace {
     pub fn note(&mut self, block: &Block) {
         let Some(time) = block.time else { return };
         let ms = time.as_millisecond();
-        if self.recent.last().is_some_and(|last| block.number == last.number) {
+        if self
+            .recent
+            .last()
+            .is_some_and(|last| block.number == last.number)
+        {
             return;
         }
         // A chain whose clock or number went back is another chain.
-        if self.recent.last().is_some_and(|last| block.number < last.number || ms < last.ms) {
+        if self
+            .recent
+            .last()
+            .is_some_and(|last| block.number < last.number || ms < last.ms)
+        {
             *self = Self::default();
         }
         let (succeeded, failed) = block.transactions();
-        self.recent.push(Sample { number: block.number, ms, transactions: succeeded + failed, failed, slot: block.slot });
+        self.recent.push(Sample {
+            number: block.number,
+            ms,
+            transactions: succeeded + failed,
+            failed,
+            slot: block.slot,
+        });
         if self.recent.len() > RECENT {
             self.recent.remove(0);
         }
-        if self.anchors.last().is_none_or(|(number, _)| block.number >= number + ANCHOR_EVERY) {
+        if self
+            .anchors
+            .last()
+            .is_none_or(|(number, _)| block.number >= number + ANCHOR_EVERY)
+        {
             self.anchors.push((block.number, ms));
             if self.anchors.len() > ANCHORS {
                 self.anchors.remove(0);
@@ -130,7 +148,10 @@ impl Pace {
 
     /// Steps between neighbours, oldest first.
     fn steps(&self) -> impl DoubleEndedIterator<Item = (&Sample, &Sample)> {
-        self.recent.iter().zip(self.recent.iter().skip(1)).filter(|(a, b)| a.number + 1 == b.number)
+        self.recent
+            .iter()
+            .zip(self.recent.iter().skip(1))
+            .filter(|(a, b)| a.number + 1 == b.number)
     }
 
     /// All that is kept, as one stretch.
@@ -150,7 +171,13 @@ impl Pace {
         let last = self.recent.last()?;
         let left = number.checked_sub(last.number).filter(|n| *n > 0)? as f64;
         let first = self.recent.first().map(|s| (s.number, s.ms));
-        let (from, from_ms) = self.anchors.first().copied().into_iter().chain(first).min()?;
+        let (from, from_ms) = self
+            .anchors
+            .first()
+            .copied()
+            .into_iter()
+            .chain(first)
+            .min()?;
         let seen = last.number.checked_sub(from).filter(|n| *n >= FEWEST)? as f64;
         let mean = (last.ms - from_ms) as f64 / seen;
         let gaps: Vec<f64> = self.steps().map(|(a, b)| (b.ms - a.ms) as f64).collect();
@@ -158,7 +185,8 @@ impl Pace {
             return None;
         }
         let own = gaps.iter().sum::<f64>() / gaps.len() as f64;
-        let variance = gaps.iter().map(|g| (g - own).powi(2)).sum::<f64>() / (gaps.len() as f64 - 1.0);
+        let variance =
+            gaps.iter().map(|g| (g - own).powi(2)).sum::<f64>() / (gaps.len() as f64 - 1.0);
         // The steps still to come scatter, and the mean itself is only as good as the blocks behind it. Twice the
         // deviation of both, a block, a thousandth of the way for what changes meanwhile, and what the pace of the last
         // blocks would make another: after a stall, or a change of the block time, nobody knows which one holds.
@@ -166,7 +194,10 @@ impl Pace {
         let band = 2.0 * scatter + mean + 0.001 * mean * left + (mean - own).abs() * left;
         let whole = |ms: f64| if ms.is_finite() { ms.round() as i64 } else { 0 };
         let at = Timestamp::from_millisecond(last.ms.checked_add(whole(mean * left))?).ok()?;
-        Some(Estimate { at, band: SignedDuration::from_millis(whole(band)) })
+        Some(Estimate {
+            at,
+            band: SignedDuration::from_millis(whole(band)),
+        })
     }
 }
 
@@ -183,14 +214,22 @@ mod tests {
         Timestamp::from_millisecond(1_800_000_000_000 + ms).ok()
     }
     fn block(number: u64, ms: i64) -> Block {
-        Block { number, time: at(ms), slot: Some(u64::try_from(ms / 6000).unwrap()), ..Block::default() }
+        Block {
+            number,
+            time: at(ms),
+            slot: Some(u64::try_from(ms / 6000).unwrap()),
+            ..Block::default()
+        }
     }
 
     /// The same numbers each time.
     struct Dice(u64);
     impl Dice {
         fn roll(&mut self, sides: u64) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (self.0 >> 33) % sides
         }
         /// A block time: six seconds, a slot missed now and then, a little jitter.
@@ -209,7 +248,10 @@ mod tests {
         (0..=20).for_each(|n| pace.note(&block(n, i64::try_from(n).unwrap() * 6000)));
         let estimate = pace.estimate(120).unwrap();
         assert_eq!(Some(estimate.at), at(120 * 6000));
-        assert!(estimate.band <= SignedDuration::from_secs(7), "{estimate:?}");
+        assert!(
+            estimate.band <= SignedDuration::from_secs(7),
+            "{estimate:?}"
+        );
         assert_eq!(pace.estimate(20), None, "it is there");
     }
 
@@ -224,7 +266,10 @@ mod tests {
     fn the_band_holds_nineteen_times_of_twenty() {
         let (mut within, mut all) = (0, 0);
         for seed in 0..400_u64 {
-            let (missed, ahead) = ([0, 3, 10, 25][usize::try_from(seed % 4).unwrap()], [30, 300, 3000][usize::try_from(seed % 3).unwrap()]);
+            let (missed, ahead) = (
+                [0, 3, 10, 25][usize::try_from(seed % 4).unwrap()],
+                [30, 300, 3000][usize::try_from(seed % 3).unwrap()],
+            );
             let mut dice = Dice(seed * 7919 + 1);
             let (mut pace, mut ms) = (Pace::default(), 0);
             let seen = 20 + dice.roll(2000);
@@ -250,7 +295,10 @@ mod tests {
             pace.note(&block(n, slot * 6000));
         }
         let stretch = pace.stretch();
-        assert_eq!((stretch.blocks, stretch.longest_ms, stretch.missed_slots), (3, 18_000, Some(2)));
+        assert_eq!(
+            (stretch.blocks, stretch.longest_ms, stretch.missed_slots),
+            (3, 18_000, Some(2))
+        );
         assert_eq!(pace.gaps(), [60, 180, 60]);
         // What lies between blocks that were not read one after the other is no gap of the chain.
         pace.note(&block(100, 700_000));

@@ -93,7 +93,11 @@ pub fn matter(sight: &Sight, limits: &Limits, before: Option<FactKind>) -> Optio
     if sight.unseen >= limits.stalled_after {
         return Some(FactKind::Blind);
     }
-    let mut answering = sight.endpoints.iter().filter(|e| e.answers && e.trouble.is_none()).peekable();
+    let mut answering = sight
+        .endpoints
+        .iter()
+        .filter(|e| e.answers && e.trouble.is_none())
+        .peekable();
     if answering.peek().is_none() {
         // A moment without an answer changes nothing yet.
         return before;
@@ -105,7 +109,11 @@ pub fn matter(sight: &Sight, limits: &Limits, before: Option<FactKind>) -> Optio
         _ => {}
     }
     // Once behind, it has to come well back: no to and fro.
-    let bound = if before == Some(FactKind::Lagging) { limits.lagging_from / 2 } else { limits.lagging_from };
+    let bound = if before == Some(FactKind::Lagging) {
+        limits.lagging_from / 2
+    } else {
+        limits.lagging_from
+    };
     match sight.lag {
         Some(lag) => (lag > bound).then_some(FactKind::Lagging),
         None => before.filter(|kind| *kind == FactKind::Lagging),
@@ -146,8 +154,22 @@ mod tests {
 
     /// Its window opens at minute 0 and closes after three hours.
     fn upgrade() -> Upgrade {
-        let chains = BTreeMap::from([("relay".to_owned(), Target { spec_version: 2, code_hash: None })]);
-        Upgrade::new("v2", "Two", Window { opens: minute(0), closes: minute(180) }, chains)
+        let chains = BTreeMap::from([(
+            "relay".to_owned(),
+            Target {
+                spec_version: 2,
+                code_hash: None,
+            },
+        )]);
+        Upgrade::new(
+            "v2",
+            "Two",
+            Window {
+                opens: minute(0),
+                closes: minute(180),
+            },
+            chains,
+        )
     }
 
     fn minute(n: i64) -> Timestamp {
@@ -158,7 +180,10 @@ mod tests {
     fn operators_are_asked_and_then_a_delay_is_said_once() {
         let (upgrade, limits) = (upgrade(), Limits::default());
         let mut progress = Progress::new(&upgrade);
-        assert!(!progress.overdue(&upgrade, minute(30), &limits) && progress.overdue(&upgrade, minute(31), &limits));
+        assert!(
+            !progress.overdue(&upgrade, minute(30), &limits)
+                && progress.overdue(&upgrade, minute(31), &limits)
+        );
         assert!(!progress.delays(&upgrade, minute(60), &limits) && !progress.delayed);
         assert!(progress.delays(&upgrade, minute(61), &limits) && progress.delayed);
         assert!(!progress.delays(&upgrade, minute(90), &limits), "said once");
@@ -168,40 +193,98 @@ mod tests {
     #[test]
     fn what_began_or_was_called_off_is_not_delayed() {
         let (planned, limits) = (upgrade(), Limits::default());
-        let delays = |upgrade: &Upgrade, at| Progress::new(upgrade).delays(upgrade, minute(at), &limits);
+        let delays =
+            |upgrade: &Upgrade, at| Progress::new(upgrade).delays(upgrade, minute(at), &limits);
         assert!(delays(&planned, 61));
         assert!(!delays(&planned, 180), "the window is over");
-        assert!(!delays(&Upgrade { decision: Some(Decision::NoGo("a fault".into())), ..planned.clone() }, 61));
-        assert!(!delays(&Upgrade { cancelled: Some("a fault".into()), ..planned.clone() }, 61));
-        assert!(!delays(&Upgrade { unplanned: true, ..planned.clone() }, 61));
+        assert!(!delays(
+            &Upgrade {
+                decision: Some(Decision::NoGo("a fault".into())),
+                ..planned.clone()
+            },
+            61
+        ));
+        assert!(!delays(
+            &Upgrade {
+                cancelled: Some("a fault".into()),
+                ..planned.clone()
+            },
+            61
+        ));
+        assert!(!delays(
+            &Upgrade {
+                unplanned: true,
+                ..planned.clone()
+            },
+            61
+        ));
         let mut begun = Progress::new(&planned);
-        begun.chains.values_mut().for_each(|c| c.stage = Stage::Authorized);
+        begun
+            .chains
+            .values_mut()
+            .for_each(|c| c.stage = Stage::Authorized);
         assert!(!begun.delays(&planned, minute(61), &limits) && !begun.delayed);
     }
 
     fn endpoint(answers: bool, unmoved: i64) -> EndpointSight {
-        EndpointSight { answers, unmoved: SignedDuration::from_secs(unmoved), ..EndpointSight::default() }
+        EndpointSight {
+            answers,
+            unmoved: SignedDuration::from_secs(unmoved),
+            ..EndpointSight::default()
+        }
     }
     fn sight(endpoints: Vec<EndpointSight>, lag: u64, unseen: i64) -> Sight {
-        Sight { endpoints, lag: Some(lag), unseen: SignedDuration::from_secs(unseen) }
+        Sight {
+            endpoints,
+            lag: Some(lag),
+            unseen: SignedDuration::from_secs(unseen),
+        }
     }
 
     #[test]
     fn a_stall_takes_two_nodes_that_answer() {
         let limits = Limits::default();
         let of = |endpoints, lag, unseen| matter(&sight(endpoints, lag, unseen), &limits, None);
-        assert_eq!(of(vec![endpoint(true, 200), endpoint(true, 181)], 0, 0), Some(FactKind::Stalled));
-        assert_eq!(of(vec![endpoint(true, 200), endpoint(true, 5)], 0, 0), None, "one moves");
-        assert_eq!(of(vec![endpoint(true, 200), endpoint(false, 200)], 0, 0), Some(FactKind::Blind), "one alone can't tell");
+        assert_eq!(
+            of(vec![endpoint(true, 200), endpoint(true, 181)], 0, 0),
+            Some(FactKind::Stalled)
+        );
+        assert_eq!(
+            of(vec![endpoint(true, 200), endpoint(true, 5)], 0, 0),
+            None,
+            "one moves"
+        );
+        assert_eq!(
+            of(vec![endpoint(true, 200), endpoint(false, 200)], 0, 0),
+            Some(FactKind::Blind),
+            "one alone can't tell"
+        );
         assert_eq!(of(vec![endpoint(true, 200)], 0, 0), Some(FactKind::Blind));
-        assert_eq!(of(vec![endpoint(false, 500), endpoint(false, 500)], 0, 190), Some(FactKind::Blind));
-        assert_eq!(of(vec![endpoint(false, 500), endpoint(false, 500)], 0, 20), None, "a moment away");
+        assert_eq!(
+            of(vec![endpoint(false, 500), endpoint(false, 500)], 0, 190),
+            Some(FactKind::Blind)
+        );
+        assert_eq!(
+            of(vec![endpoint(false, 500), endpoint(false, 500)], 0, 20),
+            None,
+            "a moment away"
+        );
     }
 
     #[test]
     fn a_node_that_was_left_is_no_witness() {
-        let left = EndpointSight { trouble: Some("shows another chain".into()), ..endpoint(true, 500) };
-        assert_eq!(matter(&sight(vec![endpoint(true, 500), left], 0, 0), &Limits::default(), None), Some(FactKind::Blind));
+        let left = EndpointSight {
+            trouble: Some("shows another chain".into()),
+            ..endpoint(true, 500)
+        };
+        assert_eq!(
+            matter(
+                &sight(vec![endpoint(true, 500), left], 0, 0),
+                &Limits::default(),
+                None
+            ),
+            Some(FactKind::Blind)
+        );
     }
 
     #[test]
@@ -216,6 +299,13 @@ mod tests {
 
     #[test]
     fn a_moment_without_an_answer_ends_no_stall() {
-        assert_eq!(matter(&sight(vec![endpoint(false, 0)], 0, 10), &Limits::default(), Some(FactKind::Stalled)), Some(FactKind::Stalled));
+        assert_eq!(
+            matter(
+                &sight(vec![endpoint(false, 0)], 0, 10),
+                &Limits::default(),
+                Some(FactKind::Stalled)
+            ),
+            Some(FactKind::Stalled)
+        );
     }
 }

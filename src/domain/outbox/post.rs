@@ -74,7 +74,10 @@ impl Operation {
 
     /// It comes with a post, and waits with it.
     pub fn hangs(self) -> bool {
-        matches!(self, Self::Thread | Self::Picture | Self::Publish | Self::Pin | Self::Poll)
+        matches!(
+            self,
+            Self::Thread | Self::Picture | Self::Publish | Self::Pin | Self::Poll
+        )
     }
 
     /// Its place among what is due at the same time for the same notice, from 0 to 9.
@@ -95,7 +98,10 @@ impl Operation {
 
     /// It says nothing in the channel, and done twice it is done once: so it waits aside, and holds up no post.
     pub fn is_aside(self) -> bool {
-        matches!(self, Self::Publish | Self::Pin | Self::Unpin | Self::Event | Self::Close)
+        matches!(
+            self,
+            Self::Publish | Self::Pin | Self::Unpin | Self::Event | Self::Close
+        )
     }
 }
 
@@ -120,8 +126,16 @@ pub enum PostState {
 }
 
 impl PostState {
-    pub const ALL: [PostState; 8] =
-        [Self::Planned, Self::Sending, Self::Sent, Self::Parked, Self::Skipped, Self::Superseded, Self::Held, Self::Expired];
+    pub const ALL: [PostState; 8] = [
+        Self::Planned,
+        Self::Sending,
+        Self::Sent,
+        Self::Parked,
+        Self::Skipped,
+        Self::Superseded,
+        Self::Held,
+        Self::Expired,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -146,7 +160,14 @@ pub struct PostKey(pub String);
 
 impl PostKey {
     /// What makes a post this post and no other.
-    pub fn of(upgrade: &str, revision: u32, notice: &str, occurrence: &str, channel: &str, operation: Operation) -> Self {
+    pub fn of(
+        upgrade: &str,
+        revision: u32,
+        notice: &str,
+        occurrence: &str,
+        channel: &str,
+        operation: Operation,
+    ) -> Self {
         Self::of_edition(upgrade, revision, notice, occurrence, channel, operation, 0)
     }
 
@@ -160,7 +181,15 @@ impl PostKey {
         operation: Operation,
         edition: u32,
     ) -> Self {
-        Self(digest(&[upgrade, &revision.to_string(), notice, occurrence, channel, operation.name(), &edition.to_string()]))
+        Self(digest(&[
+            upgrade,
+            &revision.to_string(),
+            notice,
+            occurrence,
+            channel,
+            operation.name(),
+            &edition.to_string(),
+        ]))
     }
 }
 
@@ -169,7 +198,10 @@ pub fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
     }
-    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+    text.chars()
+        .take(max.saturating_sub(1))
+        .chain(['…'])
+        .collect()
 }
 
 /// 24 hex digits that stand for these texts, in this order.
@@ -179,7 +211,11 @@ pub fn digest(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .take(12)
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 impl std::fmt::Display for PostKey {
@@ -275,7 +311,11 @@ pub struct Picture {
 
 impl std::fmt::Debug for Picture {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Picture").field("name", &self.name).field("alt", &self.alt).field("bytes", &self.png.len()).finish()
+        f.debug_struct("Picture")
+            .field("name", &self.name)
+            .field("alt", &self.alt)
+            .field("bytes", &self.png.len())
+            .finish()
     }
 }
 
@@ -328,12 +368,23 @@ pub struct Post {
 impl Post {
     /// The account that a private post is for: its channel is a platform's private one, which alone has a space in its name.
     pub fn reader(&self) -> Option<&str> {
-        self.occurrence.split_once(' ').map(|(_, user)| user).filter(|_| self.channel.starts_with(PRIVATE_CHANNEL_PREFIX))
+        self.occurrence
+            .split_once(' ')
+            .map(|(_, user)| user)
+            .filter(|_| self.channel.starts_with(PRIVATE_CHANNEL_PREFIX))
     }
 
     /// Another operation on the same notice in the same channel, not begun yet.
     pub fn beside(&self, operation: Operation, edition: u32) -> Self {
-        let key = PostKey::of_edition(&self.upgrade, self.revision, &self.notice, &self.occurrence, &self.channel, operation, edition);
+        let key = PostKey::of_edition(
+            &self.upgrade,
+            self.revision,
+            &self.notice,
+            &self.occurrence,
+            &self.channel,
+            operation,
+            edition,
+        );
         Self {
             key,
             operation,

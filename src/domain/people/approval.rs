@@ -20,11 +20,18 @@ const CODE_LENGTH: usize = 6;
 /// What people type to approve a text that is made of these parts, in this order.
 pub fn code(parts: &[&str]) -> String {
     let digits = digest(parts);
-    let mut number = digits.get(..16).and_then(|d| u64::from_str_radix(d, 16).ok()).unwrap_or_default();
+    let mut number = digits
+        .get(..16)
+        .and_then(|d| u64::from_str_radix(d, 16).ok())
+        .unwrap_or_default();
     let base = ALPHABET.len() as u64;
     let mut code = String::with_capacity(CODE_LENGTH);
     for _ in 0..CODE_LENGTH {
-        code.extend(usize::try_from(number % base).ok().and_then(|place| ALPHABET.chars().nth(place)));
+        code.extend(
+            usize::try_from(number % base)
+                .ok()
+                .and_then(|place| ALPHABET.chars().nth(place)),
+        );
         number /= base;
     }
     code
@@ -33,9 +40,19 @@ pub fn code(parts: &[&str]) -> String {
 /// The partials that a template names, as files are called: `partials/window`.
 pub fn partials(template: &str) -> Vec<String> {
     let name = |tag: &str| {
-        let named = tag.trim_start_matches(['~', '#', ' ']).strip_prefix('>')?.trim_start();
-        let name: String = named.chars().take_while(|c| !c.is_whitespace() && !matches!(c, '}' | '~')).collect();
-        Some(if name.contains('/') { name } else { format!("partials/{name}") })
+        let named = tag
+            .trim_start_matches(['~', '#', ' '])
+            .strip_prefix('>')?
+            .trim_start();
+        let name: String = named
+            .chars()
+            .take_while(|c| !c.is_whitespace() && !matches!(c, '}' | '~'))
+            .collect();
+        Some(if name.contains('/') {
+            name
+        } else {
+            format!("partials/{name}")
+        })
     };
     template.split("{{").skip(1).filter_map(name).collect()
 }
@@ -58,7 +75,9 @@ impl Consent {
 
     /// When the last one needed agreed.
     fn since(&self) -> Option<Timestamp> {
-        self.given.get((self.persons as usize).checked_sub(1)?).map(|(_, at)| *at)
+        self.given
+            .get((self.persons as usize).checked_sub(1)?)
+            .map(|(_, at)| *at)
     }
 
     /// People agreed only when it was due already: they know that it comes late.
@@ -68,7 +87,12 @@ impl Consent {
 
     /// `approved by 1 of 2, code k7m2qx`
     pub fn words(&self) -> String {
-        format!("approved by {} of {}, code {}", self.given.len(), self.persons, self.code)
+        format!(
+            "approved by {} of {}, code {}",
+            self.given.len(),
+            self.persons,
+            self.code
+        )
     }
 }
 
@@ -108,11 +132,21 @@ impl Hold {
 }
 
 /// Why a notice is held now, if it is.
-pub fn hold(notice: &Notice, upgrade: &Upgrade, progress: &Progress, consent: &Consent) -> Option<Hold> {
+pub fn hold(
+    notice: &Notice,
+    upgrade: &Upgrade,
+    progress: &Progress,
+    consent: &Consent,
+) -> Option<Hold> {
     if !consent.complete() {
         return Some(Hold::Approval(consent.clone()));
     }
-    let undone: Vec<String> = notice.needs.iter().filter(|item| !progress.ticks.contains_key(*item)).cloned().collect();
+    let undone: Vec<String> = notice
+        .needs
+        .iter()
+        .filter(|item| !progress.ticks.contains_key(*item))
+        .cloned()
+        .collect();
     if !undone.is_empty() {
         return Some(Hold::Checklist(undone));
     }
@@ -137,10 +171,21 @@ pub enum Verdict {
 
 /// From then on a notice that was due at `due` is of no use any more. Where only the upgrade holds it, the
 /// window's end ends its use as well.
-pub fn useful_until(notice: &Notice, upgrade: &Upgrade, due: Timestamp, for_approval: bool) -> Timestamp {
-    let until = due.checked_add(notice.approval.useful_for).unwrap_or(Timestamp::MAX);
+pub fn useful_until(
+    notice: &Notice,
+    upgrade: &Upgrade,
+    due: Timestamp,
+    for_approval: bool,
+) -> Timestamp {
+    let until = due
+        .checked_add(notice.approval.useful_for)
+        .unwrap_or(Timestamp::MAX);
     let closes = upgrade.window.closes;
-    if for_approval || due >= closes { until } else { until.min(closes) }
+    if for_approval || due >= closes {
+        until
+    } else {
+        until.min(closes)
+    }
 }
 
 /// One post of a notice, with how it stands.
@@ -162,7 +207,9 @@ impl Case<'_> {
         }
         let until = |for_approval| useful_until(self.notice, self.upgrade, self.due, for_approval);
         match hold(self.notice, self.upgrade, self.progress, self.consent) {
-            Some(hold) if now < until(matches!(hold, Hold::Approval(_) | Hold::Checklist(_))) => Verdict::Hold(hold),
+            Some(hold) if now < until(matches!(hold, Hold::Approval(_) | Hold::Checklist(_))) => {
+                Verdict::Hold(hold)
+            }
             Some(hold) => Verdict::Expire(hold.words()),
             // Approved while it was of use, it goes out, however long nobody looked. If the upgrade held it, the
             // upgrade goes on too late for it.
@@ -208,23 +255,56 @@ mod tests {
 
     /// Opens at minute 0, closes after two hours.
     fn upgrade() -> Upgrade {
-        Upgrade::new("v2", "Two", Window { opens: at(0), closes: at(120) }, BTreeMap::new())
+        Upgrade::new(
+            "v2",
+            "Two",
+            Window {
+                opens: at(0),
+                closes: at(120),
+            },
+            BTreeMap::new(),
+        )
     }
 
     fn notice(persons: u32) -> Notice {
-        let approval = Approval { persons, ask_before: SignedDuration::from_hours(24), useful_for: SignedDuration::from_hours(2) };
-        Notice { approval, ..Notice::new("reminder", Phase::Scheduling, "scheduling/reminder", Trigger::At(Offset::Exact(-3600))) }
+        let approval = Approval {
+            persons,
+            ask_before: SignedDuration::from_hours(24),
+            useful_for: SignedDuration::from_hours(2),
+        };
+        Notice {
+            approval,
+            ..Notice::new(
+                "reminder",
+                Phase::Scheduling,
+                "scheduling/reminder",
+                Trigger::At(Offset::Exact(-3600)),
+            )
+        }
     }
 
     fn agreed(persons: u32, given: &[(&str, i64)]) -> Consent {
-        Consent { code: "k7m2qx".into(), persons, given: given.iter().map(|(who, minute)| (who.to_string(), at(*minute))).collect() }
+        Consent {
+            code: "k7m2qx".into(),
+            persons,
+            given: given
+                .iter()
+                .map(|(who, minute)| (who.to_string(), at(*minute)))
+                .collect(),
+        }
     }
 
     #[test]
     fn a_code_is_short_and_without_look_alikes_and_another_for_each_text() {
-        let codes: std::collections::BTreeSet<String> = (0..500).map(|n| code(&["text", &n.to_string()])).collect();
+        let codes: std::collections::BTreeSet<String> =
+            (0..500).map(|n| code(&["text", &n.to_string()])).collect();
         assert_eq!(codes.len(), 500);
-        assert!(codes.iter().all(|c| c.len() == 6 && !c.contains(['0', 'o', '1', 'l', 'i']) && *c == c.to_lowercase()), "{codes:?}");
+        assert!(
+            codes.iter().all(|c| c.len() == 6
+                && !c.contains(['0', 'o', '1', 'l', 'i'])
+                && *c == c.to_lowercase()),
+            "{codes:?}"
+        );
         assert_eq!(code(&["a", "b"]), code(&["a", "b"]));
         assert_ne!(code(&["a", "b"]), code(&["ab", ""]));
     }
@@ -232,22 +312,45 @@ mod tests {
     #[test]
     fn a_templates_partials_are_found() {
         let text = "{{> late}} {{~> window ~}}\n{{#> answers/frame}}{{/answers/frame}} {{title}} {{#if (gt a b)}}{{>must}}{{/if}}";
-        assert_eq!(partials(text), ["partials/late", "partials/window", "answers/frame", "partials/must"]);
+        assert_eq!(
+            partials(text),
+            [
+                "partials/late",
+                "partials/window",
+                "answers/frame",
+                "partials/must"
+            ]
+        );
     }
 
     #[test]
     fn two_have_to_agree_where_two_are_asked() {
         let (upgrade, progress) = (upgrade(), Progress::new(&upgrade()));
         let of = |consent: &Consent, minute| {
-            Case { notice: &notice(2), upgrade: &upgrade, progress: &progress, consent, due: at(-60), held: true }.verdict(at(minute))
+            Case {
+                notice: &notice(2),
+                upgrade: &upgrade,
+                progress: &progress,
+                consent,
+                due: at(-60),
+                held: true,
+            }
+            .verdict(at(minute))
         };
         let one = agreed(2, &[("Ada", -90)]);
         assert_eq!(of(&one, -61), Verdict::Pass, "not due yet");
         assert_eq!(of(&one, -60), Verdict::Hold(Hold::Approval(one.clone())));
-        assert_eq!(of(&one, 60), Verdict::Expire("approved by 1 of 2, code k7m2qx".into()));
+        assert_eq!(
+            of(&one, 60),
+            Verdict::Expire("approved by 1 of 2, code k7m2qx".into())
+        );
         let both = agreed(2, &[("Ada", -90), ("Ben", 30)]);
         assert_eq!(of(&both, 31), Verdict::Pass);
-        assert_eq!(of(&both, 600), Verdict::Pass, "they agreed in time, and it was herald that was away");
+        assert_eq!(
+            of(&both, 600),
+            Verdict::Pass,
+            "they agreed in time, and it was herald that was away"
+        );
     }
 
     #[test]
@@ -256,17 +359,59 @@ mod tests {
         upgrade.decision = Some(Decision::NoGo("a fault".into()));
         let nobody = Consent::default();
         let timed = notice(0);
-        let case = Case { notice: &timed, upgrade: &upgrade, progress: &progress, consent: &nobody, due: at(-60), held: false };
-        assert_eq!(case.verdict(at(-59)), Verdict::Hold(Hold::NoGo("a fault".into())));
-        assert_eq!(case.verdict(at(61)), Verdict::Expire("the final checks are not passed".into()), "an hour's notice of two hours ago");
-        let applied = Notice { trigger: Trigger::On(Happening::Applied), ..notice(0) };
-        assert_eq!(Case { notice: &applied, ..case }.verdict(at(-59)), Verdict::Pass);
+        let case = Case {
+            notice: &timed,
+            upgrade: &upgrade,
+            progress: &progress,
+            consent: &nobody,
+            due: at(-60),
+            held: false,
+        };
+        assert_eq!(
+            case.verdict(at(-59)),
+            Verdict::Hold(Hold::NoGo("a fault".into()))
+        );
+        assert_eq!(
+            case.verdict(at(61)),
+            Verdict::Expire("the final checks are not passed".into()),
+            "an hour's notice of two hours ago"
+        );
+        let applied = Notice {
+            trigger: Trigger::On(Happening::Applied),
+            ..notice(0)
+        };
+        assert_eq!(
+            Case {
+                notice: &applied,
+                ..case
+            }
+            .verdict(at(-59)),
+            Verdict::Pass
+        );
         // Taken back in time, and too late.
         upgrade.decision = Some(Decision::Go);
-        let case = Case { notice: &timed, upgrade: &upgrade, progress: &progress, consent: &nobody, due: at(-60), held: true };
+        let case = Case {
+            notice: &timed,
+            upgrade: &upgrade,
+            progress: &progress,
+            consent: &nobody,
+            due: at(-60),
+            held: true,
+        };
         assert_eq!(case.verdict(at(-10)), Verdict::Pass);
-        assert_eq!(case.verdict(at(61)), Verdict::Expire("the upgrade went on too late for it".into()));
-        assert_eq!(Case { held: false, ..case }.verdict(at(61)), Verdict::Pass, "it was herald that was away");
+        assert_eq!(
+            case.verdict(at(61)),
+            Verdict::Expire("the upgrade went on too late for it".into())
+        );
+        assert_eq!(
+            Case {
+                held: false,
+                ..case
+            }
+            .verdict(at(61)),
+            Verdict::Pass,
+            "it was herald that was away"
+        );
     }
 
     #[test]
@@ -274,13 +419,37 @@ mod tests {
         let (upgrade, mut progress) = (upgrade(), Progress::new(&upgrade()));
         progress.delayed = true;
         let (timed, nobody) = (notice(0), Consent::default());
-        let case = Case { notice: &timed, upgrade: &upgrade, progress: &progress, consent: &nobody, due: at(60), held: true };
+        let case = Case {
+            notice: &timed,
+            upgrade: &upgrade,
+            progress: &progress,
+            consent: &nobody,
+            due: at(60),
+            held: true,
+        };
         assert_eq!(case.verdict(at(119)), Verdict::Hold(Hold::Delayed));
-        assert_eq!(case.verdict(at(120)), Verdict::Expire("the upgrade is delayed".into()));
+        assert_eq!(
+            case.verdict(at(120)),
+            Verdict::Expire("the upgrade is delayed".into())
+        );
         // One for after the window has its own time.
-        assert_eq!(Case { due: at(180), ..case }.verdict(at(200)), Verdict::Hold(Hold::Delayed));
+        assert_eq!(
+            Case {
+                due: at(180),
+                ..case
+            }
+            .verdict(at(200)),
+            Verdict::Hold(Hold::Delayed)
+        );
         progress.state = State::Authorized;
-        let case = Case { notice: &timed, upgrade: &upgrade, progress: &progress, consent: &nobody, due: at(60), held: true };
+        let case = Case {
+            notice: &timed,
+            upgrade: &upgrade,
+            progress: &progress,
+            consent: &nobody,
+            due: at(60),
+            held: true,
+        };
         assert_eq!(case.verdict(at(90)), Verdict::Pass);
     }
 }

@@ -37,8 +37,13 @@ pub struct Reply {
 impl Heard {
     /// The numbers alone.
     pub fn tally(&self) -> Tally {
-        let mut tally = Tally { replies: count(self.replies.len()), ..Tally::default() };
-        self.reactions.iter().for_each(|r| *tally.reactions.entry(r.emoji.clone()).or_default() += 1);
+        let mut tally = Tally {
+            replies: count(self.replies.len()),
+            ..Tally::default()
+        };
+        self.reactions
+            .iter()
+            .for_each(|r| *tally.reactions.entry(r.emoji.clone()).or_default() += 1);
         tally
     }
 }
@@ -122,24 +127,52 @@ pub const LONGEST_QUOTE: usize = 140;
 
 impl Summary {
     /// `voice` says who somebody in a channel is; `words` are those of commands, beside the threads'.
-    pub fn of(channels: &BTreeMap<String, Heard>, words: &[Words], meanings: &[Meaning], voice: impl Fn(&str, &str) -> Voice) -> Self {
-        let reacted: Vec<(Voice, &str)> =
-            channels.iter().flat_map(|(c, h)| h.reactions.iter().map(|r| (voice(c, &r.by), r.emoji.as_str()))).collect();
-        let replied =
-            channels.iter().flat_map(|(c, h)| h.replies.iter().map(|r| Words { voice: voice(c, &r.by), at: r.at, text: r.text.clone() }));
+    pub fn of(
+        channels: &BTreeMap<String, Heard>,
+        words: &[Words],
+        meanings: &[Meaning],
+        voice: impl Fn(&str, &str) -> Voice,
+    ) -> Self {
+        let reacted: Vec<(Voice, &str)> = channels
+            .iter()
+            .flat_map(|(c, h)| {
+                h.reactions
+                    .iter()
+                    .map(|r| (voice(c, &r.by), r.emoji.as_str()))
+            })
+            .collect();
+        let replied = channels.iter().flat_map(|(c, h)| {
+            h.replies.iter().map(|r| Words {
+                voice: voice(c, &r.by),
+                at: r.at,
+                text: r.text.clone(),
+            })
+        });
         let mut said: Vec<Words> = replied.chain(words.iter().cloned()).collect();
         said.sort_by_key(|words| std::cmp::Reverse(words.at));
         let of = |wanted: Option<Option<Audience>>| {
             let of_it = |v: &Voice| wanted.is_none_or(|audience| audience == v.audience);
             let reactions = counts(reacted.iter().filter(|(v, _)| of_it(v)), meanings);
-            (reactions, count(said.iter().filter(|w| of_it(&w.voice)).count()))
+            (
+                reactions,
+                count(said.iter().filter(|w| of_it(&w.voice)).count()),
+            )
         };
         let groups = Audience::ALL.into_iter().map(Some).chain([None]);
         let audiences = groups.filter_map(|audience| {
             let (reactions, replies) = of(Some(audience));
-            (replies > 0 || reactions.iter().any(|c| c.count > 0)).then_some(OfAudience { audience, reactions, replies })
+            (replies > 0 || reactions.iter().any(|c| c.count > 0)).then_some(OfAudience {
+                audience,
+                reactions,
+                replies,
+            })
         });
-        let quotes = said.iter().filter_map(|w| Some(Quote { audience: w.voice.audience, text: quoted(w.text.as_deref()?)? }));
+        let quotes = said.iter().filter_map(|w| {
+            Some(Quote {
+                audience: w.voice.audience,
+                text: quoted(w.text.as_deref()?)?,
+            })
+        });
         let mut different: Vec<Quote> = Vec::new();
         for quote in quotes {
             // The same words twice are read once.
@@ -152,7 +185,10 @@ impl Summary {
         Self {
             reactions,
             replies,
-            channels: channels.iter().map(|(name, heard)| (name.clone(), heard.tally())).collect(),
+            channels: channels
+                .iter()
+                .map(|(name, heard)| (name.clone(), heard.tally()))
+                .collect(),
             audiences,
             quotes,
         }
@@ -160,20 +196,36 @@ impl Summary {
 }
 
 /// How many people mean each of these; whatever has no meaning is one more, if there is some.
-fn counts<'a>(reacted: impl Iterator<Item = &'a (Voice, &'a str)>, meanings: &[Meaning]) -> Vec<FeedbackCount> {
+fn counts<'a>(
+    reacted: impl Iterator<Item = &'a (Voice, &'a str)>,
+    meanings: &[Meaning],
+) -> Vec<FeedbackCount> {
     let mut people: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); meanings.len()];
     let mut other = BTreeSet::new();
     for (voice, emoji) in reacted {
-        match meanings.iter().position(|m| same(emoji, &m.emoji)).and_then(|i| people.get_mut(i)) {
+        match meanings
+            .iter()
+            .position(|m| same(emoji, &m.emoji))
+            .and_then(|i| people.get_mut(i))
+        {
             Some(meant) => drop(meant.insert(&voice.who)),
             None => drop(other.insert((&voice.who, *emoji))),
         }
     }
     let known = meanings.iter().zip(&people);
-    let mut all: Vec<FeedbackCount> =
-        known.map(|(m, p)| FeedbackCount { emoji: m.emoji.clone(), meaning: m.meaning.clone(), count: count(p.len()) }).collect();
+    let mut all: Vec<FeedbackCount> = known
+        .map(|(m, p)| FeedbackCount {
+            emoji: m.emoji.clone(),
+            meaning: m.meaning.clone(),
+            count: count(p.len()),
+        })
+        .collect();
     if !other.is_empty() {
-        all.push(FeedbackCount { emoji: "…".into(), meaning: "other".into(), count: count(other.len()) });
+        all.push(FeedbackCount {
+            emoji: "…".into(),
+            meaning: "other".into(),
+            count: count(other.len()),
+        });
     }
     all
 }
@@ -181,12 +233,25 @@ fn counts<'a>(reacted: impl Iterator<Item = &'a (Voice, &'a str)>, meanings: &[M
 /// One line, and not too long; nothing where there is nothing to read. An address in it is not passed on: herald would
 /// recommend what it has not read.
 fn quoted(text: &str) -> Option<String> {
-    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
-    let is_address = |word: &str| word.contains("://") || word.to_lowercase().contains("www.") || word.contains("](");
-    let line = line.map(|word| if is_address(word) { "(link)" } else { word }).collect::<Vec<_>>().join(" ");
+    let line = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|w| !w.is_empty());
+    let is_address = |word: &str| {
+        word.contains("://") || word.to_lowercase().contains("www.") || word.contains("](")
+    };
+    let line = line
+        .map(|word| if is_address(word) { "(link)" } else { word })
+        .collect::<Vec<_>>()
+        .join(" ");
     let short: String = line.chars().take(LONGEST_QUOTE).collect();
     let cut = short.len() < line.len();
-    (!line.is_empty()).then(|| if cut { format!("{}…", short.trim_end()) } else { short })
+    (!line.is_empty()).then(|| {
+        if cut {
+            format!("{}…", short.trim_end())
+        } else {
+            short
+        }
+    })
 }
 
 fn count(number: usize) -> u32 {
@@ -196,7 +261,10 @@ fn count(number: usize) -> u32 {
 /// Reactions with each of these emojis, over all channels: votes, where each stands for a choice.
 pub fn votes(heard: &[Heard], emojis: &[&str]) -> Vec<u32> {
     let given = || heard.iter().flat_map(|h| &h.reactions);
-    emojis.iter().map(|wanted| count(given().filter(|r| same(&r.emoji, wanted)).count())).collect()
+    emojis
+        .iter()
+        .map(|wanted| count(given().filter(|r| same(&r.emoji, wanted)).count()))
+        .collect()
 }
 
 /// Platforms differ in whether they keep the "as a picture" mark in an emoji, such as behind the 1 of "1️⃣".
@@ -211,44 +279,120 @@ mod tests {
 
     fn heard(reactions: &[(&str, &str)], replies: &[(&str, &str)]) -> Heard {
         let at = Timestamp::UNIX_EPOCH;
-        let reaction = |(by, emoji): &(&str, &str)| Reaction { emoji: (*emoji).into(), by: (*by).into(), at: None };
-        let reply = |(by, text): &(&str, &str)| Reply { by: (*by).into(), at, text: Some((*text).into()) };
-        Heard { reactions: reactions.iter().map(reaction).collect(), replies: replies.iter().map(reply).collect() }
+        let reaction = |(by, emoji): &(&str, &str)| Reaction {
+            emoji: (*emoji).into(),
+            by: (*by).into(),
+            at: None,
+        };
+        let reply = |(by, text): &(&str, &str)| Reply {
+            by: (*by).into(),
+            at,
+            text: Some((*text).into()),
+        };
+        Heard {
+            reactions: reactions.iter().map(reaction).collect(),
+            replies: replies.iter().map(reply).collect(),
+        }
     }
 
     #[test]
     fn votes_are_summed_over_channels_however_a_number_is_written() {
-        let one = [("a", "1\u{fe0f}\u{20e3}"), ("b", "1\u{fe0f}\u{20e3}"), ("a", "2\u{20e3}"), ("c", "👍")];
-        let heard = [heard(&one, &[]), heard(&[("d", "1\u{20e3}"), ("e", "1\u{20e3}\u{fe0f}")], &[])];
+        let one = [
+            ("a", "1\u{fe0f}\u{20e3}"),
+            ("b", "1\u{fe0f}\u{20e3}"),
+            ("a", "2\u{20e3}"),
+            ("c", "👍"),
+        ];
+        let heard = [
+            heard(&one, &[]),
+            heard(&[("d", "1\u{20e3}"), ("e", "1\u{20e3}\u{fe0f}")], &[]),
+        ];
         assert_eq!(votes(&heard, &["1️⃣", "2️⃣", "3️⃣"]), [4, 1, 0]);
         assert_eq!(votes(&[], &["1️⃣"]), [0]);
     }
 
     #[test]
     fn a_person_counts_once_and_with_their_audience() {
-        let meanings =
-            [("👍", "fine"), ("⚠️", "problem")].map(|(e, m)| Meaning { emoji: e.into(), meaning: m.into(), problem: m == "problem" });
+        let meanings = [("👍", "fine"), ("⚠️", "problem")].map(|(e, m)| Meaning {
+            emoji: e.into(),
+            meaning: m.into(),
+            problem: m == "problem",
+        });
         // Mara is m1 in one channel and m2 in the other; nobody knows who x and y are.
         let voice = |_: &str, account: &str| match account {
-            "m1" | "m2" => Voice { who: "Mara".into(), audience: Some(Audience::Validators) },
-            other => Voice { who: other.into(), audience: None },
+            "m1" | "m2" => Voice {
+                who: "Mara".into(),
+                audience: Some(Audience::Validators),
+            },
+            other => Voice {
+                who: other.into(),
+                audience: None,
+            },
         };
         let channels = [
-            ("a".to_owned(), heard(&[("m1", "⚠"), ("x", "👍"), ("y", "👍")], &[("x", "It  is\nfine"), ("y", " ")])),
-            ("b".to_owned(), heard(&[("m2", "⚠️"), ("m2", "🎉"), ("x", "🎉")], &[("m2", &"long ".repeat(40))])),
+            (
+                "a".to_owned(),
+                heard(
+                    &[("m1", "⚠"), ("x", "👍"), ("y", "👍")],
+                    &[("x", "It  is\nfine"), ("y", " ")],
+                ),
+            ),
+            (
+                "b".to_owned(),
+                heard(
+                    &[("m2", "⚠️"), ("m2", "🎉"), ("x", "🎉")],
+                    &[("m2", &"long ".repeat(40))],
+                ),
+            ),
         ];
         let later = Timestamp::from_second(1).unwrap();
-        let by_command = Words { voice: voice("", "m1"), at: later, text: Some("Sync took an hour".into()) };
+        let by_command = Words {
+            voice: voice("", "m1"),
+            at: later,
+            text: Some("Sync took an hour".into()),
+        };
         let summary = Summary::of(&channels.into(), &[by_command], &meanings, voice);
-        let counts = |of: &[FeedbackCount]| of.iter().map(|c| (c.meaning.clone(), c.count)).collect::<Vec<_>>();
-        let pairs = |list: &[(&str, u32)]| list.iter().map(|(m, n)| ((*m).to_owned(), *n)).collect::<Vec<_>>();
-        assert_eq!(counts(&summary.reactions), pairs(&[("fine", 2), ("problem", 1), ("other", 2)]));
+        let counts = |of: &[FeedbackCount]| {
+            of.iter()
+                .map(|c| (c.meaning.clone(), c.count))
+                .collect::<Vec<_>>()
+        };
+        let pairs = |list: &[(&str, u32)]| {
+            list.iter()
+                .map(|(m, n)| ((*m).to_owned(), *n))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            counts(&summary.reactions),
+            pairs(&[("fine", 2), ("problem", 1), ("other", 2)])
+        );
         assert_eq!(summary.replies, 4);
-        let of = |i: usize| (summary.audiences[i].audience, counts(&summary.audiences[i].reactions), summary.audiences[i].replies);
-        assert_eq!(of(0), (Some(Audience::Validators), pairs(&[("fine", 0), ("problem", 1), ("other", 1)]), 2));
-        assert_eq!(of(1), (None, pairs(&[("fine", 2), ("problem", 0), ("other", 1)]), 2));
+        let of = |i: usize| {
+            (
+                summary.audiences[i].audience,
+                counts(&summary.audiences[i].reactions),
+                summary.audiences[i].replies,
+            )
+        };
+        assert_eq!(
+            of(0),
+            (
+                Some(Audience::Validators),
+                pairs(&[("fine", 0), ("problem", 1), ("other", 1)]),
+                2
+            )
+        );
+        assert_eq!(
+            of(1),
+            (None, pairs(&[("fine", 2), ("problem", 0), ("other", 1)]), 2)
+        );
         let quotes: Vec<&str> = summary.quotes.iter().map(|q| q.text.as_str()).collect();
         assert_eq!((quotes[0], quotes[1]), ("Sync took an hour", "It is fine"));
-        assert!(quotes.len() == 3 && quotes[2].chars().count() <= LONGEST_QUOTE + 1 && quotes[2].ends_with("long…"), "{quotes:?}");
+        assert!(
+            quotes.len() == 3
+                && quotes[2].chars().count() <= LONGEST_QUOTE + 1
+                && quotes[2].ends_with("long…"),
+            "{quotes:?}"
+        );
     }
 }

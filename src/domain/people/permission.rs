@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::command::Verb;
 
 /// What somebody does in an upgrade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Writes the runtime.
@@ -22,7 +24,12 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::CoreDeveloper, Self::Validator, Self::CommunicationTeam, Self::Operator];
+    pub const ALL: [Self; 4] = [
+        Self::CoreDeveloper,
+        Self::Validator,
+        Self::CommunicationTeam,
+        Self::Operator,
+    ];
 
     /// Those who have it, in a sentence.
     pub fn people(self) -> &'static str {
@@ -90,29 +97,44 @@ impl Permissions {
     }
 
     pub fn may(&self, verb: Verb, who: &Standing) -> Result<(), Denial> {
-        let Some(allowed) = self.of(verb) else { return Ok(()) };
+        let Some(allowed) = self.of(verb) else {
+            return Ok(());
+        };
         if !who.among_operators {
             return Err(Denial::Place);
         }
         if verb == Verb::Approve && !who.mapped {
             return Err(Denial::Unmapped);
         }
-        if who.roles.is_disjoint(&allowed) { Err(Denial::Role) } else { Ok(()) }
+        if who.roles.is_disjoint(&allowed) {
+            Err(Denial::Role)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether this is a role of one who may approve.
     pub fn may_approve(&self, roles: &[Role]) -> bool {
-        self.of(Verb::Approve).is_some_and(|allowed| roles.iter().any(|role| allowed.contains(role)))
+        self.of(Verb::Approve)
+            .is_some_and(|allowed| roles.iter().any(|role| allowed.contains(role)))
     }
 
     /// What an account is by the roles that it has on the Discord server.
     pub fn by_discord_roles<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> BTreeSet<Role> {
-        ids.into_iter().filter_map(|id| self.discord.get(id)).flatten().copied().collect()
+        ids.into_iter()
+            .filter_map(|id| self.discord.get(id))
+            .flatten()
+            .copied()
+            .collect()
     }
 
     /// What an account is by its power in the operators' room.
     pub fn by_power(&self, level: i64) -> BTreeSet<Role> {
-        self.matrix.range(..=level).flat_map(|(_, roles)| roles).copied().collect()
+        self.matrix
+            .range(..=level)
+            .flat_map(|(_, roles)| roles)
+            .copied()
+            .collect()
     }
 }
 
@@ -121,7 +143,11 @@ mod tests {
     use super::*;
 
     fn who(roles: &[Role], mapped: bool, among_operators: bool) -> Standing {
-        Standing { roles: roles.iter().copied().collect(), mapped, among_operators }
+        Standing {
+            roles: roles.iter().copied().collect(),
+            mapped,
+            among_operators,
+        }
     }
 
     #[test]
@@ -130,30 +156,68 @@ mod tests {
         for verb in Verb::ALL {
             for role in Role::ALL {
                 let may = table.may(verb, &who(&[role], true, true)).is_ok();
-                let of_the_team = matches!(role, Role::CommunicationTeam | Role::Operator) || matches!(verb, Verb::Tick | Verb::Untick);
-                assert_eq!(may, !verb.is_privileged() || of_the_team, "{verb:?} {role:?}");
-                assert_eq!(table.may(verb, &who(&[role], true, false)).is_ok(), !verb.is_privileged());
+                let of_the_team = matches!(role, Role::CommunicationTeam | Role::Operator)
+                    || matches!(verb, Verb::Tick | Verb::Untick);
+                assert_eq!(
+                    may,
+                    !verb.is_privileged() || of_the_team,
+                    "{verb:?} {role:?}"
+                );
+                assert_eq!(
+                    table.may(verb, &who(&[role], true, false)).is_ok(),
+                    !verb.is_privileged()
+                );
             }
-            assert_eq!(table.may(verb, &who(&[], true, true)).is_ok(), !verb.is_privileged());
+            assert_eq!(
+                table.may(verb, &who(&[], true, true)).is_ok(),
+                !verb.is_privileged()
+            );
         }
-        assert_eq!(table.may(Verb::Approve, &who(&[Role::Operator], false, true)), Err(Denial::Unmapped));
-        table.commands.insert(Verb::Preview, BTreeSet::from([Role::CoreDeveloper]));
-        assert_eq!(table.may(Verb::Preview, &who(&[Role::Operator], true, true)), Err(Denial::Role));
-        assert_eq!(table.may(Verb::Preview, &who(&[Role::CoreDeveloper], false, true)), Ok(()));
+        assert_eq!(
+            table.may(Verb::Approve, &who(&[Role::Operator], false, true)),
+            Err(Denial::Unmapped)
+        );
+        table
+            .commands
+            .insert(Verb::Preview, BTreeSet::from([Role::CoreDeveloper]));
+        assert_eq!(
+            table.may(Verb::Preview, &who(&[Role::Operator], true, true)),
+            Err(Denial::Role)
+        );
+        assert_eq!(
+            table.may(Verb::Preview, &who(&[Role::CoreDeveloper], false, true)),
+            Ok(())
+        );
         table.commands.insert(Verb::Cancel, BTreeSet::new());
-        assert_eq!(table.may(Verb::Cancel, &who(&Role::ALL, true, true)), Err(Denial::Role));
+        assert_eq!(
+            table.may(Verb::Cancel, &who(&Role::ALL, true, true)),
+            Err(Denial::Role)
+        );
     }
 
     #[test]
     fn accounts_show_what_they_are_by_role_and_power() {
         let table = Permissions {
             discord: [("7".to_owned(), BTreeSet::from([Role::Operator]))].into(),
-            matrix: [(50, BTreeSet::from([Role::CommunicationTeam])), (100, BTreeSet::from([Role::Operator]))].into(),
+            matrix: [
+                (50, BTreeSet::from([Role::CommunicationTeam])),
+                (100, BTreeSet::from([Role::Operator])),
+            ]
+            .into(),
             ..Permissions::default()
         };
-        assert_eq!(table.by_discord_roles(["6", "7"]), BTreeSet::from([Role::Operator]));
+        assert_eq!(
+            table.by_discord_roles(["6", "7"]),
+            BTreeSet::from([Role::Operator])
+        );
         assert_eq!(table.by_power(49), BTreeSet::new());
-        assert_eq!(table.by_power(99), BTreeSet::from([Role::CommunicationTeam]));
-        assert_eq!(table.by_power(100), BTreeSet::from([Role::CommunicationTeam, Role::Operator]));
+        assert_eq!(
+            table.by_power(99),
+            BTreeSet::from([Role::CommunicationTeam])
+        );
+        assert_eq!(
+            table.by_power(100),
+            BTreeSet::from([Role::CommunicationTeam, Role::Operator])
+        );
     }
 }

@@ -38,7 +38,10 @@ impl Provider {
     /// Its nodes of which a name speaks: one, or all of a chain.
     pub fn nodes_of(&self, name: &str) -> Vec<&ProviderNode> {
         let is = |text: &str| text.eq_ignore_ascii_case(name);
-        self.nodes.iter().filter(|n| is(&n.name) || n.chain.as_deref().is_some_and(is)).collect()
+        self.nodes
+            .iter()
+            .filter(|n| is(&n.name) || n.chain.as_deref().is_some_and(is))
+            .collect()
     }
 }
 
@@ -96,13 +99,22 @@ pub struct Ask {
 /// What asks providers for an answer among an upgrade's posts, oldest first.
 pub fn asks(posts: &[Post], asking: impl Fn(&Post) -> bool, within: SignedDuration) -> Vec<Ask> {
     let mut asks: Vec<Ask> = Vec::new();
-    let mut sent: Vec<&Post> = posts.iter().filter(|p| p.state == PostState::Sent && p.sent.is_some() && asking(p)).collect();
+    let mut sent: Vec<&Post> = posts
+        .iter()
+        .filter(|p| p.state == PostState::Sent && p.sent.is_some() && asking(p))
+        .collect();
     sent.sort_by_key(|p| p.sent);
     for post in sent {
         let (id, at) = (ask_id(post), post.sent.unwrap_or(post.due));
         if !asks.iter().any(|a| a.id == id) {
             let by = at.checked_add(within).unwrap_or(Timestamp::MAX);
-            asks.push(Ask { id, notice: post.notice.clone(), at, by, link: post.link.clone() });
+            asks.push(Ask {
+                id,
+                notice: post.notice.clone(),
+                at,
+                by,
+                link: post.link.clone(),
+            });
         }
     }
     asks
@@ -115,8 +127,14 @@ pub fn ask_id(post: &Post) -> String {
 
 /// By when a provider is to be ready; nothing where validators need not do anything.
 pub fn ready_by(upgrade: &Upgrade, asks: &[Ask], within: SignedDuration) -> Option<Timestamp> {
-    let duty = upgrade.duties.get(&Audience::Validators).filter(|d| d.required)?;
-    let asked = asks.first().filter(|_| upgrade.urgency == Urgency::Emergency).and_then(|a| a.at.checked_add(within).ok());
+    let duty = upgrade
+        .duties
+        .get(&Audience::Validators)
+        .filter(|d| d.required)?;
+    let asked = asks
+        .first()
+        .filter(|_| upgrade.urgency == Urgency::Emergency)
+        .and_then(|a| a.at.checked_add(within).ok());
     Some(duty.by.or(asked).unwrap_or(upgrade.window.opens))
 }
 
@@ -133,21 +151,50 @@ pub struct ProviderStanding<'a> {
 }
 
 /// Where each of the roster stands, with the notice that asked last.
-pub fn call<'a>(roster: &'a [Provider], ask: Option<&Ask>, answers: &[Answer]) -> Vec<ProviderStanding<'a>> {
+pub fn call<'a>(
+    roster: &'a [Provider],
+    ask: Option<&Ask>,
+    answers: &[Answer],
+) -> Vec<ProviderStanding<'a>> {
     let standing = |provider: &'a Provider| {
-        let own = |claim: Claim| answers.iter().filter(move |a| a.claim == claim && a.provider == provider.id);
-        let acknowledged = own(Claim::Acknowledged).filter(|a| ask.is_some_and(|ask| ask.id == a.of)).map(|a| a.at).min();
-        let whole = own(Claim::Ready).filter(|a| a.of.is_empty()).map(|a| a.at).min();
+        let own = |claim: Claim| {
+            answers
+                .iter()
+                .filter(move |a| a.claim == claim && a.provider == provider.id)
+        };
+        let acknowledged = own(Claim::Acknowledged)
+            .filter(|a| ask.is_some_and(|ask| ask.id == a.of))
+            .map(|a| a.at)
+            .min();
+        let whole = own(Claim::Ready)
+            .filter(|a| a.of.is_empty())
+            .map(|a| a.at)
+            .min();
         let mut nodes: BTreeSet<&str> = BTreeSet::new();
         let mut last = None;
         for answer in own(Claim::Ready) {
-            nodes.extend(provider.nodes_of(&answer.of).iter().map(|n| n.name.as_str()));
+            nodes.extend(
+                provider
+                    .nodes_of(&answer.of)
+                    .iter()
+                    .map(|n| n.name.as_str()),
+            );
             last = last.max(Some(answer.at));
         }
-        let by_nodes = last.filter(|_| !provider.nodes.is_empty() && nodes.len() == provider.nodes.len());
+        let by_nodes =
+            last.filter(|_| !provider.nodes.is_empty() && nodes.len() == provider.nodes.len());
         let ready = whole.into_iter().chain(by_nodes).min();
-        let ready_nodes = if ready.is_some() { provider.nodes.len() } else { nodes.len() };
-        ProviderStanding { provider, acknowledged, ready, ready_nodes }
+        let ready_nodes = if ready.is_some() {
+            provider.nodes.len()
+        } else {
+            nodes.len()
+        };
+        ProviderStanding {
+            provider,
+            acknowledged,
+            ready,
+            ready_nodes,
+        }
     };
     roster.iter().map(standing).collect()
 }
@@ -165,9 +212,15 @@ pub struct ReadinessCount {
 
 impl ReadinessCount {
     /// Nothing where nobody is asked anything.
-    pub fn of(standings: &[ProviderStanding<'_>], ask: Option<&Ask>, ready_by: Option<Timestamp>) -> Option<Self> {
+    pub fn of(
+        standings: &[ProviderStanding<'_>],
+        ask: Option<&Ask>,
+        ready_by: Option<Timestamp>,
+    ) -> Option<Self> {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let count = |is: &dyn Fn(&ProviderStanding<'_>) -> bool| number(standings.iter().filter(|s| is(s)).count());
+        let count = |is: &dyn Fn(&ProviderStanding<'_>) -> bool| {
+            number(standings.iter().filter(|s| is(s)).count())
+        };
         (!standings.is_empty() && ask.is_some()).then(|| Self {
             of: number(standings.len()),
             acknowledged: count(&|s| s.acknowledged.is_some()),
@@ -193,8 +246,16 @@ mod tests {
     }
 
     fn provider(id: &str, nodes: &[(&str, Option<&str>)]) -> Provider {
-        let node = |(name, chain): &(&str, Option<&str>)| ProviderNode { name: (*name).into(), chain: chain.map(Into::into) };
-        Provider { id: id.into(), name: id.to_uppercase(), matrix: None, nodes: nodes.iter().map(node).collect() }
+        let node = |(name, chain): &(&str, Option<&str>)| ProviderNode {
+            name: (*name).into(),
+            chain: chain.map(Into::into),
+        };
+        Provider {
+            id: id.into(),
+            name: id.to_uppercase(),
+            matrix: None,
+            nodes: nodes.iter().map(node).collect(),
+        }
     }
 
     fn answer(provider: &str, claim: Claim, of: &str, second: i64) -> Answer {
@@ -213,11 +274,32 @@ mod tests {
 
     #[test]
     fn a_provider_is_ready_when_all_its_nodes_are() {
-        let roster = [provider("a", &[("A/1", None), ("A/2", None), ("A/3", Some("people"))]), provider("b", &[]), provider("c", &[])];
-        let ask = Ask { id: "2".into(), notice: "reminder".into(), at: at(100), by: at(200), link: None };
+        let roster = [
+            provider(
+                "a",
+                &[("A/1", None), ("A/2", None), ("A/3", Some("people"))],
+            ),
+            provider("b", &[]),
+            provider("c", &[]),
+        ];
+        let ask = Ask {
+            id: "2".into(),
+            notice: "reminder".into(),
+            at: at(100),
+            by: at(200),
+            link: None,
+        };
         let of = |answers: &[Answer]| {
             let all = call(&roster, Some(&ask), answers);
-            all.iter().map(|s| (s.acknowledged.is_some(), s.ready.map(Timestamp::as_second), s.ready_nodes)).collect::<Vec<_>>()
+            all.iter()
+                .map(|s| {
+                    (
+                        s.acknowledged.is_some(),
+                        s.ready.map(Timestamp::as_second),
+                        s.ready_nodes,
+                    )
+                })
+                .collect::<Vec<_>>()
         };
         let some = [
             answer("a", Claim::Ready, "a/1", 1),
@@ -226,7 +308,11 @@ mod tests {
             answer("b", Claim::Acknowledged, "1", 4),
             answer("c", Claim::Acknowledged, "2", 5),
         ];
-        assert_eq!(of(&some), [(false, None, 2), (false, Some(3), 0), (true, None, 0)], "the notice before counts no more");
+        assert_eq!(
+            of(&some),
+            [(false, None, 2), (false, Some(3), 0), (true, None, 0)],
+            "the notice before counts no more"
+        );
         let mut all = some.to_vec();
         all.push(answer("a", Claim::Ready, "A/2", 9));
         assert_eq!(of(&all)[0], (false, Some(9), 3));
@@ -241,6 +327,9 @@ mod tests {
     fn of_steps_slept_through_the_last_is_taken() {
         let times = [at(10), at(20), at(30)];
         let of = |second| step_due(&times, at(second));
-        assert_eq!((of(9), of(10), of(25), of(99)), (None, Some(1), Some(2), Some(3)));
+        assert_eq!(
+            (of(9), of(10), of(25), of(99)),
+            (None, Some(1), Some(2), Some(3))
+        );
     }
 }

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 /// What happened, for a notice that says so. Never the hour alone: a notice that says something
 /// *happened* waits for one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Happening {
     /// The upgrade is known to herald.
@@ -293,11 +295,29 @@ impl Happening {
 
     /// It speaks of the window, so that a post of it is wrong once the window is another.
     pub fn of_the_window(self) -> bool {
-        matches!(self, Self::Planned | Self::WindowProposed | Self::WindowSet | Self::Rescheduled | Self::Go | Self::NoGo | Self::Delayed)
+        matches!(
+            self,
+            Self::Planned
+                | Self::WindowProposed
+                | Self::WindowSet
+                | Self::Rescheduled
+                | Self::Go
+                | Self::NoGo
+                | Self::Delayed
+        )
     }
 
     /// It takes back what was said, so it answers the last post in its channel.
     pub fn answers(self) -> bool {
-        matches!(self, Self::Rescheduled | Self::Changed | Self::NoGo | Self::Delayed | Self::Cancelled | Self::Failed | Self::RolledBack)
+        matches!(
+            self,
+            Self::Rescheduled
+                | Self::Changed
+                | Self::NoGo
+                | Self::Delayed
+                | Self::Cancelled
+                | Self::Failed
+                | Self::RolledBack
+        )
     }
 }

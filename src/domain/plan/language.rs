@@ -78,7 +78,10 @@ pub struct Unit {
 static ENGLISH: LazyLock<Language> = LazyLock::new(|| {
     let unit = |name: &str| {
         let forms = [name.to_owned(), format!("{name}s")];
-        Unit { alone: forms.clone(), away: forms }
+        Unit {
+            alone: forms.clone(),
+            away: forms,
+        }
     };
     Language {
         locale: DEFAULT.into(),
@@ -88,7 +91,10 @@ static ENGLISH: LazyLock<Language> = LazyLock::new(|| {
             other_day: "{weekday} {day} {month}, {time} {zone}".into(),
             same_day: "{time} {zone}".into(),
             weekdays: ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].map(str::to_owned),
-            months: ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"].map(str::to_owned),
+            months: [
+                "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+            ]
+            .map(str::to_owned),
             zones: BTreeMap::new(),
         },
         spans: Spans {
@@ -112,7 +118,10 @@ impl Language {
 
     /// One of herald's own words; one that the language doesn't have stays what it is.
     pub fn word<'a>(&'a self, word: &'a str) -> &'a str {
-        self.words.get(word).or_else(|| self.words.get(&word.to_lowercase())).map_or(word, String::as_str)
+        self.words
+            .get(word)
+            .or_else(|| self.words.get(&word.to_lowercase()))
+            .map_or(word, String::as_str)
     }
 
     /// `7 days`, `1 hour`, `90 minutes`, `20 seconds`: the largest unit that says it well.
@@ -123,7 +132,11 @@ impl Language {
     /// `in 7 days`, `5 minutes ago`
     pub fn distance(&self, length: SignedDuration) -> String {
         let span = self.counted(length.abs(), |unit| &unit.away);
-        let pattern = if length.is_negative() { &self.spans.ago } else { &self.spans.ahead };
+        let pattern = if length.is_negative() {
+            &self.spans.ago
+        } else {
+            &self.spans.ahead
+        };
         fill(pattern, |part| (part == "span").then(|| span.clone()))
     }
 
@@ -137,7 +150,11 @@ impl Language {
         let [one, more] = forms(unit);
         fill(&self.spans.span, |part| match part {
             "number" => Some(number.to_string()),
-            "unit" => Some(if number == 1 { one.clone() } else { more.clone() }),
+            "unit" => Some(if number == 1 {
+                one.clone()
+            } else {
+                more.clone()
+            }),
             _ => None,
         })
     }
@@ -150,12 +167,24 @@ impl Language {
         }
         let local = at.to_zoned_datetime(zone.clone());
         let same_day = local.date() == utc.date();
-        let in_utc = self.date(if same_day { &self.dates.same_day } else { &self.dates.other_day }, &utc);
+        let in_utc = self.date(
+            if same_day {
+                &self.dates.same_day
+            } else {
+                &self.dates.other_day
+            },
+            &utc,
+        );
         format!("{} ({in_utc})", self.date(&self.dates.full, &local))
     }
 
     fn date(&self, pattern: &str, at: &ZonedDateTime) -> String {
-        let of = |names: &[String], from_zero: i8| usize::try_from(from_zero).ok().and_then(|i| names.get(i)).cloned();
+        let of = |names: &[String], from_zero: i8| {
+            usize::try_from(from_zero)
+                .ok()
+                .and_then(|i| names.get(i))
+                .cloned()
+        };
         fill(pattern, |part| match part {
             "weekday" => of(&self.dates.weekdays, at.weekday().to_monday_zero_offset()),
             "day" => Some(at.day().to_string()),
@@ -176,7 +205,10 @@ impl Language {
 fn fill(pattern: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut rest = pattern;
-    while let Some((before, (name, behind))) = rest.split_once('{').and_then(|(b, after)| Some((b, after.split_once('}')?))) {
+    while let Some((before, (name, behind))) = rest
+        .split_once('{')
+        .and_then(|(b, after)| Some((b, after.split_once('}')?)))
+    {
         out.push_str(before);
         out.push_str(&value(name).unwrap_or_default());
         rest = behind;
@@ -187,12 +219,18 @@ fn fill(pattern: &str, value: impl Fn(&str) -> Option<String>) -> String {
 
 /// The names that stand in a pattern.
 pub fn placeholders(pattern: &str) -> impl Iterator<Item = &str> {
-    pattern.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name)
+    pattern
+        .split('{')
+        .skip(1)
+        .filter_map(|part| part.split_once('}'))
+        .map(|(name, _)| name)
 }
 
 /// Two or three lower-case letters, and perhaps a country: `de`, `pt-BR`.
 pub fn is_locale(text: &str) -> bool {
-    let (language, country) = text.split_once('-').map_or((text, None), |(l, c)| (l, Some(c)));
+    let (language, country) = text
+        .split_once('-')
+        .map_or((text, None), |(l, c)| (l, Some(c)));
     (2..=3).contains(&language.len())
         && language.chars().all(|c| c.is_ascii_lowercase())
         && country.is_none_or(|c| c.len() == 2 && c.chars().all(|c| c.is_ascii_uppercase()))
@@ -215,14 +253,19 @@ mod tests {
         for good in ["de", "pt-BR", "nds", "zh"] {
             assert!(is_locale(good), "{good}");
         }
-        for bad in ["", "d", "DE", "deu1", "germ", "de-", "de-at", "de-AUT", "de_AT", "../de"] {
+        for bad in [
+            "", "d", "DE", "deu1", "germ", "de-", "de-at", "de-AUT", "de_AT", "../de",
+        ] {
             assert!(!is_locale(bad), "{bad}");
         }
     }
 
     #[test]
     fn a_translation_is_told_from_its_original_by_what_stands_behind_the_dot() {
-        assert_eq!(split("execution/applied.de"), ("execution/applied", Some("de")));
+        assert_eq!(
+            split("execution/applied.de"),
+            ("execution/applied", Some("de"))
+        );
         assert_eq!(split("execution/applied"), ("execution/applied", None));
         assert_eq!(split("v2.3/applied"), ("v2.3/applied", None));
     }
@@ -230,7 +273,23 @@ mod tests {
     #[test]
     fn the_largest_unit_that_says_it_well_is_taken() {
         let span = |s| Language::english().span(SignedDuration::from_secs(s));
-        let said: Vec<String> = [0, 1, 59, 60, 90, 119, 120, 3600, 5400, 7200, 86_400, 100_000, 7 * 86_400].map(span).into();
+        let said: Vec<String> = [
+            0,
+            1,
+            59,
+            60,
+            90,
+            119,
+            120,
+            3600,
+            5400,
+            7200,
+            86_400,
+            100_000,
+            7 * 86_400,
+        ]
+        .map(span)
+        .into();
         let expected = [
             "0 seconds",
             "1 second",

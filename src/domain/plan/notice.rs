@@ -8,7 +8,9 @@ use super::schedule::{CronRule, Offset};
 
 pub use super::happening::Happening;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Audience {
     /// Who run nodes.
@@ -32,7 +34,9 @@ impl Audience {
 }
 
 /// The five phases of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// What is to come.
@@ -48,7 +52,13 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const ALL: [Phase; 5] = [Self::Preparation, Self::Scheduling, Self::Execution, Self::Validation, Self::PostDeployment];
+    pub const ALL: [Phase; 5] = [
+        Self::Preparation,
+        Self::Scheduling,
+        Self::Execution,
+        Self::Validation,
+        Self::PostDeployment,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -138,7 +148,12 @@ pub struct Notice {
 }
 
 impl Notice {
-    pub fn new(id: impl Into<String>, phase: Phase, template: impl Into<String>, trigger: Trigger) -> Self {
+    pub fn new(
+        id: impl Into<String>,
+        phase: Phase,
+        template: impl Into<String>,
+        trigger: Trigger,
+    ) -> Self {
         Self {
             id: id.into(),
             phase,
@@ -164,13 +179,26 @@ impl Notice {
 
     /// Words that nobody planned.
     pub fn said() -> Self {
-        Self::new(SAID, Phase::Execution, "scheduling/said", Trigger::On(Happening::Said))
+        Self::new(
+            SAID,
+            Phase::Execution,
+            "scheduling/said",
+            Trigger::On(Happening::Said),
+        )
     }
 
     /// A reminder that somebody has asked for.
     pub fn private() -> Self {
-        let notice = Self::new(PRIVATE, Phase::Scheduling, "scheduling/private", Trigger::At(Offset::Exact(-3600)));
-        Self { late: LatePolicy::Skip, ..notice }
+        let notice = Self::new(
+            PRIVATE,
+            Phase::Scheduling,
+            "scheduling/private",
+            Trigger::At(Offset::Exact(-3600)),
+        );
+        Self {
+            late: LatePolicy::Skip,
+            ..notice
+        }
     }
 
     /// It speaks of the window as it was when it was posted.

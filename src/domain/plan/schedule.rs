@@ -34,7 +34,9 @@ pub enum ScheduleError {
     Length(String),
     #[error("'{0}' is not a cron expression of five fields (minute hour day month weekday): {1}")]
     Cron(String, String),
-    #[error("weekdays in '{0}' must be named (Mon-Fri, Sat), since numbers mean different days in different crons")]
+    #[error(
+        "weekdays in '{0}' must be named (Mon-Fri, Sat), since numbers mean different days in different crons"
+    )]
     Weekday(String),
 }
 
@@ -50,7 +52,12 @@ impl FromStr for Offset {
             _ => return Err(bad()),
         };
         let (number, unit) = number_and_unit(rest).ok_or_else(bad)?;
-        let scaled = |by: i64| number.checked_mul(by).and_then(|n| n.checked_mul(sign)).ok_or_else(bad);
+        let scaled = |by: i64| {
+            number
+                .checked_mul(by)
+                .and_then(|n| n.checked_mul(sign))
+                .ok_or_else(bad)
+        };
         match unit {
             "w" => Ok(Self::Days(scaled(7)?)),
             "d" => Ok(Self::Days(scaled(1)?)),
@@ -87,13 +94,20 @@ pub fn parse_length(text: &str) -> Result<SignedDuration, ScheduleError> {
         "s" => 1,
         _ => return Err(bad()),
     };
-    number.checked_mul(seconds).filter(|s| *s < 400 * 86_400).map(SignedDuration::from_secs).ok_or_else(bad)
+    number
+        .checked_mul(seconds)
+        .filter(|s| *s < 400 * 86_400)
+        .map(SignedDuration::from_secs)
+        .ok_or_else(bad)
 }
 
 fn number_and_unit(text: &str) -> Option<(i64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(end);
-    Some((number.parse::<i64>().ok().filter(|n| *n < 100_000_000)?, unit))
+    Some((
+        number.parse::<i64>().ok().filter(|n| *n < 100_000_000)?,
+        unit,
+    ))
 }
 
 /// The instant of a civil time: in a gap the first instant after it, in an overlap the first one.
@@ -103,7 +117,9 @@ pub fn civil_instant(civil: DateTime, zone: &TimeZone) -> Option<Timestamp> {
         // The gap ends where the new offset begins to hold: the last transition before the later reading.
         AmbiguousOffset::Gap { before, .. } => {
             let inside = before.to_timestamp(civil).ok()?;
-            zone.preceding(inside.checked_add(SignedDuration::from_nanos(1)).ok()?).next().map(|t| t.timestamp())
+            zone.preceding(inside.checked_add(SignedDuration::from_nanos(1)).ok()?)
+                .next()
+                .map(|t| t.timestamp())
         }
         _ => ambiguous.earlier().ok(),
     }
@@ -121,12 +137,20 @@ pub struct CronRule {
 
 impl PartialEq for CronRule {
     fn eq(&self, other: &Self) -> bool {
-        self.expression == other.expression && self.zone == other.zone && self.from == other.from && self.until == other.until
+        self.expression == other.expression
+            && self.zone == other.zone
+            && self.from == other.from
+            && self.until == other.until
     }
 }
 
 impl CronRule {
-    pub fn new(expression: &str, zone: TimeZone, from: Offset, until: Offset) -> Result<Self, ScheduleError> {
+    pub fn new(
+        expression: &str,
+        zone: TimeZone,
+        from: Offset,
+        until: Offset,
+    ) -> Result<Self, ScheduleError> {
         let bad = |why: &str| ScheduleError::Cron(expression.to_owned(), why.to_owned());
         let fields: Vec<&str> = expression.split_whitespace().collect();
         let [minute, hour, day, month, weekday] = fields[..] else {
@@ -137,7 +161,13 @@ impl CronRule {
         }
         let seconds_first = format!("0 {minute} {hour} {day} {month} {weekday}");
         let schedule = cron::Schedule::from_str(&seconds_first).map_err(|e| bad(&e.to_string()))?;
-        Ok(Self { schedule, expression: expression.to_owned(), zone, from, until })
+        Ok(Self {
+            schedule,
+            expression: expression.to_owned(),
+            zone,
+            from,
+            until,
+        })
     }
 
     /// As it was written: `0 10 * * *`.
@@ -151,7 +181,10 @@ impl CronRule {
     /// an instant by our own rule, so a DST change neither drops nor doubles an occurrence.
     pub fn occurrences(&self, opens: Timestamp, plan_zone: &TimeZone) -> Vec<Timestamp> {
         const MOST: usize = 1000;
-        let (Some(first), Some(last)) = (self.from.from(opens, plan_zone), self.until.from(opens, plan_zone)) else {
+        let (Some(first), Some(last)) = (
+            self.from.from(opens, plan_zone),
+            self.until.from(opens, plan_zone),
+        ) else {
             return Vec::new();
         };
         let start = self.zone.to_datetime(first);
@@ -203,8 +236,14 @@ mod tests {
     fn a_civil_day_keeps_the_hour_and_24_hours_do_not() {
         // Clocks go back on 2026-10-25.
         let opens = at("2026-10-25T13:00:00Z"); // 14:00 in Berlin (CET)
-        let day = Offset::from_str("-1d").unwrap().from(opens, &berlin()).unwrap();
-        let hours = Offset::from_str("-24h").unwrap().from(opens, &berlin()).unwrap();
+        let day = Offset::from_str("-1d")
+            .unwrap()
+            .from(opens, &berlin())
+            .unwrap();
+        let hours = Offset::from_str("-24h")
+            .unwrap()
+            .from(opens, &berlin())
+            .unwrap();
         assert_eq!(day, at("2026-10-24T12:00:00Z")); // 14:00 CEST
         assert_eq!(hours, at("2026-10-24T13:00:00Z"));
     }
@@ -212,31 +251,64 @@ mod tests {
     #[test]
     fn a_time_in_the_gap_is_the_first_instant_after_and_in_the_overlap_the_first() {
         let gap: DateTime = "2026-03-29T02:30:00".parse().unwrap();
-        assert_eq!(civil_instant(gap, &berlin()), Some(at("2026-03-29T01:00:00Z"))); // 03:00 CEST
+        assert_eq!(
+            civil_instant(gap, &berlin()),
+            Some(at("2026-03-29T01:00:00Z"))
+        ); // 03:00 CEST
         let edge: DateTime = "2026-03-29T02:00:00".parse().unwrap();
-        assert_eq!(civil_instant(edge, &berlin()), Some(at("2026-03-29T01:00:00Z")));
+        assert_eq!(
+            civil_instant(edge, &berlin()),
+            Some(at("2026-03-29T01:00:00Z"))
+        );
         let twice: DateTime = "2026-10-25T02:30:00".parse().unwrap();
-        assert_eq!(civil_instant(twice, &berlin()), Some(at("2026-10-25T00:30:00Z")));
+        assert_eq!(
+            civil_instant(twice, &berlin()),
+            Some(at("2026-10-25T00:30:00Z"))
+        );
     }
 
     #[test]
     fn a_daily_countdown_over_a_dst_change_has_each_day_once() {
-        let rule = CronRule::new("30 2 * * *", berlin(), "-4d".parse().unwrap(), "0".parse().unwrap()).unwrap();
+        let rule = CronRule::new(
+            "30 2 * * *",
+            berlin(),
+            "-4d".parse().unwrap(),
+            "0".parse().unwrap(),
+        )
+        .unwrap();
         let days = rule.occurrences(at("2026-03-31T10:00:00Z"), &berlin());
-        let expected = ["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z", "2026-03-31T00:30:00Z"];
+        let expected = [
+            "2026-03-28T01:30:00Z",
+            "2026-03-29T01:00:00Z",
+            "2026-03-30T00:30:00Z",
+            "2026-03-31T00:30:00Z",
+        ];
         assert_eq!(days, expected.map(at));
     }
 
     #[test]
     fn wrong_texts_are_refused() {
-        for text in ["7d", "-7", "-d", "-7y", "", "--7d", "-99999999999d", "-1.5h", "-７d"] {
+        for text in [
+            "7d",
+            "-7",
+            "-d",
+            "-7y",
+            "",
+            "--7d",
+            "-99999999999d",
+            "-1.5h",
+            "-７d",
+        ] {
             assert!(Offset::from_str(text).is_err(), "{text}");
         }
         for text in ["", "10", "m", "-10m", "10y", "9999999999d"] {
             assert!(parse_length(text).is_err(), "{text}");
         }
         for text in ["* * * *", "0 9 * * 1", "99 9 * * *", "0 9 * * Someday"] {
-            assert!(CronRule::new(text, berlin(), Offset::Exact(-60), Offset::Exact(0)).is_err(), "{text}");
+            assert!(
+                CronRule::new(text, berlin(), Offset::Exact(-60), Offset::Exact(0)).is_err(),
+                "{text}"
+            );
         }
     }
 }

@@ -10,7 +10,10 @@ use crate::{
         campaign::{
             Campaign,
             progress::{Health, Measurements, Migration, Note, Progress, State},
-            upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window},
+            upgrade::{
+                Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency,
+                Window,
+            },
         },
         chain::{
             block_times::{Estimate, Stretch},
@@ -34,22 +37,61 @@ use crate::{
 /// `n` characters: what templates are checked against, and measured with.
 pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact) {
     let now = Timestamp::from_second(1_796_130_000).unwrap_or(Timestamp::UNIX_EPOCH);
-    let duty = || Duty { required: true, what: filler(100), node_version: Some(filler(12)), by: Some(now) };
+    let duty = || Duty {
+        required: true,
+        what: filler(100),
+        node_version: Some(filler(12)),
+        by: Some(now),
+    };
     let upgrade = Upgrade {
         id: filler(20),
         title: filler(60),
         summary: filler(140),
         urgency: Urgency::Expedited,
         method: Method::Governance,
-        window: Window { opens: now, closes: now },
-        chains: (0..8).map(|i| (format!("{}{i}", filler(11)), Target { spec_version: u32::MAX, code_hash: None })).collect(),
+        window: Window {
+            opens: now,
+            closes: now,
+        },
+        chains: (0..8)
+            .map(|i| {
+                (
+                    format!("{}{i}", filler(11)),
+                    Target {
+                        spec_version: u32::MAX,
+                        code_hash: None,
+                    },
+                )
+            })
+            .collect(),
         changes: vec![filler(60); 3],
-        links: vec![Link { name: filler(20), url: format!("https://{}", filler(72)) }; 2],
+        links: vec![
+            Link {
+                name: filler(20),
+                url: format!("https://{}", filler(72))
+            };
+            2
+        ],
         duties: Audience::ALL.into_iter().map(|a| (a, duty())).collect(),
-        referendum: Some(Referendum { chain: filler(16), index: u32::MAX }),
-        poll: Some(Poll { windows: vec![Window { opens: now, closes: now }; 9], decide_by: now }),
+        referendum: Some(Referendum {
+            chain: filler(16),
+            index: u32::MAX,
+        }),
+        poll: Some(Poll {
+            windows: vec![
+                Window {
+                    opens: now,
+                    closes: now
+                };
+                9
+            ],
+            decide_by: now,
+        }),
         rollback: Some(filler(160)),
-        steps: Step::ALL.into_iter().map(|step| (step, format!("https://{}", filler(92)))).collect(),
+        steps: Step::ALL
+            .into_iter()
+            .map(|step| (step, format!("https://{}", filler(92))))
+            .collect(),
         decision: Some(Decision::NoGo(filler(160))),
         cancelled: Some(filler(160)),
         failed: Some(filler(160)),
@@ -68,7 +110,10 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
         expected: Some(Expected {
             chain: filler(20),
             block: 99_999_999,
-            estimate: Some(Estimate { at: now, band: SignedDuration::from_mins(95) }),
+            estimate: Some(Estimate {
+                at: now,
+                band: SignedDuration::from_mins(95),
+            }),
         }),
         late: true,
     };
@@ -79,16 +124,37 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
     progress.referendum = Some("1234 confirm aborted".to_owned());
     progress.unexamined = vec!["paseo: 12345678 to 12345679".to_owned()];
     progress.feedback = Some(feedback(plan, &filler));
-    let note = || Note { at: now, text: filler(160) };
+    let note = || Note {
+        at: now,
+        text: filler(160),
+    };
     progress.notes = vec![note(), note(), note()];
-    progress.roll = Some(ReadinessCount { of: 999, acknowledged: 999, ready: 999, acknowledge_by: Some(now), ready_by: Some(now) });
+    progress.roll = Some(ReadinessCount {
+        of: 999,
+        acknowledged: 999,
+        ready: 999,
+        acknowledge_by: Some(now),
+        ready_by: Some(now),
+    });
     for chain in progress.chains.values_mut() {
         chain.spec_version = Some(u32::MAX);
         chain.applied = Some(fact.clone());
         chain.ahead = Some(fact.clone());
         chain.transaction_version = Some("99 to 100".to_owned());
-        chain.migration = Some(Migration { total: Some(99), done: 98, running: true, ..Migration::default() });
-        let stretch = Stretch { blocks: 999, ms: 5_994_000, longest_ms: 99_900, transactions: 9999, failed: 999, missed_slots: Some(99) };
+        chain.migration = Some(Migration {
+            total: Some(99),
+            done: 98,
+            running: true,
+            ..Migration::default()
+        });
+        let stretch = Stretch {
+            blocks: 999,
+            ms: 5_994_000,
+            longest_ms: 99_900,
+            transactions: 9999,
+            failed: 999,
+            missed_slots: Some(99),
+        };
         chain.record = Some(Measurements {
             before: stretch.clone(),
             after: stretch,
@@ -109,44 +175,100 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
             trouble: None,
         });
     }
-    (Campaign { progress, ..Campaign::new(upgrade, now) }, fact)
+    (
+        Campaign {
+            progress,
+            ..Campaign::new(upgrade, now)
+        },
+        fact,
+    )
 }
 
 fn feedback(plan: &Plan, filler: &impl Fn(usize) -> String) -> Summary {
-    let nobody = |_: &str, _: &str| crate::domain::people::feedback::Voice { who: String::new(), audience: None };
+    let nobody = |_: &str, _: &str| crate::domain::people::feedback::Voice {
+        who: String::new(),
+        audience: None,
+    };
     let empty = Summary::of(&Default::default(), &[], &plan.feedback.meanings, nobody);
     let groups = Audience::ALL.into_iter().map(Some).chain([None]);
-    let of = |audience| crate::domain::people::feedback::OfAudience { audience, reactions: empty.reactions.clone(), replies: 999 };
-    let quote = || Quote { audience: Some(Audience::Validators), text: filler(LONGEST_QUOTE) };
-    Summary { audiences: groups.map(of).collect(), quotes: (0..QUOTES).map(|_| quote()).collect(), ..empty }
+    let of = |audience| crate::domain::people::feedback::OfAudience {
+        audience,
+        reactions: empty.reactions.clone(),
+        replies: 999,
+    };
+    let quote = || Quote {
+        audience: Some(Audience::Validators),
+        text: filler(LONGEST_QUOTE),
+    };
+    Summary {
+        audiences: groups.map(of).collect(),
+        quotes: (0..QUOTES).map(|_| quote()).collect(),
+        ..empty
+    }
 }
 
 /// A problem, an approval and a reason, each at its longest.
 pub fn sample_extras(filler: impl Fn(usize) -> String) -> (Topic, ApprovalRequest, String) {
-    let topic = Topic { id: filler(24), title: filler(80), signs: filler(300), remedy: vec![filler(200); 6], contact: None };
-    let asked = ApprovalRequest { code: filler(6), persons: 2, given: vec![filler(40)], until: Timestamp::UNIX_EPOCH };
+    let topic = Topic {
+        id: filler(24),
+        title: filler(80),
+        signs: filler(300),
+        remedy: vec![filler(200); 6],
+        contact: None,
+    };
+    let asked = ApprovalRequest {
+        code: filler(6),
+        persons: 2,
+        given: vec![filler(40)],
+        until: Timestamp::UNIX_EPOCH,
+    };
     (topic, asked, filler(MAX_DETAIL_CHARS))
 }
 
 /// The context in which everything that can be there is there.
 pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_>) -> Value {
-    let notice = Notice { acknowledge: true, ..Notice::new("n".repeat(24), Phase::Scheduling, "", Trigger::At(Offset::Exact(0))) };
+    let notice = Notice {
+        acknowledge: true,
+        ..Notice::new(
+            "n".repeat(24),
+            Phase::Scheduling,
+            "",
+            Trigger::At(Offset::Exact(0)),
+        )
+    };
     let mut value = of(sample, Some(&notice), config, moment);
     let long = |n: usize| "m".repeat(n);
-    let contact = json!({ "id": long(24), "name": long(40), "url": format!("https://{}", long(72)) });
-    let numbered: Vec<Value> = NUMBERS.iter().map(|n| json!({ "number": n, "text": long(120) })).collect();
-    let topics: Vec<Value> = (0..12).map(|_| json!({ "id": long(16), "title": long(40) })).collect();
-    let Some(map) = value.as_object_mut() else { return value };
+    let contact =
+        json!({ "id": long(24), "name": long(40), "url": format!("https://{}", long(72)) });
+    let numbered: Vec<Value> = NUMBERS
+        .iter()
+        .map(|n| json!({ "number": n, "text": long(120) }))
+        .collect();
+    let topics: Vec<Value> = (0..12)
+        .map(|_| json!({ "id": long(16), "title": long(40) }))
+        .collect();
+    let Some(map) = value.as_object_mut() else {
+        return value;
+    };
     map.insert("contacts".into(), json!([contact]));
-    map.insert("checklist".into(), json!({ "before": numbered, "after": numbered, "is_after": true }));
+    map.insert(
+        "checklist".into(),
+        json!({ "before": numbered, "after": numbered, "is_after": true }),
+    );
     map.insert("help".into(), json!({ "id": long(24), "title": long(80) }));
     map.insert("topics".into(), json!(topics));
     map.insert("commands".into(), commands(&Verb::ALL));
     let entry = json!({ "at": sample.accepted.as_second(), "what": long(24) });
     map.insert("timeline".into(), json!(vec![entry; TIMELINE]));
     let step = json!({ "item": "1.1a", "role": Role::CommunicationTeam, "text": long(90), "done": true, "by": long(30), "at": sample.accepted.as_second(), "remark": long(160) });
-    map.insert("process".into(), json!({ "items": vec![step; 24], "done": 24, "of": 24 }));
-    map.insert("missing".into(), json!(vec![long(40); MAX_PROVIDERS_IN_REMINDER]));
+    map.insert(
+        "process".into(),
+        json!({ "items": vec![step; 24], "done": 24, "of": 24 }),
+    );
+    map.insert(
+        "missing".into(),
+        json!(vec![long(40); MAX_PROVIDERS_IN_REMINDER]),
+    );
     if let Some(topic) = map.get_mut("topic").and_then(Value::as_object_mut) {
         topic.insert("contact".into(), contact);
     }

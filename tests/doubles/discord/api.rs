@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 use super::{
     Inner,
     clock::now_ms,
-    error::{ApiError, invalid_json, method_not_allowed, missing_permissions, not_found, too_large, unauthorized},
+    error::{
+        ApiError, invalid_json, method_not_allowed, missing_permissions, not_found, too_large,
+        unauthorized,
+    },
     faults::Fault,
     limits::{Class, Quota, Scope},
     multipart, routes,
@@ -88,7 +91,11 @@ struct Answer {
 
 impl Answer {
     fn json(status: u16, body: &Value) -> Self {
-        Answer { status, headers: vec![("content-type", "application/json".into())], body: Some(body.to_string()) }
+        Answer {
+            status,
+            headers: vec![("content-type", "application/json".into())],
+            body: Some(body.to_string()),
+        }
     }
 
     fn build(self) -> Response<Body> {
@@ -111,7 +118,11 @@ struct Raw {
 }
 
 /// Answers one request.
-pub(super) async fn handle(inner: &Inner, cutter: Cutter, request: Request<Body>) -> Response<Body> {
+pub(super) async fn handle(
+    inner: &Inner,
+    cutter: Cutter,
+    request: Request<Body>,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = match axum::body::to_bytes(body, BODY_LIMIT).await {
         Ok(body) => body,
@@ -138,7 +149,13 @@ pub(super) async fn handle(inner: &Inner, cutter: Cutter, request: Request<Body>
             return Response::new(Body::empty());
         }
         Some(Fault::Refuse(status)) => refuse(status),
-        Some(Fault::Limit { retry_after, shared }) => too_many(retry_after, if shared { Scope::Shared } else { Scope::User }),
+        Some(Fault::Limit {
+            retry_after,
+            shared,
+        }) => too_many(
+            retry_after,
+            if shared { Scope::Shared } else { Scope::User },
+        ),
         _ => process(inner, &raw),
     };
     count_invalid(inner, &answer);
@@ -157,7 +174,10 @@ fn refuse(status: u16) -> Answer {
         403 => Answer::json(403, &missing_permissions().body()),
         404 => Answer::json(404, &not_found().body()),
         429 => too_many(1.0, Scope::User),
-        500 => Answer::json(500, &json!({"message": "500: Internal Server Error", "code": 0})),
+        500 => Answer::json(
+            500,
+            &json!({"message": "500: Internal Server Error", "code": 0}),
+        ),
         _ => Answer {
             status,
             headers: vec![("content-type", "text/html".into())],
@@ -176,7 +196,9 @@ fn too_many(retry_after: f64, scope: Scope) -> Answer {
     let mut answer = Answer::json(429, &body);
     let whole = retry_after.ceil().max(1.0);
     answer.headers.push(("retry-after", format!("{whole}")));
-    answer.headers.push(("x-ratelimit-scope", scope.name().to_owned()));
+    answer
+        .headers
+        .push(("x-ratelimit-scope", scope.name().to_owned()));
     if scope == Scope::Global {
         answer.headers.push(("x-ratelimit-global", "true".into()));
     }
@@ -185,7 +207,9 @@ fn too_many(retry_after: f64, scope: Scope) -> Answer {
 
 /// 401, 403 and 429 count towards the block of the address, but for limits that others caused.
 fn count_invalid(inner: &Inner, answer: &Answer) {
-    let shared = answer.headers.contains(&("x-ratelimit-scope", "shared".into()));
+    let shared = answer
+        .headers
+        .contains(&("x-ratelimit-scope", "shared".into()));
     if matches!(answer.status, 401 | 403 | 429) && !shared {
         inner.update(|state| state.invalid.push_back(Instant::now()));
     }
@@ -195,7 +219,10 @@ fn process(inner: &Inner, raw: &Raw) -> Answer {
     if inner.update(blocked) {
         return Answer {
             status: 429,
-            headers: vec![("content-type", "text/plain".into()), ("retry-after", "600".into())],
+            headers: vec![
+                ("content-type", "text/plain".into()),
+                ("retry-after", "600".into()),
+            ],
             body: Some("error code: 1015".into()),
         };
     }
@@ -206,16 +233,28 @@ fn process(inner: &Inner, raw: &Raw) -> Answer {
         Found::WrongMethod => return finish(inner, raw, Err(method_not_allowed().blame()), &[]),
         Found::Nothing => return finish(inner, raw, Err(not_found().blame()), &[]),
     };
-    let agent = raw.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok());
+    let agent = raw
+        .headers
+        .get(header::USER_AGENT)
+        .and_then(|v| v.to_str().ok());
     if !agent.is_some_and(|agent| agent.starts_with("DiscordBot (")) {
-        complaints.push(format!("User-Agent isn't `DiscordBot (url, version)`: {agent:?}"));
+        complaints.push(format!(
+            "User-Agent isn't `DiscordBot (url, version)`: {agent:?}"
+        ));
     }
     if needs_token(operation) && !inner.read(|state| authorized(state, &raw.headers)) {
         return finish(inner, raw, Err(unauthorized()), &complaints);
     }
     let class = Class::of(&operation.method, &operation.template);
-    let major =
-        ["channel_id", "guild_id", "webhook_token", "interaction_token"].iter().find_map(|name| path.get(*name)).map_or("", String::as_str);
+    let major = [
+        "channel_id",
+        "guild_id",
+        "webhook_token",
+        "interaction_token",
+    ]
+    .iter()
+    .find_map(|name| path.get(*name))
+    .map_or("", String::as_str);
     let quota = inner.update(|state| {
         let limits = state.options.limits;
         let quota = state.limiter.take(&limits, class, major);
@@ -225,8 +264,8 @@ fn process(inner: &Inner, raw: &Raw) -> Answer {
     let mut answer = match quota.refused {
         Some(scope) => too_many(quota.reset_after.as_secs_f64(), scope),
         None => {
-            let done =
-                read_call(spec, operation, path, raw, &mut complaints).and_then(|call| inner.update(|state| routes::route(state, &call)));
+            let done = read_call(spec, operation, path, raw, &mut complaints)
+                .and_then(|call| inner.update(|state| routes::route(state, &call)));
             finish(inner, raw, done, &complaints)
         }
     };
@@ -237,7 +276,11 @@ fn process(inner: &Inner, raw: &Raw) -> Answer {
 /// Whether too many invalid requests have blocked the address.
 fn blocked(state: &mut State) -> bool {
     let window = Duration::from_secs(600);
-    while state.invalid.front().is_some_and(|at| at.elapsed() > window) {
+    while state
+        .invalid
+        .front()
+        .is_some_and(|at| at.elapsed() > window)
+    {
         state.invalid.pop_front();
     }
     state.invalid.len() >= state.options.invalid_cap
@@ -252,7 +295,9 @@ fn needs_token(operation: &Operation) -> bool {
 
 fn authorized(state: &State, headers: &HeaderMap) -> bool {
     let expected = format!("Bot {}", state.token);
-    headers.get(header::AUTHORIZATION).is_some_and(|given| given.as_bytes() == expected.as_bytes())
+    headers
+        .get(header::AUTHORIZATION)
+        .is_some_and(|given| given.as_bytes() == expected.as_bytes())
 }
 
 /// Judges parameters and body by the description.
@@ -272,7 +317,14 @@ fn read_call(
     complaints.extend(spec.parameters(operation, &path, &query)?);
     let (body, files) = read_body(raw, complaints)?;
     complaints.extend(spec.body(operation, &body)?);
-    Ok(Call { method: &operation.method, template: &operation.template, path, query, body, files })
+    Ok(Call {
+        method: &operation.method,
+        template: &operation.template,
+        path,
+        query,
+        body,
+        files,
+    })
 }
 
 fn read_body(raw: &Raw, complaints: &mut Vec<String>) -> Result<(Value, Vec<Upload>), ApiError> {
@@ -292,9 +344,17 @@ fn read_body(raw: &Raw, complaints: &mut Vec<String>) -> Result<(Value, Vec<Uplo
 }
 
 /// What Discord would pass over without a word becomes a complaint.
-fn read_form(kind: &str, body: &[u8], complaints: &mut Vec<String>) -> Result<(Value, Vec<Upload>), ApiError> {
+fn read_form(
+    kind: &str,
+    body: &[u8],
+    complaints: &mut Vec<String>,
+) -> Result<(Value, Vec<Upload>), ApiError> {
     let form = multipart::parse(kind, body).ok_or_else(|| invalid_json().blame())?;
-    complaints.extend(form.others.iter().map(|name| format!("a part `{name}` in a form")));
+    complaints.extend(
+        form.others
+            .iter()
+            .map(|name| format!("a part `{name}` in a form")),
+    );
     let json = form.payload_json.unwrap_or_else(|| {
         complaints.push("a form without `payload_json`".into());
         b"{}".to_vec()
@@ -302,21 +362,39 @@ fn read_form(kind: &str, body: &[u8], complaints: &mut Vec<String>) -> Result<(V
     let body = serde_json::from_slice(&json).map_err(|_| invalid_json().blame())?;
     let mut files: Vec<Upload> = Vec::new();
     for part in form.files {
-        let number = part.field.strip_prefix("files[").and_then(|rest| rest.strip_suffix(']')?.parse().ok());
-        let Some(number) = number.filter(|number| *number < 10 && files.iter().all(|file| file.number != *number)) else {
-            complaints.push(format!("a file as `{}`, which is no `files[…]` or is there twice", part.field));
+        let number = part
+            .field
+            .strip_prefix("files[")
+            .and_then(|rest| rest.strip_suffix(']')?.parse().ok());
+        let Some(number) =
+            number.filter(|number| *number < 10 && files.iter().all(|file| file.number != *number))
+        else {
+            complaints.push(format!(
+                "a file as `{}`, which is no `files[…]` or is there twice",
+                part.field
+            ));
             continue;
         };
         if part.bytes.len() > FILE_LIMIT {
             return Err(too_large().blame());
         }
-        files.push(Upload { number, name: part.name, content_type: part.content_type, bytes: part.bytes });
+        files.push(Upload {
+            number,
+            name: part.name,
+            content_type: part.content_type,
+            bytes: part.bytes,
+        });
     }
     Ok((body, files))
 }
 
 /// Turns the outcome into an answer, and records what broke a rule.
-fn finish(inner: &Inner, raw: &Raw, done: Result<Reply, ApiError>, complaints: &[String]) -> Answer {
+fn finish(
+    inner: &Inner,
+    raw: &Raw,
+    done: Result<Reply, ApiError>,
+    complaints: &[String],
+) -> Answer {
     let place = format!("{} {}", raw.method, raw.path);
     inner.update(|state| {
         for complaint in complaints {
@@ -326,10 +404,18 @@ fn finish(inner: &Inner, raw: &Raw, done: Result<Reply, ApiError>, complaints: &
     match done {
         Ok(Reply::Json(body)) => Answer::json(200, &body),
         Ok(Reply::Created(body)) => Answer::json(201, &body),
-        Ok(Reply::Nothing) => Answer { status: 204, headers: vec![], body: None },
+        Ok(Reply::Nothing) => Answer {
+            status: 204,
+            headers: vec![],
+            body: None,
+        },
         Err(error) => {
             if error.fault_of_bot {
-                let details = error.errors.as_ref().map(Value::to_string).unwrap_or_default();
+                let details = error
+                    .errors
+                    .as_ref()
+                    .map(Value::to_string)
+                    .unwrap_or_default();
                 let (code, message) = (error.code, &error.message);
                 inner.update(|s| s.blame(format!("{place}: {code} {message} {details}")));
             }
@@ -350,6 +436,8 @@ fn rate_headers(quota: &Quota, answer: &mut Answer) {
         ("x-ratelimit-bucket", format!("{bucket:032x}")),
     ]);
     if quota.refused.is_none() {
-        answer.headers.push(("x-ratelimit-scope", Scope::User.name().into()));
+        answer
+            .headers
+            .push(("x-ratelimit-scope", Scope::User.name().into()));
     }
 }

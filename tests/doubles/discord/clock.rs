@@ -9,7 +9,9 @@ const DAY_MS: i64 = 86_400_000;
 
 /// Unix milliseconds now.
 pub(super) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }
 
 /// `2026-11-24T22:00:09.123000+00:00`, the form in which Discord sends every timestamp.
@@ -17,7 +19,12 @@ pub(super) fn iso(ms: u64) -> String {
     let days = (ms as i64).div_euclid(DAY_MS);
     let rest = (ms as i64).rem_euclid(DAY_MS);
     let (year, month, day) = civil(days);
-    let (hour, minute, second, milli) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1000 % 60, rest % 1000);
+    let (hour, minute, second, milli) = (
+        rest / 3_600_000,
+        rest / 60_000 % 60,
+        rest / 1000 % 60,
+        rest % 1000,
+    );
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}000+00:00")
 }
 
@@ -49,7 +56,14 @@ fn offset(time: &str) -> Option<(&str, i64)> {
     let digits: String = zone.chars().filter(char::is_ascii_digit).collect();
     let (hours, minutes) = (digits.get(..2)?, digits.get(2..4).unwrap_or("00"));
     let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
-    Some((time, if zone.starts_with('-') { -minutes } else { minutes }))
+    Some((
+        time,
+        if zone.starts_with('-') {
+            -minutes
+        } else {
+            minutes
+        },
+    ))
 }
 
 // Both directions of the proleptic Gregorian calendar, counted in 400-year eras from 1 March.

@@ -17,7 +17,13 @@ pub(super) struct ApiError {
 
 impl ApiError {
     fn new(status: u16, code: u32, message: &str) -> Self {
-        ApiError { status, code, message: message.to_owned(), errors: None, fault_of_bot: false }
+        ApiError {
+            status,
+            code,
+            message: message.to_owned(),
+            errors: None,
+            fault_of_bot: false,
+        }
     }
 
     /// Marks the request as one that breaks a rule.
@@ -86,7 +92,11 @@ pub(super) struct Mistake {
 impl Mistake {
     pub(super) fn new(path: &str, code: &str, message: impl Into<String>) -> Self {
         Mistake {
-            path: path.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+            path: path
+                .split('.')
+                .filter(|part| !part.is_empty())
+                .map(str::to_owned)
+                .collect(),
             code: code.to_owned(),
             message: message.into(),
         }

@@ -32,7 +32,11 @@ pub struct OneShot {
 impl OneShot {
     #[must_use]
     pub fn new(method: &str, path: &str, fault: Fault) -> Self {
-        OneShot { method: method.to_owned(), path: path.to_owned(), fault }
+        OneShot {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            fault,
+        }
     }
 }
 
@@ -60,7 +64,10 @@ pub(super) struct Fate {
 
 impl Fate {
     pub(super) fn new(faults: Faults) -> Self {
-        Fate { random: faults.seed, faults }
+        Fate {
+            random: faults.seed,
+            faults,
+        }
     }
 
     pub(super) fn add(&mut self, shot: OneShot) {
@@ -69,7 +76,9 @@ impl Fate {
 
     /// What shall happen to this request, if anything.
     pub(super) fn strike(&mut self, method: &str, path: &str) -> Option<Fault> {
-        let fits = |shot: &OneShot| (shot.method.is_empty() || shot.method == method) && path.starts_with(&shot.path);
+        let fits = |shot: &OneShot| {
+            (shot.method.is_empty() || shot.method == method) && path.starts_with(&shot.path)
+        };
         if let Some(at) = self.faults.script.iter().position(fits) {
             return self.faults.script.remove(at).map(|shot| shot.fault);
         }

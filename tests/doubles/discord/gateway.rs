@@ -100,7 +100,9 @@ impl State {
         }
         let mut versions = [false, true].map(|full| self.message_event_json(&message, full));
         if let (Some(nonce), "MESSAGE_CREATE") = (&message.nonce, kind) {
-            versions.iter_mut().for_each(|json| json["nonce"] = json!(nonce));
+            versions
+                .iter_mut()
+                .for_each(|json| json["nonce"] = json!(nonce));
         }
         for session in &mut self.sessions {
             if session.intents & intent::GUILD_MESSAGES != 0 {
@@ -121,7 +123,13 @@ impl State {
         }
     }
 
-    pub(super) fn reaction_event(&mut self, added: bool, message: &Message, user: u64, emoji: &str) {
+    pub(super) fn reaction_event(
+        &mut self,
+        added: bool,
+        message: &Message,
+        user: u64,
+        emoji: &str,
+    ) {
         let mut data = json!({
             "user_id": user.to_string(),
             "channel_id": message.channel_id.to_string(),
@@ -139,7 +147,11 @@ impl State {
             });
             merge(&mut data, more);
         }
-        let kind = if added { "MESSAGE_REACTION_ADD" } else { "MESSAGE_REACTION_REMOVE" };
+        let kind = if added {
+            "MESSAGE_REACTION_ADD"
+        } else {
+            "MESSAGE_REACTION_REMOVE"
+        };
         if self.seen_by_bot(message.channel_id) {
             self.dispatch(kind, intent::GUILD_MESSAGE_REACTIONS, &data);
         }
@@ -193,7 +205,13 @@ impl State {
         self.identifies += 1;
         self.sessions.retain(|session| session.out.is_some());
         let id = format!("{:032x}", self.next_id());
-        self.sessions.push(Session { id: id.clone(), intents, seq: 0, backlog: VecDeque::new(), out: Some(out.clone()) });
+        self.sessions.push(Session {
+            id: id.clone(),
+            intents,
+            seq: 0,
+            backlog: VecDeque::new(),
+            out: Some(out.clone()),
+        });
         let ready = json!({
             "v": 10,
             "user": self.current_user_json(),
@@ -229,7 +247,11 @@ impl State {
         }
         let invalid = || Out::Send(json!({"op": 9, "d": false}).to_string());
         let seq = data["seq"].as_u64().unwrap_or(0);
-        let session = self.sessions.iter_mut().find(|session| data["session_id"] == session.id.as_str()).ok_or_else(invalid)?;
+        let session = self
+            .sessions
+            .iter_mut()
+            .find(|session| data["session_id"] == session.id.as_str())
+            .ok_or_else(invalid)?;
         if seq > session.seq {
             return Err(Out::Close(4007, "Invalid seq."));
         }
@@ -280,7 +302,11 @@ async fn accept(inner: Arc<Inner>, stream: TcpStream) {
         let _ = send.send(Out::Close(4012, "Invalid API version"));
     }
     if query.contains("compress=") || query.contains("encoding=etf") {
-        inner.update(|s| s.blame(format!("gateway: the double only has plain JSON: `{query}`")));
+        inner.update(|s| {
+            s.blame(format!(
+                "gateway: the double only has plain JSON: `{query}`"
+            ))
+        });
     }
     let interval = inner.read(|s| s.options.heartbeat);
     let hello = json!({"op": 10, "s": null, "t": null, "d": {
@@ -288,8 +314,16 @@ async fn accept(inner: Arc<Inner>, stream: TcpStream) {
         "_trace": ["double"],
     }});
     let _ = send.send(Out::Send(hello.to_string()));
-    let mut connection =
-        Connection { inner, socket, send, receive, session: None, sends: VecDeque::new(), heard: Instant::now(), interval };
+    let mut connection = Connection {
+        inner,
+        socket,
+        send,
+        receive,
+        session: None,
+        sends: VecDeque::new(),
+        heard: Instant::now(),
+        interval,
+    };
     connection.run().await;
     connection.forget();
 }
@@ -344,9 +378,16 @@ impl Connection {
                     self.end_session();
                 }
                 self.forget();
-                let _ = self.socket.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await;
+                let _ = self
+                    .socket
+                    .close(Some(CloseFrame {
+                        code: code.into(),
+                        reason: reason.into(),
+                    }))
+                    .await;
                 // Dropped with something unread, the socket would be reset and the code lost.
-                let rest = async { while self.socket.next().await.is_some_and(|frame| frame.is_ok()) {} };
+                let rest =
+                    async { while self.socket.next().await.is_some_and(|frame| frame.is_ok()) {} };
                 let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
                 false
             }
@@ -357,17 +398,27 @@ impl Connection {
     fn hear(&mut self, text: &str) {
         let now = Instant::now();
         self.sends.push_back(now);
-        while self.sends.front().is_some_and(|at| now - *at > Duration::from_secs(60)) {
+        while self
+            .sends
+            .front()
+            .is_some_and(|at| now - *at > Duration::from_secs(60))
+        {
             self.sends.pop_front();
         }
         if self.sends.len() > SENDS_A_MINUTE {
-            self.inner.update(|s| s.blame("gateway: over 120 sends in 60 s"));
-            let _ = self.send.send(Out::Close(4008, "You are being rate limited."));
+            self.inner
+                .update(|s| s.blame("gateway: over 120 sends in 60 s"));
+            let _ = self
+                .send
+                .send(Out::Close(4008, "You are being rate limited."));
             return;
         }
         let Ok(message) = serde_json::from_str::<Value>(text) else {
-            self.inner.update(|s| s.blame("gateway: a payload that isn't JSON"));
-            let _ = self.send.send(Out::Close(4002, "Error while decoding payload."));
+            self.inner
+                .update(|s| s.blame("gateway: a payload that isn't JSON"));
+            let _ = self
+                .send
+                .send(Out::Close(4002, "Error while decoding payload."));
             return;
         };
         let data = &message["d"];
@@ -384,7 +435,8 @@ impl Connection {
                 let _ = self.send.send(Out::Close(4003, "Not authenticated."));
             }
             op => {
-                self.inner.update(|s| s.blame(format!("gateway: unknown opcode {op:?}")));
+                self.inner
+                    .update(|s| s.blame(format!("gateway: unknown opcode {op:?}")));
                 let _ = self.send.send(Out::Close(4001, "Unknown opcode."));
             }
         }
@@ -392,11 +444,18 @@ impl Connection {
 
     fn start(&mut self, identify: bool, data: &Value) {
         if self.session.is_some() {
-            self.inner.update(|s| s.blame("gateway: a second IDENTIFY or RESUME"));
+            self.inner
+                .update(|s| s.blame("gateway: a second IDENTIFY or RESUME"));
             let _ = self.send.send(Out::Close(4005, "Already authenticated."));
             return;
         }
-        let started = self.inner.update(|s| if identify { s.identify(data, &self.send) } else { s.resume(data, &self.send) });
+        let started = self.inner.update(|s| {
+            if identify {
+                s.identify(data, &self.send)
+            } else {
+                s.resume(data, &self.send)
+            }
+        });
         match started {
             Ok(id) => self.session = Some(id),
             Err(order) => {
@@ -415,14 +474,19 @@ impl Connection {
     /// A bot whose session was declared invalid waits before it starts anew, without heartbeats.
     fn blame_silence(&self, state: &mut State) {
         let id = self.session.as_deref();
-        if state.sessions.iter().any(|session| Some(session.id.as_str()) == id) {
+        if state
+            .sessions
+            .iter()
+            .any(|session| Some(session.id.as_str()) == id)
+        {
             state.blame("gateway: no heartbeat in two intervals");
         }
     }
 
     fn end_session(&self) {
         let id = self.session.as_deref();
-        self.inner.update(|s| s.sessions.retain(|session| Some(session.id.as_str()) != id));
+        self.inner
+            .update(|s| s.sessions.retain(|session| Some(session.id.as_str()) != id));
     }
 
     /// Leaves the session without a connection, unless another has taken it over.
@@ -430,7 +494,11 @@ impl Connection {
         let id = self.session.as_deref();
         self.inner.update(|s| {
             let mine = |session: &&mut Session| {
-                Some(session.id.as_str()) == id && session.out.as_ref().is_some_and(|out| out.same_channel(&self.send))
+                Some(session.id.as_str()) == id
+                    && session
+                        .out
+                        .as_ref()
+                        .is_some_and(|out| out.same_channel(&self.send))
             };
             if let Some(session) = s.sessions.iter_mut().find(mine) {
                 session.out = None;

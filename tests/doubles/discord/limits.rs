@@ -193,7 +193,13 @@ impl Limiter {
         if class != Class::Webhook {
             let (remaining, ends) = spend(&mut self.global, limits.global, now);
             if remaining.is_none() {
-                return Quota { class, limit: limits.global.limit, remaining: 0, reset_after: ends - now, refused: Some(Scope::Global) };
+                return Quota {
+                    class,
+                    limit: limits.global.limit,
+                    remaining: 0,
+                    reset_after: ends - now,
+                    refused: Some(Scope::Global),
+                };
             }
         }
         let rate = class.rate(limits);
@@ -217,7 +223,10 @@ impl Limiter {
 fn spend(window: &mut Option<Window>, rate: Rate, now: Instant) -> (Option<u32>, Instant) {
     let open = match window {
         Some(open) if open.ends > now => open,
-        _ => window.insert(Window { used: 0, ends: now + rate.per }),
+        _ => window.insert(Window {
+            used: 0,
+            ends: now + rate.per,
+        }),
     };
     if open.used >= rate.limit {
         return (None, open.ends);

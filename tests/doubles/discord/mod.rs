@@ -53,7 +53,7 @@ use tls::{Cutter, TlsListener};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// How long a test waits for the bot before it gives up.
-const TEST_PATIENCE: Duration = Duration::from_secs(30);
+const TEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pretended Discord. Clones share it; with the last one it stops.
 #[derive(Clone)]
@@ -100,8 +100,10 @@ impl Double {
         let gateway = bind().await.expect("a port for the gateway");
         let https_addr = https.local_addr().expect("a bound port");
         let gateway_addr = gateway.local_addr().expect("a bound port");
-        let inner =
-            Arc::new(Inner { state: Mutex::new(State::new(options, format!("ws://{gateway_addr}"))), changed: watch::Sender::new(()) });
+        let inner = Arc::new(Inner {
+            state: Mutex::new(State::new(options, format!("ws://{gateway_addr}"))),
+            changed: watch::Sender::new(()),
+        });
         let (config, root_pem) = tls::identity();
         let listener = TlsListener::new(https, config);
         let shared = Arc::clone(&inner);
@@ -109,13 +111,24 @@ impl Double {
             let inner = Arc::clone(&shared);
             async move { api::handle(&inner, cutter, request).await }
         };
-        let service = Router::new().fallback(handle).into_make_service_with_connect_info::<Cutter>();
+        let service = Router::new()
+            .fallback(handle)
+            .into_make_service_with_connect_info::<Cutter>();
         let rest = tokio::spawn(async move {
-            axum::serve(listener, service).await.expect("the REST server");
+            axum::serve(listener, service)
+                .await
+                .expect("the REST server");
         });
         let gateway = tokio::spawn(gateway::serve(Arc::clone(&inner), gateway));
-        let servers = Servers { https: https_addr, root_pem, tasks: vec![rest, gateway] };
-        Double { inner, servers: Arc::new(servers) }
+        let servers = Servers {
+            https: https_addr,
+            root_pem,
+            tasks: vec![rest, gateway],
+        };
+        Double {
+            inner,
+            servers: Arc::new(servers),
+        }
     }
 
     /// Where `discord.com` shall resolve to.
@@ -165,7 +178,13 @@ impl Double {
     /// The private channel between the bot and a person, once the bot has asked for it.
     pub fn private_channel(&self, user: u64) -> Option<u64> {
         let name = format!("with {user}");
-        self.inner.read(|state| state.channels.values().find(|c| c.kind == 1 && c.name == name).map(|c| c.id))
+        self.inner.read(|state| {
+            state
+                .channels
+                .values()
+                .find(|c| c.kind == 1 && c.name == name)
+                .map(|c| c.id)
+        })
     }
 
     /// What people and bots wrote in a channel or thread, oldest first, without notices and without
@@ -179,7 +198,8 @@ impl Double {
 
     /// A message, wherever it is.
     pub fn message(&self, message: u64) -> Option<Message> {
-        self.inner.read(|state| state.messages.get(&message).cloned())
+        self.inner
+            .read(|state| state.messages.get(&message).cloned())
     }
 
     /// The next message in a channel that has `after` of them, when it comes.
@@ -189,7 +209,11 @@ impl Double {
             state.visible(channel).filter(ordinary).count() > after
         };
         let came = self.until(TEST_PATIENCE, there).await;
-        assert!(came, "no message {after} in channel {channel}: {}", self.trace());
+        assert!(
+            came,
+            "no message {after} in channel {channel}: {}",
+            self.trace()
+        );
         self.messages(channel).swap_remove(after)
     }
 
@@ -212,26 +236,35 @@ impl Double {
     pub fn thread_of(&self, message: u64) -> Option<u64> {
         self.inner.read(|state| match state.messages.get(&message) {
             Some(message) => message.thread_id,
-            None => state.channels.get(&message).filter(|channel| channel.is_thread()).map(|thread| thread.id),
+            None => state
+                .channels
+                .get(&message)
+                .filter(|channel| channel.is_thread())
+                .map(|thread| thread.id),
         })
     }
 
     /// The threads in a channel: id and name.
     pub fn threads(&self, channel: u64) -> Vec<(u64, String)> {
         self.inner.read(|state| {
-            let within = state.channels.values().filter(|c| c.parent == Some(channel));
+            let within = state
+                .channels
+                .values()
+                .filter(|c| c.parent == Some(channel));
             within.map(|c| (c.id, c.name.clone())).collect()
         })
     }
 
     /// The guild's commands as registered.
     pub fn commands(&self) -> Vec<Value> {
-        self.inner.read(|state| state.commands.values().cloned().collect())
+        self.inner
+            .read(|state| state.commands.values().cloned().collect())
     }
 
     /// The guild's scheduled events.
     pub fn scheduled_events(&self) -> Vec<Value> {
-        self.inner.read(|state| state.events.values().cloned().collect())
+        self.inner
+            .read(|state| state.events.values().cloned().collect())
     }
 
     /// Everything that broke a rule: method, path and reason. Empty, if the bot is good.
@@ -294,7 +327,8 @@ impl Double {
 
     /// Whether the bot is on the gateway now.
     pub fn connected(&self) -> bool {
-        self.inner.read(|state| state.sessions.iter().any(|s| s.out.is_some()))
+        self.inner
+            .read(|state| state.sessions.iter().any(|s| s.out.is_some()))
     }
 
     /// How often it has identified: resuming doesn't count.

@@ -34,7 +34,12 @@ pub(super) fn parse(content_type: &str, body: &[u8]) -> Option<Form> {
         let data = content[..end].strip_suffix(b"\r\n")?;
         let field = attribute(&head, " name=")?;
         match attribute(&head, "filename=") {
-            Some(name) => form.files.push(Part { field, name, content_type: header(&head, "content-type"), bytes: data.to_vec() }),
+            Some(name) => form.files.push(Part {
+                field,
+                name,
+                content_type: header(&head, "content-type"),
+                bytes: data.to_vec(),
+            }),
             None if field == "payload_json" => form.payload_json = Some(data.to_vec()),
             None => form.others.push(field),
         }
@@ -50,9 +55,14 @@ fn attribute(head: &str, key: &str) -> Option<String> {
 
 fn header(head: &str, name: &str) -> Option<String> {
     let lines = head.lines().filter_map(|line| line.split_once(':'));
-    lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).next()
+    lines
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim().to_owned())
+        .next()
 }
 
 fn find(within: &[u8], needle: &[u8]) -> Option<usize> {
-    within.windows(needle.len()).position(|window| window == needle)
+    within
+        .windows(needle.len())
+        .position(|window| window == needle)
 }

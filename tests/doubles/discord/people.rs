@@ -15,7 +15,7 @@ use super::{
 };
 
 /// How long a person waits for the answer after "thinking…".
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a person sees after a slash command.
 #[derive(Clone, Debug)]
@@ -58,7 +58,11 @@ impl Double {
     /// Adds a person with roles and permissions of their own.
     pub fn add_person_with(&self, name: &str, roles: &[u64], permissions: u64) -> u64 {
         self.inner.update(|state| {
-            let person = Person { name: name.to_owned(), roles: roles.to_vec(), permissions };
+            let person = Person {
+                name: name.to_owned(),
+                roles: roles.to_vec(),
+                permissions,
+            };
             let id = state.next_id();
             state.people.insert(id, person);
             id
@@ -68,7 +72,12 @@ impl Double {
     /// Adds a role, which anybody or only some may mention.
     pub fn add_role(&self, name: &str, mentionable: bool) -> u64 {
         self.inner.update(|state| {
-            let role = Role { name: name.to_owned(), permissions: 0, managed: false, mentionable };
+            let role = Role {
+                name: name.to_owned(),
+                permissions: 0,
+                managed: false,
+                mentionable,
+            };
             let id = state.next_id();
             state.roles.insert(id, role);
             id
@@ -107,7 +116,10 @@ impl Double {
     fn say_as(&self, channel: u64, user: u64, text: &str, to: Option<u64>) -> u64 {
         self.inner.update(|state| {
             state.meet(user);
-            assert!(state.channels.contains_key(&channel), "no channel {channel}");
+            assert!(
+                state.channels.contains_key(&channel),
+                "no channel {channel}"
+            );
             let mut message = state.draft(channel, user, if to.is_some() { 19 } else { 0 });
             text.clone_into(&mut message.content);
             message.reply_to = to;
@@ -136,7 +148,10 @@ impl Double {
     /// Somebody deletes a message: their own, or as a moderator anyone's, the bot's too.
     pub async fn delete_said(&self, message: u64) {
         self.inner.update(|state| {
-            let gone = state.messages.remove(&message).expect("a message to delete");
+            let gone = state
+                .messages
+                .remove(&message)
+                .expect("a message to delete");
             state.message_deleted(&gone);
         });
     }
@@ -158,10 +173,16 @@ impl Double {
                 panic!("no channel {channel}");
             };
             let json = state.channel_json(&gone);
-            let kind = if gone.is_thread() { "THREAD_DELETE" } else { "CHANNEL_DELETE" };
+            let kind = if gone.is_thread() {
+                "THREAD_DELETE"
+            } else {
+                "CHANNEL_DELETE"
+            };
             state.dispatch(kind, intent::GUILDS, &json);
             state.channels.remove(&channel);
-            state.messages.retain(|_, message| message.channel_id != channel);
+            state
+                .messages
+                .retain(|_, message| message.channel_id != channel);
         });
     }
 
@@ -178,22 +199,43 @@ impl Double {
 
     /// A person gives a slash command without options, and waits for the answer. An empty
     /// `subcommand` gives the command itself.
-    pub async fn slash(&self, user: u64, channel: u64, command: &str, subcommand: &str) -> Result<Answer, SlashError> {
-        self.slash_with(user, channel, command, subcommand, &[]).await
+    pub async fn slash(
+        &self,
+        user: u64,
+        channel: u64,
+        command: &str,
+        subcommand: &str,
+    ) -> Result<Answer, SlashError> {
+        self.slash_with(user, channel, command, subcommand, &[])
+            .await
     }
 
     /// A person presses the button with these words on a message, and waits for the answer.
-    pub async fn press(&self, user: u64, channel: u64, message: &Message, label: &str) -> Result<Answer, SlashError> {
+    pub async fn press(
+        &self,
+        user: u64,
+        channel: u64,
+        message: &Message,
+        label: &str,
+    ) -> Result<Answer, SlashError> {
         let id = self.pressed(user, channel, message, label)?;
         self.answer_to(id).await
     }
 
     /// Presses the button with these words.
-    fn pressed(&self, user: u64, channel: u64, message: &Message, label: &str) -> Result<u64, SlashError> {
+    fn pressed(
+        &self,
+        user: u64,
+        channel: u64,
+        message: &Message,
+        label: &str,
+    ) -> Result<u64, SlashError> {
         let rows = message.components.as_array().into_iter().flatten();
-        let mut buttons = rows.flat_map(|row| row["components"].as_array().cloned().unwrap_or_default());
+        let mut buttons =
+            rows.flat_map(|row| row["components"].as_array().cloned().unwrap_or_default());
         let button = buttons.find(|b| b["label"] == label);
-        let button = button.ok_or_else(|| SlashError::WrongOptions(format!("no button `{label}`")))?;
+        let button =
+            button.ok_or_else(|| SlashError::WrongOptions(format!("no button `{label}`")))?;
         Ok(self.inner.update(|state| {
             state.meet(user);
             state.press(user, channel, message, &button)
@@ -201,19 +243,44 @@ impl Double {
     }
 
     /// A person presses a button, and sees the window that it opens.
-    pub async fn press_for_window(&self, user: u64, channel: u64, message: &Message, label: &str) -> Result<Value, SlashError> {
+    pub async fn press_for_window(
+        &self,
+        user: u64,
+        channel: u64,
+        message: &Message,
+        label: &str,
+    ) -> Result<Value, SlashError> {
         let id = self.pressed(user, channel, message, label)?;
-        self.until(ACKNOWLEDGE, |state| state.interactions[&id].acknowledged_after.is_some()).await;
-        self.inner.read(|state| state.interactions[&id].modal.clone()).ok_or(SlashError::NotAcknowledged)
+        self.until(ACKNOWLEDGE, |state| {
+            state.interactions[&id].acknowledged_after.is_some()
+        })
+        .await;
+        self.inner
+            .read(|state| state.interactions[&id].modal.clone())
+            .ok_or(SlashError::NotAcknowledged)
     }
 
     /// A person writes into each field of a window, sends it, and waits for the answer.
-    pub async fn submit(&self, user: u64, channel: u64, window: &Value, text: &str) -> Result<Answer, SlashError> {
-        let inputs =
-            window["components"].as_array().into_iter().flatten().flat_map(|row| row["components"].as_array().cloned().unwrap_or_default());
+    pub async fn submit(
+        &self,
+        user: u64,
+        channel: u64,
+        window: &Value,
+        text: &str,
+    ) -> Result<Answer, SlashError> {
+        let inputs = window["components"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|row| row["components"].as_array().cloned().unwrap_or_default());
         for input in inputs {
-            if input["max_length"].as_u64().is_some_and(|most| text.chars().count() as u64 > most) {
-                return Err(SlashError::WrongOptions("the words are longer than the field".into()));
+            if input["max_length"]
+                .as_u64()
+                .is_some_and(|most| text.chars().count() as u64 > most)
+            {
+                return Err(SlashError::WrongOptions(
+                    "the words are longer than the field".into(),
+                ));
             }
         }
         let rows = window["components"].as_array().into_iter().flatten().map(|row| {
@@ -221,16 +288,27 @@ impl Double {
             let filled: Vec<Value> = filled.map(|i| json!({ "type": 4, "id": 3, "custom_id": i["custom_id"], "value": text })).collect();
             json!({ "type": 1, "id": 2, "components": filled })
         });
-        let data = json!({ "custom_id": window["custom_id"], "components": rows.collect::<Vec<_>>() });
+        let data =
+            json!({ "custom_id": window["custom_id"], "components": rows.collect::<Vec<_>>() });
         let id = self.inner.update(|state| {
             state.meet(user);
-            state.send_interaction((user, channel), "a window".to_owned(), json!({ "type": 5, "data": data }))
+            state.send_interaction(
+                (user, channel),
+                "a window".to_owned(),
+                json!({ "type": 5, "data": data }),
+            )
         });
         self.answer_to(id).await
     }
 
     /// A person gives a slash command without options, and waits for nothing; the number by which `heeded` knows it.
-    pub fn slash_away(&self, user: u64, channel: u64, command: &str, subcommand: &str) -> Result<u64, SlashError> {
+    pub fn slash_away(
+        &self,
+        user: u64,
+        channel: u64,
+        command: &str,
+        subcommand: &str,
+    ) -> Result<u64, SlashError> {
         self.inner.update(|state| {
             state.meet(user);
             state.give(user, channel, command, subcommand, &[])
@@ -239,18 +317,22 @@ impl Double {
 
     /// Whether a command given away was acknowledged.
     pub fn heeded(&self, command: u64) -> bool {
-        self.inner.read(|state| state.interactions[&command].acknowledged_after.is_some())
+        self.inner
+            .read(|state| state.interactions[&command].acknowledged_after.is_some())
     }
 
     /// What was said behind an answer, to the same person.
     pub fn behind(&self, answer: &Answer) -> Vec<Message> {
-        let same = |m: &&Message| m.interaction == answer.message.interaction && m.id != answer.message.id;
-        self.inner.read(|state| state.messages.values().filter(same).cloned().collect())
+        let same =
+            |m: &&Message| m.interaction == answer.message.interaction && m.id != answer.message.id;
+        self.inner
+            .read(|state| state.messages.values().filter(same).cloned().collect())
     }
 
     /// How long a command given away waited for its answer, once it has one: a "thinking…" is none.
     pub fn answered_after(&self, command: u64) -> Option<Duration> {
-        self.inner.read(|state| state.interactions[&command].answered_after)
+        self.inner
+            .read(|state| state.interactions[&command].answered_after)
     }
 
     /// A person gives a slash command with options.
@@ -272,13 +354,16 @@ impl Double {
     /// Waits for the acknowledgement of a command or a press, and then for its answer.
     async fn answer_to(&self, id: u64) -> Result<Answer, SlashError> {
         let acknowledged = |state: &State| state.interactions[&id].acknowledged_after;
-        self.until(ACKNOWLEDGE, |state| acknowledged(state).is_some()).await;
+        self.until(ACKNOWLEDGE, |state| acknowledged(state).is_some())
+            .await;
         // An acknowledgement in the last moment counts by its own clock, not by this one.
         if self.inner.read(|state| acknowledged(state).is_none()) {
             return Err(SlashError::NotAcknowledged);
         }
-        self.until(PATIENCE, |state| state.interactions[&id].answered).await;
-        self.inner.read(|state| answer(state, &state.interactions[&id]))
+        self.until(PATIENCE, |state| state.interactions[&id].answered)
+            .await;
+        self.inner
+            .read(|state| answer(state, &state.interactions[&id]))
     }
 
     /// A person types an option of a slash command, and sees what is proposed.
@@ -296,7 +381,8 @@ impl Double {
             state.type_in(user, channel, command, subcommand, (option, typed))
         })?;
         let proposed = |state: &State| state.interactions[&id].proposed.clone();
-        self.until(ACKNOWLEDGE, |state| proposed(state).is_some()).await;
+        self.until(ACKNOWLEDGE, |state| proposed(state).is_some())
+            .await;
         self.inner.read(proposed).ok_or(SlashError::NotAcknowledged)
     }
 
@@ -330,7 +416,8 @@ impl Double {
 
     /// The gateway asks every connection to reconnect (op 7).
     pub async fn ask_reconnect(&self) {
-        self.inner.update(|state| state.order(|| Out::Send(json!({"op": 7, "d": null}).to_string())));
+        self.inner
+            .update(|state| state.order(|| Out::Send(json!({"op": 7, "d": null}).to_string())));
     }
 
     /// The bot's token is taken back, and its connections with it; the new one.
@@ -345,7 +432,8 @@ impl Double {
 
     /// The gateway closes every connection with a code.
     pub async fn close_gateway(&self, code: u16) {
-        self.inner.update(|state| state.order(|| Out::Close(code, "as ordered")));
+        self.inner
+            .update(|state| state.order(|| Out::Close(code, "as ordered")));
     }
 
     /// The gateway stops (or resumes) acknowledging heartbeats.
@@ -356,7 +444,9 @@ impl Double {
 
 fn answer(state: &State, interaction: &Interaction) -> Result<Answer, SlashError> {
     let message = interaction.answer.and_then(|id| state.messages.get(&id));
-    let message = message.filter(|_| interaction.answered).ok_or(SlashError::NeverEdited)?;
+    let message = message
+        .filter(|_| interaction.answered)
+        .ok_or(SlashError::NeverEdited)?;
     Ok(Answer {
         content: message.content.clone(),
         embeds: message.embeds.clone(),
@@ -369,9 +459,19 @@ fn answer(state: &State, interaction: &Interaction) -> Result<Answer, SlashError
 
 impl State {
     /// Checks a command against its registration and sends it to the bot.
-    fn give(&mut self, user: u64, channel: u64, name: &str, subcommand: &str, given: &[(&str, Value)]) -> Result<u64, SlashError> {
+    fn give(
+        &mut self,
+        user: u64,
+        channel: u64,
+        name: &str,
+        subcommand: &str,
+        given: &[(&str, Value)],
+    ) -> Result<u64, SlashError> {
         let missing = || SlashError::NotRegistered(format!("/{name} {subcommand}"));
-        let command = self.commands.values().find(|command| command["name"] == name);
+        let command = self
+            .commands
+            .values()
+            .find(|command| command["name"] == name);
         let command = command.ok_or_else(missing)?.clone();
         let needed = command["default_member_permissions"].as_str();
         let needed: u64 = needed.and_then(|bits| bits.parse().ok()).unwrap_or(0);
@@ -382,55 +482,123 @@ impl State {
         let subcommands = |option: &&Value| option["type"] == 1;
         let mut declared = command["options"].as_array().cloned().unwrap_or_default();
         if !subcommand.is_empty() {
-            let found = declared.iter().filter(subcommands).find(|option| option["name"] == subcommand);
+            let found = declared
+                .iter()
+                .filter(subcommands)
+                .find(|option| option["name"] == subcommand);
             let inner = found.ok_or_else(missing)?["options"].as_array().cloned();
             declared = inner.unwrap_or_default();
         } else if declared.iter().any(|option| subcommands(&option)) {
             return Err(missing());
         }
         let options = fill(&declared, given)?;
-        Ok(self.interact(user, channel, name, subcommand, (2, &command["id"], options)))
+        Ok(self.interact(
+            user,
+            channel,
+            name,
+            subcommand,
+            (2, &command["id"], options),
+        ))
     }
 
     /// The same while it is being typed: only an option that says so is proposed for.
-    fn type_in(&mut self, user: u64, channel: u64, name: &str, subcommand: &str, (option, typed): (&str, &str)) -> Result<u64, SlashError> {
+    fn type_in(
+        &mut self,
+        user: u64,
+        channel: u64,
+        name: &str,
+        subcommand: &str,
+        (option, typed): (&str, &str),
+    ) -> Result<u64, SlashError> {
         let missing = || SlashError::NotRegistered(format!("/{name} {subcommand}"));
-        let command = self.commands.values().find(|command| command["name"] == name).ok_or_else(missing)?.clone();
+        let command = self
+            .commands
+            .values()
+            .find(|command| command["name"] == name)
+            .ok_or_else(missing)?
+            .clone();
         let subcommands = command["options"].as_array().cloned().unwrap_or_default();
-        let declared = subcommands.iter().find(|o| o["name"] == subcommand).ok_or_else(missing)?["options"].clone();
-        let declared = declared.as_array().and_then(|all| all.iter().find(|o| o["name"] == option)).cloned();
-        let declared = declared.ok_or_else(|| SlashError::WrongOptions(format!("no option `{option}`")))?;
+        let declared = subcommands
+            .iter()
+            .find(|o| o["name"] == subcommand)
+            .ok_or_else(missing)?["options"]
+            .clone();
+        let declared = declared
+            .as_array()
+            .and_then(|all| all.iter().find(|o| o["name"] == option))
+            .cloned();
+        let declared =
+            declared.ok_or_else(|| SlashError::WrongOptions(format!("no option `{option}`")))?;
         if declared["autocomplete"] != true {
-            return Err(SlashError::WrongOptions(format!("nothing is proposed for `{option}`")));
+            return Err(SlashError::WrongOptions(format!(
+                "nothing is proposed for `{option}`"
+            )));
         }
-        let options = json!([{"type": declared["type"], "name": option, "value": typed, "focused": true}]);
-        Ok(self.interact(user, channel, name, subcommand, (4, &command["id"], options)))
+        let options =
+            json!([{"type": declared["type"], "name": option, "value": typed, "focused": true}]);
+        Ok(self.interact(
+            user,
+            channel,
+            name,
+            subcommand,
+            (4, &command["id"], options),
+        ))
     }
 
     /// Sends an interaction of a kind to the bot.
-    fn interact(&mut self, user: u64, channel: u64, name: &str, subcommand: &str, (kind, command, options): (u64, &Value, Value)) -> u64 {
-        let options = if subcommand.is_empty() { options } else { json!([{"type": 1, "name": subcommand, "options": options}]) };
+    fn interact(
+        &mut self,
+        user: u64,
+        channel: u64,
+        name: &str,
+        subcommand: &str,
+        (kind, command, options): (u64, &Value, Value),
+    ) -> u64 {
+        let options = if subcommand.is_empty() {
+            options
+        } else {
+            json!([{"type": 1, "name": subcommand, "options": options}])
+        };
         let data = json!({ "id": command, "name": name, "type": 1, "guild_id": self.guild.to_string(), "options": options });
         let command = format!("{name} {subcommand}").trim_end().to_owned();
-        self.send_interaction((user, channel), command, json!({ "type": kind, "data": data }))
+        self.send_interaction(
+            (user, channel),
+            command,
+            json!({ "type": kind, "data": data }),
+        )
     }
 
     /// A press on a button, with the message it is on.
     fn press(&mut self, user: u64, channel: u64, message: &Message, button: &Value) -> u64 {
         let shown = self.message_json(message, true);
         let data = json!({ "component_type": 2, "custom_id": button["custom_id"], "id": 2 });
-        self.send_interaction((user, channel), "a button".to_owned(), json!({ "type": 3, "data": data, "message": shown }))
+        self.send_interaction(
+            (user, channel),
+            "a button".to_owned(),
+            json!({ "type": 3, "data": data, "message": shown }),
+        )
     }
 
     /// `own` is what an interaction has beside what all of them have.
-    fn send_interaction(&mut self, (user, channel): (u64, u64), command: String, own: Value) -> u64 {
+    fn send_interaction(
+        &mut self,
+        (user, channel): (u64, u64),
+        command: String,
+        own: Value,
+    ) -> u64 {
         let permissions = self.people[&user].permissions;
         let id = self.next_id();
-        let place = self.channels.get(&channel).expect("a channel for the command");
+        let place = self
+            .channels
+            .get(&channel)
+            .expect("a channel for the command");
         let mut member = self.member_json(user);
         merge(&mut member, json!({"permissions": permissions.to_string()}));
         let mut place_json = self.channel_json(place);
-        merge(&mut place_json, json!({"permissions": permissions.to_string()}));
+        merge(
+            &mut place_json,
+            json!({"permissions": permissions.to_string()}),
+        );
         let token = format!("double-interaction-{id}");
         let mut event = json!({
             "id": id.to_string(),
@@ -486,13 +654,20 @@ fn fill(declared: &[Value], given: &[(&str, Value)]) -> Result<Value, SlashError
         let choices = option["choices"].as_array().map_or(&[][..], Vec::as_slice);
         let choice = |choice: &Value| choice["value"] == *value;
         if !choices.is_empty() && option["autocomplete"] != true && !choices.iter().any(choice) {
-            return Err(SlashError::WrongOptions(format!("{value} isn't a choice of `{name}`")));
+            return Err(SlashError::WrongOptions(format!(
+                "{value} isn't a choice of `{name}`"
+            )));
         }
         filled.push(json!({"type": option["type"], "name": name, "value": value}));
     }
-    let left_out = declared.iter().find(|option| option["required"] == true && !given.iter().any(|(name, _)| option["name"] == *name));
+    let left_out = declared.iter().find(|option| {
+        option["required"] == true && !given.iter().any(|(name, _)| option["name"] == *name)
+    });
     match left_out {
-        Some(option) => Err(SlashError::WrongOptions(format!("{} is required", option["name"]))),
+        Some(option) => Err(SlashError::WrongOptions(format!(
+            "{} is required",
+            option["name"]
+        ))),
         None => Ok(Value::Array(filled)),
     }
 }

@@ -17,7 +17,11 @@ pub(super) fn message(body: &Value) -> Result<(), ApiError> {
     let embeds = list(&body["embeds"]);
     let total: usize = embeds.iter().map(embed_size).sum();
     if total > EMBEDS_IN_ALL {
-        mistakes.push(Mistake::new("embeds", "MAX_EMBED_SIZE_EXCEEDED", format!("Embed size exceeds maximum size of {EMBEDS_IN_ALL}")));
+        mistakes.push(Mistake::new(
+            "embeds",
+            "MAX_EMBED_SIZE_EXCEEDED",
+            format!("Embed size exceeds maximum size of {EMBEDS_IN_ALL}"),
+        ));
     }
     for (index, embed) in embeds.iter().enumerate() {
         embed_rules(index, embed, &mut mistakes);
@@ -28,7 +32,9 @@ pub(super) fn message(body: &Value) -> Result<(), ApiError> {
         mistakes.push(Mistake::new("nonce", "BASE_TYPE_REQUIRED", message));
     }
     let flags = body["flags"].as_u64().unwrap_or(0);
-    let has_text = body["content"].as_str().is_some_and(|text| !text.is_empty());
+    let has_text = body["content"]
+        .as_str()
+        .is_some_and(|text| !text.is_empty());
     if flags & COMPONENTS_V2 != 0 && (has_text || !embeds.is_empty()) {
         mistakes.push(Mistake::new(
             "flags",
@@ -36,7 +42,11 @@ pub(super) fn message(body: &Value) -> Result<(), ApiError> {
             "The 'content' and 'embeds' fields cannot be used with MessageFlags.IS_COMPONENTS_V2",
         ));
     }
-    if mistakes.is_empty() { Ok(()) } else { Err(invalid_form(&mistakes)) }
+    if mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(invalid_form(&mistakes))
+    }
 }
 
 /// A new message needs something in it.
@@ -44,9 +54,15 @@ pub(super) fn not_empty(body: &Value) -> Result<(), ApiError> {
     let text = body["content"].as_str().unwrap_or_default();
     let filled = |name: &str| !list(&body[name]).is_empty();
     let full = !text.trim().is_empty()
-        || ["embeds", "components", "sticker_ids", "attachments"].into_iter().any(filled)
+        || ["embeds", "components", "sticker_ids", "attachments"]
+            .into_iter()
+            .any(filled)
         || body["poll"].is_object();
-    if full { Ok(()) } else { Err(empty_message().blame()) }
+    if full {
+        Ok(())
+    } else {
+        Err(empty_message().blame())
+    }
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -63,16 +79,30 @@ fn embed_size(embed: &Value) -> usize {
         + chars(&embed["description"])
         + chars(&embed["footer"]["text"])
         + chars(&embed["author"]["name"])
-        + fields.map(|field| chars(&field["name"]) + chars(&field["value"])).sum::<usize>()
+        + fields
+            .map(|field| chars(&field["name"]) + chars(&field["value"]))
+            .sum::<usize>()
 }
 
 fn embed_rules(index: usize, embed: &Value, mistakes: &mut Vec<Mistake>) {
     let mut add = |path: &str, code, message: &str| {
-        mistakes.push(Mistake::new(&format!("embeds.{index}{path}"), code, message));
+        mistakes.push(Mistake::new(
+            &format!("embeds.{index}{path}"),
+            code,
+            message,
+        ));
     };
-    let shown = ["title", "description", "image", "thumbnail", "footer", "author", "url"]
-        .iter()
-        .any(|part| !embed[part].is_null() && embed[part] != "")
+    let shown = [
+        "title",
+        "description",
+        "image",
+        "thumbnail",
+        "footer",
+        "author",
+        "url",
+    ]
+    .iter()
+    .any(|part| !embed[part].is_null() && embed[part] != "")
         || !list(&embed["fields"]).is_empty();
     if !shown {
         let message = "This field is required";
@@ -128,7 +158,11 @@ pub(super) fn command(command: &Value, at: &str) -> Result<(), ApiError> {
         name(&command["name"], &format!("{at}name"), &mut mistakes);
         options(&command["options"], at, &mut mistakes);
     }
-    if mistakes.is_empty() { Ok(()) } else { Err(invalid_form(&mistakes)) }
+    if mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(invalid_form(&mistakes))
+    }
 }
 
 fn required(path: &str) -> Mistake {
@@ -138,9 +172,15 @@ fn required(path: &str) -> Mistake {
 // `^[-_'\p{L}\p{N}...]{1,32}$`, in lower case where there is one.
 fn name(value: &Value, path: &str, mistakes: &mut Vec<Mistake>) {
     let text = value.as_str().unwrap_or_default();
-    let fine = |c: char| (c.is_alphanumeric() || matches!(c, '-' | '_' | '\'')) && c.to_lowercase().eq([c]);
+    let fine = |c: char| {
+        (c.is_alphanumeric() || matches!(c, '-' | '_' | '\'')) && c.to_lowercase().eq([c])
+    };
     if text.is_empty() || !text.chars().all(fine) {
-        mistakes.push(Mistake::new(path, "APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid"));
+        mistakes.push(Mistake::new(
+            path,
+            "APPLICATION_COMMAND_INVALID_NAME",
+            "Command name is invalid",
+        ));
     }
 }
 
@@ -174,15 +214,27 @@ fn options(value: &Value, at: &str, mistakes: &mut Vec<Mistake>) {
 pub(super) fn event(event: &Value, moved: bool) -> Result<(), ApiError> {
     let time = |name: &str| event[name].as_str().map(|text| (text, parse_iso(text)));
     let Some((_, Some(start))) = time("scheduled_start_time") else {
-        return Err(invalid("scheduled_start_time", "DATE_TIME_TYPE_PARSE", "Could not parse the time. Should be ISO8601."));
+        return Err(invalid(
+            "scheduled_start_time",
+            "DATE_TIME_TYPE_PARSE",
+            "Could not parse the time. Should be ISO8601.",
+        ));
     };
     if moved && start <= now_ms() as i64 {
-        return Err(invalid("scheduled_start_time", "GUILD_SCHEDULED_EVENT_SCHEDULE_PAST", "Cannot schedule event in the past."));
+        return Err(invalid(
+            "scheduled_start_time",
+            "GUILD_SCHEDULED_EVENT_SCHEDULE_PAST",
+            "Cannot schedule event in the past.",
+        ));
     }
     let end = time("scheduled_end_time");
     match end {
         Some((text, None)) => {
-            return Err(invalid("scheduled_end_time", "DATE_TIME_TYPE_PARSE", &format!("Could not parse {text}. Should be ISO8601.")));
+            return Err(invalid(
+                "scheduled_end_time",
+                "DATE_TIME_TYPE_PARSE",
+                &format!("Could not parse {text}. Should be ISO8601."),
+            ));
         }
         Some((_, Some(end))) if end <= start => {
             return Err(invalid(

@@ -213,12 +213,33 @@ impl State {
         state.bot = state.next_id();
         state.bot_role = state.next_id();
         // Invented, in the shape of the real ones: libraries check for two dots.
-        state.token = format!("ZG91YmxlLW9ubHk{}.Double.not-a-secret-{}", state.bot, state.guild);
-        let everyone = Role { name: "@everyone".into(), permissions: 0, managed: false, mentionable: false };
-        let bots = Role { name: "herald".into(), permissions: state.options.permissions, managed: true, mentionable: false };
+        state.token = format!(
+            "ZG91YmxlLW9ubHk{}.Double.not-a-secret-{}",
+            state.bot, state.guild
+        );
+        let everyone = Role {
+            name: "@everyone".into(),
+            permissions: 0,
+            managed: false,
+            mentionable: false,
+        };
+        let bots = Role {
+            name: "herald".into(),
+            permissions: state.options.permissions,
+            managed: true,
+            mentionable: false,
+        };
         state.roles = BTreeMap::from([(state.guild, everyone), (state.bot_role, bots)]);
-        let bot = Person { name: "herald".into(), roles: vec![state.bot_role], permissions: state.options.permissions };
-        let owner = Person { name: "owner".into(), roles: vec![], permissions: u64::MAX >> 11 };
+        let bot = Person {
+            name: "herald".into(),
+            roles: vec![state.bot_role],
+            permissions: state.options.permissions,
+        };
+        let owner = Person {
+            name: "owner".into(),
+            roles: vec![],
+            permissions: u64::MAX >> 11,
+        };
         state.people = BTreeMap::from([(state.bot, bot), (state.guild - 1, owner)]);
         state
     }
@@ -263,7 +284,13 @@ impl State {
     }
 
     /// Adds a channel of Discord's `kind`.
-    pub(super) fn new_channel(&mut self, id: u64, kind: u8, name: &str, owner: u64) -> &mut Channel {
+    pub(super) fn new_channel(
+        &mut self,
+        id: u64,
+        kind: u8,
+        name: &str,
+        owner: u64,
+    ) -> &mut Channel {
         let channel = Channel {
             id,
             kind,
@@ -339,18 +366,34 @@ impl State {
         let allowed = &message.allowed_mentions;
         let listed = |kind: &str, id: u64| {
             let id = id.to_string();
-            let parsed = |list: &Value| list.as_array().is_some_and(|l| l.iter().any(|n| n == kind));
+            let parsed =
+                |list: &Value| list.as_array().is_some_and(|l| l.iter().any(|n| n == kind));
             let named = |list: &Value| list.as_array().is_some_and(|l| l.contains(&json!(id)));
             allowed.is_null() || parsed(&allowed["parse"]) || named(&allowed[kind])
         };
         let users = marks(&message.content, "<@");
-        message.mentions = users.into_iter().filter(|id| self.people.contains_key(id) && listed("users", *id)).collect();
+        message.mentions = users
+            .into_iter()
+            .filter(|id| self.people.contains_key(id) && listed("users", *id))
+            .collect();
         let roles = marks(&message.content, "<@&");
         let may = message.author_id != self.bot
-            || self.channels.get(&message.channel_id).is_some_and(|c| self.permissions(c) & permission::MENTION_EVERYONE != 0);
-        let mentionable = |id: &u64| self.roles.get(id).is_some_and(|role| may || role.mentionable);
-        message.mention_roles = roles.into_iter().filter(|id| mentionable(id) && listed("roles", *id)).collect();
-        let all = ["@everyone", "@here"].iter().any(|mark| message.content.contains(mark));
+            || self
+                .channels
+                .get(&message.channel_id)
+                .is_some_and(|c| self.permissions(c) & permission::MENTION_EVERYONE != 0);
+        let mentionable = |id: &u64| {
+            self.roles
+                .get(id)
+                .is_some_and(|role| may || role.mentionable)
+        };
+        message.mention_roles = roles
+            .into_iter()
+            .filter(|id| mentionable(id) && listed("roles", *id))
+            .collect();
+        let all = ["@everyone", "@here"]
+            .iter()
+            .any(|mark| message.content.contains(mark));
         message.mention_everyone = all && may && listed("everyone", 0);
         let replied = allowed.is_null() || allowed["replied_user"] == true;
         if let Some(original) = message.reply_to.and_then(|id| self.messages.get(&id))
@@ -363,7 +406,9 @@ impl State {
 
     /// The messages of a channel that everybody sees, oldest first.
     pub(super) fn visible(&self, channel: u64) -> impl DoubleEndedIterator<Item = &Message> {
-        self.messages.values().filter(move |message| message.channel_id == channel && message.flags & EPHEMERAL == 0)
+        self.messages
+            .values()
+            .filter(move |message| message.channel_id == channel && message.flags & EPHEMERAL == 0)
     }
 
     /// A message of a channel.
@@ -377,8 +422,11 @@ impl State {
 
 /// The ids in marks such as `<@123>`.
 fn marks(text: &str, open: &str) -> Vec<u64> {
-    let mut found: Vec<u64> =
-        text.split(open).skip(1).filter_map(|rest| rest.split_once('>')?.0.trim_start_matches('!').parse().ok()).collect();
+    let mut found: Vec<u64> = text
+        .split(open)
+        .skip(1)
+        .filter_map(|rest| rest.split_once('>')?.0.trim_start_matches('!').parse().ok())
+        .collect();
     found.dedup();
     found
 }

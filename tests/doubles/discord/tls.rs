@@ -36,7 +36,8 @@ pub(super) fn identity() -> (Arc<ServerConfig>, String) {
     let mut root = rcgen::CertificateParams::default();
     root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     root.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
-    root.distinguished_name.push(rcgen::DnType::CommonName, "Discord double, root");
+    root.distinguished_name
+        .push(rcgen::DnType::CommonName, "Discord double, root");
     let key = rcgen::KeyPair::generate().expect("a key for the root");
     let root = rcgen::CertifiedIssuer::self_signed(root, key).expect("a root certificate");
 
@@ -128,7 +129,10 @@ pub(super) struct Cuttable {
 
 impl Cuttable {
     fn new(stream: TlsStream<TcpStream>) -> Self {
-        Cuttable { stream, cutter: Cutter::default() }
+        Cuttable {
+            stream,
+            cutter: Cutter::default(),
+        }
     }
 
     fn alive(&self) -> io::Result<()> {
@@ -140,14 +144,22 @@ impl Cuttable {
 }
 
 impl AsyncRead for Cuttable {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.alive()?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Cuttable {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.alive()?;
         Pin::new(&mut self.stream).poll_write(context, data)
     }

@@ -47,7 +47,10 @@ impl Spec {
     pub(super) fn shared() -> &'static Spec {
         static SPEC: OnceLock<Spec> = OnceLock::new();
         SPEC.get_or_init(|| {
-            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doubles/discord/openapi.json");
+            let path = concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/doubles/discord/openapi.json"
+            );
             let text = std::fs::read_to_string(path).expect("the OpenAPI description");
             Spec::new(serde_json::from_str(&text).expect("a JSON description"))
         })
@@ -69,7 +72,12 @@ impl Spec {
                 operations.push(Operation {
                     method: method.to_uppercase(),
                     template: template.clone(),
-                    parameters: lists.iter().filter_map(|list| list.as_array()).flatten().cloned().collect(),
+                    parameters: lists
+                        .iter()
+                        .filter_map(|list| list.as_array())
+                        .flatten()
+                        .cloned()
+                        .collect(),
                     body: body.is_object().then(|| body.clone()),
                     body_required: found["requestBody"]["required"] == true,
                     validator: OnceLock::new(),
@@ -78,7 +86,10 @@ impl Spec {
                 });
             }
         }
-        Spec { definitions, operations }
+        Spec {
+            definitions,
+            operations,
+        }
     }
 
     /// The operation that `method` on `path` (still percent-encoded) is. Among templates that fit,
@@ -93,7 +104,9 @@ impl Spec {
             })
             .max_by_key(|(operation, _, literal)| (*literal, operation.method == method));
         match best {
-            Some((operation, values, _)) if operation.method == method => Found::Operation(operation, values),
+            Some((operation, values, _)) if operation.method == method => {
+                Found::Operation(operation, values)
+            }
             Some(_) => Found::WrongMethod,
             None => Found::Nothing,
         }
@@ -101,7 +114,8 @@ impl Spec {
 
     fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
         let name = schema["$ref"].as_str().and_then(|at| at.strip_prefix(REF));
-        name.and_then(|name| self.definitions.get(name)).unwrap_or(schema)
+        name.and_then(|name| self.definitions.get(name))
+            .unwrap_or(schema)
     }
 
     /// Checks path and query parameters. Unknown query parameters come back as complaints: Discord
@@ -126,7 +140,11 @@ impl Spec {
             };
             match value {
                 Some(value) => mistakes.extend(self.parameter(name, &parameter["schema"], value)),
-                None if parameter["required"] == true => mistakes.push(Mistake::new(name, "BASE_TYPE_REQUIRED", "This field is required")),
+                None if parameter["required"] == true => mistakes.push(Mistake::new(
+                    name,
+                    "BASE_TYPE_REQUIRED",
+                    "This field is required",
+                )),
                 None => {}
             }
         }
@@ -134,7 +152,9 @@ impl Spec {
             return Err(invalid_form(&mistakes));
         }
         let unknown = query.keys().filter(|name| !known.contains(name.as_str()));
-        Ok(unknown.map(|name| format!("unknown query parameter `{name}`")).collect())
+        Ok(unknown
+            .map(|name| format!("unknown query parameter `{name}`"))
+            .collect())
     }
 
     fn parameter(&self, name: &str, schema: &Value, value: &str) -> Option<Mistake> {
@@ -165,14 +185,21 @@ impl Spec {
                 None
             }
             Some("boolean") if !["true", "false", "True", "False", "1", "0"].contains(&value) => {
-                wrong("BOOLEAN_TYPE_CONVERT", "Must be either true or false.".into())
+                wrong(
+                    "BOOLEAN_TYPE_CONVERT",
+                    "Must be either true or false.".into(),
+                )
             }
             _ => None,
         }
     }
 
     /// Checks a body. Fields that Discord doesn't know come back as complaints: it ignores them.
-    pub(super) fn body(&self, operation: &Operation, body: &Value) -> Result<Vec<String>, ApiError> {
+    pub(super) fn body(
+        &self,
+        operation: &Operation,
+        body: &Value,
+    ) -> Result<Vec<String>, ApiError> {
         let Some(schema) = &operation.body else {
             return Ok(match body {
                 Value::Null => vec![],
@@ -200,10 +227,17 @@ impl Spec {
         let Some(schema) = &operation.answer else {
             return vec![];
         };
-        let validator = operation.answer_validator.get_or_init(|| self.compile(schema));
+        let validator = operation
+            .answer_validator
+            .get_or_init(|| self.compile(schema));
         let mut mistakes = Vec::new();
-        validator.iter_errors(body).for_each(|error| explain(&error, &mut mistakes));
-        mistakes.iter().map(|one| format!("{}: {}", one.path.join("."), one.message)).collect()
+        validator
+            .iter_errors(body)
+            .for_each(|error| explain(&error, &mut mistakes));
+        mistakes
+            .iter()
+            .map(|one| format!("{}: {}", one.path.join("."), one.message))
+            .collect()
     }
 
     fn compile(&self, schema: &Value) -> Validator {
@@ -245,13 +279,27 @@ impl Spec {
         }
         match value {
             Value::Object(fields) => {
-                let open = |leaf: &&Value| !matches!(leaf["additionalProperties"], Value::Null | Value::Bool(false));
-                if leaves.iter().any(open) || !leaves.iter().any(|leaf| leaf["properties"].is_object()) {
+                let open = |leaf: &&Value| {
+                    !matches!(
+                        leaf["additionalProperties"],
+                        Value::Null | Value::Bool(false)
+                    )
+                };
+                if leaves.iter().any(open)
+                    || !leaves.iter().any(|leaf| leaf["properties"].is_object())
+                {
                     return;
                 }
                 for (name, value) in fields {
-                    let known: Vec<&Value> = leaves.iter().filter_map(|leaf| leaf["properties"].get(name)).collect();
-                    let at = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+                    let known: Vec<&Value> = leaves
+                        .iter()
+                        .filter_map(|leaf| leaf["properties"].get(name))
+                        .collect();
+                    let at = if at.is_empty() {
+                        name.clone()
+                    } else {
+                        format!("{at}.{name}")
+                    };
                     if known.is_empty() {
                         found.push(format!("unknown field `{at}`"));
                     } else {
@@ -260,7 +308,8 @@ impl Spec {
                 }
             }
             Value::Array(items) => {
-                let known: Vec<&Value> = leaves.iter().filter_map(|leaf| leaf.get("items")).collect();
+                let known: Vec<&Value> =
+                    leaves.iter().filter_map(|leaf| leaf.get("items")).collect();
                 for (index, item) in items.iter().enumerate() {
                     self.unknown(&known, item, &format!("{at}.{index}"), found);
                 }
@@ -283,8 +332,14 @@ impl Spec {
 /// The schema of the first success that has one.
 fn answer_schema(operation: &Value) -> Option<Value> {
     let responses = operation["responses"].as_object()?;
-    let success = responses.iter().filter(|(status, _)| status.starts_with('2'));
-    let schema = |response: &Value| response["content"]["application/json"].get("schema").cloned();
+    let success = responses
+        .iter()
+        .filter(|(status, _)| status.starts_with('2'));
+    let schema = |response: &Value| {
+        response["content"]["application/json"]
+            .get("schema")
+            .cloned()
+    };
     success.filter_map(|(_, response)| schema(response)).next()
 }
 
@@ -293,7 +348,10 @@ fn answer_schema(operation: &Value) -> Option<Value> {
 /// as numbers, as the documentation's examples have them.
 fn correct(definitions: &mut Map<String, Value>) {
     for (name, definition) in definitions {
-        let Some(properties) = definition.get_mut("properties").and_then(Value::as_object_mut) else {
+        let Some(properties) = definition
+            .get_mut("properties")
+            .and_then(Value::as_object_mut)
+        else {
             continue;
         };
         if let Some(content) = properties.get_mut("content")
@@ -312,7 +370,8 @@ fn correct(definitions: &mut Map<String, Value>) {
         if name.starts_with("ApplicationCommand") && properties.contains_key("dm_permission") {
             properties.insert("nsfw".into(), json!({"type": ["boolean", "null"]}));
             if let Some(permissions) = properties.get_mut("default_member_permissions") {
-                *permissions = json!({"type": ["integer", "string", "null"], "pattern": "^[0-9]+$"});
+                *permissions =
+                    json!({"type": ["integer", "string", "null"], "pattern": "^[0-9]+$"});
             }
         }
     }
@@ -324,7 +383,10 @@ fn fit(template: &str, path: &str) -> Option<(BTreeMap<String, String>, usize)> 
     let mut segments = path.split('/');
     for expected in template.split('/') {
         let segment = segments.next()?;
-        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+        match expected
+            .strip_prefix('{')
+            .and_then(|name| name.strip_suffix('}'))
+        {
             Some(_) if segment.is_empty() => return None,
             Some(name) => {
                 values.insert(name.to_owned(), percent_decode(segment));
@@ -342,7 +404,9 @@ pub(super) fn percent_decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         let code = match tail {
-            [a, b, ..] if *first == b'%' => std::str::from_utf8(&[*a, *b]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()),
+            [a, b, ..] if *first == b'%' => std::str::from_utf8(&[*a, *b])
+                .ok()
+                .and_then(|hex| u8::from_str_radix(hex, 16).ok()),
             _ => None,
         };
         bytes.push(code.unwrap_or(*first));
@@ -354,39 +418,76 @@ pub(super) fn percent_decode(text: &str) -> String {
 /// Translates a schema's complaint into Discord's words. For a union it tells about the
 /// alternative that came closest.
 fn explain(error: &ValidationError<'_>, into: &mut Vec<Mistake>) {
-    let path: Vec<String> =
-        error.instance_path().as_str().split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+    let path: Vec<String> = error
+        .instance_path()
+        .as_str()
+        .split('/')
+        .skip(1)
+        .map(|part| part.replace("~1", "/").replace("~0", "~"))
+        .collect();
     let mut add = |code: &str, message: String| {
         let path = path.clone();
         let code = code.to_owned();
-        into.push(Mistake { path, code, message });
+        into.push(Mistake {
+            path,
+            code,
+            message,
+        });
     };
     match error.kind() {
-        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => match closest(context, path.len()) {
-            Some(errors) => errors.iter().for_each(|error| explain(error, into)),
-            None => add("UNION_TYPE_CHOICES", error.to_string()),
-        },
-        ValidationErrorKind::MaxLength { limit } => add("BASE_TYPE_MAX_LENGTH", format!("Must be {limit} or fewer in length.")),
-        ValidationErrorKind::MinLength { limit } => add("BASE_TYPE_MIN_LENGTH", format!("Must be {limit} or more in length.")),
-        ValidationErrorKind::MaxItems { limit } => add("BASE_TYPE_MAX_LENGTH", format!("Must be {limit} or fewer in length.")),
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            match closest(context, path.len()) {
+                Some(errors) => errors.iter().for_each(|error| explain(error, into)),
+                None => add("UNION_TYPE_CHOICES", error.to_string()),
+            }
+        }
+        ValidationErrorKind::MaxLength { limit } => add(
+            "BASE_TYPE_MAX_LENGTH",
+            format!("Must be {limit} or fewer in length."),
+        ),
+        ValidationErrorKind::MinLength { limit } => add(
+            "BASE_TYPE_MIN_LENGTH",
+            format!("Must be {limit} or more in length."),
+        ),
+        ValidationErrorKind::MaxItems { limit } => add(
+            "BASE_TYPE_MAX_LENGTH",
+            format!("Must be {limit} or fewer in length."),
+        ),
         ValidationErrorKind::Required { property } => {
             let mut path = path.clone();
             path.extend(property.as_str().map(str::to_owned));
-            into.push(Mistake { path, code: "BASE_TYPE_REQUIRED".into(), message: "This field is required".into() });
+            into.push(Mistake {
+                path,
+                code: "BASE_TYPE_REQUIRED".into(),
+                message: "This field is required".into(),
+            });
         }
-        ValidationErrorKind::Enum { options } => add("BASE_TYPE_CHOICES", format!("Value must be one of {options}.")),
-        ValidationErrorKind::Maximum { limit } => add("NUMBER_TYPE_MAX", format!("int value should be less than or equal to {limit}.")),
-        ValidationErrorKind::Minimum { limit } => add("NUMBER_TYPE_MIN", format!("int value should be greater than or equal to {limit}.")),
-        ValidationErrorKind::Format { format } => {
-            add("BASE_TYPE_PARSE", format!("Could not parse {}. Should be {format}.", error.instance()))
-        }
+        ValidationErrorKind::Enum { options } => add(
+            "BASE_TYPE_CHOICES",
+            format!("Value must be one of {options}."),
+        ),
+        ValidationErrorKind::Maximum { limit } => add(
+            "NUMBER_TYPE_MAX",
+            format!("int value should be less than or equal to {limit}."),
+        ),
+        ValidationErrorKind::Minimum { limit } => add(
+            "NUMBER_TYPE_MIN",
+            format!("int value should be greater than or equal to {limit}."),
+        ),
+        ValidationErrorKind::Format { format } => add(
+            "BASE_TYPE_PARSE",
+            format!("Could not parse {}. Should be {format}.", error.instance()),
+        ),
         _ => add("BASE_TYPE_BAD_VALUE", error.to_string()),
     }
 }
 
 /// The alternative that was meant: one that doesn't complain about the value's kind (another JSON
 /// type, or another `type` field), and among those the one whose complaints lie deepest.
-fn closest<'a>(context: &'a [Vec<ValidationError<'static>>], here: usize) -> Option<&'a Vec<ValidationError<'static>>> {
+fn closest<'a>(
+    context: &'a [Vec<ValidationError<'static>>],
+    here: usize,
+) -> Option<&'a Vec<ValidationError<'static>>> {
     let depth = |error: &ValidationError<'_>| error.instance_path().as_str().split('/').count() - 1;
     let of_kind = |error: &ValidationError<'_>| match error.kind() {
         ValidationErrorKind::Type { .. } => depth(error) == here,
@@ -395,5 +496,8 @@ fn closest<'a>(context: &'a [Vec<ValidationError<'static>>], here: usize) -> Opt
         }
         _ => false,
     };
-    context.iter().filter(|errors| !errors.is_empty()).max_by_key(|errors| (!errors.iter().any(of_kind), errors.iter().map(depth).max()))
+    context
+        .iter()
+        .filter(|errors| !errors.is_empty())
+        .max_by_key(|errors| (!errors.iter().any(of_kind), errors.iter().map(depth).max()))
 }

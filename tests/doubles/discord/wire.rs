@@ -10,7 +10,10 @@ use super::{
 
 impl State {
     pub(super) fn user_json(&self, user: u64) -> Value {
-        let name = self.people.get(&user).map_or("deleted", |person| &person.name);
+        let name = self
+            .people
+            .get(&user)
+            .map_or("deleted", |person| &person.name);
         json!({
             "id": user.to_string(),
             "username": name,
@@ -47,7 +50,10 @@ impl State {
     }
 
     fn partial_member_json(&self, user: u64) -> Value {
-        let roles = self.people.get(&user).map_or(&[][..], |person| &person.roles);
+        let roles = self
+            .people
+            .get(&user)
+            .map_or(&[][..], |person| &person.roles);
         json!({
             "nick": null,
             "avatar": null,
@@ -101,14 +107,21 @@ impl State {
             "rate_limit_per_user": 0,
             "flags": 0,
         });
-        let more = if channel.is_thread() { self.thread_fields(channel) } else { self.place_fields(channel) };
+        let more = if channel.is_thread() {
+            self.thread_fields(channel)
+        } else {
+            self.place_fields(channel)
+        };
         merge(&mut json, more);
         json
     }
 
     fn thread_fields(&self, thread: &Channel) -> Value {
         // A thread's first message isn't counted, nor are notices.
-        let count = self.visible(thread.id).filter(|message| ORDINARY.contains(&message.kind) && message.id != thread.id).count();
+        let count = self
+            .visible(thread.id)
+            .filter(|message| ORDINARY.contains(&message.kind) && message.id != thread.id)
+            .count();
         json!({
             "owner_id": thread.owner.to_string(),
             "message_count": count,
@@ -169,7 +182,8 @@ impl State {
 
     /// A message as the bot may see it; `privileged` is the MESSAGE_CONTENT intent.
     pub(super) fn message_json(&self, message: &Message, privileged: bool) -> Value {
-        let shown = privileged || message.author_id == self.bot || message.mentions.contains(&self.bot);
+        let shown =
+            privileged || message.author_id == self.bot || message.mentions.contains(&self.bot);
         let hide = |value: &Value| if shown { value.clone() } else { json!([]) };
         let users = |ids: &[u64]| ids.iter().map(|id| self.user_json(*id)).collect::<Value>();
         let mut json = json!({
@@ -192,7 +206,9 @@ impl State {
         });
         if !message.reactions.is_empty() {
             let reactions = message.reactions.iter();
-            json["reactions"] = reactions.map(|reaction| self.reaction_json(&reaction.emoji, &reaction.users)).collect();
+            json["reactions"] = reactions
+                .map(|reaction| self.reaction_json(&reaction.emoji, &reaction.users))
+                .collect();
         }
         let thread = message.thread_id.and_then(|id| self.channels.get(&id));
         if let Some(thread) = thread {
@@ -295,7 +311,10 @@ impl State {
 
     /// The guild as GUILD_CREATE tells it, with what the bot may see of its contents.
     pub(super) fn guild_create_json(&self) -> Value {
-        let (threads, places): (Vec<_>, Vec<_>) = self.channels.values().partition(|channel| channel.is_thread());
+        let (threads, places): (Vec<_>, Vec<_>) = self
+            .channels
+            .values()
+            .partition(|channel| channel.is_thread());
         let open = threads.into_iter().filter(|thread| !thread.archived);
         let mut json = self.guild_json();
         let more = json!({
@@ -319,7 +338,11 @@ impl State {
     /// The application, as both routes to it tell it.
     pub(super) fn application_json(&self) -> Value {
         // GATEWAY_MESSAGE_CONTENT_LIMITED: the switch that small applications turn on themselves.
-        let flags = if self.options.message_content { 1 << 19 } else { 0 };
+        let flags = if self.options.message_content {
+            1 << 19
+        } else {
+            0
+        };
         json!({
             "id": self.bot.to_string(),
             "name": "herald",
@@ -359,7 +382,10 @@ impl State {
 
 /// A picture has its measures, which Discord reads from the file.
 fn attachment_json(file: &Attachment) -> Value {
-    let url = format!("https://cdn.discordapp.com/attachments/1/{}/{}", file.id, file.name);
+    let url = format!(
+        "https://cdn.discordapp.com/attachments/1/{}/{}",
+        file.id, file.name
+    );
     let mut json = json!({
         "id": file.id.to_string(),
         "filename": file.name,

@@ -21,8 +21,10 @@ pub type Header = SubstrateHeader<H256>;
 /// Storage keys, in hex.
 pub mod key {
     pub const EVENTS: &str = "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7";
-    pub const LAST_UPGRADE: &str = "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
-    pub const AUTHORIZED: &str = "0x26aa394eea5630e07c48ae0c9558cef72fa9f1bf25567808771bff091dc89ecd";
+    pub const LAST_UPGRADE: &str =
+        "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
+    pub const AUTHORIZED: &str =
+        "0x26aa394eea5630e07c48ae0c9558cef72fa9f1bf25567808771bff091dc89ecd";
     pub const NOW: &str = "0xf0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf84e0f1d6045dfcbb";
     /// `:code`, whose value is a few bytes that differ by version.
     pub const CODE: &str = "0x3a636f6465";
@@ -63,7 +65,14 @@ pub struct Script {
 
 impl Default for Script {
     fn default() -> Self {
-        Self { blocks: 1_000, block_ms: 6_000, start_ms: 1_800_000_000_000, version: version(0), salt: 0, steps: Vec::new() }
+        Self {
+            blocks: 1_000,
+            block_ms: 6_000,
+            start_ms: 1_800_000_000_000,
+            version: version(0),
+            salt: 0,
+            steps: Vec::new(),
+        }
     }
 }
 
@@ -135,7 +144,10 @@ impl SyntheticChain {
             start_ms: script.start_ms,
             salt: script.salt,
             version: script.version,
-            inner: Mutex::new(Inner { limbs: Vec::new(), told: HashMap::new() }),
+            inner: Mutex::new(Inner {
+                limbs: Vec::new(),
+                told: HashMap::new(),
+            }),
         };
         let limb = chain.limb(Branch::MAIN, 0, script.steps.into_iter());
         chain.lock().limbs.push(limb);
@@ -148,11 +160,16 @@ impl SyntheticChain {
     }
 
     pub fn fork_of(&self, parent: Branch, shared: u64, steps: Vec<(u64, Step)>) -> Branch {
-        assert!(steps.iter().all(|(block, _)| *block > shared), "a fork's steps come behind it");
+        assert!(
+            steps.iter().all(|(block, _)| *block > shared),
+            "a fork's steps come behind it"
+        );
         let old: Vec<(u64, Step)> = {
             let inner = self.lock();
             let before = inner.limbs[parent.0].steps.range(..=shared);
-            before.flat_map(|(block, steps)| steps.iter().map(|s| (*block, s.clone()))).collect()
+            before
+                .flat_map(|(block, steps)| steps.iter().map(|s| (*block, s.clone())))
+                .collect()
         };
         let limb = self.limb(parent, shared, old.into_iter().chain(steps));
         let mut inner = self.lock();
@@ -165,7 +182,12 @@ impl SyntheticChain {
         for (block, step) in steps {
             by_block.entry(block).or_default().push(step);
         }
-        let mut state = State { authorized: None, code: self.version, proven: self.version, late_ms: 0 };
+        let mut state = State {
+            authorized: None,
+            code: self.version,
+            proven: self.version,
+            late_ms: 0,
+        };
         let mut states = vec![(0, state)];
         for (block, steps) in &by_block {
             if state.proven != state.code {
@@ -186,9 +208,21 @@ impl SyntheticChain {
             states.push((*block, state));
         }
         if let Some((at, last)) = states.last().copied().filter(|(_, s)| s.proven != s.code) {
-            states.push((at + 1, State { proven: last.code, ..last }));
+            states.push((
+                at + 1,
+                State {
+                    proven: last.code,
+                    ..last
+                },
+            ));
         }
-        Limb { parent, shared, steps: by_block, states, hashes: Vec::new() }
+        Limb {
+            parent,
+            shared,
+            steps: by_block,
+            states,
+            hashes: Vec::new(),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -206,7 +240,11 @@ impl SyntheticChain {
 
     pub fn header(&self, branch: Branch, number: u64) -> Header {
         let mut inner = self.lock();
-        let parent = if number == 0 { H256::zero() } else { inner.hash(self, branch, number - 1) };
+        let parent = if number == 0 {
+            H256::zero()
+        } else {
+            inner.hash(self, branch, number - 1)
+        };
         let owner = inner.owner(branch, number);
         self.header_on(&inner, owner, number, parent)
     }
@@ -217,8 +255,19 @@ impl SyntheticChain {
         root[8..16].copy_from_slice(&(branch.0 as u64).to_le_bytes());
         root[16..24].copy_from_slice(&number.to_le_bytes());
         let slot = self.time(inner, branch, number) / self.block_ms;
-        let digest = Digest { logs: vec![DigestItem::PreRuntime(*b"aura", slot.to_le_bytes().to_vec())] };
-        Header { parent_hash, number, state_root: H256(root), extrinsics_root: H256::zero(), digest }
+        let digest = Digest {
+            logs: vec![DigestItem::PreRuntime(
+                *b"aura",
+                slot.to_le_bytes().to_vec(),
+            )],
+        };
+        Header {
+            parent_hash,
+            number,
+            state_root: H256(root),
+            extrinsics_root: H256::zero(),
+            digest,
+        }
     }
 
     fn time(&self, inner: &Inner, branch: Branch, number: u64) -> u64 {
@@ -259,7 +308,13 @@ impl SyntheticChain {
     }
 
     /// What a runtime function answers behind a block, in hex.
-    pub fn call(&self, branch: Branch, number: u64, function: &str, argument: &str) -> Option<String> {
+    pub fn call(
+        &self,
+        branch: Branch,
+        number: u64,
+        function: &str,
+        argument: &str,
+    ) -> Option<String> {
         let recorded = recorded();
         match function {
             "Core_version" => Some(core_version(self.state(branch, number).code)),
@@ -286,7 +341,11 @@ impl Inner {
 
     fn hash(&mut self, chain: &SyntheticChain, branch: Branch, number: u64) -> H256 {
         let branch = self.owner(branch, number);
-        let first = if branch == Branch::MAIN { 0 } else { self.limbs[branch.0].shared + 1 };
+        let first = if branch == Branch::MAIN {
+            0
+        } else {
+            self.limbs[branch.0].shared + 1
+        };
         let index = usize::try_from(number - first).expect("it fits");
         let have = self.limbs[branch.0].hashes.len();
         if have <= index {
@@ -314,7 +373,9 @@ impl Limb {
     fn events(&self, number: u64) -> Vec<u8> {
         let mut events = vec![record(0, INHERENT)];
         let steps = self.steps.get(&number).into_iter().flatten();
-        let before = number.checked_sub(1).map_or(H256::zero(), |n| self.state(n).authorized.unwrap_or_default());
+        let before = number.checked_sub(1).map_or(H256::zero(), |n| {
+            self.state(n).authorized.unwrap_or_default()
+        });
         let mut authorized = before;
         for (index, step) in (1_u32..).zip(steps.filter(|s| !matches!(s, Step::Pause(_)))) {
             match step {
@@ -323,8 +384,13 @@ impl Limb {
                     events.push(record(index, &(0_u8, 6_u8, hash, true).encode()));
                     events.push(record(index, SUDO_FINE));
                 }
-                Step::Upgrade(version) => events.push(record(index, &(0_u8, 2_u8, code_hash(*version)).encode())),
-                Step::Reject => events.push(record(index, &(0_u8, 7_u8, authorized, BAD_ORIGIN).encode())),
+                Step::Upgrade(version) => {
+                    events.push(record(index, &(0_u8, 2_u8, code_hash(*version)).encode()))
+                }
+                Step::Reject => events.push(record(
+                    index,
+                    &(0_u8, 7_u8, authorized, BAD_ORIGIN).encode(),
+                )),
                 Step::SudoFailed => events.push(record(index, SUDO_FAILED)),
                 Step::Remark | Step::Pause(_) => {}
             }

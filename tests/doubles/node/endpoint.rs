@@ -60,25 +60,35 @@ pub(super) struct Control {
 
 impl Control {
     pub fn finalized(&self) -> u64 {
-        self.stalled_at.unwrap_or(self.target.saturating_sub(self.behind))
+        self.stalled_at
+            .unwrap_or(self.target.saturating_sub(self.behind))
     }
 
     /// The best block: never below the finalized one.
     pub fn best(&self) -> (Branch, u64) {
         let finalized = self.finalized();
-        self.best.filter(|(_, number)| *number > finalized).unwrap_or((self.branch, finalized))
+        self.best
+            .filter(|(_, number)| *number > finalized)
+            .unwrap_or((self.branch, finalized))
     }
 
     /// The branch on which a block of this number is numbered: the finalized one, and the best one above it.
     pub fn branch_at(&self, number: u64) -> Option<Branch> {
         let (best, highest) = self.best();
-        if number <= self.finalized() { Some(self.branch) } else { (number <= highest).then_some(best) }
+        if number <= self.finalized() {
+            Some(self.branch)
+        } else {
+            (number <= highest).then_some(best)
+        }
     }
 
     /// A block by its hash, if this node has seen it.
     pub fn find(&self, hash: H256) -> Option<(Branch, u64)> {
         let (branch, number) = self.chain.find(hash)?;
-        let seen = self.shown.iter().any(|(shown, up_to)| number <= *up_to && self.chain.owner(*shown, number) == branch);
+        let seen = self
+            .shown
+            .iter()
+            .any(|(shown, up_to)| number <= *up_to && self.chain.owner(*shown, number) == branch);
         seen.then_some((branch, number))
     }
 
@@ -118,8 +128,12 @@ impl Drop for Endpoint {
 
 impl Endpoint {
     pub async fn start(chain: Arc<SyntheticChain>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a loopback port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .expect("a loopback port");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
         let control = Control {
             chain,
             branch: Branch::MAIN,
@@ -137,9 +151,16 @@ impl Endpoint {
             forgotten: 0,
             counts: Counts::default(),
         };
-        let shared = Arc::new(Shared { control: Mutex::new(control), changed: watch::Sender::new(0) });
+        let shared = Arc::new(Shared {
+            control: Mutex::new(control),
+            changed: watch::Sender::new(0),
+        });
         let server = tokio::spawn(rpc::serve(listener, shared.clone()));
-        Self { shared, address, server }
+        Self {
+            shared,
+            address,
+            server,
+        }
     }
 
     pub fn url(&self) -> String {
@@ -162,7 +183,11 @@ impl Endpoint {
     /// Blocks up to this one are finalized; subscribers are told of the newest alone, as real nodes do.
     pub fn advance_to(&self, number: u64) {
         self.change(|c| {
-            assert!(number <= c.chain.blocks, "the script has {} blocks", c.chain.blocks);
+            assert!(
+                number <= c.chain.blocks,
+                "the script has {} blocks",
+                c.chain.blocks
+            );
             c.target = number;
         });
     }
@@ -202,7 +227,8 @@ impl Endpoint {
     /// Serves another chain under the same address, up to this block.
     pub fn serve(&self, chain: Arc<SyntheticChain>, number: u64) {
         self.change(|c| {
-            (c.chain, c.branch, c.target, c.best, c.stalled_at) = (chain, Branch::MAIN, number, None, None);
+            (c.chain, c.branch, c.target, c.best, c.stalled_at) =
+                (chain, Branch::MAIN, number, None, None);
             c.shown.clear();
             c.broken += 1;
         });
@@ -269,7 +295,14 @@ impl Endpoint {
     /// Nothing is wrong any more. What is pruned remains so, and who was forgotten isn't told.
     pub fn heal(&self) {
         self.change(|c| {
-            (c.silent, c.refusing, c.break_at, c.behind, c.stalled_at, c.best) = (false, false, None, 0, None, None);
+            (
+                c.silent,
+                c.refusing,
+                c.break_at,
+                c.behind,
+                c.stalled_at,
+                c.best,
+            ) = (false, false, None, 0, None, None);
             c.branch = Branch::MAIN;
         });
     }

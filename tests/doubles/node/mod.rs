@@ -15,7 +15,11 @@
 //! ```
 //!
 //! Included by the integration tests and, with `#[path]`, by a benchmark: so nothing here may say `crate::`.
-#![allow(dead_code, unused_imports, reason = "each that includes this uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each that includes this uses a part of it"
+)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -75,9 +75,18 @@ async fn client(stream: TcpStream, shared: Arc<Shared>) {
         let mut control = shared.lock();
         control.counts.connections += 1;
         let (broken, ended, forgotten) = (control.broken, control.ended, control.forgotten);
-        Client { shared: shared.clone(), subscriptions: BTreeMap::new(), opened: 0, broken, ended, forgotten }
+        Client {
+            shared: shared.clone(),
+            subscriptions: BTreeMap::new(),
+            opened: 0,
+            broken,
+            ended,
+            forgotten,
+        }
     };
-    let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
+    let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else {
+        return;
+    };
     let mut waiting: Vec<String> = Vec::new();
     loop {
         tokio::select! {
@@ -106,8 +115,14 @@ enum Reply {
 
 impl Client {
     /// Answers what waits and tells subscribers what is new; `false` when the connection is over.
-    async fn work(&mut self, socket: &mut WebSocketStream<TcpStream>, waiting: &mut Vec<String>) -> bool {
-        let Some(replies) = self.replies(waiting) else { return false };
+    async fn work(
+        &mut self,
+        socket: &mut WebSocketStream<TcpStream>,
+        waiting: &mut Vec<String>,
+    ) -> bool {
+        let Some(replies) = self.replies(waiting) else {
+            return false;
+        };
         for reply in replies {
             match reply {
                 Reply::Whole(text) => {
@@ -118,7 +133,10 @@ impl Client {
                 }
                 Reply::Broken => {
                     // A frame that promises a thousand bytes, and two of them.
-                    let _ = socket.get_mut().write_all(&[0x81, 0x7e, 0x04, 0x00, b'{', b'"']).await;
+                    let _ = socket
+                        .get_mut()
+                        .write_all(&[0x81, 0x7e, 0x04, 0x00, b'{', b'"'])
+                        .await;
                     return false;
                 }
             }
@@ -135,7 +153,8 @@ impl Client {
         let mut replies = Vec::new();
         if std::mem::replace(&mut self.ended, control.ended) != control.ended {
             for (id, subscription) in std::mem::take(&mut self.subscriptions) {
-                let params = json!({ "subscription": id, "error": "the node ended this subscription" });
+                let params =
+                    json!({ "subscription": id, "error": "the node ended this subscription" });
                 replies.push(notification(subscription.finalized, params));
             }
         }
@@ -147,7 +166,9 @@ impl Client {
         }
         for text in waiting.drain(..) {
             let request: Value = serde_json::from_str(&text).ok()?;
-            replies.push(Reply::Whole(self.respond(&mut control, &request).to_string()));
+            replies.push(Reply::Whole(
+                self.respond(&mut control, &request).to_string(),
+            ));
             control.break_at = control.break_at.map(|n| n - 1);
             if control.break_at == Some(0) {
                 control.break_at = None;
@@ -157,11 +178,18 @@ impl Client {
             }
         }
         for (id, subscription) in &mut self.subscriptions {
-            let (branch, number) = if subscription.finalized { (control.branch, control.finalized()) } else { control.best() };
+            let (branch, number) = if subscription.finalized {
+                (control.branch, control.finalized())
+            } else {
+                control.best()
+            };
             let hash = control.chain.tell(branch, number);
             if subscription.told.replace(hash) != Some(hash) {
                 let header = header(&control, branch, number);
-                replies.push(notification(subscription.finalized, json!({ "subscription": id, "result": header })));
+                replies.push(notification(
+                    subscription.finalized,
+                    json!({ "subscription": id, "result": header }),
+                ));
             }
         }
         Some(replies)
@@ -169,8 +197,15 @@ impl Client {
 
     fn respond(&mut self, control: &mut Control, request: &Value) -> Value {
         let id = request.get("id").cloned().unwrap_or_default();
-        let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
-        let params = request.get("params").and_then(Value::as_array).cloned().unwrap_or_default();
+        let method = request
+            .get("method")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let params = request
+            .get("params")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
         let counted = match params.first().and_then(Value::as_str) {
             Some(function) if method == "state_call" => format!("{method} {function}"),
             _ => method.to_owned(),
@@ -181,23 +216,39 @@ impl Client {
                 self.opened += 1;
                 let name = format!("heads-{}", self.opened);
                 let finalized = method == "chain_subscribeFinalizedHeads";
-                self.subscriptions.insert(name.clone(), Subscription { finalized, told: None });
+                self.subscriptions.insert(
+                    name.clone(),
+                    Subscription {
+                        finalized,
+                        told: None,
+                    },
+                );
                 Ok(json!(name))
             }
-            "chain_unsubscribeFinalizedHeads" | "chain_unsubscribeNewHeads" => {
-                Ok(json!(params.first().and_then(Value::as_str).and_then(|id| self.subscriptions.remove(id)).is_some()))
-            }
+            "chain_unsubscribeFinalizedHeads" | "chain_unsubscribeNewHeads" => Ok(json!(
+                params
+                    .first()
+                    .and_then(Value::as_str)
+                    .and_then(|id| self.subscriptions.remove(id))
+                    .is_some()
+            )),
             _ => answer(control, method, &params),
         };
         match result {
             Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
-            Err((code, message)) => json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }),
+            Err((code, message)) => {
+                json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
+            }
         }
     }
 }
 
 fn notification(finalized: bool, params: Value) -> Reply {
-    let method = if finalized { "chain_finalizedHead" } else { "chain_newHead" };
+    let method = if finalized {
+        "chain_finalizedHead"
+    } else {
+        "chain_newHead"
+    };
     Reply::Whole(json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string())
 }
 
@@ -213,7 +264,9 @@ fn header(control: &Control, branch: Branch, number: u64) -> Value {
 }
 
 fn hash_of(control: &Control, number: &Value) -> Value {
-    let number = number.as_u64().or_else(|| u64::from_str_radix(number.as_str()?.trim_start_matches("0x"), 16).ok());
+    let number = number
+        .as_u64()
+        .or_else(|| u64::from_str_radix(number.as_str()?.trim_start_matches("0x"), 16).ok());
     let found = number.and_then(|n| Some(control.chain.tell(control.branch_at(n)?, n)));
     json!(found.map(|hash| format!("{hash:?}")))
 }
@@ -223,8 +276,18 @@ fn block(control: &Control, hash: Option<&Value>) -> Result<(Branch, u64), Refus
     match hash.filter(|h| !h.is_null()) {
         None => Ok(control.best()),
         Some(hash) => {
-            let found = hash.as_str().and_then(|h| h.parse::<H256>().ok()).and_then(|h| control.find(h));
-            found.ok_or_else(|| (4003, format!("Client error: UnknownBlock: Header was not found in the database: {hash}")))
+            let found = hash
+                .as_str()
+                .and_then(|h| h.parse::<H256>().ok())
+                .and_then(|h| control.find(h));
+            found.ok_or_else(|| {
+                (
+                    4003,
+                    format!(
+                        "Client error: UnknownBlock: Header was not found in the database: {hash}"
+                    ),
+                )
+            })
         }
     }
 }
@@ -234,7 +297,10 @@ fn state(control: &Control, hash: Option<&Value>) -> Result<(Branch, u64), Refus
     let (branch, number) = block(control, hash)?;
     if number < control.oldest {
         let hash = control.chain.hash(branch, number);
-        return Err((4003, format!("Client error: UnknownBlock: State already discarded for {hash:?}")));
+        return Err((
+            4003,
+            format!("Client error: UnknownBlock: State already discarded for {hash:?}"),
+        ));
     }
     Ok((branch, number))
 }

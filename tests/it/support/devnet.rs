@@ -34,29 +34,45 @@ pub struct DevnetOptions {
 
 impl Default for DevnetOptions {
     fn default() -> Self {
-        Self { spec: blob("mini-1000001"), block_ms: 0, hide: Vec::new(), port: None, endpoints: 1 }
+        Self {
+            spec: blob("mini-1000001"),
+            block_ms: 0,
+            hide: Vec::new(),
+            port: None,
+            endpoints: 1,
+        }
     }
 }
 
 /// A runtime of the repository by its name; `tests/devnet/runtime/README.md` says how they differ.
 pub fn blob(name: &str) -> PathBuf {
-    repo().join("tests/devnet/blobs").join(format!("{name}.zst.wasm"))
+    repo()
+        .join("tests/devnet/blobs")
+        .join(format!("{name}.zst.wasm"))
 }
 
 /// What a recording's blocks show of upgrades, as polkadot.js reads them: number, hash and what.
 pub fn shown_by_recording(file: &Path) -> anyhow::Result<Vec<(u64, String, String)>> {
     let mut node = Command::new("node");
-    node.arg(repo().join("tests/devnet/shows.mjs")).arg(file).env("HERALD_TEST_DEVNET", installed("HERALD_TEST_DEVNET")?);
+    node.arg(repo().join("tests/devnet/shows.mjs"))
+        .arg(file)
+        .env("HERALD_TEST_DEVNET", installed("HERALD_TEST_DEVNET")?);
     let output = node.output().context("node can't be started")?;
     if !output.status.success() {
-        bail!("{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{}: {}",
+            file.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let text = String::from_utf8(output.stdout)?;
     let line = |line: &str| {
         let mut words = line.split(' ').map(str::to_owned);
         Some((words.next()?.parse().ok()?, words.next()?, words.next()?))
     };
-    text.lines().map(|l| line(l).with_context(|| format!("no block, hash and thing: {l}"))).collect()
+    text.lines()
+        .map(|l| line(l).with_context(|| format!("no block, hash and thing: {l}")))
+        .collect()
 }
 
 /// A running chain; its Drop ends it.
@@ -72,7 +88,12 @@ pub struct Devnet {
 impl Devnet {
     pub async fn start(options: DevnetOptions) -> anyhow::Result<Self> {
         let dir = TempDir::with_prefix("devnet-")?;
-        let mut devnet = Self { options, dir, urls: Vec::new(), process: None };
+        let mut devnet = Self {
+            options,
+            dir,
+            urls: Vec::new(),
+            process: None,
+        };
         devnet.start_again().await?;
         Ok(devnet)
     }
@@ -96,15 +117,24 @@ impl Devnet {
     /// A new chain from genesis at the same addresses: to a follower, a chain that was reset.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         self.stop();
-        let (stdout, stderr) = (self.dir.path().join("stdout"), self.dir.path().join("stderr"));
+        let (stdout, stderr) = (
+            self.dir.path().join("stdout"),
+            self.dir.path().join("stderr"),
+        );
         std::fs::write(&stdout, "")?;
         let mut process = Leash::start(&self.command()?, &stdout, &stderr, None)?;
         let ready = wait::until("the devnet to listen", READY, async || {
             let output = std::fs::read_to_string(&stdout).unwrap_or_default();
-            let urls = output.lines().find_map(|line| line.strip_prefix("listening "));
+            let urls = output
+                .lines()
+                .find_map(|line| line.strip_prefix("listening "));
             match urls {
-                Some(urls) if output.contains('\n') => Some(Ok(urls.split(' ').map(str::to_owned).collect())),
-                _ => process.exit_code().map(|code| Err(anyhow!("the devnet ended with code {code}"))),
+                Some(urls) if output.contains('\n') => {
+                    Some(Ok(urls.split(' ').map(str::to_owned).collect()))
+                }
+                _ => process
+                    .exit_code()
+                    .map(|code| Err(anyhow!("the devnet ended with code {code}"))),
             }
         });
         let ready: anyhow::Result<Vec<String>> = ready.await.and_then(|ready| ready);
@@ -114,16 +144,34 @@ impl Devnet {
     }
 
     fn command(&self) -> anyhow::Result<Command> {
-        let DevnetOptions { spec, block_ms, hide, port, endpoints } = &self.options;
+        let DevnetOptions {
+            spec,
+            block_ms,
+            hide,
+            port,
+            endpoints,
+        } = &self.options;
         let ports: Vec<String> = if self.urls.is_empty() {
             let first = port.unwrap_or(0);
-            (0..(*endpoints).max(1)).map(|i| if i == 0 { first } else { 0 }.to_string()).collect()
+            (0..(*endpoints).max(1))
+                .map(|i| if i == 0 { first } else { 0 }.to_string())
+                .collect()
         } else {
-            self.urls.iter().filter_map(|url| url.rsplit(':').next()).map(str::to_owned).collect()
+            self.urls
+                .iter()
+                .filter_map(|url| url.rsplit(':').next())
+                .map(str::to_owned)
+                .collect()
         };
         let mut command = Command::new("node");
-        command.arg(repo().join("tests/devnet/devnet.mjs")).arg(spec).arg(ports.join(",")).arg(block_ms.to_string());
-        command.env("HERALD_TEST_DEVNET", installed("HERALD_TEST_DEVNET")?).env("HIDE", hide.join(","));
+        command
+            .arg(repo().join("tests/devnet/devnet.mjs"))
+            .arg(spec)
+            .arg(ports.join(","))
+            .arg(block_ms.to_string());
+        command
+            .env("HERALD_TEST_DEVNET", installed("HERALD_TEST_DEVNET")?)
+            .env("HIDE", hide.join(","));
         Ok(command)
     }
 
@@ -133,8 +181,16 @@ impl Devnet {
     }
 
     /// Calls one of the endpoints.
-    pub async fn call_at(&self, endpoint: usize, method: &str, params: Value) -> anyhow::Result<Value> {
-        let url = self.urls.get(endpoint).with_context(|| format!("the devnet has no endpoint {endpoint}"))?;
+    pub async fn call_at(
+        &self,
+        endpoint: usize,
+        method: &str,
+        params: Value,
+    ) -> anyhow::Result<Value> {
+        let url = self
+            .urls
+            .get(endpoint)
+            .with_context(|| format!("the devnet has no endpoint {endpoint}"))?;
         let answer = tokio::time::timeout(ANSWER, call(url, method, params)).await;
         answer
             .map_err(|_| anyhow!("no answer within {} s", ANSWER.as_secs()))
@@ -149,7 +205,8 @@ impl Devnet {
 
     /// A block with `System.apply_authorized_upgrade`; the block after it is the first of the new runtime.
     pub async fn apply(&self, blob: &Path) -> anyhow::Result<String> {
-        self.block("devnet_applyAuthorizedUpgrade", json!([blob])).await
+        self.block("devnet_applyAuthorizedUpgrade", json!([blob]))
+            .await
     }
 
     /// A block with `Sudo(System.set_code)`: an upgrade at once.
@@ -169,7 +226,10 @@ impl Devnet {
 
     async fn block(&self, method: &str, params: Value) -> anyhow::Result<String> {
         let hash = self.call(method, params).await?;
-        Ok(hash.as_str().with_context(|| format!("{method} gave {hash}, which is no hash"))?.to_owned())
+        Ok(hash
+            .as_str()
+            .with_context(|| format!("{method} gave {hash}, which is no hash"))?
+            .to_owned())
     }
 
     /// Changes the pace; 0 stalls the chain, and its node goes on answering.
@@ -179,12 +239,14 @@ impl Devnet {
 
     /// Breaks every connection to an endpoint; new ones are taken at once.
     pub async fn drop_clients(&self, endpoint: usize) -> anyhow::Result<()> {
-        self.break_off(endpoint, "devnet_dropClients", json!([])).await
+        self.break_off(endpoint, "devnet_dropClients", json!([]))
+            .await
     }
 
     /// Breaks every connection to an endpoint and refuses new ones for so long. The chain goes on.
     pub async fn outage(&self, endpoint: usize, how_long: Duration) -> anyhow::Result<()> {
-        self.break_off(endpoint, "devnet_outage", json!([how_long.as_millis()])).await
+        self.break_off(endpoint, "devnet_outage", json!([how_long.as_millis()]))
+            .await
     }
 
     /// Our own connection is among those that break, so there is no answer to wait for.
@@ -212,7 +274,9 @@ impl Devnet {
     pub async fn finalized(&self) -> anyhow::Result<(u64, String)> {
         let hash = self.call("chain_getFinalizedHead", json!([])).await?;
         let header = self.call("chain_getHeader", json!([hash])).await?;
-        let number = header["number"].as_str().and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+        let number = header["number"]
+            .as_str()
+            .and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
         let number = number.with_context(|| format!("no number in {header}"))?;
         Ok((number, hash.as_str().unwrap_or_default().to_owned()))
     }
@@ -220,7 +284,9 @@ impl Devnet {
     /// The runtime's version at the last block.
     pub async fn spec_version(&self) -> anyhow::Result<u64> {
         let version = self.call("state_getRuntimeVersion", json!([])).await?;
-        version["specVersion"].as_u64().with_context(|| format!("no specVersion in {version}"))
+        version["specVersion"]
+            .as_u64()
+            .with_context(|| format!("no specVersion in {version}"))
     }
 }
 
@@ -241,7 +307,9 @@ async fn call(url: &str, method: &str, params: Value) -> anyhow::Result<Value> {
     let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     socket.send(Message::text(request.to_string())).await?;
     while let Some(Ok(message)) = socket.next().await {
-        let Message::Text(text) = message else { continue };
+        let Message::Text(text) = message else {
+            continue;
+        };
         let mut answer: Value = serde_json::from_str(&text)?;
         if let Some(error) = answer.get("error") {
             bail!("{error}");

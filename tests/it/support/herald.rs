@@ -26,7 +26,11 @@ impl Herald {
     pub fn new(bin: PathBuf, dir: &Path) -> Self {
         let mut command = Command::new(bin);
         command.current_dir(dir);
-        Self { command, dir: dir.into(), process: None }
+        Self {
+            command,
+            dir: dir.into(),
+            process: None,
+        }
     }
 
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
@@ -43,7 +47,12 @@ impl Herald {
         if self.is_running() {
             bail!("herald runs already");
         }
-        self.process = Some(Leash::start(&self.command, &self.stdout_file(), &self.stderr_file(), None)?);
+        self.process = Some(Leash::start(
+            &self.command,
+            &self.stdout_file(),
+            &self.stderr_file(),
+            None,
+        )?);
         Ok(())
     }
 
@@ -54,7 +63,9 @@ impl Herald {
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(|process| process.exit_code().is_none())
+        self.process
+            .as_mut()
+            .is_some_and(|process| process.exit_code().is_none())
     }
 
     pub fn pid(&self) -> Option<u32> {
@@ -106,7 +117,13 @@ impl Herald {
             }
             if running { None } else { Some(false) }
         });
-        let seen = seen.await.and_then(|seen| if seen { Ok(()) } else { Err(anyhow!("herald ended without having said {text:?}")) });
+        let seen = seen.await.and_then(|seen| {
+            if seen {
+                Ok(())
+            } else {
+                Err(anyhow!("herald ended without having said {text:?}"))
+            }
+        });
         with_tail(seen, &stderr)
     }
 
@@ -127,5 +144,7 @@ impl Drop for Herald {
 }
 
 fn read(file: &Path) -> String {
-    std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    std::fs::read(file)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
 }

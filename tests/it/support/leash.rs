@@ -21,10 +21,18 @@ pub struct Leash {
 impl Leash {
     /// Starts `command` (its program, arguments, environment and folder count; its streams don't): its output is appended to
     /// the two files. `remove` is deleted when the process has ended, for folders that nothing is left to clean up.
-    pub fn start(command: &Command, stdout: &Path, stderr: &Path, remove: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn start(
+        command: &Command,
+        stdout: &Path,
+        stderr: &Path,
+        remove: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let mut shell = Command::new("python3");
         shell.args(["-c", include_str!("leash.py")]);
-        shell.arg(stdout).arg(stderr).arg(remove.unwrap_or(Path::new("")));
+        shell
+            .arg(stdout)
+            .arg(stderr)
+            .arg(remove.unwrap_or(Path::new("")));
         shell.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
@@ -36,14 +44,30 @@ impl Leash {
             shell.current_dir(dir);
         }
         // a group of its own: an interrupt at the terminal reaches the test, and the leash by the test's end
-        shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut shell = shell.spawn().context("python3, to hold a server for a test")?;
+        shell
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut shell = shell
+            .spawn()
+            .context("python3, to hold a server for a test")?;
 
         let mut pid = String::new();
-        let mut replies = BufReader::new(shell.stdout.take().context("python3 without its output")?);
+        let mut replies =
+            BufReader::new(shell.stdout.take().context("python3 without its output")?);
         replies.read_line(&mut pid)?;
-        let pid = pid.trim().parse().context("the process id of a server just started")?;
-        Ok(Self { line: shell.stdin.take(), replies, shell, pid, stderr: stderr.into() })
+        let pid = pid
+            .trim()
+            .parse()
+            .context("the process id of a server just started")?;
+        Ok(Self {
+            line: shell.stdin.take(),
+            replies,
+            shell,
+            pid,
+            stderr: stderr.into(),
+        })
     }
 
     /// Of the process itself, not of the shell that holds it.
@@ -62,7 +86,11 @@ impl Leash {
 
     /// The exit code (128 and the signal's number for a killed one), or None while it runs.
     pub fn exit_code(&mut self) -> Option<i32> {
-        self.shell.try_wait().ok().flatten().map(|status| status.code().unwrap_or(-1))
+        self.shell
+            .try_wait()
+            .ok()
+            .flatten()
+            .map(|status| status.code().unwrap_or(-1))
     }
 
     /// Kills the group and waits until it has gone.

@@ -4,8 +4,15 @@
 //! ([`leash`]). Where the servers are installed `tests/run` says; a test without them fails with the command that installs them.
 //!
 //! Included by the integration tests and, with `#[path]`, by benchmarks: so nothing here may say `crate::`.
-#![allow(dead_code, unused_imports, reason = "each that includes this uses a part of it")]
-#![allow(clippy::disallowed_methods, reason = "tests wait on real processes, so they read the real clock and environment")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each that includes this uses a part of it"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests wait on real processes, so they read the real clock and environment"
+)]
 
 pub mod devnet;
 pub mod herald;
@@ -38,14 +45,18 @@ pub fn repo() -> &'static Path {
 pub mod ports {
     /// One that nobody listens on now. Another process may take it before you do: a server that can choose its own is safer.
     pub fn free() -> std::io::Result<u16> {
-        Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+        Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?
+            .local_addr()?
+            .port())
     }
 }
 
 /// Says that the running test can't be run here; `tests/run` counts it as skipped. Return from the test after it.
 pub fn skip(reason: &str) {
     // straight to the stream: what goes through eprintln! is kept from the eye when a test passes
-    std::io::stderr().write_all(format!("\nSKIPPED: {reason}\n").as_bytes()).ok();
+    std::io::stderr()
+        .write_all(format!("\nSKIPPED: {reason}\n").as_bytes())
+        .ok();
 }
 
 /// A folder that `tests/run --setup` makes, by the variable that names it.
@@ -62,12 +73,21 @@ pub fn installed(variable: &str) -> anyhow::Result<PathBuf> {
 
 /// The place `tests/run` itself would use: it alone knows the rule.
 fn from_tests_run(variable: &str) -> anyhow::Result<PathBuf> {
-    let output = Command::new("bash").arg("tests/run").arg("--env").current_dir(repo()).output().context("tests/run --env")?;
+    let output = Command::new("bash")
+        .arg("tests/run")
+        .arg("--env")
+        .current_dir(repo())
+        .output()
+        .context("tests/run --env")?;
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .find_map(|line| line.strip_prefix(variable)?.strip_prefix('='))
         .map(PathBuf::from)
-        .with_context(|| format!("{variable} is not set and tests/run --env does not tell: run tests/run --setup"))
+        .with_context(|| {
+            format!(
+                "{variable} is not set and tests/run --env does not tell: run tests/run --setup"
+            )
+        })
 }
 
 /// Adds the end of a process's output to what went wrong with it.
@@ -77,7 +97,12 @@ fn with_tail<T>(result: anyhow::Result<T>, output: &Path) -> anyhow::Result<T> {
 
 /// The last lines of a file, for messages; empty if it can't be read.
 fn tail(file: &Path, lines: usize) -> String {
-    let text = std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = std::fs::read(file)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
-    all.iter().skip(all.len().saturating_sub(lines)).map(|line| format!("  | {line}\n")).collect()
+    all.iter()
+        .skip(all.len().saturating_sub(lines))
+        .map(|line| format!("  | {line}\n"))
+        .collect()
 }

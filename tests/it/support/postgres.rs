@@ -35,11 +35,20 @@ impl Postgres {
     /// The one server of this test process, started when first asked for. Others use it too: make your own database.
     pub async fn shared() -> anyhow::Result<&'static Self> {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
-        SHARED.get_or_try_init(async || Self::start_in(TempDir::with_prefix("postgres-")?.keep(), None).await).await
+        SHARED
+            .get_or_try_init(async || {
+                Self::start_in(TempDir::with_prefix("postgres-")?.keep(), None).await
+            })
+            .await
     }
 
     async fn start_in(dir: PathBuf, owned: Option<TempDir>) -> anyhow::Result<Self> {
-        let mut postgres = Self { dir, owned, port: ports::free()?, process: None };
+        let mut postgres = Self {
+            dir,
+            owned,
+            port: ports::free()?,
+            process: None,
+        };
         postgres.start_again().await?;
         Ok(postgres)
     }
@@ -56,7 +65,11 @@ impl Postgres {
         command.arg(&self.dir).arg(self.port.to_string());
         command.env("HERALD_TEST_POSTGRES", installed("HERALD_TEST_POSTGRES")?);
         let (stdout, stderr) = (self.dir.join("stdout.log"), self.dir.join("stderr.log"));
-        let remove = if self.owned.is_some() { None } else { Some(self.dir.as_path()) };
+        let remove = if self.owned.is_some() {
+            None
+        } else {
+            Some(self.dir.as_path())
+        };
         let mut process = Leash::start(&command, &stdout, &stderr, remove)?;
         sqlx::any::install_default_drivers();
         let url = self.url("postgres");
@@ -90,7 +103,10 @@ impl Postgres {
 
     /// An address of a database.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://herald@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+        format!(
+            "postgres://herald@127.0.0.1:{}/{database}?sslmode=disable",
+            self.port
+        )
     }
 
     /// A new, empty database; gives its address.
@@ -98,7 +114,9 @@ impl Postgres {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("herald_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut connection = AnyConnection::connect(&self.url("postgres")).await?;
-        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
+        connection
+            .execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .await?;
         Ok(self.url(&name))
     }
 }

@@ -51,22 +51,47 @@ impl Sealed {
                 }
             }
         });
-        let sealed = Self { user_id, stdin, said, _process: process, _store: store };
-        sealed.heard("the client is ready", |said| said["ready"].is_string()).await?;
+        let sealed = Self {
+            user_id,
+            stdin,
+            said,
+            _process: process,
+            _store: store,
+        };
+        sealed
+            .heard("the client is ready", |said| said["ready"].is_string())
+            .await?;
         Ok(sealed)
     }
 
     /// What it has said that is wanted, waited for.
-    pub async fn heard(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
-        let found = async || self.said.lock().expect("nobody panics with it").iter().find(|s| wanted(s)).cloned();
-        wait::until(what, PATIENCE, found).await.with_context(|| format!("the client has said {:#?}", self.all()))
+    pub async fn heard(
+        &self,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
+        let found = async || {
+            self.said
+                .lock()
+                .expect("nobody panics with it")
+                .iter()
+                .find(|s| wanted(s))
+                .cloned()
+        };
+        wait::until(what, PATIENCE, found)
+            .await
+            .with_context(|| format!("the client has said {:#?}", self.all()))
     }
 
     /// A message that it could read.
     pub async fn read(&self, sender: &str, words: &str) -> anyhow::Result<Value> {
         let what = format!("“{words}”, decrypted by another client");
-        self.heard(&what, |s| s["sender"] == sender && s["decrypted"] == true && s["body"].as_str().is_some_and(|b| b.contains(words)))
-            .await
+        self.heard(&what, |s| {
+            s["sender"] == sender
+                && s["decrypted"] == true
+                && s["body"].as_str().is_some_and(|b| b.contains(words))
+        })
+        .await
     }
 
     /// All that it has said.
@@ -77,16 +102,33 @@ impl Sealed {
     /// Messages that it could not read.
     pub fn unread(&self) -> Vec<Value> {
         let said = self.said.lock().expect("nobody panics with it");
-        said.iter().filter(|s| s["decrypted"] == false).cloned().collect()
+        said.iter()
+            .filter(|s| s["decrypted"] == false)
+            .cloned()
+            .collect()
     }
 
     /// Does something; the event's id, where it made one.
     pub async fn order(&mut self, order: Value) -> anyhow::Result<String> {
         let done = |said: &Value| said["done"].is_string();
-        let before = self.said.lock().expect("nobody panics with it").iter().filter(|s| done(s)).count();
-        self.stdin.write_all(format!("{order}\n").as_bytes()).await?;
+        let before = self
+            .said
+            .lock()
+            .expect("nobody panics with it")
+            .iter()
+            .filter(|s| done(s))
+            .count();
+        self.stdin
+            .write_all(format!("{order}\n").as_bytes())
+            .await?;
         let answer = wait::until(&format!("{order}"), PATIENCE, async || {
-            self.said.lock().expect("nobody panics with it").iter().filter(|s| done(s)).nth(before).cloned()
+            self.said
+                .lock()
+                .expect("nobody panics with it")
+                .iter()
+                .filter(|s| done(s))
+                .nth(before)
+                .cloned()
         })
         .await?;
         ensure!(answer["error"].is_null(), "{order}: {answer}");
@@ -94,6 +136,7 @@ impl Sealed {
     }
 
     pub async fn say(&mut self, room: &str, body: &str) -> anyhow::Result<String> {
-        self.order(json!({ "do": "say", "room": room, "body": body })).await
+        self.order(json!({ "do": "say", "room": room, "body": body }))
+            .await
     }
 }

@@ -10,7 +10,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When it never did: "waited 5.0 s in vain for {what}".
-pub async fn until<T>(what: &str, limit: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> anyhow::Result<T> {
+pub async fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut probe: impl AsyncFnMut() -> Option<T>,
+) -> anyhow::Result<T> {
     let start = Instant::now();
     loop {
         if let Some(found) = probe().await {

@@ -63,8 +63,14 @@ fn replace(state: &mut State, body: &Value) -> Result<(), ApiError> {
             return Err(invalid(&format!("{index}.name"), code, message));
         }
     }
-    let all: Vec<Value> = list.iter().map(|command| stored(state, command).1).collect();
-    state.commands = all.into_iter().map(|command| (id_of(&command), command)).collect();
+    let all: Vec<Value> = list
+        .iter()
+        .map(|command| stored(state, command).1)
+        .collect();
+    state.commands = all
+        .into_iter()
+        .map(|command| (id_of(&command), command))
+        .collect();
     Ok(())
 }
 
@@ -74,12 +80,19 @@ fn alike(one: &Value, other: &Value) -> bool {
 }
 
 fn id_of(command: &Value) -> u64 {
-    command["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or(0)
+    command["id"]
+        .as_str()
+        .and_then(|id| id.parse().ok())
+        .unwrap_or(0)
 }
 
 /// The command as Discord keeps it, and whether it was known.
 fn stored(state: &mut State, command: &Value) -> (bool, Value) {
-    let known = state.commands.values().find(|other| alike(other, command)).map(id_of);
+    let known = state
+        .commands
+        .values()
+        .find(|other| alike(other, command))
+        .map(id_of);
     let id = known.unwrap_or_else(|| state.next_id());
     let mut kept = json!({
         "id": id.to_string(),

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{
         api::{Call, Reply},
-        error::{ApiError, invalid, missing_permissions, not_in_double, unknown_event, unknown_guild},
+        error::{
+            ApiError, invalid, missing_permissions, not_in_double, unknown_event, unknown_guild,
+        },
         gateway::intent,
         options::permission,
         rules,
@@ -24,7 +26,9 @@ pub(super) fn route(state: &mut State, call: &Call) -> Outcome {
     match (call.method, call.template.strip_prefix(ALL)) {
         ("GET", Some("")) => Ok(Reply::Json(state.events.values().cloned().collect())),
         ("POST", Some("")) => create(state, &call.body),
-        ("GET", Some("/{guild_scheduled_event_id}")) => Ok(Reply::Json(state.events.get(&id).ok_or_else(unknown_event)?.clone())),
+        ("GET", Some("/{guild_scheduled_event_id}")) => Ok(Reply::Json(
+            state.events.get(&id).ok_or_else(unknown_event)?.clone(),
+        )),
         ("PATCH", Some("/{guild_scheduled_event_id}")) => edit(state, id, &call.body),
         ("DELETE", Some("/{guild_scheduled_event_id}")) => {
             let event = owned(state, id)?;
@@ -85,7 +89,9 @@ fn edit(state: &mut State, id: u64, body: &Value) -> Outcome {
     let mut event = owned(state, id)?;
     let (from, to) = (event["status"].as_u64(), body["status"].as_u64());
     // 1 scheduled, 2 active, 3 completed, 4 cancelled; the last two are final.
-    let possible = to.is_none() || to == from || matches!((from, to), (Some(1), Some(2 | 4)) | (Some(2), Some(3)));
+    let possible = to.is_none()
+        || to == from
+        || matches!((from, to), (Some(1), Some(2 | 4)) | (Some(2), Some(3)));
     if !possible || matches!(from, Some(3 | 4)) {
         let message = "Cannot change a finished event, or to this status";
         let code = "GUILD_SCHEDULED_EVENT_INVALID_STATUS_TRANSITION";
@@ -111,6 +117,8 @@ fn known(body: &Value) -> Value {
         "channel_id",
         "status",
     ];
-    let fields = names.iter().filter_map(|name| Some(((*name).to_owned(), body.get(name)?.clone())));
+    let fields = names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), body.get(name)?.clone())));
     Value::Object(fields.collect::<Map<_, _>>())
 }

@@ -50,10 +50,17 @@ pub(super) fn get(state: &State, call: &Call) -> Outcome {
 
 /// A channel with one person alone; asked for again it is the same.
 pub(super) fn private(state: &mut State, call: &Call) -> Outcome {
-    let user = call.body["recipient_id"].as_str().and_then(|id| id.parse().ok()).unwrap_or(0);
+    let user = call.body["recipient_id"]
+        .as_str()
+        .and_then(|id| id.parse().ok())
+        .unwrap_or(0);
     state.people.get(&user).ok_or_else(unknown_user)?;
     let name = format!("with {user}");
-    let known = state.channels.values().find(|c| c.kind == 1 && c.name == name).map(|c| c.id);
+    let known = state
+        .channels
+        .values()
+        .find(|c| c.kind == 1 && c.name == name)
+        .map(|c| c.id);
     let id = known.unwrap_or_else(|| {
         let id = state.next_id();
         state.new_channel(id, 1, &name, 0).id

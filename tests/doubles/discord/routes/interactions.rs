@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::{
     super::{
         api::{Call, Reply},
-        error::{already_acknowledged, invalid, not_in_double, unknown_interaction, unknown_message, unknown_webhook},
+        error::{
+            already_acknowledged, invalid, not_in_double, unknown_interaction, unknown_message,
+            unknown_webhook,
+        },
         rules,
         state::{EPHEMERAL, Interaction, LOADING, Message, State},
     },
@@ -22,7 +25,10 @@ const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 pub(super) fn callback(state: &mut State, call: &Call) -> Outcome {
     let id = call.id("interaction_id");
     let token = call.text("interaction_token");
-    let found = state.interactions.get(&id).filter(|found| found.token == token);
+    let found = state
+        .interactions
+        .get(&id)
+        .filter(|found| found.token == token);
     let interaction = found.ok_or_else(unknown_interaction)?.clone();
     if interaction.acknowledged_after.is_some() {
         return Err(already_acknowledged());
@@ -79,16 +85,37 @@ pub(super) fn callback(state: &mut State, call: &Call) -> Outcome {
 /// What is proposed while somebody types: 25 choices at most, each of 100 characters at most.
 fn propose(state: &mut State, id: u64, body: &Value, waited: Duration) -> Outcome {
     if body["type"] != 8 {
-        return Err(invalid("type", "BASE_TYPE_CHOICES", "What is typed is answered with type 8"));
+        return Err(invalid(
+            "type",
+            "BASE_TYPE_CHOICES",
+            "What is typed is answered with type 8",
+        ));
     }
     let Some(choices) = body["data"]["choices"].as_array().filter(|c| c.len() <= 25) else {
-        return Err(invalid("data.choices", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length"));
+        return Err(invalid(
+            "data.choices",
+            "BASE_TYPE_MAX_LENGTH",
+            "Must be 25 or fewer in length",
+        ));
     };
-    let fits = |text: &Value| text.as_str().is_some_and(|t| (1..=100).contains(&t.chars().count()));
-    if !choices.iter().all(|choice| fits(&choice["name"]) && fits(&choice["value"])) {
-        return Err(invalid("data.choices", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length"));
+    let fits = |text: &Value| {
+        text.as_str()
+            .is_some_and(|t| (1..=100).contains(&t.chars().count()))
+    };
+    if !choices
+        .iter()
+        .all(|choice| fits(&choice["name"]) && fits(&choice["value"]))
+    {
+        return Err(invalid(
+            "data.choices",
+            "BASE_TYPE_BAD_LENGTH",
+            "Must be between 1 and 100 in length",
+        ));
     }
-    let values = choices.iter().filter_map(|choice| choice["value"].as_str().map(str::to_owned)).collect();
+    let values = choices
+        .iter()
+        .filter_map(|choice| choice["value"].as_str().map(str::to_owned))
+        .collect();
     if let Some(interaction) = state.interactions.get_mut(&id) {
         interaction.acknowledged_after = Some(waited);
         interaction.proposed = Some(values);
@@ -98,22 +125,37 @@ fn propose(state: &mut State, id: u64, body: &Value, waited: Duration) -> Outcom
 
 /// A window of up to five text fields opens for who has pressed a button.
 fn open_window(state: &mut State, id: u64, data: &Value, waited: Duration) -> Outcome {
-    let within = |text: &Value, most: usize| text.as_str().is_some_and(|t| (1..=most).contains(&t.chars().count()));
+    let within = |text: &Value, most: usize| {
+        text.as_str()
+            .is_some_and(|t| (1..=most).contains(&t.chars().count()))
+    };
     if !within(&data["title"], 45) || !within(&data["custom_id"], 100) {
-        return Err(invalid("data", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 45, and 1 and 100 in length"));
+        return Err(invalid(
+            "data",
+            "BASE_TYPE_BAD_LENGTH",
+            "Must be between 1 and 45, and 1 and 100 in length",
+        ));
     }
     let rows = data["components"].as_array().cloned().unwrap_or_default();
     let is_field = |row: &Value| {
         let field = &row["components"][0];
         row["type"] == 1
-            && row["components"].as_array().is_some_and(|all| all.len() == 1)
+            && row["components"]
+                .as_array()
+                .is_some_and(|all| all.len() == 1)
             && field["type"] == 4
             && within(&field["label"], 45)
             && within(&field["custom_id"], 100)
-            && field["max_length"].as_u64().is_none_or(|most| (1..=4_000).contains(&most))
+            && field["max_length"]
+                .as_u64()
+                .is_none_or(|most| (1..=4_000).contains(&most))
     };
     if !(1..=5).contains(&rows.len()) || !rows.iter().all(is_field) {
-        return Err(invalid("data.components", "BASE_TYPE_BAD_LENGTH", "Must be 1 to 5 rows of one text field each"));
+        return Err(invalid(
+            "data.components",
+            "BASE_TYPE_BAD_LENGTH",
+            "Must be 1 to 5 rows of one text field each",
+        ));
     }
     if let Some(interaction) = state.interactions.get_mut(&id) {
         interaction.acknowledged_after = Some(waited);
@@ -132,7 +174,10 @@ fn draft(state: &mut State, id: u64, interaction: &Interaction, kind: u8) -> Mes
 pub(super) fn webhook(state: &mut State, call: &Call) -> Outcome {
     const ALL: &str = "/webhooks/{webhook_id}/{webhook_token}";
     let token = call.text("webhook_token");
-    let found = state.interactions.iter().find(|(_, one)| one.token == token);
+    let found = state
+        .interactions
+        .iter()
+        .find(|(_, one)| one.token == token);
     let (id, interaction) = found.ok_or_else(unknown_webhook)?;
     let (id, interaction) = (*id, interaction.clone());
     let expired = interaction.created.elapsed() > TOKEN_LIFE;
@@ -143,7 +188,11 @@ pub(super) fn webhook(state: &mut State, call: &Call) -> Outcome {
     if call.method == "POST" && tail.is_empty() {
         return follow_up(state, call, id, &interaction);
     }
-    let message = if tail == "/messages/@original" { interaction.answer } else { Some(call.id("message_id")) };
+    let message = if tail == "/messages/@original" {
+        interaction.answer
+    } else {
+        Some(call.id("message_id"))
+    };
     let message = message
         .and_then(|id| state.messages.get(&id))
         .filter(|message| message.interaction == Some(id))
@@ -173,7 +222,9 @@ fn edit(state: &mut State, interaction: u64, mut message: Message, body: &Value)
         && interaction.answer == Some(id)
     {
         interaction.answered = true;
-        interaction.answered_after.get_or_insert(interaction.created.elapsed());
+        interaction
+            .answered_after
+            .get_or_insert(interaction.created.elapsed());
     }
     state.messages.insert(id, message);
     if !hidden {

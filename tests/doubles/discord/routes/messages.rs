@@ -7,8 +7,9 @@ use super::{
         api::{Call, Reply, Upload},
         clock::{self, now_ms},
         error::{
-            ApiError, already_crossposted, cannot_send_here, empty_message, invalid, missing_permissions, no_history_to_reply,
-            not_the_author, system_message, thread_archived, unknown_message, wrong_channel_type, wrong_message_type,
+            ApiError, already_crossposted, cannot_send_here, empty_message, invalid,
+            missing_permissions, no_history_to_reply, not_the_author, system_message,
+            thread_archived, unknown_message, wrong_channel_type, wrong_message_type,
         },
         options::permission,
         rules,
@@ -50,15 +51,24 @@ pub(super) fn create(state: &mut State, call: &Call) -> Outcome {
 }
 
 fn may_send(state: &State, channel: &Channel, body: &Value, call: &Call) -> Result<(), ApiError> {
-    let mut needed = if channel.is_thread() { permission::SEND_MESSAGES_IN_THREADS } else { permission::SEND_MESSAGES };
-    if body["embeds"].as_array().is_some_and(|list| !list.is_empty()) {
+    let mut needed = if channel.is_thread() {
+        permission::SEND_MESSAGES_IN_THREADS
+    } else {
+        permission::SEND_MESSAGES
+    };
+    if body["embeds"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty())
+    {
         needed |= permission::EMBED_LINKS;
     }
     if !call.files.is_empty() {
         needed |= permission::ATTACH_FILES;
     }
     state.channel(channel.id, needed)?;
-    if body["message_reference"].is_object() && state.permissions(channel) & permission::READ_MESSAGE_HISTORY == 0 {
+    if body["message_reference"].is_object()
+        && state.permissions(channel) & permission::READ_MESSAGE_HISTORY == 0
+    {
         return Err(no_history_to_reply());
     }
     let moderator = state.permissions(channel) & permission::MANAGE_THREADS != 0;
@@ -95,7 +105,12 @@ fn created(state: &State, message: &Message, nonce: &Value) -> Value {
 }
 
 /// Makes the bot's message out of a body that keeps the rules.
-pub(super) fn write(state: &mut State, channel: u64, body: &Value, files: &[Upload]) -> Result<Message, ApiError> {
+pub(super) fn write(
+    state: &mut State,
+    channel: u64,
+    body: &Value,
+    files: &[Upload],
+) -> Result<Message, ApiError> {
     let mut message = state.draft(channel, state.bot, 0);
     let reference = &body["message_reference"];
     if let Some(original) = reference["message_id"].as_str() {
@@ -120,11 +135,25 @@ pub(super) fn write(state: &mut State, channel: u64, body: &Value, files: &[Uplo
 
 /// The files that a message has after a request: of those it had the ones that the body lists (all, if it has no list), and
 /// the new ones, each described by the entry with its number.
-fn attachments(state: &mut State, there: &[Attachment], body: &Value, files: &[Upload]) -> Result<Vec<Attachment>, ApiError> {
+fn attachments(
+    state: &mut State,
+    there: &[Attachment],
+    body: &Value,
+    files: &[Upload],
+) -> Result<Vec<Attachment>, ApiError> {
     let empty = Vec::new();
     let entries = body["attachments"].as_array();
-    let id = |entry: &Value| entry["id"].as_u64().or_else(|| entry["id"].as_str()?.parse().ok()).unwrap_or(u64::MAX);
-    let mut list = if entries.is_some() { Vec::new() } else { there.to_vec() };
+    let id = |entry: &Value| {
+        entry["id"]
+            .as_u64()
+            .or_else(|| entry["id"].as_str()?.parse().ok())
+            .unwrap_or(u64::MAX)
+    };
+    let mut list = if entries.is_some() {
+        Vec::new()
+    } else {
+        there.to_vec()
+    };
     for (index, entry) in entries.unwrap_or(&empty).iter().enumerate() {
         let id = id(entry);
         match there.iter().find(|file| file.id == id) {
@@ -132,17 +161,34 @@ fn attachments(state: &mut State, there: &[Attachment], body: &Value, files: &[U
             None if files.iter().any(|file| file.number == id) => {}
             None => {
                 let message = format!("Attachment with ID {id} was not found.");
-                return Err(invalid(&format!("attachments.{index}.id"), "MESSAGE_ATTACHMENT_NOT_FOUND", &message));
+                return Err(invalid(
+                    &format!("attachments.{index}.id"),
+                    "MESSAGE_ATTACHMENT_NOT_FOUND",
+                    &message,
+                ));
             }
         }
     }
     for file in files {
-        let entry = entries.unwrap_or(&empty).iter().find(|entry| id(entry) == file.number).unwrap_or(&Value::Null);
+        let entry = entries
+            .unwrap_or(&empty)
+            .iter()
+            .find(|entry| id(entry) == file.number)
+            .unwrap_or(&Value::Null);
         if entry.is_null() {
-            state.blame(format!("files[{}] has no entry in `attachments`, so nothing describes it", file.number));
+            state.blame(format!(
+                "files[{}] has no entry in `attachments`, so nothing describes it",
+                file.number
+            ));
         }
-        if entry["filename"].as_str().is_some_and(|name| name != file.name) {
-            state.blame(format!("files[{}] is `{}` in the form and {} in its entry", file.number, file.name, entry["filename"]));
+        if entry["filename"]
+            .as_str()
+            .is_some_and(|name| name != file.name)
+        {
+            state.blame(format!(
+                "files[{}] is `{}` in the form and {} in its entry",
+                file.number, file.name, entry["filename"]
+            ));
         }
         list.push(Attachment {
             id: state.next_id(),
@@ -193,15 +239,26 @@ pub(super) fn list(state: &State, call: &Call) -> Outcome {
         return Ok(Reply::Json(json!([])));
     }
     let limit = call.query_id("limit").unwrap_or(50) as usize;
-    let (before, after, around) = (call.query_id("before"), call.query_id("after"), call.query_id("around"));
+    let (before, after, around) = (
+        call.query_id("before"),
+        call.query_id("after"),
+        call.query_id("around"),
+    );
     if [before, after, around].iter().flatten().count() > 1 {
         let message = "Only one of before, after and around may be given";
         return Err(invalid("before", "BASE_TYPE_CHOICES", message));
     }
     let newest_first = || state.visible(channel.id).rev();
     let mut chosen: Vec<&Message> = match (before, after, around) {
-        (Some(before), ..) => newest_first().filter(|message| message.id < before).take(limit).collect(),
-        (_, Some(after), _) => state.visible(channel.id).filter(|message| message.id > after).take(limit).collect(),
+        (Some(before), ..) => newest_first()
+            .filter(|message| message.id < before)
+            .take(limit)
+            .collect(),
+        (_, Some(after), _) => state
+            .visible(channel.id)
+            .filter(|message| message.id > after)
+            .take(limit)
+            .collect(),
         (.., Some(around)) => {
             let half = limit / 2;
             let older = newest_first().filter(|m| m.id < around).take(half);
@@ -212,7 +269,9 @@ pub(super) fn list(state: &State, call: &Call) -> Outcome {
     };
     chosen.sort_by_key(|message| std::cmp::Reverse(message.id));
     let full = state.options.message_content;
-    let json = chosen.into_iter().map(|message| state.message_json(message, full));
+    let json = chosen
+        .into_iter()
+        .map(|message| state.message_json(message, full));
     Ok(Reply::Json(json.collect()))
 }
 
@@ -246,14 +305,22 @@ pub(super) fn edit(state: &mut State, call: &Call) -> Outcome {
 
 /// Edits one of the bot's messages, which mustn't become empty. New text that comes without `allowed_mentions` may mention
 /// everybody it names, whatever the message was sent with.
-pub(super) fn change(state: &mut State, message: &mut Message, body: &Value, files: &[Upload]) -> Result<(), ApiError> {
+pub(super) fn change(
+    state: &mut State,
+    message: &mut Message,
+    body: &Value,
+    files: &[Upload],
+) -> Result<(), ApiError> {
     let (kept_flags, said) = (message.flags, message.content.clone());
     if body.get("content").is_some() {
         message.allowed_mentions = Value::Null;
     }
     message.attachments = attachments(state, &message.attachments, body, files)?;
     apply(message, body);
-    let has_more = [&message.embeds, &message.components].iter().any(|list| **list != json!([])) || !message.attachments.is_empty();
+    let has_more = [&message.embeds, &message.components]
+        .iter()
+        .any(|list| **list != json!([]))
+        || !message.attachments.is_empty();
     if message.content.is_empty() && !has_more {
         return Err(empty_message().blame());
     }
@@ -292,7 +359,11 @@ pub(super) fn crosspost(state: &mut State, call: &Call) -> Outcome {
     let id = call.id("message_id");
     let bot = state.bot;
     let moderator = state.permissions(&channel) & permission::MANAGE_MESSAGES != 0;
-    let message = state.messages.get_mut(&id).filter(|message| message.channel_id == channel.id).ok_or_else(unknown_message)?;
+    let message = state
+        .messages
+        .get_mut(&id)
+        .filter(|message| message.channel_id == channel.id)
+        .ok_or_else(unknown_message)?;
     if message.author_id != bot && !moderator {
         return Err(missing_permissions());
     }

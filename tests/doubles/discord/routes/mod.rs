@@ -51,10 +51,16 @@ pub(super) fn route(state: &mut State, call: &Call) -> Outcome {
         ("POST", "/channels/{channel_id}/threads") => threads::create(state, call),
         ("GET", "/channels/{channel_id}/threads/archived/public") => threads::archived(state, call),
         ("GET", "/guilds/{guild_id}/threads/active") => threads::active(state, call),
-        (_, template) if template.starts_with("/guilds/{guild_id}/scheduled-events") => events::route(state, call),
+        (_, template) if template.starts_with("/guilds/{guild_id}/scheduled-events") => {
+            events::route(state, call)
+        }
         (_, template) if template.contains("/commands") => commands::route(state, call),
-        (_, template) if template.starts_with("/interactions/") => interactions::callback(state, call),
-        (_, template) if template.starts_with("/webhooks/{webhook_id}/{webhook_token}") => interactions::webhook(state, call),
+        (_, template) if template.starts_with("/interactions/") => {
+            interactions::callback(state, call)
+        }
+        (_, template) if template.starts_with("/webhooks/{webhook_id}/{webhook_token}") => {
+            interactions::webhook(state, call)
+        }
         ("POST", "/users/@me/channels") => guild::private(state, call),
         ("GET", _) => guild::get(state, call),
         _ => Err(not_in_double().blame()),

@@ -43,7 +43,9 @@ pub(super) fn list(state: &State, call: &Call) -> Outcome {
         })
     });
     let items: Vec<_> = items.collect();
-    Ok(Reply::Json(json!({"items": items, "has_more": all.len() > limit})))
+    Ok(Reply::Json(
+        json!({"items": items, "has_more": all.len() > limit}),
+    ))
 }
 
 pub(super) fn pin(state: &mut State, call: &Call) -> Outcome {

@@ -5,7 +5,10 @@ use serde_json::Value;
 use super::{
     super::{
         api::{Call, Reply},
-        error::{missing_permissions, not_in_double, thread_archived, too_many_reactions, unknown_emoji, unknown_message},
+        error::{
+            missing_permissions, not_in_double, thread_archived, too_many_reactions, unknown_emoji,
+            unknown_message,
+        },
         options::permission,
         state::{Reaction, State},
     },
@@ -22,7 +25,11 @@ pub(super) fn route(state: &mut State, call: &Call) -> Outcome {
     let moderator = state.permissions(&channel) & permission::MANAGE_MESSAGES != 0;
     let bot = state.bot;
     let tail = call.template.strip_prefix(ALL).unwrap_or_default();
-    let emoji = if tail.is_empty() { String::new() } else { emoji(call.text("emoji_name")).ok_or_else(|| unknown_emoji().blame())? };
+    let emoji = if tail.is_empty() {
+        String::new()
+    } else {
+        emoji(call.text("emoji_name")).ok_or_else(|| unknown_emoji().blame())?
+    };
     if call.method != "GET" && channel.archived {
         return Err(thread_archived());
     }
@@ -46,13 +53,20 @@ pub(super) fn route(state: &mut State, call: &Call) -> Outcome {
             }
             state.remove_reaction(message.id, user, &emoji);
         }
-        ("GET", "/{emoji_name}") => return Ok(Reply::Json(users(state, call, &message.reactions, &emoji))),
+        ("GET", "/{emoji_name}") => {
+            return Ok(Reply::Json(users(state, call, &message.reactions, &emoji)));
+        }
         ("DELETE", "" | "/{emoji_name}") => {
             if !moderator {
                 return Err(missing_permissions());
             }
-            let message = state.messages.get_mut(&message.id).ok_or_else(unknown_message)?;
-            message.reactions.retain(|r| !tail.is_empty() && !same(&r.emoji, &emoji));
+            let message = state
+                .messages
+                .get_mut(&message.id)
+                .ok_or_else(unknown_message)?;
+            message
+                .reactions
+                .retain(|r| !tail.is_empty() && !same(&r.emoji, &emoji));
         }
         _ => return Err(not_in_double().blame()),
     }
@@ -63,7 +77,9 @@ pub(super) fn route(state: &mut State, call: &Call) -> Outcome {
 fn users(state: &State, call: &Call, reactions: &[Reaction], emoji: &str) -> Value {
     let limit = call.query_id("limit").unwrap_or(25) as usize;
     let after = call.query_id("after").unwrap_or(0);
-    let chosen = reactions.iter().find(|reaction| same(&reaction.emoji, emoji));
+    let chosen = reactions
+        .iter()
+        .find(|reaction| same(&reaction.emoji, emoji));
     let mut users = chosen.map_or_else(Vec::new, |reaction| reaction.users.clone());
     users.sort_unstable();
     let page = users.into_iter().filter(|user| *user > after).take(limit);
@@ -77,7 +93,10 @@ impl State {
         };
         let at = message.reactions.iter().position(|r| same(&r.emoji, emoji));
         let at = at.unwrap_or_else(|| {
-            message.reactions.push(Reaction { emoji: emoji.to_owned(), users: vec![] });
+            message.reactions.push(Reaction {
+                emoji: emoji.to_owned(),
+                users: vec![],
+            });
             message.reactions.len() - 1
         });
         let reaction = &mut message.reactions[at];
@@ -102,7 +121,9 @@ impl State {
             return;
         }
         let emoji = reaction.emoji.clone();
-        message.reactions.retain(|reaction| !reaction.users.is_empty());
+        message
+            .reactions
+            .retain(|reaction| !reaction.users.is_empty());
         let message = message.clone();
         self.reaction_event(false, &message, user, &emoji);
     }
@@ -116,9 +137,12 @@ fn same(one: &str, other: &str) -> bool {
 
 /// An emoji as a path names it: a Unicode one, or `name:id`.
 fn emoji(text: &str) -> Option<String> {
-    let custom = text.rsplit_once(':').is_some_and(|(name, id)| !name.is_empty() && id.parse::<u64>().is_ok());
+    let custom = text
+        .rsplit_once(':')
+        .is_some_and(|(name, id)| !name.is_empty() && id.parse::<u64>().is_ok());
     // Letters of writing systems aren't emoji; those among the symbols may be.
-    let letter = |c: char| c.is_alphabetic() && !('\u{2100}'..='\u{2bff}').contains(&c) && c < '\u{1f000}';
+    let letter =
+        |c: char| c.is_alphabetic() && !('\u{2100}'..='\u{2bff}').contains(&c) && c < '\u{1f000}';
     let unicode = !text.is_ascii() && text.chars().count() <= 12 && !text.chars().any(letter);
     (custom || unicode).then(|| text.to_owned())
 }

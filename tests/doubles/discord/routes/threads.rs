@@ -6,7 +6,10 @@ use super::{
     super::{
         api::{Call, Reply},
         clock::{iso, now_ms, parse_iso},
-        error::{invalid, missing_permissions, thread_archived, thread_exists, unknown_guild, wrong_channel_type},
+        error::{
+            invalid, missing_permissions, thread_archived, thread_exists, unknown_guild,
+            wrong_channel_type,
+        },
         gateway::intent,
         options::permission,
         rules,
@@ -154,7 +157,11 @@ pub(super) fn active(state: &State, call: &Call) -> Outcome {
     if call.id("guild_id") != state.guild {
         return Err(unknown_guild());
     }
-    let open: Vec<&Channel> = state.channels.values().filter(|c| c.is_thread() && !c.archived && state.seen_by_bot(c.id)).collect();
+    let open: Vec<&Channel> = state
+        .channels
+        .values()
+        .filter(|c| c.is_thread() && !c.archived && state.seen_by_bot(c.id))
+        .collect();
     Ok(Reply::Json(listing(state, &open)))
 }
 
@@ -162,8 +169,11 @@ pub(super) fn archived(state: &State, call: &Call) -> Outcome {
     let channel = state.channel(call.id("channel_id"), permission::READ_MESSAGE_HISTORY)?;
     let before = call.query("before").and_then(parse_iso).unwrap_or(i64::MAX);
     let limit = call.query_id("limit").unwrap_or(50) as usize;
-    let mut threads: Vec<&Channel> =
-        state.channels.values().filter(|c| c.parent == Some(channel.id) && c.archived && (c.archived_ms as i64) < before).collect();
+    let mut threads: Vec<&Channel> = state
+        .channels
+        .values()
+        .filter(|c| c.parent == Some(channel.id) && c.archived && (c.archived_ms as i64) < before)
+        .collect();
     threads.sort_by_key(|thread| std::cmp::Reverse(thread.archived_ms));
     let more = threads.len() > limit;
     threads.truncate(limit);
