@@ -10,11 +10,19 @@ use serde_json::Value;
 use crate::support::repo;
 
 pub fn herald(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_herald")).args(args).current_dir(dir).env_remove("RUST_LOG").output().expect("herald starts")
+    Command::new(env!("CARGO_BIN_EXE_herald"))
+        .args(args)
+        .current_dir(dir)
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("herald starts")
 }
 
 pub fn lines(output: &Output) -> Vec<Value> {
-    String::from_utf8_lossy(&output.stdout).lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect()
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}")))
+        .collect()
 }
 
 /// A copy of the sample configuration, with one change in one file.
@@ -48,41 +56,84 @@ fn copy(from: &Path, to: &Path) {
 fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
     let dir = tempfile::tempdir().unwrap(); // no config here: the embedded one
     let output = herald(dir.path(), &["rehearse", "--once", "--json"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let all = lines(&output);
     let facts: Vec<&str> = all.iter().filter_map(|l| l["kind"].as_str()).collect();
-    assert_eq!(facts, ["authorized", "code_updated", "applied"].repeat(3), "one is cancelled");
-    let mut posts: Vec<String> =
-        all.iter().filter(|l| l["notice"].is_string()).map(|l| format!("{} {}", l["key"], l["platform"])).collect();
+    assert_eq!(
+        facts,
+        ["authorized", "code_updated", "applied"].repeat(3),
+        "one is cancelled"
+    );
+    let mut posts: Vec<String> = all
+        .iter()
+        .filter(|l| l["notice"].is_string())
+        .map(|l| format!("{} {}", l["key"], l["platform"]))
+        .collect();
     let number = posts.len();
     posts.sort();
     posts.dedup();
     assert_eq!(posts.len(), number, "nothing twice");
     let said = |act: &str, notice: &str, operation: &str| {
-        let of =
-            |l: &&Value| l["upgrade"].as_str().is_some_and(|u| u.ends_with(act)) && l["notice"] == notice && l["operation"] == operation;
-        all.iter().filter(of).filter(|l| l["channel"] == "discord-upgrades").count()
+        let of = |l: &&Value| {
+            l["upgrade"].as_str().is_some_and(|u| u.ends_with(act))
+                && l["notice"] == notice
+                && l["operation"] == operation
+        };
+        all.iter()
+            .filter(of)
+            .filter(|l| l["channel"] == "discord-upgrades")
+            .count()
     };
     for act in ["routine", "expedited", "emergency"] {
-        for notice in ["reminder-1h", "authorized", "applied", "verified", "completed", "feedback"] {
+        for notice in [
+            "reminder-1h",
+            "authorized",
+            "applied",
+            "verified",
+            "completed",
+            "feedback",
+        ] {
             assert_eq!(said(act, notice, "post"), 1, "{notice} of the {act} one");
         }
     }
     assert_eq!(
-        (said("routine", "rescheduled", "post"), said("routine", "announced", "mark"), said("routine", "announced", "post")),
+        (
+            said("routine", "rescheduled", "post"),
+            said("routine", "announced", "mark"),
+            said("routine", "announced", "post")
+        ),
         (1, 1, 2),
         "and again for the new window"
     );
     assert_eq!(
-        (said("cancelled", "cancelled", "post"), said("cancelled", "announced", "mark"), said("cancelled", "reminder-1h", "post")),
+        (
+            said("cancelled", "cancelled", "post"),
+            said("cancelled", "announced", "mark"),
+            said("cancelled", "reminder-1h", "post")
+        ),
         (1, 1, 0)
     );
     for post in all.iter().filter(|l| l["notice"].is_string()) {
-        assert_eq!(post["due"], post["posted"], "a stepped clock is never late: {post}");
+        assert_eq!(
+            post["due"], post["posted"],
+            "a stepped clock is never late: {post}"
+        );
         // A pin or an entry in the calendar says nothing in the channel.
-        let silent = ["pin", "unpin", "publish", "event"].iter().any(|operation| post["operation"] == *operation);
-        for field in ["channel", "key", "text"].into_iter().filter(|field| !silent || *field != "text") {
-            assert!(post[field].as_str().is_some_and(|s| !s.is_empty()), "{field} of {post}");
+        let silent = ["pin", "unpin", "publish", "event"]
+            .iter()
+            .any(|operation| post["operation"] == *operation);
+        for field in ["channel", "key", "text"]
+            .into_iter()
+            .filter(|field| !silent || *field != "text")
+        {
+            assert!(
+                post[field].as_str().is_some_and(|s| !s.is_empty()),
+                "{field} of {post}"
+            );
         }
     }
 }
@@ -95,26 +146,57 @@ fn a_recording_that_never_upgrades_ends_with_1_and_says_what_is_missing() {
                    chains: { devnet: { spec_version: 1000003 } }\naudiences:\n  validators: { action: none, what: a }\n  developers: { action: none, what: b }\n  users: { action: none, what: c }\n";
     std::fs::remove_file(dir.path().join("config/upgrades/v2.3.1.yaml")).unwrap();
     std::fs::write(dir.path().join("other.yaml"), upgrade).unwrap();
-    let output = herald(dir.path(), &["rehearse", "--once", "--json", "--upgrade", "other.yaml", "--recording", file.to_str().unwrap()]);
+    let output = herald(
+        dir.path(),
+        &[
+            "rehearse",
+            "--once",
+            "--json",
+            "--upgrade",
+            "other.yaml",
+            "--recording",
+            file.to_str().unwrap(),
+        ],
+    );
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Not completed"), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("Not completed"),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let all = lines(&output);
     assert!(all.iter().any(|l| l["kind"] == "version_unexpected"));
-    assert!(all.iter().any(|l| l["notice"] == "other-version"), "people are told");
-    assert!(!all.iter().any(|l| l["notice"] == "applied" || l["notice"] == "completed"), "and nothing is said to be done");
+    assert!(
+        all.iter().any(|l| l["notice"] == "other-version"),
+        "people are told"
+    );
+    assert!(
+        !all.iter()
+            .any(|l| l["notice"] == "applied" || l["notice"] == "completed"),
+        "and nothing is said to be done"
+    );
 }
 
 #[test]
 fn check_preview_plan_answer_on_the_sample() {
     let good = herald(repo(), &["check"]);
-    assert!(good.status.success() && String::from_utf8_lossy(&good.stdout).contains("Good"), "{good:?}");
+    assert!(
+        good.status.success() && String::from_utf8_lossy(&good.stdout).contains("Good"),
+        "{good:?}"
+    );
     let preview = herald(repo(), &["preview", "announced"]);
     let text = String::from_utf8_lossy(&preview.stdout).into_owned();
-    assert!(text.contains("<t:") && text.contains("<h2>") && text.contains("v1.21.0"), "{text}");
+    assert!(
+        text.contains("<t:") && text.contains("<h2>") && text.contains("v1.21.0"),
+        "{text}"
+    );
     let plan = herald(repo(), &["plan", "--json"]);
     assert!(plan.status.success() && lines(&plan).len() >= 10);
     let none = herald(repo(), &["preview", "anounced"]);
-    assert!(!none.status.success() && String::from_utf8_lossy(&none.stderr).contains("did you mean `announced`?"));
+    assert!(
+        !none.status.success()
+            && String::from_utf8_lossy(&none.stderr).contains("did you mean `announced`?")
+    );
 }
 
 /// file, what stands there, what it becomes, the place (`L`: the line where it stands), a word of the message, a word of the hint
@@ -127,9 +209,30 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 31] = [
         "templat",
         "template",
     ),
-    ("config/plan.yaml", "zone: Europe/Berlin", "zone: Europe/Berlinn", "config/plan.yaml:L:1", "not a time zone", "IANA"),
-    ("config/plan.yaml", "Asia/Singapore: 2", "Asia/Singapur: 2", "config/plan.yaml:L:51", "not a time zone", "IANA"),
-    ("config/plan.yaml", "America/New_York: 3", "America/New_York: -3", "config/plan.yaml:L:30", "not a weight", "compared"),
+    (
+        "config/plan.yaml",
+        "zone: Europe/Berlin",
+        "zone: Europe/Berlinn",
+        "config/plan.yaml:L:1",
+        "not a time zone",
+        "IANA",
+    ),
+    (
+        "config/plan.yaml",
+        "Asia/Singapore: 2",
+        "Asia/Singapur: 2",
+        "config/plan.yaml:L:51",
+        "not a time zone",
+        "IANA",
+    ),
+    (
+        "config/plan.yaml",
+        "America/New_York: 3",
+        "America/New_York: -3",
+        "config/plan.yaml:L:30",
+        "not a weight",
+        "compared",
+    ),
     (
         "config/plan.yaml",
         "zones: { Europe/Berlin: 5, America/New_York: 3, Asia/Singapore: 2 }",
@@ -138,10 +241,38 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 31] = [
         "no zone is named",
         "leave `people` out",
     ),
-    ("config/plan.yaml", "at: -7d", "at: 7 days", "config/plan.yaml:L:9", "not an offset", "-7d"),
-    ("config/plan.yaml", "on: applied", "on: aplied", "config/plan.yaml:", "nothing is called", "applied"),
-    ("config/plan.yaml", "max_finality_lag: 20 ", "max_finality_lag: many ", "config/plan.yaml:L:21", "invalid type", "type"),
-    ("config/plan.yaml", "id: verified,", "id: applied,", "config/plan.yaml:", "stands above already", "own"),
+    (
+        "config/plan.yaml",
+        "at: -7d",
+        "at: 7 days",
+        "config/plan.yaml:L:9",
+        "not an offset",
+        "-7d",
+    ),
+    (
+        "config/plan.yaml",
+        "on: applied",
+        "on: aplied",
+        "config/plan.yaml:",
+        "nothing is called",
+        "applied",
+    ),
+    (
+        "config/plan.yaml",
+        "max_finality_lag: 20 ",
+        "max_finality_lag: many ",
+        "config/plan.yaml:L:21",
+        "invalid type",
+        "type",
+    ),
+    (
+        "config/plan.yaml",
+        "id: verified,",
+        "id: applied,",
+        "config/plan.yaml:",
+        "stands above already",
+        "own",
+    ),
     (
         "config/plan.yaml",
         "template: scheduling/countdown",
@@ -150,14 +281,70 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 31] = [
         "no template",
         "scheduling/countdown",
     ),
-    ("config/plan.yaml", "on: blind, to: operators", "on: blind", "config/plan.yaml:", "operators alone", "to: operators"),
-    ("config/plan.yaml", "stalled_after: 3m", "stalled_after: 0m", "config/plan.yaml:L:", "can't be nothing", "10m"),
-    ("config/plan.yaml", "at: -1h }", "at: -1h, live: true }", "config/plan.yaml:", "kept up to date", "remove `live`"),
-    ("config/plan.yaml", "\"0 10 * * Mon-Fri\"", "\"0 10 * * 1\"", "config/plan.yaml:L:17", "weekdays", "for example"),
-    ("config/plan.yaml", "at: -1h }", "at: -1h, on: applied }", "config/plan.yaml:", "only one", "at: -1d"),
-    ("config/plan.yaml", "at: -1h }", "at: -1h, channels: [discord-upgrade] }", "config/plan.yaml:", "no channel", "discord-upgrades"),
-    ("config/herald.yaml", "platform: discord", "platform: dicsord", "config/herald.yaml:", "dicsord", "discord"),
-    ("config/herald.yaml", "\"#upgrades:example.org\"", "upgrades", "config/herald.yaml:L:5", "not a place on matrix", "alias"),
+    (
+        "config/plan.yaml",
+        "on: blind, to: operators",
+        "on: blind",
+        "config/plan.yaml:",
+        "operators alone",
+        "to: operators",
+    ),
+    (
+        "config/plan.yaml",
+        "stalled_after: 3m",
+        "stalled_after: 0m",
+        "config/plan.yaml:L:",
+        "can't be nothing",
+        "10m",
+    ),
+    (
+        "config/plan.yaml",
+        "at: -1h }",
+        "at: -1h, live: true }",
+        "config/plan.yaml:",
+        "kept up to date",
+        "remove `live`",
+    ),
+    (
+        "config/plan.yaml",
+        "\"0 10 * * Mon-Fri\"",
+        "\"0 10 * * 1\"",
+        "config/plan.yaml:L:17",
+        "weekdays",
+        "for example",
+    ),
+    (
+        "config/plan.yaml",
+        "at: -1h }",
+        "at: -1h, on: applied }",
+        "config/plan.yaml:",
+        "only one",
+        "at: -1d",
+    ),
+    (
+        "config/plan.yaml",
+        "at: -1h }",
+        "at: -1h, channels: [discord-upgrade] }",
+        "config/plan.yaml:",
+        "no channel",
+        "discord-upgrades",
+    ),
+    (
+        "config/herald.yaml",
+        "platform: discord",
+        "platform: dicsord",
+        "config/herald.yaml:",
+        "dicsord",
+        "discord",
+    ),
+    (
+        "config/herald.yaml",
+        "\"#upgrades:example.org\"",
+        "upgrades",
+        "config/herald.yaml:L:5",
+        "not a place on matrix",
+        "alias",
+    ),
     (
         "config/herald.yaml",
         "[wss://paseo.example.org, wss://paseo.example.net]",
@@ -166,8 +353,22 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 31] = [
         "not a WebSocket address",
         "wss://",
     ),
-    ("config/herald.yaml", "lease: 30s", "lease: 5s", "config/herald.yaml:", "does not hold", "defaults"),
-    ("config/herald.yaml", "sqlite://herald.db", "mysql://herald", "config/herald.yaml:", "not a store", "sqlite://"),
+    (
+        "config/herald.yaml",
+        "lease: 30s",
+        "lease: 5s",
+        "config/herald.yaml:",
+        "does not hold",
+        "defaults",
+    ),
+    (
+        "config/herald.yaml",
+        "sqlite://herald.db",
+        "mysql://herald",
+        "config/herald.yaml:",
+        "not a store",
+        "sqlite://",
+    ),
     (
         "config/herald.yaml",
         "sqlite://herald.db",
@@ -184,8 +385,22 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 31] = [
         "a file has no password",
         "take `password` out",
     ),
-    ("config/herald.yaml", "guild: \"1100000000000000001\"", "guild: home", "config/herald.yaml:", "not a server's id", "developer mode"),
-    ("config/herald.yaml", "{ env: HERALD_DISCORD_TOKEN }", "{ }", "config/herald.yaml:", "one source", "never the secret"),
+    (
+        "config/herald.yaml",
+        "guild: \"1100000000000000001\"",
+        "guild: home",
+        "config/herald.yaml:",
+        "not a server's id",
+        "developer mode",
+    ),
+    (
+        "config/herald.yaml",
+        "{ env: HERALD_DISCORD_TOKEN }",
+        "{ }",
+        "config/herald.yaml:",
+        "one source",
+        "never the secret",
+    ),
     (
         "config/upgrades/v2.3.1.yaml",
         "opens: 2027-03-09 14:00",
@@ -202,7 +417,14 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 31] = [
         "before it opens",
         "swap",
     ),
-    ("config/upgrades/v2.3.1.yaml", "paseo: { spec", "paseoo: { spec", "config/upgrades/v2.3.1.yaml:", "no chain `paseoo`", "paseo"),
+    (
+        "config/upgrades/v2.3.1.yaml",
+        "paseo: { spec",
+        "paseoo: { spec",
+        "config/upgrades/v2.3.1.yaml:",
+        "no chain `paseoo`",
+        "paseo",
+    ),
     (
         "config/upgrades/v2.3.1.yaml",
         "method: sudo ",
@@ -234,37 +456,77 @@ fn what_is_wrong_is_refused_with_its_place_and_a_hint() {
     for (file, from, to, place, message, hint) in WRONG {
         let dir = changed(file, from, to);
         let sample = std::fs::read_to_string(repo().join(file)).unwrap();
-        let line = sample.lines().position(|l| l.contains(from.lines().next().unwrap_or_default())).map_or(0, |i| i + 1);
+        let line = sample
+            .lines()
+            .position(|l| l.contains(from.lines().next().unwrap_or_default()))
+            .map_or(0, |i| i + 1);
         let place = &place.replace(":L:", &format!(":{line}:"));
         for command in ["check", "rehearse"] {
             let output = herald(dir.path(), &[command]);
-            let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            assert_eq!(output.status.code(), Some(1), "{command} with {to:?}: {said}");
-            let line = said.lines().find(|l| l.contains("error:")).unwrap_or_default();
-            assert!(line.starts_with(place) && line.contains(message), "{command} with {to:?}: {said}");
-            assert!(said.lines().any(|l| l.trim_start().starts_with("hint:") && l.contains(hint)), "{command} with {to:?}: {said}");
+            let said = format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            assert_eq!(
+                output.status.code(),
+                Some(1),
+                "{command} with {to:?}: {said}"
+            );
+            let line = said
+                .lines()
+                .find(|l| l.contains("error:"))
+                .unwrap_or_default();
+            assert!(
+                line.starts_with(place) && line.contains(message),
+                "{command} with {to:?}: {said}"
+            );
+            assert!(
+                said.lines()
+                    .any(|l| l.trim_start().starts_with("hint:") && l.contains(hint)),
+                "{command} with {to:?}: {said}"
+            );
         }
     }
 }
 
 #[test]
 fn a_partial_that_includes_itself_is_refused() {
-    let dir = changed("templates/partials/links.md.hbs", "{{#each links}}", "{{> window}}{{#each links}}");
-    std::fs::write(dir.path().join("templates/partials/window.md.hbs"), "{{> links}}").unwrap();
+    let dir = changed(
+        "templates/partials/links.md.hbs",
+        "{{#each links}}",
+        "{{> window}}{{#each links}}",
+    );
+    std::fs::write(
+        dir.path().join("templates/partials/window.md.hbs"),
+        "{{> links}}",
+    )
+    .unwrap();
     let output = herald(dir.path(), &["check"]);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("include each other"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("include each other"),
+        "{output:?}"
+    );
 }
 
 #[test]
 fn missing_files_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    let said = |dir: &Path, args: &[&str]| String::from_utf8_lossy(&herald(dir, args).stderr).into_owned();
-    assert!(said(dir.path(), &["run"]).contains("config: error: there is no such folder"), "{}", said(dir.path(), &["run"]));
+    let said =
+        |dir: &Path, args: &[&str]| String::from_utf8_lossy(&herald(dir, args).stderr).into_owned();
+    assert!(
+        said(dir.path(), &["run"]).contains("config: error: there is no such folder"),
+        "{}",
+        said(dir.path(), &["run"])
+    );
     let dir = changed("config/plan.yaml", "zone", "zone");
     std::fs::remove_file(dir.path().join("config/plan.yaml")).unwrap();
     assert!(said(dir.path(), &["run"]).contains("config/plan.yaml: error: can't be read"));
     let none: PathBuf = dir.path().join("none.json");
-    assert!(said(repo(), &["rehearse", "--recording", none.to_str().unwrap()]).contains("none.json can't be read"));
+    assert!(
+        said(repo(), &["rehearse", "--recording", none.to_str().unwrap()])
+            .contains("none.json can't be read")
+    );
 }
 
 #[test]
@@ -276,29 +538,75 @@ fn an_upgrade_nobody_has_recorded_is_rehearsed_on_all_its_chains() {
     );
     let deployment = dir.path().join("config/herald.yaml");
     let text = std::fs::read_to_string(&deployment).unwrap();
-    std::fs::write(&deployment, text.replace("chains:\n", "chains:\n  people: { endpoints: [wss://people.example.org] }\n")).unwrap();
-    let output = herald(dir.path(), &["rehearse", "--once", "--json", "--upgrade", "config/upgrades/v2.3.1.yaml"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::write(
+        &deployment,
+        text.replace(
+            "chains:\n",
+            "chains:\n  people: { endpoints: [wss://people.example.org] }\n",
+        ),
+    )
+    .unwrap();
+    let output = herald(
+        dir.path(),
+        &[
+            "rehearse",
+            "--once",
+            "--json",
+            "--upgrade",
+            "config/upgrades/v2.3.1.yaml",
+        ],
+    );
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let all = lines(&output);
-    let applied: Vec<String> =
-        all.iter().filter(|l| l["kind"] == "applied").map(|l| format!("{} {}", l["chain"], l["spec_version"])).collect();
+    let applied: Vec<String> = all
+        .iter()
+        .filter(|l| l["kind"] == "applied")
+        .map(|l| format!("{} {}", l["chain"], l["spec_version"]))
+        .collect();
     assert_eq!(applied, ["\"paseo\" 2003001", "\"people\" 2004003"]);
-    let told = all.iter().filter(|l| l["notice"] == "applied" && l["operation"] == "post").count();
+    let told = all
+        .iter()
+        .filter(|l| l["notice"] == "applied" && l["operation"] == "post")
+        .count();
     assert_eq!(told, 2, "said once a channel, when both have applied");
 }
 
 #[test]
 fn a_secret_written_where_its_source_belongs_is_not_shown() {
-    let dir = changed("config/herald.yaml", "{ env: HERALD_DISCORD_TOKEN }", "MTA4-AN-INVENTED-TOKEN");
+    let dir = changed(
+        "config/herald.yaml",
+        "{ env: HERALD_DISCORD_TOKEN }",
+        "MTA4-AN-INVENTED-TOKEN",
+    );
     let output = herald(dir.path(), &["check"]);
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.code() == Some(1) && said.contains("one source") && !said.contains("MTA4"), "{said}");
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.status.code() == Some(1) && said.contains("one source") && !said.contains("MTA4"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_template_that_needs_a_fact_is_refused_for_a_notice_by_the_clock() {
-    let dir = changed("templates/scheduling/countdown.md.hbs", "{{> late}}", "{{time fact.time}}");
+    let dir = changed(
+        "templates/scheduling/countdown.md.hbs",
+        "{{> late}}",
+        "{{time fact.time}}",
+    );
     let output = herald(dir.path(), &["check"]);
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.code() == Some(1) && said.contains("countdown.md.hbs") && said.contains("no fact"), "{said}");
+    assert!(
+        output.status.code() == Some(1)
+            && said.contains("countdown.md.hbs")
+            && said.contains("no fact"),
+        "{said}"
+    );
 }

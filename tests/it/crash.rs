@@ -17,7 +17,12 @@ const NOTICES: i64 = 40;
 pub fn plan(notices: i64) -> String {
     let mut plan = String::from("zone: UTC\nfeedback: { open_for: 1h, reactions: [] }\nnotices:\n");
     for n in 1..=notices {
-        writeln!(plan, "  - {{ id: n{n:02}, phase: scheduling, template: scheduling/countdown, at: -{}s }}", 1000 - n).unwrap();
+        writeln!(
+            plan,
+            "  - {{ id: n{n:02}, phase: scheduling, template: scheduling/countdown, at: -{}s }}",
+            1000 - n
+        )
+        .unwrap();
     }
     plan
 }
@@ -27,13 +32,21 @@ async fn killed_and_stopped_it_posts_each_once_and_in_order() -> Result<()> {
     let mut w = World::new(Options::default(), DevnetOptions::default()).await?;
     w.write("plan.yaml", &plan(NOTICES))?;
     // One request in ten is dropped, half of them after Discord took it.
-    w.discord.set_faults(Faults { drop_before: 0.05, drop_after: 0.05, seed: 7, ..Default::default() });
+    w.discord.set_faults(Faults {
+        drop_before: 0.05,
+        drop_after: 0.05,
+        seed: 7,
+        ..Default::default()
+    });
     w.start().await?;
     w.plan_v2(1015).await?;
     w.on_discord("Countdown").await?;
     // Moments that fall before, in and after requests; some stops are polite.
     let mut ended = 0;
-    for (turn, moment) in [900, 2350, 1480, 700, 2810, 1130, 1990, 610].into_iter().enumerate() {
+    for (turn, moment) in [900, 2350, 1480, 700, 2810, 1130, 1990, 610]
+        .into_iter()
+        .enumerate()
+    {
         tokio::time::sleep(Duration::from_millis(moment)).await;
         if turn % 3 == 2 {
             w.herald.sigterm();
@@ -46,10 +59,14 @@ async fn killed_and_stopped_it_posts_each_once_and_in_order() -> Result<()> {
         w.start().await?;
     }
     let all = usize::try_from(NOTICES)?;
-    let arrived = wait::until("every notice on both chats", Duration::from_secs(120), async || {
-        let matrix = w.keys_on_matrix().await.ok()?.len();
-        (w.keys_on_discord().len() >= all && matrix >= all).then_some(())
-    })
+    let arrived = wait::until(
+        "every notice on both chats",
+        Duration::from_secs(120),
+        async || {
+            let matrix = w.keys_on_matrix().await.ok()?.len();
+            (w.keys_on_discord().len() >= all && matrix >= all).then_some(())
+        },
+    )
     .await;
     if arrived.is_err() {
         eprintln!("{}", unsent(&w).await?);
@@ -79,10 +96,28 @@ async fn order(w: &World) -> Result<Vec<String>> {
     let url = format!("sqlite://{}", w.dir.path().join("herald.db").display());
     let store = upgrade_herald::adapters::store::SqlStore::open(&url).await?;
     let posts = store.posts("v2").await?;
-    let name = |key: &String| posts.iter().find(|p| p.key.0 == *key).map(|p| p.notice.clone()).unwrap_or_default();
+    let name = |key: &String| {
+        posts
+            .iter()
+            .find(|p| p.key.0 == *key)
+            .map(|p| p.notice.clone())
+            .unwrap_or_default()
+    };
     let expected: Vec<String> = (1..=NOTICES).map(|n| format!("n{n:02}")).collect();
-    assert_eq!(w.keys_on_discord().iter().map(name).collect::<Vec<_>>(), expected, "the order on Discord");
-    assert_eq!(w.keys_on_matrix().await?.iter().map(name).collect::<Vec<_>>(), expected, "the order on Matrix");
+    assert_eq!(
+        w.keys_on_discord().iter().map(name).collect::<Vec<_>>(),
+        expected,
+        "the order on Discord"
+    );
+    assert_eq!(
+        w.keys_on_matrix()
+            .await?
+            .iter()
+            .map(name)
+            .collect::<Vec<_>>(),
+        expected,
+        "the order on Matrix"
+    );
     Ok(expected)
 }
 
@@ -90,9 +125,17 @@ async fn order(w: &World) -> Result<Vec<String>> {
 async fn unsent(w: &World) -> Result<String> {
     use upgrade_herald::{domain::outbox::post::PostState, ports::Store};
     let url = format!("sqlite://{}", w.dir.path().join("herald.db").display());
-    let posts = upgrade_herald::adapters::store::SqlStore::open(&url).await?.posts("v2").await?;
+    let posts = upgrade_herald::adapters::store::SqlStore::open(&url)
+        .await?
+        .posts("v2")
+        .await?;
     let open = posts.iter().filter(|p| p.state != PostState::Sent);
     Ok(open
-        .map(|p| format!("{} {} {:?} attempts {} next {:?} {:?}\n", p.notice, p.channel, p.state, p.attempts, p.next_attempt, p.error))
+        .map(|p| {
+            format!(
+                "{} {} {:?} attempts {} next {:?} {:?}\n",
+                p.notice, p.channel, p.state, p.attempts, p.next_attempt, p.error
+            )
+        })
         .collect())
 }

@@ -35,23 +35,46 @@ async fn help_is_given_on_each_problem_and_what_is_mistyped_is_guessed() {
     // Its notices may point to topics of the sample's own help.
     write("config/plan.yaml", crate::story::PLAN);
     write("templates/answers/help.md.hbs", ANSWER);
-    let origin = Origin::Folder { config: dir.path().join("config"), templates: dir.path().join("templates") };
+    let origin = Origin::Folder {
+        config: dir.path().join("config"),
+        templates: dir.path().join("templates"),
+    };
     let loaded = lint::load(&origin).unwrap();
-    let open = |core: &mut upgrade_herald::outbox::Core| core.open(ConfigSnapshot { config: loaded.config, renderer: loaded.renderer });
+    let open = |core: &mut upgrade_herald::outbox::Core| {
+        core.open(ConfigSnapshot {
+            config: loaded.config,
+            renderer: loaded.renderer,
+        })
+    };
     let w = World::build(&["paseo"], |_| {}, open).await;
     let desk = AnswerService::new(w.core.clone());
     let asker = Asker::new(Platform::Discord, "1", "elsewhere");
-    let ask = async |words: &[&str]| desk.answer(&asker, &Order::from_line(&words.join(" "))).await.text;
+    let ask = async |words: &[&str]| {
+        desk.answer(&asker, &Order::from_line(&words.join(" ")))
+            .await
+            .text
+    };
 
     assert!(ask(&["help"]).await.contains("I know: stuck wallet"));
     let stuck = ask(&["help", "stuck"]).await;
     assert!(
-        stuck.contains("My node imports no blocks") && stuck.contains("Update it.") && stuck.contains("chat.example.org/ops"),
+        stuck.contains("My node imports no blocks")
+            && stuck.contains("Update it.")
+            && stuck.contains("chat.example.org/ops"),
         "{stuck}"
     );
     let guessed = ask(&["help", "walet"]).await;
-    assert!(guessed.contains("no help on walet") && guessed.contains("did you mean wallet?"), "{guessed}");
+    assert!(
+        guessed.contains("no help on walet") && guessed.contains("did you mean wallet?"),
+        "{guessed}"
+    );
     let harmless = ask(&["help", "@everyone**`"]).await;
-    assert!(harmless.contains("no help on") && !harmless.contains("**`"), "{harmless}");
-    assert!(ask(&["sing"]).await.contains("I know: stuck wallet"), "who asks for anything else is told what there is");
+    assert!(
+        harmless.contains("no help on") && !harmless.contains("**`"),
+        "{harmless}"
+    );
+    assert!(
+        ask(&["sing"]).await.contains("I know: stuck wallet"),
+        "who asks for anything else is told what there is"
+    );
 }

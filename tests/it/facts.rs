@@ -8,7 +8,11 @@ use serde_json::Value;
 use crate::support::{Devnet, DevnetOptions, Herald, devnet::blob, wait};
 
 async fn told(hide: Vec<&'static str>) -> Result<()> {
-    let chain = Devnet::start(DevnetOptions { hide, ..Default::default() }).await?;
+    let chain = Devnet::start(DevnetOptions {
+        hide,
+        ..Default::default()
+    })
+    .await?;
     let dir = tempfile::tempdir()?;
     let (first, _) = chain.finalized().await?;
     let (from, until) = ((first + 1).to_string(), (first + 8).to_string());
@@ -22,7 +26,9 @@ async fn told(hide: Vec<&'static str>) -> Result<()> {
         &until,
     ]);
     herald.start()?;
-    herald.wait_for_output("spec_version 1000001", Duration::from_secs(60)).await?;
+    herald
+        .wait_for_output("spec_version 1000001", Duration::from_secs(60))
+        .await?;
 
     let (old, new) = (blob("mini-1000001"), blob("mini-1000002"));
     chain.authorize(&old).await?; // its own version: allowed to be authorized …
@@ -34,11 +40,27 @@ async fn told(hide: Vec<&'static str>) -> Result<()> {
     chain.new_block().await?;
     chain.new_block().await?;
 
-    assert_eq!(herald.wait(Duration::from_secs(60)).await?, 0, "{}", herald.stderr());
-    let facts: Vec<Value> = herald.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    assert_eq!(
+        herald.wait(Duration::from_secs(60)).await?,
+        0,
+        "{}",
+        herald.stderr()
+    );
+    let facts: Vec<Value> = herald
+        .stdout()
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
     let shown: Vec<String> = facts
         .iter()
-        .map(|f| format!("{} +{} {}", f["kind"].as_str().unwrap_or_default(), f["block"].as_u64().unwrap_or(0) - first, f["spec_version"]))
+        .map(|f| {
+            format!(
+                "{} +{} {}",
+                f["kind"].as_str().unwrap_or_default(),
+                f["block"].as_u64().unwrap_or(0) - first,
+                f["spec_version"]
+            )
+        })
         .collect();
     let expected = [
         "authorized +1 1000001",
@@ -49,11 +71,21 @@ async fn told(hide: Vec<&'static str>) -> Result<()> {
         "applied +7 1000002",
     ];
     assert_eq!(shown, expected);
-    let detail = |kind: &str| facts.iter().find(|f| f["kind"] == kind).map_or(&Value::Null, |f| &f["detail"]);
-    assert_eq!(detail("authorization_rejected"), "System.SpecVersionNeedsToIncrease");
+    let detail = |kind: &str| {
+        facts
+            .iter()
+            .find(|f| f["kind"] == kind)
+            .map_or(&Value::Null, |f| &f["detail"])
+    };
+    assert_eq!(
+        detail("authorization_rejected"),
+        "System.SpecVersionNeedsToIncrease"
+    );
     assert_eq!(detail("sudo_failed"), "System.SpecVersionNeedsToIncrease");
     for fact in &facts {
-        let hash = chain.call("chain_getBlockHash", serde_json::json!([fact["block"]])).await?;
+        let hash = chain
+            .call("chain_getBlockHash", serde_json::json!([fact["block"]]))
+            .await?;
         assert_eq!(fact["hash"], hash, "the block's own hash");
     }
     Ok(())
@@ -73,9 +105,15 @@ async fn every_stage_is_told_over_the_methods_of_old() -> Result<()> {
 async fn a_connection_that_breaks_loses_no_fact() -> Result<()> {
     let chain = Devnet::start(DevnetOptions::default()).await?;
     let dir = tempfile::tempdir()?;
-    let mut herald = Herald::new(env!("CARGO_BIN_EXE_herald").into(), dir.path()).args(["facts", chain.url(), "--json"]);
+    let mut herald = Herald::new(env!("CARGO_BIN_EXE_herald").into(), dir.path()).args([
+        "facts",
+        chain.url(),
+        "--json",
+    ]);
     herald.start()?;
-    herald.wait_for_output("spec_version 1000001", Duration::from_secs(60)).await?;
+    herald
+        .wait_for_output("spec_version 1000001", Duration::from_secs(60))
+        .await?;
     let new = blob("mini-1000002");
     chain.drop_clients(0).await?;
     chain.authorize(&new).await?;
@@ -83,9 +121,19 @@ async fn a_connection_that_breaks_loses_no_fact() -> Result<()> {
     chain.apply(&new).await?;
     chain.drop_clients(0).await?;
     chain.new_block().await?;
-    wait::until("the version proven", Duration::from_secs(60), async || herald.stdout().contains("\"applied\"").then_some(())).await?;
-    let kinds: Vec<String> =
-        herald.stdout().lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()?["kind"].as_str().map(str::to_owned)).collect();
+    wait::until("the version proven", Duration::from_secs(60), async || {
+        herald.stdout().contains("\"applied\"").then_some(())
+    })
+    .await?;
+    let kinds: Vec<String> = herald
+        .stdout()
+        .lines()
+        .filter_map(|l| {
+            serde_json::from_str::<Value>(l).ok()?["kind"]
+                .as_str()
+                .map(str::to_owned)
+        })
+        .collect();
     assert_eq!(kinds, ["authorized", "code_updated", "applied"]);
     Ok(())
 }

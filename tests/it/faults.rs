@@ -50,10 +50,24 @@ const TAIL: u64 = 14;
 const BLOCK_MS: u64 = 24_000;
 const CHAIN: &str = "relay";
 /// The facts that a script decides.
-const KINDS: [&str; 5] = ["authorized", "authorization_rejected", "sudo_failed", "code_updated", "applied"];
+const KINDS: [&str; 5] = [
+    "authorized",
+    "authorization_rejected",
+    "sudo_failed",
+    "code_updated",
+    "applied",
+];
 
 /// The notices that follow from them; of others (a node that lags, a chain that stands still) the scripts say nothing.
-const NOTICES: [&str; 7] = ["authorized", "rejected", "applied", "other-version", "verified", "completed", "reset"];
+const NOTICES: [&str; 7] = [
+    "authorized",
+    "rejected",
+    "applied",
+    "other-version",
+    "verified",
+    "completed",
+    "reset",
+];
 
 /// A small generator whose numbers a seed fixes.
 struct Dice(u64);
@@ -66,7 +80,10 @@ impl Dice {
     }
 
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 
@@ -202,14 +219,26 @@ fn tale(dice: &mut Dice) -> Tale {
         at += length;
         leap = Some(from);
     }
-    Tale { steps, target, blocks: at + TAIL, leap }
+    Tale {
+        steps,
+        target,
+        blocks: at + TAIL,
+        leap,
+    }
 }
 
 /// The facts of the honest chain.
 fn truth(steps: &[(u64, Step)]) -> Vec<Told> {
     let mut told = Vec::new();
     for (block, step) in steps {
-        let mut tell = |block: u64, kind: &'static str, code: String, version: u32| told.push(Told { block, kind, code, version });
+        let mut tell = |block: u64, kind: &'static str, code: String, version: u32| {
+            told.push(Told {
+                block,
+                kind,
+                code,
+                version,
+            })
+        };
         match step {
             Step::Authorize(hash) => tell(*block, "authorized", format!("{hash:?}"), 0),
             Step::Reject => tell(*block, "authorization_rejected", String::new(), 0),
@@ -230,8 +259,14 @@ fn notices(chain: &SyntheticChain, facts: &[Told], target: u32) -> BTreeSet<(Str
     let mut notices = BTreeSet::new();
     let (mut moved, mut applied, mut code) = (false, false, None);
     for fact in facts {
-        let block = format!("{CHAIN}:{}:{:?}", fact.block, chain.hash(Branch::MAIN, fact.block));
-        let mut tell = |notice: &str, occurrence: &str| notices.insert((notice.to_owned(), occurrence.to_owned()));
+        let block = format!(
+            "{CHAIN}:{}:{:?}",
+            fact.block,
+            chain.hash(Branch::MAIN, fact.block)
+        );
+        let mut tell = |notice: &str, occurrence: &str| {
+            notices.insert((notice.to_owned(), occurrence.to_owned()))
+        };
         if applied {
             continue;
         }
@@ -276,11 +311,35 @@ impl Herald {
         let sample: Upgrade = loaded.config.upgrades[0].upgrade.clone();
         let clock = Arc::new(SteppedClock::new(sample.window.opens));
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
-        let chains = [(CHAIN.to_owned(), Target { spec_version: target, code_hash: None })].into();
-        let upgrade = Upgrade { id: "v2".into(), chains, ..sample.clone() };
+        let chains = [(
+            CHAIN.to_owned(),
+            Target {
+                spec_version: target,
+                code_hash: None,
+            },
+        )]
+        .into();
+        let upgrade = Upgrade {
+            id: "v2".into(),
+            chains,
+            ..sample.clone()
+        };
         let campaign = Campaign::new(upgrade, sample.window.opens);
-        store.commit(Batch { upgrades: vec![campaign], ..Batch::default() }).await.unwrap();
-        let mut herald = Self { loaded, store, clock, urls, up: None, last: std::sync::Mutex::default() };
+        store
+            .commit(Batch {
+                upgrades: vec![campaign],
+                ..Batch::default()
+            })
+            .await
+            .unwrap();
+        let mut herald = Self {
+            loaded,
+            store,
+            clock,
+            urls,
+            up: None,
+            last: std::sync::Mutex::default(),
+        };
         herald.start();
         herald
     }
@@ -290,15 +349,29 @@ impl Herald {
         let plan = &mut config.plan;
         let stretch = SignedDuration::from_millis(4 * i64::try_from(BLOCK_MS).unwrap());
         // Finality stands still in many scripts: that is no reason to wait for a healthier hour here.
-        plan.rules = Rules { healthy_for: stretch, complete_after: stretch, max_finality_lag: 1_000_000, ..plan.rules.clone() };
+        plan.rules = Rules {
+            healthy_for: stretch,
+            complete_after: stretch,
+            max_finality_lag: 1_000_000,
+            ..plan.rules.clone()
+        };
         let core = Arc::new(Core::new(
-            ConfigSnapshot { config, renderer: self.loaded.renderer.clone() },
+            ConfigSnapshot {
+                config,
+                renderer: self.loaded.renderer.clone(),
+            },
             BTreeMap::new(),
             self.clock.clone(),
             self.store.clone(),
         ));
         let node = Arc::new(Node::new(self.urls.clone()));
-        self.up = Some((Watcher::new(core, [(CHAIN.to_owned(), node.clone() as Arc<dyn Chain>)].into()), node));
+        self.up = Some((
+            Watcher::new(
+                core,
+                [(CHAIN.to_owned(), node.clone() as Arc<dyn Chain>)].into(),
+            ),
+            node,
+        ));
     }
 
     fn stop(&mut self) {
@@ -330,7 +403,12 @@ impl Herald {
 
     /// The last block that was read.
     async fn read(&self) -> u64 {
-        self.store.memories().await.unwrap().get(CHAIN).map_or(0, |m| m.number)
+        self.store
+            .memories()
+            .await
+            .unwrap()
+            .get(CHAIN)
+            .map_or(0, |m| m.number)
     }
 
     async fn facts(&self) -> Vec<Fact> {
@@ -356,15 +434,40 @@ struct Play {
 async fn play(seed: u64, loaded: Arc<Loaded>) -> Verdict {
     let mut dice = Dice::new(seed);
     let tale = tale(&mut dice);
-    let script = Script { blocks: tale.blocks, block_ms: BLOCK_MS, steps: tale.steps.clone(), salt: seed, ..Script::default() };
+    let script = Script {
+        blocks: tale.blocks,
+        block_ms: BLOCK_MS,
+        steps: tale.steps.clone(),
+        salt: seed,
+        ..Script::default()
+    };
     let chain = SyntheticChain::new(script);
     let mut nodes = Vec::new();
     let lies = seed.is_multiple_of(4);
-    for _ in 0..if lies { dice.between(2, 3) } else { dice.between(1, 3) } {
+    for _ in 0..if lies {
+        dice.between(2, 3)
+    } else {
+        dice.between(1, 3)
+    } {
         nodes.push(Endpoint::start(chain.clone()).await);
     }
-    let herald = Herald::new(loaded, tale.target, nodes.iter().map(Endpoint::url).collect()).await;
-    let mut play = Play { dice, tale, chain, nodes, herald, verdict: Verdict::default(), unseen: Vec::new(), liar: None, head: 1 };
+    let herald = Herald::new(
+        loaded,
+        tale.target,
+        nodes.iter().map(Endpoint::url).collect(),
+    )
+    .await;
+    let mut play = Play {
+        dice,
+        tale,
+        chain,
+        nodes,
+        herald,
+        verdict: Verdict::default(),
+        unseen: Vec::new(),
+        liar: None,
+        head: 1,
+    };
     if !play.herald.tick_until(1, PATIENCE).await {
         play.verdict.missed("the first block".into());
         return play.verdict;
@@ -398,13 +501,22 @@ impl Play {
     /// Another node than the one that lies.
     fn any(&mut self) -> usize {
         let n = self.dice.roll(self.nodes.len() as u64) as usize;
-        if self.liar == Some(n) { (n + 1) % self.nodes.len() } else { n }
+        if self.liar == Some(n) {
+            (n + 1) % self.nodes.len()
+        } else {
+            n
+        }
     }
 
     /// Steps that make herald speak, on blocks that never become final.
     fn falsehood(&mut self, behind: u64) -> Vec<(u64, Step)> {
         let wrong = version(u32::try_from(self.dice.between(1, 3)).unwrap());
-        let steps = [Step::Authorize(code_hash(wrong + 50)), Step::Upgrade(wrong), Step::Reject, Step::SudoFailed];
+        let steps = [
+            Step::Authorize(code_hash(wrong + 50)),
+            Step::Upgrade(wrong),
+            Step::Reject,
+            Step::SudoFailed,
+        ];
         let mut told = Vec::new();
         for step in steps {
             if self.dice.one_in(2) {
@@ -419,7 +531,11 @@ impl Play {
     async fn step(&mut self, head: u64) {
         let n = self.any();
         // Beside a liar the others are sound: who is alone with it can't tell.
-        let fault = if self.liar.is_some() { self.dice.roll(3) } else { self.dice.roll(24) };
+        let fault = if self.liar.is_some() {
+            self.dice.roll(3)
+        } else {
+            self.dice.roll(24)
+        };
         self.verdict.figures.faults += u64::from(fault < 17);
         match fault {
             0..=2 => {
@@ -463,7 +579,9 @@ impl Play {
         if self.herald.up.is_some() {
             if self.dice.one_in(3) {
                 // Long enough for a connection that is made anew.
-                self.herald.tick_until(head, Duration::from_millis(1_300)).await;
+                self.herald
+                    .tick_until(head, Duration::from_millis(1_300))
+                    .await;
             } else {
                 for _ in 0..self.dice.between(0, 3) {
                     self.herald.tick().await;
@@ -480,7 +598,11 @@ impl Play {
         }
         let from = self.herald.read().await + 1;
         if from < oldest {
-            self.unseen.push(Unseen { from, to: oldest, pruned: true });
+            self.unseen.push(Unseen {
+                from,
+                to: oldest,
+                pruned: true,
+            });
         }
         self.nodes.iter().for_each(|node| node.prune_before(oldest));
     }
@@ -492,7 +614,11 @@ impl Play {
         self.nodes.iter().for_each(Endpoint::heal);
         let read = self.herald.read().await;
         let head = (before + LONGEST_GAP + 2).max(self.tale.blocks - TAIL - 2);
-        self.unseen.push(Unseen { from: read + 1, to: head, pruned: false });
+        self.unseen.push(Unseen {
+            from: read + 1,
+            to: head,
+            pruned: false,
+        });
         self.nodes.iter().for_each(|node| node.advance_to(head));
         self.herald.start();
         // Read in one leap: a connection that breaks now would make two of it.
@@ -515,7 +641,13 @@ impl Play {
         let steps = self.falsehood(shared);
         let n = self.dice.roll(self.nodes.len() as u64) as usize;
         if self.dice.one_in(4) {
-            let script = Script { blocks: self.tale.blocks, block_ms: BLOCK_MS, steps, salt: u64::MAX, ..Script::default() };
+            let script = Script {
+                blocks: self.tale.blocks,
+                block_ms: BLOCK_MS,
+                steps,
+                salt: u64::MAX,
+                ..Script::default()
+            };
             self.nodes[n].serve(SyntheticChain::new(script), shared);
         } else {
             let fork = self.chain.fork(shared, steps);
@@ -537,7 +669,11 @@ impl Play {
     async fn check_not_ahead(&mut self, head: u64) {
         for fact in self.herald.facts().await {
             if fact.block > head {
-                self.verdict.not_final(format!("{} of block {} when {head} was final", fact.kind.name(), fact.block));
+                self.verdict.not_final(format!(
+                    "{} of block {} when {head} was final",
+                    fact.kind.name(),
+                    fact.block
+                ));
             }
         }
     }
@@ -555,16 +691,33 @@ impl Play {
         if !self.herald.tick_until(self.tale.blocks, PATIENCE).await {
             let (read, wanted) = (self.herald.read().await, self.tale.blocks);
             let last = self.herald.last.lock().unwrap().clone();
-            self.verdict.missed(format!("blocks: {read} of {wanted} were read; {last}"));
+            self.verdict
+                .missed(format!("blocks: {read} of {wanted} were read; {last}"));
         }
         self.verdict.figures.blocks = self.tale.blocks;
         let found = self.found().await;
         let truth = truth(&self.tale.steps);
         self.verdict.figures.facts = truth.len() as u64;
-        self.verdict.figures.connections = self.nodes.iter().map(|node| node.counts().connections).sum();
+        self.verdict.figures.connections = self
+            .nodes
+            .iter()
+            .map(|node| node.counts().connections)
+            .sum();
         self.compare_facts(&truth, &found);
-        let expected = notices(&self.chain, if self.unseen.is_empty() { &truth } else { &found }, self.tale.target);
-        if truth.iter().any(|t| t.kind == "applied" && t.version >= self.tale.target) != expected.iter().any(|(n, _)| n == "applied") {
+        let expected = notices(
+            &self.chain,
+            if self.unseen.is_empty() {
+                &truth
+            } else {
+                &found
+            },
+            self.tale.target,
+        );
+        if truth
+            .iter()
+            .any(|t| t.kind == "applied" && t.version >= self.tale.target)
+            != expected.iter().any(|(n, _)| n == "applied")
+        {
             self.verdict.missed("that it is applied".into());
         }
         self.compare_notices(&expected).await;
@@ -574,14 +727,36 @@ impl Play {
     async fn found(&mut self) -> Vec<Told> {
         let mut found = Vec::new();
         for fact in self.herald.facts().await {
-            let honest = format!("{:?}", self.chain.hash(Branch::MAIN, fact.block.min(self.tale.blocks)));
+            let honest = format!(
+                "{:?}",
+                self.chain
+                    .hash(Branch::MAIN, fact.block.min(self.tale.blocks))
+            );
             if !fact.hash.is_empty() && fact.hash != honest {
-                self.verdict.not_final(format!("{} of block {} {}", fact.kind.name(), fact.block, fact.hash));
+                self.verdict.not_final(format!(
+                    "{} of block {} {}",
+                    fact.kind.name(),
+                    fact.block,
+                    fact.hash
+                ));
             }
             if let Some(kind) = KINDS.into_iter().find(|k| *k == fact.kind.name()) {
-                let code = if kind == "authorized" { fact.detail.clone() } else { String::new() };
-                let version = if kind == "applied" { fact.spec_version } else { 0 };
-                found.push(Told { block: fact.block, kind, code, version });
+                let code = if kind == "authorized" {
+                    fact.detail.clone()
+                } else {
+                    String::new()
+                };
+                let version = if kind == "applied" {
+                    fact.spec_version
+                } else {
+                    0
+                };
+                found.push(Told {
+                    block: fact.block,
+                    kind,
+                    code,
+                    version,
+                });
             }
         }
         found.sort();
@@ -591,7 +766,10 @@ impl Play {
     fn compare_facts(&mut self, truth: &[Told], found: &[Told]) {
         for fact in truth.iter().filter(|f| !found.contains(f)) {
             let versions = matches!(fact.kind, "code_updated" | "applied");
-            let excused = self.unseen.iter().any(|u| (u.from..=u.to + 1).contains(&fact.block) && (u.pruned || !versions));
+            let excused = self
+                .unseen
+                .iter()
+                .any(|u| (u.from..=u.to + 1).contains(&fact.block) && (u.pruned || !versions));
             if !excused {
                 self.verdict.missed(format!("{fact:?}"));
             }
@@ -600,7 +778,9 @@ impl Play {
             // Behind what can't be seen, state tells what events no longer do.
             let state = self.chain.state(Branch::MAIN, fact.block);
             let so = match fact.kind {
-                "authorized" => state.authorized.is_some_and(|hash| format!("{hash:?}") == fact.code),
+                "authorized" => state
+                    .authorized
+                    .is_some_and(|hash| format!("{hash:?}") == fact.code),
                 "applied" => state.proven == fact.version,
                 _ => false,
             };
@@ -611,7 +791,11 @@ impl Play {
         for kind in ["authorized", "code_updated", "applied"] {
             let count = |told: &[Told]| told.iter().filter(|t| t.kind == kind).count();
             if count(found) > count(truth) {
-                self.verdict.twice(format!("{kind}: {} times for {}", count(found), count(truth)));
+                self.verdict.twice(format!(
+                    "{kind}: {} times for {}",
+                    count(found),
+                    count(truth)
+                ));
             }
         }
     }
@@ -629,9 +813,16 @@ impl Play {
             .filter(|p| p.operation == Operation::Post && NOTICES.contains(&p.notice.as_str()))
         {
             if let Some(fact) = &post.fact {
-                blocks.entry((post.notice.clone(), fact.block)).or_default().insert(post.occurrence.clone());
+                blocks
+                    .entry((post.notice.clone(), fact.block))
+                    .or_default()
+                    .insert(post.occurrence.clone());
             }
-            *posts.entry((post.notice, post.occurrence)).or_default().entry(post.channel).or_default() += 1;
+            *posts
+                .entry((post.notice, post.occurrence))
+                .or_default()
+                .entry(post.channel)
+                .or_default() += 1;
         }
         for (notice, channels) in &posts {
             if !expected.contains(notice) {
@@ -644,8 +835,12 @@ impl Play {
         for notice in expected.iter().filter(|n| !posts.contains_key(n)) {
             self.verdict.missed(format!("the notice {notice:?}"));
         }
-        for (notice, _) in blocks.iter().filter(|(_, occurrences)| occurrences.len() > 1) {
-            self.verdict.twice(format!("the notice {notice:?}, under several occurrences"));
+        for (notice, _) in blocks
+            .iter()
+            .filter(|(_, occurrences)| occurrences.len() > 1)
+        {
+            self.verdict
+                .twice(format!("the notice {notice:?}, under several occurrences"));
         }
     }
 }
@@ -662,7 +857,10 @@ fn named() -> Option<RangeInclusive<u64>> {
 #[tokio::test]
 async fn a_block_is_never_of_a_node_on_which_it_is_not_final() {
     let chain = SyntheticChain::new(Script::default());
-    let (ahead, behind) = (Endpoint::start(chain.clone()).await, Endpoint::start(chain.clone()).await);
+    let (ahead, behind) = (
+        Endpoint::start(chain.clone()).await,
+        Endpoint::start(chain.clone()).await,
+    );
     ahead.advance_to(5);
     behind.advance_to(3);
     behind.set_best(chain.fork(3, vec![(5, Step::SudoFailed)]), 6);
@@ -675,7 +873,10 @@ async fn a_block_is_never_of_a_node_on_which_it_is_not_final() {
     match node.block(5).await {
         Ok(block) => assert_eq!(block.hash, format!("{:?}", chain.hash(Branch::MAIN, 5))),
         // Nor has it pruned what it doesn't have yet.
-        Err(error) => assert!(!matches!(error, ChainError::Gone(_) | ChainError::Absent(_)), "{error}"),
+        Err(error) => assert!(
+            !matches!(error, ChainError::Gone(_) | ChainError::Absent(_)),
+            "{error}"
+        ),
     }
 }
 
@@ -715,5 +916,8 @@ async fn whatever_nodes_do_what_is_final_is_told_once_and_nothing_else() {
         "seconds": begun.elapsed().as_secs(),
     });
     println!("{line}");
-    assert!(failed.is_empty(), "play one again with HERALD_TEST_SEED=N: {failed:#?}");
+    assert!(
+        failed.is_empty(),
+        "play one again with HERALD_TEST_SEED=N: {failed:#?}"
+    );
 }

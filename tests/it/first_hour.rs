@@ -48,13 +48,24 @@ fn the_plan_allows_the_window_at_whatever_hour_it_is_asked_for() {
         let now = later(from, 3_600 * hour);
         let opens = allowed(now, &zone).unwrap();
         let ahead = opens.duration_since(now);
-        assert!(SignedDuration::from_hours(24 * DAYS) <= ahead && ahead < SignedDuration::from_hours(24 * (DAYS + 5)), "{opens} at {now}");
+        assert!(
+            SignedDuration::from_hours(24 * DAYS) <= ahead
+                && ahead < SignedDuration::from_hours(24 * (DAYS + 5)),
+            "{opens} at {now}"
+        );
         // The window stays the same for a day or more; so it is held against the plan's rules once.
         if looked_at.replace(opens) == Some(opens) {
             continue;
         }
-        config.upgrades[0].upgrade.window = Window { opens, closes: later(opens, 7_200) };
-        let found: Vec<String> = review::rules(config).iter().chain(&review::near(config, now)).map(ToString::to_string).collect();
+        config.upgrades[0].upgrade.window = Window {
+            opens,
+            closes: later(opens, 7_200),
+        };
+        let found: Vec<String> = review::rules(config)
+            .iter()
+            .chain(&review::near(config, now))
+            .map(ToString::to_string)
+            .collect();
         assert!(found.is_empty(), "{opens}: {found:#?}");
     }
 }
@@ -62,63 +73,138 @@ fn the_plan_allows_the_window_at_whatever_hour_it_is_asked_for() {
 /// The commands below a heading of the handbook.
 fn commands(heading: &str) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(repo().join("docs/OPERATIONS.md"))?;
-    let chapter = text.split(&format!("## {heading}\n")).nth(1).context("the chapter is there")?;
-    let block = chapter.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).context("it has commands")?;
-    let command = |line: &str| line.split(" #").next().unwrap_or_default().trim().to_owned();
-    Ok(block.lines().map(command).filter(|line| line.starts_with("herald ")).collect())
+    let chapter = text
+        .split(&format!("## {heading}\n"))
+        .nth(1)
+        .context("the chapter is there")?;
+    let block = chapter
+        .split("```sh\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .context("it has commands")?;
+    let command = |line: &str| {
+        line.split(" #")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    Ok(block
+        .lines()
+        .map(command)
+        .filter(|line| line.starts_with("herald "))
+        .collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_handbook_leads_from_nothing_to_the_first_post_on_each_chat() -> Result<()> {
-    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 500,
+            ..Default::default()
+        },
+    )
+    .await?;
     w.operators().await?;
     // The samples are what one starts from; where herald runs and speaks is one's own.
     for name in ["plan.yaml", "people.yaml", "help.yaml", "checklist.yaml"] {
-        w.write(name, &std::fs::read_to_string(repo().join("config").join(name))?)?;
+        w.write(
+            name,
+            &std::fs::read_to_string(repo().join("config").join(name))?,
+        )?;
     }
-    let copied = std::process::Command::new("cp").arg("-r").arg(repo().join("config/roster")).arg(w.dir.path().join("config")).status()?;
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(repo().join("config/roster"))
+        .arg(w.dir.path().join("config"))
+        .status()?;
     ensure!(copied.success(), "the roster");
     let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
     let deployment = deployment
         .replace(
             &format!("place: \"{}\"", w.channel),
-            &format!("place: \"{}\", mentions: {{ validators: [\"{}\"] }}", w.channel, w.discord.add_role("validators", true)),
+            &format!(
+                "place: \"{}\", mentions: {{ validators: [\"{}\"] }}",
+                w.channel,
+                w.discord.add_role("validators", true)
+            ),
         )
-        .replace(&format!("place: \"{}\"", w.room), &format!("place: \"{}\", mentions: {{ validators: [\"@room\"] }}", w.room));
+        .replace(
+            &format!("place: \"{}\"", w.room),
+            &format!(
+                "place: \"{}\", mentions: {{ validators: [\"@room\"] }}",
+                w.room
+            ),
+        );
     w.write("herald.yaml", &deployment)?;
 
     // A new upgrade, of which everything is filled in that is to be.
     let made = commands("A new upgrade")?;
-    ensure!(made.iter().any(|c| c.starts_with("herald new upgrade")), "{made:?}");
+    ensure!(
+        made.iter().any(|c| c.starts_with("herald new upgrade")),
+        "{made:?}"
+    );
     let out = herald(&w, &["new", "upgrade", "v2.3.1"]).await?;
-    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    ensure!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let file = w.dir.path().join("config/upgrades/v2.3.1.yaml");
-    ensure!(std::fs::read_to_string(&file)?.contains("TODO"), "what is to be filled in says so");
+    ensure!(
+        std::fs::read_to_string(&file)?.contains("TODO"),
+        "what is to be filled in says so"
+    );
     let unfinished = herald(&w, &["check"]).await?;
     ensure!(!unfinished.status.success(), "and nothing runs with it");
-    let plan = app::load(&Origin::Embedded).map_err(|findings| anyhow::anyhow!("{findings:?}"))?.config.plan;
+    let plan = app::load(&Origin::Embedded)
+        .map_err(|findings| anyhow::anyhow!("{findings:?}"))?
+        .config
+        .plan;
     let opens = allowed(now(), &plan.zone).context("a window")?;
-    let filled = crate::story::upgrade(opens).replace("id: v2\n", "id: v2.3.1\n").replace("expedited", "routine");
+    let filled = crate::story::upgrade(opens)
+        .replace("id: v2\n", "id: v2.3.1\n")
+        .replace("expedited", "routine");
     std::fs::write(&file, filled)?;
 
     // Each command of the chapter does what it is there for.
     let chapter = commands("Before the first start")?;
     ensure!(chapter.len() >= 8, "{chapter:?}");
     for line in &chapter {
-        let args: Vec<&str> = line.split_whitespace().skip(1).take_while(|word| *word != ">").collect();
+        let args: Vec<&str> = line
+            .split_whitespace()
+            .skip(1)
+            .take_while(|word| *word != ">")
+            .collect();
         if args.contains(&"--browser") {
             continue;
         }
-        let args = if args == ["rehearse"] { vec!["rehearse", "--once"] } else { args };
-        let out = tokio::time::timeout(Duration::from_secs(180), herald(&w, &args)).await.context(line.clone())??;
-        let (said, wrong) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        let args = if args == ["rehearse"] {
+            vec!["rehearse", "--once"]
+        } else {
+            args
+        };
+        let out = tokio::time::timeout(Duration::from_secs(180), herald(&w, &args))
+            .await
+            .context(line.clone())??;
+        let (said, wrong) = (
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr),
+        );
         if args == ["plan", "window"] {
             // A chain that was born a minute ago has no week to look at, and it is said so.
-            ensure!(out.status.success() || wrong.contains("blocks") || wrong.contains("days"), "{line}: {said}{wrong}");
+            ensure!(
+                out.status.success() || wrong.contains("blocks") || wrong.contains("days"),
+                "{line}: {said}{wrong}"
+            );
             continue;
         }
         ensure!(out.status.success(), "{line}: {said}{wrong}");
-        ensure!(!said.trim().is_empty() || args.contains(&"--html"), "{line} says something");
+        ensure!(
+            !said.trim().is_empty() || args.contains(&"--html"),
+            "{line} says something"
+        );
     }
 
     let running = commands("Running")?;
@@ -128,9 +214,15 @@ async fn the_handbook_leads_from_nothing_to_the_first_post_on_each_chat() -> Res
     w.on_matrix("where it stands").await?;
     wait::until("operators see it too", PATIENCE, async || {
         let out = herald(&w, &["status"]).await.ok()?;
-        String::from_utf8_lossy(&out.stdout).contains("v2.3.1").then_some(())
+        String::from_utf8_lossy(&out.stdout)
+            .contains("v2.3.1")
+            .then_some(())
     })
     .await?;
-    ensure!(w.discord.violations().is_empty(), "{:#?}", w.discord.violations());
+    ensure!(
+        w.discord.violations().is_empty(),
+        "{:#?}",
+        w.discord.violations()
+    );
     Ok(())
 }

@@ -58,15 +58,27 @@ impl Forgetful {
 
     pub fn with_blocks(spacing: u32, authorized: u64, upgraded: u64) -> Self {
         let (head, oldest, calls) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
-        Self { head, spacing, authorized, upgraded: AtomicU64::new(upgraded), away: AtomicI64::new(-1), oldest, calls }
+        Self {
+            head,
+            spacing,
+            authorized,
+            upgraded: AtomicU64::new(upgraded),
+            away: AtomicI64::new(-1),
+            oldest,
+            calls,
+        }
     }
 
     pub fn set_away(&self, for_seconds: Option<i64>) {
-        self.away.store(for_seconds.unwrap_or(-1), Ordering::Relaxed);
+        self.away
+            .store(for_seconds.unwrap_or(-1), Ordering::Relaxed);
     }
 
     pub fn time(&self, number: u64) -> Timestamp {
-        Timestamp::from_second(GENESIS + i64::try_from(number).unwrap_or(0) * i64::from(self.spacing)).expect("a time near now")
+        Timestamp::from_second(
+            GENESIS + i64::try_from(number).unwrap_or(0) * i64::from(self.spacing),
+        )
+        .expect("a time near now")
     }
 
     /// Finalized up to this block by now.
@@ -81,7 +93,13 @@ impl Chain for Forgetful {
         if self.away.load(Ordering::Relaxed) >= 0 {
             return Err(ChainError::Unreachable("the node can't be reached".into()));
         }
-        Ok(Head { genesis: "0x00".into(), number: self.head.load(Ordering::Relaxed), hash: String::new(), rewritten: false, lag: 0 })
+        Ok(Head {
+            genesis: "0x00".into(),
+            number: self.head.load(Ordering::Relaxed),
+            hash: String::new(),
+            rewritten: false,
+            lag: 0,
+        })
     }
 
     async fn block(&self, number: u64) -> Result<Block, ChainError> {
@@ -102,8 +120,14 @@ impl Chain for Forgetful {
             spec_version: if number >= upgraded { 2 } else { 1 },
             transaction_version: 1,
             proven_version: Some(if number > upgraded { 2 } else { 1 }),
-            authorized: (self.authorized..upgraded).contains(&number).then(|| "0xaa".to_owned()),
-            events: vec![ChainEvent { pallet: "System".into(), name: name.into(), fields: serde_json::json!({ "code_hash": "0xaa" }) }],
+            authorized: (self.authorized..upgraded)
+                .contains(&number)
+                .then(|| "0xaa".to_owned()),
+            events: vec![ChainEvent {
+                pallet: "System".into(),
+                name: name.into(),
+                fields: serde_json::json!({ "code_hash": "0xaa" }),
+            }],
             ..Block::default()
         })
     }
@@ -113,7 +137,11 @@ impl Chain for Forgetful {
         if number < self.oldest.load(Ordering::Relaxed) {
             return Err(ChainError::Gone("State already discarded".into()));
         }
-        Ok(if number > self.upgraded.load(Ordering::Relaxed) { 2 } else { 1 })
+        Ok(if number > self.upgraded.load(Ordering::Relaxed) {
+            2
+        } else {
+            1
+        })
     }
 
     async fn code_hash(&self, _number: u64) -> Result<Option<String>, ChainError> {
@@ -125,10 +153,22 @@ impl Chain for Forgetful {
     }
 
     fn sight(&self) -> Sight {
-        let (head, away) = (self.head.load(Ordering::Relaxed), self.away.load(Ordering::Relaxed));
+        let (head, away) = (
+            self.head.load(Ordering::Relaxed),
+            self.away.load(Ordering::Relaxed),
+        );
         let trouble = (away >= 0).then(|| "the node can't be reached".to_owned());
         let unseen = SignedDuration::from_secs(away.max(0));
-        Sight { endpoints: vec![EndpointSight { head, answers: away < 0, trouble, ..EndpointSight::default() }], unseen, lag: None }
+        Sight {
+            endpoints: vec![EndpointSight {
+                head,
+                answers: away < 0,
+                trouble,
+                ..EndpointSight::default()
+            }],
+            unseen,
+            lag: None,
+        }
     }
 
     async fn doubt(&self) {}
@@ -151,26 +191,70 @@ async fn scene(upgrades: &[(&str, u32)]) -> Scene {
     let clock = Arc::new(SteppedClock::new(sample.window.opens));
     let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
     let campaign = upgrades.iter().map(|(id, version)| {
-        let chains = [("relay".to_owned(), Target { spec_version: *version, code_hash: None })].into();
-        let upgrade = Upgrade { id: (*id).to_owned(), chains, ..sample.clone() };
+        let chains = [(
+            "relay".to_owned(),
+            Target {
+                spec_version: *version,
+                code_hash: None,
+            },
+        )]
+        .into();
+        let upgrade = Upgrade {
+            id: (*id).to_owned(),
+            chains,
+            ..sample.clone()
+        };
         Campaign::new(upgrade, sample.window.opens)
     });
-    store.commit(Batch { upgrades: campaign.collect(), ..Batch::default() }).await.unwrap();
-    let core =
-        Arc::new(Core::new(ConfigSnapshot { config: loaded.config, renderer: loaded.renderer }, BTreeMap::new(), clock, store.clone()));
+    store
+        .commit(Batch {
+            upgrades: campaign.collect(),
+            ..Batch::default()
+        })
+        .await
+        .unwrap();
+    let core = Arc::new(Core::new(
+        ConfigSnapshot {
+            config: loaded.config,
+            renderer: loaded.renderer,
+        },
+        BTreeMap::new(),
+        clock,
+        store.clone(),
+    ));
     let node = Arc::new(Forgetful::fresh());
-    let watcher = Watcher::new(core, [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into());
+    let watcher = Watcher::new(
+        core,
+        [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into(),
+    );
     watcher.tick("relay").await.unwrap();
-    Scene { node, watcher, store }
+    Scene {
+        node,
+        watcher,
+        store,
+    }
 }
 
 impl Scene {
     async fn facts(&self) -> Vec<String> {
-        self.store.facts().await.unwrap().iter().map(|f| format!("{} {}", f.kind.name(), f.block)).collect()
+        self.store
+            .facts()
+            .await
+            .unwrap()
+            .iter()
+            .map(|f| format!("{} {}", f.kind.name(), f.block))
+            .collect()
     }
 
     async fn notices(&self, upgrade: &str) -> Vec<String> {
-        let mut notices: Vec<String> = self.store.posts(upgrade).await.unwrap().into_iter().map(|p| p.notice).collect();
+        let mut notices: Vec<String> = self
+            .store
+            .posts(upgrade)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|p| p.notice)
+            .collect();
         notices.dedup();
         notices
     }
@@ -184,9 +268,20 @@ async fn what_a_node_has_pruned_is_passed_over_and_the_rest_is_read() {
     s.node.calls.store(0, Ordering::Relaxed);
     s.watcher.tick("relay").await.unwrap();
     // Block 20 can't be seen any more, but what it did stands in the state of block 41.
-    assert_eq!(s.facts().await, ["unexamined 41", "authorized 41", "code_updated 50", "applied 51"]);
+    assert_eq!(
+        s.facts().await,
+        [
+            "unexamined 41",
+            "authorized 41",
+            "code_updated 50",
+            "applied 51"
+        ]
+    );
     let calls = s.node.calls.load(Ordering::Relaxed);
-    assert!(calls <= 50 + 10, "found by halving: {calls} calls for 50 blocks");
+    assert!(
+        calls <= 50 + 10,
+        "found by halving: {calls} calls for 50 blocks"
+    );
 }
 
 #[tokio::test]
@@ -196,7 +291,10 @@ async fn a_gap_over_everything_still_knows_what_runs() {
     s.node.oldest.store(90, Ordering::Relaxed);
     s.watcher.tick("relay").await.unwrap();
     assert_eq!(s.facts().await, ["unexamined 90", "applied 90"]);
-    assert_eq!(s.store.upgrades().await.unwrap()[0].progress.state, State::Applied);
+    assert_eq!(
+        s.store.upgrades().await.unwrap()[0].progress.state,
+        State::Applied
+    );
 }
 
 #[tokio::test]
@@ -205,7 +303,11 @@ async fn of_two_upgrades_on_a_chain_the_nearer_one_is_meant() {
     s.node.head.store(60, Ordering::Relaxed);
     s.watcher.tick("relay").await.unwrap();
     assert_eq!(s.notices("v2").await, ["authorized", "applied"]);
-    assert!(s.notices("v3").await.is_empty(), "{:?}", s.notices("v3").await);
+    assert!(
+        s.notices("v3").await.is_empty(),
+        "{:?}",
+        s.notices("v3").await
+    );
 }
 
 #[tokio::test]
@@ -219,17 +321,31 @@ async fn after_a_long_absence_the_calls_grow_with_the_logarithm() {
         let (at, calls) = (missed * 2 / 3, s.node.calls.load(Ordering::Relaxed));
         // The authorization is seen where reading began again; the upgrade in its very blocks.
         let facts = s.facts().await;
-        let expected = [format!("authorized {at}"), format!("code_updated {at}"), format!("applied {}", at + 1)];
+        let expected = [
+            format!("authorized {at}"),
+            format!("code_updated {at}"),
+            format!("applied {}", at + 1),
+        ];
         assert_eq!(
-            facts.iter().filter(|f| !f.starts_with("authorized") && !f.starts_with("unexamined")).cloned().collect::<Vec<_>>(),
+            facts
+                .iter()
+                .filter(|f| !f.starts_with("authorized") && !f.starts_with("unexamined"))
+                .cloned()
+                .collect::<Vec<_>>(),
             expected[1..],
             "{missed}: {facts:?}"
         );
         let most = 2 * u64::from(missed.ilog2() + 1) + 20;
-        assert!(calls <= most, "{calls} calls for {missed} blocks, at the most {most}");
+        assert!(
+            calls <= most,
+            "{calls} calls for {missed} blocks, at the most {most}"
+        );
         // A leap is not called a gap in the chain.
         let progress = &s.store.upgrades().await.unwrap()[0].progress;
-        assert_eq!(progress.chains["relay"].health.as_ref().unwrap().restarts, 0);
+        assert_eq!(
+            progress.chains["relay"].health.as_ref().unwrap().restarts,
+            0
+        );
     }
 }
 
@@ -240,7 +356,10 @@ async fn an_upgrade_right_behind_the_remembered_block_is_read_from_its_events() 
         s.node.upgraded.store(upgraded, Ordering::Relaxed);
         s.node.head.store(10_000, Ordering::Relaxed);
         s.watcher.tick("relay").await.unwrap();
-        let expected = [format!("code_updated {upgraded}"), format!("applied {}", upgraded + 1)];
+        let expected = [
+            format!("code_updated {upgraded}"),
+            format!("applied {}", upgraded + 1),
+        ];
         // Block 1 was read before anything was known of it.
         let mut facts = s.facts().await;
         facts.retain(|f| !f.starts_with("unexamined"));

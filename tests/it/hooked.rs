@@ -16,8 +16,8 @@ use upgrade_herald::{
         people::feedback::Heard,
     },
     ports::{
-        Accepted, Approved, AttemptOutcome, Batch, Chat, ChatError, Handling, Leadership, Outgoing, Record, RecordKind, Replica,
-        ReplicaInfo, Request, Store, StoreError,
+        Accepted, Approved, AttemptOutcome, Batch, Chat, ChatError, Handling, Leadership, Outgoing,
+        Record, RecordKind, Replica, ReplicaInfo, Request, Store, StoreError,
     },
 };
 
@@ -45,7 +45,11 @@ pub trait Hook<E>: Send + Sync {
     }
 }
 
-async fn through<T, E>(hook: &dyn Hook<E>, call: Call<'_>, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+async fn through<T, E>(
+    hook: &dyn Hook<E>,
+    call: Call<'_>,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     hook.before(&call).await?;
     let beside = async {
         hook.during(&call).await;
@@ -86,7 +90,15 @@ impl Store for HookedStore {
     }
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let written = batch.clone();
-        through(&*self.hook, Call { name: "commit", batch: Some(&written) }, self.inner.commit(batch)).await
+        through(
+            &*self.hook,
+            Call {
+                name: "commit",
+                batch: Some(&written),
+            },
+            self.inner.commit(batch),
+        )
+        .await
     }
     async fn upgrades(&self) -> Result<Vec<Campaign>, StoreError> {
         store!(self, "upgrades", upgrades())
@@ -109,7 +121,14 @@ impl Store for HookedStore {
     async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError> {
         store!(self, "next_due", next_due(channel, now))
     }
-    async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError> {
+    async fn begin(
+        &self,
+        post: &Post,
+        body: &Body,
+        late: bool,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<bool, StoreError> {
         store!(self, "begin", begin(post, body, late, now, lease_until))
     }
     async fn finish(&self, key: &PostKey, outcome: &AttemptOutcome) -> Result<(), StoreError> {
@@ -121,7 +140,12 @@ impl Store for HookedStore {
     async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError> {
         store!(self, "post", post(key))
     }
-    async fn sent(&self, upgrade: &str, channel: &str, operation: Operation) -> Result<Option<Post>, StoreError> {
+    async fn sent(
+        &self,
+        upgrade: &str,
+        channel: &str,
+        operation: Operation,
+    ) -> Result<Option<Post>, StoreError> {
         store!(self, "sent", sent(upgrade, channel, operation))
     }
     async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
@@ -130,13 +154,24 @@ impl Store for HookedStore {
     async fn begin_anew(&self) -> Result<(), StoreError> {
         store!(self, "begin_anew", begin_anew())
     }
-    async fn set_trouble(&self, part: &str, trouble: Option<&str>, at: Timestamp) -> Result<(), StoreError> {
+    async fn set_trouble(
+        &self,
+        part: &str,
+        trouble: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         store!(self, "set_trouble", set_trouble(part, trouble, at))
     }
     async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
         store!(self, "troubles", troubles())
     }
-    async fn request(&self, upgrade: &str, change: &Change, author: &str, at: Timestamp) -> Result<i64, StoreError> {
+    async fn request(
+        &self,
+        upgrade: &str,
+        change: &Change,
+        author: &str,
+        at: Timestamp,
+    ) -> Result<i64, StoreError> {
         store!(self, "request", request(upgrade, change, author, at))
     }
     async fn requests(&self) -> Result<Vec<Request>, StoreError> {
@@ -178,10 +213,21 @@ impl Chat for HookedChat {
     async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         chat!(self, "send", send(place, out))
     }
-    async fn find(&self, place: &str, key: &PostKey, since: Timestamp) -> Result<Option<Accepted>, ChatError> {
+    async fn find(
+        &self,
+        place: &str,
+        key: &PostKey,
+        since: Timestamp,
+    ) -> Result<Option<Accepted>, ChatError> {
         chat!(self, "find", find(place, key, since))
     }
-    async fn open_thread(&self, place: &str, root: &str, title: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+    async fn open_thread(
+        &self,
+        place: &str,
+        root: &str,
+        title: &str,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
         chat!(self, "open_thread", open_thread(place, root, title, out))
     }
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
@@ -196,7 +242,12 @@ impl Chat for HookedChat {
     async fn direct(&self, user: &str) -> Result<String, ChatError> {
         chat!(self, "direct", direct(user))
     }
-    async fn heard(&self, place: &str, root: &str, thread: Option<&str>) -> Result<Heard, ChatError> {
+    async fn heard(
+        &self,
+        place: &str,
+        root: &str,
+        thread: Option<&str>,
+    ) -> Result<Heard, ChatError> {
         chat!(self, "heard", heard(place, root, thread))
     }
     fn trouble(&self) -> Option<String> {

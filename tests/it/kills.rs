@@ -59,41 +59,84 @@ const AT_WORK: &str = "at work";
 fn kills() -> (usize, usize) {
     let asked = std::env::var("HERALD_TEST_KILLS").ok();
     let asked = asked.as_deref().and_then(|text| text.split_once(','));
-    asked.map_or((40, 25), |(one, many)| (one.parse().expect("a number"), many.parse().expect("a number")))
+    asked.map_or((40, 25), |(one, many)| {
+        (
+            one.parse().expect("a number"),
+            many.parse().expect("a number"),
+        )
+    })
 }
 
 // --- the worker ------------------------------------------------------------------------------
 
 /// Posts until it is killed.
 async fn work(settings: &Value) -> Result<()> {
-    let text = |key: &str| settings[key].as_str().context("a setting").map(str::to_owned);
+    let text = |key: &str| {
+        settings[key]
+            .as_str()
+            .context("a setting")
+            .map(str::to_owned)
+    };
     let store: Arc<dyn Store> = Arc::new(SqlStore::open(&text("store")?).await?);
-    let route = discord::Route { address: text("address")?.parse()?, ca_pem: text("ca")?.into_bytes() };
+    let route = discord::Route {
+        address: text("address")?.parse()?,
+        ca_pem: text("ca")?.into_bytes(),
+    };
     let timeout = Duration::from_millis(u64::try_from(TIMEOUT_MS)?);
     let guild = text("guild")?.parse()?;
     let token = SecretString::from(text("token")?);
-    let settings_of_chat = discord::DiscordSettings { token, guild, route: Some(route), timeout };
+    let settings_of_chat = discord::DiscordSettings {
+        token,
+        guild,
+        route: Some(route),
+        timeout,
+    };
     let chat: Arc<dyn Chat> = loop {
         match Discord::connect(settings_of_chat.clone()).await {
             Ok(chat) => break chat,
             Err(error) => eprintln!("{error}"), // its answer was dropped
         }
     };
-    let mut loaded = lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
-    for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| &mut plan.notices) {
+    let mut loaded =
+        lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    for notice in loaded
+        .config
+        .plan
+        .plans
+        .values_mut()
+        .flat_map(|plan| &mut plan.notices)
+    {
         (notice.approval.persons, notice.late) = Default::default();
     }
-    let places = settings["places"].as_array().context("places")?.iter().filter_map(Value::as_str).enumerate();
+    let places = settings["places"]
+        .as_array()
+        .context("places")?
+        .iter()
+        .filter_map(Value::as_str)
+        .enumerate();
     let outlets: BTreeMap<String, Outlet> = places
         .map(|(i, place)| {
             let (readers, locale) = (Readers::Public, "en".to_owned());
-            let outlet =
-                Outlet { platform: Platform::Discord, chat: chat.clone(), place: place.into(), readers, locale, mentions: BTreeMap::new() };
+            let outlet = Outlet {
+                platform: Platform::Discord,
+                chat: chat.clone(),
+                place: place.into(),
+                readers,
+                locale,
+                mentions: BTreeMap::new(),
+            };
             (name(i), outlet)
         })
         .collect();
-    let mut core =
-        Core::new(ConfigSnapshot { config: loaded.config, renderer: loaded.renderer }, outlets, Arc::new(SystemClock), store.clone());
+    let mut core = Core::new(
+        ConfigSnapshot {
+            config: loaded.config,
+            renderer: loaded.renderer,
+        },
+        outlets,
+        Arc::new(SystemClock),
+        store.clone(),
+    );
     core.delivery = Delivery {
         timeout: SignedDuration::from_millis(TIMEOUT_MS),
         lease: SignedDuration::from_millis(LEASE_MS),
@@ -106,8 +149,16 @@ async fn work(settings: &Value) -> Result<()> {
         println!("{AT_WORK}");
         return dispatch(&core).await;
     };
-    let me = Replica { name: replica.to_owned(), instance: format!("{replica}-{}", std::process::id()) };
-    let lead = LeaderElection { store, clock: Arc::new(SystemClock), me, ttl: core.delivery.lease };
+    let me = Replica {
+        name: replica.to_owned(),
+        instance: format!("{replica}-{}", std::process::id()),
+    };
+    let lead = LeaderElection {
+        store,
+        clock: Arc::new(SystemClock),
+        me,
+        ttl: core.delivery.lease,
+    };
     loop {
         while !matches!(lead.look(&core.lease).await, LeaderCheck::Mine { .. }) {
             tokio::time::sleep(lead.pause()).await;
@@ -146,8 +197,16 @@ impl Drop for Slaughter {
         if self.counted.get() {
             return;
         }
-        for file in std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten() {
-            if file.path().extension().is_some_and(|e| e == "err" || e == "out") {
+        for file in std::fs::read_dir(self.dir.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if file
+                .path()
+                .extension()
+                .is_some_and(|e| e == "err" || e == "out")
+            {
                 let text = std::fs::read_to_string(file.path()).unwrap_or_default();
                 let tail: Vec<&str> = text.lines().rev().take(8).collect();
                 eprintln!("{}: {tail:?}", file.path().display());
@@ -171,15 +230,32 @@ struct Slaughter {
 impl Slaughter {
     async fn new(url: Option<String>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let url = url.unwrap_or_else(|| format!("sqlite://{}", dir.path().join("herald.db").display()));
+        let url =
+            url.unwrap_or_else(|| format!("sqlite://{}", dir.path().join("herald.db").display()));
         let discord = Double::start(Options::default()).await;
         discord.set_limits(crate::doubles::discord::Limits::none());
-        let places: Vec<u64> = (0..CHANNELS).map(|i| discord.add_channel(&name(i), ChannelKind::Text)).collect();
-        let loaded = lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+        let places: Vec<u64> = (0..CHANNELS)
+            .map(|i| discord.add_channel(&name(i), ChannelKind::Text))
+            .collect();
+        let loaded =
+            lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
         let upgrade = loaded.config.upgrades[0].upgrade.clone();
-        let sample = timed(&upgrade, 1, &loaded.config.plan, later(now(), -1_000_000_000)).into_iter().next().context("a post")?;
+        let sample = timed(
+            &upgrade,
+            1,
+            &loaded.config.plan,
+            later(now(), -1_000_000_000),
+        )
+        .into_iter()
+        .next()
+        .context("a post")?;
         let store = SqlStore::open(&url).await?;
-        store.commit(Batch { upgrades: vec![Campaign::new(upgrade, now())], ..Batch::default() }).await?;
+        store
+            .commit(Batch {
+                upgrades: vec![Campaign::new(upgrade, now())],
+                ..Batch::default()
+            })
+            .await?;
         discord.set_faults(Faults {
             drop_before: 0.05,
             drop_after: 0.05,
@@ -187,7 +263,16 @@ impl Slaughter {
             seed: 3,
             ..Faults::default()
         });
-        Ok(Self { discord, places, url, store, sample, written: 0, dir, counted: std::cell::Cell::new(false) })
+        Ok(Self {
+            discord,
+            places,
+            url,
+            store,
+            sample,
+            written: 0,
+            dir,
+            counted: std::cell::Cell::new(false),
+        })
     }
 
     /// Another round of posts in every channel, due by now.
@@ -197,12 +282,32 @@ impl Slaughter {
             self.written += 1;
             for channel in (0..CHANNELS).map(name) {
                 let occurrence = self.written.to_string();
-                let key = PostKey::of(&self.sample.upgrade, 1, &self.sample.notice, &occurrence, &channel, Operation::Post);
+                let key = PostKey::of(
+                    &self.sample.upgrade,
+                    1,
+                    &self.sample.notice,
+                    &occurrence,
+                    &channel,
+                    Operation::Post,
+                );
                 let due = later(now(), -100_000 + i64::try_from(self.written)?);
-                posts.push(Post { key, occurrence, channel, due, state: PostState::Planned, ..self.sample.clone() });
+                posts.push(Post {
+                    key,
+                    occurrence,
+                    channel,
+                    due,
+                    state: PostState::Planned,
+                    ..self.sample.clone()
+                });
             }
         }
-        Ok(self.store.commit(Batch { posts, ..Batch::default() }).await?)
+        Ok(self
+            .store
+            .commit(Batch {
+                posts,
+                ..Batch::default()
+            })
+            .await?)
     }
 
     fn worker(&self, replica: Option<&str>) -> Result<Leash> {
@@ -211,16 +316,27 @@ impl Slaughter {
             "token": self.discord.token(), "guild": self.discord.guild_id().to_string(),
             "places": self.places.iter().map(u64::to_string).collect::<Vec<_>>(),
         });
-        worker::start("kills::killed_at_any_moment_on_sqlite", &settings, self.dir.path(), replica.unwrap_or("one"))
+        worker::start(
+            "kills::killed_at_any_moment_on_sqlite",
+            &settings,
+            self.dir.path(),
+            replica.unwrap_or("one"),
+        )
     }
 
     /// How many workers on their own have come to their work.
     fn begun(&self) -> usize {
-        std::fs::read_to_string(self.dir.path().join("one.out")).unwrap_or_default().matches(AT_WORK).count()
+        std::fs::read_to_string(self.dir.path().join("one.out"))
+            .unwrap_or_default()
+            .matches(AT_WORK)
+            .count()
     }
 
     fn arrived(&self) -> usize {
-        self.places.iter().map(|place| self.discord.messages(*place).len()).sum()
+        self.places
+            .iter()
+            .map(|place| self.discord.messages(*place).len())
+            .sum()
     }
 
     async fn top_up(&mut self) -> Result<()> {
@@ -234,7 +350,14 @@ impl Slaughter {
     async fn count(&self, what: &str, kills: usize, more: Value) -> Result<Value> {
         let all = self.written * CHANNELS;
         wait::until("every post", Duration::from_secs(300), async || {
-            let open = self.store.posts(&self.sample.upgrade).await.ok()?.iter().filter(|p| p.state != PostState::Sent).count();
+            let open = self
+                .store
+                .posts(&self.sample.upgrade)
+                .await
+                .ok()?
+                .iter()
+                .filter(|p| p.state != PostState::Sent)
+                .count();
             (open == 0).then_some(())
         })
         .await?;
@@ -243,8 +366,18 @@ impl Slaughter {
         let posts = self.store.posts(&self.sample.upgrade).await?;
         let (mut lost, mut twice, mut in_order) = (0, 0, true);
         for (i, place) in self.places.iter().enumerate() {
-            let footer = |embeds: &Value| embeds[0]["footer"]["text"].as_str().and_then(|t| t.rsplit(' ').next()).map(str::to_owned);
-            let got: Vec<String> = self.discord.messages(*place).iter().filter_map(|m| footer(&m.embeds)).collect();
+            let footer = |embeds: &Value| {
+                embeds[0]["footer"]["text"]
+                    .as_str()
+                    .and_then(|t| t.rsplit(' ').next())
+                    .map(str::to_owned)
+            };
+            let got: Vec<String> = self
+                .discord
+                .messages(*place)
+                .iter()
+                .filter_map(|m| footer(&m.embeds))
+                .collect();
             let mut wanted: Vec<&Post> = posts.iter().filter(|p| p.channel == name(i)).collect();
             wanted.sort_by_key(|p| p.due);
             let wanted: Vec<&String> = wanted.iter().map(|p| &p.key.0).collect();
@@ -281,7 +414,12 @@ async fn killed_at_any_moment_on_sqlite() -> Result<()> {
         let mut worker = s.worker(None)?;
         // One in five dies on its way to work; the others when they are at it, however long the way takes.
         if turn % 5 > 0 {
-            wait::until("the worker to be at work", Duration::from_secs(120), async || (s.begun() > before).then_some(())).await?;
+            wait::until(
+                "the worker to be at work",
+                Duration::from_secs(120),
+                async || (s.begun() > before).then_some(()),
+            )
+            .await?;
         }
         tokio::time::sleep(Duration::from_millis(dice.roll(1100))).await;
         worker.kill();
@@ -348,9 +486,19 @@ async fn killed_at_any_moment_with_four_replicas_on_postgresql() -> Result<()> {
 /// Who has the lead, once somebody other than `not` has it, and how many looks it took to see it.
 async fn active(store: &SqlStore, not: Option<&str>) -> Result<(String, usize)> {
     let mut looks = 0;
-    wait::until("a replica to be active", Duration::from_secs(120), async || {
-        looks += 1;
-        store.replicas().await.ok()?.into_iter().find(|k| k.active && Some(k.name.as_str()) != not).map(|k| (k.name, looks))
-    })
+    wait::until(
+        "a replica to be active",
+        Duration::from_secs(120),
+        async || {
+            looks += 1;
+            store
+                .replicas()
+                .await
+                .ok()?
+                .into_iter()
+                .find(|k| k.active && Some(k.name.as_str()) != not)
+                .map(|k| (k.name, looks))
+        },
+    )
     .await
 }

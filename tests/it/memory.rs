@@ -17,7 +17,10 @@ use upgrade_herald::{
         },
         outbox::post::{Body, Operation, Post, PostKey, PostState},
     },
-    ports::{Approved, AttemptOutcome, Batch, Leadership, Move, Record, RecordKind, Replica, ReplicaInfo, Request, Store, StoreError},
+    ports::{
+        Approved, AttemptOutcome, Batch, Leadership, Move, Record, RecordKind, Replica,
+        ReplicaInfo, Request, Store, StoreError,
+    },
 };
 
 #[derive(Clone)]
@@ -56,60 +59,113 @@ impl Tables {
 
     /// Of these rows, by due time; rows of one time stay as they were written.
     fn posts(&self, wanted: impl Fn(&Post) -> bool) -> Vec<Post> {
-        let mut posts: Vec<Post> = self.posts.iter().map(|row| &row.post).filter(|p| wanted(p)).cloned().collect();
+        let mut posts: Vec<Post> = self
+            .posts
+            .iter()
+            .map(|row| &row.post)
+            .filter(|p| wanted(p))
+            .cloned()
+            .collect();
         posts.sort_by(|a, b| (a.due, a.rank, &a.channel).cmp(&(b.due, b.rank, &b.channel)));
         posts
     }
 
     /// The first of a channel that is neither done nor given up.
     fn first(&self, channel: &str) -> Option<&Row> {
-        let open = |row: &&Row| row.post.channel == channel && matches!(row.post.state, PostState::Planned | PostState::Sending);
-        self.posts.iter().filter(open).min_by_key(|row| (row.post.due, row.post.rank))
+        let open = |row: &&Row| {
+            row.post.channel == channel
+                && matches!(row.post.state, PostState::Planned | PostState::Sending)
+        };
+        self.posts
+            .iter()
+            .filter(open)
+            .min_by_key(|row| (row.post.due, row.post.rank))
     }
 
     fn write(&mut self, batch: Batch) {
         for campaign in batch.upgrades {
-            match self.upgrades.iter_mut().find(|a| a.upgrade.id == campaign.upgrade.id) {
-                Some(old) => *old = Campaign { accepted: old.accepted, ..accepted },
+            match self
+                .upgrades
+                .iter_mut()
+                .find(|a| a.upgrade.id == campaign.upgrade.id)
+            {
+                Some(old) => {
+                    *old = Campaign {
+                        accepted: old.accepted,
+                        ..accepted
+                    }
+                }
                 None => self.upgrades.push(campaign),
             }
         }
         self.memories.extend(batch.memories);
         for fact in batch.facts {
-            let same = |f: &Fact| (&f.chain, f.block, f.kind, &f.detail) == (&fact.chain, fact.block, fact.kind, &fact.detail);
+            let same = |f: &Fact| {
+                (&f.chain, f.block, f.kind, &f.detail)
+                    == (&fact.chain, fact.block, fact.kind, &fact.detail)
+            };
             if !self.facts.iter().any(same) {
                 self.facts.push(fact);
             }
         }
         for (key, step) in batch.moves {
-            let Some(post) = self.row(&key).map(|row| &mut row.post).filter(|p| waits(p.state)) else { continue };
+            let Some(post) = self
+                .row(&key)
+                .map(|row| &mut row.post)
+                .filter(|p| waits(p.state))
+            else {
+                continue;
+            };
             match step {
                 Move::Due(due) => post.due = due,
                 Move::Supersede => post.state = PostState::Superseded,
                 Move::Hold(reason) => (post.state, post.error) = (PostState::Held, Some(reason)),
-                Move::Release if post.state == PostState::Held => (post.state, post.error) = (PostState::Planned, None),
+                Move::Release if post.state == PostState::Held => {
+                    (post.state, post.error) = (PostState::Planned, None)
+                }
                 Move::Release => {}
-                Move::Expire(reason) => (post.state, post.error) = (PostState::Expired, Some(reason)),
+                Move::Expire(reason) => {
+                    (post.state, post.error) = (PostState::Expired, Some(reason))
+                }
             }
         }
         for (number, outcome) in batch.answered {
-            self.requests.iter_mut().filter(|(r, _)| r.number == number).for_each(|(_, o)| *o = Some(outcome.clone()));
+            self.requests
+                .iter_mut()
+                .filter(|(r, _)| r.number == number)
+                .for_each(|(_, o)| *o = Some(outcome.clone()));
         }
         for given in batch.approvals {
-            let same = |a: &Approved| (&a.upgrade, &a.code, &a.person) == (&given.upgrade, &given.code, &given.person);
+            let same = |a: &Approved| {
+                (&a.upgrade, &a.code, &a.person) == (&given.upgrade, &given.code, &given.person)
+            };
             if !self.approvals.iter().any(same) {
                 self.approvals.push(given);
             }
         }
         for old in batch.supersede {
-            let stale = |p: &Post| p.upgrade == old.upgrade && p.revision > 0 && p.revision < old.below && p.due <= old.due_by;
-            for row in self.posts.iter_mut().filter(|row| waits(row.post.state) && stale(&row.post)) {
+            let stale = |p: &Post| {
+                p.upgrade == old.upgrade
+                    && p.revision > 0
+                    && p.revision < old.below
+                    && p.due <= old.due_by
+            };
+            for row in self
+                .posts
+                .iter_mut()
+                .filter(|row| waits(row.post.state) && stale(&row.post))
+            {
                 row.post.state = PostState::Superseded;
             }
         }
         for post in batch.posts {
             if self.row(&post.key).is_none() {
-                self.posts.push(Row { post, lease_until: None, began: None, first: None });
+                self.posts.push(Row {
+                    post,
+                    lease_until: None,
+                    began: None,
+                    first: None,
+                });
             }
         }
     }
@@ -117,7 +173,10 @@ impl Tables {
 
 impl MemoryStore {
     /// One call: it may die before it or after it, not within.
-    async fn call<T>(&self, work: impl FnOnce(&mut MutexGuard<'_, Tables>) -> T) -> Result<T, StoreError> {
+    async fn call<T>(
+        &self,
+        work: impl FnOnce(&mut MutexGuard<'_, Tables>) -> T,
+    ) -> Result<T, StoreError> {
         tokio::task::yield_now().await;
         let done = work(&mut self.0.lock().expect("nobody panics with it"));
         tokio::task::yield_now().await;
@@ -165,7 +224,8 @@ impl Store for MemoryStore {
     }
 
     async fn facts_of(&self, kind: FactKind) -> Result<Vec<Fact>, StoreError> {
-        self.call(|t| t.facts.iter().filter(|f| f.kind == kind).cloned().collect()).await
+        self.call(|t| t.facts.iter().filter(|f| f.kind == kind).cloned().collect())
+            .await
     }
 
     async fn waiting(&self) -> Result<Vec<Post>, StoreError> {
@@ -179,17 +239,29 @@ impl Store for MemoryStore {
     async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError> {
         self.call(|t| {
             let row = t.first(channel)?;
-            let leased = row.post.state == PostState::Sending && row.lease_until.is_some_and(|until| until > now);
+            let leased = row.post.state == PostState::Sending
+                && row.lease_until.is_some_and(|until| until > now);
             let held = leased || row.post.next_attempt.is_some_and(|at| at > now);
-            let ahead = row.began.is_some_and(|began| began > now + SignedDuration::from_secs(60));
+            let ahead = row
+                .began
+                .is_some_and(|began| began > now + SignedDuration::from_secs(60));
             (row.post.due <= now && (ahead || !held)).then(|| row.post.clone())
         })
         .await
     }
 
-    async fn begin(&self, post: &Post, body: &Body, late: bool, now: Timestamp, lease_until: Timestamp) -> Result<bool, StoreError> {
+    async fn begin(
+        &self,
+        post: &Post,
+        body: &Body,
+        late: bool,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<bool, StoreError> {
         self.call(|t| {
-            let Some(row) = t.row(&post.key) else { return false };
+            let Some(row) = t.row(&post.key) else {
+                return false;
+            };
             let open = matches!(row.post.state, PostState::Planned | PostState::Sending);
             if !open || row.post.attempts != post.attempts {
                 return false;
@@ -217,19 +289,30 @@ impl Store for MemoryStore {
             match outcome.clone() {
                 AttemptOutcome::Sent { campaign, at } => {
                     (post.state, post.error) = (PostState::Sent, None);
-                    (post.remote, post.link, post.sent) = (Some(campaign.id), campaign.link, Some(at));
+                    (post.remote, post.link, post.sent) =
+                        (Some(campaign.id), campaign.link, Some(at));
                 }
                 AttemptOutcome::Retry { error, not_before } => {
                     (post.error, post.next_attempt) = (Some(error), Some(not_before));
-                    post.due = if post.operation.is_aside() { not_before } else { post.due };
+                    post.due = if post.operation.is_aside() {
+                        not_before
+                    } else {
+                        post.due
+                    };
                 }
-                AttemptOutcome::Parked { error } => (post.state, post.error) = (PostState::Parked, Some(error)),
+                AttemptOutcome::Parked { error } => {
+                    (post.state, post.error) = (PostState::Parked, Some(error))
+                }
                 AttemptOutcome::Unsaid { reason } => {
                     (post.state, post.body, post.late) = (PostState::Planned, None, false);
                     (post.error, post.next_attempt) = (Some(reason), None);
                 }
-                AttemptOutcome::Dropped { reason } => (post.state, post.error) = (PostState::Superseded, Some(reason)),
-                AttemptOutcome::Skipped { reason } => (post.state, post.error) = (PostState::Skipped, Some(reason)),
+                AttemptOutcome::Dropped { reason } => {
+                    (post.state, post.error) = (PostState::Superseded, Some(reason))
+                }
+                AttemptOutcome::Skipped { reason } => {
+                    (post.state, post.error) = (PostState::Skipped, Some(reason))
+                }
             }
         })
         .await
@@ -239,15 +322,36 @@ impl Store for MemoryStore {
         self.call(|t| t.row(key).map(|row| row.post.clone())).await
     }
 
-    async fn sent(&self, upgrade: &str, channel: &str, operation: Operation) -> Result<Option<Post>, StoreError> {
-        let wanted = |p: &&Post| p.upgrade == upgrade && p.channel == channel && p.operation == operation && p.state == PostState::Sent;
-        self.call(|t| t.posts.iter().map(|row| &row.post).filter(wanted).max_by_key(|p| p.due).cloned()).await
+    async fn sent(
+        &self,
+        upgrade: &str,
+        channel: &str,
+        operation: Operation,
+    ) -> Result<Option<Post>, StoreError> {
+        let wanted = |p: &&Post| {
+            p.upgrade == upgrade
+                && p.channel == channel
+                && p.operation == operation
+                && p.state == PostState::Sent
+        };
+        self.call(|t| {
+            t.posts
+                .iter()
+                .map(|row| &row.post)
+                .filter(wanted)
+                .max_by_key(|p| p.due)
+                .cloned()
+        })
+        .await
     }
 
     async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
         self.call(|t| {
             let row = t.first(channel)?;
-            [Some(row.post.due), row.post.next_attempt, row.lease_until].into_iter().flatten().max()
+            [Some(row.post.due), row.post.next_attempt, row.lease_until]
+                .into_iter()
+                .flatten()
+                .max()
         })
         .await
     }
@@ -255,60 +359,124 @@ impl Store for MemoryStore {
     async fn begin_anew(&self) -> Result<(), StoreError> {
         self.call(|t| {
             t.troubles.clear();
-            for post in t.posts.iter_mut().map(|row| &mut row.post).filter(|p| p.state == PostState::Parked) {
-                post.state = if post.body.is_some() { PostState::Sending } else { PostState::Planned };
+            for post in t
+                .posts
+                .iter_mut()
+                .map(|row| &mut row.post)
+                .filter(|p| p.state == PostState::Parked)
+            {
+                post.state = if post.body.is_some() {
+                    PostState::Sending
+                } else {
+                    PostState::Planned
+                };
                 post.next_attempt = None;
             }
         })
         .await
     }
 
-    async fn set_trouble(&self, part: &str, trouble: Option<&str>, at: Timestamp) -> Result<(), StoreError> {
+    async fn set_trouble(
+        &self,
+        part: &str,
+        trouble: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.call(|t| {
-            let Some(trouble) = trouble else { return drop(t.troubles.remove(part)) };
+            let Some(trouble) = trouble else {
+                return drop(t.troubles.remove(part));
+            };
             let since = t.troubles.get(part).map_or(at, |(_, since)| *since);
-            t.troubles.insert(part.to_owned(), (trouble.to_owned(), since));
+            t.troubles
+                .insert(part.to_owned(), (trouble.to_owned(), since));
         })
         .await
     }
 
     async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
-        self.call(|t| t.troubles.iter().map(|(part, (trouble, since))| (part.clone(), trouble.clone(), *since)).collect()).await
+        self.call(|t| {
+            t.troubles
+                .iter()
+                .map(|(part, (trouble, since))| (part.clone(), trouble.clone(), *since))
+                .collect()
+        })
+        .await
     }
 
-    async fn request(&self, upgrade: &str, change: &Change, author: &str, at: Timestamp) -> Result<i64, StoreError> {
+    async fn request(
+        &self,
+        upgrade: &str,
+        change: &Change,
+        author: &str,
+        at: Timestamp,
+    ) -> Result<i64, StoreError> {
         self.call(|t| {
             let number = t.requests.len() as i64 + 1;
             let (upgrade, change, author) = (upgrade.to_owned(), change.clone(), author.to_owned());
-            t.requests.push((Request { number, upgrade, change, author, at }, None));
+            t.requests.push((
+                Request {
+                    number,
+                    upgrade,
+                    change,
+                    author,
+                    at,
+                },
+                None,
+            ));
             number
         })
         .await
     }
 
     async fn requests(&self) -> Result<Vec<Request>, StoreError> {
-        self.call(|t| t.requests.iter().filter(|(_, outcome)| outcome.is_none()).map(|(r, _)| r.clone()).collect()).await
+        self.call(|t| {
+            t.requests
+                .iter()
+                .filter(|(_, outcome)| outcome.is_none())
+                .map(|(r, _)| r.clone())
+                .collect()
+        })
+        .await
     }
 
     async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError> {
-        self.call(|t| t.requests.iter().find(|(r, _)| r.number == request).and_then(|(_, outcome)| outcome.clone())).await
+        self.call(|t| {
+            t.requests
+                .iter()
+                .find(|(r, _)| r.number == request)
+                .and_then(|(_, outcome)| outcome.clone())
+        })
+        .await
     }
 
     async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
-        self.call(|t| t.approvals.iter().filter(|a| a.upgrade == upgrade).cloned().collect()).await
+        self.call(|t| {
+            t.approvals
+                .iter()
+                .filter(|a| a.upgrade == upgrade)
+                .cloned()
+                .collect()
+        })
+        .await
     }
 
     async fn write(&self, entry: &Record, replace: bool) -> Result<bool, StoreError> {
-        self.call(|t| match t.entries.iter_mut().find(|e| (e.kind, &e.upgrade, &e.id) == (entry.kind, &entry.upgrade, &entry.id)) {
-            Some(old) => {
-                if replace {
-                    *old = entry.clone();
+        self.call(|t| {
+            match t
+                .entries
+                .iter_mut()
+                .find(|e| (e.kind, &e.upgrade, &e.id) == (entry.kind, &entry.upgrade, &entry.id))
+            {
+                Some(old) => {
+                    if replace {
+                        *old = entry.clone();
+                    }
+                    replace
                 }
-                replace
-            }
-            None => {
-                t.entries.push(entry.clone());
-                true
+                None => {
+                    t.entries.push(entry.clone());
+                    true
+                }
             }
         })
         .await
@@ -317,7 +485,8 @@ impl Store for MemoryStore {
     async fn erase(&self, kind: RecordKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
         self.call(|t| {
             let before = t.entries.len();
-            t.entries.retain(|e| (e.kind, e.upgrade.as_str(), e.id.as_str()) != (kind, upgrade, id));
+            t.entries
+                .retain(|e| (e.kind, e.upgrade.as_str(), e.id.as_str()) != (kind, upgrade, id));
             t.entries.len() < before
         })
         .await
@@ -325,7 +494,12 @@ impl Store for MemoryStore {
 
     async fn entries(&self, kind: RecordKind, upgrade: &str) -> Result<Vec<Record>, StoreError> {
         self.call(|t| {
-            let mut all: Vec<Record> = t.entries.iter().filter(|e| e.kind == kind && e.upgrade == upgrade).cloned().collect();
+            let mut all: Vec<Record> = t
+                .entries
+                .iter()
+                .filter(|e| e.kind == kind && e.upgrade == upgrade)
+                .cloned()
+                .collect();
             all.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
             all
         })

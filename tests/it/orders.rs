@@ -35,7 +35,10 @@ async fn world() -> World {
         &["relay"],
         |_| {},
         |core| {
-            let (mut config, renderer) = (core.snapshot().config.clone(), core.snapshot().renderer.clone());
+            let (mut config, renderer) = (
+                core.snapshot().config.clone(),
+                core.snapshot().renderer.clone(),
+            );
             let person = |(i, role): (usize, &Role)| Person {
                 name: format!("{} (invented)", role.name()),
                 discord: Some((11 + i).to_string()),
@@ -46,15 +49,23 @@ async fn world() -> World {
             config.people = People {
                 all: Role::ALL.iter().enumerate().map(person).collect(),
                 permissions: Permissions {
-                    commands: [(Verb::Preview, [Role::CoreDeveloper, Role::CommunicationTeam, Role::Operator].into())].into(),
+                    commands: [(
+                        Verb::Preview,
+                        [Role::CoreDeveloper, Role::CommunicationTeam, Role::Operator].into(),
+                    )]
+                    .into(),
                     discord: [(DISCORD_ROLE.to_owned(), [Role::Operator].into())].into(),
                     matrix: [(50, [Role::CommunicationTeam].into())].into(),
                 },
             };
             core.open(ConfigSnapshot { config, renderer });
             let chat = Arc::new(Room::new(Platform::Matrix));
-            let room =
-                Outlet { chat, place: "!ops:example.org".into(), readers: Readers::Operators, ..core.outlets["matrix-upgrades"].clone() };
+            let room = Outlet {
+                chat,
+                place: "!ops:example.org".into(),
+                readers: Readers::Operators,
+                ..core.outlets["matrix-upgrades"].clone()
+            };
             core.outlets.insert("matrix-operations".into(), room);
         },
     )
@@ -98,7 +109,11 @@ fn sample(kind: Kind) -> &'static str {
 }
 
 fn order(verb: Verb) -> Order {
-    let needed = verb.parts().iter().filter(|p| p.required).map(|p| (p.name, sample(p.kind)));
+    let needed = verb
+        .parts()
+        .iter()
+        .filter(|p| p.required)
+        .map(|p| (p.name, sample(p.kind)));
     Order::from_options(verb.name(), needed).unwrap()
 }
 
@@ -115,7 +130,11 @@ async fn nobody_may_more_than_the_table_says() {
         (Platform::Discord, "elsewhere", "1".to_owned()),
         (Platform::Matrix, "upgrades", place("matrix-upgrades")),
         (Platform::Matrix, "operations", place("matrix-operations")),
-        (Platform::Matrix, "elsewhere", "!elsewhere:example.org".to_owned()),
+        (
+            Platform::Matrix,
+            "elsewhere",
+            "!elsewhere:example.org".to_owned(),
+        ),
     ];
     let mut table: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut asked = 0;
@@ -129,93 +148,240 @@ async fn nobody_may_more_than_the_table_says() {
             .all
             .iter()
             .map(|p| {
-                (p.roles[0].name().to_owned(), if *platform == Platform::Discord { p.discord.clone() } else { p.matrix.clone() }.unwrap())
+                (
+                    p.roles[0].name().to_owned(),
+                    if *platform == Platform::Discord {
+                        p.discord.clone()
+                    } else {
+                        p.matrix.clone()
+                    }
+                    .unwrap(),
+                )
             })
             .collect();
         for (name, account) in &accounts {
             who.push((name.clone(), Asker::new(*platform, account, place)));
         }
         // Power and roles count on their own platform alone, and power in the operators' room alone.
-        who.push(("a stranger".into(), Asker { roles: &other_roles, power: Some(49), ..Asker::new(*platform, "99", place) }));
-        who.push(("one with power 50".into(), Asker { power: Some(50), ..Asker::new(*platform, "99", place) }));
-        who.push(("one with the Discord role".into(), Asker { roles: &roles, ..Asker::new(*platform, "99", place) }));
+        who.push((
+            "a stranger".into(),
+            Asker {
+                roles: &other_roles,
+                power: Some(49),
+                ..Asker::new(*platform, "99", place)
+            },
+        ));
+        who.push((
+            "one with power 50".into(),
+            Asker {
+                power: Some(50),
+                ..Asker::new(*platform, "99", place)
+            },
+        ));
+        who.push((
+            "one with the Discord role".into(),
+            Asker {
+                roles: &roles,
+                ..Asker::new(*platform, "99", place)
+            },
+        ));
         for (name, asker) in who {
             for verb in Verb::ALL {
                 asked += 1;
-                let said = followed(&w, desk.answer(&asker, &Ok(order(verb)))).await.text;
-                let denied = ["operators' channel", "is for ", "I don't know your account"].iter().any(|no| said.contains(no));
-                assert!(!denied || verb.is_privileged(), "{name} in {where_}: {said}");
-                assert!(denied || !verb.is_privileged() || *where_ == "operations", "{name} in {where_} may {}", verb.name());
+                let said = followed(&w, desk.answer(&asker, &Ok(order(verb))))
+                    .await
+                    .text;
+                let denied = ["operators' channel", "is for ", "I don't know your account"]
+                    .iter()
+                    .any(|no| said.contains(no));
+                assert!(
+                    !denied || verb.is_privileged(),
+                    "{name} in {where_}: {said}"
+                );
+                assert!(
+                    denied || !verb.is_privileged() || *where_ == "operations",
+                    "{name} in {where_} may {}",
+                    verb.name()
+                );
                 if !denied && verb.is_privileged() {
-                    table.entry(format!("{} in {where_}: {name}", platform.name())).or_default().push(verb.name());
+                    table
+                        .entry(format!("{} in {where_}: {name}", platform.name()))
+                        .or_default()
+                        .push(verb.name());
                 }
             }
         }
     }
-    println!("{}", serde_json::json!({ "asked": asked, "allowed": table.values().map(Vec::len).sum::<usize>() }));
-    insta::assert_snapshot!(table.iter().map(|(who, verbs)| format!("{who}: {}\n", verbs.join(", "))).collect::<String>());
+    println!(
+        "{}",
+        serde_json::json!({ "asked": asked, "allowed": table.values().map(Vec::len).sum::<usize>() })
+    );
+    insta::assert_snapshot!(
+        table
+            .iter()
+            .map(|(who, verbs)| format!("{who}: {}\n", verbs.join(", ")))
+            .collect::<String>()
+    );
 }
 
 #[tokio::test]
 async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
     let w = world().await;
     let desk = AnswerService::new(w.core.clone());
-    let team = Asker::new(Platform::Matrix, "@communication_team:example.org", "!ops:example.org");
-    let say = async |line: &str| followed(&w, desk.answer(&team, &Order::from_line(line))).await.text;
+    let team = Asker::new(
+        Platform::Matrix,
+        "@communication_team:example.org",
+        "!ops:example.org",
+    );
+    let say = async |line: &str| {
+        followed(&w, desk.answer(&team, &Order::from_line(line)))
+            .await
+            .text
+    };
     let upgrade = async || w.core.campaign("v2").await.unwrap().unwrap().upgrade;
     let opens = upgrade().await.window.opens;
 
     let said = say("no-go Two nodes don't sync.").await;
-    assert!(said.contains("done: no-go of") && said.contains("asked for by communication_team (invented) on matrix"), "{said}");
-    assert_eq!(upgrade().await.decision, Some(Decision::NoGo("Two nodes don't sync.".into())));
-    assert!(say("status").await.contains("on hold: Two nodes don't sync."));
-    assert!(say("no-go Two nodes don't sync.").await.contains("I can't do that: that is so already"));
+    assert!(
+        said.contains("done: no-go of")
+            && said.contains("asked for by communication_team (invented) on matrix"),
+        "{said}"
+    );
+    assert_eq!(
+        upgrade().await.decision,
+        Some(Decision::NoGo("Two nodes don't sync.".into()))
+    );
+    assert!(
+        say("status")
+            .await
+            .contains("on hold: Two nodes don't sync.")
+    );
+    assert!(
+        say("no-go Two nodes don't sync.")
+            .await
+            .contains("I can't do that: that is so already")
+    );
     assert!(say("go upgrade=v2").await.contains("done: go of"));
-    assert!(say("go upgrade=v3").await.contains("I know no upgrade v3: did you mean v2?"));
+    assert!(
+        say("go upgrade=v3")
+            .await
+            .contains("I know no upgrade v3: did you mean v2?")
+    );
 
     let said = say("postpone 2h nodes are late").await;
     assert!(said.contains("done: reschedule of"), "{said}");
-    assert_eq!(upgrade().await.window.opens, opens + jiff::SignedDuration::from_hours(2));
+    assert_eq!(
+        upgrade().await.window.opens,
+        opens + jiff::SignedDuration::from_hours(2)
+    );
     let posts = w.store.posts("v2").await.unwrap();
-    assert!(posts.iter().any(|p| p.detail.as_deref() == Some("nodes are late")), "the reason is told with it");
-    assert!(say("reschedule 2001-01-01 10:00").await.contains("is over already; name a time that is still to come"));
-    assert!(say("reschedule soon").await.contains("opens soon is not a time; write 2026-12-01 14:00"));
-    assert!(say("reschedule").await.contains("I don't understand that: reschedule needs opens"));
+    assert!(
+        posts
+            .iter()
+            .any(|p| p.detail.as_deref() == Some("nodes are late")),
+        "the reason is told with it"
+    );
+    assert!(
+        say("reschedule 2001-01-01 10:00")
+            .await
+            .contains("is over already; name a time that is still to come")
+    );
+    assert!(
+        say("reschedule soon")
+            .await
+            .contains("opens soon is not a time; write 2026-12-01 14:00")
+    );
+    assert!(
+        say("reschedule")
+            .await
+            .contains("I don't understand that: reschedule needs opens")
+    );
 
     let said = say("preview reminder-1d").await;
     assert!(said.contains(&w.sample.title), "{said}");
-    assert!(say("preview reminder-1").await.contains("The plan has no notice reminder-1: did you mean reminder-1"));
+    assert!(
+        say("preview reminder-1")
+            .await
+            .contains("The plan has no notice reminder-1: did you mean reminder-1")
+    );
     assert!(say("schedule").await.contains("You hear from us"));
     assert!(say("checklist").await.contains("0 of 19 steps are done"));
-    assert!(say("checklist validators").await.contains("Before the upgrade"));
+    assert!(
+        say("checklist validators")
+            .await
+            .contains("Before the upgrade")
+    );
     let help = say("help").await;
-    assert!(Verb::ALL.iter().all(|verb| help.contains(verb.name())), "{help}");
-    let public = Asker::new(Platform::Matrix, "@a:x", &w.core.outlets["matrix-upgrades"].place);
+    assert!(
+        Verb::ALL.iter().all(|verb| help.contains(verb.name())),
+        "{help}"
+    );
+    let public = Asker::new(
+        Platform::Matrix,
+        "@a:x",
+        &w.core.outlets["matrix-upgrades"].place,
+    );
     let help = desk.answer(&public, &Order::from_line("help")).await.text;
-    assert!(help.contains("checklist") && !help.contains("postpone"), "nobody is offered what they may not do: {help}");
+    assert!(
+        help.contains("checklist") && !help.contains("postpone"),
+        "nobody is offered what they may not do: {help}"
+    );
 
-    assert!(say("cancel The release is withdrawn.").await.contains("done: cancel of"));
-    assert_eq!(upgrade().await.cancelled.as_deref(), Some("The release is withdrawn."));
+    assert!(
+        say("cancel The release is withdrawn.")
+            .await
+            .contains("done: cancel of")
+    );
+    assert_eq!(
+        upgrade().await.cancelled.as_deref(),
+        Some("The release is withdrawn.")
+    );
     assert!(say("go").await.contains("was given up already"));
     let hostile = say("cancel @everyone [click](https://evil.example) **now**").await;
-    assert!(!hostile.contains("**now**") && !hostile.contains("](https"), "{hostile}");
+    assert!(
+        !hostile.contains("**now**") && !hostile.contains("](https"),
+        "{hostile}"
+    );
 }
 
 #[tokio::test]
 async fn what_may_be_meant_is_proposed_to_who_may_say_it() {
     let w = world().await;
     let desk = AnswerService::new(w.core.clone());
-    let (public, ops) = (w.core.outlets["discord-upgrades"].place.clone(), w.core.outlets["discord-operations"].place.clone());
+    let (public, ops) = (
+        w.core.outlets["discord-upgrades"].place.clone(),
+        w.core.outlets["discord-operations"].place.clone(),
+    );
     let anybody = Asker::new(Platform::Discord, "99", &public);
     let team = Asker::new(Platform::Discord, "13", &ops);
     let all = desk.choices(&anybody, Verb::Help, "topic", "").await;
-    assert!(all.len() >= 7 && all.contains(&"import".to_owned()), "{all:?}");
-    assert_eq!(desk.choices(&anybody, Verb::Help, "topic", " IMP").await, ["import"]);
-    assert_eq!(desk.choices(&anybody, Verb::Status, "upgrade", "").await, ["v2"]);
-    assert!(desk.choices(&anybody, Verb::Preview, "notice", "").await.is_empty());
+    assert!(
+        all.len() >= 7 && all.contains(&"import".to_owned()),
+        "{all:?}"
+    );
+    assert_eq!(
+        desk.choices(&anybody, Verb::Help, "topic", " IMP").await,
+        ["import"]
+    );
+    assert_eq!(
+        desk.choices(&anybody, Verb::Status, "upgrade", "").await,
+        ["v2"]
+    );
+    assert!(
+        desk.choices(&anybody, Verb::Preview, "notice", "")
+            .await
+            .is_empty()
+    );
     let notices = desk.choices(&team, Verb::Preview, "notice", "remind").await;
-    assert!(notices.len() > 2 && notices.iter().all(|n| n.starts_with("remind")), "{notices:?}");
-    assert!(desk.choices(&team, Verb::Cancel, "reason", "").await.is_empty());
+    assert!(
+        notices.len() > 2 && notices.iter().all(|n| n.starts_with("remind")),
+        "{notices:?}"
+    );
+    assert!(
+        desk.choices(&team, Verb::Cancel, "reason", "")
+            .await
+            .is_empty()
+    );
 }
 
 const TWO: &str = "zone: UTC\nfeedback: { open_for: 1h, reactions: [] }\nnotices:\n\
@@ -227,7 +393,10 @@ const TWO: &str = "zone: UTC\nfeedback: { open_for: 1h, reactions: [] }\nnotices
 async fn the_same_words_do_the_same_on_both_platforms() -> Result<()> {
     let mut w = world::World::new(Options::default(), DevnetOptions::default()).await?;
     let role = w.discord.add_role("upgrade team", false);
-    let (dana, eve) = (w.discord.add_person_with("Dana", &[role], 0), w.discord.add_person("Eve"));
+    let (dana, eve) = (
+        w.discord.add_person_with("Dana", &[role], 0),
+        w.discord.add_person("Eve"),
+    );
     let operations = w.discord.add_channel("operations", ChannelKind::Text);
     let room = w.alice.create_room("Operations").await?;
     for user in [&w.bob.user_id, &w.user_id] {
@@ -247,21 +416,51 @@ async fn the_same_words_do_the_same_on_both_platforms() -> Result<()> {
     w.start().await?;
     w.on_discord("is coming").await?;
 
-    let discord = async |who, channel, verb: &str, options: &[(&str, serde_json::Value)]| -> Result<String> {
-        let answer = w.discord.slash_with(who, channel, "upgrade", verb, options).await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
-        assert!(answer.ephemeral, "only the asker sees it");
-        Ok(answer.content)
-    };
+    let discord =
+        async |who, channel, verb: &str, options: &[(&str, serde_json::Value)]| -> Result<String> {
+            let answer = w
+                .discord
+                .slash_with(who, channel, "upgrade", verb, options)
+                .await
+                .map_err(|e| anyhow::anyhow!("{e:?}"))?;
+            assert!(answer.ephemeral, "only the asker sees it");
+            Ok(answer.content)
+        };
     let late = [("by", "1h".into()), ("reason", "Nodes are late.".into())];
-    assert!(discord(eve, operations, "postpone", &late).await?.contains("is for the communication team and operators"));
-    assert!(discord(dana, w.channel, "postpone", &late).await?.contains("operators' channel"));
+    assert!(
+        discord(eve, operations, "postpone", &late)
+            .await?
+            .contains("is for the communication team and operators")
+    );
+    assert!(
+        discord(dana, w.channel, "postpone", &late)
+            .await?
+            .contains("operators' channel")
+    );
     let done = discord(dana, operations, "postpone", &late).await?;
-    assert!(done.contains("done: reschedule of") && done.contains("on discord"), "{done}");
-    assert!(w.on_discord("Nodes are late.").await?.content.contains("Devnet"));
+    assert!(
+        done.contains("done: reschedule of") && done.contains("on discord"),
+        "{done}"
+    );
+    assert!(
+        w.on_discord("Nodes are late.")
+            .await?
+            .content
+            .contains("Devnet")
+    );
     w.on_matrix("Nodes are late.").await?;
-    let proposed = w.discord.types(dana, operations, "upgrade", "preview", "notice", "mo").await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    let proposed = w
+        .discord
+        .types(dana, operations, "upgrade", "preview", "notice", "mo")
+        .await
+        .map_err(|e| anyhow::anyhow!("{e:?}"))?;
     assert_eq!(proposed, ["moved"]);
-    assert!(w.discord.types(eve, w.channel, "upgrade", "preview", "notice", "mo").await.is_ok_and(|p| p.is_empty()));
+    assert!(
+        w.discord
+            .types(eve, w.channel, "upgrade", "preview", "notice", "mo")
+            .await
+            .is_ok_and(|p| p.is_empty())
+    );
 
     // bob is in the operators' room without power, and alice made it.
     let matrix = async |who: &crate::support::Person, line: &str| -> Result<String> {
@@ -269,17 +468,41 @@ async fn the_same_words_do_the_same_on_both_platforms() -> Result<()> {
         let what = format!("an answer to {line}");
         let answer = wait::until(&what, PATIENCE, async || {
             let all = w.alice.messages(&room).await.ok()?;
-            all.into_iter()
-                .find(|e| e["sender"] == w.user_id.as_str() && e["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == asked.as_str())
+            all.into_iter().find(|e| {
+                e["sender"] == w.user_id.as_str()
+                    && e["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == asked.as_str()
+            })
         });
-        Ok(answer.await?["content"]["body"].as_str().context("words")?.to_owned())
+        Ok(answer.await?["content"]["body"]
+            .as_str()
+            .context("words")?
+            .to_owned())
     };
-    assert!(matrix(&w.bob, "!upgrade cancel We give up.").await?.contains("is for the communication team and operators"));
-    assert!(matrix(&w.bob, "!upgrade schedule").await?.contains("No more notices"));
+    assert!(
+        matrix(&w.bob, "!upgrade cancel We give up.")
+            .await?
+            .contains("is for the communication team and operators")
+    );
+    assert!(
+        matrix(&w.bob, "!upgrade schedule")
+            .await?
+            .contains("No more notices")
+    );
     let done = matrix(&w.alice, "!upgrade no-go Two nodes don't sync.").await?;
-    assert!(done.contains("done: no-go of") && done.contains(&w.alice.user_id), "{done}");
-    assert!(discord(eve, w.channel, "status", &[]).await?.contains("Two nodes don't sync."));
-    assert!(matrix(&w.alice, "!upgrade go upgrade=v3").await?.contains("I know no upgrade v3"));
+    assert!(
+        done.contains("done: no-go of") && done.contains(&w.alice.user_id),
+        "{done}"
+    );
+    assert!(
+        discord(eve, w.channel, "status", &[])
+            .await?
+            .contains("Two nodes don't sync.")
+    );
+    assert!(
+        matrix(&w.alice, "!upgrade go upgrade=v3")
+            .await?
+            .contains("I know no upgrade v3")
+    );
     assert_eq!(w.discord.violations(), Vec::<String>::new());
     Ok(())
 }

@@ -44,13 +44,25 @@ fn provider(number: usize) -> String {
 }
 
 async fn store(w: &World) -> Result<SqlStore> {
-    Ok(SqlStore::open(&format!("sqlite://{}", w.dir.path().join("herald.db").display())).await?)
+    Ok(SqlStore::open(&format!(
+        "sqlite://{}",
+        w.dir.path().join("herald.db").display()
+    ))
+    .await?)
 }
 
 async fn said_to_operators(w: &World, channel: u64, words: &str) -> Result<String> {
-    wait::until(&format!("“{words}” for operators"), Duration::from_secs(300), async || {
-        w.discord.messages(channel).into_iter().find(|m| m.content.contains(words)).map(|m| m.content)
-    })
+    wait::until(
+        &format!("“{words}” for operators"),
+        Duration::from_secs(300),
+        async || {
+            w.discord
+                .messages(channel)
+                .into_iter()
+                .find(|m| m.content.contains(words))
+                .map(|m| m.content)
+        },
+    )
     .await
 }
 
@@ -60,18 +72,34 @@ async fn asked_on_matrix(w: &World, who: &Person, room: &str, line: &str) -> Res
     let what = format!("an answer to {line:.40}");
     let answer = wait::until(&what, PATIENCE, async || {
         let all = who.messages(room).await.ok()?;
-        all.into_iter()
-            .find(|e| e["sender"] == w.user_id.as_str() && e["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == asked.as_str())
+        all.into_iter().find(|e| {
+            e["sender"] == w.user_id.as_str()
+                && e["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == asked.as_str()
+        })
     });
-    Ok(answer.await?["content"]["body"].as_str().context("words")?.to_owned())
+    Ok(answer.await?["content"]["body"]
+        .as_str()
+        .context("words")?
+        .to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()> {
-    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 1_000,
+            ..Default::default()
+        },
+    )
+    .await?;
     let (operators, _) = w.operators().await?;
     let synapse = Synapse::shared().await?;
-    let tag = w.user_id.trim_start_matches("@herald-").trim_end_matches(":localhost").to_owned();
+    let tag = w
+        .user_id
+        .trim_start_matches("@herald-")
+        .trim_end_matches(":localhost")
+        .to_owned();
     let matrix: Vec<Person> = futures::stream::iter(0..ON_MATRIX)
         .map(async |i| synapse.person(&format!("p{i:02}-{tag}")).await)
         .buffered(4)
@@ -81,7 +109,9 @@ async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()>
         w.alice.invite(&w.room, &person.user_id).await?;
         person.join(&w.room).await?;
     }
-    let discord: Vec<u64> = (ON_MATRIX..PROVIDERS).map(|i| w.discord.add_person(&provider(i))).collect();
+    let discord: Vec<u64> = (ON_MATRIX..PROVIDERS)
+        .map(|i| w.discord.add_person(&provider(i)))
+        .collect();
 
     // Provider files as networks publish them; who is on Discord is in people.yaml.
     let folder = w.dir.path().join("config/roster/paseo-validators/active");
@@ -101,14 +131,23 @@ async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()>
         )
     };
     let mut people: String = discord.iter().enumerate().map(person).collect();
-    people.push_str(&format!("  - {{ name: Alice, matrix: \"{}\", roles: [communication_team] }}\n", w.alice.user_id));
+    people.push_str(&format!(
+        "  - {{ name: Alice, matrix: \"{}\", roles: [communication_team] }}\n",
+        w.alice.user_id
+    ));
     w.write("people.yaml", &format!("people:\n{people}"))?;
     w.write("plan.yaml", ROLL)?;
-    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 9_000)))?;
+    w.write(
+        "upgrades/v2.yaml",
+        &crate::story::upgrade(later(now(), 9_000)),
+    )?;
     w.start().await?;
 
     let post = w.on_discord("please react with").await?;
-    let event = w.on_matrix("please react with").await?["event_id"].as_str().context("an id")?.to_owned();
+    let event = w.on_matrix("please react with").await?["event_id"]
+        .as_str()
+        .context("an id")?
+        .to_owned();
     // 10 react and 2 give the command on Matrix; 9 and 2 on Discord. People who belong to no provider do so too.
     for person in &matrix[..10] {
         person.react(&w.room, &event, "✅").await?;
@@ -122,16 +161,41 @@ async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()>
     w.discord.react(w.channel, post.id, stranger, "✅").await;
     for person in &matrix[10..12] {
         let thanks = asked_on_matrix(&w, person, &w.room, "!upgrade ack").await?;
-        ensure!(thanks.contains("Thank you, Provider 1") && thanks.contains("has answered announced"), "{thanks}");
+        ensure!(
+            thanks.contains("Thank you, Provider 1") && thanks.contains("has answered announced"),
+            "{thanks}"
+        );
     }
     let slash = async |who: u64, verb: &str, options: &[(&str, Value)]| -> Result<String> {
-        let answer = w.discord.slash_with(who, w.channel, "upgrade", verb, options).await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+        let answer = w
+            .discord
+            .slash_with(who, w.channel, "upgrade", verb, options)
+            .await
+            .map_err(|e| anyhow::anyhow!("{e:?}"))?;
         Ok(answer.content)
     };
-    ensure!(slash(discord[9], "ack", &[]).await?.contains("Thank you, Person 2"), "thanks");
-    let pressed = w.discord.press(discord[10], w.channel, &post, "We have seen this").await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
-    ensure!(pressed.ephemeral && pressed.content.contains("Thank you, Person 2"), "by a press: {}", pressed.content);
-    ensure!(slash(stranger, "ack", &[]).await?.contains("I don't know for which provider you answer"), "a stranger counts for nobody");
+    ensure!(
+        slash(discord[9], "ack", &[])
+            .await?
+            .contains("Thank you, Person 2"),
+        "thanks"
+    );
+    let pressed = w
+        .discord
+        .press(discord[10], w.channel, &post, "We have seen this")
+        .await
+        .map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    ensure!(
+        pressed.ephemeral && pressed.content.contains("Thank you, Person 2"),
+        "by a press: {}",
+        pressed.content
+    );
+    ensure!(
+        slash(stranger, "ack", &[])
+            .await?
+            .contains("I don't know for which provider you answer"),
+        "a stranger counts for nobody"
+    );
 
     // Reactions are counted again and again; the status says how many.
     let status = wait::until("23 of 27 in the status", PATIENCE, async || {
@@ -142,49 +206,121 @@ async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()>
 
     // Four are missing: three on Discord, and one on Matrix. They are named everywhere, and called where they are.
     let missing = ["Provider 12", "Provider 24", "Provider 25", "Provider 26"];
-    let reminder = wait::until("the reminder on Discord", UNANSWERED + PATIENCE, async || {
-        w.discord.messages(w.channel).into_iter().find(|m| m.content.contains("please answer"))
-    })
+    let reminder = wait::until(
+        "the reminder on Discord",
+        UNANSWERED + PATIENCE,
+        async || {
+            w.discord
+                .messages(w.channel)
+                .into_iter()
+                .find(|m| m.content.contains("please answer"))
+        },
+    )
     .await?;
-    let others = (0..PROVIDERS).map(|i| format!("Provider {i:02}")).filter(|name| !missing.contains(&name.as_str()));
-    ensure!(missing.iter().all(|name| reminder.content.contains(name)), "{}", reminder.content);
-    ensure!(!others.into_iter().any(|name| reminder.content.contains(&name)), "{}", reminder.content);
+    let others = (0..PROVIDERS)
+        .map(|i| format!("Provider {i:02}"))
+        .filter(|name| !missing.contains(&name.as_str()));
+    ensure!(
+        missing.iter().all(|name| reminder.content.contains(name)),
+        "{}",
+        reminder.content
+    );
+    ensure!(
+        !others
+            .into_iter()
+            .any(|name| reminder.content.contains(&name)),
+        "{}",
+        reminder.content
+    );
     let mut called = reminder.mentions.clone();
     called.sort_unstable();
     let mut wanted = discord[11..].to_vec();
     wanted.sort_unstable();
-    ensure!(called == wanted && !reminder.mention_everyone, "{called:?} for {wanted:?}");
+    ensure!(
+        called == wanted && !reminder.mention_everyone,
+        "{called:?} for {wanted:?}"
+    );
     let said = w.on_matrix("please answer").await?;
-    ensure!(said["content"]["m.mentions"] == json!({ "user_ids": [matrix[12].user_id] }), "{said}");
+    ensure!(
+        said["content"]["m.mentions"] == json!({ "user_ids": [matrix[12].user_id] }),
+        "{said}"
+    );
 
     // herald is away: one answers meanwhile, one takes a reaction back, and one leaves the network.
     w.herald.sigterm();
     w.herald.wait(PATIENCE).await?;
     matrix[12].react(&w.room, &event, "✅").await?;
-    w.discord.unreact(w.channel, post.id, discord[0], "✅").await;
+    w.discord
+        .unreact(w.channel, post.id, discord[0], "✅")
+        .await;
     std::fs::remove_file(folder.join(format!("{}.yml", provider(26))))?;
     let config = std::fs::read_to_string(w.dir.path().join("config/people.yaml"))?;
-    let stayed: String = config.lines().filter(|line| !line.contains("provider-26")).map(|line| format!("{line}\n")).collect();
+    let stayed: String = config
+        .lines()
+        .filter(|line| !line.contains("provider-26"))
+        .map(|line| format!("{line}\n"))
+        .collect();
     w.write("people.yaml", &stayed)?;
     w.start().await?;
     let told = said_to_operators(&w, operators, "providers have answered").await?;
-    ensure!(told.contains("24 of 26 providers have answered announced in time. Missing: Provider 24, Provider 25."), "{told}");
+    ensure!(
+        told.contains(
+            "24 of 26 providers have answered announced in time. Missing: Provider 24, Provider 25."
+        ),
+        "{told}"
+    );
 
     // Late is late, and stands in the record; nodes are ready one by one.
-    let late = w.discord.slash_with(discord[11], w.channel, "upgrade", "ack", &[]).await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
-    ensure!(late.content.contains("has answered announced, after its time. 25 of 26 have."), "{}", late.content);
+    let late = w
+        .discord
+        .slash_with(discord[11], w.channel, "upgrade", "ack", &[])
+        .await
+        .map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    ensure!(
+        late.content
+            .contains("has answered announced, after its time. 25 of 26 have."),
+        "{}",
+        late.content
+    );
     let slash = async |who: u64, verb: &str, options: &[(&str, Value)]| -> Result<String> {
-        let answer = w.discord.slash_with(who, w.channel, "upgrade", verb, options).await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+        let answer = w
+            .discord
+            .slash_with(who, w.channel, "upgrade", verb, options)
+            .await
+            .map_err(|e| anyhow::anyhow!("{e:?}"))?;
         Ok(answer.content)
     };
     let one = slash(discord[0], "ready", &[("node", "P13/1".into())]).await?;
-    ensure!(one.contains("1 of 2 nodes of Provider 13 are ready"), "{one}");
-    ensure!(slash(discord[0], "ready", &[("node", "P14/1".into())]).await?.contains("has no node P14/1"), "another's node");
+    ensure!(
+        one.contains("1 of 2 nodes of Provider 13 are ready"),
+        "{one}"
+    );
+    ensure!(
+        slash(discord[0], "ready", &[("node", "P14/1".into())])
+            .await?
+            .contains("has no node P14/1"),
+        "another's node"
+    );
     let both = slash(discord[0], "ready", &[("node", "p13/2".into())]).await?;
     ensure!(both.contains("Provider 13 is ready. 1 of 26 are"), "{both}");
-    ensure!(asked_on_matrix(&w, &matrix[3], &w.room, "!upgrade ready").await?.contains("Provider 03 is ready. 2 of 26 are"), "all nodes");
-    let pressed = w.discord.press(discord[1], w.channel, &post, "All our nodes are ready").await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
-    ensure!(pressed.content.contains("Provider 14 is ready. 3 of 26 are"), "{}", pressed.content);
+    ensure!(
+        asked_on_matrix(&w, &matrix[3], &w.room, "!upgrade ready")
+            .await?
+            .contains("Provider 03 is ready. 2 of 26 are"),
+        "all nodes"
+    );
+    let pressed = w
+        .discord
+        .press(discord[1], w.channel, &post, "All our nodes are ready")
+        .await
+        .map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    ensure!(
+        pressed
+            .content
+            .contains("Provider 14 is ready. 3 of 26 are"),
+        "{}",
+        pressed.content
+    );
 
     // The record: who, when, how and on which notice; nobody twice.
     let answers: Vec<Answer> = store(&w)
@@ -194,14 +330,30 @@ async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()>
         .into_iter()
         .map(|e| serde_json::from_value(e.value))
         .collect::<Result<_, _>>()?;
-    let seen: Vec<&Answer> = answers.iter().filter(|a| a.claim == Claim::Acknowledged).collect();
+    let seen: Vec<&Answer> = answers
+        .iter()
+        .filter(|a| a.claim == Claim::Acknowledged)
+        .collect();
     let mut how: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for answer in &seen {
-        *how.entry((answer.account.split(' ').next().unwrap_or_default(), &answer.how)).or_default() += 1;
+        *how.entry((
+            answer.account.split(' ').next().unwrap_or_default(),
+            &answer.how,
+        ))
+        .or_default() += 1;
     }
-    let counts = [(("discord", "command"), 3), (("discord", "reaction"), 9), (("matrix", "command"), 2), (("matrix", "reaction"), 11)];
+    let counts = [
+        (("discord", "command"), 3),
+        (("discord", "reaction"), 9),
+        (("matrix", "command"), 2),
+        (("matrix", "reaction"), 11),
+    ];
     ensure!(how == counts.into(), "{how:?}");
-    ensure!(seen.iter().all(|a| a.notice == "announced" && a.link.as_ref().is_some_and(|l| l.starts_with("https://"))), "{seen:?}");
+    ensure!(
+        seen.iter().all(|a| a.notice == "announced"
+            && a.link.as_ref().is_some_and(|l| l.starts_with("https://"))),
+        "{seen:?}"
+    );
     let mut cli = crate::support::Herald::new(env!("CARGO_BIN_EXE_herald").into(), w.dir.path())
         .args(["roster", "v2", "--csv"])
         .env("TEST_DISCORD_TOKEN", w.discord.token())
@@ -209,9 +361,19 @@ async fn twenty_seven_providers_answer_and_who_does_not_is_named() -> Result<()>
     ensure!(cli.run(PATIENCE).await? == 0, "{}", cli.stderr());
     let csv = cli.stdout();
     ensure!(csv.lines().count() == 1 + answers.len(), "{csv}");
-    ensure!(csv.lines().filter(|l| l.ends_with(",yes")).count() == 1, "one was late: {csv}");
-    println!("{}", json!({ "providers": PROVIDERS, "answers": answers.len(), "reminded": missing.len(), "left": 1, "late": 1 }));
-    ensure!(w.discord.violations().is_empty(), "{:?}", w.discord.violations());
+    ensure!(
+        csv.lines().filter(|l| l.ends_with(",yes")).count() == 1,
+        "one was late: {csv}"
+    );
+    println!(
+        "{}",
+        json!({ "providers": PROVIDERS, "answers": answers.len(), "reminded": missing.len(), "left": 1, "late": 1 })
+    );
+    ensure!(
+        w.discord.violations().is_empty(),
+        "{:?}",
+        w.discord.violations()
+    );
     Ok(())
 }
 
@@ -233,7 +395,14 @@ notices:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn feedback_is_what_people_leave_standing_whatever_herald_saw_of_it() -> Result<()> {
-    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 500,
+            ..Default::default()
+        },
+    )
+    .await?;
     let (operators, ops_room) = w.operators().await?;
     let people = format!(
         "people:\n  - {{ name: Alice, matrix: \"{}\", roles: [communication_team], audience: developers }}\n  - {{ name: Bob, matrix: \"{}\", discord: \"{}\", roles: [validator] }}\n",
@@ -243,25 +412,55 @@ async fn feedback_is_what_people_leave_standing_whatever_herald_saw_of_it() -> R
     );
     w.write("people.yaml", &people)?;
     w.write("plan.yaml", FEEDBACK)?;
-    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 3_600)))?;
+    w.write(
+        "upgrades/v2.yaml",
+        &crate::story::upgrade(later(now(), 3_600)),
+    )?;
     w.start().await?;
-    let bob_on_discord: u64 = people.split("discord: \"").nth(1).and_then(|t| t.split('"').next()).context("an id")?.parse()?;
+    let bob_on_discord: u64 = people
+        .split("discord: \"")
+        .nth(1)
+        .and_then(|t| t.split('"').next())
+        .context("an id")?
+        .parse()?;
     let (carol, dave) = (w.discord.add_person("carol"), w.discord.add_person("dave"));
-    ensure!(asked_on_matrix(&w, &w.bob, &w.room, "!upgrade feedback All fine").await?.contains("once the upgrade is applied"), "too early");
+    ensure!(
+        asked_on_matrix(&w, &w.bob, &w.room, "!upgrade feedback All fine")
+            .await?
+            .contains("once the upgrade is applied"),
+        "too early"
+    );
     w.chain.set_code(&blob("mini-1000002")).await?;
     let post = w.on_discord("applied, being verified").await?;
-    let event = w.on_matrix("applied, being verified").await?["event_id"].as_str().context("an id")?.to_owned();
+    let event = w.on_matrix("applied, being verified").await?["event_id"]
+        .as_str()
+        .context("an id")?
+        .to_owned();
     w.on_matrix("tell us here what you see").await?;
-    let thread = wait::until("a thread on Discord", PATIENCE, async || w.discord.thread_of(post.id)).await?;
+    let thread = wait::until("a thread on Discord", PATIENCE, async || {
+        w.discord.thread_of(post.id)
+    })
+    .await?;
 
     // bob says the same on both platforms, and is one; alice changes her mind; carol and dave have a problem.
     w.bob.react(&w.room, &event, "⚠️").await?;
-    w.discord.react(w.channel, post.id, bob_on_discord, "⚠️").await;
+    w.discord
+        .react(w.channel, post.id, bob_on_discord, "⚠️")
+        .await;
     let fine = w.alice.react(&w.room, &event, "👍").await?;
     w.discord.react(w.channel, post.id, carol, "⚠️").await;
-    let reply = w.bob.reply_in_thread(&w.room, &event, "The sync takes long.").await?;
-    let gone = w.alice.reply_in_thread(&w.room, &event, "Never mind.").await?;
-    let said = w.discord.say(thread, carol, "My node lost its peers.").await;
+    let reply = w
+        .bob
+        .reply_in_thread(&w.room, &event, "The sync takes long.")
+        .await?;
+    let gone = w
+        .alice
+        .reply_in_thread(&w.room, &event, "Never mind.")
+        .await?;
+    let said = w
+        .discord
+        .say(thread, carol, "My node lost its peers.")
+        .await;
     let taken_back = w.discord.say(thread, dave, "Wrong channel.").await;
 
     // herald is away while people go on.
@@ -271,7 +470,9 @@ async fn feedback_is_what_people_leave_standing_whatever_herald_saw_of_it() -> R
     w.alice.redact(&w.room, &gone).await?;
     w.alice.react(&w.room, &event, "⚠️").await?;
     w.discord.delete_said(taken_back).await;
-    w.discord.edit_said(said, "My node found its peers again.").await;
+    w.discord
+        .edit_said(said, "My node found its peers again.")
+        .await;
     let edit = json!({ "msgtype": "m.text", "body": "* The sync took *ten* minutes.", "m.new_content": { "msgtype": "m.text", "body": "The sync took *ten* minutes. @room" },
         "m.relates_to": { "rel_type": "m.replace", "event_id": reply } });
     w.bob.send(&w.room, "m.room.message", edit).await?;
@@ -283,13 +484,37 @@ async fn feedback_is_what_people_leave_standing_whatever_herald_saw_of_it() -> R
 
     // By a command as well; what is told again takes the place of the words before, and can be taken back.
     let slash = async |who: u64, verb: &str, options: &[(&str, Value)]| -> Result<String> {
-        let answer = w.discord.slash_with(who, w.channel, "upgrade", verb, options).await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+        let answer = w
+            .discord
+            .slash_with(who, w.channel, "upgrade", verb, options)
+            .await
+            .map_err(|e| anyhow::anyhow!("{e:?}"))?;
         Ok(answer.content)
     };
-    ensure!(slash(dave, "feedback", &[("text", "I will take this back.".into())]).await?.contains("Thank you"), "thanks");
-    ensure!(slash(dave, "withdraw", &[]).await?.contains("taken back"), "gone");
+    ensure!(
+        slash(
+            dave,
+            "feedback",
+            &[("text", "I will take this back.".into())]
+        )
+        .await?
+        .contains("Thank you"),
+        "thanks"
+    );
+    ensure!(
+        slash(dave, "withdraw", &[]).await?.contains("taken back"),
+        "gone"
+    );
     slash(carol, "feedback", &[("text", "At first.".into())]).await?;
-    slash(carol, "feedback", &[("text", "Explorers <@1> **lag** by [a bit](https://evil.example).".into())]).await?;
+    slash(
+        carol,
+        "feedback",
+        &[(
+            "text",
+            "Explorers <@1> **lag** by [a bit](https://evil.example).".into(),
+        )],
+    )
+    .await?;
 
     let closed = asked_on_matrix(&w, &w.alice, &ops_room, "!upgrade close").await?;
     ensure!(closed.contains("feedback is closed"), "{closed}");
@@ -313,21 +538,41 @@ async fn feedback_is_what_people_leave_standing_whatever_herald_saw_of_it() -> R
             && !text.contains("At first"),
         "{text}"
     );
-    ensure!(!text.contains("evil.example") && summary.mentions.is_empty() && !summary.mention_everyone, "{text}");
+    ensure!(
+        !text.contains("evil.example") && summary.mentions.is_empty() && !summary.mention_everyone,
+        "{text}"
+    );
     let on_matrix = w.on_matrix("what you told us").await?;
-    ensure!(on_matrix["content"]["m.mentions"].get("room").is_none(), "{on_matrix}");
-    let html = on_matrix["content"]["formatted_body"].as_str().context("html")?;
+    ensure!(
+        on_matrix["content"]["m.mentions"].get("room").is_none(),
+        "{on_matrix}"
+    );
+    let html = on_matrix["content"]["formatted_body"]
+        .as_str()
+        .context("html")?;
     ensure!(!html.contains("href=\"https://evil.example"), "{html}");
     let draft = said_to_operators(&w, operators, "a draft for the review").await?;
-    ensure!(draft.contains("⚠️ 3") && draft.contains("herald report v2"), "{draft}");
-    ensure!(w.discord.violations().is_empty(), "{:?}", w.discord.violations());
-    println!("{}", json!({ "people": 4, "problems": 3, "replies": 3, "withdrawn": 4, "edited": 2 }));
+    ensure!(
+        draft.contains("⚠️ 3") && draft.contains("herald report v2"),
+        "{draft}"
+    );
+    ensure!(
+        w.discord.violations().is_empty(),
+        "{:?}",
+        w.discord.violations()
+    );
+    println!(
+        "{}",
+        json!({ "people": 4, "problems": 3, "replies": 3, "withdrawn": 4, "edited": 2 })
+    );
     Ok(())
 }
 
 /// Words that somebody means ill with, or that a broken client sends.
 fn hostile_words() -> Vec<String> {
-    let mentions: String = (0..400).map(|i| format!("<@{i}> @user{i}:example.org ")).collect();
+    let mentions: String = (0..400)
+        .map(|i| format!("<@{i}> @user{i}:example.org "))
+        .collect();
     let mut words: Vec<String> = [
         "@everyone @here @room <@&1> <@1>",
         "[a prize](https://evil.example) ![x](https://evil.example/x.png) <https://evil.example>",
@@ -354,30 +599,60 @@ fn hostile_words() -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    words.extend([mentions, "x".repeat(20_000), "é".repeat(9_000), "\n".repeat(5_000), "a ".repeat(10_000), "`".repeat(3_000)]);
+    words.extend([
+        mentions,
+        "x".repeat(20_000),
+        "é".repeat(9_000),
+        "\n".repeat(5_000),
+        "a ".repeat(10_000),
+        "`".repeat(3_000),
+    ]);
     words
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_hostile_events_hurt_nobody() -> Result<()> {
-    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 500,
+            ..Default::default()
+        },
+    )
+    .await?;
     let (_, ops_room) = w.operators().await?;
-    w.write("people.yaml", &format!("people:\n  - {{ name: Alice, matrix: \"{}\", roles: [communication_team] }}\n", w.alice.user_id))?;
+    w.write(
+        "people.yaml",
+        &format!(
+            "people:\n  - {{ name: Alice, matrix: \"{}\", roles: [communication_team] }}\n",
+            w.alice.user_id
+        ),
+    )?;
     w.write("plan.yaml", FEEDBACK)?;
-    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 3_600)))?;
+    w.write(
+        "upgrades/v2.yaml",
+        &crate::story::upgrade(later(now(), 3_600)),
+    )?;
     w.start().await?;
     w.chain.set_code(&blob("mini-1000002")).await?;
     let post = w.on_discord("applied, being verified").await?;
-    let event = w.on_matrix("applied, being verified").await?["event_id"].as_str().context("an id")?.to_owned();
+    let event = w.on_matrix("applied, being verified").await?["event_id"]
+        .as_str()
+        .context("an id")?
+        .to_owned();
     w.on_matrix("tell us here what you see").await?;
-    let thread = wait::until("a thread on Discord", PATIENCE, async || w.discord.thread_of(post.id)).await?;
+    let thread = wait::until("a thread on Discord", PATIENCE, async || {
+        w.discord.thread_of(post.id)
+    })
+    .await?;
     let mallory = w.discord.add_person("mallory @everyone");
     // Who asks a lot is not listened to: that is another test.
     let stranger = |i: usize| w.discord.add_person(&format!("stranger {i}"));
     let deleted = w.alice.say(&w.room, "This will be deleted.").await?;
     w.alice.redact(&w.room, &deleted).await?;
 
-    let (mut sent, mut refused, mut replies, mut others) = (0, 0, 0_u32, std::collections::BTreeSet::new());
+    let (mut sent, mut refused, mut replies, mut others) =
+        (0, 0, 0_u32, std::collections::BTreeSet::new());
     let text = |body: &str| json!({ "msgtype": "m.text", "body": body });
     let with = |mut content: Value, key: &str, value: Value| {
         content[key] = value;
@@ -385,19 +660,67 @@ async fn five_hundred_hostile_events_hurt_nobody() -> Result<()> {
     };
     let thread_of = |root: &str| json!({ "rel_type": "m.thread", "event_id": root });
     for (i, words) in hostile_words().iter().enumerate() {
-        let html = with(with(text(words), "format", "org.matrix.custom.html".into()), "formatted_body", words.as_str().into());
+        let html = with(
+            with(text(words), "format", "org.matrix.custom.html".into()),
+            "formatted_body",
+            words.as_str().into(),
+        );
         // What is counted is told apart: a readable message in the thread is somebody's words, however bad.
         let shapes: Vec<(&str, Value, bool)> = vec![
             ("m.room.message", text(words), false),
             ("m.room.message", text(&format!("!upgrade {words}")), false),
-            ("m.room.message", text(&format!("!upgrade help {words}")), false),
-            ("m.room.message", text(&format!("!upgrade feedback {words}")), false),
-            ("m.room.message", text(&format!("!upgrade no-go {words}")), false),
-            ("m.room.message", with(html.clone(), "m.mentions", json!({ "room": true, "user_ids": [w.user_id, 7, null] })), false),
-            ("m.room.message", with(text(words), "m.relates_to", thread_of(&event)), true),
-            ("m.room.message", with(json!({ "body": words }), "m.relates_to", thread_of(&event)), false),
-            ("m.room.message", with(text(words), "m.relates_to", thread_of("$nothing-of-the-kind")), false),
-            ("m.room.message", with(text(words), "m.relates_to", json!({ "m.in_reply_to": { "event_id": deleted } })), false),
+            (
+                "m.room.message",
+                text(&format!("!upgrade help {words}")),
+                false,
+            ),
+            (
+                "m.room.message",
+                text(&format!("!upgrade feedback {words}")),
+                false,
+            ),
+            (
+                "m.room.message",
+                text(&format!("!upgrade no-go {words}")),
+                false,
+            ),
+            (
+                "m.room.message",
+                with(
+                    html.clone(),
+                    "m.mentions",
+                    json!({ "room": true, "user_ids": [w.user_id, 7, null] }),
+                ),
+                false,
+            ),
+            (
+                "m.room.message",
+                with(text(words), "m.relates_to", thread_of(&event)),
+                true,
+            ),
+            (
+                "m.room.message",
+                with(json!({ "body": words }), "m.relates_to", thread_of(&event)),
+                false,
+            ),
+            (
+                "m.room.message",
+                with(
+                    text(words),
+                    "m.relates_to",
+                    thread_of("$nothing-of-the-kind"),
+                ),
+                false,
+            ),
+            (
+                "m.room.message",
+                with(
+                    text(words),
+                    "m.relates_to",
+                    json!({ "m.in_reply_to": { "event_id": deleted } }),
+                ),
+                false,
+            ),
             (
                 "m.room.message",
                 with(
@@ -407,13 +730,41 @@ async fn five_hundred_hostile_events_hurt_nobody() -> Result<()> {
                 ),
                 false,
             ),
-            ("m.room.message", with(text(words), "m.relates_to", json!(["not", "an", "object"])), false),
-            ("m.room.message", json!({ "msgtype": 7, "body": { "deep": [words] }, "unknown": { "fields": [1, 2.5, null] } }), false),
-            ("m.room.message", with(text(words), "org.upgrade-herald.key", "0".repeat(24).into()), false),
-            ("m.reaction", json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": event, "key": words } }), false),
-            ("m.reaction", json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": event } }), false),
-            ("m.room.encrypted", json!({ "algorithm": words, "ciphertext": 7 }), false),
-            ("org.example.unknown", json!({ "body": words, "msgtype": "m.text" }), false),
+            (
+                "m.room.message",
+                with(text(words), "m.relates_to", json!(["not", "an", "object"])),
+                false,
+            ),
+            (
+                "m.room.message",
+                json!({ "msgtype": 7, "body": { "deep": [words] }, "unknown": { "fields": [1, 2.5, null] } }),
+                false,
+            ),
+            (
+                "m.room.message",
+                with(text(words), "org.upgrade-herald.key", "0".repeat(24).into()),
+                false,
+            ),
+            (
+                "m.reaction",
+                json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": event, "key": words } }),
+                false,
+            ),
+            (
+                "m.reaction",
+                json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": event } }),
+                false,
+            ),
+            (
+                "m.room.encrypted",
+                json!({ "algorithm": words, "ciphertext": 7 }),
+                false,
+            ),
+            (
+                "org.example.unknown",
+                json!({ "body": words, "msgtype": "m.text" }),
+                false,
+            ),
         ];
         for (kind, content, counts) in shapes {
             match w.bob.send(&w.room, kind, content).await {
@@ -431,17 +782,36 @@ async fn five_hundred_hostile_events_hurt_nobody() -> Result<()> {
         // The same on Discord, as far as Discord lets people.
         let short: String = words.chars().take(1_500).collect();
         let stranger = stranger(i);
-        for (verb, option) in
-            [("help", "topic"), ("status", "upgrade"), ("feedback", "text"), ("approve", "code"), ("ready", "node"), ("note", "text")]
-        {
-            let fits: String = short.chars().take(if verb == "feedback" { 500 } else { 150 }).collect();
+        for (verb, option) in [
+            ("help", "topic"),
+            ("status", "upgrade"),
+            ("feedback", "text"),
+            ("approve", "code"),
+            ("ready", "node"),
+            ("note", "text"),
+        ] {
+            let fits: String = short
+                .chars()
+                .take(if verb == "feedback" { 500 } else { 150 })
+                .collect();
             if fits.is_empty() {
                 continue;
             }
-            let answer = w.discord.slash_with(stranger, w.channel, "upgrade", verb, &[(option, fits.as_str().into())]).await;
+            let answer = w
+                .discord
+                .slash_with(
+                    stranger,
+                    w.channel,
+                    "upgrade",
+                    verb,
+                    &[(option, fits.as_str().into())],
+                )
+                .await;
             ensure!(answer.is_ok(), "{verb} with {short:.40}: {answer:?}");
             sent += 1;
-            replies += u32::from(verb == "feedback" && answer.is_ok_and(|a| a.content.contains("Thank you")));
+            replies += u32::from(
+                verb == "feedback" && answer.is_ok_and(|a| a.content.contains("Thank you")),
+            );
         }
         if !short.trim().is_empty() {
             w.discord.say(thread, mallory, &short).await;
@@ -462,49 +832,110 @@ async fn five_hundred_hostile_events_hurt_nobody() -> Result<()> {
     asked_on_matrix(&w, &w.bob, &w.room, "!upgrade withdraw").await?;
     asked_on_matrix(&w, &w.alice, &ops_room, "!upgrade close").await?;
     let summary = w.on_discord("what you told us").await?;
-    ensure!(summary.content.contains("👍 all fine: **2**"), "{}", summary.content);
-    ensure!(summary.content.contains(&format!("Replies: **{replies}**")), "{replies} in {}", summary.content);
+    ensure!(
+        summary.content.contains("👍 all fine: **2**"),
+        "{}",
+        summary.content
+    );
+    ensure!(
+        summary.content.contains(&format!("Replies: **{replies}**")),
+        "{replies} in {}",
+        summary.content
+    );
     let others = others.len();
-    ensure!(others == 0 || summary.content.contains(&format!("other: **{others}**")), "{others} in {}", summary.content);
+    ensure!(
+        others == 0 || summary.content.contains(&format!("other: **{others}**")),
+        "{others} in {}",
+        summary.content
+    );
     let stderr = w.herald.stderr();
-    ensure!(w.herald.is_running() && !stderr.contains("panicked") && !stderr.contains("broke off"), "{stderr}");
+    ensure!(
+        w.herald.is_running() && !stderr.contains("panicked") && !stderr.contains("broke off"),
+        "{stderr}"
+    );
     let people = [&w.alice.user_id, &w.bob.user_id];
     for said in w.said_on_matrix().await? {
         let mentions = &said["content"]["m.mentions"];
         ensure!(mentions.get("room").is_none(), "{said}");
         let called = mentions["user_ids"].as_array().cloned().unwrap_or_default();
         // An answer calls who asked, and nobody else.
-        ensure!(called.len() <= 1 && called.iter().all(|id| people.iter().any(|p| id == p.as_str())), "{said}");
+        ensure!(
+            called.len() <= 1
+                && called
+                    .iter()
+                    .all(|id| people.iter().any(|p| id == p.as_str())),
+            "{said}"
+        );
     }
-    for message in
-        w.discord.messages(w.channel).iter().chain(&w.discord.messages(thread)).filter(|m| m.author_id == w.discord.bot_user_id())
+    for message in w
+        .discord
+        .messages(w.channel)
+        .iter()
+        .chain(&w.discord.messages(thread))
+        .filter(|m| m.author_id == w.discord.bot_user_id())
     {
-        ensure!(message.mentions.is_empty() && !message.mention_everyone, "{}", message.content);
+        ensure!(
+            message.mentions.is_empty() && !message.mention_everyone,
+            "{}",
+            message.content
+        );
     }
-    ensure!(w.discord.violations().is_empty(), "{:?}", w.discord.violations());
-    println!("{}", json!({ "events": sent, "refused_by_the_server": refused, "panics": 0, "pings": 0, "replies": replies }));
+    ensure!(
+        w.discord.violations().is_empty(),
+        "{:?}",
+        w.discord.violations()
+    );
+    println!(
+        "{}",
+        json!({ "events": sent, "refused_by_the_server": refused, "panics": 0, "pings": 0, "replies": replies })
+    );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_a_thousand_times_is_answered_a_few_times_and_others_always() -> Result<()> {
-    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 1_000,
+            ..Default::default()
+        },
+    )
+    .await?;
     w.write("plan.yaml", FEEDBACK)?;
-    w.write("upgrades/v2.yaml", &crate::story::upgrade(later(now(), 900)))?;
+    w.write(
+        "upgrades/v2.yaml",
+        &crate::story::upgrade(later(now(), 900)),
+    )?;
     w.start().await?;
     let mallory = w.discord.add_person("mallory");
-    let others: Vec<u64> = (0..20).map(|i| w.discord.add_person(&format!("person {i}"))).collect();
+    let others: Vec<u64> = (0..20)
+        .map(|i| w.discord.add_person(&format!("person {i}")))
+        .collect();
     let ask = async |who: u64| {
-        w.discord.slash(who, w.channel, "upgrade", "status").await.map(|a| a.content).map_err(|e| anyhow::anyhow!("{e:?}"))
+        w.discord
+            .slash(who, w.channel, "upgrade", "status")
+            .await
+            .map(|a| a.content)
+            .map_err(|e| anyhow::anyhow!("{e:?}"))
     };
     let flood: Vec<u64> = (0..1_000)
-        .map(|_| w.discord.slash_away(mallory, w.channel, "upgrade", "status"))
+        .map(|_| {
+            w.discord
+                .slash_away(mallory, w.channel, "upgrade", "status")
+        })
         .collect::<Result<_, _>>()
         .map_err(|e| anyhow::anyhow!("{e:?}"))?;
     let asked = futures::future::join_all(others.iter().map(|who| ask(*who)));
     let on_matrix = async {
-        let flood = futures::stream::iter(0..200).map(|_| w.bob.say(&w.room, "!upgrade status")).buffer_unordered(20).collect::<Vec<_>>();
-        let (_, answer) = tokio::join!(flood, asked_on_matrix(&w, &w.alice, &w.room, "!upgrade status"));
+        let flood = futures::stream::iter(0..200)
+            .map(|_| w.bob.say(&w.room, "!upgrade status"))
+            .buffer_unordered(20)
+            .collect::<Vec<_>>();
+        let (_, answer) = tokio::join!(
+            flood,
+            asked_on_matrix(&w, &w.alice, &w.room, "!upgrade status")
+        );
         answer
     };
     let (asked, on_matrix) = tokio::join!(asked, on_matrix);
@@ -513,12 +944,25 @@ async fn who_asks_a_thousand_times_is_answered_a_few_times_and_others_always() -
     }
     // Six, and one that says why there are no more; as slow as this goes, one in two seconds besides.
     let answered = flood.iter().filter(|id| w.discord.heeded(**id)).count();
-    ensure!((1..=20).contains(&answered), "{answered} answers for one person");
+    ensure!(
+        (1..=20).contains(&answered),
+        "{answered} answers for one person"
+    );
     ensure!(on_matrix?.contains("Devnet runtime 2"), "on Matrix too");
-    let to_bob =
-        w.said_on_matrix().await?.into_iter().filter(|e| e["content"]["m.mentions"]["user_ids"][0] == w.bob.user_id.as_str()).count();
-    ensure!((1..=40).contains(&to_bob), "{to_bob} answers for one person on Matrix");
-    println!("{}", json!({ "asked": 1_200, "answered_to_one": answered + to_bob, "others": 21 }));
+    let to_bob = w
+        .said_on_matrix()
+        .await?
+        .into_iter()
+        .filter(|e| e["content"]["m.mentions"]["user_ids"][0] == w.bob.user_id.as_str())
+        .count();
+    ensure!(
+        (1..=40).contains(&to_bob),
+        "{to_bob} answers for one person on Matrix"
+    );
+    println!(
+        "{}",
+        json!({ "asked": 1_200, "answered_to_one": answered + to_bob, "others": 21 })
+    );
     Ok(())
 }
 
@@ -527,49 +971,133 @@ const CALM: &str = "zone: UTC\nfeedback: { open_for: 1h, reactions: [] }\nnotice
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_it_is_reminded_alone_once_and_of_the_window_as_it_is() -> Result<()> {
-    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 1_000, ..Default::default() }).await?;
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 1_000,
+            ..Default::default()
+        },
+    )
+    .await?;
     let (operators, _) = w.operators().await?;
-    let (carol, dave, dana) = (w.discord.add_person("carol"), w.discord.add_person("dave"), w.discord.add_person("dana"));
-    w.write("people.yaml", &format!("people:\n  - {{ name: Dana, discord: \"{dana}\", roles: [operator] }}\n"))?;
+    let (carol, dave, dana) = (
+        w.discord.add_person("carol"),
+        w.discord.add_person("dave"),
+        w.discord.add_person("dana"),
+    );
+    w.write(
+        "people.yaml",
+        &format!("people:\n  - {{ name: Dana, discord: \"{dana}\", roles: [operator] }}\n"),
+    )?;
     w.write("plan.yaml", CALM)?;
     let opens = later(now(), 3_600);
     w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
     w.start().await?;
     w.on_discord("is coming").await?;
-    let slash = async |who: u64, channel: u64, verb: &str, options: &[(&str, Value)]| -> Result<String> {
-        let answer = w.discord.slash_with(who, channel, "upgrade", verb, options).await.map_err(|e| anyhow::anyhow!("{e:?}"))?;
-        Ok(answer.content)
-    };
-    ensure!(slash(carol, w.channel, "subscribe", &[("before", "2h".into())]).await?.contains("too soon"), "it would be over");
-    ensure!(slash(carol, w.channel, "subscribe", &[("before", "soon".into())]).await?.contains("Write how long before"), "no length");
+    let slash =
+        async |who: u64, channel: u64, verb: &str, options: &[(&str, Value)]| -> Result<String> {
+            let answer = w
+                .discord
+                .slash_with(who, channel, "upgrade", verb, options)
+                .await
+                .map_err(|e| anyhow::anyhow!("{e:?}"))?;
+            Ok(answer.content)
+        };
+    ensure!(
+        slash(carol, w.channel, "subscribe", &[("before", "2h".into())])
+            .await?
+            .contains("too soon"),
+        "it would be over"
+    );
+    ensure!(
+        slash(carol, w.channel, "subscribe", &[("before", "soon".into())])
+            .await?
+            .contains("Write how long before"),
+        "no length"
+    );
     for who in [carol, dave] {
-        ensure!(slash(who, w.channel, "subscribe", &[("before", "30m".into())]).await?.contains("I will write to you alone"), "told");
+        ensure!(
+            slash(who, w.channel, "subscribe", &[("before", "30m".into())])
+                .await?
+                .contains("I will write to you alone"),
+            "told"
+        );
     }
-    ensure!(asked_on_matrix(&w, &w.bob, &w.room, "!upgrade subscribe 30m").await?.contains("I will write to you alone"), "told");
-    ensure!(slash(dave, w.channel, "subscribe", &[("before", "off".into())]).await?.contains("I will not remind you"), "told");
-    ensure!(!slash(dave, w.channel, "status", &[]).await?.contains("private"), "nobody else's business");
+    ensure!(
+        asked_on_matrix(&w, &w.bob, &w.room, "!upgrade subscribe 30m")
+            .await?
+            .contains("I will write to you alone"),
+        "told"
+    );
+    ensure!(
+        slash(dave, w.channel, "subscribe", &[("before", "off".into())])
+            .await?
+            .contains("I will not remind you"),
+        "told"
+    );
+    ensure!(
+        !slash(dave, w.channel, "status", &[])
+            .await?
+            .contains("private"),
+        "nobody else's business"
+    );
 
     // The window moves nearer: half an hour before it is in half a minute.
     let nearer = later(now(), 1_830);
-    let moved = slash(dana, operators, "reschedule", &[("opens", nearer.to_string().into())]).await?;
+    let moved = slash(
+        dana,
+        operators,
+        "reschedule",
+        &[("opens", nearer.to_string().into())],
+    )
+    .await?;
     ensure!(moved.contains("done: reschedule"), "{moved}");
-    let channel = wait::until("a private channel", PATIENCE, async || w.discord.private_channel(carol)).await?;
-    let reminder = wait::until("a reminder", PATIENCE, async || w.discord.messages(channel).pop()).await?;
+    let channel = wait::until("a private channel", PATIENCE, async || {
+        w.discord.private_channel(carol)
+    })
+    .await?;
+    let reminder = wait::until("a reminder", PATIENCE, async || {
+        w.discord.messages(channel).pop()
+    })
+    .await?;
     ensure!(
-        reminder.content.contains(&format!("<t:{}:R>", nearer.as_second())) && reminder.content.contains("upgrade subscribe off"),
+        reminder
+            .content
+            .contains(&format!("<t:{}:R>", nearer.as_second()))
+            && reminder.content.contains("upgrade subscribe off"),
         "{}",
         reminder.content
     );
     // On Matrix in a room of their own, encrypted as such rooms are.
     let room = wait::until("a private room", PATIENCE, async || {
         let posts = store(&w).await.ok()?.posts("v2").await.ok()?;
-        let link = posts.into_iter().find(|p| p.channel == "private matrix")?.link?;
-        link.split("/#/").nth(1)?.split('/').next().map(str::to_owned)
+        let link = posts
+            .into_iter()
+            .find(|p| p.channel == "private matrix")?
+            .link?;
+        link.split("/#/")
+            .nth(1)?
+            .split('/')
+            .next()
+            .map(str::to_owned)
     });
     let room = room.await?;
     w.bob.join(&room).await?;
-    w.bob.wait_for(&room, |e| e["sender"] == w.user_id.as_str() && e["type"] == "m.room.encrypted", PATIENCE).await?;
-    ensure!(w.discord.private_channel(dave).is_none() && w.discord.messages(channel).len() == 1, "once, and not who changed their mind");
-    ensure!(w.discord.violations().is_empty(), "{:?}", w.discord.violations());
+    w.bob
+        .wait_for(
+            &room,
+            |e| e["sender"] == w.user_id.as_str() && e["type"] == "m.room.encrypted",
+            PATIENCE,
+        )
+        .await?;
+    ensure!(
+        w.discord.private_channel(dave).is_none() && w.discord.messages(channel).len() == 1,
+        "once, and not who changed their mind"
+    );
+    ensure!(
+        w.discord.violations().is_empty(),
+        "{:?}",
+        w.discord.violations()
+    );
     Ok(())
 }

@@ -53,7 +53,10 @@ fn sample() -> Loaded {
 
 /// Whether some channel of a notice is for these readers.
 fn reaches(loaded: &Loaded, notice: &Notice, readers: Readers) -> bool {
-    notice.channels.iter().any(|c| loaded.config.deployment.channels[c].readers == readers)
+    notice
+        .channels
+        .iter()
+        .any(|c| loaded.config.deployment.channels[c].readers == readers)
 }
 
 #[test]
@@ -65,18 +68,41 @@ fn whatever_happens_is_noticed_shown_or_declared_silent_in_each_plan() {
         for happening in Happening::ALL {
             let waits = |n: &&Notice| n.trigger == Trigger::On(happening) && !n.board;
             let told = plan.notices(urgency).iter().filter(waits).count();
-            let (board, silent) = (plan.board.contains(&happening), plan.silent.contains(&happening));
+            let (board, silent) = (
+                plan.board.contains(&happening),
+                plan.silent.contains(&happening),
+            );
             if told == 0 && !board && !silent {
                 missing.push(format!("{}: {}", urgency.name(), happening.name()));
             }
-            assert!(!(silent && (told > 0 || board)), "{} is declared silent, and said in the {} plan", happening.name(), urgency.name());
+            assert!(
+                !(silent && (told > 0 || board)),
+                "{} is declared silent, and said in the {} plan",
+                happening.name(),
+                urgency.name()
+            );
         }
-        assert!(plan.board.is_empty() || plan.notices(urgency).iter().any(|n| n.board), "the {} plan has a board", urgency.name());
+        assert!(
+            plan.board.is_empty() || plan.notices(urgency).iter().any(|n| n.board),
+            "the {} plan has a board",
+            urgency.name()
+        );
     }
-    assert!(missing.is_empty(), "neither noticed nor declared: {missing:#?}");
+    assert!(
+        missing.is_empty(),
+        "neither noticed nor declared: {missing:#?}"
+    );
     for happening in &plan.board {
-        let told = |u: &Urgency| plan.notices(*u).iter().any(|n| n.trigger == Trigger::On(*happening) && !n.board);
-        assert!(!Urgency::ALL.iter().all(told), "{} is noticed in every plan, and needs no board", happening.name());
+        let told = |u: &Urgency| {
+            plan.notices(*u)
+                .iter()
+                .any(|n| n.trigger == Trigger::On(*happening) && !n.board)
+        };
+        assert!(
+            !Urgency::ALL.iter().all(told),
+            "{} is noticed in every plan, and needs no board",
+            happening.name()
+        );
     }
 }
 
@@ -84,15 +110,30 @@ fn whatever_happens_is_noticed_shown_or_declared_silent_in_each_plan() {
 fn operators_hear_what_is_theirs_and_the_public_the_rest() {
     let loaded = sample();
     for (urgency, notice) in loaded.config.plan.all_notices() {
-        let Trigger::On(happening) = notice.trigger else { continue };
+        let Trigger::On(happening) = notice.trigger else {
+            continue;
+        };
         if happening.for_operators() {
-            assert!(!reaches(&loaded, notice, Readers::Public), "{}: {}", urgency.name(), notice.id);
+            assert!(
+                !reaches(&loaded, notice, Readers::Public),
+                "{}: {}",
+                urgency.name(),
+                notice.id
+            );
         }
     }
     for urgency in Urgency::ALL {
         for happening in Happening::ALL.into_iter().filter(|h| !h.for_operators()) {
-            let public = |n: &&Notice| n.trigger == Trigger::On(happening) && reaches(&loaded, n, Readers::Public);
-            let told = loaded.config.plan.notices(urgency).iter().any(|n| public(&n)) || loaded.config.plan.board.contains(&happening);
+            let public = |n: &&Notice| {
+                n.trigger == Trigger::On(happening) && reaches(&loaded, n, Readers::Public)
+            };
+            let told = loaded
+                .config
+                .plan
+                .notices(urgency)
+                .iter()
+                .any(|n| public(&n))
+                || loaded.config.plan.board.contains(&happening);
             // Root's calls have other uses, and code that anybody may apply is no trouble yet: operators look first.
             let looked_at = matches!(happening, Happening::SudoFailed | Happening::Unapplied);
             assert_eq!(told, !looked_at, "{}: {}", urgency.name(), happening.name());
@@ -107,9 +148,24 @@ fn each_phase_speaks_to_each_audience_in_each_plan() {
     for urgency in Urgency::ALL {
         for phase in Phase::ALL {
             for audience in Audience::ALL {
-                let speaks = |n: &&Notice| n.phase == phase && n.audiences.contains(&audience) && reaches(&loaded, n, Readers::Public);
-                if !loaded.config.plan.notices(urgency).iter().any(|n| speaks(&n) && !n.board) {
-                    missing.push(format!("{}, {}: {}", urgency.name(), phase.name(), audience.name()));
+                let speaks = |n: &&Notice| {
+                    n.phase == phase
+                        && n.audiences.contains(&audience)
+                        && reaches(&loaded, n, Readers::Public)
+                };
+                if !loaded
+                    .config
+                    .plan
+                    .notices(urgency)
+                    .iter()
+                    .any(|n| speaks(&n) && !n.board)
+                {
+                    missing.push(format!(
+                        "{}, {}: {}",
+                        urgency.name(),
+                        phase.name(),
+                        audience.name()
+                    ));
                 }
             }
         }
@@ -119,15 +175,28 @@ fn each_phase_speaks_to_each_audience_in_each_plan() {
 
 /// The names of the partials a template includes.
 fn included(text: &str) -> impl Iterator<Item = String> {
-    text.split("{{>").skip(1).filter_map(|rest| Some(format!("partials/{}", rest.split("}}").next()?.trim())))
+    text.split("{{>")
+        .skip(1)
+        .filter_map(|rest| Some(format!("partials/{}", rest.split("}}").next()?.trim())))
 }
 
 #[test]
 fn no_template_is_an_orphan() {
     let loaded = sample();
-    let files: BTreeMap<String, String> = loaded.config.templates.iter().map(|(name, file)| (name.clone(), file.text.clone())).collect();
+    let files: BTreeMap<String, String> = loaded
+        .config
+        .templates
+        .iter()
+        .map(|(name, file)| (name.clone(), file.text.clone()))
+        .collect();
     let mut used: BTreeSet<String> = BY_NAME.into_iter().map(str::to_owned).collect();
-    used.extend(loaded.config.plan.all_notices().map(|(_, n)| n.template.clone()));
+    used.extend(
+        loaded
+            .config
+            .plan
+            .all_notices()
+            .map(|(_, n)| n.template.clone()),
+    );
     let mut open: Vec<String> = used.iter().cloned().collect();
     while let Some(name) = open.pop() {
         let versions = files.iter().filter(|(file, _)| split(file).0 == name);
@@ -137,19 +206,35 @@ fn no_template_is_an_orphan() {
             }
         }
     }
-    let orphans: Vec<&String> = files.keys().filter(|name| !used.contains(split(name).0)).collect();
+    let orphans: Vec<&String> = files
+        .keys()
+        .filter(|name| !used.contains(split(name).0))
+        .collect();
     assert!(orphans.is_empty(), "{orphans:?}");
-    let lost: Vec<&String> = used.iter().filter(|name| !files.contains_key(*name)).collect();
+    let lost: Vec<&String> = used
+        .iter()
+        .filter(|name| !files.contains_key(*name))
+        .collect();
     assert!(lost.is_empty(), "{lost:?}");
 }
 
 #[test]
 fn every_public_post_has_a_title_and_says_whether_a_node_must_be_updated() {
     let loaded = sample();
-    for (_, notice) in loaded.config.plan.all_notices().filter(|(_, n)| reaches(&loaded, n, Readers::Public)) {
+    for (_, notice) in loaded
+        .config
+        .plan
+        .all_notices()
+        .filter(|(_, n)| reaches(&loaded, n, Readers::Public))
+    {
         let text = &loaded.config.templates[&notice.template].text;
-        assert!(text.starts_with("## ") && text.contains("\n{{> late}}\n"), "{}", notice.template);
-        let answers = text.contains("\n{{> must}}\n") || text.contains("**Must I update my node?**");
+        assert!(
+            text.starts_with("## ") && text.contains("\n{{> late}}\n"),
+            "{}",
+            notice.template
+        );
+        let answers =
+            text.contains("\n{{> must}}\n") || text.contains("**Must I update my node?**");
         assert!(answers, "{}", notice.template);
     }
 }
@@ -172,13 +257,25 @@ fn what_may_be_marked_or_approved_leaves_room_for_that() {
     };
     let mut context = context::of_everything(&campaign, config, &moment);
     let mut tight = BTreeSet::new();
-    for (_, notice) in config.plan.all_notices().filter(|(_, n)| reaches(&loaded, n, Readers::Public)) {
+    for (_, notice) in config
+        .plan
+        .all_notices()
+        .filter(|(_, n)| reaches(&loaded, n, Readers::Public))
+    {
         if !notice.of_the_window() && notice.approval.persons == 0 {
             continue;
         }
         context["notice"]["id"] = Value::String(notice.id.clone());
-        let text = loaded.renderer.markdown(&notice.template, "en", &context.clone().into()).unwrap();
-        let length = loaded.renderer.body(&text, Platform::Discord, campaign.accepted).text.chars().count();
+        let text = loaded
+            .renderer
+            .markdown(&notice.template, "en", &context.clone().into())
+            .unwrap();
+        let length = loaded
+            .renderer
+            .body(&text, Platform::Discord, campaign.accepted)
+            .text
+            .chars()
+            .count();
         if length + ON_TOP > MAX_DISCORD_CHARS {
             tight.insert(format!("{}: {length}", notice.template));
         }
@@ -189,9 +286,28 @@ fn what_may_be_marked_or_approved_leaves_room_for_that() {
 #[test]
 fn people_help_and_checklists_are_there_and_enough_of_them() {
     let config = sample().config;
-    assert!(config.help.topics.len() >= 7 && config.people.all.len() >= 3, "they are read");
-    assert!(!config.checklist.before.is_empty() && !config.checklist.after.is_empty(), "and so is the checklist");
-    let may = config.people.all.iter().filter(|p| config.people.may_approve(p)).count();
-    let most = config.plan.all_notices().map(|(_, n)| n.approval.persons).max().unwrap_or(0);
-    assert!(may > usize::try_from(most).unwrap(), "{may} people may approve what takes {most}, also on somebody's day off");
+    assert!(
+        config.help.topics.len() >= 7 && config.people.all.len() >= 3,
+        "they are read"
+    );
+    assert!(
+        !config.checklist.before.is_empty() && !config.checklist.after.is_empty(),
+        "and so is the checklist"
+    );
+    let may = config
+        .people
+        .all
+        .iter()
+        .filter(|p| config.people.may_approve(p))
+        .count();
+    let most = config
+        .plan
+        .all_notices()
+        .map(|(_, n)| n.approval.persons)
+        .max()
+        .unwrap_or(0);
+    assert!(
+        may > usize::try_from(most).unwrap(),
+        "{may} people may approve what takes {most}, also on somebody's day off"
+    );
 }

@@ -81,14 +81,22 @@ fn every_recording_tells_exactly_the_facts_its_blocks_show() -> Result<()> {
         let file = repo().join(format!("tests/recordings/{name}.json"));
         let lines: Vec<_> = table.lines().filter_map(cells).collect();
 
-        let expected: Vec<String> =
-            lines.iter().filter(|l| l.2 != "-").map(|(block, hash, what, _)| format!("{block} {hash} {what}")).collect();
-        let shown: Vec<String> =
-            shown_by_recording(&file)?.iter().map(|(block, hash, what)| format!("{block} {} {what}", short(hash))).collect();
+        let expected: Vec<String> = lines
+            .iter()
+            .filter(|l| l.2 != "-")
+            .map(|(block, hash, what, _)| format!("{block} {hash} {what}"))
+            .collect();
+        let shown: Vec<String> = shown_by_recording(&file)?
+            .iter()
+            .map(|(block, hash, what)| format!("{block} {} {what}", short(hash)))
+            .collect();
         assert_eq!(shown, expected, "{name}: what its blocks show");
 
-        let expected: Vec<String> =
-            lines.iter().filter(|l| !l.3.is_empty()).map(|(block, hash, _, fact)| format!("{block} {hash} {chain} {fact}")).collect();
+        let expected: Vec<String> = lines
+            .iter()
+            .filter(|l| !l.3.is_empty())
+            .map(|(block, hash, _, fact)| format!("{block} {hash} {chain} {fact}"))
+            .collect();
         let told: Vec<String> = facts(&file)?.iter().map(line).collect();
         assert_eq!(told, expected, "{name}: what is told");
     }
@@ -97,8 +105,15 @@ fn every_recording_tells_exactly_the_facts_its_blocks_show() -> Result<()> {
 
 fn line(fact: &Value) -> String {
     let text = |field: &str| fact[field].as_str().unwrap_or_default();
-    let line =
-        format!("{} {} {} {} {} {}", fact["block"], short(text("hash")), text("chain"), text("kind"), fact["spec_version"], text("detail"));
+    let line = format!(
+        "{} {} {} {} {} {}",
+        fact["block"],
+        short(text("hash")),
+        text("chain"),
+        text("kind"),
+        fact["spec_version"],
+        text("detail")
+    );
     line.trim_end().to_owned()
 }
 
@@ -106,14 +121,32 @@ fn line(fact: &Value) -> String {
 fn facts(file: &std::path::Path) -> Result<Vec<Value>> {
     let recording: Value = serde_json::from_str(&std::fs::read_to_string(file)?)?;
     let mut herald = Command::new(env!("CARGO_BIN_EXE_herald"));
-    herald.args(["rehearse", "--once", "--json", "--recording"]).arg(file).current_dir(repo()).env_remove("RUST_LOG");
+    herald
+        .args(["rehearse", "--once", "--json", "--recording"])
+        .arg(file)
+        .current_dir(repo())
+        .env_remove("RUST_LOG");
     let output = herald.output()?;
-    ensure!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
-    let lines: Vec<Value> = String::from_utf8_lossy(&output.stdout).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    let facts: Vec<Value> = lines.into_iter().filter(|l| l["kind"].is_string()).collect();
+    ensure!(
+        output.status.success(),
+        "{}: {}",
+        file.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let lines: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let facts: Vec<Value> = lines
+        .into_iter()
+        .filter(|l| l["kind"].is_string())
+        .collect();
     for fact in &facts {
         let number = usize::try_from(fact["block"].as_u64().context("a block's number")?)?;
-        assert_eq!(fact["hash"], recording["blocks"][number]["hash"], "the recording's own block {number}");
+        assert_eq!(
+            fact["hash"], recording["blocks"][number]["hash"],
+            "the recording's own block {number}"
+        );
     }
     Ok(facts)
 }

@@ -23,10 +23,23 @@ notices:
 ";
 
 async fn world() -> Result<World> {
-    let w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    let w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 500,
+            ..Default::default()
+        },
+    )
+    .await?;
     let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
     // The room is the operators'.
-    w.write("herald.yaml", &deployment.replace(&format!("place: \"{}\"", w.room), &format!("place: \"{}\", for: operators", w.room)))?;
+    w.write(
+        "herald.yaml",
+        &deployment.replace(
+            &format!("place: \"{}\"", w.room),
+            &format!("place: \"{}\", for: operators", w.room),
+        ),
+    )?;
     w.write("plan.yaml", PLAN)?;
     Ok(w)
 }
@@ -37,9 +50,11 @@ fn command(w: &World, args: &[&str]) -> Herald {
 
 /// Waits until herald has said this so often.
 async fn said(w: &World, words: &str, times: usize) -> Result<()> {
-    wait::until(&format!("{times} × “{words}” in the log"), SOON, async || {
-        (w.herald.stderr().matches(words).count() >= times).then_some(())
-    })
+    wait::until(
+        &format!("{times} × “{words}” in the log"),
+        SOON,
+        async || (w.herald.stderr().matches(words).count() >= times).then_some(()),
+    )
     .await
 }
 
@@ -52,10 +67,25 @@ async fn edits_are_followed_bad_ones_refused_and_commands_done() -> Result<()> {
     w.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
     w.on_discord("Reminder").await?;
     // A bad edit is refused and told to operators; what was in force stays.
-    w.write("plan.yaml", &PLAN.replace("scheduling/countdown", "scheduling/count"))?;
+    w.write(
+        "plan.yaml",
+        &PLAN.replace("scheduling/countdown", "scheduling/count"),
+    )?;
     let told = w.on_matrix("there is no template").await?;
-    assert!(told["content"]["body"].as_str().unwrap().contains("config/plan.yaml:4:"), "{told}");
-    assert!(!w.discord.messages(w.channel).iter().any(|m| m.content.contains("no template")), "operators alone");
+    assert!(
+        told["content"]["body"]
+            .as_str()
+            .unwrap()
+            .contains("config/plan.yaml:4:"),
+        "{told}"
+    );
+    assert!(
+        !w.discord
+            .messages(w.channel)
+            .iter()
+            .any(|m| m.content.contains("no template")),
+        "operators alone"
+    );
     w.write("plan.yaml", PLAN)?;
     said(&w, "files were read again", 2).await?;
     // What needs a start says so.
@@ -69,35 +99,73 @@ async fn edits_are_followed_bad_ones_refused_and_commands_done() -> Result<()> {
     said(&w, "files were read again", 4).await?;
     // A command moves the window.
     let moved = later(opens, 86_400);
-    let mut reschedule = command(&w, &["reschedule", "v2", "--opens", &moved.to_string(), "--reason", "more time", "--as", "Tessa Test"]);
+    let mut reschedule = command(
+        &w,
+        &[
+            "reschedule",
+            "v2",
+            "--opens",
+            &moved.to_string(),
+            "--reason",
+            "more time",
+            "--as",
+            "Tessa Test",
+        ],
+    );
     assert_eq!(reschedule.run(SOON).await?, 0, "{}", reschedule.stderr());
-    assert!(reschedule.stdout().contains("done: reschedule"), "{}", reschedule.stdout());
+    assert!(
+        reschedule.stdout().contains("done: reschedule"),
+        "{}",
+        reschedule.stdout()
+    );
     w.on_discord("has a new time").await?;
     let marked = w.on_discord("New time").await?;
-    assert!(marked.content.contains("Reminder"), "the post that is out is marked: {}", marked.content);
+    assert!(
+        marked.content.contains("Reminder"),
+        "the post that is out is marked: {}",
+        marked.content
+    );
     // The file still has the old window, and an unrelated edit leaves the command's.
     let words = crate::story::upgrade(opens).replace("title: ", "title: New ");
     w.write("upgrades/v2.yaml", &words)?;
     said(&w, "files were read again", 5).await?;
     // An edit of the window contradicts the command.
-    w.write("upgrades/v2.yaml", &words.replace(&opens.to_string(), &later(opens, 300).to_string()))?;
+    w.write(
+        "upgrades/v2.yaml",
+        &words.replace(&opens.to_string(), &later(opens, 300).to_string()),
+    )?;
     w.on_matrix("was changed by a command").await?;
     let mut status = command(&w, &["status", "--json"]);
     assert_eq!(status.run(SOON).await?, 0);
-    assert!(status.stdout().contains("\"revision\":2"), "{}", status.stdout());
+    assert!(
+        status.stdout().contains("\"revision\":2"),
+        "{}",
+        status.stdout()
+    );
     // And it is taken off, once.
     let mut cancel = command(&w, &["cancel", "v2", "--reason", "a fault was found"]);
     assert_eq!(cancel.run(SOON).await?, 0, "{}", cancel.stderr());
     w.on_discord("a fault was found").await?;
     let mut again = command(&w, &["cancel", "v2", "--reason", "a fault was found"]);
     assert_eq!(again.run(SOON).await?, 1);
-    assert!(again.stderr().contains("given up already"), "{}", again.stderr());
+    assert!(
+        again.stderr().contains("given up already"),
+        "{}",
+        again.stderr()
+    );
     let all = w.discord.messages(w.channel);
     for words in ["has a new time", "a fault was found"] {
-        assert_eq!(all.iter().filter(|m| m.content.contains(words)).count(), 1, "“{words}” once");
+        assert_eq!(
+            all.iter().filter(|m| m.content.contains(words)).count(),
+            1,
+            "“{words}” once"
+        );
     }
     for output in [w.herald.stderr(), reschedule.stderr(), status.stdout()] {
-        assert!(!output.contains(PASSWORD) && !output.contains(&w.discord.token()), "a secret in {output}");
+        assert!(
+            !output.contains(PASSWORD) && !output.contains(&w.discord.token()),
+            "a secret in {output}"
+        );
     }
     Ok(())
 }

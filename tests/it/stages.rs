@@ -38,7 +38,10 @@ const PASEO: &str = "paseo-1001002-to-1002000";
 const PEOPLE: &str = "people-paseo-1002006-to-2000006";
 
 fn recording(name: &str) -> Recording {
-    Recording::parse(&std::fs::read_to_string(repo().join(format!("tests/recordings/{name}.json"))).unwrap()).unwrap()
+    Recording::parse(
+        &std::fs::read_to_string(repo().join(format!("tests/recordings/{name}.json"))).unwrap(),
+    )
+    .unwrap()
 }
 
 /// A recorded runtime, to encode with, and the recording that is being rewritten.
@@ -58,9 +61,16 @@ impl Stage {
         while chain.head() < number {
             chain.next_block(now);
         }
-        let client = OnlineClient::<SubstrateConfig>::from_insecure_url(chain.url()).await.unwrap();
+        let client = OnlineClient::<SubstrateConfig>::from_insecure_url(chain.url())
+            .await
+            .unwrap();
         let at = client.at_block(number).await.unwrap();
-        Self { at, recording, now, _chain: chain }
+        Self {
+            at,
+            recording,
+            now,
+            _chain: chain,
+        }
     }
 
     fn encoded(&self, value: &Value, type_id: u32) -> Vec<u8> {
@@ -72,7 +82,12 @@ impl Stage {
     /// An event of the block's end, its fields in their order.
     fn event(&self, pallet: &str, name: &str, fields: &[Value]) -> Vec<u8> {
         let pallet = self.at.metadata_ref().pallet_by_name(pallet).unwrap();
-        let variant = pallet.event_variants().unwrap().iter().find(|v| v.name == name).unwrap();
+        let variant = pallet
+            .event_variants()
+            .unwrap()
+            .iter()
+            .find(|v| v.name == name)
+            .unwrap();
         assert_eq!(variant.fields.len(), fields.len(), "{name}");
         let mut bytes = vec![1, pallet.event_index(), variant.index];
         for (value, field) in fields.iter().zip(&variant.fields) {
@@ -85,8 +100,17 @@ impl Stage {
     /// What a dispatch that failed with this error of a pallet has as its result.
     fn failed(&self, pallet: &str, error: &str) -> Value {
         let pallet = self.at.metadata_ref().pallet_by_name(pallet).unwrap();
-        let error = pallet.error_variants().unwrap().iter().find(|v| v.name == error).unwrap().index;
-        let fields = [("index", Value::u128(pallet.error_index().into())), ("error", Value::from_bytes([error, 0, 0, 0]))];
+        let error = pallet
+            .error_variants()
+            .unwrap()
+            .iter()
+            .find(|v| v.name == error)
+            .unwrap()
+            .index;
+        let fields = [
+            ("index", Value::u128(pallet.error_index().into())),
+            ("error", Value::from_bytes([error, 0, 0, 0])),
+        ];
         Value::unnamed_variant("Module", [Value::named_composite(fields)])
     }
 
@@ -94,20 +118,38 @@ impl Stage {
         let count = u32::try_from(events.len()).unwrap();
         let bytes = [Compact(count).encode(), events.concat()].concat();
         let key = self.recording.keys["events"].clone();
-        self.recording.blocks[block].storage.insert(key, hex::encode(&bytes));
+        self.recording.blocks[block]
+            .storage
+            .insert(key, hex::encode(&bytes));
     }
 
     fn store(&mut self, block: usize, pallet: &str, entry: &str, keys: Vec<Value>, value: &[u8]) {
         let key = match keys.is_empty() {
-            true => self.at.storage().entry((pallet, entry)).unwrap().key_prefix().to_vec(),
-            false => self.at.storage().entry((pallet, entry)).unwrap().fetch_key(keys).unwrap(),
+            true => self
+                .at
+                .storage()
+                .entry((pallet, entry))
+                .unwrap()
+                .key_prefix()
+                .to_vec(),
+            false => self
+                .at
+                .storage()
+                .entry((pallet, entry))
+                .unwrap()
+                .fetch_key(keys)
+                .unwrap(),
         };
-        self.recording.blocks[block].storage.insert(hex::encode(&key), hex::encode(value));
+        self.recording.blocks[block]
+            .storage
+            .insert(hex::encode(&key), hex::encode(value));
     }
 
     /// Reads blocks 2 to `last` through the real client; the memory is that after block 1.
     async fn facts(&self, chain: &str, last: u64, kin: &Kin) -> Vec<Fact> {
-        let served = EmbeddedChain::start(self.recording.clone(), self.now).await.unwrap();
+        let served = EmbeddedChain::start(self.recording.clone(), self.now)
+            .await
+            .unwrap();
         while served.head() < last {
             served.next_block(self.now);
         }
@@ -116,7 +158,10 @@ impl Stage {
         let mut all = Vec::new();
         for number in 2..=last {
             let block = node.block(number).await.unwrap();
-            assert_eq!(block.parent, memory.hash, "block {number} stands on the one before");
+            assert_eq!(
+                block.parent, memory.hash,
+                "block {number} stands on the one before"
+            );
             let (facts, after) = block.read(chain, &memory, kin);
             memory = after;
             all.extend(facts);
@@ -127,9 +172,22 @@ impl Stage {
 
 fn shown(facts: &[Fact]) -> Vec<String> {
     let line = |f: &Fact| {
-        let expected = f.expected.as_ref().map(|e| format!(" at {} {}", e.chain, e.block)).unwrap_or_default();
-        let on = f.on.as_ref().map(|on| format!(" on {on}")).unwrap_or_default();
-        format!("{} {} {} {}{expected}{on}", f.block, f.chain, f.kind.name(), f.detail)
+        let expected = f
+            .expected
+            .as_ref()
+            .map(|e| format!(" at {} {}", e.chain, e.block))
+            .unwrap_or_default();
+        let on =
+            f.on.as_ref()
+                .map(|on| format!(" on {on}"))
+                .unwrap_or_default();
+        format!(
+            "{} {} {} {}{expected}{on}",
+            f.block,
+            f.chain,
+            f.kind.name(),
+            f.detail
+        )
     };
     facts.iter().map(line).collect()
 }
@@ -141,19 +199,44 @@ fn ok() -> Value {
 #[tokio::test]
 async fn a_real_relay_tells_of_its_parachains_upgrade() {
     let mut stage = Stage::of(PASEO, 1).await;
-    let check = |name: &str, para: u128| stage.event("Paras", name, &[Value::from_bytes([7; 32]), Value::u128(para)]);
-    let (started, other) = (check("PvfCheckStarted", 1004), check("PvfCheckStarted", 2000));
-    let (campaign, rejected) = (check("PvfCheckAccepted", 1004), check("PvfCheckRejected", 1000));
+    let check = |name: &str, para: u128| {
+        stage.event(
+            "Paras",
+            name,
+            &[Value::from_bytes([7; 32]), Value::u128(para)],
+        )
+    };
+    let (started, other) = (
+        check("PvfCheckStarted", 1004),
+        check("PvfCheckStarted", 2000),
+    );
+    let (campaign, rejected) = (
+        check("PvfCheckAccepted", 1004),
+        check("PvfCheckRejected", 1000),
+    );
     // Each candidate's head is an event too, whose fields nobody reads.
     let noted = stage.event("Paras", "NewHeadNoted", &[Value::u128(1004)]);
     stage.events(1, &[]);
     stage.events(2, &[noted, started, other, campaign, rejected]);
     let upcoming = |list: &[(u32, u32)]| list.to_vec().encode();
-    stage.store(2, "Paras", "UpcomingUpgrades", vec![], &upcoming(&[(1004, 600), (2000, 600)]));
+    stage.store(
+        2,
+        "Paras",
+        "UpcomingUpgrades",
+        vec![],
+        &upcoming(&[(1004, 600), (2000, 600)]),
+    );
     for block in 3..=4 {
-        stage.store(block, "Paras", "UpcomingUpgrades", vec![], &upcoming(&[(1004, 600), (2000, 600), (1000, 650)]));
+        stage.store(
+            block,
+            "Paras",
+            "UpcomingUpgrades",
+            vec![],
+            &upcoming(&[(1004, 600), (2000, 600), (1000, 650)]),
+        );
     }
-    let paras: BTreeMap<u32, String> = [(1000, "asset-hub".to_owned()), (1004, "people".to_owned())].into();
+    let paras: BTreeMap<u32, String> =
+        [(1000, "asset-hub".to_owned()), (1004, "people".to_owned())].into();
     let facts = stage.facts("relay", 4, &Kin { paras, relay: None }).await;
     let expected = [
         "2 people pvf_check started on relay",
@@ -170,8 +253,18 @@ async fn a_real_relay_tells_of_its_parachains_upgrade() {
 #[tokio::test]
 async fn a_real_relay_tells_of_its_referenda() {
     let mut stage = Stage::of(PASEO, 1).await;
-    let tally = Value::named_composite([("ayes", Value::u128(9)), ("nays", Value::u128(1)), ("support", Value::u128(5))]);
-    let confirmed = |index: u128| stage.event("Referenda", "Confirmed", &[Value::u128(index), tally.clone()]);
+    let tally = Value::named_composite([
+        ("ayes", Value::u128(9)),
+        ("nays", Value::u128(1)),
+        ("support", Value::u128(5)),
+    ]);
+    let confirmed = |index: u128| {
+        stage.event(
+            "Referenda",
+            "Confirmed",
+            &[Value::u128(index), tally.clone()],
+        )
+    };
     let aborted = stage.event("Referenda", "ConfirmAborted", &[Value::u128(385)]);
     let call = |referendum: u32, result: Value| {
         let task = Value::unnamed_composite([Value::u128(3), Value::u128(0)]);
@@ -192,7 +285,13 @@ async fn a_real_relay_tells_of_its_referenda() {
     // Block 3's state answers with the new runtime already; its events are the old one's.
     stage.events(3, &second);
     for (referendum, place) in [(383, 0_u32), (384, 1)] {
-        stage.store(2, "Scheduler", "Lookup", vec![Value::from_bytes(enactment_name(referendum))], &(3_u32, place).encode());
+        stage.store(
+            2,
+            "Scheduler",
+            "Lookup",
+            vec![Value::from_bytes(enactment_name(referendum))],
+            &(3_u32, place).encode(),
+        );
     }
     let facts = stage.facts("relay", 3, &Kin::default()).await;
     let expected = [
@@ -211,17 +310,38 @@ async fn a_real_relay_tells_of_its_referenda() {
 async fn a_real_relays_refusals_have_names() {
     let mut stage = Stage::of(PASEO, 1).await;
     let err = |error: Value| Value::unnamed_variant("Err", [error]);
-    let weight =
-        Value::named_composite([("actual_weight", Value::unnamed_variant("None", [])), ("pays_fee", Value::unnamed_variant("Yes", []))]);
-    let with_post_info = |error: Value| Value::named_composite([("post_info", weight.clone()), ("error", error)]);
+    let weight = Value::named_composite([
+        ("actual_weight", Value::unnamed_variant("None", [])),
+        ("pays_fee", Value::unnamed_variant("Yes", [])),
+    ]);
+    let with_post_info =
+        |error: Value| Value::named_composite([("post_info", weight.clone()), ("error", error)]);
     let events = [
-        stage.event("Sudo", "Sudid", &[err(stage.failed("System", "InvalidSpecName"))]),
-        stage.event("Sudo", "Sudid", &[err(Value::unnamed_variant("BadOrigin", []))]),
-        stage.event("Sudo", "Sudid", &[err(Value::unnamed_variant("Token", [Value::unnamed_variant("FundsUnavailable", [])]))]),
+        stage.event(
+            "Sudo",
+            "Sudid",
+            &[err(stage.failed("System", "InvalidSpecName"))],
+        ),
+        stage.event(
+            "Sudo",
+            "Sudid",
+            &[err(Value::unnamed_variant("BadOrigin", []))],
+        ),
+        stage.event(
+            "Sudo",
+            "Sudid",
+            &[err(Value::unnamed_variant(
+                "Token",
+                [Value::unnamed_variant("FundsUnavailable", [])],
+            ))],
+        ),
         stage.event(
             "Whitelist",
             "WhitelistedCallDispatched",
-            &[Value::from_bytes([7; 32]), err(with_post_info(stage.failed("Scheduler", "Named")))],
+            &[
+                Value::from_bytes([7; 32]),
+                err(with_post_info(stage.failed("Scheduler", "Named"))),
+            ],
         ),
     ];
     stage.events(1, &[]);
@@ -232,46 +352,89 @@ async fn a_real_relays_refusals_have_names() {
         "2 relay sudo_failed Token.FundsUnavailable",
         "2 relay dispatched whitelisted call Scheduler.Named",
     ];
-    assert_eq!(shown(&stage.facts("relay", 2, &Kin::default()).await), expected);
+    assert_eq!(
+        shown(&stage.facts("relay", 2, &Kin::default()).await),
+        expected
+    );
 }
 
 #[tokio::test]
 async fn a_real_parachain_tells_where_its_relay_let_it_go_ahead() {
     let mut stage = Stage::of(PEOPLE, 1).await;
-    let applied = stage.event("ParachainSystem", "ValidationFunctionApplied", &[Value::u128(8_000_123)]);
+    let applied = stage.event(
+        "ParachainSystem",
+        "ValidationFunctionApplied",
+        &[Value::u128(8_000_123)],
+    );
     let updated = stage.event("System", "CodeUpdated", &[]);
     for block in 1..=2 {
         stage.events(block, &[]);
     }
-    stage.events(3, &[stage.event("ParachainSystem", "ValidationFunctionStored", &[])]);
+    stage.events(
+        3,
+        &[stage.event("ParachainSystem", "ValidationFunctionStored", &[])],
+    );
     stage.events(4, &[updated, applied]);
-    stage.store(4, "ParachainSystem", "LastRelayChainBlockNumber", vec![], &8_000_124_u32.encode());
+    stage.store(
+        4,
+        "ParachainSystem",
+        "LastRelayChainBlockNumber",
+        vec![],
+        &8_000_124_u32.encode(),
+    );
     let facts = stage.facts("people", 5, &Kin::default()).await;
-    let kinds: Vec<String> = shown(&facts).into_iter().filter(|f| !f.contains("authorized")).collect();
-    assert_eq!(kinds, ["3 people code_stored ", "4 people code_updated relay block 8000123", "5 people applied from 1002006"]);
+    let kinds: Vec<String> = shown(&facts)
+        .into_iter()
+        .filter(|f| !f.contains("authorized"))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "3 people code_stored ",
+            "4 people code_updated relay block 8000123",
+            "5 people applied from 1002006"
+        ]
+    );
 
-    let served = EmbeddedChain::start(stage.recording.clone(), stage.now).await.unwrap();
+    let served = EmbeddedChain::start(stage.recording.clone(), stage.now)
+        .await
+        .unwrap();
     while served.head() < 4 {
         served.next_block(stage.now);
     }
     let block = Node::new(vec![served.url()]).block(4).await.unwrap();
-    assert_eq!((block.relay_number, block.slot), (Some(8_000_124), Some(141_666_670)));
+    assert_eq!(
+        (block.relay_number, block.slot),
+        (Some(8_000_124), Some(141_666_670))
+    );
 }
 
 #[tokio::test]
 async fn a_real_parachain_tells_of_migrations_and_refusals() {
     // Block 5 is the first that the new runtime wrote, which has migrations of several blocks.
     let mut stage = Stage::of(PEOPLE, 5).await;
-    let step = |name: &str| stage.event("MultiBlockMigrations", name, &[Value::u128(1), Value::u128(3)]);
+    let step = |name: &str| {
+        stage.event(
+            "MultiBlockMigrations",
+            name,
+            &[Value::u128(1), Value::u128(3)],
+        )
+    };
     let (advanced, completed) = (step("MigrationAdvanced"), step("MigrationCompleted"));
     let started = stage.event("MultiBlockMigrations", "UpgradeStarted", &[Value::u128(4)]);
     let done = stage.event("MultiBlockMigrations", "UpgradeCompleted", &[]);
     stage.events(5, &[started, advanced]);
-    let refusal = [Value::from_bytes([7; 32]), stage.failed("System", "SpecVersionNeedsToIncrease")];
+    let refusal = [
+        Value::from_bytes([7; 32]),
+        stage.failed("System", "SpecVersionNeedsToIncrease"),
+    ];
     let refused = stage.event("System", "RejectedInvalidAuthorizedUpgrade", &refusal);
     stage.events(6, &[completed, done, refused]);
     let facts = stage.facts("people", 6, &Kin::default()).await;
-    let told: Vec<String> = shown(&facts).into_iter().filter(|f| f.starts_with(['5', '6']) && !f.contains("applied")).collect();
+    let told: Vec<String> = shown(&facts)
+        .into_iter()
+        .filter(|f| f.starts_with(['5', '6']) && !f.contains("applied"))
+        .collect();
     let expected = [
         "5 people migration_started 4",
         "5 people migration_step 1",
@@ -288,17 +451,30 @@ type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
 /// Stands before a node and counts what it is asked; says where.
 async fn counted(node: String) -> (String, Calls) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let (url, calls) = (format!("ws://{}", listener.local_addr().unwrap()), Calls::default());
+    let (url, calls) = (
+        format!("ws://{}", listener.local_addr().unwrap()),
+        Calls::default(),
+    );
     let counter = calls.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (mut out, mut questions) = tokio_tungstenite::accept_async(stream).await.unwrap().split();
-            let (mut ask, mut answers) = tokio_tungstenite::connect_async(&node).await.unwrap().0.split();
+            let (mut out, mut questions) = tokio_tungstenite::accept_async(stream)
+                .await
+                .unwrap()
+                .split();
+            let (mut ask, mut answers) = tokio_tungstenite::connect_async(&node)
+                .await
+                .unwrap()
+                .0
+                .split();
             let counter = counter.clone();
             tokio::spawn(async move {
                 while let Some(Ok(message)) = questions.next().await {
                     if let Message::Text(text) = &message {
-                        let method = serde_json::from_str::<Json>(text).unwrap()["method"].as_str().unwrap().to_owned();
+                        let method = serde_json::from_str::<Json>(text).unwrap()["method"]
+                            .as_str()
+                            .unwrap()
+                            .to_owned();
                         *counter.lock().unwrap().entry(method).or_default() += 1;
                     }
                     ask.send(message).await.unwrap();
@@ -320,7 +496,9 @@ async fn a_block_in_which_nothing_happens_costs_few_calls() {
     // migrations, and its relay's block, which recorded headers don't tell.
     for (name, number, storage) in [("mini-authorize", 2, 4), (PASEO, 5, 5), (PEOPLE, 6, 6)] {
         let stage = Stage::of(name, 1).await;
-        let served = EmbeddedChain::start(stage.recording.clone(), stage.now).await.unwrap();
+        let served = EmbeddedChain::start(stage.recording.clone(), stage.now)
+            .await
+            .unwrap();
         while served.head() < 6 {
             served.next_block(stage.now);
         }
@@ -339,19 +517,37 @@ async fn a_block_in_which_nothing_happens_costs_few_calls() {
         let calls = calls.lock().unwrap().clone();
         let of = |method: &str| calls.get(method).copied().unwrap_or(0);
         assert_eq!(of("state_getStorage"), storage, "{name}: {calls:?}");
-        assert_eq!((of("state_call"), of("chain_getHeader")), (1, 1), "{name}: {calls:?}");
-        assert!(calls.values().sum::<u32>() <= storage + 3, "{name}: {calls:?}");
+        assert_eq!(
+            (of("state_call"), of("chain_getHeader")),
+            (1, 1),
+            "{name}: {calls:?}"
+        );
+        assert!(
+            calls.values().sum::<u32>() <= storage + 3,
+            "{name}: {calls:?}"
+        );
     }
 }
 
 /// Stands before a node: what `method` asks is answered by an error, or (without words) never.
-async fn faulty(node: String, methods: &'static [&'static str], words: Option<&'static str>) -> String {
+async fn faulty(
+    node: String,
+    methods: &'static [&'static str],
+    words: Option<&'static str>,
+) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (mut out, mut questions) = tokio_tungstenite::accept_async(stream).await.unwrap().split();
-            let (mut ask, mut answers) = tokio_tungstenite::connect_async(&node).await.unwrap().0.split();
+            let (mut out, mut questions) = tokio_tungstenite::accept_async(stream)
+                .await
+                .unwrap()
+                .split();
+            let (mut ask, mut answers) = tokio_tungstenite::connect_async(&node)
+                .await
+                .unwrap()
+                .0
+                .split();
             let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel::<Message>();
             let errors = tx.clone();
             tokio::spawn(async move {
@@ -390,7 +586,9 @@ async fn faulty(node: String, methods: &'static [&'static str], words: Option<&'
 
 async fn served(name: &str) -> EmbeddedChain {
     let stage = Stage::of(name, 1).await;
-    let served = EmbeddedChain::start(stage.recording.clone(), stage.now).await.unwrap();
+    let served = EmbeddedChain::start(stage.recording.clone(), stage.now)
+        .await
+        .unwrap();
     while served.head() < 5 {
         served.next_block(stage.now);
     }
@@ -416,7 +614,12 @@ async fn a_node_that_answers_heads_and_no_storage_is_left() {
 #[tokio::test]
 async fn a_node_that_opens_and_tells_no_head_is_left() {
     let good = served(PASEO).await;
-    let bad = faulty(good.url(), &["chain_getFinalizedHead", "chain_subscribeFinalizedHeads"], None).await;
+    let bad = faulty(
+        good.url(),
+        &["chain_getFinalizedHead", "chain_subscribeFinalizedHeads"],
+        None,
+    )
+    .await;
     let node = Node::new(vec![bad, good.url()]);
     let mut said = Vec::new();
     for _ in 0..3 {
@@ -437,8 +640,15 @@ async fn a_first_start_does_not_believe_one_of_three() {
     let to = good.url();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (mut out, mut questions) = tokio_tungstenite::accept_async(stream).await.unwrap().split();
-            let (mut ask, mut answers) = tokio_tungstenite::connect_async(&to).await.unwrap().0.split();
+            let (mut out, mut questions) = tokio_tungstenite::accept_async(stream)
+                .await
+                .unwrap()
+                .split();
+            let (mut ask, mut answers) = tokio_tungstenite::connect_async(&to)
+                .await
+                .unwrap()
+                .0
+                .split();
             tokio::spawn(async move {
                 while let Some(Ok(message)) = questions.next().await {
                     let _ = ask.send(message).await;
@@ -447,7 +657,11 @@ async fn a_first_start_does_not_believe_one_of_three() {
             tokio::spawn(async move {
                 while let Some(Ok(message)) = answers.next().await {
                     let message = match message {
-                        Message::Text(t) => Message::Text(t.to_string().replace(&"45".repeat(32), &"46".repeat(32)).into()),
+                        Message::Text(t) => Message::Text(
+                            t.to_string()
+                                .replace(&"45".repeat(32), &"46".repeat(32))
+                                .into(),
+                        ),
                         m => m,
                     };
                     let _ = out.send(message).await;
@@ -457,7 +671,11 @@ async fn a_first_start_does_not_believe_one_of_three() {
     });
     let node = Node::new(vec![other, good.url(), good.url()]);
     let ours = node.head(None).await;
-    assert!(ours.as_ref().is_ok_and(|h| h.genesis.starts_with("0x45")), "{ours:?}; {:?}", node.sight());
+    assert!(
+        ours.as_ref().is_ok_and(|h| h.genesis.starts_with("0x45")),
+        "{ours:?}; {:?}",
+        node.sight()
+    );
 }
 
 #[tokio::test]
@@ -491,5 +709,8 @@ async fn a_rollback_is_still_one_when_reading_failed_once() {
     known.hash = "0xbefore".into();
     assert!(node.head(Some(&known)).await.unwrap().rewritten);
     // The block could not be read then: the next tick asks again, with the same memory.
-    assert!(node.head(Some(&known)).await.unwrap().rewritten, "forgotten");
+    assert!(
+        node.head(Some(&known)).await.unwrap().rewritten,
+        "forgotten"
+    );
 }

@@ -49,7 +49,14 @@ audiences:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()> {
-    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 500,
+            ..Default::default()
+        },
+    )
+    .await?;
     w.write("plan.yaml", PLAN)?;
     w.start().await?;
     let opens = w.plan_v2(60).await?;
@@ -58,25 +65,56 @@ async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()
     // Planned: the status says so, and what was due before the upgrade was known is skipped.
     let answer = status_on_discord(&w, carol).await;
     assert!(
-        answer.contains("scheduled") && answer.contains("reminder") && answer.contains(&format!("<t:{}:F>", opens.as_second())),
+        answer.contains("scheduled")
+            && answer.contains("reminder")
+            && answer.contains(&format!("<t:{}:F>", opens.as_second())),
         "{answer}"
     );
-    assert!(answer.contains("Validators") && answer.contains("Update your node") && answer.contains("v2.0.0"), "{answer}");
+    assert!(
+        answer.contains("Validators")
+            && answer.contains("Update your node")
+            && answer.contains("v2.0.0"),
+        "{answer}"
+    );
     let answer = status_on_matrix(&w, 1).await?;
-    assert!(answer.contains("scheduled") && answer.contains("UTC") && answer.contains("CE"), "{answer}");
+    assert!(
+        answer.contains("scheduled") && answer.contains("UTC") && answer.contains("CE"),
+        "{answer}"
+    );
 
     // Reminders, each at its time: none before, one after the other, and none so late that it says so. A post tells how far away
     // the window is from when it was due, so how long the machine takes is seen nowhere.
     let mut last = (0, 0);
-    for (on_matrix, on_discord, before) in
-        [("Reminder", "Reminder", 20), ("Countdown: Devnet runtime 2, in 14 seconds", "Countdown: Devnet runtime 2", 14)]
-    {
+    for (on_matrix, on_discord, before) in [
+        ("Reminder", "Reminder", 20),
+        (
+            "Countdown: Devnet runtime 2, in 14 seconds",
+            "Countdown: Devnet runtime 2",
+            14,
+        ),
+    ] {
         let due = later(opens, -before).as_millisecond();
-        let (event, message) = (w.on_matrix(on_matrix).await?, w.on_discord(on_discord).await?);
-        let posted = (event["origin_server_ts"].as_i64().unwrap(), i64::try_from(message.created_ms)?);
-        assert!(posted.0 >= due && posted.1 >= due, "{on_discord}: due at {due}, posted at {posted:?}");
-        assert!(posted.0 > last.0 && posted.1 > last.1, "{on_discord}: {last:?}, then {posted:?}");
-        assert!(!event.to_string().contains("Posted late") && !message.content.contains("Posted late"), "{event} {}", message.content);
+        let (event, message) = (
+            w.on_matrix(on_matrix).await?,
+            w.on_discord(on_discord).await?,
+        );
+        let posted = (
+            event["origin_server_ts"].as_i64().unwrap(),
+            i64::try_from(message.created_ms)?,
+        );
+        assert!(
+            posted.0 >= due && posted.1 >= due,
+            "{on_discord}: due at {due}, posted at {posted:?}"
+        );
+        assert!(
+            posted.0 > last.0 && posted.1 > last.1,
+            "{on_discord}: {last:?}, then {posted:?}"
+        );
+        assert!(
+            !event.to_string().contains("Posted late") && !message.content.contains("Posted late"),
+            "{event} {}",
+            message.content
+        );
         last = posted;
     }
 
@@ -90,43 +128,86 @@ async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()
     // Applied: being verified, and a thread on each.
     w.chain.apply(&blob("mini-1000002")).await?;
     let post = w.on_discord("applied, being verified").await?;
-    let event = w.on_matrix("applied, being verified").await?["event_id"].as_str().unwrap().to_owned();
+    let event = w.on_matrix("applied, being verified").await?["event_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     w.on_matrix("tell us here what you see").await?;
-    let thread = crate::support::wait::until("a thread on Discord", PATIENCE, async || w.discord.thread_of(post.id)).await?;
-    crate::support::wait::until("an opening in it", PATIENCE, async || w.discord.messages(thread).pop()).await?;
+    let thread = crate::support::wait::until("a thread on Discord", PATIENCE, async || {
+        w.discord.thread_of(post.id)
+    })
+    .await?;
+    crate::support::wait::until("an opening in it", PATIENCE, async || {
+        w.discord.messages(thread).pop()
+    })
+    .await?;
     let answer = status_on_discord(&w, carol).await;
-    assert!(answer.contains("applied") && answer.contains("1000002") && answer.contains(&thread.to_string()), "{answer}");
+    assert!(
+        answer.contains("applied")
+            && answer.contains("1000002")
+            && answer.contains(&thread.to_string()),
+        "{answer}"
+    );
 
     // People answer while it is verified.
     w.discord.react(w.channel, post.id, carol, "👍").await;
-    w.discord.say(thread, carol, "All of my nodes are fine.").await;
+    w.discord
+        .say(thread, carol, "All of my nodes are fine.")
+        .await;
     w.bob.react(&w.room, &event, "👍").await?;
     w.alice.react(&w.room, &event, "⚠️").await?;
-    w.bob.reply_in_thread(&w.room, &event, "My explorer shows the old version.").await?;
-    w.alice.reply_in_thread(&w.room, &event, "So does mine.").await?;
+    w.bob
+        .reply_in_thread(&w.room, &event, "My explorer shows the old version.")
+        .await?;
+    w.alice
+        .reply_in_thread(&w.room, &event, "So does mine.")
+        .await?;
 
     // Verified, completed.
     w.on_discord(": verified").await?;
     w.on_matrix(": verified").await?;
     let completed = w.on_discord(": completed").await?;
-    assert!(completed.content.contains(&thread.to_string()), "{}", completed.content);
+    assert!(
+        completed.content.contains(&thread.to_string()),
+        "{}",
+        completed.content
+    );
     let completed = w.on_matrix(": completed").await?;
-    assert!(completed["content"]["formatted_body"].as_str().unwrap().contains("https://matrix.to/#/"), "{completed}");
+    assert!(
+        completed["content"]["formatted_body"]
+            .as_str()
+            .unwrap()
+            .contains("https://matrix.to/#/"),
+        "{completed}"
+    );
     assert!(status_on_discord(&w, carol).await.contains("completed"));
     assert!(status_on_matrix(&w, 3).await?.contains("completed"));
 
     // The window of feedback closes; the counts are those of both platforms.
     let summary = w.on_discord("what you told us").await?.content;
     assert!(
-        summary.contains("👍 all fine: **2**") && summary.contains("a problem: **1**") && summary.contains("Replies: **3**"),
+        summary.contains("👍 all fine: **2**")
+            && summary.contains("a problem: **1**")
+            && summary.contains("Replies: **3**"),
         "{summary}"
     );
-    let summary = w.on_matrix("what you told us").await?["content"]["body"].as_str().unwrap().to_owned();
-    assert!(summary.contains("👍 all fine: 2") && summary.contains("a problem: 1") && summary.contains("Replies: 3"), "{summary}");
+    let summary = w.on_matrix("what you told us").await?["content"]["body"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        summary.contains("👍 all fine: 2")
+            && summary.contains("a problem: 1")
+            && summary.contains("Replies: 3"),
+        "{summary}"
+    );
 
     // Each once, in the same order, and nothing that Discord would have refused.
     let expected = 7;
-    assert_eq!((w.keys_on_discord().len(), w.keys_on_matrix().await?.len()), (expected, expected));
+    assert_eq!(
+        (w.keys_on_discord().len(), w.keys_on_matrix().await?.len()),
+        (expected, expected)
+    );
     assert_eq!(w.discord.violations(), Vec::<String>::new());
 
     // It stops when told, with nothing left in flight.
@@ -136,7 +217,11 @@ async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()
 }
 
 async fn status_on_discord(w: &World, person: u64) -> String {
-    let answer = w.discord.slash(person, w.channel, "upgrade", "status").await.expect("an answer within 3 s");
+    let answer = w
+        .discord
+        .slash(person, w.channel, "upgrade", "status")
+        .await
+        .expect("an answer within 3 s");
     assert!(answer.ephemeral, "only the asker sees it");
     answer.content
 }
@@ -145,8 +230,16 @@ async fn status_on_matrix(w: &World, nth: usize) -> Result<String> {
     w.alice.say(&w.room, "!upgrade status").await?;
     crate::support::wait::until("an answer on Matrix", PATIENCE, async || {
         let said = w.said_on_matrix().await.ok()?;
-        let notices: Vec<_> = said.iter().filter(|e| e["content"]["msgtype"] == "m.notice").collect();
-        (notices.len() == nth).then(|| notices[nth - 1]["content"]["body"].as_str().unwrap_or_default().to_owned())
+        let notices: Vec<_> = said
+            .iter()
+            .filter(|e| e["content"]["msgtype"] == "m.notice")
+            .collect();
+        (notices.len() == nth).then(|| {
+            notices[nth - 1]["content"]["body"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
     })
     .await
 }
@@ -154,9 +247,13 @@ async fn status_on_matrix(w: &World, nth: usize) -> Result<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn by_set_code_nothing_is_called_authorized_and_a_failed_try_is_told() -> Result<()> {
     // A node that knows only the methods of old.
-    let devnet = DevnetOptions { hide: vec!["chainHead_v1_", "archive_v1_"], ..Default::default() };
+    let devnet = DevnetOptions {
+        hide: vec!["chainHead_v1_", "archive_v1_"],
+        ..Default::default()
+    };
     let mut w = World::new(Options::default(), devnet).await?;
-    let failed = "  - { id: failed, phase: execution, template: execution/trouble, on: sudo_failed }\n";
+    let failed =
+        "  - { id: failed, phase: execution, template: execution/trouble, on: sudo_failed }\n";
     w.write("plan.yaml", &(PLAN.to_owned() + failed))?;
     w.write("upgrades/v2.yaml", &upgrade(later(now(), 3_000)))?;
     w.start().await?;
@@ -171,23 +268,53 @@ async fn by_set_code_nothing_is_called_authorized_and_a_failed_try_is_told() -> 
     w.chain.block_every(300).await?;
     w.on_discord(": completed").await?;
     w.on_matrix(": completed").await?;
-    let said: Vec<String> = w.discord.messages(w.channel).into_iter().map(|m| m.content).collect();
-    assert!(!said.iter().any(|text| text.contains("authorized new code")), "{said:?}");
-    assert_eq!(said.len(), 4, "failed, applied, verified, completed: {said:?}");
+    let said: Vec<String> = w
+        .discord
+        .messages(w.channel)
+        .into_iter()
+        .map(|m| m.content)
+        .collect();
+    assert!(
+        !said.iter().any(|text| text.contains("authorized new code")),
+        "{said:?}"
+    );
+    assert_eq!(
+        said.len(),
+        4,
+        "failed, applied, verified, completed: {said:?}"
+    );
 
-    let store = upgrade_herald::adapters::store::SqlStore::open(&format!("sqlite://{}", w.dir.path().join("herald.db").display())).await?;
+    let store = upgrade_herald::adapters::store::SqlStore::open(&format!(
+        "sqlite://{}",
+        w.dir.path().join("herald.db").display()
+    ))
+    .await?;
     use upgrade_herald::{domain::outbox::post::PostState, ports::Store};
     let kinds: Vec<&str> = store.facts().await?.iter().map(|f| f.kind.name()).collect();
     assert_eq!(kinds, ["sudo_failed", "code_updated", "applied"]);
-    let waiting = store.posts("v2").await?.into_iter().filter(|p| p.notice.starts_with("reminder"));
-    assert!(waiting.map(|p| p.state).all(|s| s == PostState::Superseded), "reminders of what has happened are dropped");
+    let waiting = store
+        .posts("v2")
+        .await?
+        .into_iter()
+        .filter(|p| p.notice.starts_with("reminder"));
+    assert!(
+        waiting.map(|p| p.state).all(|s| s == PostState::Superseded),
+        "reminders of what has happened are dropped"
+    );
     assert_eq!(w.discord.violations(), Vec::<String>::new());
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_is_approved_by_two_people_on_two_chats() -> Result<()> {
-    let mut w = World::new(Options::default(), DevnetOptions { block_ms: 500, ..Default::default() }).await?;
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 500,
+            ..Default::default()
+        },
+    )
+    .await?;
     let carol = w.discord.add_person("carol");
     let (operators, room) = w.operators().await?;
     let people = format!(
@@ -195,31 +322,72 @@ async fn a_text_is_approved_by_two_people_on_two_chats() -> Result<()> {
         w.alice.user_id
     );
     w.write("people.yaml", &people)?;
-    w.write("plan.yaml", &PLAN.replacen("id: reminder-1,", "id: reminder-1, approval: two,", 1))?;
+    w.write(
+        "plan.yaml",
+        &PLAN.replacen("id: reminder-1,", "id: reminder-1, approval: two,", 1),
+    )?;
     w.start().await?;
     w.plan_v2(75).await?;
 
     let preview = crate::support::wait::until("a preview", PATIENCE, async || {
-        w.discord.messages(operators).into_iter().find(|m| m.content.contains("Please approve"))
+        w.discord
+            .messages(operators)
+            .into_iter()
+            .find(|m| m.content.contains("Please approve"))
     })
     .await?;
-    assert!(preview.content.contains("Reminder") && preview.content.contains("Devnet runtime 2"), "{}", preview.content);
-    let code = preview.content.split("/upgrade approve ").nth(1).and_then(|t| t.split('`').next()).expect("a code").to_owned();
-    let in_room =
-        w.alice.wait_for(&room, |e| e["content"]["body"].as_str().is_some_and(|b| b.contains("Please approve")), PATIENCE).await?;
-    assert!(in_room["content"]["body"].as_str().unwrap().contains(&code), "one text, one code: {in_room}");
+    assert!(
+        preview.content.contains("Reminder") && preview.content.contains("Devnet runtime 2"),
+        "{}",
+        preview.content
+    );
+    let code = preview
+        .content
+        .split("/upgrade approve ")
+        .nth(1)
+        .and_then(|t| t.split('`').next())
+        .expect("a code")
+        .to_owned();
+    let in_room = w
+        .alice
+        .wait_for(
+            &room,
+            |e| {
+                e["content"]["body"]
+                    .as_str()
+                    .is_some_and(|b| b.contains("Please approve"))
+            },
+            PATIENCE,
+        )
+        .await?;
+    assert!(
+        in_room["content"]["body"].as_str().unwrap().contains(&code),
+        "one text, one code: {in_room}"
+    );
 
     // Not before everybody; among operators each account counts for its person.
     let approve = async |w: &World, channel| {
-        let answer =
-            w.discord.slash_with(carol, channel, "upgrade", "approve", &[("code", code.as_str().into())]).await.expect("an answer");
+        let answer = w
+            .discord
+            .slash_with(
+                carol,
+                channel,
+                "upgrade",
+                "approve",
+                &[("code", code.as_str().into())],
+            )
+            .await
+            .expect("an answer");
         assert!(answer.ephemeral);
         answer.content
     };
     let public = approve(&w, w.channel).await;
     assert!(public.contains("in the operators' channel"), "{public}");
     let first = approve(&w, operators).await;
-    assert!(first.contains("Thank you, Carol") && first.contains("1 of 2"), "{first}");
+    assert!(
+        first.contains("Thank you, Carol") && first.contains("1 of 2"),
+        "{first}"
+    );
 
     // At its hour it is held, over a restart too, and `status` says for what; what comes behind it goes out.
     w.on_discord("Countdown: Devnet runtime 2").await?;
@@ -229,19 +397,47 @@ async fn a_text_is_approved_by_two_people_on_two_chats() -> Result<()> {
     w.start().await?;
     let status = crate::cli::herald(w.dir.path(), &["status"]);
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(status.contains(&format!("held reminder-1 in matrix: approved by 1 of 2, code {code}")), "{status}");
+    assert!(
+        status.contains(&format!(
+            "held reminder-1 in matrix: approved by 1 of 2, code {code}"
+        )),
+        "{status}"
+    );
     let nobody = crate::cli::herald(w.dir.path(), &["approve", &code, "--as", "Mallory"]);
     assert_eq!(nobody.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&nobody.stderr).contains("knows nobody called Mallory"), "{nobody:?}");
+    assert!(
+        String::from_utf8_lossy(&nobody.stderr).contains("knows nobody called Mallory"),
+        "{nobody:?}"
+    );
 
-    w.alice.say(&room, &format!("!upgrade approve {}", code.to_uppercase())).await?;
-    let said = w.alice.wait_for(&room, |e| e["content"]["body"].as_str().is_some_and(|b| b.contains("2 of 2")), PATIENCE).await?;
+    w.alice
+        .say(&room, &format!("!upgrade approve {}", code.to_uppercase()))
+        .await?;
+    let said = w
+        .alice
+        .wait_for(
+            &room,
+            |e| {
+                e["content"]["body"]
+                    .as_str()
+                    .is_some_and(|b| b.contains("2 of 2"))
+            },
+            PATIENCE,
+        )
+        .await?;
     assert_eq!(said["content"]["msgtype"], "m.notice");
     w.on_matrix("Reminder").await?;
     w.on_discord("Reminder").await?;
     let done = crate::cli::herald(w.dir.path(), &["approve", &code, "--as", "Carol"]);
-    assert!(String::from_utf8_lossy(&done.stderr).contains("Nothing waits for approval"), "{done:?}");
-    assert_eq!(w.discord.commands()[0]["version"], version, "the command was there already, as it should be");
+    assert!(
+        String::from_utf8_lossy(&done.stderr).contains("Nothing waits for approval"),
+        "{done:?}"
+    );
+    assert_eq!(
+        w.discord.commands()[0]["version"],
+        version,
+        "the command was there already, as it should be"
+    );
     assert_eq!(w.discord.violations(), Vec::<String>::new());
     Ok(())
 }

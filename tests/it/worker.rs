@@ -20,6 +20,13 @@ pub fn orders() -> Option<Value> {
 /// A process that runs `test`, which looks for its orders first. Its output is in `dir`, in files of this name.
 pub fn start(test: &str, orders: &Value, dir: &Path, name: &str) -> Result<Leash> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--exact", test, "--nocapture"]).env(ORDERS, orders.to_string());
-    Leash::start(&command, &dir.join(format!("{name}.out")), &dir.join(format!("{name}.err")), None)
+    command
+        .args(["--exact", test, "--nocapture"])
+        .env(ORDERS, orders.to_string());
+    Leash::start(
+        &command,
+        &dir.join(format!("{name}.out")),
+        &dir.join(format!("{name}.err")),
+        None,
+    )
 }

@@ -39,7 +39,8 @@ pub fn now() -> Timestamp {
 
 /// `seconds` from `at`, as an upgrade file writes it.
 pub fn later(at: Timestamp, seconds: i64) -> Timestamp {
-    at.checked_add(jiff::SignedDuration::from_secs(seconds)).expect("a time near now")
+    at.checked_add(jiff::SignedDuration::from_secs(seconds))
+        .expect("a time near now")
 }
 
 impl World {
@@ -48,8 +49,17 @@ impl World {
         let synapse = Synapse::shared().await?;
         let dir = TempDir::new()?;
         // A server shared by all tests: each test has people and a bot of its own.
-        let tag = dir.path().file_name().context("a name")?.to_string_lossy().trim_matches('.').to_lowercase();
-        let (alice, bob) = (synapse.person(&format!("alice-{tag}")).await?, synapse.person(&format!("bob-{tag}")).await?);
+        let tag = dir
+            .path()
+            .file_name()
+            .context("a name")?
+            .to_string_lossy()
+            .trim_matches('.')
+            .to_lowercase();
+        let (alice, bob) = (
+            synapse.person(&format!("alice-{tag}")).await?,
+            synapse.person(&format!("bob-{tag}")).await?,
+        );
         let user = format!("herald-{tag}");
         synapse.register(&user, PASSWORD).await?;
         let user_id = format!("@{user}:localhost");
@@ -67,7 +77,18 @@ impl World {
             .args(["run"])
             .env("TEST_DISCORD_TOKEN", discord.token())
             .env("TEST_MATRIX_PASSWORD", PASSWORD);
-        let world = Self { dir, alice, bob, room, discord, channel, chain, herald, homeserver: synapse.url().to_owned(), user_id };
+        let world = Self {
+            dir,
+            alice,
+            bob,
+            room,
+            discord,
+            channel,
+            chain,
+            herald,
+            homeserver: synapse.url().to_owned(),
+            user_id,
+        };
         world.write("herald.yaml", &world.deployment())?;
         Ok(world)
     }
@@ -135,17 +156,32 @@ delivery: {{ timeout: 4s, lease: 5s, key_window: 2m }}
         })
         .await?;
         self.discord.wait_connected().await;
-        wait::until("the command is registered", PATIENCE, async || (!self.discord.commands().is_empty()).then_some(())).await?;
+        wait::until("the command is registered", PATIENCE, async || {
+            (!self.discord.commands().is_empty()).then_some(())
+        })
+        .await?;
         Ok(())
     }
 
     /// Gives herald, which runs, the file of upgrade v2, whose window opens so many seconds later; returns when herald knows it,
     /// with the hour. A start may take as long as it takes: what the plan counts before the window is still to come.
     pub async fn plan_v2(&self, seconds: i64) -> Result<Timestamp> {
-        let store = SqlStore::open(&format!("sqlite://{}", self.dir.path().join("herald.db").display())).await?;
+        let store = SqlStore::open(&format!(
+            "sqlite://{}",
+            self.dir.path().join("herald.db").display()
+        ))
+        .await?;
         let opens = later(now(), seconds);
         self.write("upgrades/v2.yaml", &crate::story::upgrade(opens))?;
-        let known = async || store.upgrades().await.ok()?.iter().any(|a| a.upgrade.id == "v2").then_some(());
+        let known = async || {
+            store
+                .upgrades()
+                .await
+                .ok()?
+                .iter()
+                .any(|a| a.upgrade.id == "v2")
+                .then_some(())
+        };
         wait::until("herald to know the upgrade", PATIENCE, known).await?;
         Ok(opens)
     }
@@ -153,19 +189,33 @@ delivery: {{ timeout: 4s, lease: 5s, key_window: 2m }}
     /// What herald has said in the room, oldest first, threads and answers included.
     pub async fn said_on_matrix(&self) -> Result<Vec<Value>> {
         let all = self.alice.messages(&self.room).await?;
-        Ok(all.into_iter().filter(|e| e["sender"] == self.user_id.as_str() && e["type"] == "m.room.message").collect())
+        Ok(all
+            .into_iter()
+            .filter(|e| e["sender"] == self.user_id.as_str() && e["type"] == "m.room.message")
+            .collect())
     }
 
     /// Waits for a message of herald's in the room that holds `words`.
     pub async fn on_matrix(&self, words: &str) -> Result<Value> {
-        let wanted = |e: &Value| e["sender"] == self.user_id.as_str() && e["content"]["body"].as_str().is_some_and(|b| b.contains(words));
-        self.alice.wait_for(&self.room, wanted, PATIENCE).await.with_context(|| format!("waiting on Matrix for “{words}”"))
+        let wanted = |e: &Value| {
+            e["sender"] == self.user_id.as_str()
+                && e["content"]["body"]
+                    .as_str()
+                    .is_some_and(|b| b.contains(words))
+        };
+        self.alice
+            .wait_for(&self.room, wanted, PATIENCE)
+            .await
+            .with_context(|| format!("waiting on Matrix for “{words}”"))
     }
 
     /// Waits for a message of herald's in the Discord channel that holds `words`.
     pub async fn on_discord(&self, words: &str) -> Result<Message> {
         wait::until(&format!("“{words}” on Discord"), PATIENCE, async || {
-            self.discord.messages(self.channel).into_iter().find(|m| m.content.contains(words))
+            self.discord
+                .messages(self.channel)
+                .into_iter()
+                .find(|m| m.content.contains(words))
         })
         .await
     }
@@ -173,17 +223,34 @@ delivery: {{ timeout: 4s, lease: 5s, key_window: 2m }}
     /// The keys of all posts on Discord, in their order: each is in its message's footer.
     pub fn keys_on_discord(&self) -> Vec<String> {
         let own = |m: &Message| m.author_id == self.discord.bot_user_id();
-        self.discord.messages(self.channel).iter().filter(|m| own(m)).filter_map(|m| footer_key(&m.embeds)).collect()
+        self.discord
+            .messages(self.channel)
+            .iter()
+            .filter(|m| own(m))
+            .filter_map(|m| footer_key(&m.embeds))
+            .collect()
     }
 
     /// The keys of all posts in the room, in their order, threads' openings left out.
     pub async fn keys_on_matrix(&self) -> Result<Vec<String>> {
         let said = self.said_on_matrix().await?;
-        let top = said.iter().filter(|e| e["content"]["m.relates_to"].is_null());
-        Ok(top.filter_map(|e| e["content"]["org.upgrade-herald.key"].as_str().map(str::to_owned)).collect())
+        let top = said
+            .iter()
+            .filter(|e| e["content"]["m.relates_to"].is_null());
+        Ok(top
+            .filter_map(|e| {
+                e["content"]["org.upgrade-herald.key"]
+                    .as_str()
+                    .map(str::to_owned)
+            })
+            .collect())
     }
 }
 
 fn footer_key(embeds: &Value) -> Option<String> {
-    embeds[0]["footer"]["text"].as_str()?.rsplit(' ').next().map(str::to_owned)
+    embeds[0]["footer"]["text"]
+        .as_str()?
+        .rsplit(' ')
+        .next()
+        .map(str::to_owned)
 }

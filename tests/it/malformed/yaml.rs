@@ -15,10 +15,23 @@ pub fn written(value: &Value) -> (String, Lines) {
     (text, lines)
 }
 
-fn write(value: &Value, depth: usize, path: &mut Vec<String>, text: &mut String, lines: &mut Lines) {
+fn write(
+    value: &Value,
+    depth: usize,
+    path: &mut Vec<String>,
+    text: &mut String,
+    lines: &mut Lines,
+) {
     let entries: Vec<(String, String, &Value)> = match value {
-        Value::Object(map) if !map.is_empty() => map.iter().map(|(k, v)| (k.clone(), format!("{}:", Value::from(k.as_str())), v)).collect(),
-        Value::Array(list) if !list.is_empty() => list.iter().enumerate().map(|(i, v)| (i.to_string(), "-".to_owned(), v)).collect(),
+        Value::Object(map) if !map.is_empty() => map
+            .iter()
+            .map(|(k, v)| (k.clone(), format!("{}:", Value::from(k.as_str())), v))
+            .collect(),
+        Value::Array(list) if !list.is_empty() => list
+            .iter()
+            .enumerate()
+            .map(|(i, v)| (i.to_string(), "-".to_owned(), v))
+            .collect(),
         scalar => {
             text.push_str(&format!("{scalar}\n"));
             return;
@@ -28,7 +41,8 @@ fn write(value: &Value, depth: usize, path: &mut Vec<String>, text: &mut String,
         let first = text.lines().count() + 1;
         text.push_str(&"  ".repeat(depth));
         text.push_str(&lead);
-        let nested = matches!(value, Value::Object(m) if !m.is_empty()) || matches!(value, Value::Array(l) if !l.is_empty());
+        let nested = matches!(value, Value::Object(m) if !m.is_empty())
+            || matches!(value, Value::Array(l) if !l.is_empty());
         text.push(if nested { '\n' } else { ' ' });
         path.push(key);
         write(value, depth + 1, path, text, lines);
