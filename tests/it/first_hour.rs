@@ -5,13 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use upgrade_herald::{
-    app,
     config::Origin,
     domain::{
-        schedule::civil_instant,
-        upgrade::{Urgency, Window},
+        campaign::upgrade::{Urgency, Window},
+        plan::schedule::civil_instant,
     },
-    service::review,
+    lint,
 };
 
 use crate::{
@@ -36,7 +35,7 @@ fn allowed(now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
 
 #[test]
 fn the_plan_allows_the_window_at_whatever_hour_it_is_asked_for() {
-    let mut loaded = app::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let mut loaded = lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
     let config = &mut loaded.config;
     assert_eq!(config.upgrades.len(), 1);
     config.upgrades[0].upgrade.urgency = Urgency::Routine;
@@ -61,9 +60,9 @@ fn the_plan_allows_the_window_at_whatever_hour_it_is_asked_for() {
             opens,
             closes: later(opens, 7_200),
         };
-        let found: Vec<String> = review::rules(config)
+        let found: Vec<String> = lint::rules(config)
             .iter()
-            .chain(&review::near(config, now))
+            .chain(&lint::near(config, now))
             .map(ToString::to_string)
             .collect();
         assert!(found.is_empty(), "{opens}: {found:#?}");
@@ -158,7 +157,7 @@ async fn the_handbook_leads_from_nothing_to_the_first_post_on_each_chat() -> Res
     );
     let unfinished = herald(&w, &["check"]).await?;
     ensure!(!unfinished.status.success(), "and nothing runs with it");
-    let plan = app::load(&Origin::Embedded)
+    let plan = lint::load(&Origin::Embedded)
         .map_err(|findings| anyhow::anyhow!("{findings:?}"))?
         .config
         .plan;

@@ -92,7 +92,7 @@ impl Tables {
                 Some(old) => {
                     *old = Campaign {
                         accepted: old.accepted,
-                        ..accepted
+                        ..campaign
                     }
                 }
                 None => self.upgrades.push(campaign),
@@ -287,10 +287,10 @@ impl Store for MemoryStore {
             row.lease_until = None;
             let post = &mut row.post;
             match outcome.clone() {
-                AttemptOutcome::Sent { campaign, at } => {
+                AttemptOutcome::Sent { accepted, at } => {
                     (post.state, post.error) = (PostState::Sent, None);
                     (post.remote, post.link, post.sent) =
-                        (Some(campaign.id), campaign.link, Some(at));
+                        (Some(accepted.id), accepted.link, Some(at));
                 }
                 AttemptOutcome::Retry { error, not_before } => {
                     (post.error, post.next_attempt) = (Some(error), Some(not_before));

@@ -688,7 +688,7 @@ impl Model {
                 context::closes(&campaign.progress, plan)
                     .filter(|_| campaign.progress.feedback.is_none()),
             );
-            next.extend(poll::due(campaign));
+            next.extend(campaign.votes_due());
         }
         let commands = self
             .script

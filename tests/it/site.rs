@@ -92,7 +92,7 @@ async fn described(page: &str, path: &str, template: &str) -> Result<Value> {
     Ok(answer)
 }
 
-fn calendar(text: &str) -> Result<Vec<icalendar::IcalEvent>> {
+fn calendar(text: &str) -> Result<Vec<icalendar::Event>> {
     let read: icalendar::Calendar = text.parse().map_err(|e: String| anyhow::anyhow!(e))?;
     Ok(read
         .components

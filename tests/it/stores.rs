@@ -106,7 +106,7 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
         revision: 2,
         commanded: BTreeSet::from(["window".to_owned()]),
         file: Some(campaign.upgrade.clone()),
-        ..accepted.clone()
+        ..campaign.clone()
     };
     store
         .commit(Batch {
