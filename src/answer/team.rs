@@ -14,7 +14,6 @@ use crate::{
             permission::{Role, Standing},
         },
     },
-    listen::rollcall,
     plan::requests::{self, RequestOutcome},
     ports::{Asker, AuditEntry, StoreError},
     report::roll,

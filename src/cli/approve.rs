@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 
-use super::{
-    args::{self, ApproveArgs},
-    existing_store,
-};
+use super::{args::ApproveArgs, existing_store};
 use crate::{
     adapters::clock::SystemClock,
     config::Origin,

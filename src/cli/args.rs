@@ -1,16 +1,14 @@
 //! The commands, and what they share.
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     cli,
-    config::{self, Config, Finding, Origin, Severity},
+    config::{self},
     domain::{campaign::upgrade::Urgency, plan::schedule::parse_length},
-    lint,
-    words::{Renderer, Zone, context},
 };
 
 /// Tells everybody what a runtime upgrade brings, when it happens, and when it is proven done.

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use super::{args, existing_store};
+use super::existing_store;
 use crate::{
     adapters::clock::SystemClock,
     config::{Config, Origin, suggest},

@@ -4,7 +4,6 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 
-use super::args;
 use crate::{
     adapters::clock::SystemClock,
     config::{Finding, Origin, Severity},

@@ -8,7 +8,6 @@ use anyhow::Result;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
-use super::args;
 use crate::{
     adapters::{
         clock::SystemClock,

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 
-use super::args::{self, FactsArgs};
+use super::args::FactsArgs;
 use crate::{
     adapters::node::Node,
     domain::chain::{

@@ -28,13 +28,10 @@ pub mod status;
 pub mod store;
 
 use crate::run::address;
-use anyhow::{Result, anyhow, bail};
-use secrecy::{ExposeSecret, SecretString};
+use anyhow::{Result, bail};
+use secrecy::ExposeSecret;
 
-use crate::{
-    adapters::store::SqlStore,
-    config::{Deployment, StoreAt},
-};
+use crate::{adapters::store::SqlStore, config::Deployment};
 
 /// The store of a herald that runs, or ran.
 pub(crate) async fn existing_store(deployment: &Deployment) -> Result<SqlStore> {

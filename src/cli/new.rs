@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use jiff::{Timestamp, civil::DateTime};
 
-use super::args::{self, NewUpgradeArgs};
+use super::args::NewUpgradeArgs;
 use crate::{
     adapters::clock::SystemClock,
     config::{self, Deployment, Origin, Plan, suggest},

@@ -6,7 +6,6 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::args;
 use crate::{
     adapters::clock::SystemClock,
     config::Origin,

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::json;
 
-use super::args::{self, WindowArgs};
+use super::args::WindowArgs;
 use crate::{
     adapters::{
         clock::SystemClock,

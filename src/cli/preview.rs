@@ -7,7 +7,6 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 
-use super::args;
 use crate::{
     config::{Origin, Plan, suggest},
     domain::{
@@ -28,7 +27,6 @@ use crate::{
         },
     },
     lint::{self, Loaded},
-    listen::poll,
     ports::{Platform, Readers},
     run::logging,
     words::{ballot, card, context, picture, render, templates},

@@ -5,7 +5,6 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result, bail};
 use secrecy::ExposeSecret;
 
-use super::args;
 use crate::{
     adapters::{matrix::Matrix, store::Lock},
     config::Origin,

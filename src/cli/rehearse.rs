@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::args::{self, RehearseArgs};
+use super::args::RehearseArgs;
 use crate::{
     adapters::clock::SystemClock,
     config::{Config, Origin, load_upgrade},

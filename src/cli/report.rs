@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 
-use super::{args, existing_store};
+use super::existing_store;
 use crate::{
     adapters::clock::SystemClock,
     answer::current,

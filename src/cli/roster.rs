@@ -8,7 +8,6 @@ use serde_json::json;
 use super::report;
 use crate::{
     domain::people::roster::{Answer, Claim},
-    listen::rollcall,
     report::roll,
 };
 

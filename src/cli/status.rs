@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use serde_json::json;
 
-use super::{args, existing_store};
+use super::existing_store;
 use crate::{
     adapters::clock::SystemClock,
     answer::next_notice,

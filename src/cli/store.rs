@@ -10,10 +10,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use secrecy::ExposeSecret;
 
-use super::{
-    args::{self, StoreCommand},
-    existing_store,
-};
+use super::{args::StoreCommand, existing_store};
 use crate::{
     adapters::store::{Lock, SqlStore},
     config::{Deployment, Origin},

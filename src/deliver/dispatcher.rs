@@ -25,7 +25,6 @@ use crate::{
         plan::notice::{Happening, Trigger},
     },
     outbox::Core,
-    plan::reminders,
     ports::{
         Accepted, AttemptOutcome, ChatError, Handling, Outgoing, Outlet, StoreError,
         lease::{Broken, while_allowed},

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use super::warning;
 use crate::{
     config::{Config, Finding},
-    deliver::destination,
     domain::plan::language::split,
-    listen::poll,
     words::templates,
 };
 

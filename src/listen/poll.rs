@@ -1,13 +1,10 @@
 //! Counts the votes on an upgrade's window when they are due, and tells operators, who decide.
 
-use jiff::Timestamp;
-
 use super::feedback::{Counted, PATIENCE, Read, read, settled};
 use crate::{
-    config::Config,
     domain::{
-        campaign::{Campaign, progress::State},
-        outbox::post::{Ballot, Operation, Post, PostState, digest, occurrence_of},
+        campaign::Campaign,
+        outbox::post::{Operation, Post, PostState, digest, occurrence_of},
         people::feedback::{Heard, Reaction, same, votes},
         plan::notice::{Happening, Trigger},
     },

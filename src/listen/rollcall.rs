@@ -20,12 +20,12 @@ use crate::{
         outbox::post::{Operation, Post, PostKey, PostState, digest},
         people::{
             feedback::same,
-            roster::{self, Answer, Ask, Claim, Provider, ProviderStanding, ReadinessCount},
+            roster::{self, Answer, Ask, Claim, Provider},
         },
-        plan::notice::{Happening, Trigger},
+        plan::notice::Happening,
     },
     outbox::Core,
-    ports::{Asker, Batch, Outlet, Platform, Record, RecordKind, StoreError},
+    ports::{Asker, Batch, Platform, Record, RecordKind, StoreError},
     words::snapshot::ConfigSnapshot,
 };
 

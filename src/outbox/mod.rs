@@ -12,14 +12,13 @@ use jiff::SignedDuration;
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
-    config::{Config, Delivery, Plan},
+    config::Delivery,
     domain::{
         campaign::Campaign,
         chain::{block::Kin, fact::Fact},
         outbox::post::{Operation, Post, PostKey, PostState, cut},
         plan::notice::{Happening, Notice, Trigger},
     },
-    listen::poll,
     ports::{Batch, Chat, Clock, Move, Platform, Readers, Store, StoreError, lease},
     words::{ballot, context, snapshot::ConfigSnapshot},
 };

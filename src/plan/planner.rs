@@ -20,7 +20,6 @@ use crate::{
     },
     outbox::{Core, posts_of},
     ports::{Batch, Move, Request, StoreError, Supersede},
-    watch::unplanned,
 };
 
 pub struct Planner {

@@ -5,7 +5,6 @@ use crate::ports::AuditEntry;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Config, instant},
@@ -15,7 +14,6 @@ use crate::{
         people::command::{Order, Verb},
         plan::schedule::Offset,
     },
-    lint,
     ports::{Record, RecordKind, Store, StoreError},
 };
 

@@ -25,7 +25,7 @@ use crate::{
         outbox::post::PostState,
         plan::schedule::Offset,
     },
-    listen::{feedback::Summariser, poll, rollcall::Rollcall},
+    listen::{feedback::Summariser, rollcall::Rollcall},
     outbox::Core,
     plan::planner::Planner,
     ports::{Chain, Clock, Outlet, Platform, Readers, Store},

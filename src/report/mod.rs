@@ -22,7 +22,6 @@ use crate::{
         people::{feedback::Summary, roster::Answer},
         plan::notice::{PRIVATE, Phase},
     },
-    listen::rollcall,
     outbox::Core,
     ports::{AuditEntry, Readers, RecordKind, StoreError},
     words::snapshot::ConfigSnapshot,

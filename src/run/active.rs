@@ -12,7 +12,6 @@ use super::{
 use crate::{
     adapters::clock::SystemClock,
     answer::AnswerService,
-    cli::args,
     config::Finding,
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     listen::{feedback::Summariser, rollcall::Rollcall},

@@ -35,7 +35,6 @@ use crate::{
     lint::{self, Loaded},
     outbox::Core,
     ports::{Chain, ChainError, Chat, ChatError, Outlet, Platform, Store},
-    watch::unplanned,
     words::Renderer,
 };
 

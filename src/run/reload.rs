@@ -11,7 +11,6 @@ use tokio::{
 use super::already_there;
 use crate::{
     answer,
-    cli::args,
     config::{Files, Finding, Origin},
     domain::{outbox::post::digest, plan::notice::Happening},
     lint,

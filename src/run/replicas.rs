@@ -24,7 +24,6 @@ use super::{
 };
 use crate::{
     adapters::clock::SystemClock,
-    cli::args,
     config::Finding,
     domain::{
         outbox::post::Body,

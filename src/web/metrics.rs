@@ -15,7 +15,6 @@ use crate::{
         campaign::{Campaign, progress::Stage},
         outbox::post::{Operation, Post, PostState},
     },
-    listen::poll,
     outbox::Core,
     ports::StoreError,
     words::context,

@@ -1,7 +1,5 @@
 //! Where an upgrade stands, at a glance: the card below a post, and the event in a server's calendar.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::context;

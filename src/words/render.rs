@@ -7,12 +7,9 @@ use crate::{
     config::Config,
     domain::{
         campaign::Campaign,
-        outbox::post::{Body, Button, CORRECTION_PREFIX, Operation, Post, PostState},
+        outbox::post::{Body, Button, Operation},
         people::command::Verb,
-        plan::{
-            language::Language,
-            notice::{Happening, Notice, Trigger},
-        },
+        plan::{language::Language, notice::Notice},
     },
     ports::{Outlet, Platform, Readers},
     words::{ballot, limits::MAX_DISCORD_CHARS, snapshot::ConfigSnapshot, templates},

@@ -2,7 +2,6 @@
 
 use upgrade_herald::{
     answer::AnswerService,
-    cli::args,
     config::Origin,
     domain::people::command::Order,
     lint,

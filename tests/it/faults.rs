@@ -19,7 +19,6 @@ use tokio::{
 };
 use upgrade_herald::{
     adapters::{node::Node, store::SqlStore},
-    cli::args,
     config::Origin,
     domain::{
         campaign::{

@@ -35,7 +35,8 @@ fn allowed(now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
 
 #[test]
 fn the_plan_allows_the_window_at_whatever_hour_it_is_asked_for() {
-    let mut loaded = lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let mut loaded =
+        lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
     let config = &mut loaded.config;
     assert_eq!(config.upgrades.len(), 1);
     config.upgrades[0].upgrade.urgency = Urgency::Routine;

@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     adapters::store::SqlStore,
-    cli::args,
     config::Origin,
     domain::{
         campaign::{

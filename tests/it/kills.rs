@@ -20,7 +20,6 @@ use upgrade_herald::{
         discord::{self, Discord},
         store::SqlStore,
     },
-    cli::args,
     config::{Delivery, OnDoubt, Origin},
     deliver::dispatcher::Dispatcher,
     domain::{

@@ -6,7 +6,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 use upgrade_herald::{
     answer::AnswerService,
-    cli::args,
     config::Origin,
     domain::people::command::Order,
     lint,

@@ -15,7 +15,6 @@ use std::{
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use upgrade_herald::{
-    cli::args,
     config::{self, Finding, Origin, Severity},
     lint,
 };

@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, path::Path};
 use jiff::Timestamp;
 use serde_json::Value;
 use upgrade_herald::{
-    cli::args,
     config::Origin,
     domain::{
         campaign::{

@@ -16,7 +16,6 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
-    cli::args,
     config::{Origin, SourceFile, UpgradeFile},
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
@@ -29,7 +28,7 @@ use upgrade_herald::{
         plan::notice::LatePolicy,
     },
     lint::{self, Loaded},
-    listen::{feedback::Summariser, poll},
+    listen::feedback::Summariser,
     outbox::Core,
     plan::planner::Planner,
     ports::{

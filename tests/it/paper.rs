@@ -2,8 +2,7 @@
 
 use icalendar::{Calendar, CalendarComponent, Component, Event};
 use upgrade_herald::{
-    cli::args, config::Origin, domain::plan::notice::Trigger, lint, plan::planner::timed,
-    ports::Readers,
+    config::Origin, domain::plan::notice::Trigger, lint, plan::planner::timed, ports::Readers,
 };
 
 use crate::{

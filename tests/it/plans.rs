@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use upgrade_herald::{
-    cli::args,
     config::Origin,
-    deliver::destination,
     domain::{
         campaign::upgrade::Urgency,
         plan::{
@@ -15,7 +13,6 @@ use upgrade_herald::{
         },
     },
     lint::{self, Loaded},
-    listen::poll,
     ports::{Platform, Readers},
     words::{
         context::{self, RenderInput},

@@ -26,7 +26,6 @@ use upgrade_herald::{
         matrix::{self, Matrix},
         store::SqlStore,
     },
-    cli::args,
     config::{Delivery, OnDoubt, Origin, SourceFile, UpgradeFile},
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{

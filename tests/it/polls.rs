@@ -11,7 +11,6 @@ use std::{
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
-    cli::args,
     config::{Origin, Plan},
     domain::{
         campaign::upgrade::{Poll, Upgrade, Window},

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde_json::Value;
 use tempfile::TempDir;
 use upgrade_herald::{
-    cli::args,
     config::{self, Finding, Severity},
     lint,
 };

@@ -240,7 +240,7 @@ async fn a_real_relay_tells_of_its_parachains_upgrade() {
     let facts = stage.facts("relay", 4, &Kin { paras, relay: None }).await;
     let expected = [
         "2 people pvf_check started on relay",
-        "2 people pvf_check campaign on relay",
+        "2 people pvf_check accepted on relay",
         "2 asset-hub pvf_check rejected on relay",
         "2 people go_ahead  at relay 600 on relay",
         "3 relay code_updated ",

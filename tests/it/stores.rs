@@ -6,7 +6,6 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     adapters::store::SqlStore,
-    cli::args,
     config::Origin,
     domain::{
         campaign::{Campaign, change::Change},

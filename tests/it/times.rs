@@ -20,7 +20,6 @@ use jiff::{
 use tokio::sync::Notify;
 use upgrade_herald::{
     adapters::store::SqlStore,
-    cli::args,
     config::{Origin, Plan, UpgradeFile},
     deliver::dispatcher::Dispatcher,
     domain::{

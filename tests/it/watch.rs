@@ -10,7 +10,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use upgrade_herald::{
     adapters::store::SqlStore,
-    cli::args,
     config::{Origin, Plan, SourceFile, UpgradeFile},
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{

@@ -19,7 +19,6 @@ use crate::{
             notice::{Happening, Notice, Trigger},
         },
     },
-    lint,
     ports::Approved,
     words::{
         Context,
