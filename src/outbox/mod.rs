@@ -19,7 +19,7 @@ use crate::{
         outbox::post::{Operation, Post, PostKey, PostState, cut},
         plan::notice::{Happening, Notice, Trigger},
     },
-    ports::{Batch, Chat, Clock, Move, Platform, Readers, Store, StoreError, lease},
+    ports::{Batch, Clock, Move, Platform, Readers, Store, StoreError, lease},
     words::{ballot, context, snapshot::ConfigSnapshot},
 };
 

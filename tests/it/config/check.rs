@@ -1,0 +1,582 @@
+//! `herald check` as the reviewer nobody has; and what it takes to begin an upgrade.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use upgrade_herald::{
+    config::{self, Finding, Severity},
+    lint,
+};
+
+use crate::{
+    config::malformed::{origin, sample, write},
+    process::cli::{changed, herald},
+};
+
+const PLAN: &str = "config/plan.yaml";
+const UPGRADE: &str = "config/upgrades/upgrade.yaml";
+
+/// The sample of the malformed files, with an upgrade that is not given up, and with some changes.
+fn with(changes: &[(&str, &str, &str)]) -> TempDir {
+    let dir = sample();
+    let gone = [
+        (UPGRADE, "cancelled: The fix came otherwise.\n", ""),
+        (UPGRADE, "failed: A migration stopped.\n", ""),
+    ];
+    for (file, from, to) in gone.iter().chain(changes) {
+        let text = fs::read_to_string(dir.path().join(file)).unwrap();
+        assert!(text.contains(from), "{from:?} is in {file}");
+        write(dir.path(), file, &text.replacen(from, to, 1));
+    }
+    dir
+}
+
+/// What the review says, as an operator reads it, files named from the folder.
+fn reviewed(dir: &TempDir) -> Vec<String> {
+    let findings: Vec<Finding> = match lint::load(&origin(dir.path())) {
+        Ok(loaded) => lint::rules(&loaded.config),
+        Err(findings) => findings,
+    };
+    let folder = format!("{}/", dir.path().display());
+    findings
+        .iter()
+        .map(|f| f.to_string().replace(&folder, ""))
+        .collect()
+}
+
+type Case = (
+    &'static [(&'static str, &'static str, &'static str)],
+    &'static str,
+    &'static str,
+);
+
+/// Changes, the line they are found at (by a word that stands in it), and what is said.
+const CASES: [Case; 20] = [
+    (
+        &[(PLAN, "least_notice: 7d", "least_notice: 14d")],
+        "least_notice: 14d",
+        "error: people are to hear of an upgrade 14 days before its window; the first they hear is `first`, 7 days before it",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00, closes: 2031-03-11 16:00",
+            "opens: 2031-03-15 14:00, closes: 2031-03-15 16:00",
+        )],
+        "opens: 2031",
+        "error: the window opens on a Saturday (Europe/Berlin), which the routine plan does not allow",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00",
+            "opens: 2031-03-11 15:30",
+        )],
+        "opens: 2031",
+        "error: the window opens in the night of people in Singapore (22:30), which the routine plan",
+    ),
+    (
+        &[
+            (
+                PLAN,
+                "window: { weekends: true, nights: true }",
+                "window: { weekends: false, nights: true }",
+            ),
+            (
+                "config/upgrades/poll.yaml",
+                "opens: 2031-05-07 14:00, closes: 2031-05-07",
+                "opens: 2031-05-10 14:00, closes: 2031-05-10",
+            ),
+        ],
+        "opens: 2031-05-10",
+        "error: the window opens on a Saturday",
+    ),
+    (
+        &[
+            (PLAN, "posts_per_day: 8", "posts_per_day: 1"),
+            (PLAN, "after: 23h", "after: 1h"),
+        ],
+        "posts_per_day: 1",
+        "error: 2 posts on 2031-03-11 for v2.3.1, in news, room; the routine plan allows 1 a channel and day: done, later",
+    ),
+    (
+        &[
+            (PLAN, "posts_per_day: 8", "posts_per_day: 1"),
+            (PLAN, "\"0 10 * *", "\"0 10,11 * *"),
+        ],
+        "posts_per_day: 1",
+        "error: 2 posts on 2031-03-10 for v2.3.1, in news, room; the routine plan allows 1 a channel and day: countdown, countdown",
+    ),
+    (
+        &[(
+            PLAN,
+            "cron: { expression: \"0 10 * * Mon-Fri\", zone: Asia/Singapore, from: -4d, until: -1d }",
+            "at: -168h",
+        )],
+        "at: -168h",
+        "warning: `first` and `countdown` come at the same time in news, for v2.3.1",
+    ),
+    (
+        &[(PLAN, "\"0 10 * * Mon-Fri\"", "\"0 10 31 2 *\"")],
+        "0 10 31 2",
+        "warning: `countdown` never comes for v2.3.1",
+    ),
+    (
+        &[(PLAN, "at: -24h }", "at: -99999999d }")],
+        "at: -99999999d",
+        "warning: `soon` would come outside of the calendar for v2.4.0",
+    ),
+    (
+        &[
+            ("config/herald.yaml", "for: operators", "for: public"),
+            (
+                PLAN,
+                "approval: two,\n          ask_before: 24h, useful_for: 2h,",
+                "",
+            ),
+        ],
+        "to: operators",
+        "warning: `unseen` goes nowhere: no channel is for operators",
+    ),
+    (
+        &[(PLAN, "overdue_after: 30m", "overdue_after: 3h")],
+        "overdue_after: 3h",
+        "warning: the window of v2.3.1 is over after 2 hours, so with overdue_after 3 hours operators are never asked",
+    ),
+    (
+        &[(PLAN, "delayed_after: 1h", "delayed_after: 10m")],
+        "delayed_after: 10m",
+        "error: people would hear of a delay after 10 minutes, and operators are asked only after 30 minutes",
+    ),
+    (
+        &[
+            (PLAN, "on: verified", "on: feedback_closed"),
+            (PLAN, "feedback: true", "feedback: false"),
+        ],
+        "on: feedback_closed",
+        "warning: `later` waits for feedback, and no notice asks for it",
+    ),
+    (
+        &[(PLAN, "on: blind", "on: poll_closed")],
+        "on: poll_closed",
+        "warning: `unseen` waits for votes, and no notice asks for them",
+    ),
+    (
+        &[(PLAN, "silent: [reviewed", "silent: [applied")],
+        "silent: [applied",
+        "error: `applied` is silent, and the notice `done` tells it",
+    ),
+    (
+        &[(PLAN, "silent: [reviewed", "silent: [scheduled")],
+        "silent: [scheduled",
+        "error: `scheduled` is silent, and shown on the board",
+    ),
+    (
+        &[(PLAN, "board: true", "board: false")],
+        "board: [scheduled",
+        "error: there is no status board in the plan for routine, expedited, emergency",
+    ),
+    (
+        &[(
+            "config/people.yaml",
+            "[communication_team, core_developer]",
+            "[core_developer]",
+        )],
+        "approval: two",
+        "error: `first` needs the approval of 2, and 1 may give it",
+    ),
+    (
+        &[
+            (PLAN, "on: applied,", "on: applied, audiences: [users],"),
+            (PLAN, "after: 23h", "after: 23h, audiences: [users]"),
+            (PLAN, "at: -1h", "at: -1h, audiences: [users]"),
+        ],
+        "notices:\n  - { id: done",
+        "warning: nobody speaks to these audiences in the plan for emergency: validators, developers",
+    ),
+    (
+        &[(UPGRADE, "title: An invented", "title: TODO an invented")],
+        "title: TODO",
+        "error: `TODO` is still to be filled in",
+    ),
+];
+
+#[test]
+fn what_a_plan_does_not_keep_is_found_where_it_stands() {
+    let good = reviewed(&with(&[]));
+    for (changes, line, said) in CASES {
+        let dir = with(changes);
+        let file = changes.iter().map(|(file, ..)| *file).rfind(|file| {
+            fs::read_to_string(dir.path().join(file))
+                .unwrap()
+                .contains(line)
+        });
+        let file = file.unwrap_or(PLAN);
+        let text = fs::read_to_string(dir.path().join(file)).unwrap();
+        let at = text
+            .find(line)
+            .unwrap_or_else(|| panic!("{line} is in {file}"));
+        let number = text[..at].lines().count().max(1) + usize::from(text[..at].ends_with('\n'));
+        let findings = reviewed(&dir);
+        let found = findings
+            .iter()
+            .find(|f| f.contains(said))
+            .unwrap_or_else(|| panic!("{said}: {findings:#?}"));
+        assert!(
+            found.starts_with(&format!("{file}:{number}:")) && found.contains("\n    hint: "),
+            "line {number}: {found}"
+        );
+        assert!(
+            !good.iter().any(|f| f.contains(said)),
+            "that is not said without the change: {said}"
+        );
+    }
+}
+
+#[test]
+fn what_the_plan_never_says_is_listed() {
+    let said = reviewed(&with(&[]));
+    assert!(said.iter().all(|f| f.contains(": warning: ")), "{said:#?}");
+    let untold = said
+        .iter()
+        .find(|f| {
+            f.contains(
+                "nothing is said when this happens in the plan for routine, expedited, emergency",
+            )
+        })
+        .unwrap();
+    assert!(
+        untold.contains("cancelled") && untold.contains("board"),
+        "{untold}"
+    );
+    for told in ["applied", "scheduled", "documented", "blind"] {
+        assert!(
+            !untold.split([' ', ',', '\n']).any(|word| word == told),
+            "{told}: {untold}"
+        );
+    }
+    assert!(
+        said.iter()
+            .any(|f| f.contains("no notice of these phases in the plan for expedited: Scheduling")),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_template_that_nothing_uses_is_named() {
+    let dir = with(&[]);
+    write(
+        dir.path(),
+        "templates/scheduling/forgotten.md.hbs",
+        "Nobody reads this.",
+    );
+    write(
+        dir.path(),
+        "templates/partials/shared.md.hbs",
+        "Everybody reads this.",
+    );
+    write(
+        dir.path(),
+        "templates/validation/done.md.hbs",
+        "{{> shared}}",
+    );
+    let said = reviewed(&dir)
+        .into_iter()
+        .filter(|f| f.contains("nothing uses"))
+        .collect::<Vec<_>>();
+    assert_eq!(
+        said,
+        [
+            "templates/scheduling/forgotten.md.hbs:1:1: warning: nothing uses `scheduling/forgotten`\n    hint: name it in a notice, or remove the file"
+        ]
+    );
+}
+
+#[test]
+fn a_window_that_is_nearer_than_the_plan_gives_notice_is_a_warning() {
+    let dir = with(&[]);
+    let config = lint::load(&origin(dir.path()))
+        .map_err(|f| format!("{f:?}"))
+        .unwrap()
+        .config;
+    let said = |now: &str| {
+        lint::near(&config, now.parse().unwrap())
+            .iter()
+            .map(|f| f.message.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(said("2031-03-01T12:00:00Z"), [] as [&str; 0]);
+    assert_eq!(
+        said("2031-03-10T13:00:00Z"),
+        ["the window opens in 1 day; the routine plan gives people 7 days"]
+    );
+    assert_eq!(
+        said("2031-03-12T12:00:00Z"),
+        [] as [&str; 0],
+        "what is past is no news"
+    );
+    assert!(
+        lint::near(&config, "2031-03-10T13:00:00Z".parse().unwrap())
+            .iter()
+            .all(|f| f.severity == Severity::Warning)
+    );
+}
+
+#[test]
+fn what_herald_puts_around_a_post_has_to_fit_as_well() {
+    let long = |template: &str, length: usize, changes: &[(&str, &str, &str)]| {
+        let dir = with(changes);
+        write(
+            dir.path(),
+            &format!("templates/{template}.md.hbs"),
+            &"word ".repeat(length / 5),
+        );
+        reviewed(&dir)
+            .into_iter()
+            .filter(|f| f.contains("with every value at its longest"))
+            .collect::<Vec<_>>()
+    };
+    // 1,989 characters, and the mark with its empty line.
+    let marked = long("preparation/first", 1990, &[]);
+    let mark = "longest, and with the line on top of a post that no longer holds, this makes 2004 characters";
+    assert!(
+        marked.len() == 2 && marked.iter().any(|f| f.contains(mark)),
+        "{marked:#?}"
+    );
+    assert_eq!(
+        long("validation/done", 1990, &[]),
+        [] as [&str; 0],
+        "nothing is put around this one"
+    );
+    let mentions = long(
+        "validation/done",
+        1990,
+        &[(PLAN, "after: 23h", "after: 23h, mention: [validators]")],
+    );
+    assert!(
+        mentions[0].contains("and with those it mentions, this makes 2015 characters"),
+        "{mentions:#?}"
+    );
+    let asked = long(
+        "validation/done",
+        1990,
+        &[(PLAN, "after: 23h", "after: 23h, approval: one")],
+    );
+    assert!(
+        asked[0].contains("and with the request to approve it, this makes 20"),
+        "{asked:#?}"
+    );
+    let room = [
+        (
+            PLAN,
+            "template: preparation/first\n        cron",
+            "template: scheduling/long\n        cron",
+        ),
+        (PLAN, "channels: [news, room]", "channels: [room]"),
+    ];
+    let matrix = long("scheduling/long", 31_000, &room);
+    assert!(
+        matrix[0].contains("bytes; a post on Matrix holds 60000"),
+        "{matrix:#?}"
+    );
+}
+
+#[test]
+fn strict_takes_a_warning_for_an_error() {
+    let dir = with(&[]);
+    let lax = herald(dir.path(), &["check"]);
+    assert_eq!(lax.status.code(), Some(0), "{lax:?}");
+    let strict = herald(dir.path(), &["check", "--strict"]);
+    let said = String::from_utf8_lossy(&strict.stdout).into_owned();
+    assert!(
+        strict.status.code() == Some(1)
+            && said.contains(": warning: ")
+            && said.contains("0 errors, "),
+        "{said}"
+    );
+}
+
+/// Values that a schema and a reviewer are content with, for each TODO by its key.
+fn filled(text: &str) -> String {
+    let opens = text
+        .lines()
+        .find_map(|l| l.trim().strip_prefix("opens: "))
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    let by_key = |line: &str| match line.trim().split(':').next().unwrap() {
+        "by" => format!("{opens} 10:00"),
+        "node_version" => "v1.22.0".into(),
+        key if line.contains("spec_version") => {
+            assert!(!key.is_empty());
+            "9000000".into()
+        }
+        _ => "words".into(),
+    };
+    let line = |line: &str| {
+        if line.trim_start().starts_with('#') {
+            line.to_owned()
+        } else {
+            line.replace("TODO", &by_key(line))
+        }
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_new_upgrade_is_begun_filled_in_and_good() {
+    let dir = changed("config/plan.yaml", "zone", "zone");
+    let new = |args: &[&str]| herald(dir.path(), &[&["new", "upgrade"], args].concat());
+    let first = new(&["v9.9.9", "--urgency", "expedited"]);
+    let told = String::from_utf8_lossy(&first.stdout).into_owned();
+    assert!(
+        first.status.success()
+            && told.contains("config/upgrades/v9.9.9.yaml")
+            && told.contains("herald check"),
+        "{first:?}"
+    );
+    let file = dir.path().join("config/upgrades/v9.9.9.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.starts_with("# yaml-language-server: $schema=../schemas/upgrade.schema.json\n")
+            && text.contains("urgency: expedited"),
+        "{text}"
+    );
+
+    // Each TODO is named, one by one, and nothing else.
+    let check = herald(dir.path(), &["check", "--json"]);
+    let findings: Vec<Value> = String::from_utf8_lossy(&check.stdout)
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let todo: Vec<u64> = (1..)
+        .zip(text.lines())
+        .filter(|(_, l)| !l.trim_start().starts_with('#') && l.contains("TODO"))
+        .map(|(n, _)| n)
+        .collect();
+    let named: Vec<u64> = findings
+        .iter()
+        .filter(|f| f["severity"] == "error")
+        .map(|f| f["line"].as_u64().unwrap())
+        .collect();
+    assert!(todo.len() > 8 && named == todo, "{todo:?}: {findings:#?}");
+    assert!(
+        findings.iter().all(
+            |f| f["severity"] == "warning" || f["message"] == "`TODO` is still to be filled in"
+        ),
+        "{findings:#?}"
+    );
+
+    let again = new(&["v9.9.9"]);
+    assert!(
+        !again.status.success()
+            && String::from_utf8_lossy(&again.stderr).contains("is there already"),
+        "{again:?}"
+    );
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        text,
+        "and nothing is overwritten"
+    );
+
+    fs::write(&file, filled(&text)).unwrap();
+    let schema = jsonschema::validator_for(&config::schemas()["upgrade"]).unwrap();
+    let value: Value = serde_yaml::from_str(&filled(&text)).unwrap();
+    assert!(
+        schema.is_valid(&value),
+        "{:?}",
+        schema
+            .iter_errors(&value)
+            .map(|e| e.to_string())
+            .collect::<Vec<_>>()
+    );
+    let check = herald(dir.path(), &["check"]);
+    assert!(
+        check.status.success(),
+        "{}",
+        String::from_utf8_lossy(&check.stdout)
+    );
+
+    for (args, word) in [
+        (&["../v1"][..], "can't be an id"),
+        (&["v1", "--urgency", "rutine"], "did you mean `routine`?"),
+    ] {
+        let output = new(args);
+        assert!(
+            !output.status.success() && String::from_utf8_lossy(&output.stderr).contains(word),
+            "{output:?}"
+        );
+    }
+    let elsewhere = new(&["v9.9.10", "--dir", "drafts"]);
+    let draft = fs::read_to_string(dir.path().join("drafts/v9.9.10.yaml")).unwrap();
+    assert!(
+        elsewhere.status.success()
+            && !draft.contains("$schema")
+            && draft.contains("urgency: routine"),
+        "{draft}"
+    );
+}
+
+#[test]
+fn a_proposal_is_printed_from_its_template_and_missed_where_there_is_none() {
+    let dir = changed("config/plan.yaml", "zone", "zone");
+    let template = "templates/appendix/proposal.md.hbs";
+    for file in [template, "templates/appendix/proposal.de.md.hbs"] {
+        fs::remove_file(dir.path().join(file)).unwrap();
+    }
+    let missing = herald(dir.path(), &["new", "proposal", "v2.3.1"]);
+    assert!(
+        !missing.status.success() && String::from_utf8_lossy(&missing.stderr).contains(template),
+        "{missing:?}"
+    );
+    write(
+        dir.path(),
+        template,
+        "# {{upgrade.title}}\n\nThe window opens {{time window.opens}}.\n",
+    );
+    let printed = herald(dir.path(), &["new", "proposal", "v2.3.1"]);
+    let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+    assert_eq!(
+        text,
+        "# Paseo runtime 2\\.3\\.1\n\nThe window opens Tue 9 Mar 2027, 14:00 CET (13:00 UTC).\n",
+        "{printed:?}"
+    );
+    let unknown = herald(dir.path(), &["new", "proposal", "v2.3.2"]);
+    assert!(
+        !unknown.status.success()
+            && String::from_utf8_lossy(&unknown.stderr).contains("did you mean `v2.3.1`?"),
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn schemas_are_written_to_a_folder_or_printed_as_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = herald(dir.path(), &["schema", "--out", "made/here"]);
+    assert!(out.status.success(), "{out:?}");
+    let printed: BTreeMap<String, Value> =
+        serde_json::from_slice(&herald(dir.path(), &["schema"]).stdout).unwrap();
+    assert_eq!(
+        printed.keys().collect::<Vec<_>>(),
+        [
+            "checklist",
+            "help",
+            "herald",
+            "people",
+            "plan",
+            "upgrade",
+            "words"
+        ]
+    );
+    for (name, schema) in printed {
+        let file: &Path = &dir.path().join(format!("made/here/{name}.schema.json"));
+        let written: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        assert!(
+            written == schema && schema["title"].as_str().unwrap().contains(&name),
+            "{name}"
+        );
+    }
+}

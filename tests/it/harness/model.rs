@@ -1,0 +1,853 @@
+//! A model of everything around herald, on a stepped clock: two chats with their rates, a node, a store, each of which may
+//! go away or fail; herald's real services among them, which may die at any step. Nothing in it is left to chance but what
+//! a seed says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+};
+
+use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use upgrade_herald::{
+    config::{Origin, SourceFile, UpgradeFile},
+    deliver::{approval::gate::Gate, dispatcher::Dispatcher},
+    domain::{
+        campaign::{
+            change::Change,
+            upgrade::{Target, Upgrade},
+        },
+        outbox::post::{CalendarEvent, Operation, Post, PostKey, PostState},
+        people::feedback::Heard,
+        plan::notice::LatePolicy,
+    },
+    lint::{self, Loaded},
+    listen::feedback::Summariser,
+    outbox::Core,
+    plan::planner::Planner,
+    ports::{
+        Accepted, Chain, Chat, ChatError, Clock, Handling, Outgoing, Outlet, Platform, Store,
+        StoreError,
+    },
+    rehearsal::SteppedClock,
+    watch::watcher::Watcher,
+    words::{context, snapshot::ConfigSnapshot},
+};
+
+use crate::{
+    chain::pruned_nodes::{Forgetful, GENESIS},
+    harness::{
+        hooks::{Call, Hook, HookedStore},
+        memory_store::MemoryStore,
+    },
+};
+
+/// How long a chat knows a key by itself.
+const KEY_WINDOW: SignedDuration = SignedDuration::from_mins(3);
+
+/// A small generator whose numbers a seed fixes.
+#[derive(Clone)]
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// Whether something happens, one time in so many; never without dice.
+fn one_in(sides: u64, dice: &Mutex<Option<Dice>>) -> bool {
+    dice.lock()
+        .expect("nobody panics with it")
+        .as_mut()
+        .is_some_and(|dice| dice.roll(sides) == 0)
+}
+
+/// Polls `work` so many times at the most: then it is dropped where it stands, as in a crash.
+async fn at_most<T>(mut polls: u64, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|context| {
+        if polls == 0 {
+            return Poll::Ready(None);
+        }
+        polls -= 1;
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+// --- the chats -----------------------------------------------------------------------------------
+
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub key: PostKey,
+    pub place: String,
+    /// The message below which it is, in a thread.
+    pub root: Option<String>,
+    pub text: String,
+    pub at: Timestamp,
+}
+
+/// A request that a chat was asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub place: String,
+    pub at: Timestamp,
+    pub taken: bool,
+    /// It was told before to wait until later than this.
+    pub too_soon: bool,
+}
+
+/// So many requests at once in a place, and then one in so many milliseconds: as the platforms' documents have it, or their
+/// servers as they come.
+fn rate(platform: Platform) -> (i64, i64) {
+    match platform {
+        Platform::Discord => (5, 1_000),
+        Platform::Matrix => (10, 5_000),
+    }
+}
+
+#[derive(Default)]
+struct Room {
+    messages: Vec<Message>,
+    asked: Vec<Asked>,
+    /// When the requests of each place were taken, the last ones.
+    taken: BTreeMap<String, Vec<i64>>,
+    wait_until: BTreeMap<String, Timestamp>,
+    pinned: BTreeSet<String>,
+    events: BTreeMap<PostKey, CalendarEvent>,
+}
+
+pub struct ModelChat {
+    platform: Platform,
+    clock: Arc<SteppedClock>,
+    dice: Mutex<Option<Dice>>,
+    away: AtomicBool,
+    room: Mutex<Room>,
+}
+
+impl ModelChat {
+    fn new(platform: Platform, clock: Arc<SteppedClock>, dice: Option<Dice>) -> Self {
+        Self {
+            platform,
+            clock,
+            dice: Mutex::new(dice),
+            away: AtomicBool::new(false),
+            room: Mutex::default(),
+        }
+    }
+
+    pub fn messages(&self) -> Vec<Message> {
+        self.room
+            .lock()
+            .expect("nobody panics with it")
+            .messages
+            .clone()
+    }
+
+    /// What is pinned, and what stands in the calendar.
+    pub fn around(&self) -> (BTreeSet<String>, BTreeMap<PostKey, CalendarEvent>) {
+        let room = self.room.lock().expect("nobody panics with it");
+        (room.pinned.clone(), room.events.clone())
+    }
+
+    pub fn asked(&self) -> Vec<Asked> {
+        self.room
+            .lock()
+            .expect("nobody panics with it")
+            .asked
+            .clone()
+    }
+
+    /// What happens before a request is taken: the chat is away, or says that it is too much.
+    fn admit(&self, place: &str) -> Result<(), ChatError> {
+        let now = self.clock.now();
+        let mut room = self.room.lock().expect("nobody panics with it");
+        let too_soon = room.wait_until.get(place).is_some_and(|until| now < *until);
+        let (burst, interval) = rate(self.platform);
+        let taken = room.taken.entry(place.to_owned()).or_default();
+        let span = burst * interval;
+        taken.retain(|at| now.as_millisecond() - at < span);
+        let refused = if self.away.load(Ordering::Relaxed) {
+            Some(ChatError::Retry {
+                reason: "the connection was refused".into(),
+                after_ms: None,
+            })
+        } else if let Some(first) = taken.first().filter(|_| taken.len() as i64 >= burst) {
+            let after = u64::try_from(first + span - now.as_millisecond()).unwrap_or(1);
+            room.wait_until.insert(
+                place.to_owned(),
+                now + SignedDuration::from_millis(after as i64),
+            );
+            Some(ChatError::Retry {
+                reason: "too many requests".into(),
+                after_ms: Some(after),
+            })
+        } else {
+            taken.push(now.as_millisecond());
+            None
+        };
+        room.asked.push(Asked {
+            place: place.to_owned(),
+            at: now,
+            taken: refused.is_none(),
+            too_soon,
+        });
+        refused.map_or(Ok(()), Err)
+    }
+
+    async fn say(
+        &self,
+        place: &str,
+        root: Option<&str>,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
+        tokio::task::yield_now().await;
+        self.admit(place)?;
+        let broken = || ChatError::Retry {
+            reason: "the connection broke".into(),
+            after_ms: None,
+        };
+        if one_in(10, &self.dice) {
+            return Err(broken());
+        }
+        let now = self.clock.now();
+        {
+            let messages = &mut self.room.lock().expect("nobody panics with it").messages;
+            let same = |m: &Message| {
+                m.key == *out.key && m.place == place && now.duration_since(m.at) < KEY_WINDOW
+            };
+            if !messages.iter().any(same) {
+                let text = out.body.text.clone();
+                messages.push(Message {
+                    key: out.key.clone(),
+                    place: place.into(),
+                    root: root.map(str::to_owned),
+                    text,
+                    at: now,
+                });
+            }
+        }
+        tokio::task::yield_now().await;
+        if one_in(10, &self.dice) {
+            return Err(broken());
+        }
+        Ok(Accepted {
+            id: out.key.0.clone(),
+            link: None,
+        })
+    }
+}
+
+#[async_trait]
+impl Chat for ModelChat {
+    async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        self.say(place, None, out).await
+    }
+
+    async fn find(
+        &self,
+        place: &str,
+        key: &PostKey,
+        _since: Timestamp,
+    ) -> Result<Option<Accepted>, ChatError> {
+        tokio::task::yield_now().await;
+        if self.away.load(Ordering::Relaxed) || one_in(20, &self.dice) {
+            let (place, at) = (place.to_owned(), self.clock.now());
+            self.room
+                .lock()
+                .expect("nobody panics with it")
+                .asked
+                .push(Asked {
+                    place,
+                    at,
+                    taken: false,
+                    too_soon: false,
+                });
+            return Err(ChatError::Retry {
+                reason: "the connection broke".into(),
+                after_ms: None,
+            });
+        }
+        let room = self.room.lock().expect("nobody panics with it");
+        let found = room
+            .messages
+            .iter()
+            .find(|m| m.key == *key && m.place == place);
+        Ok(found.map(|m| Accepted {
+            id: m.key.0.clone(),
+            link: None,
+        }))
+    }
+
+    async fn open_thread(
+        &self,
+        place: &str,
+        root: &str,
+        _title: &str,
+        out: Outgoing<'_>,
+    ) -> Result<Accepted, ChatError> {
+        self.say(place, Some(root), out).await
+    }
+
+    async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
+        tokio::task::yield_now().await;
+        self.admit(place)?;
+        let mut room = self.room.lock().expect("nobody panics with it");
+        let message = room
+            .messages
+            .iter_mut()
+            .find(|m| m.place == place && m.key.0 == id && m.root.is_none());
+        let Some(message) = message else {
+            return Err(ChatError::Refused {
+                reason: format!("there is no message {id}"),
+                remedy: "look".into(),
+            });
+        };
+        message.text = out.body.text.clone();
+        Ok(Accepted {
+            id: id.to_owned(),
+            link: None,
+        })
+    }
+
+    async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
+        tokio::task::yield_now().await;
+        self.admit(place)?;
+        let mut room = self.room.lock().expect("nobody panics with it");
+        match how {
+            Handling::Publish | Handling::Close => {}
+            Handling::Pin => drop(room.pinned.insert(id.to_owned())),
+            Handling::Unpin => drop(room.pinned.remove(id)),
+        }
+        Ok(())
+    }
+
+    async fn calendar(&self, key: &PostKey, event: &CalendarEvent) -> Result<Accepted, ChatError> {
+        tokio::task::yield_now().await;
+        self.admit("the calendar")?;
+        self.room
+            .lock()
+            .expect("nobody panics with it")
+            .events
+            .insert(key.clone(), event.clone());
+        Ok(Accepted {
+            id: key.0.clone(),
+            link: None,
+        })
+    }
+
+    async fn heard(
+        &self,
+        _place: &str,
+        _root: &str,
+        _thread: Option<&str>,
+    ) -> Result<Heard, ChatError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(ChatError::Retry {
+                reason: "the connection was refused".into(),
+                after_ms: None,
+            });
+        }
+        Ok(Heard::default())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+}
+
+// --- the database --------------------------------------------------------------------------------
+
+/// It goes away, or fails before a call is done, or when it is done and nobody knows.
+struct Flaky {
+    away: AtomicBool,
+    dice: Mutex<Option<Dice>>,
+}
+
+#[async_trait]
+impl Hook<StoreError> for Flaky {
+    async fn before(&self, _: &Call<'_>) -> Result<(), StoreError> {
+        let fails = self.away.load(Ordering::Relaxed) || one_in(400, &self.dice);
+        if fails {
+            Err(StoreError("the database can't be reached".into()))
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn after(&self, _: &Call<'_>) -> Result<(), StoreError> {
+        if one_in(400, &self.dice) {
+            Err(StoreError("the connection broke".into()))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+// --- all of it -----------------------------------------------------------------------------------
+
+/// What can go away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Chat(Platform),
+    Node,
+    Database,
+}
+
+/// What happens to the upgrade and around it.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// Chats and database fail and herald dies, as this seed says.
+    pub seed: Option<u64>,
+    /// A command so long before the window opens.
+    pub command: Option<(SignedDuration, Change)>,
+    pub outage: Option<(Part, Timestamp, Timestamp)>,
+    /// Between the blocks of the chain, in seconds.
+    pub spacing: u32,
+}
+
+pub struct Model {
+    pub loaded: Arc<Loaded>,
+    pub chats: BTreeMap<Platform, Arc<ModelChat>>,
+    pub store: Arc<MemoryStore>,
+    pub upgrade: Upgrade,
+    pub crashes: u32,
+    clock: Arc<SteppedClock>,
+    node: Arc<Forgetful>,
+    database: Arc<Flaky>,
+    herald: Herald,
+    dice: Option<Dice>,
+    script: Script,
+    commanded: bool,
+    /// Nothing has failed since, and nobody has given a command.
+    settled: bool,
+}
+
+/// A process: what it has in memory is gone with it.
+struct Herald {
+    core: Arc<Core>,
+    planner: Planner,
+    watcher: Watcher,
+    gate: Gate,
+    dispatcher: Dispatcher,
+    summariser: Summariser,
+}
+
+/// The sample's plan and an upgrade of one chain whose window opens `ahead` from the model's beginning.
+/// With `late` the plan's rules for what comes late hold; without, everything is posted.
+/// Blocks come so many seconds apart.
+pub fn sample(ahead: SignedDuration, spacing: u32, late: bool) -> (Arc<Loaded>, Upgrade) {
+    let mut loaded =
+        lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let mut upgrade = loaded.config.upgrades[0].upgrade.clone();
+    upgrade.chains = [(
+        "relay".to_owned(),
+        Target {
+            spec_version: 2,
+            code_hash: None,
+        },
+    )]
+    .into();
+    upgrade.referendum = None;
+    let opens = begins() + ahead;
+    upgrade.window.closes = opens + upgrade.window.closes.duration_since(upgrade.window.opens);
+    upgrade.window.opens = opens;
+    upgrade
+        .duties
+        .values_mut()
+        .for_each(|duty| duty.by = duty.by.map(|_| opens));
+    for notice in loaded
+        .config
+        .plan
+        .plans
+        .values_mut()
+        .flat_map(|plan| &mut plan.notices)
+    {
+        notice.approval.persons = 0;
+        notice.late = if late { notice.late } else { LatePolicy::Post };
+    }
+    loaded.config.plan.rules.max_block_gap = SignedDuration::from_secs(i64::from(spacing) * 3);
+    let file = SourceFile {
+        name: "upgrades/v2.yaml".into(),
+        text: String::new(),
+    };
+    loaded.config.upgrades = vec![UpgradeFile {
+        upgrade: upgrade.clone(),
+        file,
+    }];
+    (Arc::new(loaded), upgrade)
+}
+
+pub fn begins() -> Timestamp {
+    Timestamp::from_second(GENESIS).expect("a time near now")
+}
+
+/// What happens in the chain, from the window's opening on.
+pub const AUTHORIZED: SignedDuration = SignedDuration::from_mins(10);
+pub const APPLIED: SignedDuration = SignedDuration::from_mins(20);
+
+/// Without a window nothing happens in it.
+fn node(opens: Option<Timestamp>, spacing: u32) -> Forgetful {
+    let block = |after: SignedDuration| {
+        let at = opens.map(|opens| (opens.duration_since(begins()) + after).as_secs());
+        at.map_or(u64::MAX, |at| {
+            u64::try_from(at / i64::from(spacing)).expect("after the beginning")
+        })
+    };
+    Forgetful::with_blocks(spacing, block(AUTHORIZED), block(APPLIED))
+}
+
+impl Model {
+    pub fn new(loaded: &Arc<Loaded>, upgrade: &Upgrade, script: Script) -> Self {
+        let opens = match &script.command {
+            Some((_, Change::Cancel { .. })) => None,
+            Some((_, Change::Reschedule { opens, .. })) => Some(*opens),
+            _ => Some(upgrade.window.opens),
+        };
+        let node = Arc::new(node(opens, script.spacing));
+        let clock = Arc::new(SteppedClock::new(begins()));
+        let dice = |salt: u64| script.seed.map(|seed| Dice(seed ^ salt));
+        let chats: BTreeMap<Platform, Arc<ModelChat>> =
+            [(Platform::Discord, 0xd15c), (Platform::Matrix, 0x3a78)]
+                .map(|(platform, salt)| {
+                    (
+                        platform,
+                        Arc::new(ModelChat::new(platform, clock.clone(), dice(salt))),
+                    )
+                })
+                .into();
+        let store = Arc::new(MemoryStore::default());
+        let database = Arc::new(Flaky {
+            away: AtomicBool::new(false),
+            dice: Mutex::new(dice(0xdb)),
+        });
+        let herald = start(loaded, &clock, &chats, &node, &store, &database);
+        let (dice, loaded, upgrade) = (dice(0x5eed), loaded.clone(), upgrade.clone());
+        Self {
+            loaded,
+            chats,
+            store,
+            upgrade,
+            crashes: 0,
+            clock,
+            node,
+            database,
+            herald,
+            dice,
+            script,
+            commanded: false,
+            settled: false,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Until there is nothing left to do.
+    pub async fn play(&mut self) -> Result<()> {
+        for _ in 0..20_000 {
+            self.weather();
+            let well = self.everything().await;
+            self.command().await?;
+            let Some(next) = self.next(well).await? else {
+                return Ok(());
+            };
+            self.clock.step_to(next);
+        }
+        anyhow::bail!("no end in sight at {}", self.now())
+    }
+
+    /// The chain's newest block by the clock.
+    fn head(&self) -> u64 {
+        u64::try_from(
+            self.now().duration_since(self.node.time(0)).as_secs() / i64::from(self.script.spacing),
+        )
+        .unwrap_or(0)
+    }
+
+    /// What is away now, and how far the chain is.
+    fn weather(&self) {
+        let now = self.now();
+        self.node.grow(self.head().max(1));
+        let Some((part, from, until)) = self.script.outage else {
+            return;
+        };
+        let away = from <= now && now < until;
+        match part {
+            Part::Chat(platform) => self.chats[&platform].away.store(away, Ordering::Relaxed),
+            Part::Database => self.database.away.store(away, Ordering::Relaxed),
+            Part::Node => self
+                .node
+                .set_away(away.then(|| now.duration_since(from).as_secs())),
+        }
+    }
+
+    /// Every service once, as a running herald would; says whether none failed.
+    async fn everything(&mut self) -> bool {
+        let mut well = true;
+        let herald = &self.herald;
+        let channels: Vec<String> = herald.dispatcher.channels();
+        let mut steps: Vec<futures::future::BoxFuture<'_, bool>> = vec![
+            // It does nothing where nothing has changed, and takes its time.
+            Box::pin(async { self.settled || herald.planner.tick().await.is_ok() }),
+            Box::pin(async { herald.watcher.tick("relay").await.is_ok() }),
+            Box::pin(async { herald.watcher.observe("relay").await.is_ok() }),
+            Box::pin(async { herald.gate.tick().await.is_ok() }),
+        ];
+        for channel in &channels {
+            steps.push(Box::pin(async {
+                herald.dispatcher.tick(channel).await.is_ok()
+            }));
+        }
+        steps.push(Box::pin(async {
+            herald.summariser.tick().await.is_ok_and(|s| !s.waits)
+        }));
+        let mut died = false;
+        for step in steps {
+            let polls = self
+                .dice
+                .as_mut()
+                .and_then(|dice| (dice.roll(8) == 0).then(|| dice.roll(60)));
+            match at_most(polls.unwrap_or(u64::MAX), step).await {
+                Some(done) => well &= done,
+                None => {
+                    died = true;
+                    break;
+                }
+            }
+        }
+        if died {
+            self.crashes += 1;
+            self.herald = start(
+                &self.loaded,
+                &self.clock,
+                &self.chats,
+                &self.node,
+                &self.store,
+                &self.database,
+            );
+            // As at each start; if that fails it is not one.
+            let _ = self.herald.core.store.begin_anew().await;
+        }
+        self.settled = well && !died;
+        self.settled
+    }
+
+    async fn command(&mut self) -> Result<()> {
+        let Some((before, change)) = &self.script.command else {
+            return Ok(());
+        };
+        if self.commanded || self.now() < self.upgrade.window.opens - *before {
+            return Ok(());
+        }
+        (self.commanded, self.settled) = (true, false);
+        self.store
+            .request(
+                &self.upgrade.id,
+                change,
+                "an invented operator",
+                self.clock.now(),
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// When there is something to do again.
+    async fn next(&self, well: bool) -> Result<Option<Timestamp>> {
+        let now = self.now();
+        let mut next = BTreeSet::new();
+        for channel in self.herald.dispatcher.channels() {
+            next.extend(self.store.next_time(&channel).await?);
+        }
+        let campaign = self.store.upgrades().await?;
+        let plan = &self.loaded.config.plan;
+        for campaign in &campaign {
+            let watched =
+                plan.rules.healthy_for + plan.rules.complete_after + SignedDuration::from_hours(1);
+            let window = &campaign.upgrade.window;
+            let (from, until) = (
+                window.opens - SignedDuration::from_hours(1),
+                window.closes + watched,
+            );
+            let block = self.node.time(self.head() + 1);
+            if !campaign.progress.finished() && now < until {
+                next.insert(block.max(from));
+            }
+            next.extend(
+                context::closes(&campaign.progress, plan)
+                    .filter(|_| campaign.progress.feedback.is_none()),
+            );
+            next.extend(campaign.votes_due());
+        }
+        let commands = self
+            .script
+            .command
+            .iter()
+            .filter(|_| !self.commanded)
+            .map(|(before, _)| self.upgrade.window.opens - *before);
+        next.extend(commands);
+        let outage = self
+            .script
+            .outage
+            .iter()
+            .flat_map(|(_, from, until)| [*from, *until])
+            .filter(|at| *at > now);
+        next.extend(outage);
+        if !well || campaign.is_empty() || !self.store.requests().await?.is_empty() {
+            // What failed is tried again soon.
+            next.insert(now + SignedDuration::from_secs(30));
+        }
+        // What is due already did not get through: it is due again a little later.
+        let patience = SignedDuration::from_secs(if self.database.away.load(Ordering::Relaxed) {
+            30
+        } else {
+            1
+        });
+        let ends = self
+            .script
+            .outage
+            .map(|(_, _, until)| until)
+            .filter(|until| *until > now);
+        Ok(next
+            .into_iter()
+            .next()
+            .map(|at| at.max(now + patience))
+            .map(|at| ends.map_or(at, |ends| at.min(ends))))
+    }
+
+    /// That every post of the store is where it belongs, once and in order; says which these are, but for edits.
+    pub async fn look(&self) -> Result<BTreeMap<PostKey, Post>> {
+        let posts = self.store.posts(&self.upgrade.id).await?;
+        let open = |p: &&Post| {
+            matches!(
+                p.state,
+                PostState::Planned | PostState::Sending | PostState::Parked | PostState::Held
+            )
+        };
+        if let Some(open) = posts.iter().find(open) {
+            anyhow::bail!(
+                "{} ({:?}) in {} is {:?}: {:?}",
+                open.notice,
+                open.operation,
+                open.channel,
+                open.state,
+                open.error
+            );
+        }
+        let message = |p: &&Post| {
+            !matches!(p.operation, Operation::Edit | Operation::Mark) && !p.operation.is_aside()
+        };
+        for (name, channel) in &self.loaded.config.deployment.channels {
+            let chat = &self.chats[&channel.platform];
+            let said: Vec<Message> = chat
+                .messages()
+                .into_iter()
+                .filter(|m| m.place == channel.place)
+                .collect();
+            let got: Vec<&PostKey> = said.iter().map(|m| &m.key).collect();
+            let sent = posts
+                .iter()
+                .filter(|p| p.channel == *name && p.state == PostState::Sent);
+            let wanted: Vec<&PostKey> = sent.clone().filter(message).map(|p| &p.key).collect();
+            let words = |keys: &[&PostKey]| -> String {
+                let word = |key: &&PostKey| {
+                    posts.iter().find(|p| p.key == **key).map_or_else(
+                        || key.0.clone(),
+                        |p| format!("{}/{}", p.notice, p.operation.name()),
+                    )
+                };
+                keys.iter().map(word).collect::<Vec<_>>().join(" ")
+            };
+            ensure!(
+                got == wanted,
+                "{name}: said {}\nfor {}",
+                words(&got),
+                words(&wanted)
+            );
+            // Its words are those of what was done to it last.
+            for root in sent.filter(|p| p.operation == Operation::Post) {
+                let changed = posts.iter().filter(|p| {
+                    matches!(p.operation, Operation::Edit | Operation::Mark)
+                        && p.state == PostState::Sent
+                        && (&p.channel, &p.notice, &p.occurrence, p.revision)
+                            == (&root.channel, &root.notice, &root.occurrence, root.revision)
+                });
+                let last = changed
+                    .max_by_key(|p| (p.sent, p.due, p.rank))
+                    .unwrap_or(root);
+                let words = &last.body.as_ref().context("its words")?.text;
+                let said = said
+                    .iter()
+                    .find(|m| m.key == root.key && m.root.is_none())
+                    .context("it is there")?;
+                ensure!(
+                    said.text == *words,
+                    "{name}: {} says\n{}\nfor\n{words}",
+                    root.notice,
+                    said.text
+                );
+            }
+        }
+        Ok(posts
+            .into_iter()
+            .filter(|p| message(&p))
+            .map(|p| (p.key.clone(), p))
+            .collect())
+    }
+}
+
+fn start(
+    loaded: &Arc<Loaded>,
+    clock: &Arc<SteppedClock>,
+    chats: &BTreeMap<Platform, Arc<ModelChat>>,
+    node: &Arc<Forgetful>,
+    store: &Arc<MemoryStore>,
+    database: &Arc<Flaky>,
+) -> Herald {
+    let store: Arc<dyn Store> = Arc::new(HookedStore {
+        inner: store.clone(),
+        hook: database.clone(),
+    });
+    let outlets = loaded
+        .config
+        .deployment
+        .channels
+        .iter()
+        .map(|(name, channel)| {
+            let outlet = Outlet {
+                platform: channel.platform,
+                chat: chats[&channel.platform].clone(),
+                place: channel.place.clone(),
+                readers: channel.readers,
+                locale: channel.locale.clone(),
+                mentions: channel.mentions.clone(),
+            };
+            (name.clone(), outlet)
+        });
+    let snapshot = ConfigSnapshot {
+        config: loaded.config.clone(),
+        renderer: loaded.renderer.clone(),
+    };
+    let core = Arc::new(Core::new(snapshot, outlets.collect(), clock.clone(), store));
+    let chains = [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into();
+    Herald {
+        planner: Planner::new(core.clone()),
+        watcher: Watcher::new(core.clone(), chains),
+        gate: Gate::new(core.clone()),
+        dispatcher: Dispatcher::new(core.clone()),
+        summariser: Summariser::new(core.clone()),
+        core,
+    }
+}

@@ -1,0 +1,79 @@
+//! What people are answered.
+
+use upgrade_herald::{
+    answer::AnswerService,
+    config::Origin,
+    domain::people::command::Order,
+    lint,
+    ports::{Asker, CommandHandler, Platform},
+    words::snapshot::ConfigSnapshot,
+};
+
+use crate::{chain::watching::World, process::cli::changed};
+
+const HELP: &str = "
+contacts:
+  - { id: ops, name: The operators' room, url: \"https://chat.example.org/ops\" }
+topics:
+  - id: stuck
+    title: My node imports no blocks
+    signs: The best block stays where it is.
+    remedy: [Look at the node's version., Update it.]
+    contact: ops
+  - { id: wallet, title: My wallet refuses to sign, signs: It wants new metadata., remedy: [Update its metadata.] }
+";
+
+const ANSWER: &str = "{{#if topic}}{{topic.title}}: {{#each topic.remedy}}{{this}} {{/each}}{{#if topic.contact}}{{topic.contact.url}}{{/if}}{{else}}\
+                      I know: {{#each topics}}{{id}} {{/each}}{{/if}}\n";
+
+#[tokio::test]
+async fn help_is_given_on_each_problem_and_what_is_mistyped_is_guessed() {
+    let dir = changed("config/herald.yaml", "store", "store");
+    let write = |file: &str, text: &str| std::fs::write(dir.path().join(file), text).unwrap();
+    write("config/help.yaml", HELP);
+    // Its notices may point to topics of the sample's own help.
+    write("config/plan.yaml", crate::stories::story::PLAN);
+    write("templates/answers/help.md.hbs", ANSWER);
+    let origin = Origin::Folder {
+        config: dir.path().join("config"),
+        templates: dir.path().join("templates"),
+    };
+    let loaded = lint::load(&origin).unwrap();
+    let open = |core: &mut upgrade_herald::outbox::Core| {
+        core.open(ConfigSnapshot {
+            config: loaded.config,
+            renderer: loaded.renderer,
+        })
+    };
+    let w = World::build(&["paseo"], |_| {}, open).await;
+    let desk = AnswerService::new(w.core.clone());
+    let asker = Asker::new(Platform::Discord, "1", "elsewhere");
+    let ask = async |words: &[&str]| {
+        desk.answer(&asker, &Order::from_line(&words.join(" ")))
+            .await
+            .text
+    };
+
+    assert!(ask(&["help"]).await.contains("I know: stuck wallet"));
+    let stuck = ask(&["help", "stuck"]).await;
+    assert!(
+        stuck.contains("My node imports no blocks")
+            && stuck.contains("Update it.")
+            && stuck.contains("chat.example.org/ops"),
+        "{stuck}"
+    );
+    let guessed = ask(&["help", "walet"]).await;
+    assert!(
+        guessed.contains("no help on walet") && guessed.contains("did you mean wallet?"),
+        "{guessed}"
+    );
+    let harmless = ask(&["help", "@everyone**`"]).await;
+    assert!(
+        harmless.contains("no help on") && !harmless.contains("**`"),
+        "{harmless}"
+    );
+    assert!(
+        ask(&["sing"]).await.contains("I know: stuck wallet"),
+        "who asks for anything else is told what there is"
+    );
+}

@@ -1,0 +1,610 @@
+//! Upgrades that change: by a command, by an edited file, by both.
+
+use jiff::{SignedDuration, Timestamp};
+use upgrade_herald::{
+    config::{Plan, SourceFile, UpgradeFile},
+    domain::{
+        campaign::{
+            change::Change,
+            upgrade::{Poll, Step, Upgrade, Urgency, Window},
+        },
+        outbox::post::{Operation, PostState},
+        plan::{
+            notice::{Audience, Happening, Notice, Phase, Trigger},
+            schedule::Offset,
+        },
+    },
+    plan::planner::{Planned, Planner},
+    ports::Clock,
+};
+
+use crate::chain::watching::{World, authorized};
+
+const CHANNEL: &str = "discord-upgrades";
+const OPERATORS: &str = "discord-operations";
+
+/// Three notices by the clock, and one for each thing that changes.
+fn small(plan: &mut Plan) {
+    let notice = |id: &str, template: &str, trigger| Notice {
+        channels: vec![CHANNEL.into(), "matrix-upgrades".into()],
+        ..Notice::new(id, Phase::Scheduling, template, trigger)
+    };
+    let mut notices = vec![
+        notice(
+            "announced",
+            "preparation/announced",
+            Trigger::At(Offset::Days(-7)),
+        ),
+        notice(
+            "reminder",
+            "scheduling/reminder",
+            Trigger::At(Offset::Days(-1)),
+        ),
+        notice(
+            "soon",
+            "scheduling/reminder",
+            Trigger::At(Offset::Exact(-600)),
+        ),
+    ];
+    for happening in [
+        Happening::WindowSet,
+        Happening::Rescheduled,
+        Happening::Changed,
+        Happening::Cancelled,
+        Happening::Failed,
+        Happening::Documented,
+        Happening::NoGo,
+        Happening::Go,
+        Happening::Unplanned,
+    ] {
+        let template = match happening {
+            Happening::Unplanned => "execution/unplanned",
+            Happening::Changed => "scheduling/changed",
+            _ => "scheduling/rescheduled",
+        };
+        notices.push(notice(happening.name(), template, Trigger::On(happening)));
+    }
+    let refused = notice(
+        "refused",
+        "scheduling/rescheduled",
+        Trigger::On(Happening::Refused),
+    );
+    notices.push(Notice {
+        channels: vec![OPERATORS.into()],
+        ..refused
+    });
+    for urgency in Urgency::ALL {
+        plan.plans.get_mut(&urgency).unwrap().notices = notices.clone();
+    }
+}
+
+fn days(n: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * n)
+}
+
+/// The sample with a window this many days from now.
+fn upgrade_in(w: &World, n: i64) -> Upgrade {
+    let opens = w.clock.now().checked_add(days(n)).unwrap();
+    let window = Window {
+        opens,
+        closes: opens.checked_add(SignedDuration::from_hours(2)).unwrap(),
+    };
+    Upgrade {
+        window,
+        ..w.upgrade("v2", &["relay"])
+    }
+}
+
+fn moved(upgrade: &Upgrade, n: i64) -> Window {
+    let later = |at: Timestamp| at.checked_add(days(n)).unwrap();
+    Window {
+        opens: later(upgrade.window.opens),
+        closes: later(upgrade.window.closes),
+    }
+}
+
+async fn follow(w: &World, upgrade: &Upgrade) -> Planned {
+    let planned = plan_alone(w, upgrade).await;
+    w.settle().await;
+    planned
+}
+
+/// Without anything being posted.
+async fn plan_alone(w: &World, upgrade: &Upgrade) -> Planned {
+    w.step(1);
+    let file = SourceFile {
+        name: "config/upgrades/v2.yaml".into(),
+        text: "id: v2\nwindow: {}\n".into(),
+    };
+    Planner::new(w.core.clone())
+        .tick_with(&[UpgradeFile {
+            upgrade: upgrade.clone(),
+            file,
+        }])
+        .await
+        .unwrap()
+}
+
+async fn command(w: &World, file: &Upgrade, change: Change) -> String {
+    let number = w
+        .store
+        .request("v2", &change, "Tessa Test", w.clock.now())
+        .await
+        .unwrap();
+    follow(w, file).await;
+    w.store.outcome(number).await.unwrap().unwrap()
+}
+
+fn reschedule(window: Window) -> Change {
+    Change::Reschedule {
+        opens: window.opens,
+        closes: window.closes,
+        reason: Some("more time to test".into()),
+    }
+}
+
+async fn days_pass(w: &World, n: i64) {
+    for _ in 0..n * 24 {
+        w.step(3600);
+        w.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_command_moves_what_is_to_come_marks_what_is_out_and_tells_it_once() {
+    let w = World::new(&["relay"], small).await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    days_pass(&w, 2).await;
+    assert_eq!(w.told("v2", CHANNEL).await, ["window_set", "announced"]);
+    let done = command(&w, &file, reschedule(moved(&file, 10))).await;
+    assert!(
+        done.starts_with("done: reschedule") && done.contains("Tessa Test"),
+        "{done}"
+    );
+    for _ in 0..3 {
+        follow(&w, &file).await;
+    }
+    let told = w.told("v2", CHANNEL).await;
+    assert_eq!(
+        told,
+        [
+            "window_set",
+            "announced",
+            "announced mark",
+            "window_set mark",
+            "rescheduled"
+        ]
+    );
+    let text = w.text("v2", "announced", CHANNEL).await;
+    let (mark, rest) = text.split_once("\n\n").unwrap();
+    assert!(
+        mark.contains("New time") && rest.starts_with("## "),
+        "{text}"
+    );
+    // Everything is due again for the new window, and nothing of the old one is left.
+    days_pass(&w, 17).await;
+    let later: Vec<String> = w.told("v2", CHANNEL).await.split_off(told.len());
+    assert_eq!(later, ["announced", "reminder", "soon"]);
+    let posts = w.store.posts("v2").await.unwrap();
+    let old = posts
+        .iter()
+        .filter(|p| p.revision == 1 && p.operation == Operation::Post);
+    assert!(
+        old.filter(|p| p.state == PostState::Superseded).count() == 4,
+        "reminder and soon, in two channels"
+    );
+    assert_eq!(
+        w.told("v2", CHANNEL).await,
+        w.told("v2", "matrix-upgrades").await
+    );
+}
+
+#[tokio::test]
+async fn a_command_holds_through_an_unrelated_edit_and_a_contradiction_is_refused() {
+    let w = World::new(&["relay"], small).await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    command(&w, &file, reschedule(moved(&file, 1))).await;
+    let now = async || w.core.campaign("v2").await.unwrap().unwrap();
+    // An edit of something else.
+    let summary = Upgrade {
+        summary: "Other words".into(),
+        ..file.clone()
+    };
+    assert!(follow(&w, &summary).await.contradicted.is_empty());
+    assert_eq!(
+        (
+            now().await.upgrade.summary.as_str(),
+            now().await.upgrade.window.clone()
+        ),
+        ("Other words", moved(&file, 1))
+    );
+    // An edit of what the command changed.
+    let contrary = Upgrade {
+        window: moved(&file, 5),
+        summary: "Third words".into(),
+        ..file.clone()
+    };
+    for _ in 0..3 {
+        let planned = follow(&w, &contrary).await;
+        assert!(
+            planned.contradicted[0]
+                .to_string()
+                .contains("config/upgrades/v2.yaml:2:1: warning: window was changed by a command")
+        );
+    }
+    assert_eq!(
+        (
+            now().await.upgrade.summary.as_str(),
+            now().await.upgrade.window.clone()
+        ),
+        ("Other words", moved(&file, 1))
+    );
+    assert_eq!(
+        w.told("v2", OPERATORS).await,
+        ["refused"],
+        "operators are told once"
+    );
+    // An edit that agrees; from then on the file counts again.
+    let agrees = Upgrade {
+        window: moved(&file, 1),
+        ..contrary
+    };
+    assert!(follow(&w, &agrees).await.contradicted.is_empty());
+    let again = Upgrade {
+        window: moved(&file, 7),
+        ..agrees
+    };
+    assert!(follow(&w, &again).await.contradicted.is_empty());
+    assert_eq!(now().await.upgrade.window, moved(&file, 7));
+    let told = w
+        .told("v2", CHANNEL)
+        .await
+        .into_iter()
+        .filter(|t| t == "rescheduled")
+        .count();
+    assert_eq!(told, 2, "once for the command, once for the last edit");
+}
+
+#[tokio::test]
+async fn a_cancelled_upgrade_is_said_to_be_and_no_more_unless_it_is_taken_back() {
+    let w = World::new(&["relay"], small).await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    days_pass(&w, 2).await;
+    command(
+        &w,
+        &file,
+        Change::Cancel {
+            reason: "a fault".into(),
+        },
+    )
+    .await;
+    days_pass(&w, 8).await;
+    let told = w.told("v2", CHANNEL).await;
+    assert_eq!(
+        told,
+        [
+            "window_set",
+            "announced",
+            "announced mark",
+            "window_set mark",
+            "cancelled"
+        ]
+    );
+    assert!(
+        w.text("v2", "announced", CHANNEL)
+            .await
+            .starts_with("> **Cancelled:**")
+    );
+    let again = command(
+        &w,
+        &file,
+        Change::Cancel {
+            reason: "another".into(),
+        },
+    )
+    .await;
+    assert!(
+        again.starts_with("refused") && again.contains("given up already"),
+        "{again}"
+    );
+    // What comes after all is an upgrade that nobody has announced.
+    w.block("relay", 1, &[authorized("0xaa")]).await;
+    assert_eq!(w.told("unplanned-relay-101", CHANNEL).await, ["unplanned"]);
+    // A new time is a new try.
+    command(&w, &file, reschedule(moved(&file, 20))).await;
+    days_pass(&w, 20).await;
+    let later = w.told("v2", CHANNEL).await.split_off(told.len());
+    assert!(
+        later.ends_with(&["announced".into(), "reminder".into(), "soon".into()])
+            && later.contains(&"rescheduled".into()),
+        "{later:?}"
+    );
+}
+
+#[tokio::test]
+async fn another_duty_is_told_and_marked_and_an_edit_of_words_alone_is_not() {
+    let w = World::new(&["relay"], small).await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    days_pass(&w, 2).await;
+    let told = w.told("v2", CHANNEL).await;
+    let mut edited = Upgrade {
+        summary: "Other words".into(),
+        ..file.clone()
+    };
+    follow(&w, &edited).await;
+    assert_eq!(w.told("v2", CHANNEL).await, told);
+    edited
+        .duties
+        .get_mut(&Audience::Validators)
+        .unwrap()
+        .node_version = Some("v9.9.9".into());
+    follow(&w, &edited).await;
+    follow(&w, &edited).await;
+    assert_eq!(
+        w.told("v2", CHANNEL).await.split_off(told.len()),
+        ["announced mark", "window_set mark", "changed"]
+    );
+    let text = w.text("v2", "announced", CHANNEL).await;
+    assert!(text.contains("what you must do has changed"), "{text}");
+    assert!(w.text("v2", "changed", CHANNEL).await.contains("v9.9.9"));
+    // And a window that moves after that marks them again, with the newest mark alone.
+    let late = Upgrade {
+        window: moved(&edited, 3),
+        ..edited
+    };
+    follow(&w, &late).await;
+    let text = w.text("v2", "announced", CHANNEL).await;
+    assert!(
+        text.contains("the window now opens") && !text.contains("No longer so"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn while_people_choose_a_window_nothing_counts_from_it() {
+    let w = World::new(&["relay"], small).await;
+    let set = upgrade_in(&w, 30);
+    let poll = Poll {
+        windows: vec![moved(&set, -20), set.window.clone()],
+        decide_by: w.clock.now().checked_add(days(2)).unwrap(),
+    };
+    let asked = Upgrade {
+        window: poll.windows[0].clone(),
+        poll: Some(poll),
+        ..set.clone()
+    };
+    follow(&w, &asked).await;
+    days_pass(&w, 4).await;
+    assert!(w.told("v2", CHANNEL).await.is_empty());
+    assert_eq!(
+        w.core.campaign("v2").await.unwrap().unwrap().standing(),
+        "planned"
+    );
+    follow(&w, &set).await;
+    days_pass(&w, 26).await;
+    assert_eq!(
+        w.told("v2", CHANNEL).await,
+        ["window_set", "announced", "reminder", "soon"]
+    );
+}
+
+#[tokio::test]
+async fn what_people_have_done_is_told_when_a_file_or_a_command_says_so() {
+    let w = World::new(&["relay"], small).await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    let no_go = Change::NoGo {
+        reason: "a node is not ready".into(),
+    };
+    assert!(command(&w, &file, no_go.clone()).await.starts_with("done"));
+    assert!(
+        command(&w, &file, no_go)
+            .await
+            .contains("that is so already")
+    );
+    command(&w, &file, Change::Go).await;
+    let mut documented = file.clone();
+    documented
+        .steps
+        .insert(Step::Documented, "https://docs.example.org/v2".into());
+    follow(&w, &documented).await;
+    assert_eq!(
+        w.told("v2", CHANNEL).await,
+        ["window_set", "no_go", "go", "documented"]
+    );
+    let unknown = w
+        .store
+        .request("v3", &Change::Go, "Tessa Test", w.clock.now())
+        .await
+        .unwrap();
+    follow(&w, &documented).await;
+    assert!(
+        w.store
+            .outcome(unknown)
+            .await
+            .unwrap()
+            .unwrap()
+            .contains("no upgrade `v3` is known")
+    );
+}
+
+#[tokio::test]
+async fn who_changes_their_mind_is_heard_each_time() {
+    let w = World::new(&["relay"], small).await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    let no_go = || Change::NoGo {
+        reason: "a fault".into(),
+    };
+    for change in [Change::Go, no_go(), Change::Go, no_go()] {
+        let done = command(&w, &file, change).await;
+        assert!(done.starts_with("done"), "{done}");
+    }
+    assert_eq!(
+        w.told("v2", CHANNEL).await,
+        ["window_set", "go", "no_go", "go", "no_go"]
+    );
+    // The same duty, taken out and put in again: each is news.
+    let mut other = file.clone();
+    other.duties.get_mut(&Audience::Validators).unwrap().what = "Update now".into();
+    for file in [&other, &file, &other] {
+        follow(&w, file).await;
+    }
+    let told = w.told("v2", CHANNEL).await;
+    assert_eq!(
+        told.iter().filter(|t| *t == "changed").count(),
+        3,
+        "{told:?}"
+    );
+}
+
+/// A notice some time after a happening, when the upgrade is called off in between.
+#[tokio::test]
+async fn what_was_to_follow_a_happening_is_withdrawn_with_its_upgrade() {
+    let w = World::new(&["relay"], |plan| {
+        small(plan);
+        for urgency in Urgency::ALL {
+            let notices = &mut plan.plans.get_mut(&urgency).unwrap().notices;
+            let later = Notice::new(
+                "later",
+                Phase::Scheduling,
+                "scheduling/reminder",
+                Trigger::On(Happening::WindowSet),
+            );
+            notices.push(Notice {
+                channels: vec![CHANNEL.into()],
+                delay: SignedDuration::from_mins(10),
+                ..later
+            });
+        }
+    })
+    .await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    w.step(300);
+    command(
+        &w,
+        &file,
+        Change::Cancel {
+            reason: "a fault".into(),
+        },
+    )
+    .await;
+    w.step(600);
+    w.settle().await;
+    assert_eq!(
+        w.told("v2", CHANNEL).await,
+        ["window_set", "window_set mark", "cancelled"]
+    );
+}
+
+/// Two moves while a chat is away: what it says in the end is what holds, once.
+#[tokio::test]
+async fn two_moves_while_a_chat_is_away_end_in_what_holds() {
+    let w = World::new(&["relay"], small).await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    days_pass(&w, 2).await;
+    for n in [3, 5] {
+        w.store
+            .request(
+                "v2",
+                &reschedule(moved(&file, n)),
+                "Tessa Test",
+                w.clock.now(),
+            )
+            .await
+            .unwrap();
+        plan_alone(&w, &file).await;
+    }
+    for _ in 0..10 {
+        w.step(600);
+        w.settle().await;
+    }
+    let text = w.text("v2", "announced", CHANNEL).await;
+    let opens = w
+        .core
+        .snapshot()
+        .renderer
+        .zone()
+        .written(moved(&file, 5).opens);
+    assert!(
+        text.contains(&opens) && text.matches("New time").count() == 1,
+        "{text}"
+    );
+    let told = w.told("v2", CHANNEL).await;
+    assert!(
+        told.iter().filter(|t| *t == "rescheduled").count() <= 2,
+        "{told:?}"
+    );
+    let posts = w.store.posts("v2").await.unwrap();
+    let parked: Vec<_> = posts
+        .iter()
+        .filter(|p| p.state == PostState::Parked)
+        .collect();
+    assert!(parked.is_empty(), "{parked:?}");
+}
+
+/// An upgrade that turns out to be broken when it runs.
+#[tokio::test]
+async fn what_was_given_up_is_not_called_verified() {
+    let w = World::new(&["relay"], |plan| {
+        small(plan);
+        for urgency in Urgency::ALL {
+            let notices = &mut plan.plans.get_mut(&urgency).unwrap().notices;
+            for happening in [Happening::Applied, Happening::Verified] {
+                let notice = Notice::new(
+                    happening.name(),
+                    Phase::Validation,
+                    "scheduling/reminder",
+                    Trigger::On(happening),
+                );
+                notices.push(Notice {
+                    channels: vec![CHANNEL.into()],
+                    ..notice
+                });
+            }
+        }
+    })
+    .await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    w.block("relay", 1, &[]).await;
+    w.block("relay", 2, &[]).await;
+    let told = w.told("v2", CHANNEL).await;
+    assert!(told.contains(&"applied".to_owned()), "{told:?}");
+    let done = command(
+        &w,
+        &file,
+        Change::Fail {
+            reason: "transfers between chains fail".into(),
+        },
+    )
+    .await;
+    assert!(done.starts_with("done"), "{done}");
+    for _ in 0..200 {
+        w.block("relay", 2, &[]).await;
+    }
+    assert_eq!(
+        w.told("v2", CHANNEL).await.split_off(told.len()),
+        ["failed"]
+    );
+    // The file takes it back: it goes on.
+    let (mut failed, failed_file) = (file.clone(), file.clone());
+    failed.failed = Some("transfers between chains fail".into());
+    follow(&w, &failed).await;
+    follow(&w, &failed_file).await;
+    for _ in 0..200 {
+        w.block("relay", 2, &[]).await;
+    }
+    let told = w.told("v2", CHANNEL).await;
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("verified"),
+        "{told:?}"
+    );
+}

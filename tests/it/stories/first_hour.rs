@@ -1,0 +1,228 @@
+//! An operator's first hour: the commands of docs/OPERATIONS.md in their order, from nothing to the first post on each chat.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use upgrade_herald::{
+    config::Origin,
+    domain::{
+        campaign::upgrade::{Urgency, Window},
+        plan::schedule::civil_instant,
+    },
+    lint,
+};
+
+use crate::{
+    delivery::encrypted::herald,
+    doubles::discord::Options,
+    harness::world::{PATIENCE, World, later, now},
+    support::{DevnetOptions, repo, wait},
+};
+
+/// The days until the window: more than the first notice of the sample's plan is ahead of it.
+const DAYS: i64 = 20;
+
+/// A window that the sample's plan allows, whenever it is asked for: the first weekday in `DAYS` or later, at 14:00 in the
+/// plan's zone. By then it is morning in New York, and not yet night in Singapore.
+fn allowed(now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let mut day = zone.to_datetime(later(now, 86_400 * (DAYS + 1))).date();
+    while day.weekday().to_monday_zero_offset() >= 5 {
+        day = day.tomorrow().ok()?;
+    }
+    civil_instant(day.at(14, 0, 0, 0), zone)
+}
+
+#[test]
+fn the_plan_allows_the_window_at_whatever_hour_it_is_asked_for() {
+    let mut loaded =
+        lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let config = &mut loaded.config;
+    assert_eq!(config.upgrades.len(), 1);
+    config.upgrades[0].upgrade.urgency = Urgency::Routine;
+    let zone = config.plan.zone.clone();
+    // Four years have each date on other weekdays, one 29 February, and eight changes of each zone's clocks.
+    let from: Timestamp = "2026-01-01T00:30:00Z".parse().unwrap();
+    let mut looked_at = None;
+    for hour in 0..4 * 366 * 24 {
+        let now = later(from, 3_600 * hour);
+        let opens = allowed(now, &zone).unwrap();
+        let ahead = opens.duration_since(now);
+        assert!(
+            SignedDuration::from_hours(24 * DAYS) <= ahead
+                && ahead < SignedDuration::from_hours(24 * (DAYS + 5)),
+            "{opens} at {now}"
+        );
+        // The window stays the same for a day or more; so it is held against the plan's rules once.
+        if looked_at.replace(opens) == Some(opens) {
+            continue;
+        }
+        config.upgrades[0].upgrade.window = Window {
+            opens,
+            closes: later(opens, 7_200),
+        };
+        let found: Vec<String> = lint::rules(config)
+            .iter()
+            .chain(&lint::near(config, now))
+            .map(ToString::to_string)
+            .collect();
+        assert!(found.is_empty(), "{opens}: {found:#?}");
+    }
+}
+
+/// The commands below a heading of the handbook.
+fn commands(heading: &str) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(repo().join("docs/OPERATIONS.md"))?;
+    let chapter = text
+        .split(&format!("## {heading}\n"))
+        .nth(1)
+        .context("the chapter is there")?;
+    let block = chapter
+        .split("```sh\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .context("it has commands")?;
+    let command = |line: &str| {
+        line.split(" #")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    Ok(block
+        .lines()
+        .map(command)
+        .filter(|line| line.starts_with("herald "))
+        .collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_handbook_leads_from_nothing_to_the_first_post_on_each_chat() -> Result<()> {
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 500,
+            ..Default::default()
+        },
+    )
+    .await?;
+    w.operators().await?;
+    // The samples are what one starts from; where herald runs and speaks is one's own.
+    for name in ["plan.yaml", "people.yaml", "help.yaml", "checklist.yaml"] {
+        w.write(
+            name,
+            &std::fs::read_to_string(repo().join("config").join(name))?,
+        )?;
+    }
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(repo().join("config/roster"))
+        .arg(w.dir.path().join("config"))
+        .status()?;
+    ensure!(copied.success(), "the roster");
+    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
+    let deployment = deployment
+        .replace(
+            &format!("place: \"{}\"", w.channel),
+            &format!(
+                "place: \"{}\", mentions: {{ validators: [\"{}\"] }}",
+                w.channel,
+                w.discord.add_role("validators", true)
+            ),
+        )
+        .replace(
+            &format!("place: \"{}\"", w.room),
+            &format!(
+                "place: \"{}\", mentions: {{ validators: [\"@room\"] }}",
+                w.room
+            ),
+        );
+    w.write("herald.yaml", &deployment)?;
+
+    // A new upgrade, of which everything is filled in that is to be.
+    let made = commands("A new upgrade")?;
+    ensure!(
+        made.iter().any(|c| c.starts_with("herald new upgrade")),
+        "{made:?}"
+    );
+    let out = herald(&w, &["new", "upgrade", "v2.3.1"]).await?;
+    ensure!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let file = w.dir.path().join("config/upgrades/v2.3.1.yaml");
+    ensure!(
+        std::fs::read_to_string(&file)?.contains("TODO"),
+        "what is to be filled in says so"
+    );
+    let unfinished = herald(&w, &["check"]).await?;
+    ensure!(!unfinished.status.success(), "and nothing runs with it");
+    let plan = lint::load(&Origin::Embedded)
+        .map_err(|findings| anyhow::anyhow!("{findings:?}"))?
+        .config
+        .plan;
+    let opens = allowed(now(), &plan.zone).context("a window")?;
+    let filled = crate::stories::story::upgrade(opens)
+        .replace("id: v2\n", "id: v2.3.1\n")
+        .replace("expedited", "routine");
+    std::fs::write(&file, filled)?;
+
+    // Each command of the chapter does what it is there for.
+    let chapter = commands("Before the first start")?;
+    ensure!(chapter.len() >= 8, "{chapter:?}");
+    for line in &chapter {
+        let args: Vec<&str> = line
+            .split_whitespace()
+            .skip(1)
+            .take_while(|word| *word != ">")
+            .collect();
+        if args.contains(&"--browser") {
+            continue;
+        }
+        let args = if args == ["rehearse"] {
+            vec!["rehearse", "--once"]
+        } else {
+            args
+        };
+        let out = tokio::time::timeout(Duration::from_secs(180), herald(&w, &args))
+            .await
+            .context(line.clone())??;
+        let (said, wrong) = (
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr),
+        );
+        if args == ["plan", "window"] {
+            // A chain that was born a minute ago has no week to look at, and it is said so.
+            ensure!(
+                out.status.success() || wrong.contains("blocks") || wrong.contains("days"),
+                "{line}: {said}{wrong}"
+            );
+            continue;
+        }
+        ensure!(out.status.success(), "{line}: {said}{wrong}");
+        ensure!(
+            !said.trim().is_empty() || args.contains(&"--html"),
+            "{line} says something"
+        );
+    }
+
+    let running = commands("Running")?;
+    ensure!(running == ["herald run"], "{running:?}");
+    w.start().await?;
+    w.on_discord("where it stands").await?;
+    w.on_matrix("where it stands").await?;
+    wait::until("operators see it too", PATIENCE, async || {
+        let out = herald(&w, &["status"]).await.ok()?;
+        String::from_utf8_lossy(&out.stdout)
+            .contains("v2.3.1")
+            .then_some(())
+    })
+    .await?;
+    ensure!(
+        w.discord.violations().is_empty(),
+        "{:#?}",
+        w.discord.violations()
+    );
+    Ok(())
+}

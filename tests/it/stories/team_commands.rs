@@ -1,0 +1,420 @@
+//! What the team does around an upgrade: said once, written down with who, where and when, and in the review.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use jiff::SignedDuration;
+use upgrade_herald::{
+    answer::AnswerService,
+    config::{People, Person},
+    domain::{
+        outbox::post::{Operation, Post, PostState},
+        people::{command::Order, permission::Role},
+    },
+    plan::planner::Planner,
+    ports::{Asker, AuditEntry, CommandHandler, Outlet, Platform, Readers, RecordKind},
+    rehearsal::Room,
+    report::{self, Report},
+    words::snapshot::ConfigSnapshot,
+};
+
+use crate::chain::watching::World;
+
+/// Mara is of the team, on both platforms; Ines of the operators; Juno writes the runtime.
+async fn world() -> World {
+    let mut w = World::build(
+        &["relay"],
+        |_| {},
+        |core| {
+            let (mut config, renderer) = (
+                core.snapshot().config.clone(),
+                core.snapshot().renderer.clone(),
+            );
+            let person = |name: &str, number: u32, role| Person {
+                name: name.to_owned(),
+                discord: Some(number.to_string()),
+                matrix: Some(format!("@{}:example.org", name.to_lowercase())),
+                roles: vec![role],
+                ..Person::default()
+            };
+            let all = vec![
+                person("Mara", 11, Role::CommunicationTeam),
+                person("Ines", 12, Role::Operator),
+                person("Juno", 13, Role::CoreDeveloper),
+            ];
+            config.people = People {
+                all,
+                ..People::default()
+            };
+            for plan in config.plan.plans.values_mut() {
+                for notice in plan.notices.iter_mut().filter(|n| n.id == "final-checks") {
+                    notice.needs = vec!["1.1".into(), "3.2".into()];
+                }
+            }
+            core.open(ConfigSnapshot { config, renderer });
+            let chat = Arc::new(Room::new(Platform::Matrix));
+            let room = Outlet {
+                chat,
+                place: "!ops:example.org".into(),
+                readers: Readers::Operators,
+                ..core.outlets["matrix-upgrades"].clone()
+            };
+            core.outlets.insert("matrix-operations".into(), room);
+        },
+    )
+    .await;
+    let mut upgrade = w.upgrade("v2", &["relay"]);
+    let later = |at: jiff::Timestamp| at.checked_add(SignedDuration::from_hours(48)).unwrap();
+    (upgrade.window.opens, upgrade.window.closes) =
+        (later(upgrade.window.opens), later(upgrade.window.closes));
+    w.sample = upgrade.clone();
+    w.plan(&[upgrade]).await;
+    w.settle().await;
+    w
+}
+
+/// What is answered to a line in the operators' channel, with the planner at work.
+async fn says(w: &World, desk: &AnswerService, who: u32, line: &str) -> String {
+    let (user, place) = (
+        who.to_string(),
+        w.core.outlets["discord-operations"].place.clone(),
+    );
+    let asker = Asker::new(Platform::Discord, &user, &place);
+    let planner = Planner::new(w.core.clone());
+    let ticking = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            planner.tick_with(&[]).await.unwrap();
+        }
+    };
+    let order = Order::from_line(line);
+    let said = tokio::select! {
+        body = desk.answer(&asker, &order) => body.text,
+        never = ticking => never,
+    };
+    w.settle().await;
+    said
+}
+
+async fn posts(w: &World, notice: &str) -> Vec<Post> {
+    let all = w.store.posts("v2").await.unwrap();
+    all.into_iter().filter(|p| p.notice == notice).collect()
+}
+
+fn texts(posts: &[Post], operation: Operation) -> Vec<&str> {
+    let sent = posts
+        .iter()
+        .filter(|p| p.operation == operation && p.state == PostState::Sent);
+    sent.filter_map(|p| p.body.as_ref())
+        .map(|b| b.text.as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn what_nobody_planned_is_said_corrected_and_noted_once() {
+    let w = world().await;
+    let desk = AnswerService::new(w.core.clone());
+    assert!(
+        says(&w, &desk, 11, "say nowhere Hello")
+            .await
+            .contains("there is no channel nowhere")
+    );
+    let done = says(
+        &w,
+        &desk,
+        11,
+        "say all The explorer is down. @everyone [more](https://evil.example)",
+    )
+    .await;
+    assert!(
+        done.contains("it goes to discord-upgrades, matrix-upgrades"),
+        "{done}"
+    );
+    let said = posts(&w, "said").await;
+    assert_eq!(texts(&said, Operation::Post).len(), 2);
+    for text in texts(&said, Operation::Post) {
+        assert!(
+            text.contains("The explorer is down.") && text.contains(&w.sample.title),
+            "{text}"
+        );
+    }
+    let bodies: Vec<_> = said.iter().filter_map(|p| p.body.as_ref()).collect();
+    assert!(
+        bodies.iter().all(|b| b.mentions.is_empty()),
+        "words call nobody"
+    );
+    let masked = |b: &upgrade_herald::domain::outbox::post::Body| {
+        b.html.as_ref().map_or(b.text.contains("[more]("), |html| {
+            html.contains("href=\"https://evil")
+        })
+    };
+    assert!(!bodies.iter().any(|b| masked(b)), "{bodies:?}");
+
+    // Corrected on top, in every channel in which it was said; a second time with the words of then.
+    assert!(
+        says(&w, &desk, 12, "correct nothing It is up.")
+            .await
+            .contains("no post of nothing is out")
+    );
+    let done = says(&w, &desk, 12, "correct said It is up again.").await;
+    assert!(
+        done.contains("the correction stands on top of said in discord-upgrades, matrix-upgrades"),
+        "{done}"
+    );
+    let marks = posts(&w, "said").await;
+    assert_eq!(texts(&marks, Operation::Mark).len(), 2);
+    assert!(
+        texts(&marks, Operation::Mark)
+            .iter()
+            .all(|t| t.starts_with("> **Correction:** It is up again.")
+                || t.starts_with("> Correction: It is up again.")),
+        "{marks:?}"
+    );
+
+    // A line for everybody, three of them at the most.
+    for n in 1..=4 {
+        assert!(
+            says(&w, &desk, 11, &format!("note Line {n} of the day."))
+                .await
+                .contains("the line stands in the status now")
+        );
+    }
+    let status = says(&w, &desk, 99, "status").await;
+    assert!(
+        !status.contains("Line 1")
+            && ["Line 2", "Line 3", "Line 4"]
+                .iter()
+                .all(|l| status.contains(l)),
+        "{status}"
+    );
+    assert!(
+        says(&w, &desk, 11, "close")
+            .await
+            .contains("feedback is not open yet")
+    );
+}
+
+#[tokio::test]
+async fn a_notice_goes_out_before_its_time_when_it_is_announced_and_not_again() {
+    let w = world().await;
+    let desk = AnswerService::new(w.core.clone());
+    let next = posts(&w, "reminder-1h").await;
+    assert!(
+        next.iter().all(|p| p.state == PostState::Planned),
+        "{next:?}"
+    );
+    assert!(
+        says(&w, &desk, 11, "announce reminder-1h")
+            .await
+            .contains("reminder-1h is due now")
+    );
+    let out = posts(&w, "reminder-1h").await;
+    assert!(out.iter().all(|p| p.state == PostState::Sent), "{out:?}");
+    assert!(
+        says(&w, &desk, 11, "announce reminder-1h")
+            .await
+            .contains("nothing of reminder-1h is planned")
+    );
+    // Its own time brings no other.
+    w.step(
+        w.sample
+            .window
+            .opens
+            .duration_since(w.core.clock.now())
+            .as_secs()
+            - 1,
+    );
+    Planner::new(w.core.clone()).tick_with(&[]).await.unwrap();
+    w.settle().await;
+    assert_eq!(posts(&w, "reminder-1h").await.len(), out.len());
+}
+
+#[tokio::test]
+async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
+    let w = world().await;
+    let desk = AnswerService::new(w.core.clone());
+    assert!(
+        says(&w, &desk, 11, "tick 1.1")
+            .await
+            .contains("1.1 of the checklist is for core developers to tick")
+    );
+    assert!(
+        says(&w, &desk, 13, "tick 9.9")
+            .await
+            .contains("the checklist has no item 9.9")
+    );
+    let done = says(&w, &desk, 13, "tick 1.1 In the pull request.").await;
+    assert!(
+        done.contains("1.1 is done: The proposal is written") && done.contains("(1 of 19)"),
+        "{done}"
+    );
+    assert!(
+        says(&w, &desk, 13, "tick 1.1")
+            .await
+            .contains("1.1 is ticked already, by Juno on discord")
+    );
+    let list = says(&w, &desk, 11, "checklist").await;
+    assert!(
+        list.contains("1 of 19 steps are done")
+            && list.contains("✅ **1\\.1**") | list.contains("✅ **1.1**"),
+        "{list}"
+    );
+    assert!(
+        says(&w, &desk, 99, "checklist")
+            .await
+            .contains("Before the upgrade"),
+        "a validator sees theirs"
+    );
+    // Who may tick has a button for each open step of theirs.
+    let place = w.core.outlets["discord-operations"].place.clone();
+    let juno = desk
+        .answer(
+            &Asker::new(Platform::Discord, "13", &place),
+            &Order::from_line("checklist process"),
+        )
+        .await;
+    let labels: Vec<&str> = juno.buttons.iter().map(|b| b.label.as_str()).collect();
+    assert_eq!(
+        labels,
+        [
+            "1.1a", "1.3", "1.3a", "1.3b", "2.2", "3.3", "3.4", "4.3", "5.2"
+        ]
+    );
+    assert_eq!(juno.buttons[0].line, "tick 1.1a upgrade=v2");
+    let anybody = desk
+        .answer(
+            &Asker::new(Platform::Discord, "99", &place),
+            &Order::from_line("checklist process"),
+        )
+        .await;
+    assert!(anybody.buttons.is_empty());
+
+    // Ten minutes before the window it is due, and waits.
+    w.step(
+        w.sample
+            .window
+            .opens
+            .duration_since(w.core.clock.now())
+            .as_secs()
+            - 600,
+    );
+    w.settle().await;
+    let held = posts(&w, "final-checks").await;
+    assert!(
+        held.iter().all(|p| p.state == PostState::Held
+            && p.error.as_deref() == Some("it waits for 3.2 of the checklist")),
+        "{held:?}"
+    );
+    let told = posts(&w, "op-held").await;
+    assert!(
+        told.iter().any(|p| p
+            .detail
+            .as_deref()
+            .is_some_and(|d| d.contains("it waits for 3.2 of the checklist"))),
+        "{told:?}"
+    );
+    assert!(
+        says(&w, &desk, 12, "tick 3.2")
+            .await
+            .contains("3.2 is done")
+    );
+    w.gate.tick().await.unwrap();
+    w.settle().await;
+    let out = posts(&w, "final-checks").await;
+    assert!(out.iter().all(|p| p.state == PostState::Sent), "{out:?}");
+    assert!(
+        says(&w, &desk, 12, "untick 3.2")
+            .await
+            .contains("3.2 is open again")
+    );
+}
+
+#[tokio::test]
+async fn the_review_has_each_act_with_who_where_and_when() -> Result<()> {
+    let w = world().await;
+    let desk = AnswerService::new(w.core.clone());
+    let began = w.core.clock.now();
+    says(&w, &desk, 13, "tick 1.1").await;
+    w.step(60);
+    says(
+        &w,
+        &desk,
+        11,
+        "say discord-upgrades A word with | and <b>tags</b>.",
+    )
+    .await;
+    w.step(60);
+    says(&w, &desk, 11, "no-go Two nodes don't sync.").await;
+    says(&w, &desk, 13, "no-go I may not.").await;
+    says(&w, &desk, 99, "status").await;
+
+    let acts: Vec<AuditEntry> = w
+        .store
+        .entries(RecordKind::Act, "v2")
+        .await?
+        .into_iter()
+        .map(|e| serde_json::from_value(e.value))
+        .collect::<Result<_, _>>()?;
+    let shown: Vec<String> = acts
+        .iter()
+        .map(|a| format!("{} ({}) in {}: {}", a.who, a.account, a.place, a.what))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "Juno on discord (discord 13) in discord-operations: tick item=1.1",
+            "Mara on discord (discord 11) in discord-operations: say channel=discord-upgrades text=\"A word with | and <b>tags</b>.\"",
+            "Mara on discord (discord 11) in discord-operations: no-go reason=\"Two nodes don't sync.\"",
+        ],
+        "what was denied, and what everybody may, is no act"
+    );
+    let campaign = w.core.campaign("v2").await?.unwrap();
+    let report: Report = report::of(&w.core, &w.core.snapshot(), &campaign).await?;
+    assert_eq!(
+        report
+            .acts
+            .iter()
+            .map(|a| a.at.duration_since(began).as_secs())
+            .collect::<Vec<_>>(),
+        [0, 60, 120]
+    );
+    assert_eq!((report.done.len(), report.open.len()), (1, 18));
+    assert!(
+        report
+            .posts
+            .iter()
+            .any(|r| r.notice == "said" && r.late_s == Some(0)),
+        "{:?}",
+        report.posts
+    );
+    let snapshot = w.core.snapshot();
+    let markdown = report::markdown::markdown(&report, snapshot.renderer.zone());
+    for part in [
+        "# Review: ",
+        "## Plan against actual",
+        "## Chains",
+        "## Feedback",
+        "## Incidents",
+        "## Decisions",
+        "- [x] 1.1 ",
+        "- [ ] 5.3 ",
+    ] {
+        assert!(markdown.contains(part), "no {part} in {markdown}");
+    }
+    assert!(
+        !markdown.contains("<b>tags") && markdown.contains("\\<b\\>tags"),
+        "{markdown}"
+    );
+    let table = |line: &&str| line.starts_with("| ") && line.contains("upgrades");
+    let cells: Vec<usize> = markdown
+        .lines()
+        .filter(table)
+        .map(|l| l.replace("\\|", "").matches('|').count())
+        .collect();
+    assert!(
+        !cells.is_empty() && cells.iter().all(|n| *n == 7),
+        "{cells:?}"
+    );
+    assert!(campaign.accepted.duration_since(began) <= SignedDuration::ZERO);
+    Ok(())
+}
