@@ -16,7 +16,7 @@ BARE = re.compile(r"^(Who|Whose|Whom|What|Of|So many|So long|The same|It|Its|The
 
 def production(path):
     text = open(path, encoding="utf-8").read()
-    return re.split(r"^#\[cfg\((?:all\()?test\b", text, maxsplit=1, flags=re.M)[0]
+    return re.split(r"^#\[cfg\((?:all\(\s*)?test\b", text, maxsplit=1, flags=re.M)[0]
 
 
 files = sorted(

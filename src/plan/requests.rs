@@ -194,16 +194,10 @@ pub async fn give(
     Ok(RequestOutcome::Waits(number))
 }
 
-#[cfg(all(
-    test,
-    feature = "discord",
-    feature = "matrix",
-    feature = "chain",
-    feature = "sql"
-))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::args, config::Origin};
+    use crate::{config::Origin, lint};
 
     #[test]
     fn a_window_moves_to_a_time_or_by_a_length_in_the_plans_zone() {
