@@ -1,6 +1,7 @@
 //! upgrade-herald: the communication side of a runtime upgrade.
 //!
-//! `main → app → {adapters, service} → ports → domain`. The map is in `docs/ARCHITECTURE.md`.
+//! Each folder is a stage of the pipeline and imports only from folders below it. The map is in
+//! `docs/ARCHITECTURE.md`.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
