@@ -1,4 +1,4 @@
-//! Does the plan keep what it promises: notice, and no more posts a day than people bear?
+//! Checks that the plan keeps what it promises: notice, and no more posts a day than people bear.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ pub(super) fn of(
     }
 }
 
-/// The first that the public hears by the clock comes too late.
+/// Finds out whether the first notice that the public gets by the clock comes too late.
 fn too_late(
     config: &Config,
     urgency: Urgency,
@@ -46,7 +46,7 @@ fn too_late(
         .iter()
         .filter(|n| is_public(n, config))
         .collect();
-    // What is said as soon as the upgrade is known is as early as can be.
+    // A notice that is posted as soon as the upgrade is known is as early as can be.
     let at_once = public.iter().any(|n| {
         matches!(
             n.trigger,
@@ -106,7 +106,7 @@ fn too_late(
     )
 }
 
-/// What is posted on the day of the window when all goes well.
+/// The happenings that are posted on the day of the window when all goes well.
 const WELL: [Happening; 5] = [
     Happening::Authorized,
     Happening::FirstApplied,
@@ -170,7 +170,7 @@ fn caps(
     }
 }
 
-/// Two notices at the same instant in the same channel.
+/// Finds two notices at the same instant in the same channel.
 fn twice(
     config: &Config,
     urgency: Urgency,

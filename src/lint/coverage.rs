@@ -1,4 +1,4 @@
-//! Is everything said that may happen, to everybody?
+//! Checks that everything that may happen is told, to everybody.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,7 +85,7 @@ fn noticed(notices: &[Notice]) -> BTreeSet<Happening> {
     notices.iter().filter_map(on).collect()
 }
 
-/// What is missing, with the urgencies whose plans miss just that.
+/// Groups what is missing, with the urgencies whose plans miss just that.
 fn by_missing(
     config: &Config,
     of: &dyn Fn(&[Notice]) -> Vec<&'static str>,
@@ -100,7 +100,7 @@ fn by_missing(
     found
 }
 
-/// `board` and `silent` contradict neither each other nor the notices, and a board is there.
+/// Checks that `silent` contradicts neither notices nor `board`, and that a board is there if used.
 fn lists(config: &Config, findings: &mut Vec<Finding>) {
     let (plan, file) = (&config.plan, &config.sources.plan);
     let mut said: BTreeMap<Happening, &str> = BTreeMap::new();

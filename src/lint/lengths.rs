@@ -1,7 +1,7 @@
-//! Does every notice fit a post, with every value at its longest?
+//! Checks that every notice fits a post, with every value at its longest.
 //!
-//! What herald itself puts around the words counts as well: the line on top of a post that no longer holds, the
-//! request to approve it, and the people it mentions.
+//! The text that herald itself puts around the words counts as well: the line on top of a post that
+//! no longer holds, the request to approve it, and the people it mentions.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// `<@&1100000000000000001>` and a space.
+/// One mention is at most this long: `<@&1100000000000000001>` and a space.
 const MENTION: usize = 25;
 
 pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Finding> {
@@ -37,14 +37,14 @@ pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Fin
         Ruler::new(renderer, factless),
     );
     for notice in distinct(config) {
-        // One by the clock, or by people, has no fact to speak of.
+        // A notice by the clock, or by people, has no fact to speak of.
         let has_fact =
             matches!(notice.trigger, Trigger::On(happening) if !happening.without_fact());
         let ruler = if has_fact { &full } else { &factless };
         for platform in [Platform::Discord, Platform::Matrix] {
             let mut channels = notice.channels.clone();
             if notice.approval.persons > 0 {
-                // Those who approve it see it too.
+                // The people who approve it see it too.
                 channels.extend(config.deployment.channels_for(Readers::Operators));
             }
             let on = |channel: &ChannelConfig| channel.platform == platform;
@@ -71,7 +71,7 @@ struct Ruler<'a> {
     worst: Context,
     texts: RefCell<BTreeMap<(String, String), Result<Text, String>>>,
     lengths: RefCell<BTreeMap<(String, String, Platform), usize>>,
-    /// With what the line on top says in other cases.
+    /// Rulers for the other cases of the line on top.
     marks: OnceCell<Vec<Ruler<'a>>>,
 }
 
@@ -86,7 +86,7 @@ impl<'a> Ruler<'a> {
         }
     }
 
-    /// As the platform counts it.
+    /// Returns a template's length, as the platform counts it.
     fn of(&self, template: &str, locale: &str, platform: Platform) -> Result<usize, String> {
         let key = (template.to_owned(), locale.to_owned(), platform);
         if let Some(length) = self.lengths.borrow().get(&key) {
@@ -114,7 +114,7 @@ impl<'a> Ruler<'a> {
         }
     }
 
-    /// The longest line on top: it says one of several things, so not all that could be there is there at once.
+    /// Returns the length of the longest line on top, which says one of several things.
     fn mark(&self, locale: &str, platform: Platform) -> Result<usize, String> {
         let mut longest = self.of(templates::MARK, locale, platform)?;
         let others = self.marks.get_or_init(|| {
@@ -132,7 +132,7 @@ impl<'a> Ruler<'a> {
         Ok(longest)
     }
 
-    /// The same with another value somewhere.
+    /// Makes a ruler with another value somewhere.
     fn with(&self, part: &str, key: &str, value: Value) -> Self {
         let mut worst = self.worst.data().clone();
         if let Some(part) = worst.get_mut(part).and_then(Value::as_object_mut) {
@@ -173,7 +173,7 @@ impl Measure<'_> {
         })
     }
 
-    /// The longest that can become of it, and what is counted beside the template.
+    /// Returns the greatest length of the notice, and names what is counted beside the template.
     fn length(&self) -> Result<(usize, String), String> {
         let text = self.of(self.ruler, &self.notice.template)?;
         let mut around: Vec<&str> = Vec::new();
@@ -209,7 +209,7 @@ impl Measure<'_> {
         ruler.of(template, self.locale, self.platform)
     }
 
-    /// As many as one of its channels mentions at most, and those who are missing from the roll.
+    /// Counts the most people whom one channel mentions, and those who are missing from the roll.
     fn mentions(&self) -> usize {
         let channels = self
             .notice

@@ -1,8 +1,8 @@
 //! Reviews what no single file shows.
 //!
-//! [`posts`] finds what could not be posted as it is; nothing starts with that. [`rules`] holds plan and upgrades
-//! against what the plan asks of itself (notice, nights, posts a day) and against what could never come: that is for
-//! `herald check`, before anybody relies on it. [`near`] needs the clock as well.
+//! [`posts`] finds what could not be posted as it is; herald does not start with such a finding.
+//! [`rules`] finds where the plan breaks its own rules (notice, nights, posts a day) and what could
+//! never come: `herald check` shows it. [`near`] needs the clock as well.
 
 mod calendar;
 mod coverage;
@@ -36,8 +36,8 @@ use crate::{
 pub use self::load::{Loaded, load};
 pub use self::windows::near;
 
-/// What can't be posted: a notice that can't be rendered at its hour, says nothing, or does not fit.
-/// `worst` is the context with every value at its longest.
+/// Finds what can't be posted: a notice that can't be rendered at its hour, says nothing, or does
+/// not fit. `worst` is the context with every value at its longest.
 pub fn posts(
     config: &Config,
     renderer: &Renderer,
@@ -50,7 +50,7 @@ pub fn posts(
     findings
 }
 
-/// What the plan asks of itself and does not keep, and what can never come.
+/// Finds what the plan asks of itself and does not keep, and what can never come.
 pub fn rules(config: &Config) -> Vec<Finding> {
     let mut findings = windows::of(config);
     for urgency in Urgency::ALL {
@@ -60,7 +60,7 @@ pub fn rules(config: &Config) -> Vec<Finding> {
     }
     coverage::of(config, &mut findings);
     templates::of(config, &mut findings);
-    // A notice of all urgencies is looked at once for each.
+    // A notice of all urgencies is checked once for each, so a finding may come twice.
     let mut once: Vec<Finding> = Vec::new();
     for finding in findings {
         if !once.contains(&finding) {
@@ -70,16 +70,16 @@ pub fn rules(config: &Config) -> Vec<Finding> {
     once
 }
 
-/// What a plan is tried with: a window of one of its upgrades, or an imagined one.
+/// The plan is tried with a subject: a window of one of its upgrades, or an imagined one.
 struct Subject {
-    /// As a finding names it.
+    /// The name that a finding gives it.
     name: String,
     window: Window,
     several_chains: bool,
 }
 
 impl Subject {
-    /// When a notice by the clock is due.
+    /// Returns when a notice by the clock is due.
     fn times(&self, notice: &Notice, plan: &Plan) -> Vec<Timestamp> {
         match &notice.trigger {
             Trigger::At(offset) => offset
@@ -117,7 +117,7 @@ fn subjects(config: &Config, urgency: Urgency) -> Vec<Subject> {
     subjects
 }
 
-/// A Tuesday at 14:00, far from any change of the clocks.
+/// Imagines an upgrade on a Tuesday at 14:00, far from any change of the clocks.
 fn imagined(plan: &Plan) -> Option<Subject> {
     let opens = civil_instant(date(2027, 6, 8).at(14, 0, 0, 0), &plan.zone)?;
     let closes = opens
@@ -130,7 +130,7 @@ fn imagined(plan: &Plan) -> Option<Subject> {
     })
 }
 
-/// Somebody of the public reads it.
+/// True if somebody of the public reads the notice.
 fn is_public(notice: &Notice, config: &Config) -> bool {
     notice.channels.iter().any(|c| {
         config
@@ -141,7 +141,7 @@ fn is_public(notice: &Notice, config: &Config) -> bool {
     })
 }
 
-/// A finding at a key of a notice.
+/// Makes a finding at a key of a notice.
 fn at_notice(
     config: &Config,
     urgency: Urgency,
@@ -162,7 +162,7 @@ fn warning(finding: Finding) -> Finding {
     }
 }
 
-/// Every notice of every urgency, each once.
+/// Lists every notice of every urgency, each once.
 fn distinct(config: &Config) -> Vec<&Notice> {
     let mut notices: Vec<&Notice> = Vec::new();
     for (_, notice) in config.plan.all_notices() {
@@ -173,8 +173,8 @@ fn distinct(config: &Config) -> Vec<&Notice> {
     notices
 }
 
-/// The files that a template of a notice is made from, each once, with a locale that leads to it: one a language
-/// of the channels it goes to, where it has a translation.
+/// Lists the files that a notice's template is made from, each once, with a locale that leads to
+/// it: one for each language of the channels that has a translation.
 fn versions<'a>(
     config: &'a Config,
     renderer: &Renderer,

@@ -1,4 +1,4 @@
-//! Can everything that the plan has come at all?
+//! Checks that everything in the plan can come at all.
 
 use super::{Subject, at_notice, warning};
 use crate::{
@@ -71,7 +71,7 @@ pub(super) fn of(
     }
 }
 
-/// A notice of answers to what nobody asks.
+/// Finds a notice that waits for answers to something that nobody asks.
 fn unasked(notice: &Notice, all: &[Notice]) -> Option<(String, &'static str)> {
     let waits = |happening| notice.trigger == Trigger::On(happening);
     if waits(Happening::FeedbackClosed) && !all.iter().any(|n| n.feedback) {
@@ -99,7 +99,7 @@ fn unasked(notice: &Notice, all: &[Notice]) -> Option<(String, &'static str)> {
     None
 }
 
-/// As many people as have to agree have to be known.
+/// Checks that as many people are known as have to agree.
 fn approvals(config: &Config, urgency: Urgency, notice: &Notice, findings: &mut Vec<Finding>) {
     let wanted = notice.approval.persons;
     let there = config

@@ -1,4 +1,4 @@
-//! Can every notice be made at its hour, with no more than what is there then?
+//! Checks that every notice can be rendered at its hour, with no more than what is there then.
 
 use super::{distinct, versions};
 use crate::{
@@ -72,7 +72,7 @@ fn without_fact(notice: &Notice) -> bool {
     }
 }
 
-/// What is wrong when a notice is made with everything there, and with only what is always there.
+/// Returns what is wrong with a notice that has everything, or only what is always there.
 fn rendered(
     config: &Config,
     renderer: &Renderer,
@@ -122,7 +122,7 @@ fn rendered(
     None
 }
 
-/// The upgrade with nothing but what its file must say and what the notice's happening brings with it.
+/// Makes the upgrade with only what its file must say and the notice's happening brings.
 fn barely(sample: &Campaign, notice: &Notice) -> Campaign {
     let full = &sample.upgrade;
     let mut upgrade = Upgrade::new(
@@ -166,7 +166,7 @@ fn barely(sample: &Campaign, notice: &Notice) -> Campaign {
     }
 }
 
-/// The fact with nothing but what its kind always has.
+/// Makes the fact with only what its kind always has.
 fn sparse(fact: &Fact, notice: &Notice) -> Fact {
     let expected = match notice.trigger {
         Trigger::On(Happening::EstimateMoved) => fact.expected.clone(),

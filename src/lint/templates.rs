@@ -1,4 +1,4 @@
-//! Is every template used?
+//! Checks that every template is used.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{
     words::templates,
 };
 
-/// Folders whose templates herald itself asks for.
+/// The folders whose templates herald itself asks for.
 const OWN: [&str; 2] = ["answers/", "appendix/"];
 
 pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
@@ -63,7 +63,7 @@ pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The templates that a text includes: `{{> late}}`, `{{#> frame}}`.
+/// Lists the templates that a text includes: `{{> late}}`, `{{#> frame}}`.
 fn partials(text: &str) -> Vec<String> {
     let behind = |tag: &str| {
         let name = tag

@@ -1,4 +1,4 @@
-//! Does each window open when the plan allows it?
+//! Checks that each window opens when the plan allows it.
 
 use jiff::{Timestamp, civil::Time};
 
@@ -21,7 +21,7 @@ pub(super) fn of(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Each window that may come to be, with the place of its opening.
+/// Lists each window that may come to be, with the place of its opening.
 fn windows(file: &UpgradeFile) -> Vec<(Vec<String>, &Window)> {
     let path = |keys: &[&str]| keys.iter().map(|k| (*k).to_owned()).collect::<Vec<_>>();
     match &file.upgrade.poll {
@@ -80,7 +80,7 @@ fn night(plan: &Plan, file: &UpgradeFile, path: &[&str], window: &Window) -> Opt
     })
 }
 
-/// `Singapore (22:30)`, if it is night there.
+/// Returns `Singapore (22:30)`, if it is night there.
 fn asleep(home: &Home, at: Timestamp, (from, until): (Time, Time)) -> Option<String> {
     let time = home.zone.to_datetime(at).time();
     let night = if from <= until {
@@ -91,7 +91,7 @@ fn asleep(home: &Home, at: Timestamp, (from, until): (Time, Time)) -> Option<Str
     night.then(|| format!("{} ({})", home.city(), time.strftime("%H:%M")))
 }
 
-/// Windows that people hear of too late, if their upgrade is new.
+/// Finds windows that people hear of too late, if their upgrade is new.
 pub fn near(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in config.upgrades.iter().filter(|f| !f.upgrade.given_up()) {

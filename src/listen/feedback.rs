@@ -1,5 +1,5 @@
-//! Counts feedback when its window closes, and votes when they are due, from the platforms themselves, and has that posted.
-//! While the window is open it looks whether several people have the same problem.
+//! Counts feedback when its window closes, and votes when they are due, and has the result posted.
+//! While the window is open, it finds out whether several people have the same problem.
 
 use std::{
     collections::BTreeMap,
@@ -23,25 +23,25 @@ use crate::{
     words::context,
 };
 
-/// What a tick came to.
+/// The result of a tick.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Summarised {
-    /// Of which something was counted.
+    /// The number of upgrades of which something was counted.
     pub upgrades: usize,
-    /// Something is due but can't be counted yet.
+    /// True if something is due but can't be counted yet.
     pub waits: bool,
 }
 
-/// A channel that can't be read for so long after it was to be counted is left out.
+/// A channel is left out if it can't be read for this long after it was to be counted.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Feedback is looked at this often while it is open, and oftener where it is not open for long.
+/// Open feedback is read with pauses between these lengths, by how long it is open.
 const AGAIN: SignedDuration = SignedDuration::from_mins(2);
 const SOON: SignedDuration = SignedDuration::from_secs(5);
 
 pub struct Summariser {
     core: Arc<Core>,
-    /// When the open feedback of each upgrade was looked at last.
+    /// The time at which the open feedback of each upgrade was read last.
     looked: Mutex<BTreeMap<String, Timestamp>>,
 }
 
@@ -53,8 +53,8 @@ impl Summariser {
         }
     }
 
-    /// Summarises each upgrade whose feedback window has closed, and counts the votes on windows that are due. What can't
-    /// be counted yet is tried again at the next tick.
+    /// Summarises each upgrade whose feedback window has closed, and counts the votes on windows
+    /// that are due. A count that isn't possible yet is tried again at the next tick.
     pub async fn tick(&self) -> Result<Summarised, StoreError> {
         let mut summarised = Summarised::default();
         for campaign in self.core.store.upgrades().await? {
@@ -78,7 +78,7 @@ impl Summariser {
         };
         let id = &campaign.upgrade.id;
         if closes > now {
-            // While it is fresh: several people with the same problem are not left waiting for the summary.
+            // People with the same problem are not left waiting for the summary.
             if !campaign.progress.told.contains(&Happening::ProblemRaised)
                 && self.is_time(id, now)
                 && let Some(summary) = self.summary(id, false).await?
@@ -181,7 +181,7 @@ impl Summariser {
         true
     }
 
-    /// What people have answered until now; `None` if it can't be read, as long as that is waited for.
+    /// Sums up the answers until now; `None` if they can't be read and `patient` is set.
     async fn summary(&self, upgrade: &str, patient: bool) -> Result<Option<Summary>, StoreError> {
         let Some(heard) = self.heard(upgrade, patient).await? else {
             return Ok(None);
@@ -217,8 +217,8 @@ impl Summariser {
         )))
     }
 
-    /// What each thread holds now; `None` while a thread is still to be opened or can't be read, as long
-    /// as that is waited for.
+    /// Reads what each thread holds now; `None` if a thread is still to be opened or can't be read
+    /// and `patient` is set.
     async fn heard(
         &self,
         upgrade: &str,
@@ -255,7 +255,7 @@ impl Summariser {
     }
 }
 
-/// What somebody told us by a command.
+/// Feedback that somebody gave by a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     pub platform: Platform,
@@ -263,26 +263,26 @@ pub struct Told {
     pub text: String,
 }
 
-/// What came of counting something of an upgrade.
+/// The result of counting something of an upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     /// There is nothing to count.
     Nothing,
     Now,
-    /// It is due, but a channel can't be read now.
+    /// The count is due, but a channel can't be read now.
     NotYet,
 }
 
-/// What reading a message's reactions and replies came to.
+/// The result of reading a message's reactions and replies.
 pub(crate) enum Read<T> {
     Heard(T),
-    /// The post or the room is gone, or it was waited for long enough: what was there can't be counted any more.
+    /// The post or room is gone, or was waited for long enough: it can't be counted any more.
     Never,
     NotYet,
 }
 
-/// Reads the reactions to a post's message and the replies in its thread, and notes for operators when that has to wait. `what`
-/// is counted, in their words.
+/// Reads the reactions to a post's message and the replies in its thread, and notes for operators
+/// when that has to wait. `what` names what is counted, in their words.
 pub(crate) async fn read(
     core: &Core,
     what: &str,
@@ -300,7 +300,7 @@ pub(crate) async fn read(
     settled(core, what, &post.channel, heard.await, patient).await
 }
 
-/// The same for what was read already.
+/// Turns what was read into a result, and notes for operators when that has to wait.
 pub(crate) async fn settled<T>(
     core: &Core,
     what: &str,

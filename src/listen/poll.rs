@@ -13,8 +13,8 @@ use crate::{
     words::context,
 };
 
-/// Counts the votes if they are due. Somebody who votes in two channels is counted in both: herald doesn't know that they
-/// are one, and it is people who decide.
+/// Counts the votes if they are due. Somebody who votes in two channels is counted in both: herald
+/// doesn't know that they are one, and people decide in the end.
 pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, StoreError> {
     let now = core.clock.now();
     let (Some(at), Some(poll)) = (
@@ -42,7 +42,7 @@ pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, S
     let counted = votes(&heard, &numbers);
 
     let _guard = core.ledger.lock().await;
-    // Meanwhile it may have been decided, or people may be asked something else.
+    // Meanwhile people may have decided, or may be asked something else.
     let Some(mut campaign) = core
         .campaign(&campaign.upgrade.id)
         .await?
@@ -68,7 +68,7 @@ pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, S
     Ok(Counted::Now)
 }
 
-/// The reactions to each post of the poll; `None` while one is still to be made or can't be read, as long as that is waited for.
+/// Reads the reactions to the poll's posts; `None` if one can't be read yet and `patient` is set.
 async fn heard(
     core: &Core,
     campaign: &Campaign,
@@ -107,7 +107,7 @@ async fn heard(
     Ok(Some(all))
 }
 
-/// What was chosen where the platform has a vote of its own.
+/// Reads the votes where the platform has votes of its own.
 async fn voted(core: &Core, vote: Option<&Post>, patient: bool) -> Read<Vec<Reaction>> {
     let place = vote
         .filter(|p| p.state == PostState::Sent)
@@ -125,7 +125,7 @@ async fn voted(core: &Core, vote: Option<&Post>, patient: bool) -> Read<Vec<Reac
     .await
 }
 
-/// Who has reacted and voted alike counts once.
+/// Counts a person who has reacted and voted alike once.
 fn once(heard: &mut Heard) {
     let mut kept: Vec<Reaction> = Vec::new();
     for reaction in heard.reactions.drain(..) {
@@ -139,7 +139,7 @@ fn once(heard: &mut Heard) {
     heard.reactions = kept;
 }
 
-/// Whether people answer this post with their votes: it proposes the windows as they are now.
+/// True if people answer this post with their votes, since it proposes the windows as they are now.
 fn asks(core: &Core, campaign: &Campaign, post: &Post) -> bool {
     let snapshot = core.snapshot();
     let notice = snapshot

@@ -1,7 +1,7 @@
-//! The roll: which providers have answered and which are ready, who is reminded, and what operators are told.
+//! Finds which providers have answered and are ready, reminds the others and tells operators.
 //!
-//! Reactions are read from the platforms again and again, so that none is lost while herald is down; what was read once
-//! stays on record, whatever becomes of the reaction.
+//! Reactions are read from the platforms again and again, so that none is lost while herald is
+//! down; an answer that was read once stays on record, whatever becomes of the reaction.
 
 use crate::report::roll::{Roll, asking, roll};
 use crate::words::context::MAX_PROVIDERS_IN_REMINDER;
@@ -29,21 +29,21 @@ use crate::{
     words::snapshot::ConfigSnapshot,
 };
 
-/// A post's reactions are read this often, and oftener where little time is given to answer.
+/// Reactions are read with pauses between these lengths, by the time given to answer.
 const AGAIN: SignedDuration = SignedDuration::from_secs(60);
 const SOON: SignedDuration = SignedDuration::from_secs(2);
 pub struct Rollcall {
     core: std::sync::Arc<Core>,
-    /// When each post's reactions were read last.
+    /// The time at which each post's reactions were read last.
     read: Mutex<BTreeMap<PostKey, Timestamp>>,
 }
 
-/// What a tick came to.
+/// The result of a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Called {
-    /// New answers, by reaction.
+    /// The number of new answers by reaction.
     pub answers: usize,
-    /// Posts that were planned.
+    /// The number of posts that were planned.
     pub posts: usize,
 }
 
@@ -67,7 +67,7 @@ fn answer(
     }
 }
 
-/// The first answer stays: who answers twice has answered when they did first.
+/// Keeps an answer, if it is the provider's first: only that one counts.
 async fn keep(core: &Core, upgrade: &str, answer: &Answer) -> Result<bool, StoreError> {
     let id = format!(
         "{} {} {}",
@@ -111,7 +111,7 @@ impl Rollcall {
         Ok(called)
     }
 
-    /// The next time at which there is something to remind of or to tell, for who steps a clock.
+    /// Returns the next time to remind or to tell of something, for a caller that steps a clock.
     pub async fn next_time(&self) -> Result<Option<Timestamp>, StoreError> {
         let (snapshot, now) = (self.core.snapshot(), self.core.clock.now());
         let mut times = Vec::new();
@@ -132,7 +132,7 @@ impl Rollcall {
         Ok(times.into_iter().filter(|at| *at > now).min())
     }
 
-    /// Reads who reacted to what asks for it.
+    /// Reads the reactions to posts that ask for an answer.
     async fn listen(
         &self,
         snapshot: &ConfigSnapshot,
@@ -178,7 +178,7 @@ impl Rollcall {
                 let Some(provider) = known.provider else {
                     continue;
                 };
-                // A platform's time is believed where it can be true.
+                // The platform's time is believed where it can be true.
                 let at = reaction
                     .at
                     .filter(|at| ask.at <= *at && *at <= now)
@@ -203,7 +203,7 @@ impl Rollcall {
 
     fn is_time(&self, key: &PostKey, pause: SignedDuration, now: Timestamp) -> bool {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that was set back doesn't make it wait.
+        // A clock that was set back must not make it wait.
         if read
             .get(key)
             .is_some_and(|at| *at <= now && now.duration_since(*at) < pause)
@@ -214,7 +214,7 @@ impl Rollcall {
         true
     }
 
-    /// Counts, reminds and tells.
+    /// Counts the answers, reminds providers and tells operators.
     async fn call(&self, snapshot: &ConfigSnapshot, upgrade: &str) -> Result<usize, StoreError> {
         let _guard = self.core.ledger.lock().await;
         let Some(mut campaign) = self.core.campaign(upgrade).await? else {
@@ -255,7 +255,8 @@ impl Rollcall {
                 ));
             }
         }
-        // Each once; and the parts of a step only with its first: who answers in between makes no new part.
+        // The parts of a step are planned only with its first: an answer in between makes no new
+        // part.
         batch.posts.retain(|new| {
             !posts
                 .iter()
@@ -291,16 +292,16 @@ fn same_step(old: &Post, new: &Post) -> bool {
         && step(old) == step(new)
 }
 
-/// One of the two clocks.
+/// One of the two clocks: for answers, and for being ready.
 struct Clock {
     id: String,
     claim: Claim,
-    /// When who is missing is reminded.
+    /// The times at which missing providers are reminded.
     steps: Vec<Timestamp>,
     ends: Timestamp,
 }
 
-/// The clocks that run for an upgrade, or have run out.
+/// Lists the clocks that run for an upgrade, or have run out.
 fn clocks(snapshot: &ConfigSnapshot, campaign: &Campaign, roll: &Roll<'_>) -> Vec<Clock> {
     let (Some(ask), Some(first)) = (roll.ask(), roll.asks.first()) else {
         return Vec::new();
@@ -342,7 +343,7 @@ fn clocks(snapshot: &ConfigSnapshot, campaign: &Campaign, roll: &Roll<'_>) -> Ve
     clocks
 }
 
-/// What operators are told when a clock has run out.
+/// Writes what operators are told when a clock has run out.
 fn outcome(clock: &Clock, roll: &Roll<'_>, lacking: &[&Provider]) -> String {
     let of = roll.standings.len();
     let done = of - lacking.len();
@@ -361,7 +362,7 @@ fn outcome(clock: &Clock, roll: &Roll<'_>, lacking: &[&Provider]) -> String {
     }
 }
 
-/// A provider's person says by a command that a notice was seen, or that nodes are ready. What came of it, in words.
+/// Keeps a person's claim that a notice was seen or nodes are ready, and returns the answer.
 pub async fn claim(
     core: &Core,
     campaign: &Campaign,

@@ -26,16 +26,16 @@ pub struct Planner {
     core: Arc<Core>,
 }
 
-/// What planning found.
+/// The result of planning.
 #[derive(Debug, Default)]
 pub struct Planned {
-    /// Newly campaign upgrades.
+    /// Upgrades that were accepted now.
     pub accepted: Vec<String>,
-    /// Posts that were due before their upgrade was campaign.
+    /// Posts that were due before their upgrade was accepted.
     pub skipped: Vec<Post>,
-    /// Files that can't be campaign.
+    /// Files that can't be accepted.
     pub refused: Vec<Finding>,
-    /// Edits of a file that a command contradicts: the file is not followed, the rest is.
+    /// Edits of a file that a command contradicts: that file is not followed, the others are.
     pub contradicted: Vec<Finding>,
     /// Commands that were followed or refused.
     pub answered: usize,
@@ -52,7 +52,7 @@ impl Planner {
         self.tick_with(&snapshot.config.upgrades).await
     }
 
-    /// The same with these files.
+    /// Does the same as [`Self::tick`] with these files.
     pub async fn tick_with(&self, files: &[UpgradeFile]) -> Result<Planned, StoreError> {
         let _guard = self.core.ledger.lock().await;
         let mut planned = Planned::default();
@@ -63,7 +63,7 @@ impl Planner {
             self.follow_file(file, &known, &mut after, &mut batch, &mut planned);
         }
         if !planned.refused.is_empty() {
-            // All or nothing: what is refused changes nothing.
+            // The files are followed together or not at all: a refused file changes nothing.
             return Ok(planned);
         }
         let mut reasons = Vec::new();
@@ -98,7 +98,7 @@ impl Planner {
             self.turn(before, campaign, reason, &mut batch, &mut planned)
                 .await?;
         }
-        // What was said already is not said again: a tick without news writes nothing.
+        // A post that exists already is not written again: a tick without news writes nothing.
         let mut new = Vec::new();
         for post in std::mem::take(&mut batch.posts) {
             if self.core.store.post(&post.key).await?.is_none() {
@@ -113,7 +113,7 @@ impl Planner {
         Ok(planned)
     }
 
-    /// What of these files can't be followed, and why.
+    /// Lists which of these files can't be followed, and why.
     pub async fn refusals(&self, files: &[UpgradeFile]) -> Result<Vec<Finding>, StoreError> {
         let known = self.core.store.upgrades().await?;
         let (mut after, mut batch, mut planned) =
@@ -124,7 +124,7 @@ impl Planner {
         Ok(planned.refused)
     }
 
-    /// One file: new, edited, or as it was.
+    /// Follows one file, which may be new, edited or unchanged.
     fn follow_file(
         &self,
         UpgradeFile { upgrade, file }: &UpgradeFile,
@@ -137,7 +137,7 @@ impl Planner {
         let own = |k: &&Campaign| {
             k.upgrade.id == upgrade.id || k.upgrade.joined.as_ref() == Some(&upgrade.id)
         };
-        // A campaign that nobody had planned goes on under the words of the file.
+        // A file takes over the campaign that nobody had planned.
         let Some(before) = known
             .iter()
             .find(own)
@@ -193,7 +193,7 @@ impl Planner {
         }
     }
 
-    /// One command; says what came of it.
+    /// Follows one command, and says what came of it.
     fn follow_request(
         &self,
         request: &Request,
@@ -233,7 +233,7 @@ impl Planner {
         ))
     }
 
-    /// What follows when an upgrade changes from `before`, which may be nothing but the plan's new shape.
+    /// Plans what follows when a campaign changes from `before`, or only the plan has changed.
     async fn turn(
         &self,
         before: Option<&Campaign>,
@@ -251,7 +251,7 @@ impl Planner {
         if moved {
             campaign.revision += 1;
             campaign.progress.delayed = false;
-            // Another poll is another vote.
+            // A new poll needs new votes.
             campaign.progress.votes = None;
             campaign.progress.told.remove(&Happening::Overdue);
             campaign.progress.told.remove(&Happening::Delayed);
@@ -270,7 +270,7 @@ impl Planner {
             });
         }
         if was.is_some_and(|w| w.given_up() != campaign.upgrade.given_up()) {
-            // What was given up is not called verified, whatever its chains show.
+            // An upgrade that was given up is not called verified, whatever its chains show.
             campaign.progress.closed = campaign.upgrade.given_up();
         }
         if campaign.upgrade.given_up() && was.is_some_and(|w| !w.given_up()) {
@@ -334,7 +334,7 @@ impl Planner {
         Ok(())
     }
 
-    /// A line on top of each post that is out and no longer holds: its window, or what it asks of people, is another by now.
+    /// Marks each post that is out and wrong, because the window or the duties have changed.
     fn marks(&self, campaign: &Campaign, old: &[Post], why: &str) -> Vec<Post> {
         let snapshot = self.core.snapshot();
         let stale = |p: &&Post| {
@@ -350,7 +350,7 @@ impl Planner {
     }
 }
 
-/// The same said once more, after something else was said in between, is another post.
+/// Numbers an announcement that is repeated later, so that it gets a post of its own.
 fn once_more(occurrence: String, old: &[Post]) -> String {
     let again = |post: &&Post| {
         post.occurrence
@@ -370,14 +370,14 @@ fn once_more(occurrence: String, old: &[Post]) -> String {
     }
 }
 
-/// What was to be said some time after a happening.
+/// Lists the posts that were to come some time after a happening.
 fn to_follow(old: &[Post], now: Timestamp) -> impl Iterator<Item = &Post> {
     old.iter().filter(move |p| {
         p.revision == 0 && p.due > now && (p.operation == Operation::Post || p.operation.hangs())
     })
 }
 
-/// The field of a conflict, for its place in the file.
+/// Returns the field of a conflict, to find its place in the file.
 fn conflict(error: &ChangeError) -> &str {
     match error {
         ChangeError::Conflict(fields) => fields.first().map_or("id", String::as_str),
@@ -385,14 +385,14 @@ fn conflict(error: &ChangeError) -> &str {
     }
 }
 
-/// Posts that wait and that a changed plan has at another time, or no more.
+/// Lists the waiting posts that a changed plan has at another time, or no more.
 fn replanned(
     old: &[Post],
     wanted: &[Post],
     campaign: &Campaign,
     plan: &Plan,
 ) -> Vec<(PostKey, Move)> {
-    // What waits for a happening has its time from that.
+    // A notice that waits for a happening has its time from that.
     let happened = |post: &Post| {
         plan.notice(campaign.upgrade.urgency, &post.notice)
             .is_some_and(|n| matches!(n.trigger, Trigger::On(_)))
@@ -421,7 +421,7 @@ fn replanned(
         .collect()
 }
 
-/// The upgrade as its file now has it, where no command says otherwise, with the progress it had.
+/// Takes the upgrade from its file, where no command says otherwise, with the progress it had.
 fn edited(before: &Campaign, file: &Upgrade) -> Result<Campaign, ChangeError> {
     let mut campaign = before.clone();
     campaign.file = Some(file.clone());
@@ -429,7 +429,7 @@ fn edited(before: &Campaign, file: &Upgrade) -> Result<Campaign, ChangeError> {
         // The file's words take the place of herald's own.
         campaign.upgrade = told_as(&before.upgrade, file);
     } else {
-        // A store of an earlier version did not keep the file: what is known is what it said.
+        // A store of an earlier version did not keep the file, so what is known stands for it.
         let last = before.file.as_ref().map_or_else(
             || before.upgrade.clone(),
             |last| told_as(&before.upgrade, last),
@@ -454,7 +454,7 @@ fn edited(before: &Campaign, file: &Upgrade) -> Result<Campaign, ChangeError> {
     Ok(campaign)
 }
 
-/// What a file says, for a campaign that may have begun under another id: what it has told of other chains goes on.
+/// Reads a file for a campaign that may have another id, and keeps the campaign's other chains.
 fn told_as(campaign: &Upgrade, file: &Upgrade) -> Upgrade {
     if campaign.id == file.id {
         return file.clone();
@@ -472,8 +472,8 @@ fn told_as(campaign: &Upgrade, file: &Upgrade) -> Upgrade {
     told
 }
 
-/// Every post by the clock. What was due by `now` is skipped, not posted late: nobody had planned it
-/// when it was due.
+/// Makes every post by the clock. A post that was due by `now` is skipped, not posted late: nobody
+/// had planned it when it was due.
 pub fn timed(upgrade: &Upgrade, revision: u32, plan: &Plan, now: Timestamp) -> Vec<Post> {
     let mut posts = Vec::new();
     for (index, notice) in plan.notices(upgrade.urgency).iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Reminders in private, for who has asked for one.
+//! Private reminders go to people who have asked for one.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,11 @@ use crate::{
     ports::{Asker, Platform, Record, RecordKind, StoreError},
 };
 
-/// So long before the window without another word.
+/// A reminder comes this long before the window if nobody says otherwise.
 const USUAL: SignedDuration = SignedDuration::from_hours(1);
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 14);
 
-/// Who wants to hear when.
+/// A person's wish for a reminder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Subscription {
     platform: Platform,
@@ -26,7 +26,7 @@ struct Subscription {
     before: i64,
 }
 
-/// The reminders of an upgrade, as its window is now.
+/// Makes the reminders of an upgrade, by its window as it is now.
 pub async fn posts(
     core: &Core,
     campaign: &Campaign,
@@ -77,7 +77,7 @@ pub async fn posts(
     Ok(posts)
 }
 
-/// Somebody wants a reminder, another, or none any more; `written` puts a time into words. What came of it.
+/// Keeps or drops a person's wish, and returns the answer; `written` puts a time into words.
 pub async fn subscribe(
     core: &Core,
     campaign: &Campaign,

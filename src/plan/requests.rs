@@ -1,5 +1,5 @@
-//! Orders that change an upgrade, whether given in a chat or on the command line: written down for the planner, which
-//! follows them, and answered with what came of it.
+//! Requests are orders that change an upgrade, whether given in a chat or on the command line. They
+//! are written to the store for the planner, which follows them, and answered with the outcome.
 
 use crate::ports::AuditEntry;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::{
     ports::{Record, RecordKind, Store, StoreError},
 };
 
-/// A running planner answers well within this.
+/// A running planner answers well within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What an order asks for; `None` if it changes no upgrade, `Err` says what can't be.
+/// Reads an order's change: `None` if it changes no upgrade, `Err` if it can't be done.
 pub fn change(
     order: &Order,
     upgrade: &Upgrade,
@@ -84,7 +84,7 @@ pub fn change(
     }))
 }
 
-/// The new window.
+/// Reads the new window from an order.
 fn window(
     order: &Order,
     upgrade: &Upgrade,
@@ -132,15 +132,15 @@ fn plan_time(config: &Config, at: Timestamp) -> String {
     crate::words::Zone(config.plan.zone.clone()).written(at)
 }
 
-/// What came of an order.
+/// The outcome of a request.
 pub enum RequestOutcome {
     Done(String),
     Refused(String),
-    /// Nobody follows it now: it is written down under this number.
+    /// No planner follows it now; it waits in the store under this number.
     Waits(i64),
 }
 
-/// Writes an act down. It has been done already, so an error is only logged.
+/// Writes an act to the audit log. The act has been done already, so an error is only logged.
 pub async fn record(store: &dyn Store, upgrade: &str, act: &AuditEntry, now: Timestamp) {
     let written = serde_json::to_value(act).map_err(|e| StoreError(e.to_string()));
     let id = digest(&[
@@ -165,7 +165,7 @@ pub async fn record(store: &dyn Store, upgrade: &str, act: &AuditEntry, now: Tim
     }
 }
 
-/// Writes a change down, and waits for what comes of it.
+/// Writes a change to the store, and waits for its outcome.
 pub async fn give(
     store: &dyn Store,
     campaign: &Campaign,
@@ -173,7 +173,7 @@ pub async fn give(
     author: &str,
     now: Timestamp,
 ) -> Result<RequestOutcome, StoreError> {
-    // Refused here already, where a person looks; the planner looks again.
+    // A change is refused here already, where a person looks; the planner checks it again.
     if let Err(error) = change.to(&campaign.upgrade, campaign.progress.state >= State::Applied) {
         return Ok(RequestOutcome::Refused(error.to_string()));
     }

@@ -1,8 +1,9 @@
-//! What people do around an upgrade that leaves the upgrade as it is: a line in the status, words that nobody planned, a
-//! correction, a notice before its time, an item of the checklist, the end of feedback.
+//! Team commands leave the upgrade as it is: they add a line to the status, say something
+//! unplanned, correct a post, announce a notice early, tick an item of the checklist or close
+//! feedback.
 //!
-//! Each is a command like those that change an upgrade: the planner follows it in the transaction in which it is answered,
-//! so a crash neither loses nor repeats it.
+//! The planner follows them like those that change an upgrade, in the transaction in which they are
+//! answered, so a crash neither loses nor repeats one.
 
 use crate::{
     domain::{
@@ -18,7 +19,7 @@ use crate::{
     ports::{Batch, Move, Readers, Request},
 };
 
-/// Follows one; says what came of it, or why nothing did.
+/// Follows a command: `Ok` says what came of it, `Err` why nothing did.
 pub fn follow(
     core: &Core,
     request: &Request,
@@ -115,7 +116,7 @@ fn say(
         channels: channels.clone(),
         ..Notice::said()
     };
-    // Each command is words of its own, were they the same as before.
+    // Each command makes a post of its own, even if the words were said before.
     let mut posts = posts_of(
         &at.upgrade.id,
         0,
@@ -203,12 +204,12 @@ fn announce(
             .filter(waiting)
             .map(|p| (p.key.clone(), Move::Due(now))),
     );
-    // The planner would put it back to its own time.
+    // Without this the planner would move the post back to its own time.
     at.progress.announced.insert(early(next));
     Ok(format!("{notice} is due now"))
 }
 
-/// What of the plan goes out before its time, in all channels.
+/// Names an occurrence of a notice that goes out before its time, in all channels.
 pub fn early(post: &Post) -> String {
     format!("{} {} {}", post.revision, post.notice, post.occurrence)
 }

@@ -1,7 +1,7 @@
-//! What everybody may know of the upgrades: what the status page, the feeds and the API show.
+//! A bulletin is what everybody may know of an upgrade: the page, the feeds and the API show it.
 //!
-//! Nothing is in it that was not said in public: an upgrade appears with its first public post, and words that somebody still
-//! has to agree to don't appear before they are out. Nobody who answered is named.
+//! Nothing is in it that was not said in public: an upgrade appears with its first public post,
+//! words to be approved appear once they are out, and people who answered are not named.
 
 use std::collections::BTreeMap;
 
@@ -24,10 +24,10 @@ use crate::{
     words::{card, context, picture::BlockTimes, snapshot::ConfigSnapshot},
 };
 
-/// Characters of a title in the timeline.
+/// A title in the timeline has at most this many characters.
 const TITLE_MAX: usize = 120;
 
-/// One upgrade, with what was and what will be said of it.
+/// One upgrade, with what was said and what will be said of it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Bulletin {
     pub id: String,
@@ -36,33 +36,33 @@ pub struct Bulletin {
     pub urgency: Urgency,
     /// scheduled, planned, delayed, authorized, applying, applied, verified, completed, cancelled or failed
     pub state: &'static str,
-    /// Why it was cancelled, or has failed.
+    /// The reason why it was cancelled, or has failed.
     pub reason: Option<String>,
-    /// It goes on, or its feedback is still open.
+    /// True until it is completed and its feedback counted, or until it is given up.
     pub under_way: bool,
     pub window: WindowView,
     pub chains: Vec<ChainState>,
     pub duties: Vec<DutyView>,
     pub changes: Vec<String>,
     pub links: Vec<LinkView>,
-    /// Of the providers of the roster, once they were asked.
+    /// The readiness of the providers on the roster, once they were asked.
     pub readiness: Option<Readiness>,
-    /// Once it was counted.
+    /// The feedback, once it was counted.
     pub feedback: Option<FeedbackView>,
     #[schemars(with = "Option<String>")]
     pub feedback_closes: Option<Timestamp>,
-    /// By time.
+    /// The notices, by time.
     pub timeline: Vec<EntryView>,
-    /// Of the blocks around the upgrade there is a picture.
+    /// True if there is a picture of the blocks around the upgrade.
     pub pictured: bool,
-    /// Raised whenever the window moves or the upgrade is called off.
+    /// A number that is raised whenever the window moves or the upgrade is called off.
     pub sequence: u32,
-    /// When it was campaign.
+    /// The time at which it was accepted.
     #[schemars(with = "String")]
     pub accepted: Timestamp,
     #[serde(skip)]
     pub picture: Option<BlockTimes>,
-    /// Red, green and blue of its state.
+    /// The colour of its state, in red, green and blue.
     #[serde(skip)]
     pub colour: u32,
 }
@@ -73,9 +73,9 @@ pub struct WindowView {
     pub opens: Timestamp,
     #[schemars(with = "String")]
     pub closes: Timestamp,
-    /// False while people still choose; then it is the first they choose from.
+    /// False while people still choose; the window is then the first they choose from.
     pub set: bool,
-    /// How often it was moved.
+    /// The number of times it was moved.
     pub moved: u32,
 }
 
@@ -90,7 +90,7 @@ pub struct ChainState {
     pub target: u32,
     /// The block that proved it.
     pub applied_in: Option<u64>,
-    /// Steps of a migration: done, and of how many where that is known.
+    /// The steps of a migration that are done, and of how many where that is known.
     pub migration: Option<(u64, Option<u64>)>,
 }
 
@@ -127,7 +127,7 @@ pub struct FeedbackView {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AudienceView {
-    /// Nothing for people whom nobody has listed.
+    /// The audience; null for people whom nobody has listed.
     pub audience: Option<&'static str>,
     pub replies: u32,
     pub reactions: Vec<Reactions>,
@@ -143,16 +143,16 @@ pub struct Reactions {
 /// One notice, in all the channels it goes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EntryView {
-    /// The key of its first post: it stays the same.
+    /// The key of the first of its posts, which stays the same.
     pub key: String,
     pub notice: String,
     pub phase: &'static str,
     pub title: String,
     pub posted: bool,
-    /// When it was posted first, or will be.
+    /// The time at which it was posted first, or will be.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// What it says, once it is out.
+    /// The words, once they are out.
     pub text: Option<String>,
     pub places: Vec<PlaceView>,
     #[serde(skip)]
@@ -167,7 +167,7 @@ pub struct PlaceView {
     pub link: Option<String>,
 }
 
-/// Every upgrade that was spoken of in public, what goes on first, then the newest.
+/// Lists every upgrade that was spoken of in public: those under way first, then the newest.
 pub async fn all(core: &Core, now: Timestamp) -> Result<Vec<Bulletin>, StoreError> {
     let snapshot = core.snapshot();
     let mut all = Vec::new();
@@ -191,7 +191,7 @@ pub async fn all(core: &Core, now: Timestamp) -> Result<Vec<Bulletin>, StoreErro
     Ok(all)
 }
 
-/// One upgrade's, if anything was said of it in public.
+/// Makes the bulletin of one upgrade, if anything was said of it in public.
 pub fn of(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
@@ -296,7 +296,7 @@ pub fn of(
     })
 }
 
-/// Each notice once, however many channels it goes to; the status board is not one of them, since the page is one itself.
+/// Lists each notice once, without the status board, since the page is one itself.
 fn timeline(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
@@ -304,7 +304,7 @@ fn timeline(
     now: Timestamp,
 ) -> Vec<EntryView> {
     let mut groups: BTreeMap<(&str, &str, u32), Vec<&Post>> = BTreeMap::new();
-    // What a post says now: by its newest edit, or with the mark that it no longer holds.
+    // The newest edit or mark has the words that a post shows now.
     let mut edits: Vec<&Post> = posts
         .iter()
         .filter(|p| matches!(p.operation, Operation::Edit | Operation::Mark))
@@ -349,7 +349,7 @@ fn entry(
         return None;
     }
     let channel = |p: &Post| snapshot.config.deployment.channels.get(&p.channel);
-    // English where there is some; formatted where a platform formats it.
+    // English words are preferred, and then those that a platform formats.
     let liked = |p: &&&Post| {
         let in_english = channel(p).is_some_and(|c| c.locale == DEFAULT);
         (
@@ -402,7 +402,7 @@ fn entry(
     })
 }
 
-/// Without whom it calls on Discord: a page calls nobody, and to its readers the numbers say nothing.
+/// Removes Discord's mentions: a page notifies nobody, and to its readers the numbers say nothing.
 fn uncalled(body: &Body) -> Body {
     let mark = |id: &String| {
         if id.starts_with('@') {
@@ -421,7 +421,7 @@ fn uncalled(body: &Body) -> Body {
     }
 }
 
-/// What a notice to come will be called, as things are now: nothing where people still have to agree to it.
+/// Writes the title of a notice to come, unless people still have to agree to it.
 fn to_come(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
@@ -449,7 +449,7 @@ fn to_come(
     )
 }
 
-/// The first line that says something, without its marks.
+/// Returns the first line that says something, without its marks.
 fn first_line(text: &str) -> Option<String> {
     let line = text
         .lines()

@@ -1,18 +1,18 @@
-//! The review as Markdown, ready for an issue.
+//! Writes the review as Markdown, ready for an issue.
 
 use std::fmt::Write as _;
 
 use super::{Punctuality, Report, punctuality};
 use crate::{domain::people::feedback::Summary, words::Zone};
 
-/// What people wrote can't format, link or mention in somebody's issue.
+/// Escapes what people wrote, so that it can't format, link or mention in somebody's issue.
 fn cell(text: &str) -> String {
     crate::words::escape(text)
         .replace('|', "\\|")
         .replace("\\\\|", "\\|")
 }
 
-/// The report as Markdown, ready for an issue.
+/// Writes the report as Markdown, ready for an issue.
 pub fn markdown(report: &Report, zone: &Zone) -> String {
     let mut out = String::new();
     let Report {

@@ -1,4 +1,4 @@
-//! The review after an upgrade, in figures: what was planned against what happened.
+//! The report reviews an upgrade in figures: what was planned, and what happened.
 
 pub mod bulletin;
 pub mod markdown;
@@ -33,11 +33,11 @@ pub struct Report {
     pub upgrade: String,
     pub title: String,
     pub urgency: &'static str,
-    /// Where it stands, in one word.
+    /// The upgrade's state, in one word.
     pub state: &'static str,
     pub opens: Timestamp,
     pub closes: Timestamp,
-    /// How often the window was moved.
+    /// The number of times the window was moved.
     pub moved: u32,
     pub posts: Vec<Row>,
     pub chains: Vec<ChainRow>,
@@ -58,7 +58,7 @@ pub struct Row {
     pub channel: String,
     pub due: Timestamp,
     pub sent: Option<Timestamp>,
-    /// Seconds from when it was due to when it was campaign.
+    /// Seconds from when it was due to when it was sent.
     pub late_s: Option<i64>,
     pub state: &'static str,
     pub reason: Option<String>,
@@ -90,7 +90,7 @@ pub struct ProviderRow {
     pub ready_nodes: usize,
 }
 
-/// A privileged act, and when.
+/// A privileged act, and its time.
 #[derive(Clone, Debug, Serialize)]
 pub struct ActRow {
     pub at: Timestamp,
@@ -98,7 +98,7 @@ pub struct ActRow {
     pub act: AuditEntry,
 }
 
-/// What a chain shows that should not be.
+/// True for facts of a chain that should not be.
 fn is_incident(kind: FactKind) -> bool {
     use FactKind as K;
     matches!(
@@ -156,7 +156,7 @@ fn rows(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Vec<R
     posts.iter().filter(said).map(row).collect()
 }
 
-/// The report of an upgrade, from what is remembered of it.
+/// Makes the report of an upgrade, from what is in the store.
 pub async fn of(
     core: &Core,
     snapshot: &ConfigSnapshot,
@@ -233,15 +233,15 @@ pub async fn of(
     })
 }
 
-/// How the posts of an upgrade went.
+/// The punctuality of an upgrade's posts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Punctuality {
     pub posted: usize,
-    /// Later than a minute.
+    /// The number of posts that were later than a minute.
     pub late: usize,
     pub median_s: i64,
     pub worst_s: i64,
-    /// Due by now, and not posted.
+    /// The number of posts that were skipped, expired, parked or held.
     pub missing: usize,
 }
 
@@ -261,10 +261,10 @@ pub fn punctuality(rows: &[Row]) -> Punctuality {
     }
 }
 
-/// So long is a report in a chat at the most, in characters.
+/// A report in a chat has at most this many characters.
 const SHORT: usize = 1_300;
 
-/// The report in a few lines, for a chat.
+/// Writes the report in a few lines, for a chat.
 pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> String {
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
     let written = |at| snapshot.renderer.zone().written(at);

@@ -1,4 +1,4 @@
-//! The roll: which providers have acknowledged and which are ready, and who is missing.
+//! The roll says which providers have acknowledged, which are ready, and who is missing.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -26,7 +26,7 @@ pub struct Roll<'a> {
 }
 
 impl Roll<'_> {
-    /// The notice that asked last.
+    /// Returns the notice that asked last.
     pub fn ask(&self) -> Option<&Ask> {
         self.asks.last()
     }
@@ -44,7 +44,7 @@ impl Roll<'_> {
     }
 }
 
-/// The roll of an upgrade, from its posts and what was answered.
+/// Reads the roll of an upgrade, from its posts and the answers in the store.
 pub async fn roll<'a>(
     core: &Core,
     snapshot: &'a ConfigSnapshot,
@@ -84,7 +84,7 @@ pub fn asking(snapshot: &ConfigSnapshot, campaign: &Campaign, post: &Post) -> bo
             .is_some_and(|n| n.acknowledge)
 }
 
-/// Who is to be named in a reminder, as it is written now; `None` if the post is none.
+/// Lists whom a reminder names, by the roll as it is now; `None` if the post is no reminder.
 pub async fn missing(
     core: &Core,
     snapshot: &ConfigSnapshot,
@@ -123,7 +123,7 @@ pub async fn missing(
     ))
 }
 
-/// The accounts of a provider's people on a platform.
+/// Lists the accounts of a provider's people on a platform.
 fn accounts(snapshot: &ConfigSnapshot, platform: Platform, provider: &Provider) -> Vec<String> {
     let people = snapshot
         .config

@@ -1,4 +1,4 @@
-//! The same for programs, and a description of it.
+//! Writes the bulletins as JSON, for programs, and a description of the API.
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::report::bulletin::Bulletin;
 
 #[derive(Serialize, JsonSchema)]
 struct Upgrades<'a> {
-    /// What goes on first, then the newest.
+    /// The upgrades under way first, then the newest.
     upgrades: &'a [Bulletin],
 }
 
@@ -26,7 +26,7 @@ fn bytes(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// OpenAPI 3.1.
+/// Writes a description of the API, in OpenAPI 3.1.
 pub(super) fn description(title: &str, address: &str) -> Vec<u8> {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into());

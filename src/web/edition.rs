@@ -1,4 +1,4 @@
-//! Everything that readers can ask for, as it is now.
+//! An edition is everything that readers can ask for, as it is now.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ use crate::{
 pub(super) struct Resource {
     pub kind: &'static str,
     pub bytes: Bytes,
-    /// By which a reader knows that it is still the same.
+    /// The tag by which a reader knows that it is still the same.
     pub tag: String,
-    /// Whether another site's scripts may read it.
+    /// True if another site's scripts may read it.
     pub open: bool,
 }
 
-/// All of it; each is a whole.
+/// All pages and files, written together.
 #[derive(Debug, Default)]
 pub struct Edition {
     bulletins: Vec<Bulletin>,
@@ -37,7 +37,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 
 impl Edition {
-    /// Everything there is to say of these upgrades.
+    /// Writes everything that there is to say of these upgrades.
     pub fn write(
         bulletins: Vec<Bulletin>,
         title: &str,
@@ -137,7 +137,7 @@ impl Edition {
         }
     }
 
-    /// The last: who follows is told no more.
+    /// Makes the last edition: readers who follow are told no more.
     pub(super) fn closing() -> Self {
         Self {
             closed: true,
@@ -157,12 +157,12 @@ impl Edition {
         &self.bulletins
     }
 
-    /// Another for each that differs.
+    /// Returns the edition's name, which is another for each that differs.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// A page or a file: its media type, and what is in it.
+    /// Finds a page or a file, and returns its media type and its bytes.
     pub fn read(&self, path: &str) -> Option<(&'static str, &[u8])> {
         self.find(path).map(|found| (found.kind, &*found.bytes))
     }
@@ -171,7 +171,7 @@ impl Edition {
         self.resources.get(path)
     }
 
-    /// For who asks for what isn't there.
+    /// Returns the page for an address that isn't there.
     pub(super) fn lost(&self) -> &str {
         &self.lost
     }

@@ -1,4 +1,4 @@
-//! For calendars and feed readers.
+//! Writes the files for calendars and feed readers.
 
 use atom_syndication::{Category, Content, Entry, Feed, Generator, Link, Person, Text};
 use jiff::Timestamp;
@@ -12,10 +12,10 @@ use crate::{
     },
 };
 
-/// So many of the newest posts.
+/// The feed has at most this many entries, of the newest posts.
 const ENTRIES: usize = 50;
 
-/// The windows, each under a name that it keeps when it moves.
+/// Writes the windows, each under a name that it keeps when it moves.
 pub(super) fn calendar(
     bulletins: &[Bulletin],
     title: &str,
@@ -43,7 +43,7 @@ pub(super) fn calendar(
     icalendar::write(title, &events, now)
 }
 
-/// What was posted, the newest first.
+/// Writes the posts that are out, the newest first.
 pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zone) -> String {
     let posted = bulletins
         .iter()
@@ -123,7 +123,7 @@ fn moment(at: Timestamp) -> atom_syndication::FixedDateTime {
         .fixed_offset()
 }
 
-/// XML has no way to write some characters, whatever is done to them.
+/// Replaces the characters that XML has no way to write.
 fn allowed(text: &str) -> String {
     let is_allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     text.chars()

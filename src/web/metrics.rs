@@ -1,4 +1,4 @@
-//! Figures for Prometheus, read from the store when they are asked for: a restart forgets none.
+//! Reads the figures for Prometheus from the store, so that a restart forgets none.
 
 use std::{collections::BTreeMap, sync::atomic::AtomicU64};
 
@@ -22,7 +22,7 @@ use crate::{
 
 pub(super) const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Seconds by which a post may be late.
+/// The steps in which the lateness of posts is counted, in seconds.
 const LATE: [f64; 9] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0];
 
 type Level = Gauge<f64, AtomicU64>;

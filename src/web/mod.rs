@@ -1,7 +1,7 @@
-//! The status page, its feeds and its API; and, on an address of their own, what monitors ask for.
+//! Serves the status page, its feeds and API, and, on another address, the answers for monitors.
 //!
-//! Everything that readers ask for is written down when it changes, as a whole ([`Edition`]), so that a thousand readers
-//! cost no more than one and never wait for the store. Nobody can order anything here.
+//! Each answer is written as a whole when it changes ([`Edition`]), so that a thousand readers cost
+//! no more than one and never wait for the store. Nobody can order anything here.
 
 mod api;
 mod edition;
@@ -36,26 +36,26 @@ use crate::{
 
 pub use self::edition::Edition;
 
-/// How often it is looked whether something has changed.
+/// The store is read this often to see whether something has changed.
 const OFTEN: Duration = Duration::from_secs(1);
 
-/// How the process itself is.
+/// The health of the process itself.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessHealth {
-    /// In words: active, standing by.
+    /// The state in words: active, standing by.
     pub state: String,
-    /// It does what it was started for, or stands by for that.
+    /// True if it does what it was started for, or stands by for that.
     pub ready: bool,
     pub active: bool,
-    /// Parts that hang.
+    /// The parts that hang.
     pub hangs: Vec<String>,
 }
 
-/// What is served, and where it is read from.
+/// The site holds what is served, and knows where that is read from.
 pub struct Site {
     core: RwLock<Arc<Core>>,
     edition: watch::Sender<Arc<Edition>>,
-    /// How readers find it, with a slash at its end.
+    /// The address by which readers find it, with a slash at its end.
     address: String,
     title: String,
     chains: BTreeMap<String, Arc<dyn Chain>>,
@@ -84,7 +84,7 @@ impl Site {
         })
     }
 
-    /// From now on it shows what this core follows.
+    /// Shows what this core follows from now on.
     pub fn follow(&self, core: Arc<Core>) {
         *self.core.write().unwrap_or_else(PoisonError::into_inner) = core;
     }
@@ -96,7 +96,7 @@ impl Site {
             .clone()
     }
 
-    /// Looks what there is to show; true if that has changed.
+    /// Writes another edition if there is something else to show, and returns whether there is.
     pub async fn tick(&self) -> Result<bool, StoreError> {
         let core = self.core();
         let now = core.clock.now();
@@ -117,7 +117,7 @@ impl Site {
         Ok(true)
     }
 
-    /// Keeps it up to date until told to stop. What can't be read stays as it was last.
+    /// Keeps the edition up to date; the last one stays while the store can't be read.
     pub async fn keep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut was_lamented = false;
         loop {
@@ -134,11 +134,11 @@ impl Site {
                 () = tokio::time::sleep(OFTEN) => {}
             }
         }
-        // Who follows is let go, so that the server can end.
+        // Readers who follow are let go, so that the server can end.
         self.edition.send_replace(Arc::new(Edition::closing()));
     }
 
-    /// What everybody may ask for.
+    /// Routes what everybody may ask for.
     pub fn public(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/events", get(stream::events))
@@ -146,7 +146,7 @@ impl Site {
             .with_state(self.clone())
     }
 
-    /// What monitors ask for.
+    /// Routes what monitors ask for.
     pub fn operations(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/healthz", get(operations::health))
@@ -170,7 +170,7 @@ pub async fn serve(
         .await
 }
 
-/// Takes an address; `what` is its key in herald.yaml.
+/// Listens on an address; `what` is its key in herald.yaml.
 pub async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, String> {
     let taken = |error| {
         format!(
@@ -180,10 +180,10 @@ pub async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, String
     TcpListener::bind(address).await.map_err(taken)
 }
 
-/// What a reader's browser is to keep to: nothing from elsewhere, nothing in frames, no forms.
+/// The policy for a reader's browser: nothing from elsewhere, nothing in frames, no forms.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// One of the written pages and files.
+/// Answers with one of the written pages and files.
 async fn resource(
     State(site): State<Arc<Site>>,
     method: axum::http::Method,

@@ -1,4 +1,4 @@
-//! Whether herald lives, whether it does all it should, and its figures.
+//! Answers monitors: whether herald lives, whether it does all it should, and its figures.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{Site, metrics};
 
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
-/// 503 when a part hangs, so that a new start would help.
+/// Answers 503 when a part hangs, so that a new start would help.
 pub(super) async fn health(State(site): State<Arc<Site>>) -> Response {
     let vitals = (site.vitals)();
     if vitals.hangs.is_empty() {
@@ -26,7 +26,7 @@ pub(super) async fn health(State(site): State<Arc<Site>>) -> Response {
         .into_response()
 }
 
-/// 503 as long as something is broken, with a line for each, for a person.
+/// Answers 503 as long as something is broken, with a line for each, for a person.
 pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
     let vitals = (site.vitals)();
     let core = site.core();

@@ -1,4 +1,4 @@
-//! The status page: whole without a script, kept up to date with one. Nothing in it that wasn't escaped.
+//! Writes the status page, which is whole without a script. Every value in it is escaped.
 
 use jiff::{Timestamp, tz::TimeZone};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,22 +16,22 @@ use crate::{
 pub(super) const STYLE: &str = include_str!("page.css");
 pub(super) const SCRIPT: &str = include_str!("page.js");
 
-/// What an id is made of that stands in an address as it is.
+/// The characters of an id that are percent-encoded in an address.
 const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
-/// The address of an upgrade's own page. The id of one that nobody planned has its chain's name in it.
+/// Returns the address of an upgrade's page; an unplanned upgrade's id has a chain's name in it.
 pub(super) fn path_of(id: &str) -> String {
     format!("/upgrades/{}", utf8_percent_encode(id, &PLAIN))
 }
 
-/// What all pages have in common.
+/// The values that all pages have in common.
 pub(super) struct PageContext<'a> {
     pub title: &'a str,
     pub zone: &'a Zone,
     pub bulletins: &'a [Bulletin],
 }
 
-/// The words of a post, as its platform shows them.
+/// Draws the words of a post, as its platform shows them.
 pub(super) fn words_of(platform: Platform, body: &Body, zone: &Zone, at: Timestamp) -> String {
     match (platform, &body.html) {
         (Platform::Matrix, Some(html)) => matrix(html),
@@ -40,7 +40,7 @@ pub(super) fn words_of(platform: Platform, body: &Body, zone: &Zone, at: Timesta
 }
 
 impl PageContext<'_> {
-    /// What goes on now, or the last; and all others below.
+    /// Writes the front page: the upgrade under way, or the last one, and all others below.
     pub fn front(&self) -> String {
         match self.bulletins.first() {
             Some(bulletin) => self.page(&bulletin.title, &format!("{}{}", self.upgrade(bulletin), self.others(Some(bulletin)))),
@@ -48,7 +48,7 @@ impl PageContext<'_> {
         }
     }
 
-    /// The mark in a browser's tab: a dot in the colour of what goes on.
+    /// Draws the icon in a browser's tab: a dot in the colour of the upgrade on the front page.
     pub fn icon(&self) -> String {
         let colour = self.bulletins.first().map_or(0x55_59_5f, |b| b.colour);
         format!(
@@ -56,7 +56,7 @@ impl PageContext<'_> {
         )
     }
 
-    /// One upgrade's own page, whose address stays.
+    /// Writes one upgrade's own page, whose address stays.
     pub fn of(&self, bulletin: &Bulletin) -> String {
         self.page(
             &bulletin.title,
@@ -183,7 +183,7 @@ impl PageContext<'_> {
         )
     }
 
-    /// Every upgrade but this one.
+    /// Lists every upgrade but this one.
     fn others(&self, but: Option<&Bulletin>) -> String {
         let others: Vec<&Bulletin> = self
             .bulletins
@@ -219,7 +219,7 @@ impl PageContext<'_> {
     }
 }
 
-/// Where a post is, for people.
+/// Names the place of a post, for people.
 fn label(place: &crate::report::bulletin::PlaceView) -> String {
     if place.channel.contains(place.platform) {
         place.channel.clone()
@@ -236,7 +236,7 @@ fn moved(times: u32) -> String {
     }
 }
 
-/// A state as people say it.
+/// Writes a state as people say it.
 fn state_words(state: &str) -> String {
     let words = match state {
         "planned" => "planned, the window is being chosen",
@@ -315,7 +315,7 @@ fn capital(word: &str) -> String {
         .unwrap_or_default()
 }
 
-/// A chain's way, step by step.
+/// Draws a chain's progress, step by step.
 fn progress(chain: &ChainState) -> String {
     let stages = [
         Stage::Waiting,
@@ -368,7 +368,7 @@ fn progress(chain: &ChainState) -> String {
     )
 }
 
-/// How many are ready, and how it went for people.
+/// Writes how many providers are ready, and what feedback people gave.
 fn people(site: &PageContext<'_>, b: &Bulletin) -> String {
     let mut out = String::new();
     if let Some(r) = &b.readiness {

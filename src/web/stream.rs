@@ -22,12 +22,12 @@ use tokio::sync::watch;
 
 use super::{Edition, Site};
 
-/// So many may follow at once, and no more than half of what the system lets be open: the rest is for posting.
+/// At most this many readers follow, on at most half of the open files: posting needs the rest.
 const MOST: usize = 4_000;
-/// A line now and then keeps what lies between from closing the connection.
+/// A line is sent this often, so that nothing between herald and a reader closes the connection.
 const PAUSE: Duration = Duration::from_secs(20);
 
-/// How many follow now, and how many may.
+/// The number of readers who follow now, and how many may.
 #[derive(Clone, Debug)]
 pub(super) struct StreamReaders(Arc<AtomicUsize>, usize);
 
@@ -40,7 +40,7 @@ impl Default for StreamReaders {
     }
 }
 
-/// By what Linux says of a process's limits; elsewhere nobody says.
+/// Reads how many readers may follow from Linux's limits; other systems name none.
 fn most(limits: &str) -> usize {
     let open = limits.lines().find_map(|line| {
         line.strip_prefix("Max open files")?
@@ -52,7 +52,7 @@ fn most(limits: &str) -> usize {
     open.map_or(MOST, |open| MOST.min(open / 2))
 }
 
-/// One of them, for as long as it is there.
+/// One reader, who is counted for as long as this lives.
 struct StreamReader(Arc<AtomicUsize>);
 
 impl StreamReaders {
@@ -72,7 +72,7 @@ impl Drop for StreamReader {
     }
 }
 
-/// The edition's name now, and again whenever there is another one.
+/// Sends the edition's name now, and again whenever there is another one.
 pub(super) async fn events(State(site): State<Arc<Site>>) -> Response {
     let Some(reader) = site.readers.admit() else {
         return (
@@ -103,7 +103,7 @@ pub(super) async fn events(State(site): State<Arc<Site>>) -> Response {
         .into_response()
 }
 
-/// Nothing once the site is closed.
+/// Waits for the name of the next edition; `None` once the site is closed.
 async fn next(editions: &mut watch::Receiver<Arc<Edition>>) -> Option<String> {
     loop {
         editions.changed().await.ok()?;

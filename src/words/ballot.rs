@@ -1,4 +1,4 @@
-//! A vote as a platform has it: the question and its choices.
+//! A ballot is a vote in a platform's own form: the question and its choices.
 
 use super::context;
 use crate::{
@@ -14,7 +14,7 @@ pub fn has_words(config: &Config) -> bool {
     config.templates.contains_key(templates::BALLOT)
 }
 
-/// The vote with these words.
+/// Reads a ballot from these words.
 pub fn ballot(text: &str, windows: usize) -> Result<Ballot, String> {
     let mut lines = text
         .lines()
@@ -39,7 +39,7 @@ pub fn ballot(text: &str, windows: usize) -> Result<Ballot, String> {
     })
 }
 
-/// Whether a vote is still on what is proposed, and not counted.
+/// True if the post proposes the windows as they are now, and the votes are not counted yet.
 pub fn is_open(campaign: &Campaign, post: &Post) -> bool {
     campaign.votes_due().is_some() && post.occurrence == occurrence_of(campaign.revision, None)
 }

@@ -1,4 +1,4 @@
-//! Where an upgrade stands, at a glance: the card below a post, and the event in a server's calendar.
+//! The card below a post and the event in a server's calendar show where an upgrade stands.
 
 use jiff::Timestamp;
 
@@ -13,13 +13,13 @@ use crate::{
     words::{snapshot::ConfigSnapshot, templates},
 };
 
-/// Discord's limits of an event's name, words and place; of a card's words, as much as is still compact.
+/// Discord limits an event's name, description and place, in characters; a card is kept compact.
 const NAME_MAX: usize = 100;
 const ABOUT_MAX: usize = 900;
 const PLACE_MAX: usize = 100;
 const CARD_MAX: usize = 1_000;
 
-/// Red, green and blue for what waits, goes on, is done, is over, and went wrong.
+/// Red, green and blue for an upgrade that waits, goes on, is done, is over, or went wrong.
 const WAITS: u32 = 0x3b_6e_a5;
 const GOES_ON: u32 = 0xd9_8e_04;
 const IS_DONE: u32 = 0x2e_8b_57;
@@ -38,7 +38,7 @@ pub fn colour(campaign: &Campaign) -> u32 {
     }
 }
 
-/// The card below a notice's posts; nothing where the templates have none.
+/// Renders the card below a notice's posts; `None` where the templates have none.
 pub fn card(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
@@ -62,7 +62,7 @@ pub fn card(
     Ok(Some(card_of(&body.text, campaign)))
 }
 
-/// The card with these words.
+/// Makes a card with these words.
 pub fn card_of(text: &str, campaign: &Campaign) -> Card {
     Card {
         text: cut(text, CARD_MAX),
@@ -70,7 +70,7 @@ pub fn card_of(text: &str, campaign: &Campaign) -> Card {
     }
 }
 
-/// What stands in the calendar; `Err` says why there is nothing to put there.
+/// Renders the event for the calendar; `Err` says why there is none.
 pub fn event(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,

@@ -19,7 +19,7 @@ const HELPERS: [&str; 22] = [
     "gt", "gte", "lt", "lte", "and", "or", "not", "len", "else", "raw",
 ];
 
-/// Names that stand for seconds, and the helper that makes something of them that people can read.
+/// Names that stand for seconds, each with the helper that writes it so that people can read it.
 const SECONDS: [(&str, &str); 13] = [
     ("opens", "time"),
     ("closes", "time"),
@@ -47,7 +47,7 @@ pub fn all(
             continue;
         };
         let (original, locale) = split(name);
-        // A partial may well be emptied by somebody who wants nothing there.
+        // A partial may be empty, if somebody wants nothing there.
         if file.text.trim().is_empty() && !name.starts_with("partials/") {
             findings.push(file.at(
                 (1, 1),
@@ -81,7 +81,7 @@ fn key(partial: &str) -> String {
     }
 }
 
-/// The circle that a template is in, each partial taken in the template's language where it has a translation.
+/// Finds the circle that a template is in, by its partials in the template's own language.
 fn cycle(
     name: &str,
     locale: Option<&str>,
@@ -124,7 +124,7 @@ fn partials(template: &Template, names: &mut Vec<String>) {
     }
 }
 
-/// What a helper wants instead of this value, and an example.
+/// Returns the kind of value that a helper wants instead of this one, and an example.
 fn misfit(helper: &str, raw: &str, value: &Value) -> Option<(&'static str, &'static str)> {
     let last = raw.rsplit(['.', '/']).next().unwrap_or_default();
     let kind = SECONDS
@@ -144,12 +144,12 @@ fn misfit(helper: &str, raw: &str, value: &Value) -> Option<(&'static str, &'sta
     }
 }
 
-/// What names mean at a place in a template.
+/// The meaning of names at a place in a template.
 #[derive(Clone)]
 struct Scope<'a> {
-    /// `this` here, and around it; the last is the innermost.
+    /// The values of `this` here and around it; the last is the innermost.
     stack: Vec<Option<&'a Value>>,
-    /// Names given by `as |x|`.
+    /// The names given by `as |x|`.
     named: Vec<(String, Option<&'a Value>)>,
 }
 
@@ -161,7 +161,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// `Err` names the first part that isn't there; `Ok(None)` is something this review can't see.
+    /// Finds a path's value. `Err` names the first missing part; `Ok(None)` can't be known here.
     fn resolve(&self, raw: &str) -> Result<Option<&'a Value>, String> {
         let mut depth = self.stack.len().saturating_sub(1);
         let mut rest = raw;
@@ -248,7 +248,7 @@ impl<'a> Review<'a, '_> {
 
     fn partial(&mut self, d: &DecoratorTemplate, place: (usize, usize)) {
         let Some(name) = d.name.as_name() else { return };
-        // Named without a language: the template's own is taken.
+        // A partial is named without a language; the template's own language is taken.
         if !self.templates.contains_key(&key(name)) || split(name).1.is_some() {
             let originals = self.templates.keys().filter(|n| split(n).1.is_none());
             let known: Vec<&str> = originals
@@ -278,7 +278,7 @@ impl<'a> Review<'a, '_> {
         }
     }
 
-    /// Has the helper as many values as it takes, and of a kind it can do something with?
+    /// Checks that the helper has as many values as it takes, and of a kind it can use.
     fn arguments(
         &mut self,
         name: &str,

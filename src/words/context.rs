@@ -1,6 +1,6 @@
-//! What a template may speak of: one JSON object, the same for every notice, answer and language.
+//! The context is what a template may speak of: one JSON object, the same for every text.
 //!
-//! Times are seconds since 1970 and lengths seconds: only a template knows in which language they are written.
+//! Times are seconds since 1970, and lengths seconds: only a template knows its language.
 
 mod sample;
 
@@ -33,10 +33,10 @@ use crate::{
 
 pub use self::sample::{of_everything, sample, sample_extras};
 
-/// So many providers are named in one reminder: each platform takes as many names and mentions in one message.
+/// A reminder names at most this many providers: both platforms allow that many mentions.
 pub const MAX_PROVIDERS_IN_REMINDER: usize = 15;
 
-/// Somebody who is reminded.
+/// A provider who is reminded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     pub name: String,
@@ -44,7 +44,7 @@ pub struct Missing {
     pub accounts: Vec<String>,
 }
 
-/// The moment a text is made for.
+/// The part of a text's input that depends on the moment it is made for.
 #[derive(Clone, Debug, Default)]
 pub struct RenderInput<'a> {
     pub fact: Option<&'a Fact>,
@@ -53,48 +53,48 @@ pub struct RenderInput<'a> {
     pub thread: Option<&'a str>,
     /// The next notice by the clock, and its time.
     pub next: Option<(&'a str, Timestamp)>,
-    /// What people should know of herald itself, for a status.
+    /// The troubles of herald itself that people should know of, for a status.
     pub troubles: &'a [Trouble],
     /// A reason or an id, where no fact stands behind the notice.
     pub detail: Option<&'a str>,
     /// The problem that was asked about.
     pub topic: Option<&'a Topic>,
-    /// Of a preview that is to be approved.
+    /// The approval that a preview asks for.
     pub approval: Option<&'a ApprovalRequest>,
-    /// What is right, on top of a post that is out.
+    /// The correction that stands on top of a post that is out.
     pub correction: Option<&'a str>,
-    /// Who is reminded.
+    /// The providers who are reminded.
     pub missing: &'a [Missing],
-    /// The list that was asked for: the process's, or what fits the moment.
+    /// True if the process's checklist was asked for, false for the one that fits the moment.
     pub process: bool,
 }
 
 /// An approval that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovalRequest {
-    /// What people type.
+    /// The code that people type.
     pub code: String,
-    /// How many different people it takes.
+    /// The number of different people it takes.
     pub persons: u32,
-    /// Who has approved so far.
+    /// The people who have approved so far.
     pub given: Vec<String>,
-    /// From then on the notice is of no use any more.
+    /// The notice is of no use any more from this time on.
     pub until: Timestamp,
 }
 
-/// What herald can't do at the moment: a template has the words for it.
+/// Something that herald can't do at the moment; a template has the words for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Trouble {
-    /// `blind`, `stalled` and `lagging` of a chain; `waiting` of posts.
+    /// The kind: `blind`, `stalled` or `lagging` of a chain, `waiting` of posts.
     pub kind: &'static str,
     pub chain: Option<String>,
     pub block: Option<u64>,
-    /// In seconds.
+    /// The time it began, in seconds since 1970.
     pub since: Option<i64>,
     pub posts: Option<usize>,
 }
 
-/// The context of a notice (or, without one, of an answer to everybody).
+/// Builds the context of a notice or, without one, of an answer to everybody.
 pub fn of(
     campaign: &Campaign,
     notice: Option<&Notice>,
@@ -203,10 +203,10 @@ fn poll(poll: &Poll, progress: &Progress) -> Value {
     json!({ "windows": windows.collect::<Vec<_>>(), "decide_by": poll.decide_by.as_second(), "counted": progress.votes.is_some() })
 }
 
-/// So many entries a timeline has at most: they fit a post.
+/// A timeline has at most this many entries, so that it fits a post.
 const TIMELINE: usize = 12;
 
-/// The notices by the clock that everybody gets, from the one that says so on: when people will hear from us.
+/// Lists the public notices by the clock that come after `now`: when people will hear from herald.
 fn timeline(campaign: &Campaign, config: &Config, now: Option<Timestamp>) -> Vec<Value> {
     let (plan, opens) = (&config.plan, campaign.upgrade.window.opens);
     let public = |name: &String| {
@@ -258,7 +258,7 @@ fn topic(topic: &Topic, config: &Config) -> Value {
     json!({ "id": topic.id, "title": topic.title, "signs": topic.signs, "remedy": topic.remedy, "contact": config.help.contact(topic) })
 }
 
-/// The context of an answer about herald itself, or about a problem.
+/// Builds the context of an answer about herald itself, or about a problem.
 pub fn of_help(config: &Config, asked: Option<&Topic>, may: &[Verb]) -> Value {
     json!({
         "commands": commands(may),
@@ -277,7 +277,7 @@ fn commands(verbs: &[Verb]) -> Value {
                 format!("[{}]", p.name)
             }
         };
-        // Which upgrade is meant need hardly ever be said.
+        // People need hardly ever name the upgrade, so its part is left out.
         let parts: Vec<String> = verb
             .parts()
             .iter()
@@ -289,7 +289,7 @@ fn commands(verbs: &[Verb]) -> Value {
     verbs.iter().map(command).collect()
 }
 
-/// `news` is "123 confirming", `status` the word in it, which a language may have.
+/// Describes a referendum: `news` is "123 confirming", and `status` the word in it.
 fn referendum(referendum: &Referendum, progress: &Progress) -> Value {
     let news = progress.referendum.as_deref();
     json!({ "chain": referendum.chain, "index": referendum.index, "news": news, "status": news.and_then(behind_index) })
@@ -343,7 +343,7 @@ fn migration(migration: &Migration) -> Value {
     json!({ "done": migration.done, "total": migration.total })
 }
 
-/// A known block; its time only with how far off that may be.
+/// Describes a known block; a time comes only with how far off it may be.
 fn expected(expected: &Expected) -> Value {
     json!({
         "chain": expected.chain,
@@ -353,13 +353,13 @@ fn expected(expected: &Expected) -> Value {
     })
 }
 
-/// To what people say: whole minutes, from two hours on whole quarters of an hour.
+/// Rounds up to whole minutes, and from two hours on to whole quarters of an hour.
 fn rounded_up(band: SignedDuration) -> SignedDuration {
     let unit = if band.as_secs() >= 7200 { 900 } else { 60 };
     SignedDuration::from_secs((band.as_secs() / unit + 1) * unit)
 }
 
-/// The figures of a verification.
+/// Writes the figures of a verification.
 fn record(record: &Measurements) -> Value {
     let seconds = |s: Option<f64>| s.map(|s| format!("{s:.1}"));
     let share = |s: &Stretch| {
@@ -392,7 +392,7 @@ fn record(record: &Measurements) -> Value {
     })
 }
 
-/// The block times around the upgrade of the chain that has the most to show.
+/// Returns the block times around the upgrade, of the chain that had the longest gap after it.
 pub fn pictured(progress: &Progress) -> Option<BlockTimes> {
     let records = progress
         .chains
@@ -451,7 +451,7 @@ fn feedback(progress: &Progress, plan: &Plan) -> Value {
     })
 }
 
-/// How many of the roster have answered, and by when they are to.
+/// Counts how many of the roster have answered, and says by when they are to.
 fn roll(count: &roster::ReadinessCount) -> Value {
     json!({
         "of": count.of,
@@ -482,7 +482,7 @@ fn process(items: &[Item], progress: &Progress) -> Value {
     json!({ "items": items.iter().map(step).collect::<Vec<_>>(), "done": done, "of": items.len() })
 }
 
-/// When the feedback window closes, once it is open.
+/// Returns when the feedback window closes, once it is open.
 pub fn closes(progress: &Progress, plan: &Plan) -> Option<Timestamp> {
     let in_time = progress
         .applied_at?

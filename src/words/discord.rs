@@ -1,4 +1,4 @@
-//! Markdown as Discord reads it: its own dialect, everything else escaped.
+//! Writes Markdown in Discord's dialect, with everything else escaped.
 
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
@@ -12,7 +12,7 @@ fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            // A mention needs these to stand side by side.
+            // A mention needs `@` and the name side by side, so an invisible space parts them.
             '@' => out.push_str("@\u{200b}"),
             c if SPECIAL.contains(&c) => {
                 out.push('\\');
@@ -27,7 +27,7 @@ fn escape(text: &str) -> String {
 #[derive(Default)]
 struct Writer {
     out: String,
-    /// One entry a list we are in: the next number, or `None` for bullets.
+    /// The open lists, each with its next number, or `None` for bullets.
     lists: Vec<Option<u64>>,
     quote: usize,
     links: Vec<String>,
@@ -123,7 +123,7 @@ pub fn write(markdown: &str, zone: &Zone, language: &Language) -> String {
     tidy(&w.out)
 }
 
-/// No more than one empty line anywhere, none at the ends.
+/// Leaves no more than one empty line anywhere, and none at the ends.
 fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut empty = 0;

@@ -1,4 +1,4 @@
-//! Handlebars with our helpers, Markdown escaping and no surprises.
+//! Renders Handlebars templates with herald's own helpers, and escapes values as Markdown.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,13 +39,13 @@ pub struct Renderer {
 struct LocaleTemplates {
     language: Arc<Language>,
     engine: Handlebars<'static>,
-    /// By their names, as they were written.
+    /// The templates as they were written, by their names.
     templates: BTreeMap<String, Template>,
     /// The templates that are translated; the others are the English ones.
     own: BTreeSet<String>,
 }
 
-/// A notice in Markdown, its times still marks, and the language it is written in.
+/// A notice in Markdown, whose times are still marks, and the language it is written in.
 #[derive(Clone, Debug)]
 pub struct Text {
     markdown: String,
@@ -53,7 +53,7 @@ pub struct Text {
 }
 
 impl Text {
-    /// Words that come from no template.
+    /// Makes a text of words that come from no template.
     pub fn english(markdown: impl Into<String>) -> Self {
         Self {
             markdown: markdown.into(),
@@ -61,7 +61,7 @@ impl Text {
         }
     }
 
-    /// In Markdown, its times still marks: the same at whatever time it is looked at.
+    /// Returns the Markdown. Its times are still marks, so it doesn't depend on the clock.
     pub fn markdown(&self) -> &str {
         &self.markdown
     }
@@ -111,7 +111,7 @@ impl LocaleTemplates {
         }
     }
 
-    /// A template as it was written, by its name or by that under which another includes it.
+    /// Finds a template as it was written, by its name or by that under which another includes it.
     fn template(&self, name: &str) -> Option<&Template> {
         self.templates
             .get(name)
@@ -120,8 +120,8 @@ impl LocaleTemplates {
 }
 
 impl Renderer {
-    /// Compiles every template; unknown variables are found by following each path in `sample`, a
-    /// context in which everything that can be there is there.
+    /// Compiles every template. Unknown variables are found by following each path in `sample`, a
+    /// context in which everything is there that can be.
     pub fn new(
         templates: &BTreeMap<String, SourceFile>,
         languages: &BTreeMap<String, Language>,
@@ -154,7 +154,7 @@ impl Renderer {
         &self.zone
     }
 
-    /// The language that a template is in for a channel of this locale.
+    /// Picks the language that a template is in for a channel of this locale.
     fn voice(&self, template: &str, locale: &str) -> &LocaleTemplates {
         self.voices
             .get(locale)
@@ -162,8 +162,8 @@ impl Renderer {
             .unwrap_or(&self.english)
     }
 
-    /// The name of the file that a template comes from for a channel of this locale: `execution/applied.de`,
-    /// or without a translation `execution/applied`.
+    /// Names the file that a template comes from for a channel of this locale:
+    /// `execution/applied.de`, or without a translation `execution/applied`.
     pub fn source(&self, template: &str, locale: &str) -> String {
         match self.voice(template, locale).language.locale.as_str() {
             DEFAULT => template.to_owned(),
@@ -171,7 +171,7 @@ impl Renderer {
         }
     }
 
-    /// The words of a notice for a channel of this locale. Errors name template, line and reason.
+    /// Renders a notice for a channel of this locale. Errors name template, line and reason.
     pub fn markdown(
         &self,
         template: &str,
@@ -188,8 +188,8 @@ impl Renderer {
         })
     }
 
-    /// Where a template, or one it includes, speaks of a fact without asking whether there is one.
-    /// The templates are named as their files are.
+    /// Finds where a template, or one it includes, speaks of a fact without asking whether there is
+    /// one. The templates are named as their files are.
     pub fn unguarded(&self, template: &str, locale: &str) -> Vec<Unguarded> {
         let voice = self.voice(template, locale);
         let mut found = lint_unguarded::unguarded(template, &|name| voice.template(name));
@@ -210,7 +210,7 @@ impl Renderer {
         found
     }
 
-    /// The Markdown itself, for a file or an issue; times are written out as seen at `now`.
+    /// Writes the Markdown itself, for a file or an issue; times are written out as seen at `now`.
     pub fn document(&self, text: &Text, now: Timestamp) -> String {
         let written = self.zone.for_matrix(&text.language, &text.markdown, now);
         let mut out = String::with_capacity(written.len());
@@ -223,7 +223,7 @@ impl Renderer {
         out
     }
 
-    /// What a platform is given; times are written in the language of the text.
+    /// Writes the body for a platform; times are written in the language of the text.
     pub fn body(&self, text: &Text, platform: Platform, now: Timestamp) -> Body {
         match platform {
             Platform::Discord => Body {
@@ -267,7 +267,7 @@ fn compiled(
     compiled
 }
 
-/// `{{span verification.healthy_for}}` writes a length, `{{word stage}}` one of herald's own words.
+/// Registers `{{span verification.healthy_for}}` for lengths, and `{{word stage}}` for words.
 fn register_words(engine: &mut Handlebars<'static>, language: &Arc<Language>) {
     let own = language.clone();
     let span = move |h: &Helper<'_>,
@@ -358,7 +358,7 @@ fn seconds(h: &Helper<'_>, name: &'static str, wanted: &str) -> Result<i64, Rend
         .ok_or_else(|| RenderErrorReason::Other(format!("{{{{{name} …}}}} wants {wanted}")))
 }
 
-/// A hash, shortened to what an eye compares.
+/// Writes a hash, shortened to the characters that people compare.
 fn short(
     h: &Helper<'_>,
     _: &Handlebars<'_>,

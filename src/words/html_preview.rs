@@ -1,10 +1,10 @@
-//! Posts as HTML, drawn as their platform shows them. Whatever a post holds, nothing gets out but the tags named here.
+//! Draws posts as HTML, as their platform shows them. Only the tags named here get out.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Zone, distance};
 
-/// Text that can't be read as HTML.
+/// Escapes text, so that it can't be read as HTML.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {
@@ -20,7 +20,7 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// Where a link may lead; `label` is HTML already.
+/// Writes a link if its scheme is safe, else its label alone; `label` is HTML already.
 fn anchor(url: &str, label: &str) -> String {
     let safe = ["https://", "http://", "mailto:"]
         .iter()
@@ -37,7 +37,7 @@ fn anchor(url: &str, label: &str) -> String {
 
 // --- Discord -------------------------------------------------------------------------------
 
-/// Discord's Markdown. A time is shown as to a reader in `zone` who reads at `now`.
+/// Draws Discord's Markdown. A time is shown as to a reader in `zone` who reads at `now`.
 pub fn discord(text: &str, zone: &Zone, now: Timestamp) -> String {
     let mut blocks = Blocks::default();
     let mut lines = text.lines();
@@ -78,7 +78,7 @@ pub fn discord(text: &str, zone: &Zone, now: Timestamp) -> String {
     blocks.end()
 }
 
-/// Depth, number and words of a line that is an item of a list.
+/// Reads the depth, number and words of a line that is an item of a list.
 fn item(line: &str) -> Option<(usize, Option<u32>, &str)> {
     let words = line.trim_start_matches(' ');
     let depth = (line.len() - words.len()) / 2 + 1;
@@ -93,7 +93,7 @@ fn item(line: &str) -> Option<(usize, Option<u32>, &str)> {
 #[derive(Default)]
 struct Blocks {
     out: String,
-    /// The end of each open list.
+    /// The closing tag of each open list.
     lists: Vec<&'static str>,
     quoted: bool,
 }
@@ -159,7 +159,7 @@ impl<'a> Inline<'a> {
         let mut out = String::new();
         let mut open: Vec<&'static str> = Vec::new();
         while let Some(c) = self.rest.chars().next() {
-            // Of three stars the first ends what was begun last.
+            // `***` closes the innermost emphasis first.
             let ends_em = open.last() == Some(&"em") && self.rest.starts_with("***");
             if let Some(rest) = self.rest.strip_prefix("**").filter(|_| !ends_em) {
                 self.rest = rest;
@@ -187,7 +187,7 @@ impl<'a> Inline<'a> {
         Some(format!("<code>{}</code>", escape(code)))
     }
 
-    /// `<t:1796130000:F>`
+    /// Reads a time: `<t:1796130000:F>`.
     fn time(&mut self) -> Option<String> {
         let (inside, rest) = self.rest.strip_prefix("<t:")?.split_once('>')?;
         let (second, style) = inside.split_once(':')?;
@@ -203,7 +203,7 @@ impl<'a> Inline<'a> {
         Some(format!("<time datetime=\"{at}\">{}</time>", escape(&words)))
     }
 
-    /// `[label](<https://…>)`
+    /// Reads a link: `[label](<https://…>)`.
     fn link(&mut self) -> Option<String> {
         let inside = self.rest.strip_prefix('[')?;
         let end = closing(inside)?;
@@ -220,7 +220,7 @@ impl<'a> Inline<'a> {
     }
 }
 
-/// One character as it is shown, an escaped one without its backslash, and what follows.
+/// Splits off one character as it is shown; an escaped one loses its backslash.
 fn one(text: &str, first: char) -> (&str, &str) {
     let behind = text.get(first.len_utf8()..).unwrap_or_default();
     match behind
@@ -237,7 +237,7 @@ fn one(text: &str, first: char) -> (&str, &str) {
     }
 }
 
-/// Where the first bracket closes that isn't escaped.
+/// Finds the first closing bracket that isn't escaped.
 fn closing(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.char_indices().find_map(|(at, c)| {
@@ -263,12 +263,12 @@ fn toggle(out: &mut String, open: &mut Vec<&'static str>, tag: &'static str) {
 
 // --- Matrix --------------------------------------------------------------------------------
 
-/// The tags of a `formatted_body`; links are looked at one by one.
+/// The tags that may stand in a `formatted_body`; links are checked one by one.
 const TAGS: [&str; 14] = [
     "p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "strong", "em", "code", "pre",
 ];
 
-/// A `formatted_body`, in which whatever our own writer doesn't make is shown as text.
+/// Draws a `formatted_body`; whatever our own writer doesn't make is shown as text.
 pub fn matrix(html: &str) -> String {
     let mut out = String::with_capacity(html.len());
     let mut open: Vec<&str> = Vec::new();
@@ -295,7 +295,7 @@ pub fn matrix(html: &str) -> String {
     out
 }
 
-/// `false` when it isn't one of ours.
+/// Writes a tag; returns `false` when our own writer doesn't make it.
 fn put_tag<'a>(out: &mut String, open: &mut Vec<&'a str>, tag: &'a str) -> bool {
     let known = |name: &str| TAGS.contains(&name) || matches!(name, "blockquote" | "a");
     match tag.strip_prefix('/') {
@@ -346,7 +346,7 @@ fn put_tag<'a>(out: &mut String, open: &mut Vec<&'a str>, tag: &'a str) -> bool 
     true
 }
 
-/// Text of an HTML source: what is written as an entity stays one, the rest is escaped.
+/// Escapes the text of an HTML source, except for its entities.
 fn entities(text: &str) -> String {
     const KNOWN: [&str; 6] = ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;", "&#x27;"];
     let mut out = String::with_capacity(text.len());
@@ -365,13 +365,13 @@ fn entities(text: &str) -> String {
     out
 }
 
-/// A length of time for the page's own words: `7 days before`, `1 hour after`.
+/// Writes a distance from the window for the page's own words: `7 days before`, `1 hour after`.
 pub fn before_or_after(seconds: i64) -> String {
     let words = crate::words::length_words(SignedDuration::from_secs(seconds.abs()));
     format!("{words} {}", if seconds < 0 { "before" } else { "after" })
 }
 
-/// RFC 4648.
+/// Encodes bytes as RFC 4648 says.
 pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);

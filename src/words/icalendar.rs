@@ -1,31 +1,31 @@
-//! Events as an iCalendar file (RFC 5545): pure text, times in UTC.
+//! Writes events as an iCalendar file (RFC 5545): pure text, times in UTC.
 //!
-//! Nothing in an event's words can end its line: what has a meaning is escaped, control characters become spaces.
+//! Nothing in an event's words can end its line: special characters are escaped or made spaces.
 
 use jiff::{Timestamp, tz::TimeZone};
 
-/// The most octets a line may have, without its end.
+/// A line may have at most this many octets, without its end.
 const LONGEST: usize = 75;
 
 /// One event; both times in whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IcalEvent {
-    /// The same whenever this event is written again: calendars know it by this.
+    /// The id by which calendars know the event whenever it is written again.
     pub uid: String,
     pub starts: Timestamp,
     pub ends: Timestamp,
     pub title: String,
     pub description: String,
     pub url: Option<String>,
-    /// Whether it takes up its reader's time.
+    /// True if the event takes up its reader's time.
     pub busy: bool,
-    /// How often it was changed.
+    /// The number of times the event was changed.
     pub sequence: u32,
-    /// It was called off.
+    /// True if the event was called off.
     pub cancelled: bool,
 }
 
-/// A calendar with `events` in order of time, made at `stamp`.
+/// Writes a calendar with `events` in order of time, made at `stamp`.
 pub fn write(name: &str, events: &[IcalEvent], stamp: Timestamp) -> String {
     let mut sorted: Vec<&IcalEvent> = events.iter().collect();
     sorted.sort_by(|a, b| (a.starts, a.ends, &a.uid).cmp(&(b.starts, b.ends, &b.uid)));
@@ -62,14 +62,14 @@ pub fn write(name: &str, events: &[IcalEvent], stamp: Timestamp) -> String {
     out
 }
 
-/// `20270309T130000Z`
+/// Writes a time in UTC: `20270309T130000Z`.
 fn utc(at: Timestamp) -> String {
     at.to_zoned_datetime(TimeZone::UTC)
         .strftime("%Y%m%dT%H%M%SZ")
         .to_string()
 }
 
-/// A value of the type TEXT.
+/// Escapes a value of the type TEXT.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.replace("\r\n", "\n").chars() {
@@ -83,7 +83,7 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// Ends a line, and breaks a long one between characters; what follows a break begins with a space, which counts.
+/// Ends a line, and breaks a long one between characters; the space behind a break counts.
 fn fold(out: &mut String, line: &str) {
     let mut room = LONGEST;
     for c in line.chars() {

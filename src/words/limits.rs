@@ -1,4 +1,4 @@
-//! How long texts may be.
+//! Limits on the length of texts.
 
 /// The longest message that Discord takes, in characters.
 pub const MAX_DISCORD_CHARS: usize = 2_000;

@@ -1,6 +1,6 @@
 //! Finds where a template speaks of a fact, though the notice it is for may have none.
 //!
-//! Handlebars writes nothing for what is not there, so such a sentence would be posted with a hole in it.
+//! Handlebars writes nothing for a value that is not there, so the sentence would have a hole.
 
 use handlebars::{
     Template,
@@ -10,14 +10,14 @@ use handlebars::{
 /// A part of a fact that is written without asking whether there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unguarded {
-    /// The template it stands in: a notice's own, or a partial. As registered, without a language.
+    /// The template it stands in, a notice's own or a partial, as registered, without a language.
     pub template: String,
     pub place: (usize, usize),
-    /// As written: `fact.block`.
+    /// The variable as written: `fact.block`.
     pub variable: String,
 }
 
-/// `find` gives a template by the name another includes it by.
+/// Finds a template's unguarded parts; `find` gives the templates that it includes.
 pub fn unguarded<'a>(name: &str, find: &dyn Fn(&str) -> Option<&'a Template>) -> Vec<Unguarded> {
     let mut search = Search {
         find,
@@ -39,7 +39,7 @@ impl Search<'_, '_> {
         }
     }
 
-    /// What stands where nobody has asked yet; behind a guard all is well.
+    /// Searches the elements that no guard stands around.
     fn elements(&mut self, name: &str, template: &Template) {
         for (i, element) in template.elements.iter().enumerate() {
             let place = template.mapping.get(i).map_or((1, 1), |m| (m.0, m.1));
@@ -107,7 +107,7 @@ fn swapped((then, otherwise): (bool, bool)) -> (bool, bool) {
     (otherwise, then)
 }
 
-/// Is there a fact for sure if this holds, and if it doesn't?
+/// Says whether there is a fact for sure if a condition holds, and if it doesn't.
 fn proves(condition: &Parameter) -> (bool, bool) {
     match condition {
         Parameter::Subexpression(sub) => match sub.as_element() {

@@ -1,4 +1,4 @@
-//! Markdown as Matrix reads it: HTML of the allowed kind, and a plain body beside it.
+//! Writes Markdown for Matrix: HTML of the allowed kind, and a plain body beside it.
 
 use jiff::Timestamp;
 use pulldown_cmark::{CowStr, Event, Parser, Tag, TagEnd, html};
@@ -6,11 +6,11 @@ use pulldown_cmark::{CowStr, Event, Parser, Tag, TagEnd, html};
 use super::times::Zone;
 use crate::domain::plan::language::Language;
 
-/// `formatted_body` and `body`, with times as seen at `now`.
+/// Writes `formatted_body` and `body`, with times as seen at `now`.
 pub fn write(markdown: &str, zone: &Zone, language: &Language, now: Timestamp) -> (String, String) {
     let events: Vec<Event<'_>> = Parser::new(markdown)
         .map(|event| match event {
-            // HTML in a source is text to us.
+            // HTML in a source is shown as text.
             Event::Html(text) | Event::InlineHtml(text) | Event::Text(text) => {
                 Event::Text(CowStr::from(zone.for_matrix(language, &text, now)))
             }

@@ -7,7 +7,7 @@ use crate::{
     ports::Platform,
 };
 
-/// Whom a notice notifies in a channel with these groups, each once. A group that the channel doesn't have has nobody there.
+/// Lists the accounts that a notice notifies in a channel, each once; unknown groups have none.
 pub fn whom(notice: &Notice, groups: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     for id in notice
@@ -23,8 +23,8 @@ pub fn whom(notice: &Notice, groups: &BTreeMap<String, Vec<String>>) -> Vec<Stri
     ids
 }
 
-/// Names these people in a line of their own. It is the last: what a phone shows of a message is how it begins, and that
-/// is better the title than a list of names.
+/// Names these people in a line of their own, the last one: a phone shows how a message begins, and
+/// a title is better there than a list of names.
 pub fn name(body: &mut Body, platform: Platform, ids: Vec<String>) {
     if ids.is_empty() {
         return;
@@ -44,7 +44,7 @@ pub fn name(body: &mut Body, platform: Platform, ids: Vec<String>) {
     body.mentions = ids;
 }
 
-/// A user as clients show one who is called; the whole room is called by its word.
+/// Writes a user as clients show a mention; `@room`, which calls the whole room, stays as it is.
 fn pill(id: &str) -> String {
     if id == "@room" {
         return id.to_owned();
@@ -59,7 +59,7 @@ fn pill(id: &str) -> String {
     )
 }
 
-/// Older ids may hold anything but a space.
+/// Percent-encodes an id for an address, since older ids may hold anything but a space.
 fn in_address(id: &str) -> String {
     let mut out = String::with_capacity(id.len());
     for byte in id.bytes() {

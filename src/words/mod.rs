@@ -1,8 +1,8 @@
-//! One Markdown source a notice, made into what each platform shows best.
+//! Each notice has one Markdown source, which becomes what each platform shows best.
 //!
-//! template (Handlebars), in the channel's language where it has a translation → Markdown with time
-//! marks → Discord's Markdown, or Matrix's HTML and plain text. Values are escaped as Markdown on their
-//! way in, so nothing that comes from a file, a chain or a chat can format, link or mention.
+//! A Handlebars template, in the channel's language if it is translated, gives Markdown with time
+//! marks, and that becomes Discord's Markdown, or Matrix's HTML and plain text. Values are escaped
+//! on their way in, so nothing from a file, a chain or a chat can format, link or mention.
 
 pub mod ballot;
 pub mod card;
@@ -26,7 +26,7 @@ mod times;
 pub use self::engine::{Renderer, Text, escape};
 pub use self::lint_unguarded::Unguarded;
 pub use self::times::{Zone, distance, length_words};
-/// What the words are made from.
+/// The values that a template is rendered with.
 pub use handlebars::Context;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Pictures for posts: drawn from figures alone, with letters that are in the program, so that the same figures give the
-//! same bytes everywhere.
+//! Draws pictures for posts from figures alone, with a font that is in the program, so that the
+//! same figures give the same bytes everywhere.
 
 use embedded_graphics::{
     mono_font::{MonoTextStyle, ascii::FONT_10X20},
@@ -11,7 +11,7 @@ use embedded_graphics::{
 
 use crate::domain::outbox::post::Picture;
 
-/// How long a chain's blocks took around an upgrade.
+/// The times that a chain's blocks took around an upgrade.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockTimes {
     pub chain: String,
@@ -19,7 +19,7 @@ pub struct BlockTimes {
     pub version_after: u32,
     /// Seconds from one block to the next, oldest first; the last 60 are shown.
     pub before: Vec<f64>,
-    /// The same with the new runtime; the first 240 are shown.
+    /// Seconds between blocks with the new runtime; the first 240 are shown.
     pub after: Vec<f64>,
 }
 
@@ -30,10 +30,10 @@ const AFTER: usize = 240;
 const HEIGHT: i32 = 360;
 const LEFT: i32 = 76;
 const RIGHT: i32 = 24;
-/// The bars' room takes between these, by how many there are.
+/// The width of all bars is between these, by how many there are.
 const NARROWEST: i32 = 700;
 const WIDEST: i32 = 900;
-/// Of one bar with the space beside it.
+/// One bar with the space beside it is at most this wide.
 const PITCH: i32 = 32;
 const TITLE_Y: i32 = 14;
 const LEGEND_Y: i32 = 44;
@@ -44,7 +44,7 @@ const BOTTOM: i32 = 316;
 const BLOCKS_Y: i32 = 326;
 const LETTER: i32 = 10;
 
-/// A place in the palette.
+/// A colour, as its place in the palette.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ink(u8);
 
@@ -62,8 +62,8 @@ const NEW: Ink = Ink(6);
 const NEW_MEAN: Ink = Ink(7);
 const LONG: Ink = Ink(8);
 
-/// Light paper of its own under everything: it looks the same in a dark client and in a light one. Told apart by
-/// lightness too, not by colour alone.
+/// The ground is light, so that a picture looks the same in a dark client and in a light one. The
+/// colours differ in lightness too, so that hue alone tells nothing apart.
 const PALETTE: [[u8; 3]; 9] = [
     [0xfa, 0xfb, 0xfc],
     [0xdd, 0xe2, 0xe8],
@@ -76,8 +76,8 @@ const PALETTE: [[u8; 3]; 9] = [
     [0xd6, 0x4a, 0x12],
 ];
 
-/// A bar for each block, its height the seconds since the block before, and a line where the new runtime begins. The scale
-/// is made for usual blocks; what is much longer is cut off at the top, with its figure above it.
+/// Draws a bar for each block, as high as the seconds since the last one, and a line where the new
+/// runtime begins. A bar that is much longer than usual is cut off, with its figure above it.
 pub fn block_times(data: &BlockTimes) -> Picture {
     let before = data
         .before
@@ -154,7 +154,7 @@ pub fn block_times(data: &BlockTimes) -> Picture {
     }
 
     let (width, height) = (canvas.width.unsigned_abs(), canvas.height.unsigned_abs());
-    // Only a width or height of nothing can't be encoded.
+    // Only a width or height of zero can't be encoded.
     let png = canvas.png().unwrap_or_default();
     Picture {
         name: "block-times.png".into(),
@@ -165,7 +165,7 @@ pub fn block_times(data: &BlockTimes) -> Picture {
     }
 }
 
-/// The picture's figures, for who can't see it.
+/// Writes the picture's figures in words, for people who can't see it.
 fn words(data: &BlockTimes, old: &Figures, new: &Figures) -> String {
     let part = |figures: &Figures| match figures.mean {
         Some(mean) if figures.count == 1 => format!("1 block, {}", seconds(mean)),
@@ -195,7 +195,7 @@ fn longest(old: &Figures, new: &Figures) -> Option<f64> {
     old.longest.into_iter().chain(new.longest).reduce(f64::max)
 }
 
-/// A gap that can be one: not what is no number, nor thousands of years.
+/// Returns a gap that can be one: a finite number of seconds, below 1e9 (31 years).
 fn known(gap: f64) -> Option<f64> {
     (gap.is_finite() && gap < 1e9).then(|| gap.max(0.0))
 }
@@ -208,7 +208,7 @@ fn seconds(gap: f64) -> String {
     }
 }
 
-/// What a row of gaps comes to.
+/// The figures of a row of gaps.
 struct Figures {
     count: usize,
     mean: Option<f64>,
@@ -230,14 +230,14 @@ impl Figures {
     }
 }
 
-/// Seconds as heights.
+/// The scale turns seconds into heights.
 struct Scale {
     step: f64,
     top: f64,
 }
 
 impl Scale {
-    /// Up to the longest gap, but not farther than thrice a usual one.
+    /// Makes a scale up to the longest gap, but not beyond three times a usual one.
     fn of(old: &Figures, new: &Figures) -> Self {
         const STEPS: [f64; 15] = [
             0.5, 1.0, 2.0, 3.0, 6.0, 12.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0,
@@ -310,7 +310,7 @@ fn draw_bars(
         if let Some(gap) = known(*gap) {
             let is_cut = gap > scale.top;
             let y = scale.y(gap);
-            // even a gap of nothing leaves a trace
+            // Even a gap of zero leaves a trace.
             canvas.fill(
                 x,
                 y.min(BOTTOM - 2),
@@ -331,8 +331,8 @@ fn draw_bars(
     cut
 }
 
-/// Above the bars that were cut off, beside the runtime's line, the longest first; a figure that would touch another is
-/// left out.
+/// Writes the figures above the bars that were cut off, beside the runtime's line, the longest
+/// first; a figure that would touch another is left out.
 fn write_figures(canvas: &mut Canvas, border: i32, mut cut: Vec<Cut>) {
     cut.sort_by(|a, b| b.gap.total_cmp(&a.gap).then(a.x.cmp(&b.x)));
     let mut taken: Vec<(i32, i32)> = Vec::new();
@@ -368,7 +368,7 @@ fn write_runtime(canvas: &mut Canvas, x: i32, version: u32) {
     canvas.text(&words, x, RUNTIME_Y - 2, TEXT, alignment);
 }
 
-/// Counted from where the new runtime begins.
+/// Writes the numbers of blocks, counted from where the new runtime begins.
 fn write_blocks(canvas: &mut Canvas, border: i32, pitch: i32, before: usize, after: usize) {
     let step = [1, 2, 5, 10, 30]
         .into_iter()
@@ -399,7 +399,7 @@ fn as_i32(count: usize) -> i32 {
 struct Canvas {
     width: i32,
     height: i32,
-    /// Row by row.
+    /// The pixels, row by row.
     pixels: Vec<Ink>,
 }
 
@@ -418,14 +418,14 @@ impl Canvas {
         let Ok(()) = self.fill_solid(&Rectangle::new(Point::new(x, y), size), ink);
     }
 
-    /// A line around, so that it ends somewhere on white paper too.
+    /// Draws a line around the picture, so that its edge can be seen on white too.
     fn frame(&mut self) {
         let (width, height) = (self.width, self.height);
         self.fill(0, 0, width, height, GRID);
         self.fill(1, 1, width - 2, height - 2, PAPER);
     }
 
-    /// Gives where it ends.
+    /// Writes a text, and returns where it ends.
     fn text(&mut self, words: &str, x: i32, y: i32, ink: Ink, alignment: Alignment) -> i32 {
         let style = TextStyleBuilder::new()
             .baseline(Baseline::Top)
@@ -445,7 +445,7 @@ impl Canvas {
         end
     }
 
-    /// Two pixels a byte, since nine inks need no more.
+    /// Encodes the picture with two pixels a byte, since nine colours need no more.
     fn png(&self) -> Result<Vec<u8>, png::EncodingError> {
         let row = usize::try_from(self.width).unwrap_or(0).max(1);
         let pack = |pair: &[Ink]| match pair {
@@ -502,7 +502,7 @@ impl DrawTarget for Canvas {
         Ok(())
     }
 
-    /// Row by row: a picture is mostly grounds and bars.
+    /// Fills row by row, since a picture is mostly ground and bars.
     fn fill_solid(&mut self, area: &Rectangle, ink: Ink) -> Result<(), Self::Error> {
         let area = area.intersection(&self.bounding_box());
         let [left, width, stride] = [
@@ -535,7 +535,7 @@ mod tests {
         }
     }
 
-    /// Blocks like a chain's: most in time, one in ten a slot late.
+    /// Makes blocks like a chain's: most in time, one in ten a slot late.
     fn blocks(count: usize, every: f64) -> Vec<f64> {
         (0..count)
             .map(|i| {

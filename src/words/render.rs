@@ -1,4 +1,4 @@
-//! What a post says: rendered for its channel, at the moment when it goes out.
+//! Renders a post for its channel, at the moment when it goes out.
 
 use jiff::Timestamp;
 
@@ -15,7 +15,7 @@ use crate::{
     words::{ballot, limits::MAX_DISCORD_CHARS, snapshot::ConfigSnapshot, templates},
 };
 
-/// Of a post that no longer holds, the end is left out where the mark makes it longer than the platform takes.
+/// Cuts the end of a post that its mark makes longer than the platform takes.
 pub fn shortened(text: String, platform: Platform) -> String {
     if platform != Platform::Discord || text.chars().count() <= MAX_DISCORD_CHARS {
         return text;
@@ -28,7 +28,7 @@ pub fn shortened(text: String, platform: Platform) -> String {
     )
 }
 
-/// The body of one operation of a notice.
+/// Renders the body of one operation of a notice.
 pub fn body(
     snapshot: &ConfigSnapshot,
     (campaign, notice): (&Campaign, &Notice),
@@ -53,7 +53,7 @@ pub fn body(
                 ..Body::default()
             });
         }
-        // They change what is out, and say nothing of their own.
+        // Operations like these change what is out, and say nothing of their own.
         Operation::Publish
         | Operation::Pin
         | Operation::Unpin
@@ -92,13 +92,13 @@ pub fn body(
             .as_ref()
             .map_or(0, |poll| poll.windows.len());
         let ballot = ballot::ballot(&body.text, windows)?;
-        // What else is in the body says the same to clients without votes.
+        // The rest of the body says the same to clients without votes.
         return Ok(Body {
             ballot: Some(ballot),
             ..body
         });
     }
-    // Who is asked for an answer can give it by a press; an edit keeps what is there.
+    // People who are asked can answer by a button; an edit keeps the buttons that are there.
     if operation == Operation::Post && outlet.platform == Platform::Discord {
         body.buttons = buttons(
             &snapshot.config,
@@ -113,7 +113,7 @@ pub fn body(
     Ok(body)
 }
 
-/// What people can press below a notice.
+/// Makes the buttons below a notice.
 pub fn buttons(config: &Config, upgrade: &str, notice: &Notice, locale: &str) -> Vec<Button> {
     let words = config.languages.get(locale).unwrap_or(Language::english());
     let button = |word: &'static str, verb: Verb| Button {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Renderer;
 use crate::config::{Config, Plan};
 
-/// The files as they are in force, with their templates compiled: replaced as a whole when they change.
+/// The files in force, with their templates compiled. A change replaces all of it at once.
 #[derive(Debug)]
 pub struct ConfigSnapshot {
     pub config: Config,

@@ -11,7 +11,7 @@ pub const TOPIC: &str = "preparation/topic";
 pub const BALLOT: &str = "scheduling/ballot";
 /// The line on top of a post that no longer holds, or that is corrected.
 pub const MARK: &str = "scheduling/mark";
-/// What stands above a text that people have to approve.
+/// The text above a preview that people have to approve.
 pub const APPROVAL_PREVIEW: &str = "operations/approval";
 /// The first message of a feedback thread.
 pub const FEEDBACK_THREAD: &str = "validation/feedback-thread";

@@ -44,7 +44,7 @@ fn renderer(templates: &[(&str, &str)]) -> Result<Renderer, Vec<Finding>> {
     )
 }
 
-/// What a room on Matrix reads at `now`.
+/// Renders what a room on Matrix reads at `now`.
 fn read_at(now: &str, renderer: &Renderer, template: &str, locale: &str) -> String {
     let text = renderer
         .markdown(template, locale, &context().into())
@@ -165,7 +165,7 @@ fn on_discord_each_reader_has_the_own_time_and_the_words_are_the_channels() {
     );
 }
 
-/// The only finding of templates that are wrong.
+/// Returns the only finding of templates that are wrong.
 fn refused(templates: &[(&str, &str)]) -> String {
     let findings = renderer(templates).expect_err("a finding");
     findings

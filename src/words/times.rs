@@ -1,7 +1,7 @@
-//! Times in posts: a mark in the Markdown, resolved for each platform.
+//! Times in posts are marks in the Markdown, which are resolved for each platform.
 //!
-//! On Discord each reader sees the own time (`<t:…>`), followed by the plan's zone and UTC; on
-//! Matrix the plan's zone and UTC.
+//! On Discord each reader sees the time in their own zone (`<t:…>`), followed by the plan's zone
+//! and UTC; on Matrix the plan's zone and UTC.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
@@ -14,12 +14,12 @@ const CLOSE: char = '\u{e001}';
 #[derive(Clone, Debug)]
 pub struct Zone(pub TimeZone);
 
-/// What a mark asks for.
+/// The two kinds of mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
-    /// A full time.
+    /// A mark for a full time.
     Time(i64),
-    /// How far away it is.
+    /// A mark for how far away a time is.
     Left(i64),
 }
 
@@ -57,12 +57,12 @@ fn pieces(text: &str, mut plain: impl FnMut(&str), mut mark: impl FnMut(Mark)) {
 }
 
 impl Zone {
-    /// `Tue 1 Dec 2026, 14:00 CET (13:00 UTC)`: English, for logs and the command line.
+    /// Writes a time for logs and the command line: `Tue 1 Dec 2026, 14:00 CET (13:00 UTC)`.
     pub fn written(&self, at: Timestamp) -> String {
         self.written_in(Language::english(), at)
     }
 
-    /// `Di, 1. Dez. 2026, 14:00 MEZ (13:00 UTC)`
+    /// Writes a time in a language: `Di, 1. Dez. 2026, 14:00 MEZ (13:00 UTC)`.
     pub fn written_in(&self, language: &Language, at: Timestamp) -> String {
         language.written(at, &self.0)
     }
@@ -118,12 +118,12 @@ impl Zone {
     }
 }
 
-/// `in 7 days`, `5 minutes ago`, for the command line.
+/// Writes how far away a time is, for the command line: `in 7 days`, `5 minutes ago`.
 pub fn distance(length: SignedDuration) -> String {
     Language::english().distance(length)
 }
 
-/// `7 days`, `1 hour`, for the command line.
+/// Writes a length, for the command line: `7 days`, `1 hour`.
 pub fn length_words(length: SignedDuration) -> String {
     Language::english().span(length)
 }

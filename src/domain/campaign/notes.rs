@@ -1,27 +1,27 @@
-//! What people add to an upgrade's progress: lines in its status, and steps of the process that are done.
+//! People add notes to an upgrade's status, and ticks to its checklist.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::progress::Progress;
 
-/// A line of people's in the status.
+/// A line that somebody added to the status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     pub at: Timestamp,
     pub text: String,
 }
 
-/// That an item of the checklist is done.
+/// A tick: somebody says that an item of the checklist is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tick {
     pub at: Timestamp,
-    /// Who said so, in words.
+    /// The author of the command, as posts show the name.
     pub by: String,
     pub remark: Option<String>,
 }
 
-/// The status keeps so many.
+/// The status keeps at most this many notes; older ones are dropped.
 const NOTES: usize = 3;
 
 impl Progress {

@@ -1,4 +1,4 @@
-//! An upgrade: one campaign, as its file describes it.
+//! An [`Upgrade`] holds what an upgrade's file says.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::plan::notice::Audience;
 
-/// How much notice people get.
+/// The urgency decides how much notice people get.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Urgency {
-    /// Weeks.
+    /// People get weeks of notice.
     Routine,
-    /// A day.
+    /// People get a day of notice.
     Expedited,
-    /// At once: providers have 48 hours.
+    /// The upgrade comes at once: providers have 48 hours.
     Emergency,
 }
 
@@ -34,15 +34,15 @@ impl Urgency {
     }
 }
 
-/// Who enacts the upgrade.
+/// The method says who enacts the upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// Who holds the sudo key.
+    /// The holder of the sudo key enacts it.
     Sudo,
-    /// A referendum.
+    /// A referendum enacts it.
     Governance,
-    /// Of an upgrade that nobody announced.
+    /// Nobody announced the upgrade, so the method is not known.
     #[schemars(skip)]
     Unknown,
 }
@@ -54,25 +54,25 @@ pub struct Window {
     pub closes: Timestamp,
 }
 
-/// Windows that people choose from, by reacting.
+/// A poll lets people choose one of several windows by reacting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
-    /// Two to nine, in the order of their numbers.
+    /// There are two to nine windows, in the order of their numbers.
     pub windows: Vec<Window>,
-    /// Votes are counted then.
+    /// Votes are counted at this time.
     pub decide_by: Timestamp,
 }
 
-/// What people have decided at the final checks.
+/// The decision that people made at the final checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     Go,
-    /// And why: notices by the clock are held until it is taken back.
+    /// Notices by the clock are held until this decision is taken back. The text is the reason.
     NoGo(String),
 }
 
-/// What people do that no chain shows: told once, when the upgrade's file or a command says so.
+/// A step that people take, told once when the upgrade's file or a command says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
@@ -104,7 +104,7 @@ impl Step {
     }
 }
 
-/// What one audience must do.
+/// The duty of one audience.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Duty {
     pub required: bool,
@@ -113,7 +113,7 @@ pub struct Duty {
     pub by: Option<Timestamp>,
 }
 
-/// One chain the upgrade touches, and the `spec_version` it is to run afterwards.
+/// One chain that the upgrade touches, and the `spec_version` that it is to run afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     pub spec_version: u32,
@@ -135,7 +135,7 @@ pub struct Link {
     pub url: String,
 }
 
-/// One campaign: what changes, where, when, and what each audience must do.
+/// An upgrade as its file describes it: what changes, where, when, and what each audience must do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upgrade {
     pub id: String,
@@ -143,7 +143,7 @@ pub struct Upgrade {
     pub summary: String,
     pub urgency: Urgency,
     pub method: Method,
-    /// While people still choose one, the first they choose from.
+    /// While a poll is open, this is the first window that people can choose.
     pub window: Window,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<Poll>,
@@ -153,30 +153,30 @@ pub struct Upgrade {
     pub duties: BTreeMap<Audience, Duty>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referendum: Option<Referendum>,
-    /// What to do if it goes wrong.
+    /// The guidance for the case that it goes wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<String>,
-    /// What people have done, and where to read of it.
+    /// The steps that people have taken, each with the place to read of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub steps: BTreeMap<Step, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
-    /// It will not be, and why.
+    /// The reason, if the upgrade will not happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<String>,
-    /// It was tried and did not work, and why.
+    /// The reason, if the upgrade was tried and did not work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
-    /// Nobody announced it: herald opened the campaign when the chain showed it. Targets are what is known.
+    /// True if nobody announced the upgrade: herald opened the campaign when a chain showed it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unplanned: bool,
-    /// The id of the file that joined a campaign nobody had planned.
+    /// The id of the file that joined this campaign, if nobody had planned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<String>,
 }
 
 impl Upgrade {
-    /// One with a title, a window and chains: the rest is to be filled in.
+    /// Makes an upgrade with a title, a window and chains; the caller fills in the rest.
     pub fn new(
         id: impl Into<String>,
         title: impl Into<String>,
@@ -206,7 +206,7 @@ impl Upgrade {
         }
     }
 
-    /// Why its notices by the clock are held, if they are.
+    /// Returns the reason why notices by the clock are held, if they are.
     pub fn no_go(&self) -> Option<&str> {
         match &self.decision {
             Some(Decision::NoGo(reason)) => Some(reason),
@@ -214,7 +214,7 @@ impl Upgrade {
         }
     }
 
-    /// Nobody goes on with it.
+    /// True if the upgrade was cancelled or has failed, so that nobody goes on with it.
     pub fn given_up(&self) -> bool {
         self.cancelled.is_some() || self.failed.is_some()
     }

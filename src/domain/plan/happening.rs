@@ -1,10 +1,10 @@
-//! What a notice can wait for, and what follows from which it is.
+//! Happenings are the events that a notice can wait for.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What happened, for a notice that says so. Never the hour alone: a notice that says something
-/// *happened* waits for one of these.
+/// An event that a notice waits for. A notice that says that something *happened* waits for one of
+/// these, never for the hour alone.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -18,19 +18,19 @@ pub enum Happening {
     WindowProposed,
     /// The window is known.
     WindowSet,
-    /// What people must do, or the versions to come, are others than were announced.
+    /// The duties or the target versions differ from those that were announced.
     Changed,
     /// The final checks are passed.
     Go,
     /// The final checks are not passed.
     NoGo,
-    /// The window is open for long, operators were asked, and nothing was authorized.
+    /// The window has been open for long, operators were asked, and nothing was authorized.
     Delayed,
-    /// The upgrade will not be.
+    /// The upgrade will not happen.
     Cancelled,
-    /// It was tried and did not work.
+    /// The upgrade was tried and did not work.
     Failed,
-    /// There is guidance on taking it back.
+    /// There is guidance on taking the upgrade back.
     RolledBack,
     /// The documentation speaks of the new runtime.
     Documented,
@@ -52,17 +52,17 @@ pub enum Happening {
     RollCalled,
     /// Several people have the same problem.
     ProblemRaised,
-    /// The review after the upgrade can be written: its draft.
+    /// The draft of the review after the upgrade is ready.
     ReviewDrafted,
     /// A chain shows an upgrade that nobody announced.
     Unplanned,
     /// The referendum on the upgrade moved on.
     Referendum,
-    /// Its call is to be dispatched at a known block.
+    /// The upgrade's call is to be dispatched at a known block.
     Scheduled,
-    /// Its call was dispatched, and succeeded.
+    /// The upgrade's call was dispatched, and succeeded.
     Dispatched,
-    /// Its call was dispatched, and failed.
+    /// The upgrade's call was dispatched, and failed.
     DispatchFailed,
     /// The code is authorized on the first chain.
     Authorized,
@@ -78,9 +78,9 @@ pub enum Happening {
     TransactionVersion,
     /// Storage migrations have begun on the first chain that has some.
     MigrationStarted,
-    /// Every chain has been healthy for `verification.healthy_for` since.
+    /// Every chain has been healthy for `verification.healthy_for` since it was applied.
     Verified,
-    /// And stayed healthy for `verification.complete_after` more.
+    /// Every chain has stayed healthy for `verification.complete_after` more.
     Completed,
     /// The feedback window has closed and the answers were counted.
     FeedbackClosed,
@@ -114,11 +114,11 @@ pub enum Happening {
     Reset,
     /// Events in a range of blocks could not be read.
     Unexamined,
-    /// People say something that nobody planned: no plan has a notice of it.
+    /// People say something that nobody planned; no plan has a notice of it.
     Said,
     /// herald itself can't see a chain.
     Blind,
-    /// It sees it again.
+    /// herald sees the chain again.
     Sighted,
 }
 
@@ -244,7 +244,7 @@ impl Happening {
         Self::ALL.into_iter().find(|h| h.name() == name)
     }
 
-    /// What is for operators alone: that herald can't see, or has not seen, says nothing of the chain.
+    /// True if only operators hear of it, since it says nothing of the chain itself.
     pub fn for_operators(self) -> bool {
         matches!(
             self,
@@ -262,7 +262,7 @@ impl Happening {
         )
     }
 
-    /// No fact of a block stands behind it.
+    /// True if no fact of a block stands behind it.
     pub fn without_fact(self) -> bool {
         matches!(
             self,
@@ -293,7 +293,7 @@ impl Happening {
         )
     }
 
-    /// It speaks of the window, so that a post of it is wrong once the window is another.
+    /// True if it speaks of the window, so that a post of it is wrong once the window is another.
     pub fn of_the_window(self) -> bool {
         matches!(
             self,
@@ -307,7 +307,7 @@ impl Happening {
         )
     }
 
-    /// It takes back what was said, so it answers the last post in its channel.
+    /// True if it takes back what was said; a post of it then answers the last post in its channel.
     pub fn answers(self) -> bool {
         matches!(
             self,

@@ -1,7 +1,7 @@
-//! A language: how times, lengths and herald's own words are written in it.
+//! A language says how times, lengths and herald's own words are written in it.
 //!
-//! What a language needs is data, read from `templates/words/<locale>.yaml`. English alone is here as
-//! well, for logs and the command line, which speak nothing else.
+//! Everything that a language needs is data, read from `templates/words/<locale>.yaml`. Only
+//! English is here as well, for logs and the command line, which speak nothing else.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -9,14 +9,14 @@ use jiff::{SignedDuration, Timestamp, ZonedDateTime, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The language of whatever has no translation.
+/// The locale of everything that has no translation.
 pub const DEFAULT: &str = "en";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Language {
-    /// `de`, `pt-BR`
+    /// The locale: `de`, `pt-BR`.
     pub locale: String,
-    /// As its readers call it: `Deutsch`.
+    /// The language's own name for itself: `Deutsch`.
     pub name: String,
     pub dates: Dates,
     pub spans: Spans,
@@ -24,44 +24,44 @@ pub struct Language {
     pub words: BTreeMap<String, String>,
 }
 
-/// How a time is written. The patterns know `{weekday}`, `{day}`, `{month}`, `{month_number}`,
-/// `{year}`, `{time}` and `{zone}`.
+/// The patterns for times. They know `{weekday}`, `{day}`, `{month}`, `{month_number}`, `{year}`,
+/// `{time}` and `{zone}`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dates {
-    /// In the plan's zone.
+    /// The pattern for a time in the plan's zone.
     pub full: String,
-    /// UTC in brackets behind it, where the date there is another one.
+    /// The pattern for UTC in brackets behind it, where the date there is another one.
     pub other_day: String,
-    /// And where it is the same.
+    /// The pattern for UTC in brackets behind it, where the date there is the same.
     pub same_day: String,
-    /// From Monday.
+    /// The weekdays, from Monday.
     pub weekdays: [String; 7],
-    /// From January.
+    /// The months, from January.
     pub months: [String; 12],
-    /// What readers call a zone, where that isn't its usual abbreviation: `CET: MEZ`.
+    /// The readers' names for zones, where they aren't the usual abbreviations: `CET: MEZ`.
     #[serde(default)]
     pub zones: BTreeMap<String, String>,
 }
 
-/// How long something is, and how far away.
+/// The patterns for how long something is, and how far away.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spans {
-    /// Of `{number}` and `{unit}`.
+    /// The pattern for a length, of `{number}` and `{unit}`.
     pub span: String,
-    /// Around `{span}`, of what is to come.
+    /// The pattern for what is to come, around `{span}`.
     #[serde(rename = "in")]
     pub ahead: String,
-    /// Around `{span}`, of what is past.
+    /// The pattern for what is past, around `{span}`.
     pub ago: String,
-    /// Its words for one and for more.
+    /// The words for one second and for more.
     pub second: Unit,
-    /// Its words for one and for more.
+    /// The words for one minute and for more.
     pub minute: Unit,
-    /// Its words for one and for more.
+    /// The words for one hour and for more.
     pub hour: Unit,
-    /// Its words for one and for more.
+    /// The words for one day and for more.
     pub day: Unit,
 }
 
@@ -69,9 +69,9 @@ pub struct Spans {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unit {
-    /// "it takes 7 days"
+    /// The forms in "it takes 7 days".
     pub alone: [String; 2],
-    /// "in 7 days", "7 days ago": some languages decline it.
+    /// The forms in "in 7 days" and "7 days ago": some languages decline them.
     pub away: [String; 2],
 }
 
@@ -111,12 +111,12 @@ static ENGLISH: LazyLock<Language> = LazyLock::new(|| {
 });
 
 impl Language {
-    /// As logs and the command line have it: without words of its own.
+    /// Returns English as logs and the command line have it, without words of its own.
     pub fn english() -> &'static Self {
         &ENGLISH
     }
 
-    /// One of herald's own words; one that the language doesn't have stays what it is.
+    /// Returns one of herald's own words in this language, or the word itself where it has none.
     pub fn word<'a>(&'a self, word: &'a str) -> &'a str {
         self.words
             .get(word)
@@ -124,12 +124,12 @@ impl Language {
             .map_or(word, String::as_str)
     }
 
-    /// `7 days`, `1 hour`, `90 minutes`, `20 seconds`: the largest unit that says it well.
+    /// Writes a length in the largest unit that says it well: `7 days`, `1 hour`, `90 minutes`.
     pub fn span(&self, length: SignedDuration) -> String {
         self.counted(length, |unit| &unit.alone)
     }
 
-    /// `in 7 days`, `5 minutes ago`
+    /// Writes how far away a time is: `in 7 days`, `5 minutes ago`.
     pub fn distance(&self, length: SignedDuration) -> String {
         let span = self.counted(length.abs(), |unit| &unit.away);
         let pattern = if length.is_negative() {
@@ -159,7 +159,7 @@ impl Language {
         })
     }
 
-    /// A time in `zone`, with UTC in brackets: `Tue 1 Dec 2026, 14:00 CET (13:00 UTC)`
+    /// Writes a time in `zone`, with UTC in brackets: `Tue 1 Dec 2026, 14:00 CET (13:00 UTC)`.
     pub fn written(&self, at: Timestamp, zone: &TimeZone) -> String {
         let utc = at.to_zoned_datetime(TimeZone::UTC);
         if *zone == TimeZone::UTC {
@@ -201,7 +201,7 @@ impl Language {
     }
 }
 
-/// Puts values where `{their names}` stand.
+/// Replaces each `{name}` in a pattern by its value.
 fn fill(pattern: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut rest = pattern;
@@ -217,7 +217,7 @@ fn fill(pattern: &str, value: impl Fn(&str) -> Option<String>) -> String {
     out
 }
 
-/// The names that stand in a pattern.
+/// Lists the names that stand in a pattern.
 pub fn placeholders(pattern: &str) -> impl Iterator<Item = &str> {
     pattern
         .split('{')
@@ -226,7 +226,7 @@ pub fn placeholders(pattern: &str) -> impl Iterator<Item = &str> {
         .map(|(name, _)| name)
 }
 
-/// Two or three lower-case letters, and perhaps a country: `de`, `pt-BR`.
+/// True for two or three lower-case letters, and perhaps a country: `de`, `pt-BR`.
 pub fn is_locale(text: &str) -> bool {
     let (language, country) = text
         .split_once('-')
@@ -236,7 +236,7 @@ pub fn is_locale(text: &str) -> bool {
         && country.is_none_or(|c| c.len() == 2 && c.chars().all(|c| c.is_ascii_uppercase()))
 }
 
-/// A template's name, and the language it is a translation into: `execution/applied.de`.
+/// Splits a template's name from the locale of its translation: `execution/applied.de`.
 pub fn split(template: &str) -> (&str, Option<&str>) {
     match template.rsplit_once('.') {
         Some((original, locale)) if !locale.contains('/') => (original, Some(locale)),

@@ -1,4 +1,4 @@
-//! A notice of the communication plan: what is said to whom, where, when and by which template.
+//! A notice of the communication plan says something: to whom, where, when and by which template.
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
@@ -13,11 +13,11 @@ pub use super::happening::Happening;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Audience {
-    /// Who run nodes.
+    /// People who run nodes.
     Validators,
-    /// Who build on the chain.
+    /// People who build on the chain.
     Developers,
-    /// Who use it.
+    /// People who use the chain.
     Users,
 }
 
@@ -39,15 +39,15 @@ impl Audience {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// What is to come.
+    /// People learn what is to come.
     Preparation,
-    /// When it is.
+    /// People learn when it comes.
     Scheduling,
-    /// It happens.
+    /// The upgrade happens.
     Execution,
-    /// Is it well?
+    /// The upgrade is verified.
     Validation,
-    /// What there is to say afterwards.
+    /// People learn what is to be said afterwards.
     PostDeployment,
 }
 
@@ -71,44 +71,44 @@ impl Phase {
     }
 }
 
-/// When a notice is due.
+/// The trigger decides when a notice is due.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
-    /// Before or after the window opens.
+    /// The notice is due before or after the window opens.
     At(Offset),
-    /// A repeated civil time between two offsets from the window.
+    /// The notice is due at a repeated civil time between two offsets from the window.
     Cron(Box<CronRule>),
-    /// When something has happened.
+    /// The notice is due when something has happened.
     On(Happening),
 }
 
-/// What becomes of a notice that could not be posted in time.
+/// The policy for a notice that could not be posted in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LatePolicy {
-    /// It is posted, and says that it is late.
+    /// The notice is posted, and says that it is late.
     #[default]
     Post,
-    /// It is left out.
+    /// The notice is left out.
     Skip,
-    /// Of several missed in a channel, only the newest is posted.
+    /// Only the newest of several missed notices in a channel is posted.
     Newest,
 }
 
-/// Who has to agree before a notice is posted.
+/// The approval that a notice needs before it is posted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Approval {
-    /// How many different people: none, one or two.
+    /// The number of different people who have to agree: none, one or two.
     pub persons: u32,
-    /// They are asked so long before it is due.
+    /// People are asked this long before the notice is due.
     pub ask_before: SignedDuration,
-    /// Held for longer than this, it is of no use any more.
+    /// A notice that is held for longer than this is of no use any more.
     pub useful_for: SignedDuration,
 }
 
-/// The notice of words that nobody planned; no notice of a plan has this name.
+/// The id of the notice for words that nobody planned; no notice of a plan has it.
 pub const SAID: &str = "said";
-/// The notice of a reminder that somebody has asked for; no notice of a plan has this name either.
+/// The id of the notice for a reminder that somebody asked for; no notice of a plan has it either.
 pub const PRIVATE: &str = "private";
 
 /// One notice of the plan.
@@ -116,34 +116,34 @@ pub const PRIVATE: &str = "private";
 pub struct Notice {
     pub id: String,
     pub phase: Phase,
-    /// Below `templates/`, without the ending: `execution/applied`.
+    /// The template's path below `templates/`, without the ending: `execution/applied`.
     pub template: String,
     pub trigger: Trigger,
     pub audiences: Vec<Audience>,
     pub channels: Vec<String>,
-    /// Opens a feedback thread below the post.
+    /// True if a feedback thread opens below the post.
     pub feedback: bool,
-    /// Its posts are edited when a chain of the upgrade moves on.
+    /// True if the posts are edited when a chain of the upgrade moves on.
     pub live: bool,
-    /// A picture of the block times goes with it.
+    /// True if a picture of the block times goes with the post.
     pub picture: bool,
-    /// So long after what it waits for.
+    /// The notice is posted this long after the happening that it waits for.
     pub delay: SignedDuration,
-    /// Groups of people, as channels name them, that are notified.
+    /// The groups of people who are notified, as channels name them.
     pub mention: Vec<String>,
-    /// People are asked to answer that they have seen it.
+    /// True if people are asked to answer that they have seen it.
     pub acknowledge: bool,
     pub approval: Approval,
     pub late: LatePolicy,
-    /// Items of the checklist that must be ticked before it is posted.
+    /// The items of the checklist that must be ticked before it is posted.
     pub needs: Vec<String>,
-    /// The status board: edited with every step, and with what the plan shows on the board alone.
+    /// True for the status board, which is edited with every step.
     pub board: bool,
-    /// Of its channels, those whose posts are handed on to the servers that follow them.
+    /// The channels whose posts are handed on to the servers that follow them.
     pub published: Vec<String>,
-    /// Of its channels, the one in whose server the window stands in the calendar.
+    /// The channel in whose server the window stands in the calendar.
     pub calendar: Option<String>,
-    /// The topic of help.yaml it points to.
+    /// The topic of help.yaml that the notice points to.
     pub help: Option<String>,
 }
 
@@ -177,7 +177,7 @@ impl Notice {
         }
     }
 
-    /// Words that nobody planned.
+    /// Makes the notice for words that nobody planned.
     pub fn said() -> Self {
         Self::new(
             SAID,
@@ -187,7 +187,7 @@ impl Notice {
         )
     }
 
-    /// A reminder that somebody has asked for.
+    /// Makes the notice for a reminder that somebody asked for.
     pub fn private() -> Self {
         let notice = Self::new(
             PRIVATE,
@@ -201,7 +201,7 @@ impl Notice {
         }
     }
 
-    /// It speaks of the window as it was when it was posted.
+    /// True if the notice speaks of the window as it was when it was posted.
     pub fn of_the_window(&self) -> bool {
         match &self.trigger {
             Trigger::At(_) | Trigger::Cron(_) => true,

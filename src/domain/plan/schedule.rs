@@ -1,9 +1,9 @@
-//! Offsets and repeated times, turned into instants.
+//! Offsets and repeated times are turned into instants here.
 //!
-//! Two kinds of offset, and they differ on two days a year: `1d` and `1w` are **civil days**, the
-//! same hour of the clock on another date; `24h`, `90m` and `30s` are **exact**. A civil time that
-//! falls in the gap of a DST change means the first instant after the gap; one that occurs twice
-//! means the first occurrence.
+//! There are two kinds of offset, which differ on two days a year: `1d` and `1w` are **civil
+//! days**, the same hour of the clock on another date; `24h`, `90m` and `30s` are **exact**. A
+//! civil time that falls in the gap of a DST change means the first instant after the gap; one that
+//! occurs twice means the first occurrence.
 
 use std::str::FromStr;
 
@@ -70,7 +70,7 @@ impl FromStr for Offset {
 }
 
 impl Offset {
-    /// The instant at this distance from `from`, or `None` outside of the calendar.
+    /// Returns the instant at this distance from `from`, or `None` outside of the calendar.
     pub fn from(self, from: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         match self {
             Self::Exact(seconds) => from.checked_add(SignedDuration::from_secs(seconds)).ok(),
@@ -83,7 +83,7 @@ impl Offset {
     }
 }
 
-/// `10m`, `48h`, `90s`, `2d` (exactly 48 hours): a length, not a date.
+/// Reads an exact length of time, not a date: `10m`, `48h`, `90s`, `2d` (exactly 48 hours).
 pub fn parse_length(text: &str) -> Result<SignedDuration, ScheduleError> {
     let bad = || ScheduleError::Length(text.to_owned());
     let (number, unit) = number_and_unit(text.trim()).ok_or_else(bad)?;
@@ -110,7 +110,7 @@ fn number_and_unit(text: &str) -> Option<(i64, &str)> {
     ))
 }
 
-/// The instant of a civil time: in a gap the first instant after it, in an overlap the first one.
+/// Returns the instant of a civil time, or the first one after a gap; in an overlap the first.
 pub fn civil_instant(civil: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(civil);
     match ambiguous.offset() {
@@ -170,12 +170,12 @@ impl CronRule {
         })
     }
 
-    /// As it was written: `0 10 * * *`.
+    /// Returns the expression as it was written: `0 10 * * *`.
     pub fn expression(&self) -> &str {
         &self.expression
     }
 
-    /// Each occurrence between the bounds around a window that opens at `opens`, in order.
+    /// Lists the occurrences between the bounds around a window that opens at `opens`, in order.
     ///
     /// The expression is read on the civil calendar (as if in UTC) and each civil time is then made
     /// an instant by our own rule, so a DST change neither drops nor doubles an occurrence.
@@ -201,7 +201,7 @@ impl CronRule {
         else {
             return Vec::new();
         };
-        // Two days earlier: a civil time before the first instant's may be left out by a change and mean the first one after it.
+        // The search starts two days early, since a civil time in a gap means an instant after it.
         let mut found: Vec<Timestamp> = self
             .schedule
             .after(&(as_utc - chrono::Duration::days(2)))

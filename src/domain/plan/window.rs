@@ -1,4 +1,4 @@
-//! Times proposed for an upgrade's window: quiet hours of the chain in which people are there.
+//! Proposes times for an upgrade's window: quiet hours of the chain in which people are there.
 //!
 //! Each candidate has points, and each of its points has a reason in words:
 //!
@@ -21,26 +21,26 @@ use super::{
 };
 use crate::domain::chain::activity::Activity;
 
-/// Points are counted at each of these steps of a window, and averaged.
+/// Points are counted at steps of this length in a window, and averaged.
 const STEP: SignedDuration = SignedDuration::from_mins(15);
-/// As many are proposed.
+/// At most this many windows are proposed.
 const MOST: usize = 5;
-/// Days that are looked at, and those looked at if a change of the clocks stands in the way of the best of these.
+/// The search covers more days if the clocks change before the best window of the first ones.
 const DAYS: i64 = 7;
 const MORE_DAYS: i64 = 21;
 
-/// Where a part of the people live.
+/// A place where a part of the people live.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Home {
-    /// As written: `Europe/Berlin`.
+    /// The zone's name as written: `Europe/Berlin`.
     pub name: String,
     pub zone: TimeZone,
-    /// How many, compared with the other homes.
+    /// The number of people there, compared with the other homes.
     pub weight: f64,
 }
 
 impl Home {
-    /// `New York`
+    /// Returns the city in the zone's name: `New York`.
     pub fn city(&self) -> String {
         self.name
             .rsplit('/')
@@ -50,7 +50,7 @@ impl Home {
     }
 }
 
-/// How present people are, by their own clock. The most present comes first.
+/// The presence of people, by their own clock. The most present comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Presence {
@@ -79,19 +79,19 @@ impl Presence {
     }
 }
 
-/// What is asked for.
+/// A request for windows.
 #[derive(Clone, Debug)]
 pub struct WindowRequest<'a> {
     pub length: SignedDuration,
     /// No window opens before this.
     pub from: Timestamp,
-    /// In which windows are written.
+    /// The zone in which windows are searched and written.
     pub zone: &'a TimeZone,
-    /// When the first notice goes out, from the opening.
+    /// The first notice goes out at this offset from the opening.
     pub lead: Offset,
 }
 
-/// Points and what they are for.
+/// The points for one aspect of a window, and the reason for them.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ScorePart {
     pub name: &'static str,
@@ -106,7 +106,7 @@ pub struct Local {
     pub weight: f64,
     pub opens: DateTime,
     pub closes: DateTime,
-    /// The least in the window.
+    /// The least presence in the window.
     pub presence: Presence,
 }
 
@@ -115,15 +115,15 @@ pub struct Proposal {
     pub opens: Timestamp,
     pub closes: Timestamp,
     pub score: i32,
-    /// Transactions an hour to be expected.
+    /// The number of transactions an hour that are to be expected.
     pub transactions: Option<f64>,
-    /// The same, as a share of the week's mean.
+    /// The expected transactions, as a share of the week's mean.
     pub share: Option<f64>,
     pub locals: Vec<Local>,
     pub parts: Vec<ScorePart>,
 }
 
-/// How long before the opening the plan's first notice goes out.
+/// Finds the plan's first notice before the opening: its id and its offset.
 pub fn longest_lead(notices: &[Notice]) -> Option<(&str, Offset)> {
     let apart = |offset: Offset| match offset {
         Offset::Days(days) => days.saturating_mul(86_400),
@@ -139,7 +139,7 @@ pub fn longest_lead(notices: &[Notice]) -> Option<(&str, Offset)> {
         .min_by_key(|(_, offset)| apart(*offset))
 }
 
-/// The first midnight from which a window can be announced as the plan says, if it is chosen at `now`.
+/// Returns the first midnight at which a window chosen at `now` can open, with all its notices.
 pub fn earliest(now: Timestamp, lead: Offset, zone: &TimeZone) -> Option<Timestamp> {
     let ahead = match lead {
         Offset::Days(days) => Offset::Days(days.checked_neg()?),
@@ -156,13 +156,13 @@ pub fn earliest(now: Timestamp, lead: Offset, zone: &TimeZone) -> Option<Timesta
     )
 }
 
-/// The best windows, the best first: no two on one day unless there are too few days. Nothing but the arguments decides.
+/// Returns the best windows first, on different days if possible. Only the arguments decide.
 pub fn propose(
     activity: Option<&Activity>,
     people: &[Home],
     wish: &WindowRequest<'_>,
 ) -> Vec<Proposal> {
-    // The most people first, so that their day is the one that is named.
+    // The home with the most people comes first, so that its day is the one that is named.
     let mut people: Vec<&Home> = people.iter().collect();
     people.sort_by(|a, b| {
         b.weight
@@ -185,7 +185,7 @@ pub fn propose(
                 continue;
             };
             if all.last().is_some_and(|(_, last)| last.opens == opens) {
-                continue; // the hour that a change of the clocks leaves out
+                continue; // a change of the clocks leaves this hour out
             }
             let proposal = opens
                 .checked_add(wish.length)
@@ -310,7 +310,7 @@ fn local(home: &Home, opens: Timestamp, closes: Timestamp, at: &[Timestamp]) -> 
     }
 }
 
-/// The mean over people and steps of what one of them is worth at one.
+/// Returns the mean of `worth` over people and steps.
 fn weighted(people: &[&Home], at: &[Timestamp], worth: impl Fn(DateTime) -> f64) -> f64 {
     let all: f64 = people.iter().map(|home| home.weight).sum();
     let sum: f64 = people
@@ -391,7 +391,7 @@ fn weekday(people: &[&Home], at: &[Timestamp], opens: Timestamp) -> ScorePart {
     }
 }
 
-/// A change of the clocks in one of the zones after the first notice is out: times that people noted are an hour off then.
+/// Returns a deduction if the clocks change after the first notice: noted times are then wrong.
 fn clocks(
     people: &[&Home],
     wish: &WindowRequest<'_>,

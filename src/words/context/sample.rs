@@ -1,4 +1,4 @@
-//! A context in which everything that can be there is there: what templates are checked against, and measured with.
+//! The sample holds everything that a context can have: templates are checked and measured with it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -33,8 +33,7 @@ use crate::{
     words::{context::MAX_PROVIDERS_IN_REMINDER, limits::MAX_DETAIL_CHARS},
 };
 
-/// An upgrade in which everything that can be there is there, with `filler(n)` for a text of up to
-/// `n` characters: what templates are checked against, and measured with.
+/// Makes an upgrade with everything in it; `filler(n)` makes a text of up to `n` characters.
 pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact) {
     let now = Timestamp::from_second(1_796_130_000).unwrap_or(Timestamp::UNIX_EPOCH);
     let duty = || Duty {
@@ -207,7 +206,7 @@ fn feedback(plan: &Plan, filler: &impl Fn(usize) -> String) -> Summary {
     }
 }
 
-/// A problem, an approval and a reason, each at its longest.
+/// Makes a problem, an approval and a reason, each at its longest.
 pub fn sample_extras(filler: impl Fn(usize) -> String) -> (Topic, ApprovalRequest, String) {
     let topic = Topic {
         id: filler(24),
@@ -225,7 +224,7 @@ pub fn sample_extras(filler: impl Fn(usize) -> String) -> (Topic, ApprovalReques
     (topic, asked, filler(MAX_DETAIL_CHARS))
 }
 
-/// The context in which everything that can be there is there.
+/// Builds the context in which everything is there that can be.
 pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_>) -> Value {
     let notice = Notice {
         acknowledge: true,
