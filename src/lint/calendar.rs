@@ -107,7 +107,7 @@ fn too_late(
 }
 
 /// The happenings that are posted on the day of the window when all goes well.
-const WELL: [Happening; 5] = [
+const EXPECTED_HAPPENINGS: [Happening; 5] = [
     Happening::Authorized,
     Happening::FirstApplied,
     Happening::Applied,
@@ -134,7 +134,7 @@ fn caps(
             .map(day)
             .collect();
         if let Trigger::On(happening) = notice.trigger
-            && WELL.contains(&happening)
+            && EXPECTED_HAPPENINGS.contains(&happening)
             && (happening != Happening::FirstApplied || subject.several_chains)
         {
             days.extend(subject.window.opens.checked_add(notice.delay).ok().map(day));

@@ -14,8 +14,8 @@ use crate::{
 pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
     lists(config, findings);
     let plan = &config.plan;
-    let mut warn = |of: &dyn Fn(&[Notice]) -> Vec<&'static str>, what: &str, hint: &str| {
-        for (missing, plans) in by_missing(config, of) {
+    let mut warn = |missing_in: &dyn Fn(&[Notice]) -> Vec<&'static str>, what: &str, hint: &str| {
+        for (missing, plans) in by_missing(config, missing_in) {
             let message = format!(
                 "{what} in the plan for {}: {}",
                 plans.join(", "),
@@ -30,11 +30,11 @@ pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
     };
     let untold = |notices: &[Notice]| {
         let said = noticed(notices);
-        let told =
+        let is_told =
             |h: &Happening| said.contains(h) || plan.board.contains(h) || plan.silent.contains(h);
         Happening::ALL
             .into_iter()
-            .filter(|h| !told(h))
+            .filter(|h| !is_told(h))
             .map(Happening::name)
             .collect()
     };
@@ -88,11 +88,11 @@ fn noticed(notices: &[Notice]) -> BTreeSet<Happening> {
 /// Groups what is missing, with the urgencies whose plans miss just that.
 fn by_missing(
     config: &Config,
-    of: &dyn Fn(&[Notice]) -> Vec<&'static str>,
+    missing_in: &dyn Fn(&[Notice]) -> Vec<&'static str>,
 ) -> BTreeMap<Vec<&'static str>, Vec<&'static str>> {
     let mut found: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
     for urgency in Urgency::ALL {
-        let missing = of(config.plan.notices(urgency));
+        let missing = missing_in(config.plan.notices(urgency));
         if !missing.is_empty() {
             found.entry(missing).or_default().push(urgency.name());
         }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// One mention is at most this long: `<@&1100000000000000001>` and a space.
-const MENTION: usize = 25;
+const MAX_MENTION_CHARS: usize = 25;
 
 pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
@@ -87,17 +87,22 @@ impl<'a> Ruler<'a> {
     }
 
     /// Returns a template's length, as the platform counts it.
-    fn of(&self, template: &str, locale: &str, platform: Platform) -> Result<usize, String> {
+    fn template_length(
+        &self,
+        template: &str,
+        locale: &str,
+        platform: Platform,
+    ) -> Result<usize, String> {
         let key = (template.to_owned(), locale.to_owned(), platform);
         if let Some(length) = self.lengths.borrow().get(&key) {
             return Ok(*length);
         }
-        let words = || self.renderer.markdown(template, locale, &self.worst);
+        let render = || self.renderer.markdown(template, locale, &self.worst);
         let text = self
             .texts
             .borrow_mut()
             .entry((key.0.clone(), key.1.clone()))
-            .or_insert_with(words)
+            .or_insert_with(render)
             .clone()?;
         let length = self.length(&text, platform);
         self.lengths.borrow_mut().insert(key, length);
@@ -116,7 +121,7 @@ impl<'a> Ruler<'a> {
 
     /// Returns the length of the longest line on top, which says one of several things.
     fn mark(&self, locale: &str, platform: Platform) -> Result<usize, String> {
-        let mut longest = self.of(templates::MARK, locale, platform)?;
+        let mut longest = self.template_length(templates::MARK, locale, platform)?;
         let others = self.marks.get_or_init(|| {
             let failed = self.with("upgrade", "cancelled", json!(null));
             let other = failed.with("upgrade", "failed", json!(null));
@@ -127,7 +132,7 @@ impl<'a> Ruler<'a> {
             vec![failed, other, set, unset]
         });
         for ruler in others {
-            longest = longest.max(ruler.of(templates::MARK, locale, platform)?);
+            longest = longest.max(ruler.template_length(templates::MARK, locale, platform)?);
         }
         Ok(longest)
     }
@@ -175,7 +180,7 @@ impl Measure<'_> {
 
     /// Returns the greatest length of the notice, and names what is counted beside the template.
     fn length(&self) -> Result<(usize, String), String> {
-        let text = self.of(self.ruler, &self.notice.template)?;
+        let text = self.template_length(self.ruler, &self.notice.template)?;
         let mut around: Vec<&str> = Vec::new();
         let mut extra = 0;
         if self.notice.of_the_window() && !self.notice.live {
@@ -184,7 +189,7 @@ impl Measure<'_> {
         }
         let mentions = self.mentions();
         if mentions > 0 {
-            extra += mentions * MENTION + 1;
+            extra += mentions * MAX_MENTION_CHARS + 1;
             around.push("those it mentions");
         }
         if self.notice.approval.persons > 0 {
@@ -192,7 +197,7 @@ impl Measure<'_> {
             let asked = self
                 .ruler
                 .with("approval", "channels", json!(self.notice.channels));
-            let header = self.of(&asked, templates::APPROVAL_PREVIEW)? + 2;
+            let header = self.template_length(&asked, templates::APPROVAL_PREVIEW)? + 2;
             if header > extra {
                 (extra, around) = (header, vec!["the request to approve it"]);
             }
@@ -205,8 +210,8 @@ impl Measure<'_> {
         Ok((text + extra, with))
     }
 
-    fn of(&self, ruler: &Ruler<'_>, template: &str) -> Result<usize, String> {
-        ruler.of(template, self.locale, self.platform)
+    fn template_length(&self, ruler: &Ruler<'_>, template: &str) -> Result<usize, String> {
+        ruler.template_length(template, self.locale, self.platform)
     }
 
     /// Counts the most people whom one channel mentions, and those who are missing from the roll.
@@ -216,7 +221,7 @@ impl Measure<'_> {
             .channels
             .iter()
             .filter_map(|name| self.config.deployment.channels.get(name));
-        let of = |channel: &ChannelConfig| {
+        let mentioned_in = |channel: &ChannelConfig| {
             self.notice
                 .mention
                 .iter()
@@ -230,7 +235,7 @@ impl Measure<'_> {
         );
         channels
             .filter(|c| c.platform == self.platform)
-            .map(of)
+            .map(mentioned_in)
             .max()
             .unwrap_or(0)
             + if names { MAX_PROVIDERS_IN_REMINDER } else { 0 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The folders whose templates herald itself asks for.
-const OWN: [&str; 2] = ["answers/", "appendix/"];
+const OWN_FOLDERS: [&str; 2] = ["answers/", "appendix/"];
 
 pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
     let own = [
@@ -35,7 +35,7 @@ pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
         config
             .templates
             .keys()
-            .filter(|name| OWN.iter().any(|folder| name.starts_with(folder)))
+            .filter(|name| OWN_FOLDERS.iter().any(|folder| name.starts_with(folder)))
             .cloned(),
     );
     let mut used: BTreeSet<String> = BTreeSet::new();

@@ -33,11 +33,11 @@ pub struct Summarised {
 }
 
 /// A channel is left out if it can't be read for this long after it was to be counted.
-pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const READ_TIMEOUT: SignedDuration = SignedDuration::from_hours(24);
 
 /// Open feedback is read with pauses between these lengths, by how long it is open.
-const AGAIN: SignedDuration = SignedDuration::from_mins(2);
-const SOON: SignedDuration = SignedDuration::from_secs(5);
+const MAX_POLL_PAUSE: SignedDuration = SignedDuration::from_mins(2);
+const MIN_POLL_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
 pub struct Summariser {
     core: Arc<Core>,
@@ -87,7 +87,9 @@ impl Summariser {
             }
             return Ok(Counted::Nothing);
         }
-        let patient = closes.checked_add(PATIENCE).is_ok_and(|until| now < until);
+        let patient = closes
+            .checked_add(READ_TIMEOUT)
+            .is_ok_and(|until| now < until);
         let Some(summary) = self.summary(id, patient).await? else {
             return Ok(Counted::NotYet);
         };
@@ -169,7 +171,8 @@ impl Summariser {
     }
 
     fn is_time(&self, id: &str, now: Timestamp) -> bool {
-        let pause = (self.core.snapshot().plan().feedback.open_for / 100).clamp(SOON, AGAIN);
+        let pause = (self.core.snapshot().plan().feedback.open_for / 100)
+            .clamp(MIN_POLL_PAUSE, MAX_POLL_PAUSE);
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         if looked
             .get(id)
@@ -183,13 +186,13 @@ impl Summariser {
 
     /// Sums up the answers until now; `None` if they can't be read and `patient` is set.
     async fn summary(&self, upgrade: &str, patient: bool) -> Result<Option<Summary>, StoreError> {
-        let Some(heard) = self.heard(upgrade, patient).await? else {
+        let Some(heard) = self.read_threads(upgrade, patient).await? else {
             return Ok(None);
         };
         let snapshot = self.core.snapshot();
         let config = &snapshot.config;
         let voice = |platform, user: &str| config.people.voice(&config.roster, platform, user);
-        let of = |channel: &str, user: &str| match self.core.outlets.get(channel) {
+        let voice_in = |channel: &str, user: &str| match self.core.outlets.get(channel) {
             Some(outlet) => voice(outlet.platform, user),
             None => Voice {
                 who: user.to_owned(),
@@ -213,13 +216,13 @@ impl Summariser {
             &heard,
             &words.collect::<Vec<_>>(),
             &snapshot.plan().feedback.meanings,
-            of,
+            voice_in,
         )))
     }
 
     /// Reads what each thread holds now; `None` if a thread is still to be opened or can't be read
     /// and `patient` is set.
-    async fn heard(
+    async fn read_threads(
         &self,
         upgrade: &str,
         patient: bool,

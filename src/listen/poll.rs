@@ -1,6 +1,6 @@
 //! Counts the votes on an upgrade's window when they are due, and tells operators, who decide.
 
-use super::feedback::{Counted, PATIENCE, Read, read, settled};
+use super::feedback::{Counted, READ_TIMEOUT, Read, read, settled};
 use crate::{
     domain::{
         campaign::Campaign,
@@ -26,16 +26,16 @@ pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, S
     // Once the first window opens, a count is of no use any more.
     let first = poll.windows.iter().map(|w| w.opens).min();
     let patient = at
-        .checked_add(PATIENCE)
+        .checked_add(READ_TIMEOUT)
         .ok()
         .into_iter()
         .chain(first)
         .min()
         .is_some_and(|until| now < until);
-    let Some(heard) = heard(core, campaign, patient).await? else {
+    let Some(heard) = read_reactions(core, campaign, patient).await? else {
         return Ok(Counted::NotYet);
     };
-    let numbers: Vec<&str> = context::NUMBERS
+    let numbers: Vec<&str> = context::NUMBER_EMOJI
         .into_iter()
         .take(poll.windows.len())
         .collect();
@@ -46,7 +46,9 @@ pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, S
     let Some(mut campaign) = core
         .campaign(&campaign.upgrade.id)
         .await?
-        .filter(|a| a.upgrade.poll.as_ref() == Some(poll) && a.votes_due().is_some())
+        .filter(|campaign| {
+            campaign.upgrade.poll.as_ref() == Some(poll) && campaign.votes_due().is_some()
+        })
     else {
         return Ok(Counted::Nothing);
     };
@@ -69,7 +71,7 @@ pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, S
 }
 
 /// Reads the reactions to the poll's posts; `None` if one can't be read yet and `patient` is set.
-async fn heard(
+async fn read_reactions(
     core: &Core,
     campaign: &Campaign,
     patient: bool,

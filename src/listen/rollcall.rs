@@ -30,8 +30,8 @@ use crate::{
 };
 
 /// Reactions are read with pauses between these lengths, by the time given to answer.
-const AGAIN: SignedDuration = SignedDuration::from_secs(60);
-const SOON: SignedDuration = SignedDuration::from_secs(2);
+const MAX_POLL_PAUSE: SignedDuration = SignedDuration::from_secs(60);
+const MIN_POLL_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 pub struct Rollcall {
     core: std::sync::Arc<Core>,
     /// The time at which each post's reactions were read last.
@@ -121,7 +121,7 @@ impl Rollcall {
             .upgrades()
             .await?
             .iter()
-            .filter(|a| !a.progress.finished() && !a.upgrade.given_up())
+            .filter(|campaign| !campaign.progress.finished() && !campaign.upgrade.given_up())
         {
             let posts = self.core.store.posts(&campaign.upgrade.id).await?;
             let roll = roll(&self.core, &snapshot, campaign, &posts).await?;
@@ -158,7 +158,7 @@ impl Rollcall {
             else {
                 continue;
             };
-            let pause = (ask.by.duration_since(ask.at) / 100).clamp(SOON, AGAIN);
+            let pause = (ask.by.duration_since(ask.at) / 100).clamp(MIN_POLL_PAUSE, MAX_POLL_PAUSE);
             if config.roster.iter().all(answered) || !self.is_time(&post.key, pause, now) {
                 continue;
             }

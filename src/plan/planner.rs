@@ -89,7 +89,9 @@ impl Planner {
             batch.answered.push((request.number, outcome));
         }
         for campaign in after {
-            let before = known.iter().find(|k| k.upgrade.id == campaign.upgrade.id);
+            let before = known
+                .iter()
+                .find(|before| before.upgrade.id == campaign.upgrade.id);
             let reason = reasons
                 .iter()
                 .rev()
@@ -134,13 +136,14 @@ impl Planner {
         planned: &mut Planned,
     ) {
         let now = self.core.clock.now();
-        let own = |k: &&Campaign| {
-            k.upgrade.id == upgrade.id || k.upgrade.joined.as_ref() == Some(&upgrade.id)
+        let is_same = |campaign: &&Campaign| {
+            campaign.upgrade.id == upgrade.id
+                || campaign.upgrade.joined.as_ref() == Some(&upgrade.id)
         };
         // A file takes over the campaign that nobody had planned.
         let Some(before) = known
             .iter()
-            .find(own)
+            .find(is_same)
             .or_else(|| campaign::joined_by(known, upgrade))
         else {
             if upgrade.window.opens <= now && !upgrade.given_up() {
@@ -169,11 +172,14 @@ impl Planner {
             }
             return;
         };
-        let Some(at) = after.iter_mut().find(|a| a.upgrade.id == before.upgrade.id) else {
+        let Some(campaign) = after
+            .iter_mut()
+            .find(|campaign| campaign.upgrade.id == before.upgrade.id)
+        else {
             return;
         };
-        match edited(at, upgrade) {
-            Ok(merged) => *at = merged,
+        match edited(campaign, upgrade) {
+            Ok(merged) => *campaign = merged,
             Err(error) => {
                 let mut finding = file.wrong(
                     &[conflict(&error)],
@@ -183,7 +189,7 @@ impl Planner {
                 finding.severity = crate::config::Severity::Warning;
                 let occurrence = digest(&[&format!("{upgrade:?}")]);
                 batch.posts.extend(self.core.posts_about(
-                    at,
+                    campaign,
                     Happening::Refused,
                     &occurrence,
                     Some(&finding.to_string()),
@@ -201,34 +207,36 @@ impl Planner {
         posts: &[Post],
         batch: &mut Batch,
     ) -> Result<String, String> {
-        let named = |a: &&mut Campaign| {
-            a.upgrade.id == request.upgrade || a.upgrade.joined.as_ref() == Some(&request.upgrade)
+        let is_named = |campaign: &&mut Campaign| {
+            campaign.upgrade.id == request.upgrade
+                || campaign.upgrade.joined.as_ref() == Some(&request.upgrade)
         };
-        let Some(at) = after.iter_mut().find(named) else {
+        let Some(campaign) = after.iter_mut().find(is_named) else {
             return Err(format!(
                 "no upgrade `{}` is known; `herald status` lists them",
                 request.upgrade
             ));
         };
         if request.change.is_aside() {
-            return team_commands::follow(&self.core, request, at, posts, batch);
+            return team_commands::follow(&self.core, request, campaign, posts, batch);
         }
         let changed = request
             .change
-            .to(&at.upgrade, at.progress.state >= State::Applied)
+            .to(&campaign.upgrade, campaign.progress.state >= State::Applied)
             .map_err(|e| e.to_string())?;
         if matches!(request.change, change::Change::Reschedule { .. })
             && changed.window.opens <= self.core.clock.now()
         {
             return Err("that time is over already; name one that is still to come".to_owned());
         }
-        at.commanded
-            .extend(change::differing(&at.upgrade, &changed));
-        at.upgrade = changed;
+        campaign
+            .commanded
+            .extend(change::differing(&campaign.upgrade, &changed));
+        campaign.upgrade = changed;
         Ok(format!(
             "done: {} of {}, asked for by {}",
             request.change.name(),
-            at.upgrade.title,
+            campaign.upgrade.title,
             request.author
         ))
     }

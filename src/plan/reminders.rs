@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// A reminder comes this long before the window if nobody says otherwise.
-const USUAL: SignedDuration = SignedDuration::from_hours(1);
-const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 14);
+const DEFAULT_LEAD: SignedDuration = SignedDuration::from_hours(1);
+const MAX_LEAD: SignedDuration = SignedDuration::from_hours(24 * 14);
 
 /// A person's wish for a reminder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,13 +77,13 @@ pub async fn posts(
     Ok(posts)
 }
 
-/// Keeps or drops a person's wish, and returns the answer; `written` puts a time into words.
+/// Keeps or drops a person's wish, and returns the answer; `format_time` puts a time into words.
 pub async fn subscribe(
     core: &Core,
     campaign: &Campaign,
     asker: &Asker<'_>,
     before: Option<&str>,
-    written: impl Fn(Timestamp) -> String,
+    format_time: impl Fn(Timestamp) -> String,
 ) -> Result<String, StoreError> {
     let (upgrade, now) = (&campaign.upgrade, core.clock.now());
     let id = format!("{} {}", asker.platform.name(), asker.user);
@@ -100,8 +100,8 @@ pub async fn subscribe(
         .to_owned());
     }
     let length = match before.map(parse_length) {
-        None => USUAL,
-        Some(Ok(length)) if !length.is_zero() && length <= LONGEST => length,
+        None => DEFAULT_LEAD,
+        Some(Ok(length)) if !length.is_zero() && length <= MAX_LEAD => length,
         Some(_) => {
             return Ok(
                 "Write how long before the window: 30m, 2h or 1d, up to 14d; or off.".to_owned(),
@@ -115,7 +115,7 @@ pub async fn subscribe(
     if due <= now || upgrade.given_up() || campaign.progress.state > State::Scheduled {
         return Ok(format!(
             "The window opens {}: that is too soon for this reminder.",
-            written(upgrade.window.opens)
+            format_time(upgrade.window.opens)
         ));
     }
     let wish = Subscription {
@@ -134,6 +134,6 @@ pub async fn subscribe(
     core.store.write(&entry, true).await?;
     Ok(format!(
         "I will write to you alone, {}; should the window move, so does this. To stop it: subscribe off.",
-        written(due)
+        format_time(due)
     ))
 }

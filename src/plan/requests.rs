@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// A running planner answers well within this time.
-const PATIENCE: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(200);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_EVERY: Duration = Duration::from_millis(200);
 
 /// Reads an order's change: `None` if it changes no upgrade, `Err` if it can't be done.
 pub fn change(
@@ -181,15 +181,15 @@ pub async fn give(
         .request(&campaign.upgrade.id, change, author, now)
         .await?;
     let mut waited = Duration::ZERO;
-    while waited < PATIENCE {
+    while waited < ANSWER_TIMEOUT {
         if let Some(outcome) = store.outcome(number).await? {
             return Ok(match outcome.strip_prefix("refused: ") {
                 Some(why) => RequestOutcome::Refused(why.to_owned()),
                 None => RequestOutcome::Done(outcome),
             });
         }
-        tokio::time::sleep(LOOK).await;
-        waited += LOOK;
+        tokio::time::sleep(POLL_EVERY).await;
+        waited += POLL_EVERY;
     }
     Ok(RequestOutcome::Waits(number))
 }

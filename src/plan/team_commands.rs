@@ -23,29 +23,31 @@ use crate::{
 pub fn follow(
     core: &Core,
     request: &Request,
-    at: &mut Campaign,
+    campaign: &mut Campaign,
     posts: &[Post],
     batch: &mut Batch,
 ) -> Result<String, String> {
     let now = core.clock.now();
     match &request.change {
         Change::Note { text } => {
-            at.progress.add_note(now, text.clone());
+            campaign.progress.add_note(now, text.clone());
             Ok("the line stands in the status now".to_owned())
         }
         Change::Close => {
-            if at.progress.feedback.is_some() {
+            if campaign.progress.feedback.is_some() {
                 return Err("feedback is closed already".to_owned());
             }
-            if at.progress.applied_at.is_none() || at.progress.state < State::Applied {
+            if campaign.progress.applied_at.is_none() || campaign.progress.state < State::Applied {
                 return Err("feedback is not open yet: the upgrade is not applied".to_owned());
             }
-            at.progress.feedback_closes = Some(now);
+            campaign.progress.feedback_closes = Some(now);
             Ok("feedback is closed; it is counted and told now".to_owned())
         }
-        Change::Say { channel, text } => say(core, request, at, channel.as_deref(), text, batch),
-        Change::Correct { notice, text } => correct(core, at, notice, text, posts, batch),
-        Change::Announce { notice } => announce(core, at, notice, posts, batch),
+        Change::Say { channel, text } => {
+            say(core, request, campaign, channel.as_deref(), text, batch)
+        }
+        Change::Correct { notice, text } => correct(core, campaign, notice, text, posts, batch),
+        Change::Announce { notice } => announce(core, campaign, notice, posts, batch),
         Change::Tick { item, remark } => {
             let snapshot = core.snapshot();
             let step = snapshot
@@ -53,10 +55,10 @@ pub fn follow(
                 .checklist
                 .step(item)
                 .ok_or_else(|| format!("the checklist has no item {item}"))?;
-            if let Some(tick) = at.progress.ticks.get(item) {
+            if let Some(tick) = campaign.progress.ticks.get(item) {
                 return Err(format!("{item} is ticked already, by {}", tick.by));
             }
-            at.progress.ticks.insert(
+            campaign.progress.ticks.insert(
                 item.clone(),
                 Tick {
                     at: now,
@@ -69,7 +71,7 @@ pub fn follow(
                 .checklist
                 .process
                 .iter()
-                .filter(|i| at.progress.ticks.contains_key(&i.item))
+                .filter(|i| campaign.progress.ticks.contains_key(&i.item))
                 .count();
             Ok(format!(
                 "{item} is done: {} ({done} of {})",
@@ -77,7 +79,7 @@ pub fn follow(
                 snapshot.config.checklist.process.len()
             ))
         }
-        Change::Untick { item } => match at.progress.ticks.remove(item) {
+        Change::Untick { item } => match campaign.progress.ticks.remove(item) {
             Some(_) => Ok(format!("{item} is open again")),
             None => Err(format!("{item} is not ticked")),
         },
@@ -88,7 +90,7 @@ pub fn follow(
 fn say(
     core: &Core,
     request: &Request,
-    at: &Campaign,
+    campaign: &Campaign,
     channel: Option<&str>,
     text: &str,
     batch: &mut Batch,
@@ -118,7 +120,7 @@ fn say(
     };
     // Each command makes a post of its own, even if the words were said before.
     let mut posts = posts_of(
-        &at.upgrade.id,
+        &campaign.upgrade.id,
         0,
         &notice,
         0,
@@ -135,22 +137,22 @@ fn say(
 
 fn correct(
     core: &Core,
-    at: &Campaign,
+    campaign: &Campaign,
     notice: &str,
     text: &str,
     posts: &[Post],
     batch: &mut Batch,
 ) -> Result<String, String> {
-    let out = |p: &&Post| {
+    let is_out = |p: &&Post| {
         p.operation == Operation::Post && p.state == PostState::Sent && p.notice == notice
     };
-    let Some(last) = posts.iter().filter(out).max_by_key(|p| (p.sent, p.due)) else {
+    let Some(last) = posts.iter().filter(is_out).max_by_key(|p| (p.sent, p.due)) else {
         return Err(format!(
             "no post of {notice} is out; write the id of its notice, or {SAID} for words of your own"
         ));
     };
     let same =
-        |p: &&Post| out(p) && (p.revision, &p.occurrence) == (last.revision, &last.occurrence);
+        |p: &&Post| is_out(p) && (p.revision, &p.occurrence) == (last.revision, &last.occurrence);
     let mut channels = Vec::new();
     for root in posts.iter().filter(same) {
         channels.push(root.channel.as_str());
@@ -161,7 +163,7 @@ fn correct(
     let live = core
         .snapshot()
         .plan()
-        .notice(at.upgrade.urgency, notice)
+        .notice(campaign.upgrade.urgency, notice)
         .is_some_and(|n| n.live);
     let hint = if live {
         ", until herald writes it anew: it is kept up to date"
@@ -176,7 +178,7 @@ fn correct(
 
 fn announce(
     core: &Core,
-    at: &mut Campaign,
+    campaign: &mut Campaign,
     notice: &str,
     posts: &[Post],
     batch: &mut Batch,
@@ -205,7 +207,7 @@ fn announce(
             .map(|p| (p.key.clone(), Move::Due(now))),
     );
     // Without this the planner would move the post back to its own time.
-    at.progress.announced.insert(early(next));
+    campaign.progress.announced.insert(early(next));
     Ok(format!("{notice} is due now"))
 }
 

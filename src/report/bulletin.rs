@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A title in the timeline has at most this many characters.
-const TITLE_MAX: usize = 120;
+const MAX_TITLE_CHARS: usize = 120;
 
 /// One upgrade, with what was said and what will be said of it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -176,7 +176,7 @@ pub async fn all(core: &Core, now: Timestamp) -> Result<Vec<Bulletin>, StoreErro
             continue;
         }
         let posts = core.store.posts(&campaign.upgrade.id).await?;
-        all.extend(of(&snapshot, &campaign, &posts, now));
+        all.extend(bulletin(&snapshot, &campaign, &posts, now));
     }
     all.sort_by_key(|b: &Bulletin| {
         (
@@ -192,7 +192,7 @@ pub async fn all(core: &Core, now: Timestamp) -> Result<Vec<Bulletin>, StoreErro
 }
 
 /// Makes the bulletin of one upgrade, if anything was said of it in public.
-pub fn of(
+pub fn bulletin(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
     posts: &[Post],
@@ -350,7 +350,7 @@ fn entry(
     }
     let channel = |p: &Post| snapshot.config.deployment.channels.get(&p.channel);
     // English words are preferred, and then those that a platform formats.
-    let liked = |p: &&&Post| {
+    let preference = |p: &&&Post| {
         let in_english = channel(p).is_some_and(|c| c.locale == DEFAULT);
         (
             !in_english,
@@ -361,11 +361,11 @@ fn entry(
     let said = group
         .iter()
         .filter(|p| p.state == PostState::Sent && p.body.is_some())
-        .min_by_key(liked);
+        .min_by_key(preference);
     let body = said.and_then(|p| {
         Some((
             channel(p)?.platform,
-            uncalled(now_says.get(&p.key).copied().or(p.body.as_ref())?),
+            without_mentions(now_says.get(&p.key).copied().or(p.body.as_ref())?),
         ))
     });
     let at = group
@@ -375,7 +375,7 @@ fn entry(
         .or_else(|| group.iter().map(|p| p.due).min())?;
     let title = match (said.and_then(|p| p.body.as_ref()), notice) {
         (Some(body), _) => first_line(&body.text),
-        (None, Some(notice)) => to_come(snapshot, campaign, notice, at, now),
+        (None, Some(notice)) => planned_title(snapshot, campaign, notice, at, now),
         (None, None) => None,
     };
     let place = |p: &&Post| {
@@ -392,7 +392,7 @@ fn entry(
         phase,
         title: cut(
             &title.unwrap_or_else(|| first.notice.replace('-', " ")),
-            TITLE_MAX,
+            MAX_TITLE_CHARS,
         ),
         posted: said.is_some(),
         at,
@@ -403,7 +403,7 @@ fn entry(
 }
 
 /// Removes Discord's mentions: a page notifies nobody, and to its readers the numbers say nothing.
-fn uncalled(body: &Body) -> Body {
+fn without_mentions(body: &Body) -> Body {
     let mark = |id: &String| {
         if id.starts_with('@') {
             format!("<{id}>")
@@ -422,7 +422,7 @@ fn uncalled(body: &Body) -> Body {
 }
 
 /// Writes the title of a notice to come, unless people still have to agree to it.
-fn to_come(
+fn planned_title(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
     notice: &Notice,
@@ -485,7 +485,7 @@ mod tests {
             mentions,
             ..Body::default()
         };
-        assert_eq!(uncalled(&body).text, "Look.");
+        assert_eq!(without_mentions(&body).text, "Look.");
     }
 
     #[test]

@@ -186,13 +186,14 @@ fn readiness(out: &mut String, report: &Report, zone: &Zone) {
         "\n## Readiness\n\n| Provider | Answered the last notice that asks | Ready | Nodes ready |\n|---|---|---|---|"
     );
     for row in &report.readiness {
-        let at = |at: Option<jiff::Timestamp>| at.map_or("no".to_owned(), |at| zone.written(at));
+        let time_or_no =
+            |at: Option<jiff::Timestamp>| at.map_or("no".to_owned(), |at| zone.written(at));
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} of {} |",
             cell(&row.name),
-            at(row.acknowledged),
-            at(row.ready),
+            time_or_no(row.acknowledged),
+            time_or_no(row.ready),
             row.ready_nodes,
             row.nodes
         );
@@ -205,8 +206,9 @@ fn feedback(out: &mut String, feedback: Option<&Summary>) {
         let _ = writeln!(out, "Not counted yet.");
         return;
     };
-    let counts = |of: &[crate::domain::people::feedback::FeedbackCount]| {
-        of.iter()
+    let write_counts = |counts: &[crate::domain::people::feedback::FeedbackCount]| {
+        counts
+            .iter()
             .map(|c| format!("{} {} {}", c.emoji, cell(&c.meaning), c.count))
             .collect::<Vec<_>>()
             .join(", ")
@@ -214,16 +216,16 @@ fn feedback(out: &mut String, feedback: Option<&Summary>) {
     let _ = writeln!(
         out,
         "{}; {} replies.\n",
-        counts(&feedback.reactions),
+        write_counts(&feedback.reactions),
         feedback.replies
     );
-    for of in &feedback.audiences {
-        let who = of.audience.map_or("not listed", |a| a.name());
+    for row in &feedback.audiences {
+        let who = row.audience.map_or("not listed", |a| a.name());
         let _ = writeln!(
             out,
             "- {who}: {}; {} replies",
-            counts(&of.reactions),
-            of.replies
+            write_counts(&row.reactions),
+            row.replies
         );
     }
     for quote in &feedback.quotes {

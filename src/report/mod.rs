@@ -130,7 +130,7 @@ fn rows(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Vec<R
             .get(name)
             .is_none_or(|c| c.readers == Readers::Public)
     };
-    let said = |p: &&Post| {
+    let is_reported = |p: &&Post| {
         p.operation == Operation::Post
             && p.state != PostState::Superseded
             && p.notice != PRIVATE
@@ -153,7 +153,7 @@ fn rows(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Vec<R
             link: p.link.clone(),
         }
     };
-    posts.iter().filter(said).map(row).collect()
+    posts.iter().filter(is_reported).map(row).collect()
 }
 
 /// Makes the report of an upgrade, from what is in the store.
@@ -262,12 +262,12 @@ pub fn punctuality(rows: &[Row]) -> Punctuality {
 }
 
 /// A report in a chat has at most this many characters.
-const SHORT: usize = 1_300;
+const MAX_SHORT_REPORT_CHARS: usize = 1_300;
 
 /// Writes the report in a few lines, for a chat.
 pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> String {
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
-    let written = |at| snapshot.renderer.zone().written(at);
+    let format_time = |at| snapshot.renderer.zone().written(at);
     let Punctuality {
         posted,
         late,
@@ -280,8 +280,8 @@ pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) 
             "{} is {}. The window: {} to {}{}.",
             upgrade.title,
             campaign.standing(),
-            written(upgrade.window.opens),
-            written(upgrade.window.closes),
+            format_time(upgrade.window.opens),
+            format_time(upgrade.window.closes),
             match campaign.revision.saturating_sub(1) {
                 0 => String::new(),
                 1 => ", moved once".to_owned(),
@@ -298,7 +298,7 @@ pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) 
                 ", applied in block {}{}",
                 f.block,
                 f.time
-                    .map(|at| format!(" at {}", written(at)))
+                    .map(|at| format!(" at {}", format_time(at)))
                     .unwrap_or_default()
             )
         });
@@ -339,7 +339,7 @@ pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) 
     }
     lines.push(format!("The whole review: herald report {}", upgrade.id));
     let mut text = lines.join("\n");
-    while text.chars().count() > SHORT && lines.len() > 2 {
+    while text.chars().count() > MAX_SHORT_REPORT_CHARS && lines.len() > 2 {
         lines.remove(lines.len() - 2);
         text = lines.join("\n");
     }

@@ -33,8 +33,8 @@ pub struct Edition {
     closed: bool,
 }
 
-const HTML: &str = "text/html; charset=utf-8";
-const JSON: &str = "application/json";
+const HTML_TYPE: &str = "text/html; charset=utf-8";
+const JSON_TYPE: &str = "application/json";
 
 impl Edition {
     /// Writes everything that there is to say of these upgrades.
@@ -63,10 +63,15 @@ impl Edition {
                 },
             );
         };
-        put("/".into(), HTML, site.front().into_bytes(), false);
+        put("/".into(), HTML_TYPE, site.front().into_bytes(), false);
         for bulletin in &bulletins {
             let at = format!("/upgrades/{}", bulletin.id);
-            put(at.clone(), HTML, site.of(bulletin).into_bytes(), false);
+            put(
+                at.clone(),
+                HTML_TYPE,
+                site.page_of(bulletin).into_bytes(),
+                false,
+            );
             if let Some(times) = &bulletin.picture {
                 put(
                     format!("{at}/block-times.png"),
@@ -77,15 +82,20 @@ impl Edition {
             }
             put(
                 format!("/api/v1/upgrades/{}", bulletin.id),
-                JSON,
+                JSON_TYPE,
                 api::one(bulletin),
                 true,
             );
         }
-        put("/api/v1/upgrades".into(), JSON, api::all(&bulletins), true);
+        put(
+            "/api/v1/upgrades".into(),
+            JSON_TYPE,
+            api::all(&bulletins),
+            true,
+        );
         put(
             "/api/v1/openapi.json".into(),
-            JSON,
+            JSON_TYPE,
             api::description(title, address),
             true,
         );
@@ -110,13 +120,13 @@ impl Edition {
         put(
             "/herald.css".into(),
             "text/css; charset=utf-8",
-            page::STYLE.into(),
+            page::PAGE_CSS.into(),
             false,
         );
         put(
             "/herald.js".into(),
             "text/javascript; charset=utf-8",
-            page::SCRIPT.into(),
+            page::PAGE_SCRIPT.into(),
             false,
         );
         let lost = site.lost();

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The feed has at most this many entries, of the newest posts.
-const ENTRIES: usize = 50;
+const MAX_FEED_ENTRIES: usize = 50;
 
 /// Writes the windows, each under a name that it keeps when it moves.
 pub(super) fn calendar(
@@ -51,40 +51,43 @@ pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zo
     let mut posted: Vec<_> = posted.collect();
     posted.sort_by(|(_, a), (_, b)| (b.at, &b.key).cmp(&(a.at, &a.key)));
     let updated = posted.first().map_or(Timestamp::UNIX_EPOCH, |(_, e)| e.at);
-    let entries = posted.into_iter().take(ENTRIES).map(|(bulletin, entry)| {
-        let page = format!(
-            "{}{}#{}",
-            address.trim_end_matches('/'),
-            path_of(&bulletin.id),
-            entry.key
-        );
-        let html = entry
-            .body
-            .as_ref()
-            .map(|(platform, body)| words_of(*platform, body, zone, entry.at))
-            .unwrap_or_default();
-        Entry {
-            title: Text::plain(allowed(&entry.title)),
-            id: page.clone(),
-            updated: moment(entry.at),
-            published: Some(moment(entry.at)),
-            links: vec![Link {
-                href: page,
-                rel: "alternate".into(),
-                ..Link::default()
-            }],
-            categories: vec![Category {
-                term: entry.phase.to_owned(),
-                ..Category::default()
-            }],
-            content: Some(Content {
-                value: Some(allowed(&html)),
-                content_type: Some("html".into()),
-                ..Content::default()
-            }),
-            ..Entry::default()
-        }
-    });
+    let entries = posted
+        .into_iter()
+        .take(MAX_FEED_ENTRIES)
+        .map(|(bulletin, entry)| {
+            let page = format!(
+                "{}{}#{}",
+                address.trim_end_matches('/'),
+                path_of(&bulletin.id),
+                entry.key
+            );
+            let html = entry
+                .body
+                .as_ref()
+                .map(|(platform, body)| words_of(*platform, body, zone, entry.at))
+                .unwrap_or_default();
+            Entry {
+                title: Text::plain(allowed(&entry.title)),
+                id: page.clone(),
+                updated: moment(entry.at),
+                published: Some(moment(entry.at)),
+                links: vec![Link {
+                    href: page,
+                    rel: "alternate".into(),
+                    ..Link::default()
+                }],
+                categories: vec![Category {
+                    term: entry.phase.to_owned(),
+                    ..Category::default()
+                }],
+                content: Some(Content {
+                    value: Some(allowed(&html)),
+                    content_type: Some("html".into()),
+                    ..Content::default()
+                }),
+                ..Entry::default()
+            }
+        });
     let feed = Feed {
         title: Text::plain(allowed(title)),
         id: format!("{address}feed.atom"),

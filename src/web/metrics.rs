@@ -20,10 +20,10 @@ use crate::{
     words::context,
 };
 
-pub(super) const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The steps in which the lateness of posts is counted, in seconds.
-const LATE: [f64; 9] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0];
+const LATENESS_BUCKETS_S: [f64; 9] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0];
 
 type Level = Gauge<f64, AtomicU64>;
 
@@ -137,7 +137,7 @@ fn process(site: &Site, registry: &mut Registry) {
 
 fn of_posts(core: &Core, posts: &[Post], now: Timestamp, registry: &mut Registry) {
     let (count, attempts) = (Family::<OfPosts, Gauge>::default(), Gauge::<i64>::default());
-    let late = Histogram::new(LATE);
+    let late = Histogram::new(LATENESS_BUCKETS_S);
     let waiting = Family::<OfChannel, Level>::default();
     let mut oldest: BTreeMap<&str, Timestamp> = BTreeMap::new();
     for post in posts {
@@ -194,7 +194,10 @@ fn of_upgrades(core: &Core, upgrades: &[Campaign], now: Timestamp, registry: &mu
         Family::<OfClock, Level>::default(),
     );
     let snapshot = core.snapshot();
-    for campaign in upgrades.iter().filter(|a| !a.progress.finished()) {
+    for campaign in upgrades
+        .iter()
+        .filter(|campaign| !campaign.progress.finished())
+    {
         let upgrade = campaign.upgrade.id.clone();
         state
             .get_or_create(&OfUpgrade {

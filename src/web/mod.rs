@@ -37,7 +37,7 @@ use crate::{
 pub use self::edition::Edition;
 
 /// The store is read this often to see whether something has changed.
-const OFTEN: Duration = Duration::from_secs(1);
+const POLL_EVERY: Duration = Duration::from_secs(1);
 
 /// The health of the process itself.
 #[derive(Clone, Debug, Default)]
@@ -119,19 +119,19 @@ impl Site {
 
     /// Keeps the edition up to date; the last one stays while the store can't be read.
     pub async fn keep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut was_lamented = false;
+        let mut was_logged = false;
         loop {
             match self.tick().await {
-                Ok(_) => was_lamented = false,
-                Err(error) if !was_lamented => {
+                Ok(_) => was_logged = false,
+                Err(error) if !was_logged => {
                     tracing::warn!("the page can't be brought up to date: {error}");
-                    was_lamented = true;
+                    was_logged = true;
                 }
                 Err(_) => {}
             }
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                () = tokio::time::sleep(OFTEN) => {}
+                () = tokio::time::sleep(POLL_EVERY) => {}
             }
         }
         // Readers who follow are let go, so that the server can end.
@@ -181,7 +181,7 @@ pub async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, String
 }
 
 /// The policy for a reader's browser: nothing from elsewhere, nothing in frames, no forms.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers with one of the written pages and files.
 async fn resource(
@@ -191,7 +191,7 @@ async fn resource(
     headers: HeaderMap,
 ) -> Response {
     let safety = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ];

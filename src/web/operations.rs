@@ -58,7 +58,12 @@ pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
 
 pub(super) async fn metrics(State(site): State<Arc<Site>>) -> Response {
     match metrics::read(&site).await {
-        Ok(text) => (NO_STORE, [(header::CONTENT_TYPE, metrics::KIND)], text).into_response(),
+        Ok(text) => (
+            NO_STORE,
+            [(header::CONTENT_TYPE, metrics::MEDIA_TYPE)],
+            text,
+        )
+            .into_response(),
         Err(error) => (
             StatusCode::SERVICE_UNAVAILABLE,
             NO_STORE,

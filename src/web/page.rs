@@ -13,15 +13,15 @@ use crate::{
     },
 };
 
-pub(super) const STYLE: &str = include_str!("page.css");
-pub(super) const SCRIPT: &str = include_str!("page.js");
+pub(super) const PAGE_CSS: &str = include_str!("page.css");
+pub(super) const PAGE_SCRIPT: &str = include_str!("page.js");
 
 /// The characters of an id that are percent-encoded in an address.
-const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+const PATH_ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// Returns the address of an upgrade's page; an unplanned upgrade's id has a chain's name in it.
 pub(super) fn path_of(id: &str) -> String {
-    format!("/upgrades/{}", utf8_percent_encode(id, &PLAIN))
+    format!("/upgrades/{}", utf8_percent_encode(id, &PATH_ENCODED))
 }
 
 /// The values that all pages have in common.
@@ -57,7 +57,7 @@ impl PageContext<'_> {
     }
 
     /// Writes one upgrade's own page, whose address stays.
-    pub fn of(&self, bulletin: &Bulletin) -> String {
+    pub fn page_of(&self, bulletin: &Bulletin) -> String {
         self.page(
             &bulletin.title,
             &format!("{}{}", self.upgrade(bulletin), self.others(Some(bulletin))),

@@ -23,9 +23,9 @@ use tokio::sync::watch;
 use super::{Edition, Site};
 
 /// At most this many readers follow, on at most half of the open files: posting needs the rest.
-const MOST: usize = 4_000;
+const MAX_READERS: usize = 4_000;
 /// A line is sent this often, so that nothing between herald and a reader closes the connection.
-const PAUSE: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
 
 /// The number of readers who follow now, and how many may.
 #[derive(Clone, Debug)]
@@ -35,13 +35,13 @@ impl Default for StreamReaders {
     fn default() -> Self {
         Self(
             Arc::default(),
-            most(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default()),
+            max_readers(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default()),
         )
     }
 }
 
 /// Reads how many readers may follow from Linux's limits; other systems name none.
-fn most(limits: &str) -> usize {
+fn max_readers(limits: &str) -> usize {
     let open = limits.lines().find_map(|line| {
         line.strip_prefix("Max open files")?
             .split_whitespace()
@@ -49,7 +49,7 @@ fn most(limits: &str) -> usize {
             .parse::<usize>()
             .ok()
     });
-    open.map_or(MOST, |open| MOST.min(open / 2))
+    open.map_or(MAX_READERS, |open| MAX_READERS.min(open / 2))
 }
 
 /// One reader, who is counted for as long as this lives.
@@ -92,7 +92,7 @@ pub(super) async fn events(State(site): State<Arc<Site>>) -> Response {
             .data(&edition);
         Some((Ok::<_, Infallible>(event), (editions, reader)))
     });
-    let keep = KeepAlive::new().interval(PAUSE);
+    let keep = KeepAlive::new().interval(KEEP_ALIVE_EVERY);
     (
         [
             (header::CACHE_CONTROL, "no-store"),
@@ -130,12 +130,12 @@ mod tests {
         };
         assert_eq!(
             (
-                most(&limits("1024")),
-                most(&limits("20000")),
-                most(&limits("unlimited")),
-                most("")
+                max_readers(&limits("1024")),
+                max_readers(&limits("20000")),
+                max_readers(&limits("unlimited")),
+                max_readers("")
             ),
-            (512, MOST, MOST, MOST)
+            (512, MAX_READERS, MAX_READERS, MAX_READERS)
         );
         let readers = StreamReaders(Arc::default(), 1);
         let first = readers.admit();

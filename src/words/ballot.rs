@@ -31,7 +31,7 @@ pub fn ballot(text: &str, windows: usize) -> Result<Ballot, String> {
     }
     Ok(Ballot {
         question,
-        choices: context::NUMBERS
+        choices: context::NUMBER_EMOJI
             .into_iter()
             .map(str::to_owned)
             .zip(lines)

@@ -14,26 +14,26 @@ use crate::{
 };
 
 /// Discord limits an event's name, description and place, in characters; a card is kept compact.
-const NAME_MAX: usize = 100;
-const ABOUT_MAX: usize = 900;
-const PLACE_MAX: usize = 100;
-const CARD_MAX: usize = 1_000;
+const MAX_EVENT_NAME_CHARS: usize = 100;
+const MAX_EVENT_ABOUT_CHARS: usize = 900;
+const MAX_EVENT_PLACE_CHARS: usize = 100;
+const MAX_CARD_CHARS: usize = 1_000;
 
 /// Red, green and blue for an upgrade that waits, goes on, is done, is over, or went wrong.
-const WAITS: u32 = 0x3b_6e_a5;
-const GOES_ON: u32 = 0xd9_8e_04;
-const IS_DONE: u32 = 0x2e_8b_57;
-const IS_OVER: u32 = 0x6b_6b_6b;
-const IS_WRONG: u32 = 0xb3_26_1e;
+const WAITING_RGB: u32 = 0x3b_6e_a5;
+const RUNNING_RGB: u32 = 0xd9_8e_04;
+const DONE_RGB: u32 = 0x2e_8b_57;
+const OVER_RGB: u32 = 0x6b_6b_6b;
+const FAILED_RGB: u32 = 0xb3_26_1e;
 
 pub fn colour(campaign: &Campaign) -> u32 {
     match campaign.standing() {
-        "cancelled" => IS_OVER,
-        "failed" | "delayed" => IS_WRONG,
+        "cancelled" => OVER_RGB,
+        "failed" | "delayed" => FAILED_RGB,
         _ => match campaign.progress.state {
-            State::Scheduled => WAITS,
-            State::Authorized | State::Applying | State::Applied => GOES_ON,
-            State::Verified | State::Completed => IS_DONE,
+            State::Scheduled => WAITING_RGB,
+            State::Authorized | State::Applying | State::Applied => RUNNING_RGB,
+            State::Verified | State::Completed => DONE_RGB,
         },
     }
 }
@@ -65,7 +65,7 @@ pub fn card(
 /// Makes a card with these words.
 pub fn card_of(text: &str, campaign: &Campaign) -> Card {
     Card {
-        text: cut(text, CARD_MAX),
+        text: cut(text, MAX_CARD_CHARS),
         colour: colour(campaign),
     }
 }
@@ -111,9 +111,9 @@ pub fn event(
     };
     let chains: Vec<&str> = upgrade.chains.keys().map(String::as_str).collect();
     Ok(CalendarEvent {
-        name: cut(&upgrade.title, NAME_MAX),
-        about: cut(&about, ABOUT_MAX),
-        place: cut(&chains.join(", "), PLACE_MAX),
+        name: cut(&upgrade.title, MAX_EVENT_NAME_CHARS),
+        about: cut(&about, MAX_EVENT_ABOUT_CHARS),
+        place: cut(&chains.join(", "), MAX_EVENT_PLACE_CHARS),
         opens: upgrade.window.opens,
         closes: upgrade.window.closes,
         stage,

@@ -14,13 +14,13 @@ use crate::{
     domain::plan::language::split,
 };
 
-const HELPERS: [&str; 22] = [
+const HELPER_NAMES: [&str; 22] = [
     "time", "left", "short", "span", "word", "if", "unless", "each", "with", "lookup", "eq", "ne",
     "gt", "gte", "lt", "lte", "and", "or", "not", "len", "else", "raw",
 ];
 
 /// Names that stand for seconds, each with the helper that writes it so that people can read it.
-const SECONDS: [(&str, &str); 13] = [
+const SECONDS_NAMES: [(&str, &str); 13] = [
     ("opens", "time"),
     ("closes", "time"),
     ("by", "time"),
@@ -127,7 +127,7 @@ fn partials(template: &Template, names: &mut Vec<String>) {
 /// Returns the kind of value that a helper wants instead of this one, and an example.
 fn misfit(helper: &str, raw: &str, value: &Value) -> Option<(&'static str, &'static str)> {
     let last = raw.rsplit(['.', '/']).next().unwrap_or_default();
-    let kind = SECONDS
+    let kind = SECONDS_NAMES
         .iter()
         .find(|(name, _)| *name == last)
         .map(|(_, kind)| *kind);
@@ -264,11 +264,11 @@ impl<'a> Review<'a, '_> {
         if h.params.is_empty() && h.hash.is_empty() {
             self.parameter(&h.name, scope, place);
             self.readable(h.name.as_name().unwrap_or_default(), scope, place);
-        } else if !HELPERS.contains(&name) {
+        } else if !HELPER_NAMES.contains(&name) {
             self.say(
                 place,
                 format!("there is no helper `{name}`"),
-                crate::config::suggest(name, HELPERS),
+                crate::config::suggest(name, HELPER_NAMES),
             );
         } else {
             self.arguments(name, h, scope, place);
@@ -343,7 +343,7 @@ impl<'a> Review<'a, '_> {
 
     fn readable(&mut self, raw: &str, scope: &Scope<'a>, place: (usize, usize)) {
         let last = raw.rsplit(['.', '/']).next().unwrap_or_default();
-        let helper = SECONDS
+        let helper = SECONDS_NAMES
             .iter()
             .find(|(name, _)| *name == last)
             .map(|(_, helper)| helper);
@@ -404,7 +404,7 @@ impl<'a> Review<'a, '_> {
 
     fn block(&mut self, h: &HelperTemplate, scope: &Scope<'a>, place: (usize, usize)) {
         let name = h.name.as_name().unwrap_or_default().to_owned();
-        if !HELPERS.contains(&name.as_str()) {
+        if !HELPER_NAMES.contains(&name.as_str()) {
             self.say(
                 place,
                 format!("there is no block helper `{name}`"),

@@ -184,10 +184,10 @@ pub fn of(
 }
 
 /// The reactions with which people choose and tick.
-pub const NUMBERS: [&str; 9] = ["1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣"];
+pub const NUMBER_EMOJI: [&str; 9] = ["1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣"];
 
 fn numbered(items: &[String]) -> Vec<Value> {
-    NUMBERS
+    NUMBER_EMOJI
         .iter()
         .zip(items)
         .map(|(number, text)| json!({ "number": number, "text": text }))
@@ -196,7 +196,7 @@ fn numbered(items: &[String]) -> Vec<Value> {
 
 fn poll(poll: &Poll, progress: &Progress) -> Value {
     let votes = |i: usize| progress.votes.as_ref().and_then(|v| v.get(i));
-    let windows = NUMBERS.iter().zip(&poll.windows).enumerate();
+    let windows = NUMBER_EMOJI.iter().zip(&poll.windows).enumerate();
     let windows = windows.map(
         |(i, (number, w))| json!({ "number": number, "opens": w.opens.as_second(), "closes": w.closes.as_second(), "votes": votes(i) }),
     );
@@ -204,7 +204,7 @@ fn poll(poll: &Poll, progress: &Progress) -> Value {
 }
 
 /// A timeline has at most this many entries, so that it fits a post.
-const TIMELINE: usize = 12;
+const MAX_TIMELINE_ENTRIES: usize = 12;
 
 /// Lists the public notices by the clock that come after `now`: when people will hear from herald.
 fn timeline(campaign: &Campaign, config: &Config, now: Option<Timestamp>) -> Vec<Value> {
@@ -240,7 +240,7 @@ fn timeline(campaign: &Campaign, config: &Config, now: Option<Timestamp>) -> Vec
     times.sort();
     times
         .into_iter()
-        .take(TIMELINE)
+        .take(MAX_TIMELINE_ENTRIES)
         .map(|(at, id)| json!({ "at": at.as_second(), "what": id.replace('-', " ") }))
         .collect()
 }

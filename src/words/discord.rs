@@ -6,7 +6,7 @@ use super::times::Zone;
 use crate::domain::plan::language::Language;
 
 /// Characters that Discord's Markdown gives a meaning.
-const SPECIAL: &[char] = &['\\', '*', '_', '~', '`', '|', '<', '>', '[', ']', '#', '@'];
+const SPECIAL_CHARS: &[char] = &['\\', '*', '_', '~', '`', '|', '<', '>', '[', ']', '#', '@'];
 
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -14,7 +14,7 @@ fn escape(text: &str) -> String {
         match c {
             // A mention needs `@` and the name side by side, so an invisible space parts them.
             '@' => out.push_str("@\u{200b}"),
-            c if SPECIAL.contains(&c) => {
+            c if SPECIAL_CHARS.contains(&c) => {
                 out.push('\\');
                 out.push(c);
             }

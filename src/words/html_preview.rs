@@ -170,7 +170,7 @@ impl<'a> Inline<'a> {
             } else if let Some(html) = self.code().or_else(|| self.time()).or_else(|| self.link()) {
                 out.push_str(&html);
             } else {
-                let (text, rest) = one(self.rest, c);
+                let (text, rest) = next_char(self.rest, c);
                 out.push_str(&escape(text));
                 self.rest = rest;
             }
@@ -221,7 +221,7 @@ impl<'a> Inline<'a> {
 }
 
 /// Splits off one character as it is shown; an escaped one loses its backslash.
-fn one(text: &str, first: char) -> (&str, &str) {
+fn next_char(text: &str, first: char) -> (&str, &str) {
     let behind = text.get(first.len_utf8()..).unwrap_or_default();
     match behind
         .chars()
@@ -264,7 +264,7 @@ fn toggle(out: &mut String, open: &mut Vec<&'static str>, tag: &'static str) {
 // --- Matrix --------------------------------------------------------------------------------
 
 /// The tags that may stand in a `formatted_body`; links are checked one by one.
-const TAGS: [&str; 14] = [
+const ALLOWED_TAGS: [&str; 14] = [
     "p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "strong", "em", "code", "pre",
 ];
 
@@ -297,7 +297,7 @@ pub fn matrix(html: &str) -> String {
 
 /// Writes a tag; returns `false` when our own writer doesn't make it.
 fn put_tag<'a>(out: &mut String, open: &mut Vec<&'a str>, tag: &'a str) -> bool {
-    let known = |name: &str| TAGS.contains(&name) || matches!(name, "blockquote" | "a");
+    let known = |name: &str| ALLOWED_TAGS.contains(&name) || matches!(name, "blockquote" | "a");
     match tag.strip_prefix('/') {
         Some(name) if known(name) && open.contains(&name) => {
             while let Some(last) = open.pop() {
@@ -348,11 +348,13 @@ fn put_tag<'a>(out: &mut String, open: &mut Vec<&'a str>, tag: &'a str) -> bool 
 
 /// Escapes the text of an HTML source, except for its entities.
 fn entities(text: &str) -> String {
-    const KNOWN: [&str; 6] = ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;", "&#x27;"];
+    const KNOWN_ENTITIES: [&str; 6] = ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;", "&#x27;"];
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let known = KNOWN.iter().find(|entity| rest.starts_with(**entity));
+        let known = KNOWN_ENTITIES
+            .iter()
+            .find(|entity| rest.starts_with(**entity));
         let length = known.map_or(c.len_utf8(), |entity| entity.len());
         let (piece, behind) = rest.split_at_checked(length).unwrap_or((rest, ""));
         out.push_str(&if known.is_some() {
@@ -373,14 +375,15 @@ pub fn before_or_after(seconds: i64) -> String {
 
 /// Encodes bytes as RFC 4648 says.
 pub fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const BASE64_DIGITS: &[u8; 64] =
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let word = chunk.iter().enumerate().fold(0_usize, |word, (i, byte)| {
             word | usize::from(*byte) << (16 - 8 * i)
         });
         for (i, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let digit = DIGITS
+            let digit = BASE64_DIGITS
                 .get(word >> shift & 63)
                 .map_or('=', |digit| char::from(*digit));
             out.push(if i <= chunk.len() { digit } else { '=' });

@@ -5,7 +5,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 
 /// A line may have at most this many octets, without its end.
-const LONGEST: usize = 75;
+const MAX_LINE_OCTETS: usize = 75;
 
 /// One event; both times in whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,11 +85,11 @@ fn escape(text: &str) -> String {
 
 /// Ends a line, and breaks a long one between characters; the space behind a break counts.
 fn fold(out: &mut String, line: &str) {
-    let mut room = LONGEST;
+    let mut room = MAX_LINE_OCTETS;
     for c in line.chars() {
         if c.len_utf8() > room {
             out.push_str("\r\n ");
-            room = LONGEST - 1;
+            room = MAX_LINE_OCTETS - 1;
         }
         room -= c.len_utf8();
         out.push(c);
@@ -146,7 +146,7 @@ mod tests {
             let mut out = String::new();
             fold(&mut out, &text);
             assert!(
-                out.split("\r\n").all(|line| line.len() <= LONGEST),
+                out.split("\r\n").all(|line| line.len() <= MAX_LINE_OCTETS),
                 "{out:?}"
             );
             assert_eq!(out.replace("\r\n ", "").trim_end_matches("\r\n"), text);

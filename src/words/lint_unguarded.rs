@@ -44,7 +44,7 @@ impl Search<'_, '_> {
         for (i, element) in template.elements.iter().enumerate() {
             let place = template.mapping.get(i).map_or((1, 1), |m| (m.0, m.1));
             match element {
-                TemplateElement::Expression(h) => self.written(name, h, place),
+                TemplateElement::Expression(h) => self.expression(name, h, place),
                 TemplateElement::HelperBlock(h) => self.block(name, h),
                 TemplateElement::PartialExpression(d) | TemplateElement::PartialBlock(d) => {
                     self.partial(name, d)
@@ -61,7 +61,7 @@ impl Search<'_, '_> {
         d.template.iter().for_each(|t| self.elements(name, t));
     }
 
-    fn written(&mut self, name: &str, h: &HelperTemplate, place: (usize, usize)) {
+    fn expression(&mut self, name: &str, h: &HelperTemplate, place: (usize, usize)) {
         let own = h.params.is_empty().then_some(&h.name);
         for variable in own
             .into_iter()

@@ -23,26 +23,26 @@ pub struct BlockTimes {
     pub after: Vec<f64>,
 }
 
-const BEFORE: usize = 60;
-const AFTER: usize = 240;
+const MAX_BARS_BEFORE: usize = 60;
+const MAX_BARS_AFTER: usize = 240;
 
 // Chats show a picture at about half its size, so letters and lines are large, and lines two pixels thick.
-const HEIGHT: i32 = 360;
-const LEFT: i32 = 76;
-const RIGHT: i32 = 24;
+const HEIGHT_PX: i32 = 360;
+const LEFT_MARGIN_PX: i32 = 76;
+const RIGHT_MARGIN_PX: i32 = 24;
 /// The width of all bars is between these, by how many there are.
-const NARROWEST: i32 = 700;
-const WIDEST: i32 = 900;
+const MIN_BARS_PX: i32 = 700;
+const MAX_BARS_PX: i32 = 900;
 /// One bar with the space beside it is at most this wide.
-const PITCH: i32 = 32;
+const MAX_PITCH_PX: i32 = 32;
 const TITLE_Y: i32 = 14;
 const LEGEND_Y: i32 = 44;
 const RUNTIME_Y: i32 = 76;
 const FIGURES_Y: i32 = 98;
-const TOP: i32 = 122;
-const BOTTOM: i32 = 316;
+const BARS_TOP_Y: i32 = 122;
+const BARS_BOTTOM_Y: i32 = 316;
 const BLOCKS_Y: i32 = 326;
-const LETTER: i32 = 10;
+const LETTER_PX: i32 = 10;
 
 /// A colour, as its place in the palette.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,19 +52,19 @@ impl PixelColor for Ink {
     type Raw = RawU8;
 }
 
-const PAPER: Ink = Ink(0);
-const GRID: Ink = Ink(1);
-const TEXT: Ink = Ink(2);
-const FAINT: Ink = Ink(3);
-const OLD: Ink = Ink(4);
-const OLD_MEAN: Ink = Ink(5);
-const NEW: Ink = Ink(6);
-const NEW_MEAN: Ink = Ink(7);
-const LONG: Ink = Ink(8);
+const GROUND_INK: Ink = Ink(0);
+const GRID_INK: Ink = Ink(1);
+const TEXT_INK: Ink = Ink(2);
+const FAINT_INK: Ink = Ink(3);
+const OLD_INK: Ink = Ink(4);
+const OLD_MEAN_INK: Ink = Ink(5);
+const NEW_INK: Ink = Ink(6);
+const NEW_MEAN_INK: Ink = Ink(7);
+const CUT_INK: Ink = Ink(8);
 
 /// The ground is light, so that a picture looks the same in a dark client and in a light one. The
 /// colours differ in lightness too, so that hue alone tells nothing apart.
-const PALETTE: [[u8; 3]; 9] = [
+const PALETTE_RGB: [[u8; 3]; 9] = [
     [0xfa, 0xfb, 0xfc],
     [0xdd, 0xe2, 0xe8],
     [0x1c, 0x25, 0x30],
@@ -81,33 +81,33 @@ const PALETTE: [[u8; 3]; 9] = [
 pub fn block_times(data: &BlockTimes) -> Picture {
     let before = data
         .before
-        .get(data.before.len().saturating_sub(BEFORE)..)
+        .get(data.before.len().saturating_sub(MAX_BARS_BEFORE)..)
         .unwrap_or_default();
     let after = data
         .after
-        .get(..data.after.len().min(AFTER))
+        .get(..data.after.len().min(MAX_BARS_AFTER))
         .unwrap_or_default();
     let (old, new) = (Figures::of(before), Figures::of(after));
     let count = as_i32(before.len() + after.len());
-    let pitch = (WIDEST / count.max(1)).min(PITCH);
-    let room = (pitch * count).max(NARROWEST);
-    let mut canvas = Canvas::new(LEFT + room + RIGHT, HEIGHT);
+    let pitch = (MAX_BARS_PX / count.max(1)).min(MAX_PITCH_PX);
+    let room = (pitch * count).max(MIN_BARS_PX);
+    let mut canvas = Canvas::new(LEFT_MARGIN_PX + room + RIGHT_MARGIN_PX, HEIGHT_PX);
     let scale = Scale::of(&old, &new);
-    let start = LEFT + (room - pitch * count) / 2;
+    let start = LEFT_MARGIN_PX + (room - pitch * count) / 2;
     let border = start + pitch * as_i32(before.len());
     let end = border + pitch * as_i32(after.len());
 
     canvas.frame();
-    scale.draw(&mut canvas, LEFT + room);
-    let bars = [(start, before, OLD), (border, after, NEW)];
+    scale.draw(&mut canvas, LEFT_MARGIN_PX + room);
+    let bars = [(start, before, OLD_INK), (border, after, NEW_INK)];
     let cut: Vec<Cut> = bars
         .into_iter()
         .flat_map(|(from, gaps, ink)| draw_bars(&mut canvas, &scale, from, pitch, gaps, ink))
         .collect();
     write_figures(&mut canvas, border, cut);
     for (from, to, figures, ink) in [
-        (start, border, &old, OLD_MEAN),
-        (border, end, &new, NEW_MEAN),
+        (start, border, &old, OLD_MEAN_INK),
+        (border, end, &new, NEW_MEAN_INK),
     ] {
         if let Some(mean) = figures.mean.filter(|mean| *mean <= scale.top) {
             canvas.fill(from, scale.y(mean) - 1, to - from, 2, ink);
@@ -118,25 +118,25 @@ pub fn block_times(data: &BlockTimes) -> Picture {
     let chain: String = data.chain.chars().take(28).collect();
     canvas.text(
         &format!("{chain}: seconds between blocks"),
-        LEFT,
+        LEFT_MARGIN_PX,
         TITLE_Y,
-        TEXT,
+        TEXT_INK,
         Alignment::Left,
     );
     if let Some(longest) = longest(&old, &new) {
         canvas.text(
             &format!("longest {}", seconds(longest)),
-            LEFT + room,
+            LEFT_MARGIN_PX + room,
             TITLE_Y,
-            TEXT,
+            TEXT_INK,
             Alignment::Right,
         );
     }
     let legend = [
-        (data.version_before, &old, OLD, OLD_MEAN),
-        (data.version_after, &new, NEW, NEW_MEAN),
+        (data.version_before, &old, OLD_INK, OLD_MEAN_INK),
+        (data.version_after, &new, NEW_INK, NEW_MEAN_INK),
     ];
-    let mut x = LEFT;
+    let mut x = LEFT_MARGIN_PX;
     for ((version, figures, ink, line), when) in legend.into_iter().zip(["before", "after"]) {
         canvas.fill(x, LEGEND_Y + 3, 14, 14, ink);
         canvas.fill(x, LEGEND_Y + 3, 14, 3, line);
@@ -148,9 +148,9 @@ pub fn block_times(data: &BlockTimes) -> Picture {
             &format!("{when} ({version}): {mean}"),
             x + 22,
             LEGEND_Y,
-            TEXT,
+            TEXT_INK,
             Alignment::Left,
-        ) + 3 * LETTER;
+        ) + 3 * LETTER_PX;
     }
 
     let (width, height) = (canvas.width.unsigned_abs(), canvas.height.unsigned_abs());
@@ -158,7 +158,7 @@ pub fn block_times(data: &BlockTimes) -> Picture {
     let png = canvas.png().unwrap_or_default();
     Picture {
         name: "block-times.png".into(),
-        alt: words(data, &old, &new),
+        alt: alt_text(data, &old, &new),
         width,
         height,
         png,
@@ -166,7 +166,7 @@ pub fn block_times(data: &BlockTimes) -> Picture {
 }
 
 /// Writes the picture's figures in words, for people who can't see it.
-fn words(data: &BlockTimes, old: &Figures, new: &Figures) -> String {
+fn alt_text(data: &BlockTimes, old: &Figures, new: &Figures) -> String {
     let part = |figures: &Figures| match figures.mean {
         Some(mean) if figures.count == 1 => format!("1 block, {}", seconds(mean)),
         Some(mean) => format!("{} blocks, {} on average", figures.count, seconds(mean)),
@@ -239,7 +239,7 @@ struct Scale {
 impl Scale {
     /// Makes a scale up to the longest gap, but not beyond three times a usual one.
     fn of(old: &Figures, new: &Figures) -> Self {
-        const STEPS: [f64; 15] = [
+        const TICK_STEPS_S: [f64; 15] = [
             0.5, 1.0, 2.0, 3.0, 6.0, 12.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0,
             14_400.0, 86_400.0,
         ];
@@ -251,7 +251,7 @@ impl Scale {
             longest
         };
         let wanted = if wanted > 0.0 { wanted } else { 6.0 };
-        let step = STEPS
+        let step = TICK_STEPS_S
             .into_iter()
             .find(|step| wanted <= 4.0 * step)
             .unwrap_or(wanted / 4.0);
@@ -263,7 +263,7 @@ impl Scale {
 
     fn y(&self, gap: f64) -> i32 {
         let share = (gap / self.top).clamp(0.0, 1.0);
-        BOTTOM - (share * f64::from(BOTTOM - TOP)).round() as i32
+        BARS_BOTTOM_Y - (share * f64::from(BARS_BOTTOM_Y - BARS_TOP_Y)).round() as i32
     }
 
     fn draw(&self, canvas: &mut Canvas, right: i32) {
@@ -272,17 +272,17 @@ impl Scale {
             let at = f64::from(tick) * self.step;
             let y = self.y(at);
             canvas.fill(
-                LEFT,
+                LEFT_MARGIN_PX,
                 y,
-                right - LEFT,
+                right - LEFT_MARGIN_PX,
                 1,
-                if tick == 0 { FAINT } else { GRID },
+                if tick == 0 { FAINT_INK } else { GRID_INK },
             );
             canvas.text(
                 &format!("{at} s"),
-                LEFT - LETTER,
-                y - LETTER,
-                FAINT,
+                LEFT_MARGIN_PX - LETTER_PX,
+                y - LETTER_PX,
+                FAINT_INK,
                 Alignment::Right,
             );
         }
@@ -313,13 +313,13 @@ fn draw_bars(
             // Even a gap of zero leaves a trace.
             canvas.fill(
                 x,
-                y.min(BOTTOM - 2),
+                y.min(BARS_BOTTOM_Y - 2),
                 width,
-                (BOTTOM - y).max(2),
-                if is_cut { LONG } else { ink },
+                (BARS_BOTTOM_Y - y).max(2),
+                if is_cut { CUT_INK } else { ink },
             );
             if is_cut {
-                canvas.fill(x, TOP + 12, width, 4, PAPER);
+                canvas.fill(x, BARS_TOP_Y + 12, width, 4, GROUND_INK);
                 cut.push(Cut {
                     x: x + width / 2,
                     gap,
@@ -338,34 +338,34 @@ fn write_figures(canvas: &mut Canvas, border: i32, mut cut: Vec<Cut>) {
     let mut taken: Vec<(i32, i32)> = Vec::new();
     for Cut { x, gap } in cut {
         let words = format!("{gap:.0} s");
-        let half = LETTER * as_i32(words.len()) / 2;
+        let half = LETTER_PX * as_i32(words.len()) / 2;
         let x = if x < border {
             x.min(border - half - 8)
         } else {
             x.max(border + half + 6)
         };
         let x = x.clamp(half + 8, (canvas.width - half - 8).max(half + 8));
-        let (from, to) = (x - half - LETTER, x + half + LETTER);
+        let (from, to) = (x - half - LETTER_PX, x + half + LETTER_PX);
         if taken
             .iter()
             .all(|(left, right)| to <= *left || from >= *right)
         {
-            canvas.text(&words, x, FIGURES_Y, LONG, Alignment::Center);
+            canvas.text(&words, x, FIGURES_Y, CUT_INK, Alignment::Center);
             taken.push((x - half, x + half));
         }
     }
 }
 
 fn write_runtime(canvas: &mut Canvas, x: i32, version: u32) {
-    canvas.fill(x - 2, RUNTIME_Y, 2, BOTTOM - RUNTIME_Y, TEXT);
+    canvas.fill(x - 2, RUNTIME_Y, 2, BARS_BOTTOM_Y - RUNTIME_Y, TEXT_INK);
     let words = format!("runtime {version}");
-    let fits = x + LETTER * as_i32(words.len() + 1) < canvas.width;
+    let fits = x + LETTER_PX * as_i32(words.len() + 1) < canvas.width;
     let (x, alignment) = if fits {
-        (x + LETTER - 2, Alignment::Left)
+        (x + LETTER_PX - 2, Alignment::Left)
     } else {
-        (x - LETTER, Alignment::Right)
+        (x - LETTER_PX, Alignment::Right)
     };
-    canvas.text(&words, x, RUNTIME_Y - 2, TEXT, alignment);
+    canvas.text(&words, x, RUNTIME_Y - 2, TEXT_INK, alignment);
 }
 
 /// Writes the numbers of blocks, counted from where the new runtime begins.
@@ -376,17 +376,17 @@ fn write_blocks(canvas: &mut Canvas, border: i32, pitch: i32, before: usize, aft
         .unwrap_or(60);
     for tick in -as_i32(before) / step..=as_i32(after) / step {
         let x = border + tick * step * pitch;
-        canvas.fill(x - 1, BOTTOM, 1, 6, FAINT);
+        canvas.fill(x - 1, BARS_BOTTOM_Y, 1, 6, FAINT_INK);
         let words = match tick * step {
             0 => "0 blocks".into(),
             blocks => format!("{blocks:+}"),
         };
-        let half = LETTER * as_i32(words.len()) / 2;
+        let half = LETTER_PX * as_i32(words.len()) / 2;
         canvas.text(
             &words,
             x.min(canvas.width - half - 4),
             BLOCKS_Y,
-            FAINT,
+            FAINT_INK,
             Alignment::Center,
         );
     }
@@ -409,7 +409,7 @@ impl Canvas {
         Self {
             width,
             height,
-            pixels: vec![PAPER; pixels],
+            pixels: vec![GROUND_INK; pixels],
         }
     }
 
@@ -421,8 +421,8 @@ impl Canvas {
     /// Draws a line around the picture, so that its edge can be seen on white too.
     fn frame(&mut self) {
         let (width, height) = (self.width, self.height);
-        self.fill(0, 0, width, height, GRID);
-        self.fill(1, 1, width - 2, height - 2, PAPER);
+        self.fill(0, 0, width, height, GRID_INK);
+        self.fill(1, 1, width - 2, height - 2, GROUND_INK);
     }
 
     /// Writes a text, and returns where it ends.
@@ -466,7 +466,7 @@ impl Canvas {
         );
         encoder.set_color(png::ColorType::Indexed);
         encoder.set_depth(png::BitDepth::Four);
-        encoder.set_palette(PALETTE.as_flattened());
+        encoder.set_palette(PALETTE_RGB.as_flattened());
         encoder.set_compression(png::Compression::High);
         encoder.set_filter(png::Filter::NoFilter);
         let mut writer = encoder.write_header()?;

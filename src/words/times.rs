@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::domain::plan::language::Language;
 
-const OPEN: char = '\u{e000}';
-const CLOSE: char = '\u{e001}';
+const MARK_OPEN: char = '\u{e000}';
+const MARK_CLOSE: char = '\u{e001}';
 
 /// The plan's zone.
 #[derive(Clone, Debug)]
@@ -24,24 +24,26 @@ enum Mark {
 }
 
 pub fn time_mark(second: i64) -> String {
-    format!("{OPEN}t{second}{CLOSE}")
+    format!("{MARK_OPEN}t{second}{MARK_CLOSE}")
 }
 
 pub fn left_mark(second: i64) -> String {
-    format!("{OPEN}l{second}{CLOSE}")
+    format!("{MARK_OPEN}l{second}{MARK_CLOSE}")
 }
 
 /// Removes what could be read as a mark.
 pub fn without_marks(text: &str) -> String {
-    text.chars().filter(|c| *c != OPEN && *c != CLOSE).collect()
+    text.chars()
+        .filter(|c| *c != MARK_OPEN && *c != MARK_CLOSE)
+        .collect()
 }
 
 /// Splits text at its marks and hands each piece on.
 fn pieces(text: &str, mut plain: impl FnMut(&str), mut mark: impl FnMut(Mark)) {
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once(OPEN) {
+    while let Some((before, after)) = rest.split_once(MARK_OPEN) {
         plain(before);
-        let Some((inside, behind)) = after.split_once(CLOSE) else {
+        let Some((inside, behind)) = after.split_once(MARK_CLOSE) else {
             break;
         };
         if let Some(second) = inside.get(1..).and_then(|s| s.parse().ok()) {

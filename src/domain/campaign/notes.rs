@@ -22,13 +22,13 @@ pub struct Tick {
 }
 
 /// The status keeps at most this many notes; older ones are dropped.
-const NOTES: usize = 3;
+const MAX_NOTES: usize = 3;
 
 impl Progress {
     /// Adds a line to the status, below the older ones.
     pub fn add_note(&mut self, at: Timestamp, text: String) {
         self.notes.push(Note { at, text });
-        let older = self.notes.len().saturating_sub(NOTES);
+        let older = self.notes.len().saturating_sub(MAX_NOTES);
         self.notes.drain(..older);
     }
 }

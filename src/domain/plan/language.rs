@@ -179,16 +179,16 @@ impl Language {
     }
 
     fn date(&self, pattern: &str, at: &ZonedDateTime) -> String {
-        let of = |names: &[String], from_zero: i8| {
+        let name_at = |names: &[String], from_zero: i8| {
             usize::try_from(from_zero)
                 .ok()
                 .and_then(|i| names.get(i))
                 .cloned()
         };
         fill(pattern, |part| match part {
-            "weekday" => of(&self.dates.weekdays, at.weekday().to_monday_zero_offset()),
+            "weekday" => name_at(&self.dates.weekdays, at.weekday().to_monday_zero_offset()),
             "day" => Some(at.day().to_string()),
-            "month" => of(&self.dates.months, at.month() - 1),
+            "month" => name_at(&self.dates.months, at.month() - 1),
             "month_number" => Some(at.month().to_string()),
             "year" => Some(at.year().to_string()),
             "time" => Some(at.strftime("%H:%M").to_string()),

@@ -180,7 +180,7 @@ impl CronRule {
     /// The expression is read on the civil calendar (as if in UTC) and each civil time is then made
     /// an instant by our own rule, so a DST change neither drops nor doubles an occurrence.
     pub fn occurrences(&self, opens: Timestamp, plan_zone: &TimeZone) -> Vec<Timestamp> {
-        const MOST: usize = 1000;
+        const MAX_OCCURRENCES: usize = 1000;
         let (Some(first), Some(last)) = (
             self.from.from(opens, plan_zone),
             self.until.from(opens, plan_zone),
@@ -209,7 +209,7 @@ impl CronRule {
             .map_while(|civil| civil_instant(civil, &self.zone))
             .take_while(|at| *at < last)
             .filter(|at| *at >= first)
-            .take(MOST)
+            .take(MAX_OCCURRENCES)
             .collect();
         found.dedup();
         found

@@ -22,12 +22,12 @@ use super::{
 use crate::domain::chain::activity::Activity;
 
 /// Points are counted at steps of this length in a window, and averaged.
-const STEP: SignedDuration = SignedDuration::from_mins(15);
+const SCORE_EVERY: SignedDuration = SignedDuration::from_mins(15);
 /// At most this many windows are proposed.
-const MOST: usize = 5;
+const MAX_PROPOSALS: usize = 5;
 /// The search covers more days if the clocks change before the best window of the first ones.
-const DAYS: i64 = 7;
-const MORE_DAYS: i64 = 21;
+const SEARCH_DAYS: i64 = 7;
+const LONG_SEARCH_DAYS: i64 = 21;
 
 /// A place where a part of the people live.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,7 +171,7 @@ pub fn propose(
     });
     let mut all: Vec<(i64, Proposal)> = Vec::new();
     let first = wish.zone.to_datetime(wish.from).date();
-    for day in 0..=MORE_DAYS {
+    for day in 0..=LONG_SEARCH_DAYS {
         for hour in 0..24_i8 {
             let civil = jiff::Span::new()
                 .try_days(day)
@@ -195,9 +195,9 @@ pub fn propose(
         }
     }
     let changes = |p: &Proposal| p.parts.iter().any(|part| part.name == "clocks");
-    let mut ranked = rank(&all, DAYS);
+    let mut ranked = rank(&all, SEARCH_DAYS);
     if ranked.first().is_some_and(changes) {
-        ranked = rank(&all, MORE_DAYS);
+        ranked = rank(&all, LONG_SEARCH_DAYS);
     }
     choose(&ranked, wish.zone)
 }
@@ -218,7 +218,7 @@ fn choose(ranked: &[Proposal], zone: &TimeZone) -> Vec<Proposal> {
     let mut chosen: Vec<Proposal> = Vec::new();
     for same_day in [false, true] {
         for p in ranked {
-            if chosen.len() < MOST
+            if chosen.len() < MAX_PROPOSALS
                 && !chosen
                     .iter()
                     .any(|c| overlap(c, p) || (!same_day && day(c) == day(p)))
@@ -233,7 +233,9 @@ fn choose(ranked: &[Proposal], zone: &TimeZone) -> Vec<Proposal> {
 
 fn steps(opens: Timestamp, closes: Timestamp) -> impl Iterator<Item = Timestamp> {
     std::iter::successors(Some(opens), move |at| {
-        at.checked_add(STEP).ok().filter(|next| *next < closes)
+        at.checked_add(SCORE_EVERY)
+            .ok()
+            .filter(|next| *next < closes)
     })
 }
 

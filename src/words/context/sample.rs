@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{ApprovalRequest, NUMBERS, RenderInput, TIMELINE, commands, of};
+use super::{ApprovalRequest, MAX_TIMELINE_ENTRIES, NUMBER_EMOJI, RenderInput, commands};
 use crate::{
     config::{Config, Plan, Topic},
     domain::{
@@ -190,7 +190,7 @@ fn feedback(plan: &Plan, filler: &impl Fn(usize) -> String) -> Summary {
     };
     let empty = Summary::of(&Default::default(), &[], &plan.feedback.meanings, nobody);
     let groups = Audience::ALL.into_iter().map(Some).chain([None]);
-    let of = |audience| crate::domain::people::feedback::OfAudience {
+    let counts_of = |audience| crate::domain::people::feedback::OfAudience {
         audience,
         reactions: empty.reactions.clone(),
         replies: 999,
@@ -200,7 +200,7 @@ fn feedback(plan: &Plan, filler: &impl Fn(usize) -> String) -> Summary {
         text: filler(LONGEST_QUOTE),
     };
     Summary {
-        audiences: groups.map(of).collect(),
+        audiences: groups.map(counts_of).collect(),
         quotes: (0..QUOTES).map(|_| quote()).collect(),
         ..empty
     }
@@ -235,11 +235,11 @@ pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_
             Trigger::At(Offset::Exact(0)),
         )
     };
-    let mut value = of(sample, Some(&notice), config, moment);
+    let mut value = super::of(sample, Some(&notice), config, moment);
     let long = |n: usize| "m".repeat(n);
     let contact =
         json!({ "id": long(24), "name": long(40), "url": format!("https://{}", long(72)) });
-    let numbered: Vec<Value> = NUMBERS
+    let numbered: Vec<Value> = NUMBER_EMOJI
         .iter()
         .map(|n| json!({ "number": n, "text": long(120) }))
         .collect();
@@ -258,7 +258,7 @@ pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_
     map.insert("topics".into(), json!(topics));
     map.insert("commands".into(), commands(&Verb::ALL));
     let entry = json!({ "at": sample.accepted.as_second(), "what": long(24) });
-    map.insert("timeline".into(), json!(vec![entry; TIMELINE]));
+    map.insert("timeline".into(), json!(vec![entry; MAX_TIMELINE_ENTRIES]));
     let step = json!({ "item": "1.1a", "role": Role::CommunicationTeam, "text": long(90), "done": true, "by": long(30), "at": sample.accepted.as_second(), "remark": long(160) });
     map.insert(
         "process".into(),
