@@ -26,7 +26,7 @@ pub enum Change {
     Cancel {
         reason: String,
     },
-    /// It was tried and did not work.
+    /// The upgrade was tried and did not work.
     Fail {
         reason: String,
     },
@@ -55,7 +55,7 @@ pub enum Change {
         notice: String,
         text: String,
     },
-    /// What is planned of a notice next goes out now.
+    /// The next planned post of a notice goes out now.
     Announce {
         notice: String,
     },
@@ -64,7 +64,7 @@ pub enum Change {
         item: String,
         remark: Option<String>,
     },
-    /// It is not, after all.
+    /// The item is not done, after all.
     Untick {
         item: String,
     },
@@ -129,7 +129,7 @@ impl std::fmt::Display for Change {
 }
 
 impl Change {
-    /// What a person calls it.
+    /// The name that people give it.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Reschedule { .. } => "reschedule",
@@ -148,7 +148,7 @@ impl Change {
         }
     }
 
-    /// It leaves the upgrade as it is: it is of what is said and done around it.
+    /// The change leaves the upgrade as it is: it is of what is said and done around it.
     pub fn is_aside(&self) -> bool {
         matches!(
             self,
@@ -235,7 +235,7 @@ pub fn differing(one: &Upgrade, other: &Upgrade) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a file calls a field.
+/// The name that a file has for a field.
 fn in_file(field: &str) -> &str {
     match field {
         "decision" => "no_go",
@@ -251,7 +251,7 @@ fn fields(upgrade: &Upgrade) -> Map<String, Value> {
     }
 }
 
-/// What came of a file that was read again.
+/// The outcome of a file that was read again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged {
     pub upgrade: Upgrade,
@@ -307,7 +307,7 @@ pub struct News {
     pub detail: Option<String>,
 }
 
-/// What there is to say when an upgrade changes from `before` (nothing: it is new) to `after`, in order.
+/// The news to tell when an upgrade changes from `before` (nothing: it is new) to `after`, in order.
 pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
     let plain = |happening| News {
         happening,
@@ -389,7 +389,7 @@ pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
     news
 }
 
-/// Whether notices by the clock are to be planned anew: the window they count from is another, or they were withdrawn.
+/// Notices by the clock are to be planned anew: the window they count from is another, or they were withdrawn.
 /// Another poll makes the posts of the one before wrong too.
 pub fn moves(before: &Upgrade, after: &Upgrade) -> bool {
     before.window.opens != after.window.opens

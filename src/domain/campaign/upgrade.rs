@@ -5,14 +5,28 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoStaticStr};
 
 use crate::domain::plan::notice::Audience;
 
 /// How much notice people get.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumIter,
+    IntoStaticStr,
 )]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Urgency {
     /// Weeks.
     Routine,
@@ -23,14 +37,8 @@ pub enum Urgency {
 }
 
 impl Urgency {
-    pub const ALL: [Urgency; 3] = [Self::Routine, Self::Expedited, Self::Emergency];
-
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Routine => "routine",
-            Self::Expedited => "expedited",
-            Self::Emergency => "emergency",
-        }
+        self.into()
     }
 }
 
@@ -63,7 +71,7 @@ pub struct Poll {
     pub decide_by: Timestamp,
 }
 
-/// What people have decided at the final checks.
+/// The decision of people at the final checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
@@ -72,9 +80,23 @@ pub enum Decision {
     NoGo(String),
 }
 
-/// What people do that no chain shows: told once, when the upgrade's file or a command says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A step that people take and no chain shows: told once, when the upgrade's file or a command says so.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumIter,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Step {
     /// The proposal can be read and answered.
     UnderReview,
@@ -87,24 +109,12 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 4] = [
-        Self::UnderReview,
-        Self::RolledBack,
-        Self::Documented,
-        Self::Reviewed,
-    ];
-
     pub fn name(self) -> &'static str {
-        match self {
-            Self::UnderReview => "under_review",
-            Self::RolledBack => "rolled_back",
-            Self::Documented => "documented",
-            Self::Reviewed => "reviewed",
-        }
+        self.into()
     }
 }
 
-/// What one audience must do.
+/// The things that one audience must do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Duty {
     pub required: bool,
@@ -153,18 +163,18 @@ pub struct Upgrade {
     pub duties: BTreeMap<Audience, Duty>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referendum: Option<Referendum>,
-    /// What to do if it goes wrong.
+    /// The way back if it goes wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<String>,
-    /// What people have done, and where to read of it.
+    /// Steps that people have taken, and where to read of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub steps: BTreeMap<Step, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
-    /// It will not be, and why.
+    /// The reason why it will not be, if that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<String>,
-    /// It was tried and did not work, and why.
+    /// The reason why it did not work when it was tried, if that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
     /// Nobody announced it: herald opened the campaign when the chain showed it. Targets are what is known.

@@ -5,4 +5,5 @@ pub mod block;
 pub mod block_times;
 pub mod fact;
 pub mod observation;
+pub mod payload;
 pub(crate) mod stage;

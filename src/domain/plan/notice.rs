@@ -3,15 +3,29 @@
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 use super::schedule::{CronRule, Offset};
 
 pub use super::happening::Happening;
 
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumIter,
+    IntoStaticStr,
 )]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Audience {
     /// Who run nodes.
     Validators,
@@ -22,22 +36,28 @@ pub enum Audience {
 }
 
 impl Audience {
-    pub const ALL: [Audience; 3] = [Self::Validators, Self::Developers, Self::Users];
-
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Validators => "validators",
-            Self::Developers => "developers",
-            Self::Users => "users",
-        }
+        self.into()
     }
 }
 
 /// The five phases of the process.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumIter,
+    IntoStaticStr,
 )]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "Train-Case")]
 pub enum Phase {
     /// What is to come.
     Preparation,
@@ -52,34 +72,31 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const ALL: [Phase; 5] = [
-        Self::Preparation,
-        Self::Scheduling,
-        Self::Execution,
-        Self::Validation,
-        Self::PostDeployment,
-    ];
-
+    /// The phase in words: `Post-Deployment`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Preparation => "Preparation",
-            Self::Scheduling => "Scheduling",
-            Self::Execution => "Execution",
-            Self::Validation => "Validation",
-            Self::PostDeployment => "Post-Deployment",
-        }
+        self.into()
     }
 }
 
-/// When a notice is due.
+/// The moment at which a notice is due.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
     /// Before or after the window opens.
     At(Offset),
     /// A repeated civil time between two offsets from the window.
     Cron(Box<CronRule>),
-    /// When something has happened.
+    /// As soon as something has happened.
     On(Happening),
+}
+
+impl Trigger {
+    /// The notice is due at an hour that the window sets, and waits for no happening.
+    pub fn is_by_clock(&self) -> bool {
+        match self {
+            Self::At(_) | Self::Cron(_) => true,
+            Self::On(_) => false,
+        }
+    }
 }
 
 /// What becomes of a notice that could not be posted in time.
@@ -95,12 +112,12 @@ pub enum LatePolicy {
     Newest,
 }
 
-/// Who has to agree before a notice is posted.
+/// The agreement that a notice needs before it is posted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Approval {
     /// How many different people: none, one or two.
     pub persons: u32,
-    /// They are asked so long before it is due.
+    /// People are asked so long before the notice is due.
     pub ask_before: SignedDuration,
     /// Held for longer than this, it is of no use any more.
     pub useful_for: SignedDuration,
@@ -123,11 +140,11 @@ pub struct Notice {
     pub channels: Vec<String>,
     /// Opens a feedback thread below the post.
     pub feedback: bool,
-    /// Its posts are edited when a chain of the upgrade moves on.
+    /// The posts are edited when a chain of the upgrade moves on.
     pub live: bool,
     /// A picture of the block times goes with it.
     pub picture: bool,
-    /// So long after what it waits for.
+    /// The notice is posted so long after what it waits for.
     pub delay: SignedDuration,
     /// Groups of people, as channels name them, that are notified.
     pub mention: Vec<String>,
@@ -139,9 +156,9 @@ pub struct Notice {
     pub needs: Vec<String>,
     /// The status board: edited with every step, and with what the plan shows on the board alone.
     pub board: bool,
-    /// Of its channels, those whose posts are handed on to the servers that follow them.
+    /// Those of its channels whose posts are handed on to the servers that follow them.
     pub published: Vec<String>,
-    /// Of its channels, the one in whose server the window stands in the calendar.
+    /// The one of its channels in whose server the window stands in the calendar.
     pub calendar: Option<String>,
     /// The topic of help.yaml it points to.
     pub help: Option<String>,
@@ -159,7 +176,7 @@ impl Notice {
             phase,
             template: template.into(),
             trigger,
-            audiences: Audience::ALL.to_vec(),
+            audiences: Audience::iter().collect(),
             channels: Vec::new(),
             feedback: false,
             live: false,
@@ -201,7 +218,7 @@ impl Notice {
         }
     }
 
-    /// It speaks of the window as it was when it was posted.
+    /// The notice speaks of the window as it was when it was posted.
     pub fn of_the_window(&self) -> bool {
         match &self.trigger {
             Trigger::At(_) | Trigger::Cron(_) => true,

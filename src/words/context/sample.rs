@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use strum::IntoEnumIterator;
 
-use super::{ApprovalRequest, NUMBERS, RenderInput, TIMELINE, commands, of};
+use super::{ApprovalRequest, MAX_TIMELINE_ENTRIES, NUMBERS, RenderInput, commands, of};
 use crate::{
     config::{Config, Plan, Topic},
     domain::{
@@ -17,7 +18,8 @@ use crate::{
         },
         chain::{
             block_times::{Estimate, Stretch},
-            fact::{Expected, Fact, FactKind},
+            fact::{Expected, Fact},
+            payload::{Payload, ReferendumNews, ReferendumStatus},
         },
         people::{
             command::Verb,
@@ -72,7 +74,7 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
             };
             2
         ],
-        duties: Audience::ALL.into_iter().map(|a| (a, duty())).collect(),
+        duties: Audience::iter().map(|a| (a, duty())).collect(),
         referendum: Some(Referendum {
             chain: filler(16),
             index: u32::MAX,
@@ -88,8 +90,7 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
             decide_by: now,
         }),
         rollback: Some(filler(160)),
-        steps: Step::ALL
-            .into_iter()
+        steps: Step::iter()
             .map(|step| (step, format!("https://{}", filler(92))))
             .collect(),
         decision: Some(Decision::NoGo(filler(160))),
@@ -99,13 +100,12 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
         joined: None,
     };
     let fact = Fact {
-        kind: FactKind::AuthorizationRejected,
+        payload: Payload::AuthorizationRejected { error: filler(66) },
         chain: filler(20),
         block: 99_999_999,
         hash: format!("0x{}", "0".repeat(64)),
         spec_version: u32::MAX,
         time: Some(now),
-        detail: filler(66),
         on: Some(filler(20)),
         expected: Some(Expected {
             chain: filler(20),
@@ -121,7 +121,10 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
     progress.state = State::Completed;
     progress.applied_at = Some(now);
     progress.scheduled = Some(fact.clone());
-    progress.referendum = Some("1234 confirm aborted".to_owned());
+    progress.referendum = Some(ReferendumNews {
+        index: 1234,
+        status: ReferendumStatus::ConfirmAborted,
+    });
     progress.unexamined = vec!["paseo: 12345678 to 12345679".to_owned()];
     progress.feedback = Some(feedback(plan, &filler));
     let note = || Note {
@@ -190,7 +193,7 @@ fn feedback(plan: &Plan, filler: &impl Fn(usize) -> String) -> Summary {
         audience: None,
     };
     let empty = Summary::of(&Default::default(), &[], &plan.feedback.meanings, nobody);
-    let groups = Audience::ALL.into_iter().map(Some).chain([None]);
+    let groups = Audience::iter().map(Some).chain([None]);
     let of = |audience| crate::domain::people::feedback::OfAudience {
         audience,
         reactions: empty.reactions.clone(),
@@ -259,7 +262,7 @@ pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_
     map.insert("topics".into(), json!(topics));
     map.insert("commands".into(), commands(&Verb::ALL));
     let entry = json!({ "at": sample.accepted.as_second(), "what": long(24) });
-    map.insert("timeline".into(), json!(vec![entry; TIMELINE]));
+    map.insert("timeline".into(), json!(vec![entry; MAX_TIMELINE_ENTRIES]));
     let step = json!({ "item": "1.1a", "role": Role::CommunicationTeam, "text": long(90), "done": true, "by": long(30), "at": sample.accepted.as_second(), "remark": long(160) });
     map.insert(
         "process".into(),
