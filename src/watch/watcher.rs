@@ -305,7 +305,7 @@ impl Watcher {
     }
 }
 
-/// So many blocks are still to come, by the chain's own pace, that what this one shows is long over.
+/// The block is long over, as the blocks still to come and the chain's own pace tell.
 fn is_late(before: &Memory, head: &Head, block: &Block) -> bool {
     let pace = before.pace.stretch().mean().unwrap_or(USUAL_BLOCK_SECONDS);
     let behind = pace * head.number.saturating_sub(block.number) as f64;

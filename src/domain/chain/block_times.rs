@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    /// The same numbers each time.
+    /// Random numbers, the same each time.
     struct Dice(u64);
     impl Dice {
         fn roll(&mut self, sides: u64) -> u64 {

@@ -1,4 +1,4 @@
-//! What a chain shows: blocks, facts, observations, stages and how fast it goes.
+//! Chains, and what they show: blocks, facts, observations, stages and how fast it goes.
 
 pub mod activity;
 pub mod block;

@@ -1,4 +1,4 @@
-//! What a fact says besides its kind: versions, a referendum's step, an error's name, a count.
+//! Payloads: what a fact says besides its kind, such as versions, a referendum's step, an error's name or a count.
 //!
 //! The store and the templates have it as text, `detail`. That text is written and read here, and nowhere else.
 
@@ -10,7 +10,7 @@ use strum::{Display, EnumIter, EnumString};
 use super::fact::FactKind;
 use crate::domain::plan::notice::Happening;
 
-/// What a fact says, by its kind.
+/// The data of a fact, by its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
     /// The code's hash, where the block named it.
@@ -179,7 +179,7 @@ impl Payload {
         }
     }
 
-    /// What has happened when a fact of this kind is news. Whether it is, the campaign knows. `None` for a step on
+    /// The happening that such a fact is when it is news. Whether it is, the campaign knows. `None` for a step on
     /// the way, of which no notice speaks.
     pub fn happening(&self) -> Option<Happening> {
         Some(match self {
