@@ -41,12 +41,61 @@ pub struct ChainProgress {
 }
 
 impl ChainProgress {
-    pub(super) fn reach(&mut self, stage: Stage) {
+    /// Takes a fact of this chain, and says whether it is news, as far as the chain alone can tell.
+    pub(super) fn learn(&mut self, fact: &Fact) -> bool {
+        match &fact.payload {
+            Payload::Authorized { .. } => return self.authorize(fact),
+            Payload::CodeUpdated { .. } | Payload::CodeStored => self.reach(Stage::Applying),
+            Payload::GoAhead => {
+                self.reach(Stage::Applying);
+                return self.ahead.replace(fact.clone()).is_some();
+            }
+            Payload::TransactionVersion { .. } => self.transaction_version = Some(fact.detail()),
+            Payload::MigrationStarted { migrations } => {
+                self.migration = Some(Migration::begun(*migrations, fact.block));
+            }
+            Payload::MigrationStep { index } => {
+                let migration = self.migration.get_or_insert_default();
+                migration.step(*index, fact.block);
+            }
+            Payload::MigrationCompleted => {
+                if let Some(migration) = self.migration.as_mut() {
+                    migration.complete();
+                }
+            }
+            Payload::Discarded => self.ahead = None,
+            // Nothing that was known of the chain before is so any more.
+            Payload::Reset(_) => *self = Self::default(),
+            Payload::Stalled { .. } | Payload::Lagging { .. } => self.ailing = true,
+            Payload::Recovered => return std::mem::take(&mut self.ailing),
+            Payload::PvfCheck(_)
+            | Payload::AuthorizationRejected { .. }
+            | Payload::SudoFailed { .. }
+            | Payload::MigrationFailed { .. }
+            | Payload::VersionUnexpected(_)
+            | Payload::Unexamined { .. }
+            | Payload::Blind
+            | Payload::Sighted => {}
+            // The state that follows from it tells that the target runs, and the campaign itself is the source of what
+            // waits for too long. The others are of no chain.
+            Payload::Applied { .. }
+            | Payload::Unapplied { .. }
+            | Payload::Overdue
+            | Payload::MigrationStuck { .. }
+            | Payload::Referendum(_)
+            | Payload::Scheduled { .. }
+            | Payload::Dispatched { .. }
+            | Payload::Text { .. } => return false,
+        }
+        true
+    }
+
+    fn reach(&mut self, stage: Stage) {
         self.stage = self.stage.max(stage);
     }
 
     /// Takes an authorization; says whether it replaces that of another code.
-    pub(super) fn authorize(&mut self, fact: &Fact) -> bool {
+    fn authorize(&mut self, fact: &Fact) -> bool {
         let replaces = self
             .authorized
             .as_ref()

@@ -220,83 +220,30 @@ impl Progress {
         ) else {
             return false;
         };
+        let is_news = chain.learn(fact);
         match &fact.payload {
             // Told with the first chain, and again where another code takes its place.
-            Payload::Authorized { .. } => chain.authorize(fact) || self.state < State::Authorized,
-            Payload::CodeUpdated { .. } | Payload::CodeStored => {
-                chain.reach(Stage::Applying);
-                false
-            }
-            Payload::GoAhead => {
-                // Told with the first chain; the others follow by edits, but for a block that moves.
-                let moves = chain.ahead.replace(fact.clone()).is_some();
-                chain.reach(Stage::Applying);
-                self.told.insert(Happening::GoAhead) || moves
-            }
-            Payload::TransactionVersion { .. } => {
-                chain.transaction_version = Some(fact.detail());
-                self.told.insert(Happening::TransactionVersion)
-            }
-            Payload::MigrationStarted { migrations } => {
-                chain.migration = Some(Migration::begun(*migrations, fact.block));
-                self.told.insert(Happening::MigrationStarted)
-            }
-            Payload::MigrationStep { index } => {
-                let migration = chain.migration.get_or_insert_default();
-                migration.step(*index, fact.block);
-                false
-            }
-            Payload::MigrationCompleted => {
-                if let Some(migration) = chain.migration.as_mut() {
-                    migration.complete();
-                }
-                false
-            }
-            Payload::Discarded => {
-                chain.ahead = None;
-                true
-            }
+            Payload::Authorized { .. } => is_news || self.state < State::Authorized,
+            // Told with the first chain; the others follow by edits, but for a block that moves.
+            Payload::GoAhead => self.told.insert(Happening::GoAhead) || is_news,
+            Payload::TransactionVersion { .. } => self.told.insert(Happening::TransactionVersion),
+            Payload::MigrationStarted { .. } => self.told.insert(Happening::MigrationStarted),
             Payload::Reset(_) => {
-                self.reset(&fact.chain);
-                true
+                self.forget_blocks_of(&fact.chain);
+                is_news
             }
             Payload::Unexamined { .. } => {
                 self.note_unexamined(fact);
-                true
+                is_news
             }
-            Payload::Stalled { .. } | Payload::Lagging { .. } => {
-                chain.ailing = true;
-                true
-            }
-            Payload::Recovered => std::mem::take(&mut chain.ailing),
-            Payload::PvfCheck(_)
-            | Payload::AuthorizationRejected { .. }
-            | Payload::SudoFailed { .. }
-            | Payload::MigrationFailed { .. }
-            | Payload::VersionUnexpected(_)
-            | Payload::Blind
-            | Payload::Sighted => true,
-            // The target that runs is told by the state that follows from it (`settle`), and the campaign itself is the
-            // source of what waits for too long.
-            Payload::Applied { .. }
-            | Payload::Unapplied { .. }
-            | Payload::Overdue
-            | Payload::MigrationStuck { .. } => false,
-            // These are of no chain of the upgrade: see `learn`.
-            Payload::Referendum(_)
-            | Payload::Scheduled { .. }
-            | Payload::Dispatched { .. }
-            | Payload::Text { .. } => false,
+            _ => is_news,
         }
     }
 
-    /// Forgets a chain: nothing that was known of it before is so any more.
-    fn reset(&mut self, chain: &str) {
+    /// Forgets all that is expected at a block of a chain which began again.
+    fn forget_blocks_of(&mut self, chain: &str) {
         let counted = |f: &Fact| f.expected.as_ref().is_some_and(|e| e.chain == chain);
-        for (name, progress) in &mut self.chains {
-            if name == chain {
-                *progress = ChainProgress::default();
-            }
+        for progress in self.chains.values_mut() {
             progress.ahead.take_if(|fact| counted(fact));
         }
         self.scheduled.take_if(|fact| counted(fact));

@@ -76,7 +76,7 @@ impl FactKind {
         matches!(self, Self::Referendum | Self::Scheduled | Self::Dispatched)
     }
 
-    /// No block tells it by itself: it takes a campaign, which knows the target and the limits.
+    /// No block tells the fact by itself: it takes a campaign, which knows the target and the limits.
     pub fn takes_campaign(self) -> bool {
         matches!(
             self,
