@@ -41,7 +41,7 @@ use upgrade_herald::{
     outbox::Core,
     ports::{Batch, Chain, Store},
     rehearsal::SteppedClock,
-    watch::{catchup::LONGEST_GAP, watcher::Watcher},
+    watch::{catchup::MAX_GAP_READ_WHOLE_BLOCKS, watcher::Watcher},
     words::snapshot::ConfigSnapshot,
 };
 
@@ -127,7 +127,7 @@ async fn gap(missed: u64, shares: &[u64]) -> Result<()> {
         let shown = |kind: &str, block: u64| {
             facts
                 .iter()
-                .any(|f| f.kind.name() == kind && f.block == block)
+                .any(|f| f.kind().name() == kind && f.block == block)
         };
         ensure!(
             shown("code_updated", *at) && shown("applied", at + 1),
@@ -143,7 +143,7 @@ async fn gap(missed: u64, shares: &[u64]) -> Result<()> {
     eprintln!("  {:?}", difference(&connected, &after));
     let floor = floor(&server.url, calls, missed).await?;
 
-    let halved = missed > LONGEST_GAP;
+    let halved = missed > MAX_GAP_READ_WHOLE_BLOCKS;
     let name = if shares.len() == 1 {
         format!("catchup.{missed}")
     } else {

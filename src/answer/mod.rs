@@ -18,7 +18,7 @@ use crate::{
     },
     domain::{
         campaign::{Campaign, progress::State},
-        chain::fact::FactKind,
+        chain::observation::MatterKind,
         outbox::post::{Body, Operation, Post, PostState},
         people::{
             command::{Kind, Misread, Order, Verb},
@@ -471,12 +471,12 @@ async fn troubles(
             continue;
         };
         match matter.kind {
-            FactKind::Stalled => said.push(Trouble {
+            MatterKind::Stalled => said.push(Trouble {
                 block: Some(memory.number),
                 ..of("stalled", &chain, matter.since)
             }),
-            FactKind::Lagging => said.push(of("lagging", &chain, matter.since)),
-            _ => {}
+            MatterKind::Lagging => said.push(of("lagging", &chain, matter.since)),
+            MatterKind::Blind => {}
         }
     }
     let waiting = posts

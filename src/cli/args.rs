@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use strum::IntoEnumIterator;
 
 use crate::{
     cli,
@@ -196,10 +197,9 @@ fn replica(name: &str) -> Result<String, String> {
 }
 
 fn parse_urgency(name: &str) -> Result<Urgency, String> {
-    Urgency::ALL
-        .into_iter()
+    Urgency::iter()
         .find(|u| u.name() == name)
-        .ok_or_else(|| config::suggest(name, Urgency::ALL.map(Urgency::name)))
+        .ok_or_else(|| config::suggest(name, Urgency::iter().map(Urgency::name)))
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use strum::IntoEnumIterator;
 
 use super::existing_store;
 use crate::{
@@ -112,9 +113,8 @@ pub enum Changing {
 }
 
 fn parse_step(name: &str) -> Result<Step, String> {
-    let names = Step::ALL.map(Step::name);
-    Step::ALL
-        .into_iter()
+    let names = Step::iter().map(Step::name);
+    Step::iter()
         .find(|s| s.name() == name)
         .ok_or_else(|| suggest(name, names))
 }

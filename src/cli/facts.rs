@@ -118,9 +118,9 @@ fn print(fact: &Fact, json: bool) {
     out!(
         "block {:<9} {:<22} spec_version {:<9} {time}  {}  {}{expected}{on}",
         fact.block,
-        fact.kind.name(),
+        fact.kind().name(),
         fact.spec_version,
         fact.hash,
-        fact.detail
+        fact.detail()
     );
 }

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use jiff::{Timestamp, civil::DateTime};
+use strum::IntoEnumIterator;
 
 use super::args::NewUpgradeArgs;
 use crate::{
@@ -37,8 +38,8 @@ const MOST_CHAINS: usize = 8;
 
 /// For the command line.
 pub fn urgency(text: &str) -> Result<Urgency, String> {
-    let found = Urgency::ALL.into_iter().find(|u| u.name() == text);
-    found.ok_or_else(|| suggest(text, Urgency::ALL.map(Urgency::name)))
+    let found = Urgency::iter().find(|u| u.name() == text);
+    found.ok_or_else(|| suggest(text, Urgency::iter().map(Urgency::name)))
 }
 
 pub fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode> {

@@ -18,6 +18,7 @@ use crate::{
         chain::{
             block_times::{Estimate, Stretch},
             fact::{Expected, Fact, FactKind},
+            payload::Payload,
         },
         outbox::post::{Ballot, Body, Picture},
         people::feedback::{Heard, Reaction, Reply, Summary, Voice},
@@ -265,19 +266,6 @@ fn print(loaded: &Loaded, shown: &PreviewPost<'_>) {
     }
 }
 
-/// The fact that a notice waits for: mostly the one of the same name.
-fn kind_of(trigger: &Trigger) -> FactKind {
-    match trigger {
-        Trigger::On(Happening::DispatchFailed) => FactKind::Dispatched,
-        Trigger::On(Happening::PvfRejected) => FactKind::PvfCheck,
-        Trigger::On(Happening::EstimateMoved) => FactKind::GoAhead,
-        Trigger::On(Happening::Unplanned) => FactKind::Authorized,
-        Trigger::On(Happening::Delayed) => FactKind::Overdue,
-        Trigger::On(happening) => FactKind::parse(happening.name()).unwrap_or(FactKind::Applied),
-        _ => FactKind::Applied,
-    }
-}
-
 /// Words of the kind that stand in such a fact.
 fn detail_of(kind: FactKind) -> &'static str {
     match kind {
@@ -308,8 +296,7 @@ struct SampleProgress {
 }
 
 fn imagined(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> SampleProgress {
-    let (opens, kind) = (upgrade.window.opens, kind_of(&notice.trigger));
-    let mut campaign = Campaign::new(upgrade.clone(), opens);
+    let mut campaign = Campaign::new(upgrade.clone(), upgrade.window.opens);
     let (mut fact, mut detail) = (None, None);
     if let Trigger::On(happening) = notice.trigger {
         said(&mut campaign, happening);
@@ -326,13 +313,14 @@ fn imagined(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> SampleProgress {
         } else {
             target.saturating_sub(1)
         };
-        let detail = if happening == Happening::DispatchFailed {
-            "123 System.FailedToExtractRuntimeVersion"
-        } else {
-            detail_of(kind)
-        };
-        fact =
-            (!happening.without_fact()).then(|| made_up((kind, detail), &chain, version, upgrade));
+        fact = happening.fact_kind().map(|kind| {
+            let detail = if happening == Happening::DispatchFailed {
+                "123 System.FailedToExtractRuntimeVersion"
+            } else {
+                detail_of(kind)
+            };
+            made_up(Payload::read(kind, detail), &chain, version, upgrade)
+        });
         advance(&mut campaign, happening, plan);
     }
     SampleProgress {
@@ -527,7 +515,8 @@ fn advance(campaign: &mut Campaign, happening: Happening, plan: &Plan) {
         } else {
             target.saturating_sub(1)
         });
-        chain.applied = applied.then(|| made_up((FactKind::Applied, ""), name, target, &upgrade));
+        chain.applied =
+            applied.then(|| made_up(Payload::Applied { from: None }, name, target, &upgrade));
         chain.migration = (happening == Happening::MigrationStarted).then(|| Migration {
             total: Some(5),
             done: 2,
@@ -558,17 +547,17 @@ fn record() -> Measurements {
     }
 }
 
-fn made_up((kind, detail): (FactKind, &str), chain: &str, version: u32, upgrade: &Upgrade) -> Fact {
+fn made_up(payload: Payload, chain: &str, version: u32, upgrade: &Upgrade) -> Fact {
+    let has_block = matches!(payload.kind(), FactKind::GoAhead | FactKind::Scheduled);
     Fact {
-        kind,
+        payload,
         chain: chain.to_owned(),
         block: 1_234_567,
         hash: format!("0x{}", "ab".repeat(32)),
         spec_version: version,
         time: Some(upgrade.window.opens),
-        detail: detail.to_owned(),
         on: None,
-        expected: matches!(kind, FactKind::GoAhead | FactKind::Scheduled).then(|| Expected {
+        expected: has_block.then(|| Expected {
             chain: chain.to_owned(),
             block: 1_236_567,
             estimate: Some(Estimate {

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use strum::IntoEnumIterator;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::args::RehearseArgs;
@@ -196,10 +197,7 @@ fn acts(
         }]);
     }
     let mut acts = Vec::new();
-    for one in Urgency::ALL
-        .into_iter()
-        .filter(|u| urgency.is_none_or(|asked| asked == *u))
-    {
+    for one in Urgency::iter().filter(|u| urgency.is_none_or(|asked| asked == *u)) {
         let routine = one == Urgency::Routine;
         let named = |name: &str| {
             let upgrade = upgrade(one)?;

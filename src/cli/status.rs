@@ -129,7 +129,7 @@ pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
             out!(
                 "chain {}: events in blocks {} were not examined",
                 fact.chain,
-                fact.detail
+                fact.detail()
             );
         }
     }

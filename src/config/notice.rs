@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use strum::IntoEnumIterator;
 
 use super::{
     deployment::{ChannelConfig, Deployment, channel_hint},
@@ -149,7 +150,7 @@ pub(super) fn happening(
 ) -> Option<Happening> {
     let found = Happening::parse(name);
     if found.is_none() {
-        let hint = suggest(name, Happening::ALL.map(Happening::name));
+        let hint = suggest(name, Happening::of_plans().map(Happening::name));
         findings.push(file.wrong(path, format!("nothing is called `{name}`"), hint));
     }
     found
@@ -280,7 +281,7 @@ impl NoticeReader<'_> {
         self.mentions(raw, &channels, findings);
         let approval = self.approval(raw, findings);
         let delay = self.delay(raw, findings);
-        if raw.live && !matches!(trigger, Some(Trigger::On(_))) {
+        if raw.live && trigger.as_ref().is_none_or(Trigger::is_by_clock) {
             findings.push(self.wrong(
                 "live",
                 "only a notice that waits for something (`on:`) is kept up to date",
@@ -289,7 +290,7 @@ impl NoticeReader<'_> {
         }
         let (published, calendar) = self.on_discord(raw, &channels, trigger.as_ref(), findings);
         let audiences = if raw.audiences.is_empty() {
-            Audience::ALL.to_vec()
+            Audience::iter().collect()
         } else {
             raw.audiences.clone()
         };
@@ -335,7 +336,7 @@ impl NoticeReader<'_> {
         if !raw.event {
             return (published, None);
         }
-        if !(raw.live || raw.board) || !matches!(trigger, Some(Trigger::On(_))) {
+        if !(raw.live || raw.board) || trigger.is_none_or(Trigger::is_by_clock) {
             let hint = "add `live: true`, or set it on the board";
             findings.push(self.wrong(
                 "event",

@@ -5,6 +5,7 @@ mod shape;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, tz::TimeZone};
+use strum::IntoEnumIterator;
 
 use self::shape::{RawFeedback, RawMeaning, RawObservation, RawPeople, RawVerification};
 use super::{
@@ -212,7 +213,7 @@ fn plans(
 ) -> BTreeMap<Urgency, UrgencyPlan> {
     let common = read_notices(scope, &["notices"], &raw.notices, findings);
     let mut plans = BTreeMap::new();
-    for urgency in Urgency::ALL {
+    for urgency in Urgency::iter() {
         let own = match urgency {
             Urgency::Routine => &raw.plans.routine,
             Urgency::Expedited => &raw.plans.expedited,

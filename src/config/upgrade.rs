@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use strum::IntoEnumIterator;
 
 use super::{
     UpgradeFile,
@@ -352,10 +353,7 @@ pub fn read(
             },
         );
     }
-    for audience in Audience::ALL
-        .into_iter()
-        .filter(|a| !duties.contains_key(a))
-    {
+    for audience in Audience::iter().filter(|a| !duties.contains_key(a)) {
         let name = audience.name();
         findings.push(file.wrong(
             &["audiences", name],

@@ -11,7 +11,7 @@ use crate::{
     domain::{
         campaign::{Campaign, progress::State},
         outbox::post::{Operation, Post, PostState},
-        plan::notice::{LatePolicy, Trigger},
+        plan::notice::LatePolicy,
     },
     ports::{AttemptOutcome, StoreError},
     words::snapshot::ConfigSnapshot,
@@ -137,7 +137,7 @@ fn newer(
 ) -> bool {
     let timed = |p: &Post| {
         let notice = snapshot.plan().notice(campaign.upgrade.urgency, &p.notice);
-        notice.is_some_and(|n| !matches!(n.trigger, Trigger::On(_)))
+        notice.is_some_and(|n| n.trigger.is_by_clock())
     };
     let speaks = |p: &Post| {
         matches!(

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use strum::IntoEnumIterator;
+
 use super::{is_public, warning};
 use crate::{
     config::{Config, Finding},
@@ -32,8 +34,7 @@ pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
         let said = noticed(notices);
         let is_told =
             |h: &Happening| said.contains(h) || plan.board.contains(h) || plan.silent.contains(h);
-        Happening::ALL
-            .into_iter()
+        Happening::of_plans()
             .filter(|h| !is_told(h))
             .map(Happening::name)
             .collect()
@@ -44,8 +45,7 @@ pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
         "add a notice with `on:`, or list it under `board` or `silent`",
     );
     let empty = |notices: &[Notice]| {
-        Phase::ALL
-            .into_iter()
+        Phase::iter()
             .filter(|phase| !notices.iter().any(|n| n.phase == *phase))
             .map(Phase::name)
             .collect()
@@ -61,8 +61,7 @@ pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
                 .iter()
                 .any(|n| n.audiences.contains(a) && is_public(n, config))
         };
-        Audience::ALL
-            .into_iter()
+        Audience::iter()
             .filter(|a| !spoken(a))
             .map(Audience::name)
             .collect()
@@ -91,7 +90,7 @@ fn by_missing(
     missing_in: &dyn Fn(&[Notice]) -> Vec<&'static str>,
 ) -> BTreeMap<Vec<&'static str>, Vec<&'static str>> {
     let mut found: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
-    for urgency in Urgency::ALL {
+    for urgency in Urgency::iter() {
         let missing = missing_in(config.plan.notices(urgency));
         if !missing.is_empty() {
             found.entry(missing).or_default().push(urgency.name());
@@ -120,8 +119,7 @@ fn lists(config: &Config, findings: &mut Vec<Finding>) {
         };
         findings.push(file.wrong(&["silent"], message, "remove it from one of the two"));
     }
-    let without: Vec<&str> = Urgency::ALL
-        .into_iter()
+    let without: Vec<&str> = Urgency::iter()
         .filter(|u| !plan.notices(*u).iter().any(|n| n.board))
         .map(Urgency::name)
         .collect();

@@ -15,6 +15,7 @@ mod windows;
 
 use jiff::{Timestamp, civil::date};
 use serde_json::Value;
+use strum::IntoEnumIterator;
 
 use crate::{
     config::{ChannelConfig, Config, Finding, Plan, Severity, SourceFile},
@@ -53,7 +54,7 @@ pub fn posts(
 /// Finds what the plan asks of itself and does not keep, and what can never come.
 pub fn rules(config: &Config) -> Vec<Finding> {
     let mut findings = windows::of(config);
-    for urgency in Urgency::ALL {
+    for urgency in Urgency::iter() {
         let subjects = subjects(config, urgency);
         calendar::of(config, urgency, &subjects, &mut findings);
         reach::of(config, urgency, &subjects, &mut findings);

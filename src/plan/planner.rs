@@ -403,7 +403,7 @@ fn replanned(
     // A notice that waits for a happening has its time from that.
     let happened = |post: &Post| {
         plan.notice(campaign.upgrade.urgency, &post.notice)
-            .is_some_and(|n| matches!(n.trigger, Trigger::On(_)))
+            .is_some_and(|n| !n.trigger.is_by_clock())
     };
     let waits = |p: &&Post| {
         matches!(p.state, PostState::Planned | PostState::Held)

@@ -91,7 +91,7 @@ impl Output {
                 stage.tell(&format!(
                     "● {} · {} · block {}",
                     fact.chain,
-                    fact.kind.name(),
+                    fact.kind().name(),
                     fact.block
                 ));
             }
@@ -99,7 +99,7 @@ impl Output {
             self.line(&format!(
                 "\n  ● {} · {} · block {} · spec_version {} · {time}",
                 fact.chain,
-                fact.kind.name(),
+                fact.kind().name(),
                 fact.block,
                 fact.spec_version
             ));

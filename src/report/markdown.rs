@@ -120,10 +120,10 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
         let _ = writeln!(
             out,
             "- {} on {}, block {}{at}{}",
-            fact.kind.name().replace('_', " "),
+            fact.kind().name().replace('_', " "),
             cell(&fact.chain),
             fact.block,
-            detail(&fact.detail)
+            detail(&fact.detail())
         );
     }
     if report.incidents.is_empty() {

@@ -182,7 +182,7 @@ pub async fn of(
     });
     let within = |fact: &Fact| {
         let ours = upgrade.chains.contains_key(&fact.chain);
-        ours && is_incident(fact.kind) && fact.time.is_none_or(|at| at >= campaign.accepted)
+        ours && is_incident(fact.kind()) && fact.time.is_none_or(|at| at >= campaign.accepted)
     };
     let chain = |(name, target): (&String, &crate::domain::campaign::upgrade::Target)| {
         let at = progress.chains.get(name);

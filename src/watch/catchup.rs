@@ -1,4 +1,4 @@
-//! Which blocks to read after an absence.
+//! Catching up: the choice of the blocks to read after an absence.
 //!
 //! A short gap is read whole. In a long one the versions are compared by halving, so that the calls
 //! grow with the logarithm of the blocks missed: what is read then is each block that changed the
@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// Gaps of up to so many blocks are read whole; of longer ones the events in between are not examined.
-pub const LONGEST_GAP: u64 = 5_000;
+pub const MAX_GAP_READ_WHOLE_BLOCKS: u64 = 5_000;
 /// A gap so short that nothing is asked beforehand.
-const SMALL: u64 = 16;
+const MAX_GAP_UNCHECKED_BLOCKS: u64 = 16;
 
 /// The blocks to read between what is remembered and `head`, in order.
 pub async fn route(
@@ -24,20 +24,20 @@ pub async fn route(
     head: u64,
 ) -> Result<Vec<RangeInclusive<u64>>, ChainError> {
     let next = memory.number + 1;
-    if head.saturating_sub(memory.number) <= SMALL {
+    if head.saturating_sub(memory.number) <= MAX_GAP_UNCHECKED_BLOCKS {
         return Ok(vec![next..=head]);
     }
     checked_route(chain, memory, head).await
 }
 
-/// The same, without trusting the node to have the blocks.
+/// The route to read where the node isn't trusted to have the blocks.
 pub async fn checked_route(
     chain: &dyn Chain,
     memory: &Memory,
     head: u64,
 ) -> Result<Vec<RangeInclusive<u64>>, ChainError> {
     let (start, low) = oldest(chain, memory.number + 1, head).await?;
-    if head.saturating_sub(start) <= LONGEST_GAP {
+    if head.saturating_sub(start) <= MAX_GAP_READ_WHOLE_BLOCKS {
         return Ok(vec![start..=head]);
     }
     let high = chain.version(head).await?;
@@ -59,7 +59,7 @@ pub async fn oldest_readable(chain: &dyn Chain, low: u64, high: u64) -> Result<u
     oldest(chain, low, high).await.map(|(number, _)| number)
 }
 
-/// The same, with the version there.
+/// The first block that the node has, with the version there.
 async fn oldest(chain: &dyn Chain, mut low: u64, mut high: u64) -> Result<(u64, u32), ChainError> {
     match chain.version(low).await {
         Ok(version) => return Ok((low, version)),

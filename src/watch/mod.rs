@@ -2,5 +2,6 @@
 
 pub mod catchup;
 pub mod observer;
+mod relevance;
 pub mod unplanned;
 pub mod watcher;

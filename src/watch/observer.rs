@@ -15,22 +15,23 @@ use crate::{
     domain::{
         campaign::{
             Campaign,
-            progress::{CampaignEvent, Observed, Progress, Stage, State},
+            progress::{CampaignEvent, Measurements, Observed, Stage, State},
         },
         chain::{
             block::Memory,
-            fact::{Expected, Fact, FactKind},
-            observation::{Matter, Sight, matter},
+            fact::{Expected, Fact},
+            observation::{Matter, MatterKind, Sight, matter},
+            payload::{Payload, UnexpectedVersion},
         },
         plan::notice::Happening,
     },
     ports::{Batch, Chain},
 };
 
-/// So near to the head everything is read.
-const CLOSE: u64 = 5;
+/// A chain is read up if no more blocks than these are still to be read.
+const READ_UP_WITHIN_BLOCKS: u64 = 5;
 /// A stall is the upgrade's matter from so long before its window on.
-const BEFORE: SignedDuration = SignedDuration::from_hours(1);
+const NEAR_WINDOW_BEFORE: SignedDuration = SignedDuration::from_hours(1);
 
 impl Watcher {
     /// Looks at one chain's endpoints and at the clock.
@@ -47,67 +48,63 @@ impl Watcher {
             return Ok(());
         };
         let mut batch = Batch::default();
-        let seen_matter = self.turn(name, &sight, &mut memory);
-        if seen_matter.is_some() {
+        let turn = self.turn(name, &sight, &mut memory);
+        if turn.is_some() {
             batch.memories.push((name.to_owned(), memory.clone()));
         }
-        batch.facts.extend(seen_matter.clone());
-        for mut campaign in self.core.store.upgrades().await? {
-            if !campaign.upgrade.chains.contains_key(name) || campaign.progress.finished() {
-                continue;
-            }
-            let before = campaign.progress.clone();
-            let mut events = Vec::new();
-            if let Some(fact) = seen_matter
-                .as_ref()
-                .filter(|f| told_now(f, &campaign, self.core.clock.now()))
-            {
-                events.extend(self.learned(&mut campaign, fact));
-            }
-            // While blocks are still to be read, nobody knows what is in them.
-            let caught_up = read_up(&sight, &memory);
-            if unplanned::is_over(&campaign, self.core.clock.now()) {
-                campaign.progress.closed = true;
-            }
-            if caught_up
-                && campaign.progress.overdue(
-                    &campaign.upgrade,
-                    self.core.clock.now(),
-                    &self.core.snapshot().plan().limits,
-                )
-            {
-                let fact = stands_on(&memory, name, FactKind::Overdue, String::new());
-                batch.facts.push(fact.clone());
-                events.push(CampaignEvent {
-                    happening: Happening::Overdue,
-                    fact,
-                });
-            }
-            if self.sees_all(&campaign, &memories)
-                && campaign.progress.delays(
-                    &campaign.upgrade,
-                    self.core.clock.now(),
-                    &self.core.snapshot().plan().limits,
-                )
-            {
-                let fact = stands_on(&memory, name, FactKind::Overdue, String::new());
-                events.push(CampaignEvent {
-                    happening: Happening::Delayed,
-                    fact,
-                });
-            }
-            self.follow_up(&mut batch, &campaign, &before, events)
-                .await?;
-            if campaign.progress != before {
-                batch.upgrades.push(campaign);
-            }
+        batch.facts.extend(turn.clone());
+        // While blocks are still to be read, nobody knows what is in them.
+        let caught_up = read_up(&sight, &memory);
+        let idle = stands_on(&memory, name, Payload::Overdue);
+        let mut campaigns = self.core.store.upgrades().await?;
+        campaigns.retain(|campaign| {
+            campaign.upgrade.chains.contains_key(name) && !campaign.progress.finished()
+        });
+        self.change_each(campaigns, &mut batch, |campaign| {
+            let mut events = self.learn(campaign, turn.as_ref());
+            events.extend(self.wait(campaign, &idle, caught_up, &memories));
+            events
+        })
+        .await?;
+        self.write(batch).await
+    }
+
+    async fn write(&self, batch: Batch) -> Result<(), WatchError> {
+        if !batch.is_empty() {
+            self.core.store.commit(batch).await?;
+            self.core.posts.notify_waiters();
         }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        self.core.store.commit(batch).await?;
-        self.core.posts.notify_waiters();
         Ok(())
+    }
+
+    /// Tells that nothing of a campaign has begun, to operators and then to everybody; `idle` is the fact of that.
+    fn wait(
+        &self,
+        campaign: &mut Campaign,
+        idle: &Fact,
+        caught_up: bool,
+        memories: &BTreeMap<String, Memory>,
+    ) -> Vec<CampaignEvent> {
+        let (now, snapshot) = (self.core.clock.now(), self.core.snapshot());
+        let limits = &snapshot.plan().limits;
+        let mut events = Vec::new();
+        if unplanned::is_over(campaign, now) {
+            campaign.progress.closed = true;
+        }
+        let sees_all = self.sees_all(campaign, memories);
+        let Campaign {
+            upgrade, progress, ..
+        } = campaign;
+        if caught_up && progress.overdue(upgrade, now, limits) {
+            events.extend(CampaignEvent::of(idle.clone()));
+        }
+        if sees_all && progress.delays(upgrade, now, limits) {
+            events.push(CampaignEvent {
+                happening: Happening::Delayed,
+                fact: idle.clone(),
+            });
+        }
+        events
     }
 
     /// Everybody hears of a delay: so herald has to see every chain of the upgrade, up to its head.
@@ -121,22 +118,25 @@ impl Watcher {
         })
     }
 
-    fn learned(&self, campaign: &mut Campaign, fact: &Fact) -> Option<CampaignEvent> {
-        let nothing = |_: &Expected| None;
-        let snapshot = self.core.snapshot();
+    /// Takes into a campaign that the trouble with one of its chains has changed.
+    fn learn(&self, campaign: &mut Campaign, turn: Option<&Fact>) -> Vec<CampaignEvent> {
+        let (now, snapshot) = (self.core.clock.now(), self.core.snapshot());
         let seen = Observed {
-            now: self.core.clock.now(),
+            now,
             finality_lag: 0,
             contiguous: true,
             late: false,
             rules: &snapshot.plan().rules,
             limits: &snapshot.plan().limits,
-            estimate: &nothing,
+            estimate: &|_: &Expected| None,
         };
-        campaign.progress.learn(&campaign.upgrade, fact, seen)
+        let event = turn
+            .filter(|fact| told_now(fact, campaign, now))
+            .and_then(|fact| campaign.progress.learn(&campaign.upgrade, fact, seen));
+        event.into_iter().collect()
     }
 
-    /// The fact, if what is the matter with the chain has changed.
+    /// The fact, if the trouble with the chain has changed.
     fn turn(&self, name: &str, sight: &Sight, memory: &mut Memory) -> Option<Fact> {
         let before = memory.matter.as_ref().map(|m| m.kind);
         let now = matter(sight, &self.core.snapshot().plan().limits, before);
@@ -144,32 +144,27 @@ impl Watcher {
             return None;
         }
         let public = memory.matter.as_ref().is_some_and(|m| m.public);
-        let (kind, detail) = match now {
-            Some(kind @ FactKind::Lagging) => (kind, sight.lag.unwrap_or_default().to_string()),
-            Some(kind @ FactKind::Stalled) => {
-                let still = sight
-                    .endpoints
-                    .iter()
-                    .filter(|e| e.answers && e.trouble.is_none())
-                    .map(|e| e.unmoved.as_secs())
-                    .min();
-                (kind, still.unwrap_or_default().to_string())
-            }
-            Some(kind) => (kind, String::new()),
+        let payload = match now {
+            Some(MatterKind::Lagging) => Payload::Lagging {
+                blocks: sight.lag.unwrap_or_default(),
+            },
+            Some(MatterKind::Stalled) => Payload::Stalled {
+                seconds: unmoved(sight).as_secs(),
+            },
+            Some(MatterKind::Blind) => Payload::Blind,
             // What was told to everybody is taken back before everybody.
-            None if public => (FactKind::Recovered, String::new()),
-            None => (FactKind::Sighted, String::new()),
+            None if public => Payload::Recovered,
+            None => Payload::Sighted,
         };
-        let told = public || matches!(kind, FactKind::Stalled | FactKind::Lagging);
         memory.matter = now.map(|kind| Matter {
             kind,
             since: self.core.clock.now(),
-            public: told,
+            public: public || kind != MatterKind::Blind,
         });
-        Some(stands_on(memory, name, kind, detail))
+        Some(stands_on(memory, name, payload))
     }
 
-    /// What operators see of each endpoint.
+    /// Notes for operators the trouble of each endpoint.
     async fn note_endpoints(&self, name: &str, sight: &Sight) {
         if sight.endpoints.len() < 2 {
             return;
@@ -196,20 +191,8 @@ impl Watcher {
     ) -> Result<(), WatchError> {
         let answering = (sight.answering(), sight.endpoints.len());
         let upgrades = self.core.store.upgrades().await?;
-        let watched = |p: &Progress| (State::Applying..=State::Verified).contains(&p.state);
-        let record = |a: &Campaign| {
-            let at = a
-                .progress
-                .chains
-                .get(name)
-                .filter(|c| watched(&a.progress) && c.stage >= Stage::Applied)?;
-            at.record.clone()
-        };
-        if upgrades
-            .iter()
-            .filter_map(record)
-            .all(|r| r.code.is_some() && r.answering == Some(answering))
-        {
+        let mut records = upgrades.iter().filter_map(|c| record(c, name));
+        if records.all(|r| r.code.is_some() && r.answering == Some(answering)) {
             return Ok(());
         }
         let Some(memory) = self.core.store.memories().await?.remove(name) else {
@@ -219,49 +202,50 @@ impl Watcher {
         let code = chain.code_hash(memory.number).await.ok().flatten();
         let _guard = self.core.ledger.lock().await;
         let mut batch = Batch::default();
-        for mut campaign in self.core.store.upgrades().await? {
-            if record(&campaign).is_none() {
-                continue;
-            }
-            let before = campaign.progress.clone();
-            let mut events = Vec::new();
-            if let Some(record) = campaign
-                .progress
-                .chains
-                .get_mut(name)
-                .and_then(|c| c.record.as_mut())
-            {
-                record.answering = Some(answering);
-                let news = record.code.is_none() && code.is_some();
-                record.code = record.code.take().or_else(|| code.clone());
-                if let (true, Some(false), Some(runs), Some(planned)) =
-                    (news, record.code_fits(), &record.code, &record.code_planned)
-                {
-                    let fact = stands_on(
-                        &memory,
-                        name,
-                        FactKind::VersionUnexpected,
-                        format!("code {runs}, planned {planned}"),
-                    );
-                    batch.facts.push(fact.clone());
-                    events.push(CampaignEvent {
-                        happening: Happening::VersionUnexpected,
-                        fact,
-                    });
-                }
-            }
-            self.follow_up(&mut batch, &campaign, &before, events)
-                .await?;
-            if campaign.progress != before {
-                batch.upgrades.push(campaign);
-            }
-        }
-        if !batch.is_empty() {
-            self.core.store.commit(batch).await?;
-            self.core.posts.notify_waiters();
-        }
-        Ok(())
+        let mut campaigns = self.core.store.upgrades().await?;
+        campaigns.retain(|campaign| record(campaign, name).is_some());
+        self.change_each(campaigns, &mut batch, |campaign| {
+            let chain = campaign.progress.chains.get_mut(name);
+            let Some(record) = chain.and_then(|c| c.record.as_mut()) else {
+                return Vec::new();
+            };
+            record.answering = Some(answering);
+            let event = learn_code(record, code.as_ref()).and_then(|version| {
+                let payload = Payload::VersionUnexpected(version);
+                CampaignEvent::of(stands_on(&memory, name, payload))
+            });
+            event.into_iter().collect()
+        })
+        .await?;
+        self.write(batch).await
     }
+}
+
+/// The figures of a chain that has applied an upgrade which is still under way.
+fn record<'a>(campaign: &'a Campaign, chain: &str) -> Option<&'a Measurements> {
+    let watched = (State::Applying..=State::Verified).contains(&campaign.progress.state);
+    let chain = campaign.progress.chains.get(chain)?;
+    let chain = Some(chain).filter(|c| watched && c.stage >= Stage::Applied)?;
+    chain.record.as_ref()
+}
+
+/// Takes the hash of the code that runs, the first time it is known; returns it if another was planned.
+fn learn_code(record: &mut Measurements, code: Option<&String>) -> Option<UnexpectedVersion> {
+    if record.code.is_some() {
+        return None;
+    }
+    record.code = code.cloned();
+    let (runs, planned) = (record.code.clone()?, record.code_planned.clone()?);
+    (runs != planned).then_some(UnexpectedVersion::Code { runs, planned })
+}
+
+/// For how long no node that answers has moved.
+fn unmoved(sight: &Sight) -> SignedDuration {
+    let answering = sight
+        .endpoints
+        .iter()
+        .filter(|e| e.answers && e.trouble.is_none());
+    answering.map(|e| e.unmoved).min().unwrap_or_default()
 }
 
 /// No endpoint shows blocks that are still to be read.
@@ -270,36 +254,35 @@ fn read_up(sight: &Sight, memory: &Memory) -> bool {
         .endpoints
         .iter()
         .filter(|e| e.trouble.is_none())
-        .all(|e| e.head <= memory.number + CLOSE)
+        .all(|e| e.head <= memory.number + READ_UP_WITHIN_BLOCKS)
 }
 
 /// An observation, with the last finalized block it stands on.
-fn stands_on(memory: &Memory, chain: &str, kind: FactKind, detail: String) -> Fact {
+fn stands_on(memory: &Memory, chain: &str, payload: Payload) -> Fact {
     Fact {
-        kind,
+        payload,
         chain: chain.to_owned(),
         block: memory.number,
         hash: memory.hash.clone(),
         spec_version: memory.running,
         time: memory.time,
-        detail,
         on: None,
         expected: None,
         late: false,
     }
 }
 
-/// What befalls a chain is the upgrade's matter while it is going on, and around its window; what befalls herald, always.
+/// Trouble of a chain is the upgrade's matter while it is going on, and around its window; that of herald is, always.
 fn told_now(fact: &Fact, campaign: &Campaign, now: Timestamp) -> bool {
     let window = &campaign.upgrade.window;
     let near = window
         .opens
-        .checked_sub(BEFORE)
+        .checked_sub(NEAR_WINDOW_BEFORE)
         .is_ok_and(|from| (from..window.closes).contains(&now));
     let under_way = (State::Authorized..=State::Verified).contains(&campaign.progress.state);
-    matches!(
-        fact.kind,
-        FactKind::Blind | FactKind::Sighted | FactKind::Recovered
-    ) || near
-        || under_way
+    let always = matches!(
+        fact.payload,
+        Payload::Blind | Payload::Sighted | Payload::Recovered
+    );
+    always || near || under_way
 }

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::watcher;
+use super::relevance::owner;
 use crate::{
     domain::{
         campaign::{
@@ -23,20 +23,20 @@ use crate::{
 };
 
 /// Another chain that shows new code in this time belongs to the same campaign.
-const TOGETHER: SignedDuration = SignedDuration::from_hours(24);
+const JOINS_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// A campaign that was opened, or widened by a chain, and the fact that did it.
 pub struct Opening {
     pub upgrade: String,
     fact: Fact,
-    /// Opened just now, and not only widened.
+    /// The campaign was opened just now, and not only widened.
     new: bool,
 }
 
-/// Adds a campaign to `upgrades`, or a chain to an open one, if `facts` show an upgrade of `chain` that none of them speaks of.
+/// Adds a campaign to `campaigns`, or a chain to an open one, if `facts` show an upgrade of `chain` that none of them speaks of.
 pub fn open(
     core: &Core,
-    upgrades: &mut Vec<Campaign>,
+    campaigns: &mut Vec<Campaign>,
     chain: &str,
     memory: &Memory,
     facts: &[Fact],
@@ -44,7 +44,7 @@ pub fn open(
     let shows = |f: &&Fact| {
         f.chain == chain
             && matches!(
-                f.kind,
+                f.kind(),
                 FactKind::Authorized
                     | FactKind::CodeStored
                     | FactKind::CodeUpdated
@@ -52,27 +52,26 @@ pub fn open(
             )
     };
     let fact = facts.iter().find(shows)?;
-    if watcher::owner(upgrades, chain).is_some() || known_already(upgrades, chain, fact) {
+    if owner(campaigns, chain).is_some() || known_already(campaigns, chain, fact) {
         return None;
     }
     let now = core.clock.now();
     let version = facts
         .iter()
-        .find(|f| f.kind == FactKind::Applied && f.chain == chain)
+        .find(|f| f.kind() == FactKind::Applied && f.chain == chain)
         .map_or(memory.running + 1, |f| f.spec_version);
     let target = Target {
         spec_version: version,
         code_hash: None,
     };
-    let recent = |a: &Campaign| {
-        now.duration_since(a.accepted) < TOGETHER
-            && a.progress.state < State::Completed
-            && !a.progress.finished()
+    let may_join = |campaign: &Campaign| {
+        campaign.upgrade.unplanned
+            && now.duration_since(campaign.accepted) < JOINS_WITHIN
+            && campaign.progress.state < State::Completed
+            && !campaign.progress.finished()
+            && !campaign.upgrade.chains.contains_key(chain)
     };
-    if let Some(campaign) = upgrades
-        .iter_mut()
-        .find(|a| a.upgrade.unplanned && recent(a) && !a.upgrade.chains.contains_key(chain))
-    {
+    if let Some(campaign) = campaigns.iter_mut().find(|campaign| may_join(campaign)) {
         campaign.upgrade.chains.insert(chain.to_owned(), target);
         campaign
             .progress
@@ -87,7 +86,7 @@ pub fn open(
     }
     let upgrade = campaign(chain, target, fact, now);
     let id = upgrade.id.clone();
-    upgrades.push(Campaign::new(upgrade, now));
+    campaigns.push(Campaign::new(upgrade, now));
     Some(Opening {
         upgrade: id,
         fact: fact.clone(),
@@ -96,17 +95,21 @@ pub fn open(
 }
 
 /// An upgrade that went through this chain already may have its version taken back: that is its own matter.
-fn known_already(upgrades: &[Campaign], chain: &str, fact: &Fact) -> bool {
-    let open = upgrades.iter().filter(|a| !a.progress.finished());
-    let past = open.filter(|a| {
-        a.progress
+fn known_already(campaigns: &[Campaign], chain: &str, fact: &Fact) -> bool {
+    let open = campaigns
+        .iter()
+        .filter(|campaign| !campaign.progress.finished());
+    let past = open.filter(|campaign| {
+        campaign
+            .progress
             .chains
             .get(chain)
             .is_some_and(|c| c.stage >= Stage::Applied)
     });
-    let down = |a: &Campaign| {
-        fact.kind == FactKind::Applied
-            && a.upgrade
+    let down = |campaign: &Campaign| {
+        fact.kind() == FactKind::Applied
+            && campaign
+                .upgrade
                 .chains
                 .get(chain)
                 .is_some_and(|t| fact.spec_version < t.spec_version)
@@ -117,7 +120,7 @@ fn known_already(upgrades: &[Campaign], chain: &str, fact: &Fact) -> bool {
 fn campaign(chain: &str, target: Target, fact: &Fact, now: Timestamp) -> Upgrade {
     let window = Window {
         opens: now,
-        closes: now.checked_add(TOGETHER).unwrap_or(now),
+        closes: now.checked_add(JOINS_WITHIN).unwrap_or(now),
     };
     let mut upgrade = Upgrade {
         urgency: Urgency::Emergency,
@@ -131,11 +134,7 @@ fn campaign(chain: &str, target: Target, fact: &Fact, now: Timestamp) -> Upgrade
         )
     };
     upgrade.title = title(&upgrade);
-    let before = fact
-        .detail
-        .strip_prefix("from ")
-        .and_then(|v| v.parse::<u32>().ok());
-    if fact.kind == FactKind::Applied && before.is_some_and(|v| v > fact.spec_version) {
+    if fact.is_downgrade() {
         upgrade.title = format!("Unannounced downgrade of {chain}");
     }
     upgrade
@@ -153,7 +152,7 @@ fn title(upgrade: &Upgrade) -> String {
 pub fn is_over(campaign: &Campaign, now: Timestamp) -> bool {
     campaign.upgrade.unplanned
         && campaign.progress.state < State::Applied
-        && now.duration_since(campaign.accepted) > TOGETHER
+        && now.duration_since(campaign.accepted) > JOINS_WITHIN
 }
 
 /// The first word on a campaign is that nobody announced it; that takes the place of "authorized".
@@ -170,7 +169,7 @@ pub fn introduce(events: &mut Vec<CampaignEvent>, opening: &Opening) {
     }
 }
 
-/// What an unannounced upgrade leads to is known when it runs.
+/// Sets the target of an unannounced upgrade, which is known when it runs.
 pub fn learn_target(campaign: &mut Campaign, chain: &str, running: u32) {
     let applied = campaign
         .progress

@@ -7,16 +7,21 @@ use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use jiff::SignedDuration;
 
-use super::{catchup, unplanned};
+use super::{
+    catchup,
+    relevance::{concerns, occurrence},
+    unplanned::{self, Opening},
+};
 use crate::{
     domain::{
         campaign::{
             Campaign,
-            progress::{CampaignEvent, ChainProgress, Observed, Progress, Stage},
+            progress::{BlockSeen, CampaignEvent, Observed, Progress},
         },
         chain::{
             block::{Block, Memory},
-            fact::{Expected, Fact, FactKind},
+            fact::{Expected, Fact},
+            payload::{Payload, ResetCause},
         },
         plan::notice::Happening,
     },
@@ -25,11 +30,11 @@ use crate::{
 };
 
 /// A fact found so long after its block, by the chain's own pace, is told as late.
-const LATE: SignedDuration = SignedDuration::from_secs(120);
+const LATE_AFTER: SignedDuration = SignedDuration::from_secs(120);
 /// A block so near to the head that is not there is not there yet.
-const NEWEST: u64 = 16;
+const NOT_YET_WITHIN_BLOCKS: u64 = 16;
 /// The pace of a chain that is seen for the first time, in seconds a block.
-const USUAL_PACE: f64 = 6.0;
+const USUAL_BLOCK_SECONDS: f64 = 6.0;
 
 pub struct Watcher {
     pub(crate) core: Arc<Core>,
@@ -59,7 +64,7 @@ impl Watcher {
 
     /// Reads the finalized blocks of one chain that were not read yet; says how many.
     pub async fn tick(&self, name: &str) -> Result<u64, WatchError> {
-        let Some(chain) = self.chains.get(name) else {
+        let Some(chain) = self.chains.get(name).map(Arc::as_ref) else {
             return Ok(0);
         };
         let memory = self.core.store.memories().await?.remove(name);
@@ -68,44 +73,41 @@ impl Watcher {
         let memory = match memory {
             Some(memory) if memory.genesis == head.genesis && !head.rewritten => memory,
             before => {
-                let mut block = chain.block(head.number).await?;
-                self.add_scheduled(name, chain.as_ref(), &mut block).await?;
-                let memory = Memory::first(head.genesis.clone(), &block);
-                let reset = before.map(|b| {
-                    block.fact(
-                        FactKind::Reset,
-                        name,
-                        block.spec_version,
-                        how_reset(&b, &head),
-                    )
-                });
                 blocks += 1;
-                self.block(name, &head, &memory, &block, reset.into_iter().collect())
-                    .await?
+                self.begin(name, chain, &head, before).await?
             }
         };
-        let ranges = catchup::route(chain.as_ref(), &memory, head.number).await?;
-        match self
-            .read(name, chain.as_ref(), &head, &memory, ranges)
-            .await
-        {
+        let ranges = catchup::route(chain, &memory, head.number).await?;
+        match self.read(name, chain, &head, &memory, ranges).await {
             // The node no longer has a block that it seemed to have: ask it what it has.
             Err(WatchError::Chain(ChainError::Gone(_))) => {
-                let memory = self
-                    .core
-                    .store
-                    .memories()
-                    .await?
-                    .remove(name)
-                    .unwrap_or(memory);
-                let ranges = catchup::checked_route(chain.as_ref(), &memory, head.number).await?;
-                blocks += self
-                    .read(name, chain.as_ref(), &head, &memory, ranges)
-                    .await?;
+                let read_last = self.core.store.memories().await?.remove(name);
+                let memory = read_last.unwrap_or(memory);
+                let ranges = catchup::checked_route(chain, &memory, head.number).await?;
+                blocks += self.read(name, chain, &head, &memory, ranges).await?;
             }
             read => blocks += read?,
         }
         Ok(blocks)
+    }
+
+    /// Begins with a chain at its head: it is seen for the first time, or is not the chain it was.
+    async fn begin(
+        &self,
+        name: &str,
+        chain: &dyn Chain,
+        head: &Head,
+        before: Option<Memory>,
+    ) -> Result<Memory, WatchError> {
+        let mut block = chain.block(head.number).await?;
+        self.add_scheduled(name, chain, &mut block).await?;
+        let memory = Memory::first(head.genesis.clone(), &block);
+        let reset = before.map(|before| {
+            let cause = Payload::Reset(reset_cause(before, head));
+            block.fact(cause, name, block.spec_version)
+        });
+        let known = reset.into_iter().collect();
+        self.block(name, head, &memory, &block, known).await
     }
 
     /// Reads these blocks, in order; says which are left out in between.
@@ -121,15 +123,17 @@ impl Watcher {
         for number in ranges.into_iter().flatten() {
             let mut block = chain.block(number).await.map_err(|error| match error {
                 // So near to the head, a block that is not there is not there yet: a node behind the address is behind.
-                ChainError::Absent(reason) if head.number.saturating_sub(number) < NEWEST => {
+                ChainError::Absent(reason)
+                    if head.number.saturating_sub(number) < NOT_YET_WITHIN_BLOCKS =>
+                {
                     ChainError::Answer(reason)
                 }
                 ChainError::Absent(reason) => ChainError::Gone(reason),
                 error => error,
             })?;
-            let mut known = Vec::new();
-            if number > memory.number + 1 {
-                let (from, to) = (memory.number + 1, number - 1);
+            let (next, mut known) = (memory.number + 1, Vec::new());
+            if number > next {
+                let (from, to) = (next, number - 1);
                 tracing::warn!(
                     chain = name,
                     from,
@@ -137,16 +141,8 @@ impl Watcher {
                     "events in these blocks are not examined: too many were missed, or the node has pruned them"
                 );
                 self.add_scheduled(name, chain, &mut block).await?;
-                known.push(block.fact(
-                    FactKind::Unexamined,
-                    name,
-                    memory.running,
-                    format!("{from} to {to}"),
-                ));
-            } else if !block.parent.is_empty()
-                && number == memory.number + 1
-                && block.parent != memory.hash
-            {
+                known.push(block.fact(Payload::Unexamined { from, to }, name, memory.running));
+            } else if !block.parent.is_empty() && number == next && block.parent != memory.hash {
                 // The node that is read has changed its mind, or another one answers now.
                 chain.doubt().await;
                 let words = format!(
@@ -161,7 +157,7 @@ impl Watcher {
         Ok(blocks)
     }
 
-    /// What the events of blocks that were not read may have scheduled, from the state.
+    /// Adds from the state what the events of blocks that were not read may have scheduled.
     async fn add_scheduled(
         &self,
         name: &str,
@@ -188,97 +184,54 @@ impl Watcher {
         block: &Block,
         known: Vec<Fact>,
     ) -> Result<Memory, WatchError> {
-        let contiguous = block.number <= before.number + 1;
         let kin = self.core.kin.get(chain).cloned().unwrap_or_default();
         let (shown, mut memory) = block.read(chain, before, &kin);
         let mut facts: Vec<Fact> = known.into_iter().chain(shown).collect();
-        let pace = before.pace.stretch().mean().unwrap_or(USUAL_PACE);
-        let behind = pace * head.number.saturating_sub(block.number) as f64;
-        let late = behind > LATE.as_secs_f64();
-        if late {
-            facts.iter_mut().for_each(|f| f.late = true);
-        }
+        let late = is_late(before, head, block);
+        facts.iter_mut().for_each(|fact| fact.late |= late);
         let _guard = self.core.ledger.lock().await;
-        let mut batch = Batch::default();
         let mut elsewhere = self.core.store.memories().await?;
-        // What is the matter with the chain is observed beside the reading, and may be known by now.
+        // The trouble with the chain is observed beside the reading, and may be known by now.
         memory.matter = elsewhere
             .remove(chain)
             .filter(|m| m.genesis == memory.genesis)
             .and_then(|m| m.matter);
-        let mut upgrades = self.core.store.upgrades().await?;
-        let opening = unplanned::open(&self.core, &mut upgrades, chain, &memory, &facts);
-        let estimate = |e: &Expected| {
-            let pace = if e.chain == chain {
+        let mut campaigns = self.core.store.upgrades().await?;
+        let opening = unplanned::open(&self.core, &mut campaigns, chain, &memory, &facts);
+        let estimate = |expected: &Expected| {
+            let pace = if expected.chain == chain {
                 &memory.pace
             } else {
-                &elsewhere.get(&e.chain)?.pace
+                &elsewhere.get(&expected.chain)?.pace
             };
-            pace.estimate(e.block)
+            pace.estimate(expected.block)
         };
         let snapshot = self.core.snapshot();
-        let seen = Observed {
-            now: self.core.clock.now(),
-            finality_lag: head.lag,
-            contiguous,
-            late,
-            rules: &snapshot.plan().rules,
-            limits: &snapshot.plan().limits,
-            estimate: &estimate,
+        let at = BlockSeen {
+            chain,
+            block,
+            memory: &memory,
+            seen: Observed {
+                now: self.core.clock.now(),
+                finality_lag: head.lag,
+                contiguous: block.number <= before.number + 1,
+                late,
+                rules: &snapshot.plan().rules,
+                limits: &snapshot.plan().limits,
+                estimate: &estimate,
+            },
         };
+        let (mut batch, known) = (Batch::default(), campaigns.clone());
         let mut told = vec![false; facts.len()];
-        let known = upgrades.clone();
-        for mut campaign in upgrades {
-            if campaign.progress.finished() {
-                continue;
-            }
-            let mut own = Vec::new();
-            for (fact, told) in facts.iter().zip(&mut told) {
-                if concerns(
-                    fact,
-                    &campaign,
-                    owner(&known, &fact.chain).as_deref(),
-                    current(&known, &fact.chain, memory.running).as_deref(),
-                ) {
-                    *told = true;
-                    own.push(fact.clone());
-                }
-            }
-            let follows = campaign.upgrade.chains.contains_key(chain)
-                || campaign.progress.counts_on(chain)
-                || !own.is_empty();
-            if !follows {
-                continue;
-            }
-            let before = (campaign.upgrade.clone(), campaign.progress.clone());
-            let opened = opening
-                .as_ref()
-                .filter(|o| o.upgrade == campaign.upgrade.id);
-            let mut events =
-                campaign
-                    .progress
-                    .advance(&campaign.upgrade, chain, block, &memory, &mut own, seen);
-            if let Some(opened) = opened {
-                unplanned::introduce(&mut events, opened);
-            }
-            unplanned::learn_target(&mut campaign, chain, memory.running);
-            batch
-                .facts
-                .extend(own.into_iter().filter(|f| !facts.contains(f)));
-            self.follow_up(&mut batch, &campaign, &before.1, events)
-                .await?;
-            if opened.is_some() || before != (campaign.upgrade.clone(), campaign.progress.clone()) {
-                batch.upgrades.push(campaign);
-            }
-        }
+        self.change_each(campaigns, &mut batch, |campaign| {
+            let own = concerning(campaign, &known, &at, &facts, &mut told);
+            advance(campaign, &at, &own, opening.as_ref())
+        })
+        .await?;
         for (fact, told) in facts.into_iter().zip(told) {
-            // Of referenda, only those on an upgrade are kept.
-            let governance = matches!(
-                fact.kind,
-                FactKind::Referendum | FactKind::Scheduled | FactKind::Dispatched
-            );
-            if told || !governance {
-                tracing::info!(chain = fact.chain, block = fact.block, hash = %fact.hash, spec_version = fact.spec_version, "{}", fact.kind.name());
+            // Facts of referenda are kept only where an upgrade's file names them.
+            if told || !fact.kind().is_of_governance() {
+                tracing::info!(chain = fact.chain, block = fact.block, hash = %fact.hash, spec_version = fact.spec_version, "{}", fact.kind().name());
                 batch.facts.push(fact);
             }
         }
@@ -291,24 +244,50 @@ impl Watcher {
         Ok(memory)
     }
 
-    /// What follows from an upgrade's events: posts, posts that no longer hold, and new words for those kept up to date.
-    pub(crate) async fn follow_up(
+    /// Changes each of these campaigns. Those that are others now go into `batch`, with the facts that only they can
+    /// tell and with all that follows from their events.
+    pub(super) async fn change_each(
+        &self,
+        campaigns: Vec<Campaign>,
+        batch: &mut Batch,
+        mut change: impl FnMut(&mut Campaign) -> Vec<CampaignEvent> + Send,
+    ) -> Result<(), StoreError> {
+        for mut campaign in campaigns {
+            let before = campaign.clone();
+            let events = change(&mut campaign);
+            let own = events.iter().filter(|event| {
+                let fact = &event.fact;
+                fact.kind().takes_campaign() && fact.payload.happening() == Some(event.happening)
+            });
+            batch.facts.extend(own.map(|event| event.fact.clone()));
+            self.follow_up(batch, &campaign, &before.progress, &events)
+                .await?;
+            if campaign != before {
+                batch.upgrades.push(campaign);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what follows from an upgrade's events: posts, posts that no longer hold, and new words for those kept up to date.
+    async fn follow_up(
         &self,
         batch: &mut Batch,
         campaign: &Campaign,
         before: &Progress,
-        events: Vec<CampaignEvent>,
+        events: &[CampaignEvent],
     ) -> Result<(), StoreError> {
+        let upgrade = &campaign.upgrade;
         if events.iter().any(|e| e.happening == Happening::Applied) {
             // Applied before its time: no reminder is to call it still to come.
             batch.supersede.push(Supersede {
-                upgrade: campaign.upgrade.id.clone(),
+                upgrade: upgrade.id.clone(),
                 below: campaign.revision + 1,
-                due_by: campaign.upgrade.window.opens,
+                due_by: upgrade.window.opens,
             });
         }
-        for event in &events {
-            let occurrence = occurrence(event.happening, &event.fact, campaign);
+        for event in events {
+            let occurrence = occurrence(event, campaign);
             batch.posts.extend(self.core.posts_on(
                 campaign,
                 event.happening,
@@ -316,135 +295,74 @@ impl Watcher {
                 Some(&event.fact),
             ));
         }
-        let block = |p: &ChainProgress| {
-            p.ahead
-                .as_ref()
-                .and_then(|f| f.expected.as_ref())
-                .map(|e| e.block)
-        };
-        let step = |p: &ChainProgress| {
-            (
-                p.stage,
-                p.migration.clone().map(|m| (m.done, m.total, m.running)),
-                block(p),
-            )
-        };
-        let moved = before.chains.len() != campaign.progress.chains.len()
-            || before.delayed != campaign.progress.delayed
-            || campaign.progress.chains.iter().any(|(name, now)| {
-                before
-                    .chains
-                    .get(name)
-                    .is_some_and(|b| step(b) != step(now))
-            });
-        if moved
-            && self
-                .core
-                .snapshot()
-                .plan()
-                .notices(campaign.upgrade.urgency)
-                .iter()
-                .any(|n| n.live)
-        {
-            let posts = self.core.store.posts(&campaign.upgrade.id).await?;
+        let snapshot = self.core.snapshot();
+        let mut notices = snapshot.plan().notices(upgrade.urgency).iter();
+        if campaign.progress.moved_since(before) && notices.any(|notice| notice.live) {
+            let posts = self.core.store.posts(&upgrade.id).await?;
             self.core.edits(batch, campaign, &posts);
         }
         Ok(())
     }
 }
 
-fn how_reset(before: &Memory, head: &Head) -> String {
-    if head.rewritten {
-        format!(
-            "it was rolled back: block {} was {}",
-            before.number, before.hash
-        )
-    } else {
-        format!("it began again: the genesis was {}", before.genesis)
+/// The block is long over, as the blocks still to come and the chain's own pace tell.
+fn is_late(before: &Memory, head: &Head, block: &Block) -> bool {
+    let pace = before.pace.stretch().mean().unwrap_or(USUAL_BLOCK_SECONDS);
+    let behind = pace * head.number.saturating_sub(block.number) as f64;
+    behind > LATE_AFTER.as_secs_f64()
+}
+
+/// The facts that concern a campaign; each is marked in `told`.
+fn concerning(
+    campaign: &Campaign,
+    campaigns: &[Campaign],
+    at: &BlockSeen<'_>,
+    facts: &[Fact],
+    told: &mut [bool],
+) -> Vec<Fact> {
+    if campaign.progress.finished() {
+        return Vec::new();
     }
-}
-
-/// The upgrade that a chain's authorizations and troubles belong to: of those it is still to apply, the
-/// one with the lowest target.
-pub(crate) fn owner(upgrades: &[Campaign], chain: &str) -> Option<String> {
-    let waiting = upgrades.iter().filter_map(|a| {
-        let waits = !a.progress.finished() && a.progress.chains.get(chain)?.stage < Stage::Applied;
-        waits.then_some((a.upgrade.chains.get(chain)?.spec_version, &a.upgrade.id))
-    });
-    waiting.min().map(|(_, id)| id.clone())
-}
-
-/// The upgrade whose runtime a chain runs, or begins to run with this block: the highest target that is reached.
-fn current(upgrades: &[Campaign], chain: &str, running: u32) -> Option<String> {
-    let reached = upgrades
+    let running = at.memory.running;
+    let own = facts
         .iter()
-        .filter(|a| !a.progress.finished())
-        .filter_map(|a| {
-            let target = a.upgrade.chains.get(chain)?.spec_version;
-            (target <= running).then_some((target, &a.upgrade.id))
-        });
-    reached.max().map(|(_, id)| id.clone())
+        .zip(told)
+        .filter(|(fact, _)| concerns(fact, campaign, campaigns, running));
+    own.map(|(fact, told)| {
+        *told = true;
+        fact.clone()
+    })
+    .collect()
 }
 
-/// Whether a fact speaks of this upgrade.
-fn concerns(fact: &Fact, campaign: &Campaign, owner: Option<&str>, current: Option<&str>) -> bool {
-    let own = owner == Some(campaign.upgrade.id.as_str());
-    let has_applied = || {
-        campaign
-            .progress
-            .chains
-            .get(&fact.chain)
-            .is_some_and(|c| c.stage >= Stage::Applied)
-    };
-    match fact.kind {
-        FactKind::Reset | FactKind::Unexamined => campaign.upgrade.chains.contains_key(&fact.chain),
-        FactKind::Referendum | FactKind::Scheduled | FactKind::Dispatched => {
-            campaign.upgrade.referendum.as_ref().is_some_and(|r| {
-                let index = fact.detail.split(' ').next().and_then(|n| n.parse().ok());
-                r.chain == fact.chain && index == Some(r.index)
-            })
-        }
-        // Whoever has applied is told when the version is taken back.
-        FactKind::Applied => own || has_applied(),
-        // What the new runtime does is the upgrade's that brought it.
-        FactKind::TransactionVersion
-        | FactKind::MigrationStarted
-        | FactKind::MigrationStep
-        | FactKind::MigrationCompleted
-        | FactKind::MigrationFailed => current.or(owner) == Some(campaign.upgrade.id.as_str()),
-        _ => own,
+/// Moves a campaign on by one block, if it follows the block's chain or one of its facts.
+fn advance(
+    campaign: &mut Campaign,
+    at: &BlockSeen<'_>,
+    own: &[Fact],
+    opening: Option<&Opening>,
+) -> Vec<CampaignEvent> {
+    let follows = campaign.upgrade.chains.contains_key(at.chain)
+        || campaign.progress.counts_on(at.chain)
+        || !own.is_empty();
+    if campaign.progress.finished() || !follows {
+        return Vec::new();
     }
+    let mut events = campaign.progress.advance(&campaign.upgrade, at, own);
+    if let Some(opening) = opening.filter(|opening| opening.upgrade == campaign.upgrade.id) {
+        unplanned::introduce(&mut events, opening);
+    }
+    unplanned::learn_target(campaign, at.chain, at.memory.running);
+    events
 }
 
-/// What can happen once has one occurrence; trouble is told each time it is seen.
-fn occurrence(happening: Happening, fact: &Fact, campaign: &Campaign) -> String {
-    let there = format!("{}:{}:{}", fact.chain, fact.block, fact.hash);
-    match happening {
-        Happening::Authorized if !fact.detail.is_empty() => fact.detail.clone(),
-        // A chain that joined later is not in what was said of those before it.
-        Happening::Verified | Happening::Completed if campaign.upgrade.unplanned => {
-            campaign.upgrade.chains.len().to_string()
+fn reset_cause(before: Memory, head: &Head) -> ResetCause {
+    if head.rewritten {
+        ResetCause::RolledBack {
+            block: before.number,
+            hash: before.hash,
         }
-        Happening::Authorized
-        | Happening::Unplanned
-        | Happening::FirstApplied
-        | Happening::Applied
-        | Happening::TransactionVersion
-        | Happening::MigrationStarted
-        | Happening::Verified
-        | Happening::Completed => "1".to_owned(),
-        // Once for each window.
-        Happening::Overdue | Happening::Delayed => campaign.revision.to_string(),
-        Happening::Referendum | Happening::Unexamined => format!("{there}:{}", fact.detail),
-        Happening::EstimateMoved => {
-            let at = fact
-                .expected
-                .as_ref()
-                .and_then(|e| e.estimate)
-                .map(|e| e.at.as_second())
-                .unwrap_or_default();
-            format!("{there}:{at}")
-        }
-        _ => there,
+    } else {
+        ResetCause::OtherGenesis(before.genesis)
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use strum::IntoEnumIterator;
 
 use crate::{
     domain::{campaign::progress::Stage, outbox::post::Body, plan::notice::Phase},
@@ -132,7 +133,7 @@ impl PageContext<'_> {
             ));
         }
         out.push_str("<section id=\"timeline\">\n<h2>What was said, and what comes</h2>\n");
-        for phase in Phase::ALL {
+        for phase in Phase::iter() {
             let entries: Vec<&EntryView> = b
                 .timeline
                 .iter()

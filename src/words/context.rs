@@ -7,6 +7,7 @@ mod sample;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
+use strum::IntoEnumIterator;
 
 use super::picture::BlockTimes;
 use crate::{
@@ -19,7 +20,8 @@ use crate::{
         },
         chain::{
             block_times::Stretch,
-            fact::{Expected, Fact, FactKind},
+            fact::{Expected, Fact},
+            payload::Payload,
         },
         people::{
             command::{Kind, Part, Verb},
@@ -103,7 +105,8 @@ pub fn of(
 ) -> Value {
     let plan = &config.plan;
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
-    let audiences = notice.map_or(&Audience::ALL[..], |n| &n.audiences);
+    let everybody: Vec<Audience> = Audience::iter().collect();
+    let audiences = notice.map_or(&everybody, |n| &n.audiences);
     let duties: Vec<Value> = upgrade
         .duties
         .iter()
@@ -126,7 +129,7 @@ pub fn of(
             "changes": upgrade.changes,
             "unplanned": upgrade.unplanned,
             "rollback": upgrade.rollback,
-            "steps": Step::ALL.into_iter().map(|s| (s.name().to_owned(), json!(upgrade.steps.get(&s)))).collect::<serde_json::Map<_, _>>(),
+            "steps": Step::iter().map(|s| (s.name().to_owned(), json!(upgrade.steps.get(&s)))).collect::<serde_json::Map<_, _>>(),
             "go": upgrade.decision == Some(Decision::Go),
             "no_go": upgrade.no_go(),
             "cancelled": upgrade.cancelled,
@@ -291,12 +294,13 @@ fn commands(verbs: &[Verb]) -> Value {
 
 /// Describes a referendum: `news` is "123 confirming", and `status` the word in it.
 fn referendum(referendum: &Referendum, progress: &Progress) -> Value {
-    let news = progress.referendum.as_deref();
-    json!({ "chain": referendum.chain, "index": referendum.index, "news": news, "status": news.and_then(behind_index) })
-}
-
-fn behind_index(news: &str) -> Option<&str> {
-    news.split_once(' ').map(|(_, status)| status)
+    let news = progress.referendum;
+    json!({
+        "chain": referendum.chain,
+        "index": referendum.index,
+        "news": news.map(|news| news.to_string()),
+        "status": news.map(|news| news.status.to_string()),
+    })
 }
 
 fn duty(audience: Audience, duty: &Duty) -> Value {
@@ -412,15 +416,19 @@ pub fn pictured(progress: &Progress) -> Option<BlockTimes> {
 }
 
 fn fact(fact: &Fact) -> Value {
+    let status = match &fact.payload {
+        Payload::Referendum(news) => Some(news.status.to_string()),
+        _ => None,
+    };
     json!({
-        "kind": fact.kind,
+        "kind": fact.kind(),
         "chain": fact.chain,
         "block": fact.block,
         "hash": fact.hash,
         "spec_version": fact.spec_version,
         "time": fact.time.map(Timestamp::as_second),
-        "detail": fact.detail,
-        "status": (fact.kind == FactKind::Referendum).then(|| behind_index(&fact.detail)).flatten(),
+        "detail": fact.detail(),
+        "status": status,
         "on": fact.on,
         "late": fact.late,
         "expected": fact.expected.as_ref().map(expected),

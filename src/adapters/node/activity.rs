@@ -23,7 +23,7 @@ use tokio::time::sleep;
 use super::{connection::answer, witness::host};
 use crate::{
     domain::{
-        chain::activity::{Sampled, WEEK, last_week, wanted},
+        chain::activity::{HOURS_A_WEEK, Sampled, last_week, wanted},
         hex,
     },
     ports::ChainError,
@@ -79,7 +79,7 @@ pub async fn sample(
     // Without a time the blocks can't be laid over the week.
     if let Some((from, until)) = head.at.and_then(last_week) {
         node.reach(from, &mut sample).await?;
-        let each = i64::from(count / u32::try_from(WEEK).unwrap_or(u32::MAX)).max(1);
+        let each = i64::from(count / u32::try_from(HOURS_A_WEEK).unwrap_or(u32::MAX)).max(1);
         let step = SignedDuration::from_secs(3600 / each);
         // First a few all over the week, so that the times of the others are known; then all; then what was misjudged.
         for step in [SignedDuration::from_hours(3), step, step] {

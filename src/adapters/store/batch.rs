@@ -96,8 +96,8 @@ pub async fn write_batch(tx: &mut Transaction<'_, Any>, batch: &Batch) -> Result
         )
         .bind(&fact.chain)
         .bind(block)
-        .bind(fact.kind.name())
-        .bind(&fact.detail)
+        .bind(fact.kind().name())
+        .bind(fact.detail())
         .bind(json(fact)?)
         .execute(&mut **tx)
         .await

@@ -1,6 +1,7 @@
 //! The posts of an upgrade as one page: no script, nothing from outside, and nothing in it that wasn't escaped.
 
 use sha2::{Digest, Sha256};
+use strum::IntoEnumIterator;
 
 use super::{PreviewPost, ShownPost};
 use crate::{
@@ -60,8 +61,7 @@ fn phases<'a, 'b>(
             .filter(move |one| one.notice.phase == phase)
             .collect::<Vec<_>>()
     };
-    Phase::ALL
-        .into_iter()
+    Phase::iter()
         .map(move |phase| (phase, of(phase)))
         .filter(|(_, shown)| !shown.is_empty())
 }

@@ -204,11 +204,11 @@ fn chains(out: &mut String, report: &Report, campaign: &Campaign, zone: &Zone) {
                 .time
                 .map_or("—".to_owned(), |at| escape(&zone.written(at)));
             vec![
-                f.kind.name().replace('_', " "),
+                f.kind().name().replace('_', " "),
                 escape(&f.chain),
                 f.block.to_string(),
                 at,
-                escape(&f.detail),
+                escape(&f.detail()),
             ]
         };
         table(

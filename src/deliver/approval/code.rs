@@ -11,9 +11,10 @@ use crate::{
         campaign::{Campaign, progress::Progress, upgrade::Upgrade},
         chain::{
             block_times::Estimate,
-            fact::{Expected, Fact},
+            fact::{Expected, Fact, FactKind},
+            payload::Payload,
         },
-        people::approval::{self, Consent, fact_kind, partials},
+        people::approval::{self, Consent, partials},
         plan::{
             language::DEFAULT,
             notice::{Happening, Notice, Trigger},
@@ -149,17 +150,17 @@ pub(crate) fn sample_fact(happening: Happening, upgrade: &Upgrade) -> Fact {
         .map_or((String::new(), 0), |(name, target)| {
             (name.clone(), target.spec_version)
         });
+    let kind = happening.fact_kind().unwrap_or(FactKind::Applied);
     let estimate = Some(Estimate {
         at: upgrade.window.opens,
         band: jiff::SignedDuration::from_mins(1),
     });
     Fact {
-        kind: fact_kind(happening),
+        payload: Payload::read(kind, ""),
         block: 1,
         hash: "0x01".to_owned(),
         spec_version: version,
         time: Some(upgrade.window.opens),
-        detail: String::new(),
         on: None,
         expected: Some(Expected {
             chain: chain.clone(),

@@ -26,7 +26,7 @@ pub enum Change {
     Cancel {
         reason: String,
     },
-    /// It was tried and did not work.
+    /// The upgrade was tried and did not work.
     Fail {
         reason: String,
     },
@@ -55,7 +55,7 @@ pub enum Change {
         notice: String,
         text: String,
     },
-    /// What is planned of a notice next goes out now.
+    /// The next planned post of a notice goes out now.
     Announce {
         notice: String,
     },
@@ -64,7 +64,7 @@ pub enum Change {
         item: String,
         remark: Option<String>,
     },
-    /// It is not, after all.
+    /// The item is not done, after all.
     Untick {
         item: String,
     },
@@ -129,7 +129,7 @@ impl std::fmt::Display for Change {
 }
 
 impl Change {
-    /// What a person calls it.
+    /// The name that people give it.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Reschedule { .. } => "reschedule",
@@ -148,7 +148,7 @@ impl Change {
         }
     }
 
-    /// It leaves the upgrade as it is: it is of what is said and done around it.
+    /// The change leaves the upgrade as it is: it is of what is said and done around it.
     pub fn is_aside(&self) -> bool {
         matches!(
             self,
@@ -235,7 +235,7 @@ pub fn differing(one: &Upgrade, other: &Upgrade) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a file calls a field.
+/// The name that a file has for a field.
 fn in_file(field: &str) -> &str {
     match field {
         "decision" => "no_go",
@@ -251,7 +251,7 @@ fn fields(upgrade: &Upgrade) -> Map<String, Value> {
     }
 }
 
-/// What came of a file that was read again.
+/// The outcome of a file that was read again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged {
     pub upgrade: Upgrade,
@@ -307,89 +307,107 @@ pub struct News {
     pub detail: Option<String>,
 }
 
-/// What there is to say when an upgrade changes from `before` (nothing: it is new) to `after`, in order.
+impl News {
+    fn plain(happening: Happening) -> Self {
+        Self {
+            happening,
+            detail: None,
+        }
+    }
+
+    fn because(happening: Happening, detail: &str) -> Self {
+        Self {
+            happening,
+            detail: Some(detail.to_owned()),
+        }
+    }
+}
+
+/// The news to tell when an upgrade changes from `before` (nothing: it is new) to `after`, in order.
 pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
-    let plain = |happening| News {
-        happening,
-        detail: None,
-    };
     let mut news = Vec::new();
     if before.is_none() {
-        news.push(plain(Happening::Planned));
+        news.push(News::plain(Happening::Planned));
     }
-    let was = |f: &dyn Fn(&Upgrade) -> bool| before.is_some_and(f);
-    for (step, link) in after
+    news.extend(news_of_steps(before, after));
+    news.extend(news_of_the_end(before, after));
+    if after.given_up() {
+        return news;
+    }
+    news.extend(news_of_the_window(before, after).map(News::plain));
+    let duties = |b: &Upgrade| b.duties != after.duties || b.chains != after.chains;
+    if before.is_some_and(|b| !b.unplanned && duties(b)) {
+        news.push(News::plain(Happening::Changed));
+    }
+    let decided = before.and_then(|b| b.decision.as_ref()) != after.decision.as_ref();
+    match &after.decision {
+        Some(Decision::Go) if decided => news.push(News::plain(Happening::Go)),
+        Some(Decision::NoGo(reason)) if decided => {
+            news.push(News::because(Happening::NoGo, reason));
+        }
+        _ => {}
+    }
+    news
+}
+
+/// Steps that people have taken since, each with its link.
+fn news_of_steps(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
+    let known = |step: &Step| before.and_then(|b| b.steps.get(step));
+    let new = after
         .steps
         .iter()
-        .filter(|(step, link)| before.and_then(|b| b.steps.get(step)) != Some(link))
-    {
+        .filter(|(step, link)| known(step) != Some(link));
+    new.map(|(step, link)| {
         let happening = match step {
             Step::UnderReview => Happening::UnderReview,
             Step::RolledBack => Happening::RolledBack,
             Step::Documented => Happening::Documented,
             Step::Reviewed => Happening::Reviewed,
         };
-        news.push(News {
-            happening,
-            detail: Some(link.clone()),
-        });
-    }
-    if let Some(reason) = after
-        .cancelled
-        .as_ref()
-        .filter(|_| !was(&|b| b.cancelled.is_some()))
-    {
-        news.push(News {
-            happening: Happening::Cancelled,
-            detail: Some(reason.clone()),
-        });
-    }
-    if let Some(reason) = after
-        .failed
-        .as_ref()
-        .filter(|_| !was(&|b| b.failed.is_some()))
-    {
-        news.push(News {
-            happening: Happening::Failed,
-            detail: Some(reason.clone()),
-        });
-    }
-    if after.given_up() {
-        return news;
-    }
+        News::because(happening, link)
+    })
+    .collect()
+}
+
+/// The upgrade was given up since, each way with its reason.
+fn news_of_the_end(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
+    let was = |reason: fn(&Upgrade) -> &Option<String>| {
+        before.is_some_and(|upgrade| reason(upgrade).is_some())
+    };
+    let ends = [
+        (
+            Happening::Cancelled,
+            &after.cancelled,
+            was(|u| &u.cancelled),
+        ),
+        (Happening::Failed, &after.failed, was(|u| &u.failed)),
+    ];
+    let new = ends.into_iter().filter(|(_, _, told)| !told);
+    new.filter_map(|(happening, reason, _)| Some(News::because(happening, reason.as_ref()?)))
+        .collect()
+}
+
+/// The window, or the choice between several, is another.
+fn news_of_the_window(before: Option<&Upgrade>, after: &Upgrade) -> Option<Happening> {
     match (&after.poll, before) {
         (Some(poll), before)
             if before.and_then(|b| b.poll.as_ref()) != Some(poll)
                 || before.is_some_and(Upgrade::given_up) =>
         {
-            news.push(plain(Happening::WindowProposed));
+            Some(Happening::WindowProposed)
         }
-        (None, None) => news.push(plain(Happening::WindowSet)),
-        (None, Some(before)) if before.poll.is_some() => news.push(plain(Happening::WindowSet)),
+        (None, None) => Some(Happening::WindowSet),
+        (None, Some(before)) if before.poll.is_some() => Some(Happening::WindowSet),
         // The window of a campaign that nobody planned was made up.
-        (None, Some(before)) if before.unplanned && !after.unplanned => {}
+        (None, Some(before)) if before.unplanned && !after.unplanned => None,
         (None, Some(before)) if before.window != after.window || before.given_up() => {
-            news.push(plain(Happening::Rescheduled))
+            Some(Happening::Rescheduled)
         }
-        _ => {}
+        _ => None,
     }
-    let duties = |b: &Upgrade| b.duties != after.duties || b.chains != after.chains;
-    if before.is_some_and(|b| !b.unplanned && duties(b)) {
-        news.push(plain(Happening::Changed));
-    }
-    let decided = before.and_then(|b| b.decision.as_ref()) != after.decision.as_ref();
-    match &after.decision {
-        Some(Decision::Go) if decided => news.push(plain(Happening::Go)),
-        Some(Decision::NoGo(reason)) if decided => news.push(News {
-            happening: Happening::NoGo,
-            detail: Some(reason.clone()),
-        }),
-        _ => {}
-    }
-    news
 }
 
-/// Whether notices by the clock are to be planned anew: the window they count from is another, or they were withdrawn.
+/// Notices by the clock are to be planned anew: the window they count from is another, or they were withdrawn.
 /// Another poll makes the posts of the one before wrong too.
 pub fn moves(before: &Upgrade, after: &Upgrade) -> bool {
     before.window.opens != after.window.opens

@@ -16,7 +16,7 @@ pub struct Rules {
     pub complete_after: SignedDuration,
     pub max_block_gap: SignedDuration,
     pub max_finality_lag: u64,
-    /// Of all transactions since, 0 to 1.
+    /// The share of all transactions since, 0 to 1.
     pub max_failed_share: f64,
     pub min_transactions: u32,
 }
@@ -106,11 +106,34 @@ pub struct Migration {
     pub moved: u64,
     /// Has a cursor.
     pub running: bool,
-    /// That it is stuck was told.
+    /// People were told that it is stuck.
     pub stuck: bool,
 }
 
-/// What was measured of a chain around its upgrade.
+impl Migration {
+    /// Migrations that are seen to begin, or to be under way, at a block.
+    pub(super) fn begun(total: Option<u32>, block: u64) -> Self {
+        Self {
+            total,
+            moved: block,
+            running: true,
+            ..Self::default()
+        }
+    }
+
+    /// The migration at `index`, counted from 0, has moved.
+    pub(super) fn step(&mut self, index: Option<u32>, block: u64) {
+        self.done = index.map_or(self.done, |index| index.saturating_add(1));
+        (self.moved, self.running, self.stuck) = (block, true, false);
+    }
+
+    pub(super) fn complete(&mut self) {
+        (self.running, self.stuck) = (false, false);
+        self.done = self.total.unwrap_or(self.done);
+    }
+}
+
+/// The figures that were measured of a chain around its upgrade.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measurements {
     pub version_before: u32,
@@ -129,18 +152,18 @@ pub struct Measurements {
 }
 
 /// Block times kept after an upgrade.
-const GAPS: usize = 240;
+const MAX_GAPS_AFTER: usize = 240;
 
 impl Measurements {
     pub(super) fn note(&mut self, pace: &Pace, lag: u64) {
         pace.grow(&mut self.after);
         self.worst_lag = self.worst_lag.max(lag);
-        if self.gaps_after.len() < GAPS {
+        if self.gaps_after.len() < MAX_GAPS_AFTER {
             self.gaps_after.extend(pace.last_gap().map(tenths));
         }
     }
 
-    /// Whether the code that runs is the one that was planned, if both are known.
+    /// Says whether the code that runs is the one that was planned, if both are known.
     pub fn code_fits(&self) -> Option<bool> {
         Some(self.code.as_ref()? == self.code_planned.as_ref()?)
     }

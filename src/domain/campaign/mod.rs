@@ -1,5 +1,6 @@
 //! A campaign: one upgrade as it was accepted, what changes it, and how far it has come.
 
+pub mod chain_progress;
 pub mod change;
 pub mod health;
 pub mod notes;
@@ -42,7 +43,7 @@ impl Campaign {
         }
     }
 
-    /// When the votes on its window are to be counted, as long as they are not.
+    /// The time at which the votes on its window are to be counted, as long as they are not.
     pub fn votes_due(&self) -> Option<Timestamp> {
         let progress = &self.progress;
         let open = progress.state == State::Scheduled
@@ -55,7 +56,7 @@ impl Campaign {
             .map(|poll| poll.decide_by)
     }
 
-    /// Where it stands, in one word: what people have decided, or else what the chains show.
+    /// The standing in one word: what people have decided, or else what the chains show.
     pub fn standing(&self) -> &'static str {
         let waits = self.progress.state == State::Scheduled;
         match &self.upgrade {
@@ -70,9 +71,9 @@ impl Campaign {
 
 /// The campaign that a new file is about: one of the chains it names shows an upgrade that could be the file's.
 pub fn joined_by<'a>(known: &'a [Campaign], file: &Upgrade) -> Option<&'a Campaign> {
-    let fits = |a: &&Campaign| {
-        a.upgrade.chains.iter().any(|(name, target)| {
-            let applied = a
+    let fits = |campaign: &&Campaign| {
+        campaign.upgrade.chains.iter().any(|(name, target)| {
+            let applied = campaign
                 .progress
                 .chains
                 .get(name)
@@ -88,6 +89,6 @@ pub fn joined_by<'a>(known: &'a [Campaign], file: &Upgrade) -> Option<&'a Campai
     };
     known
         .iter()
-        .filter(|a| a.upgrade.unplanned && a.upgrade.joined.is_none())
+        .filter(|campaign| campaign.upgrade.unplanned && campaign.upgrade.joined.is_none())
         .find(fits)
 }

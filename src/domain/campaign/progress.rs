@@ -16,49 +16,24 @@ use crate::domain::{
         block_times::Estimate,
         fact::{Expected, Fact, FactKind},
         observation::Limits,
+        payload::{Payload, ReferendumNews, UnexpectedVersion},
     },
     plan::notice::Happening,
 };
 
 pub use super::{
+    chain_progress::ChainProgress,
     health::{Health, Measurements, Migration, Rules},
     notes::{Note, Tick},
 };
 pub use crate::domain::chain::stage::{Stage, State};
 
-/// Where one chain of an upgrade stands.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ChainProgress {
-    pub stage: Stage,
-    /// The version proven to run, once a block was seen.
-    pub spec_version: Option<u32>,
-    pub authorized: Option<Fact>,
-    pub applied: Option<Fact>,
-    pub health: Option<Health>,
-    /// The fact that named the block at which the new code goes ahead, with the estimate as it was told last.
-    #[serde(default)]
-    pub ahead: Option<Fact>,
-    #[serde(default)]
-    pub migration: Option<Migration>,
-    #[serde(default)]
-    pub record: Option<Measurements>,
-    /// `25 to 26`, where the upgrade changes it.
-    #[serde(default)]
-    pub transaction_version: Option<String>,
-    /// That it was not applied for long was told.
-    #[serde(default)]
-    pub unapplied: bool,
-    /// That it stalled or hung behind was told, and is to be taken back.
-    #[serde(default)]
-    pub ailing: bool,
-}
-
-/// Where the upgrade stands.
+/// How far the upgrade has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     pub state: State,
     pub chains: BTreeMap<String, ChainProgress>,
-    /// When all chains were seen to have applied, by our own clock: feedback opens here.
+    /// The moment all chains were seen to have applied, by our own clock: feedback opens here.
     pub applied_at: Option<Timestamp>,
     /// Counted when the feedback window closed.
     pub feedback: Option<crate::domain::people::feedback::Summary>,
@@ -67,14 +42,14 @@ pub struct Progress {
     pub scheduled: Option<Fact>,
     /// The newest word on the referendum.
     #[serde(default)]
-    pub referendum: Option<String>,
+    pub referendum: Option<ReferendumNews>,
     /// Ranges of blocks whose events could not be read, the newest last: `paseo: 100 to 2000`.
     #[serde(default)]
     pub unexamined: Vec<String>,
     /// Nothing came of it, and nobody waits any more.
     #[serde(default)]
     pub closed: bool,
-    /// Its window is open for long and nothing has begun: notices by the clock are held.
+    /// The window is open for long and nothing has begun: notices by the clock are held.
     #[serde(default)]
     pub delayed: bool,
     /// The votes on the window, by the number of the window, once they were counted.
@@ -89,13 +64,13 @@ pub struct Progress {
     /// Lines that people have added to the status, the newest last.
     #[serde(default)]
     pub notes: Vec<Note>,
-    /// What was announced before its time.
+    /// Notices that were announced before their time.
     #[serde(default)]
     pub announced: BTreeSet<String>,
     /// Feedback is closed by a command, then.
     #[serde(default)]
     pub feedback_closes: Option<Timestamp>,
-    /// What is told once of an upgrade, and was.
+    /// Happenings that are told once of an upgrade, and were.
     #[serde(default)]
     pub told: BTreeSet<Happening>,
 }
@@ -109,12 +84,27 @@ pub struct Observed<'a> {
     pub finality_lag: u64,
     /// The block before it was read as well: if not, what lies between is not known to be a gap.
     pub contiguous: bool,
-    /// It is long over: read while catching up.
+    /// The block is long over: it is read while catching up.
     pub late: bool,
     pub rules: &'a Rules,
     pub limits: &'a Limits,
-    /// When a block of a chain is expected.
+    /// Estimates when a block of a chain is to be expected.
     pub estimate: &'a (dyn Fn(&Expected) -> Option<Estimate> + Sync),
+}
+
+/// One finalized block of a chain, with the memory after it.
+#[derive(Clone, Copy)]
+pub struct BlockSeen<'a> {
+    pub chain: &'a str,
+    pub block: &'a Block,
+    pub memory: &'a Memory,
+    pub seen: Observed<'a>,
+}
+
+impl BlockSeen<'_> {
+    pub(super) fn fact(&self, payload: Payload) -> Fact {
+        self.block.fact(payload, self.chain, self.memory.running)
+    }
 }
 
 /// Something to announce, and the fact it stands on.
@@ -122,6 +112,31 @@ pub struct Observed<'a> {
 pub struct CampaignEvent {
     pub happening: Happening,
     pub fact: Fact,
+}
+
+impl CampaignEvent {
+    /// The event that a fact is by itself, if notices speak of such facts.
+    pub fn of(fact: Fact) -> Option<Self> {
+        let happening = fact.payload.happening()?;
+        Some(Self { happening, fact })
+    }
+}
+
+/// Ranges of blocks that a status names as not examined.
+const MAX_UNEXAMINED_KEPT: usize = 3;
+
+/// The version of an applied fact, if the upgrade was not to bring it.
+fn unexpected_version(upgrade: &Upgrade, fact: &Fact) -> Option<UnexpectedVersion> {
+    if fact.kind() != FactKind::Applied {
+        return None;
+    }
+    let target = upgrade.chains.get(&fact.chain)?.spec_version;
+    (fact.spec_version < target).then(|| {
+        fact.downgraded_from().map_or(
+            UnexpectedVersion::BelowTarget(target),
+            UnexpectedVersion::Downgrade,
+        )
+    })
 }
 
 impl Progress {
@@ -168,7 +183,7 @@ impl Progress {
             .chain(self.chains.values().filter_map(|c| c.ahead.as_ref()))
     }
 
-    /// What one fact means for the upgrade. The fact may be of a chain whose blocks are read elsewhere.
+    /// Takes a fact, and says what is to be announced of it. The fact may be of a chain whose blocks are read elsewhere.
     pub fn learn(
         &mut self,
         upgrade: &Upgrade,
@@ -179,283 +194,119 @@ impl Progress {
         if let Some(expected) = fact.expected.as_mut() {
             expected.estimate = (seen.estimate)(expected);
         }
-        let happening = match fact.kind {
-            FactKind::Referendum => {
-                let news = self.referendum.as_ref() != Some(&fact.detail);
-                self.referendum = Some(fact.detail.clone());
-                news.then_some(Happening::Referendum)
-            }
-            FactKind::Scheduled => {
+        if let Some(version) = unexpected_version(upgrade, &fact) {
+            fact.payload = Payload::VersionUnexpected(version);
+        }
+        let is_news = match &fact.payload {
+            Payload::Referendum(news) => self.referendum.replace(*news) != Some(*news),
+            Payload::Scheduled { .. } => {
                 self.scheduled = Some(fact.clone());
-                Some(Happening::Scheduled)
+                true
             }
-            FactKind::Dispatched => {
+            Payload::Dispatched { .. } => {
                 self.scheduled = None;
-                Some(if fact.detail.ends_with(" ok") {
-                    Happening::Dispatched
-                } else {
-                    Happening::DispatchFailed
-                })
+                true
             }
             _ => self.learn_of_chain(upgrade, &fact),
         };
-        happening.map(|happening| CampaignEvent { happening, fact })
+        is_news.then(|| CampaignEvent::of(fact)).flatten()
     }
 
-    fn learn_of_chain(&mut self, upgrade: &Upgrade, fact: &Fact) -> Option<Happening> {
-        let target = upgrade.chains.get(&fact.chain)?;
-        let at = self.chains.get_mut(&fact.chain)?;
-        match fact.kind {
-            FactKind::Authorized => {
-                // Told with the first chain, and again where another code takes its place.
-                let replaces = at
-                    .authorized
-                    .as_ref()
-                    .is_some_and(|old| old.detail != fact.detail);
-                let first = self.state < State::Authorized;
-                at.stage = at.stage.max(Stage::Authorized);
-                at.authorized = Some(fact.clone());
-                at.unapplied = false;
-                (first || replaces).then_some(Happening::Authorized)
+    /// Takes a fact of one of the upgrade's chains, and says whether it is news.
+    fn learn_of_chain(&mut self, upgrade: &Upgrade, fact: &Fact) -> bool {
+        let (true, Some(chain)) = (
+            upgrade.chains.contains_key(&fact.chain),
+            self.chains.get_mut(&fact.chain),
+        ) else {
+            return false;
+        };
+        let is_news = chain.learn(fact);
+        match &fact.payload {
+            // Told with the first chain, and again where another code takes its place.
+            Payload::Authorized { .. } => is_news || self.state < State::Authorized,
+            // Told with the first chain; the others follow by edits, but for a block that moves.
+            Payload::GoAhead => self.told.insert(Happening::GoAhead) || is_news,
+            Payload::TransactionVersion { .. } => self.told.insert(Happening::TransactionVersion),
+            Payload::MigrationStarted { .. } => self.told.insert(Happening::MigrationStarted),
+            Payload::Reset(_) => {
+                self.forget_blocks_of(&fact.chain);
+                is_news
             }
-            FactKind::CodeUpdated | FactKind::CodeStored => {
-                at.stage = at.stage.max(Stage::Applying);
-                None
+            Payload::Unexamined { .. } => {
+                self.note_unexamined(fact);
+                is_news
             }
-            FactKind::GoAhead => {
-                // Told with the first chain; the others follow by edits, but for a block that moves.
-                let moves = at.ahead.is_some();
-                at.stage = at.stage.max(Stage::Applying);
-                at.ahead = Some(fact.clone());
-                (self.told.insert(Happening::GoAhead) || moves).then_some(Happening::GoAhead)
-            }
-            FactKind::Applied if fact.spec_version < target.spec_version => {
-                Some(Happening::VersionUnexpected)
-            }
-            FactKind::TransactionVersion => {
-                at.transaction_version = Some(fact.detail.clone());
-                self.told
-                    .insert(Happening::TransactionVersion)
-                    .then_some(Happening::TransactionVersion)
-            }
-            FactKind::MigrationStarted => {
-                at.migration = Some(Migration {
-                    total: fact.detail.parse().ok(),
-                    moved: fact.block,
-                    running: true,
-                    ..Migration::default()
-                });
-                self.told
-                    .insert(Happening::MigrationStarted)
-                    .then_some(Happening::MigrationStarted)
-            }
-            FactKind::MigrationStep => {
-                let migration = at.migration.get_or_insert_default();
-                // The one that moved, counted from 1.
-                migration.done = fact
-                    .detail
-                    .parse()
-                    .map_or(migration.done, |index: u32| index.saturating_add(1));
-                (migration.moved, migration.running, migration.stuck) = (fact.block, true, false);
-                None
-            }
-            FactKind::MigrationCompleted => {
-                if let Some(migration) = at.migration.as_mut() {
-                    (migration.running, migration.stuck) = (false, false);
-                    migration.done = migration.total.unwrap_or(migration.done);
-                }
-                None
-            }
-            FactKind::PvfCheck if fact.detail == "rejected" => Some(Happening::PvfRejected),
-            FactKind::AuthorizationRejected => Some(Happening::AuthorizationRejected),
-            FactKind::SudoFailed => Some(Happening::SudoFailed),
-            FactKind::Discarded => {
-                at.ahead = None;
-                Some(Happening::Discarded)
-            }
-            FactKind::MigrationFailed => Some(Happening::MigrationFailed),
-            FactKind::Reset => {
-                // Nothing that was known of the chain before is so any more.
-                *at = ChainProgress::default();
-                let counted = |f: &Fact| f.expected.as_ref().is_some_and(|e| e.chain == fact.chain);
-                self.chains
-                    .values_mut()
-                    .filter(|c| c.ahead.as_ref().is_some_and(counted))
-                    .for_each(|c| c.ahead = None);
-                self.scheduled.take_if(|f| counted(f));
-                Some(Happening::Reset)
-            }
-            FactKind::Unexamined => {
-                self.unexamined
-                    .push(format!("{}: {}", fact.chain, fact.detail));
-                let older = self.unexamined.len().saturating_sub(3);
-                self.unexamined.drain(..older);
-                Some(Happening::Unexamined)
-            }
-            FactKind::Stalled | FactKind::Lagging => {
-                at.ailing = true;
-                Some(if fact.kind == FactKind::Stalled {
-                    Happening::Stalled
-                } else {
-                    Happening::Lagging
-                })
-            }
-            FactKind::Recovered => std::mem::take(&mut at.ailing).then_some(Happening::Recovered),
-            FactKind::Blind => Some(Happening::Blind),
-            FactKind::Sighted => Some(Happening::Sighted),
-            _ => None,
+            _ => is_news,
         }
     }
 
-    /// Moves on by one finalized block of one chain; what it announces while catching up is marked late.
+    /// Forgets all that is expected at a block of a chain which began again.
+    fn forget_blocks_of(&mut self, chain: &str) {
+        let counted = |f: &Fact| f.expected.as_ref().is_some_and(|e| e.chain == chain);
+        for progress in self.chains.values_mut() {
+            progress.ahead.take_if(|fact| counted(fact));
+        }
+        self.scheduled.take_if(|fact| counted(fact));
+    }
+
+    fn note_unexamined(&mut self, fact: &Fact) {
+        self.unexamined
+            .push(format!("{}: {}", fact.chain, fact.payload));
+        let older = self.unexamined.len().saturating_sub(MAX_UNEXAMINED_KEPT);
+        self.unexamined.drain(..older);
+    }
+
+    /// Moves on by one finalized block of one chain; returns what is to be announced, in order. What it announces
+    /// while catching up is marked late.
     pub fn advance(
         &mut self,
         upgrade: &Upgrade,
-        chain: &str,
-        block: &Block,
-        memory: &Memory,
-        facts: &mut Vec<Fact>,
-        seen: Observed<'_>,
+        at: &BlockSeen<'_>,
+        facts: &[Fact],
     ) -> Vec<CampaignEvent> {
-        let known = facts.len();
-        let mut events = self.step(upgrade, chain, block, memory, facts, seen);
-        if seen.late {
-            events.iter_mut().for_each(|e| e.fact.late = true);
-            facts.iter_mut().skip(known).for_each(|f| f.late = true);
+        let learned = facts
+            .iter()
+            .filter_map(|fact| self.learn(upgrade, fact, at.seen));
+        let mut events: Vec<CampaignEvent> = learned.collect();
+        events.extend(self.drifted(at.chain, at.seen));
+        if let Some(target) = upgrade.chains.get(at.chain)
+            && let Some(chain) = self.chains.get_mut(at.chain)
+        {
+            let waiting = [chain.waits(at), chain.is_stuck(at)].into_iter().flatten();
+            events.extend(waiting.filter_map(|payload| CampaignEvent::of(at.fact(payload))));
+            chain.run(target, at, facts);
+            let applied = facts.iter().rfind(|f| f.kind() == FactKind::Applied);
+            let applied = applied.cloned();
+            let fact = applied.unwrap_or_else(|| at.fact(Payload::Applied { from: None }));
+            events.extend(self.settle(&fact, at.seen.now));
+        }
+        if at.seen.late {
+            events.iter_mut().for_each(|event| event.fact.late = true);
         }
         events
     }
 
-    /// One block, with the memory after it; returns what is to be announced, in
-    /// order, and adds the facts that only the target can tell (an unexpected version, a migration that is stuck).
-    fn step(
-        &mut self,
-        upgrade: &Upgrade,
-        chain: &str,
-        block: &Block,
-        memory: &Memory,
-        facts: &mut Vec<Fact>,
-        seen: Observed<'_>,
-    ) -> Vec<CampaignEvent> {
-        let mut events = Vec::new();
-        for fact in facts.clone() {
-            let Some(mut event) = self.learn(upgrade, &fact, seen) else {
-                continue;
-            };
-            if event.happening == Happening::VersionUnexpected {
-                let target = upgrade.chains.get(chain).map_or(0, |t| t.spec_version);
-                let down = fact
-                    .detail
-                    .strip_prefix("from ")
-                    .and_then(|v| v.parse().ok())
-                    .is_some_and(|v: u32| v > fact.spec_version);
-                let detail = if down {
-                    format!("a downgrade {}", fact.detail)
-                } else {
-                    format!("the target is {target}")
-                };
-                event.fact = Fact {
-                    kind: FactKind::VersionUnexpected,
-                    detail,
-                    ..fact
-                };
-                facts.push(event.fact.clone());
-            }
-            events.push(event);
-        }
-        events.extend(self.drifted(chain, seen));
-        let (Some(target), Some(at)) = (upgrade.chains.get(chain), self.chains.get_mut(chain))
-        else {
-            return events;
+    /// Something that a live post shows is another than `before`: a chain's stage, its migration or its block, or that
+    /// the upgrade is delayed.
+    pub fn moved_since(&self, before: &Self) -> bool {
+        let block = |chain: &ChainProgress| {
+            let expected = chain.ahead.as_ref()?.expected.as_ref()?;
+            Some(expected.block)
         };
-        let running = memory.running;
-        let spoken = |kind, detail| block.fact(kind, chain, running, detail);
-        if at.stage == Stage::Authorized
-            && !at.unapplied
-            && let Some(since) = at.authorized.as_ref().map(|f| f.block)
-            && block.number.saturating_sub(since) > seen.limits.unapplied_after
-        {
-            at.unapplied = true;
-            let fact = spoken(FactKind::Unapplied, (block.number - since).to_string());
-            facts.push(fact.clone());
-            events.push(CampaignEvent {
-                happening: Happening::Unapplied,
-                fact,
-            });
-        }
-        if let Some(migration) = at.migration.as_mut() {
-            migration.running = block.migrating;
-            let still = block.number.saturating_sub(migration.moved);
-            if migration.running && !migration.stuck && still > seen.limits.stuck_after {
-                migration.stuck = true;
-                let fact = spoken(FactKind::MigrationStuck, still.to_string());
-                facts.push(fact.clone());
-                events.push(CampaignEvent {
-                    happening: Happening::MigrationStuck,
-                    fact,
-                });
-            }
-        } else if block.migrating {
-            // Its beginning was missed.
-            at.migration = Some(Migration {
-                moved: block.number,
-                running: true,
-                ..Migration::default()
-            });
-        }
-        let before = at.spec_version.unwrap_or(running);
-        at.spec_version = Some(running);
-        if running >= target.spec_version && at.stage < Stage::Applied {
-            at.stage = Stage::Applied;
-            at.ahead = None;
-            let proof = facts
-                .iter()
-                .find(|f| f.kind == FactKind::Applied && f.chain == chain)
-                .cloned();
-            at.applied = Some(proof.unwrap_or_else(|| spoken(FactKind::Applied, String::new())));
-            at.health = Some(Health::new(block.time.unwrap_or(seen.now)));
-            let planned = target.code_hash.clone().or_else(|| {
-                at.authorized
-                    .as_ref()
-                    .map(|f| f.detail.clone())
-                    .filter(|d| !d.is_empty())
-            });
-            at.record = Some(Measurements {
-                version_before: before,
-                before: memory.pace.stretch(),
-                gaps_before: memory.pace.gaps(),
-                code_planned: planned,
-                ..Measurements::default()
-            });
-        } else if running < target.spec_version && at.stage >= Stage::Applied {
-            // Taken back, or another chain under the name: nothing is proven any more.
-            (at.stage, at.applied, at.health, at.record) = (Stage::Waiting, None, None, None);
-        } else if let Some(health) = at.health.as_mut() {
-            health.observe(block, seen);
-            if let Some(record) = at.record.as_mut().filter(|_| seen.contiguous) {
-                record.note(&memory.pace, seen.finality_lag);
-            }
-            if !block.migrating
-                && health.transactions - health.failed >= seen.rules.min_transactions
-            {
-                if at.stage == Stage::Applied && health.length() >= seen.rules.healthy_for {
-                    at.stage = Stage::Verified;
-                } else if at.stage == Stage::Verified
-                    && health.length() >= seen.rules.healthy_for + seen.rules.complete_after
-                {
-                    at.stage = Stage::Completed;
-                }
-            }
-        }
-        let fact = facts
-            .iter()
-            .rev()
-            .find(|f| f.kind == FactKind::Applied)
-            .cloned();
-        let fact =
-            fact.unwrap_or_else(|| block.fact(FactKind::Applied, chain, running, String::new()));
-        events.extend(self.settle(fact, seen.now));
-        events
+        let step = |chain: &ChainProgress| {
+            let migration = chain.migration.as_ref();
+            (
+                chain.stage,
+                migration.map(|m| (m.done, m.total, m.running)),
+                block(chain),
+            )
+        };
+        self.chains.len() != before.chains.len()
+            || self.delayed != before.delayed
+            || self.chains.iter().any(|(name, now)| {
+                let old = before.chains.get(name);
+                old.is_some_and(|old| step(old) != step(now))
+            })
     }
 
     /// Known blocks of this chain whose expected time is another by now than was told.
@@ -489,7 +340,7 @@ impl Progress {
     }
 
     /// The upgrade's state from its chains'; each step passed on the way is announced.
-    fn settle(&mut self, fact: Fact, now: Timestamp) -> Vec<CampaignEvent> {
+    fn settle(&mut self, fact: &Fact, now: Timestamp) -> Vec<CampaignEvent> {
         let slowest = self
             .chains
             .values()
@@ -636,7 +487,7 @@ mod tests {
                 .memories
                 .entry(chain.into())
                 .or_insert_with(|| Memory::first("0x".into(), &block));
-            let (mut facts, after) = block.read(chain, memory, &Kin::default());
+            let (facts, after) = block.read(chain, memory, &Kin::default());
             *memory = after;
             let seen = Observed {
                 now: at(self.second),
@@ -648,9 +499,13 @@ mod tests {
                 estimate: &|_| None,
             };
             let memory = memory.clone();
-            let events =
-                self.progress
-                    .advance(&self.upgrade, chain, &block, &memory, &mut facts, seen);
+            let at = BlockSeen {
+                chain,
+                block: &block,
+                memory: &memory,
+                seen,
+            };
+            let events = self.progress.advance(&self.upgrade, &at, &facts);
             events.into_iter().map(|e| e.happening.name()).collect()
         }
 

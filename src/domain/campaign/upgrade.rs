@@ -5,14 +5,28 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoStaticStr};
 
 use crate::domain::plan::notice::Audience;
 
 /// The urgency decides how much notice people get.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumIter,
+    IntoStaticStr,
 )]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Urgency {
     /// People get weeks of notice.
     Routine,
@@ -23,14 +37,8 @@ pub enum Urgency {
 }
 
 impl Urgency {
-    pub const ALL: [Urgency; 3] = [Self::Routine, Self::Expedited, Self::Emergency];
-
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Routine => "routine",
-            Self::Expedited => "expedited",
-            Self::Emergency => "emergency",
-        }
+        self.into()
     }
 }
 
@@ -72,9 +80,23 @@ pub enum Decision {
     NoGo(String),
 }
 
-/// A step that people take, told once when the upgrade's file or a command says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A step that people take and no chain shows: told once, when the upgrade's file or a command says so.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumIter,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Step {
     /// The proposal can be read and answered.
     UnderReview,
@@ -87,20 +109,8 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 4] = [
-        Self::UnderReview,
-        Self::RolledBack,
-        Self::Documented,
-        Self::Reviewed,
-    ];
-
     pub fn name(self) -> &'static str {
-        match self {
-            Self::UnderReview => "under_review",
-            Self::RolledBack => "rolled_back",
-            Self::Documented => "documented",
-            Self::Reviewed => "reviewed",
-        }
+        self.into()
     }
 }
 

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A week in hours.
-pub const WEEK: usize = 168;
+/// The hours of a week.
+pub const HOURS_A_WEEK: usize = 168;
 
-const HOUR: i64 = 3600;
-const DAY: usize = 24;
+const SECONDS_AN_HOUR: i64 = 3600;
+const HOURS_A_DAY: usize = 24;
 
-/// What was read of one block.
+/// The figures that were read of one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampled {
     pub number: u64,
@@ -35,7 +35,7 @@ pub struct HourActivity {
 /// The week, and what it was made from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Activity {
-    /// In UTC, from Monday 00:00: [`WEEK`] of them.
+    /// In UTC, from Monday 00:00: [`HOURS_A_WEEK`] of them.
     pub hours: Vec<HourActivity>,
     /// Transactions an hour, over the hours that are known.
     pub mean: f64,
@@ -50,13 +50,15 @@ pub struct Activity {
 /// The place of an instant in the week, from Monday 00:00 UTC.
 pub fn hour_of_week(at: Timestamp) -> usize {
     // 1970 began on a Thursday.
-    let hours = at.as_second().div_euclid(HOUR) + 3 * 24;
+    let hours = at.as_second().div_euclid(SECONDS_AN_HOUR) + 3 * 24;
     usize::try_from(hours.rem_euclid(7 * 24)).unwrap_or(0)
 }
 
 /// The last full hour at `at`, and the beginning of the week before it.
 pub fn last_week(at: Timestamp) -> Option<(Timestamp, Timestamp)> {
-    let until = Timestamp::from_second(at.as_second().div_euclid(HOUR) * HOUR).ok()?;
+    let until =
+        Timestamp::from_second(at.as_second().div_euclid(SECONDS_AN_HOUR) * SECONDS_AN_HOUR)
+            .ok()?;
     Some((
         until.checked_sub(SignedDuration::from_hours(7 * 24)).ok()?,
         until,
@@ -127,11 +129,13 @@ impl Activity {
             .values()
             .filter_map(|b| Some((second(b)?, b)))
             .collect();
-        let mut hours = vec![HourActivity::default(); WEEK];
+        let mut hours = vec![HourActivity::default(); HOURS_A_WEEK];
         let (mut first_hour, mut counted, mut numbers) = (None, 0, None);
         let mut begin = from;
         while begin < until {
-            let end = begin.checked_add(SignedDuration::from_secs(HOUR)).ok()?;
+            let end = begin
+                .checked_add(SignedDuration::from_secs(SECONDS_AN_HOUR))
+                .ok()?;
             let (start, stop) = (seconds(begin), seconds(end));
             let inside: Vec<&Sampled> = timed
                 .iter()
@@ -173,7 +177,7 @@ impl Activity {
     /// its kind (Monday to Friday, or the weekend), in UTC. One week has accidents; what comes back each day hasn't.
     pub fn expected(&self, at: Timestamp) -> Option<f64> {
         let place = hour_of_week(at);
-        let usual = self.usual(place % DAY, place / DAY >= 5);
+        let usual = self.usual(place % HOURS_A_DAY, place / HOURS_A_DAY >= 5);
         let own = self.hours.get(place).and_then(|h| h.transactions);
         own.zip(usual).map(|(a, b)| f64::midpoint(a, b)).or(usual)
     }
@@ -184,7 +188,7 @@ impl Activity {
             self.hours
                 .iter()
                 .enumerate()
-                .filter(|(i, _)| i % DAY == hour && (i / DAY >= 5) == weekend)
+                .filter(|(i, _)| i % HOURS_A_DAY == hour && (i / HOURS_A_DAY >= 5) == weekend)
                 .map(|(_, h)| h),
         )
     }
@@ -321,7 +325,7 @@ mod tests {
         let mut known: BTreeMap<u64, Sampled> =
             [1, 200_000].into_iter().map(|n| (n, all[&n])).collect();
         let first = wanted(&known, from, until, step);
-        assert_eq!(first.len(), 6 * WEEK);
+        assert_eq!(first.len(), 6 * HOURS_A_WEEK);
         known.extend(first.iter().map(|n| (*n, all[n])));
         assert!(wanted(&known, from, until, step).is_empty());
         assert!(

@@ -11,6 +11,7 @@ use super::{
     block_times::Pace,
     fact::{Expected, Fact, FactKind},
     observation::Matter,
+    payload::{Payload, PvfCheck, ReferendumNews, ReferendumStatus},
 };
 use crate::domain::hex;
 
@@ -23,7 +24,7 @@ pub struct ChainEvent {
     pub fields: Value,
 }
 
-/// What a node answered about one finalized block.
+/// One finalized block, as a node answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Block {
     pub number: u64,
@@ -31,7 +32,7 @@ pub struct Block {
     pub parent: String,
     /// `Timestamp.Now` at this block.
     pub time: Option<Timestamp>,
-    /// What the state at this block calls itself (`Core_version`): the *next* block's runtime.
+    /// The version of the state at this block (`Core_version`), which is the *next* block's runtime.
     pub spec_version: u32,
     pub transaction_version: u32,
     /// `System.LastRuntimeUpgrade.spec_version`: the runtime that has run. This is the proof.
@@ -44,7 +45,7 @@ pub struct Block {
     pub slot: Option<u64>,
     /// The relay's block a parachain's block was built on.
     pub relay_number: Option<u64>,
-    /// Of a relay: parachains whose new code goes ahead at a block, by id.
+    /// Parachains of this relay whose new code goes ahead at a block, by id.
     pub upcoming: Vec<(u32, u64)>,
     /// Referenda confirmed in this block, and the block for which the scheduler has their calls.
     pub enactments: Vec<(u32, u64)>,
@@ -60,7 +61,7 @@ pub struct Kin {
     pub relay: Option<String>,
 }
 
-/// What must be remembered of a chain between two blocks, and over a restart.
+/// A chain as it is remembered between two blocks, and over a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     pub genesis: String,
@@ -69,19 +70,19 @@ pub struct Memory {
     pub time: Option<Timestamp>,
     /// The version proven to run.
     pub running: u32,
-    /// Of the runtime that has run, as `running` is.
+    /// The transaction version of the runtime that has run, as `running` is.
     pub transaction_version: u32,
     pub authorized: Option<String>,
     #[serde(default)]
     pub pace: Pace,
-    /// What is the matter with the chain, as told.
+    /// The trouble with the chain, as told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matter: Option<Matter>,
     /// A parachain's new code was stored and waits for the relay's go-ahead. Events tell of it, since
     /// the entry in the state is the code itself; what a gap hides is in the relay's `upcoming`.
     #[serde(default)]
     pub pending_code: bool,
-    /// Of a relay: when the new code of parachains we know goes ahead.
+    /// The blocks of this relay at which the new code of parachains we know goes ahead.
     #[serde(default)]
     pub upcoming: Vec<(u32, u64)>,
     /// Referenda whose call is still to be dispatched, and at which block.
@@ -118,16 +119,15 @@ impl Memory {
 }
 
 impl Block {
-    /// A fact that this block shows.
-    pub fn fact(&self, kind: FactKind, chain: &str, spec_version: u32, detail: String) -> Fact {
+    /// A fact that this block shows, of a chain that runs `spec_version` after it.
+    pub fn fact(&self, payload: Payload, chain: &str, spec_version: u32) -> Fact {
         Fact {
-            kind,
+            payload,
             chain: chain.to_owned(),
             block: self.number,
             hash: self.hash.clone(),
             spec_version,
             time: self.time,
-            detail,
             on: None,
             expected: None,
             late: false,
@@ -136,122 +136,29 @@ impl Block {
 
     /// The facts this block adds to what is remembered, and the memory after it.
     pub fn read(&self, chain: &str, before: &Memory, kin: &Kin) -> (Vec<Fact>, Memory) {
-        let mut facts = Vec::new();
-        let mut memory = Memory {
-            number: self.number,
-            hash: self.hash.clone(),
-            time: self.time,
-            authorized: self.authorized.clone(),
-            upcoming: Vec::new(),
-            pace: before.pace.and(self),
-            ..before.clone()
-        };
-        for event in &self.events {
-            if let Some((kind, detail)) = self.meaning(event) {
-                match kind {
-                    FactKind::CodeStored => memory.pending_code = true,
-                    FactKind::CodeUpdated | FactKind::Discarded => memory.pending_code = false,
-                    _ => {}
-                }
-                facts.push(self.fact(kind, chain, before.running, detail));
-            } else if let Some((referendum, result)) = dispatched(event, before) {
-                memory.enactments.remove(&referendum);
-                facts.push(self.fact(
-                    FactKind::Dispatched,
-                    chain,
-                    before.running,
-                    format!("{referendum} {result}"),
-                ));
-            } else if let Some((para, result)) = pvf_check(event)
-                && let Some(name) = kin.paras.get(&para)
-            {
-                facts.push(Fact {
-                    on: Some(chain.to_owned()),
-                    ..self.fact(FactKind::PvfCheck, name, 0, result.to_owned())
-                });
-            }
-        }
-        for (referendum, when) in &self.enactments {
-            if memory.enactments.insert(*referendum, *when) != Some(*when) {
-                let fact = self.fact(
-                    FactKind::Scheduled,
-                    chain,
-                    before.running,
-                    referendum.to_string(),
-                );
-                facts.push(Fact {
-                    expected: self.counted(*when, chain, kin),
-                    ..fact
-                });
-            }
-        }
-        // No event tells of a go-ahead: it is in the state, until its block has come.
-        for (para, when) in &self.upcoming {
-            let Some(name) = kin.paras.get(para) else {
-                continue;
-            };
-            memory.upcoming.push((*para, *when));
-            if !before.upcoming.contains(&(*para, *when)) {
-                let expected = Some(Expected {
-                    chain: chain.to_owned(),
-                    block: *when,
-                    estimate: None,
-                });
-                facts.push(Fact {
-                    on: Some(chain.to_owned()),
-                    expected,
-                    ..self.fact(FactKind::GoAhead, name, 0, String::new())
-                });
-            }
-        }
-        // An authorization that no event told of (set in storage, or seen first after a gap).
-        if let Some(hash) = &self.authorized
-            && before.authorized.as_ref() != Some(hash)
-            && !facts.iter().any(|f| f.kind == FactKind::Authorized)
-        {
-            facts.push(self.fact(FactKind::Authorized, chain, before.running, hash.clone()));
-        }
-        if let Some(proven) = self.proven_version
-            && proven != before.running
-        {
-            memory.running = proven;
-            // Whatever waited has gone ahead, unless it was stored in this very block.
-            memory.pending_code &= facts.iter().any(|f| f.kind == FactKind::CodeStored);
-            facts.push(self.fact(
-                FactKind::Applied,
-                chain,
-                proven,
-                format!("from {}", before.running),
-            ));
-        }
-        // The state names the next block's runtime: its numbers count once that runtime has run.
-        if self.spec_version == memory.running
-            && self.transaction_version != before.transaction_version
-        {
-            memory.transaction_version = self.transaction_version;
-            let detail = format!(
-                "{} to {}",
-                before.transaction_version, self.transaction_version
-            );
-            facts.push(self.fact(FactKind::TransactionVersion, chain, memory.running, detail));
-        }
-        (facts, memory)
-    }
-
-    /// A block for which the scheduler has a call. A parachain's scheduler may count its own blocks or
-    /// its relay's, as on Asset Hub: meant is the one whose present number is nearer.
-    fn counted(&self, when: u64, chain: &str, kin: &Kin) -> Option<Expected> {
-        let chain = match self.relay_number {
-            Some(relay) if when.abs_diff(relay) < when.abs_diff(self.number) => {
-                kin.relay.clone()?
-            }
-            _ => chain.to_owned(),
-        };
-        Some(Expected {
+        let mut reading = Reading {
+            block: self,
             chain,
-            block: when,
-            estimate: None,
-        })
+            before,
+            kin,
+            memory: Memory {
+                number: self.number,
+                hash: self.hash.clone(),
+                time: self.time,
+                authorized: self.authorized.clone(),
+                upcoming: Vec::new(),
+                pace: before.pace.and(self),
+                ..before.clone()
+            },
+            facts: Vec::new(),
+        };
+        reading.events();
+        reading.enactments();
+        reading.go_aheads();
+        reading.authorization();
+        reading.version();
+        reading.transaction_version();
+        (reading.facts, reading.memory)
     }
 
     /// Referenda that passed in this block: their calls are with the scheduler from here on.
@@ -281,48 +188,49 @@ impl Block {
         (succeeded, failed)
     }
 
-    fn meaning(&self, event: &ChainEvent) -> Option<(FactKind, String)> {
-        use FactKind::*;
-        let field = |name: &str| event.fields.get(name).map(text).unwrap_or_default();
+    /// The fact that an event of this chain's own shows, if it shows one.
+    fn meaning(&self, event: &ChainEvent) -> Option<Payload> {
+        let field = |name: &str| event.fields.get(name).map(text);
+        let error = || field("error").unwrap_or_default();
+        let number = |name: &str| field(name).and_then(|n| n.parse().ok());
         Some(match (event.pallet.as_str(), event.name.as_str()) {
-            ("System" | "ParachainSystem", "UpgradeAuthorized") => (Authorized, field("code_hash")),
+            ("System" | "ParachainSystem", "UpgradeAuthorized") => Payload::Authorized {
+                code_hash: field("code_hash").filter(|hash| !hash.is_empty()),
+            },
             ("System", "RejectedInvalidAuthorizedUpgrade") => {
-                (AuthorizationRejected, field("error"))
+                Payload::AuthorizationRejected { error: error() }
             }
-            ("System", "CodeUpdated") => (
-                CodeUpdated,
-                self.went_ahead()
-                    .map(|n| format!("relay block {n}"))
-                    .unwrap_or_default(),
-            ),
+            ("System", "CodeUpdated") => Payload::CodeUpdated {
+                relay_block: self.went_ahead(),
+            },
             // The extrinsic succeeds when the call inside fails: only the result tells.
-            ("Sudo", "Sudid" | "SudoAsDone") => {
-                (SudoFailed, failure(event.fields.get("sudo_result")?)?)
-            }
-            ("ParachainSystem", "ValidationFunctionStored") => (CodeStored, String::new()),
-            ("ParachainSystem", "ValidationFunctionDiscarded") => (Discarded, String::new()),
-            ("MultiBlockMigrations", "UpgradeStarted") => (MigrationStarted, field("migrations")),
+            ("Sudo", "Sudid" | "SudoAsDone") => Payload::SudoFailed {
+                error: outcome(event, "sudo_result")?.err()?,
+            },
+            ("ParachainSystem", "ValidationFunctionStored") => Payload::CodeStored,
+            ("ParachainSystem", "ValidationFunctionDiscarded") => Payload::Discarded,
+            ("MultiBlockMigrations", "UpgradeStarted") => Payload::MigrationStarted {
+                migrations: number("migrations"),
+            },
             ("MultiBlockMigrations", "MigrationAdvanced" | "MigrationCompleted") => {
-                (MigrationStep, field("index"))
+                Payload::MigrationStep {
+                    index: number("index"),
+                }
             }
-            ("MultiBlockMigrations", "UpgradeCompleted") => (MigrationCompleted, String::new()),
+            ("MultiBlockMigrations", "UpgradeCompleted") => Payload::MigrationCompleted,
             ("MultiBlockMigrations", "MigrationFailed" | "UpgradeFailed") => {
-                (MigrationFailed, field("index"))
+                Payload::MigrationFailed {
+                    index: number("index"),
+                }
             }
-            ("Referenda", name) => (
-                Referendum,
-                format!("{} {}", index(event, "index")?, moved(name)?),
-            ),
-            ("Whitelist", "WhitelistedCallDispatched") => {
-                let result = event.fields.get("result")?;
-                (
-                    Dispatched,
-                    format!(
-                        "whitelisted call {}",
-                        failure(result).unwrap_or_else(|| "ok".to_owned())
-                    ),
-                )
-            }
+            ("Referenda", name) => Payload::Referendum(ReferendumNews {
+                index: index(event, "index")?,
+                status: moved(name)?,
+            }),
+            ("Whitelist", "WhitelistedCallDispatched") => Payload::Dispatched {
+                referendum: None,
+                result: outcome(event, "result")?,
+            },
             _ => return None,
         })
     }
@@ -341,13 +249,150 @@ impl Block {
     }
 }
 
-/// The referendum a fact speaks of.
-pub fn referendum_of(fact: &Fact) -> Option<u32> {
-    match fact.kind {
-        FactKind::Referendum | FactKind::Scheduled | FactKind::Dispatched => {
-            fact.detail.split(' ').next()?.parse().ok()
+/// A block as it is being read: each step adds facts, and changes the memory.
+struct Reading<'a> {
+    block: &'a Block,
+    chain: &'a str,
+    before: &'a Memory,
+    kin: &'a Kin,
+    memory: Memory,
+    facts: Vec<Fact>,
+}
+
+impl Reading<'_> {
+    /// A fact of this chain, under the version that ran before the block.
+    fn fact(&self, payload: Payload) -> Fact {
+        self.block.fact(payload, self.chain, self.before.running)
+    }
+
+    /// A fact of a parachain, whose version its relay doesn't know.
+    fn fact_of_parachain(&self, payload: Payload, name: &str) -> Fact {
+        Fact {
+            on: Some(self.chain.to_owned()),
+            ..self.block.fact(payload, name, 0)
         }
-        _ => None,
+    }
+
+    fn shows(&self, kind: FactKind) -> bool {
+        self.facts.iter().any(|f| f.kind() == kind)
+    }
+
+    fn events(&mut self) {
+        for event in &self.block.events {
+            let fact = if let Some(payload) = self.block.meaning(event) {
+                match payload {
+                    Payload::CodeStored => self.memory.pending_code = true,
+                    Payload::CodeUpdated { .. } | Payload::Discarded => {
+                        self.memory.pending_code = false;
+                    }
+                    _ => {}
+                }
+                self.fact(payload)
+            } else if let Some((referendum, result)) = dispatched(event, self.before) {
+                self.memory.enactments.remove(&referendum);
+                self.fact(Payload::Dispatched {
+                    referendum: Some(referendum),
+                    result,
+                })
+            } else if let Some((para, check)) = pvf_check(event)
+                && let Some(name) = self.kin.paras.get(&para)
+            {
+                self.fact_of_parachain(Payload::PvfCheck(check), name)
+            } else {
+                continue;
+            };
+            self.facts.push(fact);
+        }
+    }
+
+    fn enactments(&mut self) {
+        for &(referendum, when) in &self.block.enactments {
+            if self.memory.enactments.insert(referendum, when) != Some(when) {
+                let fact = Fact {
+                    expected: self.counted(when),
+                    ..self.fact(Payload::Scheduled { referendum })
+                };
+                self.facts.push(fact);
+            }
+        }
+    }
+
+    /// No event tells of a go-ahead: it is in the state, until its block has come.
+    fn go_aheads(&mut self) {
+        for &(para, when) in &self.block.upcoming {
+            let Some(name) = self.kin.paras.get(&para) else {
+                continue;
+            };
+            self.memory.upcoming.push((para, when));
+            if !self.before.upcoming.contains(&(para, when)) {
+                let expected = Expected {
+                    chain: self.chain.to_owned(),
+                    block: when,
+                    estimate: None,
+                };
+                let fact = Fact {
+                    expected: Some(expected),
+                    ..self.fact_of_parachain(Payload::GoAhead, name)
+                };
+                self.facts.push(fact);
+            }
+        }
+    }
+
+    /// Adds an authorization that no event told of: it was set in storage, or is seen first after a gap.
+    fn authorization(&mut self) {
+        if let Some(hash) = &self.block.authorized
+            && self.before.authorized.as_ref() != Some(hash)
+            && !self.shows(FactKind::Authorized)
+        {
+            let code_hash = Some(hash.clone());
+            self.facts
+                .push(self.fact(Payload::Authorized { code_hash }));
+        }
+    }
+
+    fn version(&mut self) {
+        let before = self.before.running;
+        if let Some(proven) = self.block.proven_version
+            && proven != before
+        {
+            self.memory.running = proven;
+            // Whatever waited has gone ahead, unless it was stored in this very block.
+            self.memory.pending_code &= self.shows(FactKind::CodeStored);
+            let payload = Payload::Applied { from: Some(before) };
+            self.facts
+                .push(self.block.fact(payload, self.chain, proven));
+        }
+    }
+
+    /// The state names the next block's runtime: its numbers count once that runtime has run.
+    fn transaction_version(&mut self) {
+        let (from, to) = (
+            self.before.transaction_version,
+            self.block.transaction_version,
+        );
+        if self.block.spec_version == self.memory.running && to != from {
+            self.memory.transaction_version = to;
+            let payload = Payload::TransactionVersion { from, to };
+            self.facts
+                .push(self.block.fact(payload, self.chain, self.memory.running));
+        }
+    }
+
+    /// A block for which the scheduler has a call. A parachain's scheduler may count its own blocks or
+    /// its relay's, as on Asset Hub: meant is the one whose present number is nearer.
+    fn counted(&self, when: u64) -> Option<Expected> {
+        let chain = match self.block.relay_number {
+            Some(relay) if when.abs_diff(relay) < when.abs_diff(self.block.number) => {
+                self.kin.relay.clone()?
+            }
+            _ => self.chain.to_owned(),
+        };
+        Some(Expected {
+            chain,
+            block: when,
+            estimate: None,
+        })
     }
 }
 
@@ -363,60 +408,60 @@ pub fn enactment_name(referendum: u32) -> [u8; 32] {
         .into()
 }
 
-/// What a referendum's event says of it; most say nothing about its course.
-fn moved(event: &str) -> Option<&'static str> {
+/// The step that a referendum's event tells of; most events say nothing about its course.
+fn moved(event: &str) -> Option<ReferendumStatus> {
     Some(match event {
-        "Submitted" => "submitted",
-        "DecisionStarted" => "deciding",
-        "ConfirmStarted" => "confirming",
-        "ConfirmAborted" => "confirm aborted",
-        "Confirmed" => "confirmed",
-        "Approved" => "approved",
-        "Rejected" => "rejected",
-        "TimedOut" => "timed out",
-        "Cancelled" => "cancelled",
-        "Killed" => "killed",
+        "Submitted" => ReferendumStatus::Submitted,
+        "DecisionStarted" => ReferendumStatus::Deciding,
+        "ConfirmStarted" => ReferendumStatus::Confirming,
+        "ConfirmAborted" => ReferendumStatus::ConfirmAborted,
+        "Confirmed" => ReferendumStatus::Confirmed,
+        "Approved" => ReferendumStatus::Approved,
+        "Rejected" => ReferendumStatus::Rejected,
+        "TimedOut" => ReferendumStatus::TimedOut,
+        "Cancelled" => ReferendumStatus::Cancelled,
+        "Killed" => ReferendumStatus::Killed,
         _ => return None,
     })
 }
 
 /// A referendum's call that the scheduler has done with, and how that went.
-fn dispatched(event: &ChainEvent, before: &Memory) -> Option<(u32, String)> {
+fn dispatched(event: &ChainEvent, before: &Memory) -> Option<(u32, Result<(), String>)> {
     if event.pallet != "Scheduler" {
         return None;
     }
     let referendum = || before.enacts(event.fields.get("id")?.get("Some")?.as_str()?);
     Some(match event.name.as_str() {
-        "Dispatched" => (
-            referendum()?,
-            failure(event.fields.get("result")?).unwrap_or_else(|| "ok".to_owned()),
-        ),
-        "CallUnavailable" => (referendum()?, "call unavailable".to_owned()),
-        "PermanentlyOverweight" => (referendum()?, "call too heavy".to_owned()),
+        "Dispatched" => (referendum()?, outcome(event, "result")?),
+        "CallUnavailable" => (referendum()?, Err("call unavailable".to_owned())),
+        "PermanentlyOverweight" => (referendum()?, Err("call too heavy".to_owned())),
         _ => return None,
     })
 }
 
 /// Validators' check of a parachain's new code: its id, and how far they are.
-fn pvf_check(event: &ChainEvent) -> Option<(u32, &'static str)> {
-    let result = match (event.pallet.as_str(), event.name.as_str()) {
-        ("Paras", "PvfCheckStarted") => "started",
-        ("Paras", "PvfCheckAccepted") => "accepted",
-        ("Paras", "PvfCheckRejected") => "rejected",
+fn pvf_check(event: &ChainEvent) -> Option<(u32, PvfCheck)> {
+    let check = match (event.pallet.as_str(), event.name.as_str()) {
+        ("Paras", "PvfCheckStarted") => PvfCheck::Started,
+        ("Paras", "PvfCheckAccepted") => PvfCheck::Accepted,
+        ("Paras", "PvfCheckRejected") => PvfCheck::Rejected,
         _ => return None,
     };
     // Unnamed: the code's hash, the parachain's id.
-    Some((u32::try_from(event.fields.get(1)?.as_u64()?).ok()?, result))
+    Some((u32::try_from(event.fields.get(1)?.as_u64()?).ok()?, check))
 }
 
 fn index(event: &ChainEvent, field: &str) -> Option<u32> {
     u32::try_from(event.fields.get(field)?.as_u64()?).ok()
 }
 
-/// The error of a result that is one: its name, or what stands with a dispatch's costs.
-fn failure(result: &Value) -> Option<String> {
-    let error = result.get("Err")?;
-    Some(text(error.get("error").unwrap_or(error)))
+/// The result in a field of an event; an error is its name, or what stands with a dispatch's costs.
+fn outcome(event: &ChainEvent, field: &str) -> Option<Result<(), String>> {
+    let error = event.fields.get(field)?.get("Err");
+    Some(match error {
+        Some(error) => Err(text(error.get("error").unwrap_or(error))),
+        None => Ok(()),
+    })
 }
 
 fn text(value: &Value) -> String {
@@ -451,7 +496,7 @@ mod tests {
         }
     }
     fn kinds(facts: &[Fact]) -> Vec<&str> {
-        facts.iter().map(|f| f.kind.name()).collect()
+        facts.iter().map(|f| f.kind().name()).collect()
     }
 
     #[test]
@@ -495,8 +540,8 @@ mod tests {
         );
         let (facts, _) = failed.read("relay", &memory, &Kin::default());
         assert_eq!(
-            (kinds(&facts), facts[0].detail.as_str()),
-            (vec!["sudo_failed"], "BadOrigin")
+            (kinds(&facts), facts[0].detail()),
+            (vec!["sudo_failed"], "BadOrigin".to_owned())
         );
     }
 
@@ -524,7 +569,7 @@ mod tests {
         facts
             .iter()
             .map(|f| {
-                format!("{} {} {}", f.chain, f.kind.name(), f.detail)
+                format!("{} {} {}", f.chain, f.kind().name(), f.detail())
                     .trim()
                     .to_owned()
             })
@@ -622,10 +667,10 @@ mod tests {
         let b = block(2, 1, events);
         let (facts, _) = b.read("hub", &first(), &Kin::default());
         assert_eq!(
-            facts.iter().map(|f| f.detail.as_str()).collect::<Vec<_>>(),
+            facts.iter().map(Fact::detail).collect::<Vec<_>>(),
             steps.map(|(_, detail)| detail)
         );
-        assert!(facts.iter().all(|f| referendum_of(f) == Some(7)));
+        assert!(facts.iter().all(|f| f.payload.referendum() == Some(7)));
         assert_eq!(b.passed(), [7]);
     }
 
@@ -700,7 +745,10 @@ mod tests {
             ]
         );
         assert_eq!(
-            facts.iter().filter_map(referendum_of).collect::<Vec<_>>(),
+            facts
+                .iter()
+                .filter_map(|f| f.payload.referendum())
+                .collect::<Vec<_>>(),
             [7, 8, 9, 10]
         );
         assert!(memory.enactments.is_empty());
@@ -765,7 +813,7 @@ mod tests {
                 "hub dispatched whitelisted call BadOrigin"
             ]
         );
-        assert_eq!(referendum_of(&facts[0]), None);
+        assert_eq!(facts[0].payload.referendum(), None);
     }
 
     #[test]
@@ -782,7 +830,7 @@ mod tests {
                 memory = after;
                 facts
                     .into_iter()
-                    .map(|f| format!("{} {} {}", f.block, f.kind.name(), f.detail))
+                    .map(|f| format!("{} {} {}", f.block, f.kind().name(), f.detail()))
             };
             blocks.iter().flat_map(read).collect::<Vec<_>>()
         };

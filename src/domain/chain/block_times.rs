@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::block::Block;
 
 /// Blocks kept one by one.
-const RECENT: usize = 60;
+const RECENT_BLOCKS: usize = 60;
 /// Blocks from one anchor to the next, and anchors kept: about a day of six-second blocks.
-const ANCHOR_EVERY: u64 = 300;
-const ANCHORS: usize = 48;
+const ANCHOR_EVERY_BLOCKS: u64 = 300;
+const MAX_ANCHORS: usize = 48;
 /// With fewer block times nothing is estimated.
-const FEWEST: u64 = 10;
+const MIN_BLOCKS_TO_ESTIMATE: u64 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Sample {
@@ -41,14 +41,14 @@ pub struct Pace {
     anchors: Vec<(u64, i64)>,
 }
 
-/// When a block is expected, and how far off that may be to either side.
+/// The time at which a block is expected, and how far off that may be to either side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimate {
     pub at: Timestamp,
     pub band: SignedDuration,
 }
 
-/// What a row of blocks came to.
+/// The sums of a row of blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
     pub blocks: u32,
@@ -111,22 +111,22 @@ impl Pace {
             failed,
             slot: block.slot,
         });
-        if self.recent.len() > RECENT {
+        if self.recent.len() > RECENT_BLOCKS {
             self.recent.remove(0);
         }
         if self
             .anchors
             .last()
-            .is_none_or(|(number, _)| block.number >= number + ANCHOR_EVERY)
+            .is_none_or(|(number, _)| block.number >= number + ANCHOR_EVERY_BLOCKS)
         {
             self.anchors.push((block.number, ms));
-            if self.anchors.len() > ANCHORS {
+            if self.anchors.len() > MAX_ANCHORS {
                 self.anchors.remove(0);
             }
         }
     }
 
-    /// The same with one more block.
+    /// Adds one more block.
     #[must_use]
     pub fn and(&self, block: &Block) -> Self {
         let mut pace = self.clone();
@@ -139,7 +139,7 @@ impl Pace {
         self.steps().last().map(|(a, b)| b.ms - a.ms)
     }
 
-    /// What the newest block adds to a stretch.
+    /// Adds to a stretch what the newest block brings.
     pub fn grow(&self, stretch: &mut Stretch) {
         if let Some((a, b)) = self.steps().last() {
             stretch.add(a, b);
@@ -166,7 +166,7 @@ impl Pace {
         self.steps().map(|(a, b)| tenths(b.ms - a.ms)).collect()
     }
 
-    /// When block `number` is to be expected. `None` while too few blocks were seen, or when it is there already.
+    /// Estimates when block `number` is to be expected. `None` while too few blocks were seen, or when it is there already.
     pub fn estimate(&self, number: u64) -> Option<Estimate> {
         let last = self.recent.last()?;
         let left = number.checked_sub(last.number).filter(|n| *n > 0)? as f64;
@@ -178,10 +178,13 @@ impl Pace {
             .into_iter()
             .chain(first)
             .min()?;
-        let seen = last.number.checked_sub(from).filter(|n| *n >= FEWEST)? as f64;
+        let seen = last
+            .number
+            .checked_sub(from)
+            .filter(|n| *n >= MIN_BLOCKS_TO_ESTIMATE)? as f64;
         let mean = (last.ms - from_ms) as f64 / seen;
         let gaps: Vec<f64> = self.steps().map(|(a, b)| (b.ms - a.ms) as f64).collect();
-        if (gaps.len() as u64) < FEWEST {
+        if (gaps.len() as u64) < MIN_BLOCKS_TO_ESTIMATE {
             return None;
         }
         let own = gaps.iter().sum::<f64>() / gaps.len() as f64;
@@ -222,7 +225,7 @@ mod tests {
         }
     }
 
-    /// The same numbers each time.
+    /// Random numbers, the same each time.
     struct Dice(u64);
     impl Dice {
         fn roll(&mut self, sides: u64) -> u64 {

@@ -2,11 +2,27 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoStaticStr};
 
-use super::block_times::Estimate;
+use super::{block_times::Estimate, payload::Payload};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A fact's kind, by which it is stored, looked up and worded. What is known besides is its [`Payload`].
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumIter,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FactKind {
     Authorized,
     AuthorizationRejected,
@@ -15,15 +31,15 @@ pub enum FactKind {
     CodeUpdated,
     Applied,
     Discarded,
-    /// Validators check a parachain's new code: `started`, `accepted` or `rejected`.
+    /// Validators check a parachain's new code.
     PvfCheck,
     /// The block at which a parachain's new code goes ahead is known.
     GoAhead,
-    /// A referendum moved: `submitted`, `deciding`, `confirming`, `confirmed`, `rejected`, …
+    /// A referendum moved.
     Referendum,
     /// The call of an approved referendum is to be dispatched at a known block.
     Scheduled,
-    /// That call was dispatched, or one that was whitelisted: `ok`, or its error's name.
+    /// The call of a referendum, or one that was whitelisted, was dispatched.
     Dispatched,
     /// Transactions signed for the version before are refused from here on.
     TransactionVersion,
@@ -46,46 +62,26 @@ pub enum FactKind {
     MigrationStuck,
     /// herald itself can't see the chain.
     Blind,
-    /// It sees it again.
+    /// herald sees the chain again.
     Sighted,
 }
 
 impl FactKind {
-    pub fn parse(name: &str) -> Option<Self> {
-        serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Authorized => "authorized",
-            Self::AuthorizationRejected => "authorization_rejected",
-            Self::SudoFailed => "sudo_failed",
-            Self::CodeStored => "code_stored",
-            Self::CodeUpdated => "code_updated",
-            Self::Applied => "applied",
-            Self::Discarded => "discarded",
-            Self::PvfCheck => "pvf_check",
-            Self::GoAhead => "go_ahead",
-            Self::Referendum => "referendum",
-            Self::Scheduled => "scheduled",
-            Self::Dispatched => "dispatched",
-            Self::TransactionVersion => "transaction_version",
-            Self::MigrationStarted => "migration_started",
-            Self::MigrationStep => "migration_step",
-            Self::MigrationCompleted => "migration_completed",
-            Self::MigrationFailed => "migration_failed",
-            Self::VersionUnexpected => "version_unexpected",
-            Self::Reset => "reset",
-            Self::Unexamined => "unexamined",
-            Self::Stalled => "stalled",
-            Self::Lagging => "lagging",
-            Self::Recovered => "recovered",
-            Self::Unapplied => "unapplied",
-            Self::Overdue => "overdue",
-            Self::MigrationStuck => "migration_stuck",
-            Self::Blind => "blind",
-            Self::Sighted => "sighted",
-        }
+    /// The fact is of a referendum, or of the call that one decides on.
+    pub fn is_of_governance(self) -> bool {
+        matches!(self, Self::Referendum | Self::Scheduled | Self::Dispatched)
+    }
+
+    /// No block tells the fact by itself: it takes a campaign, which knows the target and the limits.
+    pub fn takes_campaign(self) -> bool {
+        matches!(
+            self,
+            Self::VersionUnexpected | Self::Unapplied | Self::Overdue | Self::MigrationStuck
+        )
     }
 }
 
@@ -95,30 +91,131 @@ pub struct Expected {
     /// The chain whose blocks are counted: a parachain's code goes ahead at a block of its relay.
     pub chain: String,
     pub block: u64,
-    /// When that will be, if enough blocks were seen to tell.
+    /// The block's time, if enough blocks were seen to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
 }
 
 /// One thing a finalized block showed. `time` is the block's own clock, never ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "FactRecord", into = "FactRecord")]
 pub struct Fact {
-    pub kind: FactKind,
+    pub payload: Payload,
     pub chain: String,
     pub block: u64,
     pub hash: String,
     /// The version the chain runs after this fact; 0 where another chain tells of it, which does not know.
     pub spec_version: u32,
     pub time: Option<Timestamp>,
-    /// A code hash, an error's name, a count: empty where there is nothing to add.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub detail: String,
     /// The chain whose block showed it, where that is another: a relay tells of its parachains.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Expected>,
-    /// Found while catching up: it is long over.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// Found while catching up: the fact is long over.
     pub late: bool,
+}
+
+impl Fact {
+    pub fn kind(&self) -> FactKind {
+        self.payload.kind()
+    }
+
+    /// The payload in words, as people and the store have it: empty where there is nothing to add.
+    pub fn detail(&self) -> String {
+        self.payload.to_string()
+    }
+
+    /// The chain runs a lower version than before.
+    pub fn is_downgrade(&self) -> bool {
+        self.downgraded_from().is_some()
+    }
+
+    /// The version that a chain ran before it went back to a lower one.
+    pub fn downgraded_from(&self) -> Option<u32> {
+        match self.payload {
+            Payload::Applied { from } => from.filter(|before| *before > self.spec_version),
+            _ => None,
+        }
+    }
+}
+
+/// A fact as JSON has it, in the store and for readers: kind and detail are two fields of text.
+#[derive(Serialize, Deserialize)]
+struct FactRecord {
+    kind: FactKind,
+    chain: String,
+    block: u64,
+    hash: String,
+    spec_version: u32,
+    time: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    detail: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expected: Option<Expected>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    late: bool,
+}
+
+impl From<Fact> for FactRecord {
+    fn from(fact: Fact) -> Self {
+        Self {
+            kind: fact.kind(),
+            detail: fact.detail(),
+            chain: fact.chain,
+            block: fact.block,
+            hash: fact.hash,
+            spec_version: fact.spec_version,
+            time: fact.time,
+            on: fact.on,
+            expected: fact.expected,
+            late: fact.late,
+        }
+    }
+}
+
+impl From<FactRecord> for Fact {
+    fn from(record: FactRecord) -> Self {
+        Self {
+            payload: Payload::read(record.kind, &record.detail),
+            chain: record.chain,
+            block: record.block,
+            hash: record.hash,
+            spec_version: record.spec_version,
+            time: record.time,
+            on: record.on,
+            expected: record.expected,
+            late: record.late,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    #[test]
+    fn a_facts_json_is_what_it_was_when_its_detail_was_text() {
+        let stored = [
+            r#"{"kind":"applied","chain":"paseo","block":4,"hash":"0x04","spec_version":2,"time":null,"detail":"from 1"}"#,
+            r#"{"kind":"code_stored","chain":"people","block":4,"hash":"0x04","spec_version":2,"time":"2026-12-10T13:00:00Z","late":true}"#,
+            r#"{"kind":"go_ahead","chain":"people","block":4,"hash":"0x04","spec_version":0,"time":null,"on":"paseo","expected":{"chain":"paseo","block":9}}"#,
+            r#"{"kind":"referendum","chain":"hub","block":4,"hash":"0x04","spec_version":2,"time":null,"detail":"7 confirm aborted"}"#,
+            // The text of an older herald, in a form that is made no more.
+            r#"{"kind":"reset","chain":"paseo","block":4,"hash":"0x04","spec_version":2,"time":null,"detail":"genesis was 0x00"}"#,
+        ];
+        for text in stored {
+            let fact: Fact = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&fact).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_kind_has_one_name_in_json_and_in_words() {
+        for kind in FactKind::iter() {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
 }

@@ -1,8 +1,9 @@
-//! What a chain shows: blocks, facts, observations, stages and how fast it goes.
+//! Chains, and what they show: blocks, facts, observations, stages and how fast it goes.
 
 pub mod activity;
 pub mod block;
 pub mod block_times;
 pub mod fact;
 pub mod observation;
+pub mod payload;
 pub(crate) mod stage;

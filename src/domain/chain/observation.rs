@@ -1,10 +1,10 @@
-//! Observations: what no block can show. A chain that stands still, one whose finality hangs behind, and
-//! a herald that can't see.
+//! Observations, which no block can show: a chain that stands still, one whose finality hangs behind, and a
+//! herald that can't see.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
-use super::fact::FactKind;
 use crate::domain::{
     campaign::{
         progress::{Progress, Stage, State},
@@ -75,23 +75,42 @@ impl Sight {
     }
 }
 
-/// What is the matter with a chain, and since when that is known.
+/// The ways in which a chain can be in trouble, or out of sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum MatterKind {
+    /// No block is finalized, as all nodes say.
+    Stalled,
+    /// Finality hangs behind.
+    Lagging,
+    /// herald itself can't see the chain.
+    Blind,
+}
+
+impl MatterKind {
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// The trouble with a chain, and since when it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Matter {
-    pub kind: FactKind,
+    pub kind: MatterKind,
     pub since: Timestamp,
     /// A stall or a lag was told to everybody, and is still to be taken back.
     #[serde(default)]
     pub public: bool,
 }
 
-/// What the sight shows: `Stalled`, `Lagging`, `Blind`, or nothing. `before` is what was the matter until now.
+/// The trouble that the sight shows, if it shows any. `before` is the trouble there was until now.
 ///
 /// A stall takes two nodes that answer and have not moved. One alone may itself be what stands still, so then
 /// herald can't tell: it is blind.
-pub fn matter(sight: &Sight, limits: &Limits, before: Option<FactKind>) -> Option<FactKind> {
+pub fn matter(sight: &Sight, limits: &Limits, before: Option<MatterKind>) -> Option<MatterKind> {
     if sight.unseen >= limits.stalled_after {
-        return Some(FactKind::Blind);
+        return Some(MatterKind::Blind);
     }
     let mut answering = sight
         .endpoints
@@ -104,19 +123,19 @@ pub fn matter(sight: &Sight, limits: &Limits, before: Option<FactKind>) -> Optio
     }
     let all_stand = answering.clone().all(|e| e.unmoved >= limits.stalled_after);
     match (all_stand, answering.count()) {
-        (true, 1) => return Some(FactKind::Blind),
-        (true, _) => return Some(FactKind::Stalled),
+        (true, 1) => return Some(MatterKind::Blind),
+        (true, _) => return Some(MatterKind::Stalled),
         _ => {}
     }
     // Once behind, it has to come well back: no to and fro.
-    let bound = if before == Some(FactKind::Lagging) {
+    let bound = if before == Some(MatterKind::Lagging) {
         limits.lagging_from / 2
     } else {
         limits.lagging_from
     };
     match sight.lag {
-        Some(lag) => (lag > bound).then_some(FactKind::Lagging),
-        None => before.filter(|kind| *kind == FactKind::Lagging),
+        Some(lag) => (lag > bound).then_some(MatterKind::Lagging),
+        None => before.filter(|kind| *kind == MatterKind::Lagging),
     }
 }
 
@@ -126,7 +145,7 @@ impl Progress {
         self.still_waits(upgrade, now, limits.overdue_after) && self.told.insert(Happening::Overdue)
     }
 
-    /// It is still so long after operators were asked, and nobody has called it off: said once, and notices by the
+    /// Still nothing was authorized long after operators were asked, and nobody has called it off: said once, and notices by the
     /// clock wait from then on.
     pub fn delays(&mut self, upgrade: &Upgrade, now: Timestamp, limits: &Limits) -> bool {
         let begun = self.chains.values().any(|c| c.stage > Stage::Waiting);
@@ -247,7 +266,7 @@ mod tests {
         let of = |endpoints, lag, unseen| matter(&sight(endpoints, lag, unseen), &limits, None);
         assert_eq!(
             of(vec![endpoint(true, 200), endpoint(true, 181)], 0, 0),
-            Some(FactKind::Stalled)
+            Some(MatterKind::Stalled)
         );
         assert_eq!(
             of(vec![endpoint(true, 200), endpoint(true, 5)], 0, 0),
@@ -256,13 +275,13 @@ mod tests {
         );
         assert_eq!(
             of(vec![endpoint(true, 200), endpoint(false, 200)], 0, 0),
-            Some(FactKind::Blind),
+            Some(MatterKind::Blind),
             "one alone can't tell"
         );
-        assert_eq!(of(vec![endpoint(true, 200)], 0, 0), Some(FactKind::Blind));
+        assert_eq!(of(vec![endpoint(true, 200)], 0, 0), Some(MatterKind::Blind));
         assert_eq!(
             of(vec![endpoint(false, 500), endpoint(false, 500)], 0, 190),
-            Some(FactKind::Blind)
+            Some(MatterKind::Blind)
         );
         assert_eq!(
             of(vec![endpoint(false, 500), endpoint(false, 500)], 0, 20),
@@ -283,7 +302,7 @@ mod tests {
                 &Limits::default(),
                 None
             ),
-            Some(FactKind::Blind)
+            Some(MatterKind::Blind)
         );
     }
 
@@ -291,10 +310,10 @@ mod tests {
     fn finality_behind_has_to_come_well_back() {
         let limits = Limits::default();
         let of = |lag, before| matter(&sight(vec![endpoint(true, 6)], lag, 0), &limits, before);
-        assert_eq!(of(31, None), Some(FactKind::Lagging));
+        assert_eq!(of(31, None), Some(MatterKind::Lagging));
         assert_eq!(of(30, None), None);
-        assert_eq!(of(16, Some(FactKind::Lagging)), Some(FactKind::Lagging));
-        assert_eq!(of(15, Some(FactKind::Lagging)), None);
+        assert_eq!(of(16, Some(MatterKind::Lagging)), Some(MatterKind::Lagging));
+        assert_eq!(of(15, Some(MatterKind::Lagging)), None);
     }
 
     #[test]
@@ -303,9 +322,9 @@ mod tests {
             matter(
                 &sight(vec![endpoint(false, 0)], 0, 10),
                 &Limits::default(),
-                Some(FactKind::Stalled)
+                Some(MatterKind::Stalled)
             ),
-            Some(FactKind::Stalled)
+            Some(MatterKind::Stalled)
         );
     }
 }

@@ -1,9 +1,25 @@
 //! How far a chain, and an upgrade, have come.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoStaticStr};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// How far one chain of an upgrade has come.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumIter,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Stage {
     #[default]
     Waiting,
@@ -14,8 +30,22 @@ pub enum Stage {
     Completed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// How far an upgrade has come, from the stages of its chains.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumIter,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum State {
     Scheduled,
     Authorized,
@@ -27,26 +57,12 @@ pub enum State {
 
 impl Stage {
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Authorized => "authorized",
-            Self::Applying => "applying",
-            Self::Applied => "applied",
-            Self::Verified => "verified",
-            Self::Completed => "completed",
-        }
+        self.into()
     }
 }
 
 impl State {
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Authorized => "authorized",
-            Self::Applying => "applying",
-            Self::Applied => "applied",
-            Self::Verified => "verified",
-            Self::Completed => "completed",
-        }
+        self.into()
     }
 }

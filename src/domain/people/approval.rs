@@ -10,7 +10,7 @@ use crate::domain::{
         upgrade::Upgrade,
     },
     outbox::post::digest,
-    plan::notice::{Happening, Notice, Trigger},
+    plan::notice::Notice,
 };
 
 /// Small letters and digits that nobody takes for one another.
@@ -151,7 +151,7 @@ pub fn hold(
         return Some(Hold::Checklist(undone));
     }
     // What has happened is said whatever people have decided.
-    if matches!(notice.trigger, Trigger::On(_)) {
+    if !notice.trigger.is_by_clock() {
         return None;
     }
     match upgrade.no_go() {
@@ -221,19 +221,6 @@ impl Case<'_> {
     }
 }
 
-/// The kind of fact that a notice waits for: mostly the one of the same name.
-pub fn fact_kind(happening: Happening) -> crate::domain::chain::fact::FactKind {
-    use crate::domain::chain::fact::FactKind;
-    match happening {
-        Happening::DispatchFailed => FactKind::Dispatched,
-        Happening::PvfRejected => FactKind::PvfCheck,
-        Happening::EstimateMoved => FactKind::GoAhead,
-        Happening::Unplanned => FactKind::Authorized,
-        Happening::Delayed => FactKind::Overdue,
-        happening => FactKind::parse(happening.name()).unwrap_or(FactKind::Applied),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -244,7 +231,7 @@ mod tests {
     use crate::domain::{
         campaign::upgrade::{Decision, Window},
         plan::{
-            notice::{Approval, Phase},
+            notice::{Approval, Happening, Phase, Trigger},
             schedule::Offset,
         },
     };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::IntoEnumIterator;
 
 use crate::domain::plan::notice::Audience;
 
@@ -158,7 +159,7 @@ impl Summary {
                 count(said.iter().filter(|w| of_it(&w.voice)).count()),
             )
         };
-        let groups = Audience::ALL.into_iter().map(Some).chain([None]);
+        let groups = Audience::iter().map(Some).chain([None]);
         let audiences = groups.filter_map(|audience| {
             let (reactions, replies) = of(Some(audience));
             (replies > 0 || reactions.iter().any(|c| c.count > 0)).then_some(OfAudience {

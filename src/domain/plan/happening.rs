@@ -2,13 +2,29 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
+
+use crate::domain::chain::fact::FactKind;
 
 /// An event that a notice waits for. A notice that says that something *happened* waits for one of
 /// these, never for the hour alone.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumIter,
+    IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Happening {
     /// The upgrade is known to herald.
     Planned,
@@ -123,125 +139,18 @@ pub enum Happening {
 }
 
 impl Happening {
-    pub const ALL: [Happening; 54] = [
-        Self::Planned,
-        Self::UnderReview,
-        Self::WindowProposed,
-        Self::WindowSet,
-        Self::Changed,
-        Self::Go,
-        Self::NoGo,
-        Self::Delayed,
-        Self::Cancelled,
-        Self::Failed,
-        Self::RolledBack,
-        Self::Documented,
-        Self::Reviewed,
-        Self::PollClosed,
-        Self::Held,
-        Self::Expired,
-        Self::Refused,
-        Self::Unacknowledged,
-        Self::Unready,
-        Self::RollCalled,
-        Self::ProblemRaised,
-        Self::ReviewDrafted,
-        Self::Unplanned,
-        Self::Referendum,
-        Self::Scheduled,
-        Self::Dispatched,
-        Self::DispatchFailed,
-        Self::Authorized,
-        Self::GoAhead,
-        Self::EstimateMoved,
-        Self::FirstApplied,
-        Self::Applied,
-        Self::TransactionVersion,
-        Self::MigrationStarted,
-        Self::Verified,
-        Self::Completed,
-        Self::FeedbackClosed,
-        Self::Rescheduled,
-        Self::AuthorizationRejected,
-        Self::SudoFailed,
-        Self::PvfRejected,
-        Self::Discarded,
-        Self::VersionUnexpected,
-        Self::MigrationFailed,
-        Self::MigrationStuck,
-        Self::Unapplied,
-        Self::Overdue,
-        Self::Stalled,
-        Self::Lagging,
-        Self::Recovered,
-        Self::Reset,
-        Self::Unexamined,
-        Self::Blind,
-        Self::Sighted,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Planned => "planned",
-            Self::UnderReview => "under_review",
-            Self::WindowProposed => "window_proposed",
-            Self::WindowSet => "window_set",
-            Self::Changed => "changed",
-            Self::Go => "go",
-            Self::NoGo => "no_go",
-            Self::Delayed => "delayed",
-            Self::Cancelled => "cancelled",
-            Self::Failed => "failed",
-            Self::RolledBack => "rolled_back",
-            Self::Documented => "documented",
-            Self::Reviewed => "reviewed",
-            Self::PollClosed => "poll_closed",
-            Self::Held => "held",
-            Self::Expired => "expired",
-            Self::Refused => "refused",
-            Self::Unacknowledged => "unacknowledged",
-            Self::Unready => "unready",
-            Self::RollCalled => "roll_called",
-            Self::ProblemRaised => "problem_raised",
-            Self::ReviewDrafted => "review_drafted",
-            Self::Unplanned => "unplanned",
-            Self::Referendum => "referendum",
-            Self::Scheduled => "scheduled",
-            Self::Dispatched => "dispatched",
-            Self::DispatchFailed => "dispatch_failed",
-            Self::Authorized => "authorized",
-            Self::GoAhead => "go_ahead",
-            Self::EstimateMoved => "estimate_moved",
-            Self::FirstApplied => "first_applied",
-            Self::Applied => "applied",
-            Self::TransactionVersion => "transaction_version",
-            Self::MigrationStarted => "migration_started",
-            Self::Verified => "verified",
-            Self::Completed => "completed",
-            Self::FeedbackClosed => "feedback_closed",
-            Self::Rescheduled => "rescheduled",
-            Self::AuthorizationRejected => "authorization_rejected",
-            Self::SudoFailed => "sudo_failed",
-            Self::PvfRejected => "pvf_rejected",
-            Self::Discarded => "discarded",
-            Self::VersionUnexpected => "version_unexpected",
-            Self::MigrationFailed => "migration_failed",
-            Self::MigrationStuck => "migration_stuck",
-            Self::Unapplied => "unapplied",
-            Self::Overdue => "overdue",
-            Self::Stalled => "stalled",
-            Self::Lagging => "lagging",
-            Self::Recovered => "recovered",
-            Self::Reset => "reset",
-            Self::Unexamined => "unexamined",
-            Self::Said => "said",
-            Self::Blind => "blind",
-            Self::Sighted => "sighted",
-        }
+    /// Every happening that a plan may have a notice of.
+    pub fn of_plans() -> impl Iterator<Item = Self> + Clone {
+        Self::iter().filter(|happening| *happening != Self::Said)
     }
 
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// The happening of this name, if a plan may have a notice of it.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|h| h.name() == name)
+        Self::of_plans().find(|happening| happening.name() == name)
     }
 
     /// True if only operators hear of it, since it says nothing of the chain itself.
@@ -262,38 +171,68 @@ impl Happening {
         )
     }
 
-    /// True if no fact of a block stands behind it.
-    pub fn without_fact(self) -> bool {
-        matches!(
-            self,
+    /// The kind of fact that stands behind the happening; `None` where no block shows it.
+    pub fn fact_kind(self) -> Option<FactKind> {
+        Some(match self {
+            Self::Unplanned | Self::Authorized => FactKind::Authorized,
+            Self::Referendum => FactKind::Referendum,
+            Self::Scheduled => FactKind::Scheduled,
+            Self::Dispatched | Self::DispatchFailed => FactKind::Dispatched,
+            Self::GoAhead | Self::EstimateMoved => FactKind::GoAhead,
+            Self::FirstApplied | Self::Applied | Self::Verified | Self::Completed => {
+                FactKind::Applied
+            }
+            Self::TransactionVersion => FactKind::TransactionVersion,
+            Self::MigrationStarted => FactKind::MigrationStarted,
+            Self::MigrationFailed => FactKind::MigrationFailed,
+            Self::MigrationStuck => FactKind::MigrationStuck,
+            Self::AuthorizationRejected => FactKind::AuthorizationRejected,
+            Self::SudoFailed => FactKind::SudoFailed,
+            Self::PvfRejected => FactKind::PvfCheck,
+            Self::Discarded => FactKind::Discarded,
+            Self::VersionUnexpected => FactKind::VersionUnexpected,
+            Self::Unapplied => FactKind::Unapplied,
+            Self::Overdue | Self::Delayed => FactKind::Overdue,
+            Self::Stalled => FactKind::Stalled,
+            Self::Lagging => FactKind::Lagging,
+            Self::Recovered => FactKind::Recovered,
+            Self::Reset => FactKind::Reset,
+            Self::Unexamined => FactKind::Unexamined,
+            Self::Blind => FactKind::Blind,
+            Self::Sighted => FactKind::Sighted,
             Self::Planned
-                | Self::UnderReview
-                | Self::WindowProposed
-                | Self::WindowSet
-                | Self::Rescheduled
-                | Self::Changed
-                | Self::Go
-                | Self::NoGo
-                | Self::Cancelled
-                | Self::Failed
-                | Self::RolledBack
-                | Self::Documented
-                | Self::Reviewed
-                | Self::PollClosed
-                | Self::Held
-                | Self::Expired
-                | Self::Refused
-                | Self::Said
-                | Self::Unacknowledged
-                | Self::Unready
-                | Self::RollCalled
-                | Self::ProblemRaised
-                | Self::ReviewDrafted
-                | Self::FeedbackClosed
-        )
+            | Self::UnderReview
+            | Self::WindowProposed
+            | Self::WindowSet
+            | Self::Rescheduled
+            | Self::Changed
+            | Self::Go
+            | Self::NoGo
+            | Self::Cancelled
+            | Self::Failed
+            | Self::RolledBack
+            | Self::Documented
+            | Self::Reviewed
+            | Self::PollClosed
+            | Self::Held
+            | Self::Expired
+            | Self::Refused
+            | Self::Said
+            | Self::Unacknowledged
+            | Self::Unready
+            | Self::RollCalled
+            | Self::ProblemRaised
+            | Self::ReviewDrafted
+            | Self::FeedbackClosed => return None,
+        })
     }
 
-    /// True if it speaks of the window, so that a post of it is wrong once the window is another.
+    /// No fact of a block stands behind the happening.
+    pub fn without_fact(self) -> bool {
+        self.fact_kind().is_none()
+    }
+
+    /// The happening speaks of the window, so that a post of it is wrong once the window is another.
     pub fn of_the_window(self) -> bool {
         matches!(
             self,
@@ -319,5 +258,19 @@ impl Happening {
                 | Self::Failed
                 | Self::RolledBack
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_happening_has_one_name_in_files_and_in_words() {
+        for happening in Happening::iter() {
+            assert_eq!(serde_json::to_value(happening).unwrap(), happening.name());
+        }
+        assert_eq!(Happening::parse("go_ahead"), Some(Happening::GoAhead));
+        assert_eq!(Happening::parse("said"), None, "no plan has a notice of it");
     }
 }

@@ -3,15 +3,29 @@
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 use super::schedule::{CronRule, Offset};
 
 pub use super::happening::Happening;
 
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumIter,
+    IntoStaticStr,
 )]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Audience {
     /// People who run nodes.
     Validators,
@@ -22,22 +36,28 @@ pub enum Audience {
 }
 
 impl Audience {
-    pub const ALL: [Audience; 3] = [Self::Validators, Self::Developers, Self::Users];
-
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Validators => "validators",
-            Self::Developers => "developers",
-            Self::Users => "users",
-        }
+        self.into()
     }
 }
 
 /// The five phases of the process.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    EnumIter,
+    IntoStaticStr,
 )]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "Train-Case")]
 pub enum Phase {
     /// People learn what is to come.
     Preparation,
@@ -52,22 +72,9 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const ALL: [Phase; 5] = [
-        Self::Preparation,
-        Self::Scheduling,
-        Self::Execution,
-        Self::Validation,
-        Self::PostDeployment,
-    ];
-
+    /// The phase in words: `Post-Deployment`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Preparation => "Preparation",
-            Self::Scheduling => "Scheduling",
-            Self::Execution => "Execution",
-            Self::Validation => "Validation",
-            Self::PostDeployment => "Post-Deployment",
-        }
+        self.into()
     }
 }
 
@@ -78,11 +85,21 @@ pub enum Trigger {
     At(Offset),
     /// The notice is due at a repeated civil time between two offsets from the window.
     Cron(Box<CronRule>),
-    /// The notice is due when something has happened.
+    /// As soon as something has happened.
     On(Happening),
 }
 
-/// The policy for a notice that could not be posted in time.
+impl Trigger {
+    /// The notice is due at an hour that the window sets, and waits for no happening.
+    pub fn is_by_clock(&self) -> bool {
+        match self {
+            Self::At(_) | Self::Cron(_) => true,
+            Self::On(_) => false,
+        }
+    }
+}
+
+/// What becomes of a notice that could not be posted in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LatePolicy {
@@ -159,7 +176,7 @@ impl Notice {
             phase,
             template: template.into(),
             trigger,
-            audiences: Audience::ALL.to_vec(),
+            audiences: Audience::iter().collect(),
             channels: Vec::new(),
             feedback: false,
             live: false,

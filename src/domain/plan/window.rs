@@ -442,7 +442,7 @@ fn clocks(
 mod tests {
     use super::*;
     use crate::domain::{
-        chain::activity::{HourActivity, WEEK, hour_of_week},
+        chain::activity::{HOURS_A_WEEK, HourActivity, hour_of_week},
         plan::{notice::Phase, schedule::CronRule},
     };
 
@@ -468,7 +468,7 @@ mod tests {
 
     /// Transactions by weekday (Monday is 0) and hour, in UTC.
     fn week(transactions: impl Fn(usize, usize) -> f64) -> Activity {
-        let hours: Vec<HourActivity> = (0..WEEK)
+        let hours: Vec<HourActivity> = (0..HOURS_A_WEEK)
             .map(|i| HourActivity {
                 blocks: 6,
                 transactions: Some(transactions(i / 24, i % 24)),

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use strum::IntoEnumIterator;
 
 use super::{ApprovalRequest, MAX_TIMELINE_ENTRIES, NUMBER_EMOJI, RenderInput, commands};
 use crate::{
@@ -17,7 +18,8 @@ use crate::{
         },
         chain::{
             block_times::{Estimate, Stretch},
-            fact::{Expected, Fact, FactKind},
+            fact::{Expected, Fact},
+            payload::{Payload, ReferendumNews, ReferendumStatus},
         },
         people::{
             command::Verb,
@@ -71,7 +73,7 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
             };
             2
         ],
-        duties: Audience::ALL.into_iter().map(|a| (a, duty())).collect(),
+        duties: Audience::iter().map(|a| (a, duty())).collect(),
         referendum: Some(Referendum {
             chain: filler(16),
             index: u32::MAX,
@@ -87,8 +89,7 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
             decide_by: now,
         }),
         rollback: Some(filler(160)),
-        steps: Step::ALL
-            .into_iter()
+        steps: Step::iter()
             .map(|step| (step, format!("https://{}", filler(92))))
             .collect(),
         decision: Some(Decision::NoGo(filler(160))),
@@ -98,13 +99,12 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
         joined: None,
     };
     let fact = Fact {
-        kind: FactKind::AuthorizationRejected,
+        payload: Payload::AuthorizationRejected { error: filler(66) },
         chain: filler(20),
         block: 99_999_999,
         hash: format!("0x{}", "0".repeat(64)),
         spec_version: u32::MAX,
         time: Some(now),
-        detail: filler(66),
         on: Some(filler(20)),
         expected: Some(Expected {
             chain: filler(20),
@@ -120,7 +120,10 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
     progress.state = State::Completed;
     progress.applied_at = Some(now);
     progress.scheduled = Some(fact.clone());
-    progress.referendum = Some("1234 confirm aborted".to_owned());
+    progress.referendum = Some(ReferendumNews {
+        index: 1234,
+        status: ReferendumStatus::ConfirmAborted,
+    });
     progress.unexamined = vec!["paseo: 12345678 to 12345679".to_owned()];
     progress.feedback = Some(feedback(plan, &filler));
     let note = || Note {
@@ -189,7 +192,7 @@ fn feedback(plan: &Plan, filler: &impl Fn(usize) -> String) -> Summary {
         audience: None,
     };
     let empty = Summary::of(&Default::default(), &[], &plan.feedback.meanings, nobody);
-    let groups = Audience::ALL.into_iter().map(Some).chain([None]);
+    let groups = Audience::iter().map(Some).chain([None]);
     let counts_of = |audience| crate::domain::people::feedback::OfAudience {
         audience,
         reactions: empty.reactions.clone(),

@@ -165,7 +165,7 @@ async fn the_real_client_finds_the_facts_of_the_script() {
         found.extend(
             facts
                 .into_iter()
-                .map(|f| (f.block, f.kind.name(), f.spec_version, f.detail)),
+                .map(|f| (f.block, f.kind().name(), f.spec_version, f.detail())),
         );
     }
     let (old, new) = (version(0), version(2));

@@ -33,7 +33,7 @@ use upgrade_herald::{
     outbox::Core,
     ports::{Batch, Chain, ChainError, Store},
     rehearsal::SteppedClock,
-    watch::{catchup::LONGEST_GAP, watcher::Watcher},
+    watch::{catchup::MAX_GAP_READ_WHOLE_BLOCKS, watcher::Watcher},
     words::snapshot::ConfigSnapshot,
 };
 
@@ -210,7 +210,7 @@ fn tale(dice: &mut Dice) -> Tale {
     if dice.one_in(12) {
         // Everything from some block on happens after a long absence, or near the end of it.
         let from = dice.between(2, at);
-        let length = LONGEST_GAP + dice.between(10, 3_000);
+        let length = MAX_GAP_READ_WHOLE_BLOCKS + dice.between(10, 3_000);
         let later = length - dice.between(0, 8);
         for (block, _) in steps.iter_mut().filter(|(block, _)| *block > from) {
             *block += later;
@@ -612,7 +612,7 @@ impl Play {
         self.herald.stop();
         self.nodes.iter().for_each(Endpoint::heal);
         let read = self.herald.read().await;
-        let head = (before + LONGEST_GAP + 2).max(self.tale.blocks - TAIL - 2);
+        let head = (before + MAX_GAP_READ_WHOLE_BLOCKS + 2).max(self.tale.blocks - TAIL - 2);
         self.unseen.push(Unseen {
             from: read + 1,
             to: head,
@@ -670,7 +670,7 @@ impl Play {
             if fact.block > head {
                 self.verdict.not_final(format!(
                     "{} of block {} when {head} was final",
-                    fact.kind.name(),
+                    fact.kind().name(),
                     fact.block
                 ));
             }
@@ -734,14 +734,14 @@ impl Play {
             if !fact.hash.is_empty() && fact.hash != honest {
                 self.verdict.not_final(format!(
                     "{} of block {} {}",
-                    fact.kind.name(),
+                    fact.kind().name(),
                     fact.block,
                     fact.hash
                 ));
             }
-            if let Some(kind) = KINDS.into_iter().find(|k| *k == fact.kind.name()) {
+            if let Some(kind) = KINDS.into_iter().find(|k| *k == fact.kind().name()) {
                 let code = if kind == "authorized" {
-                    fact.detail.clone()
+                    fact.detail()
                 } else {
                     String::new()
                 };

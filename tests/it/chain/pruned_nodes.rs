@@ -241,7 +241,7 @@ impl Scene {
             .await
             .unwrap()
             .iter()
-            .map(|f| format!("{} {}", f.kind.name(), f.block))
+            .map(|f| format!("{} {}", f.kind().name(), f.block))
             .collect()
     }
 

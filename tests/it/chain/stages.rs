@@ -185,8 +185,8 @@ fn shown(facts: &[Fact]) -> Vec<String> {
             "{} {} {} {}{expected}{on}",
             f.block,
             f.chain,
-            f.kind.name(),
-            f.detail
+            f.kind().name(),
+            f.detail()
         )
     };
     facts.iter().map(line).collect()

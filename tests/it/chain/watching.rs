@@ -915,7 +915,7 @@ async fn governance_is_told_of_the_upgrades_own_referendum_alone() {
         .await
         .unwrap()
         .iter()
-        .map(|f| f.detail.clone())
+        .map(|f| f.detail())
         .collect();
     assert!(kept.iter().all(|d| d.starts_with('7')), "{kept:?}");
 }

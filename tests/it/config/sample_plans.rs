@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use strum::IntoEnumIterator;
 use upgrade_herald::{
     config::Origin,
     domain::{
@@ -61,8 +62,8 @@ fn whatever_happens_is_noticed_shown_or_declared_silent_in_each_plan() {
     let loaded = sample();
     let plan = &loaded.config.plan;
     let mut missing = Vec::new();
-    for urgency in Urgency::ALL {
-        for happening in Happening::ALL {
+    for urgency in Urgency::iter() {
+        for happening in Happening::of_plans() {
             let waits = |n: &&Notice| n.trigger == Trigger::On(happening) && !n.board;
             let told = plan.notices(urgency).iter().filter(waits).count();
             let (board, silent) = (
@@ -96,7 +97,7 @@ fn whatever_happens_is_noticed_shown_or_declared_silent_in_each_plan() {
                 .any(|n| n.trigger == Trigger::On(*happening) && !n.board)
         };
         assert!(
-            !Urgency::ALL.iter().all(told),
+            !Urgency::iter().all(|urgency| told(&urgency)),
             "{} is noticed in every plan, and needs no board",
             happening.name()
         );
@@ -119,8 +120,8 @@ fn operators_hear_what_is_theirs_and_the_public_the_rest() {
             );
         }
     }
-    for urgency in Urgency::ALL {
-        for happening in Happening::ALL.into_iter().filter(|h| !h.for_operators()) {
+    for urgency in Urgency::iter() {
+        for happening in Happening::of_plans().filter(|h| !h.for_operators()) {
             let public = |n: &&Notice| {
                 n.trigger == Trigger::On(happening) && reaches(&loaded, n, Readers::Public)
             };
@@ -142,9 +143,9 @@ fn operators_hear_what_is_theirs_and_the_public_the_rest() {
 fn each_phase_speaks_to_each_audience_in_each_plan() {
     let loaded = sample();
     let mut missing = Vec::new();
-    for urgency in Urgency::ALL {
-        for phase in Phase::ALL {
-            for audience in Audience::ALL {
+    for urgency in Urgency::iter() {
+        for phase in Phase::iter() {
+            for audience in Audience::iter() {
                 let speaks = |n: &&Notice| {
                     n.phase == phase
                         && n.audiences.contains(&audience)

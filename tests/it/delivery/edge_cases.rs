@@ -219,7 +219,7 @@ async fn a_block_that_is_not_there_yet_is_no_pruned_one() {
         .await
         .unwrap()
         .iter()
-        .map(|f| format!("{} {}", f.kind.name(), f.detail))
+        .map(|f| format!("{} {}", f.kind().name(), f.detail()))
         .collect();
     let _ = w.watcher.tick("relay").await;
     assert!(facts.iter().all(|f| !f.contains("unexamined")), "{facts:?}");
@@ -454,10 +454,9 @@ async fn what_was_not_examined_before_an_upgrade_is_not_its_matter() {
         ..Block::default()
     };
     let fact = old.fact(
-        upgrade_herald::domain::chain::fact::FactKind::Unexamined,
+        upgrade_herald::domain::chain::payload::Payload::Unexamined { from: 1, to: 2 },
         "relay",
         1,
-        "1 to 2".into(),
     );
     w.store
         .commit(upgrade_herald::ports::Batch {

@@ -101,8 +101,7 @@ impl Tables {
         self.memories.extend(batch.memories);
         for fact in batch.facts {
             let same = |f: &Fact| {
-                (&f.chain, f.block, f.kind, &f.detail)
-                    == (&fact.chain, fact.block, fact.kind, &fact.detail)
+                (&f.chain, f.block, &f.payload) == (&fact.chain, fact.block, &fact.payload)
             };
             if !self.facts.iter().any(same) {
                 self.facts.push(fact);
@@ -224,8 +223,14 @@ impl Store for MemoryStore {
     }
 
     async fn facts_of(&self, kind: FactKind) -> Result<Vec<Fact>, StoreError> {
-        self.call(|t| t.facts.iter().filter(|f| f.kind == kind).cloned().collect())
-            .await
+        self.call(|t| {
+            t.facts
+                .iter()
+                .filter(|f| f.kind() == kind)
+                .cloned()
+                .collect()
+        })
+        .await
     }
 
     async fn waiting(&self) -> Result<Vec<Post>, StoreError> {

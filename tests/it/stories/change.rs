@@ -1,6 +1,7 @@
 //! Upgrades that change: by a command, by an edited file, by both.
 
 use jiff::{SignedDuration, Timestamp};
+use strum::IntoEnumIterator;
 use upgrade_herald::{
     config::{Plan, SourceFile, UpgradeFile},
     domain::{
@@ -73,7 +74,7 @@ fn small(plan: &mut Plan) {
         channels: vec![OPERATORS.into()],
         ..refused
     });
-    for urgency in Urgency::ALL {
+    for urgency in Urgency::iter() {
         plan.plans.get_mut(&urgency).unwrap().notices = notices.clone();
     }
 }
@@ -467,7 +468,7 @@ async fn who_changes_their_mind_is_heard_each_time() {
 async fn what_was_to_follow_a_happening_is_withdrawn_with_its_upgrade() {
     let w = World::new(&["relay"], |plan| {
         small(plan);
-        for urgency in Urgency::ALL {
+        for urgency in Urgency::iter() {
             let notices = &mut plan.plans.get_mut(&urgency).unwrap().notices;
             let later = Notice::new(
                 "later",
@@ -554,7 +555,7 @@ async fn two_moves_while_a_chat_is_away_end_in_what_holds() {
 async fn what_was_given_up_is_not_called_verified() {
     let w = World::new(&["relay"], |plan| {
         small(plan);
-        for urgency in Urgency::ALL {
+        for urgency in Urgency::iter() {
             let notices = &mut plan.plans.get_mut(&urgency).unwrap().notices;
             for happening in [Happening::Applied, Happening::Verified] {
                 let notice = Notice::new(

@@ -1,0 +1,200 @@
+//! One chain of an upgrade: its stage, its migrations, and how it fares once it runs the target.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    health::{Health, Measurements, Migration},
+    progress::BlockSeen,
+    upgrade::Target,
+};
+use crate::domain::chain::{
+    fact::{Fact, FactKind},
+    payload::Payload,
+    stage::Stage,
+};
+
+/// How far one chain of an upgrade has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ChainProgress {
+    pub stage: Stage,
+    /// The version proven to run, once a block was seen.
+    pub spec_version: Option<u32>,
+    pub authorized: Option<Fact>,
+    pub applied: Option<Fact>,
+    pub health: Option<Health>,
+    /// The fact that named the block at which the new code goes ahead, with the estimate as it was told last.
+    #[serde(default)]
+    pub ahead: Option<Fact>,
+    #[serde(default)]
+    pub migration: Option<Migration>,
+    #[serde(default)]
+    pub record: Option<Measurements>,
+    /// `25 to 26`, where the upgrade changes it.
+    #[serde(default)]
+    pub transaction_version: Option<String>,
+    /// People were told that it was not applied for long.
+    #[serde(default)]
+    pub unapplied: bool,
+    /// People were told that it stalled or hung behind, which is to be taken back.
+    #[serde(default)]
+    pub ailing: bool,
+}
+
+impl ChainProgress {
+    /// Takes a fact of this chain, and says whether it is news, as far as the chain alone can tell.
+    pub(super) fn learn(&mut self, fact: &Fact) -> bool {
+        match &fact.payload {
+            Payload::Authorized { .. } => return self.authorize(fact),
+            Payload::CodeUpdated { .. } | Payload::CodeStored => self.reach(Stage::Applying),
+            Payload::GoAhead => {
+                self.reach(Stage::Applying);
+                return self.ahead.replace(fact.clone()).is_some();
+            }
+            Payload::TransactionVersion { .. } => self.transaction_version = Some(fact.detail()),
+            Payload::MigrationStarted { migrations } => {
+                self.migration = Some(Migration::begun(*migrations, fact.block));
+            }
+            Payload::MigrationStep { index } => {
+                let migration = self.migration.get_or_insert_default();
+                migration.step(*index, fact.block);
+            }
+            Payload::MigrationCompleted => {
+                if let Some(migration) = self.migration.as_mut() {
+                    migration.complete();
+                }
+            }
+            Payload::Discarded => self.ahead = None,
+            // Nothing that was known of the chain before is so any more.
+            Payload::Reset(_) => *self = Self::default(),
+            Payload::Stalled { .. } | Payload::Lagging { .. } => self.ailing = true,
+            Payload::Recovered => return std::mem::take(&mut self.ailing),
+            Payload::PvfCheck(_)
+            | Payload::AuthorizationRejected { .. }
+            | Payload::SudoFailed { .. }
+            | Payload::MigrationFailed { .. }
+            | Payload::VersionUnexpected(_)
+            | Payload::Unexamined { .. }
+            | Payload::Blind
+            | Payload::Sighted => {}
+            // The state that follows from it tells that the target runs, and the campaign itself is the source of what
+            // waits for too long. The others are of no chain.
+            Payload::Applied { .. }
+            | Payload::Unapplied { .. }
+            | Payload::Overdue
+            | Payload::MigrationStuck { .. }
+            | Payload::Referendum(_)
+            | Payload::Scheduled { .. }
+            | Payload::Dispatched { .. }
+            | Payload::Text { .. } => return false,
+        }
+        true
+    }
+
+    fn reach(&mut self, stage: Stage) {
+        self.stage = self.stage.max(stage);
+    }
+
+    /// Takes an authorization; says whether it replaces that of another code.
+    fn authorize(&mut self, fact: &Fact) -> bool {
+        let replaces = self
+            .authorized
+            .as_ref()
+            .is_some_and(|old| old.payload != fact.payload);
+        self.reach(Stage::Authorized);
+        self.authorized = Some(fact.clone());
+        self.unapplied = false;
+        replaces
+    }
+
+    /// The code was authorized many blocks ago and is not applied: told once.
+    pub(super) fn waits(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
+        let since = self.authorized.as_ref()?.block;
+        let blocks = at.block.number.saturating_sub(since);
+        let long = blocks > at.seen.limits.unapplied_after;
+        if self.stage != Stage::Authorized || self.unapplied || !long {
+            return None;
+        }
+        self.unapplied = true;
+        Some(Payload::Unapplied { blocks })
+    }
+
+    /// A migration runs and has made no step for many blocks: told once.
+    pub(super) fn is_stuck(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
+        let Some(migration) = self.migration.as_mut() else {
+            // Its beginning was missed.
+            self.migration = at
+                .block
+                .migrating
+                .then(|| Migration::begun(None, at.block.number));
+            return None;
+        };
+        migration.running = at.block.migrating;
+        let blocks = at.block.number.saturating_sub(migration.moved);
+        if !migration.running || migration.stuck || blocks <= at.seen.limits.stuck_after {
+            return None;
+        }
+        migration.stuck = true;
+        Some(Payload::MigrationStuck { blocks })
+    }
+
+    /// Takes note of the version that a block proves, and of how well the chain runs it.
+    pub(super) fn run(&mut self, target: &Target, at: &BlockSeen<'_>, facts: &[Fact]) {
+        let running = at.memory.running;
+        let before = self.spec_version.replace(running).unwrap_or(running);
+        let reached = running >= target.spec_version;
+        if reached && self.stage < Stage::Applied {
+            self.apply(target, before, at, facts);
+        } else if !reached && self.stage >= Stage::Applied {
+            // Taken back, or another chain under the name: nothing is proven any more.
+            (self.stage, self.applied, self.health, self.record) =
+                (Stage::Waiting, None, None, None);
+        } else {
+            self.verify(at);
+        }
+    }
+
+    /// The chain runs the target, where it ran the version `before`.
+    fn apply(&mut self, target: &Target, before: u32, at: &BlockSeen<'_>, facts: &[Fact]) {
+        let proof = facts
+            .iter()
+            .find(|f| f.kind() == FactKind::Applied && f.chain == at.chain)
+            .cloned();
+        let authorized = match self.authorized.as_ref().map(|fact| &fact.payload) {
+            Some(Payload::Authorized { code_hash }) => code_hash.clone(),
+            _ => None,
+        };
+        self.stage = Stage::Applied;
+        self.ahead = None;
+        self.applied = Some(proof.unwrap_or_else(|| at.fact(Payload::Applied { from: None })));
+        self.health = Some(Health::new(at.block.time.unwrap_or(at.seen.now)));
+        self.record = Some(Measurements {
+            version_before: before,
+            before: at.memory.pace.stretch(),
+            gaps_before: at.memory.pace.gaps(),
+            code_planned: target.code_hash.clone().or(authorized),
+            ..Measurements::default()
+        });
+    }
+
+    /// One more block under the target: long enough in good health, the chain is verified, and then completed.
+    fn verify(&mut self, at: &BlockSeen<'_>) {
+        let Some(health) = self.health.as_mut() else {
+            return;
+        };
+        let rules = at.seen.rules;
+        health.observe(at.block, at.seen);
+        if let Some(record) = self.record.as_mut().filter(|_| at.seen.contiguous) {
+            record.note(&at.memory.pace, at.seen.finality_lag);
+        }
+        if at.block.migrating || health.transactions - health.failed < rules.min_transactions {
+            return;
+        }
+        if self.stage == Stage::Applied && health.length() >= rules.healthy_for {
+            self.stage = Stage::Verified;
+        } else if self.stage == Stage::Verified
+            && health.length() >= rules.healthy_for + rules.complete_after
+        {
+            self.stage = Stage::Completed;
+        }
+    }
+}
