@@ -20,7 +20,7 @@ use crate::{
     },
     lint,
     plan::requests::{self, RequestOutcome},
-    ports::{AuditEntry, Clock, Store},
+    ports::{AuditEntry, CampaignStore, Clock},
     run::logging,
 };
 

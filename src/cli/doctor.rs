@@ -18,7 +18,7 @@ use crate::{
     },
     config::{ChannelConfig, Config, Origin, Severity},
     lint::{self, Loaded},
-    ports::{Chain, ChainError, Clock, Platform, ReplicaInfo, Store},
+    ports::{Chain, ChainError, Clock, LeadershipStore, Platform, ReplicaInfo},
     run::{address, chat_may_pass, discord_settings, logging, matrix_settings, patiently},
 };
 

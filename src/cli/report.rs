@@ -14,7 +14,7 @@ use crate::{
     domain::campaign::Campaign,
     lint,
     outbox::Core,
-    ports::{Clock, Store},
+    ports::{CampaignStore, Clock},
     report::{self, markdown::markdown},
     run::logging,
     words::snapshot::ConfigSnapshot,

@@ -16,7 +16,7 @@ use crate::{
         outbox::post::{Post, PostState},
     },
     lint,
-    ports::{Clock, ReplicaInfo, Store},
+    ports::{CampaignStore, Clock, LeadershipStore, OutboxStore, RecordStore, ReplicaInfo},
     run::logging,
     words::Zone,
 };

@@ -75,14 +75,7 @@ async fn keep(core: &Core, upgrade: &str, answer: &Answer) -> Result<bool, Store
         answer.of.to_lowercase(),
         answer.provider
     );
-    let value = serde_json::to_value(answer).map_err(|e| StoreError(e.to_string()))?;
-    let entry = Record {
-        kind: RecordKind::Answer,
-        upgrade: upgrade.to_owned(),
-        id,
-        at: answer.at,
-        value,
-    };
+    let entry = Record::new(RecordKind::Answer, upgrade, id, answer.at, answer)?;
     core.store.write(&entry, false).await
 }
 

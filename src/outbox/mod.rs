@@ -320,12 +320,7 @@ impl Core {
     }
 
     pub async fn campaign(&self, id: &str) -> Result<Option<Campaign>, StoreError> {
-        Ok(self
-            .store
-            .upgrades()
-            .await?
-            .into_iter()
-            .find(|a| a.upgrade.id == id))
+        self.store.campaign(id).await
     }
 
     /// Keeps what is wrong with a part where `herald status` can see it.

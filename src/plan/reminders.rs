@@ -123,14 +123,7 @@ pub async fn subscribe(
         user: asker.user.to_owned(),
         before: length.as_secs(),
     };
-    let value = serde_json::to_value(wish).map_err(|e| StoreError(e.to_string()))?;
-    let entry = Record {
-        kind: RecordKind::Subscription,
-        upgrade: upgrade.id.clone(),
-        id,
-        at: now,
-        value,
-    };
+    let entry = Record::new(RecordKind::Subscription, &upgrade.id, id, now, &wish)?;
     core.store.write(&entry, true).await?;
     Ok(format!(
         "I will write to you alone, {}; should the window move, so does this. To stop it: subscribe off.",

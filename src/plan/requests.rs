@@ -142,21 +142,13 @@ pub enum RequestOutcome {
 
 /// Writes an act to the audit log. The act has been done already, so an error is only logged.
 pub async fn record(store: &dyn Store, upgrade: &str, act: &AuditEntry, now: Timestamp) {
-    let written = serde_json::to_value(act).map_err(|e| StoreError(e.to_string()));
     let id = digest(&[
         &now.as_nanosecond().to_string(),
         &act.who,
         &act.what,
         &act.outcome,
     ]);
-    let entry = written.map(|value| Record {
-        kind: RecordKind::Act,
-        upgrade: upgrade.to_owned(),
-        id,
-        at: now,
-        value,
-    });
-    let result = match entry {
+    let result = match Record::new(RecordKind::Act, upgrade, id, now, act) {
         Ok(entry) => store.write(&entry, false).await.map(|_| ()),
         Err(error) => Err(error),
     };

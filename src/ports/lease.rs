@@ -1,5 +1,5 @@
-//! How long this process may act. With several replicas only one does, and it must stop by itself before another may begin:
-//! also one that slept, was cut off from the store, or was stopped in the middle of an attempt.
+//! The lease under which this process acts. Of several replicas one alone acts, and it must stop by itself before another
+//! may begin, even when it slept, was cut off from the store, or was halted in the middle of an attempt.
 
 use std::{
     pin::pin,
@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Clock;
 
-/// A moment on both clocks. The steady one stands still while a machine sleeps, the wall's may be set: what either of them
-/// says has passed, has passed.
+/// A moment on both clocks. The steady clock may stand still while a machine sleeps, and the wall's may be set, so time has
+/// passed as soon as either of them says so.
 #[derive(Clone, Copy, Debug)]
 pub struct ClockReading {
     steady: Instant,
@@ -28,20 +28,20 @@ impl ClockReading {
         }
     }
 
-    /// Whether so much has passed since.
+    /// Says whether this much time has passed since the reading.
     pub fn is_past(&self, length: SignedDuration, clock: &dyn Clock) -> bool {
         let steady = SignedDuration::try_from(self.steady.elapsed()).unwrap_or(SignedDuration::MAX);
         steady >= length || clock.now().duration_since(self.wall) >= length
     }
 }
 
-/// Whether this process may act, and until when.
+/// How long this process may act. Without an end it may act for ever: nobody else could take over.
 #[derive(Debug, Default)]
 pub struct Lease(Mutex<Option<(ClockReading, SignedDuration)>>);
 
 impl Lease {
-    /// From `since` on for `length`. Without, it never ends: nobody else could take over.
-    pub fn extend(&self, since: ClockReading, length: SignedDuration) {
+    /// Lets the lease run for `length` from `since` on.
+    pub fn renew(&self, since: ClockReading, length: SignedDuration) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((since, length));
     }
 
@@ -51,17 +51,17 @@ impl Lease {
     }
 }
 
-/// Why work was broken off.
+/// The reason for which work was broken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
     /// It took too long.
     Late,
-    /// Another replica may act by now.
+    /// The lease is over, and another replica may act by now.
     Deposed,
 }
 
-/// Goes on with `work` while it is in time and this process may act. That is looked at before each step of it and not after:
-/// what was stopped in between does not take one step more.
+/// Runs `work` while it is in time and the lease holds. Both are looked at before each step of it, not after, so that work
+/// which slept in between takes no step more.
 pub async fn while_allowed<T>(
     work: impl Future<Output = T>,
     limit: Duration,
@@ -107,13 +107,13 @@ mod tests {
             Err(Broken::Late)
         );
         assert!(!sent.get());
-        lease.extend(ClockReading::now(&clock), SignedDuration::from_secs(30));
+        lease.renew(ClockReading::now(&clock), SignedDuration::from_secs(30));
         assert_eq!(
             while_allowed(work(SignedDuration::from_secs(31)), minute, &lease, &clock).await,
             Err(Broken::Deposed)
         );
         assert!(!sent.get());
-        lease.extend(ClockReading::now(&clock), SignedDuration::from_secs(30));
+        lease.renew(ClockReading::now(&clock), SignedDuration::from_secs(30));
         assert_eq!(
             while_allowed(work(SignedDuration::from_secs(29)), minute, &lease, &clock).await,
             Ok(())

@@ -6,7 +6,6 @@ mod clock;
 mod commands;
 pub mod lease;
 mod platform;
-mod records;
 mod store;
 
 pub use self::{
@@ -15,6 +14,9 @@ pub use self::{
     clock::Clock,
     commands::{Admission, Asker, CommandHandler},
     platform::{Platform, Readers},
-    records::{AuditEntry, Leadership, Record, RecordKind, Replica, ReplicaInfo},
-    store::{Approved, AttemptOutcome, Batch, Move, Request, Store, StoreError, Supersede},
+    store::{
+        Approved, AttemptOutcome, AuditEntry, Batch, CampaignStore, Leadership, LeadershipStore,
+        Move, OutboxStore, Record, RecordKind, RecordStore, Replica, ReplicaInfo, Request,
+        RequestStore, Store, StoreError, Supersede,
+    },
 };

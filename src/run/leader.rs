@@ -1,4 +1,4 @@
-//! Taking the lead among replicas, and keeping it.
+//! The leader election: a replica takes the lead when its lease is free, and renews the lease for as long as it can.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,59 +6,62 @@ use jiff::SignedDuration;
 use tokio::time::{sleep, timeout};
 
 use crate::ports::{
-    Clock, Leadership, Replica, Store, StoreError,
+    Clock, Leadership, LeadershipStore, Replica, StoreError,
     lease::{ClockReading, Lease},
 };
 
-/// How often who stands by looks whether the lead is free, at most.
-const LOOK: Duration = Duration::from_secs(1);
+/// The longest pause between two tries of a replica that stands by.
+const MAX_TRY_EVERY: Duration = Duration::from_secs(1);
 
-/// One process among several, and for how long it takes the lead each time.
+/// The election as one replica sees it.
 pub struct LeaderElection {
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn LeadershipStore>,
     pub clock: Arc<dyn Clock>,
     pub me: Replica,
+    /// How long the lead is granted each time.
     pub ttl: SignedDuration,
 }
 
-/// What came of one look.
+/// What came of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaderCheck {
-    /// The lead is this one's, in the term with this number.
+    /// This replica has the lead, in the term with this number.
     Mine { term: i64 },
-    /// It isn't, and why, for a log.
+    /// It has not, and why, for a log.
     Waits(String),
     /// Another process runs under the same name.
     Doubled,
 }
 
 impl LeaderElection {
+    /// A fraction of the time for which the lead is granted.
     fn part(&self, of: i32) -> Duration {
-        Duration::try_from(self.ttl / of).unwrap_or(LOOK)
+        Duration::try_from(self.ttl / of).unwrap_or(MAX_TRY_EVERY)
     }
 
-    /// The pause between two looks.
+    /// The pause between two tries.
     pub fn pause(&self) -> Duration {
-        self.part(3).min(LOOK)
+        self.part(3).min(MAX_TRY_EVERY)
     }
 
     async fn ask(&self) -> Result<Leadership, StoreError> {
-        let patience = self.part(3);
-        match timeout(patience, self.store.lead(&self.me, self.ttl)).await {
+        let limit = self.part(3);
+        match timeout(limit, self.store.lead(&self.me, self.ttl)).await {
             Ok(answer) => answer,
-            Err(_) => Err(StoreError(format!(
+            Err(_) => Err(StoreError::Unavailable(format!(
                 "no answer within {} s",
-                patience.as_secs_f32()
+                limit.as_secs_f32()
             ))),
         }
     }
 
-    /// Takes the lead if it is free; then `lease` counts from before it was asked for.
-    pub async fn look(&self, lease: &Lease) -> LeaderCheck {
+    /// Takes the lead if it is free, or renews it. The lease counts from before the store was asked, so that it never
+    /// outlasts what the store granted.
+    pub async fn try_lead(&self, lease: &Lease) -> LeaderCheck {
         let asked = ClockReading::now(&*self.clock);
         match self.ask().await {
             Ok(Leadership::Mine { term }) => {
-                lease.extend(asked, self.length());
+                lease.renew(asked, self.lease_length());
                 LeaderCheck::Mine { term }
             }
             Ok(Leadership::Theirs { replica }) => {
@@ -69,16 +72,16 @@ impl LeaderElection {
         }
     }
 
-    /// A tenth less than the store counts: no two clocks go alike.
-    fn length(&self) -> SignedDuration {
+    /// The lease is a tenth shorter than what the store grants, because no two clocks go alike.
+    fn lease_length(&self) -> SignedDuration {
         self.ttl * 9 / 10
     }
 
-    /// Renews the lead in time; returns why it can't any more.
-    pub async fn keep(&self, lease: &Lease) -> String {
+    /// Renews the lease again and again; returns why it can't be renewed any more.
+    pub async fn keep_lead(&self, lease: &Lease) -> String {
         loop {
             sleep(self.part(4)).await;
-            match self.look(lease).await {
+            match self.try_lead(lease).await {
                 LeaderCheck::Mine { .. } => {}
                 LeaderCheck::Doubled => {
                     return "another process runs under the same name".to_owned();

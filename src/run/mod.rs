@@ -34,7 +34,7 @@ use crate::{
     domain::campaign::{self, Campaign},
     lint::{self, Loaded},
     outbox::Core,
-    ports::{Chain, ChainError, Chat, ChatError, Outlet, Platform, Store},
+    ports::{Chain, ChainError, Chat, ChatError, Outlet, Platform, Store, StoreError},
     words::Renderer,
 };
 
@@ -54,6 +54,11 @@ pub(crate) async fn patiently<T, E>(
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+/// A server may be away for a moment; a file, or a store of another version, stays as it is.
+fn may_pass(at: &StoreAt, error: &StoreError) -> bool {
+    at.shared() && matches!(error, StoreError::Unavailable(_))
 }
 
 pub(crate) fn chat_may_pass(error: &ChatError) -> bool {
@@ -117,7 +122,7 @@ async fn start(folder: Option<PathBuf>, replica: &str, signs: Arc<HealthFile>) -
     };
     let url = address(&at)?;
     let open = async || SqlStore::open(url.expose_secret()).await;
-    let store: Arc<dyn Store> = Arc::new(patiently(open, |_| at.shared()).await?);
+    let store: Arc<dyn Store> = Arc::new(patiently(open, |error| may_pass(&at, error)).await?);
     let me = replicas::this(replica);
     if at.shared() {
         // Before anything else: a device on Matrix is one process's.

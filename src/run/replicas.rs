@@ -30,7 +30,7 @@ use crate::{
         people::command::{Misread, Order, Verb},
     },
     lint,
-    ports::{Admission, Asker, Clock, CommandHandler, Replica, Store, lease::Lease},
+    ports::{Admission, Asker, Clock, CommandHandler, LeadershipStore, Replica, lease::Lease},
     run::logging,
     words::snapshot::ConfigSnapshot,
 };
@@ -53,7 +53,7 @@ pub(crate) fn this(name: &str) -> Replica {
 
 /// Waits until nothing is heard any more of a process before this one under the same name; an error if it goes on.
 pub(crate) async fn alone_by_name(
-    store: &dyn Store,
+    store: &dyn LeadershipStore,
     me: &Replica,
     ttl: SignedDuration,
 ) -> Result<()> {
@@ -139,7 +139,7 @@ async fn stand_by(
     let (mut waited, mut said) = (false, String::new());
     let beat = station.signs.pulse.part("standing by");
     let gained = loop {
-        let why = match lead.look(lease).await {
+        let why = match lead.try_lead(lease).await {
             LeaderCheck::Mine { term } => {
                 tracing::info!(replica = lead.me.name, term, "this replica is active");
                 break Some(waited);
@@ -215,7 +215,7 @@ async fn act(
     let over = async {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => station.drain(),
-            why = lead.keep(&lease) => {
+            why = lead.keep_lead(&lease) => {
                 tracing::warn!(replica = lead.me.name, "not active any more: {why}");
                 lost.set(true);
                 LOST

@@ -96,8 +96,7 @@ pub(super) async fn read(site: &Site) -> Result<String, StoreError> {
         part.get_or_create(&OfPart { part: name }).set(1);
     }
     let mut text = String::new();
-    encode(&mut text, &registry)
-        .map_err(|error| StoreError(format!("the figures can't be written: {error}")))?;
+    encode(&mut text, &registry).map_err(|error| StoreError::invalid("the figures", error))?;
     Ok(text)
 }
 

@@ -29,16 +29,16 @@ use crate::{
     ports::ChainError,
 };
 
-/// Blocks that are asked for side by side.
-const IN_FLIGHT: usize = 16;
+/// How many blocks are asked for side by side.
+const MAX_BLOCKS_IN_FLIGHT: usize = 16;
 /// How often a block is asked for again, after half a second and then a second.
-const RETRIES: u32 = 2;
-/// After so many blocks in a row that could not be read, the node is given up.
-const PATIENCE: usize = 16;
+const MAX_RETRIES: u32 = 2;
+/// How many blocks in a row may fail to be read before the node is given up.
+const MAX_FAILURES_IN_A_ROW: usize = 16;
 /// A first guess of how many blocks a week has: one each 6 s.
-const GUESS: u64 = 100_800;
+const BLOCKS_A_WEEK: u64 = 100_800;
 
-/// What was read.
+/// The blocks that were read, and from where.
 #[derive(Debug)]
 pub struct Sample {
     /// The node, as scheme and host.
@@ -162,7 +162,7 @@ impl BlockBodies {
         loop {
             match self.try_block(number).await {
                 Err(ChainError::Gone(_) | ChainError::Absent(_)) => return Ok(None),
-                Err(_) if tries < RETRIES => {
+                Err(_) if tries < MAX_RETRIES => {
                     tries += 1;
                     sleep(Duration::from_millis(500) * tries).await;
                 }
@@ -194,7 +194,7 @@ impl BlockBodies {
         let head = sample.head;
         // Genesis bears neither time nor transactions.
         let (mut gone, mut lowest) = (0, head.number);
-        let mut guess = head.number.saturating_sub(GUESS).max(1);
+        let mut guess = head.number.saturating_sub(BLOCKS_A_WEEK).max(1);
         while gone + 1 < lowest {
             guess = guess.clamp(gone + 1, lowest - 1);
             let Some(block) = self.block(guess).await? else {
@@ -229,7 +229,7 @@ impl BlockBodies {
     ) -> Result<(), ChainError> {
         let mut answers = futures::stream::iter(numbers)
             .map(|number| self.block(number))
-            .buffer_unordered(IN_FLIGHT);
+            .buffer_unordered(MAX_BLOCKS_IN_FLIGHT);
         let mut failures = 0;
         while let Some(read) = answers.next().await {
             match read {
@@ -241,7 +241,7 @@ impl BlockBodies {
                 Err(error) => {
                     failures += 1;
                     sample.missed += 1;
-                    if failures >= PATIENCE {
+                    if failures >= MAX_FAILURES_IN_A_ROW {
                         let after = sample.blocks.len();
                         return Err(ChainError::Unreachable(format!(
                             "{} broke off after {after} blocks: {error}; {REMEDY}",
@@ -264,7 +264,7 @@ fn further(head: u64, newest: Timestamp, number: u64, at: Timestamp, from: Times
     head.saturating_sub(back as u64)
 }
 
-/// What the bytes of an extrinsic tell.
+/// An extrinsic, as far as its bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extrinsic {
     /// Somebody sent it: signed (version 4) or general (version 5).
@@ -274,8 +274,8 @@ enum Extrinsic {
     Unreadable,
 }
 
-/// From 2017 to 2100, in milliseconds.
-const PLAUSIBLE: RangeInclusive<u64> = 1_483_228_800_000..=4_102_444_800_000;
+/// The times that a block may have, from 2017 to 2100.
+const PLAUSIBLE_MS: RangeInclusive<u64> = 1_483_228_800_000..=4_102_444_800_000;
 
 fn read_body<'a>(number: u64, extrinsics: impl Iterator<Item = &'a str>) -> Sampled {
     let (mut at, mut transactions) = (None, 0);
@@ -323,7 +323,7 @@ fn time(call: &[u8], length: u32) -> Option<Timestamp> {
     let whole = rest.is_empty() && u32::try_from(call.len() + 1) == Ok(length);
     i64::try_from(ms)
         .ok()
-        .filter(|_| whole && PLAUSIBLE.contains(&ms))
+        .filter(|_| whole && PLAUSIBLE_MS.contains(&ms))
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())
 }
 

@@ -1,4 +1,4 @@
-//! One node, connected: its finalized heads followed, its blocks read.
+//! The connection to one node, which follows its finalized heads and reads its blocks.
 
 use std::{
     collections::BTreeMap,
@@ -29,17 +29,20 @@ use crate::{
     ports::ChainError,
 };
 
+/// The pause after a stream of heads has ended.
+const RESUBSCRIBE_AFTER: Duration = Duration::from_secs(1);
+
 pub(super) type At = OnlineClientAtBlock<SubstrateConfig>;
 
-/// Longest wait for one answer.
-pub(super) const ANSWER: Duration = Duration::from_secs(20);
-/// Without a new head for so long, the node is asked, since a stream can end silently.
-const SILENCE: Duration = Duration::from_secs(20);
+/// How long one answer is waited for.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a stream of heads may be silent before the node is asked: a stream can end without a word.
+const MAX_STREAM_SILENCE: Duration = Duration::from_secs(20);
 
 /// The newest head a stream has shown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SeenHead {
-    /// Which connection it is of: a stream that is just ending has no say any more.
+    /// The connection that it is of: a stream that is just ending has no say any more.
     connection: u64,
     /// Raised with each connection and each head.
     pub turn: u64,
@@ -50,7 +53,7 @@ pub(super) struct SeenHead {
 }
 
 pub(super) struct Connection {
-    /// Which of the endpoints.
+    /// The endpoint's place in the list.
     pub index: usize,
     pub genesis: String,
     client: OnlineClient<SubstrateConfig>,
@@ -62,13 +65,13 @@ pub(super) struct Connection {
     hashes: Mutex<Hashes>,
     /// The highest block this node has shown as finalized.
     final_to: AtomicU64,
-    /// It has shown that it holds what was read before.
+    /// True once it has shown that it holds what was read before.
     pub vouched: AtomicBool,
-    /// It showed another block, and so did all others.
+    /// True once it showed another block, and so did all others.
     pub rewritten: AtomicBool,
-    /// Its head was compared with the others', and is believed.
-    pub judged: AtomicBool,
-    /// Answers in a row that were none.
+    /// True once its head was compared with the others', and is believed.
+    pub compared: AtomicBool,
+    /// The number of calls in a row that were not answered.
     pub faults: AtomicU64,
 }
 
@@ -77,15 +80,15 @@ pub(super) struct Connection {
 struct Hashes {
     asked: u64,
     known: BTreeMap<u64, String>,
-    /// The node knows no lists of numbers.
+    /// True for a node that knows no lists of numbers.
     one_by_one: bool,
 }
 
-/// How far finality is behind, while nobody has said.
-const UNKNOWN: u64 = u64::MAX;
+/// The lag while no node has told it.
+const UNKNOWN_LAG: u64 = u64::MAX;
 
-/// So many blocks away is near.
-const NEAR: u64 = 128;
+/// How far around a block the hashes of its neighbours are asked for.
+const NEAR_BLOCKS: u64 = 128;
 
 impl Drop for Connection {
     fn drop(&mut self) {
@@ -106,7 +109,7 @@ impl Connection {
             .await
             .map_err(|e| root_cause(&e))?;
         let genesis = format!("{:?}", client.genesis_hash());
-        let lag = Arc::new(AtomicU64::new(UNKNOWN));
+        let lag = Arc::new(AtomicU64::new(UNKNOWN_LAG));
         let mut id = 0;
         seen.send_modify(|s| {
             id = s.connection + 1;
@@ -135,14 +138,14 @@ impl Connection {
             final_to: AtomicU64::new(0),
             vouched: false.into(),
             rewritten: false.into(),
-            judged: false.into(),
+            compared: false.into(),
             faults: AtomicU64::new(0),
         })
     }
 
     /// Best minus finalized, in blocks.
     pub fn lag(&self) -> Option<u64> {
-        Some(self.lag.load(Ordering::Relaxed)).filter(|lag| *lag != UNKNOWN)
+        Some(self.lag.load(Ordering::Relaxed)).filter(|lag| *lag != UNKNOWN_LAG)
     }
 
     /// Number and hash of the newest finalized block.
@@ -155,8 +158,8 @@ impl Connection {
         Ok(head)
     }
 
-    /// By number a node answers with its best branch too: above its finalized head nothing is asked of it. The head may
-    /// have come from another connection, to a node that is ahead of this one.
+    /// Refuses a block above the node's finalized head, since asked by number a node answers with its best branch too. The
+    /// head may have come from another connection, to a node that is ahead of this one.
     async fn must_be_final(
         &self,
         number: u64,
@@ -176,13 +179,13 @@ impl Connection {
         let now = seen.borrow().clone();
         if let Some(hash) = now
             .hash
-            .filter(|_| now.at.is_some_and(|at| at.elapsed() < SILENCE))
+            .filter(|_| now.at.is_some_and(|at| at.elapsed() < MAX_STREAM_SILENCE))
         {
             return Ok((now.number, format!("{hash:?}")));
         }
         let at = answer(self.client.at_current_block()).await?;
         // Finality that hangs brings no head: how far it is behind is asked for too.
-        look_at_best(&self.rpc, at.block_number(), &self.lag).await;
+        read_lag(&self.rpc, at.block_number(), &self.lag).await;
         if at.block_number() > now.number && now.at.is_some() {
             // The stream has gone silent while the chain goes on.
             seen.send_modify(|s| s.ended = true);
@@ -198,18 +201,19 @@ impl Connection {
         answer(self.rpc.request("chain_getBlockHash", rpc_params![number])).await
     }
 
-    /// A block's hash. Whoever halves a gap ends among neighbours: their hashes come in one call.
+    /// A block's hash. A search that halves a gap ends among neighbours, so their hashes come in one call.
     async fn hash(&self, number: u64) -> Result<Option<String>, ChainError> {
         let finalized = self.final_to.load(Ordering::Relaxed);
         let mut hashes = self.hashes.lock().await;
         if let Some(hash) = hashes.known.get(&number) {
             return Ok(Some(hash.clone()));
         }
-        let near = number.abs_diff(std::mem::replace(&mut hashes.asked, number)) <= NEAR;
+        let near = number.abs_diff(std::mem::replace(&mut hashes.asked, number)) <= NEAR_BLOCKS;
         hashes.known.clear();
         if near && number < finalized && !hashes.one_by_one {
-            let numbers: Vec<u64> =
-                (number.saturating_sub(NEAR)..=finalized.min(number + NEAR)).collect();
+            let numbers: Vec<u64> = (number.saturating_sub(NEAR_BLOCKS)
+                ..=finalized.min(number + NEAR_BLOCKS))
+                .collect();
             // A node that knows no lists is asked for the one hash.
             let list = self
                 .rpc
@@ -285,7 +289,7 @@ impl Connection {
             Some(hash) => Some(format!("{hash:?}")),
             None => self.hash(number).await?,
         };
-        let value = self.storage(LAST_UPGRADE, hash, number).await?;
+        let value = self.storage(LAST_UPGRADE_KEY, hash, number).await?;
         Ok(value
             .and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok())
             .map(|v| v.0))
@@ -300,14 +304,14 @@ impl Connection {
         // Nodes that hash for us spare a megabyte or two.
         if let Ok(Some(hash)) = answer(
             self.rpc
-                .request::<Option<String>>("state_getStorageHash", rpc_params![CODE, &hash]),
+                .request::<Option<String>>("state_getStorageHash", rpc_params![CODE_KEY, &hash]),
         )
         .await
         {
             return Ok(Some(hash));
         }
         Ok(self
-            .storage(CODE, Some(hash), number)
+            .storage(CODE_KEY, Some(hash), number)
             .await?
             .map(|code| read::blake2(&code)))
     }
@@ -340,31 +344,34 @@ impl Connection {
 }
 
 /// Storage keys that are the same on every chain: `System.LastRuntimeUpgrade`, and the code.
-const LAST_UPGRADE: &str = "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
-const CODE: &str = "0x3a636f6465";
+const LAST_UPGRADE_KEY: &str = "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
+const CODE_KEY: &str = "0x3a636f6465";
 
 pub(super) async fn answer<T, E: std::error::Error>(
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ChainError> {
-    match timeout(ANSWER, call).await {
+    match timeout(ANSWER_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(answered(root_cause(&error))),
         Err(_) => Err(ChainError::Unreachable(format!(
             "the node did not answer within {} s",
-            ANSWER.as_secs()
+            ANSWER_TIMEOUT.as_secs()
         ))),
     }
 }
 
-/// How nodes say that a block's state was pruned, and that they don't have the block at all.
-const GONE: [&str; 2] = ["discarded", "pruned"];
-const ABSENT: [&str; 3] = ["unknown block", "unknownblock", "not found"];
+/// The words by which nodes say that a block's state was pruned, and that they don't have the block at all.
+const GONE_WORDS: [&str; 2] = ["discarded", "pruned"];
+const ABSENT_WORDS: [&str; 3] = ["unknown block", "unknownblock", "not found"];
 
 fn answered(reason: String) -> ChainError {
     let lower = reason.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
     // "Function … was not found" is of the runtime, not of the block.
-    match (says(&GONE), says(&ABSENT) && !lower.contains("function")) {
+    match (
+        says(&GONE_WORDS),
+        says(&ABSENT_WORDS) && !lower.contains("function"),
+    ) {
         (true, _) => ChainError::Gone(reason),
         (_, true) => ChainError::Absent(reason),
         _ => ChainError::Answer(reason),
@@ -385,10 +392,10 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// How many blocks the best head is before a finalized one.
-async fn look_at_best(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {
+/// Asks how many blocks the best head is before a finalized one, and keeps it in `lag`.
+async fn read_lag(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {
     let Ok(Ok(best)) = timeout(
-        ANSWER,
+        ANSWER_TIMEOUT,
         rpc.request::<Value>("chain_getHeader", RpcParams::new()),
     )
     .await
@@ -400,7 +407,7 @@ async fn look_at_best(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {
         .and_then(Value::as_str)
         .and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
     lag.store(
-        best.map_or(UNKNOWN, |b| b.saturating_sub(finalized)),
+        best.map_or(UNKNOWN_LAG, |b| b.saturating_sub(finalized)),
         Ordering::Relaxed,
     );
 }
@@ -433,11 +440,11 @@ async fn follow(
             if !own {
                 return;
             }
-            look_at_best(&rpc, number, &lag).await;
+            read_lag(&rpc, number, &lag).await;
         }
     }
-    // A node that ends every subscription at once is not asked again without a breath.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // A node that ends every subscription at once is not asked again without a pause.
+    tokio::time::sleep(RESUBSCRIBE_AFTER).await;
     seen.send_if_modified(|s| {
         let own = s.connection == id;
         if own {

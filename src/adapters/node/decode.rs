@@ -12,8 +12,8 @@ use crate::{
     ports::ChainError,
 };
 
-/// Events whose fields mean something to us; of others the name is enough.
-fn telling(pallet: &str, event: &str) -> bool {
+/// Says whether an event's fields mean something to us; of others the name is enough.
+fn has_relevant_fields(pallet: &str, event: &str) -> bool {
     match pallet {
         "System" | "Sudo" | "ParachainSystem" | "MultiBlockMigrations" | "Referenda" => true,
         "Paras" => event.starts_with("PvfCheck"),
@@ -36,7 +36,7 @@ pub fn events(
     for event in events.iter() {
         let event =
             event.map_err(|e| ChainError::Answer(format!("an event can't be decoded: {e}")))?;
-        let fields = if telling(event.pallet_name(), event.event_name()) {
+        let fields = if has_relevant_fields(event.pallet_name(), event.event_name()) {
             let fields = event.decode_fields_unchecked_as::<Composite<()>>();
             let mut fields = composite(
                 &fields
@@ -106,13 +106,13 @@ fn composite(value: &Composite<()>) -> Json {
         Composite::Named(fields) => Json::Object(
             fields
                 .iter()
-                .map(|(name, v)| (name.clone(), of(v)))
+                .map(|(name, v)| (name.clone(), json_value(v)))
                 .collect(),
         ),
         Composite::Unnamed(items) => match bytes(items) {
             Some(hex) => Json::String(hex),
-            None if items.len() == 1 => items.first().map(of).unwrap_or_default(),
-            None => Json::Array(items.iter().map(of).collect()),
+            None if items.len() == 1 => items.first().map(json_value).unwrap_or_default(),
+            None => Json::Array(items.iter().map(json_value).collect()),
         },
     }
 }
@@ -127,7 +127,7 @@ fn bytes(items: &[Value<()>]) -> Option<String> {
     all.filter(|b| b.len() >= 4).map(|b| hex::encode(&b))
 }
 
-fn of(value: &Value<()>) -> Json {
+fn json_value(value: &Value<()>) -> Json {
     match &value.value {
         ValueDef::Composite(c) => composite(c),
         ValueDef::Variant(v) if v.values.is_empty() && v.name != "Ok" => {

@@ -1,6 +1,7 @@
 //! A node over JSON-RPC, followed and read with subxt; its activity is read from block bodies alone.
 
 mod activity;
+mod comparison;
 mod connection;
 mod decode;
 mod node;

@@ -14,7 +14,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::future::join_all;
 use jiff::SignedDuration;
 use tokio::{
     sync::{Mutex, watch},
@@ -22,8 +21,11 @@ use tokio::{
 };
 
 use super::{
-    connection::{ANSWER, Connection, SeenHead},
-    witness::{Witness, WitnessAnswer, host},
+    comparison::{
+        Comparison, OTHER_CHAIN, ask_witnesses, compare_with_known, majority, take_votes,
+    },
+    connection::{ANSWER_TIMEOUT, Connection, SeenHead},
+    witness::{Witness, host},
 };
 use crate::{
     domain::chain::{
@@ -33,35 +35,28 @@ use crate::{
     ports::{Chain, ChainError, Head},
 };
 
-/// A node so many blocks behind another one is left for it.
-const BEHIND: u64 = 20;
-/// One that is left is looked at again after this.
-const PROBATION: Duration = Duration::from_secs(60);
+/// A node that is further behind another one is left for it.
+const MAX_BLOCKS_BEHIND: u64 = 20;
+/// How long a node that was left is not looked at.
+const LEFT_FOR: Duration = Duration::from_secs(60);
 
+/// A chain as its endpoints show it.
 pub struct Node {
     witnesses: Vec<Witness>,
     connection: Mutex<Option<Arc<Connection>>>,
     seen: watch::Sender<SeenHead>,
+    /// The turn of the head that was asked for last.
     taken: AtomicU64,
-    /// What was known of the chain when its head was asked for last.
+    /// What was known of the chain then.
     known: StdMutex<Option<Memory>>,
     /// When a head was last believed.
     believed: StdMutex<Instant>,
-    /// When those that were left may be looked at again.
-    probation: StdMutex<Option<Instant>>,
-}
-
-/// What the comparison says of the node that is read.
-enum Comparison {
-    Believed,
-    /// Go on with another one.
-    Leave(String),
-    /// Believe nobody for now.
-    Hold(String),
+    /// When the nodes that were left may be looked at again.
+    forgive_at: StdMutex<Option<Instant>>,
 }
 
 impl Node {
-    /// The preferred endpoint first.
+    /// Makes a node of endpoints, the preferred one first.
     pub fn new(endpoints: Vec<String>) -> Self {
         Self {
             witnesses: endpoints.into_iter().map(Witness::new).collect(),
@@ -70,7 +65,7 @@ impl Node {
             taken: AtomicU64::new(0),
             known: StdMutex::new(None),
             believed: StdMutex::new(Instant::now()),
-            probation: StdMutex::new(None),
+            forgive_at: StdMutex::new(None),
         }
     }
 
@@ -83,36 +78,25 @@ impl Node {
         }
         *held = None;
         let mut reasons = Vec::new();
-        // Those that were left come last: better than none.
+        // The nodes that were left come last: better than none.
         let (left, well): (Vec<_>, Vec<_>) = self
             .witnesses
             .iter()
             .enumerate()
             .partition(|(_, w)| w.is_left());
         for (index, witness) in well.into_iter().chain(left) {
-            match timeout(ANSWER, Connection::open(index, &witness.url, &self.seen)).await {
+            let opening = Connection::open(index, &witness.url, &self.seen);
+            let reason = match timeout(ANSWER_TIMEOUT, opening).await {
                 Ok(Ok(connection)) => {
                     let connection = Arc::new(connection);
                     *held = Some(connection.clone());
                     return Ok(connection);
                 }
-                Ok(Err(reason)) => {
-                    witness.silent();
-                    reasons.push(format!(
-                        "{}: {}",
-                        witness.name(),
-                        reason.replace(witness.url.as_str(), host(&witness.url))
-                    ));
-                }
-                Err(_) => {
-                    witness.silent();
-                    reasons.push(format!(
-                        "{}: no answer within {} s",
-                        witness.name(),
-                        ANSWER.as_secs()
-                    ));
-                }
-            }
+                Ok(Err(reason)) => reason.replace(witness.url.as_str(), host(&witness.url)),
+                Err(_) => format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
+            };
+            witness.note_silence();
+            reasons.push(format!("{}: {reason}", witness.name()));
         }
         Err(ChainError::Unreachable(format!(
             "no node answers ({}); check the endpoints in herald.yaml and the node",
@@ -120,14 +104,14 @@ impl Node {
         )))
     }
 
-    /// After a fault: the next call connects anew.
+    /// Makes the next call connect anew.
     async fn drop_connection(&self) {
         *self.connection.lock().await = None;
     }
 
     async fn try_head(&self, known: Option<&Memory>) -> Result<Head, ChainError> {
         self.forgive();
-        // Each turn leaves one endpoint, so there is an end.
+        // Each round leaves one endpoint, so there is an end.
         for _ in 0..=self.witnesses.len() {
             let connection = self.connected().await?;
             self.taken.store(self.seen.borrow().turn, Ordering::Relaxed);
@@ -141,12 +125,12 @@ impl Node {
             let Some(witness) = self.witnesses.get(connection.index) else {
                 break;
             };
-            witness.saw(&connection.genesis, number);
-            match self.judge(&connection, known, (number, &hash)).await? {
+            witness.note_head(&connection.genesis, number);
+            match self.compare(&connection, known, (number, &hash)).await? {
                 Comparison::Believed => {
                     witness.set_trouble(None);
                     self.believe();
-                    connection.judged.store(true, Ordering::Relaxed);
+                    connection.compared.store(true, Ordering::Relaxed);
                     let rewritten = connection.rewritten.load(Ordering::Relaxed);
                     return Ok(Head {
                         genesis: connection.genesis.clone(),
@@ -173,7 +157,7 @@ impl Node {
         *self.believed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// A node that breaks off, or twice has no answer to what others answer, is left for another one.
+    /// Leaves a node that breaks off, or twice has no answer to what others answer, for another one.
     async fn fault(&self, connection: &Connection, error: &ChainError) {
         let again = match error {
             ChainError::Unreachable(_) => true,
@@ -189,11 +173,11 @@ impl Node {
         self.drop_connection().await;
     }
 
-    /// The connection, once its head was looked at: another node may have come in between.
-    async fn judged(&self) -> Result<Arc<Connection>, ChainError> {
+    /// The connection, once its head was compared: another node may have come in between.
+    async fn compared_connection(&self) -> Result<Arc<Connection>, ChainError> {
         for _ in 0..=self.witnesses.len() {
             let connection = self.connected().await?;
-            if connection.judged.load(Ordering::Relaxed) {
+            if connection.compared.load(Ordering::Relaxed) {
                 return Ok(connection);
             }
             let known = self
@@ -208,7 +192,7 @@ impl Node {
         ))
     }
 
-    /// What one call came to, with what follows from a fault.
+    /// Passes on what came of a call, and does what follows from a fault.
     async fn noted<T>(
         &self,
         connection: &Connection,
@@ -232,225 +216,74 @@ impl Node {
             tracing::warn!(node = witness.name(), "left: {reason}");
         }
         witness.set_trouble(Some(reason));
-        let mut probation = self
-            .probation
+        let mut forgive_at = self
+            .forgive_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        probation.get_or_insert(Instant::now() + PROBATION);
+        forgive_at.get_or_insert(Instant::now() + LEFT_FOR);
     }
 
-    /// What was left a while ago may show itself anew.
+    /// Lets nodes that were left a while ago show themselves anew.
     fn forgive(&self) {
-        let mut probation = self
-            .probation
+        let mut forgive_at = self
+            .forgive_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if probation.is_some_and(|at| at <= Instant::now()) {
-            *probation = None;
+        if forgive_at.is_some_and(|at| at <= Instant::now()) {
+            *forgive_at = None;
             self.witnesses.iter().for_each(|w| w.set_trouble(None));
         }
     }
 
     /// Compares the node that is read with what was read before, and with the witnesses.
-    async fn judge(
+    async fn compare(
         &self,
         connection: &Connection,
         known: Option<&Memory>,
         head: (u64, &str),
     ) -> Result<Comparison, ChainError> {
-        let others: Vec<(usize, &Witness)> = self
-            .witnesses
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| *i != connection.index)
-            .collect();
-        let heard = join_all(others.iter().map(|(_, w)| w.testify())).await;
-        let heard: Vec<(usize, &Witness, Option<WitnessAnswer>)> = others
-            .into_iter()
-            .zip(heard)
-            .map(|((i, w), t)| (i, w, t))
-            .collect();
-        if let Some(known) = known {
-            if known.genesis != connection.genesis {
-                return Ok(other_genesis(known, &connection.genesis, &heard));
-            }
-            if let Some(verdict) = self
-                .holds_what_was_read(connection, known, head, &heard)
-                .await?
-            {
-                return Ok(verdict);
-            }
-        }
-        let (mut agree, mut differ) = (Vec::new(), Vec::new());
-        for (index, witness, testimony) in heard
-            .iter()
-            .filter_map(|(i, w, t)| Some((*i, *w, t.as_ref()?)))
+        let heard = ask_witnesses(&self.witnesses, connection.index).await;
+        if let Some(known) = known
+            && let Some(verdict) = compare_with_known(connection, known, head.0, &heard).await?
         {
-            if testimony.genesis != connection.genesis && known.is_none() {
-                // Nothing is known yet that would say which one is meant.
-                differ.push((index, 0, testimony.genesis.clone()));
-                continue;
-            }
-            if testimony.genesis != connection.genesis {
-                self.leave(
-                    index,
-                    "belongs to another chain: its genesis is another one".to_owned(),
-                );
-                continue;
-            }
-            let (at, ours, theirs) = if testimony.number >= head.0 {
-                (
-                    head.0,
-                    Some(head.1.to_owned()),
-                    witness.hash_at(head.0).await,
-                )
-            } else {
-                (
-                    testimony.number,
-                    connection.hash_at(testimony.number).await?,
-                    Some(testimony.hash.clone()),
-                )
-            };
-            match (ours, theirs) {
-                (Some(ours), Some(theirs)) if ours != theirs => differ.push((index, at, theirs)),
-                (Some(_), Some(_)) => agree.push((index, testimony.number)),
-                // One of them no longer has the hash: nothing is said for or against.
-                _ => {}
-            }
+            return Ok(verdict);
         }
-        if let Some((_, at, _)) = differ.first() {
-            let words = format!("two nodes show different finalized blocks {at}");
-            // Those that differ from this one may differ among themselves.
-            let together =
-                |hash: &String| differ.iter().filter(|(_, _, other)| other == hash).count();
-            let against = differ
-                .iter()
-                .map(|(_, _, hash)| together(hash))
-                .max()
-                .unwrap_or(0);
-            return Ok(if against > agree.len() + 1 {
-                Comparison::Leave(format!(
-                    "shows another finalized block {at} than {against} others"
-                ))
-            } else if against < agree.len() + 1 && !agree.is_empty() {
-                for (index, at, _) in &differ {
-                    self.leave(
-                        *index,
-                        format!(
-                            "shows another finalized block {at} than {} others",
-                            agree.len() + 1
-                        ),
-                    );
-                }
-                Comparison::Believed
-            } else {
-                Comparison::Hold(format!(
-                    "{words}: nothing is announced until they agree; compare them with a block explorer and take the wrong one out of herald.yaml"
-                ))
-            });
+        let votes = take_votes(connection, known.is_some(), head, &heard).await?;
+        for index in &votes.strangers {
+            self.leave(*index, OTHER_CHAIN.to_owned());
         }
-        for (index, number) in &agree {
-            let behind = head.0.saturating_sub(*number);
-            if behind > BEHIND {
+        let Some((_, height, _)) = votes.differ.first() else {
+            return Ok(self.compare_heights(head.0, &votes.agree));
+        };
+        let (verdict, left) = majority(&votes, *height);
+        for (index, reason) in left {
+            self.leave(index, reason);
+        }
+        Ok(verdict)
+    }
+
+    /// Leaves witnesses that stay behind, or the node itself if it does.
+    fn compare_heights(&self, head: u64, witnesses: &[(usize, u64)]) -> Comparison {
+        for (index, number) in witnesses {
+            let behind = head.saturating_sub(*number);
+            if behind > MAX_BLOCKS_BEHIND {
                 self.leave(*index, format!("is {behind} blocks behind"));
             } else if let Some(witness) = self.witnesses.get(*index) {
                 witness.set_trouble(None);
             }
         }
-        let best = agree.iter().map(|(_, number)| *number).max().unwrap_or(0);
-        if best > head.0 + BEHIND {
-            return Ok(Comparison::Leave(format!(
-                "is {} blocks behind another node",
-                best - head.0
-            )));
+        let best = witnesses.iter().map(|(_, n)| *n).max().unwrap_or(0);
+        if best > head + MAX_BLOCKS_BEHIND {
+            let behind = best - head;
+            return Comparison::Leave(format!("is {behind} blocks behind another node"));
         }
-        Ok(Comparison::Believed)
-    }
-
-    /// Asked once of each connection: does it have the block that was read last?
-    async fn holds_what_was_read(
-        &self,
-        connection: &Connection,
-        known: &Memory,
-        head: (u64, &str),
-        heard: &[(usize, &Witness, Option<WitnessAnswer>)],
-    ) -> Result<Option<Comparison>, ChainError> {
-        if known.number > head.0 {
-            // It is behind what was read already: another one may not be.
-            let ahead = heard.iter().any(|(_, w, t)| {
-                !w.is_left() && t.as_ref().is_some_and(|t| t.number >= known.number)
-            });
-            return Ok(ahead.then(|| {
-                Comparison::Leave(format!(
-                    "is {} blocks behind what was read before",
-                    known.number - head.0
-                ))
-            }));
-        }
-        if connection.vouched.load(Ordering::Relaxed)
-            && !connection.rewritten.load(Ordering::Relaxed)
-        {
-            return Ok(None);
-        }
-        let Some(hash) = connection.hash_at(known.number).await? else {
-            return Ok(None);
-        };
-        if hash == known.hash {
-            connection.vouched.store(true, Ordering::Relaxed);
-            connection.rewritten.store(false, Ordering::Relaxed);
-            return Ok(None);
-        }
-        let number = known.number;
-        let mut against = 0;
-        for (_, witness, _) in heard.iter().filter(|(_, _, t)| t.is_some()) {
-            match witness.hash_at(number).await {
-                Some(hash) if hash == known.hash => {
-                    return Ok(Some(Comparison::Leave(format!(
-                        "shows another block {number} than was read before"
-                    ))));
-                }
-                Some(_) => against += 1,
-                None => {}
-            }
-        }
-        if against == 0 && !heard.is_empty() {
-            let words = format!(
-                "a node shows another block {number} than was read before, and no other one answers: which is right can't be told yet"
-            );
-            return Ok(Some(Comparison::Hold(words)));
-        }
-        // All that answer show another block: the chain itself was rolled back.
-        connection.vouched.store(true, Ordering::Relaxed);
-        connection.rewritten.store(true, Ordering::Relaxed);
-        Ok(None)
+        Comparison::Believed
     }
 
     /// The chain's own name, as its node says.
     pub async fn name(&self) -> Result<String, ChainError> {
         self.connected().await?.name().await
     }
-}
-
-/// A node of another genesis: a reset if all that answer show it, a wrong address if one still shows the known chain.
-fn other_genesis(
-    known: &Memory,
-    genesis: &str,
-    heard: &[(usize, &Witness, Option<WitnessAnswer>)],
-) -> Comparison {
-    let shows = |testimony: &Option<WitnessAnswer>, which: &str| {
-        testimony.as_ref().is_some_and(|t| t.genesis == which)
-    };
-    if heard.iter().any(|(_, _, t)| shows(t, &known.genesis)) {
-        return Comparison::Leave(
-            "belongs to another chain: its genesis is another one".to_owned(),
-        );
-    }
-    if heard.is_empty() || heard.iter().any(|(_, _, t)| shows(t, genesis)) {
-        return Comparison::Believed;
-    }
-    Comparison::Hold(
-        "a node shows a chain with another genesis, and the others don't answer: whether the chain was reset can't be told yet".to_owned(),
-    )
 }
 
 #[async_trait]
@@ -468,13 +301,13 @@ impl Chain for Node {
     }
 
     async fn block(&self, number: u64) -> Result<Block, ChainError> {
-        let connection = self.judged().await?;
+        let connection = self.compared_connection().await?;
         let block = connection.block(number, &self.seen).await;
         self.noted(&connection, block).await
     }
 
     async fn version(&self, number: u64) -> Result<u32, ChainError> {
-        let connection = self.judged().await?;
+        let connection = self.compared_connection().await?;
         let version = connection.last_upgrade(number, &self.seen).await;
         match self.noted(&connection, version).await? {
             Some(version) => Ok(version),
@@ -484,11 +317,14 @@ impl Chain for Node {
     }
 
     async fn code_hash(&self, number: u64) -> Result<Option<String>, ChainError> {
-        self.judged().await?.code_hash(number).await
+        self.compared_connection().await?.code_hash(number).await
     }
 
     async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
-        self.judged().await?.enactment(number, referendum).await
+        self.compared_connection()
+            .await?
+            .enactment(number, referendum)
+            .await
     }
 
     fn sight(&self) -> Sight {

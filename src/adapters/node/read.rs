@@ -47,12 +47,10 @@ pub async fn read(at: &At, parent: Option<&At>) -> Result<Block, ChainError> {
         value(at, "MultiBlockMigrations", "Cursor"),
         value(at, "Paras", "UpcomingUpgrades"),
     )?;
-    let header = Digests::of(&header);
+    let header = Digests::read(&header);
     let relay_number = match header.relay_number {
         Some(number) => Some(number),
-        None => value(at, "ParachainSystem", "LastRelayChainBlockNumber")
-            .await?
-            .and_then(|b| u32::decode(&mut &b[..]).ok())
+        None => decoded::<u32>(value(at, "ParachainSystem", "LastRelayChainBlockNumber").await?)
             .map(u64::from),
     };
     // The events of the block that applies new code were encoded by the old runtime, while the state
@@ -68,14 +66,11 @@ pub async fn read(at: &At, parent: Option<&At>) -> Result<Block, ChainError> {
         number: at.block_number(),
         hash: format!("{:?}", at.block_hash()),
         parent: format!("{:?}", header.parent),
-        time: time
-            .and_then(|b| u64::decode(&mut &b[..]).ok())
+        time: decoded::<u64>(time)
             .and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()),
         spec_version: at.spec_version(),
         transaction_version: at.transaction_version(),
-        proven_version: last_upgrade
-            .and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok())
-            .map(|v| v.0),
+        proven_version: decoded::<Compact<u32>>(last_upgrade).map(|v| v.0),
         authorized: authorized.and_then(|b| b.get(..32).map(hex::encode)),
         migrating: cursor.is_some(),
         slot: header.slot,
@@ -108,7 +103,11 @@ pub async fn enactment(at: &At, referendum: u32) -> Result<Option<u64>, ChainErr
         .map(|(when, _)| u64::from(when)))
 }
 
-/// A plain entry's value. What the runtime does not have is not asked for.
+fn decoded<T: Decode>(bytes: Option<Vec<u8>>) -> Option<T> {
+    bytes.and_then(|b| T::decode(&mut &b[..]).ok())
+}
+
+/// Asks for a plain entry's value; an entry that the runtime does not have is not asked for.
 async fn value(at: &At, pallet: &str, entry: &str) -> Result<Option<Vec<u8>>, ChainError> {
     let Ok(entry) = at.storage().entry((pallet, entry)) else {
         return Ok(None);
@@ -126,8 +125,8 @@ async fn raw(at: &At, key: Vec<u8>) -> Result<Option<Vec<u8>>, ChainError> {
     .await
 }
 
-/// When the new code of parachains goes ahead: what the relay's list has, from the check until then,
-/// and what the header tells. The header alone tells of an upgrade that root forces, which waits for
+/// The blocks at which the new code of parachains goes ahead: those in the relay's list, from the check
+/// until then, and those that the header tells. The header alone tells of an upgrade that root forces, which waits for
 /// no go-ahead and is in another list.
 fn upcoming_upgrades(
     at: &At,
@@ -156,13 +155,13 @@ fn upcoming_upgrades(
     upcoming
 }
 
-// Who writes into a header: authors into claims of their slot, cumulus and the relay's runtime.
+// The engines that write into a header: authors claim their slot, then cumulus and the relay's runtime.
 const AURA: [u8; 4] = *b"aura";
 const BABE: [u8; 4] = *b"BABE";
 const RELAY_PARENT: [u8; 4] = *b"RPSR";
 const POLKADOT: [u8; 4] = *b"POL1";
 
-/// What a header tells.
+/// The part of a header that the core wants to know.
 #[derive(Debug, Default, PartialEq)]
 struct Digests {
     parent: H256,
@@ -173,7 +172,7 @@ struct Digests {
 }
 
 impl Digests {
-    fn of(header: &SubstrateHeader<H256>) -> Self {
+    fn read(header: &SubstrateHeader<H256>) -> Self {
         let mut told = Self {
             parent: header.parent_hash,
             ..Self::default()
@@ -219,7 +218,7 @@ mod tests {
 
     fn told(logs: Vec<DigestItem>) -> Digests {
         let zero = H256::zero();
-        Digests::of(&SubstrateHeader {
+        Digests::read(&SubstrateHeader {
             parent_hash: zero,
             number: 7,
             state_root: zero,

@@ -1,4 +1,4 @@
-//! An endpoint as it is compared with the one that is read: by its finalized head, over plain requests.
+//! A witness: an endpoint whose finalized head is compared with that of the node that is read, over plain requests.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,21 +13,21 @@ use tokio::time::timeout;
 use super::connection::root_cause;
 use crate::domain::chain::observation::EndpointSight;
 
-/// A witness that doesn't answer in this time holds nobody up longer.
-const ANSWER: Duration = Duration::from_secs(3);
-/// And is asked again after this.
-const PAUSE: Duration = Duration::from_secs(30);
-/// One that refuses at once costs nobody time.
-const BREATH: Duration = Duration::from_secs(3);
+/// How long an answer of a witness is waited for.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a witness that did not answer is not asked.
+const PAUSE_AFTER_SILENCE: Duration = Duration::from_secs(30);
+/// How long a witness that refused is not asked. It is shorter, since a refusal costs no time.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3);
 
 /// One endpoint of the list.
 pub(super) struct Witness {
     pub url: String,
     rpc: tokio::sync::Mutex<Option<RpcClient>>,
-    standing: Mutex<WitnessState>,
+    state: Mutex<WitnessState>,
 }
 
-/// How an endpoint stands now.
+/// The state of an endpoint as it was seen last.
 #[derive(Clone, Debug)]
 struct WitnessState {
     answers: bool,
@@ -41,7 +41,7 @@ struct WitnessState {
     not_before: Option<Instant>,
 }
 
-/// What a witness answered.
+/// The answer of a witness.
 #[derive(Clone, Debug)]
 pub(super) struct WitnessAnswer {
     pub genesis: String,
@@ -52,7 +52,7 @@ pub(super) struct WitnessAnswer {
 
 impl Witness {
     pub fn new(url: String) -> Self {
-        let standing = WitnessState {
+        let state = WitnessState {
             answers: false,
             genesis: None,
             head: 0,
@@ -64,12 +64,12 @@ impl Witness {
         Self {
             url,
             rpc: tokio::sync::Mutex::new(None),
-            standing: Mutex::new(standing),
+            state: Mutex::new(state),
         }
     }
 
-    fn standing(&self) -> MutexGuard<'_, WitnessState> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, WitnessState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Scheme and host: what follows may hold a provider's key.
@@ -77,83 +77,84 @@ impl Witness {
         host(&self.url)
     }
 
-    /// Takes note of a finalized head.
-    pub fn saw(&self, genesis: &str, head: u64) {
-        let mut standing = self.standing();
+    /// Notes its finalized head.
+    pub fn note_head(&self, genesis: &str, head: u64) {
+        let mut state = self.state();
         let now = Instant::now();
-        if head != standing.head {
-            standing.moved = now;
+        if head != state.head {
+            state.moved = now;
         }
-        standing.asked = now;
-        (standing.answers, standing.head, standing.genesis) =
-            (true, head, Some(genesis.to_owned()));
+        state.asked = now;
+        (state.answers, state.head, state.genesis) = (true, head, Some(genesis.to_owned()));
     }
 
-    /// It does not answer.
-    pub fn silent(&self) {
-        self.rest(PAUSE);
+    /// Notes that it does not answer.
+    pub fn note_silence(&self) {
+        self.pause(PAUSE_AFTER_SILENCE);
     }
 
-    fn rest(&self, pause: Duration) {
-        let mut standing = self.standing();
-        standing.answers = false;
-        standing.not_before = Some(Instant::now() + pause);
+    fn pause(&self, pause: Duration) {
+        let mut state = self.state();
+        state.answers = false;
+        state.not_before = Some(Instant::now() + pause);
     }
 
-    /// It is left, and why; `None` when it is well again.
+    /// Sets why it is left; `None` when it is well again.
     pub fn set_trouble(&self, trouble: Option<String>) {
-        self.standing().trouble = trouble;
+        self.state().trouble = trouble;
     }
 
     pub fn is_left(&self) -> bool {
-        self.standing().trouble.is_some()
+        self.state().trouble.is_some()
     }
 
     pub fn sight(&self) -> EndpointSight {
-        let standing = self.standing();
+        let state = self.state();
         EndpointSight {
             name: self.name().to_owned(),
-            answers: standing.answers,
-            head: standing.head,
-            unmoved: SignedDuration::try_from(
-                standing.asked.saturating_duration_since(standing.moved),
-            )
-            .unwrap_or_default(),
-            trouble: standing.trouble.clone(),
+            answers: state.answers,
+            head: state.head,
+            unmoved: SignedDuration::try_from(state.asked.saturating_duration_since(state.moved))
+                .unwrap_or_default(),
+            trouble: state.trouble.clone(),
         }
     }
 
-    /// Its finalized head now; nothing if it does not answer.
-    pub async fn testify(&self) -> Option<WitnessAnswer> {
+    /// Asks for its finalized head; nothing if it does not answer.
+    pub async fn finalized_head(&self) -> Option<WitnessAnswer> {
         if self
-            .standing()
+            .state()
             .not_before
             .is_some_and(|at| Instant::now() < at)
         {
             return None;
         }
-        let asked = timeout(ANSWER, self.ask()).await;
-        let pause = if asked.is_err() { PAUSE } else { BREATH };
+        let asked = timeout(ANSWER_TIMEOUT, self.ask()).await;
+        let pause = if asked.is_err() {
+            PAUSE_AFTER_SILENCE
+        } else {
+            PAUSE_AFTER_REFUSAL
+        };
         match asked.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
-            Ok(testimony) => {
-                self.standing().not_before = None;
-                self.saw(&testimony.genesis, testimony.number);
-                Some(testimony)
+            Ok(answer) => {
+                self.state().not_before = None;
+                self.note_head(&answer.genesis, answer.number);
+                Some(answer)
             }
             Err(reason) => {
                 tracing::debug!(node = self.name(), "not compared: {reason}");
                 *self.rpc.lock().await = None;
-                self.rest(pause);
+                self.pause(pause);
                 None
             }
         }
     }
 
-    /// Its hash for a number; nothing if it has none or does not answer.
+    /// Asks for its hash at a number; nothing if it has none or does not answer.
     pub async fn hash_at(&self, number: u64) -> Option<String> {
         let rpc = self.rpc.lock().await.clone()?;
         timeout(
-            ANSWER,
+            ANSWER_TIMEOUT,
             rpc.request::<Option<String>>("chain_getBlockHash", rpc_params![number]),
         )
         .await
@@ -175,8 +176,8 @@ impl Witness {
             }
         };
         let known = {
-            let standing = self.standing();
-            standing.genesis.clone().filter(|_| standing.answers)
+            let state = self.state();
+            state.genesis.clone().filter(|_| state.answers)
         };
         let genesis = match known {
             Some(genesis) => genesis,

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use sqlx::{
-    Any, AnyPool, Executor, Row, Transaction,
+    Any, AnyPool, Executor, Transaction,
     any::{AnyPoolOptions, install_default_drivers},
 };
 
-use super::{rows::fault, schema};
+use super::migrate::{migrate, refuse_other};
 use crate::ports::StoreError;
 
-/// How long a connection is waited for, and how long PostgreSQL may work on one statement.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a connection is waited for.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The two differ in few words; all other SQL is one text.
+/// The database behind a store. The two differ in the words that are here; all other SQL is one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     Sqlite,
@@ -30,7 +30,8 @@ impl Dialect {
         }
     }
 
-    /// How a transaction that will write begins: SQLite's takes the one writer's place at once, so it never fails halfway.
+    /// The statement that begins a transaction which will write. SQLite's takes the one writer's place at once, so that it
+    /// never fails halfway.
     fn begin(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
@@ -46,7 +47,7 @@ impl Dialect {
         }
     }
 
-    /// What each new connection is told.
+    /// The settings of each new connection.
     fn settings(self) -> &'static [&'static str] {
         match self {
             // Every commit is on the disk before it counts.
@@ -77,119 +78,54 @@ impl Database {
     pub async fn open(url: &str, create: bool) -> Result<Self, StoreError> {
         install_default_drivers();
         let shown = shown(url);
-        let Some(dialect) = Dialect::of(url) else {
-            return Err(fault(format!(
+        let dialect = Dialect::of(url).ok_or_else(|| {
+            StoreError::Refused(format!(
                 "`{shown}` is not a store herald knows; write sqlite://… or postgres://…"
-            )));
-        };
+            ))
+        })?;
         let mut address = url.to_owned();
         if dialect == Dialect::Sqlite && create && !url.contains(":memory:") {
             address.push(if url.contains('?') { '&' } else { '?' });
             address.push_str("mode=rwc");
         }
-        let options = match dialect {
-            // SQLite has one writer anyway, and a store in memory lives in its connection.
-            Dialect::Sqlite => AnyPoolOptions::new()
-                .max_connections(1)
-                .idle_timeout(None)
-                .max_lifetime(None),
-            Dialect::Postgres => AnyPoolOptions::new().max_connections(5),
-        };
-        let pool = options
-            .acquire_timeout(PATIENCE)
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    for setting in dialect.settings() {
-                        connection.execute(*setting).await?;
-                    }
-                    Ok(())
-                })
-            })
+        let pool = options(dialect)
             .connect(&address)
             .await
-            .map_err(|e| unopened(dialect, &shown, &e))?;
+            .map_err(|error| unopened(dialect, &shown, &error))?;
         let database = Self { pool, dialect };
         if create || dialect == Dialect::Sqlite {
-            database.migrate().await?;
+            migrate(&database).await?;
         } else {
-            database.refuse_other().await?;
+            refuse_other(&database).await?;
         }
         Ok(database)
     }
 
-    /// A transaction that will write.
+    /// Begins a transaction that will write.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        self.pool
-            .begin_with(self.dialect.begin())
-            .await
-            .map_err(fault)
-    }
-
-    async fn migrate(&self) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        if self.dialect == Dialect::Postgres {
-            // Replicas that start at once come one after the other. The number means nothing, it is only the same for all.
-            run(&mut tx, "SELECT pg_advisory_xact_lock(7311048254)").await?;
-        }
-        run(
-            &mut tx,
-            "CREATE TABLE IF NOT EXISTS schema_steps (step INTEGER PRIMARY KEY)",
-        )
-        .await?;
-        let done = done(&mut tx).await?;
-        for (step, statements) in schema::STEPS.iter().enumerate().skip(done) {
-            for statement in schema::statements(statements, self.dialect) {
-                sqlx::query(sqlx::AssertSqlSafe(statement))
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(fault)?;
-            }
-            let number = i32::try_from(step).map_err(fault)?;
-            sqlx::query("INSERT INTO schema_steps (step) VALUES ($1)")
-                .bind(number)
-                .execute(&mut *tx)
-                .await
-                .map_err(fault)?;
-        }
-        tx.commit().await.map_err(fault)
-    }
-
-    /// A command that only looks makes no tables.
-    async fn refuse_other(&self) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let done = done(&mut tx)
-            .await
-            .map_err(|_| fault("no herald has used this database yet"))?;
-        if done < schema::STEPS.len() {
-            return Err(fault(
-                "it was written by an older herald; the next `herald run` brings it up to date",
-            ));
-        }
-        Ok(())
+        Ok(self.pool.begin_with(self.dialect.begin()).await?)
     }
 }
 
-/// How many steps of the schema are done; more than we know is another herald's.
-async fn done(tx: &mut Transaction<'_, Any>) -> Result<usize, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) AS n FROM schema_steps")
-        .fetch_one(&mut **tx)
-        .await
-        .map_err(fault)?;
-    let done = usize::try_from(row.try_get::<i64, _>("n").map_err(fault)?).unwrap_or(0);
-    if done > schema::STEPS.len() {
-        return Err(fault(
-            "it was written by a newer herald; run that version, or restore a copy",
-        ));
-    }
-    Ok(done)
-}
-
-pub async fn run(tx: &mut Transaction<'_, Any>, statement: &'static str) -> Result<(), StoreError> {
-    sqlx::query(statement)
-        .execute(&mut **tx)
-        .await
-        .map_err(fault)?;
-    Ok(())
+fn options(dialect: Dialect) -> AnyPoolOptions {
+    let options = match dialect {
+        // SQLite has one writer anyway, and a store in memory lives in its connection.
+        Dialect::Sqlite => AnyPoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None),
+        Dialect::Postgres => AnyPoolOptions::new().max_connections(5),
+    };
+    options
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                for setting in dialect.settings() {
+                    connection.execute(*setting).await?;
+                }
+                Ok(())
+            })
+        })
 }
 
 /// An address without user and password.
@@ -209,14 +145,11 @@ fn shown(url: &str) -> String {
 }
 
 fn unopened(dialect: Dialect, shown: &str, error: &sqlx::Error) -> StoreError {
-    match dialect {
-        Dialect::Sqlite => fault(format!(
-            "{shown} can't be opened: {error}; check that its folder exists and may be written to"
-        )),
-        Dialect::Postgres => fault(format!(
-            "{shown} can't be opened: {error}; check that the server is up, and the database, user and password right"
-        )),
-    }
+    let check = match dialect {
+        Dialect::Sqlite => "that its folder exists and may be written to",
+        Dialect::Postgres => "that the server is up, and the database, user and password right",
+    };
+    StoreError::Unavailable(format!("{shown} can't be opened: {error}; check {check}"))
 }
 
 #[cfg(test)]
@@ -239,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_that_is_away_is_told_without_its_password() {
-        let Err(StoreError(said)) =
+        let Err(StoreError::Unavailable(said)) =
             Database::open("postgres://herald:swordfish@127.0.0.1:1/herald", true).await
         else {
             panic!("nobody listens there")

@@ -9,17 +9,16 @@ use Column::{Number, Text};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row, Transaction, any::AnyRow, query, query_scalar};
 
 use super::{
-    SqlStore,
-    connect::Dialect,
-    rows::{fault, get},
-    schema,
+    connect::{Database, Dialect},
+    migrate,
 };
 use crate::ports::StoreError;
 
-const WHAT: &str = "a store of upgrade-herald";
+/// The header's word for what follows.
+const FORMAT: &str = "a store of upgrade-herald";
 
 #[derive(Clone, Copy)]
 enum Column {
@@ -30,7 +29,7 @@ enum Column {
 struct Table {
     name: &'static str,
     columns: &'static [Column],
-    /// What its rows are in order by.
+    /// The columns by which its rows are ordered.
     order: &'static str,
 }
 
@@ -149,7 +148,7 @@ const TABLES: &[Table] = &[
 #[serde(deny_unknown_fields)]
 struct ExportHeader {
     what: String,
-    /// How many steps of the schema it has.
+    /// The version of the schema: how many migrations it has.
     schema: usize,
 }
 
@@ -182,146 +181,157 @@ impl Table {
             .collect::<Vec<_>>()
             .join(", ")
     }
+
+    fn values(&self, row: &AnyRow) -> Result<Map<String, Value>, sqlx::Error> {
+        let value = |column: &Column| {
+            let value = match *column {
+                Text(name) => row.try_get::<Option<String>, _>(name)?.map(Value::from),
+                Number(name) => row.try_get::<Option<i64>, _>(name)?.map(Value::from),
+            };
+            Ok((column.name().to_owned(), value.unwrap_or(Value::Null)))
+        };
+        self.columns.iter().map(value).collect()
+    }
 }
 
-impl SqlStore {
-    /// Writes everything down; gives the number of rows. Only when nobody runs on it: what is posted afterwards would be
-    /// posted once more by whoever takes it over.
-    pub async fn export(&self, out: &mut impl Write) -> Result<usize, StoreError> {
-        let begin = match self.database.dialect {
-            Dialect::Sqlite => "BEGIN IMMEDIATE",
-            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
-        };
-        let mut tx = self.database.pool.begin_with(begin).await.map_err(fault)?;
-        self.idle(&mut tx).await?;
-        write(
-            out,
-            &ExportHeader {
-                what: WHAT.into(),
-                schema: schema::STEPS.len(),
-            },
-        )?;
-        let mut count = 0;
-        for table in TABLES {
-            let query = format!(
-                "SELECT {} FROM {} ORDER BY {}",
-                table.names(),
-                table.name,
-                table.order
-            );
-            let mut rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch(&mut *tx);
-            while let Some(found) = rows.try_next().await.map_err(fault)? {
-                let mut row = Map::new();
-                for column in table.columns {
-                    let value = match column {
-                        Text(name) => get::<Option<String>>(&found, name)?.map(Value::from),
-                        Number(name) => get::<Option<i64>>(&found, name)?.map(Value::from),
-                    };
-                    row.insert(column.name().to_owned(), value.unwrap_or(Value::Null));
-                }
-                write(
-                    out,
-                    &Line {
-                        table: table.name.to_owned(),
-                        row,
-                    },
-                )?;
-                count += 1;
-            }
-        }
-        write(out, &ExportEnd { rows: count })?;
-        out.flush().map_err(fault)?;
-        Ok(count)
-    }
+fn refused(why: impl Into<String>) -> StoreError {
+    StoreError::Refused(why.into())
+}
 
-    /// Takes over what was written down, whole or not at all; gives the number of rows. The store must be empty.
-    pub async fn import(&self, text: impl BufRead) -> Result<usize, StoreError> {
-        let mut tx = self.database.begin().await?;
-        self.idle(&mut tx).await?;
-        for table in TABLES {
-            let query = format!("SELECT COUNT(*) AS n FROM {}", table.name);
-            let row = sqlx::query(sqlx::AssertSqlSafe(query))
-                .fetch_one(&mut *tx)
-                .await
-                .map_err(fault)?;
-            if get::<i64>(&row, "n")? > 0 {
-                return Err(fault(
-                    "this store is in use already: name an empty one in store.url, or move this one away",
-                ));
-            }
+/// Writes a whole store down; gives the number of rows.
+pub async fn export(database: &Database, out: &mut impl Write) -> Result<usize, StoreError> {
+    let begin = match database.dialect {
+        Dialect::Sqlite => "BEGIN IMMEDIATE",
+        Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+    };
+    let mut tx = database.pool.begin_with(begin).await?;
+    refuse_active(database.dialect, &mut tx).await?;
+    let header = ExportHeader {
+        what: FORMAT.into(),
+        schema: migrate::VERSION,
+    };
+    write(out, &header)?;
+    let mut count = 0;
+    for table in TABLES {
+        let all = format!(
+            "SELECT {} FROM {} ORDER BY {}",
+            table.names(),
+            table.name,
+            table.order
+        );
+        let mut rows = query(AssertSqlSafe(all)).fetch(&mut *tx);
+        while let Some(found) = rows.try_next().await? {
+            let line = Line {
+                table: table.name.to_owned(),
+                row: table.values(&found)?,
+            };
+            write(out, &line)?;
+            count += 1;
         }
-        let (mut count, mut complete) = (0, false);
-        for (i, line) in text.lines().enumerate() {
-            let line = line.map_err(|e| fault(format!("line {}: {e}", i + 1)))?;
-            let at = |what: String| fault(format!("line {}: {what}", i + 1));
-            if complete {
-                return Err(at(
-                    "there is something behind the end; export it again".into()
-                ));
-            }
-            if i == 0 {
-                let head: ExportHeader = serde_json::from_str(&line)
-                    .ok()
-                    .filter(|h: &ExportHeader| h.what == WHAT)
-                    .ok_or_else(|| at("this is not what `herald store export` writes".into()))?;
-                if head.schema != schema::STEPS.len() {
-                    let (theirs, ours) = (head.schema, schema::STEPS.len());
-                    return Err(at(format!(
-                        "it was written by another herald (schema {theirs}, this one has {ours}): export it with this version"
-                    )));
-                }
-            } else if let Ok(end) = serde_json::from_str::<ExportEnd>(&line) {
-                if end.rows != count {
-                    return Err(at(format!(
-                        "{} rows were written, and {count} are here: copy the file again",
-                        end.rows
-                    )));
-                }
-                complete = true;
-            } else {
-                let line: Line = serde_json::from_str(&line)
-                    .map_err(|e| at(format!("this is no row ({e}); export it again")))?;
-                insert(&mut tx, line).await.map_err(|e| at(e.0))?;
-                count += 1;
-            }
-        }
-        if !complete {
-            return Err(fault(
-                "the file ends too early: copy it again, or export it again",
+    }
+    write(out, &ExportEnd { rows: count })?;
+    out.flush().map_err(unwritten)?;
+    Ok(count)
+}
+
+/// Takes over what was written down, whole or not at all; gives the number of rows.
+pub async fn import(database: &Database, text: impl BufRead) -> Result<usize, StoreError> {
+    let mut tx = database.begin().await?;
+    refuse_active(database.dialect, &mut tx).await?;
+    refuse_full(&mut tx).await?;
+    let (mut count, mut complete) = (0, false);
+    for (i, line) in text.lines().enumerate() {
+        let at = |what: String| refused(format!("line {}: {what}", i + 1));
+        let line = line.map_err(|error| at(error.to_string()))?;
+        if complete {
+            return Err(at(
+                "there is something behind the end; export it again".into()
             ));
         }
-        tx.commit().await.map_err(fault)?;
-        Ok(count)
-    }
-
-    /// That no replica is active. Of SQLite a file's lock says so.
-    async fn idle(&self, tx: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
-        let now = self.database.dialect.now();
-        let query = format!("SELECT replica FROM leadership WHERE id = 1 AND until > {now}");
-        match sqlx::query(sqlx::AssertSqlSafe(query))
-            .fetch_optional(&mut **tx)
-            .await
-            .map_err(fault)?
-        {
-            None => Ok(()),
-            Some(row) => Err(fault(format!(
-                "the replica {} runs on this store; stop all of them first",
-                get::<String>(&row, "replica")?
-            ))),
+        if i == 0 {
+            read_header(&line).map_err(at)?;
+        } else if let Ok(end) = serde_json::from_str::<ExportEnd>(&line) {
+            if end.rows != count {
+                return Err(at(format!(
+                    "{} rows were written, and {count} are here: copy the file again",
+                    end.rows
+                )));
+            }
+            complete = true;
+        } else {
+            let line: Line = serde_json::from_str(&line)
+                .map_err(|e| at(format!("this is no row ({e}); export it again")))?;
+            insert(&mut tx, line).await.map_err(at)?;
+            count += 1;
         }
     }
+    if !complete {
+        return Err(refused(
+            "the file ends too early: copy it again, or export it again",
+        ));
+    }
+    tx.commit().await?;
+    Ok(count)
+}
+
+/// Refuses a store on which a replica is active. For SQLite a file's lock says so.
+async fn refuse_active(dialect: Dialect, tx: &mut Transaction<'_, Any>) -> Result<(), StoreError> {
+    let now = dialect.now();
+    let active = format!("SELECT replica FROM leadership WHERE id = 1 AND until > {now}");
+    let active: Option<String> = query_scalar(AssertSqlSafe(active))
+        .fetch_optional(&mut **tx)
+        .await?;
+    match active {
+        None => Ok(()),
+        Some(replica) => Err(refused(format!(
+            "the replica {replica} runs on this store; stop all of them first"
+        ))),
+    }
+}
+
+async fn refuse_full(tx: &mut Transaction<'_, Any>) -> Result<(), StoreError> {
+    for table in TABLES {
+        let count = format!("SELECT COUNT(*) FROM {}", table.name);
+        let count: i64 = query_scalar(AssertSqlSafe(count))
+            .fetch_one(&mut **tx)
+            .await?;
+        if count > 0 {
+            return Err(refused(
+                "this store is in use already: name an empty one in store.url, or move this one away",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn read_header(line: &str) -> Result<(), String> {
+    let header: ExportHeader = serde_json::from_str(line)
+        .ok()
+        .filter(|h: &ExportHeader| h.what == FORMAT)
+        .ok_or("this is not what `herald store export` writes")?;
+    if header.schema == migrate::VERSION {
+        return Ok(());
+    }
+    let (theirs, ours) = (header.schema, migrate::VERSION);
+    Err(format!(
+        "it was written by another herald (schema {theirs}, this one has {ours}): export it with this version"
+    ))
+}
+
+fn unwritten(error: impl std::fmt::Display) -> StoreError {
+    refused(error.to_string())
 }
 
 fn write(out: &mut impl Write, line: &impl Serialize) -> Result<(), StoreError> {
-    serde_json::to_writer(&mut *out, line).map_err(fault)?;
-    out.write_all(b"\n").map_err(fault)
+    serde_json::to_writer(&mut *out, line).map_err(unwritten)?;
+    out.write_all(b"\n").map_err(unwritten)
 }
 
-async fn insert(tx: &mut Transaction<'static, Any>, mut line: Line) -> Result<(), StoreError> {
+async fn insert(tx: &mut Transaction<'_, Any>, mut line: Line) -> Result<(), String> {
     let table = TABLES
         .iter()
         .find(|t| t.name == line.table)
-        .ok_or_else(|| fault(format!("there is no table `{}`", line.table)))?;
+        .ok_or_else(|| format!("there is no table `{}`", line.table))?;
     let places = (1..=table.columns.len())
         .map(|i| format!("${i}"))
         .collect::<Vec<_>>()
@@ -331,43 +341,43 @@ async fn insert(tx: &mut Transaction<'static, Any>, mut line: Line) -> Result<()
         table.name,
         table.names()
     );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+    let mut insert = query(AssertSqlSafe(text));
     for column in table.columns {
         let name = column.name();
         let value = line
             .row
             .remove(name)
-            .ok_or_else(|| fault(format!("`{name}` is missing")))?;
-        query = match (column, value) {
-            (Text(_), Value::Null) => query.bind(None::<String>),
-            (Number(_), Value::Null) => query.bind(None::<i64>),
-            (Text(_), Value::String(text)) => query.bind(text),
-            (Number(_), Value::Number(number)) if number.is_i64() => query.bind(number.as_i64()),
-            (Text(_), _) => return Err(fault(format!("`{name}` is to be text"))),
-            (Number(_), _) => return Err(fault(format!("`{name}` is to be a whole number"))),
+            .ok_or_else(|| format!("`{name}` is missing"))?;
+        insert = match (column, value) {
+            (Text(_), Value::Null) => insert.bind(None::<String>),
+            (Number(_), Value::Null) => insert.bind(None::<i64>),
+            (Text(_), Value::String(text)) => insert.bind(text),
+            (Number(_), Value::Number(number)) if number.is_i64() => insert.bind(number.as_i64()),
+            (Text(_), _) => return Err(format!("`{name}` is to be text")),
+            (Number(_), _) => return Err(format!("`{name}` is to be a whole number")),
         };
     }
     if let Some(name) = line.row.keys().next() {
-        return Err(fault(format!("`{}` has no `{name}`", table.name)));
+        return Err(format!("`{}` has no `{name}`", table.name));
     }
-    query.execute(&mut **tx).await.map_err(fault)?;
-    Ok(())
+    match insert.execute(&mut **tx).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use sqlx::Row;
-
     use super::*;
+    use crate::adapters::store::SqlStore;
 
     /// A step that adds a table or a column and forgets it here would lose it in the next move.
     #[tokio::test]
     async fn everything_that_the_schema_has_is_copied_or_left_on_purpose() {
         let store = SqlStore::open("sqlite::memory:").await.unwrap();
-        let tables =
-            sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
+        let tables = query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
         let tables: Vec<String> = tables
             .fetch_all(&store.database.pool)
             .await
@@ -382,7 +392,7 @@ mod tests {
             known
         );
         for table in TABLES {
-            let columns = sqlx::query(sqlx::AssertSqlSafe(format!(
+            let columns = query(AssertSqlSafe(format!(
                 "SELECT name, type FROM pragma_table_info('{}')",
                 table.name
             )));
@@ -392,7 +402,7 @@ mod tests {
                 .map(|row| {
                     (
                         row.try_get("name").unwrap(),
-                        row.try_get::<String, _>("type").unwrap() == "INTEGER",
+                        row.try_get::<String, _>("type").unwrap() == "BIGINT",
                     )
                 })
                 .collect();

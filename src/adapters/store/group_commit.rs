@@ -1,27 +1,27 @@
-//! Claims and records of many channels, written together.
+//! Group commit: claims and outcomes of many channels, written in one transaction.
 //!
-//! Each post takes two writes, and each write waits for the disk. Where a hundred channels post at once, whoever is first
-//! writes for all who wait, in one transaction: nobody hears that theirs is done before it is on the disk.
+//! Each post takes two writes, and each transaction waits for the disk. Where a hundred channels post at once, the worker
+//! that has the turn flushes the writes of all that wait. Nobody is told that a write is done before it is on the disk.
 
-use std::sync::{Mutex as Latch, PoisonError};
+use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, Transaction, query};
 use tokio::sync::{Mutex, oneshot};
 
-use super::{SqlStore, rows::fault};
+use super::SqlStore;
 use crate::{
     domain::outbox::post::PostKey,
     ports::{AttemptOutcome, StoreError},
 };
 
-/// So many at once: a transaction stays short.
-const MOST: usize = 200;
+/// The longest group, so that a transaction stays short.
+const MAX_WRITES_IN_GROUP: usize = 200;
 
-/// A post that is to be begun.
-pub struct Begun {
+/// A post that a worker wants to begin.
+pub struct Claim {
     pub key: PostKey,
-    /// As many as were seen: whoever raises the number first has the post.
+    /// How many attempts the worker has seen: the first that raises the number gets the post.
     pub attempts: u32,
     pub body: String,
     pub late: bool,
@@ -30,118 +30,121 @@ pub struct Begun {
 }
 
 pub enum Write {
-    Begin(Begun),
+    Begin(Claim),
     Finish(PostKey, AttemptOutcome),
 }
 
-struct Waiting {
+struct QueuedWrite {
     write: Write,
     done: oneshot::Sender<Result<bool, StoreError>>,
 }
 
-/// What waits to be written.
+/// Writes that wait for the next flush.
 #[derive(Default)]
 pub struct WriteQueue {
-    waiting: Latch<Vec<Waiting>>,
-    /// Held by who writes.
+    waiting: StdMutex<Vec<QueuedWrite>>,
+    /// The turn to flush, which one worker has at a time.
     turn: Mutex<()>,
 }
 
 impl WriteQueue {
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<QueuedWrite>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Vec<Waiting> {
+    fn next_group(&self) -> Vec<QueuedWrite> {
         let mut waiting = self.waiting();
-        let most = waiting.len().min(MOST);
-        waiting.drain(..most).collect()
+        let length = waiting.len().min(MAX_WRITES_IN_GROUP);
+        waiting.drain(..length).collect()
     }
-}
 
-impl SqlStore {
-    /// Writes this with what others have to write now. `false`: the post was not to be had.
-    pub(super) async fn write_together(&self, write: Write) -> Result<bool, StoreError> {
+    /// Writes this together with what others have to write now. `false`: another worker has the post.
+    pub async fn write(&self, store: &SqlStore, write: Write) -> Result<bool, StoreError> {
         let (done, mut written) = oneshot::channel();
-        self.sheaf.waiting().push(Waiting { write, done });
+        self.waiting().push(QueuedWrite { write, done });
         loop {
-            let turn = self.sheaf.turn.lock().await;
-            // Somebody else may have written it meanwhile.
+            let _turn = self.turn.lock().await;
+            // Another worker may have flushed it meanwhile.
             if let Ok(result) = written.try_recv() {
                 return result;
             }
-            let sheaf = self.sheaf.take();
-            if sheaf.is_empty() {
-                // Who took it along was broken off before the end: it may be written or not, as after a crash.
-                return Err(StoreError("it was broken off".to_owned()));
+            let group = self.next_group();
+            if group.is_empty() {
+                // The worker that took it along was broken off: it may be written or not, as after a crash.
+                return Err(StoreError::Unavailable("it was broken off".to_owned()));
             }
-            let (writes, waiting): (Vec<Write>, Vec<_>) =
-                sheaf.into_iter().map(|w| (w.write, w.done)).unzip();
-            match self.write_all(&writes).await {
-                Ok(results) => waiting
-                    .into_iter()
-                    .zip(results)
-                    .for_each(|(done, result)| drop(done.send(Ok(result)))),
-                Err(error) => waiting
-                    .into_iter()
-                    .for_each(|done| drop(done.send(Err(StoreError(error.0.clone()))))),
-            }
-            drop(turn);
+            flush(store, group).await;
         }
-    }
-
-    async fn write_all(&self, writes: &[Write]) -> Result<Vec<bool>, StoreError> {
-        let mut tx = self.fenced().await?;
-        let mut results = Vec::with_capacity(writes.len());
-        for write in writes {
-            results.push(match write {
-                Write::Begin(begun) => begin(&mut tx, begun).await?,
-                Write::Finish(key, outcome) => {
-                    finish(&mut tx, key, outcome).await.map(|()| true)?
-                }
-            });
-        }
-        tx.commit().await.map_err(fault)?;
-        Ok(results)
     }
 }
 
-async fn begin(tx: &mut Transaction<'_, Any>, post: &Begun) -> Result<bool, StoreError> {
-    let claimed = sqlx::query(
-        "UPDATE posts SET state = 'sending', body = COALESCE(body, $1), late = $2, attempts = attempts + 1, lease_until = $3, next_attempt = NULL
+/// Commits a group and tells each of its workers what came of it. A receiver that is gone was broken off.
+async fn flush(store: &SqlStore, group: Vec<QueuedWrite>) {
+    let (writes, waiting): (Vec<Write>, Vec<_>) =
+        group.into_iter().map(|w| (w.write, w.done)).unzip();
+    match commit(store, &writes).await {
+        Ok(results) => {
+            for (done, result) in waiting.into_iter().zip(results) {
+                let _ = done.send(Ok(result));
+            }
+        }
+        Err(error) => {
+            for done in waiting {
+                let _ = done.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+async fn commit(store: &SqlStore, writes: &[Write]) -> Result<Vec<bool>, StoreError> {
+    let mut tx = store.fenced().await?;
+    let mut results = Vec::with_capacity(writes.len());
+    for write in writes {
+        results.push(match write {
+            Write::Begin(claim) => begin(&mut tx, claim).await?,
+            Write::Finish(key, outcome) => {
+                finish(&mut tx, key, outcome).await?;
+                true
+            }
+        });
+    }
+    tx.commit().await?;
+    Ok(results)
+}
+
+async fn begin(tx: &mut Transaction<'_, Any>, claim: &Claim) -> Result<bool, sqlx::Error> {
+    let update = query(
+        "UPDATE posts SET state = 'sending', body = COALESCE(body, $1), late = $2, attempts = attempts + 1,
+           lease_until = $3, next_attempt = NULL
          WHERE key = $4 AND attempts = $5 AND state IN ('planned', 'sending')",
     )
-    .bind(&post.body)
-    .bind(i64::from(post.late))
-    .bind(post.lease_until.as_millisecond())
-    .bind(&post.key.0)
-    .bind(i64::from(post.attempts))
-    .execute(&mut **tx)
-    .await
-    .map_err(fault)?
-    .rows_affected()
-        == 1;
-    if claimed {
-        sqlx::query("INSERT INTO attempts (key, number, began) VALUES ($1, $2, $3)")
-            .bind(&post.key.0)
-            .bind(i64::from(post.attempts) + 1)
-            .bind(post.now.as_millisecond())
-            .execute(&mut **tx)
-            .await
-            .map_err(fault)?;
+    .bind(&claim.body)
+    .bind(i64::from(claim.late))
+    .bind(claim.lease_until.as_millisecond())
+    .bind(&claim.key.0)
+    .bind(i64::from(claim.attempts));
+    if update.execute(&mut **tx).await?.rows_affected() != 1 {
+        return Ok(false);
     }
-    Ok(claimed)
+    query("INSERT INTO attempts (key, number, began) VALUES ($1, $2, $3)")
+        .bind(&claim.key.0)
+        .bind(i64::from(claim.attempts) + 1)
+        .bind(claim.now.as_millisecond())
+        .execute(&mut **tx)
+        .await?;
+    Ok(true)
 }
 
 async fn finish(
     tx: &mut Transaction<'_, Any>,
     key: &PostKey,
     outcome: &AttemptOutcome,
-) -> Result<(), StoreError> {
-    let (query, ended) = match outcome {
+) -> Result<(), sqlx::Error> {
+    let (update, ended) = match outcome {
         AttemptOutcome::Sent { accepted, at } => (
-            sqlx::query(
-                "UPDATE posts SET state = 'sent', remote = $2, link = $3, sent = $4, lease_until = NULL, error = NULL WHERE key = $1",
+            query(
+                "UPDATE posts SET state = 'sent', remote = $2, link = $3, sent = $4, lease_until = NULL, error = NULL
+                 WHERE key = $1",
             )
             .bind(&key.0)
             .bind(&accepted.id)
@@ -150,46 +153,47 @@ async fn finish(
             "sent",
         ),
         AttemptOutcome::Retry { error, not_before } => (
-            // What waits aside lets others pass.
-            sqlx::query(
+            // Operations that block nothing let others pass meanwhile.
+            query(
                 "UPDATE posts SET lease_until = NULL, error = $2, next_attempt = $3,
                    due = CASE WHEN operation IN ('publish', 'pin', 'unpin', 'event', 'close') THEN $3 ELSE due END
                  WHERE key = $1",
             )
-                .bind(&key.0)
-                .bind(error)
-                .bind(not_before.as_millisecond()),
-            error.as_str(),
-        ),
-        AttemptOutcome::Parked { error } => (
-            sqlx::query("UPDATE posts SET state = 'parked', lease_until = NULL, error = $2 WHERE key = $1").bind(&key.0).bind(error),
+            .bind(&key.0)
+            .bind(error)
+            .bind(not_before.as_millisecond()),
             error.as_str(),
         ),
         AttemptOutcome::Unsaid { reason } => (
-            sqlx::query(
-                "UPDATE posts SET state = 'planned', body = NULL, late = 0, lease_until = NULL, next_attempt = NULL, error = $2 WHERE key = $1",
+            query(
+                "UPDATE posts SET state = 'planned', body = NULL, late = 0, lease_until = NULL, next_attempt = NULL,
+                   error = $2
+                 WHERE key = $1",
             )
             .bind(&key.0)
             .bind(reason),
             reason.as_str(),
         ),
-        AttemptOutcome::Dropped { reason } => (
-            sqlx::query("UPDATE posts SET state = 'superseded', lease_until = NULL, error = $2 WHERE key = $1")
-                .bind(&key.0)
-                .bind(reason),
-            reason.as_str(),
-        ),
-        AttemptOutcome::Skipped { reason } => (
-            sqlx::query("UPDATE posts SET state = 'skipped', lease_until = NULL, error = $2 WHERE key = $1").bind(&key.0).bind(reason),
-            reason.as_str(),
-        ),
+        AttemptOutcome::Parked { error: reason } => (given_up("parked", key, reason), reason.as_str()),
+        AttemptOutcome::Dropped { reason } => (given_up("superseded", key, reason), reason.as_str()),
+        AttemptOutcome::Skipped { reason } => (given_up("skipped", key, reason), reason.as_str()),
     };
-    query.execute(&mut **tx).await.map_err(fault)?;
-    sqlx::query("UPDATE attempts SET ended = $2 WHERE key = $1 AND ended IS NULL")
+    update.execute(&mut **tx).await?;
+    query("UPDATE attempts SET ended = $2 WHERE key = $1 AND ended IS NULL")
         .bind(&key.0)
         .bind(ended)
         .execute(&mut **tx)
-        .await
-        .map_err(fault)?;
+        .await?;
     Ok(())
+}
+
+fn given_up<'q>(
+    state: &'static str,
+    key: &'q PostKey,
+    reason: &'q str,
+) -> sqlx::query::Query<'q, Any, sqlx::any::AnyArguments> {
+    query("UPDATE posts SET state = $2, lease_until = NULL, error = $3 WHERE key = $1")
+        .bind(&key.0)
+        .bind(state)
+        .bind(reason)
 }

@@ -1,30 +1,30 @@
-//! One process a file. The lock is the system's own: it is gone with the process, however that ends.
+//! The lock of a store in a file: one process alone uses it. The lock is the operating system's, so it is gone with the
+//! process, however that ends.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     path::PathBuf,
 };
 
-use super::rows::fault;
 use crate::ports::StoreError;
 
-/// Held for as long as it lives.
+/// The lock, held for as long as this lives.
 #[derive(Debug)]
 pub struct Lock(#[allow(dead_code)] File);
 
 impl Lock {
-    /// Of the file behind a `sqlite://…` address.
+    /// Takes the lock of the file behind a `sqlite://…` address.
     pub fn take(url: &str) -> Result<Self, StoreError> {
         match Self::try_take(url)? {
             Some(lock) => Ok(lock),
-            None => Err(fault(format!(
+            None => Err(StoreError::Refused(format!(
                 "another herald runs on {}; stop it first, or give each a store of its own",
                 path(url)
             ))),
         }
     }
 
-    /// Whether another process has it.
+    /// Says whether another process has it.
     pub fn is_held(url: &str) -> Result<bool, StoreError> {
         Ok(Self::try_take(url)?.is_none())
     }
@@ -32,7 +32,7 @@ impl Lock {
     fn try_take(url: &str) -> Result<Option<Self>, StoreError> {
         let beside = PathBuf::from(format!("{}.lock", path(url)));
         let unusable = |e| {
-            fault(format!(
+            StoreError::Refused(format!(
                 "{} can't be used: {e}; check that its folder exists and may be written to",
                 beside.display()
             ))
@@ -71,7 +71,7 @@ mod tests {
         assert!(
             Lock::take(&url)
                 .unwrap_err()
-                .0
+                .to_string()
                 .contains("another herald runs on")
         );
         drop(first);

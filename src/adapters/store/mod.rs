@@ -1,13 +1,17 @@
-//! Where herald remembers: SQLite in a file, or PostgreSQL for several replicas; in memory for `rehearse`.
+//! What herald remembers: SQLite in a file, or PostgreSQL for several replicas; SQLite in memory for `rehearse`.
 
 mod batch;
+mod campaigns;
 mod connect;
 mod copy;
 mod group_commit;
 mod leadership;
 mod lock;
+mod migrate;
+mod outbox;
+mod records;
+mod requests;
 mod rows;
-mod schema;
 mod sql;
 
 pub use self::lock::Lock;

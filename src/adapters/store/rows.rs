@@ -1,108 +1,158 @@
-//! Rows to domain types and back.
+//! Rows to domain types and back. A column holds text, a number of 64 bits, milliseconds since 1970, or JSON as text; one
+//! that can't be read is named in the error.
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{Any, Row, any::AnyRow};
+use sqlx::{Error, FromRow, Row, any::AnyRow, error::BoxDynError};
 
 use crate::{
-    domain::outbox::post::{Operation, Post, PostKey, PostState},
+    domain::{
+        campaign::Campaign,
+        chain::fact::Fact,
+        outbox::post::{Operation, Post, PostKey, PostState},
+    },
     ports::{Approved, Record, RecordKind, Request, StoreError},
 };
 
-pub fn fault(error: impl std::fmt::Display) -> StoreError {
-    StoreError(error.to_string())
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::ColumnDecode { index, source } => {
+                Self::invalid(format!("the column {index}"), source)
+            }
+            Error::ColumnNotFound(_) | Error::Decode(_) => Self::invalid("a row", error),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
 }
 
-pub fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(fault)
+pub fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::invalid(std::any::type_name::<T>(), error))
 }
 
-pub fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(fault)
+fn unreadable(column: &str, why: impl Into<BoxDynError>) -> Error {
+    Error::ColumnDecode {
+        index: format!("{column:?}"),
+        source: why.into(),
+    }
 }
 
-pub fn time(ms: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_millisecond(ms).map_err(fault)
+fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| unreadable(column, error))
 }
 
-pub fn get<'r, T: sqlx::Decode<'r, Any> + sqlx::Type<Any>>(
-    row: &'r AnyRow,
-    column: &str,
-) -> Result<T, StoreError> {
-    row.try_get(column).map_err(fault)
+pub fn milliseconds(column: &str, ms: i64) -> Result<Timestamp, Error> {
+    Timestamp::from_millisecond(ms).map_err(|error| unreadable(column, error))
 }
 
-fn optional_time(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
-    get::<Option<i64>>(row, column)?.map(time).transpose()
+pub fn text(row: &AnyRow, column: &str) -> Result<String, Error> {
+    row.try_get(column)
 }
 
-fn optional_json<T: DeserializeOwned>(row: &AnyRow, column: &str) -> Result<Option<T>, StoreError> {
-    get::<Option<String>>(row, column)?
-        .map(|text| from_json(&text))
-        .transpose()
+pub fn json<T: DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T, Error> {
+    from_json(column, &text(row, column)?)
 }
 
-pub fn entry(row: &AnyRow, kind: RecordKind) -> Result<Record, StoreError> {
-    let (at, value) = (
-        time(get(row, "at")?)?,
-        from_json(&get::<String>(row, "value")?)?,
-    );
+fn optional_json<T: DeserializeOwned>(row: &AnyRow, column: &str) -> Result<Option<T>, Error> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| from_json(column, &text)).transpose()
+}
+
+pub fn time(row: &AnyRow, column: &str) -> Result<Timestamp, Error> {
+    milliseconds(column, row.try_get(column)?)
+}
+
+fn optional_time(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, Error> {
+    let ms: Option<i64> = row.try_get(column)?;
+    ms.map(|ms| milliseconds(column, ms)).transpose()
+}
+
+fn count(row: &AnyRow, column: &str) -> Result<u32, Error> {
+    u32::try_from(row.try_get::<i64, _>(column)?).map_err(|error| unreadable(column, error))
+}
+
+fn named<T>(row: &AnyRow, column: &str, parse: fn(&str) -> Option<T>) -> Result<T, Error> {
+    let name = text(row, column)?;
+    parse(&name).ok_or_else(|| unreadable(column, format!("`{name}` is unknown")))
+}
+
+impl FromRow<'_, AnyRow> for Campaign {
+    fn from_row(row: &AnyRow) -> Result<Self, Error> {
+        Ok(Self {
+            upgrade: json(row, "upgrade")?,
+            progress: json(row, "progress")?,
+            revision: count(row, "revision")?,
+            accepted: time(row, "accepted")?,
+            file: optional_json(row, "file")?,
+            commanded: json(row, "commanded")?,
+        })
+    }
+}
+
+impl FromRow<'_, AnyRow> for Fact {
+    fn from_row(row: &AnyRow) -> Result<Self, Error> {
+        json(row, "fact")
+    }
+}
+
+impl FromRow<'_, AnyRow> for Post {
+    fn from_row(row: &AnyRow) -> Result<Self, Error> {
+        Ok(Self {
+            key: PostKey(text(row, "key")?),
+            upgrade: text(row, "upgrade")?,
+            revision: count(row, "revision")?,
+            notice: text(row, "notice")?,
+            occurrence: text(row, "occurrence")?,
+            channel: text(row, "channel")?,
+            operation: named(row, "operation", Operation::parse)?,
+            due: time(row, "due")?,
+            rank: row.try_get("rank")?,
+            state: named(row, "state", PostState::parse)?,
+            late: row.try_get::<i64, _>("late")? != 0,
+            body: optional_json(row, "body")?,
+            fact: optional_json(row, "fact")?,
+            detail: row.try_get("detail")?,
+            attempts: count(row, "attempts")?,
+            next_attempt: optional_time(row, "next_attempt")?,
+            remote: row.try_get("remote")?,
+            link: row.try_get("link")?,
+            sent: optional_time(row, "sent")?,
+            error: row.try_get("error")?,
+            edition: count(row, "edition")?,
+        })
+    }
+}
+
+impl FromRow<'_, AnyRow> for Request {
+    fn from_row(row: &AnyRow) -> Result<Self, Error> {
+        Ok(Self {
+            number: row.try_get("number")?,
+            upgrade: text(row, "upgrade")?,
+            change: json(row, "change")?,
+            author: text(row, "author")?,
+            at: time(row, "at")?,
+        })
+    }
+}
+
+impl FromRow<'_, AnyRow> for Approved {
+    fn from_row(row: &AnyRow) -> Result<Self, Error> {
+        Ok(Self {
+            upgrade: text(row, "upgrade")?,
+            code: text(row, "code")?,
+            person: text(row, "person")?,
+            at: time(row, "at")?,
+        })
+    }
+}
+
+pub fn record(row: &AnyRow, kind: RecordKind) -> Result<Record, Error> {
     Ok(Record {
         kind,
-        upgrade: get(row, "upgrade")?,
-        id: get(row, "id")?,
-        at,
-        value,
-    })
-}
-
-pub fn post(row: &AnyRow) -> Result<Post, StoreError> {
-    let operation: String = get(row, "operation")?;
-    let state: String = get(row, "state")?;
-    let number =
-        |column: &str| get::<i64>(row, column).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-    Ok(Post {
-        key: PostKey(get(row, "key")?),
-        upgrade: get(row, "upgrade")?,
-        revision: number("revision")?,
-        notice: get(row, "notice")?,
-        occurrence: get(row, "occurrence")?,
-        channel: get(row, "channel")?,
-        operation: Operation::parse(&operation)
-            .ok_or_else(|| fault(format!("unknown operation {operation}")))?,
-        due: time(get(row, "due")?)?,
-        rank: get(row, "rank")?,
-        state: PostState::parse(&state).ok_or_else(|| fault(format!("unknown state {state}")))?,
-        late: get::<i64>(row, "late")? != 0,
-        body: optional_json(row, "body")?,
-        fact: optional_json(row, "fact")?,
-        detail: get(row, "detail")?,
-        attempts: number("attempts")?,
-        next_attempt: optional_time(row, "next_attempt")?,
-        remote: get(row, "remote")?,
-        link: get(row, "link")?,
-        sent: optional_time(row, "sent")?,
-        error: get(row, "error")?,
-        edition: number("edition")?,
-    })
-}
-
-pub fn request(row: &AnyRow) -> Result<Request, StoreError> {
-    let change: String = get(row, "change")?;
-    Ok(Request {
-        number: get(row, "number")?,
-        upgrade: get(row, "upgrade")?,
-        change: from_json(&change)?,
-        author: get(row, "author")?,
-        at: time(get(row, "at")?)?,
-    })
-}
-
-pub fn approved(row: &AnyRow) -> Result<Approved, StoreError> {
-    Ok(Approved {
-        upgrade: get(row, "upgrade")?,
-        code: get(row, "code")?,
-        person: get(row, "person")?,
-        at: time(get(row, "at")?)?,
+        upgrade: text(row, "upgrade")?,
+        id: text(row, "id")?,
+        at: time(row, "at")?,
+        value: json(row, "value")?,
     })
 }

@@ -92,7 +92,7 @@ async fn killed_and_stopped_it_posts_each_once_and_in_order() -> Result<()> {
 /// The notices by what the store knows of their messages, in the order in which the chats have them;
 /// both chats must agree with the plan.
 async fn order(w: &World) -> Result<Vec<String>> {
-    use upgrade_herald::ports::Store;
+    use upgrade_herald::ports::OutboxStore;
     let url = format!("sqlite://{}", w.dir.path().join("herald.db").display());
     let store = upgrade_herald::adapters::store::SqlStore::open(&url).await?;
     let posts = store.posts("v2").await?;
@@ -123,7 +123,7 @@ async fn order(w: &World) -> Result<Vec<String>> {
 
 /// What the store says of posts that did not go out.
 async fn unsent(w: &World) -> Result<String> {
-    use upgrade_herald::{domain::outbox::post::PostState, ports::Store};
+    use upgrade_herald::{domain::outbox::post::PostState, ports::OutboxStore};
     let url = format!("sqlite://{}", w.dir.path().join("herald.db").display());
     let posts = upgrade_herald::adapters::store::SqlStore::open(&url)
         .await?

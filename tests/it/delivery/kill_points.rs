@@ -36,7 +36,10 @@ use upgrade_herald::{
     listen::{feedback::Summariser, rollcall::Rollcall},
     outbox::Core,
     plan::planner::Planner,
-    ports::{Chain, Chat, ChatError, Outlet, Platform, Readers, Replica, Store, StoreError},
+    ports::{
+        CampaignStore, Chain, Chat, ChatError, OutboxStore, Outlet, Platform, Readers, Replica,
+        Store, StoreError,
+    },
     run::{
         heartbeat::Heartbeats,
         leader::{LeaderCheck, LeaderElection},
@@ -335,7 +338,7 @@ async fn work(orders: &Value) -> Result<()> {
                 me,
                 ttl: LEASE,
             };
-            while !matches!(lead.look(&core.lease).await, LeaderCheck::Mine { .. }) {
+            while !matches!(lead.try_lead(&core.lease).await, LeaderCheck::Mine { .. }) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Some(lead)
@@ -388,7 +391,7 @@ async fn work(orders: &Value) -> Result<()> {
     };
     let keep = async {
         match &lead {
-            Some(lead) => lead.keep(&core.lease).await,
+            Some(lead) => lead.keep_lead(&core.lease).await,
             None => std::future::pending().await,
         }
     };

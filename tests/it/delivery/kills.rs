@@ -29,7 +29,7 @@ use upgrade_herald::{
     lint,
     outbox::Core,
     plan::planner::timed,
-    ports::{Batch, Chat, Outlet, Platform, Readers, Replica, Store},
+    ports::{Batch, Chat, LeadershipStore, OutboxStore, Outlet, Platform, Readers, Replica, Store},
     run::leader::{LeaderCheck, LeaderElection},
     words::snapshot::ConfigSnapshot,
 };
@@ -161,12 +161,12 @@ async fn work(settings: &Value) -> Result<()> {
         ttl: core.delivery.lease,
     };
     loop {
-        while !matches!(lead.look(&core.lease).await, LeaderCheck::Mine { .. }) {
+        while !matches!(lead.try_lead(&core.lease).await, LeaderCheck::Mine { .. }) {
             tokio::time::sleep(lead.pause()).await;
         }
         tokio::select! {
             ended = dispatch(&core) => return ended,
-            why = lead.keep(&core.lease) => eprintln!("not active any more: {why}"),
+            why = lead.keep_lead(&core.lease) => eprintln!("not active any more: {why}"),
         }
     }
 }

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use upgrade_herald::{adapters::store::SqlStore, ports::Store};
+use upgrade_herald::{
+    adapters::store::SqlStore,
+    ports::{LeadershipStore, OutboxStore},
+};
 
 use crate::{
     delivery::crash::plan,

@@ -15,8 +15,9 @@ use upgrade_herald::{
     lint,
     plan::planner::timed,
     ports::{
-        Accepted, Approved, AttemptOutcome, Batch, Leadership, Move, Record, RecordKind, Replica,
-        Store, Supersede,
+        Accepted, Approved, AttemptOutcome, Batch, CampaignStore, Leadership, LeadershipStore,
+        Move, OutboxStore, Record, RecordKind, RecordStore, Replica, RequestStore, Store,
+        StoreError, Supersede,
     },
 };
 
@@ -99,6 +100,8 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     store.commit(batch.clone()).await?;
     store.commit(batch).await?;
     assert_eq!(store.upgrades().await?, std::slice::from_ref(&campaign));
+    assert_eq!(store.campaign(&id).await?.as_ref(), Some(&campaign));
+    assert_eq!(store.campaign("another").await?, None);
     assert_eq!(store.posts(&id).await?, posts, "as they were");
     assert_eq!(store.waiting().await?.len(), posts.len());
     let changed = Campaign {
@@ -525,7 +528,7 @@ async fn a_store_of_the_first_version_is_taken_over_whole() -> Result<()> {
                 .await
                 .err()
                 .expect("a command changes nothing")
-                .0;
+                .to_string();
             assert!(
                 error.contains("the next `herald run` brings it up to date"),
                 "{error}"
@@ -686,7 +689,11 @@ async fn a_store_moves_to_another_database_and_back_whole() -> Result<()> {
             ),
             (wrong(2, lines[1]), "line 3: "),
         ] {
-            let error = store.import(bad.as_bytes()).await.expect_err(said).0;
+            let error = store
+                .import(bad.as_bytes())
+                .await
+                .expect_err(said)
+                .to_string();
             assert!(error.contains(said), "{said}: {error}");
             assert!(
                 store.upgrades().await?.is_empty(),
@@ -699,7 +706,7 @@ async fn a_store_moves_to_another_database_and_back_whole() -> Result<()> {
             .import(text.as_bytes())
             .await
             .expect_err("it is full")
-            .0;
+            .to_string();
         assert!(error.contains("in use already"), "{error}");
         // Whoever goes on with it finds the post in flight, and reads back before anything else.
         let flying = store.post(&posts[0].key).await?.expect("it is there");
@@ -717,7 +724,7 @@ async fn a_store_moves_to_another_database_and_back_whole() -> Result<()> {
             .export(&mut Vec::new())
             .await
             .expect_err("a replica runs")
-            .0;
+            .to_string();
         assert!(
             error.contains("the replica a runs on this store; stop all of them first"),
             "{error}"
@@ -770,7 +777,7 @@ async fn a_database_nobody_has_used_is_no_store_for_a_command() -> Result<()> {
         .await
         .err()
         .expect("there is nothing")
-        .0;
+        .to_string();
     assert!(
         error.contains("no herald has used this database yet"),
         "{error}"
@@ -866,11 +873,13 @@ async fn one_has_the_lead_and_who_was_deposed_writes_nothing() -> Result<()> {
         a.commit(Batch::default()).await.err(),
         a.begin_anew().await.err(),
     ] {
+        let refused = refused.expect("it was deposed");
         assert!(
-            refused
-                .expect("it was deposed")
-                .0
-                .contains("another replica has taken over")
+            matches!(refused, StoreError::Fenced)
+                && refused
+                    .to_string()
+                    .contains("another replica has taken over"),
+            "{refused}"
         );
     }
     assert_eq!(

@@ -16,8 +16,9 @@ use upgrade_herald::{
         people::feedback::Heard,
     },
     ports::{
-        Accepted, Approved, AttemptOutcome, Batch, Chat, ChatError, Handling, Leadership, Outgoing,
-        Record, RecordKind, Replica, ReplicaInfo, Request, Store, StoreError,
+        Accepted, Approved, AttemptOutcome, Batch, CampaignStore, Chat, ChatError, Handling,
+        Leadership, LeadershipStore, OutboxStore, Outgoing, Record, RecordKind, RecordStore,
+        Replica, ReplicaInfo, Request, RequestStore, Store, StoreError,
     },
 };
 
@@ -75,19 +76,7 @@ macro_rules! store {
 }
 
 #[async_trait]
-impl Store for HookedStore {
-    async fn present(&self, me: &Replica, ttl: SignedDuration) -> Result<bool, StoreError> {
-        store!(self, "present", present(me, ttl))
-    }
-    async fn lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError> {
-        store!(self, "lead", lead(me, ttl))
-    }
-    async fn resign(&self, me: &Replica) -> Result<(), StoreError> {
-        store!(self, "resign", resign(me))
-    }
-    async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
-        store!(self, "replicas", replicas())
-    }
+impl CampaignStore for HookedStore {
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let written = batch.clone();
         through(
@@ -103,6 +92,9 @@ impl Store for HookedStore {
     async fn upgrades(&self) -> Result<Vec<Campaign>, StoreError> {
         store!(self, "upgrades", upgrades())
     }
+    async fn campaign(&self, id: &str) -> Result<Option<Campaign>, StoreError> {
+        store!(self, "campaign", campaign(id))
+    }
     async fn memories(&self) -> Result<BTreeMap<String, Memory>, StoreError> {
         store!(self, "memories", memories())
     }
@@ -112,14 +104,35 @@ impl Store for HookedStore {
     async fn facts_of(&self, kind: FactKind) -> Result<Vec<Fact>, StoreError> {
         store!(self, "facts_of", facts_of(kind))
     }
+    async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
+        store!(self, "approvals", approvals(upgrade))
+    }
+}
+
+#[async_trait]
+impl OutboxStore for HookedStore {
     async fn waiting(&self) -> Result<Vec<Post>, StoreError> {
         store!(self, "waiting", waiting())
     }
     async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError> {
         store!(self, "posts", posts(upgrade))
     }
+    async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError> {
+        store!(self, "post", post(key))
+    }
+    async fn sent(
+        &self,
+        upgrade: &str,
+        channel: &str,
+        operation: Operation,
+    ) -> Result<Option<Post>, StoreError> {
+        store!(self, "sent", sent(upgrade, channel, operation))
+    }
     async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError> {
         store!(self, "next_due", next_due(channel, now))
+    }
+    async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
+        store!(self, "next_time", next_time(channel))
     }
     async fn begin(
         &self,
@@ -137,34 +150,13 @@ impl Store for HookedStore {
     async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError> {
         store!(self, "first_attempt", first_attempt(key))
     }
-    async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError> {
-        store!(self, "post", post(key))
-    }
-    async fn sent(
-        &self,
-        upgrade: &str,
-        channel: &str,
-        operation: Operation,
-    ) -> Result<Option<Post>, StoreError> {
-        store!(self, "sent", sent(upgrade, channel, operation))
-    }
-    async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
-        store!(self, "next_time", next_time(channel))
-    }
     async fn begin_anew(&self) -> Result<(), StoreError> {
         store!(self, "begin_anew", begin_anew())
     }
-    async fn set_trouble(
-        &self,
-        part: &str,
-        trouble: Option<&str>,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        store!(self, "set_trouble", set_trouble(part, trouble, at))
-    }
-    async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
-        store!(self, "troubles", troubles())
-    }
+}
+
+#[async_trait]
+impl RequestStore for HookedStore {
     async fn request(
         &self,
         upgrade: &str,
@@ -180,6 +172,13 @@ impl Store for HookedStore {
     async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError> {
         store!(self, "outcome", outcome(request))
     }
+    async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {
+        store!(self, "remember", remember(id, at))
+    }
+}
+
+#[async_trait]
+impl RecordStore for HookedStore {
     async fn write(&self, entry: &Record, replace: bool) -> Result<bool, StoreError> {
         store!(self, "write", write(entry, replace))
     }
@@ -189,11 +188,32 @@ impl Store for HookedStore {
     async fn entries(&self, kind: RecordKind, upgrade: &str) -> Result<Vec<Record>, StoreError> {
         store!(self, "entries", entries(kind, upgrade))
     }
-    async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
-        store!(self, "approvals", approvals(upgrade))
+    async fn set_trouble(
+        &self,
+        part: &str,
+        trouble: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        store!(self, "set_trouble", set_trouble(part, trouble, at))
     }
-    async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {
-        store!(self, "remember", remember(id, at))
+    async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
+        store!(self, "troubles", troubles())
+    }
+}
+
+#[async_trait]
+impl LeadershipStore for HookedStore {
+    async fn present(&self, me: &Replica, ttl: SignedDuration) -> Result<bool, StoreError> {
+        store!(self, "present", present(me, ttl))
+    }
+    async fn lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError> {
+        store!(self, "lead", lead(me, ttl))
+    }
+    async fn resign(&self, me: &Replica) -> Result<(), StoreError> {
+        store!(self, "resign", resign(me))
+    }
+    async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
+        store!(self, "replicas", replicas())
     }
 }
 

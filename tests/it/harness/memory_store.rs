@@ -18,8 +18,9 @@ use upgrade_herald::{
         outbox::post::{Body, Operation, Post, PostKey, PostState},
     },
     ports::{
-        Approved, AttemptOutcome, Batch, Leadership, Move, Record, RecordKind, Replica,
-        ReplicaInfo, Request, Store, StoreError,
+        Approved, AttemptOutcome, Batch, CampaignStore, Leadership, LeadershipStore, Move,
+        OutboxStore, Record, RecordKind, RecordStore, Replica, ReplicaInfo, Request, RequestStore,
+        StoreError,
     },
 };
 
@@ -184,23 +185,7 @@ impl MemoryStore {
 }
 
 #[async_trait]
-impl Store for MemoryStore {
-    async fn present(&self, _: &Replica, _: SignedDuration) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-
-    async fn lead(&self, _: &Replica, _: SignedDuration) -> Result<Leadership, StoreError> {
-        Ok(Leadership::Mine { term: 1 })
-    }
-
-    async fn resign(&self, _: &Replica) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
-        Ok(Vec::new())
-    }
-
+impl CampaignStore for MemoryStore {
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         self.call(|t| t.write(batch)).await
     }
@@ -212,6 +197,11 @@ impl Store for MemoryStore {
             all
         })
         .await
+    }
+
+    async fn campaign(&self, id: &str) -> Result<Option<Campaign>, StoreError> {
+        self.call(|t| t.upgrades.iter().find(|c| c.upgrade.id == id).cloned())
+            .await
     }
 
     async fn memories(&self) -> Result<BTreeMap<String, Memory>, StoreError> {
@@ -233,12 +223,53 @@ impl Store for MemoryStore {
         .await
     }
 
+    async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
+        self.call(|t| {
+            t.approvals
+                .iter()
+                .filter(|a| a.upgrade == upgrade)
+                .cloned()
+                .collect()
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl OutboxStore for MemoryStore {
     async fn waiting(&self) -> Result<Vec<Post>, StoreError> {
         self.call(|t| t.posts(|p| waits(p.state))).await
     }
 
     async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError> {
         self.call(|t| t.posts(|p| p.upgrade == upgrade)).await
+    }
+
+    async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError> {
+        self.call(|t| t.row(key).map(|row| row.post.clone())).await
+    }
+
+    async fn sent(
+        &self,
+        upgrade: &str,
+        channel: &str,
+        operation: Operation,
+    ) -> Result<Option<Post>, StoreError> {
+        let wanted = |p: &&Post| {
+            p.upgrade == upgrade
+                && p.channel == channel
+                && p.operation == operation
+                && p.state == PostState::Sent
+        };
+        self.call(|t| {
+            t.posts
+                .iter()
+                .map(|row| &row.post)
+                .filter(wanted)
+                .max_by_key(|p| p.due)
+                .cloned()
+        })
+        .await
     }
 
     async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError> {
@@ -251,6 +282,17 @@ impl Store for MemoryStore {
                 .began
                 .is_some_and(|began| began > now + SignedDuration::from_secs(60));
             (row.post.due <= now && (ahead || !held)).then(|| row.post.clone())
+        })
+        .await
+    }
+
+    async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
+        self.call(|t| {
+            let row = t.first(channel)?;
+            [Some(row.post.due), row.post.next_attempt, row.lease_until]
+                .into_iter()
+                .flatten()
+                .max()
         })
         .await
     }
@@ -280,10 +322,6 @@ impl Store for MemoryStore {
             true
         })
         .await
-    }
-
-    async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError> {
-        self.call(|t| t.row(key).and_then(|row| row.first)).await
     }
 
     async fn finish(&self, key: &PostKey, outcome: &AttemptOutcome) -> Result<(), StoreError> {
@@ -323,42 +361,8 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError> {
-        self.call(|t| t.row(key).map(|row| row.post.clone())).await
-    }
-
-    async fn sent(
-        &self,
-        upgrade: &str,
-        channel: &str,
-        operation: Operation,
-    ) -> Result<Option<Post>, StoreError> {
-        let wanted = |p: &&Post| {
-            p.upgrade == upgrade
-                && p.channel == channel
-                && p.operation == operation
-                && p.state == PostState::Sent
-        };
-        self.call(|t| {
-            t.posts
-                .iter()
-                .map(|row| &row.post)
-                .filter(wanted)
-                .max_by_key(|p| p.due)
-                .cloned()
-        })
-        .await
-    }
-
-    async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
-        self.call(|t| {
-            let row = t.first(channel)?;
-            [Some(row.post.due), row.post.next_attempt, row.lease_until]
-                .into_iter()
-                .flatten()
-                .max()
-        })
-        .await
+    async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError> {
+        self.call(|t| t.row(key).and_then(|row| row.first)).await
     }
 
     async fn begin_anew(&self) -> Result<(), StoreError> {
@@ -380,34 +384,10 @@ impl Store for MemoryStore {
         })
         .await
     }
+}
 
-    async fn set_trouble(
-        &self,
-        part: &str,
-        trouble: Option<&str>,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.call(|t| {
-            let Some(trouble) = trouble else {
-                return drop(t.troubles.remove(part));
-            };
-            let since = t.troubles.get(part).map_or(at, |(_, since)| *since);
-            t.troubles
-                .insert(part.to_owned(), (trouble.to_owned(), since));
-        })
-        .await
-    }
-
-    async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
-        self.call(|t| {
-            t.troubles
-                .iter()
-                .map(|(part, (trouble, since))| (part.clone(), trouble.clone(), *since))
-                .collect()
-        })
-        .await
-    }
-
+#[async_trait]
+impl RequestStore for MemoryStore {
     async fn request(
         &self,
         upgrade: &str,
@@ -454,17 +434,13 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
-        self.call(|t| {
-            t.approvals
-                .iter()
-                .filter(|a| a.upgrade == upgrade)
-                .cloned()
-                .collect()
-        })
-        .await
+    async fn remember(&self, id: &str, _: Timestamp) -> Result<bool, StoreError> {
+        self.call(|t| t.remembered.insert(id.to_owned())).await
     }
+}
 
+#[async_trait]
+impl RecordStore for MemoryStore {
     async fn write(&self, entry: &Record, replace: bool) -> Result<bool, StoreError> {
         self.call(|t| {
             match t
@@ -511,7 +487,49 @@ impl Store for MemoryStore {
         .await
     }
 
-    async fn remember(&self, id: &str, _: Timestamp) -> Result<bool, StoreError> {
-        self.call(|t| t.remembered.insert(id.to_owned())).await
+    async fn set_trouble(
+        &self,
+        part: &str,
+        trouble: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.call(|t| {
+            let Some(trouble) = trouble else {
+                return drop(t.troubles.remove(part));
+            };
+            let since = t.troubles.get(part).map_or(at, |(_, since)| *since);
+            t.troubles
+                .insert(part.to_owned(), (trouble.to_owned(), since));
+        })
+        .await
+    }
+
+    async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
+        self.call(|t| {
+            t.troubles
+                .iter()
+                .map(|(part, (trouble, since))| (part.clone(), trouble.clone(), *since))
+                .collect()
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl LeadershipStore for MemoryStore {
+    async fn present(&self, _: &Replica, _: SignedDuration) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn lead(&self, _: &Replica, _: SignedDuration) -> Result<Leadership, StoreError> {
+        Ok(Leadership::Mine { term: 1 })
+    }
+
+    async fn resign(&self, _: &Replica) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
+        Ok(Vec::new())
     }
 }

@@ -380,7 +380,9 @@ impl Hook<StoreError> for Flaky {
     async fn before(&self, _: &Call<'_>) -> Result<(), StoreError> {
         let fails = self.away.load(Ordering::Relaxed) || one_in(400, &self.dice);
         if fails {
-            Err(StoreError("the database can't be reached".into()))
+            Err(StoreError::Unavailable(
+                "the database can't be reached".into(),
+            ))
         } else {
             Ok(())
         }
@@ -388,7 +390,7 @@ impl Hook<StoreError> for Flaky {
 
     async fn after(&self, _: &Call<'_>) -> Result<(), StoreError> {
         if one_in(400, &self.dice) {
-            Err(StoreError("the connection broke".into()))
+            Err(StoreError::Unavailable("the connection broke".into()))
         } else {
             Ok(())
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
-use upgrade_herald::{adapters::store::SqlStore, ports::Store};
+use upgrade_herald::{adapters::store::SqlStore, ports::CampaignStore};
 
 use crate::{
     doubles::discord::{ChannelKind, Double, Message, Options},

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use upgrade_herald::{
     adapters::store::SqlStore,
     domain::people::roster::{Answer, Claim},
-    ports::{RecordKind, Store},
+    ports::{OutboxStore, RecordKind, RecordStore},
 };
 
 use crate::{

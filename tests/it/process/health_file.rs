@@ -8,7 +8,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use upgrade_herald::{adapters::store::SqlStore, domain::outbox::post::PostState, ports::Store};
+use upgrade_herald::{
+    adapters::store::SqlStore, domain::outbox::post::PostState, ports::OutboxStore,
+};
 
 use crate::{
     doubles::discord::{Fault, Faults, OneShot, Options},

@@ -289,13 +289,11 @@ async fn by_set_code_nothing_is_called_authorized_and_a_failed_try_is_told() -> 
         w.dir.path().join("herald.db").display()
     ))
     .await?;
-    use upgrade_herald::{domain::outbox::post::PostState, ports::Store};
-    let kinds: Vec<&str> = store
-        .facts()
-        .await?
-        .iter()
-        .map(|f| f.kind().name())
-        .collect();
+    use upgrade_herald::{
+        domain::outbox::post::PostState,
+        ports::{CampaignStore, OutboxStore},
+    };
+    let kinds: Vec<&str> = store.facts().await?.iter().map(|f| f.kind().name()).collect();
     assert_eq!(kinds, ["sudo_failed", "code_updated", "applied"]);
     let waiting = store
         .posts("v2")

@@ -1,0 +1,51 @@
+//! Requests in SQL.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{query, query_as, query_scalar};
+
+use super::{SqlStore, rows::to_json};
+use crate::{
+    domain::campaign::change::Change,
+    ports::{Request, RequestStore, StoreError},
+};
+
+#[async_trait]
+impl RequestStore for SqlStore {
+    async fn request(
+        &self,
+        upgrade: &str,
+        change: &Change,
+        author: &str,
+        at: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let number = query_scalar(
+            "INSERT INTO requests (number, upgrade, change, author, at)
+             SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4 FROM requests RETURNING number",
+        )
+        .bind(upgrade)
+        .bind(to_json(change)?)
+        .bind(author)
+        .bind(at.as_millisecond());
+        Ok(number.fetch_one(self.pool()).await?)
+    }
+
+    async fn requests(&self) -> Result<Vec<Request>, StoreError> {
+        let open = query_as("SELECT * FROM requests WHERE outcome IS NULL ORDER BY number");
+        Ok(open.fetch_all(self.pool()).await?)
+    }
+
+    async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError> {
+        let outcome =
+            query_scalar::<_, Option<String>>("SELECT outcome FROM requests WHERE number = $1");
+        let found = outcome.bind(request).fetch_optional(self.pool()).await?;
+        Ok(found.flatten())
+    }
+
+    async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {
+        let insert = query("INSERT INTO answered (id, at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(id)
+            .bind(at.as_millisecond());
+        Ok(insert.execute(self.pool()).await?.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,53 @@
+//! The leader election: one of the replicas that share a store is active, for as long as its lease runs.
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use super::StoreError;
+
+/// One process among those that share a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Its name, given by the operator.
+    pub name: String,
+    /// An id of this process alone: another process under the same name is another instance.
+    pub instance: String,
+}
+
+/// What came of asking for the lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    /// This process has it. The term is the fencing token: it is raised with each takeover.
+    Mine {
+        term: i64,
+    },
+    Theirs {
+        replica: String,
+    },
+    /// Another process under the same name was heard of lately.
+    Doubled,
+}
+
+/// A replica as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaInfo {
+    pub name: String,
+    pub active: bool,
+    pub since: Timestamp,
+    /// When it was last heard of.
+    pub seen: Timestamp,
+}
+
+/// The lead is a lease by the store's own clock, which all replicas have in common. Once another replica has taken
+/// over, every write of the one before is refused with [`StoreError::Fenced`].
+#[async_trait]
+pub trait LeadershipStore: Send + Sync {
+    /// Tells the store that this replica is there; `false` if another process under its name was heard of within `ttl`.
+    async fn present(&self, me: &Replica, ttl: SignedDuration) -> Result<bool, StoreError>;
+    /// Takes the lead if it is free, or renews it, for `ttl` from now.
+    async fn lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError>;
+    /// Leaves the lead to others at once.
+    async fn resign(&self, me: &Replica) -> Result<(), StoreError>;
+    /// The replicas that share this store.
+    async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError>;
+}
