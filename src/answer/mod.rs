@@ -115,17 +115,13 @@ impl AnswerService {
             .filter(|o| o.platform == asker.platform && o.place == asker.place);
         let among_operators = here.any(|o| o.readers == Readers::Operators);
         let mut roles: BTreeSet<Role> = person.iter().flat_map(|p| &p.roles).copied().collect();
-        if asker.platform == Platform::Discord {
-            roles.extend(
-                people
-                    .permissions
-                    .by_discord_roles(asker.roles.iter().map(String::as_str)),
-            );
-        }
+        roles.extend(
+            people
+                .permissions
+                .by_discord_roles(asker.roles.iter().map(String::as_str)),
+        );
         // Power in any other room is nothing to us.
-        if let (Platform::Matrix, true, Some(level)) =
-            (asker.platform, among_operators, asker.power)
-        {
+        if let Some(level) = asker.power.filter(|_| among_operators) {
             roles.extend(people.permissions.by_power(level));
         }
         Standing {

@@ -22,7 +22,7 @@ use super::yaml::{
 };
 use crate::{
     domain::{chain::block::Kin, plan::schedule::parse_length},
-    ports::Platform,
+    ports::{IdFormat, Platform},
 };
 
 pub(super) use self::shape::Raw;
@@ -340,29 +340,16 @@ fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
         ));
     }
     for (name, channel) in &raw.channels {
-        let configured = match channel.platform {
-            Platform::Discord => raw.discord.is_some(),
-            Platform::Matrix => raw.matrix.is_some(),
-        };
         let platform = channel.platform.name();
-        if !configured {
+        if !raw.has_section_of(channel.platform) {
             findings.push(file.wrong(
                 &["channels", name, "platform"],
                 format!("channel `{name}` is on {platform}, which is not set up"),
                 format!("add a `{platform}:` section"),
             ));
         }
-        let (fits, hint) = match channel.platform {
-            Platform::Discord => (
-                channel.place.parse::<u64>().is_ok_and(|n| n > 0),
-                "write the channel's id, a number in quotes (copy it with developer mode on)",
-            ),
-            Platform::Matrix => (
-                channel.place.starts_with('!') || channel.place.starts_with('#'),
-                "write the room's id (!…) or its alias (#…:server), in quotes",
-            ),
-        };
-        if channel.publish && channel.platform != Platform::Discord {
+        let capabilities = channel.platform.capabilities();
+        if channel.publish && !capabilities.publishing {
             findings.push(file.wrong(
                 &["channels", name, "publish"],
                 format!("nobody follows channel `{name}`: that is a thing of Discord's"),
@@ -372,11 +359,11 @@ fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
         for (group, whom) in &channel.mentions {
             check_mentions(name, channel.platform, group, whom, file, findings);
         }
-        if !fits {
+        if !(capabilities.places.fits)(&channel.place) {
             findings.push(file.wrong(
                 &["channels", name, "place"],
                 format!("`{}` is not a place on {platform}", channel.place),
-                hint,
+                capabilities.places.hint,
             ));
         }
     }
@@ -390,16 +377,7 @@ fn check_mentions(
     file: &SourceFile,
     findings: &mut Vec<Finding>,
 ) {
-    let fits = |id: &str| match platform {
-        Platform::Discord => id.parse::<u64>().is_ok_and(|n| n > 0),
-        Platform::Matrix => id == "@room" || is_matrix_id(id),
-    };
-    let hint = match platform {
-        Platform::Discord => {
-            "write the role's id, a number in quotes (copy it with developer mode on)"
-        }
-        Platform::Matrix => "write \"@room\", or a user's id such as \"@anna:example.org\"",
-    };
+    let IdFormat { fits, hint } = platform.capabilities().mentions;
     if whom.is_empty() {
         findings.push(file.wrong(
             &["channels", channel, "mentions", group],
@@ -459,13 +437,6 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
         ));
     }
     Some(delivery)
-}
-
-/// `@anna:example.org`
-pub(super) fn is_matrix_id(id: &str) -> bool {
-    let parts = id.strip_prefix('@').and_then(|rest| rest.split_once(':'));
-    parts.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty())
-        && !id.contains(char::is_whitespace)
 }
 
 impl Deployment {

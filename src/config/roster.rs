@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    deployment::is_matrix_id,
     yaml::{
         finding::{Finding, Severity},
         source::SourceFile,

@@ -49,7 +49,7 @@ impl Dispatcher {
             )));
         };
         if post.operation == Operation::Event {
-            let event = card::event(snapshot, campaign, notice, &outlet.locale, now);
+            let event = card::event(snapshot, campaign, notice, outlet, now);
             return Ok(event.map(|event| Body {
                 event: Some(event),
                 ..Body::default()
@@ -209,7 +209,10 @@ impl Dispatcher {
             now,
         )
         .map(|mark| Body {
-            text: shortened(format!("{}\n\n{}", mark.text, said.text), outlet.platform),
+            text: shortened(
+                format!("{}\n\n{}", mark.text, said.text),
+                outlet.platform.capabilities().max_text,
+            ),
             html: mark
                 .html
                 .zip(said.html)

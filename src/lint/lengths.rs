@@ -18,7 +18,6 @@ use crate::{
     words::{
         Context, Renderer, Text,
         context::MAX_PROVIDERS_IN_REMINDER,
-        limits::{MAX_DISCORD_CHARS, MAX_MATRIX_BYTES},
         templates,
     },
 };
@@ -41,7 +40,7 @@ pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Fin
         let has_fact =
             matches!(notice.trigger, Trigger::On(happening) if !happening.without_fact());
         let ruler = if has_fact { &full } else { &factless };
-        for platform in [Platform::Discord, Platform::Matrix] {
+        for platform in Platform::ALL {
             let mut channels = notice.channels.clone();
             if notice.approval.persons > 0 {
                 // Those who approve it see it too.
@@ -108,10 +107,7 @@ impl<'a> Ruler<'a> {
         let body = self
             .renderer
             .body(text, platform, jiff::Timestamp::UNIX_EPOCH);
-        match platform {
-            Platform::Discord => body.text.chars().count(),
-            Platform::Matrix => body.text.len() + body.html.map_or(0, |html| html.len()),
-        }
+        platform.capabilities().max_text.length(&body)
     }
 
     /// The longest line on top: it says one of several things, so not all that could be there is there at once.
@@ -157,13 +153,12 @@ impl Measure<'_> {
             Ok(measured) => measured,
             Err(error) => return Some(file.at((1, 1), error, "mend the template".to_owned())),
         };
-        let (limit, holds) = match self.platform {
-            Platform::Discord => (MAX_DISCORD_CHARS, "characters; a post on Discord holds"),
-            Platform::Matrix => (MAX_MATRIX_BYTES, "bytes; a post on Matrix holds"),
-        };
+        let platform = self.platform.capabilities();
+        let (limit, unit) = (platform.max_text.max(), platform.max_text.unit());
         (length > limit).then(|| {
             let message = format!(
-                "with every value at its longest{with} this makes {length} {holds} {limit}"
+                "with every value at its longest{with} this makes {length} {unit}; a post on {} holds {limit}",
+                platform.title
             );
             file.at(
                 (1, 1),

@@ -14,7 +14,10 @@ pub use self::{
     chat::{Accepted, Chat, ChatError, Handling, Outgoing, Outlet},
     clock::Clock,
     commands::{Admission, Asker, CommandHandler},
-    platform::{Platform, Readers},
+    platform::{
+        Capabilities, IdFormat, Markup, Pictures, Platform, Readers, TextLimit, is_discord_id,
+        is_matrix_id,
+    },
     records::{AuditEntry, Leadership, Record, RecordKind, Replica, ReplicaInfo},
     store::{Approved, AttemptOutcome, Batch, Move, Request, Store, StoreError, Supersede},
 };

@@ -1,7 +1,9 @@
-//! The chat platforms and the readers of a channel, as files and commands name them.
+//! The chat platforms, what each can do, and the readers of a channel, as files and commands name them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::domain::outbox::post::{Body, Operation};
 
 /// The two chat platforms; a rehearsal's rooms imitate one each.
 #[derive(
@@ -14,12 +16,205 @@ pub enum Platform {
 }
 
 impl Platform {
+    pub const ALL: [Self; 2] = [Self::Discord, Self::Matrix];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Discord => "discord",
             Self::Matrix => "matrix",
         }
     }
+
+    /// This is the one table of what platforms can do: everything else asks it and compares no platform.
+    pub fn capabilities(self) -> &'static Capabilities {
+        match self {
+            Self::Discord => &DISCORD,
+            Self::Matrix => &MATRIX,
+        }
+    }
+
+    /// The channel of reminders that go to one person alone. No channel of a file has a space in its name.
+    pub fn private_channel(self) -> Option<String> {
+        self.capabilities()
+            .private_messages
+            .then(|| format!("private {}", self.name()))
+    }
+}
+
+/// What a chat can do, and how it writes.
+#[derive(Debug)]
+pub struct Capabilities {
+    /// The platform's name as people write it.
+    pub title: &'static str,
+    pub markup: Markup,
+    pub max_text: TextLimit,
+    pub pictures: Pictures,
+    /// People can press buttons below a post.
+    pub buttons: bool,
+    /// A card with the upgrade's state can stand below a post.
+    pub cards: bool,
+    /// The platform has votes of its own; elsewhere people vote by reactions where there are some.
+    pub native_polls: bool,
+    /// Posts can be handed on to servers that follow the channel.
+    pub publishing: bool,
+    /// The platform keeps a calendar of events.
+    pub calendar: bool,
+    pub threads: bool,
+    pub reactions: bool,
+    pub edits: bool,
+    pub pins: bool,
+    /// One person can be written to alone.
+    pub private_messages: bool,
+    /// Commands begin with this character.
+    pub command_prefix: char,
+    /// Where herald can speak.
+    pub places: IdFormat,
+    /// Who can be mentioned.
+    pub mentions: IdFormat,
+}
+
+impl Capabilities {
+    /// Whether the platform has what a row of the outbox would do. A row that it hasn't is not planned.
+    pub fn allows(&self, operation: Operation) -> bool {
+        match operation {
+            // A mark is a message of its own where a post can't be edited.
+            Operation::Post | Operation::Preview | Operation::Mark => true,
+            Operation::Thread => self.threads,
+            Operation::Edit => self.edits,
+            Operation::Publish => self.publishing,
+            Operation::Pin | Operation::Unpin => self.pins,
+            Operation::Event => self.calendar,
+            Operation::Poll | Operation::Close => self.native_polls,
+            Operation::Picture => self.pictures == Pictures::Apart,
+        }
+    }
+
+    /// Whether people's answers to a message can be read there.
+    pub fn answers_are_read(&self) -> bool {
+        self.reactions || self.threads
+    }
+}
+
+/// The dialect that a platform reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Markup {
+    /// Discord's Markdown.
+    Discord,
+    /// HTML, and the same in plain text.
+    Matrix,
+}
+
+/// How pictures reach a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pictures {
+    /// A message holds words and a picture.
+    WithText,
+    /// A picture is a message of its own.
+    Apart,
+}
+
+/// The longest message, as the platform counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextLimit {
+    Chars(usize),
+    /// Plain and formatted text count together.
+    Bytes(usize),
+}
+
+impl TextLimit {
+    pub fn max(self) -> usize {
+        match self {
+            Self::Chars(max) | Self::Bytes(max) => max,
+        }
+    }
+
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Chars(_) => "characters",
+            Self::Bytes(_) => "bytes",
+        }
+    }
+
+    pub fn length(self, body: &Body) -> usize {
+        match self {
+            Self::Chars(_) => body.text.chars().count(),
+            Self::Bytes(_) => body.text.len() + body.html.as_ref().map_or(0, String::len),
+        }
+    }
+}
+
+/// How ids of one kind look on a platform.
+#[derive(Debug)]
+pub struct IdFormat {
+    pub fits: fn(&str) -> bool,
+    /// What to write instead of an id that doesn't fit.
+    pub hint: &'static str,
+}
+
+static DISCORD: Capabilities = Capabilities {
+    title: "Discord",
+    markup: Markup::Discord,
+    max_text: TextLimit::Chars(2_000),
+    pictures: Pictures::WithText,
+    buttons: true,
+    cards: true,
+    // Discord's polls end at their own time, so people vote by reactions.
+    native_polls: false,
+    publishing: true,
+    calendar: true,
+    threads: true,
+    reactions: true,
+    edits: true,
+    pins: true,
+    private_messages: true,
+    command_prefix: '/',
+    places: IdFormat {
+        fits: is_discord_id,
+        hint: "write the channel's id, a number in quotes (copy it with developer mode on)",
+    },
+    mentions: IdFormat {
+        fits: is_discord_id,
+        hint: "write the role's id, a number in quotes (copy it with developer mode on)",
+    },
+};
+
+static MATRIX: Capabilities = Capabilities {
+    title: "Matrix",
+    markup: Markup::Matrix,
+    // An event holds 65,536 bytes, and its envelope needs the rest.
+    max_text: TextLimit::Bytes(60_000),
+    pictures: Pictures::Apart,
+    buttons: false,
+    cards: false,
+    native_polls: true,
+    publishing: false,
+    calendar: false,
+    threads: true,
+    reactions: true,
+    edits: true,
+    pins: true,
+    private_messages: true,
+    command_prefix: '!',
+    places: IdFormat {
+        fits: |place| place.starts_with(['!', '#']),
+        hint: "write the room's id (!…) or its alias (#…:server), in quotes",
+    },
+    mentions: IdFormat {
+        fits: |id| id == "@room" || is_matrix_id(id),
+        hint: "write \"@room\", or a user's id such as \"@anna:example.org\"",
+    },
+};
+
+/// Discord's ids are numbers, never zero.
+pub fn is_discord_id(id: &str) -> bool {
+    id.parse::<u64>().is_ok_and(|n| n > 0)
+}
+
+/// `@anna:example.org`
+pub fn is_matrix_id(id: &str) -> bool {
+    let parts = id.strip_prefix('@').and_then(|rest| rest.split_once(':'));
+    parts.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty())
+        && !id.contains(char::is_whitespace)
 }
 
 /// Who reads a channel.

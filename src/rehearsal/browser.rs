@@ -158,7 +158,7 @@ struct Playback {
     rooms: Vec<(Platform, Arc<Room>)>,
     upgrade: String,
     /// Who the viewer is on each platform.
-    viewer: [(Platform, String); 2],
+    viewer: Vec<(Platform, String)>,
 }
 
 pub struct BrowserRehearsal {
@@ -187,22 +187,12 @@ impl BrowserRehearsal {
             .iter()
             .rev()
             .find(|p| p.provider.is_some());
-        let of = |account: Option<&String>, else_one: &str| {
-            account.cloned().unwrap_or_else(|| else_one.to_owned())
+        let account = |platform: Platform| {
+            let own = person.and_then(|p| p.account(platform));
+            own.unwrap_or_else(|| room::invented_account(platform))
+                .to_owned()
         };
-        let viewer = [
-            (
-                Platform::Discord,
-                of(
-                    person.and_then(|p| p.discord.as_ref()),
-                    "1500000000000000001",
-                ),
-            ),
-            (
-                Platform::Matrix,
-                of(person.and_then(|p| p.matrix.as_ref()), "@you:example.org"),
-            ),
-        ];
+        let viewer = Platform::ALL.map(|p| (p, account(p))).into();
         let play = Playback {
             core: rehearsal.core.clone(),
             desk: Arc::new(AnswerService::new(rehearsal.core.clone())),
@@ -352,7 +342,7 @@ impl Playback {
         let me = self.viewer(outlet.platform);
         let name = |account: &str| {
             let known = snapshot.config.people.all.iter().find(|p| {
-                p.discord.as_deref() == Some(account) || p.matrix.as_deref() == Some(account)
+                Platform::ALL.iter().any(|platform| p.account(*platform) == Some(account))
             });
             known.map_or_else(|| account.to_owned(), |p| p.name.clone())
         };
@@ -431,10 +421,9 @@ fn drawn(
 ) -> String {
     let zone = snapshot.renderer.zone();
     let words = |text: &str| discord(text, zone, now);
-    let mut out = match (platform, &body.html, &body.ballot) {
-        (_, _, Some(ballot)) => format!("<p><strong>{}</strong></p>", escape(&ballot.question)),
-        (Platform::Matrix, Some(html), None) => matrix(html),
-        _ => words(&body.text),
+    let mut out = match &body.ballot {
+        Some(ballot) => format!("<p><strong>{}</strong></p>", escape(&ballot.question)),
+        None => html_preview::drawn(body, platform.capabilities().markup, zone, now),
     };
     if let Some(card) = &body.card {
         out.push_str(&format!("<div class=\"card\">{}</div>", words(&card.text)));

@@ -259,9 +259,5 @@ pub(super) fn invented(roster: &[Provider]) -> People {
 }
 
 fn account(person: &Person, platform: Platform) -> &str {
-    let account = match platform {
-        Platform::Discord => &person.discord,
-        Platform::Matrix => &person.matrix,
-    };
-    account.as_deref().unwrap_or_default()
+    person.account(platform).unwrap_or_default()
 }

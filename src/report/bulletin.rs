@@ -441,12 +441,7 @@ fn to_come(
         .renderer
         .markdown(&notice.template, DEFAULT, &words)
         .ok()?;
-    first_line(
-        &snapshot
-            .renderer
-            .body(&text, Platform::Matrix, due.max(now))
-            .text,
-    )
+    first_line(&snapshot.renderer.plain(&text, due.max(now)))
 }
 
 /// The first line that says something, without its marks.

@@ -131,19 +131,13 @@ fn accounts(snapshot: &ConfigSnapshot, platform: Platform, provider: &Provider) 
         .all
         .iter()
         .filter(|p| p.provider.as_ref() == Some(&provider.id));
-    match platform {
-        Platform::Discord => people
-            .filter_map(|p| p.discord.as_ref())
-            .map(|id| format!("@{id}"))
-            .collect(),
-        Platform::Matrix => {
-            let mut ids: Vec<String> = people
-                .filter_map(|p| p.matrix.clone())
-                .chain(provider.matrix.clone())
-                .collect();
-            ids.sort();
-            ids.dedup();
-            ids
-        }
-    }
+    let markup = platform.capabilities().markup;
+    let mut ids: Vec<String> = people
+        .filter_map(|p| p.account(platform))
+        .chain(account_of(provider, platform))
+        .map(|account| mention::of_person(markup, account))
+        .collect();
+    ids.sort();
+    ids.dedup();
+    ids
 }

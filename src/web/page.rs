@@ -33,10 +33,7 @@ pub(super) struct PageContext<'a> {
 
 /// The words of a post, as its platform shows them.
 pub(super) fn words_of(platform: Platform, body: &Body, zone: &Zone, at: Timestamp) -> String {
-    match (platform, &body.html) {
-        (Platform::Matrix, Some(html)) => matrix(html),
-        _ => discord(&body.text, zone, at),
-    }
+    drawn(body, platform.capabilities().markup, zone, at)
 }
 
 impl PageContext<'_> {

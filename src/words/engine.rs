@@ -225,13 +225,13 @@ impl Renderer {
 
     /// What a platform is given; times are written in the language of the text.
     pub fn body(&self, text: &Text, platform: Platform, now: Timestamp) -> Body {
-        match platform {
-            Platform::Discord => Body {
+        match platform.capabilities().markup {
+            Markup::Discord => Body {
                 text: discord::write(&text.markdown, &self.zone, &text.language),
                 html: None,
                 ..Body::default()
             },
-            Platform::Matrix => {
+            Markup::Matrix => {
                 let (html, text) = matrix::write(&text.markdown, &self.zone, &text.language, now);
                 Body {
                     text,

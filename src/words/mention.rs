@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     domain::{outbox::post::Body, plan::notice::Notice},
-    ports::Platform,
+    ports::Markup,
 };
 
 /// Whom a notice notifies in a channel with these groups, each once. A group that the channel doesn't have has nobody there.
@@ -25,23 +25,31 @@ pub fn whom(notice: &Notice, groups: &BTreeMap<String, Vec<String>>) -> Vec<Stri
 
 /// Names these people in a line of their own. It is the last: what a phone shows of a message is how it begins, and that
 /// is better the title than a list of names.
-pub fn name(body: &mut Body, platform: Platform, ids: Vec<String>) {
+pub fn name(body: &mut Body, markup: Markup, ids: Vec<String>) {
     if ids.is_empty() {
         return;
     }
     let line = |one: fn(&String) -> String| ids.iter().map(one).collect::<Vec<_>>().join(" ");
-    let text = match platform {
-        Platform::Discord => line(|id| match id.strip_prefix('@') {
+    let text = match markup {
+        Markup::Discord => line(|id| match id.strip_prefix('@') {
             Some(user) => format!("<@{user}>"),
             None => format!("<@&{id}>"),
         }),
-        Platform::Matrix => line(String::clone),
+        Markup::Matrix => line(String::clone),
     };
     body.text = format!("{}\n\n{text}", body.text);
     if let Some(html) = body.html.as_mut() {
         html.push_str(&format!("\n<p>{}</p>", line(|id| pill(id))));
     }
     body.mentions = ids;
+}
+
+/// One person's account among ids to mention; a bare number is a role on Discord.
+pub fn of_person(markup: Markup, account: &str) -> String {
+    match markup {
+        Markup::Discord => format!("@{account}"),
+        Markup::Matrix => account.to_owned(),
+    }
 }
 
 /// A user as clients show one who is called; the whole room is called by its word.
@@ -105,15 +113,15 @@ mod tests {
         assert!(whom(&notice(&[]), &groups).is_empty());
     }
 
-    fn named(platform: Platform, ids: &[&str]) -> Body {
+    fn named(markup: Markup, ids: &[&str]) -> Body {
         let mut body = Body {
             text: "Title".into(),
-            html: (platform == Platform::Matrix).then(|| "<h2>Title</h2>".into()),
+            html: (markup == Markup::Matrix).then(|| "<h2>Title</h2>".into()),
             ..Body::default()
         };
         name(
             &mut body,
-            platform,
+            markup,
             ids.iter().map(|id| (*id).to_owned()).collect(),
         );
         body
@@ -121,19 +129,19 @@ mod tests {
 
     #[test]
     fn people_are_named_last_as_their_platform_names_them() {
-        let discord = named(Platform::Discord, &["7", "8"]);
+        let discord = named(Markup::Discord, &["7", "8"]);
         assert_eq!(
             (discord.text.as_str(), discord.mentions),
             ("Title\n\n<@&7> <@&8>", vec!["7".to_owned(), "8".to_owned()])
         );
-        let matrix = named(Platform::Matrix, &["@room", "@anna:example.org"]);
+        let matrix = named(Markup::Matrix, &["@room", "@anna:example.org"]);
         assert_eq!(matrix.text, "Title\n\n@room @anna:example.org");
         let pill = "<a href=\"https://matrix.to/#/@anna:example.org\">@anna:example.org</a>";
         assert_eq!(
             matrix.html.unwrap(),
             format!("<h2>Title</h2>\n<p>@room {pill}</p>")
         );
-        assert_eq!(named(Platform::Matrix, &[]).text, "Title");
+        assert_eq!(named(Markup::Matrix, &[]).text, "Title");
     }
 
     #[test]

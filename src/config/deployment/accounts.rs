@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 
 use super::{
-    DiscordConfig, MatrixConfig, Secret, is_matrix_id,
+    DiscordConfig, MatrixConfig, Secret,
     shape::{RawDiscord, RawMatrix, RawSecret, RawSource},
 };
-use crate::config::yaml::{finding::Finding, source::SourceFile};
+use crate::{
+    config::yaml::{finding::Finding, source::SourceFile},
+    ports::is_matrix_id,
+};
 
 pub(super) fn discord(
     raw: RawDiscord,

@@ -36,6 +36,16 @@ pub(in crate::config) struct Raw {
     pub(super) web: Option<RawWeb>,
 }
 
+impl Raw {
+    /// Whether the file says how a platform is reached.
+    pub(super) fn has_section_of(&self, platform: Platform) -> bool {
+        match platform {
+            Platform::Discord => self.discord.is_some(),
+            Platform::Matrix => self.matrix.is_some(),
+        }
+    }
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("anyOf" = [{ "required": ["listen"] }, { "required": ["operations"] }]))]
