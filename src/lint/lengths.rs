@@ -15,11 +15,7 @@ use crate::{
     config::{ChannelConfig, Config, Finding, SourceFile},
     domain::plan::notice::{Happening, Notice, Trigger},
     ports::{Platform, Readers},
-    words::{
-        Context, Renderer, Text,
-        context::MAX_PROVIDERS_IN_REMINDER,
-        templates,
-    },
+    words::{Context, Renderer, Text, context::MAX_PROVIDERS_IN_REMINDER, templates},
 };
 
 /// `<@&1100000000000000001>` and a space.

@@ -20,7 +20,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Controls, InjectedFault, Passed, Room, SeenPost, driver::Rehearsal};
+use super::{
+    Controls, InjectedFault, Passed, Room, SeenPost, driver::Rehearsal, room::invented_account,
+};
 use crate::{
     answer::AnswerService,
     domain::{
@@ -29,7 +31,7 @@ use crate::{
     },
     outbox::Core,
     ports::{Asker, CommandHandler, Outlet, Platform, Readers, StoreError},
-    words::html_preview::{discord, escape, matrix},
+    words::html_preview::{self, discord, escape},
 };
 
 const PAGE: &str = include_str!("browser/page.html");
@@ -189,8 +191,7 @@ impl BrowserRehearsal {
             .find(|p| p.provider.is_some());
         let account = |platform: Platform| {
             let own = person.and_then(|p| p.account(platform));
-            own.unwrap_or_else(|| room::invented_account(platform))
-                .to_owned()
+            own.unwrap_or_else(|| invented_account(platform)).to_owned()
         };
         let viewer = Platform::ALL.map(|p| (p, account(p))).into();
         let play = Playback {
@@ -342,7 +343,9 @@ impl Playback {
         let me = self.viewer(outlet.platform);
         let name = |account: &str| {
             let known = snapshot.config.people.all.iter().find(|p| {
-                Platform::ALL.iter().any(|platform| p.account(*platform) == Some(account))
+                Platform::ALL
+                    .iter()
+                    .any(|platform| p.account(*platform) == Some(account))
             });
             known.map_or_else(|| account.to_owned(), |p| p.name.clone())
         };

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    config::account_of,
     domain::{
         campaign::Campaign,
         outbox::post::{Operation, Post},
@@ -13,6 +14,7 @@ use crate::{
     ports::{Outlet, Platform, RecordKind, StoreError},
     words::{
         context::{MAX_PROVIDERS_IN_REMINDER, Missing},
+        mention,
         snapshot::ConfigSnapshot,
     },
 };

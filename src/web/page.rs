@@ -9,7 +9,7 @@ use crate::{
     report::bulletin::{Bulletin, ChainState, EntryView, Reactions},
     words::{
         Zone,
-        html_preview::{discord, escape, matrix},
+        html_preview::{drawn, escape},
     },
 };
 

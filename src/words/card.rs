@@ -101,10 +101,11 @@ pub fn event(
             &snapshot.config,
             &context::RenderInput::default(),
         );
-        let text =
-            snapshot
-                .renderer
-                .markdown(templates::CALENDAR_EVENT, &outlet.locale, &context.into())?;
+        let text = snapshot.renderer.markdown(
+            templates::CALENDAR_EVENT,
+            &outlet.locale,
+            &context.into(),
+        )?;
         snapshot.renderer.body(&text, outlet.platform, now).text
     } else {
         upgrade.summary.clone()

@@ -23,7 +23,7 @@ use crate::{
         outbox::post::Body,
         plan::language::{DEFAULT, Language, split},
     },
-    ports::Platform,
+    ports::{Markup, Platform},
 };
 
 /// Renders notices for both platforms, each whole in one language: in the channel's where the notice has
@@ -221,6 +221,11 @@ impl Renderer {
             }
         }
         out
+    }
+
+    /// The words without any markup; times are written out as seen at `now`.
+    pub fn plain(&self, text: &Text, now: Timestamp) -> String {
+        matrix::write(&text.markdown, &self.zone, &text.language, now).1
     }
 
     /// What a platform is given; times are written in the language of the text.

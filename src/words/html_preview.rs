@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Zone, distance};
+use crate::{domain::outbox::post::Body, ports::Markup};
 
 /// Text that can't be read as HTML.
 pub fn escape(text: &str) -> String {
@@ -32,6 +33,14 @@ fn anchor(url: &str, label: &str) -> String {
         )
     } else {
         label.to_owned()
+    }
+}
+
+/// The words of a message as readers of this dialect see them.
+pub fn drawn(body: &Body, markup: Markup, zone: &Zone, now: Timestamp) -> String {
+    match (markup, &body.html) {
+        (Markup::Matrix, Some(html)) => matrix(html),
+        (Markup::Discord | Markup::Matrix, _) => discord(&body.text, zone, now),
     }
 }
 

@@ -112,9 +112,7 @@ pub fn body(
             &outlet.locale,
         );
     }
-    if operation == Operation::Post
-        && notice.picture
-        && capabilities.pictures == Pictures::WithText
+    if operation == Operation::Post && notice.picture && capabilities.pictures == Pictures::WithText
     {
         body.picture = picture();
     }

@@ -12,10 +12,9 @@ use crate::{
             schedule::Offset,
         },
     },
-    ports::Platform,
     words::{
         Zone,
-        html_preview::{base64, before_or_after, discord, escape, matrix},
+        html_preview::{base64, before_or_after, discord, drawn, escape},
     },
 };
 
