@@ -200,6 +200,8 @@ impl Dispatcher {
         let Some(said) = root.and_then(|p| p.body) else {
             return Ok(Err("its notice was not posted".to_owned()));
         };
+        let capabilities = outlet.platform.capabilities();
+        let between = capabilities.markup.paragraph_break();
         Ok(body(
             &self.core.snapshot(),
             (campaign, notice),
@@ -210,8 +212,8 @@ impl Dispatcher {
         )
         .map(|mark| Body {
             text: shortened(
-                format!("{}\n\n{}", mark.text, said.text),
-                outlet.platform.capabilities().max_text,
+                format!("{}{between}{}", mark.text, said.text),
+                capabilities.max_text,
             ),
             html: mark
                 .html

@@ -102,6 +102,18 @@ pub enum Markup {
     Discord,
     /// HTML, and the same in plain text.
     Matrix,
+    /// One line without any markup.
+    Plain,
+}
+
+impl Markup {
+    /// What stands between two paragraphs.
+    pub fn paragraph_break(self) -> &'static str {
+        match self {
+            Self::Discord | Self::Matrix => "\n\n",
+            Self::Plain => " | ",
+        }
+    }
 }
 
 /// How pictures reach a channel.
@@ -111,13 +123,13 @@ pub enum Pictures {
     WithText,
     /// A picture is a message of its own.
     Apart,
+    Unsupported,
 }
 
-/// The longest message, as the platform counts it.
+/// The longest message, as the platform counts it, plain and formatted text together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextLimit {
     Chars(usize),
-    /// Plain and formatted text count together.
     Bytes(usize),
 }
 
@@ -125,6 +137,13 @@ impl TextLimit {
     pub fn max(self) -> usize {
         match self {
             Self::Chars(max) | Self::Bytes(max) => max,
+        }
+    }
+
+    pub fn count(self, text: &str) -> usize {
+        match self {
+            Self::Chars(_) => text.chars().count(),
+            Self::Bytes(_) => text.len(),
         }
     }
 
@@ -136,10 +155,7 @@ impl TextLimit {
     }
 
     pub fn length(self, body: &Body) -> usize {
-        match self {
-            Self::Chars(_) => body.text.chars().count(),
-            Self::Bytes(_) => body.text.len() + body.html.as_ref().map_or(0, String::len),
-        }
+        self.count(&body.text) + body.html.as_deref().map_or(0, |html| self.count(html))
     }
 }
 

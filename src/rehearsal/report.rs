@@ -135,7 +135,7 @@ impl Output {
         let rule = "─".repeat(78_usize.saturating_sub(title.chars().count()));
         let text = match platform.capabilities().markup {
             Markup::Discord => as_read_on_discord(&body.text, sent),
-            Markup::Matrix => body.text.clone(),
+            Markup::Matrix | Markup::Plain => body.text.clone(),
         };
         let text = match &body.event {
             Some(event) => {

@@ -93,6 +93,7 @@ impl Room {
         Some(match self.platform.capabilities().markup {
             Markup::Discord => format!("https://discord.com/channels/1/{place}/{id}"),
             Markup::Matrix => format!("https://matrix.to/#/{place}/{id}"),
+            Markup::Plain => return None,
         })
     }
 
@@ -109,6 +110,7 @@ impl Room {
         let id = match self.platform.capabilities().markup {
             Markup::Discord => (1_300_000_000_000_000_000_u64 + messages.len() as u64).to_string(),
             Markup::Matrix => format!("$room-{}", messages.len()),
+            Markup::Plain => messages.len().to_string(),
         };
         let message = Message {
             id: id.clone(),
@@ -424,6 +426,7 @@ pub fn invented_account(platform: Platform) -> &'static str {
     match platform.capabilities().markup {
         Markup::Discord => "1500000000000000001",
         Markup::Matrix => "@you:example.org",
+        Markup::Plain => "you",
     }
 }
 

@@ -244,8 +244,18 @@ impl Renderer {
                     ..Body::default()
                 }
             }
+            Markup::Plain => Body {
+                text: one_line(&self.plain(text, now)),
+                ..Body::default()
+            },
         }
     }
+}
+
+fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let full: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+    full.join(Markup::Plain.paragraph_break())
 }
 
 fn compiled(

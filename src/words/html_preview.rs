@@ -40,6 +40,7 @@ fn anchor(url: &str, label: &str) -> String {
 pub fn drawn(body: &Body, markup: Markup, zone: &Zone, now: Timestamp) -> String {
     match (markup, &body.html) {
         (Markup::Matrix, Some(html)) => matrix(html),
+        (Markup::Plain, _) => format!("<div>{}</div>", escape(&body.text)),
         (Markup::Discord | Markup::Matrix, _) => discord(&body.text, zone, now),
     }
 }

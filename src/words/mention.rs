@@ -35,9 +35,9 @@ pub fn name(body: &mut Body, markup: Markup, ids: Vec<String>) {
             Some(user) => format!("<@{user}>"),
             None => format!("<@&{id}>"),
         }),
-        Markup::Matrix => line(String::clone),
+        Markup::Matrix | Markup::Plain => line(String::clone),
     };
-    body.text = format!("{}\n\n{text}", body.text);
+    body.text = format!("{}{}{text}", body.text, markup.paragraph_break());
     if let Some(html) = body.html.as_mut() {
         html.push_str(&format!("\n<p>{}</p>", line(|id| pill(id))));
     }
@@ -48,7 +48,7 @@ pub fn name(body: &mut Body, markup: Markup, ids: Vec<String>) {
 pub fn of_person(markup: Markup, account: &str) -> String {
     match markup {
         Markup::Discord => format!("@{account}"),
-        Markup::Matrix => account.to_owned(),
+        Markup::Matrix | Markup::Plain => account.to_owned(),
     }
 }
 

@@ -17,19 +17,20 @@ use crate::{
 
 /// Of a post that no longer holds, the end is left out where the mark makes it longer than the platform takes.
 pub fn shortened(text: String, limit: TextLimit) -> String {
-    let TextLimit::Chars(max) = limit else {
-        // A limit in bytes is one of formatted text too, which can't be cut anywhere.
-        return text;
-    };
-    if text.chars().count() <= max {
+    if limit.count(&text) <= limit.max() {
         return text;
     }
-    let head: String = text.chars().take(max - 2).collect();
-    format!(
-        "{}\n…",
-        head.rsplit_once('\n')
-            .map_or(head.as_str(), |(lines, _)| lines)
-    )
+    let room = limit.max().saturating_sub(limit.count("\n…"));
+    let mut length = 0;
+    let fits = |c: &char| {
+        length += limit.count(c.encode_utf8(&mut [0; 4]));
+        length <= room
+    };
+    let head: String = text.chars().take_while(fits).collect();
+    match head.rsplit_once('\n') {
+        Some((lines, _)) => format!("{lines}\n…"),
+        None => format!("{head}…"),
+    }
 }
 
 /// The body of one operation of a notice.
