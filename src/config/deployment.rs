@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use self::{
-    accounts::{discord, matrix, secret},
+    accounts::{discord, irc, matrix, secret},
     shape::{RawChannel, RawDelivery, RawStore},
 };
 use super::yaml::{
@@ -118,11 +118,19 @@ pub struct MatrixConfig {
     pub recovery: Option<Secret>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IrcConfig {
+    /// Host and port.
+    pub server: String,
+    pub nick: String,
+    pub password: Option<Secret>,
+}
+
 /// A named destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelConfig {
     pub platform: Platform,
-    /// A Discord channel's id, or a Matrix room's id or alias.
+    /// A Discord channel's id, a Matrix room's id or alias, or an IRC channel's name.
     pub place: String,
     pub readers: Readers,
     /// Groups of people that notices may mention, and who they are here: a role's id on Discord; `@room` or users' ids
@@ -170,6 +178,7 @@ pub struct Deployment {
     pub store: StoreAt,
     pub discord: Option<DiscordConfig>,
     pub matrix: Option<MatrixConfig>,
+    pub irc: Option<IrcConfig>,
     pub chains: BTreeMap<String, ChainConfig>,
     pub channels: BTreeMap<String, ChannelConfig>,
     pub delivery: Delivery,
@@ -185,6 +194,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
     let delivery = delivery(&raw.delivery, file, findings);
     let discord = raw.discord.and_then(|d| discord(d, file, findings));
     let matrix = raw.matrix.and_then(|m| matrix(m, file, findings));
+    let irc = raw.irc.and_then(|i| irc(i, file, findings));
     let channel = |c: RawChannel| {
         let RawChannel {
             platform,
@@ -216,6 +226,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
         store: store?,
         discord,
         matrix,
+        irc,
         chains: raw
             .chains
             .into_iter()

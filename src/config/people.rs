@@ -149,6 +149,8 @@ impl Person {
         match platform {
             Platform::Discord => self.discord.as_deref(),
             Platform::Matrix => self.matrix.as_deref(),
+            // herald listens to nobody there.
+            Platform::Irc => None,
         }
     }
 }
@@ -156,7 +158,7 @@ impl Person {
 /// The account that a provider's own file names on a platform.
 pub fn account_of(provider: &Provider, platform: Platform) -> Option<&str> {
     match platform {
-        Platform::Discord => None,
+        Platform::Discord | Platform::Irc => None,
         Platform::Matrix => provider.matrix.as_deref(),
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::outbox::post::{Body, Operation};
 
-/// The two chat platforms; a rehearsal's rooms imitate one each.
+/// The chat platforms; a rehearsal's rooms imitate one each.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -13,15 +13,17 @@ use crate::domain::outbox::post::{Body, Operation};
 pub enum Platform {
     Discord,
     Matrix,
+    Irc,
 }
 
 impl Platform {
-    pub const ALL: [Self; 2] = [Self::Discord, Self::Matrix];
+    pub const ALL: [Self; 3] = [Self::Discord, Self::Matrix, Self::Irc];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Discord => "discord",
             Self::Matrix => "matrix",
+            Self::Irc => "irc",
         }
     }
 
@@ -30,6 +32,7 @@ impl Platform {
         match self {
             Self::Discord => &DISCORD,
             Self::Matrix => &MATRIX,
+            Self::Irc => &IRC,
         }
     }
 
@@ -220,6 +223,38 @@ static MATRIX: Capabilities = Capabilities {
         hint: "write \"@room\", or a user's id such as \"@anna:example.org\"",
     },
 };
+
+static IRC: Capabilities = Capabilities {
+    title: "IRC",
+    markup: Markup::Plain,
+    // A line holds 512 bytes, of which the names of sender and channel take some.
+    max_text: TextLimit::Bytes(400),
+    pictures: Pictures::Unsupported,
+    buttons: false,
+    cards: false,
+    native_polls: false,
+    publishing: false,
+    calendar: false,
+    threads: false,
+    reactions: false,
+    edits: false,
+    pins: false,
+    private_messages: false,
+    command_prefix: '!',
+    places: IdFormat {
+        fits: |place| place.strip_prefix('#').is_some_and(is_irc_name),
+        hint: "write the channel's name (#…), in quotes",
+    },
+    mentions: IdFormat {
+        fits: is_irc_name,
+        hint: "write a nick",
+    },
+};
+
+/// A nick, or a channel's name without its `#`.
+fn is_irc_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == ',')
+}
 
 /// Discord's ids are numbers, never zero.
 pub fn is_discord_id(id: &str) -> bool {
