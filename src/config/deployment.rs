@@ -8,6 +8,7 @@ use crate::ports::Readers;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use jiff::SignedDuration;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -79,16 +80,13 @@ impl StoreAt {
             return Ok(self.url.clone().into());
         };
         let password = password.read()?;
-        let encoded = password.expose_secret().bytes().map(|b| match b {
-            b if b.is_ascii_alphanumeric() => char::from(b).to_string(),
-            b => format!("%{b:02X}"),
-        });
+        let encoded = utf8_percent_encode(password.expose_secret(), NON_ALPHANUMERIC);
         let (scheme, rest) = self
             .url
             .split_once("://")
             .unwrap_or(("postgres", &self.url));
         let (user, place) = rest.split_once('@').unwrap_or(("postgres", rest));
-        Ok(format!("{scheme}://{user}:{}@{place}", encoded.collect::<String>()).into())
+        Ok(format!("{scheme}://{user}:{encoded}@{place}").into())
     }
 
     /// Whether several herald may share it.

@@ -242,18 +242,19 @@ static IRC: Capabilities = Capabilities {
     private_messages: false,
     command_prefix: '!',
     places: IdFormat {
-        fits: |place| place.strip_prefix('#').is_some_and(is_irc_name),
+        fits: is_irc_channel,
         hint: "write the channel's name (#…), in quotes",
     },
     mentions: IdFormat {
-        fits: is_irc_name,
-        hint: "write a nick",
+        fits: |_| false,
+        hint: "remove `mentions`: nobody is notified on IRC",
     },
 };
 
-/// A nick, or a channel's name without its `#`.
-fn is_irc_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == ',')
+/// `#upgrades`
+fn is_irc_channel(place: &str) -> bool {
+    let outside = |c: char| c.is_whitespace() || c.is_control() || c == ',';
+    place.len() > 1 && place.starts_with('#') && !place.contains(outside)
 }
 
 /// Discord's ids are numbers, never zero.

@@ -2,10 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::{
     domain::{outbox::post::Body, plan::notice::Notice},
     ports::Markup,
 };
+
+/// What is escaped of an id in a link: older ids may hold anything but a space.
+const ESCAPED_IN_LINK: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'@')
+    .remove(b':')
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b'~');
 
 /// Whom a notice notifies in a channel with these groups, each once. A group that the channel doesn't have has nobody there.
 pub fn whom(notice: &Notice, groups: &BTreeMap<String, Vec<String>>) -> Vec<String> {
@@ -63,30 +76,8 @@ fn pill(id: &str) -> String {
         .replace('>', "&gt;");
     format!(
         "<a href=\"https://matrix.to/#/{}\">{written}</a>",
-        in_address(id)
+        utf8_percent_encode(id, &ESCAPED_IN_LINK)
     )
-}
-
-/// Older ids may hold anything but a space.
-fn in_address(id: &str) -> String {
-    let mut out = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        match byte {
-            b'a'..=b'z'
-            | b'A'..=b'Z'
-            | b'0'..=b'9'
-            | b'@'
-            | b':'
-            | b'.'
-            | b'-'
-            | b'_'
-            | b'='
-            | b'+'
-            | b'~' => out.push(char::from(byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

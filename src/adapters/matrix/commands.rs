@@ -165,10 +165,9 @@ fn reply(mut content: Value, ask: &IncomingCommand) -> Value {
 
 /// One question has one answer, whichever process gives it.
 fn transaction(event: &str) -> String {
-    let digest = Sha256::digest(event);
-    std::iter::once("a-".to_owned())
-        .chain(digest.iter().take(12).map(|byte| format!("{byte:02x}")))
-        .collect()
+    let mut transaction = format!("a-{}", hex::encode(Sha256::digest(event)));
+    transaction.truncate(26);
+    transaction
 }
 
 #[cfg(test)]

@@ -155,8 +155,7 @@ fn matrix_store() -> PathBuf {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawIrc {
-    /// Host and port of a server with IRCv3 and a chat history, or of a bouncer: irc.example.org:6667. The connection is
-    /// not encrypted: reach what is on the internet through a bouncer on the same machine.
+    /// Host and port of a server or bouncer with IRCv3 and a chat history, such as localhost:6667; nothing is encrypted.
     #[schemars(length(min = 1))]
     pub(super) server: String,
     /// herald's nick.
