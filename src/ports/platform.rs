@@ -44,7 +44,7 @@ impl Platform {
     }
 }
 
-/// What a chat can do, and how it writes.
+/// The abilities of a chat, and its way of writing.
 #[derive(Debug)]
 pub struct Capabilities {
     /// The platform's name as people write it.
@@ -70,14 +70,14 @@ pub struct Capabilities {
     pub private_messages: bool,
     /// Commands begin with this character.
     pub command_prefix: char,
-    /// Where herald can speak.
+    /// The ids of places where herald can speak.
     pub places: IdFormat,
-    /// Who can be mentioned.
+    /// The ids of those who can be mentioned.
     pub mentions: IdFormat,
 }
 
 impl Capabilities {
-    /// Whether the platform has what a row of the outbox would do. A row that it hasn't is not planned.
+    /// True if the platform has what a row of the outbox would do. What it hasn't gets no row.
     pub fn allows(&self, operation: Operation) -> bool {
         match operation {
             // A mark is a message of its own where a post can't be edited.
@@ -92,7 +92,7 @@ impl Capabilities {
         }
     }
 
-    /// Whether people's answers to a message can be read there.
+    /// True if people's answers to a message can be read there.
     pub fn answers_are_read(&self) -> bool {
         self.reactions || self.threads
     }
@@ -110,7 +110,7 @@ pub enum Markup {
 }
 
 impl Markup {
-    /// What stands between two paragraphs.
+    /// The separator of two paragraphs.
     pub fn paragraph_break(self) -> &'static str {
         match self {
             Self::Discord | Self::Matrix => "\n\n",
@@ -166,7 +166,7 @@ impl TextLimit {
 #[derive(Debug)]
 pub struct IdFormat {
     pub fits: fn(&str) -> bool,
-    /// What to write instead of an id that doesn't fit.
+    /// Advice on what to write instead of an id that doesn't fit.
     pub hint: &'static str,
 }
 

@@ -55,7 +55,7 @@ impl Line {
         self.parameters.iter().any(|parameter| parameter == channel)
     }
 
-    /// Whether the server says that it won't do what it was asked.
+    /// True if the server says that it won't do what it was asked.
     pub fn is_refusal(&self) -> bool {
         self.command == "FAIL" || self.command.len() == 3 && self.command.starts_with(['4', '5'])
     }

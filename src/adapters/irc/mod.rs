@@ -27,7 +27,7 @@ use crate::{
     ports::{Accepted, Chat, ChatError, Outgoing, Platform},
 };
 
-/// Where the server is, and who herald is there.
+/// The server, and herald's nick there.
 #[derive(Clone, Debug)]
 pub struct IrcSettings {
     /// `irc.example.org:6667`
