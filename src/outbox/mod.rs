@@ -128,7 +128,9 @@ impl Core {
                 happening == Happening::WindowProposed && ballot::has_words(&snapshot.config);
             let apart = [(pictured, Operation::Picture), (voted, Operation::Poll)];
             for (_, operation) in apart.into_iter().filter(|(is, _)| *is) {
-                let on = made.iter().filter(|p| p.operation == Operation::Post);
+                let on = made.iter().filter(|p| {
+                    p.operation == Operation::Post && self.outlets.contains_key(&p.channel)
+                });
                 let beside: Vec<Post> = on.map(|p| p.beside(operation, 0)).collect();
                 made.extend(beside);
             }

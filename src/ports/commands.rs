@@ -17,9 +17,9 @@ pub struct Asker<'a> {
     pub user: &'a str,
     /// The platform's id of the channel or room.
     pub place: &'a str,
-    /// The roles that they have on the Discord server, by id; none on any other platform.
+    /// The roles that they have on the Discord server, by id.
     pub roles: &'a [String],
-    /// Their power in the Matrix room; none on any other platform.
+    /// Their power in the Matrix room.
     pub power: Option<i64>,
 }
 

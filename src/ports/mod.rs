@@ -15,8 +15,8 @@ pub use self::{
     clock::Clock,
     commands::{Admission, Asker, CommandHandler},
     platform::{
-        Capabilities, IdFormat, Markup, Pictures, Platform, Readers, TextLimit, is_discord_id,
-        is_matrix_id,
+        Capabilities, IdFormat, Markup, Pictures, Platform, Readers, Rights, TextLimit,
+        is_discord_id, is_matrix_id,
     },
     records::{AuditEntry, Leadership, Record, RecordKind, Replica, ReplicaInfo},
     store::{Approved, AttemptOutcome, Batch, Move, Request, Store, StoreError, Supersede},

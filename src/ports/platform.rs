@@ -68,8 +68,9 @@ pub struct Capabilities {
     pub pins: bool,
     /// One person can be written to alone.
     pub private_messages: bool,
-    /// Commands begin with this character.
-    pub command_prefix: char,
+    /// Commands begin with this character, where herald takes some.
+    pub command_prefix: Option<char>,
+    pub rights: Rights,
     /// The ids of places where herald can speak.
     pub places: IdFormat,
     /// The ids of those who can be mentioned.
@@ -126,6 +127,16 @@ pub enum Pictures {
     WithText,
     /// A picture is a message of its own.
     Apart,
+    Unsupported,
+}
+
+/// The platform's own way to say who may do what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Roles of the server, by id.
+    Roles,
+    /// Power levels in each room.
+    PowerLevels,
     Unsupported,
 }
 
@@ -186,7 +197,8 @@ static DISCORD: Capabilities = Capabilities {
     edits: true,
     pins: true,
     private_messages: true,
-    command_prefix: '/',
+    command_prefix: Some('/'),
+    rights: Rights::Roles,
     places: IdFormat {
         fits: is_discord_id,
         hint: "write the channel's id, a number in quotes (copy it with developer mode on)",
@@ -213,7 +225,8 @@ static MATRIX: Capabilities = Capabilities {
     edits: true,
     pins: true,
     private_messages: true,
-    command_prefix: '!',
+    command_prefix: Some('!'),
+    rights: Rights::PowerLevels,
     places: IdFormat {
         fits: |place| place.starts_with(['!', '#']),
         hint: "write the room's id (!…) or its alias (#…:server), in quotes",
@@ -240,7 +253,8 @@ static IRC: Capabilities = Capabilities {
     edits: false,
     pins: false,
     private_messages: false,
-    command_prefix: '!',
+    command_prefix: None,
+    rights: Rights::Unsupported,
     places: IdFormat {
         fits: is_irc_channel,
         hint: "write the channel's name (#…), in quotes",

@@ -77,6 +77,10 @@ struct SceneChain {
 struct SceneRoom {
     name: String,
     platform: Platform,
+    /// The platform's name as people write it.
+    title: &'static str,
+    /// The character that a command begins with, where herald takes some.
+    command_prefix: Option<char>,
     operators: bool,
     messages: Vec<SceneMessage>,
 }
@@ -323,9 +327,12 @@ impl Playback {
             .skip(late)
             .map(|seen| self.message(seen, outlet, posts, now))
             .collect();
+        let capabilities = outlet.platform.capabilities();
         SceneRoom {
             name: name.to_owned(),
             platform: outlet.platform,
+            title: capabilities.title,
+            command_prefix: capabilities.command_prefix,
             operators: outlet.readers == Readers::Operators,
             messages,
         }

@@ -12,7 +12,7 @@ use tokio::{
     },
 };
 
-use super::{IrcSettings, line::Line};
+use super::{IrcSettings, line::IrcLine};
 use crate::{domain::outbox::post::PostKey, ports::ChatError};
 
 /// herald needs all of these: without one a post could be sent twice, or its fate not be known.
@@ -40,14 +40,14 @@ pub(super) struct History {
 }
 
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct IrcConnection {
     lines: Lines<BufReader<OwnedReadHalf>>,
     writer: OwnedWriteHalf,
     joined: BTreeSet<String>,
     labels: u64,
 }
 
-impl Connection {
+impl IrcConnection {
     pub async fn open(settings: &IrcSettings) -> Result<Self, ChatError> {
         let server = &settings.server;
         let stream = TcpStream::connect(server)
@@ -174,7 +174,7 @@ impl Connection {
     }
 
     /// The line with which the server answers what had this label.
-    async fn answer(&mut self, label: &str, doing: &str) -> Result<Line, ChatError> {
+    async fn answer(&mut self, label: &str, doing: &str) -> Result<IrcLine, ChatError> {
         loop {
             let line = self.read().await?;
             if line.tag("label") != Some(label) {
@@ -197,10 +197,10 @@ impl Connection {
     }
 
     /// The next line, with pings answered on the way.
-    async fn read(&mut self) -> Result<Line, ChatError> {
+    async fn read(&mut self) -> Result<IrcLine, ChatError> {
         loop {
             let line = match self.lines.next_line().await {
-                Ok(Some(line)) => Line::parse(&line),
+                Ok(Some(line)) => IrcLine::parse(&line),
                 Ok(None) => return Err(again("the server hung up".to_owned())),
                 Err(error) => return Err(again(format!("the connection broke: {error}"))),
             };
@@ -220,7 +220,7 @@ fn again(reason: String) -> ChatError {
     }
 }
 
-fn refused(doing: &str, line: &Line) -> ChatError {
+fn refused(doing: &str, line: &IrcLine) -> ChatError {
     ChatError::Refused {
         reason: format!("{doing}: the server says “{}”", line.words()),
         remedy: "let herald's nick join the channel and speak there".into(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct IrcLine {
     tags: BTreeMap<String, String>,
     /// The nick or the server that it comes from.
     pub from: String,
@@ -11,7 +11,7 @@ pub(super) struct Line {
     parameters: Vec<String>,
 }
 
-impl Line {
+impl IrcLine {
     pub fn parse(line: &str) -> Self {
         let mut rest = line.trim_end_matches(['\r', '\n']);
         let mut parsed = Self::default();
@@ -67,11 +67,11 @@ mod tests {
 
     #[test]
     fn a_line_falls_into_tags_source_command_and_parameters() {
-        let line = Line::parse("@msgid=7;+k=a :herald!h@x PRIVMSG #up :two words: here\r\n");
+        let line = IrcLine::parse("@msgid=7;+k=a :herald!h@x PRIVMSG #up :two words: here\r\n");
         assert_eq!((line.tag("msgid"), line.tag("+k")), (Some("7"), Some("a")));
         assert_eq!((&*line.from, &*line.command), ("herald", "PRIVMSG"));
         assert_eq!(line.parameters, ["#up", "two words: here"]);
-        assert!(Line::parse(":s 404 herald #up :no").is_refusal());
-        assert_eq!(Line::parse("PING :x").words(), "x");
+        assert!(IrcLine::parse(":s 404 herald #up :no").is_refusal());
+        assert_eq!(IrcLine::parse("PING :x").words(), "x");
     }
 }

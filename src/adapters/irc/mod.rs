@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-use self::connection::{Connection, LoggedMessage};
+use self::connection::{IrcConnection, LoggedMessage};
 use crate::{
     domain::{outbox::post::PostKey, people::feedback::Heard},
     ports::{Accepted, Chat, ChatError, Outgoing, Platform},
@@ -43,7 +43,7 @@ pub struct IrcSettings {
 pub struct Irc {
     settings: IrcSettings,
     /// The connection is made when it is needed and given up with its first error.
-    connection: Mutex<Option<Connection>>,
+    connection: Mutex<Option<IrcConnection>>,
     trouble: Shared<Option<String>>,
 }
 
@@ -68,10 +68,10 @@ impl Irc {
         self.in_time(joined).await
     }
 
-    async fn take(&self, kept: &mut Option<Connection>) -> Result<Connection, ChatError> {
+    async fn take(&self, kept: &mut Option<IrcConnection>) -> Result<IrcConnection, ChatError> {
         match kept.take() {
             Some(connection) => Ok(connection),
-            None => Connection::open(&self.settings).await,
+            None => IrcConnection::open(&self.settings).await,
         }
     }
 
