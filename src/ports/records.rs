@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// An act of people in an upgrade, beside its posts: kept as it was said, for the record.
+/// What people have done in an upgrade, beside its posts: kept as it was said, for the record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     pub kind: RecordKind,
     pub upgrade: String,
-    /// Its id among those of its kind.
+    /// Which one it is of its kind.
     pub id: String,
     pub at: Timestamp,
     pub value: serde_json::Value,
@@ -20,7 +20,7 @@ pub enum RecordKind {
     Answer,
     /// A privileged act.
     Act,
-    /// Feedback that somebody gave by a command.
+    /// What somebody had to say, by a command.
     Feedback,
     /// Somebody wants to be reminded in private.
     Subscription,
@@ -44,11 +44,11 @@ impl RecordKind {
 pub struct Replica {
     /// As the operator calls it.
     pub name: String,
-    /// The process's own number: another one under the same name is another instance.
+    /// Of this process alone: another one under the same name is another instance.
     pub instance: String,
 }
 
-/// The replica that is active.
+/// Who is active.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leadership {
     /// This process, since the takeover with this number.
@@ -68,7 +68,7 @@ pub struct ReplicaInfo {
     pub name: String,
     pub active: bool,
     pub since: Timestamp,
-    /// The time at which it was last heard of.
+    /// When it was last heard of.
     pub seen: Timestamp,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -41,7 +41,7 @@ pub(super) struct History {
 
 #[derive(Debug)]
 pub(super) struct IrcConnection {
-    lines: Lines<BufReader<OwnedReadHalf>>,
+    reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
     joined: BTreeSet<String>,
     labels: u64,
@@ -55,7 +55,7 @@ impl IrcConnection {
             .map_err(|error| again(format!("{server} can't be reached: {error}")))?;
         let (reader, writer) = stream.into_split();
         let mut connection = Self {
-            lines: BufReader::new(reader).lines(),
+            reader: BufReader::new(reader),
             writer,
             joined: BTreeSet::new(),
             labels: 0,
@@ -199,9 +199,11 @@ impl IrcConnection {
     /// The next line, with pings answered on the way.
     async fn read(&mut self) -> Result<IrcLine, ChatError> {
         loop {
-            let line = match self.lines.next_line().await {
-                Ok(Some(line)) => IrcLine::parse(&line),
-                Ok(None) => return Err(again("the server hung up".to_owned())),
+            let mut bytes = Vec::new();
+            let line = match self.reader.read_until(b'\n', &mut bytes).await {
+                Ok(0) => return Err(again("the server hung up".to_owned())),
+                // People may write in any encoding.
+                Ok(_) => IrcLine::parse(&String::from_utf8_lossy(&bytes)),
                 Err(error) => return Err(again(format!("the connection broke: {error}"))),
             };
             match &*line.command {
