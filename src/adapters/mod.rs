@@ -3,6 +3,7 @@
 pub mod clock;
 #[cfg(feature = "discord")]
 pub mod discord;
+pub mod irc;
 #[cfg(feature = "matrix")]
 pub mod matrix;
 #[cfg(feature = "chain")]

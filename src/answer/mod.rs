@@ -33,7 +33,7 @@ use crate::{
     listen::rollcall,
     outbox::Core,
     plan::reminders,
-    ports::{Admission, Asker, CommandHandler, Platform, Readers, StoreError},
+    ports::{Admission, Asker, CommandHandler, Platform, Readers, Rights, StoreError},
     report,
     words::{
         Text,
@@ -115,18 +115,16 @@ impl AnswerService {
             .filter(|o| o.platform == asker.platform && o.place == asker.place);
         let among_operators = here.any(|o| o.readers == Readers::Operators);
         let mut roles: BTreeSet<Role> = person.iter().flat_map(|p| &p.roles).copied().collect();
-        if asker.platform == Platform::Discord {
-            roles.extend(
-                people
-                    .permissions
-                    .by_discord_roles(asker.roles.iter().map(String::as_str)),
-            );
-        }
-        // Power in any other room is nothing to us.
-        if let (Platform::Matrix, true, Some(level)) =
-            (asker.platform, among_operators, asker.power)
-        {
-            roles.extend(people.permissions.by_power(level));
+        let permissions = &people.permissions;
+        match (asker.platform.capabilities().rights, asker.power) {
+            (Rights::Roles, _) => {
+                roles.extend(permissions.by_discord_roles(asker.roles.iter().map(String::as_str)))
+            }
+            // Power in any other room is nothing to us.
+            (Rights::PowerLevels, Some(level)) if among_operators => {
+                roles.extend(permissions.by_power(level))
+            }
+            (Rights::PowerLevels | Rights::Unsupported, _) => {}
         }
         Standing {
             roles,

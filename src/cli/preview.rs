@@ -171,14 +171,17 @@ fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result
             anyhow::Ok(loaded.renderer.body(&text, channel.platform, due))
         };
         let mut post = body(&notice.template)?;
-        if channel.platform == Platform::Discord && channel.readers == Readers::Public {
-            if loaded.config.templates.contains_key(templates::CARD) {
+        let capabilities = channel.platform.capabilities();
+        if channel.readers == Readers::Public {
+            if capabilities.cards && loaded.config.templates.contains_key(templates::CARD) {
                 post.card = Some(card::card_of(&body(templates::CARD)?.text, &campaign));
             }
-            post.buttons = render::buttons(&loaded.config, &upgrade.id, notice, &channel.locale);
+            if capabilities.buttons {
+                post.buttons =
+                    render::buttons(&loaded.config, &upgrade.id, notice, &channel.locale);
+            }
         }
-        let opening = notice
-            .feedback
+        let opening = (notice.feedback && capabilities.threads)
             .then(|| body(templates::FEEDBACK_THREAD))
             .transpose()?;
         let (platform, locale) = (channel.platform, channel.locale.as_str());
@@ -187,7 +190,7 @@ fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result
             .poll
             .as_ref()
             .map_or(0, |poll| poll.windows.len());
-        let voted = platform == Platform::Matrix
+        let voted = capabilities.native_polls
             && notice.trigger == Trigger::On(Happening::WindowProposed)
             && ballot::has_words(&loaded.config);
         let ballot = voted.then(|| body(templates::BALLOT)).transpose()?;
@@ -260,7 +263,7 @@ fn print(loaded: &Loaded, shown: &PreviewPost<'_>) {
                 .for_each(|(_, choice)| out!("   ( ) {choice}"));
             out!("");
         }
-        if let (Platform::Matrix, Some(html)) = (platform, &body.html) {
+        if let Some(html) = &body.html {
             out!("{html}\n");
         }
     }

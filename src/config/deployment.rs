@@ -8,12 +8,13 @@ use crate::ports::Readers;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use jiff::SignedDuration;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use self::{
-    accounts::{discord, matrix, secret},
+    accounts::{discord, irc, matrix, secret},
     shape::{RawChannel, RawDelivery, RawStore},
 };
 use super::yaml::{
@@ -22,7 +23,7 @@ use super::yaml::{
 };
 use crate::{
     domain::{chain::block::Kin, plan::schedule::parse_length},
-    ports::Platform,
+    ports::{IdFormat, Platform},
 };
 
 pub(super) use self::shape::Raw;
@@ -79,16 +80,13 @@ impl StoreAt {
             return Ok(self.url.clone().into());
         };
         let password = password.read()?;
-        let encoded = password.expose_secret().bytes().map(|b| match b {
-            b if b.is_ascii_alphanumeric() => char::from(b).to_string(),
-            b => format!("%{b:02X}"),
-        });
+        let encoded = utf8_percent_encode(password.expose_secret(), NON_ALPHANUMERIC);
         let (scheme, rest) = self
             .url
             .split_once("://")
             .unwrap_or(("postgres", &self.url));
         let (user, place) = rest.split_once('@').unwrap_or(("postgres", rest));
-        Ok(format!("{scheme}://{user}:{}@{place}", encoded.collect::<String>()).into())
+        Ok(format!("{scheme}://{user}:{encoded}@{place}").into())
     }
 
     /// Whether several herald may share it.
@@ -118,11 +116,19 @@ pub struct MatrixConfig {
     pub recovery: Option<Secret>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IrcConfig {
+    /// Host and port.
+    pub server: String,
+    pub nick: String,
+    pub password: Option<Secret>,
+}
+
 /// A named destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelConfig {
     pub platform: Platform,
-    /// A Discord channel's id, or a Matrix room's id or alias.
+    /// A Discord channel's id, a Matrix room's id or alias, or an IRC channel's name.
     pub place: String,
     pub readers: Readers,
     /// Groups of people that notices may mention, and who they are here: a role's id on Discord; `@room` or users' ids
@@ -170,6 +176,7 @@ pub struct Deployment {
     pub store: StoreAt,
     pub discord: Option<DiscordConfig>,
     pub matrix: Option<MatrixConfig>,
+    pub irc: Option<IrcConfig>,
     pub chains: BTreeMap<String, ChainConfig>,
     pub channels: BTreeMap<String, ChannelConfig>,
     pub delivery: Delivery,
@@ -185,6 +192,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
     let delivery = delivery(&raw.delivery, file, findings);
     let discord = raw.discord.and_then(|d| discord(d, file, findings));
     let matrix = raw.matrix.and_then(|m| matrix(m, file, findings));
+    let irc = raw.irc.and_then(|i| irc(i, file, findings));
     let channel = |c: RawChannel| {
         let RawChannel {
             platform,
@@ -216,6 +224,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment
         store: store?,
         discord,
         matrix,
+        irc,
         chains: raw
             .chains
             .into_iter()
@@ -340,29 +349,16 @@ fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
         ));
     }
     for (name, channel) in &raw.channels {
-        let configured = match channel.platform {
-            Platform::Discord => raw.discord.is_some(),
-            Platform::Matrix => raw.matrix.is_some(),
-        };
         let platform = channel.platform.name();
-        if !configured {
+        if !raw.has_section_of(channel.platform) {
             findings.push(file.wrong(
                 &["channels", name, "platform"],
                 format!("channel `{name}` is on {platform}, which is not set up"),
                 format!("add a `{platform}:` section"),
             ));
         }
-        let (fits, hint) = match channel.platform {
-            Platform::Discord => (
-                channel.place.parse::<u64>().is_ok_and(|n| n > 0),
-                "write the channel's id, a number in quotes (copy it with developer mode on)",
-            ),
-            Platform::Matrix => (
-                channel.place.starts_with('!') || channel.place.starts_with('#'),
-                "write the room's id (!…) or its alias (#…:server), in quotes",
-            ),
-        };
-        if channel.publish && channel.platform != Platform::Discord {
+        let capabilities = channel.platform.capabilities();
+        if channel.publish && !capabilities.publishing {
             findings.push(file.wrong(
                 &["channels", name, "publish"],
                 format!("nobody follows channel `{name}`: that is a thing of Discord's"),
@@ -372,11 +368,11 @@ fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
         for (group, whom) in &channel.mentions {
             check_mentions(name, channel.platform, group, whom, file, findings);
         }
-        if !fits {
+        if !(capabilities.places.fits)(&channel.place) {
             findings.push(file.wrong(
                 &["channels", name, "place"],
                 format!("`{}` is not a place on {platform}", channel.place),
-                hint,
+                capabilities.places.hint,
             ));
         }
     }
@@ -390,16 +386,7 @@ fn check_mentions(
     file: &SourceFile,
     findings: &mut Vec<Finding>,
 ) {
-    let fits = |id: &str| match platform {
-        Platform::Discord => id.parse::<u64>().is_ok_and(|n| n > 0),
-        Platform::Matrix => id == "@room" || is_matrix_id(id),
-    };
-    let hint = match platform {
-        Platform::Discord => {
-            "write the role's id, a number in quotes (copy it with developer mode on)"
-        }
-        Platform::Matrix => "write \"@room\", or a user's id such as \"@anna:example.org\"",
-    };
+    let IdFormat { fits, hint } = platform.capabilities().mentions;
     if whom.is_empty() {
         findings.push(file.wrong(
             &["channels", channel, "mentions", group],
@@ -459,13 +446,6 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
         ));
     }
     Some(delivery)
-}
-
-/// `@anna:example.org`
-pub(super) fn is_matrix_id(id: &str) -> bool {
-    let parts = id.strip_prefix('@').and_then(|rest| rest.split_once(':'));
-    parts.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty())
-        && !id.contains(char::is_whitespace)
 }
 
 impl Deployment {

@@ -28,7 +28,7 @@ pub use self::deployment::{
     StoreAt, Web,
 };
 pub use self::help::{Contact, Help, Topic};
-pub use self::people::{KnownAccount, People, Person, Role};
+pub use self::people::{KnownAccount, People, Person, Role, account_of};
 pub use self::plan::{Feedback, Plan, UrgencyPlan};
 pub use self::schema::all as schemas;
 pub use self::upgrade::{instant, linkable};

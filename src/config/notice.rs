@@ -24,7 +24,7 @@ use crate::{
         },
         schedule::{CronRule, Offset},
     },
-    ports::{Platform, Readers},
+    ports::Readers,
 };
 
 /// A notice: what is said to whom, where and when. It has one of `at`, `cron` and `on`.
@@ -346,7 +346,7 @@ impl NoticeReader<'_> {
         }
         let calendar = channels.iter().find(|name| {
             is(name, &|c| {
-                c.platform == Platform::Discord && c.readers == Readers::Public
+                c.platform.capabilities().calendar && c.readers == Readers::Public
             })
         });
         (published, calendar.cloned())

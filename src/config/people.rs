@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    deployment::is_matrix_id,
     schema::{DiscordId, MatrixId, Text},
     yaml::{
         finding::{Finding, suggest},
@@ -18,7 +17,7 @@ use crate::{
         people::{command::Verb, feedback::Voice, permission::Permissions, roster::Provider},
         plan::notice::Audience,
     },
-    ports::Platform,
+    ports::{Platform, is_discord_id, is_matrix_id},
 };
 
 pub use crate::domain::people::permission::Role;
@@ -145,6 +144,25 @@ pub struct Person {
     pub provider: Option<String>,
 }
 
+impl Person {
+    pub fn account(&self, platform: Platform) -> Option<&str> {
+        match platform {
+            Platform::Discord => self.discord.as_deref(),
+            Platform::Matrix => self.matrix.as_deref(),
+            // herald listens to nobody there.
+            Platform::Irc => None,
+        }
+    }
+}
+
+/// The account that a provider's own file names on a platform.
+pub fn account_of(provider: &Provider, platform: Platform) -> Option<&str> {
+    match platform {
+        Platform::Discord | Platform::Irc => None,
+        Platform::Matrix => provider.matrix.as_deref(),
+    }
+}
+
 /// Who an account is, as far as files say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownAccount<'a> {
@@ -169,10 +187,7 @@ impl People {
 
     /// Whose account this is; who isn't listed is nobody here.
     pub fn by_account(&self, platform: Platform, id: &str) -> Option<&Person> {
-        self.all.iter().find(|p| match platform {
-            Platform::Discord => p.discord.as_deref() == Some(id),
-            Platform::Matrix => p.matrix.as_deref() == Some(id),
-        })
+        self.all.iter().find(|p| p.account(platform) == Some(id))
     }
 
     /// What files say of an account: people.yaml, and a provider's own file of its account on Matrix.
@@ -186,7 +201,7 @@ impl People {
         let listed = person.and_then(|p| p.provider.as_deref());
         let own = |p: &&Provider| match listed {
             Some(provider) => p.id == provider,
-            None => platform == Platform::Matrix && p.matrix.as_deref() == Some(id),
+            None => account_of(p, platform) == Some(id),
         };
         let provider = roster.iter().find(own);
         let is_validator =
@@ -249,11 +264,7 @@ pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>)
                 "one entry a human, with both accounts",
             );
         }
-        if let Some(id) = person
-            .discord
-            .as_ref()
-            .filter(|id| !id.parse::<u64>().is_ok_and(|n| n > 0))
-        {
+        if let Some(id) = person.discord.as_ref().filter(|id| !is_discord_id(id)) {
             wrong(
                 "discord",
                 format!("`{id}` is not an account on Discord"),
@@ -316,7 +327,7 @@ pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>)
 
 fn permissions(raw: RawPermissions, file: &SourceFile, findings: &mut Vec<Finding>) -> Permissions {
     for (i, RawDiscordRole { id, .. }) in raw.discord.iter().enumerate() {
-        if !id.parse::<u64>().is_ok_and(|n| n > 0) {
+        if !is_discord_id(id) {
             let message = format!("`{id}` is not a role on Discord");
             findings.push(file.wrong(
                 &["permissions", "discord", &i.to_string(), "id"],

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{
-    deployment::is_matrix_id,
-    yaml::{
-        finding::{Finding, Severity},
-        source::SourceFile,
-    },
+use super::yaml::{
+    finding::{Finding, Severity},
+    source::SourceFile,
 };
-use crate::domain::people::roster::{Provider, ProviderNode};
+use crate::{
+    domain::people::roster::{Provider, ProviderNode},
+    ports::is_matrix_id,
+};
 
 #[derive(Deserialize)]
 struct Raw {

@@ -49,7 +49,7 @@ impl Dispatcher {
             )));
         };
         if post.operation == Operation::Event {
-            let event = card::event(snapshot, campaign, notice, &outlet.locale, now);
+            let event = card::event(snapshot, campaign, notice, outlet, now);
             return Ok(event.map(|event| Body {
                 event: Some(event),
                 ..Body::default()
@@ -200,6 +200,8 @@ impl Dispatcher {
         let Some(said) = root.and_then(|p| p.body) else {
             return Ok(Err("its notice was not posted".to_owned()));
         };
+        let capabilities = outlet.platform.capabilities();
+        let between = capabilities.markup.paragraph_break();
         Ok(body(
             &self.core.snapshot(),
             (campaign, notice),
@@ -209,7 +211,10 @@ impl Dispatcher {
             now,
         )
         .map(|mark| Body {
-            text: shortened(format!("{}\n\n{}", mark.text, said.text), outlet.platform),
+            text: shortened(
+                format!("{}{between}{}", mark.text, said.text),
+                capabilities.max_text,
+            ),
             html: mark
                 .html
                 .zip(said.html)

@@ -442,7 +442,10 @@ impl Dispatcher {
                     Err(error) => return Err(error),
                 }
             }
-            if let (Operation::Edit | Operation::Mark, Some(root)) = (post.operation, root) {
+            // Where nothing can be edited, what no longer holds is said again with the line on top.
+            if let (Operation::Edit | Operation::Mark, Some(root), true) =
+                (post.operation, root, outlet.platform.capabilities().edits)
+            {
                 return outlet.chat.edit(&place, root, out).await.map(Some);
             }
             if let (Operation::Thread, Some(root)) = (post.operation, root) {

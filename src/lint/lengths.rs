@@ -15,12 +15,7 @@ use crate::{
     config::{ChannelConfig, Config, Finding, SourceFile},
     domain::plan::notice::{Happening, Notice, Trigger},
     ports::{Platform, Readers},
-    words::{
-        Context, Renderer, Text,
-        context::MAX_PROVIDERS_IN_REMINDER,
-        limits::{MAX_DISCORD_CHARS, MAX_MATRIX_BYTES},
-        templates,
-    },
+    words::{Context, Renderer, Text, context::MAX_PROVIDERS_IN_REMINDER, templates},
 };
 
 /// One mention is at most this long: `<@&1100000000000000001>` and a space.
@@ -41,7 +36,7 @@ pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Fin
         let has_fact =
             matches!(notice.trigger, Trigger::On(happening) if !happening.without_fact());
         let ruler = if has_fact { &full } else { &factless };
-        for platform in [Platform::Discord, Platform::Matrix] {
+        for platform in Platform::ALL {
             let mut channels = notice.channels.clone();
             if notice.approval.persons > 0 {
                 // The people who approve it see it too.
@@ -113,10 +108,7 @@ impl<'a> Ruler<'a> {
         let body = self
             .renderer
             .body(text, platform, jiff::Timestamp::UNIX_EPOCH);
-        match platform {
-            Platform::Discord => body.text.chars().count(),
-            Platform::Matrix => body.text.len() + body.html.map_or(0, |html| html.len()),
-        }
+        platform.capabilities().max_text.length(&body)
     }
 
     /// Returns the length of the longest line on top, which says one of several things.
@@ -162,13 +154,12 @@ impl Measure<'_> {
             Ok(measured) => measured,
             Err(error) => return Some(file.at((1, 1), error, "mend the template".to_owned())),
         };
-        let (limit, holds) = match self.platform {
-            Platform::Discord => (MAX_DISCORD_CHARS, "characters; a post on Discord holds"),
-            Platform::Matrix => (MAX_MATRIX_BYTES, "bytes; a post on Matrix holds"),
-        };
+        let platform = self.platform.capabilities();
+        let (limit, unit) = (platform.max_text.max(), platform.max_text.unit());
         (length > limit).then(|| {
             let message = format!(
-                "with every value at its longest{with} this makes {length} {holds} {limit}"
+                "with every value at its longest{with} this makes {length} {unit}; a post on {} holds {limit}",
+                platform.title
             );
             file.at(
                 (1, 1),

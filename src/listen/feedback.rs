@@ -293,7 +293,11 @@ pub(crate) async fn read(
     (root, thread): (&str, Option<&str>),
     patient: bool,
 ) -> Read<Heard> {
-    let Some(outlet) = core.outlets.get(&post.channel) else {
+    let Some(outlet) = core
+        .outlets
+        .get(&post.channel)
+        .filter(|o| o.platform.capabilities().answers_are_read())
+    else {
         return Read::Never;
     };
     let heard = async {

@@ -123,21 +123,20 @@ impl Core {
                 due,
                 fact,
             );
-            // Where a platform has them as messages of their own.
             let pictured = notice.picture && context::pictured(&campaign.progress).is_some();
             let voted =
                 happening == Happening::WindowProposed && ballot::has_words(&snapshot.config);
             let apart = [(pictured, Operation::Picture), (voted, Operation::Poll)];
             for (_, operation) in apart.into_iter().filter(|(is, _)| *is) {
                 let on = made.iter().filter(|p| {
-                    p.operation == Operation::Post
-                        && self.platform(&p.channel) == Some(Platform::Matrix)
+                    p.operation == Operation::Post && self.outlets.contains_key(&p.channel)
                 });
                 let beside: Vec<Post> = on.map(|p| p.beside(operation, 0)).collect();
                 made.extend(beside);
             }
             posts.append(&mut made);
         }
+        posts.retain(|p| self.is_possible(p));
         // Of what nobody has announced, the plan says who may hear.
         if campaign.upgrade.unplanned && plan.unplanned == Readers::Operators {
             posts.retain(|p| {
@@ -166,7 +165,8 @@ impl Core {
     /// A channel by its name: one of the files', or the private one of a platform, whose place is each reader's own.
     pub fn outlet(&self, channel: &str) -> Option<Outlet> {
         let private = || {
-            let (_, platform) = PRIVATE.into_iter().find(|(name, _)| *name == channel)?;
+            let mut all = Platform::ALL.into_iter();
+            let platform = all.find(|p| p.private_channel().as_deref() == Some(channel))?;
             let beside = self.outlets.values().find(|o| o.platform == platform)?;
             Some(Outlet {
                 place: String::new(),
@@ -180,14 +180,11 @@ impl Core {
 
     /// Every channel that posts may wait for.
     pub fn channels(&self) -> Vec<String> {
-        let private = PRIVATE
+        let private = Platform::ALL
             .into_iter()
-            .filter(|(_, platform)| self.outlets.values().any(|o| o.platform == *platform));
-        self.outlets
-            .keys()
-            .cloned()
-            .chain(private.map(|(name, _)| name.to_owned()))
-            .collect()
+            .filter(|platform| self.outlets.values().any(|o| o.platform == *platform))
+            .filter_map(Platform::private_channel);
+        self.outlets.keys().cloned().chain(private).collect()
     }
 
     /// A line on top of a post that is out; `why` is what no longer holds, or a correction.
@@ -213,8 +210,11 @@ impl Core {
         }
     }
 
-    fn platform(&self, channel: &str) -> Option<Platform> {
-        self.outlets.get(channel).map(|o| o.platform)
+    /// Whether the platform of its channel has what a post would do; what it hasn't is not planned.
+    pub fn is_possible(&self, post: &Post) -> bool {
+        self.outlets
+            .get(&post.channel)
+            .is_none_or(|o| o.platform.capabilities().allows(post.operation))
     }
 
     /// New words for the posts that are kept up to date; newer ones take the place of those that still wait.
@@ -295,15 +295,16 @@ impl Core {
             .moves
             .extend(waiting.map(|p| (p.key.clone(), Move::Supersede)));
         let edition = editions.iter().map(|p| p.edition).max().unwrap_or(0) + 1;
+        let next = root.beside(operation, edition);
+        if !self.is_possible(&next) {
+            return;
+        }
         let last = editions.iter().filter_map(|p| p.sent).max().or(root.sent);
         let due = last
             .and_then(|at| at.checked_add(EDIT_PAUSE).ok())
             .unwrap_or(now)
             .max(now);
-        batch.posts.push(Post {
-            due,
-            ..root.beside(operation, edition)
-        });
+        batch.posts.push(Post { due, ..next });
     }
 
     /// Notes what is wrong with a part, if that is another thing than was noted before.
@@ -347,12 +348,6 @@ impl Core {
         }
     }
 }
-
-/// Where reminders go that somebody has asked for: to them alone. No channel of a file has a space in its name.
-pub const PRIVATE: [(&str, Platform); 2] = [
-    ("private discord", Platform::Discord),
-    ("private matrix", Platform::Matrix),
-];
 
 /// One post for each channel of a notice; a thread behind each where feedback is asked for.
 pub fn posts_of(

@@ -318,6 +318,7 @@ impl Planner {
             && !campaign.upgrade.unplanned
         {
             let mut posts = timed(&campaign.upgrade, campaign.revision, snapshot.plan(), now);
+            posts.retain(|p| self.core.is_possible(p));
             posts.extend(reminders::posts(&self.core, &campaign, now).await?);
             batch
                 .moves

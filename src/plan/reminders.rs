@@ -9,7 +9,7 @@ use crate::{
         outbox::post::{Post, PostState},
         plan::{notice::Notice, schedule::parse_length},
     },
-    outbox::{Core, PRIVATE, posts_of},
+    outbox::{Core, posts_of},
     ports::{Asker, Platform, Record, RecordKind, StoreError},
 };
 
@@ -41,10 +41,7 @@ pub async fn posts(
         let Ok(wish) = serde_json::from_value::<Subscription>(entry.value) else {
             continue;
         };
-        let Some((channel, _)) = PRIVATE
-            .into_iter()
-            .find(|(_, platform)| *platform == wish.platform)
-        else {
+        let Some(channel) = wish.platform.private_channel() else {
             continue;
         };
         let Ok(due) = campaign
@@ -56,7 +53,7 @@ pub async fn posts(
             continue;
         };
         let notice = Notice {
-            channels: vec![channel.to_owned()],
+            channels: vec![channel],
             ..Notice::private()
         };
         let occurrence = format!("{} {}", wish.before, wish.user);

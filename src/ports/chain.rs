@@ -13,16 +13,16 @@ pub enum ChainError {
     /// The node can't be reached or broke off.
     #[error("{0}")]
     Unreachable(String),
-    /// It answered, but not with what was asked for, or with what can't be understood.
+    /// The node answered, but not with what was asked for, or with what can't be understood.
     #[error("{0}")]
     Answer(String),
     /// Nodes contradict each other: nothing is believed for now.
     #[error("{0}")]
     Disagree(String),
-    /// It has no such block: no longer, or not yet.
+    /// The node has no such block: no longer, or not yet.
     #[error("{0}")]
     Absent(String),
-    /// It no longer has the state of this block.
+    /// The node no longer has the state of this block.
     #[error("{0}")]
     Gone(String),
 }
@@ -52,7 +52,7 @@ pub trait Chain: Send + Sync {
     async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError>;
     /// How the endpoints look now, from what is known already.
     fn sight(&self) -> Sight;
-    /// What was just read does not fit: the next call looks for another endpoint.
+    /// Says that what was just read does not fit: the next call looks for another endpoint.
     async fn doubt(&self);
     /// Returns when there may be a new finalized block.
     async fn changed(&self);

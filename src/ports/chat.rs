@@ -32,7 +32,7 @@ pub enum ChatError {
     /// No retry will help: a missing room, a missing permission, a refused content.
     #[error("{reason}; {remedy}")]
     Refused { reason: String, remedy: String },
-    /// Of a read-back: what could be read doesn't hold it, but not all could.
+    /// A read-back can't tell: what could be read doesn't hold the message, but not all could.
     #[error("{reason}; {remedy}")]
     Doubt { reason: String, remedy: String },
 }
@@ -44,18 +44,18 @@ pub struct Outgoing<'a> {
     pub body: &'a Body,
     /// The message of ours in the same place that it answers. If that is gone, it is said all the same.
     pub answers: Option<&'a str>,
-    /// Of an edit: the key of the message that it changes.
+    /// The key of the message that an edit changes.
     pub of: Option<&'a PostKey>,
 }
 
-/// What is done to a message of ours that is out.
+/// An act on a message of ours that is out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handling {
-    /// It is handed on to the servers that follow its channel.
+    /// The message is handed on to the servers that follow its channel.
     Publish,
     Pin,
     Unpin,
-    /// Of a vote: no more is counted.
+    /// The vote ends: no more is counted.
     Close,
 }
 
@@ -125,7 +125,7 @@ pub trait Chat: Send + Sync {
             remedy: "write to them in a room".into(),
         })
     }
-    /// What is wrong with the connection now, in words for an operator.
+    /// Says what is wrong with the connection now, in words for an operator.
     fn trouble(&self) -> Option<String>;
 }
 

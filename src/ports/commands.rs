@@ -9,7 +9,7 @@ use crate::domain::{
     people::command::{Misread, Order, Verb},
 };
 
-/// Who gives a command, and where.
+/// The account that gives a command, and the place.
 #[derive(Clone, Copy, Debug)]
 pub struct Asker<'a> {
     pub platform: Platform,
@@ -24,7 +24,7 @@ pub struct Asker<'a> {
 }
 
 impl<'a> Asker<'a> {
-    /// Of whom nothing is known but the account.
+    /// An asker of whom nothing is known but the account.
     pub fn new(platform: Platform, user: &'a str, place: &'a str) -> Self {
         Self {
             platform,

@@ -13,7 +13,10 @@ pub use self::{
     chat::{Accepted, Chat, ChatError, Handling, Outgoing, Outlet},
     clock::Clock,
     commands::{Admission, Asker, CommandHandler},
-    platform::{Platform, Readers},
+    platform::{
+        Capabilities, IdFormat, Markup, Pictures, Platform, Readers, Rights, TextLimit,
+        is_discord_id, is_matrix_id,
+    },
     store::{
         Approved, AttemptOutcome, AuditEntry, Batch, CampaignStore, Leadership, LeadershipStore,
         Move, OutboxStore, Record, RecordKind, RecordStore, Replica, ReplicaInfo, Request,

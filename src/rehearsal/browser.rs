@@ -20,7 +20,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Controls, InjectedFault, Passed, Room, SeenPost, driver::Rehearsal};
+use super::{
+    Controls, InjectedFault, Passed, Room, SeenPost, driver::Rehearsal, room::invented_account,
+};
 use crate::{
     answer::AnswerService,
     domain::{
@@ -29,7 +31,7 @@ use crate::{
     },
     outbox::Core,
     ports::{Asker, CommandHandler, Outlet, Platform, Readers, StoreError},
-    words::html_preview::{discord, escape, matrix},
+    words::html_preview::{self, discord, escape},
 };
 
 const PAGE: &str = include_str!("browser/page.html");
@@ -75,6 +77,10 @@ struct SceneChain {
 struct SceneRoom {
     name: String,
     platform: Platform,
+    /// The platform's name as people write it.
+    title: &'static str,
+    /// The character that a command begins with, where herald takes some.
+    command_prefix: Option<char>,
     operators: bool,
     messages: Vec<SceneMessage>,
 }
@@ -158,7 +164,7 @@ struct Playback {
     rooms: Vec<(Platform, Arc<Room>)>,
     upgrade: String,
     /// Who the viewer is on each platform.
-    viewer: [(Platform, String); 2],
+    viewer: Vec<(Platform, String)>,
 }
 
 pub struct BrowserRehearsal {
@@ -187,22 +193,11 @@ impl BrowserRehearsal {
             .iter()
             .rev()
             .find(|p| p.provider.is_some());
-        let of = |account: Option<&String>, else_one: &str| {
-            account.cloned().unwrap_or_else(|| else_one.to_owned())
+        let account = |platform: Platform| {
+            let own = person.and_then(|p| p.account(platform));
+            own.unwrap_or_else(|| invented_account(platform)).to_owned()
         };
-        let viewer = [
-            (
-                Platform::Discord,
-                of(
-                    person.and_then(|p| p.discord.as_ref()),
-                    "1500000000000000001",
-                ),
-            ),
-            (
-                Platform::Matrix,
-                of(person.and_then(|p| p.matrix.as_ref()), "@you:example.org"),
-            ),
-        ];
+        let viewer = Platform::ALL.map(|p| (p, account(p))).into();
         let play = Playback {
             core: rehearsal.core.clone(),
             desk: Arc::new(AnswerService::new(rehearsal.core.clone())),
@@ -332,9 +327,12 @@ impl Playback {
             .skip(late)
             .map(|seen| self.message(seen, outlet, posts, now))
             .collect();
+        let capabilities = outlet.platform.capabilities();
         SceneRoom {
             name: name.to_owned(),
             platform: outlet.platform,
+            title: capabilities.title,
+            command_prefix: capabilities.command_prefix,
             operators: outlet.readers == Readers::Operators,
             messages,
         }
@@ -352,7 +350,9 @@ impl Playback {
         let me = self.viewer(outlet.platform);
         let name = |account: &str| {
             let known = snapshot.config.people.all.iter().find(|p| {
-                p.discord.as_deref() == Some(account) || p.matrix.as_deref() == Some(account)
+                Platform::ALL
+                    .iter()
+                    .any(|platform| p.account(*platform) == Some(account))
             });
             known.map_or_else(|| account.to_owned(), |p| p.name.clone())
         };
@@ -431,10 +431,9 @@ fn drawn(
 ) -> String {
     let zone = snapshot.renderer.zone();
     let words = |text: &str| discord(text, zone, now);
-    let mut out = match (platform, &body.html, &body.ballot) {
-        (_, _, Some(ballot)) => format!("<p><strong>{}</strong></p>", escape(&ballot.question)),
-        (Platform::Matrix, Some(html), None) => matrix(html),
-        _ => words(&body.text),
+    let mut out = match &body.ballot {
+        Some(ballot) => format!("<p><strong>{}</strong></p>", escape(&ballot.question)),
+        None => html_preview::drawn(body, platform.capabilities().markup, zone, now),
     };
     if let Some(card) = &body.card {
         out.push_str(&format!("<div class=\"card\">{}</div>", words(&card.text)));

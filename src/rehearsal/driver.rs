@@ -111,7 +111,7 @@ impl Rehearsal {
             chains.insert(name, chain);
         }
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await?);
-        let rooms = [Platform::Discord, Platform::Matrix].map(|p| (p, Arc::new(Room::new(p))));
+        let rooms = Platform::ALL.map(|p| (p, Arc::new(Room::new(p))));
         let outlets = config
             .deployment
             .channels
@@ -423,12 +423,9 @@ impl Rehearsal {
         posts.retain(|p| p.state == PostState::Sent && !self.shown_posts.contains(&p.key.0));
         posts.sort_by_key(|p| (p.sent, p.rank));
         for post in posts {
-            let platform = self
-                .core
-                .outlets
-                .get(&post.channel)
-                .map_or(Platform::Matrix, |o| o.platform);
-            self.output.post(&post, platform);
+            if let Some(outlet) = self.core.outlet(&post.channel) {
+                self.output.post(&post, outlet.platform);
+            }
             self.shown_posts.insert(post.key.0);
             // Who watches on a stage has seen it in its room already.
             if self.stage.is_none() {

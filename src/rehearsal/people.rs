@@ -36,14 +36,13 @@ impl Rehearsal {
                 .filter(|p| p.roles.contains(&Role::CommunicationTeam))
                 .take(needed)
             {
-                let account = person.discord.as_deref().unwrap_or_default();
-                let approved = self
-                    .gate
-                    .approve(
-                        &open.consent.code,
-                        Approver::Account(Platform::Discord, account),
-                    )
-                    .await;
+                let mut all = Platform::ALL.into_iter();
+                let Some((platform, account)) = all.find_map(|p| Some((p, person.account(p)?)))
+                else {
+                    continue;
+                };
+                let approver = Approver::Account(platform, account);
+                let approved = self.gate.approve(&open.consent.code, approver).await;
                 approved.map_err(|error| anyhow::anyhow!("{}: {error}", open.notice))?;
             }
             let who = if needed == 1 {
@@ -259,9 +258,5 @@ pub(super) fn invented(roster: &[Provider]) -> People {
 }
 
 fn account(person: &Person, platform: Platform) -> &str {
-    let account = match platform {
-        Platform::Discord => &person.discord,
-        Platform::Matrix => &person.matrix,
-    };
-    account.as_deref().unwrap_or_default()
+    person.account(platform).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Controls;
 use crate::{
     domain::{chain::fact::Fact, outbox::post::Post},
-    ports::Platform,
+    ports::{Markup, Platform},
     words::{Zone, distance},
 };
 
@@ -133,9 +133,9 @@ impl Output {
             self.zone.written(sent)
         );
         let rule = "─".repeat(78_usize.saturating_sub(title.chars().count()));
-        let text = match platform {
-            Platform::Discord => as_read_on_discord(&body.text, sent),
-            Platform::Matrix => body.text.clone(),
+        let text = match platform.capabilities().markup {
+            Markup::Discord => as_read_on_discord(&body.text, sent),
+            Markup::Matrix | Markup::Plain => body.text.clone(),
         };
         let text = match &body.event {
             Some(event) => {

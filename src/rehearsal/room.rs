@@ -14,7 +14,7 @@ use crate::{
         outbox::post::{Body, CalendarEvent, Picture, PostKey},
         people::feedback::{Heard, Reaction, Reply},
     },
-    ports::{Accepted, Chat, ChatError, Handling, Outgoing, Platform},
+    ports::{Accepted, Chat, ChatError, Handling, Markup, Outgoing, Platform},
 };
 
 #[derive(Clone, Debug)]
@@ -84,10 +84,16 @@ impl Room {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether an edit is found by its key again; Discord keeps no key of one.
+    fn knows_edits(&self) -> bool {
+        self.platform.capabilities().markup == Markup::Matrix
+    }
+
     fn link(&self, place: &str, id: &str) -> Option<String> {
-        Some(match self.platform {
-            Platform::Discord => format!("https://discord.com/channels/1/{place}/{id}"),
-            Platform::Matrix => format!("https://matrix.to/#/{place}/{id}"),
+        Some(match self.platform.capabilities().markup {
+            Markup::Discord => format!("https://discord.com/channels/1/{place}/{id}"),
+            Markup::Matrix => format!("https://matrix.to/#/{place}/{id}"),
+            Markup::Plain => return None,
         })
     }
 
@@ -101,11 +107,10 @@ impl Room {
                 link: self.link(place, &old.id),
             };
         }
-        let id = match self.platform {
-            Platform::Discord => {
-                (1_300_000_000_000_000_000_u64 + messages.len() as u64).to_string()
-            }
-            Platform::Matrix => format!("$room-{}", messages.len()),
+        let id = match self.platform.capabilities().markup {
+            Markup::Discord => (1_300_000_000_000_000_000_u64 + messages.len() as u64).to_string(),
+            Markup::Matrix => format!("$room-{}", messages.len()),
+            Markup::Plain => messages.len().to_string(),
         };
         let message = Message {
             id: id.clone(),
@@ -332,7 +337,7 @@ impl Chat for Room {
             buttons: std::mem::take(&mut message.body.buttons),
             ..out.body.clone()
         };
-        if self.platform == Platform::Matrix && !message.edits.contains(out.key) {
+        if self.knows_edits() && !message.edits.contains(out.key) {
             message.edits.push(out.key.clone());
         }
         Ok(Accepted {
@@ -416,6 +421,15 @@ impl Chat for Room {
     }
 }
 
+/// The account of somebody whom no file lists.
+pub fn invented_account(platform: Platform) -> &'static str {
+    match platform.capabilities().markup {
+        Markup::Discord => "1500000000000000001",
+        Markup::Matrix => "@you:example.org",
+        Markup::Plain => "you",
+    }
+}
+
 /// Where there is a picture and no text, the words for the picture.
 fn said(body: &Body) -> String {
     match &body.picture {
@@ -439,7 +453,7 @@ mod tests {
     #[tokio::test]
     async fn an_edit_changes_what_a_message_says_and_keeps_its_picture() {
         let (one, two) = (PostKey("1".into()), PostKey("2".into()));
-        for platform in [Platform::Discord, Platform::Matrix] {
+        for platform in Platform::ALL {
             let room = Room::new(platform);
             let picture = Picture {
                 name: "p.png".into(),
@@ -486,7 +500,7 @@ mod tests {
             let found = room.find("p", &two, Timestamp::UNIX_EPOCH).await.unwrap();
             assert_eq!(
                 found,
-                (platform == Platform::Matrix).then_some(edited),
+                room.knows_edits().then_some(edited),
                 "Discord knows no key of an edit"
             );
             assert!(

@@ -441,12 +441,7 @@ fn planned_title(
         .renderer
         .markdown(&notice.template, DEFAULT, &words)
         .ok()?;
-    first_line(
-        &snapshot
-            .renderer
-            .body(&text, Platform::Matrix, due.max(now))
-            .text,
-    )
+    first_line(&snapshot.renderer.plain(&text, due.max(now)))
 }
 
 /// Returns the first line that says something, without its marks.

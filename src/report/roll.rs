@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    config::account_of,
     domain::{
         campaign::Campaign,
         outbox::post::{Operation, Post},
@@ -13,6 +14,7 @@ use crate::{
     ports::{Outlet, Platform, RecordKind, StoreError},
     words::{
         context::{MAX_PROVIDERS_IN_REMINDER, Missing},
+        mention,
         snapshot::ConfigSnapshot,
     },
 };
@@ -131,19 +133,13 @@ fn accounts(snapshot: &ConfigSnapshot, platform: Platform, provider: &Provider) 
         .all
         .iter()
         .filter(|p| p.provider.as_ref() == Some(&provider.id));
-    match platform {
-        Platform::Discord => people
-            .filter_map(|p| p.discord.as_ref())
-            .map(|id| format!("@{id}"))
-            .collect(),
-        Platform::Matrix => {
-            let mut ids: Vec<String> = people
-                .filter_map(|p| p.matrix.clone())
-                .chain(provider.matrix.clone())
-                .collect();
-            ids.sort();
-            ids.dedup();
-            ids
-        }
-    }
+    let markup = platform.capabilities().markup;
+    let mut ids: Vec<String> = people
+        .filter_map(|p| p.account(platform))
+        .chain(account_of(provider, platform))
+        .map(|account| mention::of_person(markup, account))
+        .collect();
+    ids.sort();
+    ids.dedup();
+    ids
 }

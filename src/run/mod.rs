@@ -26,6 +26,7 @@ use self::health_file::{HealthFile, ProcessState};
 use crate::{
     adapters::{
         discord::{self, Discord},
+        irc::{Irc, IrcSettings},
         matrix::{self, Matrix},
         node::Node,
         store::{Lock, SqlStore},
@@ -70,6 +71,7 @@ pub(crate) fn chat_may_pass(error: &ChatError) -> bool {
 pub(crate) struct Chats {
     pub discord: Option<Arc<Discord>>,
     pub matrix: Option<Arc<Matrix>>,
+    pub irc: Option<Arc<Irc>>,
 }
 
 /// What a process keeps for as long as it runs, active or standing by.
@@ -273,6 +275,17 @@ async fn connect_chats(deployment: &Deployment, replica: &str) -> Result<Chats> 
                 .context("Matrix")?,
         );
     }
+    if used(Platform::Irc)
+        && let Some(irc) = &deployment.irc
+    {
+        let password = irc.password.as_ref();
+        chats.irc = Some(Irc::new(IrcSettings {
+            server: irc.server.clone(),
+            nick: irc.nick.clone(),
+            password: password.map(|p| secret(p, "irc.password")).transpose()?,
+            timeout: Duration::try_from(deployment.delivery.timeout)?,
+        }));
+    }
     Ok(chats)
 }
 
@@ -300,8 +313,9 @@ async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<Stri
             channel.platform,
             chats.discord.as_ref().zip(around.as_ref()),
             &chats.matrix,
+            &chats.irc,
         ) {
-            (Platform::Discord, Some((discord, around)), _) => {
+            (Platform::Discord, Some((discord, around)), ..) => {
                 patiently(
                     async || discord.check_place(&channel.place, around).await,
                     chat_may_pass,
@@ -310,11 +324,17 @@ async fn outlets(deployment: &Deployment, chats: &Chats) -> Result<BTreeMap<Stri
                 .with_context(at)?;
                 (discord.clone(), channel.place.clone())
             }
-            (Platform::Matrix, _, Some(matrix)) => {
+            (Platform::Matrix, _, Some(matrix), _) => {
                 let room = patiently(async || matrix.room(&channel.place).await, chat_may_pass)
                     .await
                     .with_context(at)?;
                 (matrix.clone(), room)
+            }
+            (Platform::Irc, .., Some(irc)) => {
+                patiently(async || irc.join(&channel.place).await, chat_may_pass)
+                    .await
+                    .with_context(at)?;
+                (irc.clone(), channel.place.clone())
             }
             _ => bail!("{}: {} is not set up", at(), channel.platform.name()),
         };

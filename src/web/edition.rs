@@ -132,12 +132,7 @@ impl Edition {
         let lost = site.lost();
         let mut all = Sha256::new();
         resources.values().for_each(|r| all.update(&r.bytes));
-        let name = all
-            .finalize()
-            .iter()
-            .take(8)
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let name = first_digits(all);
         Self {
             name,
             resources,
@@ -188,9 +183,12 @@ impl Edition {
 }
 
 fn short(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .take(8)
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    first_digits(Sha256::new_with_prefix(bytes))
+}
+
+/// The first 16 hex digits of a hash.
+fn first_digits(hash: Sha256) -> String {
+    let mut digits = hex::encode(hash.finalize());
+    digits.truncate(16);
+    digits
 }

@@ -10,7 +10,7 @@ use crate::{
     report::bulletin::{Bulletin, ChainState, EntryView, Reactions},
     words::{
         Zone,
-        html_preview::{discord, escape, matrix},
+        html_preview::{drawn, escape},
     },
 };
 
@@ -34,10 +34,7 @@ pub(super) struct PageContext<'a> {
 
 /// Draws the words of a post, as its platform shows them.
 pub(super) fn words_of(platform: Platform, body: &Body, zone: &Zone, at: Timestamp) -> String {
-    match (platform, &body.html) {
-        (Platform::Matrix, Some(html)) => matrix(html),
-        _ => discord(&body.text, zone, at),
-    }
+    drawn(body, platform.capabilities().markup, zone, at)
 }
 
 impl PageContext<'_> {

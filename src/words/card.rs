@@ -9,7 +9,7 @@ use crate::{
         outbox::post::{CalendarEvent, CalendarEventStage, Card, cut},
         plan::notice::Notice,
     },
-    ports::Platform,
+    ports::Outlet,
     words::{snapshot::ConfigSnapshot, templates},
 };
 
@@ -43,7 +43,7 @@ pub fn card(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
     notice: &Notice,
-    locale: &str,
+    outlet: &Outlet,
     now: Timestamp,
 ) -> Result<Option<Card>, String> {
     if !snapshot.config.templates.contains_key(templates::CARD) {
@@ -57,8 +57,8 @@ pub fn card(
     );
     let text = snapshot
         .renderer
-        .markdown(templates::CARD, locale, &context.into())?;
-    let body = snapshot.renderer.body(&text, Platform::Discord, now);
+        .markdown(templates::CARD, &outlet.locale, &context.into())?;
+    let body = snapshot.renderer.body(&text, outlet.platform, now);
     Ok(Some(card_of(&body.text, campaign)))
 }
 
@@ -75,7 +75,7 @@ pub fn event(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
     notice: &Notice,
-    locale: &str,
+    outlet: &Outlet,
     now: Timestamp,
 ) -> Result<CalendarEvent, String> {
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
@@ -101,11 +101,12 @@ pub fn event(
             &snapshot.config,
             &context::RenderInput::default(),
         );
-        let text =
-            snapshot
-                .renderer
-                .markdown(templates::CALENDAR_EVENT, locale, &context.into())?;
-        snapshot.renderer.body(&text, Platform::Discord, now).text
+        let text = snapshot.renderer.markdown(
+            templates::CALENDAR_EVENT,
+            &outlet.locale,
+            &context.into(),
+        )?;
+        snapshot.renderer.body(&text, outlet.platform, now).text
     } else {
         upgrade.summary.clone()
     };

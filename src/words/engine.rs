@@ -23,7 +23,7 @@ use crate::{
         outbox::post::Body,
         plan::language::{DEFAULT, Language, split},
     },
-    ports::Platform,
+    ports::{Markup, Platform},
 };
 
 /// Renders notices for both platforms, each whole in one language: in the channel's where the notice has
@@ -223,15 +223,20 @@ impl Renderer {
         out
     }
 
+    /// The words without any markup; times are written out as seen at `now`.
+    pub fn plain(&self, text: &Text, now: Timestamp) -> String {
+        matrix::write(&text.markdown, &self.zone, &text.language, now).1
+    }
+
     /// Writes the body for a platform; times are written in the language of the text.
     pub fn body(&self, text: &Text, platform: Platform, now: Timestamp) -> Body {
-        match platform {
-            Platform::Discord => Body {
+        match platform.capabilities().markup {
+            Markup::Discord => Body {
                 text: discord::write(&text.markdown, &self.zone, &text.language),
                 html: None,
                 ..Body::default()
             },
-            Platform::Matrix => {
+            Markup::Matrix => {
                 let (html, text) = matrix::write(&text.markdown, &self.zone, &text.language, now);
                 Body {
                     text,
@@ -239,8 +244,18 @@ impl Renderer {
                     ..Body::default()
                 }
             }
+            Markup::Plain => Body {
+                text: one_line(&self.plain(text, now)),
+                ..Body::default()
+            },
         }
     }
+}
+
+fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let full: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+    full.join(Markup::Plain.paragraph_break())
 }
 
 fn compiled(

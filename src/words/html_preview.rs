@@ -1,8 +1,10 @@
 //! Draws posts as HTML, as their platform shows them. Only the tags named here get out.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Zone, distance};
+use crate::{domain::outbox::post::Body, ports::Markup};
 
 /// Escapes text, so that it can't be read as HTML.
 pub fn escape(text: &str) -> String {
@@ -32,6 +34,15 @@ fn anchor(url: &str, label: &str) -> String {
         )
     } else {
         label.to_owned()
+    }
+}
+
+/// The words of a message as readers of this dialect see them.
+pub fn drawn(body: &Body, markup: Markup, zone: &Zone, now: Timestamp) -> String {
+    match (markup, &body.html) {
+        (Markup::Matrix, Some(html)) => matrix(html),
+        (Markup::Plain, _) => format!("<div>{}</div>", escape(&body.text)),
+        (Markup::Discord | Markup::Matrix, _) => discord(&body.text, zone, now),
     }
 }
 
@@ -373,23 +384,9 @@ pub fn before_or_after(seconds: i64) -> String {
     format!("{words} {}", if seconds < 0 { "before" } else { "after" })
 }
 
-/// Encodes bytes as RFC 4648 says.
+/// Encodes bytes as data URLs and content security policies want them.
 pub fn base64(bytes: &[u8]) -> String {
-    const BASE64_DIGITS: &[u8; 64] =
-        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().enumerate().fold(0_usize, |word, (i, byte)| {
-            word | usize::from(*byte) << (16 - 8 * i)
-        });
-        for (i, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let digit = BASE64_DIGITS
-                .get(word >> shift & 63)
-                .map_or('=', |digit| char::from(*digit));
-            out.push(if i <= chunk.len() { digit } else { '=' });
-        }
-    }
-    out
+    STANDARD.encode(bytes)
 }
 
 #[cfg(test)]

@@ -2,10 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::{
     domain::{outbox::post::Body, plan::notice::Notice},
-    ports::Platform,
+    ports::Markup,
 };
+
+/// The characters that are escaped where an id stands in a link: older ids may hold anything but a space.
+const ESCAPED_IN_LINK: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'@')
+    .remove(b':')
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b'~');
 
 /// Lists the accounts that a notice notifies in a channel, each once; unknown groups have none.
 pub fn whom(notice: &Notice, groups: &BTreeMap<String, Vec<String>>) -> Vec<String> {
@@ -25,23 +38,31 @@ pub fn whom(notice: &Notice, groups: &BTreeMap<String, Vec<String>>) -> Vec<Stri
 
 /// Names these people in a line of their own, the last one: a phone shows how a message begins, and
 /// a title is better there than a list of names.
-pub fn name(body: &mut Body, platform: Platform, ids: Vec<String>) {
+pub fn name(body: &mut Body, markup: Markup, ids: Vec<String>) {
     if ids.is_empty() {
         return;
     }
     let line = |one: fn(&String) -> String| ids.iter().map(one).collect::<Vec<_>>().join(" ");
-    let text = match platform {
-        Platform::Discord => line(|id| match id.strip_prefix('@') {
+    let text = match markup {
+        Markup::Discord => line(|id| match id.strip_prefix('@') {
             Some(user) => format!("<@{user}>"),
             None => format!("<@&{id}>"),
         }),
-        Platform::Matrix => line(String::clone),
+        Markup::Matrix | Markup::Plain => line(String::clone),
     };
-    body.text = format!("{}\n\n{text}", body.text);
+    body.text = format!("{}{}{text}", body.text, markup.paragraph_break());
     if let Some(html) = body.html.as_mut() {
         html.push_str(&format!("\n<p>{}</p>", line(|id| pill(id))));
     }
     body.mentions = ids;
+}
+
+/// Writes one person's account as an id to mention; a bare number is a role on Discord.
+pub fn of_person(markup: Markup, account: &str) -> String {
+    match markup {
+        Markup::Discord => format!("@{account}"),
+        Markup::Matrix | Markup::Plain => account.to_owned(),
+    }
 }
 
 /// Writes a user as clients show a mention; `@room`, which calls the whole room, stays as it is.
@@ -55,30 +76,8 @@ fn pill(id: &str) -> String {
         .replace('>', "&gt;");
     format!(
         "<a href=\"https://matrix.to/#/{}\">{written}</a>",
-        in_address(id)
+        utf8_percent_encode(id, &ESCAPED_IN_LINK)
     )
-}
-
-/// Percent-encodes an id for an address, since older ids may hold anything but a space.
-fn in_address(id: &str) -> String {
-    let mut out = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        match byte {
-            b'a'..=b'z'
-            | b'A'..=b'Z'
-            | b'0'..=b'9'
-            | b'@'
-            | b':'
-            | b'.'
-            | b'-'
-            | b'_'
-            | b'='
-            | b'+'
-            | b'~' => out.push(char::from(byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -105,15 +104,15 @@ mod tests {
         assert!(whom(&notice(&[]), &groups).is_empty());
     }
 
-    fn named(platform: Platform, ids: &[&str]) -> Body {
+    fn named(markup: Markup, ids: &[&str]) -> Body {
         let mut body = Body {
             text: "Title".into(),
-            html: (platform == Platform::Matrix).then(|| "<h2>Title</h2>".into()),
+            html: (markup == Markup::Matrix).then(|| "<h2>Title</h2>".into()),
             ..Body::default()
         };
         name(
             &mut body,
-            platform,
+            markup,
             ids.iter().map(|id| (*id).to_owned()).collect(),
         );
         body
@@ -121,19 +120,19 @@ mod tests {
 
     #[test]
     fn people_are_named_last_as_their_platform_names_them() {
-        let discord = named(Platform::Discord, &["7", "8"]);
+        let discord = named(Markup::Discord, &["7", "8"]);
         assert_eq!(
             (discord.text.as_str(), discord.mentions),
             ("Title\n\n<@&7> <@&8>", vec!["7".to_owned(), "8".to_owned()])
         );
-        let matrix = named(Platform::Matrix, &["@room", "@anna:example.org"]);
+        let matrix = named(Markup::Matrix, &["@room", "@anna:example.org"]);
         assert_eq!(matrix.text, "Title\n\n@room @anna:example.org");
         let pill = "<a href=\"https://matrix.to/#/@anna:example.org\">@anna:example.org</a>";
         assert_eq!(
             matrix.html.unwrap(),
             format!("<h2>Title</h2>\n<p>@room {pill}</p>")
         );
-        assert_eq!(named(Platform::Matrix, &[]).text, "Title");
+        assert_eq!(named(Markup::Matrix, &[]).text, "Title");
     }
 
     #[test]

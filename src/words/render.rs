@@ -11,21 +11,26 @@ use crate::{
         people::command::Verb,
         plan::{language::Language, notice::Notice},
     },
-    ports::{Outlet, Platform, Readers},
-    words::{ballot, limits::MAX_DISCORD_CHARS, snapshot::ConfigSnapshot, templates},
+    ports::{Outlet, Pictures, Readers, TextLimit},
+    words::{ballot, snapshot::ConfigSnapshot, templates},
 };
 
 /// Cuts the end of a post that its mark makes longer than the platform takes.
-pub fn shortened(text: String, platform: Platform) -> String {
-    if platform != Platform::Discord || text.chars().count() <= MAX_DISCORD_CHARS {
+pub fn shortened(text: String, limit: TextLimit) -> String {
+    if limit.count(&text) <= limit.max() {
         return text;
     }
-    let head: String = text.chars().take(MAX_DISCORD_CHARS - 2).collect();
-    format!(
-        "{}\n…",
-        head.rsplit_once('\n')
-            .map_or(head.as_str(), |(lines, _)| lines)
-    )
+    let room = limit.max().saturating_sub(limit.count("\n…"));
+    let mut length = 0;
+    let fits = |c: &char| {
+        length += limit.count(c.encode_utf8(&mut [0; 4]));
+        length <= room
+    };
+    let head: String = text.chars().take_while(fits).collect();
+    match head.rsplit_once('\n') {
+        Some((lines, _)) => format!("{lines}\n…"),
+        None => format!("{head}…"),
+    }
 }
 
 /// Renders the body of one operation of a notice.
@@ -37,6 +42,7 @@ pub fn body(
     moment: &context::RenderInput<'_>,
     now: Timestamp,
 ) -> Result<Body, String> {
+    let capabilities = outlet.platform.capabilities();
     let picture =
         || context::pictured(&campaign.progress).map(|times| picture::block_times(&times));
     let template = match operation {
@@ -72,7 +78,7 @@ pub fn body(
             .flat_map(|m| m.accounts.iter().cloned());
         mention::name(
             &mut body,
-            outlet.platform,
+            capabilities.markup,
             mention::whom(notice, &outlet.mentions)
                 .into_iter()
                 .chain(named)
@@ -80,10 +86,10 @@ pub fn body(
         );
     }
     if matches!(operation, Operation::Post | Operation::Edit)
-        && outlet.platform == Platform::Discord
+        && capabilities.cards
         && outlet.readers == Readers::Public
     {
-        body.card = card::card(snapshot, campaign, notice, &outlet.locale, now)?;
+        body.card = card::card(snapshot, campaign, notice, outlet, now)?;
     }
     if operation == Operation::Poll {
         let windows = campaign
@@ -99,7 +105,7 @@ pub fn body(
         });
     }
     // People who are asked can answer by a button; an edit keeps the buttons that are there.
-    if operation == Operation::Post && outlet.platform == Platform::Discord {
+    if operation == Operation::Post && capabilities.buttons {
         body.buttons = buttons(
             &snapshot.config,
             &campaign.upgrade.id,
@@ -107,7 +113,8 @@ pub fn body(
             &outlet.locale,
         );
     }
-    if operation == Operation::Post && notice.picture && outlet.platform == Platform::Discord {
+    if operation == Operation::Post && notice.picture && capabilities.pictures == Pictures::WithText
+    {
         body.picture = picture();
     }
     Ok(body)
@@ -144,11 +151,11 @@ mod tests {
     fn a_mark_pushes_the_end_out_and_not_the_beginning() {
         let said = "x".repeat(99);
         let text = format!("> mark\n\n{}", vec![said.as_str(); 20].join("\n"));
-        let cut = shortened(text.clone(), Platform::Discord);
+        let cut = shortened(text.clone(), TextLimit::Chars(2_000));
         assert!(
             cut.starts_with("> mark\n\n") && cut.ends_with("x\n…") && cut.chars().count() <= 2_000
         );
-        assert_eq!(shortened(text.clone(), Platform::Matrix), text);
-        assert_eq!(shortened(said.clone(), Platform::Discord), said);
+        assert_eq!(shortened(text.clone(), TextLimit::Bytes(60_000)), text);
+        assert_eq!(shortened(said.clone(), TextLimit::Chars(2_000)), said);
     }
 }

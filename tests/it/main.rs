@@ -13,3 +13,4 @@ mod harness;
 mod people;
 mod process;
 mod stories;
+mod third_platform;

@@ -43,7 +43,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether trying again can help; otherwise somebody has to mend something first.
+    /// True if trying again can help; otherwise somebody has to mend something first.
     pub fn retryable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }
@@ -108,9 +108,9 @@ impl Discord {
 #[derive(Clone, Debug)]
 pub struct BotIdentity {
     pub name: String,
-    /// Where a server's manager lets it in.
+    /// The address at which a server's manager lets it in.
     pub invite: String,
-    /// Whether Discord gives it the words of people's messages.
+    /// True if Discord gives it the words of people's messages.
     pub reads_replies: bool,
 }
 
@@ -135,7 +135,7 @@ impl Discord {
     }
 }
 
-/// Where a server's manager lets the bot in, with the permissions it needs and no others.
+/// The address at which a server's manager lets the bot in, with the permissions it needs and no others.
 fn invite(application: ApplicationId) -> String {
     let permissions = (place::NEEDED | place::PIN_MESSAGES | Permissions::CREATE_EVENTS).bits();
     format!(

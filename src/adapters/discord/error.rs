@@ -19,7 +19,7 @@ pub(super) mod code {
     pub const INVALID_FORM: isize = 50035;
     pub const OVERLOADED: isize = 130_000;
     pub const THREAD_EXISTS: isize = 160_004;
-    /// What a locked thread answers once it is archived.
+    /// A locked thread answers this once it is archived.
     pub const THREAD_ARCHIVED: isize = 50083;
     pub const THREAD_LOCKED: isize = 160_005;
     pub const TOO_MANY_THREADS: isize = 160_006;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     Discord,
     error::{Fault, code},
-    send::{TITLE_MAX, embed},
+    send::{self, MAX_TITLE_CHARS, embed},
 };
 use crate::{
     domain::outbox::post::{PostKey, cut},
@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Archived topics that are looked through, the newest first.
-const ARCHIVED: u64 = 100;
-const FINDING: &str = "looking for the upgrade's topic";
+const MAX_ARCHIVED_TOPICS: u64 = 100;
+const FINDING_TOPIC: &str = "looking for the upgrade's topic";
 
-/// What is known of forums, so that it isn't asked for with each post.
+/// A cache of forums and topics, so that they aren't asked for with each post.
 #[derive(Debug, Default)]
 pub(super) struct Forums {
     is_forum: BTreeMap<ChannelId, bool>,
@@ -30,174 +30,194 @@ pub(super) struct Forums {
     threads: BTreeSet<ChannelId>,
 }
 
-impl Discord {
-    /// The topic with this key in a forum, or the channel itself where it is none.
-    pub(super) async fn topic_in(
-        &self,
-        place: ChannelId,
-        key: &PostKey,
-        words: Option<(&str, &str)>,
-    ) -> Result<Option<ChannelId>, ChatError> {
-        let deadline = self.deadline();
-        if !self.is_forum(deadline, place).await? {
-            return Ok(Some(place));
-        }
-        let known = self.forums().topics.get(&(place, key.clone())).copied();
-        if known.is_some() {
-            return Ok(known);
-        }
-        let topic = match (
-            self.find_topic(deadline, place, key)
-                .await
-                .map_err(|fault| fault.during(FINDING, place))?,
-            words,
-        ) {
-            (Some(found), _) => found,
-            (None, None) => return Ok(None),
-            (None, Some((title, text))) => {
-                self.make_topic(deadline, place, key, title, text).await?
-            }
-        };
-        let mut forums = self.forums();
-        forums.topics.insert((place, key.clone()), topic);
-        forums.threads.insert(topic);
-        Ok(Some(topic))
+/// The topic with this key in a forum, or the channel itself where it is none.
+pub(super) async fn topic(
+    discord: &Discord,
+    place: ChannelId,
+    key: &PostKey,
+    words: Option<(&str, &str)>,
+) -> Result<Option<ChannelId>, ChatError> {
+    let deadline = discord.deadline();
+    if !is_forum(discord, deadline, place).await? {
+        return Ok(Some(place));
     }
+    let known = known_forums(discord)
+        .topics
+        .get(&(place, key.clone()))
+        .copied();
+    if known.is_some() {
+        return Ok(known);
+    }
+    let topic = match (
+        find_topic(discord, deadline, place, key)
+            .await
+            .map_err(|fault| fault.during(FINDING_TOPIC, place))?,
+        words,
+    ) {
+        (Some(found), _) => found,
+        (None, None) => return Ok(None),
+        (None, Some((title, text))) => {
+            make_topic(discord, deadline, place, key, title, text).await?
+        }
+    };
+    let mut forums = known_forums(discord);
+    forums.topics.insert((place, key.clone()), topic);
+    forums.threads.insert(topic);
+    Ok(Some(topic))
+}
 
-    async fn make_topic(
-        &self,
-        deadline: Instant,
-        place: ChannelId,
-        key: &PostKey,
-        title: &str,
-        text: &str,
-    ) -> Result<ChannelId, ChatError> {
-        let first = CreateMessage::new()
-            .content(text)
-            .embed(embed(None, key))
-            .allowed_mentions(CreateAllowedMentions::new());
-        let topic = CreateForumPost::new(cut(title, TITLE_MAX), first)
-            .auto_archive_duration(AutoArchiveDuration::OneWeek);
-        let made = self
+async fn make_topic(
+    discord: &Discord,
+    deadline: Instant,
+    place: ChannelId,
+    key: &PostKey,
+    title: &str,
+    text: &str,
+) -> Result<ChannelId, ChatError> {
+    let first = CreateMessage::new()
+        .content(text)
+        .embed(embed(None, key))
+        .allowed_mentions(CreateAllowedMentions::new());
+    let topic = CreateForumPost::new(cut(title, MAX_TITLE_CHARS), first)
+        .auto_archive_duration(AutoArchiveDuration::OneWeek);
+    let made = discord
+        .ask(deadline, || {
+            discord.http.create_forum_post(place, &topic, None)
+        })
+        .await;
+    made.map(|made| made.id)
+        .map_err(|fault| fault.during("opening a topic", place))
+}
+
+async fn is_forum(
+    discord: &Discord,
+    deadline: Instant,
+    place: ChannelId,
+) -> Result<bool, ChatError> {
+    if let Some(known) = known_forums(discord).is_forum.get(&place) {
+        return Ok(*known);
+    }
+    let found = discord
+        .ask(deadline, || discord.http.get_channel(place))
+        .await;
+    let found = found.map_err(|fault| fault.during(FINDING_TOPIC, place))?;
+    let is_forum = matches!(&found, Channel::Guild(found) if found.kind == ChannelType::Forum);
+    known_forums(discord).is_forum.insert(place, is_forum);
+    Ok(is_forum)
+}
+
+/// Among the topics that we have opened, the open ones first.
+async fn find_topic(
+    discord: &Discord,
+    deadline: Instant,
+    place: ChannelId,
+    key: &PostKey,
+) -> Result<Option<ChannelId>, Fault> {
+    let ours = |thread: &GuildChannel| {
+        thread.parent_id == Some(place) && thread.owner_id == Some(discord.me)
+    };
+    let open = discord
+        .ask(deadline, || {
+            discord.http.get_guild_active_threads(discord.guild)
+        })
+        .await?;
+    if let Some(found) = marked_topic(
+        discord,
+        deadline,
+        open.threads.iter().filter(|t| ours(t)),
+        key,
+    )
+    .await?
+    {
+        return Ok(Some(found));
+    }
+    let archived = discord
+        .ask(deadline, || {
+            discord
+                .http
+                .get_channel_archived_public_threads(place, None, Some(MAX_ARCHIVED_TOPICS))
+        })
+        .await?;
+    marked_topic(
+        discord,
+        deadline,
+        archived.threads.iter().filter(|t| ours(t)),
+        key,
+    )
+    .await
+}
+
+async fn marked_topic<'a>(
+    discord: &Discord,
+    deadline: Instant,
+    topics: impl Iterator<Item = &'a GuildChannel>,
+    key: &PostKey,
+) -> Result<Option<ChannelId>, Fault> {
+    for topic in topics {
+        // A topic's first message has its id.
+        let first = discord
             .ask(deadline, || {
-                self.http.create_forum_post(place, &topic, None)
+                discord
+                    .http
+                    .get_message(topic.id, MessageId::new(topic.id.get()))
             })
             .await;
-        made.map(|made| made.id)
-            .map_err(|fault| fault.during("opening a topic", place))
-    }
-
-    async fn is_forum(&self, deadline: Instant, place: ChannelId) -> Result<bool, ChatError> {
-        if let Some(known) = self.forums().is_forum.get(&place) {
-            return Ok(*known);
+        match first {
+            Ok(first) if send::is_marked(discord, &first, key) => return Ok(Some(topic.id)),
+            Ok(_) => {}
+            Err(fault) if fault.is(code::UNKNOWN_MESSAGE) || fault.is(code::UNKNOWN_CHANNEL) => {}
+            Err(fault) => return Err(fault),
         }
-        let found = self.ask(deadline, || self.http.get_channel(place)).await;
-        let found = found.map_err(|fault| fault.during(FINDING, place))?;
-        let is_forum = matches!(&found, Channel::Guild(found) if found.kind == ChannelType::Forum);
-        self.forums().is_forum.insert(place, is_forum);
-        Ok(is_forum)
     }
+    Ok(None)
+}
 
-    /// Among the topics that we have opened, the open ones first.
-    async fn find_topic(
-        &self,
-        deadline: Instant,
-        place: ChannelId,
-        key: &PostKey,
-    ) -> Result<Option<ChannelId>, Fault> {
-        let ours = |thread: &GuildChannel| {
-            thread.parent_id == Some(place) && thread.owner_id == Some(self.me)
-        };
-        let open = self
-            .ask(deadline, || self.http.get_guild_active_threads(self.guild))
-            .await?;
-        if let Some(found) = self
-            .marked_topic(deadline, open.threads.iter().filter(|t| ours(t)), key)
-            .await?
-        {
-            return Ok(Some(found));
-        }
-        let archived = self
-            .ask(deadline, || {
-                self.http
-                    .get_channel_archived_public_threads(place, None, Some(ARCHIVED))
-            })
-            .await?;
-        self.marked_topic(deadline, archived.threads.iter().filter(|t| ours(t)), key)
+/// A thread that has gone to sleep takes edits and pins only when it is awake: whether it was, and is so now. Who locked
+/// it wants it so.
+pub(super) async fn is_woken<T>(
+    discord: &Discord,
+    deadline: Instant,
+    channel: ChannelId,
+    done: &Result<T, Fault>,
+) -> bool {
+    let asleep = done
+        .as_ref()
+        .is_err_and(|fault| fault.is(code::THREAD_ARCHIVED));
+    let wake = EditThread::new().archived(false);
+    asleep
+        && discord
+            .ask(deadline, || discord.http.edit_thread(channel, &wake, None))
             .await
-    }
+            .is_ok()
+}
 
-    async fn marked_topic<'a>(
-        &self,
-        deadline: Instant,
-        topics: impl Iterator<Item = &'a GuildChannel>,
-        key: &PostKey,
-    ) -> Result<Option<ChannelId>, Fault> {
-        for topic in topics {
-            // A topic's first message has its id.
-            let first = self
-                .ask(deadline, || {
-                    self.http
-                        .get_message(topic.id, MessageId::new(topic.id.get()))
-                })
-                .await;
-            match first {
-                Ok(first) if self.is_marked(&first, key) => return Ok(Some(topic.id)),
-                Ok(_) => {}
-                Err(fault)
-                    if fault.is(code::UNKNOWN_MESSAGE) || fault.is(code::UNKNOWN_CHANNEL) => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok(None)
-    }
+/// True if this is a topic in a forum, in which no further thread can be opened.
+pub(super) fn is_topic(discord: &Discord, channel: ChannelId) -> bool {
+    known_forums(discord).threads.contains(&channel)
+}
 
-    /// A thread that has gone to sleep takes edits and pins only when it is awake: whether it was, and is so now. Who locked
-    /// it wants it so.
-    pub(super) async fn woke<T>(
-        &self,
-        deadline: Instant,
-        channel: ChannelId,
-        done: &Result<T, Fault>,
-    ) -> bool {
-        let asleep = done
-            .as_ref()
-            .is_err_and(|fault| fault.is(code::THREAD_ARCHIVED));
-        let wake = EditThread::new().archived(false);
-        asleep
-            && self
-                .ask(deadline, || self.http.edit_thread(channel, &wake, None))
-                .await
-                .is_ok()
+/// How doing something with a message of a channel failed. With a topic that somebody deletes its messages are gone; what
+/// is still to be said is said in another.
+pub(super) fn failed(discord: &Discord, fault: Fault, what: &str, channel: ChannelId) -> ChatError {
+    if fault.is(code::UNKNOWN_CHANNEL) && forget_topic(discord, channel) {
+        return ChatError::Refused {
+            reason: format!("{what}: the upgrade's topic {channel} was deleted"),
+            remedy: "nothing is left there".into(),
+        };
     }
+    fault.during(what, channel)
+}
 
-    /// Whether this is a topic in a forum, in which no further thread can be opened.
-    pub(super) fn is_topic(&self, channel: ChannelId) -> bool {
-        self.forums().threads.contains(&channel)
-    }
+/// `false` if it was none.
+pub(super) fn forget_topic(discord: &Discord, channel: ChannelId) -> bool {
+    let mut forums = known_forums(discord);
+    forums.topics.retain(|_, topic| *topic != channel);
+    forums.threads.remove(&channel)
+}
 
-    /// How doing something with a message of a channel failed. With a topic that somebody deletes its messages are gone; what
-    /// is still to be said is said in another.
-    pub(super) fn failed(&self, fault: Fault, what: &str, channel: ChannelId) -> ChatError {
-        if fault.is(code::UNKNOWN_CHANNEL) && self.forget_topic(channel) {
-            return ChatError::Refused {
-                reason: format!("{what}: the upgrade's topic {channel} was deleted"),
-                remedy: "nothing is left there".into(),
-            };
-        }
-        fault.during(what, channel)
-    }
-
-    /// `false` if it was none.
-    pub(super) fn forget_topic(&self, channel: ChannelId) -> bool {
-        let mut forums = self.forums();
-        forums.topics.retain(|_, topic| *topic != channel);
-        forums.threads.remove(&channel)
-    }
-
-    fn forums(&self) -> std::sync::MutexGuard<'_, Forums> {
-        self.forums
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
+fn known_forums(discord: &Discord) -> std::sync::MutexGuard<'_, Forums> {
+    discord
+        .forums
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

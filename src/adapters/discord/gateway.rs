@@ -123,7 +123,7 @@ impl Discord {
                     Some(Signal::Ended(error)) => return ended(error),
                     None => return ended(None),
                 },
-                _ = look.tick() => match health.feel(Instant::now(), link.pulse().await) {
+                _ = look.tick() => match health.check(Instant::now(), link.pulse().await) {
                     LinkCheck::Fine => self.health.gateway_up(),
                     LinkCheck::Coming => {}
                     LinkCheck::Down => self.health.gateway_down(desk.now(), "it broke off and is being made anew"),
@@ -138,7 +138,7 @@ impl Discord {
         }
     }
 
-    /// Where the gateway is, if a session may be begun now: Discord resets the token of who begins more than 1,000 a day.
+    /// Asks for the gateway's address, if a session may be begun now: Discord resets the token of who begins more than 1,000 a day.
     async fn address(&self) -> Result<String, SessionEnd> {
         let gateway = self
             .ask(self.deadline(), || self.http.get_bot_gateway())
@@ -190,7 +190,7 @@ enum LinkCheck {
     Fine,
     /// Not there for the first time yet.
     Coming,
-    /// It was there.
+    /// A heartbeat was there.
     Down,
     Dead(&'static str),
 }
@@ -204,7 +204,7 @@ impl HeartbeatWatch {
         }
     }
 
-    fn feel(&mut self, now: Instant, pulse: Option<GatewayState>) -> LinkCheck {
+    fn check(&mut self, now: Instant, pulse: Option<GatewayState>) -> LinkCheck {
         let up = matches!(pulse, Some((ConnectionStage::Connected, _)));
         if up && pulse != self.last {
             self.alive = now;
@@ -232,18 +232,18 @@ mod tests {
         let at = |s| start + Duration::from_secs(s);
         let up = |ms| Some((ConnectionStage::Connected, Some(Duration::from_millis(ms))));
         let mut pace = HeartbeatWatch::new(start);
-        assert_eq!(pace.feel(at(1), None), LinkCheck::Coming);
-        assert_eq!(pace.feel(at(2), up(5)), LinkCheck::Fine);
-        assert_eq!(pace.feel(at(170), up(6)), LinkCheck::Fine);
-        assert_eq!(pace.feel(at(340), up(6)), LinkCheck::Fine);
+        assert_eq!(pace.check(at(1), None), LinkCheck::Coming);
+        assert_eq!(pace.check(at(2), up(5)), LinkCheck::Fine);
+        assert_eq!(pace.check(at(170), up(6)), LinkCheck::Fine);
+        assert_eq!(pace.check(at(340), up(6)), LinkCheck::Fine);
         assert_eq!(
-            pace.feel(at(351), up(6)),
+            pace.check(at(351), up(6)),
             LinkCheck::Dead("no heartbeat is answered")
         );
-        assert_eq!(pace.feel(at(352), up(7)), LinkCheck::Fine);
-        assert_eq!(pace.feel(at(400), None), LinkCheck::Down);
+        assert_eq!(pace.check(at(352), up(7)), LinkCheck::Fine);
+        assert_eq!(pace.check(at(400), None), LinkCheck::Down);
         assert_eq!(
-            pace.feel(at(443), None),
+            pace.check(at(443), None),
             LinkCheck::Dead("the gateway can't be reached")
         );
     }

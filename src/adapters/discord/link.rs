@@ -31,7 +31,7 @@ const QUEUE: usize = 4_096;
 /// For how long a friendly goodbye is waited for.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// What comes from the gateway.
+/// An event from the gateway.
 pub(super) enum Signal {
     /// A new session: may come again, at any time.
     Ready,
@@ -47,7 +47,7 @@ pub(super) enum Signal {
     Ended(Option<serenity::Error>),
 }
 
-/// What serenity knows of its connection: the stage, and the latency that changes with every heartbeat.
+/// The connection as serenity knows it: its stage, and the latency that changes with every heartbeat.
 pub(super) type GatewayState = (ConnectionStage, Option<Duration>);
 
 pub(super) struct GatewayLink {

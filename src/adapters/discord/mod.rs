@@ -35,8 +35,10 @@ use serenity::{
     all::{ChannelId, GuildId, MessageId, UserId},
     http::Http,
 };
+use tokio::time::Instant;
 
-use self::{health::ConnectionHealth, request::Budget};
+use self::{error::Fault, health::ConnectionHealth, request::Budget};
+
 use crate::{
     domain::{
         outbox::post::{CalendarEvent, PostKey},
@@ -61,7 +63,7 @@ pub struct Route {
     pub ca_pem: Vec<u8>,
 }
 
-/// What `Discord::connect` needs.
+/// The settings that `Discord::connect` needs.
 #[derive(Clone)]
 pub struct DiscordSettings {
     /// The bot's token, with or without `Bot ` before it.
@@ -69,7 +71,7 @@ pub struct DiscordSettings {
     /// The guild's (server's) id.
     pub guild: u64,
     pub route: Option<Route>,
-    /// Of one HTTP request. A whole `send`, `find`, `edit` or `open_thread`, waits for rate limits included,
+    /// The longest time of one HTTP request. A whole `send`, `find`, `edit` or `open_thread`, waits for rate limits included,
     /// ends within four times this; `heard` may take that long for each 100 replies or reactions.
     pub timeout: Duration,
 }
@@ -87,6 +89,41 @@ pub struct Discord {
     settings: DiscordSettings,
 }
 
+impl Discord {
+    /// The time by which an operation that begins now must have ended.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.settings.timeout * 4
+    }
+
+    /// Makes a request, which ends by the deadline, and notes whether the token is still good.
+    /// It may be made twice, if a limit keeps the first from going out.
+    async fn ask<T, F: Future<Output = serenity::Result<T>>>(
+        &self,
+        deadline: Instant,
+        call: impl FnMut() -> F,
+    ) -> Result<T, Fault> {
+        self.noted(self.budget.ask(deadline, call).await)
+    }
+
+    /// Does this for an answer to a command.
+    async fn reply_by<T>(
+        &self,
+        deadline: Instant,
+        call: impl Future<Output = serenity::Result<T>>,
+    ) -> Result<T, Fault> {
+        self.noted(request::answer(deadline, call).await)
+    }
+
+    fn noted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
+        match &result {
+            Err(Fault::Token) => self.health.token(true),
+            Ok(_) | Err(Fault::Code { .. }) => self.health.token(false),
+            Err(Fault::Unsure { .. }) => {}
+        }
+        result
+    }
+}
+
 /// The token is in here, so this shows names only.
 impl fmt::Debug for Discord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,7 +137,7 @@ impl fmt::Debug for Discord {
 #[async_trait]
 impl Chat for Discord {
     async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        self.post(channel_id(place)?, out).await
+        send::send(self, channel_id(place)?, out).await
     }
 
     async fn find(
@@ -109,7 +146,7 @@ impl Chat for Discord {
         key: &PostKey,
         since: Timestamp,
     ) -> Result<Option<Accepted>, ChatError> {
-        self.look_for(channel_id(place)?, key, since).await
+        send::find(self, channel_id(place)?, key, since).await
     }
 
     async fn open_thread(
@@ -119,21 +156,20 @@ impl Chat for Discord {
         title: &str,
         out: Outgoing<'_>,
     ) -> Result<Accepted, ChatError> {
-        self.thread(channel_id(place)?, message_id(root)?, title, out)
-            .await
+        send::open_thread(self, channel_id(place)?, message_id(root)?, title, out).await
     }
 
     /// Says the same when it is said twice, so an edit leaves no mark of its own and `find` knows none.
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        self.reword(channel_id(place)?, message_id(id)?, out).await
+        send::edit(self, channel_id(place)?, message_id(id)?, out).await
     }
 
     async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
-        self.treat(channel_id(place)?, message_id(id)?, how).await
+        side_effects::handle(self, channel_id(place)?, message_id(id)?, how).await
     }
 
     async fn calendar(&self, key: &PostKey, event: &CalendarEvent) -> Result<Accepted, ChatError> {
-        self.in_calendar(key, event).await
+        side_effects::calendar(self, key, event).await
     }
 
     async fn heard(
@@ -142,7 +178,8 @@ impl Chat for Discord {
         root: &str,
         thread: Option<&str>,
     ) -> Result<Heard, ChatError> {
-        self.listen(
+        feedback::heard(
+            self,
             channel_id(place)?,
             message_id(root)?,
             thread.map(channel_id).transpose()?,
@@ -156,8 +193,7 @@ impl Chat for Discord {
         key: &PostKey,
         words: Option<(&str, &str)>,
     ) -> Result<Option<String>, ChatError> {
-        Ok(self
-            .topic_in(channel_id(place)?, key, words)
+        Ok(forum::topic(self, channel_id(place)?, key, words)
             .await?
             .map(|topic| topic.to_string()))
     }

@@ -14,7 +14,7 @@ use crate::ports::ChatError;
 
 const WHAT: &str = "checking the permissions";
 
-/// What the bot's role needs in every channel it posts to.
+/// The permissions that the bot's role needs in every channel it posts to.
 pub(super) const NEEDED: Permissions = Permissions::VIEW_CHANNEL
     .union(Permissions::SEND_MESSAGES)
     // without it Discord drops the embed, and with it the mark a post is found by
@@ -25,7 +25,7 @@ pub(super) const NEEDED: Permissions = Permissions::VIEW_CHANNEL
     .union(Permissions::CREATE_PUBLIC_THREADS)
     .union(Permissions::SEND_MESSAGES_IN_THREADS);
 
-/// What the plan wants of a channel besides posting.
+/// The abilities that the plan wants of a channel besides posting.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequiredPermissions {
     pub publish: bool,
@@ -128,7 +128,7 @@ impl Discord {
         })
     }
 
-    /// What the plan wants of a channel and the bot may not do there: a line for each.
+    /// Lists what the plan wants of a channel and the bot may not do there: a line for each.
     ///
     /// # Errors
     /// As those of [`check_place`](Self::check_place).
@@ -171,7 +171,7 @@ impl Discord {
             .collect())
     }
 
-    /// Which of these roles would hear nothing of a post in a channel, and what can be done about it: a line for each.
+    /// Lists which of these roles would hear nothing of a post in a channel, and what can be done about it: a line for each.
     ///
     /// # Errors
     /// As those of [`check_place`](Self::check_place).
@@ -197,7 +197,7 @@ impl Discord {
         Ok(roles.iter().filter_map(unheard).collect())
     }
 
-    /// Whether the bot may pin in a channel. serenity drops the permissions it doesn't know, so this one is read as Discord
+    /// Asks whether the bot may pin in a channel. serenity drops the permissions it doesn't know, so this one is read as Discord
     /// has it.
     async fn may_pin(&self, channel: ChannelId) -> Result<bool, Fault> {
         let guild: Roles = self
@@ -291,7 +291,7 @@ struct Overwrite {
     deny: String,
 }
 
-/// Whether a member with these roles has a permission in a channel: what roles give, and what the channel says of everybody, of
+/// Finds out whether a member with these roles has a permission in a channel: what roles give, and what the channel says of everybody, of
 /// its roles and of the member, the later the stronger. The guild's id is the role of everybody.
 fn allowed(
     guild: &Roles,

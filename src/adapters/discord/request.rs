@@ -16,10 +16,10 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
-use super::{Discord, error::Fault};
+use super::error::Fault;
 
 /// Requests of a bot in a second, whatever they are for; answers to commands aside.
-const TURNS: usize = 50;
+const MAX_REQUESTS_A_SECOND: usize = 50;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Fifty turns. Who has had one lays it down when Discord has answered, and a second later another takes it: so no
@@ -31,16 +31,16 @@ pub(super) struct Budget {
     closed: Mutex<Option<Instant>>,
 }
 
-struct Turn(Option<OwnedSemaphorePermit>, Duration);
+struct RequestPermit(Option<OwnedSemaphorePermit>, Duration);
 
-impl Turn {
+impl RequestPermit {
     /// Nothing was asked in it.
     fn give_back(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Turn {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
         if let (Some(turn), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             let second = self.1;
@@ -54,12 +54,12 @@ impl Drop for Turn {
 
 /// That serenity's limiter lets a request wait.
 #[derive(Default)]
-struct Held {
+struct LimiterWait {
     until: Mutex<Option<(Instant, bool)>>,
     rung: Notify,
 }
 
-impl Held {
+impl LimiterWait {
     /// Until when, and whether that is so for every request.
     async fn wait(&self) -> (Instant, bool) {
         loop {
@@ -73,7 +73,7 @@ impl Held {
 }
 
 tokio::task_local! {
-    static HELD: Arc<Held>;
+    static HELD: Arc<LimiterWait>;
 }
 
 /// Told by serenity's rate limiter, in the task whose request has to wait.
@@ -93,7 +93,7 @@ fn hold(wait: Duration, all: bool) {
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self::of(TURNS, SECOND)
+        Self::of(MAX_REQUESTS_A_SECOND, SECOND)
     }
 
     fn of(turns: usize, second: Duration) -> Self {
@@ -104,14 +104,14 @@ impl Budget {
         }
     }
 
-    async fn turn(&self) -> Turn {
+    async fn turn(&self) -> RequestPermit {
         let turn = self.turns.clone().acquire_owned().await.ok();
         loop {
             let closed: Option<Instant> =
                 *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
             match closed.filter(|until| *until > Instant::now()) {
                 Some(until) => sleep_until(until).await,
-                None => return Turn(turn, self.second),
+                None => return RequestPermit(turn, self.second),
             }
         }
     }
@@ -126,7 +126,7 @@ impl Budget {
             let Ok(turn) = timeout_at(deadline, self.turn()).await else {
                 return Err(waits("too many requests are before this one", self.second));
             };
-            let held = Arc::new(Held::default());
+            let held = Arc::new(LimiterWait::default());
             let (until, all) = tokio::select! {
                 biased;
                 answer = timeout_at(deadline, HELD.scope(held.clone(), call())) => return answer.map_or_else(|_| Err(silent()), |a| a.map_err(Fault::from)),
@@ -170,41 +170,6 @@ fn waits(reason: &str, left: Duration) -> Fault {
     Fault::Unsure {
         reason: reason.into(),
         after_ms: Some(after_ms),
-    }
-}
-
-impl Discord {
-    /// When an operation that begins now must have ended.
-    pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.settings.timeout * 4
-    }
-
-    /// Makes a request, which ends by the deadline, and notes whether the token is still good.
-    /// It may be made twice, if a limit keeps the first from going out.
-    pub(super) async fn ask<T, F: Future<Output = serenity::Result<T>>>(
-        &self,
-        deadline: Instant,
-        call: impl FnMut() -> F,
-    ) -> Result<T, Fault> {
-        self.noted(self.budget.ask(deadline, call).await)
-    }
-
-    /// The same for an answer to a command.
-    pub(super) async fn reply_by<T>(
-        &self,
-        deadline: Instant,
-        call: impl Future<Output = serenity::Result<T>>,
-    ) -> Result<T, Fault> {
-        self.noted(answer(deadline, call).await)
-    }
-
-    fn noted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
-        match &result {
-            Err(Fault::Token) => self.health.token(true),
-            Ok(_) | Err(Fault::Code { .. }) => self.health.token(false),
-            Err(Fault::Unsure { .. }) => {}
-        }
-        result
     }
 }
 

@@ -10,7 +10,8 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use super::{
     Matrix,
     event::{MESSAGE, SyncEvent},
-    send::{content, in_reply, in_thread, set},
+    room_upgrade,
+    send::{self, content, in_reply, in_thread, set},
     sync::{FIRST_PAUSE, LONGEST_PAUSE},
 };
 use crate::{
@@ -81,7 +82,7 @@ impl Matrix {
             return;
         }
         let power = self.power(&ask.room, &ask.by).await;
-        let place = self.place_of(&ask.room);
+        let place = room_upgrade::place_of(self, &ask.room);
         let asker = Asker {
             power,
             ..Asker::new(Platform::Matrix, &ask.by, place.as_str())
@@ -90,14 +91,14 @@ impl Matrix {
         let answer = reply(content(&body, "m.notice"), ask);
         let mut pause = FIRST_PAUSE;
         loop {
-            match self
-                .put(
-                    ask.room.as_str(),
-                    MESSAGE,
-                    answer.clone(),
-                    &transaction(&ask.event),
-                )
-                .await
+            match send::put(
+                self,
+                ask.room.as_str(),
+                MESSAGE,
+                answer.clone(),
+                &transaction(&ask.event),
+            )
+            .await
             {
                 Ok(_) => return,
                 Err(ChatError::Retry { reason, after_ms }) if !is_stale() => {
@@ -165,10 +166,9 @@ fn reply(mut content: Value, ask: &IncomingCommand) -> Value {
 
 /// One question has one answer, whichever process gives it.
 fn transaction(event: &str) -> String {
-    let digest = Sha256::digest(event);
-    std::iter::once("a-".to_owned())
-        .chain(digest.iter().take(12).map(|byte| format!("{byte:02x}")))
-        .collect()
+    let mut transaction = format!("a-{}", hex::encode(Sha256::digest(event)));
+    transaction.truncate(26);
+    transaction
 }
 
 #[cfg(test)]

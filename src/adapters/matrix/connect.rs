@@ -86,7 +86,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether trying again later may help without anybody doing anything.
+    /// True if trying again later may help without anybody doing anything.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }

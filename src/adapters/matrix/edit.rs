@@ -4,78 +4,77 @@ use matrix_sdk::{Room, ruma::EventId};
 use serde_json::{Value, json};
 
 use super::{
-    Matrix,
+    Matrix, error,
     event::{ENCRYPTED, KEY_FIELD, MESSAGE, SyncEvent},
-    send::{content, event_id, mentions, set},
+    send::{self, content, event_id, mentions, set},
 };
 use crate::{
     domain::outbox::post::{Body, PostKey},
     ports::{Accepted, ChatError, Outgoing},
 };
 
-impl Matrix {
-    /// Sends an event that replaces what the message `id` says.
-    pub(super) async fn reword(
-        &self,
-        place: &str,
-        id: &str,
-        out: Outgoing<'_>,
-    ) -> Result<Accepted, ChatError> {
-        let original = event_id(id)?;
-        self.within(self.timeout, async {
-            let room = self.joined(place).await?;
-            let of = self.key_of(&room, &original).await?;
-            self.put(
-                place,
-                MESSAGE,
-                edit(out.body, out.key, id, of.as_deref()),
-                &out.key.0,
-            )
-            .await?;
-            Ok(Accepted {
-                id: id.to_owned(),
-                link: self.link(&room, id),
-            })
+/// Sends an event that replaces what the message `id` says.
+pub(super) async fn edit(
+    matrix: &Matrix,
+    place: &str,
+    id: &str,
+    out: Outgoing<'_>,
+) -> Result<Accepted, ChatError> {
+    let original = event_id(id)?;
+    send::within(matrix.timeout, async {
+        let room = matrix.joined(place).await?;
+        let of = key_of(matrix, &room, &original).await?;
+        send::put(
+            matrix,
+            place,
+            MESSAGE,
+            replacement(out.body, out.key, id, of.as_deref()),
+            &out.key.0,
+        )
+        .await?;
+        Ok(Accepted {
+            id: id.to_owned(),
+            link: matrix.link(&room, id),
         })
-        .await
-    }
+    })
+    .await
+}
 
-    /// The key of a message that is to be edited, where it can be read. Of one that is gone, or that isn't ours, the server
-    /// would take an edit all the same, and people would see it as a message out of nowhere.
-    async fn key_of(&self, room: &Room, id: &EventId) -> Result<Option<String>, ChatError> {
-        let refused = |reason: &str, remedy: &str| {
-            Err(ChatError::Refused {
-                reason: format!("editing {id} in {}: {reason}", room.room_id()),
-                remedy: remedy.into(),
-            })
-        };
-        let event = room.event(id, None).await;
-        let event =
-            event.map_err(|error| self.failed(&format!("looking for {id}, to edit it"), &error))?;
-        match SyncEvent::read(&event) {
-            Some(event) if event.sender != self.me.as_str() => refused(
-                "the message is another account's",
-                "it was posted by the account that was in use then",
-            ),
-            // Nothing is left of a deleted message but that it was there.
-            Some(event)
-                if event.is_redacted()
-                    || event.kind != ENCRYPTED && event.content.msgtype.is_none() =>
-            {
-                refused(
-                    "the message was deleted",
-                    "post the notice anew if it is still wanted",
-                )
-            }
-            Some(event) => Ok(event.content.key),
-            None => refused("it is no message", "look at its row in the outbox"),
+/// The key of a message that is to be edited, where it can be read. Of one that is gone, or that isn't ours, the server
+/// would take an edit all the same, and people would see it as a message out of nowhere.
+async fn key_of(matrix: &Matrix, room: &Room, id: &EventId) -> Result<Option<String>, ChatError> {
+    let refused = |reason: &str, remedy: &str| {
+        Err(ChatError::Refused {
+            reason: format!("editing {id} in {}: {reason}", room.room_id()),
+            remedy: remedy.into(),
+        })
+    };
+    let event = room.event(id, None).await;
+    let event = event
+        .map_err(|error| error::failed(matrix, &format!("looking for {id}, to edit it"), &error))?;
+    match SyncEvent::read(&event) {
+        Some(event) if event.sender != matrix.me.as_str() => refused(
+            "the message is another account's",
+            "it was posted by the account that was in use then",
+        ),
+        // Nothing is left of a deleted message but that it was there.
+        Some(event)
+            if event.is_redacted()
+                || event.kind != ENCRYPTED && event.content.msgtype.is_none() =>
+        {
+            refused(
+                "the message was deleted",
+                "post the notice anew if it is still wanted",
+            )
         }
+        Some(event) => Ok(event.content.key),
+        None => refused("it is no message", "look at its row in the outbox"),
     }
 }
 
 /// The new words for clients that know edits; with a `*` before them for those that don't. `of` is the original's key,
 /// which stays with what the original says from now on, and so does whom that calls: the edit itself calls nobody.
-fn edit(body: &Body, key: &PostKey, original: &str, of: Option<&str>) -> Value {
+fn replacement(body: &Body, key: &PostKey, original: &str, of: Option<&str>) -> Value {
     let mut new = content(body, "m.text");
     set(&mut new, "m.mentions", mentions(body));
     if let Some(of) = of {
@@ -116,7 +115,7 @@ mod tests {
         };
         let html = "org.matrix.custom.html";
         assert_eq!(
-            edit(&body, &PostKey("k2".into()), "$o", Some("k1")),
+            replacement(&body, &PostKey("k2".into()), "$o", Some("k1")),
             json!({
                 "msgtype": "m.text", "body": "* new", "format": html, "formatted_body": "* <b>new</b>", "m.mentions": {}, KEY_FIELD: "k2",
                 "m.new_content": {

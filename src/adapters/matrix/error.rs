@@ -16,49 +16,47 @@ use crate::ports::ChatError;
 pub(super) enum Fault {
     /// The session is no longer good for anything. `soft`: the device still is, only the token has run out.
     Session { reason: String, soft: bool },
-    /// It may go away by itself; not to be tried again before so many milliseconds, if the server said so.
+    /// The fault may go away by itself; nothing is to be tried again before so many milliseconds, if the server said so.
     Passing {
         reason: String,
         after_ms: Option<u64>,
     },
     /// The homeserver forbids it.
     Forbidden { reason: String },
-    /// It will stay so until somebody changes something.
+    /// The fault stays until somebody changes something.
     Lasting {
         reason: String,
         remedy: &'static str,
     },
 }
 
-impl Matrix {
-    /// Puts a failed action into words; a lost session becomes the trouble an operator sees.
-    pub(super) fn failed(&self, action: &str, error: &matrix_sdk::Error) -> ChatError {
-        match fault(error) {
-            Fault::Session { reason, .. } => {
-                let reason = logged_out(&reason);
-                self.set_trouble(Some(reason.clone()));
-                ChatError::Retry {
-                    reason: format!("{action}: {reason}"),
-                    after_ms: None,
-                }
+/// Puts a failed action into words; a lost session becomes the trouble an operator sees.
+pub(super) fn failed(matrix: &Matrix, action: &str, error: &matrix_sdk::Error) -> ChatError {
+    match fault(error) {
+        Fault::Session { reason, .. } => {
+            let reason = logged_out(&reason);
+            matrix.set_trouble(Some(reason.clone()));
+            ChatError::Retry {
+                reason: format!("{action}: {reason}"),
+                after_ms: None,
             }
-            Fault::Passing { reason, after_ms } => ChatError::Retry {
-                reason: format!("{action}: {reason}"),
-                after_ms,
-            },
-            // Nothing is given up while somebody can mend it.
-            Fault::Forbidden { reason } => ChatError::Retry {
-                reason: format!(
-                    "{action}: {reason}; invite {} to the room and give it the power level to post there",
-                    self.me
-                ),
-                after_ms: Some(60_000),
-            },
-            Fault::Lasting { reason, remedy } => ChatError::Refused {
-                reason: format!("{action}: {reason}"),
-                remedy: remedy.into(),
-            },
         }
+        Fault::Passing { reason, after_ms } => ChatError::Retry {
+            reason: format!("{action}: {reason}"),
+            after_ms,
+        },
+        // Nothing is given up while somebody can mend it.
+        Fault::Forbidden { reason } => ChatError::Retry {
+            reason: format!(
+                "{action}: {reason}; invite {} to the room and give it the power level to post there",
+                matrix.me
+            ),
+            after_ms: Some(60_000),
+        },
+        Fault::Lasting { reason, remedy } => ChatError::Refused {
+            reason: format!("{action}: {reason}"),
+            remedy: remedy.into(),
+        },
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Content {
     pub vote: Option<Vote>,
 }
 
-/// What somebody chose.
+/// The answers that somebody chose.
 #[derive(Debug, Deserialize)]
 pub(super) struct Vote {
     pub answers: Vec<String>,
@@ -65,7 +65,7 @@ struct Unsigned {
     /// Told by the server to the sending device only.
     transaction_id: Option<String>,
     redacted_because: Option<IgnoredAny>,
-    /// What servers tell of an event's edits beside it.
+    /// The edits of an event that servers tell beside it.
     #[serde(rename = "m.relations")]
     relations: Option<Value>,
 }
@@ -98,7 +98,7 @@ impl SyncEvent {
             .filter(|_| self.is_edit())
     }
 
-    /// What a message says now, its last edit counted in.
+    /// The words of a message as they are now, its last edit counted in.
     pub fn words(&self) -> Option<&str> {
         let edit = self
             .unsigned
@@ -126,7 +126,7 @@ impl SyncEvent {
             && !self.is_edit()
     }
 
-    /// Whether it is the post with this key, or the edit: each has its own. The transaction id tells it even of one we
+    /// True if it is the post with this key, or the edit: each has its own. The transaction id tells it even of one we
     /// can't decrypt.
     pub fn is_post(&self, key: &str) -> bool {
         self.content.key.as_deref() == Some(key)

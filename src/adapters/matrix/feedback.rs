@@ -12,97 +12,96 @@ use matrix_sdk::{
     },
 };
 
-use super::{Matrix, event::SyncEvent, send::event_id};
+use super::{Matrix, error, event::SyncEvent, send::event_id};
 use crate::{
     domain::people::feedback::{Heard, Reaction, Reply},
     ports::ChatError,
 };
 
 /// Events a page; servers may give fewer.
-const PAGE: u32 = 100;
+const PAGE_EVENTS: u32 = 100;
 /// Characters of a reaction, which may be a word; more, or none, is no reaction.
-const LONGEST_EMOJI: usize = 64;
+const MAX_EMOJI_CHARS: usize = 64;
 /// A server that never ends its pages is left after so many.
-const PAGES: usize = 200;
+const MAX_PAGES: usize = 200;
 
-impl Matrix {
-    /// Reactions to `root` and messages in `thread`, if there is one; our own and redacted ones left out, and so are
-    /// replies that can't be decrypted.
-    pub(super) async fn listen(
-        &self,
-        place: &str,
-        root: &str,
-        thread: Option<&str>,
-    ) -> Result<Heard, ChatError> {
-        let room = self.joined(place).await?;
-        let reactions = IncludeRelations::RelationsOfTypeAndEventType(
-            RelationType::Annotation,
-            TimelineEventType::Reaction,
-        );
-        let reactions = self.relations(&room, root, reactions).await?;
-        let replies = match thread {
-            Some(thread) => {
-                self.relations(
-                    &room,
-                    thread,
-                    IncludeRelations::RelationsOfType(RelationType::Thread),
-                )
-                .await?
-            }
-            None => Vec::new(),
-        };
-        Ok(heard(&reactions, &replies, self.me.as_str()))
-    }
-
-    pub(super) async fn relations(
-        &self,
-        room: &Room,
-        to: &str,
-        which: IncludeRelations,
-    ) -> Result<Vec<SyncEvent>, ChatError> {
-        let id = event_id(to)?;
-        let (mut events, mut from) = (Vec::new(), None);
-        for _ in 0..PAGES {
-            let options = RelationsOptions {
-                from,
-                limit: Some(UInt::from(PAGE)),
-                include_relations: which.clone(),
-                ..RelationsOptions::default()
-            };
-            let page = room.relations(id.clone(), options).await;
-            let page = page
-                .map_err(|error| self.failed(&format!("counting what relates to {to}"), &error))?;
-            events.extend(page.chunk.iter().filter_map(SyncEvent::read));
-            from = page.next_batch_token;
-            if from.is_none() {
-                return Ok(events);
-            }
+/// Reactions to `root` and messages in `thread`, if there is one; our own and redacted ones left out, and so are
+/// replies that can't be decrypted.
+pub(super) async fn heard(
+    matrix: &Matrix,
+    place: &str,
+    root: &str,
+    thread: Option<&str>,
+) -> Result<Heard, ChatError> {
+    let room = matrix.joined(place).await?;
+    let reactions = IncludeRelations::RelationsOfTypeAndEventType(
+        RelationType::Annotation,
+        TimelineEventType::Reaction,
+    );
+    let reactions = relations(matrix, &room, root, reactions).await?;
+    let replies = match thread {
+        Some(thread) => {
+            relations(
+                matrix,
+                &room,
+                thread,
+                IncludeRelations::RelationsOfType(RelationType::Thread),
+            )
+            .await?
         }
-        tracing::warn!(%to, pages = PAGES, "more relations than are counted");
-        Ok(events)
+        None => Vec::new(),
+    };
+    Ok(compiled(&reactions, &replies, matrix.me.as_str()))
+}
+
+pub(super) async fn relations(
+    matrix: &Matrix,
+    room: &Room,
+    to: &str,
+    which: IncludeRelations,
+) -> Result<Vec<SyncEvent>, ChatError> {
+    let id = event_id(to)?;
+    let (mut events, mut from) = (Vec::new(), None);
+    for _ in 0..MAX_PAGES {
+        let options = RelationsOptions {
+            from,
+            limit: Some(UInt::from(PAGE_EVENTS)),
+            include_relations: which.clone(),
+            ..RelationsOptions::default()
+        };
+        let page = room.relations(id.clone(), options).await;
+        let page = page.map_err(|error| {
+            error::failed(matrix, &format!("counting what relates to {to}"), &error)
+        })?;
+        events.extend(page.chunk.iter().filter_map(SyncEvent::read));
+        from = page.next_batch_token;
+        if from.is_none() {
+            return Ok(events);
+        }
     }
+    tracing::warn!(%to, pages = MAX_PAGES, "more relations than are counted");
+    Ok(events)
 }
 
 /// Pages may overlap when something comes in between, so nothing is taken twice.
-fn heard(reactions: &[SyncEvent], replies: &[SyncEvent], me: &str) -> Heard {
+fn compiled(reactions: &[SyncEvent], replies: &[SyncEvent], me: &str) -> Heard {
     let at = |event: &SyncEvent| Timestamp::from_millisecond(event.at_ms()).ok();
     let mut seen = HashSet::new();
-    let given = reactions
-        .iter()
-        .filter(|event| event.sender != me && !event.is_redacted())
-        .filter_map(|event| {
-            let emoji = event
-                .content
-                .relates_to
-                .key
-                .as_ref()
-                .filter(|key| (1..=LONGEST_EMOJI).contains(&key.trim().chars().count()))?;
-            seen.insert((&event.sender, emoji)).then(|| Reaction {
-                emoji: emoji.clone(),
-                by: event.sender.clone(),
-                at: at(event),
-            })
-        });
+    let given =
+        reactions
+            .iter()
+            .filter(|event| event.sender != me && !event.is_redacted())
+            .filter_map(|event| {
+                let emoji =
+                    event.content.relates_to.key.as_ref().filter(|key| {
+                        (1..=MAX_EMOJI_CHARS).contains(&key.trim().chars().count())
+                    })?;
+                seen.insert((&event.sender, emoji)).then(|| Reaction {
+                    emoji: emoji.clone(),
+                    by: event.sender.clone(),
+                    at: at(event),
+                })
+            });
     let reactions = given.collect();
     let mut seen = HashSet::new();
     let said = replies
@@ -160,7 +159,7 @@ mod tests {
                 json!({ "algorithm": "m.megolm.v1.aes-sha2" }),
             ),
         ];
-        let heard = heard(&reactions, &replies, "@me");
+        let heard = compiled(&reactions, &replies, "@me");
         let reaction = |emoji: &str, by: &str| Reaction {
             emoji: emoji.into(),
             by: by.into(),
@@ -187,7 +186,7 @@ mod tests {
         let relations = json!({ "m.relations": { "m.replace": { "content": { "m.new_content": { "body": "mended" } } } } });
         let edited = json!({ "type": "m.room.message", "event_id": "1", "sender": "@a", "origin_server_ts": 1,
             "content": { "msgtype": "m.text", "body": "at first" }, "unsigned": relations });
-        let heard = heard(&[], &[serde_json::from_value(edited).unwrap()], "@me");
+        let heard = compiled(&[], &[serde_json::from_value(edited).unwrap()], "@me");
         assert_eq!(heard.replies[0].text.as_deref(), Some("mended"));
     }
 }

@@ -15,11 +15,11 @@ pub struct Identity {
     pub recovery: Recovery,
 }
 
-/// Whether the account's keys can be had back with a recovery key.
+/// The state of the account's recovery: can its keys be had back with a recovery key?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
     Whole,
-    /// It is set up, and not all keys are here.
+    /// Recovery is set up, and not all keys are here.
     Lacking,
     None,
 }

@@ -61,7 +61,7 @@ pub use self::{
     power_levels::RoomRights,
 };
 
-/// Where the account is and what it keeps on disk.
+/// The account, and what it keeps on disk.
 #[derive(Clone, Debug)]
 pub struct MatrixSettings {
     /// The homeserver's address: `https://matrix.example.org`.
@@ -80,7 +80,7 @@ pub struct MatrixSettings {
     pub passphrase: Option<SecretString>,
     /// With it a device that is new is signed by its account.
     pub recovery: Option<SecretString>,
-    /// Of one request; sending a post, however many requests it takes, has this time as a whole.
+    /// The longest time of one request; sending a post, however many requests it takes, has this time as a whole.
     pub timeout: Duration,
 }
 
@@ -96,7 +96,7 @@ pub struct Matrix {
     allowed: watch::Sender<Vec<String>>,
     /// Rooms as channels know them.
     places: watch::Sender<BTreeSet<OwnedRoomId>>,
-    /// Of rooms in which an upgraded one goes on: that one.
+    /// The upgraded room behind each room in which one goes on.
     moved: watch::Sender<BTreeMap<OwnedRoomId, OwnedRoomId>>,
 }
 
@@ -146,7 +146,7 @@ impl Matrix {
             .get_room(&id)
             .filter(|room| room.state() == RoomState::Joined)
         {
-            let room = self.latest(room).await?;
+            let room = room_upgrade::latest(self, room).await?;
             acquaint(&room).await;
             self.places
                 .send_modify(|places| places.extend([id.clone()]));
@@ -163,16 +163,18 @@ impl Matrix {
                     .send_modify(|places| places.extend([room.room_id().to_owned()]));
                 Ok(room.room_id().as_str().to_owned())
             }
-            Err(error) => Err(match self.failed(&format!("joining {name}"), &error) {
-                ChatError::Refused { reason, .. } => {
-                    let remedy = format!(
-                        "invite {} to the room; if it is on another homeserver, name it by its alias (#…)",
-                        self.me
-                    );
-                    ChatError::Refused { reason, remedy }
-                }
-                retry => retry,
-            }),
+            Err(error) => Err(
+                match error::failed(self, &format!("joining {name}"), &error) {
+                    ChatError::Refused { reason, .. } => {
+                        let remedy = format!(
+                            "invite {} to the room; if it is on another homeserver, name it by its alias (#…)",
+                            self.me
+                        );
+                        ChatError::Refused { reason, remedy }
+                    }
+                    retry => retry,
+                },
+            ),
         }
     }
 
@@ -186,7 +188,11 @@ impl Matrix {
         })?;
         match self.client.resolve_room_alias(&id).await {
             Ok(found) => Ok((found.room_id, found.servers)),
-            Err(error) => Err(self.failed(&format!("looking up {alias}"), &error.into())),
+            Err(error) => Err(error::failed(
+                self,
+                &format!("looking up {alias}"),
+                &error.into(),
+            )),
         }
     }
 
@@ -207,11 +213,11 @@ impl Matrix {
         };
         match self.client.get_room(&id) {
             Some(room) => match room.state() {
-                RoomState::Joined => self.latest(room).await,
+                RoomState::Joined => room_upgrade::latest(self, room).await,
                 RoomState::Invited => {
-                    room.join()
-                        .await
-                        .map_err(|error| self.failed(&format!("joining {place}"), &error))?;
+                    room.join().await.map_err(|error| {
+                        error::failed(self, &format!("joining {place}"), &error)
+                    })?;
                     Ok(room)
                 }
                 _ => Err(absent()),
@@ -254,7 +260,7 @@ async fn acquaint(room: &Room) {
 impl Chat for Matrix {
     /// A picture is a message of its own here: of a body that has one, the picture is sent and its text is not.
     async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        self.post(place, out, None).await
+        send::send(self, place, out, None).await
     }
 
     async fn find(
@@ -263,7 +269,7 @@ impl Chat for Matrix {
         key: &PostKey,
         since: Timestamp,
     ) -> Result<Option<Accepted>, ChatError> {
-        self.read_back(place, key, since).await
+        send::find(self, place, key, since).await
     }
 
     /// A thread has no title here: the opening message says it. The returned id is the root's.
@@ -274,16 +280,16 @@ impl Chat for Matrix {
         _title: &str,
         out: Outgoing<'_>,
     ) -> Result<Accepted, ChatError> {
-        self.post(place, out, Some(root)).await
+        send::send(self, place, out, Some(root)).await
     }
 
     /// An edit is an event of its own, with a key of its own; the id and link are those of the message it changes.
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        self.reword(place, id, out).await
+        edit::edit(self, place, id, out).await
     }
 
     async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
-        self.treat(place, id, how).await
+        room_upgrade::handle(self, place, id, how).await
     }
 
     async fn heard(
@@ -292,11 +298,11 @@ impl Chat for Matrix {
         root: &str,
         thread: Option<&str>,
     ) -> Result<Heard, ChatError> {
-        self.listen(place, root, thread).await
+        feedback::heard(self, place, root, thread).await
     }
 
     async fn votes(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {
-        self.voted(place, id).await
+        poll::votes(self, place, id).await
     }
 
     async fn direct(&self, user: &str) -> Result<String, ChatError> {
@@ -307,11 +313,10 @@ impl Chat for Matrix {
         if let Some(room) = self.client.get_dm_room(&id) {
             return Ok(room.room_id().to_string());
         }
-        let made = self
-            .client
-            .create_dm(&id)
-            .await
-            .map_err(|error| self.failed(&format!("making a room with {user}"), &error))?;
+        let made =
+            self.client.create_dm(&id).await.map_err(|error| {
+                error::failed(self, &format!("making a room with {user}"), &error)
+            })?;
         Ok(made.room_id().to_string())
     }
 

@@ -3,52 +3,57 @@
 use matrix_sdk::{Error, ruma::api::client::media::create_content};
 use serde_json::{Value, json};
 
-use super::{Matrix, send::set};
+use super::{Matrix, error, send::set};
 use crate::{domain::outbox::post::Picture, ports::ChatError};
 
 const PNG: &str = "image/png";
 
-impl Matrix {
-    /// Uploads a picture, encrypted for an encrypted room, and gives the content of its message. Uploaded twice it is two
-    /// files, of which nobody sees the one that no message names.
-    pub(super) async fn upload(&self, place: &str, picture: &Picture) -> Result<Value, ChatError> {
-        let room = self.joined(place).await?;
-        let failed = |error: &Error| match self.failed("uploading a picture", error) {
-            ChatError::Refused { reason, .. } => ChatError::Refused {
-                reason,
-                remedy: "look whether the homeserver takes files of this account, and how large"
-                    .into(),
-            },
-            retry => retry,
-        };
-        let encryption = room.latest_encryption_state().await;
-        let encryption = encryption.map_err(|error| {
-            self.failed(&format!("asking whether {place} is encrypted"), &error)
-        })?;
-        let (field, file) = if encryption.is_encrypted() {
-            let mut bytes = picture.png.as_slice();
-            let file = self
-                .client
-                .upload_encrypted_file(&mut bytes)
-                .await
-                .map_err(|error| failed(&error))?;
-            let file = serde_json::to_value(&file).map_err(|error| failed(&error.into()))?;
-            ("file", file)
-        } else {
-            let mut request = create_content::v3::Request::new(picture.png.clone());
-            request.content_type = Some(PNG.into());
-            request.filename = Some(picture.name.clone());
-            let answer = self
-                .client
-                .send(request)
-                .await
-                .map_err(|error| failed(&error.into()))?;
-            ("url", json!(answer.content_uri))
-        };
-        let mut content = content(picture);
-        set(&mut content, field, file);
-        Ok(content)
-    }
+/// Uploads a picture, encrypted for an encrypted room, and gives the content of its message. Uploaded twice it is two
+/// files, of which nobody sees the one that no message names.
+pub(super) async fn upload_picture(
+    matrix: &Matrix,
+    place: &str,
+    picture: &Picture,
+) -> Result<Value, ChatError> {
+    let room = matrix.joined(place).await?;
+    let failed = |error: &Error| match error::failed(matrix, "uploading a picture", error) {
+        ChatError::Refused { reason, .. } => ChatError::Refused {
+            reason,
+            remedy: "look whether the homeserver takes files of this account, and how large".into(),
+        },
+        retry => retry,
+    };
+    let encryption = room.latest_encryption_state().await;
+    let encryption = encryption.map_err(|error| {
+        error::failed(
+            matrix,
+            &format!("asking whether {place} is encrypted"),
+            &error,
+        )
+    })?;
+    let (field, file) = if encryption.is_encrypted() {
+        let mut bytes = picture.png.as_slice();
+        let file = matrix
+            .client
+            .upload_encrypted_file(&mut bytes)
+            .await
+            .map_err(|error| failed(&error))?;
+        let file = serde_json::to_value(&file).map_err(|error| failed(&error.into()))?;
+        ("file", file)
+    } else {
+        let mut request = create_content::v3::Request::new(picture.png.clone());
+        request.content_type = Some(PNG.into());
+        request.filename = Some(picture.name.clone());
+        let answer = matrix
+            .client
+            .send(request)
+            .await
+            .map_err(|error| failed(&error.into()))?;
+        ("url", json!(answer.content_uri))
+    };
+    let mut content = content(picture);
+    set(&mut content, field, file);
+    Ok(content)
 }
 
 /// All but where the file is. Beside a file's name the body is what is said of it.

@@ -25,7 +25,7 @@ use matrix_sdk::{
 };
 use serde_json::Value;
 
-use super::{Matrix, event::SyncEvent, send::event_id};
+use super::{Matrix, error, event::SyncEvent, feedback, send::event_id};
 use crate::{
     domain::{outbox::post::Ballot, people::feedback::Reaction},
     ports::ChatError,
@@ -33,7 +33,7 @@ use crate::{
 
 pub(super) const START: &str = "org.matrix.msc3381.poll.start";
 
-/// What is sent: the vote, and the same in words.
+/// Builds the event: the vote, and the same in words.
 pub(super) fn content(ballot: &Ballot, text: &str) -> Result<Value, ChatError> {
     let refused = |error: String| ChatError::Refused {
         reason: format!("a vote: {error}"),
@@ -56,37 +56,43 @@ pub(super) fn content(ballot: &Ballot, text: &str) -> Result<Value, ChatError> {
         .map_err(|error| refused(error.to_string()))
 }
 
-impl Matrix {
-    /// Who chose what, by the last answer of each; what isn't on the list makes an answer void.
-    pub(super) async fn voted(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {
-        let room = self.joined(place).await?;
-        let start = room.event(&event_id(id)?, None).await;
-        let start =
-            start.map_err(|error| self.failed(&format!("looking for the vote {id}"), &error))?;
-        let Some(poll) = SyncEvent::read(&start).and_then(|start| start.content.poll) else {
-            return Err(ChatError::Refused {
-                reason: format!("{id} in {place} is no vote any more"),
-                remedy: "reactions count all the same".into(),
-            });
-        };
-        let answers = self
-            .relations(
-                &room,
-                id,
-                IncludeRelations::RelationsOfType(RelationType::Reference),
-            )
-            .await?;
-        Ok(compiled(&poll, &answers, self.me.as_str()))
-    }
+/// Reads who chose what, by the last answer of each; what isn't on the list makes an answer void.
+pub(super) async fn votes(
+    matrix: &Matrix,
+    place: &str,
+    id: &str,
+) -> Result<Vec<Reaction>, ChatError> {
+    let room = matrix.joined(place).await?;
+    let start = room.event(&event_id(id)?, None).await;
+    let start = start
+        .map_err(|error| error::failed(matrix, &format!("looking for the vote {id}"), &error))?;
+    let Some(poll) = SyncEvent::read(&start).and_then(|start| start.content.poll) else {
+        return Err(ChatError::Refused {
+            reason: format!("{id} in {place} is no vote any more"),
+            remedy: "reactions count all the same".into(),
+        });
+    };
+    let answers = feedback::relations(
+        matrix,
+        &room,
+        id,
+        IncludeRelations::RelationsOfType(RelationType::Reference),
+    )
+    .await?;
+    Ok(compiled(&poll, &answers, matrix.me.as_str()))
+}
 
-    /// Clients show the result and take no more answers; done twice it is done once.
-    pub(super) async fn close(&self, room: &Room, poll: &EventId) -> Result<(), ChatError> {
-        let end = UnstablePollEndEventContent::new("The vote is closed.", poll.to_owned());
-        let transaction = OwnedTransactionId::from(format!("close {poll}"));
-        let sent = room.send(end).with_transaction_id(transaction).await;
-        sent.map(drop)
-            .map_err(|error| self.failed(&format!("closing the vote {poll}"), &error))
-    }
+/// Clients show the result and take no more answers; done twice it is done once.
+pub(super) async fn close_poll(
+    matrix: &Matrix,
+    room: &Room,
+    poll: &EventId,
+) -> Result<(), ChatError> {
+    let end = UnstablePollEndEventContent::new("The vote is closed.", poll.to_owned());
+    let transaction = OwnedTransactionId::from(format!("close {poll}"));
+    let sent = room.send(end).with_transaction_id(transaction).await;
+    sent.map(drop)
+        .map_err(|error| error::failed(matrix, &format!("closing the vote {poll}"), &error))
 }
 
 fn compiled(

@@ -14,7 +14,7 @@ use matrix_sdk::{
 
 use super::{
     Matrix,
-    error::{Fault, http},
+    error::{self, Fault, http},
 };
 use crate::ports::ChatError;
 
@@ -38,7 +38,7 @@ impl Matrix {
         }))
     }
 
-    /// What herald may do in a room, by its power levels.
+    /// Reads what herald may do in a room, by its power levels.
     ///
     /// # Errors
     /// The room's state can't be read.
@@ -47,7 +47,7 @@ impl Matrix {
         // Since the last sync somebody may have sent us out.
         let rooms = self.client.send(joined_rooms::v3::Request::new()).await;
         let rooms = rooms
-            .map_err(|error| self.failed("asking in which rooms we are", &error.into()))?
+            .map_err(|error| error::failed(self, "asking in which rooms we are", &error.into()))?
             .joined_rooms;
         if !rooms.iter().any(|id| id == room.room_id()) {
             return Err(ChatError::Refused {
@@ -57,7 +57,11 @@ impl Matrix {
         }
         let encryption = room.latest_encryption_state().await;
         let encryption = encryption.map_err(|error| {
-            self.failed(&format!("looking whether {place} is encrypted"), &error)
+            error::failed(
+                self,
+                &format!("looking whether {place} is encrypted"),
+                &error,
+            )
         })?;
         let Some(levels) = self.power_levels(&room, place).await? else {
             return Ok(RoomRights {
@@ -96,7 +100,8 @@ impl Matrix {
             Ok(answer) => Ok(serde_json::from_str(answer.event_or_content.get()).ok()),
             // A room without power levels has the defaults.
             Err(error) if matches!(http(&error), Fault::Lasting { .. }) => Ok(None),
-            Err(error) => Err(self.failed(
+            Err(error) => Err(error::failed(
+                self,
                 &format!("reading the power levels of {place}"),
                 &error.into(),
             )),
@@ -135,5 +140,5 @@ pub struct RoomRights {
     pub may_pin: bool,
 }
 
-/// What `@room` takes where the room says nothing of it.
+/// The level that `@room` takes where the room says nothing of it.
 const DEFAULT: i64 = 50;

@@ -11,9 +11,9 @@ use matrix_sdk::{
 use serde_json::{Value, json};
 
 use super::{
-    Matrix,
+    Matrix, error,
     event::{ENCRYPTED, KEY_FIELD, MESSAGE, SyncEvent},
-    poll,
+    picture, poll,
 };
 use crate::{
     domain::outbox::post::{Body, PostKey},
@@ -21,153 +21,154 @@ use crate::{
 };
 
 /// Events a page of history.
-const PAGE: u32 = 100;
+const PAGE_EVENTS: u32 = 100;
 /// How far back a read-back looks at most, in events of our own.
-const FARTHEST: usize = 2_000;
+const MAX_READ_BACK_EVENTS: usize = 2_000;
 /// Clocks differ, and a post may have been begun a little before it was written down.
-const SLACK_MS: i64 = 3_600_000;
+const CLOCK_SLACK_MS: i64 = 3_600_000;
 
-impl Matrix {
-    /// Sends a post; in a thread below `root`, if there is one, and then the returned id is the root's.
-    pub(super) async fn post(
-        &self,
-        place: &str,
-        out: Outgoing<'_>,
-        root: Option<&str>,
-    ) -> Result<Accepted, ChatError> {
-        let sent = self.within(self.timeout, async {
-            let mut content = match &out.body.picture {
-                Some(picture) => self.upload(place, picture).await?,
-                None => content(out.body, "m.text"),
-            };
-            set(&mut content, "m.mentions", mentions(out.body));
-            let mut kind = MESSAGE;
-            if let Some(ballot) = &out.body.ballot {
-                (kind, content) = (poll::START, poll::content(ballot, &out.body.text)?);
-            }
-            set(&mut content, KEY_FIELD, json!(out.key.0));
-            if let Some(root) = root {
-                set(
-                    &mut content,
-                    "m.relates_to",
-                    in_thread(event_id(root)?.as_str(), root, true),
-                );
-            } else if let Some(answered) = out.answers.and_then(|id| EventId::parse(id).ok()) {
-                set(&mut content, "m.relates_to", in_reply(answered.as_str()));
-            }
-            self.put(place, kind, content, &out.key.0).await
-        });
-        let sent = sent.await?;
-        let id = root.map_or_else(|| sent.id.clone(), str::to_owned);
-        Ok(Accepted {
-            id,
-            link: sent.link,
-        })
-    }
-
-    /// Sends a message's content under a transaction id, encrypted where the room is.
-    pub(super) async fn put(
-        &self,
-        place: &str,
-        kind: &str,
-        content: Value,
-        transaction: &str,
-    ) -> Result<Accepted, ChatError> {
-        let room = self.joined(place).await?;
-        let transaction = <&TransactionId>::from(transaction);
-        match room
-            .send_raw(kind, content)
-            .with_transaction_id(transaction)
-            .await
-        {
-            Ok(sent) => {
-                let id = sent.response.event_id.to_string();
-                Ok(Accepted {
-                    link: self.link(&room, &id),
-                    id,
-                })
-            }
-            Err(error) => Err(self.failed(&format!("posting to {place}"), &error)),
+/// Sends a post; in a thread below `root`, if there is one, and then the returned id is the root's.
+pub(super) async fn send(
+    matrix: &Matrix,
+    place: &str,
+    out: Outgoing<'_>,
+    root: Option<&str>,
+) -> Result<Accepted, ChatError> {
+    let sent = within(matrix.timeout, async {
+        let mut content = match &out.body.picture {
+            Some(picture) => picture::upload_picture(matrix, place, picture).await?,
+            None => content(out.body, "m.text"),
+        };
+        set(&mut content, "m.mentions", mentions(out.body));
+        let mut kind = MESSAGE;
+        if let Some(ballot) = &out.body.ballot {
+            (kind, content) = (poll::START, poll::content(ballot, &out.body.text)?);
         }
-    }
+        set(&mut content, KEY_FIELD, json!(out.key.0));
+        if let Some(root) = root {
+            set(
+                &mut content,
+                "m.relates_to",
+                in_thread(event_id(root)?.as_str(), root, true),
+            );
+        } else if let Some(answered) = out.answers.and_then(|id| EventId::parse(id).ok()) {
+            set(&mut content, "m.relates_to", in_reply(answered.as_str()));
+        }
+        put(matrix, place, kind, content, &out.key.0).await
+    });
+    let sent = sent.await?;
+    let id = root.map_or_else(|| sent.id.clone(), str::to_owned);
+    Ok(Accepted {
+        id,
+        link: sent.link,
+    })
+}
 
-    /// An encrypted post takes several requests; what holds the outbox's row must know when it ends.
-    pub(super) async fn within<T>(
-        &self,
-        time: Duration,
-        work: impl Future<Output = Result<T, ChatError>>,
-    ) -> Result<T, ChatError> {
-        tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
-            Err(ChatError::Retry {
-                reason: format!("the homeserver took longer than {} s", time.as_secs()),
-                after_ms: None,
+/// Sends a message's content under a transaction id, encrypted where the room is.
+pub(super) async fn put(
+    matrix: &Matrix,
+    place: &str,
+    kind: &str,
+    content: Value,
+    transaction: &str,
+) -> Result<Accepted, ChatError> {
+    let room = matrix.joined(place).await?;
+    let transaction = <&TransactionId>::from(transaction);
+    match room
+        .send_raw(kind, content)
+        .with_transaction_id(transaction)
+        .await
+    {
+        Ok(sent) => {
+            let id = sent.response.event_id.to_string();
+            Ok(Accepted {
+                link: matrix.link(&room, &id),
+                id,
             })
+        }
+        Err(error) => Err(error::failed(
+            matrix,
+            &format!("posting to {place}"),
+            &error,
+        )),
+    }
+}
+
+/// An encrypted post takes several requests; what holds the outbox's row must know when it ends.
+pub(super) async fn within<T>(
+    time: Duration,
+    work: impl Future<Output = Result<T, ChatError>>,
+) -> Result<T, ChatError> {
+    tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
+        Err(ChatError::Retry {
+            reason: format!("the homeserver took longer than {} s", time.as_secs()),
+            after_ms: None,
         })
-    }
+    })
+}
 
-    /// Asks the server for our own events, newest first, until the one with the key or ones too old.
-    ///
-    /// An event of ours that can't be decrypted might be the one: then nobody may say it is missing, and
-    /// the answer is `Doubt`, for a person to look.
-    pub(super) async fn read_back(
-        &self,
-        place: &str,
-        key: &PostKey,
-        since: Timestamp,
-    ) -> Result<Option<Accepted>, ChatError> {
-        let room = self.joined(place).await?;
-        let oldest = since.as_millisecond().saturating_sub(SLACK_MS);
-        let (mut from, mut seen, mut unread) = (None, 0, 0);
-        for _ in 0..FARTHEST / PAGE as usize {
-            let page = room.messages(self.own_events(from)).await;
-            let page =
-                page.map_err(|error| self.failed(&format!("reading back {place}"), &error))?;
-            for event in page
-                .chunk
-                .iter()
-                .filter_map(SyncEvent::read)
-                .filter(|event| event.sender == self.me.as_str())
-            {
-                if event.is_post(&key.0) {
-                    return Ok(Some(self.found(&room, &event)));
-                }
-                if event.at_ms() < oldest {
-                    return nothing(place, unread);
-                }
-                seen += 1;
-                unread += usize::from(event.kind == ENCRYPTED && !event.is_redacted());
+/// Asks the server for our own events, newest first, until the one with the key or ones too old.
+///
+/// An event of ours that can't be decrypted might be the one: then nobody may say it is missing, and
+/// the answer is `Doubt`, for a person to look.
+pub(super) async fn find(
+    matrix: &Matrix,
+    place: &str,
+    key: &PostKey,
+    since: Timestamp,
+) -> Result<Option<Accepted>, ChatError> {
+    let room = matrix.joined(place).await?;
+    let oldest = since.as_millisecond().saturating_sub(CLOCK_SLACK_MS);
+    let (mut from, mut seen, mut unread) = (None, 0, 0);
+    for _ in 0..MAX_READ_BACK_EVENTS / PAGE_EVENTS as usize {
+        let page = room.messages(own_events(matrix, from)).await;
+        let page =
+            page.map_err(|error| error::failed(matrix, &format!("reading back {place}"), &error))?;
+        for event in page
+            .chunk
+            .iter()
+            .filter_map(SyncEvent::read)
+            .filter(|event| event.sender == matrix.me.as_str())
+        {
+            if event.is_post(&key.0) {
+                return Ok(Some(accepted(matrix, &room, &event)));
             }
-            from = page.end;
-            if from.is_none() || seen >= FARTHEST {
-                break;
+            if event.at_ms() < oldest {
+                return nothing(place, unread);
             }
+            seen += 1;
+            unread += usize::from(event.kind == ENCRYPTED && !event.is_redacted());
         }
-        nothing(place, unread)
+        from = page.end;
+        if from.is_none() || seen >= MAX_READ_BACK_EVENTS {
+            break;
+        }
     }
+    nothing(place, unread)
+}
 
-    fn own_events(&self, from: Option<String>) -> MessagesOptions {
-        let mut filter = RoomEventFilter::with_lazy_loading();
-        filter.senders = Some(vec![self.me.clone()]);
-        filter.types = Some(vec![MESSAGE.into(), poll::START.into(), ENCRYPTED.into()]);
-        let mut options = MessagesOptions::backward();
-        options.limit = UInt::from(PAGE);
-        options.from = from;
-        options.filter = filter;
-        options
+fn own_events(matrix: &Matrix, from: Option<String>) -> MessagesOptions {
+    let mut filter = RoomEventFilter::with_lazy_loading();
+    filter.senders = Some(vec![matrix.me.clone()]);
+    filter.types = Some(vec![MESSAGE.into(), poll::START.into(), ENCRYPTED.into()]);
+    let mut options = MessagesOptions::backward();
+    options.limit = UInt::from(PAGE_EVENTS);
+    options.from = from;
+    options.filter = filter;
+    options
+}
+
+/// As it was returned when it was sent: a thread's opening message stands for its root, an edit for what it changed.
+fn accepted(matrix: &Matrix, room: &Room, event: &SyncEvent) -> Accepted {
+    if let Some(original) = event.edited() {
+        return Accepted {
+            id: original.to_owned(),
+            link: matrix.link(room, original),
+        };
     }
-
-    /// As it was returned when it was sent: a thread's opening message stands for its root, an edit for what it changed.
-    fn found(&self, room: &Room, event: &SyncEvent) -> Accepted {
-        if let Some(original) = event.edited() {
-            return Accepted {
-                id: original.to_owned(),
-                link: self.link(room, original),
-            };
-        }
-        Accepted {
-            id: event.thread().unwrap_or(&event.event_id).to_owned(),
-            link: self.link(room, &event.event_id),
-        }
+    Accepted {
+        id: event.thread().unwrap_or(&event.event_id).to_owned(),
+        link: matrix.link(room, &event.event_id),
     }
 }
 
@@ -200,7 +201,7 @@ pub(super) fn content(body: &Body, msgtype: &str) -> Value {
     content
 }
 
-/// Whom a message notifies, and nobody else whatever its text says: the whole room, and users.
+/// A message notifies these and nobody else, whatever its text says: the whole room, and users.
 pub(super) fn mentions(body: &Body) -> Value {
     let (room, users): (Vec<&String>, Vec<&String>) =
         body.mentions.iter().partition(|id| *id == "@room");

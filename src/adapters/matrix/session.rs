@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// Who we are and the token that proves it. No `Debug`: it would show the token.
+/// The account and the token that proves it. There is no `Debug`, which would show the token.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Kept {
     pub user: String,

@@ -27,21 +27,22 @@ use super::{
     commands::{FRESH_MS, IncomingCommand},
     error::{Fault, fault, logged_out},
     event::{ENCRYPTED, SyncEvent},
+    room_upgrade,
 };
 use crate::ports::{Admission, Asker, CommandHandler, Platform};
 
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long the server may hold a sync that has nothing to tell.
-const HELD: Duration = Duration::from_secs(30);
+const LONG_POLL: Duration = Duration::from_secs(30);
 /// From the beginning of one sync to that of the next, at the least: where much is said, it is read in sheaves instead of
 /// one by one. Who writes into the quiet is read at once.
-const APART: Duration = Duration::from_millis(100);
+const MIN_SYNC_INTERVAL: Duration = Duration::from_millis(100);
 /// For each room that a sync had news of, since that is what it costs the server.
 const APART_A_ROOM: Duration = Duration::from_millis(100);
-/// Where people speak.
+/// Rooms in which people speak.
 const FARTHEST_APART: Duration = Duration::from_secs(2);
-/// Where nobody but herald does: it posts in many rooms at once, and needs not be told of it.
+/// Rooms in which nobody but herald does: it posts in many rooms at once, and needs not be told of it.
 const ALONE_APART: Duration = Duration::from_secs(10);
 /// Events a room and sync; more make a gap, which is read up on.
 const TIMELINE: u32 = 20;
@@ -52,7 +53,7 @@ const SEALED: usize = 64;
 /// Pages of history read up on in one gap.
 const PAGES: usize = 20;
 
-/// What one sync leaves to the next.
+/// The state that one sync leaves to the next.
 #[derive(Default)]
 struct Rest {
     started: bool,
@@ -97,7 +98,11 @@ impl Matrix {
         let mut allowed = self.allowed.subscribe();
         loop {
             let begun = Instant::now();
-            let held = if rest.started { HELD } else { Duration::ZERO };
+            let held = if rest.started {
+                LONG_POLL
+            } else {
+                Duration::ZERO
+            };
             let settings = SyncSettings::new().timeout(held).filter(filter().into());
             let wait = match self.client.sync_once(settings).await {
                 Ok(response) => {
@@ -171,7 +176,7 @@ impl Matrix {
                 rest.read_to(id, update.timeline.events.last());
             }
         }
-        self.follow_upgrades(response.rooms.joined.keys()).await;
+        room_upgrade::follow_upgrades(self, response.rooms.joined.keys()).await;
         rest.invited |= !response.rooms.invited.is_empty();
         if rest.invited {
             rest.invited = !self.accept_invitations().await;
@@ -331,19 +336,20 @@ impl Rest {
 
 fn apart(rooms: usize, others: bool) -> Duration {
     let rooms = u32::try_from(rooms).unwrap_or(u32::MAX);
-    APART_A_ROOM
-        .saturating_mul(rooms)
-        .clamp(APART, if others { FARTHEST_APART } else { ALONE_APART })
+    APART_A_ROOM.saturating_mul(rooms).clamp(
+        MIN_SYNC_INTERVAL,
+        if others { FARTHEST_APART } else { ALONE_APART },
+    )
 }
 
-/// Where commands wait for an answer.
+/// The queue in which commands wait for an answer.
 struct CommandQueue<'a> {
     desk: &'a dyn CommandHandler,
     queue: mpsc::Sender<IncomingCommand>,
 }
 
 impl CommandQueue<'_> {
-    /// Who asks again and again is left out, so that others are heard.
+    /// Queues a command, unless its author asks again and again: so others are heard.
     fn queue(&self, ask: Option<IncomingCommand>) {
         let Some(ask) = ask.filter(|ask| {
             self.desk

@@ -13,10 +13,9 @@ use crate::{
             schedule::Offset,
         },
     },
-    ports::Platform,
     words::{
         Zone,
-        html_preview::{base64, before_or_after, discord, escape, matrix},
+        html_preview::{base64, before_or_after, discord, drawn, escape},
     },
 };
 
@@ -130,18 +129,16 @@ fn trigger(trigger: &Trigger) -> String {
 }
 
 fn article(post: &ShownPost<'_>, one: &PreviewPost<'_>, zone: &Zone) -> String {
-    let draw = |body: &Body| match (post.platform, &body.html) {
-        (Platform::Matrix, Some(html)) => matrix(html),
-        _ => discord(&body.text, zone, one.due),
-    };
+    let capabilities = post.platform.capabilities();
+    let draw = |body: &Body| drawn(body, capabilities.markup, zone, one.due);
     let platform = post.platform.name();
     let picture = post.picture.as_ref().map(|picture| {
         let (alt, width, height, png) = (escape(&picture.alt), picture.width, picture.height, base64(&picture.png));
         format!("<img alt=\"{alt}\" width=\"{width}\" height=\"{height}\" src=\"data:image/png;base64,{png}\">\n")
     });
     let mark = "<p class=\"mark\">upgrade-herald · the post’s key</p>";
-    let footer = match (post.platform, &post.body.card) {
-        (Platform::Discord, Some(card)) => {
+    let footer = match (capabilities.cards, &post.body.card) {
+        (true, Some(card)) => {
             // Of the six digits nothing but a colour can come.
             let words = discord(&card.text, zone, one.due);
             format!(
@@ -149,8 +146,8 @@ fn article(post: &ShownPost<'_>, one: &PreviewPost<'_>, zone: &Zone) -> String {
                 card.colour
             )
         }
-        (Platform::Discord, None) => format!("{mark}\n"),
-        (Platform::Matrix, _) => String::new(),
+        (true, None) => format!("{mark}\n"),
+        (false, _) => String::new(),
     };
     let buttons: String = post
         .body

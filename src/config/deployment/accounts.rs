@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 
 use super::{
-    DiscordConfig, MatrixConfig, Secret, is_matrix_id,
-    shape::{RawDiscord, RawMatrix, RawSecret, RawSource},
+    DiscordConfig, IrcConfig, MatrixConfig, Secret,
+    shape::{RawDiscord, RawIrc, RawMatrix, RawSecret, RawSource},
 };
-use crate::config::yaml::{finding::Finding, source::SourceFile};
+use crate::{
+    config::yaml::{finding::Finding, source::SourceFile},
+    ports::is_matrix_id,
+};
 
 pub(super) fn discord(
     raw: RawDiscord,
@@ -122,6 +125,40 @@ pub(super) fn matrix(
         store: raw.store,
         passphrase,
         recovery,
+    })
+}
+
+pub(super) fn irc(
+    raw: RawIrc,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) -> Option<IrcConfig> {
+    let password = raw
+        .password
+        .map(|password| secret(password, file, &["irc", "password"], findings));
+    let port = raw.server.rsplit_once(':').map(|(_, port)| port);
+    if port.and_then(|port| port.parse::<u16>().ok()).is_none() {
+        findings.push(file.wrong(
+            &["irc", "server"],
+            format!("`{}` is not a server and its port", raw.server),
+            "write host:port, such as localhost:6667",
+        ));
+    }
+    if raw.nick.is_empty()
+        || raw
+            .nick
+            .contains(|c: char| c.is_whitespace() || c.is_control())
+    {
+        findings.push(file.wrong(
+            &["irc", "nick"],
+            format!("`{}` can't be a nick", raw.nick),
+            "write one word, such as herald",
+        ));
+    }
+    Some(IrcConfig {
+        server: raw.server,
+        nick: raw.nick,
+        password: password.flatten(),
     })
 }
 

@@ -23,6 +23,8 @@ pub(in crate::config) struct Raw {
     pub(super) discord: Option<RawDiscord>,
     /// Needed where a channel is on Matrix.
     pub(super) matrix: Option<RawMatrix>,
+    /// Needed where a channel is on IRC.
+    pub(super) irc: Option<RawIrc>,
     /// Every chain to follow, by a name of up to 16 characters.
     #[schemars(extend("minProperties" = 1))]
     pub(super) chains: BTreeMap<String, RawChain>,
@@ -34,6 +36,17 @@ pub(in crate::config) struct Raw {
     pub(super) delivery: RawDelivery,
     /// The status page with its feeds, and what a monitor asks for; without it herald serves nothing.
     pub(super) web: Option<RawWeb>,
+}
+
+impl Raw {
+    /// Whether the file says how a platform is reached.
+    pub(super) fn has_section_of(&self, platform: Platform) -> bool {
+        match platform {
+            Platform::Discord => self.discord.is_some(),
+            Platform::Matrix => self.matrix.is_some(),
+            Platform::Irc => self.irc.is_some(),
+        }
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -139,6 +152,20 @@ fn matrix_store() -> PathBuf {
     "matrix".into()
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIrc {
+    /// Host and port of a server or bouncer with IRCv3 and a chat history, such as localhost:6667; nothing is encrypted.
+    #[schemars(length(min = 1))]
+    pub(super) server: String,
+    /// herald's nick.
+    #[schemars(length(min = 1))]
+    pub(super) nick: String,
+    /// The password that the server or bouncer asks for: where it is.
+    #[schemars(with = "Option<RawSource>")]
+    pub(super) password: Option<RawSecret>,
+}
+
 /// Anything but a source is taken for the secret itself, and never shown.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -178,7 +205,7 @@ pub(super) struct RawChain {
 pub(super) struct RawChannel {
     /// Which chat.
     pub(super) platform: Platform,
-    /// A Discord channel's id, or a Matrix room's id or alias; in quotes.
+    /// A Discord channel's id, a Matrix room's id or alias, or an IRC channel's name; in quotes.
     #[schemars(with = "schema::Place")]
     pub(super) place: String,
     /// Who reads it.

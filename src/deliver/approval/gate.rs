@@ -448,6 +448,7 @@ impl Gate {
             .find_map(|name| snapshot.config.deployment.channels.get(name))
             .map_or(&*outlet.locale, |c| &c.locale);
         let write = |text: &Text, at| snapshot.renderer.body(text, outlet.platform, at);
+        let between = outlet.platform.capabilities().markup.paragraph_break();
         let made = snapshot
             .renderer
             .markdown(templates::APPROVAL_PREVIEW, &outlet.locale, &context)
@@ -458,7 +459,7 @@ impl Gate {
                 let (asking, said) = (write(&asking, now), write(&said, first.due.max(now)));
                 // Nobody is called by a preview, whoever the notice calls.
                 Ok(Body {
-                    text: format!("{}\n\n{}", asking.text, said.text),
+                    text: format!("{}{between}{}", asking.text, said.text),
                     html: asking
                         .html
                         .zip(said.html)

@@ -211,11 +211,9 @@ pub fn digest(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize()
-        .iter()
-        .take(12)
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    let mut digits = ::hex::encode(hash.finalize());
+    digits.truncate(24);
+    digits
 }
 
 impl std::fmt::Display for PostKey {

@@ -93,7 +93,7 @@
     const known = by(`room-${room.name}`);
     if (known) return known;
     const section = make("section", { id: `room-${room.name}`, className: `room ${room.platform}` });
-    section.append(make("h2", {}, document.createTextNode(`${room.platform === "discord" ? "#" : ""}${room.name} `), make("span", { textContent: room.platform === "discord" ? "Discord" : "Matrix" })));
+    section.append(make("h2", {}, document.createTextNode(`${room.platform === "discord" ? "#" : ""}${room.name} `), make("span", { textContent: room.title })));
     const list = make("ul", { className: "messages", tabIndex: 0 });
     list.setAttribute("aria-label", `Messages in ${room.name}`);
     const input = make("input", { type: "text", id: `say-${room.name}`, maxLength: 1000, autocomplete: "off" });
@@ -143,7 +143,7 @@
       list.replaceChildren(...orphans, ...items, ...only(room.name));
       if (atEnd || own.has(room.name)) list.scrollTop = list.scrollHeight;
       if (held) [...list.querySelectorAll("button")].find((b) => b.closest("li")?.dataset.id === held[0] && b.getAttribute("aria-label")?.split(",")[0] === held[1]?.split(",")[0])?.focus();
-      section.querySelector("form.say:last-child input").placeholder = replying.has(room.name) ? "Your reply in the thread" : room.platform === "discord" ? "/upgrade status" : "!upgrade status";
+      section.querySelector("form.say:last-child input").placeholder = replying.has(room.name) ? "Your reply in the thread" : room.command_prefix ? `${room.command_prefix}upgrade status` : "";
     }
     const lines = by("log").querySelector("ol");
     const atEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 40;

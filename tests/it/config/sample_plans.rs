@@ -17,7 +17,6 @@ use upgrade_herald::{
     ports::{Platform, Readers},
     words::{
         context::{self, RenderInput},
-        limits::MAX_DISCORD_CHARS,
         templates,
     },
 };
@@ -268,13 +267,12 @@ fn what_may_be_marked_or_approved_leaves_room_for_that() {
             .renderer
             .markdown(&notice.template, "en", &context.clone().into())
             .unwrap();
-        let length = loaded
+        let body = loaded
             .renderer
-            .body(&text, Platform::Discord, campaign.accepted)
-            .text
-            .chars()
-            .count();
-        if length + ON_TOP > MAX_DISCORD_CHARS {
+            .body(&text, Platform::Discord, campaign.accepted);
+        let limit = Platform::Discord.capabilities().max_text;
+        let length = limit.length(&body);
+        if length + ON_TOP > limit.max() {
             tight.insert(format!("{}: {length}", notice.template));
         }
     }

@@ -518,7 +518,7 @@ impl<'a> Cell<'a> {
                 }
                 place
             }
-            Platform::Matrix => {
+            _ => {
                 let room = ground.alice.create_room(point).await?;
                 ground
                     .alice
@@ -649,7 +649,7 @@ impl<'a> Cell<'a> {
         let wanted: Vec<String> = wanted.iter().map(|p| p.key.to_string()).collect();
         let (said, threads, marks) = match self.platform {
             Platform::Discord => self.on_discord(),
-            Platform::Matrix => self.on_matrix().await?,
+            _ => self.on_matrix().await?,
         };
         ensure!(said == wanted, "said {said:?} for {wanted:?}");
         ensure!(

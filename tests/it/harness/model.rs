@@ -113,7 +113,7 @@ pub struct Asked {
 fn rate(platform: Platform) -> (i64, i64) {
     match platform {
         Platform::Discord => (5, 1_000),
-        Platform::Matrix => (10, 5_000),
+        _ => (10, 5_000),
     }
 }
 
