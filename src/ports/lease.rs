@@ -35,7 +35,7 @@ impl ClockReading {
     }
 }
 
-/// How long this process may act. Without an end it may act for ever: nobody else could take over.
+/// The time for which this process may act. Without an end it may act for ever: nobody else could take over.
 #[derive(Debug, Default)]
 pub struct Lease(Mutex<Option<(ClockReading, SignedDuration)>>);
 
@@ -54,7 +54,7 @@ impl Lease {
 /// The reason for which work was broken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// It took too long.
+    /// The work took too long.
     Late,
     /// The lease is over, and another replica may act by now.
     Deposed,

@@ -18,11 +18,11 @@ pub struct LeaderElection {
     pub store: Arc<dyn LeadershipStore>,
     pub clock: Arc<dyn Clock>,
     pub me: Replica,
-    /// How long the lead is granted each time.
+    /// The time for which the lead is granted each time.
     pub ttl: SignedDuration,
 }
 
-/// What came of one try.
+/// The result of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaderCheck {
     /// This replica has the lead, in the term with this number.

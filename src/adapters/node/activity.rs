@@ -29,11 +29,11 @@ use crate::{
     ports::ChainError,
 };
 
-/// How many blocks are asked for side by side.
+/// The number of blocks that are asked for side by side.
 const MAX_BLOCKS_IN_FLIGHT: usize = 16;
-/// How often a block is asked for again, after half a second and then a second.
+/// The number of times a block is asked for again, after half a second and then a second.
 const MAX_RETRIES: u32 = 2;
-/// How many blocks in a row may fail to be read before the node is given up.
+/// The number of blocks in a row that fail to be read before the node is given up.
 const MAX_FAILURES_IN_A_ROW: usize = 16;
 /// A first guess of how many blocks a week has: one each 6 s.
 const BLOCKS_A_WEEK: u64 = 100_800;

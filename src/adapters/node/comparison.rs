@@ -1,4 +1,4 @@
-//! How the head of the node that is read compares with what was read before, and with what its witnesses show.
+//! The comparison of the node that is read with what was read before, and with what its witnesses show.
 
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ use crate::{domain::chain::block::Memory, ports::ChainError};
 /// The reason to leave an endpoint that is on another chain.
 pub(super) const OTHER_CHAIN: &str = "belongs to another chain: its genesis is another one";
 
-/// What the comparison says of the node that is read.
+/// The verdict of the comparison on the node that is read.
 pub(super) enum Comparison {
     Believed,
     /// Go on with another node, for this reason.
@@ -99,7 +99,7 @@ pub(super) async fn take_votes(
 /// The majority, where some witness differs. With it come the endpoints to be left, each with the reason.
 pub(super) fn majority(votes: &Votes, at: u64) -> (Comparison, Vec<(usize, String)>) {
     let with_us = votes.agree.len() + 1;
-    // Those that differ from this node may differ among themselves.
+    // Witnesses that differ from this node may differ among themselves.
     let against = votes
         .differ
         .iter()

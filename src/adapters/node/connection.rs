@@ -34,9 +34,9 @@ const RESUBSCRIBE_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) type At = OnlineClientAtBlock<SubstrateConfig>;
 
-/// How long one answer is waited for.
+/// The longest wait for one answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a stream of heads may be silent before the node is asked: a stream can end without a word.
+/// The longest silence of a stream of heads before the node is asked: a stream can end without a word.
 const MAX_STREAM_SILENCE: Duration = Duration::from_secs(20);
 
 /// The newest head a stream has shown.
@@ -87,7 +87,7 @@ struct Hashes {
 /// The lag while no node has told it.
 const UNKNOWN_LAG: u64 = u64::MAX;
 
-/// How far around a block the hashes of its neighbours are asked for.
+/// The number of blocks on either side whose hashes are asked for together with a block's.
 const NEAR_BLOCKS: u64 = 128;
 
 impl Drop for Connection {

@@ -37,7 +37,7 @@ use crate::{
 
 /// A node that is further behind another one is left for it.
 const MAX_BLOCKS_BEHIND: u64 = 20;
-/// How long a node that was left is not looked at.
+/// The time for which a node that was left is not looked at.
 const LEFT_FOR: Duration = Duration::from_secs(60);
 
 /// A chain as its endpoints show it.
@@ -47,7 +47,7 @@ pub struct Node {
     seen: watch::Sender<SeenHead>,
     /// The turn of the head that was asked for last.
     taken: AtomicU64,
-    /// What was known of the chain then.
+    /// The chain as it was known then.
     known: StdMutex<Option<Memory>>,
     /// When a head was last believed.
     believed: StdMutex<Instant>,

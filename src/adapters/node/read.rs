@@ -1,4 +1,4 @@
-//! What the core wants to know of a block, asked of a node.
+//! Reads from a node what the core wants to know of a block.
 //!
 //! Each entry is one call on an older node, so nothing is asked for that the header already tells: it
 //! holds the parent, the author's slot and, on a parachain, the relay's block. A new code that waits

@@ -13,11 +13,11 @@ use tokio::time::timeout;
 use super::connection::root_cause;
 use crate::domain::chain::observation::EndpointSight;
 
-/// How long an answer of a witness is waited for.
+/// The longest wait for an answer of a witness.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a witness that did not answer is not asked.
+/// The pause before a witness that did not answer is asked again.
 const PAUSE_AFTER_SILENCE: Duration = Duration::from_secs(30);
-/// How long a witness that refused is not asked. It is shorter, since a refusal costs no time.
+/// The pause before a witness that refused is asked again. It is shorter, since a refusal costs no time.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3);
 
 /// One endpoint of the list.

@@ -10,7 +10,7 @@ use sqlx::{
 use super::migrate::{migrate, refuse_other};
 use crate::ports::StoreError;
 
-/// How long a connection is waited for.
+/// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The database behind a store. The two differ in the words that are here; all other SQL is one text.

@@ -21,7 +21,7 @@ const MAX_WRITES_IN_GROUP: usize = 200;
 /// A post that a worker wants to begin.
 pub struct Claim {
     pub key: PostKey,
-    /// How many attempts the worker has seen: the first that raises the number gets the post.
+    /// The number of attempts that the worker has seen: the first worker that raises it gets the post.
     pub attempts: u32,
     pub body: String,
     pub late: bool,

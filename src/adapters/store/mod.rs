@@ -1,4 +1,4 @@
-//! What herald remembers: SQLite in a file, or PostgreSQL for several replicas; SQLite in memory for `rehearse`.
+//! The store over SQL: SQLite in a file, PostgreSQL for several replicas, or SQLite in memory for `rehearse`.
 
 mod batch;
 mod campaigns;

@@ -25,7 +25,7 @@ pub struct Approved {
     pub at: Timestamp,
 }
 
-/// What becomes of a post that waits.
+/// The change of a post that waits.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Move {
     /// It has another time.
@@ -88,7 +88,7 @@ pub trait CampaignStore: Send + Sync {
     async fn upgrades(&self) -> Result<Vec<Campaign>, StoreError>;
     /// The campaign of the upgrade with this id.
     async fn campaign(&self, id: &str) -> Result<Option<Campaign>, StoreError>;
-    /// What is known of each chain, by the chain's name.
+    /// The memory of each chain, by the chain's name.
     async fn memories(&self) -> Result<BTreeMap<String, Memory>, StoreError>;
     /// Every fact, in the order in which they were written.
     async fn facts(&self) -> Result<Vec<Fact>, StoreError>;

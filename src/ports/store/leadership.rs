@@ -14,7 +14,7 @@ pub struct Replica {
     pub instance: String,
 }
 
-/// What came of asking for the lead.
+/// The answer to a replica that asks for the lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leadership {
     /// This process has it. The term is the fencing token: it is raised with each takeover.
@@ -34,7 +34,7 @@ pub struct ReplicaInfo {
     pub name: String,
     pub active: bool,
     pub since: Timestamp,
-    /// When it was last heard of.
+    /// The time at which it was last heard of.
     pub seen: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! What herald remembers, as one port for each concern. A store implements them all, over one database.
+//! The store, as one port for each concern. A store implements them all, over one database.
 
 mod campaigns;
 mod leadership;

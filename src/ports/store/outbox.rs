@@ -9,7 +9,7 @@ use crate::{
     ports::Accepted,
 };
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Clone, Debug)]
 pub enum AttemptOutcome {
     Sent {
@@ -56,7 +56,7 @@ pub trait OutboxStore: Send + Sync {
     /// The first post of a channel that is neither done nor given up, if it is due and its lease and backoff allow.
     /// Neither holds it when its last attempt began more than a minute after `now`: the clock was set back.
     async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError>;
-    /// When the first post of a channel that is neither done nor given up may be begun.
+    /// The time at which the first post of a channel that is neither done nor given up may be begun.
     async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError>;
     /// Freezes the body and records an attempt; `false` when another worker was first.
     async fn begin(
@@ -69,7 +69,7 @@ pub trait OutboxStore: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// Records how an attempt ended, and what becomes of its post.
     async fn finish(&self, key: &PostKey, outcome: &AttemptOutcome) -> Result<(), StoreError>;
-    /// When the first attempt at a post began: nothing of it can be older than that.
+    /// The time at which the first attempt at a post began: nothing of it can be older than that.
     async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError>;
     /// Prepares for a new start: troubles are to be seen anew, and posts that were given up are tried again.
     async fn begin_anew(&self) -> Result<(), StoreError>;

@@ -30,7 +30,7 @@ pub trait RequestStore: Send + Sync {
     ) -> Result<i64, StoreError>;
     /// Commands that nobody has followed yet, oldest first.
     async fn requests(&self) -> Result<Vec<Request>, StoreError>;
-    /// What came of a command, once something did.
+    /// The outcome of a command, once there is one.
     async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError>;
     /// Remembers the id of a command that came in by a chat; `false` when it was remembered before, so that a command
     /// that is delivered twice is answered once.
