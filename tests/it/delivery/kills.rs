@@ -29,7 +29,10 @@ use upgrade_herald::{
     lint,
     outbox::Core,
     plan::planner::timed,
-    ports::{Batch, CampaignStore, Chat, LeadershipStore, OutboxStore, Outlet, Platform, Readers, Replica, Store},
+    ports::{
+        Batch, CampaignStore, Chat, LeadershipStore, OutboxStore, Outlet, Platform, Readers,
+        Replica, Store,
+    },
     run::leader::{LeaderCheck, LeaderElection},
     words::snapshot::ConfigSnapshot,
 };

@@ -32,8 +32,8 @@ use upgrade_herald::{
     outbox::Core,
     plan::planner::Planner,
     ports::{
-        Accepted, CampaignStore, Chain, Chat, ChatError, Clock, Handling, Outgoing, Outlet, Platform, Store,
-        OutboxStore, RequestStore, StoreError,
+        Accepted, CampaignStore, Chain, Chat, ChatError, Clock, Handling, OutboxStore, Outgoing,
+        Outlet, Platform, RequestStore, Store, StoreError,
     },
     rehearsal::SteppedClock,
     watch::watcher::Watcher,

@@ -293,7 +293,12 @@ async fn by_set_code_nothing_is_called_authorized_and_a_failed_try_is_told() -> 
         domain::outbox::post::PostState,
         ports::{CampaignStore, OutboxStore},
     };
-    let kinds: Vec<&str> = store.facts().await?.iter().map(|f| f.kind().name()).collect();
+    let kinds: Vec<&str> = store
+        .facts()
+        .await?
+        .iter()
+        .map(|f| f.kind().name())
+        .collect();
     assert_eq!(kinds, ["sudo_failed", "code_updated", "applied"]);
     let waiting = store
         .posts("v2")
