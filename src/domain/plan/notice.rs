@@ -99,7 +99,7 @@ impl Trigger {
     }
 }
 
-/// What becomes of a notice that could not be posted in time.
+/// The policy for a notice that could not be posted in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LatePolicy {
