@@ -83,7 +83,7 @@ pub async fn while_allowed<T>(
     .await
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "chain", feature = "sql"))]
 mod tests {
     use super::*;
     use crate::rehearsal::SteppedClock;

@@ -178,12 +178,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        cli::args,
         config::{Origin, Person, Role},
         domain::plan::{
             notice::{Approval, Audience, Phase},
             schedule::Offset,
         },
+        lint,
     };
 
     /// The sample files, an upgrade of them, and a reminder that two have to approve.
