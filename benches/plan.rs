@@ -30,7 +30,7 @@ use upgrade_herald::{
     domain::{
         campaign::{Campaign, upgrade::Upgrade},
         chain::fact::Fact,
-        outbox::post::Operation,
+        outbox::Operation,
         plan::notice::Notice,
     },
     lint,

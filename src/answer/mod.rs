@@ -19,7 +19,7 @@ use crate::{
     domain::{
         campaign::{Campaign, progress::State},
         chain::observation::MatterKind,
-        outbox::post::{Body, Operation, Post, PostState},
+        outbox::{Body, Operation, Post, PostState},
         people::{
             command::{Kind, Misread, Order, Verb},
             permission::{Denial, Role, Standing},
@@ -198,7 +198,7 @@ impl AnswerService {
             Verb::Help => return self.help(asker, order.get("topic"), locale),
             Verb::Approve => {
                 let code = order.need("code");
-                let open = self.gate.open().await.map_err(|e| e.to_string())?;
+                let open = self.gate.pending().await.map_err(|e| e.to_string())?;
                 let of = open
                     .into_iter()
                     .find(|o| o.consent.code == code)
@@ -435,9 +435,7 @@ pub fn current(upgrades: &[Campaign], now: Timestamp) -> Option<&Campaign> {
 
 pub fn next_notice(posts: &[Post]) -> Option<&Post> {
     // What somebody has asked for is nobody else's business.
-    let public = |p: &&Post| {
-        p.state == PostState::Planned && p.operation == Operation::Post && p.notice != PRIVATE
-    };
+    let public = |p: &&Post| p.state == PostState::Planned && p.is_message() && p.notice != PRIVATE;
     posts.iter().filter(public).min_by_key(|p| (p.due, p.rank))
 }
 
@@ -583,7 +581,7 @@ impl CommandHandler for AnswerService {
                     .collect()
             }
             Some(Kind::Code) => {
-                let open = self.gate.open().await.unwrap_or_default();
+                let open = self.gate.pending().await.unwrap_or_default();
                 open.into_iter()
                     .filter(|o| !o.consent.complete())
                     .map(|o| o.consent.code)

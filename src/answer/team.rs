@@ -8,7 +8,7 @@ use crate::{
     deliver::approval::{code, gate::Approver},
     domain::{
         campaign::Campaign,
-        outbox::post::{Button, Operation, PostState},
+        outbox::{Button, PostState},
         people::{
             command::{Order, Verb},
             permission::{Role, Standing},
@@ -147,9 +147,9 @@ impl AnswerService {
                 .posts(&campaign.upgrade.id)
                 .await
                 .map_err(|e| e.to_string())?;
-            let waits = |p: &&crate::domain::outbox::post::Post| {
+            let waits = |p: &&crate::domain::outbox::Post| {
                 p.notice == id
-                    && p.operation == Operation::Post
+                    && p.is_message()
                     && matches!(p.state, PostState::Planned | PostState::Held)
             };
             let next = posts.iter().filter(waits).min_by_key(|p| p.due);

@@ -9,11 +9,7 @@ use serde_json::json;
 use crate::{
     adapters::clock::SystemClock,
     config::Origin,
-    domain::{
-        campaign::upgrade::Upgrade,
-        outbox::post::{Operation, Post},
-        plan::notice::Trigger,
-    },
+    domain::{campaign::upgrade::Upgrade, outbox::Post, plan::notice::Trigger},
     lint::{self, Loaded},
     plan::planner::timed,
     ports::Clock,
@@ -102,7 +98,7 @@ pub fn run(folder: Option<PathBuf>, json: bool, ics: bool) -> Result<ExitCode> {
 /// The posts by the clock, in order.
 fn timeline(loaded: &Loaded, upgrade: &Upgrade) -> Vec<Post> {
     let mut posts = timed(upgrade, 1, &loaded.config.plan, Timestamp::UNIX_EPOCH);
-    posts.retain(|p| p.operation == Operation::Post);
+    posts.retain(|p| p.is_message());
     posts.sort_by_key(|p| (p.due, p.rank));
     posts
 }

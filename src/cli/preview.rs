@@ -20,7 +20,7 @@ use crate::{
             fact::{Expected, Fact, FactKind},
             payload::Payload,
         },
-        outbox::post::{Ballot, Body, Picture},
+        outbox::{Ballot, Body, Picture},
         people::feedback::{Heard, Reaction, Reply, Summary, Voice},
         plan::{
             language::DEFAULT,

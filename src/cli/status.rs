@@ -13,7 +13,7 @@ use crate::{
     domain::{
         campaign::progress::ChainProgress,
         chain::fact::{Fact, FactKind},
-        outbox::post::{Post, PostState},
+        outbox::{Post, PostState},
     },
     lint,
     ports::{CampaignStore, Clock, LeadershipStore, OutboxStore, RecordStore, ReplicaInfo},

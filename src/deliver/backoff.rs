@@ -1,8 +1,13 @@
-//! How long a post that failed waits before its next try.
+//! The wait of a post that failed, before its next try.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 use jiff::SignedDuration;
 
-use crate::domain::outbox::post::PostKey;
+use crate::domain::outbox::PostKey;
 
 const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(5);
@@ -18,4 +23,20 @@ pub fn backoff(key: &PostKey, failures: u32, after_ms: Option<u64>) -> SignedDur
     let wish =
         SignedDuration::from_millis(after_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(0));
     (base + SignedDuration::from_millis(spread)).max(wish)
+}
+
+/// Counts how often posts have failed in a row, in this process: an attempt that a crash broke off says nothing of the chat.
+#[derive(Default)]
+pub(crate) struct Failures(Mutex<BTreeMap<PostKey, u32>>);
+
+impl Failures {
+    /// Counts an attempt, and returns how often the post had failed in a row before it.
+    pub fn count(&self, key: &PostKey, has_failed: bool) -> u32 {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.remove(key).unwrap_or(0);
+        if has_failed {
+            all.insert(key.clone(), before.saturating_add(1));
+        }
+        before
+    }
 }

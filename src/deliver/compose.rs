@@ -1,227 +1,179 @@
 //! Composes what a post says, at the moment when it goes out.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
-use super::dispatcher::Dispatcher;
+use super::{
+    approval::preview,
+    due::{DuePost, Unsayable},
+    editions,
+    lateness::is_late,
+};
 use crate::{
     domain::{
         campaign::Campaign,
-        outbox::post::{Body, CORRECTION_PREFIX, Operation, Post, PostState},
-        plan::notice::{Happening, Notice, Trigger},
+        outbox::{Action, Body, Content, Operation, PostState},
     },
-    ports::{Outlet, StoreError},
+    ports::StoreError,
     report::roll,
     words::{
-        card, context,
-        render::{body, shortened},
-        snapshot::ConfigSnapshot,
+        card,
+        context::RenderInput,
+        render::{self, Subject, shortened},
     },
 };
 
-impl Dispatcher {
-    pub(crate) async fn render(
-        &self,
-        snapshot: &Arc<ConfigSnapshot>,
-        post: &Post,
-        campaign: &Campaign,
-        outlet: &Outlet,
-        (due, late): (Timestamp, bool),
-        now: Timestamp,
-    ) -> Result<Result<Body, String>, StoreError> {
-        if post.operation == Operation::Preview {
-            return self.gate.preview(snapshot, campaign, outlet, post).await;
-        }
-        if matches!(
-            post.operation,
-            Operation::Publish | Operation::Pin | Operation::Unpin | Operation::Close
-        ) {
-            return Ok(Ok(Body::default()));
-        }
-        let Some(notice) = snapshot
-            .plan()
-            .notice(campaign.upgrade.urgency, &post.notice)
-        else {
-            return Ok(Err(format!(
-                "the plan no longer has a notice `{}`",
-                post.notice
-            )));
-        };
-        if post.operation == Operation::Event {
-            let event = card::event(snapshot, campaign, notice, outlet, now);
-            return Ok(event.map(|event| Body {
-                event: Some(event),
-                ..Body::default()
-            }));
-        }
-        let thread = self
-            .core
-            .store
-            .sent(&post.upgrade, &post.channel, Operation::Thread)
-            .await?
-            .and_then(|p| p.link);
-        let reminded = roll::missing(&self.core, snapshot, campaign, outlet, post).await?;
-        if reminded.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(Err("nobody is missing any more".to_owned()));
-        }
-        let correction = post
-            .detail
-            .as_deref()
-            .and_then(|d| d.strip_prefix(CORRECTION_PREFIX))
-            .filter(|_| post.operation == Operation::Mark);
-        let moment = context::RenderInput {
-            fact: post.fact.as_ref(),
-            due: Some(due),
-            late,
-            thread: thread.as_deref(),
-            detail: post.detail.as_deref(),
-            correction,
-            missing: reminded.as_deref().unwrap_or_default(),
-            ..Default::default()
-        };
-        if post.operation == Operation::Mark {
-            return self
-                .marked(post, campaign, notice, outlet, &moment, now)
-                .await;
-        }
-        // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
-        let seen_at = if late || post.operation == Operation::Edit {
-            now
-        } else {
-            due
-        };
-        Ok(body(
-            snapshot,
-            (campaign, notice),
-            post.operation,
-            outlet,
-            &moment,
-            seen_at,
-        ))
-    }
+/// A post that is ready to be sent.
+pub(crate) struct Message {
+    pub body: Body,
+    /// The post is so late that it says so.
+    pub late: bool,
+    /// The message that it hangs on.
+    pub root: Option<String>,
+}
 
-    /// The message that a post answers: what takes something back, the last one in its channel that it is about; a window
-    /// that is set, the poll on it. Until the post is out nothing else is posted there, so each try answers the same.
-    pub(crate) async fn answers(
-        &self,
-        post: &Post,
-        campaign: &Campaign,
-    ) -> Result<Option<String>, StoreError> {
-        let snapshot = self.core.snapshot();
-        let notice = |post: &Post| {
-            snapshot
-                .plan()
-                .notice(campaign.upgrade.urgency, &post.notice)
-        };
-        let on = |post: &Post, wanted: &dyn Fn(Happening) -> bool| {
-            notice(post)
-                .is_some_and(|n| matches!(n.trigger, Trigger::On(happening) if wanted(happening)))
-        };
-        let (takes_back, sets) = (
-            on(post, &Happening::answers),
-            on(post, &|happening| happening == Happening::WindowSet),
-        );
-        if post.operation != Operation::Post || !(takes_back || sets) {
-            return Ok(None);
-        }
-        // The board says at all times what is so: there is nothing in it to take back.
-        let said = |p: &&Post| {
-            p.channel == post.channel
-                && p.operation == Operation::Post
-                && p.state == PostState::Sent
-                && !notice(p).is_some_and(|n| n.board)
-                && (takes_back || on(p, &|happening| happening == Happening::WindowProposed))
-        };
-        let posts = self.core.store.posts(&post.upgrade).await?;
-        Ok(posts
-            .iter()
-            .filter(said)
-            .max_by_key(|p| (p.due, p.rank))
-            .and_then(|p| p.remote.clone()))
-    }
+/// The result of composing.
+pub(crate) enum Composed {
+    Message(Box<Message>),
+    /// There is nothing to do, and that is no fault.
+    Nothing(String),
+    /// The words can't be made, and somebody has to look.
+    Broken(String),
+}
 
-    /// Whether the post, as edited last, reads like this already; or the calendar.
-    pub(crate) async fn says_nothing_new(
-        &self,
-        edit: &Post,
-        body: &Body,
-    ) -> Result<bool, StoreError> {
-        if !matches!(edit.operation, Operation::Edit | Operation::Event) {
-            return Ok(false);
+/// Makes the words of a post; those that an earlier attempt froze stay as they are.
+pub(crate) async fn compose(due: &DuePost<'_>) -> Result<Composed, StoreError> {
+    let message = match message(due).await {
+        Ok(message) => message,
+        Err(Unsayable::Store(error)) => return Err(error),
+        Err(Unsayable::Because(reason)) if due.is_optional() => {
+            return Ok(Composed::Nothing(reason));
         }
-        for edition in (0..edit.edition).rev() {
-            let operation = if edition == 0 && edit.operation == Operation::Edit {
-                Operation::Post
-            } else {
-                edit.operation
-            };
-            let before = self
-                .core
-                .store
-                .post(&edit.beside(operation, edition).key)
-                .await?;
-            if let Some(before) = before.filter(|p| p.state == PostState::Sent) {
-                let same =
-                    |b: Body| (b.text == body.text) && b.card == body.card && b.event == body.event;
-                return Ok(before.body.is_some_and(same));
-            }
-        }
-        Ok(false)
-    }
+        Err(Unsayable::Because(reason)) => return Ok(Composed::Broken(reason)),
+    };
+    Ok(match editions::needless(due, &message.body).await? {
+        Some(reason) => Composed::Nothing(reason.to_owned()),
+        None => Composed::Message(Box::new(message)),
+    })
+}
 
-    /// Whether a later edition went out while this one waited aside.
-    pub(crate) async fn is_outdated(&self, post: &Post) -> Result<bool, StoreError> {
-        let posts = self.core.store.posts(&post.upgrade).await?;
-        let later = |p: &Post| {
-            p.edition > post.edition && p.key == post.beside(post.operation, p.edition).key
-        };
-        Ok(posts
-            .iter()
-            .any(|p| p.operation == post.operation && p.state == PostState::Sent && later(p)))
-    }
+async fn message(due: &DuePost<'_>) -> Result<Message, Unsayable> {
+    let post = &due.post;
+    let edited = if post.operation.rules().action == Action::Edit {
+        let key = post.key_beside(Operation::Post, 0);
+        due.core.store.post(&key).await?
+    } else {
+        None
+    };
+    // An edit is as late as the post it changes was.
+    let (planned, late) = match &edited {
+        Some(root) => (root.due, root.late),
+        None if post.body.is_none() => (post.due, is_late(post, due.now)),
+        None => (post.due, post.late),
+    };
+    let body = match (&post.body, &due.campaign) {
+        (Some(body), _) => body.clone(),
+        (None, Some(campaign)) => body(due, campaign, planned, late).await?,
+        (None, None) => return Err("its upgrade is no longer known".into()),
+    };
+    let root = root(due).await?;
+    Ok(Message { body, late, root })
+}
 
-    /// What a post says, with a line on top that it no longer holds.
-    async fn marked(
-        &self,
-        post: &Post,
-        campaign: &Campaign,
-        notice: &Notice,
-        outlet: &Outlet,
-        moment: &context::RenderInput<'_>,
-        now: Timestamp,
-    ) -> Result<Result<Body, String>, StoreError> {
-        let root = self
-            .core
-            .store
-            .post(&post.beside(Operation::Post, 0).key)
-            .await?
-            .filter(|p| p.state == PostState::Sent);
-        let Some(said) = root.and_then(|p| p.body) else {
-            return Ok(Err("its notice was not posted".to_owned()));
-        };
-        let capabilities = outlet.platform.capabilities();
-        let between = capabilities.markup.paragraph_break();
-        Ok(body(
-            &self.core.snapshot(),
-            (campaign, notice),
-            Operation::Mark,
-            outlet,
-            moment,
-            now,
-        )
-        .map(|mark| Body {
-            text: shortened(
-                format!("{}{between}{}", mark.text, said.text),
-                capabilities.max_text,
-            ),
-            html: mark
-                .html
-                .zip(said.html)
-                .map(|(mark, said)| format!("{mark}\n{said}")),
-            picture: None,
-            mentions: said.mentions,
+/// The words of one operation; `planned` is the time that they speak of.
+async fn body(
+    due: &DuePost<'_>,
+    campaign: &Campaign,
+    planned: Timestamp,
+    late: bool,
+) -> Result<Body, Unsayable> {
+    let (core, post, outlet, snapshot) = (due.core, &due.post, due.outlet, &*due.snapshot);
+    let content = post.operation.rules().content;
+    match content {
+        Content::Preview => return preview::preview(due, campaign).await,
+        Content::Nothing => return Ok(Body::default()),
+        _ => {}
+    }
+    let notice = due
+        .notice()
+        .ok_or_else(|| format!("the plan no longer has a notice `{}`", post.notice))?;
+    if content == Content::CalendarEvent {
+        let event = card::event(snapshot, campaign, notice, outlet, due.now)?;
+        return Ok(Body {
+            event: Some(event),
             ..Body::default()
-        }))
+        });
     }
+    let thread = core
+        .store
+        .sent(&post.upgrade, &post.channel, Operation::Thread)
+        .await?
+        .and_then(|p| p.link);
+    let missing = roll::missing(core, snapshot, campaign, outlet, post).await?;
+    if missing.as_ref().is_some_and(Vec::is_empty) {
+        return Err("nobody is missing any more".into());
+    }
+    let input = RenderInput {
+        fact: post.fact.as_ref(),
+        due: Some(planned),
+        late,
+        thread: thread.as_deref(),
+        detail: post.detail.as_deref(),
+        correction: post.correction(),
+        missing: missing.as_deref().unwrap_or_default(),
+        ..RenderInput::default()
+    };
+    let subject = Subject {
+        snapshot,
+        campaign,
+        notice,
+        outlet,
+    };
+    if content == Content::Mark {
+        return marked(due, subject, &input).await;
+    }
+    // A reminder that is on time says "in 1 hour", not "in 59 minutes" for the second it took.
+    let is_seen_now = late || post.operation.rules().action == Action::Edit;
+    let seen_at = if is_seen_now { due.now } else { planned };
+    Ok(render::body(subject, post.operation, &input, seen_at)?)
+}
+
+/// The words of a post, with a line on top that it no longer holds.
+async fn marked(
+    due: &DuePost<'_>,
+    subject: Subject<'_>,
+    input: &RenderInput<'_>,
+) -> Result<Body, Unsayable> {
+    let key = due.post.key_beside(Operation::Post, 0);
+    let root = due.core.store.post(&key).await?;
+    let said = root
+        .filter(|p| p.state == PostState::Sent)
+        .and_then(|p| p.body)
+        .ok_or("its notice was not posted")?;
+    let mark = render::body(subject, due.post.operation, input, due.now)?;
+    let capabilities = due.outlet.platform.capabilities();
+    let between = capabilities.markup.paragraph_break();
+    let text = format!("{}{between}{}", mark.text, said.text);
+    Ok(Body {
+        text: shortened(text, capabilities.max_text),
+        html: mark
+            .html
+            .zip(said.html)
+            .map(|(mark, said)| format!("{mark}\n{said}")),
+        mentions: said.mentions,
+        ..Body::default()
+    })
+}
+
+/// The message that a thread hangs on, a picture belongs to or an edit changes.
+async fn root(due: &DuePost<'_>) -> Result<Option<String>, Unsayable> {
+    let Some(of) = due.post.operation.rules().root else {
+        return Ok(None);
+    };
+    let key = due.post.key_beside(of, 0);
+    let root = due.core.store.post(&key).await?;
+    let sent = root.filter(|p| p.state == PostState::Sent);
+    let remote = sent.and_then(|p| p.remote).ok_or_else(|| {
+        format!("its notice ({key}) was not posted, so there is nothing it could belong to")
+    })?;
+    Ok(Some(remote))
 }

@@ -4,18 +4,26 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    approval::gate::Passage,
-    dispatcher::{Did, Dispatcher},
+    approval::gate::{Gate, GateDecision},
+    due::DuePost,
 };
 use crate::{
     domain::{
         campaign::{Campaign, progress::State},
-        outbox::post::{Operation, Post, PostState},
+        outbox::{Post, PostState},
         plan::notice::LatePolicy,
     },
-    ports::{AttemptOutcome, StoreError},
-    words::snapshot::ConfigSnapshot,
+    ports::StoreError,
 };
+
+/// Whether a due post may go out.
+pub(crate) enum Eligibility {
+    Eligible,
+    /// People don't agree, or the upgrade doesn't go on.
+    Held,
+    /// The post is of no use any more, for this reason.
+    Useless(String),
+}
 
 /// A post that begins this long after it was due says so.
 const LATE_AFTER: SignedDuration = SignedDuration::from_secs(120);
@@ -25,10 +33,13 @@ pub(crate) fn is_late(post: &Post, now: Timestamp) -> bool {
 }
 
 /// Whether the words with which a post was begun may not go out any more, should it turn out that they are not out.
-pub(crate) fn outlived(post: &Post, campaign: &Campaign, now: Timestamp) -> bool {
-    post.operation == Operation::Post
+pub(crate) fn is_outlived(due: &DuePost<'_>) -> bool {
+    let (post, Some(campaign)) = (&due.post, &due.campaign) else {
+        return false;
+    };
+    post.is_message()
         && post.body.is_some()
-        && ((is_late(post, now) && !post.late) || outdated(campaign, post).is_some())
+        && ((is_late(post, due.now) && !post.late) || outdated(campaign, post).is_some())
 }
 
 /// Why a post that was begun once would be untrue by now: what waits is withdrawn with the change itself, but this
@@ -46,113 +57,63 @@ fn outdated(campaign: &Campaign, post: &Post) -> Option<&'static str> {
     }
 }
 
-impl Dispatcher {
-    /// Whether a post may not go out: people don't agree, the upgrade doesn't go on, or it comes too late.
-    pub(crate) async fn kept_back(
-        &self,
-        snapshot: &ConfigSnapshot,
-        campaign: &Campaign,
-        post: &Post,
-        now: Timestamp,
-    ) -> Result<Option<Did>, StoreError> {
-        if let Some(reason) = outdated(campaign, post) {
-            return self
-                .give_up(post, &format!("not posted in time: {reason}"))
-                .await
-                .map(Some);
-        }
-        let Some(notice) = snapshot
-            .plan()
-            .notice(campaign.upgrade.urgency, &post.notice)
-        else {
-            return Ok(None);
-        };
-        match self.gate.pass(snapshot, campaign, notice, post).await? {
-            Passage::Barred => return Ok(Some(Did::Held)),
-            // Who agreed knew how late it was.
-            Passage::AgreedLate => return Ok(None),
-            Passage::Free => {}
-        }
-        if notice.late == LatePolicy::Post || !is_late(post, now) {
-            return Ok(None);
-        }
-        if notice.late == LatePolicy::Newest
-            && !newer(
-                snapshot,
-                campaign,
-                post,
-                &self.core.store.posts(&post.upgrade).await?,
-                now,
-            )
-        {
-            return Ok(None);
-        }
-        let why = if notice.late == LatePolicy::Newest {
+/// Whether a due post may go out. Only a message that was never begun is held back: what is done to one goes with it.
+pub(crate) async fn eligibility(due: &DuePost<'_>, gate: &Gate) -> Result<Eligibility, StoreError> {
+    let post = &due.post;
+    let Some(campaign) = &due.campaign else {
+        return Ok(Eligibility::Eligible);
+    };
+    if !post.is_message() || post.body.is_some() {
+        return Ok(Eligibility::Eligible);
+    }
+    if let Some(reason) = outdated(campaign, post) {
+        let reason = format!("not posted in time: {reason}");
+        return Ok(Eligibility::Useless(reason));
+    }
+    let Some(notice) = due.notice() else {
+        return Ok(Eligibility::Eligible);
+    };
+    match gate.decide(&due.snapshot, campaign, notice, post).await? {
+        GateDecision::Closed => return Ok(Eligibility::Held),
+        // Whoever agreed knew how late it was.
+        GateDecision::ApprovedLate => return Ok(Eligibility::Eligible),
+        GateDecision::Open => {}
+    }
+    if !is_late(post, due.now) {
+        return Ok(Eligibility::Eligible);
+    }
+    let why = match notice.late {
+        LatePolicy::Post => return Ok(Eligibility::Eligible),
+        LatePolicy::Newest => {
+            let posts = due.core.store.posts(&post.upgrade).await?;
+            if !posts.iter().any(|p| is_newer(due, campaign, p)) {
+                return Ok(Eligibility::Eligible);
+            }
             "a later one takes its place"
-        } else {
-            "it would be of no use any more"
-        };
-        let reason = format!(
-            "missed at {}: {why}",
-            snapshot.renderer.zone().written(post.due)
-        );
-        self.give_up(post, &reason).await.map(Some)
-    }
-
-    /// A post that is of no use any more, and what hangs on it.
-    async fn give_up(&self, post: &Post, reason: &str) -> Result<Did, StoreError> {
-        tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "skipped: {reason}");
-        let posts = self.core.store.posts(&post.upgrade).await?;
-        // What hangs on it first: without its post it has no sense.
-        let same = |p: &&Post| {
-            p.notice == post.notice
-                && p.occurrence == post.occurrence
-                && p.revision == post.revision
-        };
-        let hangs = posts.iter().filter(same).filter(|p| {
-            p.channel == post.channel && p.state == PostState::Planned && p.key != post.key
-        });
-        for key in hangs.map(|p| &p.key).chain([&post.key]) {
-            self.core
-                .store
-                .finish(
-                    key,
-                    &AttemptOutcome::Skipped {
-                        reason: reason.to_owned(),
-                    },
-                )
-                .await?;
         }
-        Ok(Did::Skipped)
-    }
+        LatePolicy::Skip => "it would be of no use any more",
+    };
+    let missed = due.snapshot.renderer.zone().written(post.due);
+    Ok(Eligibility::Useless(format!("missed at {missed}: {why}")))
 }
 
-/// Whether a later post by the clock is out in the same channel, or due by now as well.
-fn newer(
-    snapshot: &ConfigSnapshot,
-    campaign: &Campaign,
-    post: &Post,
-    posts: &[Post],
-    now: Timestamp,
-) -> bool {
-    let timed = |p: &Post| {
-        let notice = snapshot.plan().notice(campaign.upgrade.urgency, &p.notice);
+/// Whether this is a later post by the clock in the same channel, and is out or due by now as well.
+fn is_newer(due: &DuePost<'_>, campaign: &Campaign, later: &Post) -> bool {
+    let post = &due.post;
+    let plan = due.snapshot.plan();
+    let is_by_clock = || {
+        let notice = plan.notice(campaign.upgrade.urgency, &later.notice);
         notice.is_some_and(|n| n.trigger.is_by_clock())
     };
-    let speaks = |p: &Post| {
-        matches!(
-            p.state,
-            PostState::Planned | PostState::Sending | PostState::Sent
-        )
-    };
-    posts.iter().any(|p| {
-        let later = (p.due, p.rank) > (post.due, post.rank) && p.due <= now;
-        let of_this_window = post.revision == 0 || p.revision == post.revision;
-        p.channel == post.channel
-            && p.operation == Operation::Post
-            && of_this_window
-            && later
-            && speaks(p)
-            && timed(p)
-    })
+    let speaks = matches!(
+        later.state,
+        PostState::Planned | PostState::Sending | PostState::Sent
+    );
+    later.channel == post.channel
+        && later.is_message()
+        && (post.revision == 0 || later.revision == post.revision)
+        && (later.due, later.rank) > (post.due, post.rank)
+        && later.due <= due.now
+        && speaks
+        && is_by_clock()
 }

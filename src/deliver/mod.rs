@@ -1,8 +1,17 @@
 //! Deliver: takes due posts from the outbox and sends them to the chats, each once.
+//!
+//! [`dispatcher`] goes through the steps of one post, each in a file of its own: `lateness` says whether it may go out,
+//! `compose` makes its words, the store gives it to one worker, `send` brings it to its chat, and `record` writes down how
+//! that went.
 
 pub mod approval;
-pub(crate) mod backoff;
+mod backoff;
 mod compose;
-pub mod destination;
 pub mod dispatcher;
-pub(crate) mod lateness;
+mod due;
+mod editions;
+mod lateness;
+mod record;
+mod send;
+
+pub use record::PostOutcome;

@@ -13,11 +13,11 @@ use super::poll;
 use crate::{
     domain::{
         campaign::Campaign,
-        outbox::post::{Operation, Post, PostKey, PostState},
+        outbox::{Operation, Post, PostState},
         people::feedback::{Heard, Summary, Voice, Words},
         plan::notice::Happening,
     },
-    outbox::Core,
+    outbox::{Core, destination},
     ports::{Batch, ChatError, Platform, RecordKind, StoreError},
     report,
     words::context,
@@ -93,33 +93,34 @@ impl Summariser {
         let Some(summary) = self.summary(id, patient).await? else {
             return Ok(Counted::NotYet);
         };
-        let _guard = self.core.ledger.lock().await;
+        let close = async |batch: &mut Batch| self.close(id, summary, batch).await;
+        self.core.outbox.transaction(close).await
+    }
+
+    /// Ends an upgrade's feedback with this summary.
+    async fn close(
+        &self,
+        id: &str,
+        summary: Summary,
+        batch: &mut Batch,
+    ) -> Result<Counted, StoreError> {
         let Some(mut campaign) = self.core.campaign(id).await? else {
             return Ok(Counted::Nothing);
         };
         campaign.progress.feedback = Some(summary);
-        let mut posts = self
-            .core
-            .posts_on(&campaign, Happening::FeedbackClosed, "1", None);
-        let mut drafts = self
-            .core
-            .posts_about(&campaign, Happening::ReviewDrafted, "1", None);
+        let outbox = &self.core.outbox;
+        let snapshot = self.core.snapshot();
+        let closed = outbox.posts_on(&campaign, Happening::FeedbackClosed, "1", None);
+        let mut drafts = outbox.posts_about(&campaign, Happening::ReviewDrafted, "1", None);
         let out = self.core.store.posts(id).await?;
         let words = report::in_short(&snapshot, &campaign, &out);
         drafts
             .iter_mut()
             .for_each(|p| p.detail = Some(words.clone()));
-        posts.extend(drafts);
-        posts.extend(self.core.unpinned(&campaign, &out));
-        self.core
-            .store
-            .commit(Batch {
-                upgrades: vec![campaign],
-                posts,
-                ..Batch::default()
-            })
-            .await?;
-        self.core.posts.notify_waiters();
+        batch.posts.extend(closed);
+        batch.posts.extend(drafts);
+        batch.posts.extend(outbox.unpinned(&campaign, &out));
+        batch.upgrades.push(campaign);
         Ok(Counted::Now)
     }
 
@@ -139,13 +140,6 @@ impl Summariser {
         else {
             return Ok(Counted::Nothing);
         };
-        let _guard = self.core.ledger.lock().await;
-        let Some(mut campaign) = self.core.campaign(id).await? else {
-            return Ok(Counted::Nothing);
-        };
-        if !campaign.progress.told.insert(Happening::ProblemRaised) {
-            return Ok(Counted::Nothing);
-        }
         let quote = summary
             .quotes
             .first()
@@ -155,19 +149,20 @@ impl Summariser {
             "{} people say {} {}{quote}",
             worst.count, worst.emoji, worst.meaning
         );
-        let posts = self
-            .core
-            .posts_about(&campaign, Happening::ProblemRaised, "1", Some(&words));
-        self.core
-            .store
-            .commit(Batch {
-                upgrades: vec![campaign],
-                posts,
-                ..Batch::default()
-            })
-            .await?;
-        self.core.posts.notify_waiters();
-        Ok(Counted::Now)
+        let outbox = &self.core.outbox;
+        let tell = async |batch: &mut Batch| {
+            let Some(mut campaign) = self.core.campaign(id).await? else {
+                return Ok(Counted::Nothing);
+            };
+            if !campaign.progress.told.insert(Happening::ProblemRaised) {
+                return Ok(Counted::Nothing);
+            }
+            batch.posts =
+                outbox.posts_about(&campaign, Happening::ProblemRaised, "1", Some(&words));
+            batch.upgrades.push(campaign);
+            Ok(Counted::Now)
+        };
+        outbox.transaction(tell).await
     }
 
     fn is_time(&self, id: &str, now: Timestamp) -> bool {
@@ -301,7 +296,7 @@ pub(crate) async fn read(
         return Read::Never;
     };
     let heard = async {
-        let place = core.place(outlet, &post.channel, &post.upgrade).await?;
+        let place = destination::find(outlet, &post.channel, &post.upgrade).await?;
         outlet.chat.heard(&place, root, thread).await
     };
     settled(core, what, &post.channel, heard.await, patient).await
@@ -318,16 +313,17 @@ pub(crate) async fn settled<T>(
     let part = format!("{what} in {channel}");
     match read {
         Ok(heard) => {
-            core.note_trouble(&part, None).await;
+            core.troubles.note(&part, None).await;
             Read::Heard(heard)
         }
         Err(error) if !patient || matches!(error, ChatError::Refused { .. }) => {
             tracing::warn!(channel, "{what} is not counted here: {error}");
-            core.note_trouble(&part, None).await;
+            core.troubles.note(&part, None).await;
             Read::Never
         }
         Err(error) => {
-            core.note_trouble(&part, Some(&format!("can't be counted yet: {error}")))
+            core.troubles
+                .note(&part, Some(&format!("can't be counted yet: {error}")))
                 .await;
             Read::NotYet
         }
@@ -335,13 +331,6 @@ pub(crate) async fn settled<T>(
 }
 
 fn root_of<'a>(thread: &Post, posts: &'a [Post]) -> Option<&'a str> {
-    let key = PostKey::of(
-        &thread.upgrade,
-        thread.revision,
-        &thread.notice,
-        &thread.occurrence,
-        &thread.channel,
-        Operation::Post,
-    );
+    let key = thread.key_beside(Operation::Post, 0);
     posts.iter().find(|p| p.key == key)?.remote.as_deref()
 }

@@ -4,7 +4,7 @@ use super::feedback::{Counted, READ_TIMEOUT, Read, read, settled};
 use crate::{
     domain::{
         campaign::Campaign,
-        outbox::post::{Operation, Post, PostState, digest, occurrence_of},
+        outbox::{Operation, Post, PostState, digest, occurrence_of},
         people::feedback::{Heard, Reaction, same, votes},
         plan::notice::{Happening, Trigger},
     },
@@ -41,33 +41,25 @@ pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, S
         .collect();
     let counted = votes(&heard, &numbers);
 
-    let _guard = core.ledger.lock().await;
-    // Meanwhile people may have decided, or may be asked something else.
-    let Some(mut campaign) = core
-        .campaign(&campaign.upgrade.id)
-        .await?
-        .filter(|campaign| {
-            campaign.upgrade.poll.as_ref() == Some(poll) && campaign.votes_due().is_some()
-        })
-    else {
-        return Ok(Counted::Nothing);
+    let outbox = &core.outbox;
+    let write = async |batch: &mut Batch| {
+        // Meanwhile it may have been decided, or people may be asked something else.
+        let Some(mut campaign) = core
+            .campaign(&campaign.upgrade.id)
+            .await?
+            .filter(|a| a.upgrade.poll.as_ref() == Some(poll) && a.votes_due().is_some())
+        else {
+            return Ok(Counted::Nothing);
+        };
+        campaign.progress.votes = Some(counted);
+        let occurrence = digest(&[&campaign.revision.to_string(), &at.to_string()]);
+        batch.posts = outbox.posts_about(&campaign, Happening::PollClosed, &occurrence, None);
+        let posts = core.store.posts(&campaign.upgrade.id).await?;
+        outbox.edits(batch, &campaign, &posts);
+        batch.upgrades.push(campaign);
+        Ok(Counted::Now)
     };
-    campaign.progress.votes = Some(counted);
-    let occurrence = digest(&[&campaign.revision.to_string(), &at.to_string()]);
-    let posts = core.posts_about(&campaign, Happening::PollClosed, &occurrence, None);
-    let mut batch = Batch {
-        posts,
-        ..Batch::default()
-    };
-    core.edits(
-        &mut batch,
-        &campaign,
-        &core.store.posts(&campaign.upgrade.id).await?,
-    );
-    batch.upgrades.push(campaign);
-    core.store.commit(batch).await?;
-    core.posts.notify_waiters();
-    Ok(Counted::Now)
+    outbox.transaction(write).await
 }
 
 /// Reads the reactions to the poll's posts; `None` if one can't be read yet and `patient` is set.
@@ -80,7 +72,7 @@ async fn read_reactions(
     let posts = core.store.posts(&campaign.upgrade.id).await?;
     let waits = |p: &Post| patient && matches!(p.state, PostState::Planned | PostState::Sending);
     for post in posts.iter().filter(|p| asks(core, campaign, p)) {
-        let vote = post.beside(Operation::Poll, 0).key;
+        let vote = post.key_beside(Operation::Poll, 0);
         let vote = posts.iter().find(|p| p.key == vote);
         if waits(post) || vote.is_some_and(waits) {
             return Ok(None);
@@ -147,7 +139,7 @@ fn asks(core: &Core, campaign: &Campaign, post: &Post) -> bool {
     let notice = snapshot
         .plan()
         .notice(campaign.upgrade.urgency, &post.notice);
-    post.operation == Operation::Post
+    post.is_message()
         && post.occurrence == occurrence_of(campaign.revision, None)
         && notice.is_some_and(|n| n.trigger == Trigger::On(Happening::WindowProposed))
 }

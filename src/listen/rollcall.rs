@@ -17,7 +17,7 @@ use crate::{
     config::KnownAccount,
     domain::{
         campaign::{Campaign, progress::State},
-        outbox::post::{Operation, Post, PostKey, PostState, digest},
+        outbox::{Post, PostKey, PostState, digest},
         people::{
             feedback::same,
             roster::{self, Answer, Ask, Claim, Provider},
@@ -209,14 +209,22 @@ impl Rollcall {
 
     /// Counts the answers, reminds providers and tells operators.
     async fn call(&self, snapshot: &ConfigSnapshot, upgrade: &str) -> Result<usize, StoreError> {
-        let _guard = self.core.ledger.lock().await;
+        let call = async |batch: &mut Batch| self.call_in(snapshot, upgrade, batch).await;
+        self.core.outbox.transaction(call).await
+    }
+
+    async fn call_in(
+        &self,
+        snapshot: &ConfigSnapshot,
+        upgrade: &str,
+        batch: &mut Batch,
+    ) -> Result<usize, StoreError> {
         let Some(mut campaign) = self.core.campaign(upgrade).await? else {
             return Ok(0);
         };
         let posts = self.core.store.posts(upgrade).await?;
         let roll = roll(&self.core, snapshot, &campaign, &posts).await?;
         let now = self.core.clock.now();
-        let mut batch = Batch::default();
         for clock in clocks(snapshot, &campaign, &roll) {
             let lacking: Vec<&Provider> = roll.lacking(clock.claim).collect();
             if now < clock.ends {
@@ -231,7 +239,7 @@ impl Rollcall {
                     Happening::Unready
                 };
                 for part in 0..lacking.len().div_ceil(MAX_PROVIDERS_IN_REMINDER) {
-                    batch.posts.extend(self.core.posts_about(
+                    batch.posts.extend(self.core.outbox.posts_about(
                         &campaign,
                         happening,
                         &format!("{}-{step}-{part}", clock.id),
@@ -240,7 +248,7 @@ impl Rollcall {
                 }
             } else if !lacking.is_empty() {
                 let words = outcome(&clock, &roll, &lacking);
-                batch.posts.extend(self.core.posts_about(
+                batch.posts.extend(self.core.outbox.posts_about(
                     &campaign,
                     Happening::RollCalled,
                     &clock.id,
@@ -258,18 +266,10 @@ impl Rollcall {
         let count = roll.count();
         if campaign.progress.roll != count {
             campaign.progress.roll = count;
-            self.core.edits(&mut batch, &campaign, &posts);
+            self.core.outbox.edits(batch, &campaign, &posts);
             batch.upgrades.push(campaign);
         }
-        let made = batch
-            .posts
-            .iter()
-            .filter(|p| p.operation == Operation::Post)
-            .count();
-        if !batch.is_empty() {
-            self.core.store.commit(batch).await?;
-            self.core.posts.notify_waiters();
-        }
+        let made = batch.posts.iter().filter(|p| p.is_message()).count();
         Ok(made)
     }
 }

@@ -1,6 +1,5 @@
 //! Accepts upgrades, follows their files and the commands given for them, and plans their notices by the clock.
 
-use crate::domain::outbox::post::occurrence_of;
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
@@ -15,10 +14,10 @@ use crate::{
             progress::{Progress, State},
             upgrade::Upgrade,
         },
-        outbox::post::{Operation, Post, PostKey, PostState, digest},
+        outbox::{Post, PostKey, PostState, digest, occurrence_of},
         plan::notice::{Happening, Trigger},
     },
-    outbox::{Core, posts_of},
+    outbox::{Announcement, Core},
     ports::{Batch, Move, Request, StoreError, Supersede},
 };
 
@@ -54,16 +53,20 @@ impl Planner {
 
     /// Does the same as [`Self::tick`] with these files.
     pub async fn tick_with(&self, files: &[UpgradeFile]) -> Result<Planned, StoreError> {
-        let _guard = self.core.ledger.lock().await;
+        let plan = async |batch: &mut Batch| self.plan(files, batch).await;
+        self.core.outbox.transaction(plan).await
+    }
+
+    async fn plan(&self, files: &[UpgradeFile], batch: &mut Batch) -> Result<Planned, StoreError> {
         let mut planned = Planned::default();
-        let mut batch = Batch::default();
         let known = self.core.store.upgrades().await?;
         let mut after = known.clone();
         for file in files {
-            self.follow_file(file, &known, &mut after, &mut batch, &mut planned);
+            self.follow_file(file, &known, &mut after, batch, &mut planned);
         }
         if !planned.refused.is_empty() {
             // The files are followed together or not at all: a refused file changes nothing.
+            *batch = Batch::default();
             return Ok(planned);
         }
         let mut reasons = Vec::new();
@@ -73,7 +76,7 @@ impl Planner {
             } else {
                 Vec::new()
             };
-            let outcome = match self.follow_request(&request, &mut after, &posts, &mut batch) {
+            let outcome = match self.follow_request(&request, &mut after, &posts, batch) {
                 Ok(outcome) => {
                     reasons.extend(
                         request
@@ -97,7 +100,7 @@ impl Planner {
                 .rev()
                 .find(|(id, _)| *id == campaign.upgrade.id)
                 .map(|(_, r)| r.as_str());
-            self.turn(before, campaign, reason, &mut batch, &mut planned)
+            self.turn(before, campaign, reason, batch, &mut planned)
                 .await?;
         }
         // A post that exists already is not written again: a tick without news writes nothing.
@@ -108,10 +111,6 @@ impl Planner {
             }
         }
         batch.posts = new;
-        if !batch.is_empty() {
-            self.core.store.commit(batch).await?;
-            self.core.posts.notify_waiters();
-        }
         Ok(planned)
     }
 
@@ -188,7 +187,7 @@ impl Planner {
                 );
                 finding.severity = crate::config::Severity::Warning;
                 let occurrence = digest(&[&format!("{upgrade:?}")]);
-                batch.posts.extend(self.core.posts_about(
+                batch.posts.extend(self.core.outbox.posts_about(
                     campaign,
                     Happening::Refused,
                     &occurrence,
@@ -306,7 +305,7 @@ impl Planner {
                 Happening::Rescheduled | Happening::Planned => "1".to_owned(),
                 _ => once_more(occurrence_of(campaign.revision, detail), &old),
             };
-            batch.posts.extend(self.core.posts_about(
+            batch.posts.extend(self.core.outbox.posts_about(
                 &campaign,
                 news.happening,
                 &occurrence,
@@ -318,7 +317,7 @@ impl Planner {
             && !campaign.upgrade.unplanned
         {
             let mut posts = timed(&campaign.upgrade, campaign.revision, snapshot.plan(), now);
-            posts.retain(|p| self.core.is_possible(p));
+            posts.retain(|p| self.core.outbox.is_possible(p));
             posts.extend(reminders::posts(&self.core, &campaign, now).await?);
             batch
                 .moves
@@ -336,7 +335,7 @@ impl Planner {
         }
         if before != Some(&campaign) {
             if before.is_some() {
-                self.core.edits(batch, &campaign, &old);
+                self.core.outbox.edits(batch, &campaign, &old);
             }
             batch.upgrades.push(campaign);
         }
@@ -348,13 +347,13 @@ impl Planner {
         let snapshot = self.core.snapshot();
         let stale = |p: &&Post| {
             let notice = snapshot.plan().notice(campaign.upgrade.urgency, &p.notice);
-            p.operation == Operation::Post
+            p.is_message()
                 && matches!(p.state, PostState::Sent | PostState::Sending)
                 && notice.is_some_and(|n| n.of_the_window() && !n.live)
         };
         old.iter()
             .filter(stale)
-            .map(|root| self.core.mark(root, old, why))
+            .map(|root| self.core.outbox.mark(root, old, why))
             .collect()
     }
 }
@@ -368,7 +367,7 @@ fn once_more(occurrence: String, old: &[Post]) -> String {
     };
     let said: BTreeSet<&str> = old
         .iter()
-        .filter(|p| p.operation == Operation::Post)
+        .filter(|p| p.is_message())
         .filter(again)
         .map(|p| p.occurrence.as_str())
         .collect();
@@ -381,9 +380,13 @@ fn once_more(occurrence: String, old: &[Post]) -> String {
 
 /// Lists the posts that were to come some time after a happening.
 fn to_follow(old: &[Post], now: Timestamp) -> impl Iterator<Item = &Post> {
-    old.iter().filter(move |p| {
-        p.revision == 0 && p.due > now && (p.operation == Operation::Post || p.operation.hangs())
-    })
+    old.iter()
+        .filter(move |p| p.revision == 0 && p.due > now && comes_with_notice(p))
+}
+
+/// A notice's message, or a companion that the plan has beside it.
+fn comes_with_notice(post: &Post) -> bool {
+    post.is_message() || post.operation.rules().is_companion
 }
 
 /// Returns the field of a conflict, to find its place in the file.
@@ -409,7 +412,7 @@ fn replanned(
     let waits = |p: &&Post| {
         matches!(p.state, PostState::Planned | PostState::Held)
             && p.revision == campaign.revision
-            && (p.operation == Operation::Post || p.operation.hangs())
+            && comes_with_notice(p)
     };
     old.iter()
         .filter(waits)
@@ -500,7 +503,15 @@ pub fn timed(upgrade: &Upgrade, revision: u32, plan: &Plan, now: Timestamp) -> V
             Trigger::On(_) => Vec::new(),
         };
         for (occurrence, due) in times {
-            let mut made = posts_of(&upgrade.id, revision, notice, index, &occurrence, due, None);
+            let announcement = Announcement {
+                upgrade: &upgrade.id,
+                revision,
+                notice,
+                index,
+                occurrence: &occurrence,
+                due,
+            };
+            let mut made = announcement.posts();
             if due < now {
                 made.iter_mut().for_each(|p| p.state = PostState::Skipped);
             }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     domain::{
         campaign::{Campaign, progress::State},
-        outbox::post::{Post, PostState},
+        outbox::{Post, PostState},
         plan::{notice::Notice, schedule::parse_length},
     },
-    outbox::{Core, posts_of},
+    outbox::{Announcement, Core},
     ports::{Asker, Platform, Record, RecordKind, StoreError},
 };
 
@@ -57,15 +57,15 @@ pub async fn posts(
             ..Notice::private()
         };
         let occurrence = format!("{} {}", wish.before, wish.user);
-        let mut made = posts_of(
-            &campaign.upgrade.id,
-            campaign.revision,
-            &notice,
-            0,
-            &occurrence,
+        let announcement = Announcement {
+            upgrade: &campaign.upgrade.id,
+            revision: campaign.revision,
+            notice: &notice,
+            index: 0,
+            occurrence: &occurrence,
             due,
-            None,
-        );
+        };
+        let mut made = announcement.posts();
         if due < now {
             made.iter_mut().for_each(|p| p.state = PostState::Skipped);
         }

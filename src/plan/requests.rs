@@ -10,7 +10,7 @@ use crate::{
     config::{Config, instant},
     domain::{
         campaign::{Campaign, change::Change, progress::State, upgrade::Upgrade},
-        outbox::post::digest,
+        outbox::digest,
         people::command::{Order, Verb},
         plan::schedule::Offset,
     },

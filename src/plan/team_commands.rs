@@ -12,10 +12,10 @@ use crate::{
             change::Change,
             progress::{State, Tick},
         },
-        outbox::post::{CORRECTION_PREFIX, Operation, Post, PostState},
+        outbox::{Post, PostState},
         plan::notice::{Notice, SAID},
     },
-    outbox::{Core, posts_of},
+    outbox::{Announcement, Core},
     ports::{Batch, Move, Readers, Request},
 };
 
@@ -119,15 +119,15 @@ fn say(
         ..Notice::said()
     };
     // Each command makes a post of its own, even if the words were said before.
-    let mut posts = posts_of(
-        &campaign.upgrade.id,
-        0,
-        &notice,
-        0,
-        &request.number.to_string(),
-        core.clock.now(),
-        None,
-    );
+    let announcement = Announcement {
+        upgrade: &campaign.upgrade.id,
+        revision: 0,
+        notice: &notice,
+        index: 0,
+        occurrence: &request.number.to_string(),
+        due: core.clock.now(),
+    };
+    let mut posts = announcement.posts();
     posts
         .iter_mut()
         .for_each(|p| p.detail = Some(text.to_owned()));
@@ -143,9 +143,7 @@ fn correct(
     posts: &[Post],
     batch: &mut Batch,
 ) -> Result<String, String> {
-    let is_out = |p: &&Post| {
-        p.operation == Operation::Post && p.state == PostState::Sent && p.notice == notice
-    };
+    let is_out = |p: &&Post| p.is_message() && p.state == PostState::Sent && p.notice == notice;
     let Some(last) = posts.iter().filter(is_out).max_by_key(|p| (p.sent, p.due)) else {
         return Err(format!(
             "no post of {notice} is out; write the id of its notice, or {SAID} for words of your own"
@@ -156,9 +154,8 @@ fn correct(
     let mut channels = Vec::new();
     for root in posts.iter().filter(same) {
         channels.push(root.channel.as_str());
-        batch
-            .posts
-            .push(core.mark(root, posts, &format!("{CORRECTION_PREFIX}{text}")));
+        let detail = Post::correction_detail(text);
+        batch.posts.push(core.outbox.mark(root, posts, &detail));
     }
     let live = core
         .snapshot()
@@ -185,7 +182,7 @@ fn announce(
 ) -> Result<String, String> {
     let now = core.clock.now();
     let waits = |p: &&Post| {
-        p.operation == Operation::Post
+        p.is_message()
             && matches!(p.state, PostState::Planned | PostState::Held)
             && p.notice == notice
     };

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{Platform, Readers};
 use crate::domain::{
-    outbox::post::{Body, CalendarEvent, PostKey},
+    outbox::{Body, CalendarEvent, Handling, PostKey},
     people::feedback::{Heard, Reaction},
 };
 
@@ -46,17 +46,6 @@ pub struct Outgoing<'a> {
     pub answers: Option<&'a str>,
     /// The key of the message that an edit changes.
     pub of: Option<&'a PostKey>,
-}
-
-/// An act on a message of ours that is out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handling {
-    /// The message is handed on to the servers that follow its channel.
-    Publish,
-    Pin,
-    Unpin,
-    /// The vote ends: no more is counted.
-    Close,
 }
 
 /// A chat platform as herald's own account sees it. `place` is a channel's or room's id there.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::Platform;
 use crate::domain::{
-    outbox::post::Body,
+    outbox::Body,
     people::command::{Misread, Order, Verb},
 };
 

@@ -10,7 +10,7 @@ mod store;
 
 pub use self::{
     chain::{Chain, ChainError, Head},
-    chat::{Accepted, Chat, ChatError, Handling, Outgoing, Outlet},
+    chat::{Accepted, Chat, ChatError, Outgoing, Outlet},
     clock::Clock,
     commands::{Admission, Asker, CommandHandler},
     platform::{
@@ -23,3 +23,4 @@ pub use self::{
         RequestStore, Store, StoreError, Supersede,
     },
 };
+pub use crate::domain::outbox::Handling;

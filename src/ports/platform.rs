@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::outbox::post::{Body, Operation};
+use crate::domain::outbox::{Body, Operation};
 
 /// The chat platforms; a rehearsal's rooms imitate one each.
 #[derive(

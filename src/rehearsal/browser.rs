@@ -26,7 +26,7 @@ use super::{
 use crate::{
     answer::AnswerService,
     domain::{
-        outbox::post::{Body, Operation, Post},
+        outbox::{Body, Operation, Post},
         people::command::{Kind, Misread, Order},
     },
     outbox::Core,
@@ -356,8 +356,7 @@ impl Playback {
             });
             known.map_or_else(|| account.to_owned(), |p| p.name.clone())
         };
-        let own =
-            |p: &&Post| p.remote.as_deref() == Some(&seen.id) && p.operation == Operation::Post;
+        let own = |p: &&Post| p.remote.as_deref() == Some(&seen.id) && p.is_message();
         let sent = posts.iter().find(own).and_then(|p| p.sent);
         let thread = posts
             .iter()

@@ -22,11 +22,11 @@ use crate::{
             progress::State,
             upgrade::{Upgrade, Window},
         },
-        outbox::post::PostState,
+        outbox::PostState,
         plan::schedule::Offset,
     },
     listen::{feedback::Summariser, rollcall::Rollcall},
-    outbox::Core,
+    outbox::{Core, outlets},
     plan::planner::Planner,
     ports::{Chain, Clock, Outlet, Platform, Readers, Store},
     watch::watcher::Watcher,
@@ -360,7 +360,7 @@ impl Rehearsal {
             for (name, chain) in self.watcher.chains() {
                 busy |= self.read_to_head(name, chain.as_ref()).await?;
             }
-            busy |= !self.gate.tick().await?.nothing();
+            busy |= !self.gate.tick().await?.is_empty();
             // Operators' channels first: people agree to what they have seen, before it is due.
             let readers = |name: &String| self.core.outlets.get(name).map(|o| o.readers);
             let (operators, public): (Vec<String>, Vec<String>) = self
@@ -423,7 +423,7 @@ impl Rehearsal {
         posts.retain(|p| p.state == PostState::Sent && !self.shown_posts.contains(&p.key.0));
         posts.sort_by_key(|p| (p.sent, p.rank));
         for post in posts {
-            if let Some(outlet) = self.core.outlet(&post.channel) {
+            if let Some(outlet) = outlets::find(&self.core.outlets, &post.channel) {
                 self.output.post(&post, outlet.platform);
             }
             self.shown_posts.insert(post.key.0);
@@ -475,7 +475,7 @@ impl Rehearsal {
         let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
         let said = posts
             .iter()
-            .filter(|p| p.state == PostState::Sent && !p.operation.is_aside())
+            .filter(|p| p.state == PostState::Sent && p.operation.rules().blocks_channel)
             .count();
         let (sent, skipped, parked) = (said, count(PostState::Skipped), count(PostState::Parked));
         let expired = count(PostState::Expired);

@@ -5,7 +5,7 @@ use crate::{
     config::{People, Person, Role},
     deliver::approval::gate::Approver,
     domain::{
-        outbox::post::{Operation, Post, PostState},
+        outbox::{Operation, Post, PostState},
         people::roster::{Claim, Provider},
         plan::notice::{Happening, Trigger},
     },
@@ -20,7 +20,7 @@ impl Rehearsal {
         let now = self.clock.now();
         for open in self
             .gate
-            .open()
+            .pending()
             .await?
             .into_iter()
             .filter(|o| !o.consent.complete() && o.ask <= now && now < o.until)
@@ -117,7 +117,7 @@ impl Rehearsal {
             let notice = snapshot.plan().notice(urgency, &p.notice);
             let reminds =
                 notice.is_some_and(|n| n.trigger == Trigger::On(Happening::Unacknowledged));
-            p.operation == Operation::Post
+            p.is_message()
                 && p.state == PostState::Sent
                 && (reminds || notice.is_some_and(|n| n.acknowledge))
         };
@@ -131,7 +131,7 @@ impl Rehearsal {
         for post in posts
             .iter()
             .filter(unready)
-            .filter(|p| p.state == PostState::Sent && p.operation == Operation::Post)
+            .filter(|p| p.state == PostState::Sent && p.is_message())
         {
             let campaign = self.campaign().await?;
             let Some(outlet) = self
@@ -189,9 +189,7 @@ impl Rehearsal {
                 answering = last.into_iter().collect();
             }
             let asked = posts.iter().filter(|p| {
-                p.channel == post.channel
-                    && p.state == PostState::Sent
-                    && p.operation == Operation::Post
+                p.channel == post.channel && p.state == PostState::Sent && p.is_message()
             });
             let asked = asked
                 .filter(|p| {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Controls;
 use crate::{
-    domain::{chain::fact::Fact, outbox::post::Post},
+    domain::{chain::fact::Fact, outbox::Post},
     ports::{Markup, Platform},
     words::{Zone, distance},
 };

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::{
     domain::{
-        outbox::post::{Body, CalendarEvent, Picture, PostKey},
+        outbox::{Body, CalendarEvent, Picture, PostKey},
         people::feedback::{Heard, Reaction, Reply},
     },
     ports::{Accepted, Chat, ChatError, Handling, Markup, Outgoing, Platform},

@@ -7,7 +7,7 @@ use crate::domain::{
         change::Change,
         upgrade::{Upgrade, Window},
     },
-    outbox::post::{Operation, Post, PostState},
+    outbox::{Post, PostState},
     plan::schedule::Offset,
 };
 
@@ -51,9 +51,7 @@ impl Scenario {
         zone: &jiff::tz::TimeZone,
     ) -> Option<(Change, &'static str)> {
         let twist = self.twist?;
-        let by_clock = posts
-            .iter()
-            .filter(|p| p.operation == Operation::Post && p.revision > 0);
+        let by_clock = posts.iter().filter(|p| p.is_message() && p.revision > 0);
         let mut out: Vec<&str> = by_clock
             .filter(|p| p.state == PostState::Sent)
             .map(|p| p.notice.as_str())

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     domain::{
         campaign::{Campaign, upgrade::Urgency},
-        outbox::post::{Body, Operation, Post, PostKey, PostState, cut},
+        outbox::{Action, Body, Operation, Post, PostKey, PostState, cut},
         people::feedback::FeedbackCount,
         plan::{
             language::DEFAULT,
@@ -210,7 +210,7 @@ pub fn bulletin(
     let posts: Vec<&Post> = posts.iter().filter(public).collect();
     posts
         .iter()
-        .find(|p| p.operation == Operation::Post && p.state == PostState::Sent)?;
+        .find(|p| p.is_message() && p.state == PostState::Sent)?;
     let chains = upgrade.chains.iter().map(|(name, target)| {
         let seen = progress.chains.get(name);
         ChainState {
@@ -307,16 +307,16 @@ fn timeline(
     // The newest edit or mark has the words that a post shows now.
     let mut edits: Vec<&Post> = posts
         .iter()
-        .filter(|p| matches!(p.operation, Operation::Edit | Operation::Mark))
+        .filter(|p| p.operation.rules().action == Action::Edit)
         .copied()
         .collect();
     edits.retain(|p| p.state == PostState::Sent);
     edits.sort_by_key(|p| p.sent);
     let now_says: BTreeMap<PostKey, &Body> = edits
         .iter()
-        .filter_map(|p| Some((p.beside(Operation::Post, 0).key, p.body.as_ref()?)))
+        .filter_map(|p| Some((p.key_beside(Operation::Post, 0), p.body.as_ref()?)))
         .collect();
-    for post in posts.iter().filter(|p| p.operation == Operation::Post) {
+    for post in posts.iter().filter(|p| p.is_message()) {
         let is_to_come = matches!(post.state, PostState::Planned | PostState::Sending)
             && !campaign.upgrade.given_up();
         if is_to_come || post.state == PostState::Sent {

@@ -18,7 +18,7 @@ use crate::{
             block_times::Stretch,
             fact::{Fact, FactKind},
         },
-        outbox::post::{Operation, Post, PostState},
+        outbox::{Post, PostState},
         people::{feedback::Summary, roster::Answer},
         plan::notice::{PRIVATE, Phase},
     },
@@ -131,7 +131,7 @@ fn rows(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Vec<R
             .is_none_or(|c| c.readers == Readers::Public)
     };
     let is_reported = |p: &&Post| {
-        p.operation == Operation::Post
+        p.is_message()
             && p.state != PostState::Superseded
             && p.notice != PRIVATE
             && public(&p.channel)

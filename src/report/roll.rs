@@ -6,7 +6,7 @@ use crate::{
     config::account_of,
     domain::{
         campaign::Campaign,
-        outbox::post::{Operation, Post},
+        outbox::Post,
         people::roster::{self, Answer, Ask, Claim, Provider, ProviderStanding, ReadinessCount},
         plan::notice::{Happening, Trigger},
     },
@@ -79,7 +79,7 @@ pub async fn roll<'a>(
 }
 
 pub fn asking(snapshot: &ConfigSnapshot, campaign: &Campaign, post: &Post) -> bool {
-    post.operation == Operation::Post
+    post.is_message()
         && snapshot
             .plan()
             .notice(campaign.upgrade.urgency, &post.notice)

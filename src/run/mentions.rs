@@ -22,7 +22,8 @@ pub async fn review(core: &Core, discord: Option<&Discord>, matrix: Option<&Matr
         match patiently(async || discord.surroundings().await, chat_may_pass).await {
             Ok(found) => around = Some((discord, found)),
             Err(error) => {
-                core.note_trouble("mentions on Discord", Some(&unknown(&error)))
+                core.troubles
+                    .note("mentions on Discord", Some(&unknown(&error)))
                     .await
             }
         }
@@ -44,7 +45,8 @@ pub async fn review(core: &Core, discord: Option<&Discord>, matrix: Option<&Matr
             Ok(lines) => format!("{}; herald looks again when it starts", lines.join("; ")),
             Err(error) => unknown(&error),
         };
-        core.note_trouble(&format!("mentions in {name}"), Some(&words))
+        core.troubles
+            .note(&format!("mentions in {name}"), Some(&words))
             .await;
     }
 }

@@ -12,7 +12,7 @@ use super::already_there;
 use crate::{
     answer,
     config::{Files, Finding, Origin},
-    domain::{outbox::post::digest, plan::notice::Happening},
+    domain::{outbox::digest, plan::notice::Happening},
     lint,
     outbox::Core,
     plan::planner::Planner,
@@ -86,14 +86,19 @@ impl Reloader {
         if !findings.is_empty() {
             return self.refuse(&findings).await;
         }
-        self.core.open(snapshot);
+        self.core.files.replace(snapshot);
         let planned = self.planner.tick().await?;
         for id in &planned.accepted {
             tracing::info!(upgrade = id, "accepted");
         }
         match planned.contradicted.first() {
-            Some(finding) => self.core.note_change(PART, Some(finding.to_string())).await,
-            None => self.core.note_change(PART, None).await,
+            Some(finding) => {
+                self.core
+                    .troubles
+                    .note_change(PART, Some(finding.to_string()))
+                    .await
+            }
+            None => self.core.troubles.note_change(PART, None).await,
         }
         tracing::info!("the files were read again and are followed");
         Ok(())
@@ -117,9 +122,23 @@ impl Reloader {
         };
         let said = format!("{first}{more}");
         self.core
+            .troubles
             .note_change(PART, Some(format!("a change of the files was refused, and the files before it stay in force: {said}")))
             .await;
-        let _guard = self.core.ledger.lock().await;
+        let tell = async |batch: &mut Batch| self.tell_of(&errors, &more, batch).await;
+        self.core.outbox.transaction(tell).await
+    }
+
+    /// Tells operators of a change of the files that was refused.
+    async fn tell_of(
+        &self,
+        errors: &[&Finding],
+        more: &str,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        let Some(first) = errors.first() else {
+            return Ok(());
+        };
         let upgrades = self.core.store.upgrades().await?;
         let Some(current) = answer::current(&upgrades, self.core.clock.now()) else {
             return Ok(());
@@ -137,17 +156,8 @@ impl Reloader {
             "{}:{}:{}: {}; {}{more}",
             first.file, first.line, first.column, first.message, first.hint
         );
-        let posts = self
-            .core
-            .posts_about(current, Happening::Refused, &occurrence, Some(&detail));
-        self.core
-            .store
-            .commit(Batch {
-                posts,
-                ..Batch::default()
-            })
-            .await?;
-        self.core.posts.notify_waiters();
+        let outbox = &self.core.outbox;
+        batch.posts = outbox.posts_about(current, Happening::Refused, &occurrence, Some(&detail));
         Ok(())
     }
 }

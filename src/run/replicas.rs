@@ -26,7 +26,7 @@ use crate::{
     adapters::clock::SystemClock,
     config::Finding,
     domain::{
-        outbox::post::Body,
+        outbox::Body,
         people::command::{Misread, Order, Verb},
     },
     lint,
@@ -205,7 +205,8 @@ async fn act(
         );
         active
             .core
-            .note_trouble(
+            .troubles
+            .note(
                 "files",
                 Some(&format!("not followed by this replica: {finding}")),
             )

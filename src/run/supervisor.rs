@@ -167,13 +167,13 @@ async fn follow(
         match ticked {
             Ok(_) => {
                 if failures > 0 {
-                    core.note_trouble(&part, None).await;
+                    core.troubles.note(&part, None).await;
                 }
                 failures = 0;
                 rest(&mut stop, &beat, often(&core), chain.changed()).await;
             }
             Err(error) => {
-                core.note_trouble(&part, Some(&error.to_string())).await;
+                core.troubles.note(&part, Some(&error.to_string())).await;
                 let wait = Duration::from_secs(1 << failures.min(5));
                 failures += 1;
                 rest(&mut stop, &beat, wait, std::future::pending()).await;
@@ -191,14 +191,14 @@ async fn post(
 ) {
     while !stopping(&stop) {
         // Listen before looking, so that a post made in between is not missed.
-        let rung = core.posts.notified();
+        let rung = core.outbox.rung();
         tokio::pin!(rung);
         rung.as_mut().enable();
         // Post by post, so that a stop need not wait for a long queue.
         while !stopping(&stop) {
             beat.again(Duration::ZERO);
             match dispatcher.step(&channel).await {
-                Ok(Some(did)) if !did.waits() => {}
+                Ok(Some(outcome)) if !outcome.waits() => {}
                 Ok(_) => break,
                 Err(error) => {
                     tracing::error!(channel, "{error}");
@@ -269,7 +269,7 @@ async fn plan(planner: Arc<Planner>, beat: Heartbeat, mut stop: watch::Receiver<
 /// Soon enough for who has just approved: another process may have written it down.
 async fn guard(core: Arc<Core>, gate: Arc<Gate>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
     while !stopping(&stop) {
-        let rung = core.posts.notified();
+        let rung = core.outbox.rung();
         tokio::pin!(rung);
         rung.as_mut().enable();
         if let Err(error) = gate.tick().await {
@@ -289,7 +289,7 @@ async fn listen(core: Arc<Core>, beat: Heartbeat, mut stop: watch::Receiver<bool
         for (platform, (chat, before)) in &mut chats {
             let now = chat.trouble();
             if now != *before {
-                core.note_trouble(platform.name(), now.as_deref()).await;
+                core.troubles.note(platform.name(), now.as_deref()).await;
                 *before = now;
             }
         }

@@ -42,38 +42,39 @@ impl Watcher {
         let sight = chain.sight();
         self.note_endpoints(name, &sight).await;
         self.measure(name, chain.as_ref(), &sight).await?;
-        let _guard = self.core.ledger.lock().await;
+        let take_in = async |batch: &mut Batch| self.take_in_sight(name, &sight, batch).await;
+        self.core.outbox.transaction(take_in).await
+    }
+
+    /// Takes in what the endpoints and the clock show.
+    async fn take_in_sight(
+        &self,
+        name: &str,
+        sight: &Sight,
+        batch: &mut Batch,
+    ) -> Result<(), WatchError> {
         let memories = self.core.store.memories().await?;
         let Some(mut memory) = memories.get(name).cloned() else {
             return Ok(());
         };
-        let mut batch = Batch::default();
-        let turn = self.turn(name, &sight, &mut memory);
+        let turn = self.turn(name, sight, &mut memory);
         if turn.is_some() {
             batch.memories.push((name.to_owned(), memory.clone()));
         }
         batch.facts.extend(turn.clone());
         // While blocks are still to be read, nobody knows what is in them.
-        let caught_up = read_up(&sight, &memory);
+        let caught_up = read_up(sight, &memory);
         let idle = stands_on(&memory, name, Payload::Overdue);
         let mut campaigns = self.core.store.upgrades().await?;
         campaigns.retain(|campaign| {
             campaign.upgrade.chains.contains_key(name) && !campaign.progress.finished()
         });
-        self.change_each(campaigns, &mut batch, |campaign| {
+        self.change_each(campaigns, batch, |campaign| {
             let mut events = self.learn(campaign, turn.as_ref());
             events.extend(self.wait(campaign, &idle, caught_up, &memories));
             events
         })
         .await?;
-        self.write(batch).await
-    }
-
-    async fn write(&self, batch: Batch) -> Result<(), WatchError> {
-        if !batch.is_empty() {
-            self.core.store.commit(batch).await?;
-            self.core.posts.notify_waiters();
-        }
         Ok(())
     }
 
@@ -178,7 +179,7 @@ impl Watcher {
             );
         }
         for (part, trouble) in wrong {
-            self.core.note_change(&part, trouble).await;
+            self.core.troubles.note_change(&part, trouble).await;
         }
     }
 
@@ -200,24 +201,36 @@ impl Watcher {
         };
         // A node that can't tell is asked again at the next look.
         let code = chain.code_hash(memory.number).await.ok().flatten();
-        let _guard = self.core.ledger.lock().await;
-        let mut batch = Batch::default();
+        let write = async |batch: &mut Batch| {
+            self.write_measured(&memory, name, (code.as_ref(), answering), batch)
+                .await
+        };
+        self.core.outbox.transaction(write).await
+    }
+
+    async fn write_measured(
+        &self,
+        memory: &Memory,
+        name: &str,
+        (code, answering): (Option<&String>, (usize, usize)),
+        batch: &mut Batch,
+    ) -> Result<(), WatchError> {
         let mut campaigns = self.core.store.upgrades().await?;
         campaigns.retain(|campaign| record(campaign, name).is_some());
-        self.change_each(campaigns, &mut batch, |campaign| {
+        self.change_each(campaigns, batch, |campaign| {
             let chain = campaign.progress.chains.get_mut(name);
             let Some(record) = chain.and_then(|c| c.record.as_mut()) else {
                 return Vec::new();
             };
             record.answering = Some(answering);
-            let event = learn_code(record, code.as_ref()).and_then(|version| {
+            let event = learn_code(record, code).and_then(|version| {
                 let payload = Payload::VersionUnexpected(version);
-                CampaignEvent::of(stands_on(&memory, name, payload))
+                CampaignEvent::of(stands_on(memory, name, payload))
             });
             event.into_iter().collect()
         })
         .await?;
-        self.write(batch).await
+        Ok(())
     }
 }
 

@@ -41,6 +41,18 @@ pub struct Watcher {
     chains: BTreeMap<String, Arc<dyn Chain>>,
 }
 
+/// A block as it was read.
+struct Reading<'a> {
+    chain: &'a str,
+    block: &'a Block,
+    /// The chain as it is known after the block.
+    memory: Memory,
+    facts: Vec<Fact>,
+    finality_lag: u64,
+    contiguous: bool,
+    late: bool,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     #[error(transparent)]
@@ -185,11 +197,34 @@ impl Watcher {
         known: Vec<Fact>,
     ) -> Result<Memory, WatchError> {
         let kin = self.core.kin.get(chain).cloned().unwrap_or_default();
-        let (shown, mut memory) = block.read(chain, before, &kin);
+        let (shown, memory) = block.read(chain, before, &kin);
         let mut facts: Vec<Fact> = known.into_iter().chain(shown).collect();
         let late = is_late(before, head, block);
         facts.iter_mut().for_each(|fact| fact.late |= late);
-        let _guard = self.core.ledger.lock().await;
+        let reading = Reading {
+            chain,
+            block,
+            memory,
+            facts,
+            finality_lag: head.lag,
+            contiguous: block.number <= before.number + 1,
+            late,
+        };
+        let take_in = async |batch: &mut Batch| self.take_in(reading, batch).await;
+        self.core.outbox.transaction(take_in).await
+    }
+
+    /// Takes in what a block shows: facts, the progress of upgrades, and the posts that follow.
+    async fn take_in(&self, reading: Reading<'_>, batch: &mut Batch) -> Result<Memory, WatchError> {
+        let Reading {
+            chain,
+            block,
+            mut memory,
+            facts,
+            finality_lag,
+            contiguous,
+            late,
+        } = reading;
         let mut elsewhere = self.core.store.memories().await?;
         // The trouble with the chain is observed beside the reading, and may be known by now.
         memory.matter = elsewhere
@@ -213,17 +248,17 @@ impl Watcher {
             memory: &memory,
             seen: Observed {
                 now: self.core.clock.now(),
-                finality_lag: head.lag,
-                contiguous: block.number <= before.number + 1,
+                finality_lag,
+                contiguous,
                 late,
                 rules: &snapshot.plan().rules,
                 limits: &snapshot.plan().limits,
                 estimate: &estimate,
             },
         };
-        let (mut batch, known) = (Batch::default(), campaigns.clone());
+        let known = campaigns.clone();
         let mut told = vec![false; facts.len()];
-        self.change_each(campaigns, &mut batch, |campaign| {
+        self.change_each(campaigns, batch, |campaign| {
             let own = concerning(campaign, &known, &at, &facts, &mut told);
             advance(campaign, &at, &own, opening.as_ref())
         })
@@ -236,11 +271,6 @@ impl Watcher {
             }
         }
         batch.memories.push((chain.to_owned(), memory.clone()));
-        let posts = !batch.posts.is_empty();
-        self.core.store.commit(batch).await?;
-        if posts {
-            self.core.posts.notify_waiters();
-        }
         Ok(memory)
     }
 
@@ -288,7 +318,7 @@ impl Watcher {
         }
         for event in events {
             let occurrence = occurrence(event, campaign);
-            batch.posts.extend(self.core.posts_on(
+            batch.posts.extend(self.core.outbox.posts_on(
                 campaign,
                 event.happening,
                 &occurrence,
@@ -299,7 +329,7 @@ impl Watcher {
         let mut notices = snapshot.plan().notices(upgrade.urgency).iter();
         if campaign.progress.moved_since(before) && notices.any(|notice| notice.live) {
             let posts = self.core.store.posts(&upgrade.id).await?;
-            self.core.edits(batch, campaign, &posts);
+            self.core.outbox.edits(batch, campaign, &posts);
         }
         Ok(())
     }

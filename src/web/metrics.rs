@@ -13,7 +13,7 @@ use super::Site;
 use crate::{
     domain::{
         campaign::{Campaign, progress::Stage},
-        outbox::post::{Operation, Post, PostState},
+        outbox::{Post, PostState},
     },
     outbox::Core,
     ports::StoreError,
@@ -148,10 +148,12 @@ fn of_posts(core: &Core, posts: &[Post], now: Timestamp, registry: &mut Registry
         count.get_or_create(&labels).inc();
         attempts.inc_by(post.attempts.into());
         match (post.state, post.sent) {
-            (PostState::Sent, Some(sent)) if post.operation == Operation::Post => {
+            (PostState::Sent, Some(sent)) if post.is_message() => {
                 late.observe(sent.duration_since(post.due).as_secs_f64().max(0.0));
             }
-            (PostState::Planned | PostState::Sending, _) if !post.operation.is_aside() => {
+            (PostState::Planned | PostState::Sending, _)
+                if post.operation.rules().blocks_channel =>
+            {
                 let due = oldest.entry(&post.channel).or_insert(post.due);
                 *due = (*due).min(post.due);
             }

@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use strum::IntoEnumIterator;
 
 use crate::{
-    domain::{campaign::progress::Stage, outbox::post::Body, plan::notice::Phase},
+    domain::{campaign::progress::Stage, outbox::Body, plan::notice::Phase},
     ports::Platform,
     report::bulletin::{Bulletin, ChainState, EntryView, Reactions},
     words::{

@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     domain::{
         campaign::Campaign,
-        outbox::post::{Ballot, Post, occurrence_of},
+        outbox::{Ballot, Post, occurrence_of},
     },
     words::templates,
 };

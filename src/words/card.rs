@@ -6,7 +6,7 @@ use super::context;
 use crate::{
     domain::{
         campaign::{Campaign, progress::State},
-        outbox::post::{CalendarEvent, CalendarEventStage, Card, cut},
+        outbox::{CalendarEvent, CalendarEventStage, Card, cut},
         plan::notice::Notice,
     },
     ports::Outlet,

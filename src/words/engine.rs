@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::{Finding, SourceFile},
     domain::{
-        outbox::post::Body,
+        outbox::Body,
         plan::language::{DEFAULT, Language, split},
     },
     ports::{Markup, Platform},

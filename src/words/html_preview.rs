@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Zone, distance};
-use crate::{domain::outbox::post::Body, ports::Markup};
+use crate::{domain::outbox::Body, ports::Markup};
 
 /// Escapes text, so that it can't be read as HTML.
 pub fn escape(text: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
-    domain::{outbox::post::Body, plan::notice::Notice},
+    domain::{outbox::Body, plan::notice::Notice},
     ports::Markup,
 };
 

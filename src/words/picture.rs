@@ -9,7 +9,7 @@ use embedded_graphics::{
     text::{Alignment, Baseline, Text, TextStyleBuilder},
 };
 
-use crate::domain::outbox::post::Picture;
+use crate::domain::outbox::Picture;
 
 /// The times that a chain's blocks took around an upgrade.
 #[derive(Clone, Debug, PartialEq)]

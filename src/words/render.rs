@@ -1,4 +1,4 @@
-//! Renders a post for its channel, at the moment when it goes out.
+//! The words of a post, rendered for its channel at the moment when it goes out.
 
 use jiff::Timestamp;
 
@@ -7,13 +7,22 @@ use crate::{
     config::Config,
     domain::{
         campaign::Campaign,
-        outbox::post::{Body, Button, Operation},
+        outbox::{Action, Body, Button, Content, Operation, Picture, Rules},
         people::command::Verb,
         plan::{language::Language, notice::Notice},
     },
     ports::{Outlet, Pictures, Readers, TextLimit},
     words::{ballot, snapshot::ConfigSnapshot, templates},
 };
+
+/// The notice that a text is made of, and the channel that it is made for.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    pub snapshot: &'a ConfigSnapshot,
+    pub campaign: &'a Campaign,
+    pub notice: &'a Notice,
+    pub outlet: &'a Outlet,
+}
 
 /// Cuts the end of a post that its mark makes longer than the platform takes.
 pub fn shortened(text: String, limit: TextLimit) -> String {
@@ -33,94 +42,95 @@ pub fn shortened(text: String, limit: TextLimit) -> String {
     }
 }
 
-/// Renders the body of one operation of a notice.
+/// The body of one operation of a notice.
 pub fn body(
-    snapshot: &ConfigSnapshot,
-    (campaign, notice): (&Campaign, &Notice),
+    subject: Subject<'_>,
     operation: Operation,
-    outlet: &Outlet,
-    moment: &context::RenderInput<'_>,
+    input: &context::RenderInput<'_>,
     now: Timestamp,
 ) -> Result<Body, String> {
-    let capabilities = outlet.platform.capabilities();
-    let picture =
-        || context::pictured(&campaign.progress).map(|times| picture::block_times(&times));
-    let template = match operation {
-        Operation::Post | Operation::Edit => notice.template.as_str(),
-        Operation::Thread => templates::FEEDBACK_THREAD,
-        Operation::Mark => templates::MARK,
-        Operation::Preview => templates::APPROVAL_PREVIEW,
-        Operation::Poll => templates::BALLOT,
-        Operation::Picture => {
-            let picture = picture().ok_or("there are no block times to draw")?;
+    let Subject {
+        snapshot,
+        campaign,
+        notice,
+        outlet,
+    } = subject;
+    let Rules {
+        content, action, ..
+    } = operation.rules();
+    let template = match content {
+        Content::Notice => notice.template.as_str(),
+        Content::ThreadOpening => templates::FEEDBACK_THREAD,
+        Content::Mark => templates::MARK,
+        Content::Preview => templates::APPROVAL_PREVIEW,
+        Content::Ballot => templates::BALLOT,
+        Content::Picture => {
+            let picture = block_times(campaign).ok_or("there are no block times to draw")?;
             return Ok(Body {
                 text: picture.alt.clone(),
                 picture: Some(picture),
                 ..Body::default()
             });
         }
-        // Operations like these change what is out, and say nothing of their own.
-        Operation::Publish
-        | Operation::Pin
-        | Operation::Unpin
-        | Operation::Event
-        | Operation::Close => return Ok(Body::default()),
+        Content::CalendarEvent | Content::Nothing => return Ok(Body::default()),
     };
-    let context = context::of(campaign, Some(notice), &snapshot.config, moment);
+    let context = context::of(campaign, Some(notice), &snapshot.config, input);
     let text = snapshot
         .renderer
         .markdown(template, &outlet.locale, &context.into())?;
     let mut body = snapshot.renderer.body(&text, outlet.platform, now);
-    if matches!(operation, Operation::Post | Operation::Edit) {
-        let named = moment
-            .missing
-            .iter()
-            .flat_map(|m| m.accounts.iter().cloned());
-        mention::name(
-            &mut body,
-            capabilities.markup,
-            mention::whom(notice, &outlet.mentions)
-                .into_iter()
-                .chain(named)
-                .collect(),
-        );
+    if content == Content::Notice {
+        furnish(&mut body, subject, input, now)?;
+        // An edit keeps what people can press, and the picture.
+        let capabilities = outlet.platform.capabilities();
+        let is_new = action == Action::Send;
+        if is_new && capabilities.buttons {
+            let upgrade = &campaign.upgrade.id;
+            body.buttons = buttons(&snapshot.config, upgrade, notice, &outlet.locale);
+        }
+        if is_new && notice.picture && capabilities.pictures == Pictures::WithText {
+            body.picture = block_times(campaign);
+        }
     }
-    if matches!(operation, Operation::Post | Operation::Edit)
-        && capabilities.cards
-        && outlet.readers == Readers::Public
-    {
-        body.card = card::card(snapshot, campaign, notice, outlet, now)?;
-    }
-    if operation == Operation::Poll {
-        let windows = campaign
-            .upgrade
-            .poll
-            .as_ref()
-            .map_or(0, |poll| poll.windows.len());
-        let ballot = ballot::ballot(&body.text, windows)?;
-        // The rest of the body says the same to clients without votes.
-        return Ok(Body {
-            ballot: Some(ballot),
-            ..body
-        });
-    }
-    // People who are asked can answer by a button; an edit keeps the buttons that are there.
-    if operation == Operation::Post && capabilities.buttons {
-        body.buttons = buttons(
-            &snapshot.config,
-            &campaign.upgrade.id,
-            notice,
-            &outlet.locale,
-        );
-    }
-    if operation == Operation::Post && notice.picture && capabilities.pictures == Pictures::WithText
-    {
-        body.picture = picture();
+    if content == Content::Ballot {
+        let poll = campaign.upgrade.poll.as_ref();
+        let windows = poll.map_or(0, |poll| poll.windows.len());
+        // The text says the same to clients without votes.
+        body.ballot = Some(ballot::ballot(&body.text, windows)?);
     }
     Ok(body)
 }
 
-/// Makes the buttons below a notice.
+/// Gives a notice's words the people whom they notify, and the card below them.
+fn furnish(
+    body: &mut Body,
+    subject: Subject<'_>,
+    input: &context::RenderInput<'_>,
+    now: Timestamp,
+) -> Result<(), String> {
+    let Subject {
+        snapshot,
+        campaign,
+        notice,
+        outlet,
+    } = subject;
+    let missing = input.missing.iter();
+    let named = mention::whom(notice, &outlet.mentions)
+        .into_iter()
+        .chain(missing.flat_map(|m| m.accounts.iter().cloned()));
+    let capabilities = outlet.platform.capabilities();
+    mention::name(body, capabilities.markup, named.collect());
+    if capabilities.cards && outlet.readers == Readers::Public {
+        body.card = card::card(snapshot, campaign, notice, outlet, now)?;
+    }
+    Ok(())
+}
+
+fn block_times(campaign: &Campaign) -> Option<Picture> {
+    context::pictured(&campaign.progress).map(|times| picture::block_times(&times))
+}
+
+/// The buttons below a notice.
 pub fn buttons(config: &Config, upgrade: &str, notice: &Notice, locale: &str) -> Vec<Button> {
     let words = config.languages.get(locale).unwrap_or(Language::english());
     let button = |word: &'static str, verb: Verb| Button {

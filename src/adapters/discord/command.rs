@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::{Discord, error::code};
 use crate::{
     domain::{
-        outbox::post::{Body, Button},
+        outbox::{Body, Button},
         people::command::{Kind, Misread, Order, Part, Verb},
     },
     ports::{Admission, Asker, CommandHandler, Platform},

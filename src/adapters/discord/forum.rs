@@ -14,7 +14,7 @@ use super::{
     send::{self, MAX_TITLE_CHARS, embed},
 };
 use crate::{
-    domain::outbox::post::{PostKey, cut},
+    domain::outbox::{PostKey, cut},
     ports::ChatError,
 };
 

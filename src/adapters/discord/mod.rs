@@ -41,7 +41,7 @@ use self::{error::Fault, health::ConnectionHealth, request::Budget};
 
 use crate::{
     domain::{
-        outbox::post::{CalendarEvent, PostKey},
+        outbox::{CalendarEvent, PostKey},
         people::feedback::Heard,
     },
     ports::{Accepted, Chat, ChatError, Handling, Outgoing},

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Discord, command::rows, error::code, forum, id};
 use crate::{
-    domain::outbox::post::{Body, Card, Picture, PostKey, cut},
+    domain::outbox::{Body, Card, Picture, PostKey, cut},
     ports::{Accepted, ChatError, Outgoing},
 };
 

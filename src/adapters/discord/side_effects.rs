@@ -14,7 +14,7 @@ use super::{
     send::mark,
 };
 use crate::{
-    domain::outbox::post::{CalendarEvent, CalendarEventStage, PostKey},
+    domain::outbox::{CalendarEvent, CalendarEventStage, PostKey},
     ports::{Accepted, ChatError, Handling},
 };
 
@@ -120,7 +120,7 @@ pub(super) async fn calendar(
     };
     let about = format!(
         "{}\n\n{mark}",
-        crate::domain::outbox::post::cut(&wanted.about, ABOUT_MAX - mark.len() - 2)
+        crate::domain::outbox::cut(&wanted.about, ABOUT_MAX - mark.len() - 2)
     );
     let (opens, closes) = (
         at(wanted.opens.as_second())?,

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{IrcSettings, line::IrcLine};
-use crate::{domain::outbox::post::PostKey, ports::ChatError};
+use crate::{domain::outbox::PostKey, ports::ChatError};
 
 /// herald needs all of these: without one a post could be sent twice, or its fate not be known.
 const REQUIRED_CAPABILITIES: &str =

@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 
 use self::connection::{IrcConnection, LoggedMessage};
 use crate::{
-    domain::{outbox::post::PostKey, people::feedback::Heard},
+    domain::{outbox::PostKey, people::feedback::Heard},
     ports::{Accepted, Chat, ChatError, Outgoing, Platform},
 };
 

@@ -9,7 +9,7 @@ use super::{
     send::{self, content, event_id, mentions, set},
 };
 use crate::{
-    domain::outbox::post::{Body, PostKey},
+    domain::outbox::{Body, PostKey},
     ports::{Accepted, ChatError, Outgoing},
 };
 

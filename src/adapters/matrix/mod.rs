@@ -49,7 +49,7 @@ use tokio::sync::watch;
 
 use crate::{
     domain::{
-        outbox::post::PostKey,
+        outbox::PostKey,
         people::feedback::{Heard, Reaction},
     },
     ports::{Accepted, Chat, ChatError, Handling, Outgoing},

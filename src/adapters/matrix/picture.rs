@@ -4,7 +4,7 @@ use matrix_sdk::{Error, ruma::api::client::media::create_content};
 use serde_json::{Value, json};
 
 use super::{Matrix, error, send::set};
-use crate::{domain::outbox::post::Picture, ports::ChatError};
+use crate::{domain::outbox::Picture, ports::ChatError};
 
 const PNG: &str = "image/png";
 

@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use super::{Matrix, error, event::SyncEvent, feedback, send::event_id};
 use crate::{
-    domain::{outbox::post::Ballot, people::feedback::Reaction},
+    domain::{outbox::Ballot, people::feedback::Reaction},
     ports::ChatError,
 };
 

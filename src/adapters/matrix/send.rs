@@ -16,7 +16,7 @@ use super::{
     picture, poll,
 };
 use crate::{
-    domain::outbox::post::{Body, PostKey},
+    domain::outbox::{Body, PostKey},
     ports::{Accepted, ChatError, Outgoing},
 };
 

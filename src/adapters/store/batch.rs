@@ -7,7 +7,7 @@ use crate::{
     domain::{
         campaign::Campaign,
         chain::{block::Memory, fact::Fact},
-        outbox::post::{Post, PostKey},
+        outbox::{Post, PostKey},
     },
     ports::{Approved, Batch, Move, StoreError, Supersede},
 };

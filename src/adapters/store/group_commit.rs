@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, oneshot};
 
 use super::SqlStore;
 use crate::{
-    domain::outbox::post::PostKey,
+    domain::outbox::PostKey,
     ports::{AttemptOutcome, StoreError},
 };
 

@@ -10,7 +10,7 @@ use super::{
     rows::{milliseconds, to_json},
 };
 use crate::{
-    domain::outbox::post::{Body, Operation, Post, PostKey, PostState},
+    domain::outbox::{Body, Operation, Post, PostKey, PostState},
     ports::{AttemptOutcome, OutboxStore, StoreError},
 };
 

@@ -9,7 +9,7 @@ use crate::{
     domain::{
         campaign::Campaign,
         chain::fact::Fact,
-        outbox::post::{Operation, Post, PostKey, PostState},
+        outbox::{Operation, Post, PostKey, PostState},
     },
     ports::{Approved, Record, RecordKind, Request, StoreError},
 };

@@ -7,7 +7,7 @@ use super::{PreviewPost, ShownPost};
 use crate::{
     domain::{
         campaign::upgrade::Upgrade,
-        outbox::post::Body,
+        outbox::Body,
         plan::{
             notice::{Phase, Trigger},
             schedule::Offset,

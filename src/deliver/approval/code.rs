@@ -1,6 +1,6 @@
 //! The code of a notice's text, and who has agreed to it.
 //!
-//! What people approve is what they can know beforehand: the words, with what the upgrade's file and the
+//! People approve what they can know beforehand: the words, with what the upgrade's file and the
 //! plan's files put in. What only its hour tells (stages, blocks, counts, lateness) is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// What people type to approve a notice of an upgrade; `detail` is what its post speaks of where no fact stands behind it.
+/// The code that people type to approve a notice of an upgrade; `detail` is the subject of a post without a fact.
 pub fn code(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
@@ -70,7 +70,7 @@ pub fn code(
         format!("{} {}", upgrade.window.opens, upgrade.window.closes),
     ];
     for locale in &locales {
-        // What can't be said without its hour stands with all that it could say.
+        // A text that can't be made before its hour stands with all that it could say.
         let text = snapshot
             .renderer
             .markdown(&notice.template, locale, &context);
@@ -89,7 +89,7 @@ pub fn code(
     approval::code(&parts)
 }
 
-/// Where a notice stands with the people who have to agree. Who may not approve any more doesn't count any more.
+/// The consent that a notice has so far. People who may not approve any more don't count any more.
 pub fn of(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,

@@ -7,62 +7,60 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::code;
+use super::input::GateInput;
 use crate::{
     domain::{
         campaign::Campaign,
-        outbox::post::{Body, Operation, Post, PostState, digest},
-        people::approval::{Case, Consent, Verdict, useful_until},
+        outbox::{Operation, Post, PostState, digest},
+        people::approval::{Consent, Verdict, useful_until},
         plan::notice::{Happening, Notice, Trigger},
     },
     outbox::Core,
-    ports::{Approved, Batch, Move, Outlet, Platform, Readers, StoreError},
-    words::{
-        Text,
-        context::{self, RenderInput},
-        snapshot::ConfigSnapshot,
-        templates,
-    },
+    ports::{Approved, Batch, Move, Platform, Readers, StoreError},
+    words::snapshot::ConfigSnapshot,
 };
+
+/// Somebody whose code is unknown is told of at most this number of others.
+const MAX_CODES_SUGGESTED: usize = 5;
 
 pub struct Gate {
     core: Arc<Core>,
 }
 
-/// What a tick came to, in posts.
+/// The changes of one tick, in posts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gated {
+pub struct GateChanges {
     pub asked: usize,
     pub released: usize,
     pub expired: usize,
 }
 
-impl Gated {
-    pub fn nothing(&self) -> bool {
+impl GateChanges {
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
 /// Whether a due post may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passage {
-    Free,
-    /// People agreed to it when it was late already.
-    AgreedLate,
-    /// It is held or has expired, and operators are told.
-    Barred,
+pub enum GateDecision {
+    Open,
+    /// The gate is open, and people agreed when the post was late already.
+    ApprovedLate,
+    /// The post is held or has expired, and operators are told.
+    Closed,
 }
 
-/// Who approves.
+/// The person who approves.
 #[derive(Clone, Copy, Debug)]
 pub enum Approver<'a> {
     Account(Platform, &'a str),
     Named(&'a str),
 }
 
-/// A notice that waits for people to agree, or has waited for them.
+/// A notice that waits for approval, or has waited for it.
 #[derive(Clone, Debug)]
-pub struct Open {
+pub struct PendingApproval {
     pub upgrade: String,
     pub notice: String,
     pub consent: Consent,
@@ -79,15 +77,18 @@ impl Gate {
     }
 
     /// Asks, holds, releases and expires, as the store, the files and the clock say.
-    pub async fn tick(&self) -> Result<Gated, StoreError> {
-        let mut gated = Gated::default();
+    pub async fn tick(&self) -> Result<GateChanges, StoreError> {
         if self.core.store.waiting().await?.is_empty() {
-            return Ok(gated);
+            return Ok(GateChanges::default());
         }
-        let _guard = self.core.ledger.lock().await;
+        let decide = async |batch: &mut Batch| self.decide_all(batch).await;
+        self.core.outbox.transaction(decide).await
+    }
+
+    async fn decide_all(&self, batch: &mut Batch) -> Result<GateChanges, StoreError> {
+        let mut changes = GateChanges::default();
         let waiting = self.core.store.waiting().await?;
         let snapshot = self.core.snapshot();
-        let mut batch = Batch::default();
         for campaign in self.core.store.upgrades().await? {
             let own: Vec<&Post> = waiting
                 .iter()
@@ -97,54 +98,62 @@ impl Gate {
                 continue;
             }
             let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
-            let view = View {
+            let input = GateInput {
                 snapshot: &snapshot,
                 campaign: &campaign,
                 approvals: &approvals,
             };
-            for post in own.iter().filter(|p| p.operation == Operation::Post) {
+            for post in own.iter().filter(|p| p.is_message()) {
                 if post.state == PostState::Held {
-                    self.look_again(view, post, &own, &mut batch, &mut gated);
+                    self.look_again(input, post, &own, batch, &mut changes);
                 }
-                gated.asked += self.ask(view, post, &mut batch).await?;
+                changes.asked += self.ask(input, post, batch).await?;
             }
         }
-        if !batch.is_empty() {
-            self.core.store.commit(batch).await?;
-            self.core.posts.notify_waiters();
-        }
-        Ok(gated)
+        Ok(changes)
     }
 
-    /// A post that is due and was never begun. `accepted` and `snapshot` are what its words will be made from.
-    pub async fn pass(
+    /// Decides on a post that is due and was never begun. Its words will be made from `campaign` and `snapshot`.
+    pub async fn decide(
         &self,
         snapshot: &ConfigSnapshot,
         campaign: &Campaign,
         notice: &Notice,
         post: &Post,
-    ) -> Result<Passage, StoreError> {
+    ) -> Result<GateDecision, StoreError> {
         let now = self.core.clock.now();
         let approvals = if notice.approval.persons > 0 {
             self.core.store.approvals(&campaign.upgrade.id).await?
         } else {
             Vec::new()
         };
-        let view = View {
+        let input = GateInput {
             snapshot,
             campaign,
             approvals: &approvals,
         };
-        let consent = view.consent(notice, post);
-        if view.case(notice, &consent, post).verdict(now) == Verdict::Pass {
+        let consent = input.consent(notice, post);
+        if input.case(notice, &consent, post).verdict(now) == Verdict::Pass {
             return Ok(if consent.after(post.due) {
-                Passage::AgreedLate
+                GateDecision::ApprovedLate
             } else {
-                Passage::Free
+                GateDecision::Open
             });
         }
         // Decided again while nobody else changes anything.
-        let _guard = self.core.ledger.lock().await;
+        let close = async |batch: &mut Batch| self.close(snapshot, notice, post, batch).await;
+        self.core.outbox.transaction(close).await?;
+        Ok(GateDecision::Closed)
+    }
+
+    /// Stops a post as it stands in the store by now.
+    async fn close(
+        &self,
+        snapshot: &ConfigSnapshot,
+        notice: &Notice,
+        post: &Post,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
         let waiting = self.core.store.waiting().await?;
         let own: Vec<&Post> = waiting
             .iter()
@@ -154,43 +163,38 @@ impl Gate {
             own.iter().find(|p| p.key == post.key),
             self.core.campaign(&post.upgrade).await?,
         ) else {
-            return Ok(Passage::Barred);
+            return Ok(());
         };
         let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
-        let view = View {
+        let input = GateInput {
             snapshot,
             campaign: &campaign,
             approvals: &approvals,
         };
-        let mut batch = Batch::default();
-        self.stop(view, notice, post, &own, &mut batch);
-        if !batch.is_empty() {
-            self.core.store.commit(batch).await?;
-            self.core.posts.notify_waiters();
-        }
-        Ok(Passage::Barred)
+        self.stop(input, notice, post, &own, batch);
+        Ok(())
     }
 
     /// Holds a post, or gives it up, as it now stands; says whether it was given up.
     fn stop(
         &self,
-        view: View<'_>,
+        input: GateInput<'_>,
         notice: &Notice,
         post: &Post,
         own: &[&Post],
         batch: &mut Batch,
     ) -> bool {
-        let consent = view.consent(notice, post);
-        // Of what operators are told of herald, they are not told once more.
+        let consent = input.consent(notice, post);
+        // Operators hear of what herald tells them already: they are not told once more.
         let tell = !matches!(notice.trigger, Trigger::On(happening) if happening.for_operators());
         let told = |happening, why: &str, words: &str| {
             if tell {
-                self.told(view.campaign, happening, post, why, words)
+                self.told(input.campaign, happening, post, why, words)
             } else {
                 Vec::new()
             }
         };
-        match view
+        match input
             .case(notice, &consent, post)
             .verdict(self.core.clock.now())
         {
@@ -224,33 +228,33 @@ impl Gate {
     /// Whether a post that is held still has a reason, and is still of use.
     fn look_again(
         &self,
-        view: View<'_>,
+        input: GateInput<'_>,
         post: &Post,
         own: &[&Post],
         batch: &mut Batch,
-        gated: &mut Gated,
+        changes: &mut GateChanges,
     ) {
-        let notice = view.notice(post);
-        let consent = notice.map(|n| view.consent(n, post)).unwrap_or_default();
+        let notice = input.notice(post);
+        let consent = notice.map(|n| input.consent(n, post)).unwrap_or_default();
         let free = notice.is_none_or(|n| {
-            view.case(n, &consent, post).verdict(self.core.clock.now()) == Verdict::Pass
+            input.case(n, &consent, post).verdict(self.core.clock.now()) == Verdict::Pass
         });
         match notice {
             Some(notice) if !free => {
-                gated.expired += usize::from(self.stop(view, notice, post, own, batch))
+                changes.expired += usize::from(self.stop(input, notice, post, own, batch))
             }
-            // What the plan no longer has, the dispatcher gives up with its reason.
+            // The dispatcher gives up what the plan no longer has, with its reason.
             _ => {
                 tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "released");
                 batch
                     .moves
                     .extend(family(post, own).map(|p| (p.key.clone(), Move::Release)));
-                gated.released += 1;
+                changes.released += 1;
             }
         }
     }
 
-    /// What operators are told of a post, once for all channels.
+    /// The posts that tell operators of a held or expired one, once for all channels.
     fn told(
         &self,
         campaign: &Campaign,
@@ -260,7 +264,7 @@ impl Gate {
         words: &str,
     ) -> Vec<Post> {
         let occurrence = digest(&[&post.notice, &post.revision.to_string(), why]);
-        self.core.posts_about(
+        self.core.outbox.posts_about(
             campaign,
             happening,
             &occurrence,
@@ -271,19 +275,20 @@ impl Gate {
     /// A preview in each channel for operators, if people are to be asked and were not yet.
     async fn ask(
         &self,
-        view: View<'_>,
+        input: GateInput<'_>,
         post: &Post,
         batch: &mut Batch,
     ) -> Result<usize, StoreError> {
-        let Some(notice) = view.notice(post).filter(|n| n.approval.persons > 0) else {
+        let Some(notice) = input.notice(post).filter(|n| n.approval.persons > 0) else {
             return Ok(0);
         };
         let now = self.core.clock.now();
         if ask_at(notice, post) > now {
             return Ok(0);
         }
-        let consent = view.consent(notice, post);
-        if consent.complete() || now >= useful_until(notice, &view.campaign.upgrade, post.due, true)
+        let consent = input.consent(notice, post);
+        if consent.complete()
+            || now >= useful_until(notice, &input.campaign.upgrade, post.due, true)
         {
             return Ok(0);
         }
@@ -320,33 +325,33 @@ impl Gate {
         Ok(asked)
     }
 
-    /// What waits for people to agree, each text once, the first due before the others.
-    pub async fn open(&self) -> Result<Vec<Open>, StoreError> {
+    /// The texts that wait for approval, each once, the first due before the others.
+    pub async fn pending(&self) -> Result<Vec<PendingApproval>, StoreError> {
         let waiting = self.core.store.waiting().await?;
         let snapshot = self.core.snapshot();
-        let mut open: Vec<Open> = Vec::new();
+        let mut open: Vec<PendingApproval> = Vec::new();
         for campaign in self.core.store.upgrades().await? {
             let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
-            let view = View {
+            let input = GateInput {
                 snapshot: &snapshot,
                 campaign: &campaign,
                 approvals: &approvals,
             };
             for post in waiting
                 .iter()
-                .filter(|p| p.upgrade == campaign.upgrade.id && p.operation == Operation::Post)
+                .filter(|p| p.upgrade == campaign.upgrade.id && p.is_message())
             {
-                let Some(notice) = view.notice(post).filter(|n| n.approval.persons > 0) else {
+                let Some(notice) = input.notice(post).filter(|n| n.approval.persons > 0) else {
                     continue;
                 };
-                let consent = view.consent(notice, post);
+                let consent = input.consent(notice, post);
                 if !open
                     .iter()
                     .any(|o| o.upgrade == post.upgrade && o.consent.code == consent.code)
                 {
                     let until = useful_until(notice, &campaign.upgrade, post.due, true);
                     let (upgrade, ask) = (post.upgrade.clone(), ask_at(notice, post));
-                    open.push(Open {
+                    open.push(PendingApproval {
                         upgrade,
                         notice: notice.id.clone(),
                         consent,
@@ -369,7 +374,7 @@ impl Gate {
         for campaign in self.core.store.upgrades().await? {
             for post in waiting
                 .iter()
-                .filter(|p| p.upgrade == campaign.upgrade.id && p.operation == Operation::Post)
+                .filter(|p| p.upgrade == campaign.upgrade.id && p.is_message())
             {
                 let Some(notice) = snapshot
                     .plan()
@@ -388,86 +393,6 @@ impl Gate {
             }
         }
         Ok(times.into_iter().find(|at| *at > now))
-    }
-
-    /// A notice as it will read, below what is asked of people. `Err` says why there is nothing to ask any more.
-    pub async fn preview(
-        &self,
-        snapshot: &ConfigSnapshot,
-        campaign: &Campaign,
-        outlet: &Outlet,
-        post: &Post,
-    ) -> Result<Result<Body, String>, StoreError> {
-        let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
-        let view = View {
-            snapshot,
-            campaign,
-            approvals: &approvals,
-        };
-        let Some(notice) = view.notice(post) else {
-            return Ok(Err("the plan no longer has its notice".to_owned()));
-        };
-        let consent = view.consent(notice, post);
-        if consent.code != post.occurrence {
-            return Ok(Err("the text has changed since".to_owned()));
-        }
-        let waiting = self.core.store.waiting().await?;
-        let same = |p: &&Post| {
-            p.upgrade == post.upgrade && p.notice == post.notice && p.revision == post.revision
-        };
-        let Some(first) = waiting
-            .iter()
-            .filter(same)
-            .find(|p| p.operation == Operation::Post && p.detail == post.detail)
-        else {
-            return Ok(Err("nothing waits for it any more".to_owned()));
-        };
-        let asked = context::ApprovalRequest {
-            code: consent.code,
-            persons: consent.persons,
-            given: consent
-                .given
-                .into_iter()
-                .map(|(person, _)| person)
-                .collect(),
-            until: useful_until(notice, &campaign.upgrade, first.due, true),
-        };
-        let (fact, detail) = (post.fact.as_ref(), post.detail.as_deref());
-        let moment = RenderInput {
-            fact,
-            due: Some(first.due),
-            detail,
-            approval: Some(&asked),
-            ..RenderInput::default()
-        };
-        let context = context::of(campaign, Some(notice), &snapshot.config, &moment).into();
-        let now = self.core.clock.now();
-        let locale = notice
-            .channels
-            .iter()
-            .find_map(|name| snapshot.config.deployment.channels.get(name))
-            .map_or(&*outlet.locale, |c| &c.locale);
-        let write = |text: &Text, at| snapshot.renderer.body(text, outlet.platform, at);
-        let between = outlet.platform.capabilities().markup.paragraph_break();
-        let made = snapshot
-            .renderer
-            .markdown(templates::APPROVAL_PREVIEW, &outlet.locale, &context)
-            .and_then(|asking| {
-                let said = snapshot
-                    .renderer
-                    .markdown(&notice.template, locale, &context)?;
-                let (asking, said) = (write(&asking, now), write(&said, first.due.max(now)));
-                // Nobody is called by a preview, whoever the notice calls.
-                Ok(Body {
-                    text: format!("{}{between}{}", asking.text, said.text),
-                    html: asking
-                        .html
-                        .zip(said.html)
-                        .map(|(asking, said)| format!("{asking}<hr>{said}")),
-                    ..Body::default()
-                })
-            });
-        Ok(made)
     }
 
     /// Somebody approves the text with this code. What came of it, in one line; `Err` says why nothing did.
@@ -499,7 +424,7 @@ impl Gate {
     }
 
     async fn count(&self, code: &str, person: &str) -> Result<Result<String, String>, StoreError> {
-        let (now, open) = (self.core.clock.now(), self.open().await?);
+        let (now, open) = (self.core.clock.now(), self.pending().await?);
         let Some(meant) = open.iter().find(|o| o.consent.code == code) else {
             return Ok(Err(unknown(
                 code,
@@ -531,18 +456,15 @@ impl Gate {
             person: person.to_owned(),
             at: now,
         };
-        self.core
-            .store
-            .commit(Batch {
-                approvals: vec![approved],
-                ..Batch::default()
-            })
-            .await?;
+        let write = async |batch: &mut Batch| {
+            batch.approvals.push(approved);
+            Ok::<(), StoreError>(())
+        };
+        self.core.outbox.transaction(write).await?;
         tracing::info!(notice, code, person, "approved");
-        self.core.posts.notify_waiters();
         // Read back: two people may have agreed at once.
         let after = self
-            .open()
+            .pending()
             .await?
             .into_iter()
             .find(|o| o.consent.code == code);
@@ -563,60 +485,14 @@ impl Gate {
     }
 }
 
-/// What a post is judged by.
-#[derive(Clone, Copy)]
-struct View<'a> {
-    snapshot: &'a ConfigSnapshot,
-    campaign: &'a Campaign,
-    approvals: &'a [Approved],
-}
-
-impl<'a> View<'a> {
-    fn notice(self, post: &Post) -> Option<&'a Notice> {
-        self.snapshot
-            .plan()
-            .notice(self.campaign.upgrade.urgency, &post.notice)
-    }
-
-    fn consent(self, notice: &Notice, post: &Post) -> Consent {
-        code::of(
-            self.snapshot,
-            self.campaign,
-            notice,
-            post.detail.as_deref(),
-            self.approvals,
-        )
-    }
-
-    fn case<'b>(self, notice: &'b Notice, consent: &'b Consent, post: &Post) -> Case<'b>
-    where
-        'a: 'b,
-    {
-        let (upgrade, progress) = (&self.campaign.upgrade, &self.campaign.progress);
-        Case {
-            notice,
-            upgrade,
-            progress,
-            consent,
-            due: post.due,
-            held: post.state == PostState::Held,
-        }
-    }
-}
-
-/// A post with what hangs on it: its thread and the like wait with it.
+/// A post with its companions, which wait with it.
 fn family<'a>(post: &'a Post, own: &'a [&'a Post]) -> impl Iterator<Item = &'a Post> {
     own.iter().copied().filter(move |p| {
-        let hangs = p.operation.hangs();
-        let same = p.notice == post.notice
-            && p.occurrence == post.occurrence
-            && p.channel == post.channel
-            && p.revision == post.revision;
-        p.key == post.key || (hangs && same)
+        p.key == post.key || (p.operation.rules().is_companion && p.is_beside(post))
     })
 }
 
-/// When people are asked: in time before the clock's hour, at once of what has happened.
+/// The time at which people are asked: well before a notice by the clock, at once of what has happened.
 fn ask_at(notice: &Notice, post: &Post) -> Timestamp {
     match notice.trigger {
         Trigger::On(_) => Timestamp::MIN,
@@ -637,10 +513,9 @@ fn names(consent: &Consent) -> String {
 }
 
 /// Another text has another code: so one that is open may be what was meant.
-fn unknown<'a>(code: &str, open: impl Iterator<Item = &'a Open>) -> String {
-    const MOST: usize = 5;
+fn unknown<'a>(code: &str, open: impl Iterator<Item = &'a PendingApproval>) -> String {
     let waits: Vec<String> = open
-        .take(MOST)
+        .take(MAX_CODES_SUGGESTED)
         .map(|o| format!("{} for {}", o.consent.code, o.notice))
         .collect();
     if waits.is_empty() {

@@ -2,3 +2,5 @@
 
 pub mod code;
 pub mod gate;
+mod input;
+pub(crate) mod preview;

@@ -1,4 +1,4 @@
-//! What may go out: whether people agree to a notice's text, and whether its upgrade goes on.
+//! The rules of the gate: do people agree to a notice's text, and does its upgrade go on?
 //!
 //! People approve a text, not a notice: what they type is its code, and other words have another code.
 
@@ -9,7 +9,7 @@ use crate::domain::{
         progress::{Progress, State},
         upgrade::Upgrade,
     },
-    outbox::post::digest,
+    outbox::digest,
     plan::notice::Notice,
 };
 
@@ -17,7 +17,7 @@ use crate::domain::{
 const ALPHABET: &str = "23456789abcdefghjkmnpqrstuvwxyz";
 const CODE_LENGTH: usize = 6;
 
-/// What people type to approve a text that is made of these parts, in this order.
+/// The code that people type to approve a text that is made of these parts, in this order.
 pub fn code(parts: &[&str]) -> String {
     let digits = digest(parts);
     let mut number = digits
@@ -57,14 +57,14 @@ pub fn partials(template: &str) -> Vec<String> {
     template.split("{{").skip(1).filter_map(name).collect()
 }
 
-/// Where a notice stands with the people who have to agree to it.
+/// The agreement of people to a notice, so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consent {
-    /// Of the text as it is now.
+    /// The code of the text as it is now.
     pub code: String,
     /// How many different people it takes.
     pub persons: u32,
-    /// Who has agreed to this text, and when; each once, the first before the others.
+    /// The people who have agreed to this text, and when; each once, the first before the others.
     pub given: Vec<(String, Timestamp)>,
 }
 
@@ -120,7 +120,7 @@ impl Hold {
         }
     }
 
-    /// The same for what is told once: who has agreed meanwhile makes no other reason of it.
+    /// Tells reasons apart, so that each is told once: another person's agreement makes no other reason.
     pub fn token(&self) -> &str {
         match self {
             Self::Approval(consent) => &consent.code,
@@ -150,7 +150,7 @@ pub fn hold(
     if !undone.is_empty() {
         return Some(Hold::Checklist(undone));
     }
-    // What has happened is said whatever people have decided.
+    // Facts are told whatever people have decided.
     if !notice.trigger.is_by_clock() {
         return None;
     }
@@ -160,12 +160,12 @@ pub fn hold(
     }
 }
 
-/// What becomes of a post at its time, and of one that is held.
+/// The gate's verdict on a post that is due, or held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Pass,
     Hold(Hold),
-    /// It is of no use any more, and why it was held.
+    /// The post is of no use any more; the words say why it was held.
     Expire(String),
 }
 
@@ -196,7 +196,7 @@ pub struct Case<'a> {
     pub progress: &'a Progress,
     pub consent: &'a Consent,
     pub due: Timestamp,
-    /// It is held already, and not only now due.
+    /// The post is held already, and not only now due.
     pub held: bool,
 }
 

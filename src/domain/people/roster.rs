@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     campaign::upgrade::{Upgrade, Urgency},
-    outbox::post::{Post, PostState, digest},
+    outbox::{Post, PostState, digest},
     plan::notice::Audience,
 };
 

@@ -12,7 +12,7 @@ use crate::domain::{
         block::Memory,
         fact::{Fact, FactKind},
     },
-    outbox::post::{Post, PostKey},
+    outbox::{Post, PostKey},
 };
 
 /// The approval that a person gave to a notice's text.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use crate::{
-    domain::outbox::post::{Body, Operation, Post, PostKey},
+    domain::outbox::{Body, Operation, Post, PostKey},
     ports::Accepted,
 };
 

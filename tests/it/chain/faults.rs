@@ -27,7 +27,7 @@ use upgrade_herald::{
             upgrade::{Target, Upgrade},
         },
         chain::fact::Fact,
-        outbox::post::Operation,
+        outbox::Operation,
     },
     lint::{self, Loaded},
     outbox::Core,

@@ -21,7 +21,7 @@ use upgrade_herald::{
             block::{Block, ChainEvent, Kin, Memory, enactment_name},
             observation::{EndpointSight, Sight},
         },
-        outbox::post::{Operation, Post, PostState},
+        outbox::{Operation, Post, PostState},
         plan::notice::{LatePolicy, Notice},
     },
     lint,
@@ -313,7 +313,7 @@ impl World {
 
     pub async fn settle(&self) {
         loop {
-            let mut busy = !self.gate.tick().await.unwrap().nothing();
+            let mut busy = !self.gate.tick().await.unwrap().is_empty();
             for channel in self.core.outlets.keys() {
                 busy |= !self.dispatcher.tick(channel).await.unwrap().is_empty();
             }

@@ -24,7 +24,7 @@ use upgrade_herald::{
     deliver::dispatcher::Dispatcher,
     domain::{
         campaign::upgrade::Upgrade,
-        outbox::post::{PostKey, PostState},
+        outbox::{PostKey, PostState},
         people::feedback::Heard,
         plan::{
             notice::{Happening, Notice, Phase, Trigger},

@@ -18,7 +18,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use upgrade_herald::{
     adapters::{discord, matrix},
     domain::{
-        outbox::post::{Body, Picture, PostKey},
+        outbox::{Body, Picture, PostKey},
         people::{
             command::{Misread, Order, Verb},
             feedback::votes,

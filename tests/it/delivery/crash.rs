@@ -123,7 +123,7 @@ async fn order(w: &World) -> Result<Vec<String>> {
 
 /// What the store says of posts that did not go out.
 async fn unsent(w: &World) -> Result<String> {
-    use upgrade_herald::{domain::outbox::post::PostState, ports::OutboxStore};
+    use upgrade_herald::{domain::outbox::PostState, ports::OutboxStore};
     let url = format!("sqlite://{}", w.dir.path().join("herald.db").display());
     let posts = upgrade_herald::adapters::store::SqlStore::open(&url)
         .await?

@@ -30,7 +30,7 @@ use upgrade_herald::{
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
         campaign::upgrade::{Target, Upgrade},
-        outbox::post::{Operation, PostState},
+        outbox::{Operation, PostState},
     },
     lint,
     listen::{feedback::Summariser, rollcall::Rollcall},

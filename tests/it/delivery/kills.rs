@@ -24,7 +24,7 @@ use upgrade_herald::{
     deliver::dispatcher::Dispatcher,
     domain::{
         campaign::Campaign,
-        outbox::post::{Operation, Post, PostKey, PostState},
+        outbox::{KeyParts, Operation, Post, PostKey, PostState},
     },
     lint,
     outbox::Core,
@@ -286,14 +286,15 @@ impl Slaughter {
             self.written += 1;
             for channel in (0..CHANNELS).map(name) {
                 let occurrence = self.written.to_string();
-                let key = PostKey::of(
-                    &self.sample.upgrade,
-                    1,
-                    &self.sample.notice,
-                    &occurrence,
-                    &channel,
-                    Operation::Post,
-                );
+                let key = PostKey::of(KeyParts {
+                    upgrade: &self.sample.upgrade,
+                    revision: 1,
+                    notice: &self.sample.notice,
+                    occurrence: &occurrence,
+                    channel: &channel,
+                    operation: Operation::Post,
+                    edition: 0,
+                });
                 let due = later(now(), -100_000 + i64::try_from(self.written)?);
                 posts.push(Post {
                     key,

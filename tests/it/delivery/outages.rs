@@ -12,7 +12,7 @@ use serde_json::json;
 use upgrade_herald::{
     domain::{
         campaign::upgrade::Upgrade,
-        outbox::post::{Operation, Post, PostState},
+        outbox::{Operation, Post, PostState},
         plan::notice::LatePolicy,
     },
     lint::Loaded,

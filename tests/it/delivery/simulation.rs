@@ -10,7 +10,7 @@ use serde_json::json;
 use upgrade_herald::{
     domain::{
         campaign::{change::Change, upgrade::Upgrade},
-        outbox::post::{CalendarEvent, PostState},
+        outbox::{CalendarEvent, PostState},
     },
     lint::Loaded,
 };

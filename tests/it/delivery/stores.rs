@@ -10,7 +10,7 @@ use upgrade_herald::{
     domain::{
         campaign::{Campaign, change::Change},
         chain::fact::{Fact, FactKind},
-        outbox::post::{Body, Operation, Post, PostState},
+        outbox::{Body, Operation, Post, PostState},
     },
     lint,
     plan::planner::timed,

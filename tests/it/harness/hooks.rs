@@ -12,7 +12,7 @@ use upgrade_herald::{
             block::Memory,
             fact::{Fact, FactKind},
         },
-        outbox::post::{Body, CalendarEvent, Operation, Post, PostKey},
+        outbox::{Body, CalendarEvent, Operation, Post, PostKey},
         people::feedback::Heard,
     },
     ports::{

@@ -15,7 +15,7 @@ use upgrade_herald::{
             block::Memory,
             fact::{Fact, FactKind},
         },
-        outbox::post::{Body, Operation, Post, PostKey, PostState},
+        outbox::{Body, Operation, Post, PostKey, PostState},
     },
     ports::{
         Approved, AttemptOutcome, Batch, CampaignStore, Leadership, LeadershipStore, Move,
@@ -337,7 +337,7 @@ impl OutboxStore for MemoryStore {
                 }
                 AttemptOutcome::Retry { error, not_before } => {
                     (post.error, post.next_attempt) = (Some(error), Some(not_before));
-                    post.due = if post.operation.is_aside() {
+                    post.due = if !post.operation.rules().blocks_channel {
                         not_before
                     } else {
                         post.due

@@ -23,7 +23,7 @@ use upgrade_herald::{
             change::Change,
             upgrade::{Target, Upgrade},
         },
-        outbox::post::{CalendarEvent, Operation, Post, PostKey, PostState},
+        outbox::{CalendarEvent, Operation, Post, PostKey, PostState},
         people::feedback::Heard,
         plan::notice::LatePolicy,
     },
@@ -749,7 +749,8 @@ impl Model {
             );
         }
         let message = |p: &&Post| {
-            !matches!(p.operation, Operation::Edit | Operation::Mark) && !p.operation.is_aside()
+            !matches!(p.operation, Operation::Edit | Operation::Mark)
+                && p.operation.rules().blocks_channel
         };
         for (name, channel) in &self.loaded.config.deployment.channels {
             let chat = &self.chats[&channel.platform];

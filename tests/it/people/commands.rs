@@ -58,7 +58,7 @@ async fn world() -> World {
                     matrix: [(50, [Role::CommunicationTeam].into())].into(),
                 },
             };
-            core.open(ConfigSnapshot { config, renderer });
+            core.files.replace(ConfigSnapshot { config, renderer });
             let chat = Arc::new(Room::new(Platform::Matrix));
             let room = Outlet {
                 chat,

@@ -40,7 +40,7 @@ async fn help_is_given_on_each_problem_and_what_is_mistyped_is_guessed() {
     };
     let loaded = lint::load(&origin).unwrap();
     let open = |core: &mut upgrade_herald::outbox::Core| {
-        core.open(ConfigSnapshot {
+        core.files.replace(ConfigSnapshot {
             config: loaded.config,
             renderer: loaded.renderer,
         })

@@ -8,9 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use upgrade_herald::{
-    adapters::store::SqlStore, domain::outbox::post::PostState, ports::OutboxStore,
-};
+use upgrade_herald::{adapters::store::SqlStore, domain::outbox::PostState, ports::OutboxStore};
 
 use crate::{
     doubles::discord::{Fault, Faults, OneShot, Options},

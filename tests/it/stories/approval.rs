@@ -9,7 +9,7 @@ use upgrade_herald::{
     config::{People, Person, Role},
     domain::{
         campaign::upgrade::{Decision, Upgrade, Window},
-        outbox::post::{Operation, Post, PostState},
+        outbox::{Operation, Post, PostState},
         people::command::Order,
         plan::{
             notice::{Approval, Happening, LatePolicy, Notice, Phase, Trigger},
@@ -117,7 +117,7 @@ async fn world_of(chains: &[&str], mut notices: Vec<Notice>) -> World {
             ],
             ..People::default()
         };
-        core.open(ConfigSnapshot { config, renderer });
+        core.files.replace(ConfigSnapshot { config, renderer });
         let chat = Arc::new(Room::new(Platform::Matrix));
         let room = Outlet {
             chat,

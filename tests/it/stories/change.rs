@@ -9,7 +9,7 @@ use upgrade_herald::{
             change::Change,
             upgrade::{Poll, Step, Upgrade, Urgency, Window},
         },
-        outbox::post::{Operation, PostState},
+        outbox::{Operation, PostState},
         plan::{
             notice::{Audience, Happening, Notice, Phase, Trigger},
             schedule::Offset,

@@ -274,7 +274,7 @@ async fn an_answer_is_in_the_language_of_the_platforms_public_channel() {
         |_| {},
         |core| {
             let config = core.snapshot().config.clone();
-            core.open(ConfigSnapshot { config, renderer });
+            core.files.replace(ConfigSnapshot { config, renderer });
             core.outlets.get_mut("matrix-upgrades").unwrap().locale = "de".into();
         },
     )

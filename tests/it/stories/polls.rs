@@ -14,7 +14,7 @@ use upgrade_herald::{
     config::{Origin, Plan},
     domain::{
         campaign::upgrade::{Poll, Upgrade, Window},
-        outbox::post::{Operation, Post, PostKey, PostState},
+        outbox::{Operation, Post, PostKey, PostState},
         people::feedback::{Heard, Reaction},
         plan::{
             notice::{Happening, Notice, Phase, Trigger},
@@ -194,7 +194,7 @@ impl Story {
             },
         );
         let world = world.await;
-        world.core.open(ConfigSnapshot {
+        world.core.files.replace(ConfigSnapshot {
             config: loaded.config,
             renderer: loaded.renderer,
         });

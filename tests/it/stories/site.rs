@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use upgrade_herald::{
-    domain::{campaign::upgrade::Urgency, outbox::post::Body},
+    domain::{campaign::upgrade::Urgency, outbox::Body},
     ports::Platform,
     report::bulletin::{
         AudienceView, Bulletin, ChainState, DutyView, EntryView, FeedbackView, LinkView, PlaceView,

@@ -290,7 +290,7 @@ async fn by_set_code_nothing_is_called_authorized_and_a_failed_try_is_told() -> 
     ))
     .await?;
     use upgrade_herald::{
-        domain::outbox::post::PostState,
+        domain::outbox::PostState,
         ports::{CampaignStore, OutboxStore},
     };
     let kinds: Vec<&str> = store

@@ -8,7 +8,7 @@ use upgrade_herald::{
     answer::AnswerService,
     config::{People, Person},
     domain::{
-        outbox::post::{Operation, Post, PostState},
+        outbox::{Operation, Post, PostState},
         people::{command::Order, permission::Role},
     },
     plan::planner::Planner,
@@ -51,7 +51,7 @@ async fn world() -> World {
                     notice.needs = vec!["1.1".into(), "3.2".into()];
                 }
             }
-            core.open(ConfigSnapshot { config, renderer });
+            core.files.replace(ConfigSnapshot { config, renderer });
             let chat = Arc::new(Room::new(Platform::Matrix));
             let room = Outlet {
                 chat,
@@ -143,7 +143,7 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
         bodies.iter().all(|b| b.mentions.is_empty()),
         "words call nobody"
     );
-    let masked = |b: &upgrade_herald::domain::outbox::post::Body| {
+    let masked = |b: &upgrade_herald::domain::outbox::Body| {
         b.html.as_ref().map_or(b.text.contains("[more]("), |html| {
             html.contains("href=\"https://evil")
         })

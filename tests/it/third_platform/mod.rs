@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use upgrade_herald::{
     adapters::irc::{Irc, IrcSettings},
     config::Origin,
-    domain::outbox::post::{Body, Operation, PostKey},
+    domain::outbox::{Body, Operation, PostKey},
     lint,
     ports::{Chat, ChatError, Clock, Outgoing, Outlet, Platform, Readers},
     words::snapshot::ConfigSnapshot,
@@ -117,7 +117,7 @@ async fn world(server: &Server) -> (TempDir, World) {
         mentions: BTreeMap::new(),
     };
     let put_in_force = |core: &mut upgrade_herald::outbox::Core| {
-        core.open(ConfigSnapshot {
+        core.files.replace(ConfigSnapshot {
             config: loaded.config,
             renderer: loaded.renderer,
         });
