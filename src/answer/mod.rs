@@ -11,19 +11,18 @@ use serde_json::json;
 
 use self::rate_limit::RateLimiter;
 use crate::{
-    config::suggest,
-    deliver::approval::{
-        code,
-        gate::{Approver, Gate},
-    },
+    config::hint,
+    deliver::approval::{code, gate::Gate},
     domain::{
         campaign::{Campaign, progress::State},
         chain::observation::MatterKind,
         outbox::{Body, Operation, Post, PostState},
         people::{
-            command::{Kind, Misread, Order, Verb},
-            permission::{Denial, Role, Standing},
+            command::{Command, Kind, Misread, Verb},
+            permission::{Denial, Standing},
+            reply::Reply,
             roster::Claim,
+            value::{ChecklistPart, Reminder},
         },
         plan::{
             language::DEFAULT,
@@ -32,13 +31,11 @@ use crate::{
     },
     listen::rollcall,
     outbox::Core,
-    plan::reminders,
+    plan::{reminders, requests},
     ports::{Admission, Asker, CommandHandler, Platform, Readers, Rights, StoreError},
-    report,
     words::{
         Text,
         context::{self, Trouble},
-        escape,
         snapshot::ConfigSnapshot,
     },
 };
@@ -46,7 +43,52 @@ use crate::{
 pub struct AnswerService {
     core: Arc<Core>,
     gate: Gate,
-    manners: RateLimiter,
+    rate_limiter: RateLimiter,
+}
+
+/// Why a command has not the answer that it asks for.
+enum NoAnswer {
+    /// This is said instead.
+    Instead(Box<Reply>),
+    /// No upgrade is known.
+    NoUpgrade,
+    Failed(String),
+}
+
+impl From<Reply> for NoAnswer {
+    fn from(reply: Reply) -> Self {
+        Self::Instead(Box::new(reply))
+    }
+}
+
+impl From<StoreError> for NoAnswer {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// A template that can't be rendered says why in words.
+impl From<String> for NoAnswer {
+    fn from(error: String) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A command with all that its answer depends on.
+struct Call<'a> {
+    snapshot: Arc<ConfigSnapshot>,
+    asker: &'a Asker<'a>,
+    command: &'a Command,
+    /// The language of the answer.
+    locale: &'a str,
+    /// The name of whoever gives the command, for the record.
+    author: String,
+}
+
+impl Call<'_> {
+    fn text(&self, reply: &Reply) -> Text {
+        self.snapshot.renderer.reply(reply, self.locale)
+    }
 }
 
 impl AnswerService {
@@ -54,7 +96,7 @@ impl AnswerService {
         Self {
             gate: Gate::new(core.clone()),
             core,
-            manners: RateLimiter::default(),
+            rate_limiter: RateLimiter::default(),
         }
     }
 
@@ -70,41 +112,37 @@ impl AnswerService {
             .map_or(DEFAULT, |o| &o.locale)
     }
 
-    /// What herald can be asked by somebody, or with a topic, what to do about a problem.
-    fn help(&self, asker: &Asker<'_>, topic: Option<&str>, locale: &str) -> Result<Text, String> {
-        let snapshot = self.core.snapshot();
+    /// Lists the commands that somebody may give, or with a topic says what to do about a problem.
+    fn help(
+        &self,
+        snapshot: &ConfigSnapshot,
+        asker: &Asker<'_>,
+        topic: Option<&str>,
+        locale: &str,
+    ) -> Result<Text, NoAnswer> {
         let help = &snapshot.config.help;
         let found = topic.and_then(|id| help.topic(id));
-        match topic.filter(|_| found.is_none() && !help.topics.is_empty()) {
-            Some(unknown) => {
-                let hint = suggest(
-                    unknown,
-                    help.topics
-                        .iter()
-                        .map(|t| t.id.as_str())
-                        .collect::<Vec<_>>(),
-                );
-                Ok(said(&format!(
-                    "I have no help on {unknown}: {}",
-                    hint.replace('`', "")
-                )))
+        if let Some(unknown) = topic.filter(|_| found.is_none() && !help.topics.is_empty()) {
+            return Err(Reply::UnknownTopic {
+                topic: unknown.to_owned(),
+                hint: hint(unknown, help.topics.iter().map(|t| t.id.as_str())),
             }
-            None => {
-                let who = self.standing(&snapshot, asker);
-                let may: Vec<Verb> = Verb::ALL
-                    .into_iter()
-                    .filter(|v| snapshot.config.people.permissions.may(*v, &who).is_ok())
-                    .collect();
-                snapshot.renderer.markdown(
-                    "answers/help",
-                    locale,
-                    &context::of_help(&snapshot.config, found, &may).into(),
-                )
-            }
+            .into());
         }
+        let who = self.standing(snapshot, asker);
+        let permissions = &snapshot.config.people.permissions;
+        let may: Vec<Verb> = Verb::ALL
+            .iter()
+            .copied()
+            .filter(|verb| permissions.may(*verb, &who).is_ok())
+            .collect();
+        let context = context::of_help(&snapshot.config, found, &may).into();
+        Ok(snapshot
+            .renderer
+            .markdown("answers/help", locale, &context)?)
     }
 
-    /// What is known of who asks, and where.
+    /// Collects all that is known of the asker, and of the place.
     fn standing(&self, snapshot: &ConfigSnapshot, asker: &Asker<'_>) -> Standing {
         let people = &snapshot.config.people;
         let person = people.by_account(asker.platform, asker.user);
@@ -114,7 +152,7 @@ impl AnswerService {
             .values()
             .filter(|o| o.platform == asker.platform && o.place == asker.place);
         let among_operators = here.any(|o| o.readers == Readers::Operators);
-        let mut roles: BTreeSet<Role> = person.iter().flat_map(|p| &p.roles).copied().collect();
+        let mut roles: BTreeSet<_> = person.iter().flat_map(|p| &p.roles).copied().collect();
         let permissions = &people.permissions;
         match (asker.platform.capabilities().rights, asker.power) {
             (Rights::Roles, _) => {
@@ -133,19 +171,21 @@ impl AnswerService {
         }
     }
 
-    /// Why somebody may not give a command, in words; and where they may, who they are for the record.
+    /// The asker's name for the record, where they may give a command; else the reason why they may not.
     fn permitted(
         &self,
         snapshot: &ConfigSnapshot,
         asker: &Asker<'_>,
         verb: Verb,
-    ) -> Result<String, String> {
+    ) -> Result<String, Reply> {
         let (people, who) = (&snapshot.config.people, self.standing(snapshot, asker));
-        let name = people
-            .by_account(asker.platform, asker.user)
-            .map_or_else(|| asker.user.to_owned(), |p| p.name.clone());
         let denial = match people.permissions.may(verb, &who) {
-            Ok(()) => return Ok(format!("{name} on {}", asker.platform.name())),
+            Ok(()) => {
+                let name = people
+                    .by_account(asker.platform, asker.user)
+                    .map_or(asker.user, |person| &person.name);
+                return Ok(format!("{name} on {}", asker.platform.name()));
+            }
             Err(denial) => denial,
         };
         tracing::warn!(
@@ -154,188 +194,138 @@ impl AnswerService {
             command = verb.name(),
             "denied: {denial:?}"
         );
+        let command = verb.name().to_owned();
         Err(match denial {
-            Denial::Place if verb == Verb::Approve => "Approvals are given in the operators' channel. Please write that there.".to_owned(),
-            Denial::Place => format!("{} is given in the operators' channel. Please write it there.", verb.name()),
-            Denial::Unmapped => "I don't know your account. Who may approve stands in people.yaml; please ask there.".to_owned(),
+            Denial::Place if verb == Verb::Approve => Reply::ApprovalElsewhere,
+            Denial::Place => Reply::CommandElsewhere { command },
+            Denial::Unmapped => Reply::UnknownAccount,
             Denial::Role => {
-                let roles: Vec<&str> = people.permissions.of(verb).unwrap_or_default().into_iter().map(Role::people).collect();
-                let roles = if roles.is_empty() { "nobody".to_owned() } else { roles.join(" and ") };
-                format!("{} is for {roles}; people.yaml says who they are.", verb.name())
+                let roles = people.permissions.of(verb).unwrap_or_default();
+                let roles = roles.into_iter().collect();
+                Reply::NotTheirCommand { command, roles }
             }
         })
     }
 
     /// The upgrade that is meant: the one named, or else the one that is under way.
-    async fn meant(&self, order: &Order) -> Result<Result<Option<Campaign>, String>, StoreError> {
+    async fn campaign(&self, command: &Command) -> Result<Campaign, NoAnswer> {
         let upgrades = self.core.store.upgrades().await?;
-        let Some(id) = order.get("upgrade") else {
-            return Ok(Ok(current(&upgrades, self.core.clock.now()).cloned()));
+        let Some(id) = command.upgrade() else {
+            let current = current(&upgrades, self.core.clock.now()).cloned();
+            return current.ok_or(NoAnswer::NoUpgrade);
         };
-        let named = |a: &&Campaign| a.upgrade.id == id || a.upgrade.joined.as_deref() == Some(id);
-        let ids = || {
-            upgrades
-                .iter()
-                .map(|a| a.upgrade.id.as_str())
-                .collect::<Vec<_>>()
-        };
-        Ok(match upgrades.iter().find(named) {
-            Some(found) => Ok(Some(found.clone())),
-            None => Err(format!(
-                "I know no upgrade {id}: {}",
-                suggest(id, ids()).replace('`', "")
-            )),
-        })
-    }
-
-    async fn carry_out(&self, asker: &Asker<'_>, order: &Order) -> Result<Text, String> {
-        let (snapshot, locale) = (self.core.snapshot(), self.locale(asker));
-        let author = match self.permitted(&snapshot, asker, order.verb) {
-            Ok(author) => author,
-            Err(denied) => return Ok(said(&denied)),
-        };
-        match order.verb {
-            Verb::Help => return self.help(asker, order.get("topic"), locale),
-            Verb::Approve => {
-                let code = order.need("code");
-                let open = self.gate.pending().await.map_err(|e| e.to_string())?;
-                let of = open
-                    .into_iter()
-                    .find(|o| o.consent.code == code)
-                    .map(|o| o.upgrade)
-                    .unwrap_or_default();
-                let (Ok(answer) | Err(answer)) = self
-                    .gate
-                    .approve(code, Approver::Account(asker.platform, asker.user))
-                    .await;
-                self.write_down(&of, asker, order, &author, &answer).await;
-                return Ok(said(&answer));
+        match upgrades.iter().find(|campaign| campaign.is_called(id)) {
+            Some(found) => Ok(found.clone()),
+            None => Err(Reply::UnknownUpgrade {
+                upgrade: id.to_owned(),
+                hint: hint(id, upgrades.iter().map(|c| c.upgrade.id.as_str())),
             }
-            _ => {}
-        }
-        let campaign = match self.meant(order).await.map_err(|e| e.to_string())? {
-            Ok(Some(campaign)) => campaign,
-            Ok(None) => {
-                return snapshot
-                    .renderer
-                    .markdown("answers/none", locale, &json!({}).into());
-            }
-            Err(unknown) => return Ok(said(&unknown)),
-        };
-        match order.verb {
-            Verb::Status => self.status(&campaign, asker.platform, locale).await,
-            Verb::Schedule => self.shown(&snapshot, "answers/schedule", &campaign, locale),
-            Verb::Checklist => {
-                self.checklist(&snapshot, &campaign, asker, order.get("part"), locale)
-            }
-            Verb::Ack => {
-                self.claim(&campaign, asker, Claim::Acknowledged, None)
-                    .await
-            }
-            Verb::Ready => {
-                self.claim(&campaign, asker, Claim::Ready, order.get("node"))
-                    .await
-            }
-            Verb::Feedback | Verb::Withdraw => self
-                .tell(&campaign, asker, order.get("text"))
-                .await
-                .map(|words| said(&words))
-                .map_err(|e| e.to_string()),
-            Verb::Subscribe => {
-                let written = |at| snapshot.renderer.zone().written(at);
-                let told = reminders::subscribe(
-                    &self.core,
-                    &campaign,
-                    asker,
-                    order.get("before"),
-                    written,
-                )
-                .await;
-                told.map(|words| said(&words)).map_err(|e| e.to_string())
-            }
-            Verb::Report => {
-                self.write_down(&campaign.upgrade.id, asker, order, &author, "shown")
-                    .await;
-                let posts = self
-                    .core
-                    .store
-                    .posts(&campaign.upgrade.id)
-                    .await
-                    .map_err(|e| e.to_string())?;
-                Ok(said(&report::in_short(&snapshot, &campaign, &posts)))
-            }
-            Verb::Preview => preview(&snapshot, &campaign, order.need("notice"), locale),
-            _ => {
-                self.ordered(&snapshot, &campaign, asker, order, &author)
-                    .await
-            }
+            .into()),
         }
     }
 
+    async fn carry_out(&self, asker: &Asker<'_>, command: &Command) -> Result<Text, NoAnswer> {
+        let snapshot = self.core.snapshot();
+        let call = Call {
+            author: self.permitted(&snapshot, asker, command.verb())?,
+            snapshot,
+            asker,
+            command,
+            locale: self.locale(asker),
+        };
+        let campaign = async || self.campaign(command).await;
+        match command {
+            Command::Help { topic } => {
+                self.help(&call.snapshot, asker, topic.as_deref(), call.locale)
+            }
+            Command::Approve { code } => self.approve(&call, code).await,
+            Command::Status { .. } => self.status(&call, &campaign().await?).await,
+            Command::Schedule { .. } => self.schedule(&call, &campaign().await?),
+            Command::Checklist { part, .. } => self.checklist(&call, &campaign().await?, *part),
+            Command::Ack { .. } => {
+                self.claim(&call, &campaign().await?, Claim::Acknowledged, None)
+                    .await
+            }
+            Command::Ready { node, .. } => {
+                self.claim(&call, &campaign().await?, Claim::Ready, node.as_deref())
+                    .await
+            }
+            Command::Feedback { text, .. } => {
+                self.take_feedback(&call, &campaign().await?, text).await
+            }
+            Command::Withdraw { .. } => self.withdraw_feedback(&call, &campaign().await?).await,
+            Command::Subscribe { before, .. } => {
+                self.subscribe(&call, &campaign().await?, *before).await
+            }
+            Command::Preview { notice, .. } => preview(&call, &campaign().await?, notice),
+            Command::Report { .. } => self.report(&call, &campaign().await?).await,
+            Command::Roster { .. } => self.roster(&call, &campaign().await?).await,
+            Command::Announce { notice, .. } => {
+                self.announce(&call, &campaign().await?, notice).await
+            }
+            Command::Tick { item, .. } | Command::Untick { item, .. } => {
+                self.tick(&call, &campaign().await?, item).await
+            }
+            Command::Go { .. }
+            | Command::NoGo { .. }
+            | Command::Reschedule { .. }
+            | Command::Postpone { .. }
+            | Command::Cancel { .. }
+            | Command::Note { .. }
+            | Command::Say { .. }
+            | Command::Correct { .. }
+            | Command::Close { .. } => self.change(&call, &campaign().await?).await,
+        }
+    }
+
+    /// A provider's person says that they have seen a notice, or that nodes are ready.
     async fn claim(
         &self,
+        call: &Call<'_>,
         campaign: &Campaign,
-        asker: &Asker<'_>,
         claim: Claim,
         node: Option<&str>,
-    ) -> Result<Text, String> {
-        rollcall::claim(&self.core, campaign, asker, claim, node)
-            .await
-            .map(|words| said(&words))
-            .map_err(|e| e.to_string())
+    ) -> Result<Text, NoAnswer> {
+        let claimed = rollcall::claim(&self.core, campaign, call.asker, claim, node);
+        Ok(call.text(&claimed.await?))
     }
 
-    /// What an upgrade's file and the plan say of it now.
-    fn shown(
+    async fn subscribe(
         &self,
-        snapshot: &ConfigSnapshot,
-        template: &str,
+        call: &Call<'_>,
         campaign: &Campaign,
-        locale: &str,
-    ) -> Result<Text, String> {
+        reminder: Option<Reminder>,
+    ) -> Result<Text, NoAnswer> {
+        let reminder = reminder.unwrap_or(reminders::USUAL_REMINDER);
+        let subscribed = reminders::subscribe(&self.core, campaign, call.asker, reminder);
+        Ok(call.text(&subscribed.await?))
+    }
+
+    /// Says when the upgrade is, as its file and the plan have it now.
+    fn schedule(&self, call: &Call<'_>, campaign: &Campaign) -> Result<Text, NoAnswer> {
         let moment = context::RenderInput {
             due: Some(self.core.clock.now()),
             ..Default::default()
         };
-        snapshot.renderer.markdown(
-            template,
-            locale,
-            &context::of(campaign, None, &snapshot.config, &moment).into(),
-        )
+        let context = context::of(campaign, None, &call.snapshot.config, &moment).into();
+        let renderer = &call.snapshot.renderer;
+        Ok(renderer.markdown("answers/schedule", call.locale, &context)?)
     }
 
-    async fn status(
-        &self,
-        campaign: &Campaign,
-        platform: Platform,
-        locale: &str,
-    ) -> Result<Text, String> {
-        let posts = self
-            .core
-            .store
-            .posts(&campaign.upgrade.id)
-            .await
-            .map_err(|e| e.to_string())?;
+    async fn status(&self, call: &Call<'_>, campaign: &Campaign) -> Result<Text, NoAnswer> {
+        let posts = self.core.store.posts(&campaign.upgrade.id).await?;
         let next = next_notice(&posts);
-        let thread = self
-            .thread(campaign, platform)
-            .await
-            .map_err(|e| e.to_string())?;
-        let troubles = troubles(&self.core, campaign, &posts)
-            .await
-            .map_err(|e| e.to_string())?;
+        let thread = self.thread(campaign, call.asker.platform).await?;
+        let troubles = troubles(&self.core, campaign, &posts).await?;
         let moment = context::RenderInput {
             thread: thread.as_deref(),
             next: next.map(|p| (p.notice.as_str(), p.due)),
             troubles: &troubles,
             ..Default::default()
         };
-        let snapshot = self.core.snapshot();
-        snapshot.renderer.markdown(
-            "answers/status",
-            locale,
-            &context::of(campaign, None, &snapshot.config, &moment).into(),
-        )
+        let context = context::of(campaign, None, &call.snapshot.config, &moment).into();
+        let renderer = &call.snapshot.renderer;
+        Ok(renderer.markdown("answers/status", call.locale, &context)?)
     }
 
     /// The feedback thread on the asker's own platform.
@@ -362,51 +352,64 @@ impl AnswerService {
         }
         Ok(None)
     }
-}
 
-/// An answer that comes from no template: what it holds can't format, link or mention. Several lines are a list.
-fn said(words: &str) -> Text {
-    let lines: Vec<String> = words
-        .lines()
-        .filter(|l| !l.trim().is_empty())
-        .map(escape)
-        .collect();
-    match lines.as_slice() {
-        [line] => Text::english(line.clone()),
-        lines => Text::english(
-            lines
-                .iter()
-                .map(|line| format!("- {line}\n"))
-                .collect::<String>(),
-        ),
+    /// The names that a part of this kind may have for somebody.
+    async fn names(&self, snapshot: &ConfigSnapshot, asker: &Asker<'_>, kind: Kind) -> Vec<String> {
+        let config = &snapshot.config;
+        match kind {
+            Kind::Topic => config.help.topics.iter().map(|t| t.id.clone()).collect(),
+            Kind::Notice => {
+                let notices = snapshot.plan().all_notices();
+                notices.map(|(_, notice)| notice.id.clone()).collect()
+            }
+            Kind::Upgrade => {
+                let upgrades = self.core.store.upgrades().await.unwrap_or_default();
+                upgrades.into_iter().rev().map(|c| c.upgrade.id).collect()
+            }
+            Kind::List => ChecklistPart::names(),
+            Kind::Before => ["1h", "10m", "1d", "off"].map(str::to_owned).to_vec(),
+            Kind::Item => {
+                let items = config.checklist.process.iter();
+                items.map(|item| item.item.clone()).collect()
+            }
+            Kind::Channel => std::iter::once("all".to_owned())
+                .chain(self.core.outlets.keys().cloned())
+                .collect(),
+            Kind::Node => {
+                let known = config
+                    .people
+                    .known(&config.roster, asker.platform, asker.user);
+                let nodes = known.provider.iter().flat_map(|p| &p.nodes);
+                nodes.map(|node| node.name.clone()).collect()
+            }
+            Kind::Code => {
+                let open = self.gate.pending().await.unwrap_or_default();
+                open.into_iter()
+                    .filter(|o| !o.consent.complete())
+                    .map(|o| o.consent.code)
+                    .collect()
+            }
+            Kind::Time | Kind::Length | Kind::Words(_) => Vec::new(),
+        }
     }
 }
 
-/// What a notice will say, with everything there that it may speak of; nothing of that has happened.
-fn preview(
-    snapshot: &ConfigSnapshot,
-    campaign: &Campaign,
-    id: &str,
-    locale: &str,
-) -> Result<Text, String> {
-    let urgency = campaign.upgrade.urgency;
+/// Shows a notice as it will read, with everything there that it may speak of; nothing of that has happened.
+fn preview(call: &Call<'_>, campaign: &Campaign, id: &str) -> Result<Text, NoAnswer> {
+    let (snapshot, urgency) = (&call.snapshot, campaign.upgrade.urgency);
     let Some(notice) = snapshot.plan().notice(urgency, id) else {
-        let known = snapshot
-            .plan()
-            .notices(urgency)
-            .iter()
-            .map(|n| n.id.as_str())
-            .collect::<Vec<_>>();
-        return Ok(said(&format!(
-            "The plan has no notice {id}: {}",
-            suggest(id, known).replace('`', "")
-        )));
+        let known = snapshot.plan().notices(urgency);
+        return Err(Reply::UnknownNotice {
+            notice: id.to_owned(),
+            hint: hint(id, known.iter().map(|n| n.id.as_str())),
+        }
+        .into());
     };
     let fact = match notice.trigger {
         Trigger::On(happening) if !happening.without_fact() => {
             Some(code::sample_fact(happening, &campaign.upgrade))
         }
-        _ => None,
+        Trigger::On(_) | Trigger::At(_) | Trigger::Cron(_) => None,
     };
     let moment = context::RenderInput {
         fact: fact.as_ref(),
@@ -417,8 +420,8 @@ fn preview(
     // What needs more than can be known now is no fault of who asks.
     Ok(snapshot
         .renderer
-        .markdown(&notice.template, locale, &context)
-        .unwrap_or_else(|error| said(&format!("That can't be shown yet: {error}"))))
+        .markdown(&notice.template, call.locale, &context)
+        .unwrap_or_else(|error| call.text(&Reply::NotShownYet { error })))
 }
 
 /// The upgrade people mean: the one that is not finished and opens first, or else the last one.
@@ -491,109 +494,57 @@ async fn troubles(
 
 #[async_trait]
 impl CommandHandler for AnswerService {
-    fn listens(&self, asker: &Asker<'_>) -> Admission {
-        self.manners
-            .listens(asker.platform, asker.user, self.core.clock.now())
+    fn admit(&self, asker: &Asker<'_>) -> Admission {
+        self.rate_limiter
+            .admit(asker.platform, asker.user, self.core.clock.now())
     }
 
-    async fn answer(&self, asker: &Asker<'_>, order: &Result<Order, Misread>) -> Body {
-        let platform = asker.platform;
-        let text = match order {
-            Ok(order) => self.carry_out(asker, order).await,
-            Err(Misread::Verb(_)) => self.help(asker, None, self.locale(asker)),
-            Err(Misread::Missing {
-                verb: Verb::Approve,
-                ..
-            }) => Ok(said(
-                "Please write the code that stands above the text you approve, such as approve k7m2qx.",
-            )),
-            Err(misread) => Ok(said(&format!("I don't understand that: {misread}."))),
+    async fn answer(&self, asker: &Asker<'_>, command: &Result<Command, Misread>) -> Body {
+        let (snapshot, locale) = (self.core.snapshot(), self.locale(asker));
+        let renderer = &snapshot.renderer;
+        let answered = match command {
+            Ok(command) => self.carry_out(asker, command).await,
+            Err(Misread::Verb(_)) => self.help(&snapshot, asker, None, locale),
+            // Nobody learns how to give a command that they may not give.
+            Err(misread @ Misread::Unreadable { verb, .. }) => {
+                let denied = self.permitted(&snapshot, asker, *verb).err();
+                let reply = denied.unwrap_or_else(|| misread_reply(&snapshot, misread, locale));
+                Err(reply.into())
+            }
+            Err(misread) => Err(misread_reply(&snapshot, misread, locale).into()),
+        };
+        let none = || renderer.markdown("answers/none", locale, &json!({}).into());
+        let text = match answered {
+            Ok(text) => Ok(text),
+            Err(NoAnswer::Instead(reply)) => Ok(renderer.reply(&reply, locale)),
+            Err(NoAnswer::NoUpgrade) => none(),
+            Err(NoAnswer::Failed(error)) => Err(error),
         };
         let text = text.unwrap_or_else(|error| {
             tracing::error!("an answer could not be made: {error}");
-            Text::english("I can't look that up just now. Please try again in a minute.")
+            renderer.reply(&Reply::NotNow, locale)
         });
-        let mut body = self
-            .core
-            .snapshot()
-            .renderer
-            .body(&text, platform, self.core.clock.now());
-        if let Ok(order) = order
-            && order.verb == Verb::Checklist
-        {
-            body.buttons = self.to_tick(asker, order).await;
+        let mut body = renderer.body(&text, asker.platform, self.core.clock.now());
+        if let Ok(command @ Command::Checklist { part, .. }) = command {
+            body.buttons = self.to_tick(asker, command, *part).await;
         }
         body
     }
 
     async fn choices(&self, asker: &Asker<'_>, verb: Verb, part: &str, typed: &str) -> Vec<String> {
         let snapshot = self.core.snapshot();
-        let kind = verb.parts().iter().find(|p| p.name == part).map(|p| p.kind);
-        if snapshot
-            .config
-            .people
-            .permissions
-            .may(verb, &self.standing(&snapshot, asker))
-            .is_err()
-        {
+        let permissions = &snapshot.config.people.permissions;
+        let who = self.standing(&snapshot, asker);
+        let part = verb.parts().iter().find(|p| p.name == part);
+        let Some(part) = part.filter(|_| permissions.may(verb, &who).is_ok()) else {
             return Vec::new();
-        }
-        let mut all: Vec<String> = match kind {
-            Some(Kind::Topic) => snapshot
-                .config
-                .help
-                .topics
-                .iter()
-                .map(|t| t.id.clone())
-                .collect(),
-            Some(Kind::Notice) => snapshot
-                .plan()
-                .all_notices()
-                .map(|(_, n)| n.id.clone())
-                .collect(),
-            Some(Kind::Upgrade) => {
-                let upgrades = self.core.store.upgrades().await.unwrap_or_default();
-                upgrades.into_iter().rev().map(|a| a.upgrade.id).collect()
-            }
-            Some(Kind::List) => ["process", "validators"].map(str::to_owned).to_vec(),
-            Some(Kind::Before) => ["1h", "10m", "1d", "off"].map(str::to_owned).to_vec(),
-            Some(Kind::Item) => snapshot
-                .config
-                .checklist
-                .process
-                .iter()
-                .map(|i| i.item.clone())
-                .collect(),
-            Some(Kind::Channel) => std::iter::once("all".to_owned())
-                .chain(self.core.outlets.keys().cloned())
-                .collect(),
-            Some(Kind::Node) => {
-                let known = snapshot.config.people.known(
-                    &snapshot.config.roster,
-                    asker.platform,
-                    asker.user,
-                );
-                known
-                    .provider
-                    .iter()
-                    .flat_map(|p| &p.nodes)
-                    .map(|n| n.name.clone())
-                    .collect()
-            }
-            Some(Kind::Code) => {
-                let open = self.gate.pending().await.unwrap_or_default();
-                open.into_iter()
-                    .filter(|o| !o.consent.complete())
-                    .map(|o| o.consent.code)
-                    .collect()
-            }
-            _ => Vec::new(),
         };
+        let mut names = self.names(&snapshot, asker, part.kind).await;
         let typed = typed.trim().to_lowercase();
         let mut seen = BTreeSet::new();
-        all.retain(|choice| choice.to_lowercase().contains(&typed) && seen.insert(choice.clone()));
-        all.sort_by_key(|choice| !choice.to_lowercase().starts_with(&typed));
-        all
+        names.retain(|name| name.to_lowercase().contains(&typed) && seen.insert(name.clone()));
+        names.sort_by_key(|name| !name.to_lowercase().starts_with(&typed));
+        names
     }
 
     async fn first_time(&self, id: &str) -> bool {
@@ -606,5 +557,17 @@ impl CommandHandler for AnswerService {
 
     fn now(&self) -> Timestamp {
         self.core.clock.now()
+    }
+}
+
+/// The reply to a command that was not understood. A time or a length that can't be read is refused like one that
+/// can't be followed.
+fn misread_reply(snapshot: &ConfigSnapshot, misread: &Misread, locale: &str) -> Reply {
+    let reply = requests::misread(misread, &snapshot.config);
+    match reply {
+        Reply::NotATime { .. } | Reply::NotALength { .. } => Reply::Cannot {
+            why: snapshot.renderer.words(&reply, locale),
+        },
+        reply => reply,
     }
 }

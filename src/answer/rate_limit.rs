@@ -1,4 +1,7 @@
-//! Who gives many commands at once is not listened to for a while, so that others are.
+//! A rate limiter for commands: somebody who gives many at once is not answered for a while, so that others are.
+//!
+//! The crate `governor` would count as well, but three things would have to be written around it: a clock that is set back,
+//! a bound on the people remembered that holds while all of them are busy, and that somebody is told once.
 
 use std::{
     collections::HashMap,
@@ -9,16 +12,17 @@ use jiff::Timestamp;
 
 use crate::ports::{Admission, Platform};
 
-/// So many commands at once, and then one in so many milliseconds.
-const BURST: i64 = 6;
-const EACH_MS: i64 = 2_000;
-/// People remembered; of more, those who were quiet for long are forgotten.
-const MOST: usize = 10_000;
+/// A burst of commands is answered at once.
+const BURST_COMMANDS: i64 = 6;
+/// After a burst one more is answered after so long.
+const REFILL_MS: i64 = 2_000;
+/// The limiter remembers so many people; of more, those who were quiet for long are forgotten.
+const MAX_PEOPLE: usize = 10_000;
 
 #[derive(Default)]
 pub struct RateLimiter(Mutex<HashMap<(Platform, String), Allowance>>);
 
-/// What somebody has used of their burst.
+/// The part of a burst that somebody has used.
 #[derive(Clone, Copy)]
 struct Allowance {
     /// When it would be nothing again, in milliseconds since 1970.
@@ -28,23 +32,23 @@ struct Allowance {
 }
 
 impl RateLimiter {
-    /// Whether one more command of theirs is listened to now.
-    pub fn listens(&self, platform: Platform, user: &str, now: Timestamp) -> Admission {
+    /// Whether one more command of theirs is answered now.
+    pub fn admit(&self, platform: Platform, user: &str, now: Timestamp) -> Admission {
         let now = now.as_millisecond();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST {
+        if all.len() >= MAX_PEOPLE {
             all.retain(|_, used| used.until > now);
         }
         // With the table still full, everybody in it is busy: a new one waits as they do.
-        let full = all.len() >= MOST;
+        let full = all.len() >= MAX_PEOPLE;
         let key = (platform, user.to_owned());
         match all.get_mut(&key) {
             Some(used) => {
                 // A clock that was set back leaves nobody waiting for longer than a burst takes.
-                used.until = used.until.clamp(now, now + BURST * EACH_MS);
-                if used.until + EACH_MS <= now + BURST * EACH_MS {
+                used.until = used.until.clamp(now, now + BURST_COMMANDS * REFILL_MS);
+                if used.until + REFILL_MS <= now + BURST_COMMANDS * REFILL_MS {
                     *used = Allowance {
-                        until: used.until + EACH_MS,
+                        until: used.until + REFILL_MS,
                         told: false,
                     };
                     return Admission::Open;
@@ -60,7 +64,7 @@ impl RateLimiter {
                 all.insert(
                     key,
                     Allowance {
-                        until: now + EACH_MS,
+                        until: now + REFILL_MS,
                         told: false,
                     },
                 );
@@ -76,12 +80,12 @@ mod tests {
 
     #[test]
     fn a_burst_is_heard_and_then_one_in_a_while() {
-        let (manners, at) = (RateLimiter::default(), |ms| {
+        let (limiter, at) = (RateLimiter::default(), |ms| {
             Timestamp::from_millisecond(ms).unwrap()
         });
         let heard = |user: &str, ms| {
             (0..1_000)
-                .filter(|_| manners.listens(Platform::Matrix, user, at(ms)) == Admission::Open)
+                .filter(|_| limiter.admit(Platform::Matrix, user, at(ms)) == Admission::Open)
                 .count()
         };
         assert_eq!((heard("a", 0), heard("b", 0)), (6, 6));
@@ -100,12 +104,12 @@ mod tests {
 
     #[test]
     fn who_goes_on_is_told_once() {
-        let manners = RateLimiter::default();
-        let ears: Vec<Admission> = (0..9)
-            .map(|_| manners.listens(Platform::Discord, "a", Timestamp::UNIX_EPOCH))
+        let limiter = RateLimiter::default();
+        let admissions: Vec<Admission> = (0..9)
+            .map(|_| limiter.admit(Platform::Discord, "a", Timestamp::UNIX_EPOCH))
             .collect();
         assert_eq!(
-            ears[5..],
+            admissions[5..],
             [
                 Admission::Open,
                 Admission::Closing,
@@ -117,17 +121,20 @@ mod tests {
 
     #[test]
     fn a_crowd_takes_no_more_than_its_room() {
-        let manners = RateLimiter::default();
+        let limiter = RateLimiter::default();
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         let heard = |ms| {
             (0..50_000)
                 .filter(|n| {
-                    manners.listens(Platform::Discord, &format!("{ms} {n}"), at(ms))
+                    limiter.admit(Platform::Discord, &format!("{ms} {n}"), at(ms))
                         == Admission::Open
                 })
                 .count()
         };
-        assert_eq!((heard(0), manners.0.lock().unwrap().len()), (MOST, MOST));
-        assert_eq!(heard(60_000), MOST);
+        assert_eq!(
+            (heard(0), limiter.0.lock().unwrap().len()),
+            (MAX_PEOPLE, MAX_PEOPLE)
+        );
+        assert_eq!(heard(60_000), MAX_PEOPLE);
     }
 }

@@ -1,255 +1,196 @@
-//! What the communication team and operators order: changes, acts, the roll and the report. Each is written down.
+//! Commands of the communication team and operators: changes, the roll and the report. Each is written down.
 
 use serde_json::json;
 
-use super::{AnswerService, said};
+use super::{AnswerService, Call, NoAnswer};
 use crate::{
     config::Item,
     deliver::approval::{code, gate::Approver},
     domain::{
         campaign::Campaign,
-        outbox::{Button, PostState},
+        outbox::{Button, Post, PostState},
         people::{
-            command::{Order, Verb},
-            permission::{Role, Standing},
+            command::{Command, Verb},
+            permission::Role,
+            reply::{Outcome, Reply, RosterReady},
+            roster::ProviderStanding,
+            value::ChecklistPart,
         },
     },
-    plan::requests::{self, RequestOutcome},
-    ports::{Asker, AuditEntry, StoreError},
-    report::roll,
-    words::{Text, context, snapshot::ConfigSnapshot},
+    plan::requests::{self, RequestStatus},
+    ports::{Asker, AuditEntry, Record, RecordKind},
+    report::{self, roll},
+    words::{Text, context},
 };
 
 impl AnswerService {
-    /// Follows an order, and writes down who gave it where and what came of it.
-    pub(crate) async fn ordered(
-        &self,
-        snapshot: &ConfigSnapshot,
-        campaign: &Campaign,
-        asker: &Asker<'_>,
-        order: &Order,
-        author: &str,
-    ) -> Result<Text, String> {
-        let outcome = match order.verb {
-            Verb::Roster => self
-                .roster(snapshot, campaign)
-                .await
-                .map_err(|e| e.to_string())?,
-            Verb::Tick | Verb::Untick
-                if !self.is_theirs(
-                    snapshot,
-                    &self.standing(snapshot, asker),
-                    order.need("item"),
-                ) =>
-            {
-                let role = snapshot
-                    .config
-                    .checklist
-                    .step(order.need("item"))
-                    .map_or("nobody", |step| step.role.people());
-                format!(
-                    "{} of the checklist is for {role} to tick.",
-                    order.need("item")
-                )
-            }
-            Verb::Announce => {
-                self.announce(snapshot, campaign, asker, order, author)
-                    .await?
-            }
-            _ => self.change(snapshot, campaign, order, author).await?,
-        };
-        self.write_down(&campaign.upgrade.id, asker, order, author, &outcome)
-            .await;
-        Ok(said(&outcome))
+    /// Says a reply, and writes down who gave the command where and what came of it.
+    async fn recorded(&self, call: &Call<'_>, upgrade: &str, reply: &Reply) -> Text {
+        let outcome = call.snapshot.renderer.english_words(reply);
+        self.write_down(call, upgrade, outcome).await;
+        call.text(reply)
     }
 
-    pub(crate) async fn write_down(
-        &self,
-        upgrade: &str,
-        asker: &Asker<'_>,
-        order: &Order,
-        author: &str,
-        outcome: &str,
-    ) {
+    async fn write_down(&self, call: &Call<'_>, upgrade: &str, outcome: String) {
+        let asker = call.asker;
         let here = self
             .core
             .outlets
             .iter()
             .find(|(_, o)| o.platform == asker.platform && o.place == asker.place);
-        let place = here.map_or(asker.place, |(name, _)| name).to_owned();
-        let account = format!("{} {}", asker.platform.name(), asker.user);
         let act = AuditEntry {
-            who: author.to_owned(),
-            account,
-            place,
-            what: order.to_string(),
-            outcome: outcome.to_owned(),
+            who: call.author.clone(),
+            account: account(asker),
+            place: here.map_or(asker.place, |(name, _)| name).to_owned(),
+            what: call.command.to_string(),
+            outcome,
         };
         requests::record(&*self.core.store, upgrade, &act, self.core.clock.now()).await;
     }
 
-    async fn change(
-        &self,
-        snapshot: &ConfigSnapshot,
-        campaign: &Campaign,
-        order: &Order,
-        author: &str,
-    ) -> Result<String, String> {
-        let now = self.core.clock.now();
-        let change = match requests::change(order, &campaign.upgrade, &snapshot.config, now) {
-            Some(Ok(change)) => change,
-            Some(Err(wrong)) => return Ok(format!("I can't do that: {wrong}.")),
-            None => return Err(format!("{} is not known here", order.verb.name())),
-        };
-        let outcome = requests::give(&*self.core.store, campaign, &change, author, now)
-            .await
-            .map_err(|e| e.to_string())?;
-        Ok(match outcome {
-            RequestOutcome::Done(done) => format!("{done}."),
-            RequestOutcome::Refused(why) => format!("I can't do that: {why}."),
-            RequestOutcome::Waits(number) => {
-                format!(
-                    "Written down as change {number}; it is followed as soon as the herald that runs gets to it."
-                )
-            }
-        })
+    pub(super) async fn approve(&self, call: &Call<'_>, code: &str) -> Result<Text, NoAnswer> {
+        let open = self.gate.pending().await?;
+        let upgrade = open
+            .into_iter()
+            .find(|o| o.consent.code == code)
+            .map(|o| o.upgrade)
+            .unwrap_or_default();
+        let who = Approver::Account(call.asker.platform, call.asker.user);
+        let (Ok(reply) | Err(reply)) = self.gate.approve(code, who).await;
+        Ok(self.recorded(call, &upgrade, &reply).await)
     }
 
-    /// Whether somebody may tick an item: it is their role's.
-    fn is_theirs(&self, snapshot: &ConfigSnapshot, who: &Standing, item: &str) -> bool {
+    pub(super) async fn report(
+        &self,
+        call: &Call<'_>,
+        campaign: &Campaign,
+    ) -> Result<Text, NoAnswer> {
+        let upgrade = &campaign.upgrade.id;
+        self.write_down(call, upgrade, "shown".to_owned()).await;
+        let posts = self.core.store.posts(upgrade).await?;
+        let words = report::in_short(&call.snapshot, campaign, &posts);
+        Ok(call.text(&Reply::Words { words }))
+    }
+
+    /// Gives the change that a command asks for to the planner, and says what came of it.
+    pub(super) async fn change(
+        &self,
+        call: &Call<'_>,
+        campaign: &Campaign,
+    ) -> Result<Text, NoAnswer> {
+        let outcome = self.outcome(call, campaign).await?;
+        let reply = |locale: Option<&str>| finished(call, &outcome, locale);
+        let english = call.snapshot.renderer.english_words(&reply(None));
+        self.write_down(call, &campaign.upgrade.id, english).await;
+        Ok(call.text(&reply(Some(call.locale))))
+    }
+
+    async fn outcome(
+        &self,
+        call: &Call<'_>,
+        campaign: &Campaign,
+    ) -> Result<RequestStatus, NoAnswer> {
+        let (config, now) = (&call.snapshot.config, self.core.clock.now());
+        let change = match requests::change(call.command, &campaign.upgrade, config, now) {
+            Some(Ok(change)) => change,
+            Some(Err(why)) => return Ok(RequestStatus::Answered(Outcome::Refused(why))),
+            None => {
+                let name = call.command.verb().name();
+                return Err(NoAnswer::Failed(format!("{name} changes nothing")));
+            }
+        };
+        Ok(requests::give(&self.core, campaign, &change, &call.author).await?)
+    }
+
+    /// Ticks an item of the checklist, or takes that back: it is for the item's role alone.
+    pub(super) async fn tick(
+        &self,
+        call: &Call<'_>,
+        campaign: &Campaign,
+        item: &str,
+    ) -> Result<Text, NoAnswer> {
+        let who = self.standing(&call.snapshot, call.asker);
         // Of an item that is not there the planner says so.
-        snapshot
-            .config
-            .checklist
-            .step(item)
-            .is_none_or(|step| who.roles.contains(&step.role))
+        let step = call.snapshot.config.checklist.step(item);
+        match step.filter(|step| !who.roles.contains(&step.role)) {
+            Some(step) => {
+                let reply = Reply::NotTheirItem {
+                    item: item.to_owned(),
+                    roles: vec![step.role],
+                };
+                Ok(self.recorded(call, &campaign.upgrade.id, &reply).await)
+            }
+            None => self.change(call, campaign).await,
+        }
     }
 
     /// Agrees to what is planned of a notice, where people have to, and has it posted now.
-    async fn announce(
+    pub(super) async fn announce(
         &self,
-        snapshot: &ConfigSnapshot,
+        call: &Call<'_>,
         campaign: &Campaign,
-        asker: &Asker<'_>,
-        order: &Order,
-        author: &str,
-    ) -> Result<String, String> {
-        let id = order.need("notice");
+        id: &str,
+    ) -> Result<Text, NoAnswer> {
+        let snapshot = &call.snapshot;
         let notice = snapshot
             .plan()
             .notice(campaign.upgrade.urgency, id)
             .filter(|n| n.approval.persons > 0);
-        let mut agreed = String::new();
-        if let Some(notice) = notice {
-            let posts = self
-                .core
-                .store
-                .posts(&campaign.upgrade.id)
-                .await
-                .map_err(|e| e.to_string())?;
-            let waits = |p: &&crate::domain::outbox::Post| {
-                p.notice == id
-                    && p.is_message()
-                    && matches!(p.state, PostState::Planned | PostState::Held)
-            };
-            let next = posts.iter().filter(waits).min_by_key(|p| p.due);
-            let code = code::code(
-                snapshot,
-                campaign,
-                notice,
-                next.and_then(|p| p.detail.as_deref()),
-            );
-            agreed = match self
-                .gate
-                .approve(&code, Approver::Account(asker.platform, asker.user))
-                .await
-            {
-                Ok(agreed) => format!(" {agreed}"),
-                Err(refused) => return Ok(refused),
-            };
-        }
-        Ok(format!(
-            "{}{agreed}",
-            self.change(snapshot, campaign, order, author).await?
-        ))
-    }
-
-    /// Who has answered and who is ready, by name.
-    async fn roster(
-        &self,
-        snapshot: &ConfigSnapshot,
-        campaign: &Campaign,
-    ) -> Result<String, StoreError> {
-        let posts = self.core.store.posts(&campaign.upgrade.id).await?;
-        let roll = roll::roll(&self.core, snapshot, campaign, &posts).await?;
-        if roll.standings.is_empty() {
-            return Ok("There is no roster: provider files belong into config/roster/.".to_owned());
-        }
-        let Some(ask) = roll.ask() else {
-            return Ok(format!(
-                "{} providers; nothing has asked them for an answer yet.",
-                roll.standings.len()
-            ));
+        let Some(notice) = notice else {
+            return self.change(call, campaign).await;
         };
-        let written = |at| snapshot.renderer.zone().written(at);
-        let (mut lines, of) = (Vec::new(), roll.standings.len());
-        let list = |names: Vec<&str>| {
-            if names.is_empty() {
-                "nobody".to_owned()
-            } else {
-                names.join(", ")
+        let posts = self.core.store.posts(&campaign.upgrade.id).await?;
+        let waits = |p: &&Post| {
+            p.notice == id
+                && p.is_message()
+                && matches!(p.state, PostState::Planned | PostState::Held)
+        };
+        let next = posts.iter().filter(waits).min_by_key(|p| p.due);
+        let detail = next.and_then(|p| p.detail.as_deref());
+        let code = code::code(snapshot, campaign, notice, detail);
+        let who = Approver::Account(call.asker.platform, call.asker.user);
+        let agreed = match self.gate.approve(&code, who).await {
+            Ok(agreed) => agreed,
+            Err(refused) => {
+                return Ok(self.recorded(call, &campaign.upgrade.id, &refused).await);
             }
         };
-        let without =
-            |has: &dyn Fn(&crate::domain::people::roster::ProviderStanding<'_>) -> bool| {
-                list(
-                    roll.standings
-                        .iter()
-                        .filter(|s| !has(s))
-                        .map(|s| s.provider.name.as_str())
-                        .collect(),
-                )
-            };
-        let count = roll.count().unwrap_or_default();
-        lines.push(format!(
-            "{}: {} of {of} have answered; until {}. Missing: {}.",
-            ask.notice,
-            count.acknowledged,
-            written(ask.by),
-            without(&|s| s.acknowledged.is_some())
-        ));
-        if let Some(by) = roll.ready_by {
-            lines.push(format!(
-                "Ready: {} of {of}; until {}. Missing: {}.",
-                count.ready,
-                written(by),
-                without(&|s| s.ready.is_some())
-            ));
-        }
-        lines.push("The record is written by: herald roster".to_owned());
-        Ok(lines.join("\n"))
+        let outcome = self.outcome(call, campaign).await?;
+        let both = |locale: Option<&str>| Reply::Both {
+            first: words(call, &finished(call, &outcome, locale), locale),
+            second: words(call, &agreed, locale),
+        };
+        let english = snapshot.renderer.english_words(&both(None));
+        self.write_down(call, &campaign.upgrade.id, english).await;
+        Ok(call.text(&both(Some(call.locale))))
+    }
+
+    /// Which providers have answered and which are ready, by name.
+    pub(super) async fn roster(
+        &self,
+        call: &Call<'_>,
+        campaign: &Campaign,
+    ) -> Result<Text, NoAnswer> {
+        let posts = self.core.store.posts(&campaign.upgrade.id).await?;
+        let roll = roll::roll(&self.core, &call.snapshot, campaign, &posts).await?;
+        let reply = roster_reply(&roll);
+        Ok(self.recorded(call, &campaign.upgrade.id, &reply).await)
     }
 
     /// The process's own checklist for the team; a validator's for everybody else.
-    pub(crate) fn checklist(
+    pub(super) fn checklist(
         &self,
-        snapshot: &ConfigSnapshot,
+        call: &Call<'_>,
         campaign: &Campaign,
-        asker: &Asker<'_>,
-        part: Option<&str>,
-        locale: &str,
-    ) -> Result<Text, String> {
-        let roles = self.standing(snapshot, asker).roles;
+        part: Option<ChecklistPart>,
+    ) -> Result<Text, NoAnswer> {
+        let config = &call.snapshot.config;
+        let roles = self.standing(&call.snapshot, call.asker).roles;
         let of_the_team = roles.iter().any(|role| *role != Role::Validator);
         let process = match part {
-            Some("process") => true,
-            Some("validators") => false,
-            Some(other) => {
-                return Ok(said(&format!(
-                    "There is no part {other}: the checklist has process and validators."
-                )));
-            }
-            None => of_the_team && !snapshot.config.checklist.process.is_empty(),
+            Some(ChecklistPart::Process) => true,
+            Some(ChecklistPart::Validators) => false,
+            None => of_the_team && !config.checklist.process.is_empty(),
         };
         let moment = context::RenderInput {
             due: Some(self.core.clock.now()),
@@ -261,28 +202,25 @@ impl AnswerService {
         } else {
             "answers/checklist"
         };
-        snapshot.renderer.markdown(
-            template,
-            locale,
-            &context::of(campaign, None, &snapshot.config, &moment).into(),
-        )
+        let context = context::of(campaign, None, config, &moment).into();
+        let renderer = &call.snapshot.renderer;
+        Ok(renderer.markdown(template, call.locale, &context)?)
     }
 
     /// The open steps that somebody may tick, below the checklist that was asked for.
-    pub(crate) async fn to_tick(&self, asker: &Asker<'_>, order: &Order) -> Vec<Button> {
+    pub(super) async fn to_tick(
+        &self,
+        asker: &Asker<'_>,
+        command: &Command,
+        part: Option<ChecklistPart>,
+    ) -> Vec<Button> {
         let snapshot = self.core.snapshot();
         let who = self.standing(&snapshot, asker);
-        if order.get("part") == Some("validators")
-            || snapshot
-                .config
-                .people
-                .permissions
-                .may(Verb::Tick, &who)
-                .is_err()
-        {
+        let permissions = &snapshot.config.people.permissions;
+        if part == Some(ChecklistPart::Validators) || permissions.may(Verb::Tick, &who).is_err() {
             return Vec::new();
         }
-        let Ok(Ok(Some(campaign))) = self.meant(order).await else {
+        let Ok(campaign) = self.campaign(command).await else {
             return Vec::new();
         };
         let open = |item: &&Item| {
@@ -292,51 +230,105 @@ impl AnswerService {
             label: item.item.clone(),
             line: format!("tick {} upgrade={}", item.item, campaign.upgrade.id),
         };
-        snapshot
-            .config
-            .checklist
-            .process
-            .iter()
-            .filter(open)
-            .map(button)
-            .collect()
+        let items = snapshot.config.checklist.process.iter();
+        items.filter(open).map(button).collect()
     }
 
-    /// What people tell us by a command; told again, it takes the place of what they told before.
-    pub(crate) async fn tell(
+    /// Keeps what people tell us by a command; told again, it takes the place of what they told before.
+    pub(super) async fn take_feedback(
         &self,
+        call: &Call<'_>,
         campaign: &Campaign,
-        asker: &Asker<'_>,
-        text: Option<&str>,
-    ) -> Result<String, StoreError> {
-        use crate::ports::{Record, RecordKind};
-        let progress = &campaign.progress;
-        let (store, upgrade) = (&self.core.store, &campaign.upgrade.id);
-        let id = format!("{} {}", asker.platform.name(), asker.user);
-        if progress.feedback.is_some() {
-            return Ok("Feedback is closed by now; thank you all the same. Problems belong to the contacts under help.".to_owned());
+        text: &str,
+    ) -> Result<Text, NoAnswer> {
+        let asker = call.asker;
+        if campaign.progress.feedback.is_some() {
+            return Ok(call.text(&Reply::FeedbackOver));
         }
-        let Some(text) = text else {
-            let gone = store.erase(RecordKind::Feedback, upgrade, &id).await?;
-            return Ok(if gone {
-                "It is taken back."
-            } else {
-                "You have told me nothing by a command. What you wrote into a thread you can delete there."
-            }
-            .to_owned());
-        };
-        if progress.applied_at.is_none() {
-            return Ok("Feedback is asked for once the upgrade is applied. If you see a problem now, help says whom to tell.".to_owned());
+        if campaign.progress.applied_at.is_none() {
+            return Ok(call.text(&Reply::FeedbackTooEarly));
         }
-        let value = json!({ "platform": asker.platform, "user": asker.user, "text": text });
         let entry = Record {
             kind: RecordKind::Feedback,
-            upgrade: upgrade.clone(),
-            id,
+            upgrade: campaign.upgrade.id.clone(),
+            id: account(asker),
             at: self.core.clock.now(),
-            value,
+            value: json!({ "platform": asker.platform, "user": asker.user, "text": text }),
         };
-        store.write(&entry, true).await?;
-        Ok("Thank you. It counts once, without your name; feedback again changes it, withdraw takes it back.".to_owned())
+        self.core.store.write(&entry, true).await?;
+        Ok(call.text(&Reply::FeedbackTaken))
+    }
+
+    pub(super) async fn withdraw_feedback(
+        &self,
+        call: &Call<'_>,
+        campaign: &Campaign,
+    ) -> Result<Text, NoAnswer> {
+        if campaign.progress.feedback.is_some() {
+            return Ok(call.text(&Reply::FeedbackOver));
+        }
+        let (store, id) = (&self.core.store, account(call.asker));
+        let gone = store
+            .erase(RecordKind::Feedback, &campaign.upgrade.id, &id)
+            .await?;
+        Ok(call.text(if gone {
+            &Reply::FeedbackTakenBack
+        } else {
+            &Reply::NoFeedbackGiven
+        }))
+    }
+}
+
+/// An account's name in records: `discord 1100000000000000101`.
+fn account(asker: &Asker<'_>) -> String {
+    format!("{} {}", asker.platform.name(), asker.user)
+}
+
+/// Words in a language, or in English for the record.
+fn words(call: &Call<'_>, reply: &Reply, locale: Option<&str>) -> String {
+    let renderer = &call.snapshot.renderer;
+    match locale {
+        Some(locale) => renderer.words(reply, locale),
+        None => renderer.english_words(reply),
+    }
+}
+
+/// The reply to a request, in a language or in English for the record.
+fn finished(call: &Call<'_>, given: &RequestStatus, locale: Option<&str>) -> Reply {
+    match given {
+        RequestStatus::Answered(Outcome::Done(done)) => Reply::Done {
+            what: words(call, done, locale),
+        },
+        RequestStatus::Answered(Outcome::Refused(why)) => Reply::Cannot {
+            why: words(call, why, locale),
+        },
+        RequestStatus::Waits(number) => Reply::Waits { number: *number },
+    }
+}
+
+fn roster_reply(roll: &roll::Roll<'_>) -> Reply {
+    let of = roll.standings.len();
+    if of == 0 {
+        return Reply::NoRoster;
+    }
+    let Some(ask) = roll.ask() else {
+        return Reply::NothingAskedYet { of };
+    };
+    let without = |has: &dyn Fn(&ProviderStanding<'_>) -> bool| {
+        let lacking = roll.standings.iter().filter(|standing| !has(standing));
+        lacking.map(|s| s.provider.name.clone()).collect()
+    };
+    let count = roll.count().unwrap_or_default();
+    Reply::Roster {
+        notice: ask.notice.clone(),
+        count: count.acknowledged,
+        of,
+        by: ask.by,
+        missing: without(&|standing| standing.acknowledged.is_some()),
+        ready: roll.ready_by.map(|by| RosterReady {
+            count: count.ready,
+            by,
+            missing: without(&|standing| standing.ready.is_some()),
+        }),
     }
 }

@@ -26,6 +26,7 @@ pub async fn run(folder: Option<PathBuf>, args: ApproveArgs) -> Result<ExitCode>
         config: loaded.config,
         renderer: loaded.renderer,
     };
+    let renderer = snapshot.renderer.clone();
     let core = Arc::new(Core::new(
         snapshot,
         BTreeMap::new(),
@@ -37,11 +38,11 @@ pub async fn run(folder: Option<PathBuf>, args: ApproveArgs) -> Result<ExitCode>
         .await
     {
         Ok(answer) => {
-            out!("{answer}");
+            out!("{}", renderer.english_words(&answer));
             Ok(ExitCode::SUCCESS)
         }
         Err(answer) => {
-            eprintln!("{answer}");
+            eprintln!("{}", renderer.english_words(&answer));
             Ok(ExitCode::from(1))
         }
     }

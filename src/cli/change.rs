@@ -10,16 +10,19 @@ use strum::IntoEnumIterator;
 use super::existing_store;
 use crate::{
     adapters::clock::SystemClock,
-    config::{Config, Origin, suggest},
+    config::{Origin, suggest},
     domain::{
         campaign::{
             change::Change,
             upgrade::{Step, Upgrade},
         },
-        people::command::{LONGEST_REASON, Order, Verb},
+        people::{
+            command::{Command, MAX_REASON_CHARS, Misread, Verb},
+            reply::Outcome,
+        },
     },
-    lint,
-    plan::requests::{self, RequestOutcome},
+    lint::{self, Loaded},
+    plan::requests::{self, RequestStatus},
     ports::{AuditEntry, CampaignStore, Clock},
     run::logging,
 };
@@ -119,61 +122,65 @@ fn parse_step(name: &str) -> Result<Step, String> {
         .ok_or_else(|| suggest(name, names))
 }
 
+impl Changing {
+    /// The upgrade that is meant, by its id, and who asks.
+    fn upgrade_and_author(&self) -> (&str, &Author) {
+        match self {
+            Self::Reschedule {
+                upgrade, author, ..
+            }
+            | Self::Cancel {
+                upgrade, author, ..
+            }
+            | Self::Fail {
+                upgrade, author, ..
+            }
+            | Self::Go { upgrade, author }
+            | Self::Order {
+                upgrade, author, ..
+            }
+            | Self::NoGo {
+                upgrade, author, ..
+            }
+            | Self::Step {
+                upgrade, author, ..
+            } => (upgrade, author),
+        }
+    }
+}
+
 pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode> {
     let loaded = match lint::load(&Origin::choose(folder, false)) {
         Ok(loaded) => loaded,
         Err(findings) => return Ok(logging::refuse(&findings)),
     };
     let store = existing_store(&loaded.config.deployment).await?;
-    let (id, author) = match &changing {
-        Changing::Reschedule {
-            upgrade, author, ..
-        }
-        | Changing::Cancel {
-            upgrade, author, ..
-        }
-        | Changing::Fail {
-            upgrade, author, ..
-        }
-        | Changing::Go { upgrade, author }
-        | Changing::Order {
-            upgrade, author, ..
-        }
-        | Changing::NoGo {
-            upgrade, author, ..
-        }
-        | Changing::Step {
-            upgrade, author, ..
-        } => (upgrade.clone(), author.name.clone()),
-    };
+    let (id, author) = changing.upgrade_and_author();
+    let (id, author) = (id.to_owned(), author.name.clone());
     let known = store.upgrades().await?;
-    let Some(campaign) = known
-        .iter()
-        .find(|a| a.upgrade.id == id || a.upgrade.joined.as_ref() == Some(&id))
-    else {
+    let Some(campaign) = known.iter().find(|campaign| campaign.is_called(&id)) else {
         let ids: Vec<&str> = known.iter().map(|a| a.upgrade.id.as_str()).collect();
         bail!("no upgrade `{id}` is known; {}", suggest(&id, ids));
     };
     let now = SystemClock.now();
-    let change = change(changing, &campaign.upgrade, &loaded.config, now)?;
-    let outcome = requests::give(&store, campaign, &change, &author, now).await?;
-    let words = match &outcome {
-        RequestOutcome::Done(words) | RequestOutcome::Refused(words) => words.clone(),
-        RequestOutcome::Waits(number) => format!("written down as change {number}"),
+    let change = change(changing, &campaign.upgrade, &loaded, now)?;
+    let given = requests::give_elsewhere(&store, campaign, &change, &author, now).await?;
+    let words = match &given {
+        RequestStatus::Answered(outcome) => loaded.renderer.english_words(outcome.reply()),
+        RequestStatus::Waits(number) => format!("written down as change {number}"),
     };
-    let place = "the command line".to_owned();
     let act = AuditEntry {
-        who: author.clone(),
+        who: author,
         account: String::new(),
-        place,
+        place: "the command line".to_owned(),
         what: change.to_string(),
-        outcome: words,
+        outcome: words.clone(),
     };
     requests::record(&store, &campaign.upgrade.id, &act, now).await;
-    match outcome {
-        RequestOutcome::Done(outcome) => out!("{outcome}"),
-        RequestOutcome::Refused(why) => bail!("refused: {why}"),
-        RequestOutcome::Waits(number) => {
+    match given {
+        RequestStatus::Answered(Outcome::Done(_)) => out!("{words}"),
+        RequestStatus::Answered(Outcome::Refused(_)) => bail!("refused: {words}"),
+        RequestStatus::Waits(number) => {
             out!(
                 "Written down as change {number}. No herald answers now: it is followed as soon as one runs."
             );
@@ -185,18 +192,14 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
 fn change(
     changing: Changing,
     upgrade: &Upgrade,
-    config: &Config,
+    loaded: &Loaded,
     now: Timestamp,
 ) -> Result<Change> {
-    let ordered = |verb: Verb, parts: &[(&str, Option<&str>)]| -> Result<Change> {
-        let parts = parts
-            .iter()
-            .filter_map(|(name, value)| Some((*name, (*value)?)));
-        let order = Order::from_options(verb.name(), parts)?;
-        match requests::change(&order, upgrade, config, now) {
-            Some(change) => change.map_err(anyhow::Error::msg),
-            None => bail!("{} changes nothing", verb.name()),
-        }
+    // Parts are read as those of a chat are, so the two can't differ.
+    let read = |verb: Verb, parts: &[(&str, Option<&str>)]| {
+        let given = |(name, value): &(_, Option<_>)| Some((*name, (*value)?));
+        let command = Command::from_options(verb.name(), parts.iter().filter_map(given));
+        asked(command, upgrade, loaded, now)
     };
     match changing {
         Changing::Reschedule {
@@ -204,7 +207,7 @@ fn change(
             closes,
             reason,
             ..
-        } => ordered(
+        } => read(
             Verb::Reschedule,
             &[
                 ("opens", Some(&opens)),
@@ -213,25 +216,16 @@ fn change(
             ],
         ),
         Changing::Order { line, .. } => {
-            let order = Order::from_line(&line.join(" "))?;
-            match requests::change(&order, upgrade, config, now) {
-                Some(change) => change.map_err(anyhow::Error::msg),
-                None => {
-                    bail!(
-                        "{} is answered in chats alone; here are status, plan, roster, report, approve and preview",
-                        order.verb.name()
-                    )
-                }
-            }
+            asked(Command::from_line(&line.join(" ")), upgrade, loaded, now)
         }
-        Changing::Cancel { reason, .. } => ordered(Verb::Cancel, &[("reason", Some(&reason))]),
-        Changing::Go { .. } => ordered(Verb::Go, &[]),
-        Changing::NoGo { reason, .. } => ordered(Verb::NoGo, &[("reason", Some(&reason))]),
+        Changing::Cancel { reason, .. } => read(Verb::Cancel, &[("reason", Some(&reason))]),
+        Changing::Go { .. } => read(Verb::Go, &[]),
+        Changing::NoGo { reason, .. } => read(Verb::NoGo, &[("reason", Some(&reason))]),
         Changing::Fail { reason, .. } => match reason.trim() {
             "" => bail!("reason is empty; say what happened, for people, in a few words"),
-            text if text.chars().count() > LONGEST_REASON => {
+            text if text.chars().count() > MAX_REASON_CHARS => {
                 bail!(
-                    "reason has {} characters; {LONGEST_REASON} fit",
+                    "reason has {} characters; {MAX_REASON_CHARS} fit",
                     text.chars().count()
                 )
             }
@@ -247,5 +241,29 @@ fn change(
             }
             Ok(Change::Step { step, link })
         }
+    }
+}
+
+/// The change that a command asks for, as a chat would understand it.
+fn asked(
+    command: Result<Command, Misread>,
+    upgrade: &Upgrade,
+    loaded: &Loaded,
+    now: Timestamp,
+) -> Result<Change> {
+    let command = match command {
+        Err(misread @ Misread::Unreadable { .. }) => {
+            let reply = requests::misread(&misread, &loaded.config);
+            bail!("{}", loaded.renderer.english_words(&reply));
+        }
+        command => command?,
+    };
+    match requests::change(&command, upgrade, &loaded.config, now) {
+        Some(Ok(change)) => Ok(change),
+        Some(Err(why)) => bail!("{}", loaded.renderer.english_words(&why)),
+        None => bail!(
+            "{} is answered in chats alone; here are status, plan, roster, report, approve and preview",
+            command.verb().name()
+        ),
     }
 }

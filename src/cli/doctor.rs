@@ -387,7 +387,7 @@ async fn on_matrix(record: &mut DoctorReport, config: &Config, replica: &str, ru
                 continue;
             }
         };
-        match patiently(async || matrix.manners(&room).await, chat_may_pass).await {
+        match patiently(async || matrix.room_rights(&room).await, chat_may_pass).await {
             Ok(room) => {
                 let sealed = if room.encrypted {
                     "encrypted"

@@ -65,9 +65,7 @@ pub async fn opened(
     let store = Arc::new(existing_store(&loaded.config.deployment).await?);
     let upgrades = store.upgrades().await?;
     let found = match &id {
-        Some(id) => upgrades
-            .iter()
-            .find(|a| a.upgrade.id == *id || a.upgrade.joined.as_ref() == Some(id)),
+        Some(id) => upgrades.iter().find(|campaign| campaign.is_called(id)),
         None => current(&upgrades, SystemClock.now()),
     };
     let Some(campaign) = found.cloned() else {

@@ -1,20 +1,25 @@
 //! `templates/words/<locale>.yaml`: how a language writes times, lengths and herald's own words; and
 //! what translations and channels need of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use strum::VariantNames as _;
 
 use super::{
     deployment::Deployment,
     yaml::{
         finding::{Finding, Severity, nearest, suggest},
-        source::SourceFile,
+        source::{Files, SourceFile},
     },
 };
-use crate::domain::plan::language::{
-    DEFAULT, Dates, Language, Spans, is_locale, placeholders, split,
+use crate::{
+    config::Origin,
+    domain::{
+        people::reply::Reply,
+        plan::language::{DEFAULT, Dates, Language, Spans, is_locale, placeholders, split},
+    },
 };
 
 /// How a language writes times, lengths and herald's own words.
@@ -30,6 +35,25 @@ pub(crate) struct Raw {
     spans: Spans,
     /// What templates write with {{word …}}: on the left as herald has it, on the right as people read it.
     words: BTreeMap<String, String>,
+    /// What herald says to somebody who gives a command: templates by names of its own. What is left out is said in English.
+    #[serde(default)]
+    replies: BTreeMap<String, String>,
+}
+
+/// Templates that replies share, beside those of the replies themselves.
+pub const SHARED_REPLIES: [&str; 3] = ["hint", "roles", "thank"];
+
+/// The replies in English that are in the program itself: a folder's own files need not have all of them.
+pub fn shipped_replies() -> &'static BTreeMap<String, String> {
+    static SHIPPED: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+        let files = Files::read(&Origin::Embedded).map(|files| files.words);
+        let mut languages = read(&files.unwrap_or_default(), &mut Vec::new());
+        languages
+            .remove(DEFAULT)
+            .map(|english| english.replies)
+            .unwrap_or_default()
+    });
+    &SHIPPED
 }
 
 /// Every language of the files, by its locale. English is the measure: its words are those there are.
@@ -51,6 +75,7 @@ pub fn read(
             dates,
             spans,
             words,
+            replies,
         }) = file.parse::<Raw>(findings)
         else {
             continue;
@@ -61,7 +86,9 @@ pub fn read(
             dates,
             spans,
             words,
+            replies,
         };
+        self::replies(&language, file, findings);
         patterns(&language, file, findings);
         languages.insert(locale.clone(), language);
     }
@@ -249,6 +276,30 @@ fn vocabulary(
     }
 }
 
+/// A finding for each reply that is no template, and a warning for each that nobody gives.
+fn replies(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>) {
+    for (name, text) in &language.replies {
+        let known = Reply::VARIANTS.iter().chain(&SHARED_REPLIES).copied();
+        if !known.clone().any(|known| known == name) {
+            findings.push(Finding {
+                severity: Severity::Warning,
+                ..file.wrong(
+                    &["replies", name],
+                    format!("`{name}` is none of herald's replies"),
+                    suggest(name, known),
+                )
+            });
+        }
+        if let Err(error) = handlebars::Template::compile(text) {
+            findings.push(file.wrong(
+                &["replies", name],
+                format!("this is not a template: {}", error.reason()),
+                "look for an unclosed {{ or a missing {{/…}}",
+            ));
+        }
+    }
+}
+
 /// A finding for each template that claims to be a translation and can't be.
 pub fn translations(
     templates: &BTreeMap<String, SourceFile>,
@@ -319,16 +370,13 @@ mod tests {
     use strum::IntoEnumIterator;
 
     use super::*;
-    use crate::{
-        config::{Files, Origin},
-        domain::{
-            campaign::{
-                progress::{Stage, State},
-                upgrade::{Method, Urgency},
-            },
-            chain::fact::FactKind,
-            plan::notice::Audience,
+    use crate::domain::{
+        campaign::{
+            progress::{Stage, State},
+            upgrade::{Method, Urgency},
         },
+        chain::fact::FactKind,
+        plan::notice::Audience,
     };
 
     fn shipped() -> BTreeMap<String, SourceFile> {
@@ -361,6 +409,7 @@ mod tests {
         assert_eq!(
             Language {
                 words: BTreeMap::new(),
+                replies: BTreeMap::new(),
                 ..languages["en"].clone()
             },
             *Language::english()

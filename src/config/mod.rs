@@ -6,7 +6,7 @@
 mod checklist;
 mod deployment;
 mod help;
-mod locale;
+pub(crate) mod locale;
 mod notice;
 mod people;
 mod plan;
@@ -28,11 +28,12 @@ pub use self::deployment::{
     StoreAt, Web,
 };
 pub use self::help::{Contact, Help, Topic};
+pub use self::locale::shipped_replies;
 pub use self::people::{KnownAccount, People, Person, Role, account_of};
 pub use self::plan::{Feedback, Plan, UrgencyPlan};
 pub use self::schema::all as schemas;
 pub use self::upgrade::{instant, linkable};
-pub use self::yaml::finding::{Finding, Severity, suggest};
+pub use self::yaml::finding::{Finding, Severity, hint, suggest};
 pub use self::yaml::source::{Files, SourceFile};
 pub use crate::ports::Readers;
 

@@ -1,9 +1,17 @@
 //! `people.yaml`: who is who, across both platforms.
 
-use std::collections::BTreeSet;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::LazyLock,
+};
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
 
 use super::{
     schema::{DiscordId, MatrixId, Text},
@@ -44,51 +52,70 @@ struct RawPermissions {
     matrix: Vec<RawPower>,
 }
 
-/// The commands that are not for everybody.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct RawCommands {
-    preview: Option<Vec<Role>>,
-    approve: Option<Vec<Role>>,
-    announce: Option<Vec<Role>>,
-    go: Option<Vec<Role>>,
-    #[serde(rename = "no-go")]
-    no_go: Option<Vec<Role>>,
-    reschedule: Option<Vec<Role>>,
-    postpone: Option<Vec<Role>>,
-    cancel: Option<Vec<Role>>,
-    tick: Option<Vec<Role>>,
-    untick: Option<Vec<Role>>,
-    note: Option<Vec<Role>>,
-    say: Option<Vec<Role>>,
-    correct: Option<Vec<Role>>,
-    close: Option<Vec<Role>>,
-    roster: Option<Vec<Role>>,
-    report: Option<Vec<Role>>,
+/// The commands that are not for everybody, each with the roles that may give it.
+#[derive(Default)]
+struct RawCommands(BTreeMap<Verb, BTreeSet<Role>>);
+
+/// The commands whose rights a file may give to others.
+fn privileged() -> impl Iterator<Item = Verb> {
+    Verb::ALL
+        .iter()
+        .copied()
+        .filter(|verb| verb.is_privileged())
 }
 
-impl RawCommands {
-    fn each(self) -> impl Iterator<Item = (Verb, BTreeSet<Role>)> {
-        let all = [
-            (Verb::Preview, self.preview),
-            (Verb::Approve, self.approve),
-            (Verb::Announce, self.announce),
-            (Verb::Go, self.go),
-            (Verb::NoGo, self.no_go),
-            (Verb::Reschedule, self.reschedule),
-            (Verb::Postpone, self.postpone),
-            (Verb::Cancel, self.cancel),
-            (Verb::Tick, self.tick),
-            (Verb::Untick, self.untick),
-            (Verb::Note, self.note),
-            (Verb::Say, self.say),
-            (Verb::Correct, self.correct),
-            (Verb::Close, self.close),
-            (Verb::Roster, self.roster),
-            (Verb::Report, self.report),
-        ];
-        all.into_iter()
-            .filter_map(|(verb, roles)| Some((verb, roles?.into_iter().collect())))
+impl<'de> Deserialize<'de> for RawCommands {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        static NAMES: LazyLock<Vec<&'static str>> =
+            LazyLock::new(|| privileged().map(Verb::name).collect());
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = RawCommands;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("struct RawCommands")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawCommands, A::Error> {
+                let mut commands = BTreeMap::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    let Some(verb) = privileged().find(|verb| verb.name() == name) else {
+                        return Err(de::Error::unknown_field(&name, &NAMES));
+                    };
+                    if commands.contains_key(&verb) {
+                        return Err(de::Error::duplicate_field(verb.name()));
+                    }
+                    commands.insert(verb, map.next_value::<Option<BTreeSet<Role>>>()?);
+                }
+                let given = |(verb, roles): (Verb, Option<_>)| Some((verb, roles?));
+                Ok(RawCommands(
+                    commands.into_iter().filter_map(given).collect(),
+                ))
+            }
+        }
+        deserializer.deserialize_struct("RawCommands", &NAMES, Entries)
+    }
+}
+
+impl JsonSchema for RawCommands {
+    fn schema_name() -> Cow<'static, str> {
+        "RawCommands".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let properties: serde_json::Map<String, serde_json::Value> = privileged()
+            .map(|verb| {
+                let mut roles = generator.subschema_for::<Option<Vec<Role>>>();
+                roles.insert("default".to_owned(), serde_json::Value::Null);
+                (verb.name().to_owned(), roles.to_value())
+            })
+            .collect();
+        json_schema!({
+            "type": "object",
+            "description": "The commands that are not for everybody.",
+            "properties": properties,
+            "additionalProperties": false,
+        })
     }
 }
 
@@ -163,7 +190,7 @@ pub fn account_of(provider: &Provider, platform: Platform) -> Option<&str> {
     }
 }
 
-/// Who an account is, as far as files say.
+/// The person behind an account, as far as files say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownAccount<'a> {
     /// As people call them; the account itself, of who isn't listed.
@@ -185,12 +212,12 @@ impl People {
         self.permissions.may_approve(&person.roles)
     }
 
-    /// Whose account this is; who isn't listed is nobody here.
+    /// The person whose account this is; one that isn't listed is nobody here.
     pub fn by_account(&self, platform: Platform, id: &str) -> Option<&Person> {
         self.all.iter().find(|p| p.account(platform) == Some(id))
     }
 
-    /// What files say of an account: people.yaml, and a provider's own file of its account on Matrix.
+    /// Looks an account up in the files: people.yaml, and a provider's own file of its account on Matrix.
     pub fn known<'a>(
         &'a self,
         roster: &'a [Provider],
@@ -347,7 +374,7 @@ fn permissions(raw: RawPermissions, file: &SourceFile, findings: &mut Vec<Findin
         }
     }
     let mut permissions = Permissions {
-        commands: raw.commands.each().collect(),
+        commands: raw.commands.0,
         ..Permissions::default()
     };
     let mut twice = |list: &str, i: usize, key: &str, shown: &str| {
@@ -382,32 +409,12 @@ mod tests {
 
     #[test]
     fn whatever_is_not_for_everybody_can_be_given_to_others() {
-        let all = || Some(vec![Role::Validator]);
-        let raw = RawCommands {
-            preview: all(),
-            approve: all(),
-            announce: all(),
-            go: all(),
-            no_go: all(),
-            reschedule: all(),
-            postpone: all(),
-            cancel: all(),
-            tick: all(),
-            untick: all(),
-            note: all(),
-            say: all(),
-            correct: all(),
-            close: all(),
-            roster: all(),
-            report: all(),
-        };
-        let given: BTreeSet<Verb> = raw.each().map(|(verb, _)| verb).collect();
-        assert_eq!(
-            given,
-            Verb::ALL
-                .into_iter()
-                .filter(|v| v.is_privileged())
-                .collect()
-        );
+        for verb in Verb::ALL {
+            let given = serde_json::json!({ verb.name(): ["validator"] });
+            let read = serde_json::from_value::<RawCommands>(given);
+            assert_eq!(read.is_ok(), verb.is_privileged(), "{verb:?}");
+            let given = BTreeMap::from([(*verb, BTreeSet::from([Role::Validator]))]);
+            assert!(read.map_or(true, |read| read.0 == given));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use strum::IntoEnumIterator;
@@ -22,7 +22,7 @@ use crate::domain::{
         Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency, Window,
     },
     hex,
-    plan::{notice::Audience, schedule::civil_instant},
+    plan::{notice::Audience, schedule::PlanTime},
 };
 
 /// One upgrade. Times are in the plan's zone unless they carry their own.
@@ -590,10 +590,7 @@ fn counts(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
 
 /// `2026-12-01 14:00` in the plan's zone, or an instant with its own offset.
 pub fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    let text = text.trim();
-    text.parse::<Timestamp>()
-        .ok()
-        .or_else(|| civil_instant(text.parse::<DateTime>().ok()?, zone))
+    text.parse::<PlanTime>().ok()?.at(zone)
 }
 
 pub fn check_ids(upgrades: &[UpgradeFile], findings: &mut Vec<Finding>) {

@@ -20,7 +20,8 @@ use crate::{
         outbox::{Post, PostKey, PostState, digest},
         people::{
             feedback::same,
-            roster::{self, Answer, Ask, Claim, Provider},
+            reply::Reply,
+            roster::{self, Answer, Ask, Claim, Provider, ProviderStanding},
         },
         plan::notice::Happening,
     },
@@ -362,79 +363,75 @@ pub async fn claim(
     asker: &Asker<'_>,
     claim: Claim,
     node: Option<&str>,
-) -> Result<String, StoreError> {
+) -> Result<Reply, StoreError> {
     let (snapshot, now) = (core.snapshot(), core.clock.now());
     let config = &snapshot.config;
     let known = config
         .people
         .known(&config.roster, asker.platform, asker.user);
     let Some(provider) = known.provider else {
-        return Ok("I don't know for which provider you answer. people.yaml, or the provider's own file on the roster, says whose account is whose; please ask the communication team.".to_owned());
+        return Ok(Reply::UnknownProvider);
     };
     let posts = core.store.posts(&campaign.upgrade.id).await?;
     let before = roll(core, &snapshot, campaign, &posts).await?;
-    let mut given = answer(
-        &known,
-        provider,
-        (asker.platform, asker.user),
-        before.ask(),
-        now,
-    );
+    let account = (asker.platform, asker.user);
+    let mut given = answer(&known, provider, account, before.ask(), now);
     (given.claim, given.how) = (claim, "command".into());
     match (claim, node) {
-        (Claim::Acknowledged, _) if before.ask().is_none() => {
-            return Ok("Nothing asks for an answer now.".to_owned());
-        }
+        (Claim::Acknowledged, _) if before.ask().is_none() => return Ok(Reply::NothingAsks),
         (Claim::Acknowledged, _) => {}
         (Claim::Ready, None) => given.of = String::new(),
         (Claim::Ready, Some(node)) if provider.nodes_of(node).is_empty() => {
-            let names: Vec<&str> = provider.nodes.iter().map(|n| n.name.as_str()).collect();
-            return Ok(format!(
-                "{} has no node {node}. Its nodes are: {}.",
-                provider.name,
-                names.join(", ")
-            ));
+            return Ok(Reply::UnknownNode {
+                provider: provider.name.clone(),
+                node: node.to_owned(),
+                nodes: provider.nodes.iter().map(|n| n.name.clone()).collect(),
+            });
         }
         (Claim::Ready, Some(node)) => given.of = node.to_owned(),
     }
     let new = keep(core, &campaign.upgrade.id, &given).await?;
     let after = roll(core, &snapshot, campaign, &posts).await?;
-    let Some(own) = after
-        .standings
-        .iter()
-        .find(|s| s.provider.id == provider.id)
-    else {
-        return Ok(String::new());
+    let is_own = |standing: &&ProviderStanding<'_>| standing.provider.id == provider.id;
+    let Some(own) = after.standings.iter().find(is_own) else {
+        return Ok(Reply::UnknownProvider);
     };
-    let thanks = if new {
-        format!("Thank you, {}.", known.name)
-    } else {
-        "I know that already.".to_owned()
-    };
-    let (count, nodes) = (after.count().unwrap_or_default(), provider.nodes.len());
-    Ok(match claim {
-        Claim::Acknowledged => {
-            let late = own
+    let thanks = new.then(|| known.name.to_owned());
+    Ok(claimed(thanks, &given, own, &after))
+}
+
+/// The reply to a provider's person whose claim is on record now; `thanks` is their name, if it is new.
+fn claimed(
+    thanks: Option<String>,
+    given: &Answer,
+    own: &ProviderStanding<'_>,
+    roll: &Roll<'_>,
+) -> Reply {
+    let count = roll.count().unwrap_or_default();
+    let provider = own.provider.name.clone();
+    match given.claim {
+        Claim::Acknowledged => Reply::Acknowledged {
+            thanks,
+            provider,
+            notice: given.notice.clone(),
+            late: own
                 .acknowledged
-                .zip(after.ask())
-                .is_some_and(|(at, ask)| at > ask.by);
-            let late = if late { ", after its time" } else { "" };
-            format!(
-                "{thanks} {} has answered {}{late}. {} of {} have.",
-                provider.name, given.notice, count.acknowledged, count.of
-            )
-        }
-        Claim::Ready if own.ready.is_some() => {
-            format!(
-                "{thanks} {} is ready. {} of {} are.",
-                provider.name,
-                count.ready,
-                after.standings.len()
-            )
-        }
-        Claim::Ready => format!(
-            "{thanks} {} of {nodes} nodes of {} are ready.",
-            own.ready_nodes, provider.name
-        ),
-    })
+                .zip(roll.ask())
+                .is_some_and(|(at, ask)| at > ask.by),
+            count: count.acknowledged,
+            of: count.of,
+        },
+        Claim::Ready if own.ready.is_some() => Reply::ProviderReady {
+            thanks,
+            provider,
+            count: count.ready,
+            of: roll.standings.len(),
+        },
+        Claim::Ready => Reply::NodesReady {
+            thanks,
+            provider,
+            count: own.ready_nodes,
+            of: own.provider.nodes.len(),
+        },
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use tokio::sync::Notify;
+
 use crate::{
     config::Delivery,
     domain::{campaign::Campaign, chain::block::Kin},
@@ -34,6 +36,10 @@ pub struct Core {
     pub troubles: Troubles,
     /// The time for which this process may act.
     pub lease: Arc<lease::Lease>,
+    /// Rung when somebody has written a request down in this process.
+    pub requests: Notify,
+    /// Rung when requests were answered.
+    pub answered: Notify,
     /// The relays and parachains next to each chain.
     pub kin: BTreeMap<String, Kin>,
 }
@@ -62,6 +68,8 @@ impl Core {
             clock,
             store,
             lease: Arc::default(),
+            requests: Notify::new(),
+            answered: Notify::new(),
             kin,
         }
     }

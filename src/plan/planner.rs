@@ -15,6 +15,7 @@ use crate::{
             upgrade::Upgrade,
         },
         outbox::{Post, PostKey, PostState, digest, occurrence_of},
+        people::reply::{Outcome, Reply},
         plan::notice::{Happening, Trigger},
     },
     outbox::{Announcement, Core},
@@ -54,7 +55,11 @@ impl Planner {
     /// Does the same as [`Self::tick`] with these files.
     pub async fn tick_with(&self, files: &[UpgradeFile]) -> Result<Planned, StoreError> {
         let plan = async |batch: &mut Batch| self.plan(files, batch).await;
-        self.core.outbox.transaction(plan).await
+        let planned = self.core.outbox.transaction(plan).await?;
+        if planned.answered > 0 {
+            self.core.answered.notify_waiters();
+        }
+        Ok(planned)
     }
 
     async fn plan(&self, files: &[UpgradeFile], batch: &mut Batch) -> Result<Planned, StoreError> {
@@ -77,16 +82,16 @@ impl Planner {
                 Vec::new()
             };
             let outcome = match self.follow_request(&request, &mut after, &posts, batch) {
-                Ok(outcome) => {
+                Ok(done) => {
                     reasons.extend(
                         request
                             .change
                             .reason()
                             .map(|r| (request.upgrade.clone(), r.to_owned())),
                     );
-                    outcome
+                    Outcome::Done(done)
                 }
-                Err(error) => format!("refused: {error}"),
+                Err(why) => Outcome::Refused(why),
             };
             planned.answered += 1;
             batch.answered.push((request.number, outcome));
@@ -135,14 +140,10 @@ impl Planner {
         planned: &mut Planned,
     ) {
         let now = self.core.clock.now();
-        let is_same = |campaign: &&Campaign| {
-            campaign.upgrade.id == upgrade.id
-                || campaign.upgrade.joined.as_ref() == Some(&upgrade.id)
-        };
         // A file takes over the campaign that nobody had planned.
         let Some(before) = known
             .iter()
-            .find(is_same)
+            .find(|campaign| campaign.is_called(&upgrade.id))
             .or_else(|| campaign::joined_by(known, upgrade))
         else {
             if upgrade.window.opens <= now && !upgrade.given_up() {
@@ -198,23 +199,21 @@ impl Planner {
         }
     }
 
-    /// Follows one command, and says what came of it.
+    /// Follows one request, or says why it can't be followed.
     fn follow_request(
         &self,
         request: &Request,
         after: &mut [Campaign],
         posts: &[Post],
         batch: &mut Batch,
-    ) -> Result<String, String> {
-        let is_named = |campaign: &&mut Campaign| {
-            campaign.upgrade.id == request.upgrade
-                || campaign.upgrade.joined.as_ref() == Some(&request.upgrade)
-        };
-        let Some(campaign) = after.iter_mut().find(is_named) else {
-            return Err(format!(
-                "no upgrade `{}` is known; `herald status` lists them",
-                request.upgrade
-            ));
+    ) -> Result<Reply, Reply> {
+        let Some(campaign) = after
+            .iter_mut()
+            .find(|campaign| campaign.is_called(&request.upgrade))
+        else {
+            return Err(Reply::UpgradeGone {
+                upgrade: request.upgrade.clone(),
+            });
         };
         if request.change.is_aside() {
             return team_commands::follow(&self.core, request, campaign, posts, batch);
@@ -222,22 +221,20 @@ impl Planner {
         let changed = request
             .change
             .to(&campaign.upgrade, campaign.progress.state >= State::Applied)
-            .map_err(|e| e.to_string())?;
+            .map_err(|error| error.reply())?;
         if matches!(request.change, change::Change::Reschedule { .. })
             && changed.window.opens <= self.core.clock.now()
         {
-            return Err("that time is over already; name one that is still to come".to_owned());
+            return Err(Reply::IsOver);
         }
-        campaign
-            .commanded
+        campaign.commanded
             .extend(change::differing(&campaign.upgrade, &changed));
         campaign.upgrade = changed;
-        Ok(format!(
-            "done: {} of {}, asked for by {}",
-            request.change.name(),
-            campaign.upgrade.title,
-            request.author
-        ))
+        Ok(Reply::Changed {
+            command: request.change.name().to_owned(),
+            title: campaign.upgrade.title.clone(),
+            author: request.author.clone(),
+        })
     }
 
     /// Plans what follows when a campaign changes from `before`, or only the plan has changed.

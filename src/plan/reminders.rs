@@ -7,17 +7,17 @@ use crate::{
     domain::{
         campaign::{Campaign, progress::State},
         outbox::{Post, PostState},
-        plan::{notice::Notice, schedule::parse_length},
+        people::{reply::Reply, value::Reminder},
+        plan::notice::Notice,
     },
     outbox::{Announcement, Core},
     ports::{Asker, Platform, Record, RecordKind, StoreError},
 };
 
-/// A reminder comes this long before the window if nobody says otherwise.
-const DEFAULT_LEAD: SignedDuration = SignedDuration::from_hours(1);
-const MAX_LEAD: SignedDuration = SignedDuration::from_hours(24 * 14);
+/// A reminder comes so long before the window unless its reader says otherwise.
+pub const USUAL_REMINDER: Reminder = Reminder::Before(SignedDuration::from_hours(1));
 
-/// A person's wish for a reminder.
+/// Somebody's wish for a reminder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Subscription {
     platform: Platform,
@@ -74,46 +74,34 @@ pub async fn posts(
     Ok(posts)
 }
 
-/// Keeps or drops a person's wish, and returns the answer; `format_time` puts a time into words.
+/// Somebody wants a reminder, another, or none any more.
 pub async fn subscribe(
     core: &Core,
     campaign: &Campaign,
     asker: &Asker<'_>,
-    before: Option<&str>,
-    format_time: impl Fn(Timestamp) -> String,
-) -> Result<String, StoreError> {
+    reminder: Reminder,
+) -> Result<Reply, StoreError> {
     let (upgrade, now) = (&campaign.upgrade, core.clock.now());
     let id = format!("{} {}", asker.platform.name(), asker.user);
-    if before.is_some_and(|b| b.eq_ignore_ascii_case("off")) {
+    let Reminder::Before(length) = reminder else {
         let gone = core
             .store
             .erase(RecordKind::Subscription, &upgrade.id, &id)
             .await?;
         return Ok(if gone {
-            "I will not remind you."
+            Reply::ReminderOff
         } else {
-            "You have asked for no reminder."
-        }
-        .to_owned());
-    }
-    let length = match before.map(parse_length) {
-        None => DEFAULT_LEAD,
-        Some(Ok(length)) if !length.is_zero() && length <= MAX_LEAD => length,
-        Some(_) => {
-            return Ok(
-                "Write how long before the window: 30m, 2h or 1d, up to 14d; or off.".to_owned(),
-            );
-        }
+            Reply::NoReminder
+        });
     };
     if upgrade.poll.is_some() {
-        return Ok("The window is not set yet. Please ask again when it is.".to_owned());
+        return Ok(Reply::WindowNotSet);
     }
     let due = upgrade.window.opens.checked_sub(length).unwrap_or(now);
     if due <= now || upgrade.given_up() || campaign.progress.state > State::Scheduled {
-        return Ok(format!(
-            "The window opens {}: that is too soon for this reminder.",
-            format_time(upgrade.window.opens)
-        ));
+        return Ok(Reply::ReminderTooSoon {
+            opens: upgrade.window.opens,
+        });
     }
     let wish = Subscription {
         platform: asker.platform,
@@ -122,8 +110,5 @@ pub async fn subscribe(
     };
     let entry = Record::new(RecordKind::Subscription, &upgrade.id, id, now, &wish)?;
     core.store.write(&entry, true).await?;
-    Ok(format!(
-        "I will write to you alone, {}; should the window move, so does this. To stop it: subscribe off.",
-        format_time(due)
-    ))
+    Ok(Reply::ReminderSet { at: due })
 }

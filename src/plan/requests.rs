@@ -1,142 +1,202 @@
-//! Requests are orders that change an upgrade, whether given in a chat or on the command line. They
-//! are written to the store for the planner, which follows them, and answered with the outcome.
+//! Requests: commands that change an upgrade, or what is said and done around it. Whether given in a chat or on the command
+//! line they are written down for the planner, which follows them, and are answered with what came of it.
 
-use crate::ports::AuditEntry;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::{
-    config::{Config, instant},
+    config::Config,
     domain::{
-        campaign::{Campaign, change::Change, progress::State, upgrade::Upgrade},
+        campaign::{
+            Campaign,
+            change::Change,
+            progress::State,
+            upgrade::{Upgrade, Window},
+        },
         outbox::digest,
-        people::command::{Order, Verb},
-        plan::schedule::Offset,
+        people::{
+            command::{Command, Kind, Misread, Verb},
+            reply::{Outcome, Reply},
+            value::{Channels, Delay, PlanTime},
+        },
     },
-    ports::{Record, RecordKind, Store, StoreError},
+    outbox::Core,
+    ports::{AuditEntry, Record, RecordKind, Store, StoreError},
 };
 
-/// A running planner answers well within this time.
+/// A running planner answers well within this.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Another process that waits for an outcome looks at the store this often.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 
-/// Reads an order's change: `None` if it changes no upgrade, `Err` if it can't be done.
+/// The change that a command asks for; `None` if it changes nothing, `Err` says what can't be.
 pub fn change(
-    order: &Order,
+    command: &Command,
     upgrade: &Upgrade,
     config: &Config,
     now: Timestamp,
-) -> Option<Result<Change, String>> {
-    let reason = || order.get("reason").map(str::to_owned);
-    Some(Ok(match order.verb {
-        Verb::Go => Change::Go,
-        Verb::NoGo => Change::NoGo {
-            reason: order.need("reason").to_owned(),
-        },
-        Verb::Cancel => Change::Cancel {
-            reason: order.need("reason").to_owned(),
-        },
-        Verb::Reschedule | Verb::Postpone => {
-            return Some(window(order, upgrade, config, now).map(|(opens, closes)| {
-                Change::Reschedule {
-                    opens,
-                    closes,
-                    reason: reason(),
-                }
-            }));
+) -> Option<Result<Change, Reply>> {
+    Some(Ok(match command.clone() {
+        Command::Go { .. } => Change::Go,
+        Command::NoGo { reason, .. } => Change::NoGo { reason },
+        Command::Cancel { reason, .. } => Change::Cancel { reason },
+        Command::Reschedule {
+            opens,
+            closes,
+            reason,
+            ..
+        } => {
+            let window = moved_to(opens, closes, upgrade, config, now);
+            return Some(window.map(|window| reschedule(window, reason)));
         }
-        Verb::Note => Change::Note {
-            text: order.need("text").to_owned(),
+        Command::Postpone { by, reason, .. } => {
+            let window = moved_by(by, upgrade, config, now);
+            return Some(window.map(|window| reschedule(window, reason)));
+        }
+        Command::Note { text, .. } => Change::Note { text },
+        Command::Close { .. } => Change::Close,
+        Command::Say { channel, text, .. } => Change::Say {
+            channel: match channel {
+                Channels::All => None,
+                Channels::One(name) => Some(name),
+            },
+            text,
         },
-        Verb::Close => Change::Close,
-        Verb::Say => Change::Say {
-            channel: Some(order.need("channel").to_owned()).filter(|c| c != "all"),
-            text: order.need("text").to_owned(),
-        },
-        Verb::Correct => Change::Correct {
-            notice: order.need("post").to_owned(),
-            text: order.need("text").to_owned(),
-        },
-        Verb::Announce => Change::Announce {
-            notice: order.need("notice").to_owned(),
-        },
-        Verb::Tick => Change::Tick {
-            item: order.need("item").to_owned(),
-            remark: order.get("remark").map(str::to_owned),
-        },
-        Verb::Untick => Change::Untick {
-            item: order.need("item").to_owned(),
-        },
-        Verb::Status
-        | Verb::Schedule
-        | Verb::Checklist
-        | Verb::Ack
-        | Verb::Ready
-        | Verb::Feedback
-        | Verb::Withdraw
-        | Verb::Subscribe
-        | Verb::Help
-        | Verb::Preview
-        | Verb::Approve
-        | Verb::Roster
-        | Verb::Report => return None,
+        Command::Correct { post, text, .. } => Change::Correct { notice: post, text },
+        Command::Announce { notice, .. } => Change::Announce { notice },
+        Command::Tick { item, remark, .. } => Change::Tick { item, remark },
+        Command::Untick { item, .. } => Change::Untick { item },
+        Command::Status { .. }
+        | Command::Schedule { .. }
+        | Command::Checklist { .. }
+        | Command::Ack { .. }
+        | Command::Ready { .. }
+        | Command::Feedback { .. }
+        | Command::Withdraw { .. }
+        | Command::Subscribe { .. }
+        | Command::Help { .. }
+        | Command::Preview { .. }
+        | Command::Approve { .. }
+        | Command::Roster { .. }
+        | Command::Report { .. } => return None,
     }))
 }
 
-/// Reads the new window from an order.
-fn window(
-    order: &Order,
+fn reschedule(window: Window, reason: Option<String>) -> Change {
+    Change::Reschedule {
+        opens: window.opens,
+        closes: window.closes,
+        reason,
+    }
+}
+
+fn moved_to(
+    opens: PlanTime,
+    closes: Option<PlanTime>,
     upgrade: &Upgrade,
     config: &Config,
     now: Timestamp,
-) -> Result<(Timestamp, Timestamp), String> {
-    let plan = &config.plan;
-    let time = |part: &str, text: &str| {
-        let unclear = || {
-            format!(
-                "{part} {text} is not a time; write 2026-12-01 14:00 (in {}) or 2026-12-01T13:00:00Z",
-                plan.zone_name
-            )
-        };
-        instant(text, &plan.zone).ok_or_else(unclear)
+) -> Result<Window, Reply> {
+    let instant = |part: &str, time: PlanTime| {
+        time.at(&config.plan.zone)
+            .ok_or_else(|| not_a_time(part, &time.to_string(), config))
     };
-    let beyond = || "that is beyond the calendar".to_owned();
+    let opens = instant("opens", opens)?;
+    let closes = closes.map(|closes| instant("closes", closes)).transpose()?;
+    window(opens, closes, upgrade, now)
+}
+
+fn moved_by(
+    Delay(by): Delay,
+    upgrade: &Upgrade,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Window, Reply> {
+    let opens = by.from(upgrade.window.opens, &config.plan.zone);
+    window(opens.ok_or(Reply::BeyondCalendar)?, None, upgrade, now)
+}
+
+/// A window that is still to come, as long as the one before where nobody says when it closes.
+fn window(
+    opens: Timestamp,
+    closes: Option<Timestamp>,
+    upgrade: &Upgrade,
+    now: Timestamp,
+) -> Result<Window, Reply> {
     let length = upgrade.window.closes.duration_since(upgrade.window.opens);
-    let opens = match order.verb {
-        Verb::Postpone => {
-            let by = order.need("by");
-            let offset: Offset = format!("+{by}")
-                .parse()
-                .map_err(|_| format!("by {by} is not a length; write 30m, 2h or 1d"))?;
-            offset
-                .from(upgrade.window.opens, &plan.zone)
-                .ok_or_else(beyond)?
-        }
-        _ => time("opens", order.need("opens"))?,
-    };
-    let closes = match order.get("closes") {
-        Some(closes) => time("closes", closes)?,
-        None => opens.checked_add(length).map_err(|_| beyond())?,
+    let closes = match closes {
+        Some(closes) => closes,
+        None => opens
+            .checked_add(length)
+            .map_err(|_| Reply::BeyondCalendar)?,
     };
     if opens <= now {
-        return Err(format!(
-            "{} is over already; name a time that is still to come",
-            plan_time(config, opens)
-        ));
+        return Err(Reply::OverAlready { at: opens });
     }
-    Ok((opens, closes))
+    Ok(Window { opens, closes })
 }
 
-fn plan_time(config: &Config, at: Timestamp) -> String {
-    crate::words::Zone(config.plan.zone.clone()).written(at)
+fn not_a_time(part: &str, text: &str, config: &Config) -> Reply {
+    Reply::NotATime {
+        part: part.to_owned(),
+        text: text.to_owned(),
+        zone: config.plan.zone_name.clone(),
+    }
 }
 
-/// The outcome of a request.
-pub enum RequestOutcome {
-    Done(String),
-    Refused(String),
-    /// No planner follows it now; it waits in the store under this number.
+/// Why a command was not understood.
+pub fn misread(misread: &Misread, config: &Config) -> Reply {
+    match misread {
+        Misread::Verb(_) => Reply::Words {
+            words: misread.to_string(),
+        },
+        Misread::Missing {
+            verb: Verb::Approve,
+            ..
+        } => Reply::MissingCode,
+        Misread::Missing { verb, part } => Reply::MissingPart {
+            command: verb.name().to_owned(),
+            part: part.name.to_owned(),
+            about: part.about.to_owned(),
+        },
+        Misread::TooMuch { verb, word } => Reply::TooMuch {
+            command: verb.name().to_owned(),
+            word: word.clone(),
+        },
+        Misread::TooLong { part, length, most } => Reply::TooLong {
+            part: part.name.to_owned(),
+            length: *length,
+            most: *most,
+        },
+        Misread::Unclosed => Reply::Unclosed,
+        Misread::Unreadable { part, text, .. } => match part.kind {
+            Kind::Time => not_a_time(part.name, text, config),
+            Kind::Length => Reply::NotALength {
+                part: part.name.to_owned(),
+                text: text.clone(),
+            },
+            Kind::Before => Reply::NotAReminder,
+            Kind::List => Reply::NoChecklistPart { text: text.clone() },
+            // Any text is one of these.
+            Kind::Topic
+            | Kind::Code
+            | Kind::Notice
+            | Kind::Upgrade
+            | Kind::Item
+            | Kind::Channel
+            | Kind::Node
+            | Kind::Words(_) => Reply::Words {
+                words: misread.to_string(),
+            },
+        },
+    }
+}
+
+/// A request is answered, or still waits.
+pub enum RequestStatus {
+    Answered(Outcome),
+    /// Nobody follows it now: it is written down under this number.
     Waits(i64),
 }
 
@@ -157,33 +217,74 @@ pub async fn record(store: &dyn Store, upgrade: &str, act: &AuditEntry, now: Tim
     }
 }
 
-/// Writes a change to the store, and waits for its outcome.
-pub async fn give(
+/// Writes a change down, unless it is refused here already, where a person looks; the planner looks again.
+async fn write_down(
     store: &dyn Store,
     campaign: &Campaign,
     change: &Change,
     author: &str,
     now: Timestamp,
-) -> Result<RequestOutcome, StoreError> {
-    // A change is refused here already, where a person looks; the planner checks it again.
-    if let Err(error) = change.to(&campaign.upgrade, campaign.progress.state >= State::Applied) {
-        return Ok(RequestOutcome::Refused(error.to_string()));
+) -> Result<RequestStatus, StoreError> {
+    let applied = campaign.progress.state >= State::Applied;
+    if let Err(error) = change.to(&campaign.upgrade, applied) {
+        return Ok(RequestStatus::Answered(Outcome::Refused(error.reply())));
     }
     let number = store
         .request(&campaign.upgrade.id, change, author, now)
         .await?;
+    Ok(RequestStatus::Waits(number))
+}
+
+/// Gives a change to the planner of this process, and waits for the bell that it rings when it has answered.
+pub async fn give(
+    core: &Core,
+    campaign: &Campaign,
+    change: &Change,
+    author: &str,
+) -> Result<RequestStatus, StoreError> {
+    let now = core.clock.now();
+    let given = write_down(&*core.store, campaign, change, author, now).await?;
+    let RequestStatus::Waits(number) = given else {
+        return Ok(given);
+    };
+    core.requests.notify_one();
+    let answered = async {
+        loop {
+            let rung = core.answered.notified();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
+            if let Some(outcome) = core.store.outcome(number).await? {
+                return Ok(RequestStatus::Answered(outcome));
+            }
+            rung.await;
+        }
+    };
+    tokio::time::timeout(ANSWER_TIMEOUT, answered)
+        .await
+        .unwrap_or(Ok(RequestStatus::Waits(number)))
+}
+
+/// Gives a change to the planner of another process, and looks again and again for what came of it.
+pub async fn give_elsewhere(
+    store: &dyn Store,
+    campaign: &Campaign,
+    change: &Change,
+    author: &str,
+    now: Timestamp,
+) -> Result<RequestStatus, StoreError> {
+    let given = write_down(store, campaign, change, author, now).await?;
+    let RequestStatus::Waits(number) = given else {
+        return Ok(given);
+    };
     let mut waited = Duration::ZERO;
     while waited < ANSWER_TIMEOUT {
         if let Some(outcome) = store.outcome(number).await? {
-            return Ok(match outcome.strip_prefix("refused: ") {
-                Some(why) => RequestOutcome::Refused(why.to_owned()),
-                None => RequestOutcome::Done(outcome),
-            });
+            return Ok(RequestStatus::Answered(outcome));
         }
         tokio::time::sleep(POLL_EVERY).await;
         waited += POLL_EVERY;
     }
-    Ok(RequestOutcome::Waits(number))
+    Ok(RequestStatus::Waits(number))
 }
 
 #[cfg(test)]
@@ -199,8 +300,10 @@ mod tests {
         upgrade.window.opens = "2027-10-30T12:00:00Z".parse().unwrap();
         upgrade.window.closes = "2027-10-30T14:00:00Z".parse().unwrap();
         let now = "2027-10-30T12:30:00Z".parse().unwrap();
-        let of = |line: &str| match change(&Order::from_line(line).unwrap(), &upgrade, &config, now)
-            .unwrap()
+        let renderer = lint::load(&Origin::Embedded).unwrap().renderer;
+        let of = |line: &str| match Command::from_line(line)
+            .map_err(|error| misread(&error, &config))
+            .and_then(|command| change(&command, &upgrade, &config, now).unwrap())
         {
             Ok(Change::Reschedule {
                 opens,
@@ -208,7 +311,7 @@ mod tests {
                 reason,
             }) => format!("{opens} {closes} {}", reason.unwrap_or_default()),
             Ok(other) => format!("{other:?}"),
-            Err(error) => error,
+            Err(reply) => renderer.english_words(&reply),
         };
         assert_eq!(
             of("reschedule 2027-11-02 14:00 late"),
@@ -236,6 +339,14 @@ mod tests {
             "opens 2027-13-02 is not a time; write 2026-12-01 14:00 (in Europe/Berlin)"
         ));
         assert_eq!(of("cancel it rains"), r#"Cancel { reason: "it rains" }"#);
-        assert!(change(&Order::new(Verb::Status), &upgrade, &config, now).is_none());
+        assert!(
+            change(
+                &Command::from_line("status").unwrap(),
+                &upgrade,
+                &config,
+                now
+            )
+            .is_none()
+        );
     }
 }

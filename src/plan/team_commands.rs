@@ -6,6 +6,7 @@
 //! answered, so a crash neither loses nor repeats one.
 
 use crate::{
+    config::hint,
     domain::{
         campaign::{
             Campaign,
@@ -13,78 +14,89 @@ use crate::{
             progress::{State, Tick},
         },
         outbox::{Post, PostState},
+        people::reply::Reply,
         plan::notice::{Notice, SAID},
     },
     outbox::{Announcement, Core},
     ports::{Batch, Move, Readers, Request},
 };
 
-/// Follows a command: `Ok` says what came of it, `Err` why nothing did.
+/// Follows a request, or says why it can't be followed.
 pub fn follow(
     core: &Core,
     request: &Request,
     campaign: &mut Campaign,
     posts: &[Post],
     batch: &mut Batch,
-) -> Result<String, String> {
+) -> Result<Reply, Reply> {
     let now = core.clock.now();
     match &request.change {
         Change::Note { text } => {
             campaign.progress.add_note(now, text.clone());
-            Ok("the line stands in the status now".to_owned())
+            Ok(Reply::NoteStands)
         }
-        Change::Close => {
-            if campaign.progress.feedback.is_some() {
-                return Err("feedback is closed already".to_owned());
-            }
-            if campaign.progress.applied_at.is_none() || campaign.progress.state < State::Applied {
-                return Err("feedback is not open yet: the upgrade is not applied".to_owned());
-            }
-            campaign.progress.feedback_closes = Some(now);
-            Ok("feedback is closed; it is counted and told now".to_owned())
-        }
-        Change::Say { channel, text } => {
-            say(core, request, campaign, channel.as_deref(), text, batch)
-        }
+        Change::Close => close(core, campaign),
+        Change::Say { channel, text } => say(core, request, campaign, channel.as_deref(), text, batch),
         Change::Correct { notice, text } => correct(core, campaign, notice, text, posts, batch),
         Change::Announce { notice } => announce(core, campaign, notice, posts, batch),
-        Change::Tick { item, remark } => {
-            let snapshot = core.snapshot();
-            let step = snapshot
-                .config
-                .checklist
-                .step(item)
-                .ok_or_else(|| format!("the checklist has no item {item}"))?;
-            if let Some(tick) = campaign.progress.ticks.get(item) {
-                return Err(format!("{item} is ticked already, by {}", tick.by));
-            }
-            campaign.progress.ticks.insert(
-                item.clone(),
-                Tick {
-                    at: now,
-                    by: request.author.clone(),
-                    remark: remark.clone(),
-                },
-            );
-            let done = snapshot
-                .config
-                .checklist
-                .process
-                .iter()
-                .filter(|i| campaign.progress.ticks.contains_key(&i.item))
-                .count();
-            Ok(format!(
-                "{item} is done: {} ({done} of {})",
-                step.text,
-                snapshot.config.checklist.process.len()
-            ))
-        }
+        Change::Tick { item, remark } => tick(core, request, campaign, item, remark.as_deref()),
         Change::Untick { item } => match campaign.progress.ticks.remove(item) {
-            Some(_) => Ok(format!("{item} is open again")),
-            None => Err(format!("{item} is not ticked")),
+            Some(_) => Ok(Reply::Unticked { item: item.clone() }),
+            None => Err(Reply::NotTicked { item: item.clone() }),
         },
-        _ => Err("that is no such act".to_owned()),
+        // These change the upgrade itself: the planner follows them.
+        Change::Reschedule { .. }
+        | Change::Cancel { .. }
+        | Change::Fail { .. }
+        | Change::Go
+        | Change::NoGo { .. }
+        | Change::Step { .. } => Err(Reply::SoAlready),
     }
+}
+
+fn close(core: &Core, campaign: &mut Campaign) -> Result<Reply, Reply> {
+    if campaign.progress.feedback.is_some() {
+        return Err(Reply::FeedbackClosedAlready);
+    }
+    if campaign.progress.applied_at.is_none() || campaign.progress.state < State::Applied {
+        return Err(Reply::FeedbackNotOpen);
+    }
+    campaign.progress.feedback_closes = Some(core.clock.now());
+    Ok(Reply::FeedbackClosedNow)
+}
+
+fn tick(
+    core: &Core,
+    request: &Request,
+    campaign: &mut Campaign,
+    item: &str,
+    remark: Option<&str>,
+) -> Result<Reply, Reply> {
+    let item = item.to_owned();
+    let snapshot = core.snapshot();
+    let checklist = &snapshot.config.checklist;
+    let Some(step) = checklist.step(&item) else {
+        return Err(Reply::UnknownItem { item });
+    };
+    if let Some(tick) = campaign.progress.ticks.get(&item) {
+        let by = tick.by.clone();
+        return Err(Reply::TickedAlready { item, by });
+    }
+    campaign.progress.ticks.insert(
+        item.clone(),
+        Tick {
+            at: core.clock.now(),
+            by: request.author.clone(),
+            remark: remark.map(str::to_owned),
+        },
+    );
+    let is_done = |step: &&crate::config::Item| campaign.progress.ticks.contains_key(&step.item);
+    Ok(Reply::Ticked {
+        item,
+        text: step.text.clone(),
+        done: checklist.process.iter().filter(is_done).count(),
+        of: checklist.process.len(),
+    })
 }
 
 fn say(
@@ -94,18 +106,14 @@ fn say(
     channel: Option<&str>,
     text: &str,
     batch: &mut Batch,
-) -> Result<String, String> {
+) -> Result<Reply, Reply> {
     let channels: Vec<String> = match channel {
         Some(name) if core.outlets.contains_key(name) => vec![name.to_owned()],
         Some(name) => {
-            return Err(format!(
-                "there is no channel {name}: {}",
-                crate::config::suggest(
-                    name,
-                    core.outlets.keys().map(String::as_str).collect::<Vec<_>>()
-                )
-                .replace('`', "")
-            ));
+            return Err(Reply::UnknownChannel {
+                channel: name.to_owned(),
+                hint: hint(name, core.outlets.keys().map(String::as_str)),
+            });
         }
         None => core
             .outlets
@@ -132,7 +140,7 @@ fn say(
         .iter_mut()
         .for_each(|p| p.detail = Some(text.to_owned()));
     batch.posts.extend(posts);
-    Ok(format!("it goes to {}", channels.join(", ")))
+    Ok(Reply::SaidIn { channels })
 }
 
 fn correct(
@@ -142,18 +150,19 @@ fn correct(
     text: &str,
     posts: &[Post],
     batch: &mut Batch,
-) -> Result<String, String> {
+) -> Result<Reply, Reply> {
     let is_out = |p: &&Post| p.is_message() && p.state == PostState::Sent && p.notice == notice;
     let Some(last) = posts.iter().filter(is_out).max_by_key(|p| (p.sent, p.due)) else {
-        return Err(format!(
-            "no post of {notice} is out; write the id of its notice, or {SAID} for words of your own"
-        ));
+        return Err(Reply::NothingToCorrect {
+            notice: notice.to_owned(),
+            said: SAID.to_owned(),
+        });
     };
     let same =
         |p: &&Post| is_out(p) && (p.revision, &p.occurrence) == (last.revision, &last.occurrence);
     let mut channels = Vec::new();
     for root in posts.iter().filter(same) {
-        channels.push(root.channel.as_str());
+        channels.push(root.channel.clone());
         let detail = Post::correction_detail(text);
         batch.posts.push(core.outbox.mark(root, posts, &detail));
     }
@@ -162,15 +171,11 @@ fn correct(
         .plan()
         .notice(campaign.upgrade.urgency, notice)
         .is_some_and(|n| n.live);
-    let hint = if live {
-        ", until herald writes it anew: it is kept up to date"
-    } else {
-        ""
-    };
-    Ok(format!(
-        "the correction stands on top of {notice} in {}{hint}",
-        channels.join(", ")
-    ))
+    Ok(Reply::Corrected {
+        notice: notice.to_owned(),
+        channels,
+        live,
+    })
 }
 
 fn announce(
@@ -179,7 +184,7 @@ fn announce(
     notice: &str,
     posts: &[Post],
     batch: &mut Batch,
-) -> Result<String, String> {
+) -> Result<Reply, Reply> {
     let now = core.clock.now();
     let waits = |p: &&Post| {
         p.is_message()
@@ -187,9 +192,9 @@ fn announce(
             && p.notice == notice
     };
     let Some(next) = posts.iter().filter(waits).min_by_key(|p| p.due) else {
-        return Err(format!(
-            "nothing of {notice} is planned; for words of your own there is say"
-        ));
+        return Err(Reply::NothingPlanned {
+            notice: notice.to_owned(),
+        });
     };
     let same = |p: &&Post| {
         p.notice == notice && (p.revision, &p.occurrence) == (next.revision, &next.occurrence)
@@ -205,10 +210,12 @@ fn announce(
     );
     // Without this the planner would move the post back to its own time.
     campaign.progress.announced.insert(early(next));
-    Ok(format!("{notice} is due now"))
+    Ok(Reply::DueNow {
+        notice: notice.to_owned(),
+    })
 }
 
-/// Names an occurrence of a notice that goes out before its time, in all channels.
+/// The name under which a planned post is kept that goes out before its time, in all channels.
 pub fn early(post: &Post) -> String {
     format!("{} {} {}", post.revision, post.notice, post.occurrence)
 }

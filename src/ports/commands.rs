@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use super::Platform;
 use crate::domain::{
     outbox::Body,
-    people::command::{Misread, Order, Verb},
+    people::command::{Command, Misread, Verb},
 };
 
-/// The account that gives a command, and the place.
+/// A person gives a command, somewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Asker<'a> {
     pub platform: Platform,
@@ -36,7 +36,7 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// Whether somebody is listened to: who gives many commands at once is not, for a while.
+/// Whether somebody is answered: one who gives many commands at once is not, for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     Open,
@@ -45,14 +45,14 @@ pub enum Admission {
     Closed,
 }
 
-/// Answers people's commands. Chats call it; a service implements it.
+/// Answers people's commands: chats call it, and a service implements it.
 #[async_trait]
 pub trait CommandHandler: Send + Sync {
-    /// Whether this command is to be answered at all.
-    fn listens(&self, asker: &Asker<'_>) -> Admission;
-    /// What was ordered, or why that was not understood.
-    async fn answer(&self, asker: &Asker<'_>, order: &Result<Order, Misread>) -> Body;
-    /// What may be meant by what was typed so far of a part, the likeliest first.
+    /// Whether one more command of theirs is to be answered at all.
+    fn admit(&self, asker: &Asker<'_>) -> Admission;
+    /// Carries a command out, or says why it was not understood.
+    async fn answer(&self, asker: &Asker<'_>, command: &Result<Command, Misread>) -> Body;
+    /// Names that may be meant by what was typed so far of a part, the likeliest first.
     async fn choices(&self, asker: &Asker<'_>, verb: Verb, part: &str, typed: &str) -> Vec<String>;
     /// True the first time this id is seen: a command is answered once, over restarts too.
     async fn first_time(&self, id: &str) -> bool;

@@ -1,7 +1,7 @@
 //! The rehearsal in a browser: the rooms beside each other, with a viewer who can take part.
 //!
 //! Everything a viewer does goes the way it goes in a real room: reactions and replies into the room, commands and presses to
-//! the desk, changes into the store. It listens on loopback, and takes orders from its own page alone.
+//! the answer service, changes into the store. It listens on loopback, and takes commands from its own page alone.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -27,7 +27,7 @@ use crate::{
     answer::AnswerService,
     domain::{
         outbox::{Body, Operation, Post},
-        people::command::{Kind, Misread, Order},
+        people::command::{Command, Kind, Misread},
     },
     outbox::Core,
     ports::{Asker, CommandHandler, Outlet, Platform, Readers, StoreError},
@@ -160,7 +160,7 @@ struct ActionResult {
 #[derive(Clone)]
 struct Playback {
     core: Arc<Core>,
-    desk: Arc<AnswerService>,
+    handler: Arc<AnswerService>,
     rooms: Vec<(Platform, Arc<Room>)>,
     upgrade: String,
     /// Who the viewer is on each platform.
@@ -200,7 +200,7 @@ impl BrowserRehearsal {
         let viewer = Platform::ALL.map(|p| (p, account(p))).into();
         let play = Playback {
             core: rehearsal.core.clone(),
-            desk: Arc::new(AnswerService::new(rehearsal.core.clone())),
+            handler: Arc::new(AnswerService::new(rehearsal.core.clone())),
             rooms: rehearsal.rooms.clone(),
             upgrade: rehearsal.act.upgrade.id.clone(),
             viewer,
@@ -568,7 +568,7 @@ async fn act(
     safely(Json(answer))
 }
 
-/// A command goes to the desk, as one from a real room does; what it lacks is asked for.
+/// A command is answered as one from a real room is; what it lacks is asked for.
 async fn command(
     play: &Playback,
     room: &str,
@@ -589,11 +589,11 @@ async fn command(
     let line = line
         .strip_prefix("upgrade")
         .map_or(line.as_str(), str::trim_start);
-    let order = match more {
-        Some(more) => Order::completed(line, [more]),
-        None => Order::from_line(if line.is_empty() { "help" } else { line }),
+    let command = match more {
+        Some(more) => Command::completed(line, [more]),
+        None => Command::from_line(if line.is_empty() { "help" } else { line }),
     };
-    if let Err(Misread::Missing { part, .. }) = &order
+    if let Err(Misread::Missing { part, .. }) = &command
         && let Kind::Words(most) = part.kind
         && more.is_none()
     {
@@ -601,7 +601,7 @@ async fn command(
         return;
     }
     let asker = Asker::new(outlet.platform, play.viewer(outlet.platform), &outlet.place);
-    let body = play.desk.answer(&asker, &order).await;
+    let body = play.handler.answer(&asker, &command).await;
     answer.html = Some(drawn(
         &body,
         outlet.platform,

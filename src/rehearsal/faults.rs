@@ -132,7 +132,8 @@ impl Rehearsal {
             .await?;
         self.planner.tick().await?;
         if let Some(outcome) = self.core.store.outcome(number).await? {
-            self.output.say(&format!("\n  ○ {outcome}"));
+            let words = self.core.snapshot().renderer.english_words(outcome.reply());
+            self.output.say(&format!("\n  ○ {words}"));
         }
         self.come_to_rest().await
     }

@@ -43,7 +43,10 @@ impl Rehearsal {
                 };
                 let approver = Approver::Account(platform, account);
                 let approved = self.gate.approve(&open.consent.code, approver).await;
-                approved.map_err(|error| anyhow::anyhow!("{}: {error}", open.notice))?;
+                approved.map_err(|why| {
+                    let why = self.core.snapshot().renderer.english_words(&why);
+                    anyhow::anyhow!("{}: {why}", open.notice)
+                })?;
             }
             let who = if needed == 1 {
                 "an invented person approves"

@@ -123,13 +123,13 @@ impl Active {
     ) -> Result<()> {
         let Self { core, planner } = self;
         let stop = watch::Sender::new(false);
-        let desk: Arc<dyn CommandHandler> = Arc::new(AnswerService::new(core.clone()));
+        let handler: Arc<dyn CommandHandler> = Arc::new(AnswerService::new(core.clone()));
         let mut connections = JoinSet::new();
         if let Some(discord) = station.chats.discord.clone() {
-            connections.spawn(discord.run(desk.clone(), stop.subscribe()));
+            connections.spawn(discord.run(handler.clone(), stop.subscribe()));
         }
         if let Some(matrix) = station.chats.matrix.clone() {
-            connections.spawn(matrix.run(desk.clone(), stop.subscribe()));
+            connections.spawn(matrix.run(handler.clone(), stop.subscribe()));
         }
         let reloader = Reloader {
             origin: station.origin.clone(),

@@ -390,9 +390,7 @@ pub(crate) async fn already_there(
     let known = core.store.upgrades().await?;
     let mut findings = Vec::new();
     let new = |f: &&UpgradeFile| {
-        let own = known.iter().any(|k| {
-            k.upgrade.id == f.upgrade.id || k.upgrade.joined.as_ref() == Some(&f.upgrade.id)
-        });
+        let own = known.iter().any(|k| k.is_called(&f.upgrade.id));
         !own && campaign::joined_by(&known, &f.upgrade).is_none()
     };
     let new: Vec<&UpgradeFile> = files.iter().filter(new).collect();

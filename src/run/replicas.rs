@@ -27,7 +27,7 @@ use crate::{
     config::Finding,
     domain::{
         outbox::Body,
-        people::command::{Misread, Order, Verb},
+        people::command::{Command, Misread, Verb},
     },
     lint,
     ports::{Admission, Asker, Clock, CommandHandler, LeadershipStore, Replica, lease::Lease},
@@ -274,11 +274,11 @@ struct StandbyHandler;
 
 #[async_trait]
 impl CommandHandler for StandbyHandler {
-    fn listens(&self, _: &Asker<'_>) -> Admission {
+    fn admit(&self, _: &Asker<'_>) -> Admission {
         Admission::Closed
     }
 
-    async fn answer(&self, _: &Asker<'_>, _: &Result<Order, Misread>) -> Body {
+    async fn answer(&self, _: &Asker<'_>, _: &Result<Command, Misread>) -> Body {
         Body::default()
     }
 

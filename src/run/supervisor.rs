@@ -81,6 +81,7 @@ pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), 
         stop.clone(),
     ));
     tasks.spawn(plan(
+        services.core.clone(),
         services.planner.clone(),
         part("the plan".to_owned()),
         stop.clone(),
@@ -250,14 +251,19 @@ async fn call(rollcall: Arc<Rollcall>, beat: Heartbeat, mut stop: watch::Receive
     }
 }
 
-/// Follows commands soon after they are given.
-async fn plan(planner: Arc<Planner>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
+/// Follows requests: those of this process at once, and soon those that another has written down.
+async fn plan(
+    core: Arc<Core>,
+    planner: Arc<Planner>,
+    beat: Heartbeat,
+    mut stop: watch::Receiver<bool>,
+) {
     while !stopping(&stop) {
         rest(
             &mut stop,
             &beat,
             Duration::from_secs(1),
-            std::future::pending(),
+            core.requests.notified(),
         )
         .await;
         if let Err(error) = planner.tick().await {

@@ -15,12 +15,14 @@ use super::{
     check, discord,
     lint_unguarded::{self, Unguarded},
     matrix,
+    replies::{self, ReplyTemplates},
     times::{Zone, left_mark, time_mark, without_marks},
 };
 use crate::{
-    config::{Finding, SourceFile},
+    config::{Finding, SourceFile, shipped_replies},
     domain::{
         outbox::Body,
+        people::reply::Reply,
         plan::language::{DEFAULT, Language, split},
     },
     ports::{Markup, Platform},
@@ -41,6 +43,7 @@ struct LocaleTemplates {
     engine: Handlebars<'static>,
     /// The templates as they were written, by their names.
     templates: BTreeMap<String, Template>,
+    replies: ReplyTemplates,
     /// The templates that are translated; the others are the English ones.
     own: BTreeSet<String>,
 }
@@ -53,14 +56,6 @@ pub struct Text {
 }
 
 impl Text {
-    /// Makes a text of words that come from no template.
-    pub fn english(markdown: impl Into<String>) -> Self {
-        Self {
-            markdown: markdown.into(),
-            language: Arc::new(Language::english().clone()),
-        }
-    }
-
     /// Returns the Markdown. Its times are still marks, so it doesn't depend on the clock.
     pub fn markdown(&self) -> &str {
         &self.markdown
@@ -81,8 +76,14 @@ impl std::fmt::Debug for Renderer {
 }
 
 impl LocaleTemplates {
-    fn new(language: Language, compiled: &BTreeMap<String, Template>) -> Self {
+    fn new(
+        language: Language,
+        compiled: &BTreeMap<String, Template>,
+        replies: &BTreeMap<String, String>,
+        zone: &Zone,
+    ) -> Self {
         let language = Arc::new(language);
+        let replies = ReplyTemplates::new(replies, &language, zone);
         let mut engine = Handlebars::new();
         engine.register_escape_fn(escape);
         engine.register_helper("time", Box::new(time));
@@ -107,6 +108,7 @@ impl LocaleTemplates {
             language,
             engine,
             templates,
+            replies,
             own,
         }
     }
@@ -135,14 +137,16 @@ impl Renderer {
             return Err(findings);
         }
         let english = languages.get(DEFAULT).unwrap_or(Language::english());
+        let mut replies = shipped_replies().clone();
+        replies.extend(english.replies.clone());
         let others = languages.iter().filter(|(locale, _)| *locale != DEFAULT);
         Ok(Self {
-            english: LocaleTemplates::new(english.clone(), &compiled),
+            english: LocaleTemplates::new(english.clone(), &compiled, &replies, &zone),
             voices: others
                 .map(|(locale, language)| {
                     (
                         locale.clone(),
-                        LocaleTemplates::new(language.clone(), &compiled),
+                        LocaleTemplates::new(language.clone(), &compiled, &replies, &zone),
                     )
                 })
                 .collect(),
@@ -186,6 +190,26 @@ impl Renderer {
             markdown,
             language: voice.language.clone(),
         })
+    }
+
+    /// A reply in plain words, for a channel of this locale.
+    pub fn words(&self, reply: &Reply, locale: &str) -> String {
+        let voice = self.voices.get(locale).unwrap_or(&self.english);
+        replies::in_words(&voice.replies, &self.english.replies, reply)
+    }
+
+    /// A reply in English, for records and the command line.
+    pub fn english_words(&self, reply: &Reply) -> String {
+        replies::in_english(&self.english.replies, reply)
+    }
+
+    /// A reply to somebody in a channel of this locale: what it holds can't format, link or mention.
+    pub fn reply(&self, reply: &Reply, locale: &str) -> Text {
+        let voice = self.voices.get(locale).unwrap_or(&self.english);
+        Text {
+            markdown: replies::as_markdown(&self.words(reply, locale)),
+            language: voice.language.clone(),
+        }
     }
 
     /// Finds where a template, or one it includes, speaks of a fact without asking whether there is

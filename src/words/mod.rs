@@ -19,6 +19,7 @@ mod matrix;
 pub mod mention;
 pub mod picture;
 pub mod render;
+mod replies;
 pub mod snapshot;
 pub mod templates;
 mod times;

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use serenity::all::{
-    ActionRowComponent, ButtonStyle, ChannelId, Command, CommandDataOption, CommandDataOptionValue,
-    CommandInteraction, CommandOption, CommandOptionType, CommandType, ComponentInteraction,
-    CreateActionRow, CreateAllowedMentions, CreateAutocompleteResponse, CreateButton,
-    CreateCommand, CreateCommandOption, CreateInputText, CreateInteractionResponse,
+    ActionRowComponent, ButtonStyle, ChannelId, Command as RegisteredCommand, CommandDataOption,
+    CommandDataOptionValue, CommandInteraction, CommandOption, CommandOptionType, CommandType,
+    ComponentInteraction, CreateActionRow, CreateAllowedMentions, CreateAutocompleteResponse,
+    CreateButton, CreateCommand, CreateCommandOption, CreateInputText, CreateInteractionResponse,
     CreateInteractionResponseFollowup, CreateInteractionResponseMessage, CreateModal,
     EditInteractionResponse, InputTextStyle, InteractionId, Member, ModalInteraction,
     PartialChannel, UserId,
@@ -17,36 +17,36 @@ use super::{Discord, error::code};
 use crate::{
     domain::{
         outbox::{Body, Button},
-        people::command::{Kind, Misread, Order, Part, Verb},
+        people::command::{Command, Kind, Misread, Part, Verb},
     },
     ports::{Admission, Asker, CommandHandler, Platform},
 };
 
-const NAME: &str = "upgrade";
-const ABOUT: &str = "The runtime upgrade that is under way";
+const COMMAND_NAME: &str = "upgrade";
+const COMMAND_ABOUT: &str = "The runtime upgrade that is under way";
 
 const TOO_SLOW: &str = "I could not find that out in time. Please try again in a moment.";
 
 const TOO_MANY: &str = "That is a lot at once. Please wait a moment.";
 
 /// Discord waits 3 s for a first answer; half of it is left for the way.
-const AT_ONCE: Duration = Duration::from_millis(1_500);
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 /// An interaction can be answered for 15 min.
-const LATEST: Duration = Duration::from_secs(600);
-const CONTENT_MAX: usize = 2_000;
+const ANSWER_WITHIN: Duration = Duration::from_secs(600);
+const MAX_CONTENT_CHARS: usize = 2_000;
 /// Messages of one answer.
-const PARTS_MAX: usize = 5;
+const MAX_MESSAGES: usize = 5;
 /// Proposals that Discord shows, and how long each may be.
-const CHOICES: usize = 25;
-const CHOICE_MAX: usize = 100;
+const MAX_CHOICES: usize = 25;
+const MAX_CHOICE_CHARS: usize = 100;
 /// Buttons of a row, rows of a message, and characters of a button's words and id.
-const IN_A_ROW: usize = 5;
-const ROWS: usize = 5;
-const BUTTON_MAX: usize = 80;
-const BUTTON_ID_MAX: usize = 100;
+const MAX_BUTTONS_IN_ROW: usize = 5;
+const MAX_ROWS: usize = 5;
+const MAX_BUTTON_CHARS: usize = 80;
+const MAX_BUTTON_ID_CHARS: usize = 100;
 /// Characters of a window's title, and of the words above what is asked for.
-const MODAL_TITLE_MAX: usize = 45;
-const INPUT_LABEL_MAX: usize = 45;
+const MAX_MODAL_TITLE_CHARS: usize = 45;
+const MAX_INPUT_LABEL_CHARS: usize = 45;
 
 impl Discord {
     /// Registers the command in the guild unless it is there as it should be. Other commands are left alone.
@@ -63,7 +63,7 @@ impl Discord {
                 self.http.create_guild_command(self.guild, &ours)
             })
             .await?;
-            tracing::info!("registered /{NAME} on Discord");
+            tracing::info!("registered /{COMMAND_NAME} on Discord");
             Ok(())
         };
         let trouble = result
@@ -76,7 +76,7 @@ impl Discord {
                     ""
                 };
                 format!(
-                    "/{NAME} could not be registered on Discord: {}{remedy}",
+                    "/{COMMAND_NAME} could not be registered on Discord: {}{remedy}",
                     fault.words()
                 )
             });
@@ -86,19 +86,19 @@ impl Discord {
         self.health.commands(trouble);
     }
 
-    /// Answers a command, to the asker alone: at once if the desk is quick, otherwise later in place of "thinking…".
+    /// Answers a command, to the asker alone: at once if that is quick, otherwise later in place of "thinking…".
     pub(super) async fn answer(
         self: Arc<Self>,
-        desk: Arc<dyn CommandHandler>,
+        handler: Arc<dyn CommandHandler>,
         command: Box<CommandInteraction>,
     ) {
-        if command.data.name != NAME || command.guild_id != Some(self.guild) {
+        if command.data.name != COMMAND_NAME || command.guild_id != Some(self.guild) {
             return;
         }
-        self.heed(
-            &*desk,
+        self.carry_out(
+            &*handler,
             &Invoker::gives(&command),
-            &order(&command),
+            &read(&command),
             Call {
                 id: command.id,
                 token: &command.token,
@@ -110,7 +110,7 @@ impl Discord {
     /// A button of ours is a command that is given by a press; what it needs besides is asked for.
     pub(super) async fn pressed(
         self: Arc<Self>,
-        desk: Arc<dyn CommandHandler>,
+        handler: Arc<dyn CommandHandler>,
         button: Box<ComponentInteraction>,
     ) {
         let line = line(&button.data.custom_id);
@@ -126,7 +126,7 @@ impl Discord {
             id: button.id,
             token: &button.token,
         };
-        match Order::from_line(line) {
+        match Command::from_line(line) {
             Err(Misread::Missing {
                 verb,
                 part:
@@ -134,7 +134,7 @@ impl Discord {
                         kind: Kind::Words(most),
                         ..
                     },
-            }) => match desk.listens(&who.asker()) {
+            }) => match handler.admit(&who.asker()) {
                 Admission::Open => drop(
                     self.respond(call, &asks(&button.data.custom_id, verb, &part, most))
                         .await,
@@ -151,14 +151,14 @@ impl Discord {
                 }
                 Admission::Closed => {}
             },
-            order => self.heed(&*desk, &who, &order, call).await,
+            command => self.carry_out(&*handler, &who, &command, call).await,
         }
     }
 
-    /// What was written into a window that a press has opened.
+    /// Answers a command whose words were written into a window that a press has opened.
     pub(super) async fn written(
         self: Arc<Self>,
-        desk: Arc<dyn CommandHandler>,
+        handler: Arc<dyn CommandHandler>,
         modal: Box<ModalInteraction>,
     ) {
         let line = line(&modal.data.custom_id);
@@ -176,16 +176,16 @@ impl Discord {
                 }
                 _ => None,
             });
-        let order = Order::completed(line, inputs);
+        let command = Command::completed(line, inputs);
         let who = Invoker::of(
             modal.user.id,
             (modal.channel_id, modal.channel.as_ref()),
             modal.member.as_ref(),
         );
-        self.heed(
-            &*desk,
+        self.carry_out(
+            &*handler,
             &who,
-            &order,
+            &command,
             Call {
                 id: modal.id,
                 token: &modal.token,
@@ -194,15 +194,15 @@ impl Discord {
         .await;
     }
 
-    async fn heed(
+    async fn carry_out(
         &self,
-        desk: &dyn CommandHandler,
+        handler: &dyn CommandHandler,
         who: &Invoker,
-        order: &Result<Order, Misread>,
+        command: &Result<Command, Misread>,
         call: Call<'_>,
     ) {
         let asker = who.asker();
-        match desk.listens(&asker) {
+        match handler.admit(&asker) {
             Admission::Open => {}
             Admission::Closing => {
                 return self
@@ -217,11 +217,11 @@ impl Discord {
             }
             Admission::Closed => return,
         }
-        let answer = desk.answer(&asker, order);
+        let answer = handler.answer(&asker, command);
         tokio::pin!(answer);
         tokio::select! {
             body = &mut answer => return self.reply(call, &body).await,
-            () = sleep(AT_ONCE) => {}
+            () = sleep(FIRST_ANSWER_WITHIN) => {}
         }
         let thinking = CreateInteractionResponse::Defer(
             CreateInteractionResponseMessage::new().ephemeral(true),
@@ -229,16 +229,23 @@ impl Discord {
         if !self.respond(call, &thinking).await {
             return;
         }
-        let body = timeout(LATEST, answer).await.unwrap_or_else(|_| Body {
-            text: TOO_SLOW.into(),
-            ..Body::default()
-        });
+        let body = timeout(ANSWER_WITHIN, answer)
+            .await
+            .unwrap_or_else(|_| Body {
+                text: TOO_SLOW.into(),
+                ..Body::default()
+            });
+        self.replace_thinking(call, &body).await;
+    }
+
+    /// Puts an answer in the place of "thinking…".
+    async fn replace_thinking(&self, call: Call<'_>, body: &Body) {
         let parts = parts(&body.text);
         let (first, rest) = parts
             .split_first()
             .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
         let buttons = if rest.is_empty() {
-            rows(&body)
+            rows(body)
         } else {
             Vec::new()
         };
@@ -256,16 +263,16 @@ impl Discord {
             );
             return;
         }
-        self.go_on(call, rest, &body).await;
+        self.go_on(call, rest, body).await;
     }
 
     /// Proposes what may be meant by what was typed so far.
     pub(super) async fn propose(
         self: Arc<Self>,
-        desk: Arc<dyn CommandHandler>,
+        handler: Arc<dyn CommandHandler>,
         command: Box<CommandInteraction>,
     ) {
-        if command.data.name != NAME || command.guild_id != Some(self.guild) {
+        if command.data.name != COMMAND_NAME || command.guild_id != Some(self.guild) {
             return;
         }
         let Some((verb, focus)) = subcommand(&command)
@@ -274,14 +281,14 @@ impl Discord {
             return;
         };
         let who = Invoker::gives(&command);
-        let choices = desk
+        let choices = handler
             .choices(&who.asker(), verb, focus.name, focus.value)
             .await;
-        let fits = |choice: &String| (1..=CHOICE_MAX).contains(&choice.chars().count());
+        let fits = |choice: &String| (1..=MAX_CHOICE_CHARS).contains(&choice.chars().count());
         let made = choices
             .into_iter()
             .filter(fits)
-            .take(CHOICES)
+            .take(MAX_CHOICES)
             .fold(CreateAutocompleteResponse::new(), |made, choice| {
                 made.add_string_choice(choice.clone(), choice)
             });
@@ -353,7 +360,7 @@ impl Discord {
     }
 }
 
-/// What an answer belongs to.
+/// The interaction that an answer belongs to.
 #[derive(Clone, Copy)]
 struct Call<'a> {
     id: InteractionId,
@@ -363,20 +370,23 @@ struct Call<'a> {
 /// Buttons, in rows as Discord takes them.
 pub(super) fn rows(body: &Body) -> Vec<CreateActionRow> {
     let button = |b: &Button| {
-        CreateButton::new(cut(&format!("{NAME} {}", b.line), BUTTON_ID_MAX))
-            .label(cut(&b.label, BUTTON_MAX))
-            .style(ButtonStyle::Secondary)
+        CreateButton::new(cut(
+            &format!("{COMMAND_NAME} {}", b.line),
+            MAX_BUTTON_ID_CHARS,
+        ))
+        .label(cut(&b.label, MAX_BUTTON_CHARS))
+        .style(ButtonStyle::Secondary)
     };
     body.buttons
-        .chunks(IN_A_ROW)
-        .take(ROWS)
+        .chunks(MAX_BUTTONS_IN_ROW)
+        .take(MAX_ROWS)
         .map(|row| CreateActionRow::Buttons(row.iter().map(button).collect()))
         .collect()
 }
 
 /// The command in the id of a button or window of ours.
 fn line(id: &str) -> Option<&str> {
-    id.strip_prefix(NAME)
+    id.strip_prefix(COMMAND_NAME)
         .and_then(|rest| rest.strip_prefix(' '))
 }
 
@@ -384,12 +394,12 @@ fn line(id: &str) -> Option<&str> {
 fn asks(id: &str, verb: Verb, part: &Part, most: usize) -> CreateInteractionResponse {
     let input = CreateInputText::new(
         InputTextStyle::Paragraph,
-        cut(part.about, INPUT_LABEL_MAX),
+        cut(part.about, MAX_INPUT_LABEL_CHARS),
         part.name,
     )
     .max_length(u16::try_from(most).unwrap_or(u16::MAX))
     .required(true);
-    let title = cut(verb.about(), MODAL_TITLE_MAX);
+    let title = cut(verb.about(), MAX_MODAL_TITLE_CHARS);
     CreateInteractionResponse::Modal(
         CreateModal::new(id, title).components(vec![CreateActionRow::InputText(input)]),
     )
@@ -399,7 +409,7 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
-/// Who gives a command, in what herald needs of it.
+/// A person who gives a command, in what herald needs of them.
 struct Invoker {
     user: String,
     place: String,
@@ -415,7 +425,7 @@ impl Invoker {
         )
     }
 
-    /// What is said in a thread is said in the channel that it belongs to.
+    /// A command in a thread is one in the channel that the thread belongs to.
     fn of(
         user: UserId,
         (place, channel): (ChannelId, Option<&PartialChannel>),
@@ -453,11 +463,11 @@ fn subcommand(command: &CommandInteraction) -> Option<(&str, &[CommandDataOption
     }
 }
 
-fn order(command: &CommandInteraction) -> Result<Order, Misread> {
+fn read(command: &CommandInteraction) -> Result<Command, Misread> {
     let Some((name, options)) = subcommand(command) else {
-        return Ok(Order::new(Verb::Status));
+        return Command::from_options(Verb::Status.name(), []);
     };
-    Order::from_options(
+    Command::from_options(
         name,
         options
             .iter()
@@ -486,23 +496,23 @@ fn ours() -> CreateCommand {
             .iter()
             .fold(made, |made, p| made.add_sub_option(part(p)))
     };
-    let options = Verb::ALL.into_iter().map(verb).collect();
-    CreateCommand::new(NAME)
+    let options = Verb::ALL.iter().copied().map(verb).collect();
+    CreateCommand::new(COMMAND_NAME)
         .kind(CommandType::ChatInput)
-        .description(ABOUT)
+        .description(COMMAND_ABOUT)
         .set_options(options)
 }
 
 /// Whether a registered command is what `ours` would register.
-fn is_ours(command: &Command) -> bool {
+fn is_ours(command: &RegisteredCommand) -> bool {
     command.kind == CommandType::ChatInput
-        && (command.name.as_str(), command.description.as_str()) == (NAME, ABOUT)
+        && (command.name.as_str(), command.description.as_str()) == (COMMAND_NAME, COMMAND_ABOUT)
         && command.options.len() == Verb::ALL.len()
         && command
             .options
             .iter()
             .zip(Verb::ALL)
-            .all(|(there, verb)| is_as(there, verb))
+            .all(|(there, verb)| is_as(there, *verb))
 }
 
 fn is_as(there: &CommandOption, verb: Verb) -> bool {
@@ -532,11 +542,11 @@ fn parts(text: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let mut rest = text.trim_end();
     while !rest.is_empty() || parts.is_empty() {
-        if rest.chars().count() <= CONTENT_MAX {
+        if rest.chars().count() <= MAX_CONTENT_CHARS {
             parts.push(rest.to_owned());
             return parts;
         }
-        let most = CONTENT_MAX - 2;
+        let most = MAX_CONTENT_CHARS - 2;
         let end = rest
             .char_indices()
             .nth(most)
@@ -549,7 +559,7 @@ fn parts(text: &str) -> Vec<String> {
             .or_else(|| head.rfind('\n').filter(|at| *at > 0))
             .unwrap_or(end);
         let (part, after) = rest.split_at(at);
-        if parts.len() + 1 == PARTS_MAX {
+        if parts.len() + 1 == MAX_MESSAGES {
             parts.push(format!("{part}\n…"));
             return parts;
         }
@@ -574,7 +584,7 @@ mod tests {
         assert!(
             in_parts
                 .iter()
-                .all(|p| p.chars().count() <= CONTENT_MAX && p.ends_with('é'))
+                .all(|p| p.chars().count() <= MAX_CONTENT_CHARS && p.ends_with('é'))
         );
         let paragraph = format!("{}\n{}", "a".repeat(600), "b".repeat(600));
         let in_parts = parts(&[paragraph.as_str(); 3].join("\n\n"));
@@ -583,10 +593,12 @@ mod tests {
             "paragraphs stay together: {in_parts:?}"
         );
         let endless = parts(&"x".repeat(30_000));
-        assert_eq!(endless.len(), PARTS_MAX);
+        assert_eq!(endless.len(), MAX_MESSAGES);
         assert!(
-            endless.iter().all(|p| p.chars().count() <= CONTENT_MAX)
-                && endless[PARTS_MAX - 1].ends_with('…')
+            endless
+                .iter()
+                .all(|p| p.chars().count() <= MAX_CONTENT_CHARS)
+                && endless[MAX_MESSAGES - 1].ends_with('…')
         );
     }
 }

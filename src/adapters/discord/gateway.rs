@@ -40,21 +40,21 @@ enum SessionEnd {
 
 impl Discord {
     /// Keeps a gateway connection until told to stop, or until nobody can tell any more: registers `/upgrade` and answers
-    /// it from `desk`. Posting, counting and reading back do without this.
+    /// it from `handler`. Posting, counting and reading back do without this.
     ///
     /// A lost connection comes back after 1 s, 2 s … 60 s; a refused one is tried once a minute, with [`trouble`] saying why.
     ///
     /// [`trouble`]: crate::ports::Chat::trouble
     pub async fn run(
         self: Arc<Self>,
-        desk: Arc<dyn CommandHandler>,
+        handler: Arc<dyn CommandHandler>,
         mut stop: watch::Receiver<bool>,
     ) {
         let mut answers = JoinSet::new();
         let mut pause = FIRST_PAUSE;
         loop {
             let began = Instant::now();
-            let (reason, wait) = match self.session(&desk, &mut stop, &mut answers).await {
+            let (reason, wait) = match self.session(&handler, &mut stop, &mut answers).await {
                 SessionEnd::Stopped => break,
                 SessionEnd::Wait(reason, wait) => (reason, wait),
                 SessionEnd::Lost(reason) => {
@@ -69,7 +69,7 @@ impl Discord {
                 }
             };
             tracing::warn!(%reason, wait_s = wait.as_secs(), "no connection to Discord's gateway");
-            self.health.gateway_down(desk.now(), &reason);
+            self.health.gateway_down(handler.now(), &reason);
             tokio::select! {
                 () = stopped(&mut stop) => break,
                 () = sleep(wait) => {}
@@ -81,7 +81,7 @@ impl Discord {
 
     async fn session(
         self: &Arc<Self>,
-        desk: &Arc<dyn CommandHandler>,
+        handler: &Arc<dyn CommandHandler>,
         stop: &mut watch::Receiver<bool>,
         answers: &mut JoinSet<()>,
     ) -> SessionEnd {
@@ -116,17 +116,17 @@ impl Discord {
                         answers.spawn(self.clone().register());
                     }
                     Some(Signal::Resumed) => self.health.gateway_up(),
-                    Some(Signal::Command(command)) => drop(answers.spawn(self.clone().answer(desk.clone(), command))),
-                    Some(Signal::Pressed(button)) => drop(answers.spawn(self.clone().pressed(desk.clone(), button))),
-                    Some(Signal::Written(modal)) => drop(answers.spawn(self.clone().written(desk.clone(), modal))),
-                    Some(Signal::Typed(command)) => drop(answers.spawn(self.clone().propose(desk.clone(), command))),
+                    Some(Signal::Command(command)) => drop(answers.spawn(self.clone().answer(handler.clone(), command))),
+                    Some(Signal::Pressed(button)) => drop(answers.spawn(self.clone().pressed(handler.clone(), button))),
+                    Some(Signal::Written(modal)) => drop(answers.spawn(self.clone().written(handler.clone(), modal))),
+                    Some(Signal::Typed(command)) => drop(answers.spawn(self.clone().propose(handler.clone(), command))),
                     Some(Signal::Ended(error)) => return ended(error),
                     None => return ended(None),
                 },
                 _ = look.tick() => match health.check(Instant::now(), link.pulse().await) {
                     LinkCheck::Fine => self.health.gateway_up(),
                     LinkCheck::Coming => {}
-                    LinkCheck::Down => self.health.gateway_down(desk.now(), "it broke off and is being made anew"),
+                    LinkCheck::Down => self.health.gateway_down(handler.now(), "it broke off and is being made anew"),
                     LinkCheck::Dead(why) => return SessionEnd::Lost(why.into()),
                 },
                 Some(done) = answers.join_next(), if !answers.is_empty() => {

@@ -15,17 +15,17 @@ use super::{
     sync::{FIRST_PAUSE, LONGEST_PAUSE},
 };
 use crate::{
-    domain::people::command::Order,
+    domain::people::command::Command,
     ports::{Asker, ChatError, CommandHandler, Platform},
 };
 
-const COMMAND: &str = "!upgrade";
-/// An older question is not answered any more: who asked has gone.
-pub(super) const FRESH_MS: i64 = 600_000;
-/// Answers that are given at the same time.
-const AT_ONCE: usize = 16;
-/// Characters passed on of one command; nothing of ours takes as many.
-const LONGEST: usize = 4_000;
+const COMMAND_NAME: &str = "!upgrade";
+/// An older question is not answered any more: whoever asked has gone.
+pub(super) const FRESH_FOR_MS: i64 = 600_000;
+/// No more answers than these are given at the same time.
+const MAX_ANSWERS_AT_ONCE: usize = 16;
+/// No more of one command is passed on; nothing of ours takes as many.
+const MAX_COMMAND_CHARS: usize = 4_000;
 
 /// A question to answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) struct IncomingCommand {
     /// Milliseconds since 1970, by the asker's homeserver.
     pub at_ms: i64,
     pub thread: Option<String>,
-    /// What stands behind the command's own name.
+    /// The words behind the command's own name.
     pub line: String,
 }
 
@@ -54,16 +54,16 @@ impl Matrix {
     /// Answers for as long as it is asked, several at once: one that takes long holds nobody up.
     pub(super) async fn answer_all(
         self: Arc<Self>,
-        desk: Arc<dyn CommandHandler>,
+        handler: Arc<dyn CommandHandler>,
         mut asks: mpsc::Receiver<IncomingCommand>,
     ) {
         let mut answers = JoinSet::new();
         loop {
             tokio::select! {
-                ask = asks.recv(), if answers.len() < AT_ONCE => {
+                ask = asks.recv(), if answers.len() < MAX_ANSWERS_AT_ONCE => {
                     let Some(ask) = ask else { return };
-                    let (matrix, desk) = (self.clone(), desk.clone());
-                    answers.spawn(async move { matrix.answer(&*desk, &ask).await });
+                    let (matrix, handler) = (self.clone(), handler.clone());
+                    answers.spawn(async move { matrix.answer(&*handler, &ask).await });
                 }
                 Some(done) = answers.join_next(), if !answers.is_empty() => {
                     if let Err(error) = done {
@@ -74,11 +74,11 @@ impl Matrix {
         }
     }
 
-    /// The desk is asked once whether it knows the command; from then on the answer is sent again until
+    /// The handler is asked once whether it knows the command; from then on the answer is sent again until
     /// it is taken, refused or no longer of use. The transaction id keeps it one.
-    async fn answer(&self, desk: &dyn CommandHandler, ask: &IncomingCommand) {
-        let is_stale = || desk.now().as_millisecond().saturating_sub(ask.at_ms) > FRESH_MS;
-        if is_stale() || !desk.first_time(&ask.event).await {
+    async fn answer(&self, handler: &dyn CommandHandler, ask: &IncomingCommand) {
+        let is_stale = || handler.now().as_millisecond().saturating_sub(ask.at_ms) > FRESH_FOR_MS;
+        if is_stale() || !handler.first_time(&ask.event).await {
             return;
         }
         let power = self.power(&ask.room, &ask.by).await;
@@ -87,7 +87,7 @@ impl Matrix {
             power,
             ..Asker::new(Platform::Matrix, &ask.by, place.as_str())
         };
-        let body = desk.answer(&asker, &Order::from_line(&ask.line)).await;
+        let body = handler.answer(&asker, &Command::from_line(&ask.line)).await;
         let answer = reply(content(&body, "m.notice"), ask);
         let mut pause = FIRST_PAUSE;
         loop {
@@ -120,7 +120,7 @@ impl Matrix {
 
 fn ask(room: &OwnedRoomId, event: SyncEvent, me: &str, now_ms: i64) -> Option<IncomingCommand> {
     let is_talk = event.is_message() && event.content.msgtype.as_deref() == Some("m.text");
-    if !is_talk || event.sender == me || now_ms.saturating_sub(event.at_ms()) > FRESH_MS {
+    if !is_talk || event.sender == me || now_ms.saturating_sub(event.at_ms()) > FRESH_FOR_MS {
         return None;
     }
     let line = behind_name(
@@ -138,7 +138,7 @@ fn ask(room: &OwnedRoomId, event: SyncEvent, me: &str, now_ms: i64) -> Option<In
     })
 }
 
-/// What stands after the command's name. Some clients still put the message replied to before a reply, its lines marked
+/// The words after the command's name. Some clients still put the message replied to before a reply, its lines marked
 /// with `>`.
 fn behind_name(body: &str, is_reply: bool) -> Option<String> {
     let quoted =
@@ -150,7 +150,8 @@ fn behind_name(body: &str, is_reply: bool) -> Option<String> {
         .sum();
     let text = body.get(start..)?.trim();
     let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    (name.to_lowercase() == COMMAND).then(|| rest.trim().chars().take(LONGEST).collect())
+    (name.to_lowercase() == COMMAND_NAME)
+        .then(|| rest.trim().chars().take(MAX_COMMAND_CHARS).collect())
 }
 
 /// Hangs the answer on the question, where it was asked, and calls the asker alone.
@@ -204,8 +205,8 @@ mod tests {
     fn only_fresh_talk_of_others_is_a_command() {
         let room = OwnedRoomId::try_from("!r").unwrap();
         let is_ask = |event, now_ms| ask(&room, event, "@me:x", now_ms).is_some();
-        assert!(is_ask(event(|_| ()), 1_000_000 + FRESH_MS));
-        assert!(!is_ask(event(|_| ()), 1_000_001 + FRESH_MS));
+        assert!(is_ask(event(|_| ()), 1_000_000 + FRESH_FOR_MS));
+        assert!(!is_ask(event(|_| ()), 1_000_001 + FRESH_FOR_MS));
         assert!(!is_ask(event(|e| e["sender"] = json!("@me:x")), 1_000_000));
         assert!(!is_ask(
             event(|e| e["content"]["msgtype"] = json!("m.notice")),

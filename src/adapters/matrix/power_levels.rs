@@ -42,7 +42,7 @@ impl Matrix {
     ///
     /// # Errors
     /// The room's state can't be read.
-    pub async fn manners(&self, place: &str) -> Result<RoomRights, ChatError> {
+    pub async fn room_rights(&self, place: &str) -> Result<RoomRights, ChatError> {
         let room = self.joined(place).await?;
         // Since the last sync somebody may have sent us out.
         let rooms = self.client.send(joined_rooms::v3::Request::new()).await;

@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     Matrix,
-    commands::{FRESH_MS, IncomingCommand},
+    commands::{FRESH_FOR_MS, IncomingCommand},
     error::{Fault, fault, logged_out},
     event::{ENCRYPTED, SyncEvent},
     room_upgrade,
@@ -72,7 +72,7 @@ impl Matrix {
     /// nothing: they are told by `trouble`, and the next try comes after 1 s, then 2 s, up to a minute.
     pub async fn run(
         self: Arc<Self>,
-        desk: Arc<dyn CommandHandler>,
+        handler: Arc<dyn CommandHandler>,
         mut stop: watch::Receiver<bool>,
     ) {
         let (asked, asks) = mpsc::channel(QUEUE);
@@ -81,13 +81,13 @@ impl Matrix {
         };
         tokio::select! {
             () = stopped => {}
-            () = self.follow(&*desk, asked) => {}
-            () = self.clone().answer_all(desk.clone(), asks) => {}
+            () = self.follow(&*handler, asked) => {}
+            () = self.clone().answer_all(handler.clone(), asks) => {}
         }
     }
 
-    async fn follow(&self, desk: &dyn CommandHandler, queue: mpsc::Sender<IncomingCommand>) {
-        let asked = CommandQueue { desk, queue };
+    async fn follow(&self, handler: &dyn CommandHandler, queue: mpsc::Sender<IncomingCommand>) {
+        let asked = CommandQueue { handler, queue };
         let (mut rest, mut pause) = (
             Rest {
                 invited: true,
@@ -112,7 +112,7 @@ impl Matrix {
                     rest.invited |= allowed.has_changed().unwrap_or(false);
                     allowed.mark_unchanged();
                     let rooms = response.rooms.joined.len();
-                    let others = self.digest(desk, &asked, response, &mut rest).await;
+                    let others = self.digest(handler, &asked, response, &mut rest).await;
                     let apart = apart(rooms, others);
                     sleep_until(begun + apart).await;
                     continue;
@@ -143,13 +143,13 @@ impl Matrix {
     /// and died before answering them. Says whether anybody else has spoken.
     async fn digest(
         &self,
-        desk: &dyn CommandHandler,
+        handler: &dyn CommandHandler,
         asked: &CommandQueue<'_>,
         response: SyncResponse,
         rest: &mut Rest,
     ) -> bool {
         let mut others = false;
-        let now_ms = desk.now().as_millisecond();
+        let now_ms = handler.now().as_millisecond();
         if !rest.started {
             rest.started = true;
             rest.gaps.extend(
@@ -244,7 +244,7 @@ impl Matrix {
                 .peekable();
             let is_old = oldest
                 .peek()
-                .is_some_and(|event| now_ms.saturating_sub(event.at_ms()) > FRESH_MS);
+                .is_some_and(|event| now_ms.saturating_sub(event.at_ms()) > FRESH_FOR_MS);
             let is_enough = is_old || oldest.any(|event| Some(&event.event_id) == known);
             from = page.end;
             if is_enough || from.is_none() {
@@ -324,7 +324,7 @@ impl Rest {
     }
 
     fn seal(&mut self, room: &OwnedRoomId, event: &SyncEvent, now_ms: i64) {
-        let is_fresh = now_ms.saturating_sub(event.at_ms()) <= FRESH_MS;
+        let is_fresh = now_ms.saturating_sub(event.at_ms()) <= FRESH_FOR_MS;
         if let Ok(id) = OwnedEventId::try_from(event.event_id.as_str())
             && is_fresh
             && self.sealed.len() < SEALED
@@ -344,7 +344,7 @@ fn apart(rooms: usize, others: bool) -> Duration {
 
 /// The queue in which commands wait for an answer.
 struct CommandQueue<'a> {
-    desk: &'a dyn CommandHandler,
+    handler: &'a dyn CommandHandler,
     queue: mpsc::Sender<IncomingCommand>,
 }
 
@@ -352,8 +352,8 @@ impl CommandQueue<'_> {
     /// Queues a command, unless its author asks again and again: so others are heard.
     fn queue(&self, ask: Option<IncomingCommand>) {
         let Some(ask) = ask.filter(|ask| {
-            self.desk
-                .listens(&Asker::new(Platform::Matrix, &ask.by, ask.room.as_str()))
+            self.handler
+                .admit(&Asker::new(Platform::Matrix, &ask.by, ask.room.as_str()))
                 == Admission::Open
         }) else {
             return;

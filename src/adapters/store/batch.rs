@@ -29,7 +29,8 @@ pub async fn write_batch(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), StoreErro
     }
     for (number, outcome) in &batch.answered {
         let answer = query("UPDATE requests SET outcome = $2 WHERE number = $1");
-        answer.bind(number).bind(outcome).execute(&mut **tx).await?;
+        let answer = answer.bind(number).bind(to_json(outcome)?);
+        answer.execute(&mut **tx).await?;
     }
     for given in &batch.approvals {
         insert_approval(tx, given).await?;

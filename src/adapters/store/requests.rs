@@ -6,7 +6,7 @@ use sqlx::{query, query_as, query_scalar};
 
 use super::{SqlStore, rows::to_json};
 use crate::{
-    domain::campaign::change::Change,
+    domain::{campaign::change::Change, people::reply::Outcome},
     ports::{Request, RequestStore, StoreError},
 };
 
@@ -35,11 +35,11 @@ impl RequestStore for SqlStore {
         Ok(open.fetch_all(self.pool()).await?)
     }
 
-    async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError> {
+    async fn outcome(&self, request: i64) -> Result<Option<Outcome>, StoreError> {
         let outcome =
             query_scalar::<_, Option<String>>("SELECT outcome FROM requests WHERE number = $1");
         let found = outcome.bind(request).fetch_optional(self.pool()).await?;
-        Ok(found.flatten())
+        Ok(found.flatten().as_deref().map(Outcome::from_stored))
     }
 
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::domain::people::reply::Hint;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -45,6 +47,14 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .filter(|(distance, c)| *distance <= 1 + c.len().max(word.len()) / 3)
         .min()
         .map(|(_, c)| c)
+}
+
+/// The name that was probably meant, and all the names there are.
+pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Hint {
+    Hint {
+        near: nearest(word, candidates.clone()).map(str::to_owned),
+        known: candidates.into_iter().map(str::to_owned).collect(),
+    }
 }
 
 /// "did you mean `x`?" or the list of what there is.

@@ -12,7 +12,10 @@ use crate::{
     domain::{
         campaign::Campaign,
         outbox::{Operation, Post, PostState, digest},
-        people::approval::{Consent, Verdict, useful_until},
+        people::{
+            approval::{Consent, Verdict, useful_until},
+            reply::{OpenCode, Reply},
+        },
         plan::notice::{Happening, Notice, Trigger},
     },
     outbox::Core,
@@ -395,8 +398,8 @@ impl Gate {
         Ok(times.into_iter().find(|at| *at > now))
     }
 
-    /// Somebody approves the text with this code. What came of it, in one line; `Err` says why nothing did.
-    pub async fn approve(&self, code: &str, who: Approver<'_>) -> Result<String, String> {
+    /// Approves the text with this code for somebody; `Err` says why nothing came of it.
+    pub async fn approve(&self, code: &str, who: Approver<'_>) -> Result<Reply, Reply> {
         let snapshot = self.core.snapshot();
         let people = &snapshot.config.people;
         let person = match who {
@@ -405,25 +408,26 @@ impl Gate {
         };
         let Some(person) = person else {
             return Err(match who {
-                Approver::Account(..) => "I don't know your account. Who may approve stands in people.yaml; please ask there.".to_owned(),
-                Approver::Named(name) => format!("people.yaml knows nobody called {name}."),
+                Approver::Account(..) => Reply::UnknownAccount,
+                Approver::Named(name) => Reply::UnknownPerson {
+                    person: name.to_owned(),
+                },
             });
         };
         if !people.may_approve(person) {
-            return Err(format!(
-                "{}, approving is for the communication team and operators; people.yaml says who they are.",
-                person.name
-            ));
+            return Err(Reply::MayNotApprove {
+                person: person.name.clone(),
+            });
         }
         self.count(&code.trim().to_lowercase(), &person.name)
             .await
             .unwrap_or_else(|error| {
                 tracing::error!("an approval could not be taken: {error}");
-                Err("I can't write that down just now. Please try again in a minute.".to_owned())
+                Err(Reply::ApprovalNotWritten)
             })
     }
 
-    async fn count(&self, code: &str, person: &str) -> Result<Result<String, String>, StoreError> {
+    async fn count(&self, code: &str, person: &str) -> Result<Result<Reply, Reply>, StoreError> {
         let (now, open) = (self.core.clock.now(), self.pending().await?);
         let Some(meant) = open.iter().find(|o| o.consent.code == code) else {
             return Ok(Err(unknown(
@@ -432,23 +436,20 @@ impl Gate {
                     .filter(|o| !o.consent.complete() && o.ask <= now && now < o.until),
             )));
         };
-        let (notice, persons) = (&meant.notice, meant.consent.persons);
+        let (notice, of) = (meant.notice.clone(), meant.consent.persons);
         if meant.consent.complete() {
-            return Ok(Ok(format!(
-                "{notice} is approved already, by {}. Nothing more is needed.",
-                names(&meant.consent)
-            )));
+            let persons = meant.consent.given.iter().map(|(name, _)| name.clone());
+            return Ok(Ok(Reply::ApprovedAlready {
+                notice,
+                persons: persons.collect(),
+            }));
         }
         if now >= meant.until {
-            return Ok(Err(format!(
-                "{notice} is of no use any more: it waited too long. Nothing is posted."
-            )));
+            return Ok(Err(Reply::ApprovalTooLate { notice }));
         }
         if meant.consent.given.iter().any(|(name, _)| name == person) {
-            let given = meant.consent.given.len();
-            return Ok(Ok(format!(
-                "You have approved {notice} already: {given} of {persons}. Somebody else has to agree as well."
-            )));
+            let count = meant.consent.given.len();
+            return Ok(Ok(Reply::ApprovedByYou { notice, count, of }));
         }
         let approved = Approved {
             upgrade: meant.upgrade.clone(),
@@ -468,20 +469,23 @@ impl Gate {
             .await?
             .into_iter()
             .find(|o| o.consent.code == code);
-        let given = after.map_or(persons as usize, |o| o.consent.given.len());
-        if given < persons as usize {
-            return Ok(Ok(format!(
-                "Thank you, {person}. {notice} is approved by {given} of {persons}; somebody else has to agree as well."
-            )));
+        let count = after.map_or(of as usize, |o| o.consent.given.len());
+        let person = person.to_owned();
+        if count < of as usize {
+            return Ok(Ok(Reply::ApprovedInPart {
+                person,
+                notice,
+                count,
+                of,
+            }));
         }
-        let when = if meant.due <= now {
-            "now".to_owned()
-        } else {
-            self.core.snapshot().renderer.zone().written(meant.due)
-        };
-        Ok(Ok(format!(
-            "Thank you, {person}. {notice} is approved by {given} of {persons}. It goes out {when}."
-        )))
+        Ok(Ok(Reply::Approved {
+            person,
+            notice,
+            count,
+            of,
+            at: Some(meant.due).filter(|due| *due > now),
+        }))
     }
 }
 
@@ -503,26 +507,19 @@ fn ask_at(notice: &Notice, post: &Post) -> Timestamp {
     }
 }
 
-fn names(consent: &Consent) -> String {
-    let names: Vec<&str> = consent
-        .given
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    names.join(" and ")
-}
-
 /// Another text has another code: so one that is open may be what was meant.
-fn unknown<'a>(code: &str, open: impl Iterator<Item = &'a PendingApproval>) -> String {
-    let waits: Vec<String> = open
+fn unknown<'a>(code: &str, open: impl Iterator<Item = &'a PendingApproval>) -> Reply {
+    let open: Vec<OpenCode> = open
         .take(MAX_CODES_SUGGESTED)
-        .map(|o| format!("{} for {}", o.consent.code, o.notice))
+        .map(|open| OpenCode {
+            code: open.consent.code.clone(),
+            notice: open.notice.clone(),
+        })
         .collect();
-    if waits.is_empty() {
-        return format!("Nothing waits for approval, under {code} or another code.");
+    let code = code.to_owned();
+    if open.is_empty() {
+        Reply::NothingToApprove { code }
+    } else {
+        Reply::UnknownCode { code, open }
     }
-    format!(
-        "Nothing waits under {code}; if the text was changed, its code is another now. Open: {}.",
-        waits.join(", ")
-    )
 }

@@ -12,11 +12,12 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::upgrade::{Decision, Step, Upgrade, Window};
-use crate::domain::plan::notice::Happening;
+use crate::domain::{people::reply::Reply, plan::notice::Happening};
 
 /// A command that changes an upgrade.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Change {
     Reschedule {
         opens: Timestamp,
@@ -85,6 +86,27 @@ pub enum ChangeError {
     Conflict(Vec<String>),
 }
 
+impl ChangeError {
+    /// As it is said to whoever gave the command.
+    pub fn reply(&self) -> Reply {
+        match self {
+            Self::Swapped => Reply::WindowSwapped,
+            Self::GivenUp(title) => Reply::GivenUp {
+                title: title.clone(),
+            },
+            Self::TooLate(title, command) => Reply::AppliedAlready {
+                title: title.clone(),
+                command: (*command).to_owned(),
+            },
+            Self::Nothing => Reply::SoAlready,
+            // No command meets this: a file's edit does.
+            Self::Conflict(_) => Reply::Words {
+                words: self.to_string(),
+            },
+        }
+    }
+}
+
 /// In words, for the record.
 impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -132,34 +154,28 @@ impl Change {
     /// The name that people give it.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Reschedule { .. } => "reschedule",
-            Self::Cancel { .. } => "cancel",
-            Self::Fail { .. } => "fail",
-            Self::Go => "go",
-            Self::NoGo { .. } => "no-go",
             Self::Step { step, .. } => step.name(),
-            Self::Note { .. } => "note",
-            Self::Close => "close",
-            Self::Say { .. } => "say",
-            Self::Correct { .. } => "correct",
-            Self::Announce { .. } => "announce",
-            Self::Tick { .. } => "tick",
-            Self::Untick { .. } => "untick",
+            other => other.into(),
         }
     }
 
     /// The change leaves the upgrade as it is: it is of what is said and done around it.
     pub fn is_aside(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Note { .. }
-                | Self::Close
-                | Self::Say { .. }
-                | Self::Correct { .. }
-                | Self::Announce { .. }
-                | Self::Tick { .. }
-                | Self::Untick { .. }
-        )
+            | Self::Close
+            | Self::Say { .. }
+            | Self::Correct { .. }
+            | Self::Announce { .. }
+            | Self::Tick { .. }
+            | Self::Untick { .. } => true,
+            Self::Reschedule { .. }
+            | Self::Cancel { .. }
+            | Self::Fail { .. }
+            | Self::Go
+            | Self::NoGo { .. }
+            | Self::Step { .. } => false,
+        }
     }
 
     /// The reason that is told with it, where no field of the upgrade holds it.

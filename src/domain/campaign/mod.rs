@@ -43,6 +43,11 @@ impl Campaign {
         }
     }
 
+    /// Whether people mean it by this id: its own, or that of the file which joined it.
+    pub fn is_called(&self, id: &str) -> bool {
+        self.upgrade.id == id || self.upgrade.joined.as_deref() == Some(id)
+    }
+
     /// The time at which the votes on its window are to be counted, as long as they are not.
     pub fn votes_due(&self) -> Option<Timestamp> {
         let progress = &self.progress;

@@ -1,53 +1,24 @@
-//! What people can ask and tell herald in a chat: the same words on both platforms.
+//! The commands that people give in a chat: the same words on both platforms.
 //!
 //! On Matrix a command is a line, `!upgrade reschedule 2026-12-01 14:00 reason="nodes are late"`; on Discord its options
-//! come by name. Both become an [`Order`].
+//! come by name. Both become a [`Command`], whose parts have types. The table below is the only list of commands:
+//! registration on Discord, reading a line, permissions, help and proposals are made from it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use strum::VariantArray as _;
 use thiserror::Error;
 
-/// The longest that a reason or a note may be, so that its notice fits a post.
-pub const LONGEST_REASON: usize = 160;
-/// What people say for everybody, beside the plan.
-pub const LONGEST_SAID: usize = 1_200;
-pub const LONGEST_CORRECTION: usize = 240;
-pub const LONGEST_FEEDBACK: usize = 500;
+use super::value::{self, PartValue};
 
-/// What is asked or told.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verb {
-    Status,
-    Schedule,
-    Checklist,
-    Ack,
-    Ready,
-    Feedback,
-    Withdraw,
-    Subscribe,
-    Help,
-    Preview,
-    Approve,
-    Announce,
-    Go,
-    NoGo,
-    Reschedule,
-    Postpone,
-    Cancel,
-    Tick,
-    Untick,
-    Note,
-    Say,
-    Correct,
-    Close,
-    Roster,
-    Report,
-}
+/// A reason or a note is no longer than this, so that its notice fits a post.
+pub const MAX_REASON_CHARS: usize = 160;
+/// Words that nobody planned stand alone in a post.
+pub const MAX_SAID_CHARS: usize = 1_200;
+pub const MAX_CORRECTION_CHARS: usize = 240;
+pub const MAX_FEEDBACK_CHARS: usize = 500;
+/// Any other part is a name, a time or a length.
+const MAX_NAME_CHARS: usize = 200;
 
 /// One thing that a command needs or takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +29,7 @@ pub struct Part {
     pub required: bool,
 }
 
-/// What a part is: how it is read from a line, and what a platform may propose for it.
+/// A part's kind decides how it is read from a line, and what a platform may propose for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Topic,
@@ -90,343 +61,235 @@ impl Kind {
         match self {
             Self::Time | Self::Length => rest.starts_with(|c: char| c.is_ascii_digit()),
             Self::Upgrade => false,
-            _ => true,
+            Self::Topic
+            | Self::Code
+            | Self::Notice
+            | Self::Before
+            | Self::List
+            | Self::Item
+            | Self::Channel
+            | Self::Node
+            | Self::Words(_) => true,
         }
     }
 
     /// Whether a platform may propose some while people type.
     pub fn has_choices(self) -> bool {
-        matches!(
-            self,
-            Self::Topic
-                | Self::Code
-                | Self::Notice
-                | Self::Upgrade
-                | Self::Before
-                | Self::List
-                | Self::Item
-                | Self::Channel
-                | Self::Node
-        )
+        !matches!(self, Self::Time | Self::Length | Self::Words(_))
+    }
+
+    fn max_chars(self) -> usize {
+        match self {
+            Self::Words(most) => most,
+            _ => MAX_NAME_CHARS,
+        }
     }
 }
 
-const fn needs(name: &'static str, kind: Kind, about: &'static str) -> Part {
-    Part {
-        name,
-        about,
-        kind,
-        required: true,
-    }
+/// A command is given by those people, as long as people.yaml says nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    Everybody,
+    /// The communication team and operators, among operators.
+    Team,
+    /// The team, but by an account that people.yaml lists: an approval is a person's.
+    ListedTeam,
+    /// Whoever has a role, among operators: an item of the checklist has a role of its own.
+    AnyRole,
 }
 
-const fn takes(name: &'static str, kind: Kind, about: &'static str) -> Part {
-    Part {
-        name,
-        about,
-        kind,
-        required: false,
-    }
+/// The type of a part: that of its kind, or an `Option` of it where the command only takes it.
+macro_rules! part_type {
+    (needs $kind:ident) => { value::$kind };
+    (takes $kind:ident) => { Option<value::$kind> };
 }
 
-const UPGRADE: Part = takes(
-    "upgrade",
-    Kind::Upgrade,
-    "Which upgrade, by its id; without it, the one that is under way",
-);
-const REASON: &str = "Why, for people, in a few words";
+macro_rules! is_required {
+    (needs) => {
+        true
+    };
+    (takes) => {
+        false
+    };
+}
+
+/// Makes [`Verb`] and [`Command`] from the table.
+macro_rules! commands {
+    ($($rights:ident $verb:ident $about:literal {
+        $($part:ident: $must:ident $kind:ident $(($most:expr))? $hint:literal,)*
+    } $(of $upgrade:ident)?;)*) => {
+        /// A command's name.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+            strum::EnumString, strum::IntoStaticStr, strum::VariantArray,
+        )]
+        #[strum(serialize_all = "kebab-case", ascii_case_insensitive)]
+        pub enum Verb {
+            $(#[doc = $about] $verb,)*
+        }
+
+        impl Verb {
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$verb => $about,)* }
+            }
+
+            pub fn rights(self) -> Rights {
+                match self { $(Self::$verb => Rights::$rights,)* }
+            }
+
+            pub fn parts(self) -> &'static [Part] {
+                match self {
+                    $(Self::$verb => const { &[
+                        $(Part {
+                            name: stringify!($part),
+                            about: $hint,
+                            kind: Kind::$kind $(($most))?,
+                            required: is_required!($must),
+                        },)*
+                        $(Part {
+                            name: stringify!($upgrade),
+                            about: "Which upgrade, by its id; without it, the one that is under way",
+                            kind: Kind::Upgrade,
+                            required: false,
+                        },)?
+                    ] },)*
+                }
+            }
+        }
+
+        /// A command as it was understood.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Command {
+            $(
+                #[doc = $about]
+                $verb { $($part: part_type!($must $kind),)* $($upgrade: Option<String>,)? },
+            )*
+        }
+
+        impl Command {
+            pub fn verb(&self) -> Verb {
+                match self { $(Self::$verb { .. } => Verb::$verb,)* }
+            }
+
+            /// The upgrade that it names; without one, that which is under way is meant.
+            pub fn upgrade(&self) -> Option<&str> {
+                match self {
+                    $(Self::$verb { $($upgrade,)? .. } => {
+                        None::<&str>$(.or($upgrade.as_deref()))?
+                    })*
+                }
+            }
+
+            fn from_values(values: &Values) -> Result<Self, Misread> {
+                Ok(match values.verb {
+                    $(Verb::$verb => Self::$verb {
+                        $($part: values.$must(stringify!($part))?,)*
+                        $($upgrade: values.takes(stringify!($upgrade))?,)?
+                    },)*
+                })
+            }
+
+            /// Its parts by name, as a person would write them.
+            fn written(&self) -> Vec<(&'static str, Option<String>)> {
+                match self {
+                    $(Self::$verb { $($part,)* $($upgrade,)? } => vec![
+                        $((stringify!($part), $part.written()),)*
+                        $((stringify!($upgrade), $upgrade.written()),)?
+                    ],)*
+                }
+            }
+        }
+    };
+}
+
+// Rights, verb, what it is for, its parts in the order of a line, and whether it is of one upgrade.
+commands! {
+    Everybody Status "Where the upgrade stands, and what you must do" {} of upgrade;
+    Everybody Schedule "When the upgrade is, and what is posted when" {} of upgrade;
+    Everybody Checklist "What is done, and what is still to be done" {
+        part: takes List "process, or validators; without it, what fits the moment",
+    } of upgrade;
+    Everybody Ack "Your provider has seen what was asked last, and answers" {} of upgrade;
+    Everybody Ready "Your provider's nodes, or one of them, run what is asked for" {
+        node: takes Node "One node, or a chain's; without it, all of yours",
+    } of upgrade;
+    Everybody Feedback "Tell us how the upgrade went for you" {
+        text: needs Words(MAX_FEEDBACK_CHARS) "In your own words",
+    } of upgrade;
+    Everybody Withdraw "Take back what you have told us by the command feedback" {} of upgrade;
+    Everybody Subscribe "Be reminded in private before the window opens" {
+        before: takes Before "How long before: 30m, 2h or 1d; off to stop it",
+    } of upgrade;
+    Everybody Help "What to do about a problem" {
+        topic: takes Topic "The problem; without one, what there is help on",
+    };
+    Team Preview "For the team: what a notice will say here" {
+        notice: needs Notice "The notice's id in the plan",
+    } of upgrade;
+    ListedTeam Approve "For the team: agree to a text before it is posted" {
+        code: needs Code "The code above the text",
+    };
+    Team Announce "For the team: agree to a planned notice, and post it now" {
+        notice: needs Notice "The notice's id in the plan",
+    } of upgrade;
+    Team Go "For the team: the final checks are passed" {} of upgrade;
+    Team NoGo "For the team: they are not; notices by the clock are held" {
+        reason: needs Words(MAX_REASON_CHARS) "Why, for people, in a few words",
+    } of upgrade;
+    Team Reschedule "For the team: move the window to another time" {
+        opens: needs Time "When the window opens: 2026-12-01 14:00 in the plan's zone",
+        closes: takes Time "When it closes; without it, as long after as before",
+        reason: takes Words(MAX_REASON_CHARS) "Why, for people, in a few words",
+    } of upgrade;
+    Team Postpone "For the team: move the window back by some time" {
+        by: needs Length "By how much: 2h, or 1d for the same hour of the next day",
+        reason: takes Words(MAX_REASON_CHARS) "Why, for people, in a few words",
+    } of upgrade;
+    Team Cancel "For the team: take the upgrade off" {
+        reason: needs Words(MAX_REASON_CHARS) "Why, for people, in a few words",
+    } of upgrade;
+    AnyRole Tick "For the team: an item of the checklist is done" {
+        item: needs Item "The item's number: 2.1",
+        remark: takes Words(MAX_REASON_CHARS) "Where it can be seen, or what is left",
+    } of upgrade;
+    AnyRole Untick "For the team: an item of the checklist is not done after all" {
+        item: needs Item "The item's number: 2.1",
+    } of upgrade;
+    Team Note "For the team: add a line to the status" {
+        text: needs Words(MAX_REASON_CHARS) "One line, for everybody",
+    } of upgrade;
+    Team Say "For the team: post something that nobody planned" {
+        channel: needs Channel "The channel's name in herald.yaml, or all",
+        text: needs Words(MAX_SAID_CHARS) "The words, for everybody there",
+    } of upgrade;
+    Team Correct "For the team: put a correction on top of a post that is out" {
+        post: needs Notice "The notice's id: the last post of it, in all channels",
+        text: needs Words(MAX_CORRECTION_CHARS) "What is right",
+    } of upgrade;
+    Team Close "For the team: close feedback now, and count it" {} of upgrade;
+    Team Roster "For the team: which providers have answered, and which are ready" {} of upgrade;
+    Team Report "For the team: the upgrade in figures, plan against what happened" {} of upgrade;
+}
 
 impl Verb {
-    pub const ALL: [Self; 25] = [
-        Self::Status,
-        Self::Schedule,
-        Self::Checklist,
-        Self::Ack,
-        Self::Ready,
-        Self::Feedback,
-        Self::Withdraw,
-        Self::Subscribe,
-        Self::Help,
-        Self::Preview,
-        Self::Approve,
-        Self::Announce,
-        Self::Go,
-        Self::NoGo,
-        Self::Reschedule,
-        Self::Postpone,
-        Self::Cancel,
-        Self::Tick,
-        Self::Untick,
-        Self::Note,
-        Self::Say,
-        Self::Correct,
-        Self::Close,
-        Self::Roster,
-        Self::Report,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Schedule => "schedule",
-            Self::Checklist => "checklist",
-            Self::Ack => "ack",
-            Self::Ready => "ready",
-            Self::Feedback => "feedback",
-            Self::Withdraw => "withdraw",
-            Self::Subscribe => "subscribe",
-            Self::Help => "help",
-            Self::Preview => "preview",
-            Self::Approve => "approve",
-            Self::Announce => "announce",
-            Self::Go => "go",
-            Self::NoGo => "no-go",
-            Self::Reschedule => "reschedule",
-            Self::Postpone => "postpone",
-            Self::Cancel => "cancel",
-            Self::Tick => "tick",
-            Self::Untick => "untick",
-            Self::Note => "note",
-            Self::Say => "say",
-            Self::Correct => "correct",
-            Self::Close => "close",
-            Self::Roster => "roster",
-            Self::Report => "report",
-        }
+        self.into()
     }
 
-    pub fn about(self) -> &'static str {
-        match self {
-            Self::Status => "Where the upgrade stands, and what you must do",
-            Self::Schedule => "When the upgrade is, and what is posted when",
-            Self::Checklist => "What is done, and what is still to be done",
-            Self::Ack => "Your provider has seen what was asked last, and answers",
-            Self::Ready => "Your provider's nodes, or one of them, run what is asked for",
-            Self::Feedback => "Tell us how the upgrade went for you",
-            Self::Subscribe => "Be reminded in private before the window opens",
-            Self::Withdraw => "Take back what you have told us by the command feedback",
-            Self::Help => "What to do about a problem",
-            Self::Preview => "For the team: what a notice will say here",
-            Self::Approve => "For the team: agree to a text before it is posted",
-            Self::Announce => "For the team: agree to a planned notice, and post it now",
-            Self::Go => "For the team: the final checks are passed",
-            Self::NoGo => "For the team: they are not; notices by the clock are held",
-            Self::Reschedule => "For the team: move the window to another time",
-            Self::Postpone => "For the team: move the window back by some time",
-            Self::Cancel => "For the team: take the upgrade off",
-            Self::Tick => "For the team: an item of the checklist is done",
-            Self::Untick => "For the team: an item of the checklist is not done after all",
-            Self::Note => "For the team: add a line to the status",
-            Self::Say => "For the team: post something that nobody planned",
-            Self::Correct => "For the team: put a correction on top of a post that is out",
-            Self::Close => "For the team: close feedback now, and count it",
-            Self::Roster => "For the team: which providers have answered, and which are ready",
-            Self::Report => "For the team: the upgrade in figures, plan against what happened",
-        }
-    }
-
-    pub fn parts(self) -> &'static [Part] {
-        const WHY: Part = needs("reason", Kind::Words(LONGEST_REASON), REASON);
-        const PERHAPS_WHY: Part = takes("reason", Kind::Words(LONGEST_REASON), REASON);
-        match self {
-            Self::Status
-            | Self::Schedule
-            | Self::Ack
-            | Self::Withdraw
-            | Self::Go
-            | Self::Close
-            | Self::Roster
-            | Self::Report => const { &[UPGRADE] },
-            Self::Checklist => {
-                const {
-                    &[
-                        takes(
-                            "part",
-                            Kind::List,
-                            "process, or validators; without it, what fits the moment",
-                        ),
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Ready => {
-                const {
-                    &[
-                        takes(
-                            "node",
-                            Kind::Node,
-                            "One node, or a chain's; without it, all of yours",
-                        ),
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Subscribe => {
-                const {
-                    &[
-                        takes(
-                            "before",
-                            Kind::Before,
-                            "How long before: 30m, 2h or 1d; off to stop it",
-                        ),
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Feedback => {
-                const {
-                    &[
-                        needs("text", Kind::Words(LONGEST_FEEDBACK), "In your own words"),
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Tick => {
-                const {
-                    &[
-                        needs("item", Kind::Item, "The item's number: 2.1"),
-                        takes(
-                            "remark",
-                            Kind::Words(LONGEST_REASON),
-                            "Where it can be seen, or what is left",
-                        ),
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Untick => {
-                const { &[needs("item", Kind::Item, "The item's number: 2.1"), UPGRADE] }
-            }
-            Self::Announce => {
-                const {
-                    &[
-                        needs("notice", Kind::Notice, "The notice's id in the plan"),
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Note => {
-                const {
-                    &[
-                        needs(
-                            "text",
-                            Kind::Words(LONGEST_REASON),
-                            "One line, for everybody",
-                        ),
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Say => {
-                const {
-                    &[
-                        needs(
-                            "channel",
-                            Kind::Channel,
-                            "The channel's name in herald.yaml, or all",
-                        ),
-                        needs(
-                            "text",
-                            Kind::Words(LONGEST_SAID),
-                            "The words, for everybody there",
-                        ),
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Correct => {
-                const {
-                    &[
-                        needs(
-                            "post",
-                            Kind::Notice,
-                            "The notice's id: the last post of it, in all channels",
-                        ),
-                        needs("text", Kind::Words(LONGEST_CORRECTION), "What is right"),
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Help => {
-                const {
-                    &[takes(
-                        "topic",
-                        Kind::Topic,
-                        "The problem; without one, what there is help on",
-                    )]
-                }
-            }
-            Self::Preview => {
-                const {
-                    &[
-                        needs("notice", Kind::Notice, "The notice's id in the plan"),
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Approve => const { &[needs("code", Kind::Code, "The code above the text")] },
-            Self::NoGo | Self::Cancel => const { &[WHY, UPGRADE] },
-            Self::Reschedule => {
-                const {
-                    &[
-                        needs(
-                            "opens",
-                            Kind::Time,
-                            "When the window opens: 2026-12-01 14:00 in the plan's zone",
-                        ),
-                        takes(
-                            "closes",
-                            Kind::Time,
-                            "When it closes; without it, as long after as before",
-                        ),
-                        PERHAPS_WHY,
-                        UPGRADE,
-                    ]
-                }
-            }
-            Self::Postpone => {
-                const {
-                    &[
-                        needs(
-                            "by",
-                            Kind::Length,
-                            "By how much: 2h, or 1d for the same hour of the next day",
-                        ),
-                        PERHAPS_WHY,
-                        UPGRADE,
-                    ]
-                }
-            }
-        }
-    }
-
-    /// Whether it is for the communication team and operators, as long as nothing else is said.
+    /// Whether it is for fewer than everybody.
     pub fn is_privileged(self) -> bool {
-        !matches!(
-            self,
-            Self::Status
-                | Self::Schedule
-                | Self::Checklist
-                | Self::Ack
-                | Self::Ready
-                | Self::Feedback
-                | Self::Withdraw
-                | Self::Subscribe
-                | Self::Help
-        )
+        self.rights() != Rights::Everybody
     }
 
     pub fn by_name(name: &str) -> Option<Self> {
-        let name = name.to_lowercase();
-        Self::ALL.into_iter().find(|verb| verb.name() == name)
+        name.parse().ok()
     }
-}
 
-/// A command as it was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    pub verb: Verb,
-    values: BTreeMap<&'static str, String>,
+    fn part(self, name: &str) -> Option<&'static Part> {
+        self.parts().iter().find(|part| part.name == name)
+    }
 }
 
 /// Why a command was not understood.
@@ -444,20 +307,27 @@ pub enum Misread {
         length: usize,
         most: usize,
     },
+    /// The text stands for nothing of the part's kind.
+    #[error("{} {text} is nothing that {} takes", .part.name, .verb.name())]
+    Unreadable {
+        verb: Verb,
+        part: Part,
+        text: String,
+    },
     #[error("a quotation mark is not closed")]
     Unclosed,
 }
 
-/// As a line that makes the same order.
-impl std::fmt::Display for Order {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.verb.name())?;
-        for part in self.verb.parts() {
-            match self.get(part.name) {
+/// As a line that makes the same command.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb().name())?;
+        for (name, value) in self.written() {
+            match value {
                 Some(value) if value.contains(char::is_whitespace) => {
-                    write!(f, " {}=\"{value}\"", part.name)?
+                    write!(f, " {name}=\"{value}\"")?
                 }
-                Some(value) => write!(f, " {}={value}", part.name)?,
+                Some(value) => write!(f, " {name}={value}")?,
                 None => {}
             }
         }
@@ -465,46 +335,29 @@ impl std::fmt::Display for Order {
     }
 }
 
-impl Order {
-    pub fn new(verb: Verb) -> Self {
-        Self {
-            verb,
-            values: BTreeMap::new(),
-        }
-    }
-
-    pub fn get(&self, part: &str) -> Option<&str> {
-        self.values.get(part).map(String::as_str)
-    }
-
-    /// A part that the command needs, and so has.
-    pub fn need(&self, part: &str) -> &str {
-        self.get(part).unwrap_or_default()
-    }
-
+impl Command {
     /// From named options, as Discord gives them.
     pub fn from_options<'a>(
         verb: &str,
         options: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, Misread> {
-        let mut order =
-            Self::new(Verb::by_name(verb).ok_or_else(|| Misread::Verb(verb.to_owned()))?);
+        let mut values = Values::named(verb)?;
         for (name, value) in options {
-            let Some(part) = order.verb.parts().iter().find(|p| p.name == name) else {
+            let Some(part) = values.verb.part(name) else {
                 return Err(Misread::TooMuch {
-                    verb: order.verb,
+                    verb: values.verb,
                     word: name.to_owned(),
                 });
             };
-            order.set(part, value)?;
+            values.set(part, value)?;
         }
-        order.whole()
+        Self::from_values(&values)
     }
 
     /// From the words of a line, the command's own name left out: values in their order, or by name (`opens=…`), with
     /// quotation marks where they have spaces. The last words need none.
     pub fn from_line(line: &str) -> Result<Self, Misread> {
-        Self::read(line)?.whole()
+        Self::from_values(&Values::read(line)?)
     }
 
     /// A line that lacks something, with what was asked for afterwards.
@@ -512,75 +365,73 @@ impl Order {
         line: &str,
         rest: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, Misread> {
-        let mut order = Self::read(line)?;
+        let mut values = Values::read(line)?;
         for (name, value) in rest {
-            if let Some(part) = order.verb.parts().iter().find(|p| p.name == name) {
-                order.set(part, value)?;
+            if let Some(part) = values.verb.part(name) {
+                values.set(part, value)?;
             }
         }
-        order.whole()
+        Self::from_values(&values)
+    }
+}
+
+/// The texts of a command's parts while it is read.
+struct Values {
+    verb: Verb,
+    texts: BTreeMap<&'static str, String>,
+}
+
+impl Values {
+    fn named(verb: &str) -> Result<Self, Misread> {
+        Ok(Self {
+            verb: Verb::by_name(verb).ok_or_else(|| Misread::Verb(verb.to_owned()))?,
+            texts: BTreeMap::new(),
+        })
     }
 
-    /// What a line says, whole or not.
+    /// Reads a line, whole or not.
     fn read(line: &str) -> Result<Self, Misread> {
         let mut rest = line.trim_start();
         let (verb, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        if verb.is_empty() {
-            return Ok(Self::new(Verb::Status));
-        }
-        let mut order =
-            Self::new(Verb::by_name(verb).ok_or_else(|| Misread::Verb(verb.to_owned()))?);
+        let mut values = Self::named(if verb.is_empty() {
+            Verb::Status.name()
+        } else {
+            verb
+        })?;
         rest = after.trim();
         while !rest.is_empty() {
+            let open = |part: &&Part| !values.texts.contains_key(part.name);
+            let parts = || values.verb.parts().iter().filter(open);
             let named = rest.split_once('=').and_then(|(name, value)| {
-                let part = order
-                    .verb
-                    .parts()
-                    .iter()
-                    .find(|p| p.name == name.to_lowercase() && order.get(p.name).is_none())?;
-                Some((part, value))
+                let name = name.to_lowercase();
+                Some((parts().find(|part| part.name == name)?, value))
             });
-            let next =
-                || {
-                    order.verb.parts().iter().find(|p| {
-                        order.get(p.name).is_none() && (p.required || p.kind.may_be(rest))
-                    })
-                };
-            let Some((part, value)) = named.or_else(|| next().map(|part| (part, rest))) else {
+            let next = || parts().find(|part| part.required || part.kind.may_be(rest));
+            let Some((part, value)) = named.or_else(|| Some((next()?, rest))) else {
                 return Err(Misread::TooMuch {
-                    verb: order.verb,
+                    verb: values.verb,
                     word: rest.to_owned(),
                 });
             };
-            let others: Vec<&str> = order
-                .verb
-                .parts()
-                .iter()
-                .map(|p| p.name)
-                .filter(|n| order.get(n).is_none() && *n != part.name)
+            let others: Vec<&str> = parts()
+                .map(|other| other.name)
+                .filter(|name| *name != part.name)
                 .collect();
             let (value, after) = taken(part.kind, value, named.is_some(), &others)?;
-            order.set(part, &value)?;
+            values.set(part, &value)?;
             rest = after.trim_start();
         }
-        Ok(order)
+        Ok(values)
     }
 
-    fn set(&mut self, part: &Part, value: &str) -> Result<(), Misread> {
+    fn set(&mut self, part: &'static Part, value: &str) -> Result<(), Misread> {
         let value = value.trim();
         let value = if matches!(part.kind, Kind::Code | Kind::Topic) {
             value.to_lowercase()
         } else {
             value.to_owned()
         };
-        let (length, most) = (
-            value.chars().count(),
-            if let Kind::Words(most) = part.kind {
-                most
-            } else {
-                200
-            },
-        );
+        let (length, most) = (value.chars().count(), part.kind.max_chars());
         if length > most {
             return Err(Misread::TooLong {
                 part: *part,
@@ -589,24 +440,31 @@ impl Order {
             });
         }
         if length > 0 {
-            self.values.insert(part.name, value);
+            self.texts.insert(part.name, value);
         }
         Ok(())
     }
 
-    fn whole(self) -> Result<Self, Misread> {
-        match self
-            .verb
-            .parts()
-            .iter()
-            .find(|p| p.required && self.get(p.name).is_none())
-        {
-            Some(part) => Err(Misread::Missing {
+    fn takes<T: PartValue>(&self, name: &str) -> Result<Option<T>, Misread> {
+        let (Some(text), Some(part)) = (self.texts.get(name), self.verb.part(name)) else {
+            return Ok(None);
+        };
+        T::read(text).map(Some).ok_or_else(|| Misread::Unreadable {
+            verb: self.verb,
+            part: *part,
+            text: text.clone(),
+        })
+    }
+
+    fn needs<T: PartValue>(&self, name: &str) -> Result<T, Misread> {
+        let missing = || match self.verb.part(name) {
+            Some(part) => Misread::Missing {
                 verb: self.verb,
                 part: *part,
-            }),
-            None => Ok(self),
-        }
+            },
+            None => Misread::Verb(self.verb.name().to_owned()),
+        };
+        self.takes(name)?.ok_or_else(missing)
     }
 }
 
@@ -662,12 +520,14 @@ mod tests {
     use super::*;
 
     fn line(line: &str) -> Vec<String> {
-        let order = Order::from_line(line).unwrap();
-        let values = order
-            .values
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}"));
-        std::iter::once(order.verb.name().to_owned())
+        let command = Command::from_line(line).unwrap();
+        let mut values: Vec<String> = command
+            .written()
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name}: {}", value?)))
+            .collect();
+        values.sort();
+        std::iter::once(command.verb().name().to_owned())
             .chain(values)
             .collect()
     }
@@ -745,7 +605,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_says_what_is_missing() {
-        let said = |line: &str| Order::from_line(line).unwrap_err().to_string();
+        let said = |line: &str| Command::from_line(line).unwrap_err().to_string();
         assert_eq!(said("sing"), "there is no command sing");
         assert_eq!(
             said("approve"),
@@ -758,7 +618,7 @@ mod tests {
             "reason has 161 characters; 160 fit"
         );
         assert_eq!(
-            Order::from_options("go", [("now", "1")])
+            Command::from_options("go", [("now", "1")])
                 .unwrap_err()
                 .to_string(),
             "go takes no now"
@@ -768,20 +628,20 @@ mod tests {
     #[test]
     fn options_by_name_make_the_same_order_as_a_line() {
         let options = [("reason", " late "), ("opens", "2026-12-01 14:00")];
-        let order = Order::from_options("reschedule", options).unwrap();
+        let order = Command::from_options("reschedule", options).unwrap();
         assert_eq!(
             order,
-            Order::from_line("reschedule 2026-12-01 14:00 reason=late").unwrap()
+            Command::from_line("reschedule 2026-12-01 14:00 reason=late").unwrap()
         );
-        assert_eq!(
-            (order.need("opens"), order.get("closes")),
-            ("2026-12-01 14:00", None)
+        assert!(
+            matches!(&order, Command::Reschedule { opens, closes: None, .. } if opens.to_string() == "2026-12-01 14:00"),
+            "{order:?}"
         );
     }
 
     #[test]
     fn every_command_fits_what_discord_takes() {
-        for verb in Verb::ALL {
+        for &verb in Verb::ALL {
             assert_eq!(Verb::by_name(verb.name()), Some(verb));
             let named = verb
                 .parts()

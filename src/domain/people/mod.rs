@@ -4,4 +4,6 @@ pub mod approval;
 pub mod command;
 pub mod feedback;
 pub mod permission;
+pub mod reply;
 pub mod roster;
+pub mod value;

@@ -1,17 +1,30 @@
-//! Who may give which command, and where: one table, and what it does not allow is denied.
+//! Permissions: one table says who may give which command, and where. All that it does not allow is denied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray as _;
 
-use super::command::Verb;
+use super::command::{Rights, Verb};
 
-/// What somebody does in an upgrade.
+/// A part that somebody has in an upgrade.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::IntoStaticStr,
+    strum::VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Writes the runtime.
     CoreDeveloper,
@@ -24,12 +37,7 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [
-        Self::CoreDeveloper,
-        Self::Validator,
-        Self::CommunicationTeam,
-        Self::Operator,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Those who have it, in a sentence.
     pub fn people(self) -> &'static str {
@@ -42,28 +50,23 @@ impl Role {
     }
 
     pub fn name(self) -> &'static str {
-        match self {
-            Self::CoreDeveloper => "core_developer",
-            Self::Validator => "validator",
-            Self::CommunicationTeam => "communication_team",
-            Self::Operator => "operator",
-        }
+        self.into()
     }
 }
 
 /// The table, and what accounts show beside `people.yaml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
-    /// Of the commands that are not for everybody, who may give them. One that is left out is for the communication team
+    /// The roles that may give a command which is not for everybody. One that is left out is for the communication team
     /// and operators.
     pub commands: BTreeMap<Verb, BTreeSet<Role>>,
-    /// What a role of the Discord server stands for.
+    /// Roles of the Discord server stand for these.
     pub discord: BTreeMap<String, BTreeSet<Role>>,
-    /// What a power level in the operators' room on Matrix stands for, that level and up.
+    /// A power level in the operators' room on Matrix, and all above it, stands for these.
     pub matrix: BTreeMap<i64, BTreeSet<Role>>,
 }
 
-/// What is known of who gives a command, and of the place.
+/// All that is known of somebody who gives a command, and of the place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     pub roles: BTreeSet<Role>,
@@ -76,7 +79,7 @@ pub struct Standing {
 /// Why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
-    /// It is given among operators alone.
+    /// The command is given among operators alone.
     Place,
     /// An approval is a person's, and nobody knows whose account this is.
     Unmapped,
@@ -85,15 +88,15 @@ pub enum Denial {
 }
 
 impl Permissions {
-    /// Who may give a command; nothing where everybody may.
+    /// The roles that may give a command; nothing where everybody may.
     pub fn of(&self, verb: Verb) -> Option<BTreeSet<Role>> {
-        let own = self.commands.get(&verb).cloned();
-        // An item of the checklist has a role of its own.
-        let usual = || match verb {
-            Verb::Tick | Verb::Untick => BTreeSet::from(Role::ALL),
-            _ => BTreeSet::from([Role::CommunicationTeam, Role::Operator]),
+        let usual = match verb.rights() {
+            Rights::Everybody => return None,
+            Rights::Team | Rights::ListedTeam => &[Role::CommunicationTeam, Role::Operator][..],
+            Rights::AnyRole => Role::ALL,
         };
-        verb.is_privileged().then(|| own.unwrap_or_else(usual))
+        let own = self.commands.get(&verb).cloned();
+        Some(own.unwrap_or_else(|| usual.iter().copied().collect()))
     }
 
     pub fn may(&self, verb: Verb, who: &Standing) -> Result<(), Denial> {
@@ -103,7 +106,7 @@ impl Permissions {
         if !who.among_operators {
             return Err(Denial::Place);
         }
-        if verb == Verb::Approve && !who.mapped {
+        if verb.rights() == Rights::ListedTeam && !who.mapped {
             return Err(Denial::Unmapped);
         }
         if who.roles.is_disjoint(&allowed) {
@@ -119,7 +122,7 @@ impl Permissions {
             .is_some_and(|allowed| roles.iter().any(|role| allowed.contains(role)))
     }
 
-    /// What an account is by the roles that it has on the Discord server.
+    /// An account's roles by those that it has on the Discord server.
     pub fn by_discord_roles<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> BTreeSet<Role> {
         ids.into_iter()
             .filter_map(|id| self.discord.get(id))
@@ -128,7 +131,7 @@ impl Permissions {
             .collect()
     }
 
-    /// What an account is by its power in the operators' room.
+    /// An account's roles by its power in the operators' room.
     pub fn by_power(&self, level: i64) -> BTreeSet<Role> {
         self.matrix
             .range(..=level)
@@ -153,8 +156,8 @@ mod tests {
     #[test]
     fn what_is_not_allowed_is_denied() {
         let mut table = Permissions::default();
-        for verb in Verb::ALL {
-            for role in Role::ALL {
+        for &verb in Verb::ALL {
+            for &role in Role::ALL {
                 let may = table.may(verb, &who(&[role], true, true)).is_ok();
                 let of_the_team = matches!(role, Role::CommunicationTeam | Role::Operator)
                     || matches!(verb, Verb::Tick | Verb::Untick);
@@ -190,7 +193,7 @@ mod tests {
         );
         table.commands.insert(Verb::Cancel, BTreeSet::new());
         assert_eq!(
-            table.may(Verb::Cancel, &who(&Role::ALL, true, true)),
+            table.may(Verb::Cancel, &who(Role::ALL, true, true)),
             Err(Denial::Role)
         );
     }

@@ -22,6 +22,8 @@ pub struct Language {
     pub spans: Spans,
     /// The words that templates get from herald (`verified`, `validators`), as this language has them.
     pub words: BTreeMap<String, String>,
+    /// Templates of what herald says to somebody who gives a command, by the names of the replies.
+    pub replies: BTreeMap<String, String>,
 }
 
 /// The patterns for times. They know `{weekday}`, `{day}`, `{month}`, `{month_number}`, `{year}`,
@@ -107,6 +109,7 @@ static ENGLISH: LazyLock<Language> = LazyLock::new(|| {
             day: unit("day"),
         },
         words: BTreeMap::new(),
+        replies: BTreeMap::new(),
     }
 });
 

@@ -110,6 +110,54 @@ fn number_and_unit(text: &str) -> Option<(i64, &str)> {
     ))
 }
 
+/// A length as people write it: `2h`, `90s`.
+pub fn short_length(seconds: i64) -> String {
+    match seconds {
+        s if s % 3600 == 0 => format!("{}h", s / 3600),
+        s if s % 60 == 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
+
+/// A time as people write it: `2026-12-01 14:00` in the plan's zone, or `2026-12-01T13:00:00Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanTime {
+    Instant(Timestamp),
+    Civil(DateTime),
+}
+
+impl FromStr for PlanTime {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        match text.parse() {
+            Ok(instant) => Ok(Self::Instant(instant)),
+            Err(_) => text.parse().map(Self::Civil),
+        }
+    }
+}
+
+impl std::fmt::Display for PlanTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Instant(at) => write!(f, "{at}"),
+            Self::Civil(at) if at.second() == 0 => write!(f, "{}", at.strftime("%Y-%m-%d %H:%M")),
+            Self::Civil(at) => write!(f, "{}", at.strftime("%Y-%m-%d %H:%M:%S")),
+        }
+    }
+}
+
+impl PlanTime {
+    /// `None` outside of the calendar.
+    pub fn at(self, zone: &TimeZone) -> Option<Timestamp> {
+        match self {
+            Self::Instant(at) => Some(at),
+            Self::Civil(civil) => civil_instant(civil, zone),
+        }
+    }
+}
+
 /// Returns the instant of a civil time, or the first one after a gap; in an overlap the first.
 pub fn civil_instant(civil: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(civil);

@@ -13,6 +13,7 @@ use crate::domain::{
         fact::{Fact, FactKind},
     },
     outbox::{Post, PostKey},
+    people::reply::Outcome,
 };
 
 /// The approval that a person gave to a notice's text.
@@ -60,7 +61,7 @@ pub struct Batch {
     /// Posts that wait, planned or held, and what becomes of them.
     pub moves: Vec<(PostKey, Move)>,
     /// Requests that were followed or refused, and what came of them.
-    pub answered: Vec<(i64, String)>,
+    pub answered: Vec<(i64, Outcome)>,
     pub approvals: Vec<Approved>,
     /// Posts by the clock that no longer hold.
     pub supersede: Vec<Supersede>,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::campaign::change::Change;
+use crate::domain::{campaign::change::Change, people::reply::Outcome};
 
 /// A command that was given and is to be followed.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub trait RequestStore: Send + Sync {
     /// Commands that nobody has followed yet, oldest first.
     async fn requests(&self) -> Result<Vec<Request>, StoreError>;
     /// The outcome of a command, once there is one.
-    async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError>;
+    async fn outcome(&self, request: i64) -> Result<Option<Outcome>, StoreError>;
     /// Remembers the id of a command that came in by a chat; `false` when it was remembered before, so that a command
     /// that is delivered twice is answered once.
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError>;

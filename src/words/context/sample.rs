@@ -259,7 +259,7 @@ pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_
     );
     map.insert("help".into(), json!({ "id": long(24), "title": long(80) }));
     map.insert("topics".into(), json!(topics));
-    map.insert("commands".into(), commands(&Verb::ALL));
+    map.insert("commands".into(), commands(Verb::ALL));
     let entry = json!({ "at": sample.accepted.as_second(), "what": long(24) });
     map.insert("timeline".into(), json!(vec![entry; MAX_TIMELINE_ENTRIES]));
     let step = json!({ "item": "1.1a", "role": Role::CommunicationTeam, "text": long(90), "done": true, "by": long(30), "at": sample.accepted.as_second(), "remark": long(160) });

@@ -20,7 +20,7 @@ use upgrade_herald::{
     domain::{
         outbox::{Body, Picture, PostKey},
         people::{
-            command::{Misread, Order, Verb},
+            command::{Command, Misread, Verb},
             feedback::votes,
         },
     },
@@ -533,7 +533,7 @@ struct OnMatrix {
     bob: Person,
     room: String,
     chat: Arc<matrix::Matrix>,
-    desk: Arc<CountingDesk>,
+    handler: Arc<CountingHandler>,
     _stop: watch::Sender<bool>,
     following: JoinHandle<()>,
     _dir: TempDir,
@@ -546,14 +546,14 @@ impl Drop for OnMatrix {
 }
 
 #[derive(Default)]
-struct CountingDesk(AtomicU64);
+struct CountingHandler(AtomicU64);
 
 #[async_trait]
-impl CommandHandler for CountingDesk {
-    fn listens(&self, _: &Asker<'_>) -> Admission {
+impl CommandHandler for CountingHandler {
+    fn admit(&self, _: &Asker<'_>) -> Admission {
         Admission::Open
     }
-    async fn answer(&self, _: &Asker<'_>, _: &Result<Order, Misread>) -> Body {
+    async fn answer(&self, _: &Asker<'_>, _: &Result<Command, Misread>) -> Body {
         self.0.fetch_add(1, Ordering::Relaxed);
         body("an answer")
     }
@@ -611,14 +611,14 @@ async fn on_matrix(is_encrypted: bool) -> Result<OnMatrix> {
     alice.invite(&room, chat.user()).await?;
     chat.room(&room).await?;
     let (stop, stopped) = watch::channel(false);
-    let desk = Arc::new(CountingDesk::default());
-    let following = tokio::spawn(chat.clone().run(desk.clone(), stopped));
+    let handler = Arc::new(CountingHandler::default());
+    let following = tokio::spawn(chat.clone().run(handler.clone(), stopped));
     Ok(OnMatrix {
         alice,
         bob,
         room,
         chat,
-        desk,
+        handler,
         _stop: stop,
         following,
         _dir: dir,
@@ -750,7 +750,7 @@ async fn edits_on_matrix_are_neither_replies_nor_commands() -> Result<()> {
     m.alice
         .wait_for(&m.room, |e| e["content"]["msgtype"] == "m.notice", PATIENCE)
         .await?;
-    assert_eq!(m.desk.0.load(Ordering::Relaxed), 1);
+    assert_eq!(m.handler.0.load(Ordering::Relaxed), 1);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use upgrade_herald::{
         campaign::{Campaign, change::Change},
         chain::fact::{Fact, FactKind},
         outbox::{Body, Operation, Post, PostState},
+        people::reply::{Outcome, Reply},
     },
     lint,
     plan::planner::timed,
@@ -410,11 +411,14 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
     );
     store
         .commit(Batch {
-            answered: vec![(numbers.0, "done".into())],
+            answered: vec![(numbers.0, Outcome::Done(Reply::NoteStands))],
             ..Batch::default()
         })
         .await?;
-    assert_eq!(store.outcome(numbers.0).await?.as_deref(), Some("done"));
+    assert_eq!(
+        store.outcome(numbers.0).await?,
+        Some(Outcome::Done(Reply::NoteStands))
+    );
     assert_eq!(
         (
             store.outcome(numbers.1).await?,

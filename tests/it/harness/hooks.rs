@@ -13,7 +13,7 @@ use upgrade_herald::{
             fact::{Fact, FactKind},
         },
         outbox::{Body, CalendarEvent, Operation, Post, PostKey},
-        people::feedback::Heard,
+        people::{feedback::Heard, reply::Outcome},
     },
     ports::{
         Accepted, Approved, AttemptOutcome, Batch, CampaignStore, Chat, ChatError, Handling,
@@ -169,7 +169,7 @@ impl RequestStore for HookedStore {
     async fn requests(&self) -> Result<Vec<Request>, StoreError> {
         store!(self, "requests", requests())
     }
-    async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError> {
+    async fn outcome(&self, request: i64) -> Result<Option<Outcome>, StoreError> {
         store!(self, "outcome", outcome(request))
     }
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {

@@ -16,6 +16,7 @@ use upgrade_herald::{
             fact::{Fact, FactKind},
         },
         outbox::{Body, Operation, Post, PostKey, PostState},
+        people::reply::Outcome,
     },
     ports::{
         Approved, AttemptOutcome, Batch, CampaignStore, Leadership, LeadershipStore, Move,
@@ -39,7 +40,7 @@ struct Tables {
     memories: BTreeMap<String, Memory>,
     facts: Vec<Fact>,
     posts: Vec<Row>,
-    requests: Vec<(Request, Option<String>)>,
+    requests: Vec<(Request, Option<Outcome>)>,
     approvals: Vec<Approved>,
     entries: Vec<Record>,
     remembered: BTreeSet<String>,
@@ -424,7 +425,7 @@ impl RequestStore for MemoryStore {
         .await
     }
 
-    async fn outcome(&self, request: i64) -> Result<Option<String>, StoreError> {
+    async fn outcome(&self, request: i64) -> Result<Option<Outcome>, StoreError> {
         self.call(|t| {
             t.requests
                 .iter()

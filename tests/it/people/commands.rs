@@ -9,7 +9,7 @@ use upgrade_herald::{
     domain::{
         campaign::upgrade::Decision,
         people::{
-            command::{Kind, Order, Verb},
+            command::{Command, Kind, Verb},
             permission::{Permissions, Role},
         },
     },
@@ -108,19 +108,19 @@ fn sample(kind: Kind) -> &'static str {
     }
 }
 
-fn order(verb: Verb) -> Order {
+fn command(verb: Verb) -> Command {
     let needed = verb
         .parts()
         .iter()
         .filter(|p| p.required)
         .map(|p| (p.name, sample(p.kind)));
-    Order::from_options(verb.name(), needed).unwrap()
+    Command::from_options(verb.name(), needed).unwrap()
 }
 
 #[tokio::test]
 async fn nobody_may_more_than_the_table_says() {
     let w = world().await;
-    let desk = AnswerService::new(w.core.clone());
+    let service = AnswerService::new(w.core.clone());
     let roles = [DISCORD_ROLE.to_owned(), "1100000000000000022".to_owned()];
     let other_roles = ["1100000000000000022".to_owned()];
     let place = |channel: &str| w.core.outlets[channel].place.clone();
@@ -186,9 +186,9 @@ async fn nobody_may_more_than_the_table_says() {
             },
         ));
         for (name, asker) in who {
-            for verb in Verb::ALL {
+            for &verb in Verb::ALL {
                 asked += 1;
-                let said = followed(&w, desk.answer(&asker, &Ok(order(verb))))
+                let said = followed(&w, service.answer(&asker, &Ok(command(verb))))
                     .await
                     .text;
                 let denied = ["operators' channel", "is for ", "I don't know your account"]
@@ -227,14 +227,14 @@ async fn nobody_may_more_than_the_table_says() {
 #[tokio::test]
 async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
     let w = world().await;
-    let desk = AnswerService::new(w.core.clone());
+    let service = AnswerService::new(w.core.clone());
     let team = Asker::new(
         Platform::Matrix,
         "@communication_team:example.org",
         "!ops:example.org",
     );
     let say = async |line: &str| {
-        followed(&w, desk.answer(&team, &Order::from_line(line)))
+        followed(&w, service.answer(&team, &Command::from_line(line)))
             .await
             .text
     };
@@ -321,7 +321,10 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
         "@a:x",
         &w.core.outlets["matrix-upgrades"].place,
     );
-    let help = desk.answer(&public, &Order::from_line("help")).await.text;
+    let help = service
+        .answer(&public, &Command::from_line("help"))
+        .await
+        .text;
     assert!(
         help.contains("checklist") && !help.contains("postpone"),
         "nobody is offered what they may not do: {help}"
@@ -347,38 +350,42 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
 #[tokio::test]
 async fn what_may_be_meant_is_proposed_to_who_may_say_it() {
     let w = world().await;
-    let desk = AnswerService::new(w.core.clone());
+    let service = AnswerService::new(w.core.clone());
     let (public, ops) = (
         w.core.outlets["discord-upgrades"].place.clone(),
         w.core.outlets["discord-operations"].place.clone(),
     );
     let anybody = Asker::new(Platform::Discord, "99", &public);
     let team = Asker::new(Platform::Discord, "13", &ops);
-    let all = desk.choices(&anybody, Verb::Help, "topic", "").await;
+    let all = service.choices(&anybody, Verb::Help, "topic", "").await;
     assert!(
         all.len() >= 7 && all.contains(&"import".to_owned()),
         "{all:?}"
     );
     assert_eq!(
-        desk.choices(&anybody, Verb::Help, "topic", " IMP").await,
+        service.choices(&anybody, Verb::Help, "topic", " IMP").await,
         ["import"]
     );
     assert_eq!(
-        desk.choices(&anybody, Verb::Status, "upgrade", "").await,
+        service.choices(&anybody, Verb::Status, "upgrade", "").await,
         ["v2"]
     );
     assert!(
-        desk.choices(&anybody, Verb::Preview, "notice", "")
+        service
+            .choices(&anybody, Verb::Preview, "notice", "")
             .await
             .is_empty()
     );
-    let notices = desk.choices(&team, Verb::Preview, "notice", "remind").await;
+    let notices = service
+        .choices(&team, Verb::Preview, "notice", "remind")
+        .await;
     assert!(
         notices.len() > 2 && notices.iter().all(|n| n.starts_with("remind")),
         "{notices:?}"
     );
     assert!(
-        desk.choices(&team, Verb::Cancel, "reason", "")
+        service
+            .choices(&team, Verb::Cancel, "reason", "")
             .await
             .is_empty()
     );

@@ -223,7 +223,7 @@ fn marks_approvals_and_answers() {
             },
         );
     }
-    let help = context::of_help(&loaded.config, None, &Verb::ALL);
+    let help = context::of_help(&loaded.config, None, Verb::ALL);
     all.push_str(&format!(
         "── help\n{}",
         written(&loaded, "answers/help", help, now)

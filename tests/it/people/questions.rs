@@ -3,7 +3,7 @@
 use upgrade_herald::{
     answer::AnswerService,
     config::Origin,
-    domain::people::command::Order,
+    domain::people::command::Command,
     lint,
     ports::{Asker, CommandHandler, Platform},
     words::snapshot::ConfigSnapshot,
@@ -46,10 +46,11 @@ async fn help_is_given_on_each_problem_and_what_is_mistyped_is_guessed() {
         })
     };
     let w = World::build(&["paseo"], |_| {}, open).await;
-    let desk = AnswerService::new(w.core.clone());
+    let service = AnswerService::new(w.core.clone());
     let asker = Asker::new(Platform::Discord, "1", "elsewhere");
     let ask = async |words: &[&str]| {
-        desk.answer(&asker, &Order::from_line(&words.join(" ")))
+        service
+            .answer(&asker, &Command::from_line(&words.join(" ")))
             .await
             .text
     };

@@ -10,7 +10,7 @@ use upgrade_herald::{
     domain::{
         campaign::upgrade::{Decision, Upgrade, Window},
         outbox::{Operation, Post, PostState},
-        people::command::Order,
+        people::command::Command,
         plan::{
             notice::{Approval, Happening, LatePolicy, Notice, Phase, Trigger},
             schedule::Offset,
@@ -185,7 +185,7 @@ impl World {
     async fn say(&self, platform: Platform, user: &str, channel: &str, words: &[&str]) -> String {
         let asker = Asker::new(platform, user, &self.core.outlets[channel].place);
         let text = AnswerService::new(self.core.clone())
-            .answer(&asker, &Order::from_line(&words.join(" ")))
+            .answer(&asker, &Command::from_line(&words.join(" ")))
             .await
             .text;
         self.settle().await;

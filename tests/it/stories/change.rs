@@ -10,6 +10,7 @@ use upgrade_herald::{
             upgrade::{Poll, Step, Upgrade, Urgency, Window},
         },
         outbox::{Operation, PostState},
+        people::reply::Outcome,
         plan::{
             notice::{Audience, Happening, Notice, Phase, Trigger},
             schedule::Offset,
@@ -133,7 +134,17 @@ async fn command(w: &World, file: &Upgrade, change: Change) -> String {
         .await
         .unwrap();
     follow(w, file).await;
-    w.store.outcome(number).await.unwrap().unwrap()
+    outcome(w, number).await
+}
+
+/// What came of a request, in English.
+async fn outcome(w: &World, number: i64) -> String {
+    let outcome = w.store.outcome(number).await.unwrap().unwrap();
+    let words = w.core.snapshot().renderer.english_words(outcome.reply());
+    match outcome {
+        Outcome::Done(_) => words,
+        Outcome::Refused(_) => format!("refused: {words}"),
+    }
 }
 
 fn reschedule(window: Window) -> Change {
@@ -424,11 +435,8 @@ async fn what_people_have_done_is_told_when_a_file_or_a_command_says_so() {
         .unwrap();
     follow(&w, &documented).await;
     assert!(
-        w.store
-            .outcome(unknown)
+        outcome(&w, unknown)
             .await
-            .unwrap()
-            .unwrap()
             .contains("no upgrade `v3` is known")
     );
 }

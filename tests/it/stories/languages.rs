@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use upgrade_herald::{
     answer::AnswerService,
     config::Origin,
-    domain::people::command::Order,
+    domain::people::command::Command,
     lint,
     ports::{Asker, CommandHandler, Platform},
     words::snapshot::ConfigSnapshot,
@@ -279,14 +279,15 @@ async fn an_answer_is_in_the_language_of_the_platforms_public_channel() {
         },
     )
     .await;
-    let desk = AnswerService::new(w.core.clone());
+    let service = AnswerService::new(w.core.clone());
     let ask = async |platform| {
-        desk.answer(
-            &Asker::new(platform, "1", "elsewhere"),
-            &Order::from_line("status"),
-        )
-        .await
-        .text
+        service
+            .answer(
+                &Asker::new(platform, "1", "elsewhere"),
+                &Command::from_line("status"),
+            )
+            .await
+            .text
     };
     assert_eq!(
         ask(Platform::Matrix).await,
@@ -313,6 +314,18 @@ async fn an_answer_is_in_the_language_of_the_platforms_public_channel() {
             "Paseo runtime 2.3.1: angesetzt\n\n• blind paseo Di, 9. März 2027, 14:00 MEZ"
         ),
         "{said}"
+    );
+    // Sentences that come from no template of their own are in it as well.
+    let unknown = service
+        .answer(
+            &Asker::new(Platform::Matrix, "1", "elsewhere"),
+            &Command::from_line("status upgrade=v9"),
+        )
+        .await
+        .text;
+    assert!(
+        unknown.starts_with("Ich kenne kein Upgrade v9: "),
+        "{unknown}"
     );
     let said = ask(Platform::Discord).await;
     assert!(

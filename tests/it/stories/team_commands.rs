@@ -9,7 +9,7 @@ use upgrade_herald::{
     config::{People, Person},
     domain::{
         outbox::{Operation, Post, PostState},
-        people::{command::Order, permission::Role},
+        people::{command::Command, permission::Role},
     },
     plan::planner::Planner,
     ports::{Asker, AuditEntry, CommandHandler, Outlet, Platform, Readers, RecordKind},
@@ -74,7 +74,7 @@ async fn world() -> World {
 }
 
 /// What is answered to a line in the operators' channel, with the planner at work.
-async fn says(w: &World, desk: &AnswerService, who: u32, line: &str) -> String {
+async fn says(w: &World, service: &AnswerService, who: u32, line: &str) -> String {
     let (user, place) = (
         who.to_string(),
         w.core.outlets["discord-operations"].place.clone(),
@@ -87,9 +87,9 @@ async fn says(w: &World, desk: &AnswerService, who: u32, line: &str) -> String {
             planner.tick_with(&[]).await.unwrap();
         }
     };
-    let order = Order::from_line(line);
+    let command = Command::from_line(line);
     let said = tokio::select! {
-        body = desk.answer(&asker, &order) => body.text,
+        body = service.answer(&asker, &command) => body.text,
         never = ticking => never,
     };
     w.settle().await;
@@ -113,15 +113,15 @@ fn texts(posts: &[Post], operation: Operation) -> Vec<&str> {
 #[tokio::test]
 async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     let w = world().await;
-    let desk = AnswerService::new(w.core.clone());
+    let service = AnswerService::new(w.core.clone());
     assert!(
-        says(&w, &desk, 11, "say nowhere Hello")
+        says(&w, &service, 11, "say nowhere Hello")
             .await
             .contains("there is no channel nowhere")
     );
     let done = says(
         &w,
-        &desk,
+        &service,
         11,
         "say all The explorer is down. @everyone [more](https://evil.example)",
     )
@@ -152,11 +152,11 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
 
     // Corrected on top, in every channel in which it was said; a second time with the words of then.
     assert!(
-        says(&w, &desk, 12, "correct nothing It is up.")
+        says(&w, &service, 12, "correct nothing It is up.")
             .await
             .contains("no post of nothing is out")
     );
-    let done = says(&w, &desk, 12, "correct said It is up again.").await;
+    let done = says(&w, &service, 12, "correct said It is up again.").await;
     assert!(
         done.contains("the correction stands on top of said in discord-upgrades, matrix-upgrades"),
         "{done}"
@@ -174,12 +174,12 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     // A line for everybody, three of them at the most.
     for n in 1..=4 {
         assert!(
-            says(&w, &desk, 11, &format!("note Line {n} of the day."))
+            says(&w, &service, 11, &format!("note Line {n} of the day."))
                 .await
                 .contains("the line stands in the status now")
         );
     }
-    let status = says(&w, &desk, 99, "status").await;
+    let status = says(&w, &service, 99, "status").await;
     assert!(
         !status.contains("Line 1")
             && ["Line 2", "Line 3", "Line 4"]
@@ -188,7 +188,7 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
         "{status}"
     );
     assert!(
-        says(&w, &desk, 11, "close")
+        says(&w, &service, 11, "close")
             .await
             .contains("feedback is not open yet")
     );
@@ -197,21 +197,21 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
 #[tokio::test]
 async fn a_notice_goes_out_before_its_time_when_it_is_announced_and_not_again() {
     let w = world().await;
-    let desk = AnswerService::new(w.core.clone());
+    let service = AnswerService::new(w.core.clone());
     let next = posts(&w, "reminder-1h").await;
     assert!(
         next.iter().all(|p| p.state == PostState::Planned),
         "{next:?}"
     );
     assert!(
-        says(&w, &desk, 11, "announce reminder-1h")
+        says(&w, &service, 11, "announce reminder-1h")
             .await
             .contains("reminder-1h is due now")
     );
     let out = posts(&w, "reminder-1h").await;
     assert!(out.iter().all(|p| p.state == PostState::Sent), "{out:?}");
     assert!(
-        says(&w, &desk, 11, "announce reminder-1h")
+        says(&w, &service, 11, "announce reminder-1h")
             .await
             .contains("nothing of reminder-1h is planned")
     );
@@ -232,45 +232,45 @@ async fn a_notice_goes_out_before_its_time_when_it_is_announced_and_not_again() 
 #[tokio::test]
 async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
     let w = world().await;
-    let desk = AnswerService::new(w.core.clone());
+    let service = AnswerService::new(w.core.clone());
     assert!(
-        says(&w, &desk, 11, "tick 1.1")
+        says(&w, &service, 11, "tick 1.1")
             .await
             .contains("1.1 of the checklist is for core developers to tick")
     );
     assert!(
-        says(&w, &desk, 13, "tick 9.9")
+        says(&w, &service, 13, "tick 9.9")
             .await
             .contains("the checklist has no item 9.9")
     );
-    let done = says(&w, &desk, 13, "tick 1.1 In the pull request.").await;
+    let done = says(&w, &service, 13, "tick 1.1 In the pull request.").await;
     assert!(
         done.contains("1.1 is done: The proposal is written") && done.contains("(1 of 19)"),
         "{done}"
     );
     assert!(
-        says(&w, &desk, 13, "tick 1.1")
+        says(&w, &service, 13, "tick 1.1")
             .await
             .contains("1.1 is ticked already, by Juno on discord")
     );
-    let list = says(&w, &desk, 11, "checklist").await;
+    let list = says(&w, &service, 11, "checklist").await;
     assert!(
         list.contains("1 of 19 steps are done")
             && list.contains("✅ **1\\.1**") | list.contains("✅ **1.1**"),
         "{list}"
     );
     assert!(
-        says(&w, &desk, 99, "checklist")
+        says(&w, &service, 99, "checklist")
             .await
             .contains("Before the upgrade"),
         "a validator sees theirs"
     );
     // Who may tick has a button for each open step of theirs.
     let place = w.core.outlets["discord-operations"].place.clone();
-    let juno = desk
+    let juno = service
         .answer(
             &Asker::new(Platform::Discord, "13", &place),
-            &Order::from_line("checklist process"),
+            &Command::from_line("checklist process"),
         )
         .await;
     let labels: Vec<&str> = juno.buttons.iter().map(|b| b.label.as_str()).collect();
@@ -281,10 +281,10 @@ async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
         ]
     );
     assert_eq!(juno.buttons[0].line, "tick 1.1a upgrade=v2");
-    let anybody = desk
+    let anybody = service
         .answer(
             &Asker::new(Platform::Discord, "99", &place),
-            &Order::from_line("checklist process"),
+            &Command::from_line("checklist process"),
         )
         .await;
     assert!(anybody.buttons.is_empty());
@@ -314,7 +314,7 @@ async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
         "{told:?}"
     );
     assert!(
-        says(&w, &desk, 12, "tick 3.2")
+        says(&w, &service, 12, "tick 3.2")
             .await
             .contains("3.2 is done")
     );
@@ -323,7 +323,7 @@ async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
     let out = posts(&w, "final-checks").await;
     assert!(out.iter().all(|p| p.state == PostState::Sent), "{out:?}");
     assert!(
-        says(&w, &desk, 12, "untick 3.2")
+        says(&w, &service, 12, "untick 3.2")
             .await
             .contains("3.2 is open again")
     );
@@ -332,21 +332,21 @@ async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
 #[tokio::test]
 async fn the_review_has_each_act_with_who_where_and_when() -> Result<()> {
     let w = world().await;
-    let desk = AnswerService::new(w.core.clone());
+    let service = AnswerService::new(w.core.clone());
     let began = w.core.clock.now();
-    says(&w, &desk, 13, "tick 1.1").await;
+    says(&w, &service, 13, "tick 1.1").await;
     w.step(60);
     says(
         &w,
-        &desk,
+        &service,
         11,
         "say discord-upgrades A word with | and <b>tags</b>.",
     )
     .await;
     w.step(60);
-    says(&w, &desk, 11, "no-go Two nodes don't sync.").await;
-    says(&w, &desk, 13, "no-go I may not.").await;
-    says(&w, &desk, 99, "status").await;
+    says(&w, &service, 11, "no-go Two nodes don't sync.").await;
+    says(&w, &service, 13, "no-go I may not.").await;
+    says(&w, &service, 99, "status").await;
 
     let acts: Vec<AuditEntry> = w
         .store
