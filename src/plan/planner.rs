@@ -227,7 +227,8 @@ impl Planner {
         {
             return Err(Reply::IsOver);
         }
-        campaign.commanded
+        campaign
+            .commanded
             .extend(change::differing(&campaign.upgrade, &changed));
         campaign.upgrade = changed;
         Ok(Reply::Changed {

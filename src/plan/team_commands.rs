@@ -36,7 +36,9 @@ pub fn follow(
             Ok(Reply::NoteStands)
         }
         Change::Close => close(core, campaign),
-        Change::Say { channel, text } => say(core, request, campaign, channel.as_deref(), text, batch),
+        Change::Say { channel, text } => {
+            say(core, request, campaign, channel.as_deref(), text, batch)
+        }
         Change::Correct { notice, text } => correct(core, campaign, notice, text, posts, batch),
         Change::Announce { notice } => announce(core, campaign, notice, posts, batch),
         Change::Tick { item, remark } => tick(core, request, campaign, item, remark.as_deref()),
