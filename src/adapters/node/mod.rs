@@ -1,12 +1,12 @@
 //! A node over JSON-RPC, followed and read with subxt; its activity is read from block bodies alone.
 
 mod activity;
+mod client;
 mod comparison;
 mod connection;
 mod decode;
-mod node;
 mod read;
 mod witness;
 
 pub use self::activity::{Sample, sample};
-pub use self::node::Node;
+pub use self::client::Node;
