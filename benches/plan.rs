@@ -25,7 +25,6 @@ use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContex
 use serde_json::{Value, json};
 use upgrade_herald::{
     adapters::store::SqlStore,
-    cli::args,
     config::{Files, Origin},
     domain::{
         campaign::{Campaign, upgrade::Upgrade},
@@ -222,14 +221,14 @@ impl Stage {
     fn moment(&self) -> context::RenderInput<'_> {
         context::RenderInput {
             fact: Some(&self.fact),
-            due: Some(self.accepted.upgrade.window.opens),
+            due: Some(self.campaign.upgrade.window.opens),
             ..Default::default()
         }
     }
 
     fn context(&self, notice: &Notice) -> Value {
         context::of(
-            &self.accepted,
+            &self.campaign,
             Some(notice),
             &self.core.snapshot().config,
             &self.moment(),
@@ -241,16 +240,14 @@ impl Stage {
         let (moment, snapshot) = (self.moment(), self.core.snapshot());
         for notice in &self.notices() {
             for outlet in self.core.outlets.values() {
-                let now = self.accepted.upgrade.window.opens;
-                let body = render::body(
-                    &self.core,
-                    &snapshot,
-                    (&self.accepted, notice),
-                    Operation::Post,
+                let now = self.campaign.upgrade.window.opens;
+                let subject = render::Subject {
+                    snapshot: &snapshot,
+                    campaign: &self.campaign,
+                    notice,
                     outlet,
-                    &moment,
-                    now,
-                );
+                };
+                let body = render::body(subject, Operation::Post, &moment, now);
                 ensure!(
                     !black_box(body).map_err(anyhow::Error::msg)?.text.is_empty(),
                     "{} says nothing",

@@ -138,8 +138,8 @@ async fn a_campaign_is_told_where_nothing_can_be_edited_reacted_to_or_hung_below
     w.settle().await;
 
     // Another window: what was said can't be edited, so it is said again with what has changed.
-    upgrade.window.opens = upgrade.window.opens + SignedDuration::from_hours(1);
-    upgrade.window.closes = upgrade.window.closes + SignedDuration::from_hours(1);
+    upgrade.window.opens += SignedDuration::from_hours(1);
+    upgrade.window.closes += SignedDuration::from_hours(1);
     w.plan(std::slice::from_ref(&upgrade)).await;
     w.settle().await;
 
