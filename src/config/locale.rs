@@ -20,7 +20,7 @@ use crate::domain::plan::language::{
 /// How a language writes times, lengths and herald's own words.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Raw {
+pub(super) struct RawWords {
     /// As its readers call it: Deutsch.
     #[schemars(length(min = 1))]
     name: String,
@@ -46,12 +46,12 @@ pub fn read(
             findings.push(file.at((1, 1), format!("`{locale}` is not a locale"), hint));
             continue;
         }
-        let Some(Raw {
+        let Some(RawWords {
             name,
             dates,
             spans,
             words,
-        }) = file.parse::<Raw>(findings)
+        }) = file.parse::<RawWords>(findings)
         else {
             continue;
         };
@@ -197,7 +197,7 @@ fn unnamed(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>) 
     }
 }
 
-/// What is missing is written as herald has it: that is no loss of meaning, so a warning does.
+/// Warns of missing words: they are written as herald has them, which is no loss of meaning.
 fn vocabulary(
     language: &Language,
     english: &Language,
