@@ -31,7 +31,6 @@ use tokio::io::AsyncBufReadExt;
 use tokio_tungstenite::tungstenite::Message;
 use upgrade_herald::{
     adapters::{node::Node, store::SqlStore},
-    cli::args,
     config::Origin,
     domain::campaign::{
         Campaign,

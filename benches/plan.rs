@@ -25,7 +25,6 @@ use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContex
 use serde_json::{Value, json};
 use upgrade_herald::{
     adapters::store::SqlStore,
-    cli::args,
     config::{Files, Origin},
     domain::{
         campaign::{Campaign, upgrade::Upgrade},

@@ -1,11 +1,9 @@
 //! Who gives many commands at once is not listened to for a while, so that others are.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use crate::ports::{Admission, Platform};
 
@@ -31,7 +29,7 @@ impl RateLimiter {
     /// Whether one more command of theirs is listened to now.
     pub fn listens(&self, platform: Platform, user: &str, now: Timestamp) -> Admission {
         let now = now.as_millisecond();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         if all.len() >= MOST {
             all.retain(|_, used| used.until > now);
         }

@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use strum::IntoEnumIterator;
 
-use super::existing_store;
+use super::open::open;
 use crate::{
     adapters::clock::SystemClock,
-    config::{Config, Origin, suggest},
+    config::{Config, suggest},
     domain::{
         campaign::{
             change::Change,
@@ -18,13 +18,11 @@ use crate::{
         },
         people::command::{LONGEST_REASON, Order, Verb},
     },
-    lint,
     plan::requests::{self, RequestOutcome},
-    ports::{AuditEntry, CampaignStore, Clock},
-    run::logging,
+    ports::{AuditEntry, Clock},
 };
 
-/// Who asks for it, for the record.
+/// The person who asks for a change, for the record.
 #[derive(Debug, Args)]
 pub struct Author {
     /// Who asks for it; kept with the change
@@ -120,11 +118,7 @@ fn parse_step(name: &str) -> Result<Step, String> {
 }
 
 pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode> {
-    let loaded = match lint::load(&Origin::choose(folder, false)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
-    let store = existing_store(&loaded.config.deployment).await?;
+    let opened = open(folder).await?;
     let (id, author) = match &changing {
         Changing::Reschedule {
             upgrade, author, ..
@@ -146,17 +140,11 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
             upgrade, author, ..
         } => (upgrade.clone(), author.name.clone()),
     };
-    let known = store.upgrades().await?;
-    let Some(campaign) = known
-        .iter()
-        .find(|a| a.upgrade.id == id || a.upgrade.joined.as_ref() == Some(&id))
-    else {
-        let ids: Vec<&str> = known.iter().map(|a| a.upgrade.id.as_str()).collect();
-        bail!("no upgrade `{id}` is known; {}", suggest(&id, ids));
-    };
+    let campaign = &opened.campaign(Some(&id)).await?;
+    let store = &*opened.store;
     let now = SystemClock.now();
-    let change = change(changing, &campaign.upgrade, &loaded.config, now)?;
-    let outcome = requests::give(&store, campaign, &change, &author, now).await?;
+    let change = change(changing, &campaign.upgrade, &opened.config, now)?;
+    let outcome = requests::give(store, campaign, &change, &author, now).await?;
     let words = match &outcome {
         RequestOutcome::Done(words) | RequestOutcome::Refused(words) => words.clone(),
         RequestOutcome::Waits(number) => format!("written down as change {number}"),
@@ -169,7 +157,7 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
         what: change.to_string(),
         outcome: words,
     };
-    requests::record(&store, &campaign.upgrade.id, &act, now).await;
+    requests::record(store, &campaign.upgrade.id, &act, now).await;
     match outcome {
         RequestOutcome::Done(outcome) => out!("{outcome}"),
         RequestOutcome::Refused(why) => bail!("refused: {why}"),

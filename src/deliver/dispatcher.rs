@@ -4,13 +4,10 @@
 //! end is not known (a crash, a time-out), the channel is read back for the post's key before it is
 //! sent again, and it is sent with the same key.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::{
     approval::gate::Gate,
@@ -317,7 +314,7 @@ impl Dispatcher {
 
     /// How often a post has failed in a row before this attempt, which failed as well or didn't.
     fn failures(&self, key: &PostKey, failed: bool) -> u32 {
-        let mut all = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.failed.lock();
         let before = all.remove(key).unwrap_or(0);
         if failed {
             all.insert(key.clone(), before.saturating_add(1));

@@ -5,10 +5,11 @@ use crate::ports::Outlet;
 use crate::words::limits::MAX_DETAIL_CHARS;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
 };
 
 use jiff::SignedDuration;
+use parking_lot::RwLock;
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
@@ -41,7 +42,7 @@ pub struct Core {
     /// What was noted last of parts whose trouble is looked at again and again.
     noted: Mutex<BTreeMap<String, String>>,
     /// Parts of which the store is known to hold no trouble: each post that goes well would say so again.
-    well: std::sync::Mutex<BTreeSet<String>>,
+    well: parking_lot::Mutex<BTreeSet<String>>,
 }
 
 /// A post that is kept up to date is edited no more often than this.
@@ -70,24 +71,18 @@ impl Core {
                 .collect(),
             snapshot: RwLock::new(Arc::new(snapshot)),
             noted: Mutex::new(BTreeMap::new()),
-            well: std::sync::Mutex::default(),
+            well: parking_lot::Mutex::default(),
         }
     }
 
     /// The files as they are in force now. Whoever works through several steps keeps one.
     pub fn snapshot(&self) -> Arc<ConfigSnapshot> {
-        self.snapshot
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.snapshot.read().clone()
     }
 
     /// Puts other files in force.
     pub fn open(&self, snapshot: ConfigSnapshot) {
-        *self
-            .snapshot
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        *self.snapshot.write() = Arc::new(snapshot);
     }
 
     /// The posts of a thing that has happened, due now, for each notice that waits for it.
@@ -326,7 +321,7 @@ impl Core {
 
     /// Keeps what is wrong with a part where `herald status` can see it.
     pub async fn note_trouble(&self, part: &str, trouble: Option<&str>) {
-        let well = || self.well.lock().unwrap_or_else(PoisonError::into_inner);
+        let well = || self.well.lock();
         match trouble {
             None if well().contains(part) => return,
             None => {}
