@@ -204,7 +204,7 @@ mod tests {
                 let way = Duration::from_millis(1 + i * 7_919 % 40);
                 let call = || async {
                     sleep(way).await;
-                    taken.lock().unwrap().push(Instant::now());
+                    taken.lock().push(Instant::now());
                     sleep(way).await;
                     Ok(())
                 };
@@ -212,7 +212,7 @@ mod tests {
             }
         });
         futures::future::join_all(requests).await;
-        let taken = taken.lock().unwrap();
+        let taken = taken.lock();
         assert_eq!(taken.len(), 100);
         for from in taken.iter() {
             let within = taken
