@@ -4,10 +4,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use upgrade_herald::cli;
 
 fn main() -> ExitCode {
-    let cli = upgrade_herald::cli::args::Cli::parse();
-    match upgrade_herald::cli::args::run(cli) {
+    match cli::run(cli::Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("herald: {error:#}");

@@ -3,12 +3,10 @@
 //! The crate `governor` would count as well, but three things would have to be written around it: a clock that is set back,
 //! a bound on the people remembered that holds while all of them are busy, and that somebody is told once.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use crate::ports::{Admission, Platform};
 
@@ -35,7 +33,7 @@ impl RateLimiter {
     /// Whether one more command of theirs is answered now.
     pub fn admit(&self, platform: Platform, user: &str, now: Timestamp) -> Admission {
         let now = now.as_millisecond();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         if all.len() >= MAX_PEOPLE {
             all.retain(|_, used| used.until > now);
         }
@@ -131,10 +129,7 @@ mod tests {
                 })
                 .count()
         };
-        assert_eq!(
-            (heard(0), limiter.0.lock().unwrap().len()),
-            (MAX_PEOPLE, MAX_PEOPLE)
-        );
+        assert_eq!((heard(0), limiter.0.lock().len()), (MAX_PEOPLE, MAX_PEOPLE));
         assert_eq!(heard(60_000), MAX_PEOPLE);
     }
 }

@@ -1,49 +1,37 @@
 //! `herald approve CODE --as NAME`
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Result;
+use clap::Args;
 
-use super::{args::ApproveArgs, existing_store};
-use crate::{
-    adapters::clock::SystemClock,
-    config::Origin,
-    deliver::approval::gate::{Approver, Gate},
-    lint,
-    outbox::Core,
-    run::logging,
-    words::snapshot::ConfigSnapshot,
-};
+use super::open::open;
+use crate::deliver::approval::gate::{Approver, Gate};
+
+/// Approve a text by the code that stands above its preview
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// The text's code: another text has another one
+    code: String,
+    /// Who approves, as people.yaml calls them
+    #[arg(long = "as", value_name = "NAME")]
+    name: String,
+}
 
 /// Writes into the store; the herald that runs sees it within seconds.
 pub async fn run(folder: Option<PathBuf>, args: ApproveArgs) -> Result<ExitCode> {
-    let loaded = match lint::load(&Origin::choose(folder, false)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
-    let store = Arc::new(existing_store(&loaded.config.deployment).await?);
-    let snapshot = ConfigSnapshot {
-        config: loaded.config,
-        renderer: loaded.renderer,
-    };
-    let renderer = snapshot.renderer.clone();
-    let core = Arc::new(Core::new(
-        snapshot,
-        BTreeMap::new(),
-        Arc::new(SystemClock),
-        store,
-    ));
-    match Gate::new(core)
-        .approve(&args.code, Approver::Named(&args.name))
-        .await
-    {
+    let core = Arc::new(open(folder).await?.core());
+    let renderer = core.snapshot().renderer.clone();
+    let gate = Gate::new(core);
+    let approver = Approver::Named(&args.name);
+    Ok(match gate.approve(&args.code, approver).await {
         Ok(answer) => {
             out!("{}", renderer.english_words(&answer));
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
         Err(answer) => {
             eprintln!("{}", renderer.english_words(&answer));
-            Ok(ExitCode::from(1))
+            ExitCode::FAILURE
         }
-    }
+    })
 }

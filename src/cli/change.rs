@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use strum::IntoEnumIterator;
 
-use super::existing_store;
+use super::open::{Opened, open};
 use crate::{
     adapters::clock::SystemClock,
-    config::{Origin, suggest},
+    config::suggest,
     domain::{
         campaign::{
             change::Change,
@@ -21,13 +21,11 @@ use crate::{
             reply::Outcome,
         },
     },
-    lint::{self, Loaded},
     plan::requests::{self, RequestStatus},
-    ports::{AuditEntry, CampaignStore, Clock},
-    run::logging,
+    ports::{AuditEntry, Clock},
 };
 
-/// Who asks for it, for the record.
+/// The person who asks for a change, for the record.
 #[derive(Debug, Args)]
 pub struct Author {
     /// Who asks for it; kept with the change
@@ -150,23 +148,16 @@ impl Changing {
 }
 
 pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode> {
-    let loaded = match lint::load(&Origin::choose(folder, false)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
-    let store = existing_store(&loaded.config.deployment).await?;
+    let opened = open(folder).await?;
     let (id, author) = changing.upgrade_and_author();
     let (id, author) = (id.to_owned(), author.name.clone());
-    let known = store.upgrades().await?;
-    let Some(campaign) = known.iter().find(|campaign| campaign.is_called(&id)) else {
-        let ids: Vec<&str> = known.iter().map(|a| a.upgrade.id.as_str()).collect();
-        bail!("no upgrade `{id}` is known; {}", suggest(&id, ids));
-    };
+    let campaign = &opened.campaign(Some(&id)).await?;
+    let store = &*opened.store;
     let now = SystemClock.now();
-    let change = change(changing, &campaign.upgrade, &loaded, now)?;
-    let given = requests::give_elsewhere(&store, campaign, &change, &author, now).await?;
+    let change = change(changing, &campaign.upgrade, &opened, now)?;
+    let given = requests::give_elsewhere(store, campaign, &change, &author, now).await?;
     let words = match &given {
-        RequestStatus::Answered(outcome) => loaded.renderer.english_words(outcome.reply()),
+        RequestStatus::Answered(outcome) => opened.renderer.english_words(outcome.reply()),
         RequestStatus::Waits(number) => format!("written down as change {number}"),
     };
     let act = AuditEntry {
@@ -176,7 +167,7 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
         what: change.to_string(),
         outcome: words.clone(),
     };
-    requests::record(&store, &campaign.upgrade.id, &act, now).await;
+    requests::record(store, &campaign.upgrade.id, &act, now).await;
     match given {
         RequestStatus::Answered(Outcome::Done(_)) => out!("{words}"),
         RequestStatus::Answered(Outcome::Refused(_)) => bail!("refused: {words}"),
@@ -192,14 +183,14 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
 fn change(
     changing: Changing,
     upgrade: &Upgrade,
-    loaded: &Loaded,
+    opened: &Opened,
     now: Timestamp,
 ) -> Result<Change> {
     // Parts are read as those of a chat are, so the two can't differ.
     let read = |verb: Verb, parts: &[(&str, Option<&str>)]| {
         let given = |(name, value): &(_, Option<_>)| Some((*name, (*value)?));
         let command = Command::from_options(verb.name(), parts.iter().filter_map(given));
-        asked(command, upgrade, loaded, now)
+        asked(command, upgrade, opened, now)
     };
     match changing {
         Changing::Reschedule {
@@ -216,7 +207,7 @@ fn change(
             ],
         ),
         Changing::Order { line, .. } => {
-            asked(Command::from_line(&line.join(" ")), upgrade, loaded, now)
+            asked(Command::from_line(&line.join(" ")), upgrade, opened, now)
         }
         Changing::Cancel { reason, .. } => read(Verb::Cancel, &[("reason", Some(&reason))]),
         Changing::Go { .. } => read(Verb::Go, &[]),
@@ -248,19 +239,19 @@ fn change(
 fn asked(
     command: Result<Command, Misread>,
     upgrade: &Upgrade,
-    loaded: &Loaded,
+    opened: &Opened,
     now: Timestamp,
 ) -> Result<Change> {
     let command = match command {
         Err(misread @ Misread::Unreadable { .. }) => {
-            let reply = requests::misread(&misread, &loaded.config);
-            bail!("{}", loaded.renderer.english_words(&reply));
+            let reply = requests::misread(&misread, &opened.config);
+            bail!("{}", opened.renderer.english_words(&reply));
         }
         command => command?,
     };
-    match requests::change(&command, upgrade, &loaded.config, now) {
+    match requests::change(&command, upgrade, &opened.config, now) {
         Some(Ok(change)) => Ok(change),
-        Some(Err(why)) => bail!("{}", loaded.renderer.english_words(&why)),
+        Some(Err(why)) => bail!("{}", opened.renderer.english_words(&why)),
         None => bail!(
             "{} is answered in chats alone; here are status, plan, roster, report, approve and preview",
             command.verb().name()

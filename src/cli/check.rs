@@ -1,89 +1,85 @@
 //! `herald check`
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
+use clap::Args;
+use jiff::Timestamp;
 
 use crate::{
     adapters::clock::SystemClock,
-    config::{Finding, Origin, Severity},
-    lint,
+    config::{Config, Finding, Origin, Severity, UpgradeFile},
+    lint::{self, Loaded},
     ports::Clock,
 };
 
-/// `strict`: a warning is as bad as an error.
-pub fn run(folder: Option<PathBuf>, json: bool, strict: bool) -> Result<ExitCode> {
-    let origin = Origin::choose(folder, true);
-    let (findings, summary) = match lint::load(&origin) {
-        Ok(loaded) => {
-            let mut findings = loaded.warnings;
+/// Review config, plan, templates and upgrade files
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Findings as lines of JSON
+    #[arg(long)]
+    json: bool,
+    /// Warnings count as errors
+    #[arg(long)]
+    strict: bool,
+}
+
+pub fn run(folder: Option<PathBuf>, args: CheckArgs) -> Result<ExitCode> {
+    let (findings, summary) = match lint::load(&Origin::choose(folder, true)) {
+        Ok(Loaded {
+            config, warnings, ..
+        }) => {
+            let mut findings = warnings;
+            findings.extend(lint::rules(&config));
             let now = SystemClock.now();
-            findings.extend(lint::rules(&loaded.config));
-            findings.extend(lint::near(&loaded.config, now));
-            for file in &loaded.config.upgrades {
-                if file.upgrade.window.opens <= now {
-                    let mut finding = file.file.wrong(
-                        &["window", "opens"],
-                        "this window opened already: `herald run` goes on with it if it knows it, and refuses it if it is new",
-                        "set a window that is still to come, or remove the file",
-                    );
-                    finding.severity = Severity::Warning;
-                    findings.push(finding);
-                }
-            }
-            let config = &loaded.config;
-            let notices = config
-                .plan
-                .all_notices()
-                .map(|(_, n)| &n.id)
-                .collect::<std::collections::BTreeSet<_>>()
-                .len();
-            let counts = (
-                notices,
-                config.upgrades.len(),
-                config.templates.len(),
-                config.deployment.channels.len(),
-            );
-            let parts = [
-                (counts.0, "notice"),
-                (counts.1, "upgrade"),
-                (counts.2, "template"),
-                (counts.3, "channel"),
-            ];
-            (
-                findings,
-                Some(parts.map(|(n, what)| counted(n, what)).join(", ")),
-            )
+            findings.extend(lint::near(&config, now));
+            findings.extend(opened_already(&config, now));
+            (findings, Some(summary(&config)))
         }
         Err(findings) => (findings, None),
     };
-    print(&findings, json)?;
-    let warnings = findings
-        .iter()
-        .filter(|f| f.severity == Severity::Warning)
-        .count();
-    let errors = findings
-        .iter()
-        .filter(|f| f.severity == Severity::Error)
-        .count();
-    match summary {
-        Some(summary) if errors == 0 && !(strict && warnings > 0) => {
-            if !json {
-                out!("Good: {summary}, {}.", counted(warnings, "warning"));
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        _ => {
-            if !json {
-                out!(
-                    "{}, {}.",
-                    counted(errors, "error"),
-                    counted(warnings, "warning")
-                );
-            }
-            Ok(ExitCode::from(1))
+    print(&findings, args.json)?;
+    let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let good = summary.filter(|_| errors == 0 && !(args.strict && warnings > 0));
+    if !args.json {
+        match &good {
+            Some(summary) => out!("Good: {summary}, {}.", counted(warnings, "warning")),
+            None => out!(
+                "{}, {}.",
+                counted(errors, "error"),
+                counted(warnings, "warning")
+            ),
         }
     }
+    Ok(ExitCode::from(u8::from(good.is_none())))
+}
+
+/// Warns of windows that opened already.
+fn opened_already(config: &Config, now: Timestamp) -> impl Iterator<Item = Finding> {
+    let opened = move |u: &&UpgradeFile| u.upgrade.window.opens <= now;
+    config.upgrades.iter().filter(opened).map(|u| {
+        let mut finding = u.file.wrong(
+            &["window", "opens"],
+            "this window opened already: `herald run` goes on with it if it knows it, and refuses it if it is new",
+            "set a window that is still to come, or remove the file",
+        );
+        finding.severity = Severity::Warning;
+        finding
+    })
+}
+
+/// Counts what there is: `12 notices, 1 upgrade, …`.
+fn summary(config: &Config) -> String {
+    let notices: BTreeSet<_> = config.plan.all_notices().map(|(_, n)| &n.id).collect();
+    [
+        (notices.len(), "notice"),
+        (config.upgrades.len(), "upgrade"),
+        (config.templates.len(), "template"),
+        (config.deployment.channels.len(), "channel"),
+    ]
+    .map(|(number, what)| counted(number, what))
+    .join(", ")
 }
 
 fn print(findings: &[Finding], json: bool) -> Result<()> {

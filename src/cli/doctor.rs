@@ -1,13 +1,15 @@
 //! `herald doctor`: is everything that herald needs there and allowed, before the first post?
 //!
-//! It asks and changes nothing, but that the account on Matrix is logged in.
+//! The command asks and changes nothing, but that the account on Matrix is logged in.
 
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
+use clap::Args;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
+use super::{open::load, run::replica};
 use crate::{
     adapters::{
         clock::SystemClock,
@@ -16,14 +18,14 @@ use crate::{
         node::Node,
         store::{Lock, SqlStore},
     },
-    config::{ChannelConfig, Config, Origin, Severity},
-    lint::{self, Loaded},
+    config::{ChannelConfig, Config, Severity},
+    lint::Loaded,
     ports::{Chain, ChainError, Clock, LeadershipStore, Platform, ReplicaInfo},
-    run::{address, chat_may_pass, discord_settings, logging, matrix_settings, patiently},
+    run::{address, discord_settings, is_transient, logging, matrix_settings, retry},
 };
 
 /// A clock that is further off than this makes herald say times that are not so.
-const CLOCK_OFF: i64 = 30;
+const MAX_CLOCK_OFF_SECONDS: i64 = 30;
 
 /// How it stands with one need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,7 +45,7 @@ struct Need {
     words: String,
 }
 
-/// What was found, told as it is found.
+/// The needs that were looked at, each told as it is found.
 struct DoctorReport {
     json: bool,
     needs: Vec<Need>,
@@ -76,6 +78,10 @@ impl DoctorReport {
         self.add(part, NeedVerdict::Lacking, words);
     }
 
+    fn all_lacking(&mut self, part: &str, lines: Vec<String>) {
+        lines.into_iter().for_each(|line| self.lacking(part, line));
+    }
+
     fn wrong(&mut self, part: &str, words: impl std::fmt::Display) {
         self.add(part, NeedVerdict::Wrong, words);
     }
@@ -85,17 +91,25 @@ impl DoctorReport {
     }
 }
 
-pub async fn run(folder: Option<PathBuf>, replica: &str, json: bool) -> Result<ExitCode> {
+/// Ask Discord, Matrix, the nodes and the store whether all that herald needs is there and allowed
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The one of `herald run`, where several share a store
+    #[arg(long, value_name = "NAME", env = "HERALD_REPLICA", default_value = "herald", value_parser = replica)]
+    replica: String,
+    /// A line of JSON for each need
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(folder: Option<PathBuf>, args: DoctorArgs) -> Result<ExitCode> {
+    let DoctorArgs { replica, json } = &args;
     logging::log("error,upgrade_herald=error");
-    let loaded = match lint::load(&Origin::choose(folder, false)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
     let Loaded {
         config, warnings, ..
-    } = loaded;
+    } = load(folder)?;
     let mut record = DoctorReport {
-        json,
+        json: *json,
         needs: Vec::new(),
     };
     let warned = warnings
@@ -130,7 +144,7 @@ pub async fn run(folder: Option<PathBuf>, replica: &str, json: bool) -> Result<E
     Ok(ExitCode::from(u8::from(wrong > 0)))
 }
 
-/// Whether a herald runs on the store already, under this name.
+/// Tells whether a herald runs on the store already, under this name.
 async fn store(record: &mut DoctorReport, config: &Config, replica: &str) -> bool {
     let at = &config.deployment.store;
     let held = if at.shared() {
@@ -187,7 +201,7 @@ fn channels(config: &Config, platform: Platform) -> Vec<(&String, &ChannelConfig
         .collect()
 }
 
-/// What the plan wants of a channel besides posting.
+/// Returns what the plan wants of a channel besides posting.
 fn wants(config: &Config, name: &str) -> RequiredPermissions {
     let notices: Vec<_> = config
         .plan
@@ -216,100 +230,82 @@ async fn on_discord(record: &mut DoctorReport, config: &Config) {
         Ok(None) => return,
         Err(error) => return record.wrong("discord", format!("{error:#}")),
     };
-    let discord = match patiently(
-        async || Discord::connect(settings.clone()).await,
-        discord::ConnectError::retryable,
-    )
-    .await
-    {
+    let connect = async || Discord::connect(settings.clone()).await;
+    let discord = match retry(connect, discord::ConnectError::retryable).await {
         Ok(discord) => discord,
         Err(error) => return record.wrong("discord", error),
     };
-    match discord.portrait().await {
-        Ok(bot) => {
-            record.good(
-                "discord",
-                format!(
-                    "the token is good: the bot is {}, and in the server",
-                    bot.name
-                ),
-            );
-            record.good(
-                "discord",
-                format!(
-                    "an invitation with just the permissions it needs: {}",
-                    bot.invite
-                ),
-            );
-            record.good(
-                "discord",
-                "of the gateway it asks for GUILDS alone, which is not a privileged intent",
-            );
-            if bot.reads_replies {
-                record.good(
-                    "discord",
-                    "Message Content Intent is on: replies in threads are quoted in the summary",
-                );
-            } else {
-                record.lacking(
-                    "discord",
-                    "Message Content Intent is off: replies in threads are counted and not quoted; turn it on in the Developer Portal under Bot if you want their words",
-                );
-            }
-        }
-        Err(error) => record.wrong("discord", error),
-    }
-    let around = match patiently(async || discord.surroundings().await, chat_may_pass).await {
-        Ok(around) => around,
+    discord_bot(record, &discord).await;
+    let server = match retry(async || discord.surroundings().await, is_transient).await {
+        Ok(server) => server,
         Err(error) => return record.wrong("discord", error),
     };
     for (name, channel) in own {
         let part = format!("channel {name}");
-        match patiently(
-            async || discord.check_place(&channel.place, &around).await,
-            chat_may_pass,
-        )
-        .await
-        {
+        let place = &channel.place;
+        let check = async || discord.check_place(place, &server).await;
+        match retry(check, is_transient).await {
             Ok(()) => record.good(&part, "the bot may do there all that posting takes"),
             Err(error) => {
                 record.wrong(&part, error);
                 continue;
             }
         }
-        match patiently(
-            async || {
-                discord
-                    .lacks(&channel.place, wants(config, name), &around)
-                    .await
-            },
-            chat_may_pass,
-        )
-        .await
-        {
-            Ok(lines) => lines
-                .into_iter()
-                .for_each(|line| record.lacking(&part, line)),
+        let lacks = async || discord.lacks(place, wants(config, name), &server).await;
+        match retry(lacks, is_transient).await {
+            Ok(lines) => record.all_lacking(&part, lines),
             Err(error) => record.wrong(&part, error),
         }
         let ids: BTreeSet<String> = channel.mentions.values().flatten().cloned().collect();
         let ids: Vec<String> = ids.into_iter().collect();
-        if !ids.is_empty() {
-            match patiently(
-                async || discord.unheard(&channel.place, &ids, &around).await,
-                chat_may_pass,
-            )
-            .await
-            {
-                Ok(lines) if lines.is_empty() => {
-                    record.good(&part, "who is mentioned there hears of it")
-                }
-                Ok(lines) => lines
-                    .into_iter()
-                    .for_each(|line| record.lacking(&part, line)),
-                Err(error) => record.wrong(&part, error),
-            }
+        if ids.is_empty() {
+            continue;
         }
+        let unheard = async || discord.unheard(place, &ids, &server).await;
+        match retry(unheard, is_transient).await {
+            Ok(lines) if lines.is_empty() => {
+                record.good(&part, "who is mentioned there hears of it")
+            }
+            Ok(lines) => record.all_lacking(&part, lines),
+            Err(error) => record.wrong(&part, error),
+        }
+    }
+}
+
+/// Tells what the bot itself is and may do.
+async fn discord_bot(record: &mut DoctorReport, discord: &Discord) {
+    let bot = match discord.portrait().await {
+        Ok(bot) => bot,
+        Err(error) => return record.wrong("discord", error),
+    };
+    record.good(
+        "discord",
+        format!(
+            "the token is good: the bot is {}, and in the server",
+            bot.name
+        ),
+    );
+    record.good(
+        "discord",
+        format!(
+            "an invitation with just the permissions it needs: {}",
+            bot.invite
+        ),
+    );
+    record.good(
+        "discord",
+        "of the gateway it asks for GUILDS alone, which is not a privileged intent",
+    );
+    if bot.reads_replies {
+        record.good(
+            "discord",
+            "Message Content Intent is on: replies in threads are quoted in the summary",
+        );
+    } else {
+        record.lacking(
+            "discord",
+            "Message Content Intent is off: replies in threads are counted and not quoted; turn it on in the Developer Portal under Bot if you want their words",
+        );
     }
 }
 
@@ -327,16 +323,9 @@ async fn on_matrix(record: &mut DoctorReport, config: &Config, replica: &str, ru
         Ok(None) => return,
         Err(error) => return record.wrong("matrix", format!("{error:#}")),
     };
-    let (kept, sealed) = (
-        settings.store.join("session.json").exists(),
-        settings.passphrase.is_some(),
-    );
-    let matrix = match patiently(
-        async || Matrix::connect(settings.clone()).await,
-        matrix::ConnectError::is_retryable,
-    )
-    .await
-    {
+    let kept = settings.store.join("session.json").exists();
+    let connect = async || Matrix::connect(settings.clone()).await;
+    let matrix = match retry(connect, matrix::ConnectError::is_retryable).await {
         Ok(matrix) => matrix,
         Err(error) => return record.wrong("matrix", error),
     };
@@ -346,9 +335,32 @@ async fn on_matrix(record: &mut DoctorReport, config: &Config, replica: &str, ru
         "logged in, and kept for `herald run`"
     };
     record.good("matrix", format!("{how}: {}", matrix.user()));
-    if !sealed {
+    if settings.passphrase.is_none() {
         record.lacking("matrix", "the keys lie open in the store: set `passphrase` in herald.yaml before the first start");
     }
+    matrix_device(record, &matrix).await;
+    for (name, channel) in own {
+        let part = format!("channel {name}");
+        match retry(async || matrix.room(&channel.place).await, is_transient).await {
+            Ok(room) => {
+                let pins = wants(config, name).pin;
+                let mentions_room = channel.mentions.values().flatten().any(|id| id == "@room");
+                matrix_room(record, &matrix, &part, &room, pins).await;
+                if mentions_room {
+                    match retry(async || matrix.unheard(&room).await, is_transient).await {
+                        Ok(None) => record.good(&part, "@room is heard there"),
+                        Ok(Some(line)) => record.lacking(&part, line),
+                        Err(error) => record.wrong(&part, error),
+                    }
+                }
+            }
+            Err(error) => record.wrong(&part, error),
+        }
+    }
+}
+
+/// Tells whether people trust the device, and whether its keys outlive a lost store.
+async fn matrix_device(record: &mut DoctorReport, matrix: &Matrix) {
     let identity = matrix.identity().await;
     if identity.verified {
         record.good(
@@ -377,54 +389,45 @@ async fn on_matrix(record: &mut DoctorReport, config: &Config, replica: &str, ru
             record.lacking("matrix", "no recovery: a lost store loses the account's identity; `herald recovery` sets it up, once");
         }
     }
-    for (name, channel) in own {
-        let part = format!("channel {name}");
-        let room = match patiently(async || matrix.room(&channel.place).await, chat_may_pass).await
-        {
-            Ok(room) => room,
-            Err(error) => {
-                record.wrong(&part, error);
-                continue;
-            }
-        };
-        match patiently(async || matrix.room_rights(&room).await, chat_may_pass).await {
-            Ok(room) => {
-                let sealed = if room.encrypted {
-                    "encrypted"
-                } else {
-                    "not encrypted"
-                };
-                if room.may_post {
-                    record.good(
-                        &part,
-                        format!("in the room, which is {sealed}, and may post there"),
-                    );
-                } else {
-                    record.wrong(
-                        &part,
-                        format!(
-                            "in the room, and may not post: give {} the power level for messages",
-                            matrix.user()
-                        ),
-                    );
-                }
-                if wants(config, name).pin && !room.may_pin {
-                    let words = format!(
-                        "may not pin the status board: give {} the power level for m.room.pinned_events",
-                        matrix.user()
-                    );
-                    record.lacking(&part, words);
-                }
-            }
-            Err(error) => record.wrong(&part, error),
-        }
-        if channel.mentions.values().flatten().any(|id| id == "@room") {
-            match patiently(async || matrix.unheard(&room).await, chat_may_pass).await {
-                Ok(None) => record.good(&part, "@room is heard there"),
-                Ok(Some(line)) => record.lacking(&part, line),
-                Err(error) => record.wrong(&part, error),
-            }
-        }
+}
+
+/// Tells what herald may do in a room; `pins`: it is to pin the status board there.
+async fn matrix_room(
+    record: &mut DoctorReport,
+    matrix: &Matrix,
+    part: &str,
+    room: &str,
+    pins: bool,
+) {
+    let room = match retry(async || matrix.room_rights(room).await, is_transient).await {
+        Ok(room) => room,
+        Err(error) => return record.wrong(part, error),
+    };
+    let sealed = if room.encrypted {
+        "encrypted"
+    } else {
+        "not encrypted"
+    };
+    if room.may_post {
+        record.good(
+            part,
+            format!("in the room, which is {sealed}, and may post there"),
+        );
+    } else {
+        record.wrong(
+            part,
+            format!(
+                "in the room, and may not post: give {} the power level for messages",
+                matrix.user()
+            ),
+        );
+    }
+    if pins && !room.may_pin {
+        let words = format!(
+            "may not pin the status board: give {} the power level for m.room.pinned_events",
+            matrix.user()
+        );
+        record.lacking(part, words);
     }
 }
 
@@ -435,14 +438,14 @@ async fn chains(record: &mut DoctorReport, config: &Config) {
         for endpoint in &chain.endpoints {
             let node = Node::new(vec![endpoint.clone()]);
             let may_pass = |e: &ChainError| matches!(e, ChainError::Unreachable(_));
-            let head = match patiently(async || node.head(None).await, may_pass).await {
+            let head = match retry(async || node.head(None).await, may_pass).await {
                 Ok(head) => head,
                 Err(error) => {
                     record.wrong(&part, format!("{endpoint}: {error}"));
                     continue;
                 }
             };
-            match patiently(async || node.block(head.number).await, may_pass).await {
+            match retry(async || node.block(head.number).await, may_pass).await {
                 Ok(block) => {
                     let version = block.proven_version.unwrap_or(block.spec_version);
                     record.good(
@@ -454,7 +457,7 @@ async fn chains(record: &mut DoctorReport, config: &Config) {
                     );
                     if let Some(time) = block.time {
                         let off = SystemClock.now().duration_since(time).as_secs();
-                        if off < -CLOCK_OFF {
+                        if off < -MAX_CLOCK_OFF_SECONDS {
                             record.lacking(&part, format!("its block is {} s ahead of this machine's clock: set the clock", -off));
                         }
                     }

@@ -3,8 +3,8 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
+use clap::Args;
 
-use super::args::FactsArgs;
 use crate::{
     adapters::node::Node,
     domain::chain::{
@@ -16,6 +16,22 @@ use crate::{
     watch::catchup::oldest_readable,
     words::Zone,
 };
+
+/// Show what herald makes of a live node, a fact a line, until interrupted
+#[derive(Debug, Args)]
+pub struct FactsArgs {
+    /// The node's WebSocket address, ws:// or wss://
+    url: String,
+    /// Begin with this block [default: the next one]
+    #[arg(long, value_name = "BLOCK")]
+    from: Option<u64>,
+    /// End with this block
+    #[arg(long, value_name = "BLOCK")]
+    until: Option<u64>,
+    /// Facts as lines of JSON
+    #[arg(long)]
+    json: bool,
+}
 
 /// Follows until the last block asked for, or until interrupted.
 pub async fn run(args: FactsArgs) -> Result<ExitCode> {

@@ -1,4 +1,4 @@
-//! One file a command.
+//! The command line: a file for each command, with its arguments beside its `run`, and what commands share.
 
 /// Prints a result. A closed pipe (`herald plan | head`) is the reader's choice, not a fault.
 macro_rules! out {
@@ -8,35 +8,113 @@ macro_rules! out {
     }};
 }
 
-pub mod approve;
-pub mod args;
-pub mod change;
-pub mod check;
-pub mod doctor;
-pub mod facts;
-pub mod health;
-pub mod new;
-pub mod plan;
-pub mod plan_window;
-pub mod preview;
-pub mod recovery;
-pub mod rehearse;
-pub mod report;
-pub mod roster;
-pub mod schema;
-pub mod status;
-pub mod store;
+mod approve;
+mod change;
+mod check;
+mod doctor;
+mod facts;
+mod health;
+mod new;
+mod open;
+mod plan;
+mod plan_window;
+mod preview;
+mod recovery;
+mod rehearse;
+mod report;
+mod roster;
+mod run;
+mod schema;
+mod status;
+mod store;
 
-use crate::run::address;
-use anyhow::{Result, bail};
-use secrecy::ExposeSecret;
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use crate::{adapters::store::SqlStore, config::Deployment};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use strum::IntoEnumIterator;
 
-/// The store of a herald that runs, or ran.
-pub(crate) async fn existing_store(deployment: &Deployment) -> Result<SqlStore> {
-    match SqlStore::open_existing(address(&deployment.store)?.expose_secret()).await {
-        Ok(store) => Ok(store),
-        Err(error) => bail!("{error}; `herald run` makes it at its first start"),
+use self::open::Refused;
+use crate::{config::suggest, domain::campaign::upgrade::Urgency, run::logging};
+
+/// How long tasks that still run may take to end with the command.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Tells everybody what a runtime upgrade brings, when it happens, and when it is proven done.
+#[derive(Debug, Parser)]
+#[command(name = "herald", version, propagate_version = true)]
+pub struct Cli {
+    /// The folder with herald.yaml, plan.yaml and upgrades/; templates/ stands beside it [default: config]
+    #[arg(long, global = true, value_name = "DIR", env = "HERALD_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Health(health::HealthArgs),
+    Rehearse(rehearse::RehearseArgs),
+    Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
+    Recovery(recovery::RecoveryArgs),
+    Schema(schema::SchemaArgs),
+    #[command(subcommand)]
+    New(new::NewCommand),
+    Preview(preview::PreviewArgs),
+    Plan(plan::PlanArgs),
+    Facts(facts::FactsArgs),
+    #[command(flatten)]
+    Change(change::Changing),
+    Approve(approve::ApproveArgs),
+    Status(status::StatusArgs),
+    Report(report::ReportArgs),
+    Roster(roster::RosterArgs),
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+}
+
+impl Command {
+    async fn run(self, folder: Option<PathBuf>) -> Result<ExitCode> {
+        match self {
+            Self::Run(args) => run::run(folder, args).await,
+            Self::Health(args) => health::run(args),
+            Self::Rehearse(args) => rehearse::run(folder, args).await,
+            Self::Check(args) => check::run(folder, args),
+            Self::Doctor(args) => doctor::run(folder, args).await,
+            Self::Recovery(args) => recovery::run(folder, args).await,
+            Self::Schema(args) => schema::run(args),
+            Self::New(command) => new::run(folder, command),
+            Self::Preview(args) => preview::run(folder, args),
+            Self::Plan(args) => plan::run(folder, args).await,
+            Self::Facts(args) => facts::run(args).await,
+            Self::Change(changing) => change::run(folder, changing).await,
+            Self::Approve(args) => approve::run(folder, args).await,
+            Self::Status(args) => status::run(folder, args).await,
+            Self::Report(args) => report::run(folder, args).await,
+            Self::Roster(args) => roster::run(folder, args).await,
+            Self::Store(command) => store::run(folder, command).await,
+        }
     }
+}
+
+/// Runs the command; what went wrong is an error, what was asked about and is wrong is exit code 1.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(cli.command.run(cli.config));
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    ended.or_else(|error| {
+        let Refused(findings) = error.downcast()?;
+        Ok(logging::refuse(&findings))
+    })
+}
+
+/// Reads the name of a plan.
+fn urgency(name: &str) -> Result<Urgency, String> {
+    let found = Urgency::iter().find(|u| u.name() == name);
+    found.ok_or_else(|| suggest(name, Urgency::iter().map(Urgency::name)))
 }

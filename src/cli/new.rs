@@ -8,10 +8,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
 use jiff::{Timestamp, civil::DateTime};
-use strum::IntoEnumIterator;
 
-use super::args::NewUpgradeArgs;
+use super::{
+    open::{Refused, load_or_embedded},
+    urgency,
+};
 use crate::{
     adapters::clock::SystemClock,
     config::{self, Deployment, Origin, Plan, suggest},
@@ -19,30 +22,53 @@ use crate::{
         campaign::{Campaign, upgrade::Urgency},
         plan::{language::DEFAULT, schedule::civil_instant},
     },
-    lint,
     ports::Clock,
-    run::logging,
     words::{
         context::{self, RenderInput},
         length_words,
     },
 };
 
-/// The template of a proposal.
-const PROPOSAL: &str = "appendix/proposal";
-/// A window begins at this hour in the plan's zone, and is as long.
-const HOUR: i8 = 14;
-const HOURS: i8 = 2;
-/// An upgrade touches no more.
-const MOST_CHAINS: usize = 8;
+/// The template that a proposal is made with.
+const PROPOSAL_TEMPLATE: &str = "appendix/proposal";
+/// The hour in the plan's zone at which a proposed window opens, and the hours for which it is open.
+const WINDOW_OPENS_HOUR: i8 = 14;
+const WINDOW_HOURS: i8 = 2;
+/// Chains that an upgrade touches at most.
+const MAX_CHAINS: usize = 8;
 
-/// For the command line.
-pub fn urgency(text: &str) -> Result<Urgency, String> {
-    let found = Urgency::iter().find(|u| u.name() == text);
-    found.ok_or_else(|| suggest(text, Urgency::iter().map(Urgency::name)))
+/// Write the beginnings of an upgrade file, or print a proposal to people
+#[derive(Debug, Subcommand)]
+pub enum NewCommand {
+    Upgrade(NewUpgradeArgs),
+    /// Print the proposal of an upgrade, in Markdown
+    Proposal {
+        /// The upgrade's id
+        id: String,
+    },
 }
 
-pub fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode> {
+/// Write a commented upgrade file to fill in
+#[derive(Debug, Args)]
+pub struct NewUpgradeArgs {
+    /// Letters, digits, dots and dashes, such as v2.3.1
+    id: String,
+    /// Which plan it follows: routine, expedited or emergency
+    #[arg(long, default_value = "routine", value_parser = urgency)]
+    urgency: Urgency,
+    /// Where to write it [default: upgrades/ in the config folder]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+pub fn run(folder: Option<PathBuf>, command: NewCommand) -> Result<ExitCode> {
+    match command {
+        NewCommand::Upgrade(args) => upgrade(folder, args),
+        NewCommand::Proposal { id } => proposal(folder, &id),
+    }
+}
+
+fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode> {
     let id = &args.id;
     if id.is_empty()
         || id.chars().count() > 24
@@ -55,10 +81,7 @@ pub fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode
         );
     }
     let origin = Origin::choose(folder, false);
-    let (deployment, plan) = match config::groundwork(&origin) {
-        Ok(read) => read,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
+    let (deployment, plan) = config::groundwork(&origin).map_err(Refused)?;
     let here = match &origin {
         Origin::Folder { config, .. } => config.join("upgrades"),
         Origin::Embedded => PathBuf::from("config/upgrades"),
@@ -111,7 +134,7 @@ fn first_window(plan: &Plan, urgency: Urgency, now: Timestamp) -> Option<DateTim
     let earliest = now.checked_add(least).ok()?;
     let mut day = plan.zone.to_datetime(earliest).date();
     loop {
-        let opens = day.at(HOUR, 0, 0, 0);
+        let opens = day.at(WINDOW_OPENS_HOUR, 0, 0, 0);
         let weekday = day.weekday().to_monday_zero_offset() < 5;
         if weekday && civil_instant(opens, &plan.zone)? > earliest {
             return Some(opens);
@@ -131,7 +154,7 @@ fn upgrade_file(
     let names: Vec<&String> = deployment.chains.keys().collect();
     let chain = |(i, name): (usize, &&String)| {
         let line = format!("{}: {{ spec_version: TODO }}", quoted(name));
-        if i < MOST_CHAINS {
+        if i < MAX_CHAINS {
             format!("  {line}\n")
         } else {
             format!("  # {line}\n")
@@ -160,15 +183,18 @@ fn upgrade_file(
         ("{urgency}", urgency.name().to_owned()),
         ("{zone}", plan.zone_name.clone()),
         ("{notice}", notice),
-        ("{opens}", format!("{date} {HOUR:02}:00")),
-        ("{closes}", format!("{date} {:02}:00", HOUR + HOURS)),
+        ("{opens}", format!("{date} {WINDOW_OPENS_HOUR:02}:00")),
+        (
+            "{closes}",
+            format!("{date} {:02}:00", WINDOW_OPENS_HOUR + WINDOW_HOURS),
+        ),
         ("{date}", date.to_string()),
         ("{chains}", chains),
         ("{chain}", quoted(relay)),
     ];
     let text = filled
         .into_iter()
-        .fold(UPGRADE.to_owned(), |text, (name, value)| {
+        .fold(UPGRADE_FILE.to_owned(), |text, (name, value)| {
             text.replace(name, &value)
         });
     format!("{first}{text}")
@@ -191,7 +217,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-const UPGRADE: &str = r#"# One upgrade, by the {urgency} plan. Fill in each TODO: `herald check` names those that are left.
+const UPGRADE_FILE: &str = r#"# One upgrade, by the {urgency} plan. Fill in each TODO: `herald check` names those that are left.
 # Times are in {zone} unless they carry their own: {date}T13:00:00Z.
 id: {id}
 title: TODO               # what people call it, in up to 60 characters
@@ -240,18 +266,15 @@ audiences:                # "must I do something, and by when?" leads every post
     what: TODO
 "#;
 
-pub fn proposal(folder: Option<PathBuf>, id: &str) -> Result<ExitCode> {
-    let loaded = match lint::load(&Origin::choose(folder, true)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
+fn proposal(folder: Option<PathBuf>, id: &str) -> Result<ExitCode> {
+    let loaded = load_or_embedded(folder)?;
     let upgrades = &loaded.config.upgrades;
     let Some(found) = upgrades.iter().find(|u| u.upgrade.id == id) else {
         let ids: Vec<&str> = upgrades.iter().map(|u| u.upgrade.id.as_str()).collect();
         bail!("there is no upgrade `{id}`; {}", suggest(id, ids));
     };
-    if !loaded.config.templates.contains_key(PROPOSAL) {
-        bail!("there is no template for a proposal; write templates/{PROPOSAL}.md.hbs");
+    if !loaded.config.templates.contains_key(PROPOSAL_TEMPLATE) {
+        bail!("there is no template for a proposal; write templates/{PROPOSAL_TEMPLATE}.md.hbs");
     }
     let now = SystemClock.now();
     let context = context::of(
@@ -262,7 +285,7 @@ pub fn proposal(folder: Option<PathBuf>, id: &str) -> Result<ExitCode> {
     );
     let text = loaded
         .renderer
-        .markdown(PROPOSAL, DEFAULT, &context.into())
+        .markdown(PROPOSAL_TEMPLATE, DEFAULT, &context.into())
         .map_err(anyhow::Error::msg)?;
     out!("{}", loaded.renderer.document(&text, now).trim());
     Ok(ExitCode::SUCCESS)

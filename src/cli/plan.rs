@@ -2,97 +2,123 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use super::{open::load_or_embedded, plan_window};
 use crate::{
     adapters::clock::SystemClock,
-    config::Origin,
     domain::{campaign::upgrade::Upgrade, outbox::Post, plan::notice::Trigger},
-    lint::{self, Loaded},
+    lint::Loaded,
     plan::planner::timed,
     ports::Clock,
-    run::logging,
     words::icalendar::{self, IcalEvent},
 };
 
 /// How long a notice takes in a calendar: some programs hide what takes no time.
 const NOTICE_LENGTH: SignedDuration = SignedDuration::from_mins(15);
 
-pub fn run(folder: Option<PathBuf>, json: bool, ics: bool) -> Result<ExitCode> {
-    let loaded = match lint::load(&Origin::choose(folder, true)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
-    let (plan, zone) = (&loaded.config.plan, loaded.renderer.zone());
-    let now = SystemClock.now();
+/// Show the timeline of each upgrade, or propose a window
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Results as lines of JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// The timeline as an iCalendar file: the window, and each notice by the clock
+    #[arg(long, conflicts_with = "json")]
+    ics: bool,
+    #[command(subcommand)]
+    command: Option<PlanCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum PlanCommand {
+    Window(plan_window::WindowArgs),
+}
+
+pub async fn run(folder: Option<PathBuf>, args: PlanArgs) -> Result<ExitCode> {
+    match args.command {
+        Some(_) if args.ics => {
+            bail!(
+                "proposals are no calendar: `herald plan --ics` writes the timeline of the upgrades that have a window"
+            )
+        }
+        Some(PlanCommand::Window(window)) => plan_window::run(folder, window, args.json).await,
+        None => {
+            print(&load_or_embedded(folder)?, args.json, args.ics);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Prints the timelines of all upgrades.
+fn print(loaded: &Loaded, json: bool, ics: bool) {
+    let upgrades = loaded.config.upgrades.iter().map(|file| &file.upgrade);
     if ics {
         use std::io::Write as _;
-        let events: Vec<IcalEvent> = loaded
-            .config
-            .upgrades
-            .iter()
-            .flat_map(|file| events(&loaded, &file.upgrade))
-            .collect();
-        let _ = write!(
-            std::io::stdout(),
-            "{}",
-            icalendar::write("Runtime upgrades", &events, now)
-        );
-        return Ok(ExitCode::SUCCESS);
+        let events: Vec<IcalEvent> = upgrades.flat_map(|u| events(loaded, u)).collect();
+        let calendar = icalendar::write("Runtime upgrades", &events, SystemClock.now());
+        let _ = write!(std::io::stdout(), "{calendar}");
+    } else if json {
+        upgrades.for_each(|upgrade| print_json(loaded, upgrade));
+    } else if loaded.config.upgrades.is_empty() {
+        out!("No upgrade is planned: add a file to config/upgrades.");
+    } else {
+        upgrades.for_each(|upgrade| print_timeline(loaded, upgrade));
     }
-    for file in &loaded.config.upgrades {
-        let upgrade = &file.upgrade;
-        let posts = timeline(&loaded, upgrade);
-        if json {
-            for post in &posts {
-                out!(
-                    "{}",
-                    json!({ "upgrade": upgrade.id, "notice": post.notice, "channel": post.channel, "due": post.due, "key": post.key })
-                );
-            }
+}
+
+fn print_json(loaded: &Loaded, upgrade: &Upgrade) {
+    for post in timeline(loaded, upgrade) {
+        out!(
+            "{}",
+            json!({ "upgrade": upgrade.id, "notice": post.notice, "channel": post.channel, "due": post.due, "key": post.key })
+        );
+    }
+}
+
+/// Prints what is posted by the clock, notice by notice, and what waits for something to happen.
+fn print_timeline(loaded: &Loaded, upgrade: &Upgrade) {
+    let (zone, now) = (loaded.renderer.zone(), SystemClock.now());
+    out!(
+        "{} ({}): window {} to {}",
+        upgrade.title,
+        upgrade.id,
+        zone.written(upgrade.window.opens),
+        zone.written(upgrade.window.closes)
+    );
+    let posts = timeline(loaded, upgrade);
+    let mut last = None;
+    for post in &posts {
+        let notice = (post.due, &post.notice);
+        if last.replace(notice) == Some(notice) {
             continue;
         }
+        let channels: Vec<&str> = posts
+            .iter()
+            .filter(|p| (p.due, &p.notice) == notice)
+            .map(|p| p.channel.as_str())
+            .collect();
+        let past = if post.due < now { "  (past)" } else { "" };
         out!(
-            "{} ({}): window {} to {}",
-            upgrade.title,
-            upgrade.id,
-            zone.written(upgrade.window.opens),
-            zone.written(upgrade.window.closes)
+            "  {:<46} {:<16} {}{past}",
+            zone.written(post.due),
+            post.notice,
+            channels.join(", ")
         );
-        let mut last = None;
-        for post in &posts {
-            if last.replace((post.due, &post.notice)) != Some((post.due, &post.notice)) {
-                let channels: Vec<&str> = posts
-                    .iter()
-                    .filter(|p| p.due == post.due && p.notice == post.notice)
-                    .map(|p| p.channel.as_str())
-                    .collect();
-                let past = if post.due < now { "  (past)" } else { "" };
-                out!(
-                    "  {:<46} {:<16} {}{past}",
-                    zone.written(post.due),
-                    post.notice,
-                    channels.join(", ")
-                );
-            }
-        }
-        for notice in plan.notices(upgrade.urgency) {
-            if let Trigger::On(happening) = &notice.trigger {
-                out!(
-                    "  {:<46} {:<16} {}",
-                    format!("when {}", happening.name().replace('_', " ")),
-                    notice.id,
-                    notice.channels.join(", ")
-                );
-            }
+    }
+    for notice in loaded.config.plan.notices(upgrade.urgency) {
+        if let Trigger::On(happening) = &notice.trigger {
+            out!(
+                "  {:<46} {:<16} {}",
+                format!("when {}", happening.name().replace('_', " ")),
+                notice.id,
+                notice.channels.join(", ")
+            );
         }
     }
-    if loaded.config.upgrades.is_empty() && !json {
-        out!("No upgrade is planned: add a file to config/upgrades.");
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The posts by the clock, in order.
@@ -140,7 +166,7 @@ fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<IcalEvent> {
     events
 }
 
-/// What the window brings, who must do what, and where to read more.
+/// Describes what the window brings, who must do what, and where to read more.
 fn described(loaded: &Loaded, upgrade: &Upgrade) -> String {
     let zone = loaded.renderer.zone();
     let mut lines = vec![upgrade.summary.clone(), String::new()];

@@ -3,48 +3,65 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Result, anyhow, bail};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::json;
 
-use super::args::WindowArgs;
+use super::open::load_or_embedded;
 use crate::{
     adapters::{
         clock::SystemClock,
         node::{self, Sample},
     },
-    config::{Config, Origin, Plan, instant, suggest},
+    config::{Config, Plan, instant, suggest},
     domain::{
         campaign::upgrade::Urgency,
         chain::activity::Activity,
         plan::{
-            schedule::{Offset, civil_instant},
+            schedule::{Offset, civil_instant, parse_length},
             window::{Proposal, WindowRequest, earliest, longest_lead, propose},
         },
     },
-    lint,
     ports::Clock,
     run::logging,
     words::{Zone, length_words},
 };
 
-/// Reasons are folded to fit.
-const WIDTH: usize = 120;
-/// A sample of less than this says little about weekdays, and one of less than a day nothing about hours.
-const WEAK: SignedDuration = SignedDuration::from_hours(3 * 24);
-const LEAST: SignedDuration = SignedDuration::from_hours(24);
-/// A newest block that is older makes one wonder.
-const STALE: SignedDuration = SignedDuration::from_hours(1);
+/// The width to which reasons are folded.
+const MAX_WIDTH_CHARS: usize = 120;
+/// A sample that covers less says little about weekdays, and one of less than a day nothing about hours.
+const WEAK_SAMPLE_BELOW: SignedDuration = SignedDuration::from_hours(3 * 24);
+const USELESS_SAMPLE_BELOW: SignedDuration = SignedDuration::from_hours(24);
+/// A newest block that is older makes one wonder whether the node is in sync.
+const STALE_HEAD_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// Propose times for the window, from the chain's own activity and where people live
+#[derive(Debug, Args)]
+pub struct WindowArgs {
+    /// A chain of herald.yaml [default: the only one that upgrades touch, or the first by name]
+    #[arg(long, value_name = "NAME")]
+    chain: Option<String>,
+    /// A node that is not in herald.yaml: its WebSocket address, ws:// or wss://
+    #[arg(long, value_name = "URL", conflicts_with = "chain")]
+    url: Option<String>,
+    /// How many blocks of the last week to read
+    #[arg(long, value_name = "N", default_value_t = 1008, value_parser = clap::value_parser!(u32).range(168..=50_000))]
+    samples: u32,
+    /// How long the window is
+    #[arg(long, default_value = "2h", value_parser = parse_length)]
+    length: SignedDuration,
+    /// No window before this, in the plan's zone: 2026-12-01 [default: what the first notice needs]
+    #[arg(long, value_name = "DATE")]
+    after: Option<String>,
+}
 
 pub async fn run(folder: Option<PathBuf>, args: WindowArgs, json: bool) -> Result<ExitCode> {
     logging::log("error,upgrade_herald=warn");
     if !args.length.is_positive() || args.length > SignedDuration::from_hours(24) {
         bail!("a window lasts up to a day; write --length 2h, or 90m");
     }
-    let loaded = match lint::load(&Origin::choose(folder, true)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
+    let loaded = load_or_embedded(folder)?;
     let plan = &loaded.config.plan;
     let now = SystemClock.now();
     let lead = longest_lead(plan.notices(Urgency::Routine));
@@ -53,7 +70,7 @@ pub async fn run(folder: Option<PathBuf>, args: WindowArgs, json: bool) -> Resul
     let sample = read(&chain, &endpoints, args.samples).await?;
     let activity = Activity::of(&sample.blocks, sample.head.at.unwrap_or(now));
     notes.splice(0..0, judgement(&chain, &sample, activity.as_ref(), now));
-    let activity = activity.filter(|a| a.covers() >= LEAST);
+    let activity = activity.filter(|a| a.covers() >= USELESS_SAMPLE_BELOW);
     let proposals = propose(activity.as_ref(), &plan.people, &wish);
     if json {
         print_json(
@@ -196,7 +213,7 @@ async fn read(chain: &str, endpoints: &[String], count: u32) -> Result<Sample> {
     Ok(sample)
 }
 
-/// What must be known of the sample before it is trusted.
+/// Says what must be known of the sample before it is trusted.
 fn judgement(
     chain: &str,
     sample: &Sample,
@@ -206,7 +223,7 @@ fn judgement(
     let mut notes = Vec::new();
     let utc = Zone(TimeZone::UTC);
     match sample.head.at {
-        Some(at) if now.duration_since(at) > STALE => notes.push(format!(
+        Some(at) if now.duration_since(at) > STALE_HEAD_AFTER => notes.push(format!(
             "Old: the newest finalized block, {}, is of {}. Is the node in sync?",
             grouped(sample.head.number),
             utc.written(at)
@@ -227,7 +244,7 @@ fn judgement(
             "{} bears no time, so what follows is proposed from people's time zones alone.",
             begin(chain)
         ));
-    } else if covers < LEAST {
+    } else if covers < USELESS_SAMPLE_BELOW {
         let why = pruned.unwrap_or_else(|| {
             format!(
                 "it is younger than a day ({} blocks)",
@@ -238,7 +255,7 @@ fn judgement(
             "{} can't be judged by its activity: {why}. What follows is proposed from people's time zones alone.{remedy}",
             begin(chain)
         ));
-    } else if covers < WEAK {
+    } else if covers < WEAK_SAMPLE_BELOW {
         let why = pruned.unwrap_or_else(|| "the chain is as young as that".to_owned());
         notes.push(format!(
             "Weak: the sample covers {} only ({why}), so most weekdays are guessed from the others.{remedy}",
@@ -250,7 +267,7 @@ fn judgement(
             length_words(covers)
         ));
     }
-    if activity.is_some_and(|a| covers >= LEAST && a.mean <= 0.0) {
+    if activity.is_some_and(|a| covers >= USELESS_SAMPLE_BELOW && a.mean <= 0.0) {
         notes.push(
             "There is not one transaction in the sample, so no hour is quieter than another."
                 .to_owned(),
@@ -436,7 +453,7 @@ fn print_json(
         "transactions_per_hour": activity.map(|a| rounded(a.mean)),
         // From Monday 00:00 UTC.
         "hours": hours,
-        "weak": activity.is_none_or(|a| a.covers() < WEAK),
+        "weak": activity.is_none_or(|a| a.covers() < WEAK_SAMPLE_BELOW),
         "notes": notes,
     });
     out!("{}", json!({ "sample": of }));
@@ -490,7 +507,9 @@ fn folded(text: &str, indent: usize) -> String {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let Some(last) = lines.last_mut() else { break };
-        if !last.is_empty() && indent + last.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !last.is_empty()
+            && indent + last.chars().count() + 1 + word.chars().count() > MAX_WIDTH_CHARS
+        {
             lines.push(word.to_owned());
         } else {
             if !last.is_empty() {
@@ -525,7 +544,10 @@ mod tests {
     #[test]
     fn long_reasons_are_folded_and_short_ones_are_not() {
         let long = folded(&"word ".repeat(60), 13);
-        assert!(long.lines().all(|l| l.chars().count() <= WIDTH), "{long}");
+        assert!(
+            long.lines().all(|l| l.chars().count() <= MAX_WIDTH_CHARS),
+            "{long}"
+        );
         assert!(
             long.lines()
                 .skip(1)

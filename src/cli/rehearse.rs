@@ -5,15 +5,19 @@ use std::{
     sync::Arc, time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use strum::IntoEnumIterator;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::args::RehearseArgs;
+use super::{
+    open::{Refused, load_or_embedded},
+    urgency,
+};
 use crate::{
     adapters::clock::SystemClock,
-    config::{Config, Origin, load_upgrade},
+    config::{Config, load_upgrade},
     domain::{
         campaign::upgrade::{Duty, Target, Upgrade, Urgency, Window},
         plan::{
@@ -22,73 +26,109 @@ use crate::{
             window::longest_lead,
         },
     },
-    lint::{self, Loaded},
+    lint::Loaded,
     ports::Clock,
     rehearsal::{
-        Controls, Output, Recording, Rehearsal, Scenario, Twist, browser::BrowserRehearsal, cast,
+        Controls, Output, PlannedChange, Recording, Rehearsal, RehearsalOptions, Scenario,
+        browser::BrowserRehearsal, recordings_for,
     },
     run::logging,
     words::Zone,
 };
 
+/// A pause before each post, so that a reader can follow.
+const READING_PAUSE: Duration = Duration::from_millis(400);
+
+/// Play a whole upgrade with embedded chain and rooms: no account, no network, no server
+#[derive(Debug, Args)]
+pub struct RehearseArgs {
+    /// Without pauses for a reader
+    #[arg(long)]
+    once: bool,
+    /// Facts and posts as lines of JSON
+    #[arg(long)]
+    json: bool,
+    /// Served to a browser on this machine, where you can take part; on a free port, or on this IP:port
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:0", conflicts_with_all = ["once", "json"])]
+    browser: Option<SocketAddr>,
+    /// Only the plan of this urgency: routine, expedited or emergency [default: all three]
+    #[arg(long, value_name = "URGENCY", value_parser = urgency)]
+    plan: Option<Urgency>,
+    /// A recording to play instead of the embedded one
+    #[arg(long, value_name = "FILE")]
+    recording: Option<PathBuf>,
+    /// The upgrade to announce instead of one made from the recording
+    #[arg(long, value_name = "FILE")]
+    upgrade: Option<PathBuf>,
+}
+
 pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode> {
     logging::log("error");
-    let loaded = match lint::load(&Origin::choose(folder, true)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
-    let asked = match &args.recording {
+    let loaded = load_or_embedded(folder)?;
+    let recording = match &args.recording {
         None => None,
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("{} can't be read; check the path", path.display()))?;
-            Some(Recording::parse(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?)
+            Some(Recording::parse(&text).map_err(|e| anyhow!("{}: {e}", path.display()))?)
         }
     };
-    let acts = match &args.upgrade {
-        Some(path) => match load_upgrade(path, &loaded.config.deployment, &loaded.config.plan) {
-            Ok(upgrade) => vec![Scenario {
-                upgrade,
-                twist: None,
-            }],
-            Err(findings) => return Ok(logging::refuse(&findings)),
-        },
-        None => acts(args.plan, asked.as_ref(), &loaded.config)?,
+    let scenarios = match &args.upgrade {
+        Some(path) => {
+            let Config {
+                deployment, plan, ..
+            } = &loaded.config;
+            vec![Scenario {
+                upgrade: load_upgrade(path, deployment, plan).map_err(Refused)?,
+                change: None,
+            }]
+        }
+        None => scenarios(args.plan, recording.as_ref(), &loaded.config)?,
     };
-    if let Some(address) = args.browser {
-        let Some(act) = acts.into_iter().next() else {
-            bail!("there is nothing to rehearse")
-        };
-        return staged(address, &loaded, act, asked.as_ref()).await;
+    match args.browser {
+        None => play(&loaded, scenarios, recording, &args).await,
+        Some(address) => {
+            let Some(scenario) = scenarios.into_iter().next() else {
+                bail!("there is nothing to rehearse")
+            };
+            play_in_browser(address, &loaded, &scenario, recording).await
+        }
     }
-    let zone = loaded.renderer.zone().clone();
+}
+
+/// Plays the upgrades one after the other, and says how they ended.
+async fn play(
+    loaded: &Loaded,
+    scenarios: Vec<Scenario>,
+    recording: Option<Recording>,
+    args: &RehearseArgs,
+) -> Result<ExitCode> {
+    let zone = loaded.renderer.zone();
     let pace = if args.once || args.json {
         Duration::ZERO
     } else {
-        Duration::from_millis(400)
+        READING_PAUSE
     };
     let (mut fine, mut lines) = (true, Vec::new());
-    for act in acts {
-        let output = Output::new(
-            args.json,
-            args.json || !std::io::stderr().is_terminal(),
-            zone.clone(),
-        );
-        output.say(&opening(&act, &zone));
-        let recordings = cast(&act.upgrade, asked.clone()).map_err(anyhow::Error::msg)?;
-        let rehearsal = Rehearsal::prepare(
-            loaded.config.clone(),
-            loaded.renderer.clone(),
-            recordings,
-            act,
+    for scenario in scenarios {
+        let quiet = args.json || !std::io::stderr().is_terminal();
+        let output = Output::new(args.json, quiet, zone.clone());
+        output.say(&opening(&scenario, zone));
+        let options = RehearsalOptions {
+            recordings: recordings_for(&scenario.upgrade, recording.clone())
+                .map_err(anyhow::Error::msg)?,
+            scenario,
             output,
             pace,
-            None,
-        )
-        .await?;
-        let verdict = rehearsal.run().await?;
-        fine &= verdict.fine;
-        lines.extend(verdict.lines);
+            controls: None,
+        };
+        let (config, renderer) = (loaded.config.clone(), loaded.renderer.clone());
+        let result = Rehearsal::prepare(config, renderer, options)
+            .await?
+            .run()
+            .await?;
+        fine &= result.fine;
+        lines.extend(result.lines);
     }
     let summary = lines.join("\n");
     if args.json {
@@ -96,29 +136,26 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
     } else {
         out!("\n{summary}")
     }
-    Ok(if fine {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
-    })
+    Ok(ExitCode::from(u8::from(!fine)))
 }
 
-fn opening(act: &Scenario, zone: &Zone) -> String {
+fn opening(scenario: &Scenario, zone: &Zone) -> String {
+    let upgrade = &scenario.upgrade;
     format!(
         "\n━━ Rehearsing {} ({}): window {} to {}.\nThe chains are recordings, the rooms are in memory, the people are invented.",
-        act.upgrade.title,
-        act.upgrade.urgency.name(),
-        zone.written(act.upgrade.window.opens),
-        zone.written(act.upgrade.window.closes)
+        upgrade.title,
+        upgrade.urgency.name(),
+        zone.written(upgrade.window.opens),
+        zone.written(upgrade.window.closes)
     )
 }
 
 /// Plays one upgrade for a browser, as often as its viewer likes, until interrupted.
-async fn staged(
+async fn play_in_browser(
     address: SocketAddr,
     loaded: &Loaded,
-    act: Scenario,
-    asked: Option<&Recording>,
+    scenario: &Scenario,
+    recording: Option<Recording>,
 ) -> Result<ExitCode> {
     if !address.ip().is_loopback() {
         bail!(
@@ -128,96 +165,95 @@ async fn staged(
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("{address} can't be listened on; take another port"))?;
-    let stage = Arc::new(Controls::default());
-    let theatre = BrowserRehearsal::new(stage.clone());
+    let controls = Arc::new(Controls::default());
+    let browser = BrowserRehearsal::new(controls.clone());
     out!(
         "The rehearsal is at http://{}/ (end it with Ctrl-C)",
         listener.local_addr()?
     );
     let mut tasks = JoinSet::new();
-    tasks.spawn(theatre.clone().keep());
-    let router = theatre.router();
+    tasks.spawn(browser.clone().keep());
+    let router = browser.router();
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             eprintln!("nothing is served any more: {error}");
         }
     });
-    let play = async {
-        loop {
-            let zone = loaded.renderer.zone().clone();
-            let output = Output::new(false, true, zone.clone()).on(stage.clone());
-            let recordings = cast(&act.upgrade, asked.cloned()).map_err(anyhow::Error::msg)?;
-            let opening = opening(&act, &zone);
-            let (config, renderer) = (loaded.config.clone(), loaded.renderer.clone());
-            let rehearsal = Rehearsal::prepare(
-                config,
-                renderer,
-                recordings,
-                act.clone(),
-                output,
-                Duration::ZERO,
-                Some(stage.clone()),
-            )
-            .await?;
-            theatre.show(&rehearsal);
-            opening.lines().for_each(|line| stage.tell(line));
-            let verdict = rehearsal.run().await?;
-            if !stage.begins_again() {
-                stage.ends(&verdict.lines);
-                stage.wait_for_another().await;
-            }
-        }
-    };
     let played: Result<()> = tokio::select! {
-        ended = play => ended,
+        ended = play_again_and_again(loaded, scenario, recording, &controls, &browser) => ended,
         _ = tokio::signal::ctrl_c() => Ok(()),
     };
     played.map(|()| ExitCode::SUCCESS)
 }
 
+async fn play_again_and_again(
+    loaded: &Loaded,
+    scenario: &Scenario,
+    recording: Option<Recording>,
+    controls: &Arc<Controls>,
+    browser: &BrowserRehearsal,
+) -> Result<()> {
+    let zone = loaded.renderer.zone();
+    loop {
+        let options = RehearsalOptions {
+            recordings: recordings_for(&scenario.upgrade, recording.clone())
+                .map_err(anyhow::Error::msg)?,
+            scenario: scenario.clone(),
+            output: Output::new(false, true, zone.clone()).shown_by(controls.clone()),
+            pace: Duration::ZERO,
+            controls: Some(controls.clone()),
+        };
+        let (config, renderer) = (loaded.config.clone(), loaded.renderer.clone());
+        let rehearsal = Rehearsal::prepare(config, renderer, options).await?;
+        browser.show(&rehearsal);
+        opening(scenario, zone)
+            .lines()
+            .for_each(|line| controls.tell(line));
+        let result = rehearsal.run().await?;
+        if !controls.begins_again() {
+            controls.ends(&result.lines);
+            controls.wait_for_another().await;
+        }
+    }
+}
+
 /// One upgrade of each urgency that was asked for: a routine one whose window moves, and one more that is cancelled.
 /// A recording that was asked for is played once, as it is.
-fn acts(
-    urgency: Option<Urgency>,
+fn scenarios(
+    asked: Option<Urgency>,
     recording: Option<&Recording>,
     config: &Config,
 ) -> Result<Vec<Scenario>> {
-    let upgrade = |urgency| match recording {
-        Some(recording) => anyhow::Ok(made_from(recording, urgency, config)),
-        None => anyhow::Ok(made_from(
-            &Recording::embedded().map_err(anyhow::Error::msg)?,
-            urgency,
-            config,
-        )),
-    };
-    if recording.is_some() {
+    if let Some(recording) = recording {
         return Ok(vec![Scenario {
-            upgrade: upgrade(urgency.unwrap_or(Urgency::Routine))?,
-            twist: None,
+            upgrade: made_from(recording, asked.unwrap_or(Urgency::Routine), config),
+            change: None,
         }]);
     }
-    let mut acts = Vec::new();
-    for one in Urgency::iter().filter(|u| urgency.is_none_or(|asked| asked == *u)) {
-        let routine = one == Urgency::Routine;
-        let named = |name: &str| {
-            let upgrade = upgrade(one)?;
-            anyhow::Ok(Upgrade {
+    let recording = Recording::embedded().map_err(anyhow::Error::msg)?;
+    let scenario = |urgency, name: &str, change| {
+        let upgrade = made_from(&recording, urgency, config);
+        Scenario {
+            upgrade: Upgrade {
                 id: format!("{}-{name}", upgrade.id),
                 ..upgrade
-            })
-        };
-        acts.push(Scenario {
-            upgrade: named(one.name())?,
-            twist: routine.then_some(Twist::Reschedule),
-        });
+            },
+            change,
+        }
+    };
+    let mut scenarios = Vec::new();
+    for urgency in Urgency::iter() {
+        if asked.is_some_and(|asked| asked != urgency) {
+            continue;
+        }
+        let routine = urgency == Urgency::Routine;
+        let moves = routine.then_some(PlannedChange::Reschedule);
+        scenarios.push(scenario(urgency, urgency.name(), moves));
         if routine {
-            acts.push(Scenario {
-                upgrade: named("cancelled")?,
-                twist: Some(Twist::Cancel),
-            });
+            scenarios.push(scenario(urgency, "cancelled", Some(PlannedChange::Cancel)));
         }
     }
-    Ok(acts)
+    Ok(scenarios)
 }
 
 /// An upgrade from the recording's own versions, on the next Tuesday that leaves time for every notice.

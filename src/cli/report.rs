@@ -2,91 +2,38 @@
 
 mod page;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
+use clap::Args;
 
-use super::existing_store;
-use crate::{
-    adapters::clock::SystemClock,
-    answer::current,
-    config::{Origin, suggest},
-    domain::campaign::Campaign,
-    lint,
-    outbox::Core,
-    ports::{CampaignStore, Clock},
-    report::{self, markdown::markdown},
-    run::logging,
-    words::snapshot::ConfigSnapshot,
-};
+use super::open::open;
+use crate::report::{self, markdown::markdown};
 
-/// How it is written.
-#[derive(Clone, Debug)]
-pub enum ReportFormat {
-    Markdown,
-    /// Into a file, or to stdout.
-    Html(Option<PathBuf>),
-    Json,
+/// Write the review after an upgrade: plan against what happened, as Markdown for an issue
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The upgrade's id [default: the one that is under way, or the last]
+    upgrade: Option<String>,
+    /// As one page of HTML with charts, on stdout or in FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "json")]
+    html: Option<Option<PathBuf>>,
+    #[arg(long)]
+    json: bool,
 }
 
-pub async fn run(
-    folder: Option<PathBuf>,
-    id: Option<String>,
-    form: ReportFormat,
-) -> Result<ExitCode> {
-    let (core, campaign) = match opened(folder, id).await? {
-        Ok(opened) => opened,
-        Err(code) => return Ok(code),
-    };
+pub async fn run(folder: Option<PathBuf>, args: ReportArgs) -> Result<ExitCode> {
+    let opened = open(folder).await?;
+    let campaign = opened.campaign(args.upgrade.as_deref()).await?;
+    let core = opened.core();
     let snapshot = core.snapshot();
     let report = report::of(&core, &snapshot, &campaign).await?;
     let zone = snapshot.renderer.zone();
-    match form {
-        ReportFormat::Markdown => out!("{}", markdown(&report, zone)),
-        ReportFormat::Json => out!("{}", serde_json::to_string_pretty(&report)?),
-        ReportFormat::Html(None) => out!("{}", page::write(&report, &campaign, zone)),
-        ReportFormat::Html(Some(path)) => {
-            std::fs::write(path, page::write(&report, &campaign, zone))?
-        }
+    match args.html {
+        Some(Some(path)) => std::fs::write(path, page::write(&report, &campaign, zone))?,
+        Some(None) => out!("{}", page::write(&report, &campaign, zone)),
+        None if args.json => out!("{}", serde_json::to_string_pretty(&report)?),
+        None => out!("{}", markdown(&report, zone)),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The store as it is remembered, and the upgrade that is meant: the one named, or the one people mean. The exit code where
-/// that can't be, which was said.
-pub async fn opened(
-    folder: Option<PathBuf>,
-    id: Option<String>,
-) -> Result<Result<(Core, Campaign), ExitCode>> {
-    let loaded = match lint::load(&Origin::choose(folder, false)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(Err(logging::refuse(&findings))),
-    };
-    let store = Arc::new(existing_store(&loaded.config.deployment).await?);
-    let upgrades = store.upgrades().await?;
-    let found = match &id {
-        Some(id) => upgrades.iter().find(|campaign| campaign.is_called(id)),
-        None => current(&upgrades, SystemClock.now()),
-    };
-    let Some(campaign) = found.cloned() else {
-        match id {
-            Some(id) => {
-                let known = upgrades
-                    .iter()
-                    .map(|a| a.upgrade.id.as_str())
-                    .collect::<Vec<_>>();
-                eprintln!("no upgrade `{id}` is known; {}", suggest(&id, known));
-            }
-            None => eprintln!("no upgrade is known yet: start `herald run`"),
-        }
-        return Ok(Err(ExitCode::FAILURE));
-    };
-    let snapshot = ConfigSnapshot {
-        config: loaded.config,
-        renderer: loaded.renderer,
-    };
-    Ok(Ok((
-        Core::new(snapshot, Default::default(), Arc::new(SystemClock), store),
-        campaign,
-    )))
 }

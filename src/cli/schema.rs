@@ -3,12 +3,21 @@
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
+use clap::Args;
 
 use crate::config;
 
-pub fn run(out: Option<PathBuf>) -> Result<ExitCode> {
+/// Write the JSON Schema of every file, for editors
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// One file each in this folder, instead of all to stdout
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub fn run(args: SchemaArgs) -> Result<ExitCode> {
     let schemas = config::schemas();
-    let Some(folder) = out else {
+    let Some(folder) = args.out else {
         out!("{}", serde_json::to_string_pretty(&schemas)?);
         return Ok(ExitCode::SUCCESS);
     };

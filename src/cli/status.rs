@@ -3,179 +3,219 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
+use clap::Args;
+use jiff::Timestamp;
 use serde_json::json;
 
-use super::existing_store;
+use super::open::{Opened, open};
 use crate::{
     adapters::clock::SystemClock,
     answer::next_notice,
-    config::Origin,
     domain::{
-        campaign::progress::ChainProgress,
-        chain::fact::{Fact, FactKind},
+        campaign::{Campaign, progress::ChainProgress},
+        chain::{
+            fact::{Fact, FactKind},
+            observation::Matter,
+        },
         outbox::{Post, PostState},
     },
-    lint,
     ports::{CampaignStore, Clock, LeadershipStore, OutboxStore, RecordStore, ReplicaInfo},
-    run::logging,
     words::Zone,
 };
 
-pub async fn run(folder: Option<PathBuf>, json: bool) -> Result<ExitCode> {
-    let loaded = match lint::load(&Origin::choose(folder, false)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
-    let store = existing_store(&loaded.config.deployment).await?;
-    let (upgrades, troubles) = (store.upgrades().await?, store.troubles().await?);
-    let zone = loaded.renderer.zone();
-    for campaign in &upgrades {
-        let posts = store.posts(&campaign.upgrade.id).await?;
-        let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
-        let next = next_notice(&posts);
-        if json {
-            let counts: serde_json::Map<String, serde_json::Value> = PostState::ALL
-                .iter()
-                .map(|s| (s.name().to_owned(), json!(count(*s))))
-                .collect();
+/// Show where each upgrade stands, from the store
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(folder: Option<PathBuf>, args: StatusArgs) -> Result<ExitCode> {
+    let opened = open(folder).await?;
+    let view = StatusView::read(&opened).await?;
+    if args.json {
+        view.print_json();
+    } else {
+        view.print(opened.renderer.zone());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where everything stands, as the store has it.
+struct StatusView {
+    campaigns: Vec<(Campaign, Vec<Post>)>,
+    /// The chains with which something is the matter, and the last block known of each.
+    matters: Vec<(String, Matter, u64)>,
+    /// Blocks whose events nobody has read.
+    unexamined: Vec<Fact>,
+    /// Each replica with what it does.
+    replicas: Vec<(ReplicaInfo, &'static str)>,
+    /// The parts of herald that can't do their work: part, trouble, since when.
+    troubles: Vec<(String, String, Timestamp)>,
+}
+
+impl StatusView {
+    async fn read(opened: &Opened) -> Result<Self> {
+        let store = &opened.store;
+        let mut campaigns = Vec::new();
+        for campaign in store.upgrades().await? {
+            let posts = store.posts(&campaign.upgrade.id).await?;
+            campaigns.push((campaign, posts));
+        }
+        let memories = store.memories().await?.into_iter();
+        let matters = memories.filter_map(|(name, m)| Some((name, m.matter?, m.number)));
+        let now = SystemClock.now();
+        let with_state = |replica: ReplicaInfo| {
+            let silent = now.duration_since(replica.seen);
+            let state = match replica.active {
+                true => "active",
+                false if silent > opened.config.deployment.delivery.lease => "not heard of",
+                false => "standing by",
+            };
+            (replica, state)
+        };
+        let replicas = store.replicas().await?.into_iter();
+        Ok(Self {
+            campaigns,
+            matters: matters.collect(),
+            unexamined: store.facts_of(FactKind::Unexamined).await?,
+            replicas: replicas.map(with_state).collect(),
+            troubles: store.troubles().await?,
+        })
+    }
+
+    fn print_json(&self) {
+        for (campaign, posts) in &self.campaigns {
+            out!("{}", campaign_json(campaign, posts));
+        }
+        for (name, matter, block) in &self.matters {
             out!(
                 "{}",
-                json!({ "upgrade": campaign.upgrade.id, "state": campaign.progress.state, "revision": campaign.revision, "chains": campaign.progress.chains,
-                        "feedback": campaign.progress.feedback, "posts": counts, "kept_back": kept_back(&posts), "next": next.map(|p| json!({ "notice": p.notice, "due": p.due })) })
-            );
-            continue;
-        }
-        out!(
-            "{} ({}): {}",
-            campaign.upgrade.title,
-            campaign.upgrade.id,
-            campaign.progress.state.name()
-        );
-        out!(
-            "  window {} to {}",
-            zone.written(campaign.upgrade.window.opens),
-            zone.written(campaign.upgrade.window.closes)
-        );
-        for (name, chain) in &campaign.progress.chains {
-            let known = !campaign.upgrade.unplanned || chain.applied.is_some();
-            let target = campaign
-                .upgrade
-                .chains
-                .get(name)
-                .filter(|_| known)
-                .map_or("not known".to_owned(), |t| t.spec_version.to_string());
-            let version = chain
-                .spec_version
-                .map_or("not seen yet".to_owned(), |v| v.to_string());
-            out!(
-                "  {name}: {}, spec_version {version}, target {target}{}",
-                chain.stage.name(),
-                under_way(chain, zone)
+                json!({ "chain": name, "matter": matter.kind, "since": matter.since, "block": block })
             );
         }
-        if let Some(news) = &campaign.progress.referendum {
+        for fact in &self.unexamined {
+            out!("{}", json!(fact));
+        }
+        for (replica, state) in &self.replicas {
             out!(
-                "  referendum {news}{}",
-                campaign
-                    .progress
-                    .scheduled
-                    .as_ref()
-                    .map(|f| expected(f, zone))
-                    .unwrap_or_default()
+                "{}",
+                json!({ "replica": replica.name, "is": state, "since": replica.since, "seen": replica.seen })
             );
         }
-        match next {
-            Some(post) => out!("  next: {} at {}", post.notice, zone.written(post.due)),
-            None => out!("  next: nothing by the clock"),
-        }
-        let states: Vec<String> = PostState::ALL
-            .iter()
-            .filter(|s| count(**s) > 0)
-            .map(|s| format!("{} {}", count(*s), s.name()))
-            .collect();
-        out!("  posts: {}", states.join(", "));
-        for post in posts.iter().filter(|p| worth_telling(p)) {
+        for (part, trouble, since) in &self.troubles {
             out!(
-                "    {} {} in {}: {}",
-                post.state.name(),
-                post.notice,
-                post.channel,
-                why(post)
+                "{}",
+                json!({ "part": part, "trouble": trouble, "since": since })
             );
         }
     }
-    for (name, memory) in store.memories().await? {
-        let Some(matter) = memory.matter else {
-            continue;
-        };
-        if json {
+
+    fn print(&self, zone: &Zone) {
+        for (campaign, posts) in &self.campaigns {
+            print_campaign(campaign, zone);
+            print_posts(posts, zone);
+        }
+        for (name, matter, block) in &self.matters {
             out!(
-                "{}",
-                json!({ "chain": name, "matter": matter.kind, "since": matter.since, "block": memory.number })
-            );
-        } else {
-            out!(
-                "chain {name}: {} (since {}; the last block known is {})",
+                "chain {name}: {} (since {}; the last block known is {block})",
                 matter.kind.name(),
                 zone.written(matter.since),
-                memory.number
             );
         }
-    }
-    for fact in store.facts_of(FactKind::Unexamined).await? {
-        if json {
-            out!("{}", json!(fact));
-        } else {
+        for fact in &self.unexamined {
             out!(
                 "chain {}: events in blocks {} were not examined",
                 fact.chain,
                 fact.detail()
             );
         }
-    }
-    let now = SystemClock.now();
-    for ReplicaInfo {
-        name,
-        active,
-        since,
-        seen,
-    } in store.replicas().await?
-    {
-        let silent = now.duration_since(seen) > loaded.config.deployment.delivery.lease;
-        let word = if active {
-            "active"
-        } else if silent {
-            "not heard of"
-        } else {
-            "standing by"
-        };
-        if json {
+        for (replica, state) in &self.replicas {
             out!(
-                "{}",
-                json!({ "replica": name, "is": word, "since": since, "seen": seen })
-            );
-        } else {
-            out!(
-                "replica {name}: {word} (runs since {}, last seen {})",
-                zone.written(since),
-                zone.written(seen)
+                "replica {}: {state} (runs since {}, last seen {})",
+                replica.name,
+                zone.written(replica.since),
+                zone.written(replica.seen)
             );
         }
-    }
-    for (part, trouble, since) in &troubles {
-        if json {
-            out!(
-                "{}",
-                json!({ "part": part, "trouble": trouble, "since": since })
-            );
-        } else {
+        for (part, trouble, since) in &self.troubles {
             out!("{part}: {trouble} (since {})", zone.written(*since));
         }
+        if self.campaigns.is_empty() {
+            out!("No upgrade is known yet: start `herald run`.");
+        }
     }
-    if upgrades.is_empty() && !json {
-        out!("No upgrade is known yet: start `herald run`.");
+}
+
+fn count(posts: &[Post], state: PostState) -> usize {
+    posts.iter().filter(|p| p.state == state).count()
+}
+
+fn campaign_json(campaign: &Campaign, posts: &[Post]) -> serde_json::Value {
+    let counts: serde_json::Map<String, serde_json::Value> = PostState::ALL
+        .iter()
+        .map(|s| (s.name().to_owned(), json!(count(posts, *s))))
+        .collect();
+    let next = next_notice(posts).map(|p| json!({ "notice": p.notice, "due": p.due }));
+    json!({ "upgrade": campaign.upgrade.id, "state": campaign.progress.state, "revision": campaign.revision, "chains": campaign.progress.chains,
+            "feedback": campaign.progress.feedback, "posts": counts, "kept_back": kept_back(posts), "next": next })
+}
+
+fn print_campaign(campaign: &Campaign, zone: &Zone) {
+    let Campaign {
+        upgrade, progress, ..
+    } = campaign;
+    out!(
+        "{} ({}): {}",
+        upgrade.title,
+        upgrade.id,
+        progress.state.name()
+    );
+    out!(
+        "  window {} to {}",
+        zone.written(upgrade.window.opens),
+        zone.written(upgrade.window.closes)
+    );
+    for (name, chain) in &progress.chains {
+        let known = !upgrade.unplanned || chain.applied.is_some();
+        let target = upgrade.chains.get(name).filter(|_| known);
+        let target = target.map_or("not known".to_owned(), |t| t.spec_version.to_string());
+        let version = chain.spec_version;
+        let version = version.map_or("not seen yet".to_owned(), |v| v.to_string());
+        out!(
+            "  {name}: {}, spec_version {version}, target {target}{}",
+            chain.stage.name(),
+            under_way(chain, zone)
+        );
     }
-    Ok(ExitCode::SUCCESS)
+    if let Some(news) = &progress.referendum {
+        let scheduled = progress.scheduled.as_ref();
+        let expected = scheduled.map(|f| expected(f, zone)).unwrap_or_default();
+        out!("  referendum {news}{expected}");
+    }
+}
+
+fn print_posts(posts: &[Post], zone: &Zone) {
+    match next_notice(posts) {
+        Some(post) => out!("  next: {} at {}", post.notice, zone.written(post.due)),
+        None => out!("  next: nothing by the clock"),
+    }
+    let states: Vec<String> = PostState::ALL
+        .iter()
+        .map(|state| (count(posts, *state), state.name()))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{count} {name}"))
+        .collect();
+    out!("  posts: {}", states.join(", "));
+    for post in posts.iter().filter(|p| worth_telling(p)) {
+        out!(
+            "    {} {} in {}: {}",
+            post.state.name(),
+            post.notice,
+            post.channel,
+            why(post)
+        );
+    }
 }
 
 /// Posts that wait for people, or did so for too long.
@@ -187,7 +227,7 @@ fn kept_back(posts: &[Post]) -> Vec<serde_json::Value> {
         .collect()
 }
 
-/// What is still to come on a chain.
+/// Says what is still to come on a chain.
 fn under_way(chain: &ChainProgress, zone: &Zone) -> String {
     let mut words = chain
         .ahead

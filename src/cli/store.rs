@@ -8,22 +8,27 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use clap::Subcommand;
 use secrecy::ExposeSecret;
 
-use super::{args::StoreCommand, existing_store};
+use super::open::{existing_store, load};
 use crate::{
     adapters::store::{Lock, SqlStore},
-    config::{Deployment, Origin},
-    lint,
-    run::{address, logging},
+    config::Deployment,
+    run::address,
 };
 
+/// Move a store to another database: export it, name the other in store.url, import it
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Write everything that is remembered into a file, or to stdout as -, while no herald runs on it
+    Export { file: PathBuf },
+    /// Take over what was exported into an empty store, whole or not at all; - reads stdin
+    Import { file: PathBuf },
+}
+
 pub async fn run(folder: Option<PathBuf>, command: StoreCommand) -> Result<ExitCode> {
-    let loaded = match lint::load(&Origin::choose(folder, false)) {
-        Ok(loaded) => loaded,
-        Err(findings) => return Ok(logging::refuse(&findings)),
-    };
-    let deployment = &loaded.config.deployment;
+    let deployment = &load(folder)?.config.deployment;
     match command {
         StoreCommand::Export { file } => export(deployment, &file).await?,
         StoreCommand::Import { file } => import(deployment, &file).await?,

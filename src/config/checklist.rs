@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     plan::Plan,
-    schema::{self, Text},
     yaml::{
         finding::{Finding, suggest},
+        kinds::{self, Text},
         source::SourceFile,
     },
 };
@@ -31,7 +31,7 @@ pub struct Checklist {
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// Its number in the process, from 1.1 on, with a letter where a step has several: 1.3a.
-    #[schemars(with = "schema::Item")]
+    #[schemars(with = "kinds::Item")]
     pub item: String,
     /// Who does it, and ticks it.
     pub role: Role,
@@ -42,7 +42,7 @@ pub struct Item {
 
 /// There are reactions for so many numbers.
 const MOST: usize = 9;
-const LONGEST: usize = 120;
+const MAX_TEXT_CHARS: usize = 120;
 /// The process has five phases; an answer holds so many steps.
 const MOST_STEPS: usize = 24;
 const LONGEST_STEP: usize = 90;
@@ -62,7 +62,7 @@ struct RawValidators {
 /// What people do in the process, and what a validator does before and after an upgrade.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawChecklist {
     /// The steps of the process, in their order.
     #[serde(default)]
     #[schemars(length(max = 24))]
@@ -78,7 +78,7 @@ impl Checklist {
 }
 
 pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Checklist> {
-    let raw: Raw = file.parse(findings)?;
+    let raw: RawChecklist = file.parse(findings)?;
     let before = findings.len();
     for (key, items) in [
         ("before", &raw.validators.before),
@@ -97,7 +97,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Checklist>
                 file,
                 &["validators", key, &i.to_string()],
                 item,
-                LONGEST,
+                MAX_TEXT_CHARS,
                 findings,
             );
         }
@@ -170,7 +170,7 @@ fn is_item(item: &str) -> bool {
         .is_some_and(|(phase, step)| ["1", "2", "3", "4", "5"].contains(&phase) && digits(step))
 }
 
-/// What a notice waits for has to be there.
+/// Checks that what a notice waits for is there.
 pub fn check_needs(
     plan: &Plan,
     file: &SourceFile,

@@ -4,14 +4,11 @@ mod accounts;
 mod shape;
 mod web;
 
-use crate::ports::Readers;
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 
 use self::{
     accounts::{discord, irc, matrix, secret},
@@ -23,47 +20,16 @@ use super::yaml::{
 };
 use crate::{
     domain::{chain::block::Kin, plan::schedule::parse_length},
-    ports::{IdFormat, Platform},
+    ports::{IdFormat, Platform, Readers},
 };
 
-pub(super) use self::shape::Raw;
+pub(super) use self::shape::RawDeployment;
 
-pub use self::web::Web;
-
-/// Where a secret is; it is read when it is needed and never kept in a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Secret {
-    Env(String),
-    File(PathBuf),
-}
-
-impl Secret {
-    pub fn read(&self) -> Result<SecretString, String> {
-        let text = match self {
-            Self::Env(name) => {
-                // The environment is read here and nowhere else.
-                #[allow(clippy::disallowed_methods)]
-                std::env::var(name)
-                    .map_err(|_| format!("the environment variable {name} is not set"))?
-            }
-            Self::File(path) => std::fs::read_to_string(path)
-                .map_err(|e| format!("{} can't be read: {e}", path.display()))?,
-        };
-        match text.trim() {
-            "" => Err(format!("{self} is empty")),
-            text => Ok(text.to_owned().into()),
-        }
-    }
-}
-
-impl std::fmt::Display for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Env(name) => write!(f, "the environment variable {name}"),
-            Self::File(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
+pub use self::{
+    accounts::{DiscordConfig, IrcConfig, MatrixConfig, Secret},
+    shape::OnDoubt,
+    web::Web,
+};
 
 /// Where the store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +40,7 @@ pub struct StoreAt {
 }
 
 impl StoreAt {
-    /// The whole address, as a driver takes it.
+    /// Returns the whole address, as a driver takes it.
     pub fn address(&self) -> Result<SecretString, String> {
         let Some(password) = &self.password else {
             return Ok(self.url.clone().into());
@@ -89,39 +55,10 @@ impl StoreAt {
         Ok(format!("{scheme}://{user}:{encoded}@{place}").into())
     }
 
-    /// Whether several herald may share it.
+    /// Tells whether several herald may share it.
     pub fn shared(&self) -> bool {
         !self.url.starts_with("sqlite:")
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiscordConfig {
-    pub token: Secret,
-    pub guild: u64,
-    /// Another address and root certificate for Discord's API: behind an inspecting proxy, or in tests.
-    pub route: Option<(SocketAddr, PathBuf)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MatrixConfig {
-    pub homeserver: String,
-    pub user: String,
-    /// One of the two is there.
-    pub password: Option<Secret>,
-    pub token: Option<Secret>,
-    pub device: String,
-    pub store: PathBuf,
-    pub passphrase: Option<Secret>,
-    pub recovery: Option<Secret>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IrcConfig {
-    /// Host and port.
-    pub server: String,
-    pub nick: String,
-    pub password: Option<Secret>,
 }
 
 /// A named destination.
@@ -145,7 +82,7 @@ pub struct ChannelConfig {
 pub struct ChainConfig {
     /// The preferred one first.
     pub endpoints: Vec<String>,
-    /// Of a parachain: its relay among the chains, and its id there.
+    /// A parachain's relay among the chains, and its id there.
     pub para: Option<(String, u32)>,
 }
 
@@ -158,17 +95,6 @@ pub struct Delivery {
     pub on_doubt: OnDoubt,
     /// How long what is in flight may take to end after a stop.
     pub drain: SignedDuration,
-}
-
-/// What becomes of a post of which nobody can tell whether it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnDoubt {
-    /// It is left for a person to look: nobody reads it twice, but perhaps nobody reads it.
-    #[default]
-    Park,
-    /// It is made again: everybody reads it, but perhaps twice.
-    Post,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,7 +110,7 @@ pub struct Deployment {
 }
 
 pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment> {
-    let raw: Raw = file.parse(findings)?;
+    let raw: RawDeployment = file.parse(findings)?;
     let before = findings.len();
     check_chains(&raw, file, findings);
     check_channels(&raw, file, findings);
@@ -290,7 +216,7 @@ fn store(raw: RawStore, file: &SourceFile, findings: &mut Vec<Finding>) -> Optio
     })
 }
 
-fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
+fn check_chains(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Finding>) {
     if raw.chains.is_empty() {
         findings.push(file.wrong(
             &["chains"],
@@ -340,7 +266,7 @@ fn check_chains(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
     }
 }
 
-fn check_channels(raw: &Raw, file: &SourceFile, findings: &mut Vec<Finding>) {
+fn check_channels(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Finding>) {
     if raw.channels.is_empty() {
         findings.push(file.wrong(
             &["channels"],
@@ -449,7 +375,7 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
 }
 
 impl Deployment {
-    /// The relays and parachains next to a chain.
+    /// Returns the relays and parachains next to a chain.
     pub fn kin(&self, chain: &str) -> Kin {
         let of_relay = |(name, c): (&String, &ChainConfig)| {
             let (relay, id) = c.para.as_ref()?;
@@ -466,7 +392,7 @@ impl Deployment {
         }
     }
 
-    /// Channels of these readers.
+    /// Names the channels of these readers.
     pub fn channels_for(&self, readers: Readers) -> Vec<String> {
         self.channels
             .iter()
@@ -476,7 +402,7 @@ impl Deployment {
     }
 }
 
-/// The hint for a channel name that isn't there.
+/// Suggests a name for a channel name that isn't there.
 pub fn channel_hint(deployment: &Deployment, name: &str) -> String {
     suggest(
         name,

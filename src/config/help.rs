@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     plan::Plan,
-    schema::{self, Text, TopicId},
-    upgrade::linkable,
     yaml::{
         finding::{Finding, suggest},
+        kinds::{self, Text, TopicId},
         source::SourceFile,
+        values::linkable,
     },
 };
 
@@ -26,7 +26,7 @@ pub struct Contact {
     #[schemars(with = "Text<40>")]
     pub name: String,
     /// An https:// address where they are found.
-    #[schemars(with = "schema::ShortLink")]
+    #[schemars(with = "kinds::ShortLink")]
     pub url: String,
 }
 
@@ -47,7 +47,7 @@ pub struct Topic {
     #[schemars(with = "Vec<Text<200>>", length(min = 1, max = 6))]
     pub remedy: Vec<String>,
     /// Of `contacts`: who helps if that doesn't.
-    #[schemars(with = "Option<schema::Contact>")]
+    #[schemars(with = "Option<kinds::Contact>")]
     pub contact: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl Help {
 }
 
 /// The longest each text may be, in characters, so that an answer fits a post.
-const LONGEST: [(&str, usize); 4] = [("id", 24), ("title", 80), ("signs", 300), ("remedy", 200)];
+const MAX_CHARS: [(&str, usize); 4] = [("id", 24), ("title", 80), ("signs", 300), ("remedy", 200)];
 const MOST_STEPS: usize = 6;
 
 pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Help> {
@@ -131,7 +131,7 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Help> {
             .into_iter()
             .chain(topic.remedy.iter().map(|r| ("remedy", r)))
         {
-            let most = LONGEST
+            let most = MAX_CHARS
                 .iter()
                 .find(|(k, _)| *k == key)
                 .map_or(100, |(_, n)| *n);

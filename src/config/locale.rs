@@ -9,23 +9,21 @@ use strum::VariantNames as _;
 
 use super::{
     deployment::Deployment,
+    files::{Files, Origin},
     yaml::{
         finding::{Finding, Severity, nearest, suggest},
-        source::{Files, SourceFile},
+        source::SourceFile,
     },
 };
-use crate::{
-    config::Origin,
-    domain::{
-        people::reply::Reply,
-        plan::language::{DEFAULT, Dates, Language, Spans, is_locale, placeholders, split},
-    },
+use crate::domain::{
+    people::reply::Reply,
+    plan::language::{DEFAULT, Dates, Language, Spans, is_locale, placeholders, split},
 };
 
 /// How a language writes times, lengths and herald's own words.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Raw {
+pub(super) struct RawWords {
     /// As its readers call it: Deutsch.
     #[schemars(length(min = 1))]
     name: String,
@@ -70,13 +68,13 @@ pub fn read(
             findings.push(file.at((1, 1), format!("`{locale}` is not a locale"), hint));
             continue;
         }
-        let Some(Raw {
+        let Some(RawWords {
             name,
             dates,
             spans,
             words,
             replies,
-        }) = file.parse::<Raw>(findings)
+        }) = file.parse::<RawWords>(findings)
         else {
             continue;
         };
@@ -224,7 +222,7 @@ fn unnamed(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>) 
     }
 }
 
-/// What is missing is written as herald has it: that is no loss of meaning, so a warning does.
+/// Warns of missing words: they are written as herald has them, which is no loss of meaning.
 fn vocabulary(
     language: &Language,
     english: &Language,

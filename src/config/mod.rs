@@ -5,6 +5,7 @@
 
 mod checklist;
 mod deployment;
+mod files;
 mod help;
 pub(crate) mod locale;
 mod notice;
@@ -13,13 +14,13 @@ mod plan;
 mod roster;
 mod schema;
 mod upgrade;
-pub mod yaml;
+mod yaml;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
-use crate::{
-    config::yaml::placeholder,
-    domain::{campaign::upgrade::Upgrade, people::roster::Provider, plan::language::Language},
+use self::yaml::placeholder;
+use crate::domain::{
+    campaign::upgrade::Upgrade, people::roster::Provider, plan::language::Language,
 };
 
 pub use self::checklist::{Checklist, Item};
@@ -27,14 +28,16 @@ pub use self::deployment::{
     ChainConfig, ChannelConfig, Delivery, Deployment, DiscordConfig, MatrixConfig, OnDoubt, Secret,
     StoreAt, Web,
 };
+pub use self::files::{Files, Origin};
 pub use self::help::{Contact, Help, Topic};
 pub use self::locale::shipped_replies;
 pub use self::people::{KnownAccount, People, Person, Role, account_of};
 pub use self::plan::{Feedback, Plan, UrgencyPlan};
 pub use self::schema::all as schemas;
-pub use self::upgrade::{instant, linkable};
+pub use self::upgrade::UpgradeFile;
 pub use self::yaml::finding::{Finding, Severity, hint, suggest};
-pub use self::yaml::source::{Files, SourceFile};
+pub use self::yaml::source::SourceFile;
+pub use self::yaml::values::{instant, linkable};
 pub use crate::ports::Readers;
 
 /// Everything the configuration says.
@@ -46,7 +49,7 @@ pub struct Config {
     pub people: People,
     pub help: Help,
     pub checklist: Checklist,
-    /// Who runs nodes, by id.
+    /// The providers, who run nodes, by id.
     pub roster: Vec<Provider>,
     /// The files themselves, for what is found in them later.
     pub sources: Sources,
@@ -73,39 +76,6 @@ pub struct Sources {
     pub deployment: SourceFile,
     pub plan: SourceFile,
     pub people: Option<SourceFile>,
-}
-
-/// An upgrade and the file it came from.
-#[derive(Clone, Debug)]
-pub struct UpgradeFile {
-    pub upgrade: Upgrade,
-    pub file: SourceFile,
-}
-
-/// Where the files are.
-#[derive(Clone, Debug)]
-pub enum Origin {
-    /// A `config` folder with `templates` beside it.
-    Folder { config: PathBuf, templates: PathBuf },
-    /// The defaults in the binary.
-    Embedded,
-}
-
-impl Origin {
-    /// The folder asked for; else `config/` here; else, where allowed, the embedded defaults.
-    pub fn choose(asked: Option<PathBuf>, allow_embedded: bool) -> Self {
-        match asked {
-            None if allow_embedded && !PathBuf::from("config").is_dir() => Self::Embedded,
-            asked => {
-                let config = asked.unwrap_or_else(|| PathBuf::from("config"));
-                let templates = match config.parent() {
-                    Some(parent) => parent.join("templates"),
-                    None => PathBuf::from("templates"),
-                };
-                Self::Folder { config, templates }
-            }
-        }
-    }
 }
 
 /// Reads everything. `Err` has at least one finding that is an error; warnings come with `Ok`.
@@ -159,7 +129,9 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     if let (Some(plan), Some(checklist)) = (&plan, &checklist) {
         checklist::check_needs(plan, &files.plan, checklist, &mut findings);
     }
-    placeholder::find(&files, &mut findings);
+    for file in files.read_by_people() {
+        placeholder::find(file, &mut findings);
+    }
     match (deployment, plan, people, help, checklist) {
         (Some(deployment), Some(plan), Some(people), Some(help), Some(checklist))
             if findings.iter().all(|f| f.severity == Severity::Warning) =>
@@ -213,7 +185,7 @@ pub fn load_upgrade(
     let mut findings = Vec::new();
     let file = SourceFile::from_disk(path).map_err(|f| vec![f])?;
     let read = upgrade::read(&file, deployment, plan, &mut findings);
-    placeholder::find_in(&file, &mut findings);
+    placeholder::find(&file, &mut findings);
     match read {
         Some(upgrade) if findings.iter().all(|f| f.severity == Severity::Warning) => Ok(upgrade),
         _ => Err(findings),

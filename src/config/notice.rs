@@ -9,11 +9,11 @@ use strum::IntoEnumIterator;
 
 use super::{
     deployment::{ChannelConfig, Deployment, channel_hint},
-    plan::{length, zone},
-    schema::{self, Length},
     yaml::{
         finding::{Finding, suggest},
+        kinds::{self, Length},
         source::SourceFile,
+        values::{length, zone},
     },
 };
 use crate::{
@@ -38,10 +38,10 @@ pub(super) struct RawNotice {
     /// To group notices by.
     phase: Phase,
     /// Below templates/, without the ending: execution/applied.
-    #[schemars(with = "schema::Template")]
+    #[schemars(with = "kinds::Template")]
     template: String,
     /// So long before or after the window opens: -7d (civil days), -24h, +10m (exact).
-    #[schemars(with = "Option<schema::Offset>")]
+    #[schemars(with = "Option<kinds::Offset>")]
     at: Option<String>,
     /// A repeated civil time between two offsets.
     cron: Option<RawCron>,
@@ -55,14 +55,14 @@ pub(super) struct RawNotice {
     #[serde(default)]
     audiences: Vec<Audience>,
     /// Where it goes; without, to all channels of its readers.
-    #[schemars(with = "Option<Vec<schema::Channel>>", length(min = 1))]
+    #[schemars(with = "Option<Vec<kinds::Channel>>", length(min = 1))]
     channels: Option<Vec<String>>,
     /// Whose channels it goes to, where none is named.
     #[serde(default)]
     to: Readers,
     /// Groups that are notified, as channels name them.
     #[serde(default)]
-    #[schemars(with = "Vec<schema::Group>")]
+    #[schemars(with = "Vec<kinds::Group>")]
     mention: Vec<String>,
     /// Opens a thread for feedback below the post.
     #[serde(default)]
@@ -96,10 +96,10 @@ pub(super) struct RawNotice {
     picture: bool,
     /// It is held until these items of checklist.yaml are ticked.
     #[serde(default)]
-    #[schemars(with = "Vec<schema::Item>")]
+    #[schemars(with = "Vec<kinds::Item>")]
     needs: Vec<String>,
     /// The topic of help.yaml it points to.
-    #[schemars(with = "Option<schema::Topic>")]
+    #[schemars(with = "Option<kinds::Topic>")]
     help: Option<String>,
 }
 
@@ -120,20 +120,20 @@ enum RawApproval {
 #[serde(deny_unknown_fields)]
 struct RawCron {
     /// Minute, hour, day, month, weekday; weekdays are named: "0 9 * * Mon-Fri".
-    #[schemars(with = "schema::Cron")]
+    #[schemars(with = "kinds::Cron")]
     expression: String,
     /// An IANA name; the plan's zone without.
-    #[schemars(with = "Option<schema::Zone>")]
+    #[schemars(with = "Option<kinds::Zone>")]
     zone: Option<String>,
     /// Not before this offset from the window.
-    #[schemars(with = "schema::Offset")]
+    #[schemars(with = "kinds::Offset")]
     from: String,
     /// And before this one.
-    #[schemars(with = "schema::Offset")]
+    #[schemars(with = "kinds::Offset")]
     until: String,
 }
 
-/// What a notice is read with.
+/// The surroundings that a notice is read with.
 pub(super) struct NoticeScope<'a> {
     pub file: &'a SourceFile,
     pub zone: &'a TimeZone,
@@ -314,7 +314,7 @@ impl NoticeReader<'_> {
         })
     }
 
-    /// What Discord has besides: channels that others follow, and a calendar.
+    /// Checks what Discord has besides: channels that others follow, and a calendar.
     fn on_discord(
         &self,
         raw: &RawNotice,

@@ -13,12 +13,10 @@ use serde::{
     de::{self, MapAccess, Visitor},
 };
 
-use super::{
-    schema::{DiscordId, MatrixId, Text},
-    yaml::{
-        finding::{Finding, suggest},
-        source::SourceFile,
-    },
+use super::yaml::{
+    finding::{Finding, suggest},
+    kinds::{DiscordId, MatrixId, Text},
+    source::SourceFile,
 };
 use crate::{
     domain::{
@@ -33,7 +31,7 @@ pub use crate::domain::people::permission::Role;
 /// Who is who, across both platforms.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawPeopleFile {
     /// One entry a human, however many accounts.
     people: Vec<RawPerson>,
     /// Who may give which command. Without it: the communication team and operators, among operators.
@@ -266,7 +264,7 @@ impl People {
 }
 
 pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>) -> Option<People> {
-    let raw: Raw = file.parse(findings)?;
+    let raw: RawPeopleFile = file.parse(findings)?;
     let before = findings.len();
     let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
     for (i, person) in raw.people.iter().enumerate() {

@@ -7,11 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, tz::TimeZone};
 use strum::IntoEnumIterator;
 
-use self::shape::{RawFeedback, RawMeaning, RawObservation, RawPeople, RawVerification};
+use self::shape::{
+    RawFeedback, RawMeaning, RawObservation, RawPeople, RawUrgency, RawVerification,
+};
 use super::{
     deployment::Deployment,
     notice::{NoticeScope, happening, read_notices},
-    yaml::{finding::Finding, source::SourceFile},
+    yaml::{
+        finding::Finding,
+        source::SourceFile,
+        values::{length, zone},
+    },
 };
 use crate::{
     domain::{
@@ -20,36 +26,35 @@ use crate::{
         people::feedback::Meaning,
         plan::{
             notice::{Happening, Notice},
-            schedule::parse_length,
             window::Home,
         },
     },
     ports::Readers,
 };
 
-pub(super) use self::shape::Raw;
+pub(super) use self::shape::RawPlan;
 
 /// When feedback closes, and what reactions mean.
 #[derive(Clone, Debug)]
 pub struct Feedback {
     pub open_for: SignedDuration,
-    /// So many people with a problem are told to operators at once.
+    /// Operators are told at once when this many people have a problem.
     pub raise_at: u32,
     pub meanings: Vec<Meaning>,
 }
 
-/// What an urgency has of its own, and what the plan asks of its upgrades.
+/// The notices of one urgency, and what the plan asks of its upgrades.
 #[derive(Clone, Debug)]
 pub struct UrgencyPlan {
     /// People hear of an upgrade at least so long before its window.
     pub least_notice: SignedDuration,
-    /// So many posts at most in one channel on one day, when all goes well.
+    /// The most posts in one channel on one day, when all goes well.
     pub posts_per_day: Option<u32>,
-    /// Who is asked to acknowledge a notice has so long.
+    /// The time for acknowledging a notice.
     pub acknowledge_within: SignedDuration,
-    /// Who has not answered is reminded so long after the notice, in this order.
+    /// Reminders of those who have not answered, by the time after the notice, in this order.
     pub remind_unacknowledged: Vec<SignedDuration>,
-    /// Who is not ready is reminded so long before they are to be, the longest first.
+    /// Reminders of those who are not ready, by the time before they are to be, the longest first.
     pub remind_unready: Vec<SignedDuration>,
     /// A window may open on a Saturday or Sunday, in the plan's zone.
     pub weekends: bool,
@@ -70,20 +75,20 @@ pub struct Plan {
     pub people: Vec<Home>,
     pub rules: Rules,
     pub limits: Limits,
-    /// Who hears of an upgrade that nobody planned, until a file joins it.
+    /// The readers of an upgrade that nobody planned, until a file joins it.
     pub unplanned: Readers,
     pub feedback: Feedback,
     /// The reaction that says "seen".
     pub acknowledge: String,
     /// When it is night, where people live: from and until.
     pub night: (jiff::civil::Time, jiff::civil::Time),
-    /// What no plan has and is posted all the same: words that nobody planned, and reminders that somebody asked for.
+    /// Notices that no plan has: words that nobody planned, and reminders that somebody asked for.
     pub own: [Notice; 2],
     /// One for each urgency.
     pub plans: BTreeMap<Urgency, UrgencyPlan>,
-    /// What is shown on the status board alone.
+    /// Happenings that are shown on the status board alone.
     pub board: BTreeSet<Happening>,
-    /// What nobody is told, on purpose.
+    /// Happenings that nobody is told of, on purpose.
     pub silent: BTreeSet<Happening>,
 }
 
@@ -128,12 +133,8 @@ impl Plan {
     }
 }
 
-/// Reminders of one clock.
-const MOST_STEPS: usize = 9;
-
-pub fn zone(name: &str) -> Option<TimeZone> {
-    TimeZone::get(name).ok()
-}
+/// Reminders of one clock at most.
+const MAX_REMINDERS: usize = 9;
 
 pub fn read(
     file: &SourceFile,
@@ -141,7 +142,7 @@ pub fn read(
     templates: &BTreeMap<String, SourceFile>,
     findings: &mut Vec<Finding>,
 ) -> Option<Plan> {
-    let mut raw: Raw = file.parse(findings)?;
+    let mut raw: RawPlan = file.parse(findings)?;
     let before = findings.len();
     let plan_zone = zone(&raw.zone);
     if plan_zone.is_none() {
@@ -205,9 +206,9 @@ pub fn read(
     })
 }
 
-/// The three plans: each has its own notices and those of all.
+/// Reads the three plans: each has its own notices and those of all.
 fn plans(
-    raw: &Raw,
+    raw: &RawPlan,
     scope: &NoticeScope<'_>,
     findings: &mut Vec<Finding>,
 ) -> BTreeMap<Urgency, UrgencyPlan> {
@@ -219,98 +220,96 @@ fn plans(
             Urgency::Expedited => &raw.plans.expedited,
             Urgency::Emergency => &raw.plans.emergency,
         };
-        let path = ["plans", urgency.name()];
-        if own.posts_per_day == Some(0) {
-            let at = ["plans", urgency.name(), "posts_per_day"];
-            findings.push(scope.file.wrong(
-                &at,
-                "no post at all would be allowed",
-                "leave it out for as many as come",
-            ));
+        if let Some(plan) = urgency_plan(urgency, own, &common, scope, findings) {
+            plans.insert(urgency, plan);
         }
-        let mut wait = |key: &str, text: &Option<String>, default: i64| match text {
-            None => Some(SignedDuration::from_hours(default)),
-            Some(text) => length(scope.file, &[path[0], path[1], key], text, findings),
-        };
-        let least_notice = wait("least_notice", &own.least_notice, 0);
-        let within = wait(
-            "acknowledge_within",
-            &own.acknowledge_within,
-            if urgency == Urgency::Emergency {
-                48
-            } else {
-                72
-            },
-        );
-        let mut notices = read_notices(
-            scope,
-            &[path[0], path[1], "notices"],
-            &own.notices,
-            findings,
-        );
-        for (i, notice) in common.iter().enumerate() {
-            if notices.iter().any(|n| n.id == notice.id) {
-                findings.push(scope.file.wrong(
-                    &["notices", &i.to_string(), "id"],
-                    format!(
-                        "the {} plan has a notice `{}` of its own",
-                        urgency.name(),
-                        notice.id
-                    ),
-                    "give each notice an id of its own",
-                ));
-            }
-        }
-        let count = notices.len();
-        notices.extend(common.iter().cloned());
-        let mut steps = |key: &str, texts: &[String]| {
-            if texts.len() > MOST_STEPS {
-                let message = format!("{} reminders are listed; {MOST_STEPS} fit", texts.len());
-                findings.push(scope.file.wrong(
-                    &[path[0], path[1], "remind", key],
-                    message,
-                    "remind people less often",
-                ));
-            }
-            let mut steps = Vec::new();
-            for (i, text) in texts.iter().enumerate() {
-                let index = i.to_string();
-                let at = [path[0], path[1], "remind", key, &index];
-                let Some(step) = length(scope.file, &at, text, findings) else {
-                    continue;
-                };
-                if step.is_zero() {
-                    findings.push(scope.file.wrong(
-                        &at,
-                        "a reminder at once is none",
-                        "for example 24h",
-                    ));
-                }
-                steps.push(step);
-            }
-            steps.sort();
-            steps
-        };
-        let remind_unacknowledged = steps("unacknowledged", &own.remind.unacknowledged);
-        let mut remind_unready = steps("unready", &own.remind.unready);
-        remind_unready.reverse();
-        let (Some(least_notice), Some(acknowledge_within)) = (least_notice, within) else {
-            continue;
-        };
-        let rules = UrgencyPlan {
-            least_notice,
-            posts_per_day: own.posts_per_day,
-            acknowledge_within,
-            remind_unacknowledged,
-            remind_unready,
-            weekends: own.window.weekends,
-            nights: own.window.nights,
-            notices,
-            own: count,
-        };
-        plans.insert(urgency, rules);
     }
     plans
+}
+
+fn urgency_plan(
+    urgency: Urgency,
+    raw: &RawUrgency,
+    common: &[Notice],
+    scope: &NoticeScope<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<UrgencyPlan> {
+    let file = scope.file;
+    let name = urgency.name();
+    if raw.posts_per_day == Some(0) {
+        findings.push(file.wrong(
+            &["plans", name, "posts_per_day"],
+            "no post at all would be allowed",
+            "leave it out for as many as come",
+        ));
+    }
+    let mut wait = |key: &str, text: &Option<String>, default_hours: i64| match text {
+        None => Some(SignedDuration::from_hours(default_hours)),
+        Some(text) => length(file, &["plans", name, key], text, findings),
+    };
+    let least_notice = wait("least_notice", &raw.least_notice, 0);
+    let default_hours = if urgency == Urgency::Emergency {
+        48
+    } else {
+        72
+    };
+    let within = wait("acknowledge_within", &raw.acknowledge_within, default_hours);
+    let mut notices = read_notices(scope, &["plans", name, "notices"], &raw.notices, findings);
+    for (i, notice) in common.iter().enumerate() {
+        if notices.iter().any(|n| n.id == notice.id) {
+            findings.push(file.wrong(
+                &["notices", &i.to_string(), "id"],
+                format!("the {name} plan has a notice `{}` of its own", notice.id),
+                "give each notice an id of its own",
+            ));
+        }
+    }
+    let own = notices.len();
+    notices.extend(common.iter().cloned());
+    let mut steps = |key: &str, texts: &[String]| {
+        reminders(&["plans", name, "remind", key], texts, file, findings)
+    };
+    let remind_unacknowledged = steps("unacknowledged", &raw.remind.unacknowledged);
+    let mut remind_unready = steps("unready", &raw.remind.unready);
+    remind_unready.reverse();
+    Some(UrgencyPlan {
+        least_notice: least_notice?,
+        posts_per_day: raw.posts_per_day,
+        acknowledge_within: within?,
+        remind_unacknowledged,
+        remind_unready,
+        weekends: raw.window.weekends,
+        nights: raw.window.nights,
+        notices,
+        own,
+    })
+}
+
+/// Reads the lengths after which people are reminded, the shortest first.
+fn reminders(
+    path: &[&str],
+    texts: &[String],
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) -> Vec<SignedDuration> {
+    if texts.len() > MAX_REMINDERS {
+        let message = format!("{} reminders are listed; {MAX_REMINDERS} fit", texts.len());
+        findings.push(file.wrong(path, message, "remind people less often"));
+    }
+    let mut steps = Vec::new();
+    for (i, text) in texts.iter().enumerate() {
+        let index = i.to_string();
+        let at = [path, &[index.as_str()]].concat();
+        let Some(step) = length(file, &at, text, findings) else {
+            continue;
+        };
+        if step.is_zero() {
+            findings.push(file.wrong(&at, "a reminder at once is none", "for example 24h"));
+        }
+        steps.push(step);
+    }
+    steps.sort();
+    steps
 }
 
 /// `22:00-06:00`
@@ -374,17 +373,6 @@ fn people(
         }
     }
     homes
-}
-
-pub(super) fn length(
-    file: &SourceFile,
-    path: &[&str],
-    text: &str,
-    findings: &mut Vec<Finding>,
-) -> Option<SignedDuration> {
-    parse_length(text)
-        .map_err(|e| findings.push(file.wrong(path, e.to_string(), "for example 10m")))
-        .ok()
 }
 
 fn rules(raw: &RawVerification, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Rules> {

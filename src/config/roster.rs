@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-struct Raw {
+struct RawProvider {
     identity: RosterIdentity,
     #[serde(default)]
     accounts: Option<Vec<Account>>,
@@ -42,13 +42,13 @@ struct NodeIdentity {
 }
 
 /// The longest name that a post can take many of.
-const LONGEST: usize = 40;
+const MAX_NAME_CHARS: usize = 40;
 
 /// The providers, by id. One that has files in several folders is one, with the nodes of all of them.
 pub fn read(files: &[SourceFile], findings: &mut Vec<Finding>) -> Vec<Provider> {
     let mut all: BTreeMap<String, Provider> = BTreeMap::new();
     for file in files {
-        let raw: Raw = match serde_yaml::from_str(&file.text) {
+        let raw: RawProvider = match serde_yaml::from_str(&file.text) {
             Ok(raw) => raw,
             Err(error) => {
                 let place = error.location().map_or((1, 1), |l| (l.line(), l.column()));
@@ -117,7 +117,7 @@ fn shown(name: &str) -> String {
         .collect::<Vec<_>>()
         .join(" ")
         .chars()
-        .take(LONGEST)
+        .take(MAX_NAME_CHARS)
         .collect()
 }
 
@@ -142,17 +142,6 @@ fn chain_of(name: &str) -> Option<String> {
         parts.get(active.checked_sub(2)?)?,
     );
     above.contains("parachain").then(|| (*chain).to_owned())
-}
-
-/// Whether a file below `roster/` is one of a provider who is there: not in a folder beside `active`.
-pub fn counts(name: &str) -> bool {
-    let parts = parts(name);
-    let folders = parts.split_last().map_or(&[][..], |(_, folders)| folders);
-    let below = folders
-        .iter()
-        .position(|p| *p == "roster")
-        .map_or(folders, |at| folders.get(at + 1..).unwrap_or_default());
-    below.is_empty() || below.contains(&"active")
 }
 
 #[cfg(test)]
@@ -217,13 +206,5 @@ mod tests {
             &mut findings,
         );
         assert!(wrong.is_empty() && findings.len() == 3, "{findings:?}");
-    }
-
-    #[test]
-    fn who_left_is_no_provider() {
-        assert!(counts("config/roster/paseo-validators/active/a.yml"));
-        assert!(counts("config/roster/a.yml"));
-        assert!(!counts("config/roster/paseo-validators/inactive/a.yml"));
-        assert!(!counts("config/roster/paseo-validators/a.yml"));
     }
 }

@@ -1,11 +1,9 @@
 //! The wait of a post that failed, before its next try.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use parking_lot::Mutex;
 
 use crate::domain::outbox::PostKey;
 
@@ -32,7 +30,7 @@ pub(crate) struct Failures(Mutex<BTreeMap<PostKey, u32>>);
 impl Failures {
     /// Counts an attempt, and returns how often the post had failed in a row before it.
     pub fn count(&self, key: &PostKey, has_failed: bool) -> u32 {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         let before = all.remove(key).unwrap_or(0);
         if has_failed {
             all.insert(key.clone(), before.saturating_add(1));

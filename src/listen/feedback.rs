@@ -1,12 +1,10 @@
 //! Counts feedback when its window closes, and votes when they are due, and has the result posted.
 //! While the window is open, it finds out whether several people have the same problem.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::poll;
@@ -168,7 +166,7 @@ impl Summariser {
     fn is_time(&self, id: &str, now: Timestamp) -> bool {
         let pause = (self.core.snapshot().plan().feedback.open_for / 100)
             .clamp(MIN_POLL_PAUSE, MAX_POLL_PAUSE);
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looked = self.looked.lock();
         if looked
             .get(id)
             .is_some_and(|at| *at <= now && now.duration_since(*at) < pause)

@@ -5,12 +5,10 @@
 
 use crate::report::roll::{Roll, asking, roll};
 use crate::words::context::MAX_PROVIDERS_IN_REMINDER;
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 
 use super::feedback::{Read, read};
 use crate::{
@@ -196,7 +194,7 @@ impl Rollcall {
     }
 
     fn is_time(&self, key: &PostKey, pause: SignedDuration, now: Timestamp) -> bool {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.read.lock();
         // A clock that was set back must not make it wait.
         if read
             .get(key)

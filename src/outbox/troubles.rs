@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError},
+    sync::Arc,
 };
 
 use tokio::sync::Mutex;
@@ -15,7 +15,7 @@ pub struct Troubles {
     /// The last trouble of each part that is looked at again and again.
     last: Mutex<BTreeMap<String, String>>,
     /// Parts of which the store is known to hold no trouble: each post that goes well would say so again.
-    well: std::sync::Mutex<BTreeSet<String>>,
+    well: parking_lot::Mutex<BTreeSet<String>>,
 }
 
 impl Troubles {
@@ -24,13 +24,13 @@ impl Troubles {
             clock,
             store,
             last: Mutex::default(),
-            well: std::sync::Mutex::default(),
+            well: parking_lot::Mutex::default(),
         }
     }
 
     /// Notes the trouble of a part, or that it is well.
     pub async fn note(&self, part: &str, trouble: Option<&str>) {
-        let well = || self.well.lock().unwrap_or_else(PoisonError::into_inner);
+        let well = || self.well.lock();
         match trouble {
             None if well().contains(part) => return,
             None => {}

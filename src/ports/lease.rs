@@ -3,12 +3,12 @@
 
 use std::{
     pin::pin,
-    sync::{Mutex, PoisonError},
     task::Poll,
     time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 
 use super::Clock;
 
@@ -42,11 +42,11 @@ pub struct Lease(Mutex<Option<(ClockReading, SignedDuration)>>);
 impl Lease {
     /// Lets the lease run for `length` from `since` on.
     pub fn renew(&self, since: ClockReading, length: SignedDuration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((since, length));
+        *self.0.lock() = Some((since, length));
     }
 
     pub fn is_over(&self, clock: &dyn Clock) -> bool {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *self.0.lock();
         until.is_some_and(|(since, length)| since.is_past(length, clock))
     }
 }

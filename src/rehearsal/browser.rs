@@ -3,7 +3,7 @@
 //! Everything a viewer does goes the way it goes in a real room: reactions and replies into the room, commands and presses to
 //! the answer service, changes into the store. It listens on loopback, and takes commands from its own page alone.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -17,11 +17,14 @@ use axum::{
 };
 use futures::stream;
 use jiff::Timestamp;
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
-    Controls, InjectedFault, Passed, Room, SeenPost, driver::Rehearsal, room::invented_account,
+    controls::{Controls, InjectedFault, SeenBlock},
+    driver::Rehearsal,
+    room::{Room, SeenPost, invented_account},
 };
 use crate::{
     answer::AnswerService,
@@ -39,14 +42,14 @@ const STYLE: &str = include_str!("browser/browser.css");
 const SCRIPT: &str = include_str!("browser/browser.js");
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// How often it is looked whether there is something new to see.
-const OFTEN: std::time::Duration = std::time::Duration::from_millis(250);
+/// How often the scene is drawn.
+const DRAW_EVERY: std::time::Duration = std::time::Duration::from_millis(250);
 /// Messages of a room that are shown.
-const MESSAGES: usize = 40;
+const MAX_MESSAGES: usize = 40;
 /// Characters that a viewer may write at once.
-const WORDS: usize = 1_000;
+const MAX_CHARS: usize = 1_000;
 
-/// All that there is to see.
+/// Everything that there is to see.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 struct Scene {
     title: String,
@@ -69,7 +72,7 @@ struct SceneChain {
     stage: &'static str,
     runs: Option<u32>,
     target: u32,
-    blocks: Vec<Passed>,
+    blocks: Vec<SeenBlock>,
     still: bool,
 }
 
@@ -112,7 +115,7 @@ struct SceneReaction {
     mine: bool,
 }
 
-/// What a viewer does.
+/// An action of the viewer.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 enum ViewerAction {
@@ -122,8 +125,8 @@ enum ViewerAction {
         percent: u32,
     },
     Again,
-    Upset {
-        trouble: InjectedFault,
+    Fault {
+        fault: InjectedFault,
     },
     React {
         room: String,
@@ -146,37 +149,37 @@ enum ViewerAction {
     },
 }
 
-/// What came of it.
+/// The outcome of an action.
 #[derive(Debug, Default, Serialize)]
 struct ActionResult {
     /// For the viewer alone.
     html: Option<String>,
-    /// What is asked for besides: the part's name, what it is, and how long it may be.
+    /// A part that is asked for besides: its name, what it is, and how long it may be.
     asks: Option<(String, String, usize)>,
     error: Option<String>,
 }
 
-/// What the theatre shows now: another one each time it begins again.
+/// The rehearsal that is shown now: another one each time it begins again.
 #[derive(Clone)]
 struct Playback {
     core: Arc<Core>,
     handler: Arc<AnswerService>,
     rooms: Vec<(Platform, Arc<Room>)>,
     upgrade: String,
-    /// Who the viewer is on each platform.
+    /// The viewer's account on each platform.
     viewer: Vec<(Platform, String)>,
 }
 
 pub struct BrowserRehearsal {
-    stage: Arc<Controls>,
+    controls: Arc<Controls>,
     play: RwLock<Option<Playback>>,
     scene: watch::Sender<(u64, Arc<Scene>)>,
 }
 
 impl BrowserRehearsal {
-    pub fn new(stage: Arc<Controls>) -> Arc<Self> {
+    pub fn new(controls: Arc<Controls>) -> Arc<Self> {
         Arc::new(Self {
-            stage,
+            controls,
             play: RwLock::default(),
             scene: watch::Sender::new((0, Arc::default())),
         })
@@ -202,18 +205,15 @@ impl BrowserRehearsal {
             core: rehearsal.core.clone(),
             handler: Arc::new(AnswerService::new(rehearsal.core.clone())),
             rooms: rehearsal.rooms.clone(),
-            upgrade: rehearsal.act.upgrade.id.clone(),
+            upgrade: rehearsal.scenario.upgrade.id.clone(),
             viewer,
         };
-        *self.play.write().unwrap_or_else(PoisonError::into_inner) = Some(play);
-        self.stage.begun();
+        *self.play.write() = Some(play);
+        self.controls.begun();
     }
 
     fn play(&self) -> Option<Playback> {
-        self.play
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.play.read().clone()
     }
 
     /// Draws anew whenever there is something to see.
@@ -231,7 +231,7 @@ impl BrowserRehearsal {
                 }
                 Err(error) => tracing::error!("{error}"),
             }
-            tokio::time::sleep(OFTEN).await;
+            tokio::time::sleep(DRAW_EVERY).await;
         }
     }
 
@@ -241,9 +241,9 @@ impl BrowserRehearsal {
         };
         Router::new()
             .route("/", file("text/html; charset=utf-8", PAGE))
-            .route("/theatre.css", file("text/css; charset=utf-8", STYLE))
+            .route("/browser.css", file("text/css; charset=utf-8", STYLE))
             .route(
-                "/theatre.js",
+                "/browser.js",
                 file("text/javascript; charset=utf-8", SCRIPT),
             )
             .route("/scene", get(scene))
@@ -264,7 +264,7 @@ impl BrowserRehearsal {
         let snapshot = core.snapshot();
         let zone = snapshot.renderer.zone();
         let now = core.clock.now();
-        let mut blocks = self.stage.blocks();
+        let mut blocks = self.controls.blocks();
         let chains = campaign.upgrade.chains.iter().map(|(name, target)| {
             let seen = campaign.progress.chains.get(name);
             SceneChain {
@@ -273,7 +273,7 @@ impl BrowserRehearsal {
                 runs: seen.and_then(|c| c.spec_version),
                 target: target.spec_version,
                 blocks: blocks.remove(name).unwrap_or_default(),
-                still: self.stage.still().is_some(),
+                still: self.controls.still().is_some(),
             }
         });
         Ok(Scene {
@@ -283,13 +283,13 @@ impl BrowserRehearsal {
                 .to_zoned_datetime(zone.0.clone())
                 .strftime("%a %-d %b %Y, %H:%M %Z")
                 .to_string(),
-            paused: self.stage.is_paused(),
-            speed: self.stage.speed(),
-            over: self.stage.is_over(),
-            verdict: self.stage.verdict(),
-            asked: self.stage.asked(),
+            paused: self.controls.is_paused(),
+            speed: self.controls.speed(),
+            over: self.controls.is_over(),
+            verdict: self.controls.result(),
+            asked: self.controls.asked(),
             chains: chains.collect(),
-            lines: self.stage.lines(),
+            lines: self.controls.lines(),
             rooms: core
                 .outlets
                 .iter()
@@ -321,7 +321,7 @@ impl Playback {
             .room_of(name)
             .map(|(_, room)| room.all(&outlet.place))
             .unwrap_or_default();
-        let late = all.len().saturating_sub(MESSAGES);
+        let late = all.len().saturating_sub(MAX_MESSAGES);
         let messages = all
             .into_iter()
             .skip(late)
@@ -459,13 +459,13 @@ fn safely(answer: impl IntoResponse) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], safety, answer).into_response()
 }
 
-async fn scene(State(theatre): State<Arc<BrowserRehearsal>>) -> Response {
-    let scene = theatre.scene.borrow().1.clone();
+async fn scene(State(browser): State<Arc<BrowserRehearsal>>) -> Response {
+    let scene = browser.scene.borrow().1.clone();
     safely(Json((*scene).clone()))
 }
 
-async fn events(State(theatre): State<Arc<BrowserRehearsal>>) -> Response {
-    let mut scenes = theatre.scene.subscribe();
+async fn events(State(browser): State<Arc<BrowserRehearsal>>) -> Response {
+    let mut scenes = browser.scene.subscribe();
     scenes.mark_changed();
     let told = stream::unfold(scenes, |mut scenes| async move {
         scenes.changed().await.ok()?;
@@ -495,9 +495,9 @@ fn is_own(headers: &HeaderMap) -> bool {
 }
 
 async fn act(
-    State(theatre): State<Arc<BrowserRehearsal>>,
+    State(browser): State<Arc<BrowserRehearsal>>,
     headers: HeaderMap,
-    Json(deed): Json<ViewerAction>,
+    Json(action): Json<ViewerAction>,
 ) -> Response {
     if !is_own(&headers) {
         return safely((
@@ -505,20 +505,20 @@ async fn act(
             "Orders are taken from the rehearsal's own page alone.\n",
         ));
     }
-    let Some(play) = theatre.play() else {
+    let Some(play) = browser.play() else {
         return safely((
             StatusCode::SERVICE_UNAVAILABLE,
             "The rehearsal has not begun.\n",
         ));
     };
-    let stage = &theatre.stage;
+    let controls = &browser.controls;
     let mut answer = ActionResult::default();
-    match deed {
-        ViewerAction::Pause => stage.pause(true),
-        ViewerAction::Go => stage.pause(false),
-        ViewerAction::Speed { percent } => stage.set_speed(percent),
-        ViewerAction::Again => stage.begin_again(),
-        ViewerAction::Upset { trouble } => stage.ask(trouble),
+    match action {
+        ViewerAction::Pause => controls.pause(true),
+        ViewerAction::Go => controls.pause(false),
+        ViewerAction::Speed { percent } => controls.set_speed(percent),
+        ViewerAction::Again => controls.begin_again(),
+        ViewerAction::Fault { fault } => controls.ask(fault),
         ViewerAction::React {
             room,
             message,
@@ -538,7 +538,9 @@ async fn act(
             _ => answer.error = Some("There is no such room, or no such reaction.".into()),
         },
         ViewerAction::Reply { room, root, text } => match play.room_of(&room) {
-            Some((outlet, room)) if !text.trim().is_empty() && text.chars().count() <= WORDS => {
+            Some((outlet, room))
+                if !text.trim().is_empty() && text.chars().count() <= MAX_CHARS =>
+            {
                 room.reply(
                     &outlet.place,
                     &root,
@@ -547,7 +549,7 @@ async fn act(
                     play.core.clock.now(),
                 );
             }
-            _ => answer.error = Some(format!("Write 1 to {WORDS} characters.")),
+            _ => answer.error = Some(format!("Write 1 to {MAX_CHARS} characters.")),
         },
         ViewerAction::Command {
             room,
@@ -584,7 +586,7 @@ async fn command(
         .trim()
         .trim_start_matches(['/', '!'])
         .chars()
-        .take(WORDS)
+        .take(MAX_CHARS)
         .collect();
     let line = line
         .strip_prefix("upgrade")

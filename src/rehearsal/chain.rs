@@ -3,14 +3,11 @@
 //! Blocks are finalized one by one, when the rehearsal says so, and bear the rehearsal's time. When
 //! the recording ends, empty blocks go on behind it; they are marked synthetic.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use futures::{SinkExt, StreamExt};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use subxt::{
     config::{
@@ -55,8 +52,8 @@ impl Drop for EmbeddedChain {
     }
 }
 
-fn lock(state: &Mutex<ServedState>) -> std::sync::MutexGuard<'_, ServedState> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<ServedState>) -> parking_lot::MutexGuard<'_, ServedState> {
+    state.lock()
 }
 
 impl EmbeddedChain {

@@ -1,9 +1,9 @@
-//! What a viewer does to a rehearsal: how fast it goes, and what goes wrong in it.
+//! The controls of a rehearsal: how fast it goes, which faults its viewer injects, and what the viewer is shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -11,6 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -22,13 +23,13 @@ use crate::{
     ports::{Chain, ChainError, Clock, Head},
 };
 
-/// So many lines and blocks are kept for the viewer.
-const LINES: usize = 200;
-const BLOCKS: usize = 12;
-/// The slowest and the fastest that a rehearsal goes, in percent.
-const SPEEDS: std::ops::RangeInclusive<u32> = 10..=2_000;
+/// Lines and, for each chain, blocks that are kept for the viewer.
+const MAX_LINES: usize = 200;
+const MAX_BLOCKS: usize = 12;
+/// The slowest and the fastest that a rehearsal goes.
+const SPEED_PERCENT: std::ops::RangeInclusive<u32> = 10..=2_000;
 
-/// What a viewer can let go wrong.
+/// A fault that a viewer can inject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InjectedFault {
@@ -44,20 +45,22 @@ pub enum InjectedFault {
 
 /// A block as the viewer sees it go by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Passed {
+pub struct SeenBlock {
     pub number: u64,
     pub synthetic: bool,
 }
 
+/// The things that the viewer is shown besides the rooms, and has asked for.
 #[derive(Default)]
-struct Said {
+struct Shown {
     lines: VecDeque<String>,
-    blocks: BTreeMap<String, VecDeque<Passed>>,
+    blocks: BTreeMap<String, VecDeque<SeenBlock>>,
     asked: BTreeSet<InjectedFault>,
-    verdict: Vec<String>,
+    /// How it ended, line by line.
+    result: Vec<String>,
 }
 
-/// Shared by the rehearsal and whoever shows it.
+/// The controls, shared by the rehearsal and whoever shows it.
 pub struct Controls {
     paused: AtomicBool,
     /// In percent.
@@ -67,7 +70,7 @@ pub struct Controls {
     changed: Notify,
     /// Rung by a room in which herald was killed.
     pub killed: Arc<Notify>,
-    said: Mutex<Said>,
+    shown: Mutex<Shown>,
     /// Since when the chains stand still.
     still: Mutex<Option<Timestamp>>,
 }
@@ -81,15 +84,15 @@ impl Default for Controls {
             over: AtomicBool::new(false),
             changed: Notify::new(),
             killed: Arc::default(),
-            said: Mutex::default(),
+            shown: Mutex::default(),
             still: Mutex::default(),
         }
     }
 }
 
 impl Controls {
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock()
     }
 
     pub fn pause(&self, paused: bool) {
@@ -104,7 +107,7 @@ impl Controls {
     /// In percent; it keeps to what can be followed.
     pub fn set_speed(&self, percent: u32) {
         self.speed.store(
-            percent.clamp(*SPEEDS.start(), *SPEEDS.end()),
+            percent.clamp(*SPEED_PERCENT.start(), *SPEED_PERCENT.end()),
             Ordering::Relaxed,
         );
         self.changed.notify_waiters();
@@ -114,7 +117,7 @@ impl Controls {
         self.speed.load(Ordering::Relaxed)
     }
 
-    /// It begins anew, with nothing wrong in it.
+    /// The rehearsal begins anew, without faults.
     pub fn begin_again(&self) {
         self.again.store(true, Ordering::Relaxed);
         self.pause(false);
@@ -127,12 +130,12 @@ impl Controls {
     pub(super) fn begun(&self) {
         self.again.store(false, Ordering::Relaxed);
         self.over.store(false, Ordering::Relaxed);
-        *self.said() = Said::default();
+        *self.shown() = Shown::default();
         self.stands_still(None);
     }
 
-    pub fn ends(&self, verdict: &[String]) {
-        self.said().verdict = verdict.to_vec();
+    pub fn ends(&self, result: &[String]) {
+        self.shown().result = result.to_vec();
         self.over.store(true, Ordering::Relaxed);
     }
 
@@ -140,8 +143,8 @@ impl Controls {
         self.over.load(Ordering::Relaxed)
     }
 
-    pub fn verdict(&self) -> Vec<String> {
-        self.said().verdict.clone()
+    pub fn result(&self) -> Vec<String> {
+        self.shown().result.clone()
     }
 
     /// Waits until somebody wants it to begin again.
@@ -155,8 +158,8 @@ impl Controls {
         }
     }
 
-    /// A pause for the viewer: as long as they like.
-    pub(super) async fn breathe(&self, length: Duration) {
+    /// Pauses for the viewer: as long as they like, and `length` at the usual speed.
+    pub(super) async fn pause_for(&self, length: Duration) {
         let mut left = length.as_secs_f64();
         while !self.begins_again() && (left > 0.0 || self.is_paused()) {
             let changed = self.changed.notified();
@@ -176,63 +179,63 @@ impl Controls {
     pub fn tell(&self, line: &str) {
         let line = line.trim();
         if !line.is_empty() {
-            let mut said = self.said();
-            said.lines.push_back(line.to_owned());
-            while said.lines.len() > LINES {
-                said.lines.pop_front();
+            let mut shown = self.shown();
+            shown.lines.push_back(line.to_owned());
+            while shown.lines.len() > MAX_LINES {
+                shown.lines.pop_front();
             }
         }
     }
 
     pub fn lines(&self) -> Vec<String> {
-        self.said().lines.iter().cloned().collect()
+        self.shown().lines.iter().cloned().collect()
     }
 
-    pub(super) fn passed(&self, chain: &str, block: Passed) {
-        let mut said = self.said();
-        let blocks = said.blocks.entry(chain.to_owned()).or_default();
+    pub(super) fn add_block(&self, chain: &str, block: SeenBlock) {
+        let mut shown = self.shown();
+        let blocks = shown.blocks.entry(chain.to_owned()).or_default();
         blocks.push_back(block);
-        while blocks.len() > BLOCKS {
+        while blocks.len() > MAX_BLOCKS {
             blocks.pop_front();
         }
     }
 
-    pub fn blocks(&self) -> BTreeMap<String, Vec<Passed>> {
-        self.said()
+    pub fn blocks(&self) -> BTreeMap<String, Vec<SeenBlock>> {
+        self.shown()
             .blocks
             .iter()
             .map(|(chain, blocks)| (chain.clone(), blocks.iter().cloned().collect()))
             .collect()
     }
 
-    pub fn ask(&self, trouble: InjectedFault) {
-        self.said().asked.insert(trouble);
+    pub fn ask(&self, fault: InjectedFault) {
+        self.shown().asked.insert(fault);
         self.changed.notify_waiters();
     }
 
-    /// What is asked for and still to come.
+    /// The faults that are asked for and still to come.
     pub fn asked(&self) -> Vec<InjectedFault> {
-        self.said().asked.iter().copied().collect()
+        self.shown().asked.iter().copied().collect()
     }
 
-    /// True once it was asked for, and not any more then.
-    pub(super) fn take(&self, trouble: InjectedFault) -> bool {
-        self.said().asked.remove(&trouble)
+    /// Takes a fault that was asked for: true once.
+    pub(super) fn take(&self, fault: InjectedFault) -> bool {
+        self.shown().asked.remove(&fault)
     }
 
     pub(super) fn stands_still(&self, since: Option<Timestamp>) {
-        *self.still.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        *self.still.lock() = since;
     }
 
     pub fn still(&self) -> Option<Timestamp> {
-        *self.still.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.still.lock()
     }
 }
 
 /// A chain as the rehearsal's clock sees it: what a node tells of its own clock means nothing there.
 pub(super) struct ControlledChain {
     pub node: Arc<dyn Chain>,
-    pub stage: Arc<Controls>,
+    pub controls: Arc<Controls>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -255,7 +258,7 @@ impl Chain for ControlledChain {
     }
     /// Two invented nodes that agree, so that a stall can be told from a node that hangs.
     fn sight(&self) -> Sight {
-        let unmoved = self.stage.still().map_or(SignedDuration::ZERO, |since| {
+        let unmoved = self.controls.still().map_or(SignedDuration::ZERO, |since| {
             self.clock.now().duration_since(since)
         });
         let head = self
@@ -296,37 +299,37 @@ mod tests {
 
     #[tokio::test]
     async fn a_pause_lasts_until_the_viewer_goes_on() {
-        let stage = Arc::new(Controls::default());
-        stage.pause(true);
+        let controls = Arc::new(Controls::default());
+        controls.pause(true);
         let waiting = tokio::spawn({
-            let stage = stage.clone();
-            async move { stage.breathe(Duration::from_millis(1)).await }
+            let controls = controls.clone();
+            async move { controls.pause_for(Duration::from_millis(1)).await }
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!waiting.is_finished());
-        stage.pause(false);
+        controls.pause(false);
         waiting.await.unwrap();
-        stage.set_speed(1);
-        assert_eq!(stage.speed(), 10, "it is not brought to a standstill");
+        controls.set_speed(1);
+        assert_eq!(controls.speed(), 10, "it is not brought to a standstill");
         // Begun again, it waits for nothing.
-        stage.begin_again();
-        stage.breathe(Duration::from_secs(1_000_000)).await;
+        controls.begin_again();
+        controls.pause_for(Duration::from_secs(1_000_000)).await;
     }
 
     #[test]
     fn what_was_asked_for_comes_once() {
-        let stage = Controls::default();
-        stage.ask(InjectedFault::Stall);
-        stage.ask(InjectedFault::Stall);
+        let controls = Controls::default();
+        controls.ask(InjectedFault::Stall);
+        controls.ask(InjectedFault::Stall);
         assert!(
-            stage.take(InjectedFault::Stall)
-                && !stage.take(InjectedFault::Stall)
-                && !stage.take(InjectedFault::Crash)
+            controls.take(InjectedFault::Stall)
+                && !controls.take(InjectedFault::Stall)
+                && !controls.take(InjectedFault::Crash)
         );
-        (0..300).for_each(|i| stage.tell(&format!("{i}")));
+        (0..300).for_each(|i| controls.tell(&format!("{i}")));
         assert_eq!(
-            (stage.lines().len(), stage.lines().last().cloned()),
-            (LINES, Some("299".into()))
+            (controls.lines().len(), controls.lines().last().cloned()),
+            (MAX_LINES, Some("299".into()))
         );
     }
 }

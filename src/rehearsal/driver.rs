@@ -9,65 +9,88 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Controls, EmbeddedChain, Output, Passed, Recording, Room, Scenario, SteppedClock,
-    controls::ControlledChain, people::invented,
+    chain::EmbeddedChain,
+    clock::SteppedClock,
+    controls::{ControlledChain, Controls, SeenBlock},
+    people::{InventedPeople, invented},
+    recording::Recording,
+    report::Output,
+    room::Room,
+    scenario::Scenario,
+    services::Services,
 };
 use crate::{
     adapters::{node::Node, store::SqlStore},
     config::{Config, UpgradeFile},
-    deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
         campaign::{
             Campaign,
             progress::State,
             upgrade::{Upgrade, Window},
         },
-        outbox::PostState,
+        outbox::{Post, PostState},
         plan::schedule::Offset,
     },
-    listen::{feedback::Summariser, rollcall::Rollcall},
     outbox::{Core, outlets},
-    plan::planner::Planner,
     ports::{Chain, Clock, Outlet, Platform, Readers, Store},
-    watch::watcher::Watcher,
     words::{Renderer, context, snapshot::ConfigSnapshot},
 };
 
-/// Blocks at least so far apart; further where a plan watches for long.
+/// Blocks are at least this far apart; further where a plan watches for long.
 const BLOCK_TIME: SignedDuration = SignedDuration::from_secs(6);
-const MOST_BLOCKS: i64 = 300;
-/// While a chain stands still, it is looked at so often.
-const LOOK: SignedDuration = SignedDuration::from_secs(60);
+/// Blocks that are made while an upgrade is watched.
+const MAX_BLOCKS: i64 = 300;
+/// A chain that stands still is looked at this often.
+const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// The chains' first blocks come this long after the window opens, and the next ones from then on.
+const FIRST_BLOCK_AFTER: SignedDuration = SignedDuration::from_secs(54);
+const NEXT_BLOCK_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// The head of an embedded chain arrives within this time, or the rehearsal ends.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A scenario that is played with the services of `herald run`.
 pub struct Rehearsal {
     pub(super) core: Arc<Core>,
     pub(super) clock: Arc<SteppedClock>,
-    /// Each chain of the upgrade, by name.
+    /// Each chain of the upgrade, by name, and the client that reads it.
     chains: BTreeMap<String, EmbeddedChain>,
-    pub(super) watcher: Watcher,
-    dispatcher: Dispatcher,
-    summariser: Summariser,
-    rollcall: Rollcall,
-    pub(super) gate: Gate,
-    pub(super) planner: Planner,
+    nodes: BTreeMap<String, Arc<dyn Chain>>,
+    pub(super) services: Services,
     pub(super) rooms: Vec<(Platform, Arc<Room>)>,
-    pub(super) act: Scenario,
+    pub(super) scenario: Scenario,
     /// When the chains act.
     pub(super) window: Window,
-    pub(super) output: Output,
-    shown_posts: BTreeSet<String>,
-    shown_facts: usize,
-    pub(super) answered: bool,
-    /// Posts that providers have reacted to.
-    pub(super) acknowledged: BTreeSet<String>,
-    /// A pause before each post, so that it can be read.
-    pace: Duration,
     start: Timestamp,
-    nodes: BTreeMap<String, Arc<dyn Chain>>,
-    pub(super) stage: Option<Arc<Controls>>,
+    pub(super) output: Output,
+    shown: Shown,
+    pub(super) people: InventedPeople,
+    /// A pause after each post, so that it can be read.
+    pace: Duration,
+    /// Where a viewer takes part.
+    pub(super) controls: Option<Arc<Controls>>,
 }
 
-/// How it ended.
+/// The posts and facts that the output has shown already.
+#[derive(Default)]
+struct Shown {
+    /// The keys of posts.
+    posts: BTreeSet<String>,
+    facts: usize,
+}
+
+/// A scenario with everything that it is played with.
+pub struct RehearsalOptions {
+    pub scenario: Scenario,
+    /// The recording that each chain of the upgrade plays.
+    pub recordings: BTreeMap<String, Recording>,
+    pub output: Output,
+    /// A pause after each post, so that it can be read.
+    pub pace: Duration,
+    /// Where a viewer takes part.
+    pub controls: Option<Arc<Controls>>,
+}
+
+/// How a rehearsal ended.
 #[derive(Debug)]
 pub struct RehearsalResult {
     pub fine: bool,
@@ -75,34 +98,34 @@ pub struct RehearsalResult {
 }
 
 impl Rehearsal {
-    /// Everything is set up as `herald run` would, on embedded parts.
+    /// Sets everything up as `herald run` would, on embedded parts.
     pub async fn prepare(
         mut config: Config,
         renderer: Arc<Renderer>,
-        recordings: BTreeMap<String, Recording>,
-        act: Scenario,
-        output: Output,
-        pace: Duration,
-        stage: Option<Arc<Controls>>,
+        options: RehearsalOptions,
     ) -> anyhow::Result<Self> {
-        let upgrade = act.upgrade.clone();
-        let window = act.window(&config.plan.zone);
+        let RehearsalOptions {
+            scenario,
+            recordings,
+            output,
+            pace,
+            controls,
+        } = options;
+        let upgrade = scenario.upgrade.clone();
+        let window = scenario.window(&config.plan.zone);
         let start = start_time(&config, &upgrade);
         let clock = Arc::new(SteppedClock::new(start));
         // The chain stands still until the window: its clock then goes on as if it had not.
-        let first_block = window
-            .opens
-            .checked_add(SignedDuration::from_secs(54))
-            .unwrap_or(start);
+        let first_block = window.opens.checked_add(FIRST_BLOCK_AFTER).unwrap_or(start);
         let mut chains = BTreeMap::new();
         let mut nodes: BTreeMap<String, Arc<dyn Chain>> = BTreeMap::new();
         for (name, recording) in recordings {
             let chain = EmbeddedChain::start(recording, first_block).await?;
             let node: Arc<dyn Chain> = Arc::new(Node::new(vec![chain.url()]));
-            let node = match &stage {
-                Some(stage) => Arc::new(ControlledChain {
+            let node = match &controls {
+                Some(controls) => Arc::new(ControlledChain {
                     node,
-                    stage: stage.clone(),
+                    controls: controls.clone(),
                     clock: clock.clone(),
                 }),
                 None => node,
@@ -112,69 +135,34 @@ impl Rehearsal {
         }
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await?);
         let rooms = Platform::ALL.map(|p| (p, Arc::new(Room::new(p))));
-        let outlets = config
-            .deployment
-            .channels
-            .iter()
-            .filter_map(|(name, channel)| {
-                let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;
-                let (place, locale, mentions) = (
-                    channel.place.clone(),
-                    channel.locale.clone(),
-                    channel.mentions.clone(),
-                );
-                let outlet = Outlet {
-                    platform: channel.platform,
-                    chat: room.clone(),
-                    place,
-                    readers: channel.readers,
-                    locale,
-                    mentions,
-                };
-                Some((name.clone(), outlet))
-            });
-        let outlets = outlets.collect();
+        let outlets = outlets(&config, &rooms);
         let file = crate::config::SourceFile {
             name: format!("upgrade {}", upgrade.id),
             text: String::new(),
         };
         config.people = invented(&config.roster);
-        config.upgrades = vec![UpgradeFile {
-            upgrade: upgrade.clone(),
-            file,
-        }];
-        let core = Arc::new(Core::new(
-            ConfigSnapshot { config, renderer },
-            outlets,
-            clock.clone(),
-            store,
-        ));
+        config.upgrades = vec![UpgradeFile { upgrade, file }];
+        let snapshot = ConfigSnapshot { config, renderer };
+        let core = Arc::new(Core::new(snapshot, outlets, clock.clone(), store));
         Ok(Self {
-            watcher: Watcher::new(core.clone(), nodes.clone()),
-            dispatcher: Dispatcher::new(core.clone()),
-            summariser: Summariser::new(core.clone()),
-            rollcall: Rollcall::new(core.clone()),
-            gate: Gate::new(core.clone()),
-            planner: Planner::new(core.clone()),
+            services: Services::new(&core, &nodes),
             rooms: rooms.into(),
             core,
             clock,
             chains,
-            act,
-            window,
-            output,
-            shown_posts: BTreeSet::new(),
-            shown_facts: 0,
-            answered: false,
-            acknowledged: BTreeSet::new(),
-            pace,
-            start,
             nodes,
-            stage,
+            scenario,
+            window,
+            start,
+            output,
+            shown: Shown::default(),
+            people: InventedPeople::default(),
+            pace,
+            controls,
         })
     }
 
-    /// The services over the same store, as a process that was started again has them.
+    /// Puts new services over the same store, as a process that was started again has them.
     pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
         let snapshot = self.core.snapshot();
         let snapshot = ConfigSnapshot {
@@ -188,20 +176,15 @@ impl Rehearsal {
             self.core.store.clone(),
         ));
         core.store.begin_anew().await?;
-        self.watcher = Watcher::new(core.clone(), self.nodes.clone());
-        self.dispatcher = Dispatcher::new(core.clone());
-        self.summariser = Summariser::new(core.clone());
-        self.rollcall = Rollcall::new(core.clone());
-        self.gate = Gate::new(core.clone());
-        self.planner = Planner::new(core.clone());
+        self.services = Services::new(&core, &self.nodes);
         self.core = core;
-        self.planner.tick().await?;
+        self.services.planner.tick().await?;
         Ok(())
     }
 
     /// Plays the upgrade to its end, or until nothing more can come.
     pub async fn run(mut self) -> anyhow::Result<RehearsalResult> {
-        let planned = self.planner.tick().await?;
+        let planned = self.services.planner.tick().await?;
         if let Some(refused) = planned.refused.first() {
             anyhow::bail!("{refused}");
         }
@@ -209,11 +192,8 @@ impl Rehearsal {
         let rules = snapshot.plan().rules.clone();
         let watched = rules.healthy_for + rules.complete_after;
         let spacing =
-            BLOCK_TIME.max((watched / i32::try_from(MOST_BLOCKS)?).min(rules.max_block_gap / 2));
-        let mut next_block = self
-            .window
-            .opens
-            .checked_add(SignedDuration::from_secs(60))?;
+            BLOCK_TIME.max((watched / i32::try_from(MAX_BLOCKS)?).min(rules.max_block_gap / 2));
+        let mut next_block = self.window.opens.checked_add(NEXT_BLOCK_AFTER)?;
         let give_up = self
             .window
             .closes
@@ -223,12 +203,8 @@ impl Rehearsal {
         let mut give_up = give_up;
         loop {
             let campaign = self.campaign().await?;
-            if let Some(moved) = self.trouble(&campaign).await? {
-                next_block = next_block.max(
-                    self.window
-                        .opens
-                        .checked_add(SignedDuration::from_secs(60))?,
-                );
+            if let Some(moved) = self.inject_faults(&campaign).await? {
+                next_block = next_block.max(self.window.opens.checked_add(NEXT_BLOCK_AFTER)?);
                 give_up = give_up.checked_add(moved)?;
             }
             let campaign = self.campaign().await?;
@@ -236,15 +212,16 @@ impl Rehearsal {
             let due = self.next_due(&campaign).await?;
             let still = self.still_until();
             let block = goes_on.then(|| still.map_or(next_block, |until| next_block.max(until)));
-            let look = still
-                .map(|until| until.min(self.clock.now().saturating_add(LOOK).unwrap_or(until)));
+            let look = still.map(|until| {
+                until.min(self.clock.now().saturating_add(LOOK_EVERY).unwrap_or(until))
+            });
             let Some(at) = due.into_iter().chain(block).chain(look).min() else {
                 break;
             };
             if at > give_up || self.begins_again() {
                 break;
             }
-            self.breathe().await;
+            self.pause().await;
             self.clock.step_to(at);
             self.look(at, still).await?;
             if block == Some(at) {
@@ -259,38 +236,40 @@ impl Rehearsal {
             }
             self.show_progress(&campaign);
             self.come_to_rest().await?;
-            self.twist().await?;
+            self.make_planned_change().await?;
         }
-        let verdict = self.verdict(give_up).await?;
+        let result = self.result(give_up).await?;
         self.output.finish();
-        Ok(verdict)
+        Ok(result)
     }
 
-    /// What comes in between, when its time has come: a command, as an operator would give it.
-    async fn twist(&mut self) -> anyhow::Result<()> {
-        let posts = self.core.store.posts(&self.act.upgrade.id).await?;
-        let Some((change, words)) = self.act.command(&posts, &self.core.snapshot().plan().zone)
+    /// Makes the scenario's own change when its time has come, by a command as an operator would give it.
+    async fn make_planned_change(&mut self) -> anyhow::Result<()> {
+        let posts = self.core.store.posts(&self.scenario.upgrade.id).await?;
+        let Some((change, words)) = self
+            .scenario
+            .command(&posts, &self.core.snapshot().plan().zone)
         else {
             return Ok(());
         };
-        self.act.twist = None;
+        self.scenario.change = None;
         self.output.say(&format!("\n  ○ {words}"));
         self.core
             .store
             .request(
-                &self.act.upgrade.id,
+                &self.scenario.upgrade.id,
                 &change,
                 "an invented operator",
                 self.clock.now(),
             )
             .await?;
-        self.planner.tick().await?;
+        self.services.planner.tick().await?;
         self.come_to_rest().await
     }
 
     pub(super) async fn campaign(&self) -> anyhow::Result<Campaign> {
         self.core
-            .campaign(&self.act.upgrade.id)
+            .campaign(&self.scenario.upgrade.id)
             .await?
             .ok_or_else(|| anyhow::anyhow!("the upgrade was not accepted"))
     }
@@ -300,10 +279,10 @@ impl Rehearsal {
         for (name, chain) in &self.chains {
             let before = chain.synthetic();
             chain.next_block(at);
-            if let Some(stage) = &self.stage {
-                stage.passed(
+            if let Some(controls) = &self.controls {
+                controls.add_block(
                     name,
-                    Passed {
+                    SeenBlock {
                         number: chain.head(),
                         synthetic: chain.synthetic() > before,
                     },
@@ -338,11 +317,11 @@ impl Rehearsal {
 
     async fn next_due(&self, campaign: &Campaign) -> anyhow::Result<Option<Timestamp>> {
         let mut next = Vec::new();
-        for channel in self.dispatcher.channels() {
+        for channel in self.services.dispatcher.channels() {
             next.extend(self.core.store.next_time(&channel).await?);
         }
-        next.extend(self.gate.next_time().await?);
-        next.extend(self.rollcall.next_time().await?);
+        next.extend(self.services.gate.next_time().await?);
+        next.extend(self.services.rollcall.next_time().await?);
         if campaign.progress.feedback.is_none() {
             next.extend(context::closes(
                 &campaign.progress,
@@ -357,27 +336,28 @@ impl Rehearsal {
     pub(super) async fn settle(&mut self) -> anyhow::Result<()> {
         loop {
             let mut busy = false;
-            for (name, chain) in self.watcher.chains() {
+            for (name, chain) in self.services.watcher.chains() {
                 busy |= self.read_to_head(name, chain.as_ref()).await?;
             }
-            busy |= !self.gate.tick().await?.is_empty();
+            busy |= !self.services.gate.tick().await?.is_empty();
             // Operators' channels first: people agree to what they have seen, before it is due.
             let readers = |name: &String| self.core.outlets.get(name).map(|o| o.readers);
             let (operators, public): (Vec<String>, Vec<String>) = self
+                .services
                 .dispatcher
                 .channels()
                 .into_iter()
                 .partition(|name| readers(name) == Some(Readers::Operators));
             for channel in &operators {
-                busy |= !self.dispatcher.tick(channel).await?.is_empty();
+                busy |= !self.services.dispatcher.tick(channel).await?.is_empty();
             }
             self.show().await?;
             busy |= self.people_approve().await?;
             for channel in &public {
-                busy |= !self.dispatcher.tick(channel).await?.is_empty();
+                busy |= !self.services.dispatcher.tick(channel).await?.is_empty();
             }
-            busy |= self.summariser.tick().await?.upgrades > 0;
-            busy |= self.rollcall.tick().await?.posts > 0;
+            busy |= self.services.summariser.tick().await?.upgrades > 0;
+            busy |= self.services.rollcall.tick().await?.posts > 0;
             self.show().await?;
             busy |= self.people_answer().await?;
             busy |= self.providers_answer().await?;
@@ -393,7 +373,7 @@ impl Rehearsal {
         let head = self.chains.get(name).map_or(0, EmbeddedChain::head);
         let mut busy = false;
         loop {
-            busy |= self.watcher.tick(name).await? > 0;
+            busy |= self.services.watcher.tick(name).await? > 0;
             if self
                 .core
                 .store
@@ -404,7 +384,7 @@ impl Rehearsal {
             {
                 return Ok(busy);
             }
-            tokio::time::timeout(Duration::from_secs(60), chain.changed())
+            tokio::time::timeout(HEAD_TIMEOUT, chain.changed())
                 .await
                 .map_err(|_| {
                     anyhow::anyhow!(
@@ -415,20 +395,20 @@ impl Rehearsal {
     }
 
     async fn show(&mut self) -> anyhow::Result<()> {
-        for fact in self.core.store.facts().await?.iter().skip(self.shown_facts) {
+        for fact in self.core.store.facts().await?.iter().skip(self.shown.facts) {
             self.output.fact(fact);
-            self.shown_facts += 1;
+            self.shown.facts += 1;
         }
-        let mut posts = self.core.store.posts(&self.act.upgrade.id).await?;
-        posts.retain(|p| p.state == PostState::Sent && !self.shown_posts.contains(&p.key.0));
+        let mut posts = self.core.store.posts(&self.scenario.upgrade.id).await?;
+        posts.retain(|p| p.state == PostState::Sent && !self.shown.posts.contains(&p.key.0));
         posts.sort_by_key(|p| (p.sent, p.rank));
         for post in posts {
             if let Some(outlet) = outlets::find(&self.core.outlets, &post.channel) {
                 self.output.post(&post, outlet.platform);
             }
-            self.shown_posts.insert(post.key.0);
-            // Who watches on a stage has seen it in its room already.
-            if self.stage.is_none() {
+            self.shown.posts.insert(post.key.0);
+            // A viewer with a browser has seen it in its room already.
+            if self.controls.is_none() {
                 tokio::time::sleep(self.pace).await;
             }
         }
@@ -469,50 +449,74 @@ impl Rehearsal {
         self.output.progress(percent, phase, now);
     }
 
-    async fn verdict(&mut self, give_up: Timestamp) -> anyhow::Result<RehearsalResult> {
+    async fn result(&mut self, give_up: Timestamp) -> anyhow::Result<RehearsalResult> {
         let campaign = self.campaign().await?;
-        let posts = self.core.store.posts(&self.act.upgrade.id).await?;
+        let posts = self.core.store.posts(&self.scenario.upgrade.id).await?;
         let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
-        let said = posts
-            .iter()
-            .filter(|p| p.state == PostState::Sent && p.operation.rules().blocks_channel)
-            .count();
-        let (sent, skipped, parked) = (said, count(PostState::Skipped), count(PostState::Parked));
-        let expired = count(PostState::Expired);
-        let open = count(PostState::Planned) + count(PostState::Sending) + count(PostState::Held);
+        let said = |p: &&Post| p.state == PostState::Sent && p.operation.rules().blocks_channel;
         let days = self.clock.now().duration_since(self.start).as_hours() / 24;
         let mut lines = vec![format!(
-            "{} ({}) in {days} days: {sent} posts in {} channels, {} facts.",
-            self.act.upgrade.title,
-            self.act.upgrade.urgency.name(),
+            "{} ({}) in {days} days: {} posts in {} channels, {} facts.",
+            self.scenario.upgrade.title,
+            self.scenario.upgrade.urgency.name(),
+            posts.iter().filter(said).count(),
             self.core.outlets.len(),
-            self.shown_facts
+            self.shown.facts
         )];
+        lines.extend(self.standing_lines(&campaign));
+        let open = count(PostState::Planned) + count(PostState::Sending) + count(PostState::Held);
+        let parked = count(PostState::Parked);
+        for (state, number) in [
+            ("skipped", count(PostState::Skipped)),
+            ("expired", count(PostState::Expired)),
+            ("parked", parked),
+            ("still open", open),
+        ] {
+            if number > 0 {
+                lines.push(format!("  {state}: {number} posts"));
+            }
+        }
+        for post in posts.iter().filter(|p| p.state == PostState::Parked) {
+            lines.push(format!(
+                "    {} in {}: {}",
+                post.notice,
+                post.channel,
+                post.error.as_deref().unwrap_or("no reason kept")
+            ));
+        }
+        let fine = campaign.progress.finished() && parked == 0 && open == 0;
+        if !fine {
+            let by = self.core.snapshot().renderer.zone().written(give_up);
+            lines.push(format!(
+                "  Not completed: the upgrade is {}; nothing more came by {by}.",
+                campaign.standing()
+            ));
+        }
+        Ok(RehearsalResult { fine, lines })
+    }
+
+    /// Says how it stands with the upgrade and with each of its chains, and what people answered.
+    fn standing_lines(&self, campaign: &Campaign) -> Vec<String> {
+        let mut lines = Vec::new();
         if campaign.upgrade.given_up() {
             lines.push(format!(
                 "  {}: {}",
                 campaign.standing(),
                 campaign.upgrade.cancelled.as_deref().unwrap_or_default()
             ));
-        }
-        for (name, chain) in campaign
-            .progress
-            .chains
-            .iter()
-            .filter(|_| !campaign.upgrade.given_up())
-        {
-            let version = chain.spec_version.map_or("no block seen".to_owned(), |v| {
-                format!("runs spec_version {v}")
-            });
-            let proof = chain
-                .applied
-                .as_ref()
-                .map(|f| format!(", proven in block {}", f.block))
-                .unwrap_or_default();
-            lines.push(format!(
-                "  {name}: {}, {version}{proof}",
-                chain.stage.name()
-            ));
+        } else {
+            for (name, chain) in &campaign.progress.chains {
+                let version = chain.spec_version.map_or("no block seen".to_owned(), |v| {
+                    format!("runs spec_version {v}")
+                });
+                let proof = chain.applied.as_ref();
+                let proof = proof.map(|f| format!(", proven in block {}", f.block));
+                lines.push(format!(
+                    "  {name}: {}, {version}{}",
+                    chain.stage.name(),
+                    proof.unwrap_or_default()
+                ));
+            }
         }
         let synthetic: usize = self.chains.values().map(EmbeddedChain::synthetic).sum();
         if synthetic > 0 {
@@ -532,39 +536,31 @@ impl Rehearsal {
                 feedback.replies
             ));
         }
-        for (state, number) in [
-            ("skipped", skipped),
-            ("expired", expired),
-            ("parked", parked),
-            ("still open", open),
-        ] {
-            if number > 0 {
-                lines.push(format!("  {state}: {number} posts"));
-            }
-        }
-        for post in posts.iter().filter(|p| p.state == PostState::Parked) {
-            lines.push(format!(
-                "    {} in {}: {}",
-                post.notice,
-                post.channel,
-                post.error.as_deref().unwrap_or("no reason kept")
-            ));
-        }
-        let fine = campaign.progress.finished() && parked == 0 && open == 0;
-        if !fine {
-            let zone = self.core.snapshot().renderer.zone().written(give_up);
-            lines.push(format!(
-                "  Not completed: the upgrade is {}; nothing more came by {zone}.",
-                campaign.standing()
-            ));
-        }
-        Ok(RehearsalResult { fine, lines })
+        lines
     }
 }
 
-/// What each chain of an upgrade plays: the recording where it reaches the chain's target, and the
+/// Puts every channel into the room of its platform.
+fn outlets(config: &Config, rooms: &[(Platform, Arc<Room>)]) -> BTreeMap<String, Outlet> {
+    let channels = config.deployment.channels.iter();
+    let outlets = channels.filter_map(|(name, channel)| {
+        let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;
+        let outlet = Outlet {
+            platform: channel.platform,
+            chat: room.clone(),
+            place: channel.place.clone(),
+            readers: channel.readers,
+            locale: channel.locale.clone(),
+            mentions: channel.mentions.clone(),
+        };
+        Some((name.clone(), outlet))
+    });
+    outlets.collect()
+}
+
+/// Chooses what each chain of an upgrade plays: the recording where it reaches the chain's target, and the
 /// embedded one under the target's number elsewhere. A recording asked for is played in any case.
-pub fn cast(
+pub fn recordings_for(
     upgrade: &Upgrade,
     asked: Option<Recording>,
 ) -> Result<BTreeMap<String, Recording>, String> {

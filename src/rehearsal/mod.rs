@@ -7,20 +7,21 @@
 pub mod browser;
 mod chain;
 mod clock;
-pub(crate) mod controls;
-pub(crate) mod driver;
-pub(crate) mod faults;
+mod controls;
+mod driver;
+mod faults;
 mod people;
 mod recording;
 mod report;
 mod room;
-pub(crate) mod scenario;
+mod scenario;
+mod services;
 
 pub use self::chain::EmbeddedChain;
 pub use self::clock::SteppedClock;
-pub use self::controls::{Controls, InjectedFault, Passed};
-pub use self::driver::{Rehearsal, RehearsalResult, cast};
+pub use self::controls::{Controls, InjectedFault, SeenBlock};
+pub use self::driver::{Rehearsal, RehearsalOptions, RehearsalResult, recordings_for};
 pub use self::recording::Recording;
 pub use self::report::Output;
 pub use self::room::{Room, SeenPost};
-pub use self::scenario::{Scenario, Twist};
+pub use self::scenario::{PlannedChange, Scenario};

@@ -1,5 +1,7 @@
 //! The invented people of a rehearsal: they agree, answer for providers, and say how it went.
 
+use std::collections::BTreeSet;
+
 use super::driver::Rehearsal;
 use crate::{
     config::{People, Person, Role},
@@ -13,12 +15,21 @@ use crate::{
     ports::{Asker, Clock, Platform},
 };
 
+/// The invented people, as far as they have answered already.
+#[derive(Default)]
+pub(super) struct InventedPeople {
+    gave_feedback: bool,
+    /// The keys of posts that providers have reacted to.
+    acknowledged: BTreeSet<String>,
+}
+
 impl Rehearsal {
     /// Invented people agree to what they are asked about.
     pub(super) async fn people_approve(&self) -> anyhow::Result<bool> {
         let mut busy = false;
         let now = self.clock.now();
         for open in self
+            .services
             .gate
             .pending()
             .await?
@@ -42,7 +53,11 @@ impl Rehearsal {
                     continue;
                 };
                 let approver = Approver::Account(platform, account);
-                let approved = self.gate.approve(&open.consent.code, approver).await;
+                let approved = self
+                    .services
+                    .gate
+                    .approve(&open.consent.code, approver)
+                    .await;
                 approved.map_err(|why| {
                     let why = self.core.snapshot().renderer.english_words(&why);
                     anyhow::anyhow!("{}: {why}", open.notice)
@@ -61,10 +76,10 @@ impl Rehearsal {
 
     /// Once the threads are open, invented people react and reply in each.
     pub(super) async fn people_answer(&mut self) -> anyhow::Result<bool> {
-        if self.answered {
+        if self.people.gave_feedback {
             return Ok(false);
         }
-        let posts = self.core.store.posts(&self.act.upgrade.id).await?;
+        let posts = self.core.store.posts(&self.scenario.upgrade.id).await?;
         let threads: Vec<&Post> = posts
             .iter()
             .filter(|p| p.operation == Operation::Thread)
@@ -72,7 +87,7 @@ impl Rehearsal {
         if threads.is_empty() || threads.iter().any(|p| p.state != PostState::Sent) {
             return Ok(false);
         }
-        self.answered = true;
+        self.people.gave_feedback = true;
         for thread in threads {
             let Some(outlet) = self.core.outlets.get(&thread.channel) else {
                 continue;
@@ -111,127 +126,110 @@ impl Rehearsal {
         Ok(true)
     }
 
-    /// Most of the roster's invented people react to a post that asks for it; the last one has to be reminded.
+    /// Invented providers answer what asks them for it. True if one did.
     pub(super) async fn providers_answer(&mut self) -> anyhow::Result<bool> {
-        let snapshot = self.core.snapshot();
-        let urgency = self.act.upgrade.urgency;
-        let posts = self.core.store.posts(&self.act.upgrade.id).await?;
-        let asks = |p: &&Post| {
-            let notice = snapshot.plan().notice(urgency, &p.notice);
-            let reminds =
-                notice.is_some_and(|n| n.trigger == Trigger::On(Happening::Unacknowledged));
-            p.is_message()
-                && p.state == PostState::Sent
-                && (reminds || notice.is_some_and(|n| n.acknowledge))
-        };
+        let posts = self.core.store.posts(&self.scenario.upgrade.id).await?;
+        let sent = |p: &&Post| p.operation == Operation::Post && p.state == PostState::Sent;
+        let sent: Vec<&Post> = posts.iter().filter(sent).collect();
         let mut busy = false;
-        let unready = |p: &&Post| {
-            snapshot
-                .plan()
-                .notice(urgency, &p.notice)
-                .is_some_and(|n| n.trigger == Trigger::On(Happening::Unready))
-        };
-        for post in posts
-            .iter()
-            .filter(unready)
-            .filter(|p| p.state == PostState::Sent && p.is_message())
-        {
-            let campaign = self.campaign().await?;
-            let Some(outlet) = self
-                .core
-                .outlets
-                .get(&post.channel)
-                .filter(|_| self.acknowledged.insert(post.key.0.clone()))
-            else {
-                continue;
-            };
-            for person in snapshot
-                .config
-                .people
-                .all
-                .iter()
-                .filter(|p| p.provider.is_some())
-            {
-                let asker = Asker::new(
-                    outlet.platform,
-                    account(person, outlet.platform),
-                    &outlet.place,
-                );
-                rollcall::claim(&self.core, &campaign, &asker, Claim::Ready, None).await?;
+        for post in &sent {
+            if self.is_about(post, Happening::Unready) {
+                busy |= self.providers_get_ready(post).await?;
             }
-            self.output.say(&format!(
-                "\n  ○ {}: every provider gives the command upgrade ready",
-                post.channel
-            ));
-            busy = true;
         }
-        for post in posts.iter().filter(asks) {
-            if !self.acknowledged.insert(post.key.0.clone()) {
-                continue;
+        for post in &sent {
+            if self.is_about(post, Happening::Unacknowledged) || self.asks(post) {
+                busy |= self.providers_acknowledge(post, &sent);
             }
-            let Some(outlet) = self.core.outlets.get(&post.channel) else {
-                continue;
-            };
-            let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else {
-                continue;
-            };
-            let providers = snapshot
-                .config
-                .people
-                .all
-                .iter()
-                .filter(|p| p.provider.is_some());
-            let reminder = snapshot
-                .plan()
-                .notice(urgency, &post.notice)
-                .is_some_and(|n| !n.acknowledge);
-            let mut answering: Vec<&Person> = providers.collect();
-            let last = answering.pop();
-            if reminder {
-                // Reminded, the last one answers where it was asked.
-                answering = last.into_iter().collect();
-            }
-            let asked = posts.iter().filter(|p| {
-                p.channel == post.channel && p.state == PostState::Sent && p.is_message()
-            });
-            let asked = asked
-                .filter(|p| {
-                    snapshot
-                        .plan()
-                        .notice(urgency, &p.notice)
-                        .is_some_and(|n| n.acknowledge)
-                })
-                .max_by_key(|p| p.sent);
-            let Some(root) = asked.and_then(|p| p.remote.as_deref()) else {
-                continue;
-            };
-            for person in &answering {
-                room.react(
-                    root,
-                    account(person, outlet.platform),
-                    &snapshot.plan().acknowledge,
-                );
-            }
-            if let Some(first) = answering.first() {
-                let rest = if answering.len() > 1 {
-                    format!(" and {} more react", answering.len() - 1)
-                } else {
-                    " reacts".to_owned()
-                };
-                self.output.say(&format!(
-                    "\n  ○ {}: {}{rest} with {}",
-                    post.channel,
-                    first.name,
-                    snapshot.plan().acknowledge
-                ));
-            }
-            busy = true;
         }
         Ok(busy)
     }
+
+    fn is_about(&self, post: &Post, happening: Happening) -> bool {
+        let snapshot = self.core.snapshot();
+        let notice = snapshot
+            .plan()
+            .notice(self.scenario.upgrade.urgency, &post.notice);
+        notice.is_some_and(|n| n.trigger == Trigger::On(happening))
+    }
+
+    /// Tells whether providers are to acknowledge a post.
+    fn asks(&self, post: &Post) -> bool {
+        let snapshot = self.core.snapshot();
+        let notice = snapshot
+            .plan()
+            .notice(self.scenario.upgrade.urgency, &post.notice);
+        notice.is_some_and(|n| n.acknowledge)
+    }
+
+    /// Every provider says that their nodes are ready.
+    async fn providers_get_ready(&mut self, post: &Post) -> anyhow::Result<bool> {
+        let campaign = self.campaign().await?;
+        let Some(outlet) = self.core.outlets.get(&post.channel) else {
+            return Ok(false);
+        };
+        if !self.people.acknowledged.insert(post.key.0.clone()) {
+            return Ok(false);
+        }
+        for person in providers(&self.core.snapshot().config.people) {
+            let own = account(person, outlet.platform);
+            let asker = Asker::new(outlet.platform, own, &outlet.place);
+            rollcall::claim(&self.core, &campaign, &asker, Claim::Ready, None).await?;
+        }
+        self.output.say(&format!(
+            "\n  ○ {}: every provider gives the command upgrade ready",
+            post.channel
+        ));
+        Ok(true)
+    }
+
+    /// Most providers react to a post that asks for it; the last one has to be reminded.
+    fn providers_acknowledge(&mut self, post: &Post, sent: &[&Post]) -> bool {
+        if !self.people.acknowledged.insert(post.key.0.clone()) {
+            return false;
+        }
+        let Some(outlet) = self.core.outlets.get(&post.channel) else {
+            return false;
+        };
+        let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else {
+            return false;
+        };
+        let snapshot = self.core.snapshot();
+        let mut answering: Vec<&Person> = providers(&snapshot.config.people).collect();
+        let last = answering.pop();
+        if !self.asks(post) {
+            // Reminded, the last one answers where it was asked.
+            answering = last.into_iter().collect();
+        }
+        let here = sent.iter().filter(|p| p.channel == post.channel);
+        let asked = here.filter(|p| self.asks(p)).max_by_key(|p| p.sent);
+        let Some(root) = asked.and_then(|p| p.remote.as_deref()) else {
+            return false;
+        };
+        let reaction = &snapshot.plan().acknowledge;
+        for person in &answering {
+            room.react(root, account(person, outlet.platform), reaction);
+        }
+        if let Some(first) = answering.first() {
+            let rest = if answering.len() > 1 {
+                format!(" and {} more react", answering.len() - 1)
+            } else {
+                " reacts".to_owned()
+            };
+            self.output.say(&format!(
+                "\n  ○ {}: {}{rest} with {reaction}",
+                post.channel, first.name
+            ));
+        }
+        true
+    }
 }
 
-/// Who approves in a rehearsal, and who answers for the providers.
+fn providers(people: &People) -> impl Iterator<Item = &Person> {
+    people.all.iter().filter(|p| p.provider.is_some())
+}
+
+/// Invents the people who approve in a rehearsal, and those who answer for the providers.
 pub(super) fn invented(roster: &[Provider]) -> People {
     let person = |name: String, number: usize, role: Role, provider: Option<String>| Person {
         discord: Some((1_400_000_000_000_000_001_u64 + number as u64).to_string()),

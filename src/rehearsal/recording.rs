@@ -9,7 +9,7 @@ use subxt::ext::codec::{Compact, Decode, Encode};
 use crate::domain::hex;
 
 /// The recording in the binary: a small runtime upgraded by authorize and apply.
-const EMBEDDED: &str = include_str!("recording.json");
+const EMBEDDED_RECORDING: &str = include_str!("recording.json");
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Recording {
@@ -50,7 +50,7 @@ pub struct RecordedMetadata {
 
 impl Recording {
     pub fn embedded() -> Result<Self, String> {
-        Self::parse(EMBEDDED)
+        Self::parse(EMBEDDED_RECORDING)
     }
 
     pub fn parse(text: &str) -> Result<Self, String> {

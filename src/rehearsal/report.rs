@@ -1,4 +1,4 @@
-//! What a rehearsal shows: posts as a person would see them, or lines of JSON.
+//! The output of a rehearsal: posts as a person would see them, or lines of JSON.
 
 use std::{io::Write, sync::Arc};
 
@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::Controls;
+use super::controls::Controls;
 use crate::{
     domain::{chain::fact::Fact, outbox::Post},
     ports::{Markup, Platform},
@@ -18,8 +18,8 @@ pub struct Output {
     json: bool,
     bar: ProgressBar,
     zone: Zone,
-    /// Who watches elsewhere.
-    stage: Option<Arc<Controls>>,
+    /// Where a viewer elsewhere is told.
+    controls: Option<Arc<Controls>>,
 }
 
 impl Output {
@@ -41,20 +41,20 @@ impl Output {
             json,
             bar,
             zone,
-            stage: None,
+            controls: None,
         }
     }
 
-    /// Lines for people go to a stage as well; posts are seen there in their rooms.
-    pub fn on(self, stage: Arc<Controls>) -> Self {
+    /// Lines for people go to the controls of a browser instead of stdout; posts are seen there in their rooms.
+    pub fn shown_by(self, controls: Arc<Controls>) -> Self {
         Self {
-            stage: Some(stage),
+            controls: Some(controls),
             ..self
         }
     }
 
     fn line(&self, text: &str) {
-        if self.stage.is_some() {
+        if self.controls.is_some() {
             return;
         }
         self.bar.suspend(|| {
@@ -65,8 +65,8 @@ impl Output {
 
     /// For people only.
     pub fn say(&self, text: &str) {
-        if let Some(stage) = &self.stage {
-            stage.tell(text);
+        if let Some(controls) = &self.controls {
+            controls.tell(text);
         }
         if !self.json {
             self.line(text);
@@ -87,8 +87,8 @@ impl Output {
         if self.json {
             self.line(&json!(fact).to_string());
         } else {
-            if let Some(stage) = &self.stage {
-                stage.tell(&format!(
+            if let Some(controls) = &self.controls {
+                controls.tell(&format!(
                     "● {} · {} · block {}",
                     fact.chain,
                     fact.kind().name(),

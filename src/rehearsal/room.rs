@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::{
@@ -24,23 +25,23 @@ struct Message {
     /// The message it hangs below, in a thread.
     root: Option<String>,
     key: Option<PostKey>,
-    /// What it says now.
+    /// The text as it is now.
     text: String,
     picture: Option<Picture>,
     /// The message it answers.
     answers: Option<String>,
-    /// Whom it notified.
+    /// The people it notified.
     mentions: Vec<String>,
     /// The keys of its edits, as far as the platform knows them again.
     edits: Vec<PostKey>,
-    /// Who said it, where it was not herald.
+    /// The author, where it was not herald.
     by: Option<String>,
     at: Timestamp,
-    /// Who reacted, and how.
+    /// The people who reacted, and how.
     reactions: BTreeSet<(String, String)>,
     published: bool,
     pinned: bool,
-    /// Of a vote: it takes no more.
+    /// A vote that takes no more answers.
     closed: bool,
     /// As it was posted or edited last.
     body: Body,
@@ -49,7 +50,7 @@ struct Message {
 pub struct Room {
     platform: Platform,
     messages: Mutex<Vec<Message>>,
-    /// What stands in the calendar.
+    /// The events in the calendar.
     events: Mutex<BTreeMap<PostKey, CalendarEvent>>,
     /// With the next post that is taken, who posts it is killed: they never hear that it was.
     killing: Mutex<Option<Arc<Notify>>>,
@@ -66,7 +67,7 @@ pub struct SeenPost {
     pub edited: bool,
     pub pinned: bool,
     pub closed: bool,
-    /// Who reacted, and how.
+    /// The people who reacted, and how.
     pub reactions: Vec<(String, String)>,
 }
 
@@ -81,7 +82,7 @@ impl Room {
     }
 
     fn messages(&self) -> MutexGuard<'_, Vec<Message>> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+        self.messages.lock()
     }
 
     /// Whether an edit is found by its key again; Discord keeps no key of one.
@@ -139,21 +140,17 @@ impl Room {
 
     /// Kills who posts next, when the post is taken and before they hear of it; rings then.
     pub fn kill_next(&self, rung: Arc<Notify>) {
-        *self.killing.lock().unwrap_or_else(PoisonError::into_inner) = Some(rung);
+        *self.killing.lock() = Some(rung);
     }
 
     /// Nobody is killed any more.
     pub fn spare(&self) {
-        *self.killing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.killing.lock() = None;
     }
 
     /// Never returns where somebody is to be killed.
     async fn survive(&self) {
-        let rung = self
-            .killing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let rung = self.killing.lock().take();
         if let Some(rung) = rung {
             rung.notify_one();
             std::future::pending::<()>().await;
@@ -186,7 +183,7 @@ impl Room {
             .collect()
     }
 
-    /// What a message says now, its last edit counted in.
+    /// Returns what a message says now, its last edit counted in.
     pub fn text(&self, message: &str) -> Option<String> {
         self.messages()
             .iter()
@@ -209,14 +206,9 @@ impl Room {
             .map_or((false, false), |m| (m.pinned, m.published))
     }
 
-    /// What stands in the calendar.
+    /// Lists what stands in the calendar.
     pub fn events(&self) -> Vec<CalendarEvent> {
-        self.events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.events.lock().values().cloned().collect()
     }
 
     /// The message that a message answers.
@@ -227,7 +219,7 @@ impl Room {
             .and_then(|m| m.answers.clone())
     }
 
-    /// Whom a message notified when it was posted.
+    /// Lists whom a message notified when it was posted.
     pub fn mentioned(&self, message: &str) -> Vec<String> {
         self.messages()
             .iter()
@@ -364,10 +356,7 @@ impl Chat for Room {
     }
 
     async fn calendar(&self, key: &PostKey, event: &CalendarEvent) -> Result<Accepted, ChatError> {
-        self.events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.clone(), event.clone());
+        self.events.lock().insert(key.clone(), event.clone());
         Ok(Accepted {
             id: key.0.clone(),
             link: Some(format!("https://discord.com/events/1/{key}")),

@@ -1,4 +1,4 @@
-//! What a rehearsal plays, and what comes in between.
+//! A scenario: the upgrade that a rehearsal plays, and what the team changes on the way.
 
 use jiff::Timestamp;
 
@@ -11,29 +11,29 @@ use crate::domain::{
     plan::schedule::Offset,
 };
 
-/// What comes in between, once people have heard of the upgrade.
+/// A change that the team makes once people have heard of the upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Twist {
+pub enum PlannedChange {
     /// The window moves by a day.
     Reschedule,
     Cancel,
 }
 
-/// One upgrade to play.
+/// An upgrade to play.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub upgrade: Upgrade,
-    pub twist: Option<Twist>,
+    pub change: Option<PlannedChange>,
 }
 
-/// So many different notices by the clock are out before anything comes in between.
-const HEARD: usize = 2;
+/// Notices by the clock that are out before the team changes anything.
+const NOTICES_BEFORE_CHANGE: usize = 2;
 
 impl Scenario {
-    /// The window in which the chains will act.
+    /// Returns the window in which the chains will act.
     pub fn window(&self, zone: &jiff::tz::TimeZone) -> Window {
-        match self.twist {
-            Some(Twist::Reschedule) => {
+        match self.change {
+            Some(PlannedChange::Reschedule) => {
                 let later = |at: Timestamp| Offset::Days(1).from(at, zone).unwrap_or(at);
                 Window {
                     opens: later(self.upgrade.window.opens),
@@ -44,13 +44,13 @@ impl Scenario {
         }
     }
 
-    /// The command that is given now, and what it is in words.
+    /// Returns the change that is made now, and what it is in words.
     pub fn command(
         &self,
         posts: &[Post],
         zone: &jiff::tz::TimeZone,
     ) -> Option<(Change, &'static str)> {
-        let twist = self.twist?;
+        let change = self.change?;
         let by_clock = posts.iter().filter(|p| p.is_message() && p.revision > 0);
         let mut out: Vec<&str> = by_clock
             .filter(|p| p.state == PostState::Sent)
@@ -58,11 +58,11 @@ impl Scenario {
             .collect();
         out.sort_unstable();
         out.dedup();
-        if out.len() < HEARD {
+        if out.len() < NOTICES_BEFORE_CHANGE {
             return None;
         }
-        Some(match twist {
-            Twist::Reschedule => {
+        Some(match change {
+            PlannedChange::Reschedule => {
                 let Window { opens, closes } = self.window(zone);
                 let reason = Some("More time to test was asked for.".to_owned());
                 (
@@ -74,7 +74,7 @@ impl Scenario {
                     "the team moves the window by a day",
                 )
             }
-            Twist::Cancel => (
+            PlannedChange::Cancel => (
                 Change::Cancel {
                     reason: "A fault was found in the last tests.".to_owned(),
                 },

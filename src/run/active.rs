@@ -3,11 +3,12 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    ProcessContext, already_there, health_file::ProcessState, mentions, reload::Reloader,
-    supervisor,
+    ProcessContext, applied::already_applied, health_file::ProcessState, mentions,
+    reload::Reloader, supervisor,
 };
 use crate::{
     adapters::clock::SystemClock,
@@ -24,57 +25,39 @@ use crate::{
 };
 
 /// Prepares the services over the store as it is.
-pub(crate) struct Active {
+pub(super) struct Active {
     pub core: Arc<Core>,
     planner: Arc<Planner>,
 }
 
 /// The only herald there is.
-pub(crate) async fn alone(
-    station: &ProcessContext,
-    mut stop: watch::Receiver<bool>,
-) -> Result<ExitCode> {
-    let active = Active::new(station, station.snapshot(), Arc::default());
-    let refused = active.refusals(station).await?;
+pub(super) async fn alone(process: &ProcessContext, stop: CancellationToken) -> Result<ExitCode> {
+    let active = Active::new(process, process.snapshot(), Arc::default());
+    let refused = active.refusals(process).await?;
     if !refused.is_empty() {
         return Ok(logging::refuse(&refused));
     }
-    active.take_up(station).await?;
+    active.take_up(process).await?;
     let told = async {
-        let _ = stop.wait_for(|stop| *stop).await;
-        station.drain()
+        stop.cancelled().await;
+        process.drain()
     };
-    active.serve(station, true, told).await?;
+    active.serve(process, true, told).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-impl ProcessContext {
-    /// The files as they were read at the start.
-    pub fn snapshot(&self) -> ConfigSnapshot {
-        ConfigSnapshot {
-            config: self.config.clone(),
-            renderer: self.renderer.clone(),
-        }
-    }
-
-    /// How long what is in flight may take to end after a stop.
-    pub fn drain(&self) -> Duration {
-        Duration::try_from(self.config.deployment.delivery.drain).unwrap_or_default()
-    }
-}
-
 impl Active {
-    /// It may act for as long as `lease` says.
-    pub fn new(station: &ProcessContext, snapshot: ConfigSnapshot, lease: Arc<Lease>) -> Self {
+    /// Makes services that may act for as long as `lease` says.
+    pub fn new(process: &ProcessContext, snapshot: ConfigSnapshot, lease: Arc<Lease>) -> Self {
         let mut core = Core::new(
             snapshot,
-            station.outlets.clone(),
+            process.outlets.clone(),
             Arc::new(SystemClock),
-            station.store.clone(),
+            process.store.clone(),
         );
         core.lease = lease;
         let core = Arc::new(core);
-        if let Some(web) = &station.web {
+        if let Some(web) = &process.web {
             web.site.follow(core.clone());
         }
         Self {
@@ -83,16 +66,16 @@ impl Active {
         }
     }
 
-    /// What of the upgrade files can't be followed.
-    pub async fn refusals(&self, station: &ProcessContext) -> Result<Vec<Finding>> {
+    /// Finds what of the upgrade files can't be followed.
+    pub async fn refusals(&self, process: &ProcessContext) -> Result<Vec<Finding>> {
         let files = &self.core.snapshot().config.upgrades;
-        let mut refused = already_there(&self.core, &station.chains, files).await?;
+        let mut refused = already_applied(&self.core, &process.chains, files).await?;
         refused.extend(self.planner.refusals(files).await?);
         Ok(refused)
     }
 
     /// Follows the files, and takes up what was left.
-    pub async fn take_up(&self, station: &ProcessContext) -> Result<()> {
+    pub async fn take_up(&self, process: &ProcessContext) -> Result<()> {
         let planned = self.planner.tick().await?;
         for id in &planned.accepted {
             tracing::info!(upgrade = id, "accepted");
@@ -106,8 +89,8 @@ impl Active {
         self.core.store.begin_anew().await?;
         mentions::review(
             &self.core,
-            station.chats.discord.as_deref(),
-            station.chats.matrix.as_deref(),
+            process.chats.discord.as_deref(),
+            process.chats.matrix.as_deref(),
         )
         .await;
         Ok(())
@@ -117,48 +100,48 @@ impl Active {
     /// force are those that were read at the start.
     pub async fn serve(
         self,
-        station: &ProcessContext,
+        process: &ProcessContext,
         fresh: bool,
         over: impl Future<Output = Duration>,
     ) -> Result<()> {
         let Self { core, planner } = self;
-        let stop = watch::Sender::new(false);
+        let stop = CancellationToken::new();
         let handler: Arc<dyn CommandHandler> = Arc::new(AnswerService::new(core.clone()));
         let mut connections = JoinSet::new();
-        if let Some(discord) = station.chats.discord.clone() {
-            connections.spawn(discord.run(handler.clone(), stop.subscribe()));
+        if let Some(discord) = process.chats.discord.clone() {
+            connections.spawn(discord.run(handler.clone(), stop.clone()));
         }
-        if let Some(matrix) = station.chats.matrix.clone() {
-            connections.spawn(matrix.run(handler.clone(), stop.subscribe()));
+        if let Some(matrix) = process.chats.matrix.clone() {
+            connections.spawn(matrix.run(handler.clone(), stop.clone()));
         }
         let reloader = Reloader {
-            origin: station.origin.clone(),
+            origin: process.origin.clone(),
             core: core.clone(),
             planner: planner.clone(),
-            chains: station.chains.clone(),
+            chains: process.chains.clone(),
         };
         let mut reloading = JoinSet::new();
-        reloading.spawn(reloader.run(station.files.clone().filter(|_| fresh), stop.subscribe()));
+        reloading.spawn(reloader.run(process.files.clone().filter(|_| fresh), stop.clone()));
         let services = supervisor::Services {
             core: core.clone(),
-            watcher: Arc::new(Watcher::new(core.clone(), station.chains.clone())),
+            watcher: Arc::new(Watcher::new(core.clone(), process.chains.clone())),
             dispatcher: Arc::new(Dispatcher::new(core.clone())),
             summariser: Arc::new(Summariser::new(core.clone())),
             rollcall: Arc::new(Rollcall::new(core.clone())),
             gate: Arc::new(Gate::new(core)),
             planner,
-            pulse: station.signs.pulse.clone(),
+            heartbeats: process.health_file.heartbeats.clone(),
         };
-        let mut services = JoinSet::from_iter([supervisor::run(services, stop.subscribe())]);
+        let mut services = JoinSet::from_iter([supervisor::run(services, stop.clone())]);
         tracing::info!("herald is running");
-        station.signs.say(ProcessState::Active);
+        process.health_file.say(ProcessState::Active);
         let drain = tokio::select! {
             drain = over => drain,
             Some(ended) = connections.join_next() => bail!("the connection to a chat ended by itself: {ended:?}"),
             Some(ended) = reloading.join_next() => bail!("the files are not looked at any more: {ended:?}"),
             Some(ended) = services.join_next() => bail!("{}", ended.map_err(|e| e.to_string()).and_then(|r| r).err().unwrap_or_default()),
         };
-        stop.send_replace(true);
+        stop.cancel();
         if tokio::time::timeout(drain, services.join_next())
             .await
             .is_err()

@@ -1,10 +1,10 @@
-//! Signs of life, for whoever watches over the process: a service manager by its socket, a container by a file that
+//! The health of the process, for whoever watches over the process: a service manager by its socket, a container by a file that
 //! `herald health` reads.
 
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -12,21 +12,22 @@ use std::{
 
 use anyhow::{Result, bail};
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use sd_notify::NotifyState;
 use serde::{Deserialize, Serialize};
 
 use super::heartbeat::Heartbeats;
 use crate::{adapters::clock::SystemClock, ports::Clock, web::ProcessHealth, words::length_words};
 
-/// How often a sign is given, at least.
-const OFTEN: Duration = Duration::from_secs(5);
-/// A sign older than this is one of something that has died or hangs.
-const FRESH: SignedDuration = SignedDuration::from_secs(30);
+/// How often the file is written, at least.
+const WRITE_EVERY: Duration = Duration::from_secs(5);
+/// A record that is older is one of something that has died or hangs.
+const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// The longest that one piece of a service's work may take: a chain may be read for minutes after a long absence. Whatever
 /// asks a server ends far earlier, by its own limit.
-const WORK: Duration = Duration::from_mins(15);
+const MAX_WORK: Duration = Duration::from_mins(15);
 
-/// What the process is doing.
+/// The state of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ProcessState {
@@ -47,13 +48,13 @@ impl ProcessState {
         }
     }
 
-    /// It does, or is ready to do, what it was started for.
+    /// Tells whether the process does, or is ready to do, what it was started for.
     fn is_ready(self) -> bool {
         matches!(self, Self::Active | Self::StandingBy)
     }
 }
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct HealthRecord {
     at: Timestamp,
@@ -62,57 +63,58 @@ struct HealthRecord {
     hangs: Vec<String>,
 }
 
-/// Gives the signs.
+/// Writes the health file, and tells the service manager.
 pub(crate) struct HealthFile {
-    pub pulse: Arc<Heartbeats>,
+    pub heartbeats: Arc<Heartbeats>,
     state: Mutex<ProcessState>,
-    giving: Mutex<()>,
+    writing: Mutex<()>,
     file: Option<PathBuf>,
     every: Duration,
     /// Whether it was said that the file can't be written.
-    lamented: AtomicBool,
+    has_told_of_error: AtomicBool,
 }
 
 impl HealthFile {
     pub fn new(file: Option<PathBuf>) -> Self {
         // A service manager wants to hear thrice as often as it gives up.
-        let every = sd_notify::watchdog_enabled().map_or(OFTEN, |limit| OFTEN.min(limit / 3));
+        let every =
+            sd_notify::watchdog_enabled().map_or(WRITE_EVERY, |limit| WRITE_EVERY.min(limit / 3));
         Self {
-            pulse: Arc::new(Heartbeats::new(WORK)),
+            heartbeats: Arc::new(Heartbeats::new(MAX_WORK)),
             state: Mutex::default(),
-            giving: Mutex::default(),
+            writing: Mutex::default(),
             file,
             every,
-            lamented: AtomicBool::new(false),
+            has_told_of_error: AtomicBool::new(false),
         }
     }
 
     fn state(&self) -> ProcessState {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.state.lock()
     }
 
-    /// The same for who asks over the network.
-    pub fn vitals(&self) -> ProcessHealth {
+    /// Returns the health for whoever asks over the network.
+    pub fn health(&self) -> ProcessHealth {
         let state = self.state();
         ProcessHealth {
             state: state.words().to_owned(),
             ready: state.is_ready(),
             active: state == ProcessState::Active,
-            hangs: self.pulse.silent(),
+            hangs: self.heartbeats.silent(),
         }
     }
 
-    /// Says at once what the process is doing now. Who stops does nothing else any more.
+    /// Says at once what the process is doing now. A process that stops does nothing else any more.
     pub fn say(&self, state: ProcessState) {
         {
-            let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut now = self.state.lock();
             if *now == ProcessState::Stopping {
                 return;
             }
             *now = state;
         }
         // Whoever hears it from a service manager reads the same in the file.
-        self.give();
+        self.write_now();
         let status = NotifyState::Status(state.words());
         match state {
             ProcessState::Stopping => tell(&[NotifyState::Stopping, status]),
@@ -121,11 +123,11 @@ impl HealthFile {
         }
     }
 
-    /// Gives signs for as long as this is polled: what blocks the whole process blocks them too.
+    /// Writes for as long as this is polled: what blocks the whole process blocks this too.
     pub async fn keep(&self) -> std::convert::Infallible {
         let mut before: Vec<String> = Vec::new();
         loop {
-            let hangs = self.give();
+            let hangs = self.write_now();
             if hangs.is_empty() {
                 tell(&[NotifyState::Watchdog]);
             }
@@ -145,17 +147,17 @@ impl HealthFile {
     }
 
     /// Writes the file; returns what hangs.
-    fn give(&self) -> Vec<String> {
-        let _one_at_a_time = self.giving.lock().unwrap_or_else(PoisonError::into_inner);
-        let sign = HealthRecord {
+    fn write_now(&self) -> Vec<String> {
+        let _one_at_a_time = self.writing.lock();
+        let record = HealthRecord {
             at: SystemClock.now(),
             state: self.state(),
-            hangs: self.pulse.silent(),
+            hangs: self.heartbeats.silent(),
         };
         if let Some(file) = &self.file {
-            match write(file, &sign) {
-                Ok(()) => self.lamented.store(false, Ordering::Relaxed),
-                Err(error) if !self.lamented.swap(true, Ordering::Relaxed) => {
+            match write(file, &record) {
+                Ok(()) => self.has_told_of_error.store(false, Ordering::Relaxed),
+                Err(error) if !self.has_told_of_error.swap(true, Ordering::Relaxed) => {
                     tracing::error!(
                         "{} can't be written, so `herald health` knows nothing: {error}",
                         file.display()
@@ -164,7 +166,7 @@ impl HealthFile {
                 Err(_) => {}
             }
         }
-        sign.hangs
+        record.hangs
     }
 }
 
@@ -184,14 +186,14 @@ fn tell(words: &[NotifyState<'_>]) {
     }
 }
 
-/// A reader finds the old sign or the new one, never half of one.
-fn write(file: &Path, sign: &HealthRecord) -> std::io::Result<()> {
+/// A reader finds the old record or the new one, never half of one.
+fn write(file: &Path, record: &HealthRecord) -> std::io::Result<()> {
     let beside = file.with_extension("new");
-    std::fs::write(&beside, serde_json::to_vec(sign)?)?;
+    std::fs::write(&beside, serde_json::to_vec(record)?)?;
     std::fs::rename(&beside, file)
 }
 
-/// What the file of a herald says now, and whether that is well.
+/// Reads from a file how herald is, and whether that is well.
 pub(crate) fn read(file: Option<&Path>, ready: bool) -> Result<(String, bool)> {
     let Some(file) = file else {
         bail!(
@@ -208,20 +210,20 @@ pub(crate) fn read(file: Option<&Path>, ready: bool) -> Result<(String, bool)> {
         }
         Err(error) => bail!("{} can't be read: {error}", file.display()),
     };
-    let Ok(sign) = serde_json::from_str::<HealthRecord>(&text) else {
+    let Ok(record) = serde_json::from_str::<HealthRecord>(&text) else {
         bail!(
             "{} is not a file of `herald run --health-file`",
             file.display()
         )
     };
-    Ok(verdict(&sign, SystemClock.now(), ready))
+    Ok(judge(&record, SystemClock.now(), ready))
 }
 
-/// What a sign says now, and whether that is well.
-fn verdict(sign: &HealthRecord, now: Timestamp, ready: bool) -> (String, bool) {
-    let state = sign.state.words();
-    let age = now.duration_since(sign.at);
-    if age > FRESH {
+/// Says in words how herald is, and whether that is well.
+fn judge(record: &HealthRecord, now: Timestamp, ready: bool) -> (String, bool) {
+    let state = record.state.words();
+    let age = now.duration_since(record.at);
+    if age > STALE_AFTER {
         return (
             format!(
                 "nothing was heard of herald for {}: it was {state}",
@@ -230,13 +232,13 @@ fn verdict(sign: &HealthRecord, now: Timestamp, ready: bool) -> (String, bool) {
             false,
         );
     }
-    if !sign.hangs.is_empty() {
+    if !record.hangs.is_empty() {
         return (
-            format!("{state}, and hangs: {}", sign.hangs.join(", ")),
+            format!("{state}, and hangs: {}", record.hangs.join(", ")),
             false,
         );
     }
-    if ready && !sign.state.is_ready() {
+    if ready && !record.state.is_ready() {
         return (format!("{state}, not ready"), false);
     }
     (state.to_owned(), true)
@@ -250,12 +252,12 @@ mod tests {
     fn a_sign_is_well_while_it_is_fresh_and_nothing_hangs() {
         let at: Timestamp = "2027-03-09T13:00:00Z".parse().unwrap();
         let seen = |state, hangs: &[&str], seconds, ready| {
-            let sign = HealthRecord {
+            let record = HealthRecord {
                 at,
                 state,
                 hangs: hangs.iter().map(|&part| part.to_owned()).collect(),
             };
-            verdict(&sign, at + SignedDuration::from_secs(seconds), ready)
+            judge(&record, at + SignedDuration::from_secs(seconds), ready)
         };
         assert_eq!(
             seen(ProcessState::Active, &[], 30, true),
@@ -286,14 +288,14 @@ mod tests {
     fn the_file_is_whole_at_all_times_and_goes_with_the_process() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("health");
-        let signs = HealthFile::new(Some(file.clone()));
+        let health_file = HealthFile::new(Some(file.clone()));
         let read = || {
             serde_json::from_str::<HealthRecord>(&std::fs::read_to_string(&file).unwrap()).unwrap()
         };
-        signs.say(ProcessState::Active);
+        health_file.say(ProcessState::Active);
         assert_eq!((read().state, read().hangs), (ProcessState::Active, vec![]));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-        drop(signs);
+        drop(health_file);
         assert!(!file.exists());
         let missing = super::read(Some(&file), false).unwrap_err().to_string();
         assert!(

@@ -2,11 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-/// Of all services together.
+use parking_lot::{Mutex, MutexGuard};
+/// The heartbeats of all services.
 #[derive(Debug)]
 pub struct Heartbeats {
     /// The longest that one piece of work may take.
@@ -25,14 +26,14 @@ impl Heartbeats {
     /// A part that is heard of from now on, until it is dropped.
     pub fn part(self: &Arc<Self>, name: impl Into<String>) -> Heartbeat {
         let beat = Heartbeat {
-            pulse: self.clone(),
+            heartbeats: self.clone(),
             name: name.into(),
         };
         beat.again(Duration::ZERO);
         beat
     }
 
-    /// Those that hang.
+    /// Names the parts that hang.
     pub fn silent(&self) -> Vec<String> {
         self.silent_at(Instant::now())
     }
@@ -46,32 +47,32 @@ impl Heartbeats {
     }
 
     fn parts(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts.lock()
     }
 }
 
-/// What one part is heard by.
+/// The heartbeat of one part.
 #[derive(Debug)]
 pub struct Heartbeat {
-    pulse: Arc<Heartbeats>,
+    heartbeats: Arc<Heartbeats>,
     name: String,
 }
 
 impl Heartbeat {
-    /// It goes on, and is heard of again after `pause` and one piece of work.
+    /// Says that the part goes on, and is heard of again after `pause` and one piece of work.
     pub fn again(&self, pause: Duration) {
-        let due = Instant::now().checked_add(pause.saturating_add(self.pulse.work));
+        let due = Instant::now().checked_add(pause.saturating_add(self.heartbeats.work));
         // What lies beyond the clock's end never comes due.
         match due {
-            Some(due) => self.pulse.parts().insert(self.name.clone(), due),
-            None => self.pulse.parts().remove(&self.name),
+            Some(due) => self.heartbeats.parts().insert(self.name.clone(), due),
+            None => self.heartbeats.parts().remove(&self.name),
         };
     }
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        self.pulse.parts().remove(&self.name);
+        self.heartbeats.parts().remove(&self.name);
     }
 }
 
@@ -81,10 +82,10 @@ mod tests {
 
     #[test]
     fn a_part_hangs_once_its_pause_and_its_work_are_over_until_it_is_heard_of_or_ends() {
-        let pulse = Arc::new(Heartbeats::new(Duration::from_secs(60)));
-        let (chain, plan) = (pulse.part("chain paseo"), pulse.part("plan"));
+        let heartbeats = Arc::new(Heartbeats::new(Duration::from_secs(60)));
+        let (chain, plan) = (heartbeats.part("chain paseo"), heartbeats.part("plan"));
         chain.again(Duration::from_secs(30));
-        let after = |seconds| pulse.silent_at(Instant::now() + Duration::from_secs(seconds));
+        let after = |seconds| heartbeats.silent_at(Instant::now() + Duration::from_secs(seconds));
         assert_eq!(after(59), Vec::<String>::new());
         assert_eq!(after(61), ["plan"]);
         assert_eq!(after(91), ["chain paseo", "plan"]);

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Result;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::health_file::HealthFile;
 use crate::{
@@ -15,14 +16,14 @@ use crate::{
     words::{Renderer, snapshot::ConfigSnapshot},
 };
 
-/// What is served; it ends when this is dropped.
-pub(crate) struct Serving {
+/// The servers, which end when this is dropped.
+pub(super) struct Serving {
     pub site: Arc<Site>,
     _tasks: JoinSet<()>,
 }
 
-/// What there is to show is read from these until the process is active.
-pub(crate) struct PageSource<'a> {
+/// The pages are made from these until the process is active.
+pub(super) struct PageSource<'a> {
     pub config: &'a Config,
     pub renderer: &'a Arc<Renderer>,
     pub outlets: &'a BTreeMap<String, Outlet>,
@@ -31,10 +32,10 @@ pub(crate) struct PageSource<'a> {
 }
 
 /// Takes the addresses of herald.yaml, where it names some.
-pub(crate) async fn start(
+pub(super) async fn start(
     shown: PageSource<'_>,
-    signs: &Arc<HealthFile>,
-    stop: &watch::Receiver<bool>,
+    health_file: &Arc<HealthFile>,
+    stop: &CancellationToken,
 ) -> Result<Option<Serving>> {
     let Some(Web {
         listen,
@@ -73,16 +74,16 @@ pub(crate) async fn start(
         .and_then(|l| l.local_addr().ok())
         .map(|at| format!("http://{at}/"))
         .unwrap_or_default();
-    let vitals = {
-        let signs = signs.clone();
-        move || signs.vitals()
+    let health = {
+        let health_file = health_file.clone();
+        move || health_file.health()
     };
     let site = Site::new(
         core,
         address.unwrap_or(here),
         title,
         shown.chains.clone(),
-        vitals,
+        health,
     );
     if let Some(listener) = public {
         tracing::info!("the page is at http://{}/", listener.local_addr()?);
@@ -102,11 +103,7 @@ pub(crate) async fn start(
     }))
 }
 
-async fn serve(
-    listener: tokio::net::TcpListener,
-    router: axum::Router,
-    stop: watch::Receiver<bool>,
-) {
+async fn serve(listener: tokio::net::TcpListener, router: axum::Router, stop: CancellationToken) {
     if let Err(error) = web::serve(listener, router, stop).await {
         tracing::error!("nothing is served any more: {error}");
     }

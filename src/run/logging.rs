@@ -1,4 +1,4 @@
-//! What is printed on stderr: log lines, and findings.
+//! Prints log lines and findings on stderr.
 
 use std::{io::IsTerminal, process::ExitCode};
 

@@ -1,6 +1,6 @@
-//! At the start of `herald run`: would those who are mentioned hear of it?
+//! Finds out at the start of `herald run` whether those who are mentioned would hear of it.
 
-use super::{chat_may_pass, patiently};
+use super::{is_transient, retry};
 use crate::{
     adapters::{
         discord::{Discord, ServerInfo},
@@ -19,7 +19,7 @@ pub async fn review(core: &Core, discord: Option<&Discord>, matrix: Option<&Matr
         .any(|o| o.platform == Platform::Discord && !o.mentions.is_empty());
     let mut around = None;
     if let Some(discord) = discord.filter(|_| asks) {
-        match patiently(async || discord.surroundings().await, chat_may_pass).await {
+        match retry(async || discord.surroundings().await, is_transient).await {
             Ok(found) => around = Some((discord, found)),
             Err(error) => {
                 core.troubles
@@ -35,9 +35,9 @@ pub async fn review(core: &Core, discord: Option<&Discord>, matrix: Option<&Matr
         if ids.is_empty() {
             continue;
         }
-        let unheard = patiently(
+        let unheard = retry(
             async || unheard(outlet, &ids, around.as_ref(), matrix).await,
-            chat_may_pass,
+            is_transient,
         )
         .await;
         let words = match unheard {

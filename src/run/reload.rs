@@ -3,12 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use super::already_there;
+use super::applied::already_applied;
 use crate::{
     answer,
     config::{Files, Finding, Origin},
@@ -22,9 +20,9 @@ use crate::{
 
 /// How often the files are looked at. They are followed once two looks show the same, so that nobody's
 /// half-written file is.
-const LOOK: Duration = Duration::from_secs(2);
-/// What `herald status` calls the files.
-const PART: &str = "files";
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The name of the files in `herald status`.
+const FILES_PART: &str = "files";
 
 /// Keeps the files in force.
 pub struct Reloader {
@@ -39,15 +37,15 @@ impl Reloader {
     pub async fn run(
         self,
         followed: Option<Files>,
-        mut stop: watch::Receiver<bool>,
+        stop: CancellationToken,
     ) -> std::io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         let (mut followed, mut before) = (followed, None);
         loop {
             let asked = tokio::select! {
-                _ = stop.wait_for(|s| *s) => return Ok(()),
+                () = stop.cancelled() => return Ok(()),
                 _ = hangup.recv() => true,
-                () = tokio::time::sleep(LOOK) => false,
+                () = tokio::time::sleep(LOOK_EVERY) => false,
             };
             let seen = Files::read(&self.origin).ok();
             let settled = seen == before && seen != followed;
@@ -76,7 +74,7 @@ impl Reloader {
             return self.refuse(&[finding]).await;
         }
         let mut findings = self.planner.refusals(&snapshot.config.upgrades).await?;
-        match already_there(&self.core, &self.chains, &snapshot.config.upgrades).await {
+        match already_applied(&self.core, &self.chains, &snapshot.config.upgrades).await {
             Ok(reached) => findings.extend(reached),
             Err(error) => {
                 // A chain that can't be asked now is no reason to refuse a file; it is asked when it is back.
@@ -95,10 +93,10 @@ impl Reloader {
             Some(finding) => {
                 self.core
                     .troubles
-                    .note_change(PART, Some(finding.to_string()))
+                    .note_change(FILES_PART, Some(finding.to_string()))
                     .await
             }
-            None => self.core.troubles.note_change(PART, None).await,
+            None => self.core.troubles.note_change(FILES_PART, None).await,
         }
         tracing::info!("the files were read again and are followed");
         Ok(())
@@ -123,7 +121,7 @@ impl Reloader {
         let said = format!("{first}{more}");
         self.core
             .troubles
-            .note_change(PART, Some(format!("a change of the files was refused, and the files before it stay in force: {said}")))
+            .note_change(FILES_PART, Some(format!("a change of the files was refused, and the files before it stay in force: {said}")))
             .await;
         let tell = async |batch: &mut Batch| self.tell_of(&errors, &more, batch).await;
         self.core.outbox.transaction(tell).await

@@ -1,7 +1,7 @@
 //! Several herald on one store: one is active, the others stand by and take over by themselves.
 //!
-//! Who stands by is connected to everything already, and follows the Matrix rooms, so that it has the keys to what the active
-//! one writes there. It answers nobody and posts nothing.
+//! A replica that stands by is connected to everything already, and follows the Matrix rooms, so that it has the keys to
+//! what the active one writes there. It answers nobody and posts nothing.
 
 use std::{
     cell::Cell,
@@ -14,7 +14,8 @@ use std::{
 use anyhow::{Result, bail};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::{task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     ProcessContext,
@@ -37,11 +38,12 @@ use crate::{
 
 /// How long what is in flight may take to end after the lead was lost: it ends by itself, since it asks before each step whether
 /// it may go on.
-const LOST: Duration = Duration::from_secs(1);
-const SECOND: Duration = Duration::from_secs(1);
+const DRAIN_AFTER_LOSS: Duration = Duration::from_secs(1);
+/// How often the store is asked for another process of the same name.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// This process.
-pub(crate) fn this(name: &str) -> Replica {
+/// Names this process.
+pub(super) fn this(name: &str) -> Replica {
     let random = std::collections::hash_map::RandomState::new()
         .build_hasher()
         .finish();
@@ -52,7 +54,7 @@ pub(crate) fn this(name: &str) -> Replica {
 }
 
 /// Waits until nothing is heard any more of a process before this one under the same name; an error if it goes on.
-pub(crate) async fn alone_by_name(
+pub(super) async fn alone_by_name(
     store: &dyn LeadershipStore,
     me: &Replica,
     ttl: SignedDuration,
@@ -71,20 +73,20 @@ pub(crate) async fn alone_by_name(
                 me.name
             );
         }
-        sleep(SECOND).await;
+        sleep(LOOK_EVERY).await;
         waited = waited.saturating_add(SignedDuration::from_secs(1));
     }
     Ok(())
 }
 
-pub(crate) async fn run(
-    station: &ProcessContext,
+pub(super) async fn run(
+    process: &ProcessContext,
     me: Replica,
-    stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) -> Result<ExitCode> {
-    let ttl = station.config.deployment.delivery.lease;
+    let ttl = process.config.deployment.delivery.lease;
     let lead = LeaderElection {
-        store: station.store.clone(),
+        store: process.store.clone(),
         clock: Arc::new(SystemClock),
         me,
         ttl,
@@ -92,11 +94,11 @@ pub(crate) async fn run(
     let mut first = true;
     let code = loop {
         let lease = Arc::new(Lease::default());
-        let Some(waited) = stand_by(station, &lead, &lease, stop.clone()).await? else {
+        let Some(waited) = stand_by(process, &lead, &lease, stop.clone()).await? else {
             break ExitCode::SUCCESS;
         };
         first &= !waited;
-        match act(station, &lead, lease, first, stop.clone()).await? {
+        match act(process, &lead, lease, first, stop.clone()).await? {
             Ended::Stopped => break ExitCode::SUCCESS,
             Ended::Refused(code) => break code,
             Ended::Lost => {
@@ -129,15 +131,15 @@ enum Ended {
 
 /// Until this one has the lead: whether it had to wait for it. Nothing if told to stop before.
 async fn stand_by(
-    station: &ProcessContext,
+    process: &ProcessContext,
     lead: &LeaderElection,
     lease: &Lease,
-    mut stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) -> Result<Option<bool>> {
     let mut aside = JoinSet::new();
-    let done = watch::Sender::new(false);
+    let done = CancellationToken::new();
     let (mut waited, mut said) = (false, String::new());
-    let beat = station.signs.pulse.part("standing by");
+    let heartbeat = process.health_file.heartbeats.part("standing by");
     let gained = loop {
         let why = match lead.try_lead(lease).await {
             LeaderCheck::Mine { term } => {
@@ -154,20 +156,20 @@ async fn stand_by(
             tracing::info!(replica = lead.me.name, "standing by: {why}");
             said = why;
         }
-        if let Some(matrix) = station.chats.matrix.clone().filter(|_| !waited) {
-            aside.spawn(matrix.run(Arc::new(StandbyHandler), done.subscribe()));
+        if let Some(matrix) = process.chats.matrix.clone().filter(|_| !waited) {
+            aside.spawn(matrix.run(Arc::new(StandbyHandler), done.clone()));
         }
         if !waited {
-            station.signs.say(ProcessState::StandingBy);
+            process.health_file.say(ProcessState::StandingBy);
         }
         waited = true;
-        beat.again(lead.pause());
+        heartbeat.again(lead.pause());
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break None,
+            () = stop.cancelled() => break None,
             () = sleep(lead.pause()) => {}
         }
     };
-    done.send_replace(true);
+    done.cancel();
     aside.shutdown().await;
     Ok(gained)
 }
@@ -175,22 +177,22 @@ async fn stand_by(
 /// Is active, until told to stop or until the lead is lost. `first`: nobody was active before; then files are refused as at
 /// any start. Who takes over goes on with what the store has, whatever its files say.
 async fn act(
-    station: &ProcessContext,
+    process: &ProcessContext,
     lead: &LeaderElection,
     lease: Arc<Lease>,
     first: bool,
-    mut stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) -> Result<Ended> {
     let mut active = Active::new(
-        station,
+        process,
         if first {
-            station.snapshot()
+            process.snapshot()
         } else {
-            newest(station)
+            newest(process)
         },
         lease.clone(),
     );
-    let refused = match active.refusals(station).await {
+    let refused = match active.refusals(process).await {
         Err(error) if !first => return Ok(not_now(&error)),
         refused => refused?,
     };
@@ -199,7 +201,7 @@ async fn act(
             return Ok(Ended::Refused(logging::refuse(&refused)));
         }
         active = Active::new(
-            station,
+            process,
             without(&refused, &active.core.snapshot()),
             lease.clone(),
         );
@@ -215,24 +217,24 @@ async fn act(
     let lost = Cell::new(false);
     let over = async {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => station.drain(),
+            () = stop.cancelled() => process.drain(),
             why = lead.keep_lead(&lease) => {
                 tracing::warn!(replica = lead.me.name, "not active any more: {why}");
                 lost.set(true);
-                LOST
+                DRAIN_AFTER_LOSS
             }
         }
     };
     tokio::pin!(over);
     // What was left may take its time to be taken up; the lead is kept meanwhile.
     tokio::select! {
-        taken = active.take_up(station) => match taken {
+        taken = active.take_up(process) => match taken {
             Err(error) if !first => return Ok(not_now(&error)),
             taken => taken?,
         },
         _ = &mut over => return Ok(if lost.get() { Ended::Lost } else { Ended::Stopped }),
     }
-    active.serve(station, first, over).await?;
+    active.serve(process, first, over).await?;
     Ok(if lost.get() {
         Ended::Lost
     } else {
@@ -246,18 +248,18 @@ fn not_now(error: &anyhow::Error) -> Ended {
     Ended::Lost
 }
 
-/// The files as they are now, if they are good and speak of the same places; else as they were read at the start.
-fn newest(station: &ProcessContext) -> ConfigSnapshot {
-    match lint::load(&station.origin) {
-        Ok(loaded) if loaded.config.deployment == station.config.deployment => ConfigSnapshot {
+/// Returns the files as they are now, if they are good and speak of the same places; else as they were read at the start.
+fn newest(process: &ProcessContext) -> ConfigSnapshot {
+    match lint::load(&process.origin) {
+        Ok(loaded) if loaded.config.deployment == process.config.deployment => ConfigSnapshot {
             config: loaded.config,
             renderer: loaded.renderer,
         },
-        _ => station.snapshot(),
+        _ => process.snapshot(),
     }
 }
 
-/// The same without the upgrade files that are refused.
+/// Returns the snapshot without the upgrade files that are refused.
 fn without(refused: &[Finding], snapshot: &ConfigSnapshot) -> ConfigSnapshot {
     let mut config = snapshot.config.clone();
     config

@@ -1,8 +1,9 @@
 //! Runs the services of `herald run`: each in a loop of its own, woken by a signal or by the time.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::heartbeat::{Heartbeat, Heartbeats};
 use crate::{
@@ -18,8 +19,23 @@ use crate::{
 };
 
 /// Nothing waits longer than this for a look, signal or not.
-const PERIOD: Duration = Duration::from_secs(30);
-const SHORTEST: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+/// A chain that can't be read is asked again after 1, 2, 4 … seconds, up to 2 to the power of this.
+const MAX_BACKOFF_EXPONENT: u32 = 5;
+/// The pause after the store could not be asked what is due.
+const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Feedback is looked at this often, and more seldom while a chat is waited for.
+const SUMMARISE_EVERY: Duration = Duration::from_secs(1);
+const SUMMARISE_WAITING_EVERY: Duration = Duration::from_secs(10);
+/// Soon after an answer, so that the count that people see is the one they have just changed.
+const CALL_ROLL_EVERY: Duration = Duration::from_secs(5);
+/// Commands are followed soon after they are given.
+const PLAN_EVERY: Duration = Duration::from_secs(1);
+/// Soon enough for whoever has just approved: another process may have written it down.
+const CHECK_APPROVALS_EVERY: Duration = Duration::from_secs(2);
+/// How often the chats are asked about their connections.
+const CHECK_CHATS_EVERY: Duration = Duration::from_secs(2);
 
 pub struct Services {
     pub core: Arc<Core>,
@@ -29,74 +45,50 @@ pub struct Services {
     pub rollcall: Arc<Rollcall>,
     pub planner: Arc<Planner>,
     pub gate: Arc<Gate>,
-    /// Where each is heard of.
-    pub pulse: Arc<Heartbeats>,
+    /// Each service is heard of here.
+    pub heartbeats: Arc<Heartbeats>,
 }
 
-/// Until `stop` says true and every service has come to rest; an error if one ended by itself.
-pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), String> {
+/// Runs until `stop` is cancelled and every service has come to rest; an error if one ended by itself.
+pub async fn run(services: Services, stop: CancellationToken) -> Result<(), String> {
+    let Services {
+        core,
+        watcher,
+        dispatcher,
+        summariser,
+        rollcall,
+        planner,
+        gate,
+        heartbeats,
+    } = services;
+    let pace = |name: &str| Pace {
+        heartbeat: heartbeats.part(name),
+        stop: stop.clone(),
+    };
     let mut tasks = JoinSet::new();
-    let part = |name: String| services.pulse.part(name);
-    let names: Vec<String> = services
-        .watcher
-        .chains()
-        .map(|(name, _)| name.clone())
-        .collect();
-    for name in names {
-        let watched = part(format!("the watch over chain {name}"));
+    let chains: Vec<String> = watcher.chains().map(|(name, _)| name.clone()).collect();
+    for name in chains {
+        let (own, of_watch) = (
+            pace(&format!("chain {name}")),
+            pace(&format!("the watch over chain {name}")),
+        );
         tasks.spawn(observe(
-            services.core.clone(),
-            services.watcher.clone(),
+            core.clone(),
+            watcher.clone(),
             name.clone(),
-            watched,
-            stop.clone(),
+            of_watch,
         ));
-        let followed = part(format!("chain {name}"));
-        tasks.spawn(follow(
-            services.core.clone(),
-            services.watcher.clone(),
-            name,
-            followed,
-            stop.clone(),
-        ));
+        tasks.spawn(follow(core.clone(), watcher.clone(), name, own));
     }
-    for channel in services.dispatcher.channels() {
-        let beat = part(format!("channel {channel}"));
-        tasks.spawn(post(
-            services.core.clone(),
-            services.dispatcher.clone(),
-            channel,
-            beat,
-            stop.clone(),
-        ));
+    for channel in dispatcher.channels() {
+        let own = pace(&format!("channel {channel}"));
+        tasks.spawn(post(core.clone(), dispatcher.clone(), channel, own));
     }
-    tasks.spawn(summarise(
-        services.summariser.clone(),
-        part("the summaries".to_owned()),
-        stop.clone(),
-    ));
-    tasks.spawn(call(
-        services.rollcall.clone(),
-        part("the roll".to_owned()),
-        stop.clone(),
-    ));
-    tasks.spawn(plan(
-        services.core.clone(),
-        services.planner.clone(),
-        part("the plan".to_owned()),
-        stop.clone(),
-    ));
-    tasks.spawn(guard(
-        services.core.clone(),
-        services.gate.clone(),
-        part("the approvals".to_owned()),
-        stop.clone(),
-    ));
-    tasks.spawn(listen(
-        services.core.clone(),
-        part("the chats".to_owned()),
-        stop.clone(),
-    ));
+    tasks.spawn(summarise(summariser, pace("the summaries")));
+    tasks.spawn(call_roll(rollcall, pace("the roll")));
+    tasks.spawn(plan(core.clone(), planner, pace("the plan")));
+    tasks.spawn(check_approvals(core.clone(), gate, pace("the approvals")));
+    tasks.spawn(check_chats(core, pace("the chats")));
     while let Some(ended) = tasks.join_next().await {
         // A service that broke leaves the rest blind or mute: better to stop whole and be started again.
         ended.map_err(|error| format!("a service broke: {error}"))?;
@@ -104,66 +96,64 @@ pub async fn run(services: Services, stop: watch::Receiver<bool>) -> Result<(), 
     Ok(())
 }
 
-fn stopping(stop: &watch::Receiver<bool>) -> bool {
-    *stop.borrow()
+/// How a service goes on: it rests between two looks, says when it will be heard of again, and ends at the stop.
+struct Pace {
+    heartbeat: Heartbeat,
+    stop: CancellationToken,
 }
 
-/// Waits for `wake`, for `longest`, or for the stop.
-async fn rest(
-    stop: &mut watch::Receiver<bool>,
-    beat: &Heartbeat,
-    longest: Duration,
-    wake: impl Future<Output = ()>,
-) {
-    beat.again(longest);
-    tokio::select! {
-        _ = stop.wait_for(|s| *s) => {}
-        () = wake => {}
-        () = tokio::time::sleep(longest.max(SHORTEST)) => {}
+impl Pace {
+    fn goes_on(&self) -> bool {
+        !self.stop.is_cancelled()
     }
-    beat.again(Duration::ZERO);
+
+    /// Says that the service is alive, in the middle of its work.
+    fn beat(&self) {
+        self.heartbeat.again(Duration::ZERO);
+    }
+
+    /// Waits for `wake`, for `longest`, or for the stop.
+    async fn rest_until(&self, longest: Duration, wake: impl Future<Output = ()>) {
+        self.heartbeat.again(longest);
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = wake => {}
+            () = tokio::time::sleep(longest.max(MIN_PAUSE)) => {}
+        }
+        self.beat();
+    }
+
+    async fn rest(&self, length: Duration) {
+        self.rest_until(length, pending()).await;
+    }
 }
 
-/// Often enough to notice a stall soon after it is one.
-fn often(core: &Core) -> Duration {
+/// Returns a pause that is short enough to notice a stall soon after it is one.
+fn watch_pause(core: &Core) -> Duration {
     Duration::try_from(core.snapshot().plan().limits.stalled_after / 3)
-        .unwrap_or(PERIOD)
-        .min(PERIOD)
+        .unwrap_or(MAX_PAUSE)
+        .min(MAX_PAUSE)
 }
 
-/// Apart from the reading, since a node that hangs holds that up.
-async fn observe(
-    core: Arc<Core>,
-    watcher: Arc<Watcher>,
-    name: String,
-    beat: Heartbeat,
-    mut stop: watch::Receiver<bool>,
-) {
-    while !stopping(&stop) {
-        rest(&mut stop, &beat, often(&core), std::future::pending()).await;
+/// Observes a chain's nodes, apart from the reading, since a node that hangs holds that up.
+async fn observe(core: Arc<Core>, watcher: Arc<Watcher>, name: String, pace: Pace) {
+    while pace.goes_on() {
+        pace.rest(watch_pause(&core)).await;
         if let Err(error) = watcher.observe(&name).await {
             tracing::error!(chain = name, "{error}");
         }
     }
 }
 
-async fn follow(
-    core: Arc<Core>,
-    watcher: Arc<Watcher>,
-    name: String,
-    beat: Heartbeat,
-    mut stop: watch::Receiver<bool>,
-) {
-    let Some(chain) = watcher
-        .chains()
-        .find(|(n, _)| **n == name)
-        .map(|(_, c)| c.clone())
-    else {
+/// Reads a chain's blocks.
+async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, pace: Pace) {
+    let found = watcher.chains().find(|(n, _)| **n == name);
+    let Some(chain) = found.map(|(_, chain)| chain.clone()) else {
         return;
     };
     let part = format!("chain {name}");
     let mut failures = 0_u32;
-    while !stopping(&stop) {
+    while pace.goes_on() {
         let ticked = watcher.tick(&name).await;
         match ticked {
             Ok(_) => {
@@ -171,127 +161,97 @@ async fn follow(
                     core.troubles.note(&part, None).await;
                 }
                 failures = 0;
-                rest(&mut stop, &beat, often(&core), chain.changed()).await;
+                pace.rest_until(watch_pause(&core), chain.changed()).await;
             }
             Err(error) => {
                 core.troubles.note(&part, Some(&error.to_string())).await;
-                let wait = Duration::from_secs(1 << failures.min(5));
+                let wait = Duration::from_secs(1 << failures.min(MAX_BACKOFF_EXPONENT));
                 failures += 1;
-                rest(&mut stop, &beat, wait, std::future::pending()).await;
+                pace.rest(wait).await;
             }
         }
     }
 }
 
-async fn post(
-    core: Arc<Core>,
-    dispatcher: Arc<Dispatcher>,
-    channel: String,
-    beat: Heartbeat,
-    mut stop: watch::Receiver<bool>,
-) {
-    while !stopping(&stop) {
+/// Delivers what is due in a channel.
+async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, pace: Pace) {
+    while pace.goes_on() {
         // Listen before looking, so that a post made in between is not missed.
         let rung = core.outbox.rung();
         tokio::pin!(rung);
         rung.as_mut().enable();
         // Post by post, so that a stop need not wait for a long queue.
-        while !stopping(&stop) {
-            beat.again(Duration::ZERO);
+        while pace.goes_on() {
+            pace.beat();
             match dispatcher.step(&channel).await {
                 Ok(Some(outcome)) if !outcome.waits() => {}
                 Ok(_) => break,
                 Err(error) => {
                     tracing::error!(channel, "{error}");
-                    rest(
-                        &mut stop,
-                        &beat,
-                        Duration::from_secs(1),
-                        std::future::pending(),
-                    )
-                    .await;
+                    pace.rest(STORE_RETRY_AFTER).await;
                     break;
                 }
             }
         }
         let now = core.clock.now();
         let next = core.store.next_time(&channel).await.ok().flatten();
-        let until = next.map_or(PERIOD, |at| {
-            Duration::try_from(at.duration_since(now)).unwrap_or(SHORTEST)
+        let until = next.map_or(MAX_PAUSE, |at| {
+            Duration::try_from(at.duration_since(now)).unwrap_or(MIN_PAUSE)
         });
-        rest(&mut stop, &beat, until.min(PERIOD), rung).await;
+        pace.rest_until(until.min(MAX_PAUSE), rung).await;
     }
 }
 
-async fn summarise(summariser: Arc<Summariser>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
-    while !stopping(&stop) {
-        let mut pause = Duration::from_secs(1);
+async fn summarise(summariser: Arc<Summariser>, pace: Pace) {
+    while pace.goes_on() {
+        let mut pause = SUMMARISE_EVERY;
         match summariser.tick().await {
-            Ok(Summarised { waits: true, .. }) => pause = Duration::from_secs(10),
+            Ok(Summarised { waits: true, .. }) => pause = SUMMARISE_WAITING_EVERY,
             Ok(_) => {}
             Err(error) => tracing::error!("{error}"),
         }
-        rest(&mut stop, &beat, pause, std::future::pending()).await;
+        pace.rest(pause).await;
     }
 }
 
-/// Soon after an answer, so that the count that people see is the one they have just changed.
-async fn call(rollcall: Arc<Rollcall>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
-    while !stopping(&stop) {
+async fn call_roll(rollcall: Arc<Rollcall>, pace: Pace) {
+    while pace.goes_on() {
         if let Err(error) = rollcall.tick().await {
             tracing::error!("{error}");
         }
-        rest(
-            &mut stop,
-            &beat,
-            Duration::from_secs(5),
-            std::future::pending(),
-        )
-        .await;
+        pace.rest(CALL_ROLL_EVERY).await;
     }
 }
 
 /// Follows requests: those of this process at once, and soon those that another has written down.
-async fn plan(
-    core: Arc<Core>,
-    planner: Arc<Planner>,
-    beat: Heartbeat,
-    mut stop: watch::Receiver<bool>,
-) {
-    while !stopping(&stop) {
-        rest(
-            &mut stop,
-            &beat,
-            Duration::from_secs(1),
-            core.requests.notified(),
-        )
-        .await;
+async fn plan(core: Arc<Core>, planner: Arc<Planner>, pace: Pace) {
+    while pace.goes_on() {
+        pace.rest_until(PLAN_EVERY, core.requests.notified()).await;
         if let Err(error) = planner.tick().await {
             tracing::error!("{error}");
         }
     }
 }
 
-/// Soon enough for who has just approved: another process may have written it down.
-async fn guard(core: Arc<Core>, gate: Arc<Gate>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
-    while !stopping(&stop) {
+async fn check_approvals(core: Arc<Core>, gate: Arc<Gate>, pace: Pace) {
+    while pace.goes_on() {
         let rung = core.outbox.rung();
         tokio::pin!(rung);
         rung.as_mut().enable();
         if let Err(error) = gate.tick().await {
             tracing::error!("{error}");
         }
-        rest(&mut stop, &beat, Duration::from_secs(2), rung).await;
+        pace.rest_until(CHECK_APPROVALS_EVERY, rung).await;
     }
 }
 
 /// Keeps what the chats say of their own connections where `herald status` can see it.
-async fn listen(core: Arc<Core>, beat: Heartbeat, mut stop: watch::Receiver<bool>) {
+async fn check_chats(core: Arc<Core>, pace: Pace) {
     let mut chats: BTreeMap<Platform, (Arc<dyn Chat>, Option<String>)> = BTreeMap::new();
     for outlet in core.outlets.values() {
         chats.insert(outlet.platform, (outlet.chat.clone(), None));
     }
-    while !stopping(&stop) {
+    while pace.goes_on() {
         for (platform, (chat, before)) in &mut chats {
             let now = chat.trouble();
             if now != *before {
@@ -299,12 +259,6 @@ async fn listen(core: Arc<Core>, beat: Heartbeat, mut stop: watch::Receiver<bool
                 *before = now;
             }
         }
-        rest(
-            &mut stop,
-            &beat,
-            Duration::from_secs(2),
-            std::future::pending(),
-        )
-        .await;
+        pace.rest(CHECK_CHATS_EVERY).await;
     }
 }

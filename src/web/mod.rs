@@ -11,12 +11,7 @@ mod operations;
 mod page;
 mod stream;
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -25,8 +20,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use parking_lot::RwLock;
 use percent_encoding::percent_decode_str;
 use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     outbox::Core,
@@ -86,14 +83,11 @@ impl Site {
 
     /// Shows what this core follows from now on.
     pub fn follow(&self, core: Arc<Core>) {
-        *self.core.write().unwrap_or_else(PoisonError::into_inner) = core;
+        *self.core.write() = core;
     }
 
     fn core(&self) -> Arc<Core> {
-        self.core
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.core.read().clone()
     }
 
     /// Writes another edition if there is something else to show, and returns whether there is.
@@ -118,7 +112,7 @@ impl Site {
     }
 
     /// Keeps the edition up to date; the last one stays while the store can't be read.
-    pub async fn keep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let mut was_logged = false;
         loop {
             match self.tick().await {
@@ -130,7 +124,7 @@ impl Site {
                 Err(_) => {}
             }
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stop.cancelled() => break,
                 () = tokio::time::sleep(POLL_EVERY) => {}
             }
         }
@@ -160,13 +154,10 @@ impl Site {
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    mut stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let stopped = async move {
-        let _ = stop.wait_for(|stop| *stop).await;
-    };
     axum::serve(listener, router)
-        .with_graceful_shutdown(stopped)
+        .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }
 

@@ -1,17 +1,17 @@
-//! Writes the status page, which is whole without a script. Every value in it is escaped.
+//! Writes the status page, which is whole without a script.
 
 use jiff::{Timestamp, tz::TimeZone};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use strum::IntoEnumIterator;
 
 use crate::{
     domain::{campaign::progress::Stage, outbox::Body, plan::notice::Phase},
     ports::Platform,
-    report::bulletin::{Bulletin, ChainState, EntryView, Reactions},
-    words::{
-        Zone,
-        html_preview::{drawn, escape},
+    report::bulletin::{
+        AudienceView, Bulletin, ChainState, DutyView, EntryView, PlaceView, Reactions,
     },
+    words::{Zone, html_preview::drawn, picture},
 };
 
 pub(super) const PAGE_CSS: &str = include_str!("page.css");
@@ -20,12 +20,12 @@ pub(super) const PAGE_SCRIPT: &str = include_str!("page.js");
 /// The characters of an id that are percent-encoded in an address.
 const PATH_ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
-/// Returns the address of an upgrade's page; an unplanned upgrade's id has a chain's name in it.
+/// Returns the address of an upgrade's own page. The id of one that nobody planned has its chain's name in it.
 pub(super) fn path_of(id: &str) -> String {
     format!("/upgrades/{}", utf8_percent_encode(id, &PATH_ENCODED))
 }
 
-/// The values that all pages have in common.
+/// All pages have this in common.
 pub(super) struct PageContext<'a> {
     pub title: &'a str,
     pub zone: &'a Zone,
@@ -38,15 +38,20 @@ pub(super) fn words_of(platform: Platform, body: &Body, zone: &Zone, at: Timesta
 }
 
 impl PageContext<'_> {
-    /// Writes the front page: the upgrade under way, or the last one, and all others below.
+    /// Draws what goes on now, or the last; and all others below.
     pub fn front(&self) -> String {
         match self.bulletins.first() {
-            Some(bulletin) => self.page(&bulletin.title, &format!("{}{}", self.upgrade(bulletin), self.others(Some(bulletin)))),
-            None => self.page("Nothing is planned", "<section><h2>Nothing is planned</h2>\n<p>When an upgrade is announced, it stands here. The calendar and the feed below tell you of it.</p></section>\n"),
+            Some(bulletin) => self.page_of(bulletin),
+            None => self.page("Nothing is planned", html! {
+                section {
+                    h2 { "Nothing is planned" }
+                    p { "When an upgrade is announced, it stands here. The calendar and the feed below tell you of it." }
+                }
+            }),
         }
     }
 
-    /// Draws the icon in a browser's tab: a dot in the colour of the upgrade on the front page.
+    /// Draws the mark in a browser's tab: a dot in the colour of what goes on.
     pub fn icon(&self) -> String {
         let colour = self.bulletins.first().map_or(0x55_59_5f, |b| b.colour);
         format!(
@@ -54,171 +59,242 @@ impl PageContext<'_> {
         )
     }
 
-    /// Writes one upgrade's own page, whose address stays.
+    /// Draws one upgrade's own page, whose address stays.
     pub fn page_of(&self, bulletin: &Bulletin) -> String {
         self.page(
             &bulletin.title,
-            &format!("{}{}", self.upgrade(bulletin), self.others(Some(bulletin))),
+            html! {
+                (self.upgrade(bulletin)) (self.others(Some(bulletin)))
+            },
         )
     }
 
     pub fn lost(&self) -> String {
-        let main = format!(
-            "<section><h2>There is no such page</h2>\n<p><a href=\"/\">See what goes on now</a>, or one of the upgrades below.</p></section>\n{}",
-            self.others(None)
-        );
-        self.page("There is no such page", &main)
-    }
-
-    fn page(&self, title: &str, main: &str) -> String {
-        let (site, title) = (escape(self.title), escape(title));
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title} · {site}</title>\n<link rel=\"icon\" type=\"image/svg+xml\" href=\"/state.svg\">\n<link rel=\"stylesheet\" href=\"/herald.css\">\n\
-             <link rel=\"alternate\" type=\"application/atom+xml\" title=\"{site}\" href=\"/feed.atom\">\n\
-             <script src=\"/herald.js\" defer></script>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">To the content</a>\n\
-             <header>\n<p class=\"site\"><a href=\"/\">{site}</a></p>\n<p id=\"news\" role=\"status\"></p>\n</header>\n<main id=\"main\">\n{main}</main>\n\
-             <footer>\n<p>Subscribe: <a href=\"/calendar.ics\">calendar</a> · <a href=\"/feed.atom\">feed</a> · <a href=\"/api/v1/upgrades\">API</a> (<a href=\"/api/v1/openapi.json\">described</a>)</p>\n\
-             <noscript><p>Reload the page to see what is new. Times are given in {} and in UTC.</p></noscript>\n</footer>\n</body>\n</html>\n",
-            escape(self.zone.0.iana_name().unwrap_or("UTC")),
+        self.page(
+            "There is no such page",
+            html! {
+                section {
+                    h2 { "There is no such page" }
+                    p { a href="/" { "See what goes on now" } ", or one of the upgrades below." }
+                }
+                (self.others(None))
+            },
         )
     }
 
-    fn upgrade(&self, b: &Bulletin) -> String {
-        let reason = b
-            .reason
-            .as_ref()
-            .map(|r| format!("<p class=\"reason\"><bdi>{}</bdi></p>\n", escape(r)))
-            .unwrap_or_default();
-        let window = if b.window.set {
-            format!(
-                "<p class=\"window\">Window: {} to {}.{}</p>\n",
-                self.time(b.window.opens),
-                self.time(b.window.closes),
-                moved(b.window.moved)
-            )
-        } else {
-            "<p class=\"window\">The window is being chosen.</p>\n".to_owned()
+    fn page(&self, title: &str, main: Markup) -> String {
+        let zone = self.zone.0.iana_name().unwrap_or("UTC");
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    title { (title) " · " (self.title) }
+                    link rel="icon" type="image/svg+xml" href="/state.svg";
+                    link rel="stylesheet" href="/herald.css";
+                    link rel="alternate" type="application/atom+xml" title=(self.title) href="/feed.atom";
+                    script src="/herald.js" defer {}
+                }
+                body {
+                    a class="skip" href="#main" { "To the content" }
+                    header {
+                        p class="site" { a href="/" { (self.title) } }
+                        p id="news" role="status" {}
+                    }
+                    main id="main" { (main) }
+                    footer {
+                        p {
+                            "Subscribe: " a href="/calendar.ics" { "calendar" }
+                            " · " a href="/feed.atom" { "feed" }
+                            " · " a href="/api/v1/upgrades" { "API" }
+                            " (" a href="/api/v1/openapi.json" { "described" } ")"
+                        }
+                        noscript {
+                            p { "Reload the page to see what is new. Times are given in " (zone) " and in UTC." }
+                        }
+                    }
+                }
+            }
         };
-        let mut out = format!(
-            "<section class=\"top\" id=\"state\">\n<h1><bdi>{}</bdi></h1>\n<p class=\"state {state}\"><span aria-hidden=\"true\"></span>{}</p>\n{reason}<p><bdi>{}</bdi></p>\n{window}",
-            escape(&b.title),
-            escape(&state_words(b.state)),
-            escape(&b.summary),
-            state = escape(b.state),
-        );
-        let links: Vec<String> = b.links.iter().map(|l| link(&l.url, &l.name)).collect();
-        if !links.is_empty() {
-            out.push_str(&format!("<p>{}</p>\n", links.join(" · ")));
+        page.into_string()
+    }
+
+    fn upgrade(&self, b: &Bulletin) -> Markup {
+        html! {
+            section class="top" id="state" {
+                h1 { bdi { (b.title) } }
+                p class={ "state " (b.state) } { span aria-hidden="true" {} (state_words(b.state)) }
+                @if let Some(reason) = &b.reason {
+                    p class="reason" { bdi { (reason) } }
+                }
+                p { bdi { (b.summary) } }
+                p class="window" {
+                    @if b.window.set {
+                        "Window: " (self.time(b.window.opens)) " to " (self.time(b.window.closes)) "."
+                        (moved(b.window.moved))
+                    } @else {
+                        "The window is being chosen."
+                    }
+                }
+                @if !b.links.is_empty() {
+                    p { (separated(b.links.iter().map(|l| link(&l.url, &l.name)), " · ")) }
+                }
+            }
+            (self.duties(b))
+            section id="chains" {
+                h2 { "Chains" }
+                @for chain in &b.chains { (progress(chain)) }
+            }
+            (self.people(b))
+            @if let Some(times) = &b.picture {
+                @let picture = picture::block_times(times);
+                section id="blocks" {
+                    h2 { "Blocks around the upgrade" }
+                    img src={ (path_of(&b.id)) "/block-times.png" } alt=(picture.alt) width=(picture.width) height=(picture.height);
+                }
+            }
+            (self.timeline(&b.timeline))
         }
-        out.push_str("</section>\n");
-        out.push_str(&duties(self, b));
-        out.push_str("<section id=\"chains\">\n<h2>Chains</h2>\n");
-        b.chains
-            .iter()
-            .for_each(|chain| out.push_str(&progress(chain)));
-        out.push_str("</section>\n");
-        out.push_str(&people(self, b));
-        if let Some(times) = &b.picture {
-            let picture = crate::words::picture::block_times(times);
-            out.push_str(&format!(
-                "<section id=\"blocks\">\n<h2>Blocks around the upgrade</h2>\n<img src=\"{}/block-times.png\" alt=\"{}\" width=\"{}\" height=\"{}\">\n</section>\n",
-                path_of(&b.id),
-                escape(&picture.alt),
-                picture.width,
-                picture.height
-            ));
-        }
-        out.push_str("<section id=\"timeline\">\n<h2>What was said, and what comes</h2>\n");
-        for phase in Phase::iter() {
-            let entries: Vec<&EntryView> = b
-                .timeline
-                .iter()
-                .filter(|e| e.phase == phase.name())
-                .collect();
-            if !entries.is_empty() {
-                let items: String = entries.iter().map(|entry| self.entry(entry)).collect();
-                out.push_str(&format!(
-                    "<h3>{}</h3>\n<ol class=\"timeline\">\n{items}</ol>\n",
-                    escape(phase.name())
-                ));
+    }
+
+    fn timeline(&self, timeline: &[EntryView]) -> Markup {
+        let of = |phase: Phase| timeline.iter().filter(move |e| e.phase == phase.name());
+        html! {
+            section id="timeline" {
+                h2 { "What was said, and what comes" }
+                @for phase in Phase::iter() {
+                    @if of(phase).next().is_some() {
+                        h3 { (phase.name()) }
+                        ol class="timeline" {
+                            @for entry in of(phase) { (self.entry(entry)) }
+                        }
+                    }
+                }
             }
         }
-        out.push_str("</section>\n");
-        out
     }
 
-    fn entry(&self, entry: &EntryView) -> String {
-        let places = entry
-            .places
-            .iter()
-            .filter_map(|p| Some(link(p.link.as_ref()?, &label(p))));
-        let places: Vec<String> = places.collect();
-        let places = if places.is_empty() {
-            String::new()
-        } else {
-            format!(" <span class=\"places\">{}</span>", places.join(" "))
-        };
-        let words = entry.body.as_ref().map(|(platform, body)| {
-            format!(
-                "\n<details><summary>What it says<span class=\"unseen\">: {}</span></summary>\n<div class=\"words\">{}</div></details>",
-                escape(&entry.title),
-                words_of(*platform, body, self.zone, entry.at)
-            )
-        });
-        format!(
-            "<li id=\"{}\" class=\"{}\">{} <span class=\"what\">{}<bdi>{}</bdi></span>{places}{}</li>\n",
-            escape(&entry.key),
-            if entry.posted { "posted" } else { "planned" },
-            self.time(entry.at),
-            if entry.posted {
-                ""
-            } else {
-                "<span class=\"mark\">planned</span> "
-            },
-            escape(&entry.title),
-            words.unwrap_or_default(),
-        )
+    fn entry(&self, entry: &EntryView) -> Markup {
+        let place = |p: &PlaceView| Some(link(p.link.as_ref()?, &label(p)));
+        let places: Vec<Markup> = entry.places.iter().filter_map(place).collect();
+        html! {
+            li id=(entry.key) class=(if entry.posted { "posted" } else { "planned" }) {
+                (self.time(entry.at)) " "
+                span class="what" {
+                    @if !entry.posted { span class="mark" { "planned" } " " }
+                    bdi { (entry.title) }
+                }
+                @if !places.is_empty() {
+                    " " span class="places" { (separated(places, " ")) }
+                }
+                @if let Some((platform, body)) = &entry.body {
+                    details {
+                        summary { "What it says" span class="unseen" { ": " (entry.title) } }
+                        div class="words" { (PreEscaped(words_of(*platform, body, self.zone, entry.at))) }
+                    }
+                }
+            }
+            "\n"
+        }
     }
 
     /// Lists every upgrade but this one.
-    fn others(&self, but: Option<&Bulletin>) -> String {
-        let others: Vec<&Bulletin> = self
-            .bulletins
-            .iter()
-            .filter(|b| but.is_none_or(|but| but.id != b.id))
-            .collect();
-        if others.is_empty() {
-            return String::new();
+    fn others(&self, but: Option<&Bulletin>) -> Markup {
+        let is_other = |b: &&Bulletin| but.is_none_or(|but| but.id != b.id);
+        let others: Vec<&Bulletin> = self.bulletins.iter().filter(is_other).collect();
+        html! {
+            @if !others.is_empty() {
+                section id="others" {
+                    h2 { "Other upgrades" }
+                    ul {
+                        @for b in others {
+                            li {
+                                a href=(path_of(&b.id)) { bdi { (b.title) } }
+                                " " (state_words(b.state)) ", " (self.time(b.window.opens))
+                            }
+                        }
+                    }
+                }
+            }
         }
-        let item = |b: &&Bulletin| {
-            format!(
-                "<li><a href=\"{}\"><bdi>{}</bdi></a> {}, {}</li>\n",
-                path_of(&b.id),
-                escape(&b.title),
-                escape(&state_words(b.state)),
-                self.time(b.window.opens)
-            )
-        };
-        format!(
-            "<section id=\"others\">\n<h2>Other upgrades</h2>\n<ul>\n{}</ul>\n</section>\n",
-            others.iter().map(item).collect::<String>()
-        )
     }
 
-    fn time(&self, at: Timestamp) -> String {
-        let utc = at
-            .to_zoned_datetime(TimeZone::UTC)
-            .strftime("%Y-%m-%dT%H:%M:%SZ");
-        format!(
-            "<time datetime=\"{utc}\">{}</time>",
-            escape(&self.zone.written(at))
-        )
+    fn time(&self, at: Timestamp) -> Markup {
+        let utc = at.to_zoned_datetime(TimeZone::UTC);
+        html! { time datetime=(utc.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()) { (self.zone.written(at)) } }
+    }
+
+    fn duties(&self, b: &Bulletin) -> Markup {
+        html! {
+            @if !(b.duties.is_empty() && b.changes.is_empty()) {
+                section id="duties" {
+                    h2 { "What you have to do" }
+                    dl { @for duty in &b.duties { (self.duty(duty)) } }
+                    @if !b.changes.is_empty() {
+                        h3 { "What changes" }
+                        ul { @for change in &b.changes { li { bdi { (change) } } } }
+                    }
+                }
+            }
+        }
+    }
+
+    fn duty(&self, duty: &DutyView) -> Markup {
+        html! {
+            dt {
+                (capital(duty.audience)) ": "
+                @if duty.required { strong { "action needed" } } @else { "no action" }
+            }
+            dd {
+                bdi { (duty.what) }
+                @if let Some(version) = &duty.node_version {
+                    " Node version: " bdi { (version) } " or newer."
+                }
+                @if let Some(by) = duty.by { " By " (self.time(by)) "." }
+            }
+        }
+    }
+
+    /// Draws how many are ready, and how it went for people.
+    fn people(&self, b: &Bulletin) -> Markup {
+        html! {
+            @if let Some(r) = &b.readiness {
+                section id="readiness" {
+                    h2 { "Providers" }
+                    p { (r.ready) " of " (r.of) " are ready, " (r.acknowledged) " of " (r.of) " have seen it." }
+                    progress aria-label="providers that are ready" max=(r.of) value=(r.ready) {}
+                }
+            }
+            @if let Some(f) = &b.feedback {
+                section id="feedback" {
+                    h2 { "How it went for you" }
+                    p {
+                        (given(&f.reactions)) " " (f.replies) " "
+                        @if f.replies == 1 { "reply" } @else { "replies" }
+                        "."
+                    }
+                    table {
+                        thead {
+                            tr {
+                                @for name in ["Who", "Reactions", "Replies"] { th scope="col" { (name) } }
+                            }
+                        }
+                        tbody { @for audience in &f.audiences { (audience_row(audience)) } }
+                    }
+                }
+            } @else if let Some(closes) = b.feedback_closes {
+                section id="feedback" {
+                    h2 { "How it went for you" }
+                    p { "Tell us in the threads; what you say is counted " (self.time(closes)) "." }
+                }
+            }
+        }
     }
 }
 
-/// Names the place of a post, for people.
-fn label(place: &crate::report::bulletin::PlaceView) -> String {
+/// Names the place of a post for people.
+fn label(place: &PlaceView) -> String {
     if place.channel.contains(place.platform) {
         place.channel.clone()
     } else {
@@ -234,9 +310,9 @@ fn moved(times: u32) -> String {
     }
 }
 
-/// Writes a state as people say it.
-fn state_words(state: &str) -> String {
-    let words = match state {
+/// Says a state as people do.
+fn state_words(state: &str) -> &str {
+    match state {
         "planned" => "planned, the window is being chosen",
         "scheduled" => "scheduled",
         "delayed" => "delayed: its window is open, and nothing has begun",
@@ -248,61 +324,27 @@ fn state_words(state: &str) -> String {
         "cancelled" => "cancelled",
         "failed" => "failed",
         other => other,
-    };
-    words.to_owned()
+    }
 }
 
-fn link(url: &str, label: &str) -> String {
-    let label = format!("<bdi>{}</bdi>", escape(label));
+fn separated(items: impl IntoIterator<Item = Markup>, separator: &str) -> Markup {
+    html! {
+        @for (i, item) in items.into_iter().enumerate() {
+            @if i > 0 { (separator) }
+            (item)
+        }
+    }
+}
+
+fn link(url: &str, label: &str) -> Markup {
     let safe = url.starts_with("https://") || url.starts_with("http://");
-    if safe {
-        format!(
-            "<a href=\"{}\" rel=\"noopener noreferrer\">{label}</a>",
-            escape(url)
-        )
-    } else {
-        label
+    html! {
+        @if safe {
+            a href=(url) rel="noopener noreferrer" { bdi { (label) } }
+        } @else {
+            bdi { (label) }
+        }
     }
-}
-
-fn duties(site: &PageContext<'_>, b: &Bulletin) -> String {
-    if b.duties.is_empty() && b.changes.is_empty() {
-        return String::new();
-    }
-    let item = |d: &crate::report::bulletin::DutyView| {
-        let needed = if d.required {
-            "<strong>action needed</strong>"
-        } else {
-            "no action"
-        };
-        let version = d
-            .node_version
-            .as_ref()
-            .map(|v| format!(" Node version: <bdi>{}</bdi> or newer.", escape(v)))
-            .unwrap_or_default();
-        let by =
-            d.by.map(|by| format!(" By {}.", site.time(by)))
-                .unwrap_or_default();
-        format!(
-            "<dt>{}: {needed}</dt>\n<dd><bdi>{}</bdi>{version}{by}</dd>\n",
-            escape(&capital(d.audience)),
-            escape(&d.what)
-        )
-    };
-    let changes: String = b
-        .changes
-        .iter()
-        .map(|c| format!("<li><bdi>{}</bdi></li>\n", escape(c)))
-        .collect();
-    let changes = if changes.is_empty() {
-        changes
-    } else {
-        format!("<h3>What changes</h3>\n<ul>\n{changes}</ul>\n")
-    };
-    format!(
-        "<section id=\"duties\">\n<h2>What you have to do</h2>\n<dl>\n{}</dl>\n{changes}</section>\n",
-        b.duties.iter().map(item).collect::<String>()
-    )
 }
 
 fn capital(word: &str) -> String {
@@ -313,8 +355,8 @@ fn capital(word: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Draws a chain's progress, step by step.
-fn progress(chain: &ChainState) -> String {
+/// Draws a chain's way, step by step.
+fn progress(chain: &ChainState) -> Markup {
     let stages = [
         Stage::Waiting,
         Stage::Authorized,
@@ -323,90 +365,53 @@ fn progress(chain: &ChainState) -> String {
         Stage::Verified,
         Stage::Completed,
     ];
-    let now = stages
-        .iter()
-        .position(|s| s.name() == chain.stage)
-        .unwrap_or(0);
-    let step = |(i, stage): (usize, &Stage)| {
-        let (class, said) = match i.cmp(&now) {
-            std::cmp::Ordering::Less => ("done", "<span class=\"unseen\">, done</span>"),
-            std::cmp::Ordering::Equal => ("now", ""),
-            std::cmp::Ordering::Greater => ("", "<span class=\"unseen\">, to come</span>"),
-        };
-        let current = if i == now {
-            " aria-current=\"step\""
-        } else {
-            ""
-        };
-        format!("<li class=\"{class}\"{current}>{}{said}</li>", stage.name())
-    };
-    let runs = chain
-        .runs
-        .map(|v| format!("runs {v}, "))
-        .unwrap_or_default();
-    let proof = chain
-        .applied_in
-        .map(|block| format!(", proven in block {block}"))
-        .unwrap_or_default();
-    let migration = chain.migration.map(|(done, total)| {
-        let of = total.map(|t| format!(" of {t}")).unwrap_or_default();
-        let max = total
-            .map(|t| format!(" max=\"{t}\" value=\"{done}\""))
-            .unwrap_or_default();
-        format!(
-            "<p>Migration: {done}{of} <progress aria-label=\"migration\"{max}></progress></p>\n"
-        )
-    });
-    format!(
-        "<h3><bdi>{}</bdi></h3>\n<p>{runs}target {}{proof}</p>\n{}<ol class=\"steps\">{}</ol>\n",
-        escape(&chain.name),
-        chain.target,
-        migration.unwrap_or_default(),
-        stages.iter().enumerate().map(step).collect::<String>()
-    )
+    let now = stages.iter().position(|s| s.name() == chain.stage);
+    let now = now.unwrap_or(0);
+    html! {
+        h3 { bdi { (chain.name) } }
+        p {
+            @if let Some(version) = chain.runs { "runs " (version) ", " }
+            "target " (chain.target)
+            @if let Some(block) = chain.applied_in { ", proven in block " (block) }
+        }
+        @if let Some((done, total)) = chain.migration {
+            p {
+                "Migration: " (done)
+                @if let Some(total) = total { " of " (total) }
+                " "
+                progress aria-label="migration" max=[total] value=[total.map(|_| done)] {}
+            }
+        }
+        ol class="steps" {
+            @for (i, stage) in stages.iter().enumerate() {
+                @if i < now {
+                    li class="done" { (stage.name()) span class="unseen" { ", done" } }
+                } @else if i == now {
+                    li class="now" aria-current="step" { (stage.name()) }
+                } @else {
+                    li class="" { (stage.name()) span class="unseen" { ", to come" } }
+                }
+            }
+        }
+    }
 }
 
-/// Writes how many providers are ready, and what feedback people gave.
-fn people(site: &PageContext<'_>, b: &Bulletin) -> String {
-    let mut out = String::new();
-    if let Some(r) = &b.readiness {
-        out.push_str(&format!(
-            "<section id=\"readiness\">\n<h2>Providers</h2>\n<p>{ready} of {of} are ready, {} of {of} have seen it.</p>\n<progress aria-label=\"providers that are ready\" max=\"{of}\" value=\"{ready}\"></progress>\n</section>\n",
-            r.acknowledged,
-            ready = r.ready,
-            of = r.of
-        ));
+/// Lists the reactions that somebody gave.
+fn given(reactions: &[Reactions]) -> String {
+    let some = reactions.iter().filter(|r| r.count > 0);
+    some.map(|r| format!("{} {}: {}", r.emoji, r.meaning, r.count))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn audience_row(audience: &AudienceView) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (audience.audience.map_or_else(|| "Others".to_owned(), capital)) }
+            td { (given(&audience.reactions)) }
+            td { (audience.replies) }
+        }
     }
-    let given = |reactions: &[Reactions]| {
-        let some = reactions.iter().filter(|r| r.count > 0);
-        some.map(|r| format!("{} {}: {}", escape(&r.emoji), escape(&r.meaning), r.count))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    if let Some(f) = &b.feedback {
-        let row = |a: &crate::report::bulletin::AudienceView| {
-            let name = a.audience.map_or_else(|| "Others".to_owned(), capital);
-            format!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>\n",
-                escape(&name),
-                given(&a.reactions),
-                a.replies
-            )
-        };
-        out.push_str(&format!(
-            "<section id=\"feedback\">\n<h2>How it went for you</h2>\n<p>{} {} {}.</p>\n<table>\n<thead><tr><th scope=\"col\">Who</th><th scope=\"col\">Reactions</th><th scope=\"col\">Replies</th></tr></thead>\n<tbody>\n{}</tbody>\n</table>\n</section>\n",
-            given(&f.reactions),
-            f.replies,
-            if f.replies == 1 { "reply" } else { "replies" },
-            f.audiences.iter().map(row).collect::<String>()
-        ));
-    } else if let Some(closes) = b.feedback_closes {
-        out.push_str(&format!(
-            "<section id=\"feedback\">\n<h2>How it went for you</h2>\n<p>Tell us in the threads; what you say is counted {}.</p>\n</section>\n",
-            site.time(closes)
-        ));
-    }
-    out
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ try {
     found.stood = before === (await tab.locator("#now").textContent());
 
     step("the window, and a chain that stands still");
-    await tab.locator("[data-trouble=stall]").click();
+    await tab.locator("[data-fault=stall]").click();
     await tab.locator("#speed").selectOption("2000");
     await tab.locator("#pause").click();
     await log("the chain stands still");
@@ -75,7 +75,7 @@ try {
     await log("the chain goes on");
 
     step("a crash in the middle of a post");
-    await tab.locator("[data-trouble=crash]").click();
+    await tab.locator("[data-fault=crash]").click();
     await log("herald is started again");
 
     step("a thread, and a reply in it");
@@ -119,9 +119,9 @@ try {
     await tab.locator("#again").click();
     await tab.waitForFunction(() => !document.getElementById("state").textContent.includes("the end"));
     await discord.locator("li[data-id]").filter({ hasText: "is coming" }).first().waitFor();
-    await tab.locator("[data-trouble=delay]").click();
+    await tab.locator("[data-fault=delay]").click();
     await discord.locator("li[data-id]").filter({ hasText: "has a new time" }).first().waitFor();
-    await tab.locator("[data-trouble=fail]").click();
+    await tab.locator("[data-fault=fail]").click();
     await tab.waitForFunction(() => document.getElementById("state").textContent.includes("failed"));
     found.done = true;
 } catch (error) {

@@ -1,10 +1,8 @@
 //! The first contact: is the token good, is the bot in the guild?
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serenity::{
     all::{ApplicationFlags, ApplicationId, GuildId, Permissions},

@@ -215,9 +215,6 @@ pub(super) fn forget_topic(discord: &Discord, channel: ChannelId) -> bool {
     forums.threads.remove(&channel)
 }
 
-fn known_forums(discord: &Discord) -> std::sync::MutexGuard<'_, Forums> {
-    discord
-        .forums
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+fn known_forums(discord: &Discord) -> parking_lot::MutexGuard<'_, Forums> {
+    discord.forums.lock()
 }

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use serenity::all::ConnectionStage;
 use tokio::{
-    sync::watch,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Discord, connect,
@@ -45,16 +45,12 @@ impl Discord {
     /// A lost connection comes back after 1 s, 2 s … 60 s; a refused one is tried once a minute, with [`trouble`] saying why.
     ///
     /// [`trouble`]: crate::ports::Chat::trouble
-    pub async fn run(
-        self: Arc<Self>,
-        handler: Arc<dyn CommandHandler>,
-        mut stop: watch::Receiver<bool>,
-    ) {
+    pub async fn run(self: Arc<Self>, handler: Arc<dyn CommandHandler>, stop: CancellationToken) {
         let mut answers = JoinSet::new();
         let mut pause = FIRST_PAUSE;
         loop {
             let began = Instant::now();
-            let (reason, wait) = match self.session(&handler, &mut stop, &mut answers).await {
+            let (reason, wait) = match self.session(&handler, &stop, &mut answers).await {
                 SessionEnd::Stopped => break,
                 SessionEnd::Wait(reason, wait) => (reason, wait),
                 SessionEnd::Lost(reason) => {
@@ -71,7 +67,7 @@ impl Discord {
             tracing::warn!(%reason, wait_s = wait.as_secs(), "no connection to Discord's gateway");
             self.health.gateway_down(handler.now(), &reason);
             tokio::select! {
-                () = stopped(&mut stop) => break,
+                () = stop.cancelled() => break,
                 () = sleep(wait) => {}
             }
         }
@@ -82,11 +78,11 @@ impl Discord {
     async fn session(
         self: &Arc<Self>,
         handler: &Arc<dyn CommandHandler>,
-        stop: &mut watch::Receiver<bool>,
+        stop: &CancellationToken,
         answers: &mut JoinSet<()>,
     ) -> SessionEnd {
         let address = tokio::select! {
-            () = stopped(stop) => return SessionEnd::Stopped,
+            () = stop.cancelled() => return SessionEnd::Stopped,
             address = self.address() => match address {
                 Ok(address) => address,
                 Err(end) => return end,
@@ -105,7 +101,7 @@ impl Discord {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = stopped(stop) => {
+                () = stop.cancelled() => {
                     link.close().await;
                     return SessionEnd::Stopped;
                 }
@@ -160,11 +156,6 @@ impl Discord {
         }
         Ok(gateway.url)
     }
-}
-
-/// Resolves when herald stops, or when whoever could say so is gone.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _gone = stop.wait_for(|stop| *stop).await;
 }
 
 fn ended(error: Option<serenity::Error>) -> SessionEnd {

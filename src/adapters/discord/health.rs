@@ -1,8 +1,7 @@
 //! What is wrong with the connection now, for operators.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Each kind of trouble stands until what it speaks of works again.
 #[derive(Default)]
@@ -22,7 +21,7 @@ struct Outage {
 
 impl ConnectionHealth {
     fn state(&self) -> MutexGuard<'_, ConnectionState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// A request was answered with (`true`) or without "unauthorized".

@@ -26,7 +26,9 @@ mod request;
 mod send;
 mod side_effects;
 
-use std::{fmt, net::SocketAddr, num::NonZeroU64, sync::Mutex, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroU64, time::Duration};
+
+use parking_lot::Mutex;
 
 use async_trait::async_trait;
 use jiff::Timestamp;

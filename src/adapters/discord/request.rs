@@ -3,12 +3,9 @@
 //! serenity keeps the limit of each route, as Discord's answers tell it. Of the limit over all of a bot's
 //! requests it learns by being refused, so that one is kept here.
 
-use std::{
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use serenity::http::RatelimitInfo;
 use tokio::{
     runtime::Handle,
@@ -64,7 +61,7 @@ impl LimiterWait {
     async fn wait(&self) -> (Instant, bool) {
         loop {
             let rung = self.rung.notified();
-            if let Some(until) = *self.until.lock().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(until) = *self.until.lock() {
                 return until;
             }
             rung.await;
@@ -86,7 +83,7 @@ pub(super) fn held_back(info: RatelimitInfo) {
 fn hold(wait: Duration, all: bool) {
     let until = Instant::now() + wait;
     let _outside_a_request = HELD.try_with(|held| {
-        *held.until.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, all));
+        *held.until.lock() = Some((until, all));
         held.rung.notify_one();
     });
 }
@@ -107,8 +104,7 @@ impl Budget {
     async fn turn(&self) -> RequestPermit {
         let turn = self.turns.clone().acquire_owned().await.ok();
         loop {
-            let closed: Option<Instant> =
-                *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+            let closed: Option<Instant> = *self.closed.lock();
             match closed.filter(|until| *until > Instant::now()) {
                 Some(until) => sleep_until(until).await,
                 None => return RequestPermit(turn, self.second),
@@ -133,7 +129,7 @@ impl Budget {
                 held = held.wait() => held,
             };
             if all {
-                *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+                *self.closed.lock() = Some(until);
             } else {
                 turn.give_back();
             }
@@ -208,7 +204,7 @@ mod tests {
                 let way = Duration::from_millis(1 + i * 7_919 % 40);
                 let call = || async {
                     sleep(way).await;
-                    taken.lock().unwrap().push(Instant::now());
+                    taken.lock().push(Instant::now());
                     sleep(way).await;
                     Ok(())
                 };
@@ -216,7 +212,7 @@ mod tests {
             }
         });
         futures::future::join_all(requests).await;
-        let taken = taken.lock().unwrap();
+        let taken = taken.lock();
         assert_eq!(taken.len(), 100);
         for from in taken.iter() {
             let within = taken

@@ -11,13 +11,11 @@
 mod connection;
 mod line;
 
-use std::{
-    sync::{Arc, Mutex as Shared, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use parking_lot::Mutex as Shared;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
@@ -87,7 +85,7 @@ impl Irc {
                 after_ms: None,
             }),
         };
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = match &answer {
+        *self.trouble.lock() = match &answer {
             Err(error @ ChatError::Retry { .. }) => Some(error.to_string()),
             _ => None,
         };
@@ -186,9 +184,6 @@ impl Chat for Irc {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.trouble.lock().clone()
     }
 }

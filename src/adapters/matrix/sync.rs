@@ -18,9 +18,10 @@ use matrix_sdk::{
     sync::SyncResponse,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Matrix,
@@ -68,19 +69,12 @@ struct Rest {
 }
 
 impl Matrix {
-    /// Follows the rooms and answers commands until `stop` holds true or its sender is gone. Errors end
+    /// Follows the rooms and answers commands until `stop` is cancelled. Errors end
     /// nothing: they are told by `trouble`, and the next try comes after 1 s, then 2 s, up to a minute.
-    pub async fn run(
-        self: Arc<Self>,
-        handler: Arc<dyn CommandHandler>,
-        mut stop: watch::Receiver<bool>,
-    ) {
+    pub async fn run(self: Arc<Self>, handler: Arc<dyn CommandHandler>, stop: CancellationToken) {
         let (asked, asks) = mpsc::channel(QUEUE);
-        let stopped = async {
-            let _ = stop.wait_for(|stop| *stop).await;
-        };
         tokio::select! {
-            () = stopped => {}
+            () = stop.cancelled() => {}
             () = self.follow(&*handler, asked) => {}
             () = self.clone().answer_all(handler.clone(), asks) => {}
         }

@@ -7,7 +7,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex as StdMutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -15,6 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
+use parking_lot::Mutex as SyncMutex;
 use tokio::{
     sync::{Mutex, watch},
     time::timeout,
@@ -48,11 +49,11 @@ pub struct Node {
     /// The turn of the head that was asked for last.
     taken: AtomicU64,
     /// The chain as it was known then.
-    known: StdMutex<Option<Memory>>,
+    known: SyncMutex<Option<Memory>>,
     /// When a head was last believed.
-    believed: StdMutex<Instant>,
+    believed: SyncMutex<Instant>,
     /// When the nodes that were left may be looked at again.
-    forgive_at: StdMutex<Option<Instant>>,
+    forgive_at: SyncMutex<Option<Instant>>,
 }
 
 impl Node {
@@ -63,9 +64,9 @@ impl Node {
             connection: Mutex::new(None),
             seen: watch::Sender::new(SeenHead::default()),
             taken: AtomicU64::new(0),
-            known: StdMutex::new(None),
-            believed: StdMutex::new(Instant::now()),
-            forgive_at: StdMutex::new(None),
+            known: SyncMutex::new(None),
+            believed: SyncMutex::new(Instant::now()),
+            forgive_at: SyncMutex::new(None),
         }
     }
 
@@ -154,7 +155,7 @@ impl Node {
     }
 
     fn believe(&self) {
-        *self.believed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.believed.lock() = Instant::now();
     }
 
     /// Leaves a node that breaks off, or twice has no answer to what others answer, for another one.
@@ -180,11 +181,7 @@ impl Node {
             if connection.compared.load(Ordering::Relaxed) {
                 return Ok(connection);
             }
-            let known = self
-                .known
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
+            let known = self.known.lock().clone();
             self.try_head(known.as_ref()).await?;
         }
         Err(ChainError::Unreachable(
@@ -216,19 +213,13 @@ impl Node {
             tracing::warn!(node = witness.name(), "left: {reason}");
         }
         witness.set_trouble(Some(reason));
-        let mut forgive_at = self
-            .forgive_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut forgive_at = self.forgive_at.lock();
         forgive_at.get_or_insert(Instant::now() + LEFT_FOR);
     }
 
     /// Lets nodes that were left a while ago show themselves anew.
     fn forgive(&self) {
-        let mut forgive_at = self
-            .forgive_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut forgive_at = self.forgive_at.lock();
         if forgive_at.is_some_and(|at| at <= Instant::now()) {
             *forgive_at = None;
             self.witnesses.iter().for_each(|w| w.set_trouble(None));
@@ -289,7 +280,7 @@ impl Node {
 #[async_trait]
 impl Chain for Node {
     async fn head(&self, known: Option<&Memory>) -> Result<Head, ChainError> {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known.cloned();
+        *self.known.lock() = known.cloned();
         let head = self.try_head(known).await;
         if head
             .as_ref()
@@ -328,7 +319,7 @@ impl Chain for Node {
     }
 
     fn sight(&self) -> Sight {
-        let believed = *self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        let believed = *self.believed.lock();
         let lag = self
             .connection
             .try_lock()

@@ -1,11 +1,9 @@
 //! A witness: an endpoint whose finalized head is compared with that of the node that is read, over plain requests.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use subxt::rpcs::{RpcClient, client::RpcParams, rpc_params};
 use tokio::time::timeout;
@@ -69,7 +67,7 @@ impl Witness {
     }
 
     fn state(&self) -> MutexGuard<'_, WitnessState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Scheme and host: what follows may hold a provider's key.

@@ -3,7 +3,7 @@
 //! Each post takes two writes, and each transaction waits for the disk. Where a hundred channels post at once, the worker
 //! that has the turn flushes the writes of all that wait. Nobody is told that a write is done before it is on the disk.
 
-use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex as SyncMutex, MutexGuard};
 
 use jiff::Timestamp;
 use sqlx::{Any, Transaction, query};
@@ -42,14 +42,14 @@ struct QueuedWrite {
 /// Writes that wait for the next flush.
 #[derive(Default)]
 pub struct WriteQueue {
-    waiting: StdMutex<Vec<QueuedWrite>>,
+    waiting: SyncMutex<Vec<QueuedWrite>>,
     /// The turn to flush, which one worker has at a time.
     turn: Mutex<()>,
 }
 
 impl WriteQueue {
     fn waiting(&self) -> MutexGuard<'_, Vec<QueuedWrite>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 
     fn next_group(&self) -> Vec<QueuedWrite> {

@@ -1,5 +1,6 @@
-//! The posts of an upgrade as one page: no script, nothing from outside, and nothing in it that wasn't escaped.
+//! The posts of an upgrade as one page: no script, and nothing from outside.
 
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 use strum::IntoEnumIterator;
 
@@ -15,42 +16,56 @@ use crate::{
     },
     words::{
         Zone,
-        html_preview::{base64, before_or_after, discord, drawn, escape},
+        html_preview::{base64, before_or_after, discord, drawn},
     },
 };
 
 const STYLE: &str = include_str!("page.css");
 
-/// The whole page.
+/// Draws the whole page.
 pub fn write(upgrade: &Upgrade, shown: &[PreviewPost<'_>], zone: &Zone) -> String {
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'",
         base64(&Sha256::digest(STYLE))
     );
-    let title = escape(&upgrade.title);
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
-         <title>{title}: every post</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n\
-         <p>Every post of <strong>{}</strong>, as each channel would get it. The window: {} to {}. Blocks and figures are invented.</p>\n\
-         <p>On Discord each reader sees a <time>marked</time> time in their own zone; here it is that of {}.</p>\n{}</header>\n<main>\n",
-        escape(&upgrade.id),
-        escape(&zone.written(upgrade.window.opens)),
-        escape(&zone.written(upgrade.window.closes)),
-        escape(zone.0.iana_name().unwrap_or("UTC")),
-        contents(shown),
-    );
-    for (phase, shown) in phases(shown) {
-        out.push_str(&format!("<h2>{}</h2>\n", escape(phase.name())));
-        shown
-            .into_iter()
-            .for_each(|one| out.push_str(&section(one, zone)));
-    }
-    out.push_str("</main>\n</body>\n</html>");
-    out
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="referrer" content="no-referrer";
+                title { (upgrade.title) ": every post" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (upgrade.title) }
+                    p {
+                        "Every post of " strong { (upgrade.id) } ", as each channel would get it. The window: "
+                        (zone.written(upgrade.window.opens)) " to " (zone.written(upgrade.window.closes))
+                        ". Blocks and figures are invented."
+                    }
+                    p {
+                        "On Discord each reader sees a " time { "marked" } " time in their own zone; here it is that of "
+                        (zone.0.iana_name().unwrap_or("UTC")) "."
+                    }
+                    (contents(shown))
+                }
+                main {
+                    @for (phase, shown) in phases(shown) {
+                        h2 { (phase.name()) }
+                        @for one in shown { (section(one, zone)) }
+                    }
+                }
+            }
+        }
+    };
+    page.into_string()
 }
 
-/// Each phase that has notices, in the order of the process.
+/// Returns each phase that has notices, in the order of the process.
 fn phases<'a, 'b>(
     shown: &'b [PreviewPost<'a>],
 ) -> impl Iterator<Item = (Phase, Vec<&'b PreviewPost<'a>>)> {
@@ -65,22 +80,23 @@ fn phases<'a, 'b>(
         .filter(|(_, shown)| !shown.is_empty())
 }
 
-fn contents(shown: &[PreviewPost<'_>]) -> String {
-    let link = |one: &&PreviewPost<'_>| format!("<a href=\"#{0}\">{0}</a>", escape(&one.notice.id));
-    let line = |(phase, shown): (Phase, Vec<&PreviewPost<'_>>)| {
-        format!(
-            "<p><b>{}</b> {}</p>\n",
-            escape(phase.name()),
-            shown.iter().map(link).collect::<Vec<_>>().join(" · ")
-        )
-    };
-    format!(
-        "<nav>\n{}</nav>\n",
-        phases(shown).map(line).collect::<String>()
-    )
+fn contents(shown: &[PreviewPost<'_>]) -> Markup {
+    html! {
+        nav {
+            @for (phase, shown) in phases(shown) {
+                p {
+                    b { (phase.name()) } " "
+                    @for (i, one) in shown.iter().enumerate() {
+                        @if i > 0 { " · " }
+                        a href={ "#" (one.notice.id) } { (one.notice.id) }
+                    }
+                }
+            }
+        }
+    }
 }
 
-fn section(one: &PreviewPost<'_>, zone: &Zone) -> String {
+fn section(one: &PreviewPost<'_>, zone: &Zone) -> Markup {
     let audiences: Vec<&str> = one.notice.audiences.iter().map(|a| a.name()).collect();
     let due = match (&one.notice.trigger, one.times) {
         (Trigger::On(_), _) => "The chain says when.".to_owned(),
@@ -88,21 +104,18 @@ fn section(one: &PreviewPost<'_>, zone: &Zone) -> String {
         (_, 1) => format!("Due {}.", zone.written(one.due)),
         (_, times) => format!("Due {} times, first {}.", times, zone.written(one.due)),
     };
-    let posts: String = one
-        .posts
-        .iter()
-        .map(|post| article(post, one, zone))
-        .collect();
-    format!(
-        "<section id=\"{id}\">\n<h3>{id}</h3>\n<p class=\"when\">{} {} For {}.</p>\n<div class=\"posts\">\n{posts}</div>\n</section>\n",
-        escape(&trigger(&one.notice.trigger)),
-        escape(&due),
-        escape(&audiences.join(", ")),
-        id = escape(&one.notice.id),
-    )
+    html! {
+        section id=(one.notice.id) {
+            h3 { (one.notice.id) }
+            p class="when" { (trigger(&one.notice.trigger)) " " (due) " For " (audiences.join(", ")) "." }
+            div class="posts" {
+                @for post in &one.posts { (article(post, one, zone)) }
+            }
+        }
+    }
 }
 
-/// What it waits for, in words.
+/// Says what a notice waits for.
 fn trigger(trigger: &Trigger) -> String {
     let offset = |offset: &Offset| match offset {
         Offset::Exact(0) => "the moment".to_owned(),
@@ -128,62 +141,58 @@ fn trigger(trigger: &Trigger) -> String {
     }
 }
 
-fn article(post: &ShownPost<'_>, one: &PreviewPost<'_>, zone: &Zone) -> String {
-    let capabilities = post.platform.capabilities();
-    let draw = |body: &Body| drawn(body, capabilities.markup, zone, one.due);
+fn article(post: &ShownPost<'_>, one: &PreviewPost<'_>, zone: &Zone) -> Markup {
+    let markup = post.platform.capabilities().markup;
+    let draw = |body: &Body| PreEscaped(drawn(body, markup, zone, one.due));
     let platform = post.platform.name();
-    let picture = post.picture.as_ref().map(|picture| {
-        let (alt, width, height, png) = (escape(&picture.alt), picture.width, picture.height, base64(&picture.png));
-        format!("<img alt=\"{alt}\" width=\"{width}\" height=\"{height}\" src=\"data:image/png;base64,{png}\">\n")
-    });
-    let mark = "<p class=\"mark\">upgrade-herald · the post’s key</p>";
-    let footer = match (capabilities.cards, &post.body.card) {
-        (true, Some(card)) => {
-            // Of the six digits nothing but a colour can come.
-            let words = discord(&card.text, zone, one.due);
-            format!(
-                "<div class=\"card\"><svg aria-hidden=\"true\"><rect width=\"100%\" height=\"100%\" fill=\"#{:06x}\"></rect></svg>{words}{mark}</div>\n",
-                card.colour
-            )
+    html! {
+        article class=(platform) {
+            h4 {
+                (post.channel) " "
+                span { (platform) ", " (post.body.text.chars().count()) " characters" }
+            }
+            div class="body" {
+                (draw(&post.body))
+                @if let Some(picture) = &post.picture {
+                    img alt=(picture.alt) width=(picture.width) height=(picture.height) src={ "data:image/png;base64," (base64(&picture.png)) };
+                }
+                (footer(post, one, zone))
+                @if !post.body.buttons.is_empty() {
+                    p class="buttons" {
+                        @for button in &post.body.buttons { span { (button.label) } }
+                    }
+                }
+            }
+            @if let Some(ballot) = &post.ballot {
+                div class="ballot" {
+                    p { (ballot.question) }
+                    ul { @for (_, choice) in &ballot.choices { li { (choice) } } }
+                }
+            }
+            @if let Some(opening) = &post.opening {
+                div class="thread" {
+                    p { "In its thread:" }
+                    (draw(opening))
+                }
+            }
         }
-        (true, None) => format!("{mark}\n"),
-        (false, _) => String::new(),
-    };
-    let buttons: String = post
-        .body
-        .buttons
-        .iter()
-        .map(|b| format!("<span>{}</span>", escape(&b.label)))
-        .collect();
-    let buttons = if buttons.is_empty() {
-        buttons
-    } else {
-        format!("<p class=\"buttons\">{buttons}</p>\n")
-    };
-    let ballot = post.ballot.as_ref().map(|ballot| {
-        let choices: String = ballot
-            .choices
-            .iter()
-            .map(|(_, choice)| format!("<li>{}</li>\n", escape(choice)))
-            .collect();
-        format!(
-            "<div class=\"ballot\"><p>{}</p>\n<ul>\n{choices}</ul></div>\n",
-            escape(&ballot.question)
-        )
-    });
-    let opening = post.opening.as_ref().map(|body| {
-        format!(
-            "<div class=\"thread\"><p>In its thread:</p>\n{}</div>\n",
-            draw(body)
-        )
-    });
-    format!(
-        "<article class=\"{platform}\">\n<h4>{} <span>{platform}, {} characters</span></h4>\n<div class=\"body\">\n{}\n{}{footer}{buttons}</div>\n{}{}</article>\n",
-        escape(post.channel),
-        post.body.text.chars().count(),
-        draw(&post.body),
-        picture.unwrap_or_default(),
-        ballot.unwrap_or_default(),
-        opening.unwrap_or_default(),
-    )
+    }
+}
+
+/// Draws what stands below a post where there are cards: the card, or the mark alone.
+fn footer(post: &ShownPost<'_>, one: &PreviewPost<'_>, zone: &Zone) -> Markup {
+    let mark = html! { p class="mark" { "upgrade-herald · the post’s key" } };
+    match (post.platform.capabilities().cards, &post.body.card) {
+        (true, Some(card)) => html! {
+            div class="card" {
+                svg aria-hidden="true" {
+                    rect width="100%" height="100%" fill=(format!("#{:06x}", card.colour)) {}
+                }
+                (PreEscaped(discord(&card.text, zone, one.due)))
+                (mark)
+            }
+        },
+        (true, None) => mark,
+        (false, _) => Markup::default(),
+    }
 }

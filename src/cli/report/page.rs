@@ -1,92 +1,107 @@
-//! The review as one page: no script, nothing from outside, and nothing in it that wasn't escaped.
+//! The review as one page: no script, and nothing from outside.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    domain::{campaign::Campaign, people::feedback::FeedbackCount},
-    report::{Punctuality, Report, punctuality},
-    words::{
-        Zone, context,
-        html_preview::{base64, escape},
-        picture,
+    domain::{
+        campaign::Campaign,
+        chain::{block_times::Stretch, fact::Fact},
+        people::feedback::FeedbackCount,
     },
+    report::{ActRow, ChainRow, ProviderRow, Punctuality, Report, Row, punctuality},
+    words::{Zone, context, html_preview::base64, picture},
 };
 
 const STYLE: &str = include_str!("page.css");
-/// Of a chart's longest bar.
-const WIDEST: i64 = 420;
+/// The length of a chart's longest bar.
+const MAX_BAR_WIDTH: i64 = 420;
+/// Posts that are later than this stand out.
+const LATE_SECONDS: i64 = 60;
 
-/// The whole page.
+/// Draws the whole page.
 pub fn write(report: &Report, campaign: &Campaign, zone: &Zone) -> String {
-    let style = base64(&Sha256::digest(STYLE));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; form-action 'none'"
+        "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'",
+        base64(&Sha256::digest(STYLE))
     );
-    let title = escape(&report.title);
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
-         <title>{title}: review</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}: review</h1>\n<p>{} ({}) is <strong>{}</strong>. The window: {} to {}.</p>\n</header>\n<main>\n",
-        escape(&report.upgrade),
-        report.urgency,
-        report.state,
-        escape(&zone.written(report.opens)),
-        escape(&zone.written(report.closes)),
-    );
-    posts(&mut out, report, zone);
-    chains(&mut out, report, campaign, zone);
-    people(&mut out, report, zone);
-    out.push_str("</main>\n</body>\n</html>");
-    out
-}
-
-fn table(out: &mut String, head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
-    let cells = |cells: &[String], tag: &str| {
-        cells
-            .iter()
-            .map(|c| format!("<{tag}>{c}</{tag}>"))
-            .collect::<String>()
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="referrer" content="no-referrer";
+                title { (report.title) ": review" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (report.title) ": review" }
+                    p {
+                        (report.upgrade) " (" (report.urgency) ") is " strong { (report.state) } ". The window: "
+                        (zone.written(report.opens)) " to " (zone.written(report.closes)) "."
+                    }
+                }
+                main {
+                    (posts(report, zone))
+                    (chains(report, campaign, zone))
+                    (incidents(report, zone))
+                    (readiness(report, zone))
+                    (feedback(report))
+                    (decisions(report, zone))
+                    (checklist(report, zone))
+                }
+            }
+        }
     };
-    let head: Vec<String> = head.iter().map(|h| (*h).to_owned()).collect();
-    let _ = writeln!(
-        out,
-        "<div class=\"wide\" tabindex=\"0\"><table><thead><tr>{}</tr></thead><tbody>",
-        cells(&head, "th scope=\"col\"").replace("</th scope=\"col\">", "</th>")
-    );
-    rows.for_each(|row| out.push_str(&format!("<tr>{}</tr>\n", cells(&row, "td"))));
-    out.push_str("</tbody></table></div>\n");
+    page.into_string()
 }
 
-/// Bars with their names and values; the picture says nothing that the words beside it don't.
-fn bars(out: &mut String, label: &str, bars: &[(String, i64, String, bool)]) {
-    let longest = bars.iter().map(|b| b.1).max().unwrap_or(0).max(1);
-    let height = 22 * bars.len();
-    let _ = writeln!(
-        out,
-        "<svg role=\"img\" aria-label=\"{}\" viewBox=\"0 0 760 {height}\" width=\"760\" height=\"{height}\">",
-        escape(label)
-    );
-    for (i, (name, value, shown, late)) in bars.iter().enumerate() {
-        let (y, width) = (22 * i, (value * WIDEST / longest).max(1));
-        let class = if *late { "late" } else { "bar" };
-        let _ = writeln!(
-            out,
-            "<text x=\"0\" y=\"{}\">{}</text><rect class=\"{class}\" x=\"240\" y=\"{}\" width=\"{width}\" height=\"14\"/><text x=\"{}\" y=\"{}\">{}</text>",
-            y + 15,
-            escape(name),
-            y + 4,
-            246 + width,
-            y + 15,
-            escape(shown)
-        );
+fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [Markup; N]>) -> Markup {
+    html! {
+        div class="wide" tabindex="0" {
+            table {
+                thead { tr { @for name in head { th scope="col" { (name) } } } }
+                tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
+            }
+        }
     }
-    out.push_str("</svg>\n");
 }
 
-fn posts(out: &mut String, report: &Report, zone: &Zone) {
+fn cell(text: impl maud::Render) -> Markup {
+    html! { (text) }
+}
+
+/// One bar of a chart.
+struct Bar {
+    name: String,
+    value: i64,
+    shown: String,
+    late: bool,
+}
+
+/// Draws bars with their names and values; the picture says nothing that the words beside it don't.
+fn bars(label: &str, bars: &[Bar]) -> Markup {
+    let longest = bars.iter().map(|b| b.value).max().unwrap_or(0).max(1);
+    let height = 22 * bars.len();
+    html! {
+        svg role="img" aria-label=(label) viewBox=(format!("0 0 760 {height}")) width="760" height=(height) {
+            @for (i, bar) in bars.iter().enumerate() {
+                @let width = (bar.value * MAX_BAR_WIDTH / longest).max(1);
+                text x="0" y=(22 * i + 15) { (bar.name) }
+                rect class=(if bar.late { "late" } else { "bar" }) x="240" y=(22 * i + 4) width=(width) height="14" {}
+                text x=(246 + width) y=(22 * i + 15) { (bar.shown) }
+            }
+        }
+    }
+}
+
+fn posts(report: &Report, zone: &Zone) -> Markup {
     let Punctuality {
         posted,
         late,
@@ -94,215 +109,198 @@ fn posts(out: &mut String, report: &Report, zone: &Zone) {
         worst_s,
         missing,
     } = punctuality(&report.posts);
-    let _ = writeln!(
-        out,
-        "<h2>Plan against actual</h2>\n<p>{posted} posts, {late} of them more than a minute late; half within {median_s} s of their time, the last within {worst_s} s. {missing} were never posted.</p>"
-    );
-    let mut worst: std::collections::BTreeMap<&str, i64> = std::collections::BTreeMap::new();
+    let mut worst: BTreeMap<&str, i64> = BTreeMap::new();
     for row in &report.posts {
         if let Some(late) = row.late_s {
             let known = worst.entry(&row.notice).or_default();
             *known = (*known).max(late);
         }
     }
-    let lateness: Vec<_> = worst
-        .into_iter()
-        .map(|(name, s)| (name.to_owned(), s, format!("{s} s"), s > 60))
-        .collect();
-    bars(
-        out,
-        "Seconds from when each notice was due to when its last post was out; the table below has them",
-        &lateness,
-    );
-    let row = |r: &crate::report::Row| {
-        let link = r.link.as_ref().filter(|l| l.starts_with("https://"));
-        let name = link.map_or(escape(&r.notice), |l| {
-            format!(
-                "<a rel=\"noreferrer\" href=\"{}\">{}</a>",
-                escape(l),
-                escape(&r.notice)
-            )
-        });
-        let late = r.late_s.map_or("—".to_owned(), |s| format!("{s} s"));
-        let reason = r
-            .reason
-            .as_ref()
-            .filter(|_| r.state != "sent")
-            .map(|r| format!(": {}", escape(r)))
-            .unwrap_or_default();
-        vec![
-            name,
-            r.phase.to_owned(),
-            escape(&r.channel),
-            escape(&zone.written(r.due)),
-            late,
-            format!("{}{reason}", r.state),
-        ]
-    };
-    table(
-        out,
-        &["Notice", "Phase", "Channel", "Due", "Late by", "State"],
-        report.posts.iter().map(row),
-    );
+    let lateness = worst.into_iter().map(|(name, seconds)| Bar {
+        name: name.to_owned(),
+        value: seconds,
+        shown: format!("{seconds} s"),
+        late: seconds > LATE_SECONDS,
+    });
+    html! {
+        h2 { "Plan against actual" }
+        p {
+            (posted) " posts, " (late) " of them more than a minute late; half within " (median_s)
+            " s of their time, the last within " (worst_s) " s. " (missing) " were never posted."
+        }
+        (bars("Seconds from when each notice was due to when its last post was out; the table below has them", &lateness.collect::<Vec<_>>()))
+        (table(
+            ["Notice", "Phase", "Channel", "Due", "Late by", "State"],
+            report.posts.iter().map(|row| post_row(row, zone)),
+        ))
+    }
 }
 
-fn chains(out: &mut String, report: &Report, campaign: &Campaign, zone: &Zone) {
-    out.push_str("<h2>Chains</h2>\n");
+fn post_row(row: &Row, zone: &Zone) -> [Markup; 6] {
+    let link = row.link.as_ref().filter(|l| l.starts_with("https://"));
+    let reason = row.reason.as_ref().filter(|_| row.state != "sent");
+    [
+        html! {
+            @if let Some(link) = link {
+                a rel="noreferrer" href=(link) { (row.notice) }
+            } @else {
+                (row.notice)
+            }
+        },
+        cell(row.phase),
+        cell(&row.channel),
+        cell(zone.written(row.due)),
+        cell(row.late_s.map_or("—".to_owned(), |s| format!("{s} s"))),
+        html! { (row.state) @if let Some(reason) = reason { ": " (reason) } },
+    ]
+}
+
+fn chains(report: &Report, campaign: &Campaign, zone: &Zone) -> Markup {
     let proof = |p: Option<(u64, Option<Timestamp>)>| {
-        p.map_or("—".to_owned(), |(block, at)| {
-            format!(
-                "block {block}{}",
-                at.map(|at| format!(", {}", escape(&zone.written(at))))
-                    .unwrap_or_default()
-            )
-        })
+        html! {
+            @if let Some((block, at)) = p {
+                "block " (block) @if let Some(at) = at { ", " (zone.written(at)) }
+            } @else { "—" }
+        }
     };
-    let mean = |s: &Option<crate::domain::chain::block_times::Stretch>| {
-        s.as_ref()
-            .and_then(|s| s.mean())
-            .map_or("—".to_owned(), |m| format!("{m:.1} s"))
+    let mean = |s: &Option<Stretch>| {
+        let mean = s.as_ref().and_then(|s| s.mean());
+        mean.map_or("—".to_owned(), |m| format!("{m:.1} s"))
     };
-    let row = |c: &crate::report::ChainRow| {
-        vec![
-            escape(&c.chain),
-            c.target.to_string(),
-            c.runs.map_or("—".to_owned(), |v| v.to_string()),
-            c.stage.name().to_owned(),
+    let row = |c: &ChainRow| {
+        [
+            cell(&c.chain),
+            cell(c.target),
+            cell(c.runs.map_or("—".to_owned(), |v| v.to_string())),
+            cell(c.stage.name()),
             proof(c.authorized),
             proof(c.applied),
-            format!("{} / {}", mean(&c.before), mean(&c.after)),
+            cell(format!("{} / {}", mean(&c.before), mean(&c.after))),
         ]
     };
-    table(
-        out,
-        &[
-            "Chain",
-            "Target",
-            "Runs",
-            "Stage",
-            "Authorized",
-            "Applied",
-            "Block time before / after",
-        ],
-        report.chains.iter().map(row),
-    );
-    if let Some(times) = context::pictured(&campaign.progress) {
-        let picture = picture::block_times(&times);
-        let _ = writeln!(
-            out,
-            "<p><img alt=\"{}\" src=\"data:image/png;base64,{}\"></p>",
-            escape(&picture.alt),
-            base64(&picture.png)
-        );
-    }
-    out.push_str("<h2>Incidents</h2>\n");
-    if report.incidents.is_empty() {
-        out.push_str("<p>None.</p>\n");
-    } else {
-        let row = |f: &crate::domain::chain::fact::Fact| {
-            let at = f
-                .time
-                .map_or("—".to_owned(), |at| escape(&zone.written(at)));
-            vec![
-                f.kind().name().replace('_', " "),
-                escape(&f.chain),
-                f.block.to_string(),
-                at,
-                escape(&f.detail()),
-            ]
-        };
-        table(
-            out,
-            &["What", "Chain", "Block", "When", "Detail"],
-            report.incidents.iter().map(row),
-        );
-    }
-}
-
-fn counted(out: &mut String, label: &str, counts: &[FeedbackCount]) {
-    let of = |c: &FeedbackCount| {
-        (
-            format!("{} {}", c.emoji, c.meaning),
-            i64::from(c.count),
-            c.count.to_string(),
-            false,
-        )
-    };
-    bars(out, label, &counts.iter().map(of).collect::<Vec<_>>());
-}
-
-fn people(out: &mut String, report: &Report, zone: &Zone) {
-    if !report.readiness.is_empty() {
-        out.push_str("<h2>Readiness</h2>\n");
-        let at = |at: Option<Timestamp>| at.map_or("no".to_owned(), |at| escape(&zone.written(at)));
-        let row = |r: &crate::report::ProviderRow| {
-            vec![
-                escape(&r.name),
-                at(r.acknowledged),
-                at(r.ready),
-                format!("{} of {}", r.ready_nodes, r.nodes),
-            ]
-        };
-        table(
-            out,
-            &[
-                "Provider",
-                "Answered the last notice that asks",
-                "Ready",
-                "Nodes ready",
-            ],
-            report.readiness.iter().map(row),
-        );
-    }
-    out.push_str("<h2>Feedback</h2>\n");
-    match &report.feedback {
-        None => out.push_str("<p>Not counted yet.</p>\n"),
-        Some(feedback) => {
-            counted(
-                out,
-                "Reactions; each person counts once",
-                &feedback.reactions,
-            );
-            let _ = writeln!(out, "<p>{} replies.</p>", feedback.replies);
-            for of in &feedback.audiences {
-                let who = of.audience.map_or("not listed", |a| a.name());
-                let _ = writeln!(out, "<h3>{who}</h3>");
-                counted(out, &format!("Reactions of {who}"), &of.reactions);
-            }
-            for quote in &feedback.quotes {
-                let _ = writeln!(out, "<blockquote>{}</blockquote>", escape(&quote.text));
-            }
+    let head = [
+        "Chain",
+        "Target",
+        "Runs",
+        "Stage",
+        "Authorized",
+        "Applied",
+        "Block time before / after",
+    ];
+    html! {
+        h2 { "Chains" }
+        (table(head, report.chains.iter().map(row)))
+        @if let Some(times) = context::pictured(&campaign.progress) {
+            @let picture = picture::block_times(&times);
+            p { img alt=(picture.alt) src={ "data:image/png;base64," (base64(&picture.png)) }; }
         }
     }
-    out.push_str("<h2>Decisions</h2>\n");
-    let row = |r: &crate::report::ActRow| {
-        vec![
-            escape(&zone.written(r.at)),
-            escape(&r.act.who),
-            escape(&r.act.place),
-            escape(&r.act.what),
-            escape(&r.act.outcome),
+}
+
+fn incidents(report: &Report, zone: &Zone) -> Markup {
+    let row = |f: &Fact| {
+        [
+            cell(f.kind().name().replace('_', " ")),
+            cell(&f.chain),
+            cell(f.block),
+            cell(f.time.map_or("—".to_owned(), |at| zone.written(at))),
+            cell(f.detail()),
         ]
     };
-    table(
-        out,
-        &["When", "Who", "Where", "What", "Outcome"],
-        report.acts.iter().map(row),
-    );
-    out.push_str("<h2>Checklist</h2>\n");
-    let done = report.done.iter().map(|(i, t)| {
-        vec![
-            escape(&i.item),
-            escape(&i.text),
-            format!("done: {}, {}", escape(&t.by), escape(&zone.written(t.at))),
+    html! {
+        h2 { "Incidents" }
+        @if report.incidents.is_empty() {
+            p { "None." }
+        } @else {
+            (table(["What", "Chain", "Block", "When", "Detail"], report.incidents.iter().map(row)))
+        }
+    }
+}
+
+fn readiness(report: &Report, zone: &Zone) -> Markup {
+    let time = |at: Option<Timestamp>| cell(at.map_or("no".to_owned(), |at| zone.written(at)));
+    let row = |r: &ProviderRow| {
+        [
+            cell(&r.name),
+            time(r.acknowledged),
+            time(r.ready),
+            html! { (r.ready_nodes) " of " (r.nodes) },
+        ]
+    };
+    let head = [
+        "Provider",
+        "Answered the last notice that asks",
+        "Ready",
+        "Nodes ready",
+    ];
+    html! {
+        @if !report.readiness.is_empty() {
+            h2 { "Readiness" }
+            (table(head, report.readiness.iter().map(row)))
+        }
+    }
+}
+
+fn feedback(report: &Report) -> Markup {
+    let counts = |label: &str, counts: &[FeedbackCount]| {
+        let counts = counts.iter().map(|c| Bar {
+            name: format!("{} {}", c.emoji, c.meaning),
+            value: c.count.into(),
+            shown: c.count.to_string(),
+            late: false,
+        });
+        bars(label, &counts.collect::<Vec<_>>())
+    };
+    html! {
+        h2 { "Feedback" }
+        @if let Some(feedback) = &report.feedback {
+            (counts("Reactions; each person counts once", &feedback.reactions))
+            p { (feedback.replies) " replies." }
+            @for of in &feedback.audiences {
+                @let who = of.audience.map_or("not listed", |a| a.name());
+                h3 { (who) }
+                (counts(&format!("Reactions of {who}"), &of.reactions))
+            }
+            @for quote in &feedback.quotes { blockquote { (quote.text) } }
+        } @else {
+            p { "Not counted yet." }
+        }
+    }
+}
+
+fn decisions(report: &Report, zone: &Zone) -> Markup {
+    let row = |r: &ActRow| {
+        [
+            cell(zone.written(r.at)),
+            cell(&r.act.who),
+            cell(&r.act.place),
+            cell(&r.act.what),
+            cell(&r.act.outcome),
+        ]
+    };
+    html! {
+        h2 { "Decisions" }
+        (table(["When", "Who", "Where", "What", "Outcome"], report.acts.iter().map(row)))
+    }
+}
+
+fn checklist(report: &Report, zone: &Zone) -> Markup {
+    let done = report.done.iter().map(|(item, tick)| {
+        [
+            cell(&item.item),
+            cell(&item.text),
+            html! { "done: " (tick.by) ", " (zone.written(tick.at)) },
         ]
     });
-    let open = report.open.iter().map(|i| {
-        vec![
-            escape(&i.item),
-            escape(&i.text),
-            format!("open: {}", i.role.people()),
+    let open = report.open.iter().map(|item| {
+        [
+            cell(&item.item),
+            cell(&item.text),
+            html! { "open: " (item.role.people()) },
         ]
     });
-    table(out, &["Step", "What", "State"], done.chain(open));
+    html! {
+        h2 { "Checklist" }
+        (table(["Step", "What", "State"], done.chain(open)))
+    }
 }

@@ -1,15 +1,78 @@
 //! The accounts of herald.yaml: who herald is on a platform, and where its secrets are.
 
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
-use super::{
-    DiscordConfig, IrcConfig, MatrixConfig, Secret,
-    shape::{RawDiscord, RawIrc, RawMatrix, RawSecret, RawSource},
-};
+use secrecy::SecretString;
+
+use super::shape::{RawDiscord, RawIrc, RawMatrix, RawSecret, RawSource};
 use crate::{
     config::yaml::{finding::Finding, source::SourceFile},
     ports::is_matrix_id,
 };
+
+/// Where a secret is; it is read when it is needed and never kept in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    Env(String),
+    File(PathBuf),
+}
+
+impl Secret {
+    pub fn read(&self) -> Result<SecretString, String> {
+        let text = match self {
+            Self::Env(name) => {
+                // The environment is read here and nowhere else.
+                #[allow(clippy::disallowed_methods)]
+                std::env::var(name)
+                    .map_err(|_| format!("the environment variable {name} is not set"))?
+            }
+            Self::File(path) => std::fs::read_to_string(path)
+                .map_err(|e| format!("{} can't be read: {e}", path.display()))?,
+        };
+        match text.trim() {
+            "" => Err(format!("{self} is empty")),
+            text => Ok(text.to_owned().into()),
+        }
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "the environment variable {name}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscordConfig {
+    pub token: Secret,
+    pub guild: u64,
+    /// Another address and root certificate for Discord's API: behind an inspecting proxy, or in tests.
+    pub route: Option<(SocketAddr, PathBuf)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatrixConfig {
+    pub homeserver: String,
+    pub user: String,
+    /// One of the two is there.
+    pub password: Option<Secret>,
+    pub token: Option<Secret>,
+    pub device: String,
+    pub store: PathBuf,
+    pub passphrase: Option<Secret>,
+    pub recovery: Option<Secret>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IrcConfig {
+    /// Host and port.
+    pub server: String,
+    pub nick: String,
+    pub password: Option<Secret>,
+}
 
 pub(super) fn discord(
     raw: RawDiscord,

@@ -5,9 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::OnDoubt;
 use crate::{
-    config::schema::{self, DiscordId, MatrixId, SomeLength},
+    config::yaml::kinds::{self, DiscordId, MatrixId, SomeLength},
     domain::plan::language::DEFAULT,
     ports::{Platform, Readers},
 };
@@ -15,7 +14,7 @@ use crate::{
 /// Where herald runs and speaks. Secrets are never written here: name where they are.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::config) struct Raw {
+pub(in crate::config) struct RawDeployment {
     /// Where herald keeps what it has done.
     #[serde(default)]
     pub(super) store: RawStore,
@@ -38,7 +37,7 @@ pub(in crate::config) struct Raw {
     pub(super) web: Option<RawWeb>,
 }
 
-impl Raw {
+impl RawDeployment {
     /// Whether the file says how a platform is reached.
     pub(super) fn has_section_of(&self, platform: Platform) -> bool {
         match platform {
@@ -54,13 +53,13 @@ impl Raw {
 #[schemars(extend("anyOf" = [{ "required": ["listen"] }, { "required": ["operations"] }]))]
 pub(super) struct RawWeb {
     /// IP:port of the status page, calendar, feed and API, for everybody: 127.0.0.1:8080 behind a server that speaks TLS.
-    #[schemars(with = "Option<schema::Address>")]
+    #[schemars(with = "Option<kinds::Address>")]
     pub(super) listen: Option<String>,
     /// IP:port of /healthz, /readyz and /metrics, for monitors alone.
-    #[schemars(with = "Option<schema::Address>")]
+    #[schemars(with = "Option<kinds::Address>")]
     pub(super) operations: Option<String>,
     /// Where readers find the page: https:// and so on. Feeds and calendars have it in their links.
-    #[schemars(with = "Option<schema::Homeserver>")]
+    #[schemars(with = "Option<kinds::Homeserver>")]
     pub(super) address: Option<String>,
     /// What stands on top of the page.
     #[serde(default = "web_title")]
@@ -75,7 +74,7 @@ fn web_title() -> String {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawStore {
     /// sqlite:// and a file's path; or postgres://user@host/database, where several herald share a store.
-    #[schemars(with = "schema::StoreUrl")]
+    #[schemars(with = "kinds::StoreUrl")]
     pub(super) url: String,
     /// PostgreSQL's password: where it is.
     #[schemars(with = "Option<RawSource>")]
@@ -107,10 +106,10 @@ pub(super) struct RawDiscord {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRoute {
     /// IP:port
-    #[schemars(with = "schema::Address")]
+    #[schemars(with = "kinds::Address")]
     pub(super) address: String,
     /// The file with its root certificate.
-    #[schemars(with = "schema::Path")]
+    #[schemars(with = "kinds::Path")]
     pub(super) ca: PathBuf,
 }
 
@@ -119,7 +118,7 @@ pub(super) struct RawRoute {
 #[schemars(extend("oneOf" = [{ "required": ["password"] }, { "required": ["token"] }]))]
 pub(super) struct RawMatrix {
     /// https:// and the server's host.
-    #[schemars(with = "schema::Homeserver")]
+    #[schemars(with = "kinds::Homeserver")]
     pub(super) homeserver: String,
     /// herald's account: "@herald:example.org".
     #[schemars(with = "MatrixId")]
@@ -136,7 +135,7 @@ pub(super) struct RawMatrix {
     pub(super) device: String,
     /// A folder for session and encryption keys.
     #[serde(default = "matrix_store")]
-    #[schemars(with = "schema::Path")]
+    #[schemars(with = "kinds::Path")]
     pub(super) store: PathBuf,
     /// What encrypts the keys: where it is.
     #[schemars(with = "Option<RawSource>")]
@@ -183,7 +182,7 @@ pub(super) struct RawSource {
     #[schemars(length(min = 1))]
     pub(super) env: Option<String>,
     /// The path of a file.
-    #[schemars(with = "Option<schema::Path>")]
+    #[schemars(with = "Option<kinds::Path>")]
     pub(super) file: Option<PathBuf>,
 }
 
@@ -191,10 +190,10 @@ pub(super) struct RawSource {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawChain {
     /// Addresses of its nodes, ws:// or wss://, the preferred one first. Two or more are compared.
-    #[schemars(with = "Vec<schema::Endpoint>", length(min = 1))]
+    #[schemars(with = "Vec<kinds::Endpoint>", length(min = 1))]
     pub(super) endpoints: Vec<String>,
     /// Of a parachain: its relay, as it is named here.
-    #[schemars(with = "Option<schema::Chain>")]
+    #[schemars(with = "Option<kinds::Chain>")]
     pub(super) relay: Option<String>,
     /// Of a parachain: its id there.
     pub(super) para: Option<u32>,
@@ -206,18 +205,18 @@ pub(super) struct RawChannel {
     /// Which chat.
     pub(super) platform: Platform,
     /// A Discord channel's id, a Matrix room's id or alias, or an IRC channel's name; in quotes.
-    #[schemars(with = "schema::Place")]
+    #[schemars(with = "kinds::Place")]
     pub(super) place: String,
     /// Who reads it.
     #[serde(default, rename = "for")]
     pub(super) readers: Readers,
     /// Groups that notices may mention, and who they are here: roles' ids on Discord; "@room" or users' ids on Matrix.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, schema::Mentions>")]
+    #[schemars(with = "BTreeMap<String, kinds::Mentions>")]
     pub(super) mentions: BTreeMap<String, Vec<String>>,
     /// The language of its posts: de, pt-BR.
     #[serde(default = "english")]
-    #[schemars(with = "schema::Locale")]
+    #[schemars(with = "kinds::Locale")]
     pub(super) locale: String,
     /// An announcement channel on Discord: its posts are handed on to the servers that follow it.
     #[serde(default)]
@@ -255,4 +254,15 @@ impl Default for RawDelivery {
             drain: "10s".into(),
         }
     }
+}
+
+/// What becomes of a post of which nobody can tell whether it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDoubt {
+    /// It is left for a person to look: nobody reads it twice, but perhaps nobody reads it.
+    #[default]
+    Park,
+    /// It is made again: everybody reads it, but perhaps twice.
+    Post,
 }

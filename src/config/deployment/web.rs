@@ -1,4 +1,4 @@
-//! What herald serves by itself.
+//! The pages that herald serves by itself.
 
 use std::net::SocketAddr;
 
@@ -10,9 +10,9 @@ const TITLE_MAX: usize = 60;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Web {
-    /// Of the status page, for everybody.
+    /// The address of the status page, for everybody.
     pub listen: Option<SocketAddr>,
-    /// Of what monitors ask for.
+    /// The address of what monitors ask for.
     pub operations: Option<SocketAddr>,
     /// Where readers find the page, with a slash at its end.
     pub address: Option<String>,

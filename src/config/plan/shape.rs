@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::{
     config::{
         notice::RawNotice,
-        schema::{self, Length, SomeLength},
+        yaml::kinds::{self, Length, SomeLength},
     },
     domain::plan::notice::Happening,
     ports::Readers,
@@ -17,9 +17,9 @@ use crate::{
 /// The communication plan: what is said to whom, where and when.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::config) struct Raw {
+pub(in crate::config) struct RawPlan {
     /// In which people write times: an IANA name, such as Europe/Berlin.
-    #[schemars(with = "schema::Zone")]
+    #[schemars(with = "kinds::Zone")]
     pub(super) zone: String,
     /// Where people live.
     pub(super) people: Option<RawPeople>,
@@ -36,7 +36,7 @@ pub(in crate::config) struct Raw {
     pub(super) feedback: RawFeedback,
     /// The reaction that says "seen".
     #[serde(default = "seen")]
-    #[schemars(with = "schema::Emoji")]
+    #[schemars(with = "kinds::Emoji")]
     pub(super) acknowledge: String,
     /// What each urgency has of its own.
     #[serde(default)]
@@ -121,10 +121,10 @@ impl Default for RawWindowRules {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPeople {
     /// How many live where, compared: { Europe/Berlin: 5, America/New_York: 3 }.
-    #[schemars(with = "BTreeMap<String, schema::Weight>", extend("minProperties" = 1))]
+    #[schemars(with = "BTreeMap<String, kinds::Weight>", extend("minProperties" = 1))]
     pub(super) zones: BTreeMap<String, f64>,
     /// When people sleep: 22:00-06:00.
-    #[schemars(with = "Option<schema::Night>")]
+    #[schemars(with = "Option<kinds::Night>")]
     pub(super) night: Option<String>,
 }
 
@@ -143,7 +143,7 @@ pub(super) struct RawVerification {
     /// Blocks that finality may be behind.
     pub(super) max_finality_lag: u64,
     /// Of all transactions since, from 0 to 1.
-    #[schemars(with = "schema::Share")]
+    #[schemars(with = "kinds::Share")]
     pub(super) max_failed_share: f64,
     /// So many transactions are needed.
     pub(super) min_transactions: u32,
@@ -219,7 +219,7 @@ fn raise_at() -> u32 {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawMeaning {
     /// The emoji itself.
-    #[schemars(with = "schema::Emoji")]
+    #[schemars(with = "kinds::Emoji")]
     pub(super) emoji: String,
     /// In a few words.
     #[schemars(length(min = 1))]

@@ -25,6 +25,20 @@ pub struct Finding {
     pub hint: String,
 }
 
+impl Finding {
+    /// Makes a finding about a file as a whole.
+    pub fn of_file(file: &str, message: String, hint: &str) -> Self {
+        Self {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            message,
+            hint: hint.to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
@@ -39,7 +53,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The candidate that was probably meant.
+/// Returns the candidate that was probably meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
@@ -49,7 +63,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, c)| c)
 }
 
-/// The name that was probably meant, and all the names there are.
+/// Returns the name that was probably meant, and all the names there are.
 pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Hint {
     Hint {
         near: nearest(word, candidates.clone()).map(str::to_owned),
@@ -57,7 +71,7 @@ pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clon
     }
 }
 
-/// "did you mean `x`?" or the list of what there is.
+/// Asks "did you mean `x`?", or lists what there is.
 pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(word, candidates.clone()) {
         Some(near) => format!("did you mean `{near}`?"),

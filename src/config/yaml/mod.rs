@@ -1,6 +1,9 @@
-//! Reading YAML: source files, spans, findings.
+//! YAML as an operator writes it: source files with places, kinds of values, and findings.
 
-pub(crate) mod finding;
-pub(crate) mod placeholder;
-pub(crate) mod source;
-pub(crate) mod span;
+pub(super) mod empty;
+pub(super) mod finding;
+pub(super) mod kinds;
+pub(super) mod placeholder;
+pub(super) mod source;
+pub(super) mod span;
+pub(super) mod values;

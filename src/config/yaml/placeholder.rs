@@ -1,28 +1,11 @@
 //! Values that somebody meant to fill in: posted, they would embarrass.
 
-use super::{
-    finding::Finding,
-    source::{Files, SourceFile},
-    span,
-};
+use super::{finding::Finding, source::SourceFile, span};
 
-const WORDS: [&str; 6] = ["TODO", "TBD", "FIXME", "XXX", "CHANGEME", "lorem"];
+const PLACEHOLDER_WORDS: [&str; 6] = ["TODO", "TBD", "FIXME", "XXX", "CHANGEME", "lorem"];
 
-/// A finding for each value still to be filled in, in every file whose words people read.
-pub fn find(files: &Files, findings: &mut Vec<Finding>) {
-    let optional = [&files.people, &files.help, &files.checklist]
-        .into_iter()
-        .flatten();
-    for file in [&files.plan]
-        .into_iter()
-        .chain(optional)
-        .chain(&files.upgrades)
-    {
-        find_in(file, findings);
-    }
-}
-
-pub fn find_in(file: &SourceFile, findings: &mut Vec<Finding>) {
+/// Adds a finding for each value that is still to be filled in.
+pub fn find(file: &SourceFile, findings: &mut Vec<Finding>) {
     for (value, place) in span::values(&file.text) {
         let Some(what) = placeholder(&value) else {
             continue;
@@ -39,10 +22,10 @@ pub fn find_in(file: &SourceFile, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What in a value shows that somebody meant to fill it in.
+/// Finds what in a value shows that somebody meant to fill it in.
 fn placeholder(value: &str) -> Option<&str> {
     let words = || value.split(|c: char| !c.is_alphanumeric());
-    let shouted = WORDS.into_iter().find(|word| {
+    let shouted = PLACEHOLDER_WORDS.into_iter().find(|word| {
         words().any(|w| w == *word || (*word == "lorem" && w.eq_ignore_ascii_case(word)))
     });
     let dots = || matches!(value.trim(), "…" | "...").then(|| value.trim());
@@ -113,7 +96,7 @@ mod tests {
             text: "id: v1\nwindow: { opens: TODO, closes: '2027-01-01 16:00' }\nchanges: [TBD, fine]\n".into(),
         };
         let mut findings = vec![file.wrong(&["window", "opens"], "`TODO` is not a time", "")];
-        find_in(&file, &mut findings);
+        find(&file, &mut findings);
         let said: Vec<(usize, usize, &str)> = findings
             .iter()
             .map(|f| (f.line, f.column, f.message.as_str()))

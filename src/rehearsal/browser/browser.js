@@ -125,7 +125,7 @@
     by("pause").setAttribute("aria-pressed", String(scene.paused));
     const speed = by("speed");
     if (document.activeElement !== speed && [...speed.options].some((o) => o.value === String(scene.speed))) speed.value = String(scene.speed);
-    for (const button of document.querySelectorAll("[data-trouble]")) button.setAttribute("aria-pressed", String(scene.asked.includes(button.dataset.trouble)));
+    for (const button of document.querySelectorAll("[data-fault]")) button.setAttribute("aria-pressed", String(scene.asked.includes(button.dataset.fault)));
     by("chains").replaceChildren(...scene.chains.map((c) => make("div", { className: "chain" },
       make("span", { textContent: `${c.name}: ${c.stage}${c.runs ? `, runs ${c.runs}` : ""}, target ${c.target}${c.still ? ", stands still" : ""}` }),
       ...c.blocks.map((b) => make("span", { className: `block${b.synthetic ? " synthetic" : ""}`, textContent: b.number })))));
@@ -166,7 +166,7 @@
   by("pause").addEventListener("click", () => act({ do: scene?.paused ? "go" : "pause" }));
   by("again").addEventListener("click", () => { own.clear(); replying.clear(); act({ do: "again" }); });
   by("speed").addEventListener("change", (event) => act({ do: "speed", percent: Number(event.target.value) }));
-  for (const button of document.querySelectorAll("[data-trouble]")) button.addEventListener("click", () => act({ do: "upset", trouble: button.dataset.trouble }));
+  for (const button of document.querySelectorAll("[data-fault]")) button.addEventListener("click", () => act({ do: "fault", fault: button.dataset.fault }));
   const events = new EventSource("/events");
   events.addEventListener("scene", renew);
   events.addEventListener("open", () => { document.documentElement.dataset.live = "yes"; });

@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use upgrade_herald::{
     adapters::{discord, matrix},
     domain::{
@@ -534,7 +535,6 @@ struct OnMatrix {
     room: String,
     chat: Arc<matrix::Matrix>,
     handler: Arc<CountingHandler>,
-    _stop: watch::Sender<bool>,
     following: JoinHandle<()>,
     _dir: TempDir,
 }
@@ -610,16 +610,14 @@ async fn on_matrix(is_encrypted: bool) -> Result<OnMatrix> {
     let chat = matrix::Matrix::connect(settings).await?;
     alice.invite(&room, chat.user()).await?;
     chat.room(&room).await?;
-    let (stop, stopped) = watch::channel(false);
     let handler = Arc::new(CountingHandler::default());
-    let following = tokio::spawn(chat.clone().run(handler.clone(), stopped));
+    let following = tokio::spawn(chat.clone().run(handler.clone(), CancellationToken::new()));
     Ok(OnMatrix {
         alice,
         bob,
         room,
         chat,
         handler,
-        _stop: stop,
         following,
         _dir: dir,
     })

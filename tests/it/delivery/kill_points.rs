@@ -18,7 +18,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection, Executor};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use upgrade_herald::{
     adapters::{
         clock::SystemClock,
@@ -111,7 +111,7 @@ struct Fatal {
     point: String,
     url: String,
     sends: AtomicUsize,
-    stop: watch::Sender<bool>,
+    stop: CancellationToken,
 }
 
 impl Fatal {
@@ -147,7 +147,7 @@ impl Hook<StoreError> for Fatal {
     async fn before(&self, call: &Call<'_>) -> Result<(), StoreError> {
         if let Some(part) = Self::part(call) {
             self.at(&format!("before_{part}"));
-            if part == "record" && *self.stop.borrow() {
+            if part == "record" && self.stop.is_cancelled() {
                 self.at("in_shutdown");
             }
         }
@@ -176,7 +176,7 @@ impl Hook<ChatError> for Fatal {
             "send" => {
                 self.at("before_request");
                 if self.point == "in_shutdown" && self.sends.fetch_add(1, Ordering::Relaxed) == 1 {
-                    self.stop.send_replace(true);
+                    self.stop.cancel();
                 }
             }
             "find" => self.at("before_read_back"),
@@ -238,7 +238,8 @@ async fn work(orders: &Value) -> Result<()> {
         .starts_with("sqlite")
         .then(|| upgrade_herald::adapters::store::Lock::take(&url))
         .transpose()?;
-    let (stop, stopped) = watch::channel(false);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
     sqlx::any::install_default_drivers();
     let fatal = Arc::new(Fatal {
         point,
@@ -378,7 +379,7 @@ async fn work(orders: &Value) -> Result<()> {
         gate: Arc::new(Gate::new(core.clone())),
         planner,
         core: core.clone(),
-        pulse: Arc::new(Heartbeats::new(Duration::from_secs(60))),
+        heartbeats: Arc::new(Heartbeats::new(Duration::from_secs(60))),
     };
     let told = async {
         loop {

@@ -378,11 +378,11 @@ fn what_is_packaged_fits_the_program() -> Result<()> {
     commands.push(test[1..].to_vec());
     assert_eq!(commands.len(), 4, "{commands:?}");
     for command in commands {
-        upgrade_herald::cli::args::Cli::try_parse_from(&command)
+        upgrade_herald::cli::Cli::try_parse_from(&command)
             .map_err(|e| anyhow::anyhow!("{command:?}: {e}"))?;
     }
 
-    let mut program = upgrade_herald::cli::args::Cli::command();
+    let mut program = upgrade_herald::cli::Cli::command();
     program.build();
     let of = |c: &clap::Command| -> Vec<String> {
         c.get_arguments()

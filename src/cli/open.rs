@@ -1,0 +1,98 @@
+//! The beginning of most commands: the files are read and reviewed, the store of the herald that runs is opened, and the
+//! upgrade that is meant is found.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::{Result, anyhow, bail};
+use secrecy::ExposeSecret;
+
+use crate::{
+    adapters::{clock::SystemClock, store::SqlStore},
+    answer::current,
+    config::{Config, Deployment, Finding, Origin, suggest},
+    domain::campaign::Campaign,
+    lint::{self, Loaded},
+    outbox::Core,
+    ports::{CampaignStore, Clock},
+    run::address,
+    words::{Renderer, snapshot::ConfigSnapshot},
+};
+
+/// The files can't be used; the findings say why, so that nothing need be added.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is not valid")]
+pub struct Refused(pub Vec<Finding>);
+
+/// Loads the files of a folder, which has to be there.
+pub fn load(folder: Option<PathBuf>) -> Result<Loaded> {
+    Ok(lint::load(&Origin::choose(folder, false)).map_err(Refused)?)
+}
+
+/// Loads the files of a folder, or the embedded ones where there is no folder.
+pub fn load_or_embedded(folder: Option<PathBuf>) -> Result<Loaded> {
+    Ok(lint::load(&Origin::choose(folder, true)).map_err(Refused)?)
+}
+
+/// Opens the store of a herald that runs, or ran.
+pub async fn existing_store(deployment: &Deployment) -> Result<SqlStore> {
+    match SqlStore::open_existing(address(&deployment.store)?.expose_secret()).await {
+        Ok(store) => Ok(store),
+        Err(error) => bail!("{error}; `herald run` makes it at its first start"),
+    }
+}
+
+/// The files in force, and the store that belongs to them.
+pub struct Opened {
+    pub config: Config,
+    pub renderer: Arc<Renderer>,
+    pub store: Arc<SqlStore>,
+}
+
+/// Loads the files of a folder and opens their store.
+pub async fn open(folder: Option<PathBuf>) -> Result<Opened> {
+    let Loaded {
+        config, renderer, ..
+    } = load(folder)?;
+    let store = Arc::new(existing_store(&config.deployment).await?);
+    Ok(Opened {
+        config,
+        renderer,
+        store,
+    })
+}
+
+impl Opened {
+    /// Finds the upgrade with this id or, without one, the upgrade that is under way, or the last.
+    pub async fn campaign(&self, id: Option<&str>) -> Result<Campaign> {
+        let known = self.store.upgrades().await?;
+        let Some(id) = id else {
+            let found = current(&known, SystemClock.now()).cloned();
+            return found.ok_or_else(|| anyhow!("no upgrade is known yet: start `herald run`"));
+        };
+        known
+            .iter()
+            .find(|c| c.is_called(id))
+            .cloned()
+            .ok_or_else(|| {
+                let ids = known
+                    .iter()
+                    .map(|c| c.upgrade.id.as_str())
+                    .collect::<Vec<_>>();
+                anyhow!("no upgrade `{id}` is known; {}", suggest(id, ids))
+            })
+    }
+
+    /// The core as the service has it, without connections to chats.
+    pub fn core(self) -> Core {
+        let snapshot = ConfigSnapshot {
+            config: self.config,
+            renderer: self.renderer,
+        };
+        Core::new(
+            snapshot,
+            Default::default(),
+            Arc::new(SystemClock),
+            self.store,
+        )
+    }
+}

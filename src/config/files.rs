@@ -1,0 +1,295 @@
+//! The files of a configuration, from a folder or from the copy inside the binary.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use include_dir::{Dir, include_dir};
+
+use super::yaml::{finding::Finding, source::SourceFile};
+use crate::domain::plan::language::DEFAULT;
+
+static CONFIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/config");
+static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+
+/// Where the files are.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A `config` folder with `templates` beside it.
+    Folder { config: PathBuf, templates: PathBuf },
+    /// The defaults in the binary.
+    Embedded,
+}
+
+impl Origin {
+    /// Chooses the folder asked for; else `config/` here; else, where allowed, the embedded defaults.
+    pub fn choose(asked: Option<PathBuf>, allow_embedded: bool) -> Self {
+        match asked {
+            None if allow_embedded && !PathBuf::from("config").is_dir() => Self::Embedded,
+            asked => {
+                let config = asked.unwrap_or_else(|| PathBuf::from("config"));
+                let templates = match config.parent() {
+                    Some(parent) => parent.join("templates"),
+                    None => PathBuf::from("templates"),
+                };
+                Self::Folder { config, templates }
+            }
+        }
+    }
+}
+
+/// All files of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    pub deployment: SourceFile,
+    pub plan: SourceFile,
+    pub upgrades: Vec<SourceFile>,
+    /// people.yaml, help.yaml and checklist.yaml, where they are there.
+    pub people: Option<SourceFile>,
+    pub help: Option<SourceFile>,
+    pub checklist: Option<SourceFile>,
+    /// Providers' files, from the folders of those who are there.
+    pub roster: Vec<SourceFile>,
+    /// By name; a translation has its locale behind a dot.
+    pub templates: BTreeMap<String, SourceFile>,
+    /// By locale. English is always there: where a folder has none, it is the one in the binary.
+    pub words: BTreeMap<String, SourceFile>,
+}
+
+impl Files {
+    /// Lists the files whose words people read.
+    pub fn read_by_people(&self) -> impl Iterator<Item = &SourceFile> {
+        let optional = [&self.people, &self.help, &self.checklist];
+        std::iter::once(&self.plan)
+            .chain(optional.into_iter().flatten())
+            .chain(&self.upgrades)
+    }
+
+    pub fn read(origin: &Origin) -> Result<Self, Finding> {
+        match origin {
+            Origin::Embedded => Ok(Self::embedded()),
+            Origin::Folder { config, templates } => Self::folder(config, templates),
+        }
+    }
+
+    fn folder(config: &Path, templates: &Path) -> Result<Self, Finding> {
+        if !config.is_dir() {
+            let hint = "run it where `config/` is, or name the folder with --config";
+            return Err(Finding::of_file(
+                &config.display().to_string(),
+                "there is no such folder".to_owned(),
+                hint,
+            ));
+        }
+        let mut upgrades = Vec::new();
+        let folder = config.join("upgrades");
+        if folder.is_dir() {
+            for path in sorted(&folder)?
+                .into_iter()
+                .filter(|p| p.extension().is_some_and(|e| e == "yaml" || e == "yml"))
+            {
+                upgrades.push(SourceFile::from_disk(&path)?);
+            }
+        }
+        let folder = config.join("roster");
+        let mut roster = Vec::new();
+        if folder.is_dir() {
+            below(&folder, &mut roster)?;
+        }
+        if !templates.is_dir() {
+            let hint = "templates/ stands beside the config folder";
+            return Err(Finding::of_file(
+                &templates.display().to_string(),
+                "there is no such folder".to_owned(),
+                hint,
+            ));
+        }
+        let mut found = BTreeMap::new();
+        for folder in sorted(templates)?.into_iter().filter(|p| p.is_dir()) {
+            for path in sorted(&folder)? {
+                if let Some(name) = template_name(path.strip_prefix(templates).unwrap_or(&path)) {
+                    found.insert(name, SourceFile::from_disk(&path)?);
+                }
+            }
+        }
+        let optional = |name: &str| {
+            let path = config.join(name);
+            path.exists()
+                .then(|| SourceFile::from_disk(&path))
+                .transpose()
+        };
+        Ok(Self {
+            people: optional("people.yaml")?,
+            help: optional("help.yaml")?,
+            checklist: optional("checklist.yaml")?,
+            deployment: SourceFile::from_disk(&config.join("herald.yaml"))?,
+            plan: SourceFile::from_disk(&config.join("plan.yaml"))?,
+            upgrades,
+            roster,
+            templates: found,
+            words: words(&templates.join("words"))?,
+        })
+    }
+
+    fn embedded() -> Self {
+        let text = |name: &str| SourceFile {
+            name: format!("config/{name}"),
+            text: CONFIG
+                .get_file(name)
+                .and_then(|f| f.contents_utf8())
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        let upgrades = CONFIG
+            .get_dir("upgrades")
+            .into_iter()
+            .flat_map(Dir::files)
+            .map(|f| text(&f.path().display().to_string()))
+            .collect();
+        let templates = TEMPLATES
+            .dirs()
+            .flat_map(Dir::files)
+            .filter_map(|f| {
+                let text = f.contents_utf8()?.to_owned();
+                Some((
+                    template_name(f.path())?,
+                    SourceFile {
+                        name: format!("templates/{}", f.path().display()),
+                        text,
+                    },
+                ))
+            })
+            .collect();
+        let mut roster = Vec::new();
+        let mut folders: Vec<&Dir<'_>> = CONFIG.get_dir("roster").into_iter().collect();
+        while let Some(folder) = folders.pop() {
+            folders.extend(folder.dirs());
+            roster.extend(
+                folder
+                    .files()
+                    .map(|f| text(&f.path().display().to_string()))
+                    .filter(|f| is_active_provider(&f.name)),
+            );
+        }
+        roster.sort_by(|a, b| a.name.cmp(&b.name));
+        let optional = |name: &str| CONFIG.get_file(name).map(|_| text(name));
+        Self {
+            people: optional("people.yaml"),
+            help: optional("help.yaml"),
+            checklist: optional("checklist.yaml"),
+            deployment: text("herald.yaml"),
+            plan: text("plan.yaml"),
+            upgrades,
+            roster,
+            templates,
+            words: embedded_words().collect(),
+        }
+    }
+}
+
+/// `execution/applied.md.hbs` is `execution/applied`, `execution/applied.de.md.hbs` `execution/applied.de`.
+fn template_name(path: &Path) -> Option<String> {
+    path.to_str()?
+        .strip_suffix(".md.hbs")
+        .map(|s| s.replace('\\', "/"))
+}
+
+/// `words/de.yaml` is `de`.
+fn locale(path: &Path) -> Option<String> {
+    path.file_name()?
+        .to_str()?
+        .strip_suffix(".yaml")
+        .map(str::to_owned)
+}
+
+fn words(folder: &Path) -> Result<BTreeMap<String, SourceFile>, Finding> {
+    let mut found: BTreeMap<String, SourceFile> = embedded_words()
+        .filter(|(locale, _)| locale == DEFAULT)
+        .collect();
+    if folder.is_dir() {
+        for path in sorted(folder)? {
+            if let Some(locale) = locale(&path) {
+                found.insert(locale, SourceFile::from_disk(&path)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn embedded_words() -> impl Iterator<Item = (String, SourceFile)> {
+    TEMPLATES
+        .get_dir("words")
+        .into_iter()
+        .flat_map(Dir::files)
+        .filter_map(|f| {
+            let text = f.contents_utf8()?.to_owned();
+            Some((
+                locale(f.path())?,
+                SourceFile {
+                    name: format!("templates/{}", f.path().display()),
+                    text,
+                },
+            ))
+        })
+}
+
+/// Providers' files, however deep.
+fn below(folder: &Path, found: &mut Vec<SourceFile>) -> Result<(), Finding> {
+    for path in sorted(folder)? {
+        let is_provider = path.extension().is_some_and(|e| e == "yaml" || e == "yml")
+            && is_active_provider(&path.display().to_string());
+        if path.is_dir() {
+            below(&path, found)?;
+        } else if is_provider {
+            found.push(SourceFile::from_disk(&path)?);
+        }
+    }
+    Ok(())
+}
+
+fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Finding> {
+    let read = || -> std::io::Result<Vec<PathBuf>> {
+        let mut paths = fs::read_dir(folder)?
+            .map(|e| e.map(|e| e.path()))
+            .collect::<std::io::Result<Vec<_>>>()?;
+        paths.sort();
+        Ok(paths)
+    };
+    read().map_err(|e| {
+        Finding::of_file(
+            &folder.display().to_string(),
+            format!("can't be listed: {e}"),
+            "check the folder's permissions",
+        )
+    })
+}
+
+/// Tells whether a file below `roster/` is one of a provider who is there: not in a folder beside `active`.
+fn is_active_provider(name: &str) -> bool {
+    let parts: Vec<&str> = name.split(['/', '\\']).collect();
+    let folders = parts.split_last().map_or(&[][..], |(_, folders)| folders);
+    let below = folders
+        .iter()
+        .position(|p| *p == "roster")
+        .map_or(folders, |at| folders.get(at + 1..).unwrap_or_default());
+    below.is_empty() || below.contains(&"active")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_left_is_no_provider() {
+        assert!(is_active_provider(
+            "config/roster/paseo-validators/active/a.yml"
+        ));
+        assert!(is_active_provider("config/roster/a.yml"));
+        assert!(!is_active_provider(
+            "config/roster/paseo-validators/inactive/a.yml"
+        ));
+        assert!(!is_active_provider("config/roster/paseo-validators/a.yml"));
+    }
+}

@@ -1,0 +1,180 @@
+//! The shapes of an upgrade's file, as they are read and as its schema shows them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    config::yaml::kinds::{self, Text},
+    domain::{
+        campaign::upgrade::{Method, Step, Urgency},
+        plan::notice::Audience,
+    },
+};
+
+/// One upgrade. Times are in the plan's zone unless they carry their own.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["window"] }, { "required": ["poll"] }]))]
+pub(in crate::config) struct RawUpgrade {
+    /// Letters, digits, dots and dashes: v2.3.1.
+    #[schemars(with = "kinds::Id")]
+    pub(super) id: String,
+    /// What people call it.
+    #[schemars(with = "Text<60>")]
+    pub(super) title: String,
+    /// What it is, in one sentence.
+    #[serde(default)]
+    #[schemars(length(max = 140))]
+    pub(super) summary: String,
+    /// Which plan it follows.
+    pub(super) urgency: Urgency,
+    /// Who enacts it.
+    pub(super) method: Method,
+    /// When it is to be enacted.
+    pub(super) window: Option<RawWindow>,
+    /// Windows that people choose from, while none is set.
+    pub(super) poll: Option<RawPoll>,
+    /// The chains it touches, as herald.yaml names them.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 8))]
+    pub(super) chains: BTreeMap<String, RawTarget>,
+    /// Up to three that people notice.
+    #[serde(default)]
+    #[schemars(with = "Vec<Text<60>>", length(max = 3))]
+    pub(super) changes: Vec<String>,
+    /// Up to two.
+    #[serde(default)]
+    #[schemars(length(max = 2))]
+    pub(super) links: Vec<RawLink>,
+    /// The one that decides, where governance does.
+    pub(super) referendum: Option<RawReferendum>,
+    /// What to do if it goes wrong.
+    #[schemars(length(max = 160))]
+    pub(super) rollback: Option<String>,
+    /// What people have done, and where to read of it.
+    #[serde(default)]
+    #[schemars(with = "Steps")]
+    pub(super) steps: BTreeMap<Step, String>,
+    /// The final checks are passed.
+    pub(super) go: Option<bool>,
+    /// They are not, and why: notices by the clock are held.
+    #[schemars(with = "Option<Text<160>>")]
+    pub(super) no_go: Option<String>,
+    /// It will not be, and why.
+    #[schemars(with = "Option<Text<160>>")]
+    pub(super) cancelled: Option<String>,
+    /// It was tried and did not work, and why.
+    #[schemars(with = "Option<Text<160>>")]
+    pub(super) failed: Option<String>,
+    /// What each audience must do.
+    #[schemars(with = "Audiences")]
+    pub(super) audiences: BTreeMap<Audience, RawDuty>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPoll {
+    /// Two to nine; each gets a number to react with.
+    #[schemars(length(min = 2, max = 9))]
+    pub(super) windows: Vec<RawWindow>,
+    /// Votes are counted then, before the first of them opens.
+    #[schemars(with = "kinds::Time")]
+    pub(super) decide_by: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWindow {
+    /// 2026-12-01 14:00 (in the plan's zone) or 2026-12-01T13:00:00Z.
+    #[schemars(with = "kinds::Time")]
+    pub(super) opens: String,
+    /// Later than it opens.
+    #[schemars(with = "kinds::Time")]
+    pub(super) closes: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTarget {
+    /// What the chain is to run afterwards; higher than what it runs now.
+    pub(super) spec_version: u32,
+    /// 0x and 64 digits, BLAKE2b-256 of the code: what runs is compared with it.
+    #[schemars(with = "Option<kinds::CodeHash>")]
+    pub(super) code_hash: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReferendum {
+    /// Where it is, as herald.yaml names it.
+    #[schemars(with = "kinds::Chain")]
+    pub(super) chain: String,
+    /// Its number.
+    pub(super) index: u32,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLink {
+    /// What people click.
+    #[schemars(with = "Text<20>")]
+    pub(super) name: String,
+    /// An https:// address.
+    #[schemars(with = "kinds::ShortLink")]
+    pub(super) url: String,
+}
+
+/// Must they do something?
+#[derive(Deserialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Action {
+    /// They must.
+    Required,
+    /// They need not.
+    None,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDuty {
+    /// Must they do something?
+    pub(super) action: Action,
+    /// What, in one or two sentences.
+    #[schemars(with = "Text<100>")]
+    pub(super) what: String,
+    /// The oldest node that does: v1.21.0.
+    #[schemars(with = "Option<Text<16>>")]
+    pub(super) node_version: Option<String>,
+    /// Until when.
+    #[schemars(with = "Option<kinds::Time>")]
+    pub(super) by: Option<String>,
+}
+
+/// For the schema: each audience is spoken to.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code, reason = "a shape for the schema alone")]
+struct Audiences {
+    /// Who run nodes.
+    validators: RawDuty,
+    /// Who build on the chain.
+    developers: RawDuty,
+    /// Who use it.
+    users: RawDuty,
+}
+
+/// For the schema: what people can have done.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code, reason = "a shape for the schema alone")]
+struct Steps {
+    /// Where the proposal can be read and answered.
+    under_review: Option<kinds::Link>,
+    /// Where there is guidance on taking the runtime back.
+    rolled_back: Option<kinds::Link>,
+    /// Where the documentation speaks of the new runtime.
+    documented: Option<kinds::Link>,
+    /// Where the review after the upgrade can be read.
+    reviewed: Option<kinds::Link>,
+}

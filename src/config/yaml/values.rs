@@ -1,0 +1,37 @@
+//! Reads values that several files have: lengths, times, time zones and addresses.
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+use super::{finding::Finding, source::SourceFile};
+use crate::domain::plan::schedule::{PlanTime, parse_length};
+
+/// Reads a length of time, such as `10m`.
+pub fn length(
+    file: &SourceFile,
+    path: &[&str],
+    text: &str,
+    findings: &mut Vec<Finding>,
+) -> Option<SignedDuration> {
+    parse_length(text)
+        .map_err(|e| findings.push(file.wrong(path, e.to_string(), "for example 10m")))
+        .ok()
+}
+
+/// Reads the IANA name of a time zone.
+pub fn zone(name: &str) -> Option<TimeZone> {
+    TimeZone::get(name).ok()
+}
+
+/// Reads `2026-12-01 14:00` in the plan's zone, or an instant with its own offset.
+pub fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    text.parse::<PlanTime>().ok()?.at(zone)
+}
+
+/// Tells whether an address can stand in a post.
+pub fn linkable(url: &str) -> bool {
+    url.starts_with("https://")
+        && url.chars().count() <= 200
+        && !url
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c))
+}
