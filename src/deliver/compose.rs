@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::{
     approval::preview,
     due::{DuePost, Unsayable},
-    editions,
     lateness::is_late,
 };
 use crate::{
@@ -50,7 +49,7 @@ pub(crate) async fn compose(due: &DuePost<'_>) -> Result<Composed, StoreError> {
         }
         Err(Unsayable::Because(reason)) => return Ok(Composed::Broken(reason)),
     };
-    Ok(match editions::needless(due, &message.body).await? {
+    Ok(match needless(due, &message.body).await? {
         Some(reason) => Composed::Nothing(reason.to_owned()),
         None => Composed::Message(Box::new(message)),
     })
@@ -176,4 +175,53 @@ async fn root(due: &DuePost<'_>) -> Result<Option<String>, Unsayable> {
         format!("its notice ({key}) was not posted, so there is nothing it could belong to")
     })?;
     Ok(Some(remote))
+}
+
+/// The reason why an edition needs not be done, if there is one.
+async fn needless(due: &DuePost<'_>, body: &Body) -> Result<Option<&'static str>, StoreError> {
+    let rules = due.post.operation.rules();
+    if !rules.has_editions {
+        return Ok(None);
+    }
+    if due.post.attempts == 0 && says_nothing_new(due, body).await? {
+        return Ok(Some("it would change nothing"));
+    }
+    if rules.action == Action::Calendar && is_outdated(due).await? {
+        return Ok(Some("the calendar says something newer"));
+    }
+    Ok(None)
+}
+
+/// Whether the post, as edited last, reads like this already; or the calendar.
+async fn says_nothing_new(due: &DuePost<'_>, body: &Body) -> Result<bool, StoreError> {
+    let edit = &due.post;
+    for edition in (0..edit.edition).rev() {
+        // The first edition of a post's words is the post.
+        let is_post = edition == 0 && edit.operation.rules().action == Action::Edit;
+        let operation = if is_post {
+            Operation::Post
+        } else {
+            edit.operation
+        };
+        let key = edit.key_beside(operation, edition);
+        let before = due.core.store.post(&key).await?;
+        if let Some(before) = before.filter(|p| p.state == PostState::Sent) {
+            let is_same =
+                |b: Body| b.text == body.text && b.card == body.card && b.event == body.event;
+            return Ok(before.body.is_some_and(is_same));
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a later edition went out while this one waited aside.
+async fn is_outdated(due: &DuePost<'_>) -> Result<bool, StoreError> {
+    let post = &due.post;
+    let posts = due.core.store.posts(&post.upgrade).await?;
+    Ok(posts.iter().any(|p| {
+        p.operation == post.operation
+            && p.state == PostState::Sent
+            && p.edition > post.edition
+            && p.is_beside(post)
+    }))
 }

@@ -9,7 +9,6 @@ mod backoff;
 mod compose;
 pub mod dispatcher;
 mod due;
-mod editions;
 mod lateness;
 mod record;
 mod send;
