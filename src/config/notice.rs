@@ -218,7 +218,7 @@ impl NoticeReader<'_> {
         self.scope.file.wrong(&self.path(&[key]), message, hint)
     }
 
-    fn read(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Notice> {
+    fn check_template(&self, raw: &RawNotice, findings: &mut Vec<Finding>) {
         // A notice names the original; which translation a channel gets, the channel says.
         if !self.scope.templates.contains_key(&raw.template) || split(&raw.template).1.is_some() {
             let names = self.scope.templates.keys().map(String::as_str);
@@ -231,8 +231,11 @@ impl NoticeReader<'_> {
             );
             findings.push(self.wrong("template", message, suggest(&raw.template, names)));
         }
-        let trigger = self.trigger(raw, findings);
-        let channels = match (&raw.channels, self.scope.deployment) {
+    }
+
+    /// Reads the channels: those that are named, or all that the notice's readers have.
+    fn channels(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Vec<String> {
+        match (&raw.channels, self.scope.deployment) {
             (None, deployment) => deployment
                 .map(|d| d.channels_for(raw.to))
                 .unwrap_or_default(),
@@ -257,8 +260,18 @@ impl NoticeReader<'_> {
                 }
                 named.clone()
             }
-        };
-        if let (Some(Trigger::On(happening)), Some(deployment)) = (&trigger, self.scope.deployment)
+        }
+    }
+
+    /// Refuses a public channel for what is said to operators alone.
+    fn check_readers(
+        &self,
+        raw: &RawNotice,
+        trigger: &Trigger,
+        channels: &[String],
+        findings: &mut Vec<Finding>,
+    ) {
+        if let (Trigger::On(happening), Some(deployment)) = (trigger, self.scope.deployment)
             && happening.for_operators()
             && channels.iter().any(|c| {
                 deployment
@@ -277,6 +290,15 @@ impl NoticeReader<'_> {
                 format!("`{}` is said to operators alone: it says something of herald, not of the chain", happening.name()),
                 "add `to: operators`",
             ));
+        }
+    }
+
+    fn read(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Notice> {
+        self.check_template(raw, findings);
+        let trigger = self.trigger(raw, findings);
+        let channels = self.channels(raw, findings);
+        if let Some(trigger) = &trigger {
+            self.check_readers(raw, trigger, &channels, findings);
         }
         self.mentions(raw, &channels, findings);
         let approval = self.approval(raw, findings);

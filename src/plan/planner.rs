@@ -247,96 +247,95 @@ impl Planner {
         batch: &mut Batch,
         planned: &mut Planned,
     ) -> Result<(), StoreError> {
-        let now = self.core.clock.now();
-        let snapshot = self.core.snapshot();
         let was = before.map(|b| &b.upgrade);
         let joins = was.is_some_and(|w| w.unplanned) && !campaign.upgrade.unplanned;
         let open = campaign.progress.state < State::Applied;
-        let moved = was.is_some_and(|w| change::moves(w, &campaign.upgrade)) && open && !joins;
-        if moved {
-            campaign.revision += 1;
-            campaign.progress.delayed = false;
-            // A new poll needs new votes.
-            campaign.progress.votes = None;
-            campaign.progress.told.remove(&Happening::Overdue);
-            campaign.progress.told.remove(&Happening::Delayed);
-        }
-        let id = campaign.upgrade.id.clone();
         let old = if before.is_some() {
-            self.core.store.posts(&id).await?
+            self.core.store.posts(&campaign.upgrade.id).await?
         } else {
             Vec::new()
         };
-        if moved {
-            batch.supersede.push(Supersede {
-                upgrade: id.clone(),
-                below: campaign.revision,
-                due_by: Timestamp::MAX,
-            });
+        if was.is_some_and(|w| change::moves(w, &campaign.upgrade)) && open && !joins {
+            begin_revision(&mut campaign, batch);
         }
         if was.is_some_and(|w| w.given_up() != campaign.upgrade.given_up()) {
             // An upgrade that was given up is not called verified, whatever its chains show.
             campaign.progress.closed = campaign.upgrade.given_up();
         }
         if campaign.upgrade.given_up() && was.is_some_and(|w| !w.given_up()) {
-            batch
-                .moves
-                .extend(to_follow(&old, now).map(|p| (p.key.clone(), Move::Supersede)));
+            let follow = to_follow(&old, self.core.clock.now());
+            let moves = follow.map(|p| (p.key.clone(), Move::Supersede));
+            batch.moves.extend(moves);
         }
-        if let Some(why) = was
+        let stale = was
             .filter(|_| open && !joins)
-            .and_then(|w| change::stale(w, &campaign.upgrade))
-        {
+            .and_then(|w| change::stale(w, &campaign.upgrade));
+        if let Some(why) = stale {
             batch.posts.extend(self.marks(&campaign, &old, why));
         }
-        for news in change::news(was, &campaign.upgrade) {
-            if joins
-                && matches!(
-                    news.happening,
-                    Happening::WindowSet | Happening::Rescheduled
-                )
-            {
-                continue;
-            }
-            let detail = news.detail.as_deref().or(reason);
-            let occurrence = match news.happening {
-                Happening::Rescheduled | Happening::Planned => "1".to_owned(),
-                _ => once_more(occurrence_of(campaign.revision, detail), &old),
-            };
-            batch.posts.extend(self.core.outbox.posts_about(
-                &campaign,
-                news.happening,
-                &occurrence,
-                detail,
-            ));
+        let mut news = change::news(was, &campaign.upgrade);
+        if joins {
+            // The window of an upgrade that was seen before it was announced is not news.
+            let of_window = [Happening::WindowSet, Happening::Rescheduled];
+            news.retain(|news| !of_window.contains(&news.happening));
         }
-        if !campaign.progress.finished()
-            && campaign.upgrade.poll.is_none()
-            && !campaign.upgrade.unplanned
-        {
-            let mut posts = timed(&campaign.upgrade, campaign.revision, snapshot.plan(), now);
-            posts.retain(|p| self.core.outbox.is_possible(p));
-            posts.extend(reminders::posts(&self.core, &campaign, now).await?);
-            batch
-                .moves
-                .extend(replanned(&old, &posts, &campaign, snapshot.plan()));
-            let new: Vec<Post> = posts
-                .into_iter()
-                .filter(|p| !old.iter().any(|o| o.key == p.key))
-                .collect();
-            planned.skipped.extend(
-                new.iter()
-                    .filter(|p| p.state == PostState::Skipped)
-                    .cloned(),
-            );
-            batch.posts.extend(new);
-        }
+        batch
+            .posts
+            .extend(self.posts_on(&news, &campaign, reason, &old));
+        self.plan_times(&campaign, &old, batch, planned).await?;
         if before != Some(&campaign) {
             if before.is_some() {
                 self.core.outbox.edits(batch, &campaign, &old);
             }
             batch.upgrades.push(campaign);
         }
+        Ok(())
+    }
+
+    /// Makes the posts that tell of changes.
+    fn posts_on(
+        &self,
+        news: &[change::News],
+        campaign: &Campaign,
+        reason: Option<&str>,
+        old: &[Post],
+    ) -> Vec<Post> {
+        let mut posts = Vec::new();
+        for news in news {
+            let detail = news.detail.as_deref().or(reason);
+            let occurrence = match news.happening {
+                Happening::Rescheduled | Happening::Planned => "1".to_owned(),
+                _ => once_more(occurrence_of(campaign.revision, detail), old),
+            };
+            let outbox = &self.core.outbox;
+            posts.extend(outbox.posts_about(campaign, news.happening, &occurrence, detail));
+        }
+        posts
+    }
+
+    /// Plans the posts that are due by the clock, and moves those whose time has changed.
+    async fn plan_times(
+        &self,
+        campaign: &Campaign,
+        old: &[Post],
+        batch: &mut Batch,
+        planned: &mut Planned,
+    ) -> Result<(), StoreError> {
+        let upgrade = &campaign.upgrade;
+        if campaign.progress.finished() || upgrade.poll.is_some() || upgrade.unplanned {
+            return Ok(());
+        }
+        let now = self.core.clock.now();
+        let snapshot = self.core.snapshot();
+        let mut posts = timed(upgrade, campaign.revision, snapshot.plan(), now);
+        posts.retain(|p| self.core.outbox.is_possible(p));
+        posts.extend(reminders::posts(&self.core, campaign, now).await?);
+        let moves = replanned(old, &posts, campaign, snapshot.plan());
+        batch.moves.extend(moves);
+        posts.retain(|p| !old.iter().any(|o| o.key == p.key));
+        let skipped = posts.iter().filter(|p| p.state == PostState::Skipped);
+        planned.skipped.extend(skipped.cloned());
+        batch.posts.extend(posts);
         Ok(())
     }
 
@@ -354,6 +353,21 @@ impl Planner {
             .map(|root| self.core.outbox.mark(root, old, why))
             .collect()
     }
+}
+
+/// Begins the plan of a window that was moved: what is planned for the one before is superseded.
+fn begin_revision(campaign: &mut Campaign, batch: &mut Batch) {
+    campaign.revision += 1;
+    campaign.progress.delayed = false;
+    // A new poll needs new votes.
+    campaign.progress.votes = None;
+    campaign.progress.told.remove(&Happening::Overdue);
+    campaign.progress.told.remove(&Happening::Delayed);
+    batch.supersede.push(Supersede {
+        upgrade: campaign.upgrade.id.clone(),
+        below: campaign.revision,
+        due_by: Timestamp::MAX,
+    });
 }
 
 /// Numbers an announcement that is repeated later, so that it gets a post of its own.

@@ -11,9 +11,12 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        campaign::{Campaign, upgrade::Urgency},
+        campaign::{
+            Campaign,
+            upgrade::{Target, Urgency},
+        },
         outbox::{Action, Body, Operation, Post, PostKey, PostState, cut},
-        people::feedback::FeedbackCount,
+        people::feedback::{FeedbackCount, Summary},
         plan::{
             language::DEFAULT,
             notice::{Notice, Phase},
@@ -211,48 +214,12 @@ pub fn bulletin(
     posts
         .iter()
         .find(|p| p.is_message() && p.state == PostState::Sent)?;
-    let chains = upgrade.chains.iter().map(|(name, target)| {
-        let seen = progress.chains.get(name);
-        ChainState {
-            name: name.clone(),
-            stage: seen.map(|c| c.stage).unwrap_or_default().name(),
-            runs: seen.and_then(|c| c.spec_version),
-            target: target.spec_version,
-            applied_in: seen.and_then(|c| c.applied.as_ref()).map(|f| f.block),
-            migration: seen
-                .and_then(|c| c.migration.as_ref())
-                .map(|m| (m.done.into(), m.total.map(u64::from))),
-        }
-    });
     let duties = upgrade.duties.iter().map(|(audience, duty)| DutyView {
         audience: audience.name(),
         required: duty.required,
         what: duty.what.clone(),
         node_version: duty.node_version.clone(),
         by: duty.by,
-    });
-    let reactions = |counts: &[FeedbackCount]| {
-        counts
-            .iter()
-            .map(|c| Reactions {
-                emoji: c.emoji.clone(),
-                meaning: c.meaning.clone(),
-                count: c.count,
-            })
-            .collect::<Vec<_>>()
-    };
-    let feedback = progress.feedback.as_ref().map(|summary| FeedbackView {
-        replies: summary.replies,
-        reactions: reactions(&summary.reactions),
-        audiences: summary
-            .audiences
-            .iter()
-            .map(|a| AudienceView {
-                audience: a.audience.map(|a| a.name()),
-                replies: a.replies,
-                reactions: reactions(&a.reactions),
-            })
-            .collect(),
     });
     let picture = context::pictured(progress);
     Some(Bulletin {
@@ -269,7 +236,7 @@ pub fn bulletin(
             set: upgrade.poll.is_none(),
             moved: campaign.revision.saturating_sub(1),
         },
-        chains: chains.collect(),
+        chains: chains(campaign),
         duties: duties.collect(),
         changes: upgrade.changes.clone(),
         links: upgrade
@@ -285,7 +252,7 @@ pub fn bulletin(
             acknowledged: c.acknowledged,
             ready: c.ready,
         }),
-        feedback,
+        feedback: progress.feedback.as_ref().map(feedback),
         feedback_closes: context::closes(progress, snapshot.plan()),
         timeline: timeline(snapshot, campaign, &posts, now),
         pictured: picture.is_some(),
@@ -294,6 +261,44 @@ pub fn bulletin(
         picture,
         colour: card::colour(campaign),
     })
+}
+
+fn chains(campaign: &Campaign) -> Vec<ChainState> {
+    let state = |(name, target): (&String, &Target)| {
+        let seen = campaign.progress.chains.get(name);
+        let migration = seen.and_then(|c| c.migration.as_ref());
+        ChainState {
+            name: name.clone(),
+            stage: seen.map(|c| c.stage).unwrap_or_default().name(),
+            runs: seen.and_then(|c| c.spec_version),
+            target: target.spec_version,
+            applied_in: seen.and_then(|c| c.applied.as_ref()).map(|f| f.block),
+            migration: migration.map(|m| (m.done.into(), m.total.map(u64::from))),
+        }
+    };
+    campaign.upgrade.chains.iter().map(state).collect()
+}
+
+fn feedback(summary: &Summary) -> FeedbackView {
+    let audiences = summary.audiences.iter().map(|a| AudienceView {
+        audience: a.audience.map(|a| a.name()),
+        replies: a.replies,
+        reactions: reactions(&a.reactions),
+    });
+    FeedbackView {
+        replies: summary.replies,
+        reactions: reactions(&summary.reactions),
+        audiences: audiences.collect(),
+    }
+}
+
+fn reactions(counts: &[FeedbackCount]) -> Vec<Reactions> {
+    let reactions = counts.iter().map(|c| Reactions {
+        emoji: c.emoji.clone(),
+        meaning: c.meaning.clone(),
+        count: c.count,
+    });
+    reactions.collect()
 }
 
 /// Lists each notice once, without the status board, since the page is one itself.

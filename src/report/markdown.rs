@@ -15,6 +15,18 @@ fn cell(text: &str) -> String {
 /// Writes the report as Markdown, ready for an issue.
 pub fn markdown(report: &Report, zone: &Zone) -> String {
     let mut out = String::new();
+    head(&mut out, report, zone);
+    posts(&mut out, report, zone);
+    chains(&mut out, report, zone);
+    readiness(&mut out, report, zone);
+    feedback(&mut out, report.feedback.as_ref());
+    incidents(&mut out, report, zone);
+    decisions(&mut out, report, zone);
+    checklist(&mut out, report, zone);
+    out.trim_end().to_owned()
+}
+
+fn head(out: &mut String, report: &Report, zone: &Zone) {
     let Report {
         title,
         upgrade,
@@ -33,6 +45,9 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
     if report.moved > 0 {
         let _ = writeln!(out, "The window was moved {} times.\n", report.moved);
     }
+}
+
+fn posts(out: &mut String, report: &Report, zone: &Zone) {
     let Punctuality {
         posted,
         late,
@@ -72,6 +87,9 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
             row.state
         );
     }
+}
+
+fn chains(out: &mut String, report: &Report, zone: &Zone) {
     let _ = writeln!(
         out,
         "\n## Chains\n\n| Chain | Target | Runs | Stage | Authorized | Applied | Block time before / after | Failed transactions | Finality behind |\n|---|---|---|---|---|---|---|---|---|"
@@ -109,8 +127,9 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
                 .map_or("—".to_owned(), |lag| format!("{lag} blocks")),
         );
     }
-    readiness(&mut out, report, zone);
-    feedback(&mut out, report.feedback.as_ref());
+}
+
+fn incidents(out: &mut String, report: &Report, zone: &Zone) {
     let _ = writeln!(out, "\n## Incidents\n");
     for fact in &report.incidents {
         let at = fact
@@ -129,6 +148,9 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
     if report.incidents.is_empty() {
         let _ = writeln!(out, "None.");
     }
+}
+
+fn decisions(out: &mut String, report: &Report, zone: &Zone) {
     let _ = writeln!(out, "\n## Decisions\n");
     for row in &report.acts {
         let act = &row.act;
@@ -145,6 +167,9 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
     if report.acts.is_empty() {
         let _ = writeln!(out, "No command was given.");
     }
+}
+
+fn checklist(out: &mut String, report: &Report, zone: &Zone) {
     let _ = writeln!(out, "\n## Checklist\n");
     for (item, tick) in &report.done {
         let _ = writeln!(
@@ -166,7 +191,6 @@ pub fn markdown(report: &Report, zone: &Zone) -> String {
             item.role.people()
         );
     }
-    out.trim_end().to_owned()
 }
 
 fn detail(text: &str) -> String {

@@ -51,84 +51,67 @@ impl Edition {
             bulletins: &bulletins,
         };
         let mut resources = BTreeMap::new();
-        let mut put = |path: String, kind: &'static str, bytes: Vec<u8>, open: bool| {
+        let mut put = |path: String, kind: &'static str, open: bool, bytes: Vec<u8>| {
             let tag = format!("\"{}\"", short(&bytes));
-            resources.insert(
-                path,
-                Resource {
-                    kind,
-                    bytes: bytes.into(),
-                    tag,
-                    open,
-                },
-            );
+            let bytes = bytes.into();
+            let resource = Resource {
+                kind,
+                bytes,
+                tag,
+                open,
+            };
+            resources.insert(path, resource);
         };
-        put("/".into(), HTML_TYPE, site.front().into_bytes(), false);
         for bulletin in &bulletins {
-            let at = format!("/upgrades/{}", bulletin.id);
-            put(
-                at.clone(),
-                HTML_TYPE,
-                site.page_of(bulletin).into_bytes(),
-                false,
-            );
+            let page = format!("/upgrades/{}", bulletin.id);
             if let Some(times) = &bulletin.picture {
-                put(
-                    format!("{at}/block-times.png"),
-                    "image/png",
-                    picture::block_times(times).png,
-                    false,
-                );
+                let png = picture::block_times(times).png;
+                put(format!("{page}/block-times.png"), "image/png", false, png);
             }
             put(
-                format!("/api/v1/upgrades/{}", bulletin.id),
+                format!("/api/v1{page}"),
                 JSON_TYPE,
-                api::one(bulletin),
                 true,
+                api::one(bulletin),
             );
+            put(page, HTML_TYPE, false, site.page_of(bulletin).into_bytes());
         }
-        put(
-            "/api/v1/upgrades".into(),
-            JSON_TYPE,
-            api::all(&bulletins),
-            true,
-        );
-        put(
-            "/api/v1/openapi.json".into(),
-            JSON_TYPE,
-            api::description(title, address),
-            true,
-        );
-        put(
-            "/calendar.ics".into(),
-            "text/calendar; charset=utf-8",
-            feed::calendar(&bulletins, title, address, now).into_bytes(),
-            true,
-        );
-        put(
-            "/feed.atom".into(),
-            "application/atom+xml; charset=utf-8",
-            feed::atom(&bulletins, title, address, zone).into_bytes(),
-            true,
-        );
-        put(
-            "/state.svg".into(),
-            "image/svg+xml",
-            site.icon().into_bytes(),
-            false,
-        );
-        put(
-            "/herald.css".into(),
-            "text/css; charset=utf-8",
-            page::PAGE_CSS.into(),
-            false,
-        );
-        put(
-            "/herald.js".into(),
-            "text/javascript; charset=utf-8",
-            page::PAGE_SCRIPT.into(),
-            false,
-        );
+        let calendar = feed::calendar(&bulletins, title, address, now).into_bytes();
+        let atom = feed::atom(&bulletins, title, address, zone).into_bytes();
+        let api_description = api::description(title, address);
+        let (style, script) = (page::PAGE_CSS.into(), page::PAGE_SCRIPT.into());
+        for (path, kind, open, bytes) in [
+            ("/", HTML_TYPE, false, site.front().into_bytes()),
+            ("/api/v1/upgrades", JSON_TYPE, true, api::all(&bulletins)),
+            ("/api/v1/openapi.json", JSON_TYPE, true, api_description),
+            (
+                "/calendar.ics",
+                "text/calendar; charset=utf-8",
+                true,
+                calendar,
+            ),
+            (
+                "/feed.atom",
+                "application/atom+xml; charset=utf-8",
+                true,
+                atom,
+            ),
+            (
+                "/state.svg",
+                "image/svg+xml",
+                false,
+                site.icon().into_bytes(),
+            ),
+            ("/herald.css", "text/css; charset=utf-8", false, style),
+            (
+                "/herald.js",
+                "text/javascript; charset=utf-8",
+                false,
+                script,
+            ),
+        ] {
+            put(path.to_owned(), kind, open, bytes);
+        }
         let lost = site.lost();
         let mut all = Sha256::new();
         resources.values().for_each(|r| all.update(&r.bytes));

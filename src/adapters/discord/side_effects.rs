@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serenity::all::{
     ChannelId, CreateScheduledEvent, EditScheduledEvent, MessageId, ScheduledEvent,
-    ScheduledEventStatus, ScheduledEventType, Timestamp as Instant,
+    ScheduledEventStatus, ScheduledEventType, Timestamp,
 };
+use tokio::time::Instant;
 
 use super::{
     Discord,
@@ -14,7 +15,7 @@ use super::{
     send::mark,
 };
 use crate::{
-    domain::outbox::{CalendarEvent, CalendarEventStage, PostKey},
+    domain::outbox::{CalendarEvent, CalendarEventStage, PostKey, cut},
     ports::{Accepted, ChatError, Handling},
 };
 
@@ -80,14 +81,52 @@ pub(super) async fn handle(
     })
 }
 
-/// The one event with this key's mark in its description is made, changed or ended: whichever it takes.
+/// Makes, changes or ends the one event with this key's mark in its description, whichever it takes.
 pub(super) async fn calendar(
     discord: &Discord,
     key: &PostKey,
     wanted: &CalendarEvent,
 ) -> Result<Accepted, ChatError> {
     let deadline = discord.deadline();
-    let failed = |fault: Fault| match fault {
+    let mark = mark(key);
+    let about = cut(&wanted.about, ABOUT_MAX - mark.len() - 2);
+    let wanted = MarkedEvent {
+        event: wanted,
+        about: format!("{about}\n\n{mark}"),
+        opens: at(wanted.opens.as_second())?,
+        closes: at(wanted.closes.as_second())?,
+    };
+    let there = discord
+        .ask(deadline, || {
+            discord.http.get_scheduled_events(discord.guild, false)
+        })
+        .await
+        .map_err(calendar_error)?;
+    let is_ours = |event: &&ScheduledEvent| {
+        let about = event.description.as_deref();
+        about.is_some_and(|about| about.ends_with(&mark))
+            && matches!(
+                event.status,
+                ScheduledEventStatus::Scheduled | ScheduledEventStatus::Active
+            )
+    };
+    match there.iter().find(is_ours) {
+        Some(event) => change_event(discord, deadline, event, &wanted).await,
+        None => create_event(discord, deadline, &wanted).await,
+    }
+}
+
+/// An event as it is wanted, in Discord's own types.
+struct MarkedEvent<'a> {
+    event: &'a CalendarEvent,
+    /// The description, which ends in the key's mark.
+    about: String,
+    opens: Timestamp,
+    closes: Timestamp,
+}
+
+fn calendar_error(fault: Fault) -> ChatError {
+    match fault {
         Fault::Unsure { reason, after_ms } => ChatError::Retry {
             reason: format!("{CHANGING_CALENDAR}: {reason}"),
             after_ms,
@@ -99,72 +138,50 @@ pub(super) async fn calendar(
             reason: format!("{CHANGING_CALENDAR}: {}", fault.words()),
             remedy: "look at the upgrade's window, and at the server's events".into(),
         },
-    };
-    let mark = mark(key);
-    let there = discord
+    }
+}
+
+/// Creates the event, unless its window is over: Discord lists an event that has ended no more.
+async fn create_event(
+    discord: &Discord,
+    deadline: Instant,
+    wanted: &MarkedEvent<'_>,
+) -> Result<Accepted, ChatError> {
+    let is_over = matches!(
+        wanted.event.stage,
+        CalendarEventStage::Completed | CalendarEventStage::Cancelled
+    );
+    let soonest =
+        Timestamp::now().unix_timestamp() + i64::try_from(MIN_EVENT_LEAD.as_secs()).unwrap_or(0);
+    if is_over || wanted.closes.unix_timestamp() <= soonest {
+        return Ok(Accepted {
+            id: String::new(),
+            link: None,
+        });
+    }
+    let opens = at(wanted.opens.unix_timestamp().max(soonest))?;
+    let event = CreateScheduledEvent::new(ScheduledEventType::External, &wanted.event.name, opens)
+        .end_time(wanted.closes)
+        .location(&wanted.event.place)
+        .description(&wanted.about);
+    let created = discord
         .ask(deadline, || {
-            discord.http.get_scheduled_events(discord.guild, false)
+            discord
+                .http
+                .create_scheduled_event(discord.guild, &event, None)
         })
         .await
-        .map_err(failed)?;
-    let ours = |event: &&ScheduledEvent| {
-        let marked = event
-            .description
-            .as_deref()
-            .is_some_and(|about| about.ends_with(&mark));
-        marked
-            && matches!(
-                event.status,
-                ScheduledEventStatus::Scheduled | ScheduledEventStatus::Active
-            )
-    };
-    let about = format!(
-        "{}\n\n{mark}",
-        crate::domain::outbox::cut(&wanted.about, ABOUT_MAX - mark.len() - 2)
-    );
-    let (opens, closes) = (
-        at(wanted.opens.as_second())?,
-        at(wanted.closes.as_second())?,
-    );
-    let Some(event) = there.iter().find(ours) else {
-        // What has ended is listed no more, and what is over needs no event.
-        if matches!(
-            wanted.stage,
-            CalendarEventStage::Completed | CalendarEventStage::Cancelled
-        ) {
-            return Ok(Accepted {
-                id: String::new(),
-                link: None,
-            });
-        }
-        let soonest =
-            Instant::now().unix_timestamp() + i64::try_from(MIN_EVENT_LEAD.as_secs()).unwrap_or(0);
-        if closes.unix_timestamp() <= soonest {
-            return Ok(Accepted {
-                id: String::new(),
-                link: None,
-            });
-        }
-        let opens = if opens.unix_timestamp() < soonest {
-            at(soonest)?
-        } else {
-            opens
-        };
-        let made = CreateScheduledEvent::new(ScheduledEventType::External, &wanted.name, opens)
-            .end_time(closes)
-            .location(&wanted.place)
-            .description(about);
-        let made = discord
-            .ask(deadline, || {
-                discord
-                    .http
-                    .create_scheduled_event(discord.guild, &made, None)
-            })
-            .await
-            .map_err(failed)?;
-        return Ok(event_accepted(discord, &made));
-    };
-    let is_active = event.status == ScheduledEventStatus::Active;
+        .map_err(calendar_error)?;
+    Ok(event_accepted(discord, &created))
+}
+
+/// Changes an event's words, and takes it from its status to the wanted one, by the steps that Discord allows.
+async fn change_event(
+    discord: &Discord,
+    deadline: Instant,
+    event: &ScheduledEvent,
+    wanted: &MarkedEvent<'_>,
+) -> Result<Accepted, ChatError> {
     let change = |edit: EditScheduledEvent<'static>| async move {
         discord
             .ask(deadline, || {
@@ -173,34 +190,28 @@ pub(super) async fn calendar(
                     .edit_scheduled_event(discord.guild, event.id, &edit, None)
             })
             .await
-            .map_err(failed)
+            .map_err(calendar_error)
     };
-    let words = || {
-        EditScheduledEvent::new()
-            .name(&wanted.name)
-            .description(&about)
-            .end_time(closes)
-            .location(&wanted.place)
-    };
-    let changed = match (wanted.stage, is_active) {
-        (CalendarEventStage::Scheduled, false) => change(words().start_time(opens)).await?,
-        (CalendarEventStage::Scheduled | CalendarEventStage::Active, true) => {
-            change(words()).await?
-        }
-        (CalendarEventStage::Active, false) => {
-            change(words().status(ScheduledEventStatus::Active)).await?
-        }
-        (CalendarEventStage::Cancelled, false) => {
-            change(words().status(ScheduledEventStatus::Canceled)).await?
-        }
+    let words = EditScheduledEvent::new()
+        .name(&wanted.event.name)
+        .description(&wanted.about)
+        .end_time(wanted.closes)
+        .location(&wanted.event.place);
+    let is_active = event.status == ScheduledEventStatus::Active;
+    let edit = match (wanted.event.stage, is_active) {
+        (CalendarEventStage::Scheduled, false) => words.start_time(wanted.opens),
+        (CalendarEventStage::Scheduled | CalendarEventStage::Active, true) => words,
+        (CalendarEventStage::Active, false) => words.status(ScheduledEventStatus::Active),
+        (CalendarEventStage::Cancelled, false) => words.status(ScheduledEventStatus::Canceled),
         (CalendarEventStage::Completed, false) => {
             change(EditScheduledEvent::new().status(ScheduledEventStatus::Active)).await?;
-            change(words().status(ScheduledEventStatus::Completed)).await?
+            words.status(ScheduledEventStatus::Completed)
         }
         (CalendarEventStage::Completed | CalendarEventStage::Cancelled, true) => {
-            change(words().status(ScheduledEventStatus::Completed)).await?
+            words.status(ScheduledEventStatus::Completed)
         }
     };
+    let changed = change(edit).await?;
     Ok(event_accepted(discord, &changed))
 }
 
@@ -226,8 +237,8 @@ fn lacking(what: &str, permission: &str, fault: &Fault) -> ChatError {
     }
 }
 
-fn at(seconds: i64) -> Result<Instant, ChatError> {
-    Instant::from_unix_timestamp(seconds).map_err(|_| ChatError::Refused {
+fn at(seconds: i64) -> Result<Timestamp, ChatError> {
+    Timestamp::from_unix_timestamp(seconds).map_err(|_| ChatError::Refused {
         reason: "the window is at no time that Discord knows".into(),
         remedy: "look at the upgrade's window".into(),
     })
