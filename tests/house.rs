@@ -1,4 +1,4 @@
-//! The tree is the pipeline: a folder of `src` imports only from folders below its own floor, so no circle can arise.
+//! Ten floors: a folder of `src` imports only from folders on lower floors, so no circle of folders can arise.
 
 use std::{collections::BTreeMap, fs, path::Path};
 

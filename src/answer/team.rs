@@ -147,7 +147,7 @@ impl AnswerService {
         };
         let next = posts.iter().filter(waits).min_by_key(|p| p.due);
         let detail = next.and_then(|p| p.detail.as_deref());
-        let code = code::code(snapshot, campaign, notice, detail);
+        let code = code::notice_code(snapshot, campaign, notice, detail);
         let who = Approver::Account(call.asker.platform, call.asker.user);
         let agreed = match self.gate.approve(&code, who).await {
             Ok(agreed) => agreed,

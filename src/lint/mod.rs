@@ -4,10 +4,10 @@
 //! [`rules`] finds where the plan breaks its own rules (notice, nights, posts a day) and what could
 //! never come: `herald check` shows it. [`near`] needs the clock as well.
 
-mod calendar;
 mod coverage;
 mod lengths;
 mod load;
+mod promises;
 mod reach;
 mod renders;
 mod templates;
@@ -56,7 +56,7 @@ pub fn rules(config: &Config) -> Vec<Finding> {
     let mut findings = windows::of(config);
     for urgency in Urgency::iter() {
         let subjects = subjects(config, urgency);
-        calendar::of(config, urgency, &subjects, &mut findings);
+        promises::of(config, urgency, &subjects, &mut findings);
         reach::of(config, urgency, &subjects, &mut findings);
     }
     coverage::of(config, &mut findings);

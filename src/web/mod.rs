@@ -1,10 +1,10 @@
 //! Serves the status page, its feeds and API, and, on another address, the answers for monitors.
 //!
-//! Each answer is written as a whole when it changes ([`Edition`]), so that a thousand readers cost
+//! Each answer is written as a whole when it changes ([`SiteContent`]), so that a thousand readers cost
 //! no more than one and never wait for the store. Nobody can order anything here.
 
 mod api;
-mod edition;
+mod content;
 mod feed;
 mod metrics;
 mod operations;
@@ -31,7 +31,7 @@ use crate::{
     report::bulletin,
 };
 
-pub use self::edition::Edition;
+pub use self::content::SiteContent;
 
 /// The store is read this often to see whether something has changed.
 const POLL_EVERY: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub struct ProcessHealth {
 /// The site holds what is served, and knows where that is read from.
 pub struct Site {
     core: RwLock<Arc<Core>>,
-    edition: watch::Sender<Arc<Edition>>,
+    content: watch::Sender<Arc<SiteContent>>,
     /// The address by which readers find it, with a slash at its end.
     address: String,
     title: String,
@@ -68,11 +68,11 @@ impl Site {
         chains: BTreeMap<String, Arc<dyn Chain>>,
         vitals: impl Fn() -> ProcessHealth + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let edition = watch::Sender::new(Arc::new(Edition::default()));
+        let content = watch::Sender::new(Arc::new(SiteContent::default()));
         let (core, vitals) = (RwLock::new(core), Box::new(vitals));
         Arc::new(Self {
             core,
-            edition,
+            content,
             address,
             title,
             chains,
@@ -90,28 +90,28 @@ impl Site {
         self.core.read().clone()
     }
 
-    /// Writes another edition if there is something else to show, and returns whether there is.
+    /// Writes the content anew if there is something else to show, and returns whether there is.
     pub async fn tick(&self) -> Result<bool, StoreError> {
         let core = self.core();
         let now = core.clock.now();
         let bulletins = bulletin::all(&core, now).await?;
-        let last = self.edition.borrow().clone();
+        let last = self.content.borrow().clone();
         if last.is_written() && last.bulletins() == bulletins {
             return Ok(false);
         }
         let snapshot = core.snapshot();
-        let edition = Edition::write(
+        let content = SiteContent::write(
             bulletins,
             &self.title,
             &self.address,
             snapshot.renderer.zone(),
             now,
         );
-        self.edition.send_replace(Arc::new(edition));
+        self.content.send_replace(Arc::new(content));
         Ok(true)
     }
 
-    /// Keeps the edition up to date; the last one stays while the store can't be read.
+    /// Keeps the content up to date; the last stays while the store can't be read.
     pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let mut was_logged = false;
         loop {
@@ -129,7 +129,7 @@ impl Site {
             }
         }
         // Readers who follow are let go, so that the server can end.
-        self.edition.send_replace(Arc::new(Edition::closing()));
+        self.content.send_replace(Arc::new(SiteContent::closing()));
     }
 
     /// Routes what everybody may ask for.
@@ -195,8 +195,8 @@ async fn resource(
         )
             .into_response();
     }
-    let edition = site.edition.borrow().clone();
-    if !edition.is_written() {
+    let content = site.content.borrow().clone();
+    if !content.is_written() {
         let again = [(header::RETRY_AFTER, "2")];
         return (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -207,13 +207,13 @@ async fn resource(
             .into_response();
     }
     let path = percent_decode_str(uri.path()).decode_utf8_lossy();
-    let Some(found) = edition.find(&path) else {
+    let Some(found) = content.find(&path) else {
         let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
         return (
             StatusCode::NOT_FOUND,
             kind,
             safety,
-            edition.lost().to_owned(),
+            content.lost().to_owned(),
         )
             .into_response();
     };

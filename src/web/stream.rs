@@ -20,7 +20,7 @@ use axum::{
 use futures::stream;
 use tokio::sync::watch;
 
-use super::{Edition, Site};
+use super::{Site, SiteContent};
 
 /// At most this many readers follow, on at most half of the open files: posting needs the rest.
 const MAX_READERS: usize = 4_000;
@@ -72,7 +72,7 @@ impl Drop for StreamReader {
     }
 }
 
-/// Sends the edition's name now, and again whenever there is another one.
+/// Sends the name of the content now, and again whenever it has changed.
 pub(super) async fn events(State(site): State<Arc<Site>>) -> Response {
     let Some(reader) = site.readers.admit() else {
         return (
@@ -82,15 +82,15 @@ pub(super) async fn events(State(site): State<Arc<Site>>) -> Response {
         )
             .into_response();
     };
-    let mut editions = site.edition.subscribe();
-    editions.mark_changed();
-    let told = stream::unfold((editions, reader), |(mut editions, reader)| async move {
-        let edition = next(&mut editions).await?;
+    let mut contents = site.content.subscribe();
+    contents.mark_changed();
+    let told = stream::unfold((contents, reader), |(mut contents, reader)| async move {
+        let edition = next(&mut contents).await?;
         let event = Event::default()
             .event("edition")
             .id(&edition)
             .data(&edition);
-        Some((Ok::<_, Infallible>(event), (editions, reader)))
+        Some((Ok::<_, Infallible>(event), (contents, reader)))
     });
     let keep = KeepAlive::new().interval(KEEP_ALIVE_EVERY);
     (
@@ -103,16 +103,16 @@ pub(super) async fn events(State(site): State<Arc<Site>>) -> Response {
         .into_response()
 }
 
-/// Waits for the name of the next edition; `None` once the site is closed.
-async fn next(editions: &mut watch::Receiver<Arc<Edition>>) -> Option<String> {
+/// Waits for the name of the content that comes next; `None` once the site is closed.
+async fn next(contents: &mut watch::Receiver<Arc<SiteContent>>) -> Option<String> {
     loop {
-        editions.changed().await.ok()?;
-        let edition = editions.borrow_and_update().clone();
-        if edition.is_closed() {
+        contents.changed().await.ok()?;
+        let content = contents.borrow_and_update().clone();
+        if content.is_closed() {
             return None;
         }
-        if edition.is_written() {
-            return Some(edition.name().to_owned());
+        if content.is_written() {
+            return Some(content.name().to_owned());
         }
     }
 }

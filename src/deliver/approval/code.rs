@@ -28,8 +28,8 @@ use crate::{
     },
 };
 
-/// The code that people type to approve a notice of an upgrade; `detail` is the subject of a post without a fact.
-pub fn code(
+/// Returns the code that people type to approve a notice of an upgrade; `detail` is the subject of a post without a fact.
+pub fn notice_code(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
     notice: &Notice,
@@ -86,7 +86,7 @@ pub fn code(
             .map(str::to_owned),
     );
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    approval::code(&parts)
+    approval::text_code(&parts)
 }
 
 /// The consent that a notice has so far. People who may not approve any more don't count any more.
@@ -101,7 +101,7 @@ pub fn of(
     if persons == 0 {
         return Consent::default();
     }
-    let code = code(snapshot, campaign, notice, detail);
+    let code = notice_code(snapshot, campaign, notice, detail);
     let people = &snapshot.config.people;
     let may = |name: &str| people.by_name(name).is_some_and(|p| people.may_approve(p));
     let counts =
@@ -220,20 +220,20 @@ mod tests {
     #[test]
     fn another_text_has_another_code_and_the_hour_has_none() {
         let (mut snapshot, campaign, notice) = sample();
-        let first = code(&snapshot, &campaign, &notice, None);
+        let first = notice_code(&snapshot, &campaign, &notice, None);
         let mut live = campaign.clone();
         live.progress
             .chains
             .values_mut()
             .for_each(|c| c.spec_version = Some(7));
         (live.progress.delayed, live.accepted) = (true, Timestamp::MAX);
-        assert_eq!(code(&snapshot, &live, &notice, None), first);
+        assert_eq!(notice_code(&snapshot, &live, &notice, None), first);
 
         let mut others = Vec::new();
         let mut with = |change: &dyn Fn(&mut Upgrade)| {
             let mut changed = campaign.clone();
             change(&mut changed.upgrade);
-            others.push(code(&snapshot, &changed, &notice, None));
+            others.push(notice_code(&snapshot, &changed, &notice, None));
         };
         with(&|u| u.title.push('!'));
         with(&|u| u.duties.values_mut().for_each(|d| d.what.push('!')));
@@ -244,7 +244,7 @@ mod tests {
                 .checked_add(SignedDuration::from_mins(1))
                 .unwrap()
         });
-        others.push(code(
+        others.push(notice_code(
             &snapshot,
             &campaign,
             &Notice {
@@ -253,7 +253,7 @@ mod tests {
             },
             None,
         ));
-        others.push(code(
+        others.push(notice_code(
             &snapshot,
             &campaign,
             &Notice {
@@ -262,7 +262,7 @@ mod tests {
             },
             None,
         ));
-        others.push(code(
+        others.push(notice_code(
             &snapshot,
             &campaign,
             &Notice {
@@ -279,7 +279,7 @@ mod tests {
             .unwrap()
             .text
             .push_str("Sorry.");
-        others.push(code(&snapshot, &campaign, &notice, None));
+        others.push(notice_code(&snapshot, &campaign, &notice, None));
         others.push(first);
         let different: BTreeSet<&String> = others.iter().collect();
         assert_eq!(different.len(), others.len(), "{others:?}");
@@ -293,7 +293,7 @@ mod tests {
             template: "not/there".into(),
             ..notice
         };
-        let told = |link: &str| code(&snapshot, &campaign, &untold, Some(link));
+        let told = |link: &str| notice_code(&snapshot, &campaign, &untold, Some(link));
         assert_eq!(
             told("https://docs.example.org/a"),
             told("https://docs.example.org/a")
@@ -318,7 +318,7 @@ mod tests {
             person("Ada Invented", Role::CommunicationTeam),
             person("Ben Invented", Role::Validator),
         ];
-        let code = code(&snapshot, &campaign, &notice, None);
+        let code = notice_code(&snapshot, &campaign, &notice, None);
         let at = campaign.accepted;
         let approved = |person: &str, code: &str| Approved {
             upgrade: campaign.upgrade.id.clone(),

@@ -32,6 +32,7 @@ pub struct Limits {
     pub drift: SignedDuration,
 }
 
+#[cfg(test)]
 impl Default for Limits {
     fn default() -> Self {
         Self {

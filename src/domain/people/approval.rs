@@ -17,8 +17,8 @@ use crate::domain::{
 const ALPHABET: &str = "23456789abcdefghjkmnpqrstuvwxyz";
 const CODE_LENGTH: usize = 6;
 
-/// The code that people type to approve a text that is made of these parts, in this order.
-pub fn code(parts: &[&str]) -> String {
+/// Returns the code that people type to approve a text that is made of these parts, in this order.
+pub fn text_code(parts: &[&str]) -> String {
     let digits = digest(parts);
     let mut number = digits
         .get(..16)
@@ -283,8 +283,9 @@ mod tests {
 
     #[test]
     fn a_code_is_short_and_without_look_alikes_and_another_for_each_text() {
-        let codes: std::collections::BTreeSet<String> =
-            (0..500).map(|n| code(&["text", &n.to_string()])).collect();
+        let codes: std::collections::BTreeSet<String> = (0..500)
+            .map(|n| text_code(&["text", &n.to_string()]))
+            .collect();
         assert_eq!(codes.len(), 500);
         assert!(
             codes.iter().all(|c| c.len() == 6
@@ -292,8 +293,8 @@ mod tests {
                 && *c == c.to_lowercase()),
             "{codes:?}"
         );
-        assert_eq!(code(&["a", "b"]), code(&["a", "b"]));
-        assert_ne!(code(&["a", "b"]), code(&["ab", ""]));
+        assert_eq!(text_code(&["a", "b"]), text_code(&["a", "b"]));
+        assert_ne!(text_code(&["a", "b"]), text_code(&["ab", ""]));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use upgrade_herald::{
         AudienceView, Bulletin, ChainState, DutyView, EntryView, FeedbackView, LinkView, PlaceView,
         Reactions, Readiness, WindowView,
     },
-    web::Edition,
+    web::SiteContent,
     words::Zone,
 };
 
@@ -603,7 +603,7 @@ fn nothing_that_anybody_writes_gets_out_of_its_place_in_page_feed_calendar_or_ap
         .chain([("benign".to_owned(), "benign")])
     {
         let bulletin = saying(text);
-        let edition = Edition::write(
+        let edition = SiteContent::write(
             vec![bulletin.clone()],
             text,
             "https://example.org/",

@@ -1,4 +1,4 @@
-//! An edition is everything that readers can ask for, as it is now.
+//! The content of the site: everything that readers can ask for, as it is now.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) struct Resource {
 
 /// All pages and files, written together.
 #[derive(Debug, Default)]
-pub struct Edition {
+pub struct SiteContent {
     bulletins: Vec<Bulletin>,
     name: String,
     resources: BTreeMap<String, Resource>,
@@ -36,7 +36,7 @@ pub struct Edition {
 const HTML_TYPE: &str = "text/html; charset=utf-8";
 const JSON_TYPE: &str = "application/json";
 
-impl Edition {
+impl SiteContent {
     /// Writes everything that there is to say of these upgrades.
     pub fn write(
         bulletins: Vec<Bulletin>,
@@ -125,7 +125,7 @@ impl Edition {
         }
     }
 
-    /// Makes the last edition: readers who follow are told no more.
+    /// Makes the last content: readers who follow are told no more.
     pub(super) fn closing() -> Self {
         Self {
             closed: true,
@@ -145,7 +145,7 @@ impl Edition {
         &self.bulletins
     }
 
-    /// Returns the edition's name, which is another for each that differs.
+    /// Returns the name of this content, which is another for each that differs.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
