@@ -7,10 +7,7 @@ use clap::Args;
 
 use crate::{
     adapters::node::Node,
-    domain::chain::{
-        block::{Kin, Memory},
-        fact::Fact,
-    },
+    domain::chain::{block::Kin, fact::Fact, memory::Memory, reading},
     ports::{Chain, ChainError},
     run::logging,
     watch::catchup::oldest_readable,
@@ -105,7 +102,7 @@ async fn read_to_head(
     };
     while memory.number < last {
         let block = node.block(memory.number + 1).await?;
-        let (facts, after) = block.read(name, memory, &kin);
+        let (facts, after) = reading::read(&block, name, memory, &kin);
         *memory = after;
         for fact in &facts {
             print(fact, args.json);

@@ -13,10 +13,7 @@ use crate::{
     answer::next_notice,
     domain::{
         campaign::{Campaign, progress::ChainProgress},
-        chain::{
-            fact::{Fact, FactKind},
-            observation::Matter,
-        },
+        chain::{fact::Fact, fact_kind::FactKind, observation::Matter},
         outbox::{Post, PostState},
     },
     ports::{CampaignStore, Clock, LeadershipStore, OutboxStore, RecordStore, ReplicaInfo},

@@ -373,7 +373,7 @@ mod tests {
             progress::{Stage, State},
             upgrade::{Method, Urgency},
         },
-        chain::fact::FactKind,
+        chain::fact_kind::FactKind,
         plan::notice::Audience,
     };
 

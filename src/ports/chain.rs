@@ -3,10 +3,7 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::domain::chain::{
-    block::{Block, Memory},
-    observation::Sight,
-};
+use crate::domain::chain::{block::Block, memory::Memory, observation::Sight};
 
 #[derive(Debug, Error)]
 pub enum ChainError {

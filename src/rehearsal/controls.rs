@@ -17,7 +17,8 @@ use tokio::sync::Notify;
 
 use crate::{
     domain::chain::{
-        block::{Block, Memory},
+        block::Block,
+        memory::Memory,
         observation::{EndpointSight, Sight},
     },
     ports::{Chain, ChainError, Clock, Head},

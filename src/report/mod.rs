@@ -14,10 +14,7 @@ use crate::{
             Campaign,
             progress::{Stage, Tick},
         },
-        chain::{
-            block_times::Stretch,
-            fact::{Fact, FactKind},
-        },
+        chain::{block_times::Stretch, fact::Fact, fact_kind::FactKind},
         outbox::{Post, PostState},
         people::{feedback::Summary, roster::Answer},
         plan::notice::{PRIVATE, Phase},

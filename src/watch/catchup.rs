@@ -8,7 +8,7 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    domain::chain::block::Memory,
+    domain::chain::memory::Memory,
     ports::{Chain, ChainError},
 };
 

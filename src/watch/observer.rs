@@ -18,8 +18,8 @@ use crate::{
             progress::{CampaignEvent, Measurements, Observed, Stage, State},
         },
         chain::{
-            block::Memory,
             fact::{Expected, Fact},
+            memory::Memory,
             observation::{Matter, MatterKind, Sight, matter},
             payload::{Payload, UnexpectedVersion},
         },

@@ -5,7 +5,7 @@ use crate::domain::{
         Campaign,
         progress::{CampaignEvent, Stage},
     },
-    chain::fact::{Fact, FactKind},
+    chain::{fact::Fact, fact_kind::FactKind},
     plan::notice::Happening,
 };
 

@@ -13,10 +13,7 @@ use crate::{
             progress::{CampaignEvent, ChainProgress, Stage, State},
             upgrade::{Method, Target, Upgrade, Urgency, Window},
         },
-        chain::{
-            block::Memory,
-            fact::{Fact, FactKind},
-        },
+        chain::{fact::Fact, fact_kind::FactKind, memory::Memory},
         plan::notice::Happening,
     },
     outbox::Core,

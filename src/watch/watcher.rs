@@ -19,9 +19,11 @@ use crate::{
             progress::{BlockSeen, CampaignEvent, Observed, Progress},
         },
         chain::{
-            block::{Block, Memory},
+            block::Block,
             fact::{Expected, Fact},
+            memory::Memory,
             payload::{Payload, ResetCause},
+            reading,
         },
         plan::notice::Happening,
     },
@@ -197,7 +199,7 @@ impl Watcher {
         known: Vec<Fact>,
     ) -> Result<Memory, WatchError> {
         let kin = self.core.kin.get(chain).cloned().unwrap_or_default();
-        let (shown, memory) = block.read(chain, before, &kin);
+        let (shown, memory) = reading::read(block, chain, before, &kin);
         let mut facts: Vec<Fact> = known.into_iter().chain(shown).collect();
         let late = is_late(before, head, block);
         facts.iter_mut().for_each(|fact| fact.late |= late);

@@ -29,10 +29,7 @@ use super::{
     witness::{Witness, host},
 };
 use crate::{
-    domain::chain::{
-        block::{Block, Memory},
-        observation::Sight,
-    },
+    domain::chain::{block::Block, memory::Memory, observation::Sight},
     ports::{Chain, ChainError, Head},
 };
 

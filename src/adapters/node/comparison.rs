@@ -8,7 +8,7 @@ use super::{
     connection::Connection,
     witness::{Witness, WitnessAnswer},
 };
-use crate::{domain::chain::block::Memory, ports::ChainError};
+use crate::{domain::chain::memory::Memory, ports::ChainError};
 
 /// The reason to leave an endpoint that is on another chain.
 pub(super) const OTHER_CHAIN: &str = "belongs to another chain: its genesis is another one";

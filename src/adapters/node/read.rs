@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     domain::{
-        chain::block::{Block, enactment_name},
+        chain::{block::Block, memory::enactment_name},
         hex,
     },
     ports::ChainError,

@@ -6,7 +6,7 @@ use super::rows::to_json;
 use crate::{
     domain::{
         campaign::Campaign,
-        chain::{block::Memory, fact::Fact},
+        chain::{fact::Fact, memory::Memory},
         outbox::{Post, PostKey},
     },
     ports::{Approved, Batch, Move, StoreError, Supersede},

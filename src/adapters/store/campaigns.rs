@@ -13,10 +13,7 @@ use super::{
 use crate::{
     domain::{
         campaign::Campaign,
-        chain::{
-            block::Memory,
-            fact::{Fact, FactKind},
-        },
+        chain::{fact::Fact, fact_kind::FactKind, memory::Memory},
     },
     ports::{Approved, Batch, CampaignStore, StoreError},
 };

@@ -12,7 +12,8 @@ use crate::{
         },
         chain::{
             block_times::{Estimate, Stretch},
-            fact::{Expected, Fact, FactKind},
+            fact::{Expected, Fact},
+            fact_kind::FactKind,
             payload::Payload,
         },
         people::feedback::{Heard, Reaction, Reply, Summary, Voice},

@@ -11,7 +11,8 @@ use crate::{
         campaign::{Campaign, progress::Progress, upgrade::Upgrade},
         chain::{
             block_times::Estimate,
-            fact::{Expected, Fact, FactKind},
+            fact::{Expected, Fact},
+            fact_kind::FactKind,
             payload::Payload,
         },
         people::approval::{self, Consent, partials},

@@ -3,15 +3,27 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    health::{Health, Measurements, Migration},
-    progress::BlockSeen,
+    health::{Health, Measurements, Migration, Observed},
     upgrade::Target,
 };
 use crate::domain::chain::{
-    fact::{Fact, FactKind},
-    payload::Payload,
-    stage::Stage,
+    block::Block, fact::Fact, fact_kind::FactKind, memory::Memory, payload::Payload, stage::Stage,
 };
+
+/// One finalized block of a chain, with the memory after it.
+#[derive(Clone, Copy)]
+pub struct BlockSeen<'a> {
+    pub chain: &'a str,
+    pub block: &'a Block,
+    pub memory: &'a Memory,
+    pub seen: Observed<'a>,
+}
+
+impl BlockSeen<'_> {
+    pub(super) fn fact(&self, payload: Payload) -> Fact {
+        self.block.fact(payload, self.chain, self.memory.running)
+    }
+}
 
 /// How far one chain of an upgrade has come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

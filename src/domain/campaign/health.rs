@@ -3,10 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::progress::Observed;
 use crate::domain::chain::{
     block::Block,
-    block_times::{Pace, Stretch, tenths},
+    block_times::{Estimate, Pace, Stretch, tenths},
+    fact::Expected,
+    observation::Limits,
 };
 
 /// How long and how well a chain must run before an upgrade is called verified, and then completed.
@@ -19,6 +20,23 @@ pub struct Rules {
     /// The share of all transactions since, 0 to 1.
     pub max_failed_share: f64,
     pub min_transactions: u32,
+}
+
+/// How a block was seen: what is not in the block itself.
+#[derive(Clone, Copy)]
+pub struct Observed<'a> {
+    /// Our own clock, for what people wait for.
+    pub now: Timestamp,
+    /// Best minus finalized, in blocks.
+    pub finality_lag: u64,
+    /// The block before it was read as well: if not, what lies between is not known to be a gap.
+    pub contiguous: bool,
+    /// The block is long over: it is read while catching up.
+    pub late: bool,
+    pub rules: &'a Rules,
+    pub limits: &'a Limits,
+    /// Estimates when a block of a chain is to be expected.
+    pub estimate: &'a (dyn Fn(&Expected) -> Option<Estimate> + Sync),
 }
 
 /// Health since the upgrade was applied, or since the last trouble.

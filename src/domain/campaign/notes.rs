@@ -3,8 +3,6 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::progress::Progress;
-
 /// A line that somebody added to the status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
@@ -22,13 +20,4 @@ pub struct Tick {
 }
 
 /// The status keeps at most this many notes; older ones are dropped.
-const MAX_NOTES: usize = 3;
-
-impl Progress {
-    /// Adds a line to the status, below the older ones.
-    pub fn add_note(&mut self, at: Timestamp, text: String) {
-        self.notes.push(Note { at, text });
-        let older = self.notes.len().saturating_sub(MAX_NOTES);
-        self.notes.drain(..older);
-    }
-}
+pub(super) const MAX_NOTES: usize = 3;

@@ -6,15 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::upgrade::Upgrade;
+use super::{notes, upgrade::Upgrade};
 use crate::domain::{
     chain::{
-        block::{Block, Memory},
-        block_times::Estimate,
-        fact::{Expected, Fact, FactKind},
+        fact::Fact,
+        fact_kind::FactKind,
         observation::Limits,
         payload::{Payload, ReferendumNews, UnexpectedVersion},
     },
@@ -22,8 +21,8 @@ use crate::domain::{
 };
 
 pub use super::{
-    chain_progress::ChainProgress,
-    health::{Health, Measurements, Migration, Rules},
+    chain_progress::{BlockSeen, ChainProgress},
+    health::{Health, Measurements, Migration, Observed, Rules},
     notes::{Note, Tick},
 };
 pub use crate::domain::chain::stage::{Stage, State};
@@ -73,38 +72,6 @@ pub struct Progress {
     /// Happenings that are told once of an upgrade, and were.
     #[serde(default)]
     pub told: BTreeSet<Happening>,
-}
-
-/// How a block was seen: what is not in the block itself.
-#[derive(Clone, Copy)]
-pub struct Observed<'a> {
-    /// Our own clock, for what people wait for.
-    pub now: Timestamp,
-    /// Best minus finalized, in blocks.
-    pub finality_lag: u64,
-    /// The block before it was read as well: if not, what lies between is not known to be a gap.
-    pub contiguous: bool,
-    /// The block is long over: it is read while catching up.
-    pub late: bool,
-    pub rules: &'a Rules,
-    pub limits: &'a Limits,
-    /// Estimates when a block of a chain is to be expected.
-    pub estimate: &'a (dyn Fn(&Expected) -> Option<Estimate> + Sync),
-}
-
-/// One finalized block of a chain, with the memory after it.
-#[derive(Clone, Copy)]
-pub struct BlockSeen<'a> {
-    pub chain: &'a str,
-    pub block: &'a Block,
-    pub memory: &'a Memory,
-    pub seen: Observed<'a>,
-}
-
-impl BlockSeen<'_> {
-    pub(super) fn fact(&self, payload: Payload) -> Fact {
-        self.block.fact(payload, self.chain, self.memory.running)
-    }
 }
 
 /// Something to announce, and the fact it stands on.
@@ -390,18 +357,49 @@ impl Progress {
             })
             .collect()
     }
+
+    /// The window has been open for long, and nothing was authorized: said once.
+    pub fn overdue(&mut self, upgrade: &Upgrade, now: Timestamp, limits: &Limits) -> bool {
+        self.still_waits(upgrade, now, limits.overdue_after) && self.told.insert(Happening::Overdue)
+    }
+
+    /// Still nothing was authorized long after operators were asked, and nobody has called it off: said once, and notices by the
+    /// clock wait from then on.
+    pub fn delays(&mut self, upgrade: &Upgrade, now: Timestamp, limits: &Limits) -> bool {
+        let begun = self.chains.values().any(|c| c.stage > Stage::Waiting);
+        let called_off = upgrade.given_up() || upgrade.poll.is_some() || upgrade.no_go().is_some();
+        if begun || called_off || !self.still_waits(upgrade, now, limits.delayed_after) {
+            return false;
+        }
+        self.delayed = true;
+        self.told.insert(Happening::Delayed)
+    }
+
+    fn still_waits(&self, upgrade: &Upgrade, now: Timestamp, for_long: SignedDuration) -> bool {
+        let window = &upgrade.window;
+        let open = now < window.closes && now.duration_since(window.opens) > for_long;
+        open && self.state == State::Scheduled && !upgrade.unplanned
+    }
+
+    /// Adds a line to the status, below the older ones.
+    pub fn add_note(&mut self, at: Timestamp, text: String) {
+        self.notes.push(Note { at, text });
+        let older = self.notes.len().saturating_sub(notes::MAX_NOTES);
+        self.notes.drain(..older);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::domain::{
-        campaign::upgrade::{Target, Window},
-        chain::block::{ChainEvent, Kin},
+        campaign::upgrade::{Decision, Target, Window},
+        chain::{
+            block::{Block, ChainEvent, Kin},
+            memory::Memory,
+        },
     };
 
     fn upgrade(chains: &[&str]) -> Upgrade {
@@ -597,5 +595,79 @@ mod tests {
         assert_eq!(play.block("relay", 2, &[], 0), ["version_unexpected"]);
         assert!(play.blocks("relay", 2, 40).is_empty());
         assert_eq!(play.block("relay", 3, &[], 0), ["applied"]);
+    }
+
+    /// Its window opens at minute 0 and closes after three hours.
+    fn short_upgrade() -> Upgrade {
+        let chains = BTreeMap::from([(
+            "relay".to_owned(),
+            Target {
+                spec_version: 2,
+                code_hash: None,
+            },
+        )]);
+        Upgrade::new(
+            "v2",
+            "Two",
+            Window {
+                opens: minute(0),
+                closes: minute(180),
+            },
+            chains,
+        )
+    }
+
+    fn minute(n: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + n * 60).unwrap()
+    }
+
+    #[test]
+    fn operators_are_asked_and_then_a_delay_is_said_once() {
+        let (upgrade, limits) = (short_upgrade(), Limits::default());
+        let mut progress = Progress::new(&upgrade);
+        assert!(
+            !progress.overdue(&upgrade, minute(30), &limits)
+                && progress.overdue(&upgrade, minute(31), &limits)
+        );
+        assert!(!progress.delays(&upgrade, minute(60), &limits) && !progress.delayed);
+        assert!(progress.delays(&upgrade, minute(61), &limits) && progress.delayed);
+        assert!(!progress.delays(&upgrade, minute(90), &limits), "said once");
+        assert!(!progress.overdue(&upgrade, minute(90), &limits));
+    }
+
+    #[test]
+    fn what_began_or_was_called_off_is_not_delayed() {
+        let (planned, limits) = (short_upgrade(), Limits::default());
+        let delays =
+            |upgrade: &Upgrade, at| Progress::new(upgrade).delays(upgrade, minute(at), &limits);
+        assert!(delays(&planned, 61));
+        assert!(!delays(&planned, 180), "the window is over");
+        assert!(!delays(
+            &Upgrade {
+                decision: Some(Decision::NoGo("a fault".into())),
+                ..planned.clone()
+            },
+            61
+        ));
+        assert!(!delays(
+            &Upgrade {
+                cancelled: Some("a fault".into()),
+                ..planned.clone()
+            },
+            61
+        ));
+        assert!(!delays(
+            &Upgrade {
+                unplanned: true,
+                ..planned.clone()
+            },
+            61
+        ));
+        let mut begun = Progress::new(&planned);
+        begun
+            .chains
+            .values_mut()
+            .for_each(|c| c.stage = Stage::Authorized);
+        assert!(!begun.delays(&planned, minute(61), &limits) && !begun.delayed);
     }
 }

@@ -5,14 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use crate::domain::{
-    campaign::{
-        progress::{Progress, Stage, State},
-        upgrade::Upgrade,
-    },
-    plan::notice::Happening,
-};
-
 /// From when on something is worth a word.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -140,111 +132,9 @@ pub fn matter(sight: &Sight, limits: &Limits, before: Option<MatterKind>) -> Opt
     }
 }
 
-impl Progress {
-    /// The window has been open for long, and nothing was authorized: said once.
-    pub fn overdue(&mut self, upgrade: &Upgrade, now: Timestamp, limits: &Limits) -> bool {
-        self.still_waits(upgrade, now, limits.overdue_after) && self.told.insert(Happening::Overdue)
-    }
-
-    /// Still nothing was authorized long after operators were asked, and nobody has called it off: said once, and notices by the
-    /// clock wait from then on.
-    pub fn delays(&mut self, upgrade: &Upgrade, now: Timestamp, limits: &Limits) -> bool {
-        let begun = self.chains.values().any(|c| c.stage > Stage::Waiting);
-        let called_off = upgrade.given_up() || upgrade.poll.is_some() || upgrade.no_go().is_some();
-        if begun || called_off || !self.still_waits(upgrade, now, limits.delayed_after) {
-            return false;
-        }
-        self.delayed = true;
-        self.told.insert(Happening::Delayed)
-    }
-
-    fn still_waits(&self, upgrade: &Upgrade, now: Timestamp, for_long: SignedDuration) -> bool {
-        let window = &upgrade.window;
-        let open = now < window.closes && now.duration_since(window.opens) > for_long;
-        open && self.state == State::Scheduled && !upgrade.unplanned
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::domain::campaign::upgrade::{Decision, Target, Window};
-
-    /// Its window opens at minute 0 and closes after three hours.
-    fn upgrade() -> Upgrade {
-        let chains = BTreeMap::from([(
-            "relay".to_owned(),
-            Target {
-                spec_version: 2,
-                code_hash: None,
-            },
-        )]);
-        Upgrade::new(
-            "v2",
-            "Two",
-            Window {
-                opens: minute(0),
-                closes: minute(180),
-            },
-            chains,
-        )
-    }
-
-    fn minute(n: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + n * 60).unwrap()
-    }
-
-    #[test]
-    fn operators_are_asked_and_then_a_delay_is_said_once() {
-        let (upgrade, limits) = (upgrade(), Limits::default());
-        let mut progress = Progress::new(&upgrade);
-        assert!(
-            !progress.overdue(&upgrade, minute(30), &limits)
-                && progress.overdue(&upgrade, minute(31), &limits)
-        );
-        assert!(!progress.delays(&upgrade, minute(60), &limits) && !progress.delayed);
-        assert!(progress.delays(&upgrade, minute(61), &limits) && progress.delayed);
-        assert!(!progress.delays(&upgrade, minute(90), &limits), "said once");
-        assert!(!progress.overdue(&upgrade, minute(90), &limits));
-    }
-
-    #[test]
-    fn what_began_or_was_called_off_is_not_delayed() {
-        let (planned, limits) = (upgrade(), Limits::default());
-        let delays =
-            |upgrade: &Upgrade, at| Progress::new(upgrade).delays(upgrade, minute(at), &limits);
-        assert!(delays(&planned, 61));
-        assert!(!delays(&planned, 180), "the window is over");
-        assert!(!delays(
-            &Upgrade {
-                decision: Some(Decision::NoGo("a fault".into())),
-                ..planned.clone()
-            },
-            61
-        ));
-        assert!(!delays(
-            &Upgrade {
-                cancelled: Some("a fault".into()),
-                ..planned.clone()
-            },
-            61
-        ));
-        assert!(!delays(
-            &Upgrade {
-                unplanned: true,
-                ..planned.clone()
-            },
-            61
-        ));
-        let mut begun = Progress::new(&planned);
-        begun
-            .chains
-            .values_mut()
-            .for_each(|c| c.stage = Stage::Authorized);
-        assert!(!begun.delays(&planned, minute(61), &limits) && !begun.delayed);
-    }
 
     fn endpoint(answers: bool, unmoved: i64) -> EndpointSight {
         EndpointSight {

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString};
 
-use super::fact::FactKind;
+use crate::domain::chain::fact_kind::FactKind;
 use crate::domain::plan::notice::Happening;
 
 /// The data of a fact, by its kind.

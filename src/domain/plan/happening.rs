@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
-use crate::domain::chain::fact::FactKind;
+use crate::domain::chain::fact_kind::FactKind;
 
 /// An event that a notice waits for. A notice that says that something *happened* waits for one of
 /// these, never for the hour alone.

@@ -8,10 +8,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::domain::{
     campaign::Campaign,
-    chain::{
-        block::Memory,
-        fact::{Fact, FactKind},
-    },
+    chain::{fact::Fact, fact_kind::FactKind, memory::Memory},
     outbox::{Post, PostKey},
     people::reply::Outcome,
 };

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
 use upgrade_herald::{
     adapters::node::Node,
-    domain::chain::block::{Kin, Memory},
+    domain::chain::{block::Kin, memory::Memory},
     ports::{Chain, ChainError},
 };
 

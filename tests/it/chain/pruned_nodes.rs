@@ -20,7 +20,8 @@ use upgrade_herald::{
             upgrade::{Target, Upgrade},
         },
         chain::{
-            block::{Block, ChainEvent, Memory},
+            block::{Block, ChainEvent},
+            memory::Memory,
             observation::{EndpointSight, Sight},
         },
     },

@@ -23,8 +23,9 @@ use upgrade_herald::{
     adapters::node::Node,
     domain::{
         chain::{
-            block::{Kin, Memory, enactment_name},
+            block::Kin,
             fact::Fact,
+            memory::{Memory, enactment_name},
         },
         hex,
     },

@@ -18,7 +18,8 @@ use upgrade_herald::{
             upgrade::{Referendum, Target, Upgrade},
         },
         chain::{
-            block::{Block, ChainEvent, Kin, Memory, enactment_name},
+            block::{Block, ChainEvent, Kin},
+            memory::{Memory, enactment_name},
             observation::{EndpointSight, Sight},
         },
         outbox::{Operation, Post, PostState},

@@ -9,7 +9,7 @@ use upgrade_herald::{
     config::Origin,
     domain::{
         campaign::{Campaign, change::Change},
-        chain::fact::{Fact, FactKind},
+        chain::{fact::Fact, fact_kind::FactKind},
         outbox::{Body, Operation, Post, PostState},
         people::reply::{Outcome, Reply},
     },

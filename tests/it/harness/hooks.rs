@@ -8,10 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     domain::{
         campaign::{Campaign, change::Change},
-        chain::{
-            block::Memory,
-            fact::{Fact, FactKind},
-        },
+        chain::{fact::Fact, fact_kind::FactKind, memory::Memory},
         outbox::{Body, CalendarEvent, Operation, Post, PostKey},
         people::{feedback::Heard, reply::Outcome},
     },

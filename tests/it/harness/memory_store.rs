@@ -11,10 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     domain::{
         campaign::{Campaign, change::Change},
-        chain::{
-            block::Memory,
-            fact::{Fact, FactKind},
-        },
+        chain::{fact::Fact, fact_kind::FactKind, memory::Memory},
         outbox::{Body, Operation, Post, PostKey, PostState},
         people::reply::Outcome,
     },
