@@ -32,7 +32,7 @@ use crate::{
     listen::rollcall,
     outbox::Core,
     plan::{reminders, requests},
-    ports::{Admission, Asker, CommandHandler, Platform, Readers, Rights, StoreError},
+    ports::{Admission, Asker, CommandHandler, Platform, Readers, RightsModel, StoreError},
     words::{
         Text,
         context::{self, Trouble},
@@ -155,14 +155,14 @@ impl AnswerService {
         let mut roles: BTreeSet<_> = person.iter().flat_map(|p| &p.roles).copied().collect();
         let permissions = &people.permissions;
         match (asker.platform.capabilities().rights, asker.power) {
-            (Rights::Roles, _) => {
+            (RightsModel::Roles, _) => {
                 roles.extend(permissions.by_discord_roles(asker.roles.iter().map(String::as_str)))
             }
             // Power in any other room is nothing to us.
-            (Rights::PowerLevels, Some(level)) if among_operators => {
+            (RightsModel::PowerLevels, Some(level)) if among_operators => {
                 roles.extend(permissions.by_power(level))
             }
-            (Rights::PowerLevels | Rights::Unsupported, _) => {}
+            (RightsModel::PowerLevels | RightsModel::Unsupported, _) => {}
         }
         Standing {
             roles,

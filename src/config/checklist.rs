@@ -9,7 +9,7 @@ use super::{
     plan::Plan,
     yaml::{
         finding::{Finding, suggest},
-        kinds::{self, Text},
+        kinds::{self, TextUpTo},
         source::SourceFile,
     },
 };
@@ -19,7 +19,7 @@ use crate::domain::people::permission::Role;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checklist {
     /// The steps of the process, in order; each is ticked by who does it.
-    pub process: Vec<Item>,
+    pub process: Vec<ChecklistItem>,
     /// A validator's before the upgrade; each ticks for themselves, by the reaction with its number.
     pub before: Vec<String>,
     /// And after it.
@@ -29,14 +29,15 @@ pub struct Checklist {
 /// A step of the process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Item {
+#[schemars(rename = "Item")]
+pub struct ChecklistItem {
     /// Its number in the process, from 1.1 on, with a letter where a step has several: 1.3a.
     #[schemars(with = "kinds::Item")]
     pub item: String,
     /// Who does it, and ticks it.
     pub role: Role,
     /// What is done then, in one short line.
-    #[schemars(with = "Text<90>")]
+    #[schemars(with = "TextUpTo<90>")]
     pub text: String,
 }
 
@@ -52,10 +53,10 @@ const LONGEST_STEP: usize = 90;
 #[serde(deny_unknown_fields)]
 struct RawValidators {
     /// Up to nine, each in one short line.
-    #[schemars(with = "Vec<Text<120>>", length(max = 9))]
+    #[schemars(with = "Vec<TextUpTo<120>>", length(max = 9))]
     before: Vec<String>,
     /// Up to nine, each in one short line.
-    #[schemars(with = "Vec<Text<120>>", length(max = 9))]
+    #[schemars(with = "Vec<TextUpTo<120>>", length(max = 9))]
     after: Vec<String>,
 }
 
@@ -66,13 +67,13 @@ pub(super) struct RawChecklist {
     /// The steps of the process, in their order.
     #[serde(default)]
     #[schemars(length(max = 24))]
-    process: Vec<Item>,
+    process: Vec<ChecklistItem>,
     /// For those who run a validator.
     validators: RawValidators,
 }
 
 impl Checklist {
-    pub fn step(&self, item: &str) -> Option<&Item> {
+    pub fn step(&self, item: &str) -> Option<&ChecklistItem> {
         self.process.iter().find(|i| i.item == item)
     }
 }

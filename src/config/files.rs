@@ -42,7 +42,7 @@ impl Origin {
 
 /// All files of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
+pub struct ConfigFiles {
     pub deployment: SourceFile,
     pub plan: SourceFile,
     pub upgrades: Vec<SourceFile>,
@@ -58,7 +58,7 @@ pub struct Files {
     pub words: BTreeMap<String, SourceFile>,
 }
 
-impl Files {
+impl ConfigFiles {
     /// Lists the files whose words people read.
     pub fn read_by_people(&self) -> impl Iterator<Item = &SourceFile> {
         let optional = [&self.people, &self.help, &self.checklist];

@@ -9,7 +9,7 @@ use super::{
     plan::Plan,
     yaml::{
         finding::{Finding, suggest},
-        kinds::{self, Text, TopicId},
+        kinds::{self, TextUpTo, TopicId},
         source::SourceFile,
         values::linkable,
     },
@@ -20,10 +20,10 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub struct Contact {
     /// As topics name it.
-    #[schemars(with = "Text<24>")]
+    #[schemars(with = "TextUpTo<24>")]
     pub id: String,
     /// As people read it.
-    #[schemars(with = "Text<40>")]
+    #[schemars(with = "TextUpTo<40>")]
     pub name: String,
     /// An https:// address where they are found.
     #[schemars(with = "kinds::ShortLink")]
@@ -38,13 +38,13 @@ pub struct Topic {
     #[schemars(with = "TopicId")]
     pub id: String,
     /// The problem in a few words.
-    #[schemars(with = "Text<80>")]
+    #[schemars(with = "TextUpTo<80>")]
     pub title: String,
     /// How one sees that one has it.
-    #[schemars(with = "Text<300>")]
+    #[schemars(with = "TextUpTo<300>")]
     pub signs: String,
     /// What to do, step by step: up to six.
-    #[schemars(with = "Vec<Text<200>>", length(min = 1, max = 6))]
+    #[schemars(with = "Vec<TextUpTo<200>>", length(min = 1, max = 6))]
     pub remedy: Vec<String>,
     /// Of `contacts`: who helps if that doesn't.
     #[schemars(with = "Option<kinds::Contact>")]

@@ -9,7 +9,7 @@ use strum::VariantNames as _;
 
 use super::{
     deployment::Deployment,
-    files::{Files, Origin},
+    files::{ConfigFiles, Origin},
     yaml::{
         finding::{Finding, Severity, nearest, suggest},
         source::SourceFile,
@@ -44,7 +44,7 @@ pub const SHARED_REPLIES: [&str; 3] = ["hint", "roles", "thank"];
 /// The replies in English that are in the program itself: a folder's own files need not have all of them.
 pub fn shipped_replies() -> &'static BTreeMap<String, String> {
     static SHIPPED: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
-        let files = Files::read(&Origin::Embedded).map(|files| files.words);
+        let files = ConfigFiles::read(&Origin::Embedded).map(|files| files.words);
         let mut languages = read(&files.unwrap_or_default(), &mut Vec::new());
         languages
             .remove(DEFAULT)
@@ -378,7 +378,7 @@ mod tests {
     };
 
     fn shipped() -> BTreeMap<String, SourceFile> {
-        Files::read(&Origin::Embedded).unwrap().words
+        ConfigFiles::read(&Origin::Embedded).unwrap().words
     }
 
     /// What is said of the German file after one change in it.

@@ -15,7 +15,7 @@ use serde::{
 
 use super::yaml::{
     finding::{Finding, suggest},
-    kinds::{DiscordId, MatrixId, Text},
+    kinds::{DiscordId, MatrixId, TextUpTo},
     source::SourceFile,
 };
 use crate::{
@@ -139,7 +139,7 @@ struct RawPower {
 #[serde(deny_unknown_fields)]
 struct RawPerson {
     /// What people call them.
-    #[schemars(with = "Text<40>")]
+    #[schemars(with = "TextUpTo<40>")]
     name: String,
     /// The user's id on Discord, a number in quotes.
     #[schemars(with = "Option<DiscordId>")]
@@ -153,7 +153,7 @@ struct RawPerson {
     /// Whose feedback it is when they give some; validators for those who are one, without it.
     audience: Option<Audience>,
     /// The provider for whom they answer: the name of its file in roster/, without the ending.
-    #[schemars(with = "Option<Text<80>>")]
+    #[schemars(with = "Option<TextUpTo<80>>")]
     provider: Option<String>,
 }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{
-        campaign::{progress::Rules, upgrade::Urgency},
+        campaign::{progress::VerificationRules, upgrade::Urgency},
         chain::observation::Limits,
         people::feedback::Meaning,
         plan::{
@@ -73,7 +73,7 @@ pub struct Plan {
     pub zone_name: String,
     /// Never empty: the plan's zone where nothing is said.
     pub people: Vec<Home>,
-    pub rules: Rules,
+    pub rules: VerificationRules,
     pub limits: Limits,
     /// The readers of an upgrade that nobody planned, until a file joins it.
     pub unplanned: Readers,
@@ -375,7 +375,11 @@ fn people(
     homes
 }
 
-fn rules(raw: &RawVerification, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Rules> {
+fn rules(
+    raw: &RawVerification,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) -> Option<VerificationRules> {
     let mut read = |key: &str, text: &str| length(file, &["verification", key], text, findings);
     let (healthy_for, complete_after, max_block_gap) = (
         read("healthy_for", &raw.healthy_for),
@@ -398,7 +402,7 @@ fn rules(raw: &RawVerification, file: &SourceFile, findings: &mut Vec<Finding>) 
             "0.5 is half of all transactions",
         ));
     }
-    Some(Rules {
+    Some(VerificationRules {
         healthy_for: healthy_for?,
         complete_after: complete_after?,
         max_block_gap: max_block_gap?,

@@ -92,7 +92,8 @@ fn tick(
             remark: remark.map(str::to_owned),
         },
     );
-    let is_done = |step: &&crate::config::Item| campaign.progress.ticks.contains_key(&step.item);
+    let is_done =
+        |step: &&crate::config::ChecklistItem| campaign.progress.ticks.contains_key(&step.item);
     Ok(Reply::Ticked {
         item,
         text: step.text.clone(),

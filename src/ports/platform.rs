@@ -70,7 +70,7 @@ pub struct Capabilities {
     pub private_messages: bool,
     /// Commands begin with this character, where herald takes some.
     pub command_prefix: Option<char>,
-    pub rights: Rights,
+    pub rights: RightsModel,
     /// The ids of places where herald can speak.
     pub places: IdFormat,
     /// The ids of those who can be mentioned.
@@ -132,7 +132,7 @@ pub enum Pictures {
 
 /// The platform's own way to say who may do what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rights {
+pub enum RightsModel {
     /// Roles of the server, by id.
     Roles,
     /// Power levels in each room.
@@ -198,7 +198,7 @@ static DISCORD: Capabilities = Capabilities {
     pins: true,
     private_messages: true,
     command_prefix: Some('/'),
-    rights: Rights::Roles,
+    rights: RightsModel::Roles,
     places: IdFormat {
         fits: is_discord_id,
         hint: "write the channel's id, a number in quotes (copy it with developer mode on)",
@@ -226,7 +226,7 @@ static MATRIX: Capabilities = Capabilities {
     pins: true,
     private_messages: true,
     command_prefix: Some('!'),
-    rights: Rights::PowerLevels,
+    rights: RightsModel::PowerLevels,
     places: IdFormat {
         fits: |place| place.starts_with(['!', '#']),
         hint: "write the room's id (!…) or its alias (#…:server), in quotes",
@@ -254,7 +254,7 @@ static IRC: Capabilities = Capabilities {
     pins: false,
     private_messages: false,
     command_prefix: None,
-    rights: Rights::Unsupported,
+    rights: RightsModel::Unsupported,
     places: IdFormat {
         fits: is_irc_channel,
         hint: "write the channel's name (#…), in quotes",

@@ -52,7 +52,7 @@ pub struct SeenBlock {
 
 /// The things that the viewer is shown besides the rooms, and has asked for.
 #[derive(Default)]
-struct Shown {
+struct ViewerState {
     lines: VecDeque<String>,
     blocks: BTreeMap<String, VecDeque<SeenBlock>>,
     asked: BTreeSet<InjectedFault>,
@@ -70,7 +70,7 @@ pub struct Controls {
     changed: Notify,
     /// Rung by a room in which herald was killed.
     pub killed: Arc<Notify>,
-    shown: Mutex<Shown>,
+    shown: Mutex<ViewerState>,
     /// Since when the chains stand still.
     still: Mutex<Option<Timestamp>>,
 }
@@ -91,7 +91,7 @@ impl Default for Controls {
 }
 
 impl Controls {
-    fn shown(&self) -> MutexGuard<'_, Shown> {
+    fn shown(&self) -> MutexGuard<'_, ViewerState> {
         self.shown.lock()
     }
 
@@ -130,7 +130,7 @@ impl Controls {
     pub(super) fn begun(&self) {
         self.again.store(false, Ordering::Relaxed);
         self.over.store(false, Ordering::Relaxed);
-        *self.shown() = Shown::default();
+        *self.shown() = ViewerState::default();
         self.stands_still(None);
     }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    config::Item,
+    config::ChecklistItem,
     domain::{
         campaign::{
             Campaign,
@@ -46,8 +46,8 @@ pub struct Report {
     pub feedback: Option<Summary>,
     pub acts: Vec<ActRow>,
     pub incidents: Vec<Fact>,
-    pub done: Vec<(Item, Tick)>,
-    pub open: Vec<Item>,
+    pub done: Vec<(ChecklistItem, Tick)>,
+    pub open: Vec<ChecklistItem>,
 }
 
 /// One post: planned and actual.

@@ -140,12 +140,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{Files, Origin, locale},
+        config::{ConfigFiles, Origin, locale},
         domain::people::reply::{Hint, RosterReady},
     };
 
     fn shipped() -> BTreeMap<String, Language> {
-        let files = Files::read(&Origin::Embedded).unwrap();
+        let files = ConfigFiles::read(&Origin::Embedded).unwrap();
         locale::read(&files.words, &mut Vec::new())
     }
 

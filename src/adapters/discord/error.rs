@@ -31,7 +31,7 @@ pub(super) mod code {
 
 /// How a request failed.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum DiscordFault {
     /// No answer, or one that asks to come again. What was asked for may have been done.
     Unsure {
         reason: String,
@@ -43,7 +43,7 @@ pub(super) enum Fault {
     Code { code: isize, words: String },
 }
 
-impl From<Error> for Fault {
+impl From<Error> for DiscordFault {
     fn from(error: Error) -> Self {
         let unsure = |reason: String| Self::Unsure {
             reason,
@@ -69,15 +69,15 @@ impl From<Error> for Fault {
 }
 
 /// An answer that isn't a success. The URL is left out: an interaction's has its secret in it.
-fn answered(response: ErrorResponse) -> Fault {
+fn answered(response: ErrorResponse) -> DiscordFault {
     let status = response.status_code.as_u16();
     let code = response.error.code;
-    let unsure = |reason: String| Fault::Unsure {
+    let unsure = |reason: String| DiscordFault::Unsure {
         reason,
         after_ms: None,
     };
     match (status, code) {
-        (401, _) => Fault::Token,
+        (401, _) => DiscordFault::Token,
         (429, _) => unsure("Discord's rate limit refuses the request (429)".into()),
         (500.., _) | (408, _) | (_, code::OVERLOADED) => {
             unsure(format!("Discord answered {status}"))
@@ -93,7 +93,7 @@ fn answered(response: ErrorResponse) -> Fault {
                 .filter(|c| !c.is_control())
                 .take(300)
                 .collect();
-            Fault::Code {
+            DiscordFault::Code {
                 code,
                 words: format!("Discord answered {status} ({code}): {words}"),
             }
@@ -124,7 +124,7 @@ fn network(error: reqwest::Error) -> String {
 /// How long what an operator has to mend is left alone.
 pub(super) const MENDABLE_MS: u64 = 60_000;
 
-impl Fault {
+impl DiscordFault {
     pub fn is(&self, wanted: isize) -> bool {
         matches!(self, Self::Code { code, .. } if *code == wanted)
     }

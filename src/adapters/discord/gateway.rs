@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Discord, connect,
-    error::Fault,
+    error::DiscordFault,
     link::{GatewayLink, GatewayState, Signal, hopeless},
 };
 use crate::ports::CommandHandler;
@@ -140,8 +140,10 @@ impl Discord {
             .ask(self.deadline(), || self.http.get_bot_gateway())
             .await
             .map_err(|fault| match &fault {
-                Fault::Unsure { .. } => SessionEnd::Lost(fault.words()),
-                Fault::Token | Fault::Code { .. } => SessionEnd::Wait(fault.words(), LONGEST_PAUSE),
+                DiscordFault::Unsure { .. } => SessionEnd::Lost(fault.words()),
+                DiscordFault::Token | DiscordFault::Code { .. } => {
+                    SessionEnd::Wait(fault.words(), LONGEST_PAUSE)
+                }
             })?;
         let limit = gateway.session_start_limit;
         if limit.remaining == 0 {
@@ -163,7 +165,7 @@ fn ended(error: Option<serenity::Error>) -> SessionEnd {
         None => SessionEnd::Lost("the connection ended".into()),
         Some(error) => match hopeless(&error) {
             Some(words) => SessionEnd::Wait(words.into(), LONGEST_PAUSE),
-            None => SessionEnd::Lost(Fault::from(error).words()),
+            None => SessionEnd::Lost(DiscordFault::from(error).words()),
         },
     }
 }

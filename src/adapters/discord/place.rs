@@ -9,7 +9,7 @@ use serenity::{
     http::{LightMethod, Request, Route},
 };
 
-use super::{Discord, channel_id, error::Fault, id};
+use super::{Discord, channel_id, error::DiscordFault, id};
 use crate::ports::ChatError;
 
 const WHAT: &str = "checking the permissions";
@@ -68,10 +68,10 @@ impl Discord {
     /// # Errors
     /// `Retry` if Discord couldn't be asked, `Refused` if the bot is in the server no more.
     pub async fn surroundings(&self) -> Result<ServerInfo, ChatError> {
-        let failed = |fault: Fault| {
+        let failed = |fault: DiscordFault| {
             let reason = format!("looking at the server {}: {}", self.guild, fault.words());
             match fault {
-                Fault::Unsure { after_ms, .. } => ChatError::Retry { reason, after_ms },
+                DiscordFault::Unsure { after_ms, .. } => ChatError::Retry { reason, after_ms },
                 _ => ChatError::Refused {
                     reason,
                     remedy: "invite the bot again, and look at its token".into(),
@@ -199,7 +199,7 @@ impl Discord {
 
     /// Asks whether the bot may pin in a channel. serenity drops the permissions it doesn't know, so this one is read as Discord
     /// has it.
-    async fn may_pin(&self, channel: ChannelId) -> Result<bool, Fault> {
+    async fn may_pin(&self, channel: ChannelId) -> Result<bool, DiscordFault> {
         let guild: Roles = self
             .get(Route::Guild {
                 guild_id: self.guild,
@@ -226,7 +226,7 @@ impl Discord {
         ))
     }
 
-    async fn get<T: DeserializeOwned>(&self, route: Route<'static>) -> Result<T, Fault> {
+    async fn get<T: DeserializeOwned>(&self, route: Route<'static>) -> Result<T, DiscordFault> {
         self.ask(self.deadline(), || {
             self.http.fire(Request::new(route, LightMethod::Get))
         })

@@ -23,13 +23,13 @@ pub(super) struct SyncEvent {
     /// By the sender's homeserver.
     pub origin_server_ts: MilliSecondsSinceUnixEpoch,
     #[serde(default)]
-    pub content: Content,
+    pub content: EventContent,
     #[serde(default)]
     unsigned: Unsigned,
 }
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Content {
+pub(super) struct EventContent {
     pub msgtype: Option<String>,
     pub body: Option<String>,
     #[serde(rename = "org.upgrade-herald.key")]

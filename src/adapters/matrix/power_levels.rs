@@ -14,7 +14,7 @@ use matrix_sdk::{
 
 use super::{
     Matrix,
-    error::{self, Fault, http},
+    error::{self, MatrixFault, http},
 };
 use crate::ports::ChatError;
 
@@ -99,7 +99,7 @@ impl Matrix {
         match self.client.send(request).await {
             Ok(answer) => Ok(serde_json::from_str(answer.event_or_content.get()).ok()),
             // A room without power levels has the defaults.
-            Err(error) if matches!(http(&error), Fault::Lasting { .. }) => Ok(None),
+            Err(error) if matches!(http(&error), MatrixFault::Lasting { .. }) => Ok(None),
             Err(error) => Err(error::failed(
                 self,
                 &format!("reading the power levels of {place}"),

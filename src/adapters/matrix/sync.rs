@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Matrix,
     commands::{FRESH_FOR_MS, IncomingCommand},
-    error::{Fault, fault, logged_out},
+    error::{MatrixFault, fault, logged_out},
     event::{ENCRYPTED, SyncEvent},
     room_upgrade,
 };
@@ -112,12 +112,14 @@ impl Matrix {
                     continue;
                 }
                 Err(error) => match fault(&error) {
-                    Fault::Session { reason, .. } => {
+                    MatrixFault::Session { reason, .. } => {
                         self.wait_out(logged_out(&reason), None, pause)
                     }
-                    Fault::Passing { reason, after_ms } => self.wait_out(reason, after_ms, pause),
-                    Fault::Forbidden { reason } => self.wait_out(reason, None, pause),
-                    Fault::Lasting { reason, remedy } => {
+                    MatrixFault::Passing { reason, after_ms } => {
+                        self.wait_out(reason, after_ms, pause)
+                    }
+                    MatrixFault::Forbidden { reason } => self.wait_out(reason, None, pause),
+                    MatrixFault::Lasting { reason, remedy } => {
                         self.wait_out(format!("{reason}; {remedy}"), None, pause)
                     }
                 },
@@ -196,7 +198,7 @@ impl Matrix {
                     rest.read.extend(newest.map(|newest| (id, newest)));
                 }
                 Err(error) => {
-                    if let Fault::Passing { reason, .. } = fault(&error) {
+                    if let MatrixFault::Passing { reason, .. } = fault(&error) {
                         tracing::debug!(room = %id, %reason, "history isn't read yet");
                         rest.gaps.insert(id);
                     }
@@ -286,7 +288,7 @@ impl Matrix {
                     Err(error) => {
                         all_known &= !matches!(
                             crate::adapters::matrix::error::http(&error),
-                            Fault::Passing { .. }
+                            MatrixFault::Passing { .. }
                         )
                     }
                 },
@@ -301,7 +303,7 @@ impl Matrix {
                 Ok(()) => tracing::info!(room = %room.room_id(), "joined on invitation"),
                 Err(error) => {
                     tracing::warn!(room = %room.room_id(), fault = ?fault(&error), "an invitation can't be accepted");
-                    all_known &= !matches!(fault(&error), Fault::Passing { .. });
+                    all_known &= !matches!(fault(&error), MatrixFault::Passing { .. });
                 }
             }
         }

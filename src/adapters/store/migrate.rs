@@ -11,21 +11,21 @@ use sqlx::{Any, Transaction, query, query_scalar, raw_sql};
 use super::connect::{Database, Dialect};
 use crate::ports::StoreError;
 
-struct Migration {
+struct SchemaMigration {
     sql: &'static str,
     /// Statements for SQLite alone, run after the others.
     sqlite: &'static str,
 }
 
-const fn both(sql: &'static str) -> Migration {
-    Migration { sql, sqlite: "" }
+const fn both(sql: &'static str) -> SchemaMigration {
+    SchemaMigration { sql, sqlite: "" }
 }
 
-const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[SchemaMigration] = &[
     both(include_str!("migrations/0001_campaigns_and_posts.sql")),
     both(include_str!("migrations/0002_editions.sql")),
     both(include_str!("migrations/0003_requests.sql")),
-    Migration {
+    SchemaMigration {
         sql: include_str!("migrations/0004_replicas.sql"),
         sqlite: include_str!("migrations/0004_replicas.sqlite.sql"),
     },

@@ -15,7 +15,7 @@ use crate::{
             fact::{Expected, Fact, FactKind},
             payload::Payload,
         },
-        people::feedback::{Heard, Reaction, Reply, Summary, Voice},
+        people::feedback::{Heard, Reaction, Summary, ThreadReply, Voice},
         plan::notice::{Audience, Happening, Notice, Trigger},
     },
 };
@@ -216,7 +216,7 @@ fn answered(plan: &Plan, at: jiff::Timestamp) -> Summary {
         "Sync took a while.",
         "No trouble here.",
     ];
-    let reply = |(i, text): (usize, &&str)| Reply {
+    let reply = |(i, text): (usize, &&str)| ThreadReply {
         by: i.to_string(),
         at,
         text: Some((*text).to_owned()),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    config::yaml::kinds::{self, Text},
+    config::yaml::kinds::{self, TextUpTo},
     domain::{
         campaign::upgrade::{Method, Step, Urgency},
         plan::notice::Audience,
@@ -22,7 +22,7 @@ pub(in crate::config) struct RawUpgrade {
     #[schemars(with = "kinds::Id")]
     pub(super) id: String,
     /// What people call it.
-    #[schemars(with = "Text<60>")]
+    #[schemars(with = "TextUpTo<60>")]
     pub(super) title: String,
     /// What it is, in one sentence.
     #[serde(default)]
@@ -41,7 +41,7 @@ pub(in crate::config) struct RawUpgrade {
     pub(super) chains: BTreeMap<String, RawTarget>,
     /// Up to three that people notice.
     #[serde(default)]
-    #[schemars(with = "Vec<Text<60>>", length(max = 3))]
+    #[schemars(with = "Vec<TextUpTo<60>>", length(max = 3))]
     pub(super) changes: Vec<String>,
     /// Up to two.
     #[serde(default)]
@@ -59,13 +59,13 @@ pub(in crate::config) struct RawUpgrade {
     /// The final checks are passed.
     pub(super) go: Option<bool>,
     /// They are not, and why: notices by the clock are held.
-    #[schemars(with = "Option<Text<160>>")]
+    #[schemars(with = "Option<TextUpTo<160>>")]
     pub(super) no_go: Option<String>,
     /// It will not be, and why.
-    #[schemars(with = "Option<Text<160>>")]
+    #[schemars(with = "Option<TextUpTo<160>>")]
     pub(super) cancelled: Option<String>,
     /// It was tried and did not work, and why.
-    #[schemars(with = "Option<Text<160>>")]
+    #[schemars(with = "Option<TextUpTo<160>>")]
     pub(super) failed: Option<String>,
     /// What each audience must do.
     #[schemars(with = "Audiences")]
@@ -118,7 +118,7 @@ pub(super) struct RawReferendum {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLink {
     /// What people click.
-    #[schemars(with = "Text<20>")]
+    #[schemars(with = "TextUpTo<20>")]
     pub(super) name: String,
     /// An https:// address.
     #[schemars(with = "kinds::ShortLink")]
@@ -128,7 +128,8 @@ pub(super) struct RawLink {
 /// Must they do something?
 #[derive(Deserialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Action {
+#[schemars(rename = "Action")]
+pub(super) enum RawAction {
     /// They must.
     Required,
     /// They need not.
@@ -139,12 +140,12 @@ pub(super) enum Action {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDuty {
     /// Must they do something?
-    pub(super) action: Action,
+    pub(super) action: RawAction,
     /// What, in one or two sentences.
-    #[schemars(with = "Text<100>")]
+    #[schemars(with = "TextUpTo<100>")]
     pub(super) what: String,
     /// The oldest node that does: v1.21.0.
-    #[schemars(with = "Option<Text<16>>")]
+    #[schemars(with = "Option<TextUpTo<16>>")]
     pub(super) node_version: Option<String>,
     /// Until when.
     #[schemars(with = "Option<kinds::Time>")]

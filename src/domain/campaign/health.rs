@@ -11,7 +11,7 @@ use crate::domain::chain::{
 
 /// How long and how well a chain must run before an upgrade is called verified, and then completed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
+pub struct VerificationRules {
     pub healthy_for: SignedDuration,
     pub complete_after: SignedDuration,
     pub max_block_gap: SignedDuration,

@@ -23,7 +23,7 @@ use crate::domain::{
 
 pub use super::{
     chain_progress::ChainProgress,
-    health::{Health, Measurements, Migration, Rules},
+    health::{Health, Measurements, Migration, VerificationRules},
     notes::{Note, Tick},
 };
 pub use crate::domain::chain::stage::{Stage, State};
@@ -86,7 +86,7 @@ pub struct Observed<'a> {
     pub contiguous: bool,
     /// The block is long over: it is read while catching up.
     pub late: bool,
-    pub rules: &'a Rules,
+    pub rules: &'a VerificationRules,
     pub limits: &'a Limits,
     /// Estimates when a block of a chain is to be expected.
     pub estimate: &'a (dyn Fn(&Expected) -> Option<Estimate> + Sync),
@@ -426,8 +426,8 @@ mod tests {
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
-    fn rules() -> Rules {
-        Rules {
+    fn rules() -> VerificationRules {
+        VerificationRules {
             healthy_for: SignedDuration::from_secs(60),
             complete_after: SignedDuration::from_secs(60),
             max_block_gap: SignedDuration::from_secs(20),
@@ -443,7 +443,7 @@ mod tests {
         progress: Progress,
         memories: BTreeMap<String, Memory>,
         second: i64,
-        rules: Rules,
+        rules: VerificationRules,
     }
 
     impl Play {

@@ -136,7 +136,7 @@ impl Block {
 
     /// The facts this block adds to what is remembered, and the memory after it.
     pub fn read(&self, chain: &str, before: &Memory, kin: &Kin) -> (Vec<Fact>, Memory) {
-        let mut reading = Reading {
+        let mut reading = BlockReader {
             block: self,
             chain,
             before,
@@ -250,7 +250,7 @@ impl Block {
 }
 
 /// A block as it is being read: each step adds facts, and changes the memory.
-struct Reading<'a> {
+struct BlockReader<'a> {
     block: &'a Block,
     chain: &'a str,
     before: &'a Memory,
@@ -259,7 +259,7 @@ struct Reading<'a> {
     facts: Vec<Fact>,
 }
 
-impl Reading<'_> {
+impl BlockReader<'_> {
     /// A fact of this chain, under the version that ran before the block.
     fn fact(&self, payload: Payload) -> Fact {
         self.block.fact(payload, self.chain, self.before.running)

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 use strum::VariantArray as _;
 use thiserror::Error;
 
-use super::value::{self, PartValue};
+use super::value::{Channels, ChecklistPart, Delay, PartValue, PlanTime, Reminder};
 
 /// A reason or a note is no longer than this, so that its notice fits a post.
 pub const MAX_REASON_CHARS: usize = 160;
@@ -98,10 +98,32 @@ pub enum Rights {
     AnyRole,
 }
 
+/// The type of a kind's values: a text, unless it says more.
+macro_rules! value_type {
+    (Time) => {
+        PlanTime
+    };
+    (Length) => {
+        Delay
+    };
+    (Before) => {
+        Reminder
+    };
+    (List) => {
+        ChecklistPart
+    };
+    (Channel) => {
+        Channels
+    };
+    ($text:ident) => {
+        String
+    };
+}
+
 /// The type of a part: that of its kind, or an `Option` of it where the command only takes it.
 macro_rules! part_type {
-    (needs $kind:ident) => { value::$kind };
-    (takes $kind:ident) => { Option<value::$kind> };
+    (needs $kind:ident) => { value_type!($kind) };
+    (takes $kind:ident) => { Option<value_type!($kind)> };
 }
 
 macro_rules! is_required {

@@ -12,7 +12,7 @@ use crate::domain::plan::notice::Audience;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     pub reactions: Vec<Reaction>,
-    pub replies: Vec<Reply>,
+    pub replies: Vec<ThreadReply>,
 }
 
 /// One person's reaction.
@@ -28,7 +28,7 @@ pub struct Reaction {
 
 /// One person's words in a thread, as they were edited last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct ThreadReply {
     pub by: String,
     pub at: Timestamp,
     /// Nothing where the platform doesn't show it.
@@ -285,7 +285,7 @@ mod tests {
             by: (*by).into(),
             at: None,
         };
-        let reply = |(by, text): &(&str, &str)| Reply {
+        let reply = |(by, text): &(&str, &str)| ThreadReply {
             by: (*by).into(),
             at,
             text: Some((*text).into()),
