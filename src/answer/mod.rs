@@ -25,8 +25,8 @@ use crate::{
             value::{ChecklistPart, Reminder},
         },
         plan::{
-            language::DEFAULT,
-            notice::{PRIVATE, Trigger},
+            language::DEFAULT_LOCALE,
+            notice::{PRIVATE_NOTICE, Trigger},
         },
     },
     listen::rollcall,
@@ -109,7 +109,7 @@ impl AnswerService {
             .values()
             .filter(|o| o.platform == asker.platform);
         here.min_by_key(|o| (o.place != asker.place, o.readers != Readers::Public))
-            .map_or(DEFAULT, |o| &o.locale)
+            .map_or(DEFAULT_LOCALE, |o| &o.locale)
     }
 
     /// Lists the commands that somebody may give, or with a topic says what to do about a problem.
@@ -438,7 +438,8 @@ pub fn current(upgrades: &[Campaign], now: Timestamp) -> Option<&Campaign> {
 
 pub fn next_notice(posts: &[Post]) -> Option<&Post> {
     // What somebody has asked for is nobody else's business.
-    let public = |p: &&Post| p.state == PostState::Planned && p.is_message() && p.notice != PRIVATE;
+    let public =
+        |p: &&Post| p.state == PostState::Planned && p.is_message() && p.notice != PRIVATE_NOTICE;
     posts.iter().filter(public).min_by_key(|p| (p.due, p.rank))
 }
 

@@ -347,13 +347,13 @@ fn print_activity(chain: &str, sample: &ActivitySample, activity: &Activity) {
 }
 
 fn bar(value: f64, most: f64) -> char {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    const BAR_CHARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let place = if most > 0.0 {
         (value / most * 7.0).round() as usize
     } else {
         0
     };
-    BARS.get(place).copied().unwrap_or('█')
+    BAR_CHARS.get(place).copied().unwrap_or('█')
 }
 
 fn print_table(proposals: &[Proposal], plan: &Plan) {

@@ -17,7 +17,7 @@ use crate::{
         campaign::{progress::State, upgrade::Upgrade},
         outbox::{Ballot, Body, Picture},
         plan::{
-            language::DEFAULT,
+            language::DEFAULT_LOCALE,
             notice::{Happening, Notice, Trigger},
         },
     },
@@ -224,7 +224,7 @@ fn print(loaded: &Loaded, shown: &PreviewPost<'_>) {
         ..
     } in &shown.posts
     {
-        let at = if *locale == DEFAULT {
+        let at = if *locale == DEFAULT_LOCALE {
             platform.name().to_owned()
         } else {
             format!("{}, {locale}", platform.name())

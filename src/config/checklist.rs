@@ -42,7 +42,7 @@ pub struct ChecklistItem {
 }
 
 /// There are reactions for so many numbers.
-const MOST: usize = 9;
+const MAX_VALIDATOR_ITEMS: usize = 9;
 const MAX_TEXT_CHARS: usize = 120;
 /// The process has five phases; an answer holds so many steps.
 const MOST_STEPS: usize = 24;
@@ -85,8 +85,11 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Checklist>
         ("before", &raw.validators.before),
         ("after", &raw.validators.after),
     ] {
-        if items.len() > MOST {
-            let message = format!("{} items are listed; {MOST} fit", items.len());
+        if items.len() > MAX_VALIDATOR_ITEMS {
+            let message = format!(
+                "{} items are listed; {MAX_VALIDATOR_ITEMS} fit",
+                items.len()
+            );
             findings.push(file.wrong(
                 &["validators", key],
                 message,

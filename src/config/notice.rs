@@ -20,7 +20,8 @@ use crate::{
     domain::plan::{
         language::split,
         notice::{
-            Approval, Audience, Happening, LatePolicy, Notice, PRIVATE, Phase, SAID, Trigger,
+            Approval, Audience, Happening, LatePolicy, Notice, PRIVATE_NOTICE, Phase, SAID_NOTICE,
+            Trigger,
         },
         schedule::{CronRule, Offset},
     },
@@ -171,7 +172,7 @@ pub(super) fn read_notices(
             index: i.to_string(),
         };
         notices.extend(reader.read(notice, findings));
-        if [SAID, PRIVATE].contains(&notice.id.as_str()) {
+        if [SAID_NOTICE, PRIVATE_NOTICE].contains(&notice.id.as_str()) {
             findings.push(reader.wrong(
                 "id",
                 "this name is taken by what is posted beside the plan",

@@ -64,7 +64,7 @@ fn privileged() -> impl Iterator<Item = Verb> {
 
 impl<'de> Deserialize<'de> for RawCommands {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        static NAMES: LazyLock<Vec<&'static str>> =
+        static VERB_NAMES: LazyLock<Vec<&'static str>> =
             LazyLock::new(|| privileged().map(Verb::name).collect());
         struct Entries;
         impl<'de> Visitor<'de> for Entries {
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for RawCommands {
                 let mut commands = BTreeMap::new();
                 while let Some(name) = map.next_key::<String>()? {
                     let Some(verb) = privileged().find(|verb| verb.name() == name) else {
-                        return Err(de::Error::unknown_field(&name, &NAMES));
+                        return Err(de::Error::unknown_field(&name, &VERB_NAMES));
                     };
                     if commands.contains_key(&verb) {
                         return Err(de::Error::duplicate_field(verb.name()));
@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for RawCommands {
                 ))
             }
         }
-        deserializer.deserialize_struct("RawCommands", &NAMES, Entries)
+        deserializer.deserialize_struct("RawCommands", &VERB_NAMES, Entries)
     }
 }
 

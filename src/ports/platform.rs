@@ -30,9 +30,9 @@ impl Platform {
     /// This is the one table of what platforms can do: everything else asks it and compares no platform.
     pub fn capabilities(self) -> &'static Capabilities {
         match self {
-            Self::Discord => &DISCORD,
-            Self::Matrix => &MATRIX,
-            Self::Irc => &IRC,
+            Self::Discord => &DISCORD_CAPABILITIES,
+            Self::Matrix => &MATRIX_CAPABILITIES,
+            Self::Irc => &IRC_CAPABILITIES,
         }
     }
 
@@ -181,7 +181,7 @@ pub struct IdFormat {
     pub hint: &'static str,
 }
 
-static DISCORD: Capabilities = Capabilities {
+static DISCORD_CAPABILITIES: Capabilities = Capabilities {
     title: "Discord",
     markup: Markup::Discord,
     max_text: TextLimit::Chars(2_000),
@@ -209,7 +209,7 @@ static DISCORD: Capabilities = Capabilities {
     },
 };
 
-static MATRIX: Capabilities = Capabilities {
+static MATRIX_CAPABILITIES: Capabilities = Capabilities {
     title: "Matrix",
     markup: Markup::Matrix,
     // An event holds 65,536 bytes, and its envelope needs the rest.
@@ -237,7 +237,7 @@ static MATRIX: Capabilities = Capabilities {
     },
 };
 
-static IRC: Capabilities = Capabilities {
+static IRC_CAPABILITIES: Capabilities = Capabilities {
     title: "IRC",
     markup: Markup::Plain,
     // A line holds 512 bytes, of which the names of sender and channel take some.

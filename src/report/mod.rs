@@ -20,7 +20,7 @@ use crate::{
         },
         outbox::{Post, PostState},
         people::{feedback::Summary, roster::Answer},
-        plan::notice::{PRIVATE, Phase},
+        plan::notice::{PRIVATE_NOTICE, Phase},
     },
     outbox::Core,
     ports::{AuditEntry, Readers, RecordKind, StoreError},
@@ -133,7 +133,7 @@ fn rows(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Vec<R
     let is_reported = |p: &&Post| {
         p.is_message()
             && p.state != PostState::Superseded
-            && p.notice != PRIVATE
+            && p.notice != PRIVATE_NOTICE
             && public(&p.channel)
     };
     let row = |p: &Post| {

@@ -16,7 +16,7 @@ use crate::{
     config::shipped_replies,
     domain::{
         people::reply::Reply,
-        plan::language::{DEFAULT, Language},
+        plan::language::{DEFAULT_LOCALE, Language},
     },
 };
 
@@ -46,15 +46,15 @@ impl ReplyTemplates {
 
 /// The English words of a reply, for records and the command line.
 pub fn in_english(templates: &ReplyTemplates, reply: &Reply) -> String {
-    static SHIPPED: LazyLock<ReplyTemplates> = LazyLock::new(|| {
+    static ENGLISH_REPLIES: LazyLock<ReplyTemplates> = LazyLock::new(|| {
         let english = Arc::new(Language::english().clone());
         ReplyTemplates::new(shipped_replies(), &english, &Zone(jiff::tz::TimeZone::UTC))
     });
     templates
         .words(reply)
         .or_else(|error| {
-            tracing::warn!("the words of {} in {DEFAULT}: {error}", reply.name());
-            SHIPPED.words(reply)
+            tracing::warn!("the words of {} in {DEFAULT_LOCALE}: {error}", reply.name());
+            ENGLISH_REPLIES.words(reply)
         })
         .unwrap_or_else(|_| reply.name().replace('_', " "))
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Discord, DiscordSettings,
     error::{DiscordFault, code},
-    health::{ConnectionHealth, NEW_TOKEN, REVOKED},
+    health::{ConnectionHealth, NEW_TOKEN, TOKEN_REVOKED},
     id, place,
     request::{Budget, held_back},
 };
@@ -25,7 +25,7 @@ pub enum DiscordConnectError {
     /// The settings can't be right.
     #[error("Discord: {0}")]
     Settings(String),
-    #[error("Discord: {REVOKED}; {NEW_TOKEN}")]
+    #[error("Discord: {TOKEN_REVOKED}; {NEW_TOKEN}")]
     Token,
     #[error(
         "Discord: the bot is not in the server {guild}; somebody who may manage that server invites it at {invite}"
@@ -136,7 +136,8 @@ impl Discord {
 
 /// The address at which a server's manager lets the bot in, with the permissions it needs and no others.
 fn invite(application: ApplicationId) -> String {
-    let permissions = (place::NEEDED | place::PIN_MESSAGES | Permissions::CREATE_EVENTS).bits();
+    let permissions =
+        (place::NEEDED_PERMISSIONS | place::PIN_MESSAGES | Permissions::CREATE_EVENTS).bits();
     format!(
         "https://discord.com/oauth2/authorize?client_id={application}&scope=bot%20applications.commands&permissions={permissions}"
     )

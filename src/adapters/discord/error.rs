@@ -2,7 +2,10 @@
 
 use serenity::{Error, all::HttpError, http::ErrorResponse};
 
-use super::health::{NEW_TOKEN, REVOKED};
+use super::{
+    health::{NEW_TOKEN, TOKEN_REVOKED},
+    place,
+};
 use crate::ports::ChatError;
 
 /// Discord's numbers for what can go wrong here.
@@ -26,7 +29,7 @@ pub(super) mod code {
     pub const BLOCKED_BY_AUTOMOD: isize = 200_000;
     pub const TITLE_BLOCKED_BY_AUTOMOD: isize = 200_001;
     /// serenity's mark of an error without Discord's JSON: a proxy's or a firewall's answer.
-    pub const NONE: isize = -1;
+    pub const NO_JSON: isize = -1;
 }
 
 /// How a request failed.
@@ -82,7 +85,7 @@ fn answered(response: ErrorResponse) -> DiscordFault {
         (500.., _) | (408, _) | (_, code::OVERLOADED) => {
             unsure(format!("Discord answered {status}"))
         }
-        (_, code::NONE) => unsure(format!(
+        (_, code::NO_JSON) => unsure(format!(
             "something on the way to Discord answered {status}: a proxy, or Discord blocks this address for now"
         )),
         (_, code::SLOW_MODE) => unsure("the channel's slow mode holds the request back".into()),
@@ -133,7 +136,7 @@ impl DiscordFault {
     pub fn words(&self) -> String {
         match self {
             Self::Unsure { reason, .. } => reason.clone(),
-            Self::Token => format!("{REVOKED}; {NEW_TOKEN}"),
+            Self::Token => format!("{TOKEN_REVOKED}; {NEW_TOKEN}"),
             Self::Code { words, .. } => words.clone(),
         }
     }
@@ -150,7 +153,7 @@ impl DiscordFault {
             // nothing is lost while the operator mends it; asking often would block this address
             Self::Token => {
                 return ChatError::Retry {
-                    reason: format!("{what} in channel {place}: {REVOKED}; {NEW_TOKEN}"),
+                    reason: format!("{what} in channel {place}: {TOKEN_REVOKED}; {NEW_TOKEN}"),
                     after_ms: Some(60_000),
                 };
             }
@@ -164,7 +167,7 @@ impl DiscordFault {
             code::MISSING_PERMISSIONS => {
                 format!(
                     "allow the bot's role in channel {place}: {}",
-                    crate::adapters::discord::place::names(crate::adapters::discord::place::NEEDED)
+                    place::names(place::NEEDED_PERMISSIONS)
                 )
             }
             code::NOT_THE_AUTHOR => "the message is another account's: it was posted by the bot that was in use then".into(),

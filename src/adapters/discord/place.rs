@@ -12,10 +12,10 @@ use serenity::{
 use super::{Discord, channel_id, error::DiscordFault, id};
 use crate::ports::ChatError;
 
-const WHAT: &str = "checking the permissions";
+const CHECKING_PERMISSIONS: &str = "checking the permissions";
 
 /// The permissions that the bot's role needs in every channel it posts to.
-pub(super) const NEEDED: Permissions = Permissions::VIEW_CHANNEL
+pub(super) const NEEDED_PERMISSIONS: Permissions = Permissions::VIEW_CHANNEL
     .union(Permissions::SEND_MESSAGES)
     // without it Discord drops the embed, and with it the mark a post is found by
     .union(Permissions::EMBED_LINKS)
@@ -115,7 +115,7 @@ impl Discord {
                 remedy: "turn that off in its settings (Require people to select tags), or name another channel".into(),
             });
         }
-        let missing = NEEDED - has;
+        let missing = NEEDED_PERMISSIONS - has;
         if missing.is_empty() {
             return Ok(());
         }
@@ -144,7 +144,7 @@ impl Discord {
             || self
                 .may_pin(channel)
                 .await
-                .map_err(|fault| fault.during(WHAT, channel))?;
+                .map_err(|fault| fault.during(CHECKING_PERMISSIONS, channel))?;
         let is_news = found.kind == ChannelType::News;
         let lacking = [
             (
@@ -242,7 +242,7 @@ impl Discord {
         let found = self
             .ask(self.deadline(), || self.http.get_channel(channel))
             .await
-            .map_err(|fault| fault.during(WHAT, channel))?;
+            .map_err(|fault| fault.during(CHECKING_PERMISSIONS, channel))?;
         let found = match found {
             Channel::Guild(found) if found.guild_id == self.guild => found,
             _ => {

@@ -70,7 +70,7 @@ impl LimiterWait {
 }
 
 tokio::task_local! {
-    static HELD: Arc<LimiterWait>;
+    static LIMITER_WAIT: Arc<LimiterWait>;
 }
 
 /// Told by serenity's rate limiter, in the task whose request has to wait.
@@ -82,7 +82,7 @@ pub(super) fn held_back(info: RatelimitInfo) {
 
 fn hold(wait: Duration, all: bool) {
     let until = Instant::now() + wait;
-    let _outside_a_request = HELD.try_with(|held| {
+    let _outside_a_request = LIMITER_WAIT.try_with(|held| {
         *held.until.lock() = Some((until, all));
         held.rung.notify_one();
     });
@@ -125,7 +125,7 @@ impl Budget {
             let held = Arc::new(LimiterWait::default());
             let (until, all) = tokio::select! {
                 biased;
-                answer = timeout_at(deadline, HELD.scope(held.clone(), call())) => return answer.map_or_else(|_| Err(silent()), |a| a.map_err(DiscordFault::from)),
+                answer = timeout_at(deadline, LIMITER_WAIT.scope(held.clone(), call())) => return answer.map_or_else(|_| Err(silent()), |a| a.map_err(DiscordFault::from)),
                 held = held.wait() => held,
             };
             if all {

@@ -27,7 +27,7 @@ impl Matrix {
     pub async fn unheard(&self, place: &str) -> Result<Option<String>, ChatError> {
         let room = self.joined(place).await?;
         let levels = self.power_levels(&room, place).await?;
-        let (has, needs) = levels.map_or((0, DEFAULT), |levels| {
+        let (has, needs) = levels.map_or((0, DEFAULT_ROOM_MENTION_LEVEL), |levels| {
             (self.own(&levels), levels.notifications.room.into())
         });
         Ok((has < needs).then(|| {
@@ -141,4 +141,4 @@ pub struct RoomRights {
 }
 
 /// The level that `@room` takes where the room says nothing of it.
-const DEFAULT: i64 = 50;
+const DEFAULT_ROOM_MENTION_LEVEL: i64 = 50;

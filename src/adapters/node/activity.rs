@@ -63,7 +63,7 @@ pub async fn sample(
     let head = node.head().await?;
     let gone = || {
         ChainError::Answer(format!(
-            "{}: the node does not give its newest block; {REMEDY}",
+            "{}: the node does not give its newest block; {READ_REMEDY}",
             node.name
         ))
     };
@@ -91,7 +91,7 @@ pub async fn sample(
     Ok(sample)
 }
 
-const REMEDY: &str = "try again later, or ask another node with --url";
+const READ_REMEDY: &str = "try again later, or ask another node with --url";
 
 /// A node that is asked for block bodies.
 struct BlockBodies {
@@ -150,7 +150,7 @@ impl BlockBodies {
             header.and_then(|h| u64::from_str_radix(h.number.trim_start_matches("0x"), 16).ok());
         number.ok_or_else(|| {
             ChainError::Answer(format!(
-                "{}: the newest block has no number; {REMEDY}",
+                "{}: the newest block has no number; {READ_REMEDY}",
                 self.name
             ))
         })
@@ -244,7 +244,7 @@ impl BlockBodies {
                     if failures >= MAX_FAILURES_IN_A_ROW {
                         let after = sample.blocks.len();
                         return Err(ChainError::Unreachable(format!(
-                            "{} broke off after {after} blocks: {error}; {REMEDY}",
+                            "{} broke off after {after} blocks: {error}; {READ_REMEDY}",
                             self.name
                         )));
                     }

@@ -37,13 +37,13 @@ pub const VERSION: usize = MIGRATIONS.len();
 
 /// Replicas that start at once migrate one after the other, by this advisory lock. The number is arbitrary, and the same
 /// for all versions.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(7311048254)";
+const LOCK_SQL: &str = "SELECT pg_advisory_xact_lock(7311048254)";
 
 /// Brings a database up to date, or fills an empty one.
 pub async fn migrate(database: &Database) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     if database.dialect == Dialect::Postgres {
-        query(LOCK).execute(&mut *tx).await?;
+        query(LOCK_SQL).execute(&mut *tx).await?;
     }
     query("CREATE TABLE IF NOT EXISTS schema_steps (step INTEGER PRIMARY KEY)")
         .execute(&mut *tx)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     config::yaml::kinds::{self, DiscordId, MatrixId, SomeLength},
-    domain::plan::language::DEFAULT,
+    domain::plan::language::DEFAULT_LOCALE,
     ports::{Platform, Readers},
 };
 
@@ -223,7 +223,7 @@ pub(super) struct RawChannel {
     pub(super) publish: bool,
 }
 fn english() -> String {
-    DEFAULT.into()
+    DEFAULT_LOCALE.into()
 }
 
 #[derive(Deserialize, JsonSchema)]

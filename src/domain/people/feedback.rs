@@ -123,8 +123,8 @@ pub struct Quote {
 }
 
 /// So many of people's words stand in a summary, each of so many characters at most.
-pub const QUOTES: usize = 3;
-pub const LONGEST_QUOTE: usize = 140;
+pub const MAX_QUOTES: usize = 3;
+pub const MAX_QUOTE_CHARS: usize = 140;
 
 impl Summary {
     /// `voice` says who somebody in a channel is; `words` are those of commands, beside the threads'.
@@ -177,7 +177,9 @@ impl Summary {
         let mut different: Vec<Quote> = Vec::new();
         for quote in quotes {
             // The same words twice are read once.
-            if different.len() < QUOTES && !different.iter().any(|q: &Quote| q.text == quote.text) {
+            if different.len() < MAX_QUOTES
+                && !different.iter().any(|q: &Quote| q.text == quote.text)
+            {
                 different.push(quote);
             }
         }
@@ -244,7 +246,7 @@ fn quoted(text: &str) -> Option<String> {
         .map(|word| if is_address(word) { "(link)" } else { word })
         .collect::<Vec<_>>()
         .join(" ");
-    let short: String = line.chars().take(LONGEST_QUOTE).collect();
+    let short: String = line.chars().take(MAX_QUOTE_CHARS).collect();
     let cut = short.len() < line.len();
     (!line.is_empty()).then(|| {
         if cut {
@@ -391,7 +393,7 @@ mod tests {
         assert_eq!((quotes[0], quotes[1]), ("Sync took an hour", "It is fine"));
         assert!(
             quotes.len() == 3
-                && quotes[2].chars().count() <= LONGEST_QUOTE + 1
+                && quotes[2].chars().count() <= MAX_QUOTE_CHARS + 1
                 && quotes[2].ends_with("long…"),
             "{quotes:?}"
         );
