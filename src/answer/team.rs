@@ -165,7 +165,7 @@ impl AnswerService {
         Ok(call.text(&both(Some(call.locale))))
     }
 
-    /// Which providers have answered and which are ready, by name.
+    /// Answers which providers have answered and which are ready, by name.
     pub(super) async fn roster(
         &self,
         call: &Call<'_>,

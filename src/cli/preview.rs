@@ -29,7 +29,7 @@ use crate::{
 /// A notice as it would be posted.
 struct PreviewPost<'a> {
     notice: &'a Notice,
-    /// When, or for what waits for the chain, the opening of the window.
+    /// The time at which it is due; for what waits for the chain, the opening of the window.
     due: Timestamp,
     /// How often a repeated one comes.
     times: usize,

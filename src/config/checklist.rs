@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::people::permission::Role;
 
-/// What is to be done, by whom.
+/// The steps to be done, and by whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checklist {
     /// The steps of the process, in order; each is ticked by who does it.
@@ -31,12 +31,12 @@ pub struct Checklist {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Item")]
 pub struct ChecklistItem {
-    /// Its number in the process, from 1.1 on, with a letter where a step has several: 1.3a.
+    /// The item's number in the process, from 1.1 on, with a letter where a step has several: 1.3a.
     #[schemars(with = "kinds::Item")]
     pub item: String,
-    /// Who does it, and ticks it.
+    /// The role that does it, and ticks it.
     pub role: Role,
-    /// What is done then, in one short line.
+    /// The thing that is done then, in one short line.
     #[schemars(with = "TextUpTo<90>")]
     pub text: String,
 }
@@ -60,7 +60,7 @@ struct RawValidators {
     after: Vec<String>,
 }
 
-/// What people do in the process, and what a validator does before and after an upgrade.
+/// The things that people do in the process, and that a validator does before and after an upgrade.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawChecklist {

@@ -14,7 +14,7 @@ use crate::domain::plan::language::DEFAULT_LOCALE;
 static EMBEDDED_CONFIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/config");
 static EMBEDDED_TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
-/// Where the files are.
+/// The place where the files are.
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// A `config` folder with `templates` beside it.

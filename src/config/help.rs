@@ -15,7 +15,7 @@ use super::{
     },
 };
 
-/// Where people find other people.
+/// A place where people find other people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
@@ -34,7 +34,7 @@ pub struct Contact {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Topic {
-    /// What people type: `/upgrade help stuck`.
+    /// The word that people type: `/upgrade help stuck`.
     #[schemars(with = "TopicId")]
     pub id: String,
     /// The problem in a few words.
@@ -43,10 +43,10 @@ pub struct Topic {
     /// How one sees that one has it.
     #[schemars(with = "TextUpTo<300>")]
     pub signs: String,
-    /// What to do, step by step: up to six.
+    /// The steps to take, one by one: up to six.
     #[schemars(with = "Vec<TextUpTo<200>>", length(min = 1, max = 6))]
     pub remedy: Vec<String>,
-    /// Of `contacts`: who helps if that doesn't.
+    /// The one of `contacts` who helps if that doesn't.
     #[schemars(with = "Option<kinds::Contact>")]
     pub contact: Option<String>,
 }
@@ -55,7 +55,7 @@ pub struct Topic {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Help {
-    /// Where people find other people.
+    /// The places where people find other people.
     #[serde(default)]
     pub contacts: Vec<Contact>,
     /// One problem each.

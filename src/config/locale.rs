@@ -31,9 +31,9 @@ pub(super) struct RawWords {
     dates: Dates,
     /// How long something is, and how far away.
     spans: Spans,
-    /// What templates write with {{word …}}: on the left as herald has it, on the right as people read it.
+    /// The words of {{word …}} in templates: on the left as herald has them, on the right as people read them.
     words: BTreeMap<String, String>,
-    /// What herald says to somebody who gives a command: templates by names of its own. What is left out is said in English.
+    /// The answers to commands: templates by names of herald's own. An answer that is left out is given in English.
     #[serde(default)]
     replies: BTreeMap<String, String>,
 }

@@ -28,13 +28,13 @@ use crate::{
 
 pub use crate::domain::people::permission::Role;
 
-/// Who is who, across both platforms.
+/// The people, across both platforms.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPeopleFile {
     /// One entry a human, however many accounts.
     people: Vec<RawPerson>,
-    /// Who may give which command. Without it: the communication team and operators, among operators.
+    /// The roles that may give each command. Without it: the communication team and operators, among operators.
     #[serde(default)]
     permissions: RawPermissions,
 }
@@ -44,9 +44,9 @@ pub(super) struct RawPeopleFile {
 struct RawPermissions {
     /// The roles that may give a command; an empty list is nobody. approve is a listed person's in any case.
     commands: RawCommands,
-    /// What roles of the Discord server stand for.
+    /// The roles that roles of the Discord server stand for.
     discord: Vec<RawDiscordRole>,
-    /// What power in the operators' room on Matrix stands for.
+    /// The roles that power in the operators' room on Matrix stands for.
     matrix: Vec<RawPower>,
 }
 
@@ -138,7 +138,7 @@ struct RawPower {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPerson {
-    /// What people call them.
+    /// The name that people call them by.
     #[schemars(with = "TextUpTo<40>")]
     name: String,
     /// The user's id on Discord, a number in quotes.
@@ -147,10 +147,10 @@ struct RawPerson {
     /// The user's id on Matrix: "@anna:example.org".
     #[schemars(with = "Option<MatrixId>")]
     matrix: Option<String>,
-    /// What they do in an upgrade; communication_team and operator may approve.
+    /// The parts they take in an upgrade; communication_team and operator may approve.
     #[schemars(length(min = 1))]
     roles: Vec<Role>,
-    /// Whose feedback it is when they give some; validators for those who are one, without it.
+    /// The audience their feedback counts for; validators for those who are one, without it.
     audience: Option<Audience>,
     /// The provider for whom they answer: the name of its file in roster/, without the ending.
     #[schemars(with = "Option<TextUpTo<80>>")]

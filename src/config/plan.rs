@@ -34,7 +34,7 @@ use crate::{
 
 pub(super) use self::shape::RawPlan;
 
-/// When feedback closes, and what reactions mean.
+/// The rules for feedback: when it closes, and what reactions mean.
 #[derive(Clone, Debug)]
 pub struct Feedback {
     pub open_for: SignedDuration,
@@ -60,7 +60,7 @@ pub struct UrgencyPlan {
     pub weekends: bool,
     /// A window may open while it is night for some of the people.
     pub nights: bool,
-    /// Its own, then those of every urgency; in this order where they are due at the same time.
+    /// The plan's own notices, then those of every urgency; in this order where they are due at the same time.
     pub notices: Vec<Notice>,
     /// How many of these are its own.
     pub own: usize,
@@ -80,7 +80,7 @@ pub struct Plan {
     pub feedback: Feedback,
     /// The reaction that says "seen".
     pub acknowledge: String,
-    /// When it is night, where people live: from and until.
+    /// The night where people live: from and until.
     pub night: (jiff::civil::Time, jiff::civil::Time),
     /// Notices that no plan has: words that nobody planned, and reminders that somebody asked for.
     pub own: [Notice; 2],

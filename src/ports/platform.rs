@@ -283,13 +283,13 @@ pub fn is_matrix_id(id: &str) -> bool {
         && !id.contains(char::is_whitespace)
 }
 
-/// Who reads a channel.
+/// The readers of a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Readers {
     /// Everybody.
     #[default]
     Public,
-    /// Those who run herald and the upgrade.
+    /// The people who run herald and the upgrade.
     Operators,
 }

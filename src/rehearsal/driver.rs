@@ -58,7 +58,7 @@ pub struct Rehearsal {
     pub(super) services: RehearsalServices,
     pub(super) rooms: Vec<(Platform, Arc<Room>)>,
     pub(super) scenario: Scenario,
-    /// When the chains act.
+    /// The window in which the chains act.
     pub(super) window: Window,
     start: Timestamp,
     pub(super) output: Output,
@@ -66,7 +66,7 @@ pub struct Rehearsal {
     pub(super) people: InventedPeople,
     /// A pause after each post, so that it can be read.
     pace: Duration,
-    /// Where a viewer takes part.
+    /// The controls, where a viewer takes part.
     pub(super) controls: Option<Arc<Controls>>,
 }
 
@@ -86,7 +86,7 @@ pub struct RehearsalOptions {
     pub output: Output,
     /// A pause after each post, so that it can be read.
     pub pace: Duration,
-    /// Where a viewer takes part.
+    /// The controls, where a viewer takes part.
     pub controls: Option<Arc<Controls>>,
 }
 

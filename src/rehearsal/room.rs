@@ -85,7 +85,7 @@ impl Room {
         self.messages.lock()
     }
 
-    /// Whether an edit is found by its key again; Discord keeps no key of one.
+    /// Returns whether an edit is found by its key again; Discord keeps no key of one.
     fn knows_edits(&self) -> bool {
         self.platform.capabilities().markup == Markup::Matrix
     }
@@ -198,7 +198,7 @@ impl Room {
             .and_then(|m| m.picture.clone())
     }
 
-    /// Whether a message is pinned, and whether it was handed on.
+    /// Returns whether a message is pinned, and whether it was handed on.
     pub fn handled(&self, message: &str) -> (bool, bool) {
         self.messages()
             .iter()
@@ -235,7 +235,7 @@ impl Room {
         }
     }
 
-    /// Whether a vote is closed.
+    /// Returns whether a vote is closed.
     pub fn is_closed(&self, message: &str) -> bool {
         self.messages().iter().any(|m| m.id == message && m.closed)
     }
@@ -419,7 +419,7 @@ pub fn invented_account(platform: Platform) -> &'static str {
     }
 }
 
-/// Where there is a picture and no text, the words for the picture.
+/// Returns the text, or the words for the picture where there is a picture and no text.
 fn said(body: &Body) -> String {
     match &body.picture {
         Some(picture) if body.text.is_empty() => picture.alt.clone(),

@@ -24,7 +24,7 @@ use crate::{
 pub struct ReplyTemplates(Handlebars<'static>);
 
 impl ReplyTemplates {
-    /// Those of `language`, and for what it has none those of the language of `others`, which come first.
+    /// Compiles the templates of `language`, and for what it has none those of `others`, which come first.
     pub fn new(others: &BTreeMap<String, String>, language: &Arc<Language>, zone: &Zone) -> Self {
         let mut engine = Handlebars::new();
         engine.set_strict_mode(true);

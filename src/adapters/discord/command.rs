@@ -508,7 +508,7 @@ fn ours() -> CreateCommand {
         .set_options(options)
 }
 
-/// Whether a registered command is what `ours` would register.
+/// Returns whether a registered command is what `ours` would register.
 fn is_ours(command: &RegisteredCommand) -> bool {
     command.kind == CommandType::ChatInput
         && (command.name.as_str(), command.description.as_str()) == (COMMAND_NAME, COMMAND_ABOUT)

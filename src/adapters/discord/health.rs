@@ -1,4 +1,4 @@
-//! What is wrong with the connection now, for operators.
+//! The health of the connection: what is wrong with it now, for operators.
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};

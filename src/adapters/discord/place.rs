@@ -1,4 +1,4 @@
-//! Whether a channel can be written to.
+//! The check whether a channel can be written to.
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serenity::{

@@ -49,7 +49,7 @@ impl Drop for RequestPermit {
     }
 }
 
-/// That serenity's limiter lets a request wait.
+/// A request's note that serenity's limiter lets it wait.
 #[derive(Default)]
 struct LimiterWait {
     until: Mutex<Option<(Instant, bool)>>,

@@ -1,4 +1,4 @@
-//! What Discord has around a message: channels that others follow, pins, and the server's calendar.
+//! The things that Discord has around a message: channels that others follow, pins, and the server's calendar.
 
 use std::time::Duration;
 

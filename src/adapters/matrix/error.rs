@@ -1,4 +1,4 @@
-//! What a failure of the SDK calls for: waiting, an operator, or a new login.
+//! Failures of the SDK, by what each calls for: waiting, an operator, or a new login.
 
 use std::error::Error as StdError;
 

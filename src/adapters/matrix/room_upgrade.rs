@@ -1,4 +1,4 @@
-//! What a room has around a message: pins, the end of a vote; and where a room goes on when it was upgraded.
+//! The things that a room has around a message: pins, the end of a vote; and where a room goes on when it was upgraded.
 
 use matrix_sdk::{
     Room, RoomState,

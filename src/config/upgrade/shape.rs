@@ -21,18 +21,18 @@ pub(in crate::config) struct RawUpgrade {
     /// Letters, digits, dots and dashes: v2.3.1.
     #[schemars(with = "kinds::Id")]
     pub(super) id: String,
-    /// What people call it.
+    /// The name that people call it by.
     #[schemars(with = "TextUpTo<60>")]
     pub(super) title: String,
-    /// What it is, in one sentence.
+    /// The upgrade in one sentence.
     #[serde(default)]
     #[schemars(length(max = 140))]
     pub(super) summary: String,
-    /// Which plan it follows.
+    /// The plan it follows.
     pub(super) urgency: Urgency,
-    /// Who enacts it.
+    /// The method by which it is enacted.
     pub(super) method: Method,
-    /// When it is to be enacted.
+    /// The window in which it is to be enacted.
     pub(super) window: Option<RawWindow>,
     /// Windows that people choose from, while none is set.
     pub(super) poll: Option<RawPoll>,
@@ -49,25 +49,25 @@ pub(in crate::config) struct RawUpgrade {
     pub(super) links: Vec<RawLink>,
     /// The one that decides, where governance does.
     pub(super) referendum: Option<RawReferendum>,
-    /// What to do if it goes wrong.
+    /// The thing to do if it goes wrong.
     #[schemars(length(max = 160))]
     pub(super) rollback: Option<String>,
-    /// What people have done, and where to read of it.
+    /// The steps that people have done, and where to read of each.
     #[serde(default)]
     #[schemars(with = "Steps")]
     pub(super) steps: BTreeMap<Step, String>,
     /// The final checks are passed.
     pub(super) go: Option<bool>,
-    /// They are not, and why: notices by the clock are held.
+    /// The reason why they are not passed: notices by the clock are held.
     #[schemars(with = "Option<TextUpTo<160>>")]
     pub(super) no_go: Option<String>,
-    /// It will not be, and why.
+    /// The reason why it will not take place.
     #[schemars(with = "Option<TextUpTo<160>>")]
     pub(super) cancelled: Option<String>,
-    /// It was tried and did not work, and why.
+    /// The reason why it was tried and did not work out.
     #[schemars(with = "Option<TextUpTo<160>>")]
     pub(super) failed: Option<String>,
-    /// What each audience must do.
+    /// The duty of each audience.
     #[schemars(with = "Audiences")]
     pub(super) audiences: BTreeMap<Audience, RawDuty>,
 }
@@ -97,7 +97,7 @@ pub(super) struct RawWindow {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTarget {
-    /// What the chain is to run afterwards; higher than what it runs now.
+    /// The version that the chain is to run afterwards; higher than the one it runs now.
     pub(super) spec_version: u32,
     /// 0x and 64 digits, BLAKE2b-256 of the code: what runs is compared with it.
     #[schemars(with = "Option<kinds::CodeHash>")]
@@ -107,17 +107,17 @@ pub(super) struct RawTarget {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawReferendum {
-    /// Where it is, as herald.yaml names it.
+    /// The chain on which it is, as herald.yaml names it.
     #[schemars(with = "kinds::Chain")]
     pub(super) chain: String,
-    /// Its number.
+    /// The referendum's number.
     pub(super) index: u32,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLink {
-    /// What people click.
+    /// The text that people click.
     #[schemars(with = "TextUpTo<20>")]
     pub(super) name: String,
     /// An https:// address.
@@ -130,9 +130,9 @@ pub(super) struct RawLink {
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "Action")]
 pub(super) enum RawAction {
-    /// They must.
+    /// Something must be done.
     Required,
-    /// They need not.
+    /// Nothing need be done.
     None,
 }
 
@@ -141,7 +141,7 @@ pub(super) enum RawAction {
 pub(super) struct RawDuty {
     /// Must they do something?
     pub(super) action: RawAction,
-    /// What, in one or two sentences.
+    /// The thing to do, in one or two sentences.
     #[schemars(with = "TextUpTo<100>")]
     pub(super) what: String,
     /// The oldest node that does: v1.21.0.
@@ -157,11 +157,11 @@ pub(super) struct RawDuty {
 #[schemars(deny_unknown_fields)]
 #[allow(dead_code, reason = "a shape for the schema alone")]
 struct Audiences {
-    /// Who run nodes.
+    /// People who run nodes.
     validators: RawDuty,
-    /// Who build on the chain.
+    /// People who build on the chain.
     developers: RawDuty,
-    /// Who use it.
+    /// People who use it.
     users: RawDuty,
 }
 
@@ -170,12 +170,12 @@ struct Audiences {
 #[schemars(deny_unknown_fields)]
 #[allow(dead_code, reason = "a shape for the schema alone")]
 struct Steps {
-    /// Where the proposal can be read and answered.
+    /// The page where the proposal can be read and answered.
     under_review: Option<kinds::Link>,
-    /// Where there is guidance on taking the runtime back.
+    /// The page with guidance on taking the runtime back.
     rolled_back: Option<kinds::Link>,
-    /// Where the documentation speaks of the new runtime.
+    /// The page where the documentation speaks of the new runtime.
     documented: Option<kinds::Link>,
-    /// Where the review after the upgrade can be read.
+    /// The page where the review after the upgrade can be read.
     reviewed: Option<kinds::Link>,
 }

@@ -73,7 +73,7 @@ impl Consent {
         self.given.len() >= self.persons as usize
     }
 
-    /// When the last one needed agreed.
+    /// Returns when the last one needed agreed.
     fn since(&self) -> Option<Timestamp> {
         self.given
             .get((self.persons as usize).checked_sub(1)?)

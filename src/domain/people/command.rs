@@ -56,7 +56,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether what is left of a line may begin with one that need not be there: words begin with anything.
+    /// Returns whether what is left of a line may begin with one that need not be there: words begin with anything.
     fn may_be(self, rest: &str) -> bool {
         match self {
             Self::Time | Self::Length => rest.starts_with(|c: char| c.is_ascii_digit()),
@@ -73,7 +73,7 @@ impl Kind {
         }
     }
 
-    /// Whether a platform may propose some while people type.
+    /// Returns whether a platform may propose some while people type.
     pub fn has_choices(self) -> bool {
         !matches!(self, Self::Time | Self::Length | Self::Words(_))
     }
@@ -211,7 +211,7 @@ macro_rules! commands {
                 })
             }
 
-            /// Its parts by name, as a person would write them.
+            /// Returns its parts by name, as a person would write them.
             fn written(&self) -> Vec<(&'static str, Option<String>)> {
                 match self {
                     $(Self::$verb { $($part,)* $($upgrade,)? } => vec![
@@ -300,7 +300,7 @@ impl Verb {
         self.into()
     }
 
-    /// Whether it is for fewer than everybody.
+    /// Returns whether it is for fewer than everybody.
     pub fn is_privileged(self) -> bool {
         self.rights() != Rights::Everybody
     }

@@ -8,7 +8,7 @@ use strum::IntoEnumIterator;
 
 use crate::domain::plan::notice::Audience;
 
-/// What people have answered to one message: its reactions, and the words in its thread; herald's own left out.
+/// People's answers to one message: its reactions, and the words in its thread; herald's own left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     pub reactions: Vec<Reaction>,
@@ -22,7 +22,7 @@ pub struct Reaction {
     pub emoji: String,
     /// The platform's id of the account.
     pub by: String,
-    /// Where the platform says when.
+    /// The time of it, where the platform says when.
     pub at: Option<Timestamp>,
 }
 
@@ -49,7 +49,7 @@ impl Heard {
     }
 }
 
-/// What one channel's thread and post hold, in numbers.
+/// The contents of one channel's thread and post, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// By emoji as the platform writes it, herald's own left out.
@@ -58,10 +58,10 @@ pub struct Tally {
     pub replies: u32,
 }
 
-/// Who answers: one person, whatever accounts they have.
+/// One person who answers, whatever accounts they have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Voice {
-    /// The same for all accounts of one person.
+    /// The person's id, the same for all of their accounts.
     pub who: String,
     /// Nothing of somebody nobody has listed.
     pub audience: Option<Audience>,
@@ -85,14 +85,14 @@ pub struct Meaning {
     pub problem: bool,
 }
 
-/// What all channels have answered.
+/// The answers of all channels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// In the plan's order; then `other`, if there are any. One person counts once for each meaning, on however many channels.
     pub reactions: Vec<FeedbackCount>,
     pub replies: u32,
     pub channels: BTreeMap<String, Tally>,
-    /// The same by audience, those without an answer left out; who is not listed comes last, without a name.
+    /// The answers by audience, those without one left out; people who are not listed come last, without a name.
     #[serde(default)]
     pub audiences: Vec<OfAudience>,
     /// The newest words first.
@@ -107,7 +107,7 @@ pub struct FeedbackCount {
     pub count: u32,
 }
 
-/// What one audience has answered.
+/// The answers of one audience.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfAudience {
     pub audience: Option<Audience>,
@@ -122,7 +122,7 @@ pub struct Quote {
     pub text: String,
 }
 
-/// So many of people's words stand in a summary, each of so many characters at most.
+/// A summary holds at most this many of people's words, each of so many characters at most.
 pub const MAX_QUOTES: usize = 3;
 pub const MAX_QUOTE_CHARS: usize = 140;
 

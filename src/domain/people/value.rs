@@ -74,7 +74,7 @@ impl fmt::Display for Delay {
     }
 }
 
-/// When somebody wants to be reminded.
+/// The time at which somebody wants to be reminded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reminder {
     Off,
