@@ -25,7 +25,7 @@ use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContex
 use serde_json::{Value, json};
 use upgrade_herald::{
     adapters::store::SqlStore,
-    config::{Files, Origin},
+    config::{ConfigFiles, Origin},
     domain::{
         campaign::{Campaign, upgrade::Upgrade},
         chain::fact::Fact,
@@ -50,7 +50,7 @@ const RENDER: f64 = 20.0;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     eprintln!("the review of the sample configuration");
-    let files = Files::read(&Origin::Embedded).map_err(|f| anyhow::anyhow!("{f}"))?;
+    let files = ConfigFiles::read(&Origin::Embedded).map_err(|f| anyhow::anyhow!("{f}"))?;
     let (ours, least) = in_turn(
         || {
             lint::load(black_box(&Origin::Embedded))
@@ -127,7 +127,7 @@ fn line(name: &str, value: f64, unit: &str, target: Option<f64>) {
 }
 
 /// The files parsed, the templates compiled, and nothing looked at.
-fn bare_review(files: &Files) -> Result<(Vec<Value>, Vec<Template>)> {
+fn bare_review(files: &ConfigFiles) -> Result<(Vec<Value>, Vec<Template>)> {
     let texts = [&files.deployment, &files.plan]
         .into_iter()
         .chain(&files.upgrades);
@@ -259,7 +259,7 @@ impl Stage {
     }
 
     /// Bare Handlebars with the same templates, and helpers that write what they are given.
-    fn bare(&self, files: &Files) -> Result<Handlebars<'static>> {
+    fn bare(&self, files: &ConfigFiles) -> Result<Handlebars<'static>> {
         let mut engine = Handlebars::new();
         engine.register_escape_fn(handlebars::no_escape);
         for name in ["time", "left", "short", "span", "word"] {

@@ -5,7 +5,7 @@
 
 Definitions. Production code is everything before a file's `#[cfg(test)]` module, without files named tests.rs. A code line
 is neither blank nor a comment. A function is measured from its `fn` line to the line that closes it. A type name is used
-twice if two `struct`, `enum`, `trait` or `type` items share it. A doc comment is a run of `///` or `//!` lines. A circle is a
+twice if two `struct`, `enum`, `trait` or `type` items share it; associated types, whose names their traits give, do not count. A doc comment is a run of `///` or `//!` lines. A circle is a
 strongly connected set of more than one module, by `use` paths; folders are compared the same way.
 """
 import collections, os, re, statistics, sys
@@ -135,7 +135,7 @@ for a, bs in edges.items():
 
 types = collections.Counter()
 for t in code.values():
-    types.update(re.findall(r"^\s*(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait|type) ([A-Z]\w*)", t, re.M))
+    types.update(re.findall(r"^(?:\s*(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait)|(?:pub(?:\([^)]*\))? )?type) ([A-Z]\w*)", t, re.M))
 impl_files = collections.defaultdict(set)
 for f, t in code.items():
     for name in re.findall(r"^impl(?:<[^>]*>)? (?:crate::\w+::)*([A-Z]\w*)(?:<[^{]*>)? \{", t, re.M):

@@ -25,14 +25,14 @@ use crate::{
             value::{ChecklistPart, Reminder},
         },
         plan::{
-            language::DEFAULT,
-            notice::{PRIVATE, Trigger},
+            language::DEFAULT_LOCALE,
+            notice::{PRIVATE_NOTICE, Trigger},
         },
     },
     listen::rollcall,
     outbox::Core,
     plan::{reminders, requests},
-    ports::{Admission, Asker, CommandHandler, Platform, Readers, Rights, StoreError},
+    ports::{Admission, Asker, CommandHandler, Platform, Readers, RightsModel, StoreError},
     words::{
         Text,
         context::{self, Trouble},
@@ -109,7 +109,7 @@ impl AnswerService {
             .values()
             .filter(|o| o.platform == asker.platform);
         here.min_by_key(|o| (o.place != asker.place, o.readers != Readers::Public))
-            .map_or(DEFAULT, |o| &o.locale)
+            .map_or(DEFAULT_LOCALE, |o| &o.locale)
     }
 
     /// Lists the commands that somebody may give, or with a topic says what to do about a problem.
@@ -155,14 +155,14 @@ impl AnswerService {
         let mut roles: BTreeSet<_> = person.iter().flat_map(|p| &p.roles).copied().collect();
         let permissions = &people.permissions;
         match (asker.platform.capabilities().rights, asker.power) {
-            (Rights::Roles, _) => {
+            (RightsModel::Roles, _) => {
                 roles.extend(permissions.by_discord_roles(asker.roles.iter().map(String::as_str)))
             }
             // Power in any other room is nothing to us.
-            (Rights::PowerLevels, Some(level)) if among_operators => {
+            (RightsModel::PowerLevels, Some(level)) if among_operators => {
                 roles.extend(permissions.by_power(level))
             }
-            (Rights::PowerLevels | Rights::Unsupported, _) => {}
+            (RightsModel::PowerLevels | RightsModel::Unsupported, _) => {}
         }
         Standing {
             roles,
@@ -438,7 +438,8 @@ pub fn current(upgrades: &[Campaign], now: Timestamp) -> Option<&Campaign> {
 
 pub fn next_notice(posts: &[Post]) -> Option<&Post> {
     // What somebody has asked for is nobody else's business.
-    let public = |p: &&Post| p.state == PostState::Planned && p.is_message() && p.notice != PRIVATE;
+    let public =
+        |p: &&Post| p.state == PostState::Planned && p.is_message() && p.notice != PRIVATE_NOTICE;
     posts.iter().filter(public).min_by_key(|p| (p.due, p.rank))
 }
 

@@ -23,14 +23,14 @@ pub struct RateLimiter(Mutex<HashMap<(Platform, String), Allowance>>);
 /// The part of a burst that somebody has used.
 #[derive(Clone, Copy)]
 struct Allowance {
-    /// When it would be nothing again, in milliseconds since 1970.
+    /// The time at which it would be nothing again, in milliseconds since 1970.
     until: i64,
-    /// They were told that it is all.
+    /// Set once they were told that it is all.
     told: bool,
 }
 
 impl RateLimiter {
-    /// Whether one more command of theirs is answered now.
+    /// Returns whether one more command of theirs is answered now.
     pub fn admit(&self, platform: Platform, user: &str, now: Timestamp) -> Admission {
         let now = now.as_millisecond();
         let mut all = self.0.lock();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{AnswerService, Call, NoAnswer};
 use crate::{
-    config::Item,
+    config::ChecklistItem,
     deliver::approval::{code, gate::Approver},
     domain::{
         campaign::Campaign,
@@ -165,7 +165,7 @@ impl AnswerService {
         Ok(call.text(&both(Some(call.locale))))
     }
 
-    /// Which providers have answered and which are ready, by name.
+    /// Answers which providers have answered and which are ready, by name.
     pub(super) async fn roster(
         &self,
         call: &Call<'_>,
@@ -223,10 +223,10 @@ impl AnswerService {
         let Ok(campaign) = self.campaign(command).await else {
             return Vec::new();
         };
-        let open = |item: &&Item| {
+        let open = |item: &&ChecklistItem| {
             who.roles.contains(&item.role) && !campaign.progress.ticks.contains_key(&item.item)
         };
-        let button = |item: &Item| Button {
+        let button = |item: &ChecklistItem| Button {
             label: item.item.clone(),
             line: format!("tick {} upgrade={}", item.item, campaign.upgrade.id),
         };

@@ -13,8 +13,8 @@ use super::{open::load, run::replica};
 use crate::{
     adapters::{
         clock::SystemClock,
-        discord::{self, Discord, RequiredPermissions},
-        matrix::{self, Matrix, Recovery},
+        discord::{Discord, DiscordConnectError, RequiredPermissions},
+        matrix::{Matrix, MatrixConnectError, Recovery},
         node::Node,
         store::{Lock, SqlStore},
     },
@@ -231,7 +231,7 @@ async fn on_discord(record: &mut DoctorReport, config: &Config) {
         Err(error) => return record.wrong("discord", format!("{error:#}")),
     };
     let connect = async || Discord::connect(settings.clone()).await;
-    let discord = match retry(connect, discord::ConnectError::retryable).await {
+    let discord = match retry(connect, DiscordConnectError::retryable).await {
         Ok(discord) => discord,
         Err(error) => return record.wrong("discord", error),
     };
@@ -325,7 +325,7 @@ async fn on_matrix(record: &mut DoctorReport, config: &Config, replica: &str, ru
     };
     let kept = settings.store.join("session.json").exists();
     let connect = async || Matrix::connect(settings.clone()).await;
-    let matrix = match retry(connect, matrix::ConnectError::is_retryable).await {
+    let matrix = match retry(connect, MatrixConnectError::is_retryable).await {
         Ok(matrix) => matrix,
         Err(error) => return record.wrong("matrix", error),
     };

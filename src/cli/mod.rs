@@ -48,11 +48,11 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR", env = "HERALD_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     Run(run::RunArgs),
     Health(health::HealthArgs),
     Rehearse(rehearse::RehearseArgs),
@@ -75,7 +75,7 @@ enum Command {
     Store(store::StoreCommand),
 }
 
-impl Command {
+impl CliCommand {
     async fn run(self, folder: Option<PathBuf>) -> Result<ExitCode> {
         match self {
             Self::Run(args) => run::run(folder, args).await,

@@ -20,7 +20,7 @@ use crate::{
     config::{self, Deployment, Origin, Plan, suggest},
     domain::{
         campaign::{Campaign, upgrade::Urgency},
-        plan::{language::DEFAULT, schedule::civil_instant},
+        plan::{language::DEFAULT_LOCALE, schedule::civil_instant},
     },
     ports::Clock,
     words::{
@@ -285,7 +285,7 @@ fn proposal(folder: Option<PathBuf>, id: &str) -> Result<ExitCode> {
     );
     let text = loaded
         .renderer
-        .markdown(PROPOSAL_TEMPLATE, DEFAULT, &context.into())
+        .markdown(PROPOSAL_TEMPLATE, DEFAULT_LOCALE, &context.into())
         .map_err(anyhow::Error::msg)?;
     out!("{}", loaded.renderer.document(&text, now).trim());
     Ok(ExitCode::SUCCESS)

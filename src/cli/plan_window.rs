@@ -12,7 +12,7 @@ use super::open::load_or_embedded;
 use crate::{
     adapters::{
         clock::SystemClock,
-        node::{self, Sample},
+        node::{self, ActivitySample},
     },
     config::{Config, Plan, instant, suggest},
     domain::{
@@ -188,7 +188,7 @@ fn wish<'a>(
     ))
 }
 
-async fn read(chain: &str, endpoints: &[String], count: u32) -> Result<Sample> {
+async fn read(chain: &str, endpoints: &[String], count: u32) -> Result<ActivitySample> {
     let bar = ProgressBar::with_draw_target(Some(count.into()), ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}") {
         bar.set_style(style.progress_chars("=> "));
@@ -216,7 +216,7 @@ async fn read(chain: &str, endpoints: &[String], count: u32) -> Result<Sample> {
 /// Says what must be known of the sample before it is trusted.
 fn judgement(
     chain: &str,
-    sample: &Sample,
+    sample: &ActivitySample,
     activity: Option<&Activity>,
     now: Timestamp,
 ) -> Vec<String> {
@@ -295,7 +295,7 @@ fn begin(name: &str) -> String {
     }
 }
 
-fn print_activity(chain: &str, sample: &Sample, activity: &Activity) {
+fn print_activity(chain: &str, sample: &ActivitySample, activity: &Activity) {
     let utc = Zone(TimeZone::UTC);
     let (first, last) = activity.numbers;
     let line = format!(
@@ -347,13 +347,13 @@ fn print_activity(chain: &str, sample: &Sample, activity: &Activity) {
 }
 
 fn bar(value: f64, most: f64) -> char {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    const BAR_CHARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let place = if most > 0.0 {
         (value / most * 7.0).round() as usize
     } else {
         0
     };
-    BARS.get(place).copied().unwrap_or('█')
+    BAR_CHARS.get(place).copied().unwrap_or('█')
 }
 
 fn print_table(proposals: &[Proposal], plan: &Plan) {
@@ -430,7 +430,7 @@ fn line(p: &Proposal, zone: &TimeZone) -> String {
 
 fn print_json(
     chain: &str,
-    sample: &Sample,
+    sample: &ActivitySample,
     activity: Option<&Activity>,
     notes: &[String],
     proposals: &[Proposal],

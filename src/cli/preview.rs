@@ -17,7 +17,7 @@ use crate::{
         campaign::{progress::State, upgrade::Upgrade},
         outbox::{Ballot, Body, Picture},
         plan::{
-            language::DEFAULT,
+            language::DEFAULT_LOCALE,
             notice::{Happening, Notice, Trigger},
         },
     },
@@ -29,7 +29,7 @@ use crate::{
 /// A notice as it would be posted.
 struct PreviewPost<'a> {
     notice: &'a Notice,
-    /// When, or for what waits for the chain, the opening of the window.
+    /// The time at which it is due; for what waits for the chain, the opening of the window.
     due: Timestamp,
     /// How often a repeated one comes.
     times: usize,
@@ -224,7 +224,7 @@ fn print(loaded: &Loaded, shown: &PreviewPost<'_>) {
         ..
     } in &shown.posts
     {
-        let at = if *locale == DEFAULT {
+        let at = if *locale == DEFAULT_LOCALE {
             platform.name().to_owned()
         } else {
             format!("{}, {locale}", platform.name())

@@ -38,7 +38,7 @@ pub async fn run(folder: Option<PathBuf>, args: StatusArgs) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where everything stands, as the store has it.
+/// The state of everything, as the store has it.
 struct StatusView {
     campaigns: Vec<(Campaign, Vec<Post>)>,
     /// The chains with which something is the matter, and the last block known of each.

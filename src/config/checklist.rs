@@ -9,17 +9,17 @@ use super::{
     plan::Plan,
     yaml::{
         finding::{Finding, suggest},
-        kinds::{self, Text},
+        kinds::{self, TextUpTo},
         source::SourceFile,
     },
 };
 use crate::domain::people::permission::Role;
 
-/// What is to be done, by whom.
+/// The steps to be done, and by whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checklist {
     /// The steps of the process, in order; each is ticked by who does it.
-    pub process: Vec<Item>,
+    pub process: Vec<ChecklistItem>,
     /// A validator's before the upgrade; each ticks for themselves, by the reaction with its number.
     pub before: Vec<String>,
     /// And after it.
@@ -29,19 +29,20 @@ pub struct Checklist {
 /// A step of the process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Item {
-    /// Its number in the process, from 1.1 on, with a letter where a step has several: 1.3a.
+#[schemars(rename = "Item")]
+pub struct ChecklistItem {
+    /// The item's number in the process, from 1.1 on, with a letter where a step has several: 1.3a.
     #[schemars(with = "kinds::Item")]
     pub item: String,
-    /// Who does it, and ticks it.
+    /// The role that does it, and ticks it.
     pub role: Role,
-    /// What is done then, in one short line.
-    #[schemars(with = "Text<90>")]
+    /// The thing that is done then, in one short line.
+    #[schemars(with = "TextUpTo<90>")]
     pub text: String,
 }
 
 /// There are reactions for so many numbers.
-const MOST: usize = 9;
+const MAX_VALIDATOR_ITEMS: usize = 9;
 const MAX_TEXT_CHARS: usize = 120;
 /// The process has five phases; an answer holds so many steps.
 const MOST_STEPS: usize = 24;
@@ -52,27 +53,27 @@ const LONGEST_STEP: usize = 90;
 #[serde(deny_unknown_fields)]
 struct RawValidators {
     /// Up to nine, each in one short line.
-    #[schemars(with = "Vec<Text<120>>", length(max = 9))]
+    #[schemars(with = "Vec<TextUpTo<120>>", length(max = 9))]
     before: Vec<String>,
     /// Up to nine, each in one short line.
-    #[schemars(with = "Vec<Text<120>>", length(max = 9))]
+    #[schemars(with = "Vec<TextUpTo<120>>", length(max = 9))]
     after: Vec<String>,
 }
 
-/// What people do in the process, and what a validator does before and after an upgrade.
+/// The things that people do in the process, and that a validator does before and after an upgrade.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawChecklist {
     /// The steps of the process, in their order.
     #[serde(default)]
     #[schemars(length(max = 24))]
-    process: Vec<Item>,
+    process: Vec<ChecklistItem>,
     /// For those who run a validator.
     validators: RawValidators,
 }
 
 impl Checklist {
-    pub fn step(&self, item: &str) -> Option<&Item> {
+    pub fn step(&self, item: &str) -> Option<&ChecklistItem> {
         self.process.iter().find(|i| i.item == item)
     }
 }
@@ -84,8 +85,11 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Checklist>
         ("before", &raw.validators.before),
         ("after", &raw.validators.after),
     ] {
-        if items.len() > MOST {
-            let message = format!("{} items are listed; {MOST} fit", items.len());
+        if items.len() > MAX_VALIDATOR_ITEMS {
+            let message = format!(
+                "{} items are listed; {MAX_VALIDATOR_ITEMS} fit",
+                items.len()
+            );
             findings.push(file.wrong(
                 &["validators", key],
                 message,

@@ -31,7 +31,7 @@ pub use self::{
     web::Web,
 };
 
-/// Where the store is.
+/// The place of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreAt {
     /// Without a password.
@@ -73,7 +73,7 @@ pub struct ChannelConfig {
     pub mentions: BTreeMap<String, Vec<String>>,
     /// The language of its posts: `de`, `pt-BR`.
     pub locale: String,
-    /// Its posts are handed on to the servers that follow it.
+    /// Posts in the channel are handed on to the servers that follow it.
     pub publish: bool,
 }
 

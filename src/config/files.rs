@@ -9,12 +9,12 @@ use std::{
 use include_dir::{Dir, include_dir};
 
 use super::yaml::{finding::Finding, source::SourceFile};
-use crate::domain::plan::language::DEFAULT;
+use crate::domain::plan::language::DEFAULT_LOCALE;
 
-static CONFIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/config");
-static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+static EMBEDDED_CONFIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/config");
+static EMBEDDED_TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
-/// Where the files are.
+/// The place where the files are.
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// A `config` folder with `templates` beside it.
@@ -42,7 +42,7 @@ impl Origin {
 
 /// All files of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
+pub struct ConfigFiles {
     pub deployment: SourceFile,
     pub plan: SourceFile,
     pub upgrades: Vec<SourceFile>,
@@ -58,7 +58,7 @@ pub struct Files {
     pub words: BTreeMap<String, SourceFile>,
 }
 
-impl Files {
+impl ConfigFiles {
     /// Lists the files whose words people read.
     pub fn read_by_people(&self) -> impl Iterator<Item = &SourceFile> {
         let optional = [&self.people, &self.help, &self.checklist];
@@ -136,19 +136,19 @@ impl Files {
     fn embedded() -> Self {
         let text = |name: &str| SourceFile {
             name: format!("config/{name}"),
-            text: CONFIG
+            text: EMBEDDED_CONFIG
                 .get_file(name)
                 .and_then(|f| f.contents_utf8())
                 .unwrap_or_default()
                 .to_owned(),
         };
-        let upgrades = CONFIG
+        let upgrades = EMBEDDED_CONFIG
             .get_dir("upgrades")
             .into_iter()
             .flat_map(Dir::files)
             .map(|f| text(&f.path().display().to_string()))
             .collect();
-        let templates = TEMPLATES
+        let templates = EMBEDDED_TEMPLATES
             .dirs()
             .flat_map(Dir::files)
             .filter_map(|f| {
@@ -163,7 +163,7 @@ impl Files {
             })
             .collect();
         let mut roster = Vec::new();
-        let mut folders: Vec<&Dir<'_>> = CONFIG.get_dir("roster").into_iter().collect();
+        let mut folders: Vec<&Dir<'_>> = EMBEDDED_CONFIG.get_dir("roster").into_iter().collect();
         while let Some(folder) = folders.pop() {
             folders.extend(folder.dirs());
             roster.extend(
@@ -174,7 +174,7 @@ impl Files {
             );
         }
         roster.sort_by(|a, b| a.name.cmp(&b.name));
-        let optional = |name: &str| CONFIG.get_file(name).map(|_| text(name));
+        let optional = |name: &str| EMBEDDED_CONFIG.get_file(name).map(|_| text(name));
         Self {
             people: optional("people.yaml"),
             help: optional("help.yaml"),
@@ -206,7 +206,7 @@ fn locale(path: &Path) -> Option<String> {
 
 fn words(folder: &Path) -> Result<BTreeMap<String, SourceFile>, Finding> {
     let mut found: BTreeMap<String, SourceFile> = embedded_words()
-        .filter(|(locale, _)| locale == DEFAULT)
+        .filter(|(locale, _)| locale == DEFAULT_LOCALE)
         .collect();
     if folder.is_dir() {
         for path in sorted(folder)? {
@@ -219,7 +219,7 @@ fn words(folder: &Path) -> Result<BTreeMap<String, SourceFile>, Finding> {
 }
 
 fn embedded_words() -> impl Iterator<Item = (String, SourceFile)> {
-    TEMPLATES
+    EMBEDDED_TEMPLATES
         .get_dir("words")
         .into_iter()
         .flat_map(Dir::files)

@@ -9,21 +9,21 @@ use super::{
     plan::Plan,
     yaml::{
         finding::{Finding, suggest},
-        kinds::{self, Text, TopicId},
+        kinds::{self, TextUpTo, TopicId},
         source::SourceFile,
         values::linkable,
     },
 };
 
-/// Where people find other people.
+/// A place where people find other people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
     /// As topics name it.
-    #[schemars(with = "Text<24>")]
+    #[schemars(with = "TextUpTo<24>")]
     pub id: String,
     /// As people read it.
-    #[schemars(with = "Text<40>")]
+    #[schemars(with = "TextUpTo<40>")]
     pub name: String,
     /// An https:// address where they are found.
     #[schemars(with = "kinds::ShortLink")]
@@ -34,19 +34,19 @@ pub struct Contact {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Topic {
-    /// What people type: `/upgrade help stuck`.
+    /// The word that people type: `/upgrade help stuck`.
     #[schemars(with = "TopicId")]
     pub id: String,
     /// The problem in a few words.
-    #[schemars(with = "Text<80>")]
+    #[schemars(with = "TextUpTo<80>")]
     pub title: String,
     /// How one sees that one has it.
-    #[schemars(with = "Text<300>")]
+    #[schemars(with = "TextUpTo<300>")]
     pub signs: String,
-    /// What to do, step by step: up to six.
-    #[schemars(with = "Vec<Text<200>>", length(min = 1, max = 6))]
+    /// The steps to take, one by one: up to six.
+    #[schemars(with = "Vec<TextUpTo<200>>", length(min = 1, max = 6))]
     pub remedy: Vec<String>,
-    /// Of `contacts`: who helps if that doesn't.
+    /// The one of `contacts` who helps if that doesn't.
     #[schemars(with = "Option<kinds::Contact>")]
     pub contact: Option<String>,
 }
@@ -55,7 +55,7 @@ pub struct Topic {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Help {
-    /// Where people find other people.
+    /// The places where people find other people.
     #[serde(default)]
     pub contacts: Vec<Contact>,
     /// One problem each.

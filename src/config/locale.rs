@@ -9,7 +9,7 @@ use strum::VariantNames as _;
 
 use super::{
     deployment::Deployment,
-    files::{Files, Origin},
+    files::{ConfigFiles, Origin},
     yaml::{
         finding::{Finding, Severity, nearest, suggest},
         source::SourceFile,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::domain::{
     people::reply::Reply,
-    plan::language::{DEFAULT, Dates, Language, Spans, is_locale, placeholders, split},
+    plan::language::{DEFAULT_LOCALE, Dates, Language, Spans, is_locale, placeholders, split},
 };
 
 /// How a language writes times, lengths and herald's own words.
@@ -31,9 +31,9 @@ pub(super) struct RawWords {
     dates: Dates,
     /// How long something is, and how far away.
     spans: Spans,
-    /// What templates write with {{word …}}: on the left as herald has it, on the right as people read it.
+    /// The words of {{word …}} in templates: on the left as herald has them, on the right as people read them.
     words: BTreeMap<String, String>,
-    /// What herald says to somebody who gives a command: templates by names of its own. What is left out is said in English.
+    /// The answers to commands: templates by names of herald's own. An answer that is left out is given in English.
     #[serde(default)]
     replies: BTreeMap<String, String>,
 }
@@ -43,15 +43,15 @@ pub const SHARED_REPLIES: [&str; 3] = ["hint", "roles", "thank"];
 
 /// The replies in English that are in the program itself: a folder's own files need not have all of them.
 pub fn shipped_replies() -> &'static BTreeMap<String, String> {
-    static SHIPPED: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
-        let files = Files::read(&Origin::Embedded).map(|files| files.words);
+    static ENGLISH_REPLIES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+        let files = ConfigFiles::read(&Origin::Embedded).map(|files| files.words);
         let mut languages = read(&files.unwrap_or_default(), &mut Vec::new());
         languages
-            .remove(DEFAULT)
+            .remove(DEFAULT_LOCALE)
             .map(|english| english.replies)
             .unwrap_or_default()
     });
-    &SHIPPED
+    &ENGLISH_REPLIES
 }
 
 /// Every language of the files, by its locale. English is the measure: its words are those there are.
@@ -90,7 +90,7 @@ pub fn read(
         patterns(&language, file, findings);
         languages.insert(locale.clone(), language);
     }
-    if let Some(english) = languages.get(DEFAULT) {
+    if let Some(english) = languages.get(DEFAULT_LOCALE) {
         for (locale, language) in &languages {
             if let Some(file) = files.get(locale) {
                 vocabulary(language, english, file, findings);
@@ -101,7 +101,7 @@ pub fn read(
 }
 
 /// Parts of a date, and those without which a time could not be understood.
-const DATE: &[&str] = &[
+const DATE_PARTS: &[&str] = &[
     "weekday",
     "day",
     "month",
@@ -125,7 +125,7 @@ fn patterns(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>)
     let date = |key, text, needed| Pattern {
         at: ["dates", key],
         text,
-        known: DATE,
+        known: DATE_PARTS,
         needed,
     };
     let span = |key, text, needed| Pattern {
@@ -314,9 +314,9 @@ pub fn translations(
                 "behind a dot stands a language, as in applied.de.md.hbs or applied.pt-BR.md.hbs"
                     .into(),
             )
-        } else if locale == DEFAULT {
+        } else if locale == DEFAULT_LOCALE {
             (
-                format!("`{original}` needs no translation into `{DEFAULT}`"),
+                format!("`{original}` needs no translation into `{DEFAULT_LOCALE}`"),
                 format!("write it into templates/{original}.md.hbs"),
             )
         } else if !templates.contains_key(original) {
@@ -332,7 +332,7 @@ pub fn translations(
             (format!("there is no `{original}` it translates"), hint)
         } else if !words.contains_key(locale) {
             let hint = format!(
-                "copy templates/words/{DEFAULT}.yaml to templates/words/{locale}.yaml and translate it"
+                "copy templates/words/{DEFAULT_LOCALE}.yaml to templates/words/{locale}.yaml and translate it"
             );
             (format!("there are no words for `{locale}`"), hint)
         } else {
@@ -378,7 +378,7 @@ mod tests {
     };
 
     fn shipped() -> BTreeMap<String, SourceFile> {
-        Files::read(&Origin::Embedded).unwrap().words
+        ConfigFiles::read(&Origin::Embedded).unwrap().words
     }
 
     /// What is said of the German file after one change in it.

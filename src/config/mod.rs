@@ -23,12 +23,12 @@ use crate::domain::{
     campaign::upgrade::Upgrade, people::roster::Provider, plan::language::Language,
 };
 
-pub use self::checklist::{Checklist, Item};
+pub use self::checklist::{Checklist, ChecklistItem};
 pub use self::deployment::{
     ChainConfig, ChannelConfig, Delivery, Deployment, DiscordConfig, MatrixConfig, OnDoubt, Secret,
     StoreAt, Web,
 };
-pub use self::files::{Files, Origin};
+pub use self::files::{ConfigFiles, Origin};
 pub use self::help::{Contact, Help, Topic};
 pub use self::locale::shipped_replies;
 pub use self::people::{KnownAccount, People, Person, Role, account_of};
@@ -81,7 +81,7 @@ pub struct Sources {
 /// Reads everything. `Err` has at least one finding that is an error; warnings come with `Ok`.
 pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     let mut findings = Vec::new();
-    let files = match Files::read(origin) {
+    let files = match ConfigFiles::read(origin) {
         Ok(files) => files,
         Err(finding) => return Err(vec![finding]),
     };
@@ -165,7 +165,7 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
 /// Deployment and plan alone, for a file that is yet to be written: other upgrades may be half done.
 pub fn groundwork(origin: &Origin) -> Result<(Deployment, Plan), Vec<Finding>> {
     let mut findings = Vec::new();
-    let files = Files::read(origin).map_err(|finding| vec![finding])?;
+    let files = ConfigFiles::read(origin).map_err(|finding| vec![finding])?;
     let deployment = deployment::read(&files.deployment, &mut findings);
     let plan = plan::read(
         &files.plan,

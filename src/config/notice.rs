@@ -20,7 +20,8 @@ use crate::{
     domain::plan::{
         language::split,
         notice::{
-            Approval, Audience, Happening, LatePolicy, Notice, PRIVATE, Phase, SAID, Trigger,
+            Approval, Audience, Happening, LatePolicy, Notice, PRIVATE_NOTICE, Phase, SAID_NOTICE,
+            Trigger,
         },
         schedule::{CronRule, Offset},
     },
@@ -40,24 +41,24 @@ pub(super) struct RawNotice {
     /// Below templates/, without the ending: execution/applied.
     #[schemars(with = "kinds::Template")]
     template: String,
-    /// So long before or after the window opens: -7d (civil days), -24h, +10m (exact).
+    /// The time before or after the window opens: -7d (civil days), -24h, +10m (exact).
     #[schemars(with = "Option<kinds::Offset>")]
     at: Option<String>,
     /// A repeated civil time between two offsets.
     cron: Option<RawCron>,
-    /// When this has happened.
+    /// The event after which it is posted.
     #[schemars(with = "Option<Happening>")]
     on: Option<String>,
-    /// So long after what it waits for (`on`).
+    /// The time to wait after the event (`on`).
     #[schemars(with = "Option<Length>")]
     after: Option<String>,
     /// To whom it speaks; to all three without.
     #[serde(default)]
     audiences: Vec<Audience>,
-    /// Where it goes; without, to all channels of its readers.
+    /// The channels it goes to; without, all channels of its readers.
     #[schemars(with = "Option<Vec<kinds::Channel>>", length(min = 1))]
     channels: Option<Vec<String>>,
-    /// Whose channels it goes to, where none is named.
+    /// The readers whose channels it goes to, where none is named.
     #[serde(default)]
     to: Readers,
     /// Groups that are notified, as channels name them.
@@ -73,19 +74,19 @@ pub(super) struct RawNotice {
     /// How many people have to agree before it is posted.
     #[serde(default)]
     approval: RawApproval,
-    /// They are asked so long before it is due; 24h without.
+    /// The time before it is due at which they are asked; 24h without.
     #[schemars(with = "Option<Length>")]
     ask_before: Option<String>,
     /// Held for longer than this it is of no use any more; 2h without.
     #[schemars(with = "Option<Length>")]
     useful_for: Option<String>,
-    /// What becomes of it if it could not be posted in time.
+    /// The fate of a notice that could not be posted in time.
     #[serde(default)]
     late: LatePolicy,
-    /// Its posts are edited when a chain moves on.
+    /// A live notice: its posts are edited when a chain moves on.
     #[serde(default)]
     live: bool,
-    /// It is the status board: a live post that shows what `board` lists.
+    /// The status board: a live post that shows what `board` lists.
     #[serde(default)]
     board: bool,
     /// The window stands in the Discord server's calendar, and moves and ends with the upgrade.
@@ -94,7 +95,7 @@ pub(super) struct RawNotice {
     /// A picture of the block times goes with it.
     #[serde(default)]
     picture: bool,
-    /// It is held until these items of checklist.yaml are ticked.
+    /// The items of checklist.yaml that must be ticked before it is posted; it is held until then.
     #[serde(default)]
     #[schemars(with = "Vec<kinds::Item>")]
     needs: Vec<String>,
@@ -171,7 +172,7 @@ pub(super) fn read_notices(
             index: i.to_string(),
         };
         notices.extend(reader.read(notice, findings));
-        if [SAID, PRIVATE].contains(&notice.id.as_str()) {
+        if [SAID_NOTICE, PRIVATE_NOTICE].contains(&notice.id.as_str()) {
             findings.push(reader.wrong(
                 "id",
                 "this name is taken by what is posted beside the plan",

@@ -15,7 +15,7 @@ use serde::{
 
 use super::yaml::{
     finding::{Finding, suggest},
-    kinds::{DiscordId, MatrixId, Text},
+    kinds::{DiscordId, MatrixId, TextUpTo},
     source::SourceFile,
 };
 use crate::{
@@ -28,13 +28,13 @@ use crate::{
 
 pub use crate::domain::people::permission::Role;
 
-/// Who is who, across both platforms.
+/// The people, across both platforms.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPeopleFile {
     /// One entry a human, however many accounts.
     people: Vec<RawPerson>,
-    /// Who may give which command. Without it: the communication team and operators, among operators.
+    /// The roles that may give each command. Without it: the communication team and operators, among operators.
     #[serde(default)]
     permissions: RawPermissions,
 }
@@ -44,9 +44,9 @@ pub(super) struct RawPeopleFile {
 struct RawPermissions {
     /// The roles that may give a command; an empty list is nobody. approve is a listed person's in any case.
     commands: RawCommands,
-    /// What roles of the Discord server stand for.
+    /// The roles that roles of the Discord server stand for.
     discord: Vec<RawDiscordRole>,
-    /// What power in the operators' room on Matrix stands for.
+    /// The roles that power in the operators' room on Matrix stands for.
     matrix: Vec<RawPower>,
 }
 
@@ -64,7 +64,7 @@ fn privileged() -> impl Iterator<Item = Verb> {
 
 impl<'de> Deserialize<'de> for RawCommands {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        static NAMES: LazyLock<Vec<&'static str>> =
+        static VERB_NAMES: LazyLock<Vec<&'static str>> =
             LazyLock::new(|| privileged().map(Verb::name).collect());
         struct Entries;
         impl<'de> Visitor<'de> for Entries {
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for RawCommands {
                 let mut commands = BTreeMap::new();
                 while let Some(name) = map.next_key::<String>()? {
                     let Some(verb) = privileged().find(|verb| verb.name() == name) else {
-                        return Err(de::Error::unknown_field(&name, &NAMES));
+                        return Err(de::Error::unknown_field(&name, &VERB_NAMES));
                     };
                     if commands.contains_key(&verb) {
                         return Err(de::Error::duplicate_field(verb.name()));
@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for RawCommands {
                 ))
             }
         }
-        deserializer.deserialize_struct("RawCommands", &NAMES, Entries)
+        deserializer.deserialize_struct("RawCommands", &VERB_NAMES, Entries)
     }
 }
 
@@ -138,8 +138,8 @@ struct RawPower {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPerson {
-    /// What people call them.
-    #[schemars(with = "Text<40>")]
+    /// The name that people call them by.
+    #[schemars(with = "TextUpTo<40>")]
     name: String,
     /// The user's id on Discord, a number in quotes.
     #[schemars(with = "Option<DiscordId>")]
@@ -147,13 +147,13 @@ struct RawPerson {
     /// The user's id on Matrix: "@anna:example.org".
     #[schemars(with = "Option<MatrixId>")]
     matrix: Option<String>,
-    /// What they do in an upgrade; communication_team and operator may approve.
+    /// The parts they take in an upgrade; communication_team and operator may approve.
     #[schemars(length(min = 1))]
     roles: Vec<Role>,
-    /// Whose feedback it is when they give some; validators for those who are one, without it.
+    /// The audience their feedback counts for; validators for those who are one, without it.
     audience: Option<Audience>,
     /// The provider for whom they answer: the name of its file in roster/, without the ending.
-    #[schemars(with = "Option<Text<80>>")]
+    #[schemars(with = "Option<TextUpTo<80>>")]
     provider: Option<String>,
 }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{
-        campaign::{progress::Rules, upgrade::Urgency},
+        campaign::{progress::VerificationRules, upgrade::Urgency},
         chain::observation::Limits,
         people::feedback::Meaning,
         plan::{
@@ -34,7 +34,7 @@ use crate::{
 
 pub(super) use self::shape::RawPlan;
 
-/// When feedback closes, and what reactions mean.
+/// The rules for feedback: when it closes, and what reactions mean.
 #[derive(Clone, Debug)]
 pub struct Feedback {
     pub open_for: SignedDuration,
@@ -60,7 +60,7 @@ pub struct UrgencyPlan {
     pub weekends: bool,
     /// A window may open while it is night for some of the people.
     pub nights: bool,
-    /// Its own, then those of every urgency; in this order where they are due at the same time.
+    /// The plan's own notices, then those of every urgency; in this order where they are due at the same time.
     pub notices: Vec<Notice>,
     /// How many of these are its own.
     pub own: usize,
@@ -73,14 +73,14 @@ pub struct Plan {
     pub zone_name: String,
     /// Never empty: the plan's zone where nothing is said.
     pub people: Vec<Home>,
-    pub rules: Rules,
+    pub rules: VerificationRules,
     pub limits: Limits,
     /// The readers of an upgrade that nobody planned, until a file joins it.
     pub unplanned: Readers,
     pub feedback: Feedback,
     /// The reaction that says "seen".
     pub acknowledge: String,
-    /// When it is night, where people live: from and until.
+    /// The night where people live: from and until.
     pub night: (jiff::civil::Time, jiff::civil::Time),
     /// Notices that no plan has: words that nobody planned, and reminders that somebody asked for.
     pub own: [Notice; 2],
@@ -375,7 +375,11 @@ fn people(
     homes
 }
 
-fn rules(raw: &RawVerification, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Rules> {
+fn rules(
+    raw: &RawVerification,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) -> Option<VerificationRules> {
     let mut read = |key: &str, text: &str| length(file, &["verification", key], text, findings);
     let (healthy_for, complete_after, max_block_gap) = (
         read("healthy_for", &raw.healthy_for),
@@ -398,7 +402,7 @@ fn rules(raw: &RawVerification, file: &SourceFile, findings: &mut Vec<Finding>) 
             "0.5 is half of all transactions",
         ));
     }
-    Some(Rules {
+    Some(VerificationRules {
         healthy_for: healthy_for?,
         complete_after: complete_after?,
         max_block_gap: max_block_gap?,

@@ -10,7 +10,7 @@ use strum::IntoEnumIterator;
 
 use self::{
     lengths::check_lengths,
-    shape::{Action, RawPoll, RawWindow},
+    shape::{RawAction, RawPoll, RawWindow},
 };
 use super::{
     deployment::Deployment,
@@ -201,7 +201,7 @@ impl Times<'_> {
             let path = ["audiences", audience.name(), "by"];
             let by = duty.by.as_deref().and_then(|by| self.time(&path, by));
             let duty = Duty {
-                required: duty.action == Action::Required,
+                required: duty.action == RawAction::Required,
                 what: duty.what.clone(),
                 node_version: duty.node_version.clone(),
                 by,

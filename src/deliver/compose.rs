@@ -192,7 +192,7 @@ async fn needless(due: &DuePost<'_>, body: &Body) -> Result<Option<&'static str>
     Ok(None)
 }
 
-/// Whether the post, as edited last, reads like this already; or the calendar.
+/// Returns whether the post, as edited last, or the calendar reads like this already.
 async fn says_nothing_new(due: &DuePost<'_>, body: &Body) -> Result<bool, StoreError> {
     let edit = &due.post;
     for edition in (0..edit.edition).rev() {
@@ -214,7 +214,7 @@ async fn says_nothing_new(due: &DuePost<'_>, body: &Body) -> Result<bool, StoreE
     Ok(false)
 }
 
-/// Whether a later edition went out while this one waited aside.
+/// Returns whether a later edition went out while this one waited aside.
 async fn is_outdated(due: &DuePost<'_>) -> Result<bool, StoreError> {
     let post = &due.post;
     let posts = due.core.store.posts(&post.upgrade).await?;

@@ -29,7 +29,7 @@ pub struct Dispatcher {
 }
 
 /// A worker's right to a post.
-enum Claim {
+enum ClaimOutcome {
     /// The words are frozen, and the attempt is recorded as ours.
     Ours,
     /// Another worker was first.
@@ -87,8 +87,8 @@ impl Dispatcher {
             Composed::Broken(reason) => return park(due, reason).await,
         };
         match claim(due, &message).await? {
-            Claim::Ours => {}
-            Claim::Taken => return Ok(PostOutcome::Taken),
+            ClaimOutcome::Ours => {}
+            ClaimOutcome::Taken => return Ok(PostOutcome::Taken),
         }
         let delivered = deliver(due, &message).await?;
         record(due, delivered, &self.failures).await
@@ -96,7 +96,7 @@ impl Dispatcher {
 }
 
 /// Freezes the words and records that an attempt begins, before anything is sent.
-async fn claim(due: &DuePost<'_>, message: &Message) -> Result<Claim, StoreError> {
+async fn claim(due: &DuePost<'_>, message: &Message) -> Result<ClaimOutcome, StoreError> {
     let Message { body, late, .. } = message;
     let lease_until = due
         .now
@@ -106,5 +106,9 @@ async fn claim(due: &DuePost<'_>, message: &Message) -> Result<Claim, StoreError
     let is_ours = store
         .begin(&due.post, body, *late, due.now, lease_until)
         .await?;
-    Ok(if is_ours { Claim::Ours } else { Claim::Taken })
+    Ok(if is_ours {
+        ClaimOutcome::Ours
+    } else {
+        ClaimOutcome::Taken
+    })
 }

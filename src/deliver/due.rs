@@ -43,7 +43,7 @@ impl<'a> DuePost<'a> {
         self.snapshot.plan().notice(urgency, &self.post.notice)
     }
 
-    /// Whether its loss is no fault: what has lost its sense without its post, and a reminder of nobody.
+    /// Returns whether its loss is no fault: what has lost its sense without its post, and a reminder of nobody.
     pub fn is_optional(&self) -> bool {
         let reminds = |notice: &Notice| {
             matches!(

@@ -1,5 +1,5 @@
-//! Whether a post is still worth saying when its turn comes: it may be late, or what it says may have become untrue
-//! while a chat, the database or herald itself was away.
+//! The check whether a post is still worth saying when its turn comes: it may be late, or what it says may have become
+//! untrue while a chat, the database or herald itself was away.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,7 +16,7 @@ use crate::{
     ports::StoreError,
 };
 
-/// Whether a due post may go out.
+/// The answer to whether a due post may go out.
 pub(crate) enum Eligibility {
     Eligible,
     /// People don't agree, or the upgrade doesn't go on.
@@ -32,7 +32,8 @@ pub(crate) fn is_late(post: &Post, now: Timestamp) -> bool {
     now.duration_since(post.due) > LATE_AFTER
 }
 
-/// Whether the words with which a post was begun may not go out any more, should it turn out that they are not out.
+/// Returns whether the words with which a post was begun may not go out any more, should it turn out that they are not
+/// out.
 pub(crate) fn is_outlived(due: &DuePost<'_>) -> bool {
     let (post, Some(campaign)) = (&due.post, &due.campaign) else {
         return false;
@@ -57,7 +58,8 @@ fn outdated(campaign: &Campaign, post: &Post) -> Option<&'static str> {
     }
 }
 
-/// Whether a due post may go out. Only a message that was never begun is held back: what is done to one goes with it.
+/// Decides whether a due post may go out. Only a message that was never begun is held back: what is done to one goes
+/// with it.
 pub(crate) async fn eligibility(due: &DuePost<'_>, gate: &Gate) -> Result<Eligibility, StoreError> {
     let post = &due.post;
     let Some(campaign) = &due.campaign else {
@@ -97,7 +99,7 @@ pub(crate) async fn eligibility(due: &DuePost<'_>, gate: &Gate) -> Result<Eligib
     Ok(Eligibility::Useless(format!("missed at {missed}: {why}")))
 }
 
-/// Whether this is a later post by the clock in the same channel, and is out or due by now as well.
+/// Returns whether this is a later post by the clock in the same channel, and is out or due by now as well.
 fn is_newer(due: &DuePost<'_>, campaign: &Campaign, later: &Post) -> bool {
     let post = &due.post;
     let plan = due.snapshot.plan();

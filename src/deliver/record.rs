@@ -31,7 +31,7 @@ pub enum PostOutcome {
 }
 
 impl PostOutcome {
-    /// Whether nothing more is to be tried in this channel for now.
+    /// Returns whether nothing more is to be tried in this channel for now.
     pub fn waits(self) -> bool {
         match self {
             Self::Failed | Self::Taken => true,

@@ -40,7 +40,7 @@ struct Attempt<'a> {
     of: PostKey,
     /// Nothing of the post can be older than this.
     since: Timestamp,
-    /// Its frozen words may have become untrue while the chat was away.
+    /// Set where its frozen words may have become untrue while the chat was away.
     is_outlived: bool,
 }
 

@@ -55,9 +55,9 @@ pub fn posts(
 pub fn rules(config: &Config) -> Vec<Finding> {
     let mut findings = windows::of(config);
     for urgency in Urgency::iter() {
-        let subjects = subjects(config, urgency);
-        promises::of(config, urgency, &subjects, &mut findings);
-        reach::of(config, urgency, &subjects, &mut findings);
+        let trials = trials(config, urgency);
+        promises::of(config, urgency, &trials, &mut findings);
+        reach::of(config, urgency, &trials, &mut findings);
     }
     coverage::of(config, &mut findings);
     templates::of(config, &mut findings);
@@ -71,15 +71,15 @@ pub fn rules(config: &Config) -> Vec<Finding> {
     once
 }
 
-/// The plan is tried with a subject: a window of one of its upgrades, or an imagined one.
-struct Subject {
+/// A window that the plan is tried with: that of one of its upgrades, or an imagined one.
+struct TrialWindow {
     /// The name that a finding gives it.
     name: String,
     window: Window,
     several_chains: bool,
 }
 
-impl Subject {
+impl TrialWindow {
     /// Returns when a notice by the clock is due.
     fn times(&self, notice: &Notice, plan: &Plan) -> Vec<Timestamp> {
         match &notice.trigger {
@@ -93,38 +93,38 @@ impl Subject {
     }
 }
 
-fn subjects(config: &Config, urgency: Urgency) -> Vec<Subject> {
+fn trials(config: &Config, urgency: Urgency) -> Vec<TrialWindow> {
     let upgrades = config
         .upgrades
         .iter()
         .map(|u| &u.upgrade)
         .filter(|u| u.urgency == urgency && !u.given_up());
-    let mut subjects: Vec<Subject> = upgrades
+    let mut trials: Vec<TrialWindow> = upgrades
         .flat_map(|u| {
             let windows = u
                 .poll
                 .as_ref()
                 .map_or(std::slice::from_ref(&u.window), |p| &p.windows);
-            windows.iter().map(|w| Subject {
+            windows.iter().map(|w| TrialWindow {
                 name: u.id.clone(),
                 window: w.clone(),
                 several_chains: u.chains.len() > 1,
             })
         })
         .collect();
-    if subjects.is_empty() {
-        subjects.extend(imagined(&config.plan));
+    if trials.is_empty() {
+        trials.extend(imagined(&config.plan));
     }
-    subjects
+    trials
 }
 
 /// Imagines an upgrade on a Tuesday at 14:00, far from any change of the clocks.
-fn imagined(plan: &Plan) -> Option<Subject> {
+fn imagined(plan: &Plan) -> Option<TrialWindow> {
     let opens = civil_instant(date(2027, 6, 8).at(14, 0, 0, 0), &plan.zone)?;
     let closes = opens
         .checked_add(jiff::SignedDuration::from_hours(2))
         .ok()?;
-    Some(Subject {
+    Some(TrialWindow {
         name: "any upgrade".to_owned(),
         window: Window { opens, closes },
         several_chains: true,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp, civil::Date};
 
-use super::{Subject, at_notice, is_public, warning};
+use super::{TrialWindow, at_notice, is_public, warning};
 use crate::{
     config::{Config, Finding, UrgencyPlan},
     domain::{
@@ -17,20 +17,20 @@ use crate::{
 pub(super) fn of(
     config: &Config,
     urgency: Urgency,
-    subjects: &[Subject],
+    trials: &[TrialWindow],
     findings: &mut Vec<Finding>,
 ) {
     let Some(rules) = config.plan.plans.get(&urgency) else {
         return;
     };
     findings.extend(
-        subjects
+        trials
             .iter()
-            .find_map(|subject| too_late(config, urgency, rules, subject)),
+            .find_map(|trial| too_late(config, urgency, rules, trial)),
     );
-    for subject in subjects {
-        caps(config, urgency, rules, subject, findings);
-        twice(config, urgency, rules, subject, findings);
+    for trial in trials {
+        caps(config, urgency, rules, trial, findings);
+        twice(config, urgency, rules, trial, findings);
     }
 }
 
@@ -39,7 +39,7 @@ fn too_late(
     config: &Config,
     urgency: Urgency,
     rules: &UrgencyPlan,
-    subject: &Subject,
+    trial: &TrialWindow,
 ) -> Option<Finding> {
     let public: Vec<&Notice> = rules
         .notices
@@ -59,7 +59,7 @@ fn too_late(
     let first = public
         .iter()
         .flat_map(|n| {
-            subject
+            trial
                 .times(n, &config.plan)
                 .into_iter()
                 .map(|at| (at, n.id.as_str()))
@@ -71,7 +71,7 @@ fn too_late(
     } else {
         SignedDuration::ZERO
     };
-    let wanted = subject
+    let wanted = trial
         .window
         .opens
         .checked_sub(rules.least_notice)
@@ -83,7 +83,7 @@ fn too_late(
         Some((at, _)) if at <= wanted => return None,
         Some((at, id)) => {
             let before = length_words(
-                subject
+                trial
                     .window
                     .opens
                     .duration_since(at)
@@ -119,7 +119,7 @@ fn caps(
     config: &Config,
     urgency: Urgency,
     rules: &UrgencyPlan,
-    subject: &Subject,
+    trial: &TrialWindow,
     findings: &mut Vec<Finding>,
 ) {
     let Some(most) = rules.posts_per_day else {
@@ -128,16 +128,16 @@ fn caps(
     let day = |at: Timestamp| config.plan.zone.to_datetime(at).date();
     let mut posts: BTreeMap<(Date, &str), Vec<&str>> = BTreeMap::new();
     for notice in &rules.notices {
-        let mut days: Vec<Date> = subject
+        let mut days: Vec<Date> = trial
             .times(notice, &config.plan)
             .into_iter()
             .map(day)
             .collect();
         if let Trigger::On(happening) = notice.trigger
             && EXPECTED_HAPPENINGS.contains(&happening)
-            && (happening != Happening::FirstApplied || subject.several_chains)
+            && (happening != Happening::FirstApplied || trial.several_chains)
         {
-            days.extend(subject.window.opens.checked_add(notice.delay).ok().map(day));
+            days.extend(trial.window.opens.checked_add(notice.delay).ok().map(day));
         }
         for day in days {
             for channel in &notice.channels {
@@ -156,7 +156,7 @@ fn caps(
         let message = format!(
             "{} posts on {day} for {}, in {}; the {} plan allows {most} a channel and day: {}",
             ids.len(),
-            subject.name,
+            trial.name,
             channels.join(", "),
             urgency.name(),
             ids.join(", ")
@@ -175,13 +175,13 @@ fn twice(
     config: &Config,
     urgency: Urgency,
     rules: &UrgencyPlan,
-    subject: &Subject,
+    trial: &TrialWindow,
     findings: &mut Vec<Finding>,
 ) {
     let mut due: BTreeMap<(Timestamp, &str), &Notice> = BTreeMap::new();
     let mut said: BTreeSet<(&str, &str)> = BTreeSet::new();
     for notice in &rules.notices {
-        for at in subject.times(notice, &config.plan) {
+        for at in trial.times(notice, &config.plan) {
             for channel in &notice.channels {
                 let Some(first) = due
                     .insert((at, channel), notice)
@@ -197,7 +197,7 @@ fn twice(
                     };
                     let message = format!(
                         "`{}` and `{}` come at the same time in {channel}, for {}",
-                        first.id, notice.id, subject.name
+                        first.id, notice.id, trial.name
                     );
                     let hint = "make one notice of them, or move one by some minutes";
                     findings.push(warning(at_notice(

@@ -1,6 +1,6 @@
 //! Checks that everything in the plan can come at all.
 
-use super::{Subject, at_notice, warning};
+use super::{TrialWindow, at_notice, warning};
 use crate::{
     config::{Config, Finding, Plan},
     domain::{
@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn of(
     config: &Config,
     urgency: Urgency,
-    subjects: &[Subject],
+    trials: &[TrialWindow],
     findings: &mut Vec<Finding>,
 ) {
     let plan = &config.plan;
@@ -41,10 +41,10 @@ pub(super) fn of(
                 "add one to herald.yaml, or name channels here",
             );
         }
-        for subject in subjects.iter().filter(|s| s.times(notice, plan).is_empty()) {
+        for trial in trials.iter().filter(|s| s.times(notice, plan).is_empty()) {
             match notice.trigger {
                 Trigger::Cron(_) => {
-                    let message = format!("`{}` never comes for {}", notice.id, subject.name);
+                    let message = format!("`{}` never comes for {}", notice.id, trial.name);
                     warn(
                         "cron",
                         message,
@@ -54,7 +54,7 @@ pub(super) fn of(
                 Trigger::At(_) => {
                     let message = format!(
                         "`{}` would come outside of the calendar for {}",
-                        notice.id, subject.name
+                        notice.id, trial.name
                     );
                     warn("at", message, "write a shorter offset, such as -7d");
                 }
@@ -66,8 +66,8 @@ pub(super) fn of(
         }
         approvals(config, urgency, notice, findings);
     }
-    for subject in subjects {
-        limits(config, subject, findings);
+    for trial in trials {
+        limits(config, trial, findings);
     }
 }
 
@@ -120,7 +120,7 @@ fn approvals(config: &Config, urgency: Urgency, notice: &Notice, findings: &mut 
     }
 }
 
-fn limits(config: &Config, subject: &Subject, findings: &mut Vec<Finding>) {
+fn limits(config: &Config, trial: &TrialWindow, findings: &mut Vec<Finding>) {
     let Plan { limits, .. } = &config.plan;
     let file = &config.sources.plan;
     if limits.delayed_after <= limits.overdue_after {
@@ -135,7 +135,7 @@ fn limits(config: &Config, subject: &Subject, findings: &mut Vec<Finding>) {
             "make it longer than overdue_after (30m without)",
         ));
     }
-    let length = subject.window.closes.duration_since(subject.window.opens);
+    let length = trial.window.closes.duration_since(trial.window.opens);
     for (key, after, what) in [
         (
             "overdue_after",
@@ -151,7 +151,7 @@ fn limits(config: &Config, subject: &Subject, findings: &mut Vec<Finding>) {
         if after >= length {
             let message = format!(
                 "the window of {} is over after {}, so with {key} {} {what}",
-                subject.name,
+                trial.name,
                 length_words(length),
                 length_words(after)
             );

@@ -117,8 +117,8 @@ impl Rollcall {
         {
             let posts = self.core.store.posts(&campaign.upgrade.id).await?;
             let roll = roll(&self.core, &snapshot, campaign, &posts).await?;
-            for clock in clocks(&snapshot, campaign, &roll) {
-                times.extend(clock.steps.iter().copied().chain([clock.ends]));
+            for deadline in deadlines(&snapshot, campaign, &roll) {
+                times.extend(deadline.steps.iter().copied().chain([deadline.ends]));
             }
         }
         Ok(times.into_iter().filter(|at| *at > now).min())
@@ -224,15 +224,15 @@ impl Rollcall {
         let posts = self.core.store.posts(upgrade).await?;
         let roll = roll(&self.core, snapshot, &campaign, &posts).await?;
         let now = self.core.clock.now();
-        for clock in clocks(snapshot, &campaign, &roll) {
-            let lacking: Vec<&Provider> = roll.lacking(clock.claim).collect();
-            if now < clock.ends {
+        for deadline in deadlines(snapshot, &campaign, &roll) {
+            let lacking: Vec<&Provider> = roll.lacking(deadline.claim).collect();
+            if now < deadline.ends {
                 let Some(step) =
-                    roster::step_due(&clock.steps, now).filter(|_| !lacking.is_empty())
+                    roster::step_due(&deadline.steps, now).filter(|_| !lacking.is_empty())
                 else {
                     continue;
                 };
-                let happening = if clock.claim == Claim::Acknowledged {
+                let happening = if deadline.claim == Claim::Acknowledged {
                     Happening::Unacknowledged
                 } else {
                     Happening::Unready
@@ -241,16 +241,16 @@ impl Rollcall {
                     batch.posts.extend(self.core.outbox.posts_about(
                         &campaign,
                         happening,
-                        &format!("{}-{step}-{part}", clock.id),
+                        &format!("{}-{step}-{part}", deadline.id),
                         None,
                     ));
                 }
             } else if !lacking.is_empty() {
-                let words = outcome(&clock, &roll, &lacking);
+                let words = outcome(&deadline, &roll, &lacking);
                 batch.posts.extend(self.core.outbox.posts_about(
                     &campaign,
                     Happening::RollCalled,
-                    &clock.id,
+                    &deadline.id,
                     Some(&words),
                 ));
             }
@@ -284,8 +284,8 @@ fn same_step(old: &Post, new: &Post) -> bool {
         && step(old) == step(new)
 }
 
-/// One of the two clocks: for answers, and for being ready.
-struct Clock {
+/// One of the two deadlines of an upgrade: for answers, and for being ready.
+struct Deadline {
     id: String,
     claim: Claim,
     /// The times at which missing providers are reminded.
@@ -293,8 +293,8 @@ struct Clock {
     ends: Timestamp,
 }
 
-/// Lists the clocks that run for an upgrade, or have run out.
-fn clocks(snapshot: &ConfigSnapshot, campaign: &Campaign, roll: &Roll<'_>) -> Vec<Clock> {
+/// Lists the deadlines that an upgrade has, past ones too.
+fn deadlines(snapshot: &ConfigSnapshot, campaign: &Campaign, roll: &Roll<'_>) -> Vec<Deadline> {
     let (Some(ask), Some(first)) = (roll.ask(), roll.asks.first()) else {
         return Vec::new();
     };
@@ -312,7 +312,7 @@ fn clocks(snapshot: &ConfigSnapshot, campaign: &Campaign, roll: &Roll<'_>) -> Ve
         .iter()
         .filter_map(later)
         .collect();
-    let mut clocks = vec![Clock {
+    let mut deadlines = vec![Deadline {
         id: digest(&["acknowledged", &ask.id]),
         claim: Claim::Acknowledged,
         steps,
@@ -325,23 +325,23 @@ fn clocks(snapshot: &ConfigSnapshot, campaign: &Campaign, roll: &Roll<'_>) -> Ve
         let before = |step: &SignedDuration| by.checked_sub(*step).ok().filter(|at| *at > first.at);
         let steps = plan.remind_unready.iter().filter_map(before).collect();
         let id = digest(&["ready", &campaign.revision.to_string(), &by.to_string()]);
-        clocks.push(Clock {
+        deadlines.push(Deadline {
             id,
             claim: Claim::Ready,
             steps,
             ends: by,
         });
     }
-    clocks
+    deadlines
 }
 
-/// Writes what operators are told when a clock has run out.
-fn outcome(clock: &Clock, roll: &Roll<'_>, lacking: &[&Provider]) -> String {
+/// Writes what operators are told when a deadline has passed.
+fn outcome(deadline: &Deadline, roll: &Roll<'_>, lacking: &[&Provider]) -> String {
     let of = roll.standings.len();
     let done = of - lacking.len();
     let names: Vec<&str> = lacking.iter().map(|p| p.name.as_str()).collect();
     let names = names.join(", ");
-    match clock.claim {
+    match deadline.claim {
         Claim::Acknowledged => {
             format!(
                 "{done} of {of} providers have answered {} in time. Missing: {names}",

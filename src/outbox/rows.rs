@@ -133,7 +133,7 @@ impl Outbox {
         posts
     }
 
-    /// Whether the platform of its channel has what a post would do; what it hasn't is not planned.
+    /// Returns whether the platform of its channel has what a post would do; what it hasn't is not planned.
     pub fn is_possible(&self, post: &Post) -> bool {
         let snapshot = self.files.in_force();
         let channel = snapshot.config.deployment.channels.get(&post.channel);
@@ -236,7 +236,7 @@ fn add_beside(made: &mut Vec<Post>, operation: Operation, deployment: &Deploymen
     made.extend(beside);
 }
 
-/// Whether posts may be due after a batch that were not before: facts and memories alone make none so.
+/// Returns whether posts may be due after a batch that were not before: facts and memories alone make none so.
 fn concerns_posts(batch: &Batch) -> bool {
     let Batch {
         upgrades,

@@ -15,7 +15,7 @@ use crate::{
         },
         outbox::{Post, PostState},
         people::reply::Reply,
-        plan::notice::{Notice, SAID},
+        plan::notice::{Notice, SAID_NOTICE},
     },
     outbox::{Announcement, Core},
     ports::{Batch, Move, Readers, Request},
@@ -92,7 +92,8 @@ fn tick(
             remark: remark.map(str::to_owned),
         },
     );
-    let is_done = |step: &&crate::config::Item| campaign.progress.ticks.contains_key(&step.item);
+    let is_done =
+        |step: &&crate::config::ChecklistItem| campaign.progress.ticks.contains_key(&step.item);
     Ok(Reply::Ticked {
         item,
         text: step.text.clone(),
@@ -157,7 +158,7 @@ fn correct(
     let Some(last) = posts.iter().filter(is_out).max_by_key(|p| (p.sent, p.due)) else {
         return Err(Reply::NothingToCorrect {
             notice: notice.to_owned(),
-            said: SAID.to_owned(),
+            said: SAID_NOTICE.to_owned(),
         });
     };
     let same =

@@ -36,7 +36,7 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// Whether somebody is answered: one who gives many commands at once is not, for a while.
+/// The answer to whether somebody is listened to: one who gives many commands at once is not, for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     Open,
@@ -48,7 +48,7 @@ pub enum Admission {
 /// Answers people's commands: chats call it, and a service implements it.
 #[async_trait]
 pub trait CommandHandler: Send + Sync {
-    /// Whether one more command of theirs is to be answered at all.
+    /// Returns whether one more command of theirs is to be answered at all.
     fn admit(&self, asker: &Asker<'_>) -> Admission;
     /// Carries a command out, or says why it was not understood.
     async fn answer(&self, asker: &Asker<'_>, command: &Result<Command, Misread>) -> Body;

@@ -14,7 +14,7 @@ pub use self::{
     clock::Clock,
     commands::{Admission, Asker, CommandHandler},
     platform::{
-        Capabilities, IdFormat, Markup, Pictures, Platform, Readers, Rights, TextLimit,
+        Capabilities, IdFormat, Markup, Pictures, Platform, Readers, RightsModel, TextLimit,
         is_discord_id, is_matrix_id,
     },
     store::{

@@ -30,9 +30,9 @@ impl Platform {
     /// This is the one table of what platforms can do: everything else asks it and compares no platform.
     pub fn capabilities(self) -> &'static Capabilities {
         match self {
-            Self::Discord => &DISCORD,
-            Self::Matrix => &MATRIX,
-            Self::Irc => &IRC,
+            Self::Discord => &DISCORD_CAPABILITIES,
+            Self::Matrix => &MATRIX_CAPABILITIES,
+            Self::Irc => &IRC_CAPABILITIES,
         }
     }
 
@@ -70,7 +70,7 @@ pub struct Capabilities {
     pub private_messages: bool,
     /// Commands begin with this character, where herald takes some.
     pub command_prefix: Option<char>,
-    pub rights: Rights,
+    pub rights: RightsModel,
     /// The ids of places where herald can speak.
     pub places: IdFormat,
     /// The ids of those who can be mentioned.
@@ -132,7 +132,7 @@ pub enum Pictures {
 
 /// The platform's own way to say who may do what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rights {
+pub enum RightsModel {
     /// Roles of the server, by id.
     Roles,
     /// Power levels in each room.
@@ -181,7 +181,7 @@ pub struct IdFormat {
     pub hint: &'static str,
 }
 
-static DISCORD: Capabilities = Capabilities {
+static DISCORD_CAPABILITIES: Capabilities = Capabilities {
     title: "Discord",
     markup: Markup::Discord,
     max_text: TextLimit::Chars(2_000),
@@ -198,7 +198,7 @@ static DISCORD: Capabilities = Capabilities {
     pins: true,
     private_messages: true,
     command_prefix: Some('/'),
-    rights: Rights::Roles,
+    rights: RightsModel::Roles,
     places: IdFormat {
         fits: is_discord_id,
         hint: "write the channel's id, a number in quotes (copy it with developer mode on)",
@@ -209,7 +209,7 @@ static DISCORD: Capabilities = Capabilities {
     },
 };
 
-static MATRIX: Capabilities = Capabilities {
+static MATRIX_CAPABILITIES: Capabilities = Capabilities {
     title: "Matrix",
     markup: Markup::Matrix,
     // An event holds 65,536 bytes, and its envelope needs the rest.
@@ -226,7 +226,7 @@ static MATRIX: Capabilities = Capabilities {
     pins: true,
     private_messages: true,
     command_prefix: Some('!'),
-    rights: Rights::PowerLevels,
+    rights: RightsModel::PowerLevels,
     places: IdFormat {
         fits: |place| place.starts_with(['!', '#']),
         hint: "write the room's id (!…) or its alias (#…:server), in quotes",
@@ -237,7 +237,7 @@ static MATRIX: Capabilities = Capabilities {
     },
 };
 
-static IRC: Capabilities = Capabilities {
+static IRC_CAPABILITIES: Capabilities = Capabilities {
     title: "IRC",
     markup: Markup::Plain,
     // A line holds 512 bytes, of which the names of sender and channel take some.
@@ -254,7 +254,7 @@ static IRC: Capabilities = Capabilities {
     pins: false,
     private_messages: false,
     command_prefix: None,
-    rights: Rights::Unsupported,
+    rights: RightsModel::Unsupported,
     places: IdFormat {
         fits: is_irc_channel,
         hint: "write the channel's name (#…), in quotes",
@@ -283,13 +283,13 @@ pub fn is_matrix_id(id: &str) -> bool {
         && !id.contains(char::is_whitespace)
 }
 
-/// Who reads a channel.
+/// The readers of a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Readers {
     /// Everybody.
     #[default]
     Public,
-    /// Those who run herald and the upgrade.
+    /// The people who run herald and the upgrade.
     Operators,
 }

@@ -37,10 +37,10 @@ use crate::{
     words::html_preview::{self, discord, escape},
 };
 
-const PAGE: &str = include_str!("browser/page.html");
-const STYLE: &str = include_str!("browser/browser.css");
-const SCRIPT: &str = include_str!("browser/browser.js");
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const PAGE_HTML: &str = include_str!("browser/page.html");
+const PAGE_CSS: &str = include_str!("browser/browser.css");
+const PAGE_JS: &str = include_str!("browser/browser.js");
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// How often the scene is drawn.
 const DRAW_EVERY: std::time::Duration = std::time::Duration::from_millis(250);
@@ -240,11 +240,11 @@ impl BrowserRehearsal {
             get(move || async move { safely((([(header::CONTENT_TYPE, kind)]), text)) })
         };
         Router::new()
-            .route("/", file("text/html; charset=utf-8", PAGE))
-            .route("/browser.css", file("text/css; charset=utf-8", STYLE))
+            .route("/", file("text/html; charset=utf-8", PAGE_HTML))
+            .route("/browser.css", file("text/css; charset=utf-8", PAGE_CSS))
             .route(
                 "/browser.js",
-                file("text/javascript; charset=utf-8", SCRIPT),
+                file("text/javascript; charset=utf-8", PAGE_JS),
             )
             .route("/scene", get(scene))
             .route("/events", get(events))
@@ -452,7 +452,7 @@ fn drawn(
 
 fn safely(answer: impl IntoResponse) -> Response {
     let safety = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ];

@@ -189,7 +189,7 @@ impl ServedState {
     fn answer(&self, method: &str, params: &[Value]) -> Result<Value, String> {
         let text = |i: usize| params.get(i).and_then(Value::as_str);
         Ok(match method {
-            "rpc_methods" => json!({ "methods": METHODS }),
+            "rpc_methods" => json!({ "methods": RPC_METHODS }),
             "system_chain" => json!(self.recording.chain),
             "chain_getFinalizedHead" => json!(self.at(None)?.hash),
             "chain_getBlockHash" => match params.first().and_then(number) {
@@ -213,7 +213,7 @@ impl ServedState {
     }
 }
 
-const METHODS: [&str; 9] = [
+const RPC_METHODS: [&str; 9] = [
     "rpc_methods",
     "system_chain",
     "chain_getBlockHash",

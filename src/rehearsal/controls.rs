@@ -53,7 +53,7 @@ pub struct SeenBlock {
 
 /// The things that the viewer is shown besides the rooms, and has asked for.
 #[derive(Default)]
-struct Shown {
+struct ViewerState {
     lines: VecDeque<String>,
     blocks: BTreeMap<String, VecDeque<SeenBlock>>,
     asked: BTreeSet<InjectedFault>,
@@ -71,7 +71,7 @@ pub struct Controls {
     changed: Notify,
     /// Rung by a room in which herald was killed.
     pub killed: Arc<Notify>,
-    shown: Mutex<Shown>,
+    shown: Mutex<ViewerState>,
     /// Since when the chains stand still.
     still: Mutex<Option<Timestamp>>,
 }
@@ -92,7 +92,7 @@ impl Default for Controls {
 }
 
 impl Controls {
-    fn shown(&self) -> MutexGuard<'_, Shown> {
+    fn shown(&self) -> MutexGuard<'_, ViewerState> {
         self.shown.lock()
     }
 
@@ -131,7 +131,7 @@ impl Controls {
     pub(super) fn begun(&self) {
         self.again.store(false, Ordering::Relaxed);
         self.over.store(false, Ordering::Relaxed);
-        *self.shown() = Shown::default();
+        *self.shown() = ViewerState::default();
         self.stands_still(None);
     }
 

@@ -17,7 +17,7 @@ use super::{
     report::Output,
     room::Room,
     scenario::Scenario,
-    services::Services,
+    services::RehearsalServices,
 };
 use crate::{
     adapters::{node::Node, store::SqlStore},
@@ -55,24 +55,24 @@ pub struct Rehearsal {
     /// Each chain of the upgrade, by name, and the client that reads it.
     chains: BTreeMap<String, EmbeddedChain>,
     nodes: BTreeMap<String, Arc<dyn Chain>>,
-    pub(super) services: Services,
+    pub(super) services: RehearsalServices,
     pub(super) rooms: Vec<(Platform, Arc<Room>)>,
     pub(super) scenario: Scenario,
-    /// When the chains act.
+    /// The window in which the chains act.
     pub(super) window: Window,
     start: Timestamp,
     pub(super) output: Output,
-    shown: Shown,
+    shown: AlreadyShown,
     pub(super) people: InventedPeople,
     /// A pause after each post, so that it can be read.
     pace: Duration,
-    /// Where a viewer takes part.
+    /// The controls, where a viewer takes part.
     pub(super) controls: Option<Arc<Controls>>,
 }
 
 /// The posts and facts that the output has shown already.
 #[derive(Default)]
-struct Shown {
+struct AlreadyShown {
     /// The keys of posts.
     posts: BTreeSet<String>,
     facts: usize,
@@ -86,7 +86,7 @@ pub struct RehearsalOptions {
     pub output: Output,
     /// A pause after each post, so that it can be read.
     pub pace: Duration,
-    /// Where a viewer takes part.
+    /// The controls, where a viewer takes part.
     pub controls: Option<Arc<Controls>>,
 }
 
@@ -145,7 +145,7 @@ impl Rehearsal {
         let snapshot = ConfigSnapshot { config, renderer };
         let core = Arc::new(Core::new(snapshot, outlets, clock.clone(), store));
         Ok(Self {
-            services: Services::new(&core, &nodes),
+            services: RehearsalServices::new(&core, &nodes),
             rooms: rooms.into(),
             core,
             clock,
@@ -155,7 +155,7 @@ impl Rehearsal {
             window,
             start,
             output,
-            shown: Shown::default(),
+            shown: AlreadyShown::default(),
             people: InventedPeople::default(),
             pace,
             controls,
@@ -176,7 +176,7 @@ impl Rehearsal {
             self.core.store.clone(),
         ));
         core.store.begin_anew().await?;
-        self.services = Services::new(&core, &self.nodes);
+        self.services = RehearsalServices::new(&core, &self.nodes);
         self.core = core;
         self.services.planner.tick().await?;
         Ok(())

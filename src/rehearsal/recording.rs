@@ -26,7 +26,7 @@ pub struct RecordedBlock {
     pub number: u64,
     pub hash: String,
     pub header: Value,
-    /// What `Core_version` answers, SCALE in hex.
+    /// The answer of `Core_version`, SCALE in hex.
     pub core_version: String,
     pub runtime_version: RuntimeVersion,
     /// Storage key to value, both in hex.
@@ -82,7 +82,7 @@ impl Recording {
         Ok(recording)
     }
 
-    /// The same blocks under other numbers: the version at the end becomes `after`, the one at the
+    /// Renumbers the versions of the same blocks: the one at the end becomes `after`, the one at the
     /// beginning the number below it. For rehearsing an upgrade that nobody has recorded yet.
     pub fn renumbered(mut self, after: u32) -> Self {
         let (first, last) = self.versions();

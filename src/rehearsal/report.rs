@@ -13,12 +13,12 @@ use crate::{
     words::{Zone, distance},
 };
 
-/// Where results go: text or JSON on stdout, the bar on stderr.
+/// The output of a rehearsal: text or JSON on stdout, the bar on stderr.
 pub struct Output {
     json: bool,
     bar: ProgressBar,
     zone: Zone,
-    /// Where a viewer elsewhere is told.
+    /// The controls, where a viewer elsewhere is told.
     controls: Option<Arc<Controls>>,
 }
 

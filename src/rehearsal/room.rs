@@ -13,13 +13,13 @@ use tokio::sync::Notify;
 use crate::{
     domain::{
         outbox::{Body, CalendarEvent, Picture, PostKey},
-        people::feedback::{Heard, Reaction, Reply},
+        people::feedback::{Heard, Reaction, ThreadReply},
     },
     ports::{Accepted, Chat, ChatError, Handling, Markup, Outgoing, Platform},
 };
 
 #[derive(Clone, Debug)]
-struct Message {
+struct RoomMessage {
     id: String,
     place: String,
     /// The message it hangs below, in a thread.
@@ -49,7 +49,7 @@ struct Message {
 
 pub struct Room {
     platform: Platform,
-    messages: Mutex<Vec<Message>>,
+    messages: Mutex<Vec<RoomMessage>>,
     /// The events in the calendar.
     events: Mutex<BTreeMap<PostKey, CalendarEvent>>,
     /// With the next post that is taken, who posts it is killed: they never hear that it was.
@@ -81,11 +81,11 @@ impl Room {
         }
     }
 
-    fn messages(&self) -> MutexGuard<'_, Vec<Message>> {
+    fn messages(&self) -> MutexGuard<'_, Vec<RoomMessage>> {
         self.messages.lock()
     }
 
-    /// Whether an edit is found by its key again; Discord keeps no key of one.
+    /// Returns whether an edit is found by its key again; Discord keeps no key of one.
     fn knows_edits(&self) -> bool {
         self.platform.capabilities().markup == Markup::Matrix
     }
@@ -113,7 +113,7 @@ impl Room {
             Markup::Matrix => format!("$room-{}", messages.len()),
             Markup::Plain => messages.len().to_string(),
         };
-        let message = Message {
+        let message = RoomMessage {
             id: id.clone(),
             place: place.to_owned(),
             root: root.map(str::to_owned),
@@ -159,7 +159,7 @@ impl Room {
 
     /// All that is in a place, oldest first.
     pub fn all(&self, place: &str) -> Vec<SeenPost> {
-        let seen = |m: &Message| SeenPost {
+        let seen = |m: &RoomMessage| SeenPost {
             id: m.id.clone(),
             root: m.root.clone(),
             by: m.by.clone(),
@@ -198,7 +198,7 @@ impl Room {
             .and_then(|m| m.picture.clone())
     }
 
-    /// Whether a message is pinned, and whether it was handed on.
+    /// Returns whether a message is pinned, and whether it was handed on.
     pub fn handled(&self, message: &str) -> (bool, bool) {
         self.messages()
             .iter()
@@ -235,7 +235,7 @@ impl Room {
         }
     }
 
-    /// Whether a vote is closed.
+    /// Returns whether a vote is closed.
     pub fn is_closed(&self, message: &str) -> bool {
         self.messages().iter().any(|m| m.id == message && m.closed)
     }
@@ -383,9 +383,9 @@ impl Chat for Room {
                 at: None,
             })
             .collect();
-        let is_reply = |m: &&Message| thread.is_some() && m.root.as_deref() == Some(root);
-        let reply = |m: &Message| {
-            Some(Reply {
+        let is_reply = |m: &&RoomMessage| thread.is_some() && m.root.as_deref() == Some(root);
+        let reply = |m: &RoomMessage| {
+            Some(ThreadReply {
                 by: m.by.clone()?,
                 at: m.at,
                 text: Some(m.text.clone()),
@@ -419,7 +419,7 @@ pub fn invented_account(platform: Platform) -> &'static str {
     }
 }
 
-/// Where there is a picture and no text, the words for the picture.
+/// Returns the text, or the words for the picture where there is a picture and no text.
 fn said(body: &Body) -> String {
     match &body.picture {
         Some(picture) if body.text.is_empty() => picture.alt.clone(),

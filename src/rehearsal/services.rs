@@ -11,7 +11,7 @@ use crate::{
     watch::watcher::Watcher,
 };
 
-pub(super) struct Services {
+pub(super) struct RehearsalServices {
     pub watcher: Watcher,
     pub dispatcher: Dispatcher,
     pub summariser: Summariser,
@@ -20,7 +20,7 @@ pub(super) struct Services {
     pub planner: Planner,
 }
 
-impl Services {
+impl RehearsalServices {
     pub fn new(core: &Arc<Core>, nodes: &BTreeMap<String, Arc<dyn Chain>>) -> Self {
         Self {
             watcher: Watcher::new(core.clone(), nodes.clone()),

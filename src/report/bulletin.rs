@@ -18,7 +18,7 @@ use crate::{
         outbox::{Action, Body, Operation, Post, PostKey, PostState, cut},
         people::feedback::{FeedbackCount, Summary},
         plan::{
-            language::DEFAULT,
+            language::DEFAULT_LOCALE,
             notice::{Notice, Phase},
         },
     },
@@ -356,7 +356,7 @@ fn entry(
     let channel = |p: &Post| snapshot.config.deployment.channels.get(&p.channel);
     // English words are preferred, and then those that a platform formats.
     let preference = |p: &&&Post| {
-        let in_english = channel(p).is_some_and(|c| c.locale == DEFAULT);
+        let in_english = channel(p).is_some_and(|c| c.locale == DEFAULT_LOCALE);
         (
             !in_english,
             p.body.as_ref().is_none_or(|b| b.html.is_none()),
@@ -444,7 +444,7 @@ fn planned_title(
     let words = context::of(campaign, Some(notice), &snapshot.config, &moment).into();
     let text = snapshot
         .renderer
-        .markdown(&notice.template, DEFAULT, &words)
+        .markdown(&notice.template, DEFAULT_LOCALE, &words)
         .ok()?;
     first_line(&snapshot.renderer.plain(&text, due.max(now)))
 }

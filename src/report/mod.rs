@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    config::Item,
+    config::ChecklistItem,
     domain::{
         campaign::{
             Campaign,
@@ -17,7 +17,7 @@ use crate::{
         chain::{block_times::Stretch, fact::Fact, fact_kind::FactKind},
         outbox::{Post, PostState},
         people::{feedback::Summary, roster::Answer},
-        plan::notice::{PRIVATE, Phase},
+        plan::notice::{PRIVATE_NOTICE, Phase},
     },
     outbox::Core,
     ports::{AuditEntry, Readers, RecordKind, StoreError},
@@ -43,8 +43,8 @@ pub struct Report {
     pub feedback: Option<Summary>,
     pub acts: Vec<ActRow>,
     pub incidents: Vec<Fact>,
-    pub done: Vec<(Item, Tick)>,
-    pub open: Vec<Item>,
+    pub done: Vec<(ChecklistItem, Tick)>,
+    pub open: Vec<ChecklistItem>,
 }
 
 /// One post: planned and actual.
@@ -130,7 +130,7 @@ fn rows(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> Vec<R
     let is_reported = |p: &&Post| {
         p.is_message()
             && p.state != PostState::Superseded
-            && p.notice != PRIVATE
+            && p.notice != PRIVATE_NOTICE
             && public(&p.channel)
     };
     let row = |p: &Post| {

@@ -133,14 +133,14 @@ pub(super) async fn connect_chats(deployment: &Deployment, replica: &str) -> Res
         && let Some(settings) = discord_settings(deployment)?
     {
         let connect = async || Discord::connect(settings.clone()).await;
-        chats.discord = Some(retry(connect, discord::ConnectError::retryable).await?);
+        chats.discord = Some(retry(connect, discord::DiscordConnectError::retryable).await?);
     }
     if used(Platform::Matrix)
         && let Some(settings) = matrix_settings(deployment, replica)?
     {
         let connect = async || Matrix::connect(settings.clone()).await;
         chats.matrix = Some(
-            retry(connect, matrix::ConnectError::is_retryable)
+            retry(connect, matrix::MatrixConnectError::is_retryable)
                 .await
                 .context("Matrix")?,
         );

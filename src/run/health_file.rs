@@ -70,7 +70,7 @@ pub(crate) struct HealthFile {
     writing: Mutex<()>,
     file: Option<PathBuf>,
     every: Duration,
-    /// Whether it was said that the file can't be written.
+    /// Set once it was said that the file can't be written.
     has_told_of_error: AtomicBool,
 }
 

@@ -1,4 +1,4 @@
-//! Whether the services go on: each says when it will be heard of again, and one that is not heard of by then hangs.
+//! Heartbeats of the services: each says when it will be heard of again, and one that is not heard of by then hangs.
 
 use std::{
     collections::BTreeMap,

@@ -27,7 +27,7 @@ pub struct LeaderElection {
 pub enum LeaderCheck {
     /// This replica has the lead, in the term with this number.
     Mine { term: i64 },
-    /// It has not, and why, for a log.
+    /// The replica waits, for this reason, in words for a log.
     Waits(String),
     /// Another process runs under the same name.
     Doubled,

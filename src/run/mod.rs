@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     adapters::store::{Lock, SqlStore},
-    config::{Config, Files, Origin, StoreAt},
+    config::{Config, ConfigFiles, Origin, StoreAt},
     lint::{self, Loaded},
     ports::{Chain, Outlet, Store, StoreError},
     words::{Renderer, snapshot::ConfigSnapshot},
@@ -38,7 +38,7 @@ pub(crate) use self::connect::{address, discord_settings, is_transient, matrix_s
 struct ProcessContext {
     pub origin: Origin,
     /// The files as they were read at the start.
-    pub files: Option<Files>,
+    pub files: Option<ConfigFiles>,
     pub config: Config,
     pub renderer: Arc<Renderer>,
     pub chats: Chats,
@@ -85,7 +85,7 @@ async fn start(
     health_file: Arc<HealthFile>,
 ) -> Result<ExitCode> {
     let origin = Origin::choose(folder, false);
-    let files = Files::read(&origin).ok();
+    let files = ConfigFiles::read(&origin).ok();
     let loaded = match lint::load(&origin) {
         Ok(loaded) => loaded,
         Err(findings) => return Ok(logging::refuse(&findings)),

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::applied::already_applied;
 use crate::{
     answer,
-    config::{Files, Finding, Origin},
+    config::{ConfigFiles, Finding, Origin},
     domain::{outbox::digest, plan::notice::Happening},
     lint,
     outbox::Core,
@@ -36,7 +36,7 @@ impl Reloader {
     /// Until told to stop. `followed` are the files as they were read at the start.
     pub async fn run(
         self,
-        followed: Option<Files>,
+        followed: Option<ConfigFiles>,
         stop: CancellationToken,
     ) -> std::io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
@@ -47,7 +47,7 @@ impl Reloader {
                 _ = hangup.recv() => true,
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             };
-            let seen = Files::read(&self.origin).ok();
+            let seen = ConfigFiles::read(&self.origin).ok();
             let settled = seen == before && seen != followed;
             before = seen;
             if asked || settled {

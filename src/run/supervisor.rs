@@ -61,7 +61,7 @@ pub async fn run(services: Services, stop: CancellationToken) -> Result<(), Stri
         gate,
         heartbeats,
     } = services;
-    let pace = |name: &str| Pace {
+    let service_loop = |name: &str| ServiceLoop {
         heartbeat: heartbeats.part(name),
         stop: stop.clone(),
     };
@@ -69,8 +69,8 @@ pub async fn run(services: Services, stop: CancellationToken) -> Result<(), Stri
     let chains: Vec<String> = watcher.chains().map(|(name, _)| name.clone()).collect();
     for name in chains {
         let (own, of_watch) = (
-            pace(&format!("chain {name}")),
-            pace(&format!("the watch over chain {name}")),
+            service_loop(&format!("chain {name}")),
+            service_loop(&format!("the watch over chain {name}")),
         );
         tasks.spawn(observe(
             core.clone(),
@@ -81,14 +81,18 @@ pub async fn run(services: Services, stop: CancellationToken) -> Result<(), Stri
         tasks.spawn(follow(core.clone(), watcher.clone(), name, own));
     }
     for channel in dispatcher.channels() {
-        let own = pace(&format!("channel {channel}"));
+        let own = service_loop(&format!("channel {channel}"));
         tasks.spawn(post(core.clone(), dispatcher.clone(), channel, own));
     }
-    tasks.spawn(summarise(summariser, pace("the summaries")));
-    tasks.spawn(call_roll(rollcall, pace("the roll")));
-    tasks.spawn(plan(core.clone(), planner, pace("the plan")));
-    tasks.spawn(check_approvals(core.clone(), gate, pace("the approvals")));
-    tasks.spawn(check_chats(core, pace("the chats")));
+    tasks.spawn(summarise(summariser, service_loop("the summaries")));
+    tasks.spawn(call_roll(rollcall, service_loop("the roll")));
+    tasks.spawn(plan(core.clone(), planner, service_loop("the plan")));
+    tasks.spawn(check_approvals(
+        core.clone(),
+        gate,
+        service_loop("the approvals"),
+    ));
+    tasks.spawn(check_chats(core, service_loop("the chats")));
     while let Some(ended) = tasks.join_next().await {
         // A service that broke leaves the rest blind or mute: better to stop whole and be started again.
         ended.map_err(|error| format!("a service broke: {error}"))?;
@@ -96,13 +100,13 @@ pub async fn run(services: Services, stop: CancellationToken) -> Result<(), Stri
     Ok(())
 }
 
-/// How a service goes on: it rests between two looks, says when it will be heard of again, and ends at the stop.
-struct Pace {
+/// The loop of one service: it rests between two looks, says when it will be heard of again, and ends at the stop.
+struct ServiceLoop {
     heartbeat: Heartbeat,
     stop: CancellationToken,
 }
 
-impl Pace {
+impl ServiceLoop {
     fn goes_on(&self) -> bool {
         !self.stop.is_cancelled()
     }
@@ -136,9 +140,9 @@ fn watch_pause(core: &Core) -> Duration {
 }
 
 /// Observes a chain's nodes, apart from the reading, since a node that hangs holds that up.
-async fn observe(core: Arc<Core>, watcher: Arc<Watcher>, name: String, pace: Pace) {
-    while pace.goes_on() {
-        pace.rest(watch_pause(&core)).await;
+async fn observe(core: Arc<Core>, watcher: Arc<Watcher>, name: String, service_loop: ServiceLoop) {
+    while service_loop.goes_on() {
+        service_loop.rest(watch_pause(&core)).await;
         if let Err(error) = watcher.observe(&name).await {
             tracing::error!(chain = name, "{error}");
         }
@@ -146,14 +150,14 @@ async fn observe(core: Arc<Core>, watcher: Arc<Watcher>, name: String, pace: Pac
 }
 
 /// Reads a chain's blocks.
-async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, pace: Pace) {
+async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, service_loop: ServiceLoop) {
     let found = watcher.chains().find(|(n, _)| **n == name);
     let Some(chain) = found.map(|(_, chain)| chain.clone()) else {
         return;
     };
     let part = format!("chain {name}");
     let mut failures = 0_u32;
-    while pace.goes_on() {
+    while service_loop.goes_on() {
         let ticked = watcher.tick(&name).await;
         match ticked {
             Ok(_) => {
@@ -161,34 +165,41 @@ async fn follow(core: Arc<Core>, watcher: Arc<Watcher>, name: String, pace: Pace
                     core.troubles.note(&part, None).await;
                 }
                 failures = 0;
-                pace.rest_until(watch_pause(&core), chain.changed()).await;
+                service_loop
+                    .rest_until(watch_pause(&core), chain.changed())
+                    .await;
             }
             Err(error) => {
                 core.troubles.note(&part, Some(&error.to_string())).await;
                 let wait = Duration::from_secs(1 << failures.min(MAX_BACKOFF_EXPONENT));
                 failures += 1;
-                pace.rest(wait).await;
+                service_loop.rest(wait).await;
             }
         }
     }
 }
 
 /// Delivers what is due in a channel.
-async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, pace: Pace) {
-    while pace.goes_on() {
+async fn post(
+    core: Arc<Core>,
+    dispatcher: Arc<Dispatcher>,
+    channel: String,
+    service_loop: ServiceLoop,
+) {
+    while service_loop.goes_on() {
         // Listen before looking, so that a post made in between is not missed.
         let rung = core.outbox.rung();
         tokio::pin!(rung);
         rung.as_mut().enable();
         // Post by post, so that a stop need not wait for a long queue.
-        while pace.goes_on() {
-            pace.beat();
+        while service_loop.goes_on() {
+            service_loop.beat();
             match dispatcher.step(&channel).await {
                 Ok(Some(outcome)) if !outcome.waits() => {}
                 Ok(_) => break,
                 Err(error) => {
                     tracing::error!(channel, "{error}");
-                    pace.rest(STORE_RETRY_AFTER).await;
+                    service_loop.rest(STORE_RETRY_AFTER).await;
                     break;
                 }
             }
@@ -198,60 +209,62 @@ async fn post(core: Arc<Core>, dispatcher: Arc<Dispatcher>, channel: String, pac
         let until = next.map_or(MAX_PAUSE, |at| {
             Duration::try_from(at.duration_since(now)).unwrap_or(MIN_PAUSE)
         });
-        pace.rest_until(until.min(MAX_PAUSE), rung).await;
+        service_loop.rest_until(until.min(MAX_PAUSE), rung).await;
     }
 }
 
-async fn summarise(summariser: Arc<Summariser>, pace: Pace) {
-    while pace.goes_on() {
+async fn summarise(summariser: Arc<Summariser>, service_loop: ServiceLoop) {
+    while service_loop.goes_on() {
         let mut pause = SUMMARISE_EVERY;
         match summariser.tick().await {
             Ok(Summarised { waits: true, .. }) => pause = SUMMARISE_WAITING_EVERY,
             Ok(_) => {}
             Err(error) => tracing::error!("{error}"),
         }
-        pace.rest(pause).await;
+        service_loop.rest(pause).await;
     }
 }
 
-async fn call_roll(rollcall: Arc<Rollcall>, pace: Pace) {
-    while pace.goes_on() {
+async fn call_roll(rollcall: Arc<Rollcall>, service_loop: ServiceLoop) {
+    while service_loop.goes_on() {
         if let Err(error) = rollcall.tick().await {
             tracing::error!("{error}");
         }
-        pace.rest(CALL_ROLL_EVERY).await;
+        service_loop.rest(CALL_ROLL_EVERY).await;
     }
 }
 
 /// Follows requests: those of this process at once, and soon those that another has written down.
-async fn plan(core: Arc<Core>, planner: Arc<Planner>, pace: Pace) {
-    while pace.goes_on() {
-        pace.rest_until(PLAN_EVERY, core.requests.notified()).await;
+async fn plan(core: Arc<Core>, planner: Arc<Planner>, service_loop: ServiceLoop) {
+    while service_loop.goes_on() {
+        service_loop
+            .rest_until(PLAN_EVERY, core.requests.notified())
+            .await;
         if let Err(error) = planner.tick().await {
             tracing::error!("{error}");
         }
     }
 }
 
-async fn check_approvals(core: Arc<Core>, gate: Arc<Gate>, pace: Pace) {
-    while pace.goes_on() {
+async fn check_approvals(core: Arc<Core>, gate: Arc<Gate>, service_loop: ServiceLoop) {
+    while service_loop.goes_on() {
         let rung = core.outbox.rung();
         tokio::pin!(rung);
         rung.as_mut().enable();
         if let Err(error) = gate.tick().await {
             tracing::error!("{error}");
         }
-        pace.rest_until(CHECK_APPROVALS_EVERY, rung).await;
+        service_loop.rest_until(CHECK_APPROVALS_EVERY, rung).await;
     }
 }
 
 /// Keeps what the chats say of their own connections where `herald status` can see it.
-async fn check_chats(core: Arc<Core>, pace: Pace) {
+async fn check_chats(core: Arc<Core>, service_loop: ServiceLoop) {
     let mut chats: BTreeMap<Platform, (Arc<dyn Chat>, Option<String>)> = BTreeMap::new();
     for outlet in core.outlets.values() {
         chats.insert(outlet.platform, (outlet.chat.clone(), None));
     }
-    while pace.goes_on() {
+    while service_loop.goes_on() {
         for (platform, (chat, before)) in &mut chats {
             let now = chat.trouble();
             if now != *before {
@@ -259,6 +272,6 @@ async fn check_chats(core: Arc<Core>, pace: Pace) {
                 *before = now;
             }
         }
-        pace.rest(CHECK_CHATS_EVERY).await;
+        service_loop.rest(CHECK_CHATS_EVERY).await;
     }
 }

@@ -44,7 +44,7 @@ pub struct Watcher {
 }
 
 /// A block as it was read.
-struct Reading<'a> {
+struct ReadBlock<'a> {
     chain: &'a str,
     block: &'a Block,
     /// The chain as it is known after the block.
@@ -203,7 +203,7 @@ impl Watcher {
         let mut facts: Vec<Fact> = known.into_iter().chain(shown).collect();
         let late = is_late(before, head, block);
         facts.iter_mut().for_each(|fact| fact.late |= late);
-        let reading = Reading {
+        let reading = ReadBlock {
             chain,
             block,
             memory,
@@ -217,8 +217,12 @@ impl Watcher {
     }
 
     /// Takes in what a block shows: facts, the progress of upgrades, and the posts that follow.
-    async fn take_in(&self, reading: Reading<'_>, batch: &mut Batch) -> Result<Memory, WatchError> {
-        let Reading {
+    async fn take_in(
+        &self,
+        reading: ReadBlock<'_>,
+        batch: &mut Batch,
+    ) -> Result<Memory, WatchError> {
+        let ReadBlock {
             chain,
             block,
             mut memory,

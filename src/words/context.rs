@@ -11,7 +11,7 @@ use strum::IntoEnumIterator;
 
 use super::picture::BlockTimes;
 use crate::{
-    config::{Config, Item, Plan, Topic},
+    config::{ChecklistItem, Config, Plan, Topic},
     domain::{
         campaign::{
             Campaign,
@@ -470,8 +470,8 @@ fn roll(count: &roster::ReadinessCount) -> Value {
     })
 }
 
-fn process(items: &[Item], progress: &Progress) -> Value {
-    let step = |item: &Item| {
+fn process(items: &[ChecklistItem], progress: &Progress) -> Value {
+    let step = |item: &ChecklistItem| {
         let tick = progress.ticks.get(&item.item);
         json!({
             "item": item.item,

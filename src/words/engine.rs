@@ -23,7 +23,7 @@ use crate::{
     domain::{
         outbox::Body,
         people::reply::Reply,
-        plan::language::{DEFAULT, Language, split},
+        plan::language::{DEFAULT_LOCALE, Language, split},
     },
     ports::{Markup, Platform},
 };
@@ -136,10 +136,12 @@ impl Renderer {
         if !findings.is_empty() {
             return Err(findings);
         }
-        let english = languages.get(DEFAULT).unwrap_or(Language::english());
+        let english = languages.get(DEFAULT_LOCALE).unwrap_or(Language::english());
         let mut replies = shipped_replies().clone();
         replies.extend(english.replies.clone());
-        let others = languages.iter().filter(|(locale, _)| *locale != DEFAULT);
+        let others = languages
+            .iter()
+            .filter(|(locale, _)| *locale != DEFAULT_LOCALE);
         Ok(Self {
             english: LocaleTemplates::new(english.clone(), &compiled, &replies, &zone),
             voices: others
@@ -170,7 +172,7 @@ impl Renderer {
     /// `execution/applied.de`, or without a translation `execution/applied`.
     pub fn source(&self, template: &str, locale: &str) -> String {
         match self.voice(template, locale).language.locale.as_str() {
-            DEFAULT => template.to_owned(),
+            DEFAULT_LOCALE => template.to_owned(),
             locale => format!("{template}.{locale}"),
         }
     }

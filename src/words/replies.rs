@@ -16,7 +16,7 @@ use crate::{
     config::shipped_replies,
     domain::{
         people::reply::Reply,
-        plan::language::{DEFAULT, Language},
+        plan::language::{DEFAULT_LOCALE, Language},
     },
 };
 
@@ -24,7 +24,7 @@ use crate::{
 pub struct ReplyTemplates(Handlebars<'static>);
 
 impl ReplyTemplates {
-    /// Those of `language`, and for what it has none those of the language of `others`, which come first.
+    /// Compiles the templates of `language`, and for what it has none those of `others`, which come first.
     pub fn new(others: &BTreeMap<String, String>, language: &Arc<Language>, zone: &Zone) -> Self {
         let mut engine = Handlebars::new();
         engine.set_strict_mode(true);
@@ -46,15 +46,15 @@ impl ReplyTemplates {
 
 /// The English words of a reply, for records and the command line.
 pub fn in_english(templates: &ReplyTemplates, reply: &Reply) -> String {
-    static SHIPPED: LazyLock<ReplyTemplates> = LazyLock::new(|| {
+    static ENGLISH_REPLIES: LazyLock<ReplyTemplates> = LazyLock::new(|| {
         let english = Arc::new(Language::english().clone());
         ReplyTemplates::new(shipped_replies(), &english, &Zone(jiff::tz::TimeZone::UTC))
     });
     templates
         .words(reply)
         .or_else(|error| {
-            tracing::warn!("the words of {} in {DEFAULT}: {error}", reply.name());
-            SHIPPED.words(reply)
+            tracing::warn!("the words of {} in {DEFAULT_LOCALE}: {error}", reply.name());
+            ENGLISH_REPLIES.words(reply)
         })
         .unwrap_or_else(|_| reply.name().replace('_', " "))
 }
@@ -140,12 +140,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{Files, Origin, locale},
+        config::{ConfigFiles, Origin, locale},
         domain::people::reply::{Hint, RosterReady},
     };
 
     fn shipped() -> BTreeMap<String, Language> {
-        let files = Files::read(&Origin::Embedded).unwrap();
+        let files = ConfigFiles::read(&Origin::Embedded).unwrap();
         locale::read(&files.words, &mut Vec::new())
     }
 

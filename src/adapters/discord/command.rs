@@ -66,20 +66,21 @@ impl Discord {
             tracing::info!("registered /{COMMAND_NAME} on Discord");
             Ok(())
         };
-        let trouble = result
-            .await
-            .err()
-            .map(|fault: crate::adapters::discord::error::Fault| {
-                let remedy = if fault.is(code::MISSING_ACCESS) {
-                    "; invite the bot with the scope applications.commands"
-                } else {
-                    ""
-                };
-                format!(
-                    "/{COMMAND_NAME} could not be registered on Discord: {}{remedy}",
-                    fault.words()
-                )
-            });
+        let trouble =
+            result
+                .await
+                .err()
+                .map(|fault: crate::adapters::discord::error::DiscordFault| {
+                    let remedy = if fault.is(code::MISSING_ACCESS) {
+                        "; invite the bot with the scope applications.commands"
+                    } else {
+                        ""
+                    };
+                    format!(
+                        "/{COMMAND_NAME} could not be registered on Discord: {}{remedy}",
+                        fault.words()
+                    )
+                });
         if let Some(trouble) = &trouble {
             tracing::warn!("{trouble}");
         }
@@ -99,7 +100,7 @@ impl Discord {
             &*handler,
             &Invoker::gives(&command),
             &read(&command),
-            Call {
+            InteractionRef {
                 id: command.id,
                 token: &command.token,
             },
@@ -122,7 +123,7 @@ impl Discord {
             (button.channel_id, button.channel.as_ref()),
             button.member.as_ref(),
         );
-        let call = Call {
+        let call = InteractionRef {
             id: button.id,
             token: &button.token,
         };
@@ -186,7 +187,7 @@ impl Discord {
             &*handler,
             &who,
             &command,
-            Call {
+            InteractionRef {
                 id: modal.id,
                 token: &modal.token,
             },
@@ -199,7 +200,7 @@ impl Discord {
         handler: &dyn CommandHandler,
         who: &Invoker,
         command: &Result<Command, Misread>,
-        call: Call<'_>,
+        call: InteractionRef<'_>,
     ) {
         let asker = who.asker();
         match handler.admit(&asker) {
@@ -239,7 +240,7 @@ impl Discord {
     }
 
     /// Puts an answer in the place of "thinking…".
-    async fn replace_thinking(&self, call: Call<'_>, body: &Body) {
+    async fn replace_thinking(&self, call: InteractionRef<'_>, body: &Body) {
         let parts = parts(&body.text);
         let (first, rest) = parts
             .split_first()
@@ -301,7 +302,7 @@ impl Discord {
         }
     }
 
-    async fn reply(&self, call: Call<'_>, body: &Body) {
+    async fn reply(&self, call: InteractionRef<'_>, body: &Body) {
         let parts = parts(&body.text);
         let (first, rest) = parts
             .split_first()
@@ -324,7 +325,7 @@ impl Discord {
     }
 
     /// The rest of an answer that is longer than a message, to the asker alone; its buttons stand below the last part.
-    async fn go_on(&self, call: Call<'_>, rest: &[String], body: &Body) {
+    async fn go_on(&self, call: InteractionRef<'_>, rest: &[String], body: &Body) {
         for (i, part) in rest.iter().enumerate() {
             let message = CreateInteractionResponseFollowup::new()
                 .content(part)
@@ -345,7 +346,11 @@ impl Discord {
         }
     }
 
-    async fn respond(&self, call: Call<'_>, response: &CreateInteractionResponse) -> bool {
+    async fn respond(
+        &self,
+        call: InteractionRef<'_>,
+        response: &CreateInteractionResponse,
+    ) -> bool {
         let made = self
             .http
             .create_interaction_response(call.id, call.token, response, vec![]);
@@ -362,7 +367,7 @@ impl Discord {
 
 /// The interaction that an answer belongs to.
 #[derive(Clone, Copy)]
-struct Call<'a> {
+struct InteractionRef<'a> {
     id: InteractionId,
     token: &'a str,
 }
@@ -503,7 +508,7 @@ fn ours() -> CreateCommand {
         .set_options(options)
 }
 
-/// Whether a registered command is what `ours` would register.
+/// Returns whether a registered command is what `ours` would register.
 fn is_ours(command: &RegisteredCommand) -> bool {
     command.kind == CommandType::ChatInput
         && (command.name.as_str(), command.description.as_str()) == (COMMAND_NAME, COMMAND_ABOUT)

@@ -13,19 +13,19 @@ use tokio::time::Instant;
 
 use super::{
     Discord, DiscordSettings,
-    error::{Fault, code},
-    health::{ConnectionHealth, NEW_TOKEN, REVOKED},
+    error::{DiscordFault, code},
+    health::{ConnectionHealth, NEW_TOKEN, TOKEN_REVOKED},
     id, place,
     request::{Budget, held_back},
 };
 
 /// Why there is no connection to Discord.
 #[derive(Debug, Error)]
-pub enum ConnectError {
+pub enum DiscordConnectError {
     /// The settings can't be right.
     #[error("Discord: {0}")]
     Settings(String),
-    #[error("Discord: {REVOKED}; {NEW_TOKEN}")]
+    #[error("Discord: {TOKEN_REVOKED}; {NEW_TOKEN}")]
     Token,
     #[error(
         "Discord: the bot is not in the server {guild}; somebody who may manage that server invites it at {invite}"
@@ -40,19 +40,19 @@ pub enum ConnectError {
     Refused(String),
 }
 
-impl ConnectError {
+impl DiscordConnectError {
     /// True if trying again can help; otherwise somebody has to mend something first.
     pub fn retryable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }
 }
 
-impl From<Fault> for ConnectError {
-    fn from(fault: Fault) -> Self {
+impl From<DiscordFault> for DiscordConnectError {
+    fn from(fault: DiscordFault) -> Self {
         match fault {
-            Fault::Token => Self::Token,
-            Fault::Unsure { reason, .. } => Self::Unreachable { reason },
-            Fault::Code { words, .. } => Self::Refused(words),
+            DiscordFault::Token => Self::Token,
+            DiscordFault::Unsure { reason, .. } => Self::Unreachable { reason },
+            DiscordFault::Code { words, .. } => Self::Refused(words),
         }
     }
 }
@@ -61,10 +61,11 @@ impl Discord {
     /// Asks Discord whether the token is good, whose it is, and whether the bot is in the guild. Nothing is changed there.
     ///
     /// # Errors
-    /// [`ConnectError`], of which [`ConnectError::retryable`] ones may go away by themselves.
-    pub async fn connect(settings: DiscordSettings) -> Result<Arc<Self>, ConnectError> {
-        let zero =
-            || ConnectError::Settings("the server's id must be a number other than 0".into());
+    /// [`DiscordConnectError`], of which [`DiscordConnectError::retryable`] ones may go away by themselves.
+    pub async fn connect(settings: DiscordSettings) -> Result<Arc<Self>, DiscordConnectError> {
+        let zero = || {
+            DiscordConnectError::Settings("the server's id must be a number other than 0".into())
+        };
         let guild = id(&settings.guild.to_string())
             .map(GuildId::from)
             .ok_or_else(zero)?;
@@ -81,10 +82,10 @@ impl Discord {
             .ask(deadline, || http.get_guild(guild))
             .await
             .map_err(|fault| match fault {
-                Fault::Code {
+                DiscordFault::Code {
                     code: code::UNKNOWN_GUILD | code::MISSING_ACCESS,
                     ..
-                } => ConnectError::NotInGuild {
+                } => DiscordConnectError::NotInGuild {
                     guild: guild.get(),
                     invite: invite(application),
                 },
@@ -115,7 +116,7 @@ pub struct BotIdentity {
 impl Discord {
     /// # Errors
     /// Discord couldn't be asked.
-    pub async fn portrait(&self) -> Result<BotIdentity, ConnectError> {
+    pub async fn portrait(&self) -> Result<BotIdentity, DiscordConnectError> {
         let deadline = self.deadline();
         let me = self.ask(deadline, || self.http.get_current_user()).await?;
         let application = self
@@ -135,15 +136,17 @@ impl Discord {
 
 /// The address at which a server's manager lets the bot in, with the permissions it needs and no others.
 fn invite(application: ApplicationId) -> String {
-    let permissions = (place::NEEDED | place::PIN_MESSAGES | Permissions::CREATE_EVENTS).bits();
+    let permissions =
+        (place::NEEDED_PERMISSIONS | place::PIN_MESSAGES | Permissions::CREATE_EVENTS).bits();
     format!(
         "https://discord.com/oauth2/authorize?client_id={application}&scope=bot%20applications.commands&permissions={permissions}"
     )
 }
 
 /// A client for Discord's HTTP API, serenity's rate limiter on. Its connections live in the runtime that first uses it.
-pub(super) fn http(settings: &DiscordSettings) -> Result<Http, ConnectError> {
-    let wrong = |what: &str, e: reqwest::Error| ConnectError::Settings(format!("{what}: {e}"));
+pub(super) fn http(settings: &DiscordSettings) -> Result<Http, DiscordConnectError> {
+    let wrong =
+        |what: &str, e: reqwest::Error| DiscordConnectError::Settings(format!("{what}: {e}"));
     let mut client = reqwest::Client::builder()
         .tls_backend_native()
         .timeout(settings.timeout)
@@ -155,7 +158,7 @@ pub(super) fn http(settings: &DiscordSettings) -> Result<Http, ConnectError> {
         let roots = reqwest::Certificate::from_pem_bundle(&route.ca_pem)
             .map_err(|e| wrong("the route's root certificate", e))?;
         if roots.is_empty() {
-            return Err(ConnectError::Settings(
+            return Err(DiscordConnectError::Settings(
                 "the route's root certificate is no PEM".into(),
             ));
         }

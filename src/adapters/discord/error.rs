@@ -2,7 +2,10 @@
 
 use serenity::{Error, all::HttpError, http::ErrorResponse};
 
-use super::health::{NEW_TOKEN, REVOKED};
+use super::{
+    health::{NEW_TOKEN, TOKEN_REVOKED},
+    place,
+};
 use crate::ports::ChatError;
 
 /// Discord's numbers for what can go wrong here.
@@ -26,12 +29,12 @@ pub(super) mod code {
     pub const BLOCKED_BY_AUTOMOD: isize = 200_000;
     pub const TITLE_BLOCKED_BY_AUTOMOD: isize = 200_001;
     /// serenity's mark of an error without Discord's JSON: a proxy's or a firewall's answer.
-    pub const NONE: isize = -1;
+    pub const NO_JSON: isize = -1;
 }
 
 /// How a request failed.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum DiscordFault {
     /// No answer, or one that asks to come again. What was asked for may have been done.
     Unsure {
         reason: String,
@@ -43,7 +46,7 @@ pub(super) enum Fault {
     Code { code: isize, words: String },
 }
 
-impl From<Error> for Fault {
+impl From<Error> for DiscordFault {
     fn from(error: Error) -> Self {
         let unsure = |reason: String| Self::Unsure {
             reason,
@@ -69,20 +72,20 @@ impl From<Error> for Fault {
 }
 
 /// An answer that isn't a success. The URL is left out: an interaction's has its secret in it.
-fn answered(response: ErrorResponse) -> Fault {
+fn answered(response: ErrorResponse) -> DiscordFault {
     let status = response.status_code.as_u16();
     let code = response.error.code;
-    let unsure = |reason: String| Fault::Unsure {
+    let unsure = |reason: String| DiscordFault::Unsure {
         reason,
         after_ms: None,
     };
     match (status, code) {
-        (401, _) => Fault::Token,
+        (401, _) => DiscordFault::Token,
         (429, _) => unsure("Discord's rate limit refuses the request (429)".into()),
         (500.., _) | (408, _) | (_, code::OVERLOADED) => {
             unsure(format!("Discord answered {status}"))
         }
-        (_, code::NONE) => unsure(format!(
+        (_, code::NO_JSON) => unsure(format!(
             "something on the way to Discord answered {status}: a proxy, or Discord blocks this address for now"
         )),
         (_, code::SLOW_MODE) => unsure("the channel's slow mode holds the request back".into()),
@@ -93,7 +96,7 @@ fn answered(response: ErrorResponse) -> Fault {
                 .filter(|c| !c.is_control())
                 .take(300)
                 .collect();
-            Fault::Code {
+            DiscordFault::Code {
                 code,
                 words: format!("Discord answered {status} ({code}): {words}"),
             }
@@ -124,7 +127,7 @@ fn network(error: reqwest::Error) -> String {
 /// How long what an operator has to mend is left alone.
 pub(super) const MENDABLE_MS: u64 = 60_000;
 
-impl Fault {
+impl DiscordFault {
     pub fn is(&self, wanted: isize) -> bool {
         matches!(self, Self::Code { code, .. } if *code == wanted)
     }
@@ -133,7 +136,7 @@ impl Fault {
     pub fn words(&self) -> String {
         match self {
             Self::Unsure { reason, .. } => reason.clone(),
-            Self::Token => format!("{REVOKED}; {NEW_TOKEN}"),
+            Self::Token => format!("{TOKEN_REVOKED}; {NEW_TOKEN}"),
             Self::Code { words, .. } => words.clone(),
         }
     }
@@ -150,7 +153,7 @@ impl Fault {
             // nothing is lost while the operator mends it; asking often would block this address
             Self::Token => {
                 return ChatError::Retry {
-                    reason: format!("{what} in channel {place}: {REVOKED}; {NEW_TOKEN}"),
+                    reason: format!("{what} in channel {place}: {TOKEN_REVOKED}; {NEW_TOKEN}"),
                     after_ms: Some(60_000),
                 };
             }
@@ -164,7 +167,7 @@ impl Fault {
             code::MISSING_PERMISSIONS => {
                 format!(
                     "allow the bot's role in channel {place}: {}",
-                    crate::adapters::discord::place::names(crate::adapters::discord::place::NEEDED)
+                    place::names(place::NEEDED_PERMISSIONS)
                 )
             }
             code::NOT_THE_AUTHOR => "the message is another account's: it was posted by the bot that was in use then".into(),

@@ -8,12 +8,12 @@ use serenity::{
 
 use super::{
     Discord,
-    error::{Fault, code},
+    error::{DiscordFault, code},
     forum,
     send::PAGE_MESSAGES,
 };
 use crate::{
-    domain::people::feedback::{Heard, Reaction, Reply},
+    domain::people::feedback::{Heard, Reaction, ThreadReply},
     ports::ChatError,
 };
 
@@ -68,7 +68,7 @@ async fn reactions_of(
     channel: ChannelId,
     root: MessageId,
     given: &MessageReaction,
-) -> Result<Vec<Reaction>, Fault> {
+) -> Result<Vec<Reaction>, DiscordFault> {
     let (mut found, mut after) = (Vec::new(), None);
     for _ in 0..PAGES_MAX {
         let page = discord
@@ -97,7 +97,11 @@ async fn reactions_of(
 }
 
 /// Reads what others have said in a thread after a message, or after 0.
-async fn replies_in(discord: &Discord, thread: ChannelId, after: u64) -> Result<Vec<Reply>, Fault> {
+async fn replies_in(
+    discord: &Discord,
+    thread: ChannelId,
+    after: u64,
+) -> Result<Vec<ThreadReply>, DiscordFault> {
     let mut replies = Vec::new();
     let mut before = None;
     for _ in 0..PAGES_MAX {
@@ -135,10 +139,10 @@ fn is_reply(discord: &Discord, message: &Message) -> bool {
 }
 
 /// A bot without the intent for message content is shown nothing of others' words.
-fn reply(message: &Message) -> Reply {
+fn reply(message: &Message) -> ThreadReply {
     let at =
         Timestamp::from_second(message.timestamp.unix_timestamp()).unwrap_or(Timestamp::UNIX_EPOCH);
-    Reply {
+    ThreadReply {
         by: message.author.id.to_string(),
         at,
         text: Some(message.content.clone()).filter(|text| !text.is_empty()),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     Discord,
-    error::{Fault, code},
+    error::{DiscordFault, code},
     send::{self, MAX_TITLE_CHARS, embed},
 };
 use crate::{
@@ -112,7 +112,7 @@ async fn find_topic(
     deadline: Instant,
     place: ChannelId,
     key: &PostKey,
-) -> Result<Option<ChannelId>, Fault> {
+) -> Result<Option<ChannelId>, DiscordFault> {
     let ours = |thread: &GuildChannel| {
         thread.parent_id == Some(place) && thread.owner_id == Some(discord.me)
     };
@@ -152,7 +152,7 @@ async fn marked_topic<'a>(
     deadline: Instant,
     topics: impl Iterator<Item = &'a GuildChannel>,
     key: &PostKey,
-) -> Result<Option<ChannelId>, Fault> {
+) -> Result<Option<ChannelId>, DiscordFault> {
     for topic in topics {
         // A topic's first message has its id.
         let first = discord
@@ -178,7 +178,7 @@ pub(super) async fn is_woken<T>(
     discord: &Discord,
     deadline: Instant,
     channel: ChannelId,
-    done: &Result<T, Fault>,
+    done: &Result<T, DiscordFault>,
 ) -> bool {
     let asleep = done
         .as_ref()
@@ -198,7 +198,12 @@ pub(super) fn is_topic(discord: &Discord, channel: ChannelId) -> bool {
 
 /// How doing something with a message of a channel failed. With a topic that somebody deletes its messages are gone; what
 /// is still to be said is said in another.
-pub(super) fn failed(discord: &Discord, fault: Fault, what: &str, channel: ChannelId) -> ChatError {
+pub(super) fn failed(
+    discord: &Discord,
+    fault: DiscordFault,
+    what: &str,
+    channel: ChannelId,
+) -> ChatError {
     if fault.is(code::UNKNOWN_CHANNEL) && forget_topic(discord, channel) {
         return ChatError::Refused {
             reason: format!("{what}: the upgrade's topic {channel} was deleted"),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Discord, connect,
-    error::Fault,
+    error::DiscordFault,
     link::{GatewayLink, GatewayState, Signal, hopeless},
 };
 use crate::ports::CommandHandler;
@@ -19,13 +19,13 @@ use crate::ports::CommandHandler;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A connection that held this long was a good one: the next pause is short again.
-const GOOD: Duration = Duration::from_secs(60);
+const GOOD_CONNECTION_AFTER: Duration = Duration::from_secs(60);
 /// How often the connection's pulse is felt.
-const LOOK: Duration = Duration::from_secs(2);
+const CHECK_LINK_EVERY: Duration = Duration::from_secs(2);
 /// Discord's heartbeat comes every 41 s; without one for so long the connection is dead.
-const SILENT: Duration = Duration::from_secs(180);
+const MAX_HEARTBEAT_AGE: Duration = Duration::from_secs(180);
 /// serenity reconnects by itself, but to the same address for ever; after this long everything begins anew.
-const DISCONNECTED: Duration = Duration::from_secs(90);
+const MAX_DISCONNECTED: Duration = Duration::from_secs(90);
 /// For how long answers that are being given may still go on when herald stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -54,7 +54,7 @@ impl Discord {
                 SessionEnd::Stopped => break,
                 SessionEnd::Wait(reason, wait) => (reason, wait),
                 SessionEnd::Lost(reason) => {
-                    pause = if began.elapsed() > GOOD {
+                    pause = if began.elapsed() > GOOD_CONNECTION_AFTER {
                         FIRST_PAUSE
                     } else {
                         pause
@@ -97,7 +97,7 @@ impl Discord {
             Err(e) => return SessionEnd::Lost(format!("no thread for the gateway: {e}")),
         };
         let mut health = HeartbeatWatch::new(Instant::now());
-        let mut look = interval(LOOK);
+        let mut look = interval(CHECK_LINK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -140,8 +140,10 @@ impl Discord {
             .ask(self.deadline(), || self.http.get_bot_gateway())
             .await
             .map_err(|fault| match &fault {
-                Fault::Unsure { .. } => SessionEnd::Lost(fault.words()),
-                Fault::Token | Fault::Code { .. } => SessionEnd::Wait(fault.words(), LONGEST_PAUSE),
+                DiscordFault::Unsure { .. } => SessionEnd::Lost(fault.words()),
+                DiscordFault::Token | DiscordFault::Code { .. } => {
+                    SessionEnd::Wait(fault.words(), LONGEST_PAUSE)
+                }
             })?;
         let limit = gateway.session_start_limit;
         if limit.remaining == 0 {
@@ -163,7 +165,7 @@ fn ended(error: Option<serenity::Error>) -> SessionEnd {
         None => SessionEnd::Lost("the connection ended".into()),
         Some(error) => match hopeless(&error) {
             Some(words) => SessionEnd::Wait(words.into(), LONGEST_PAUSE),
-            None => SessionEnd::Lost(Fault::from(error).words()),
+            None => SessionEnd::Lost(DiscordFault::from(error).words()),
         },
     }
 }
@@ -204,9 +206,9 @@ impl HeartbeatWatch {
         self.was_up |= up;
         let quiet = now.saturating_duration_since(self.alive);
         match up {
-            true if quiet > SILENT => LinkCheck::Dead("no heartbeat is answered"),
+            true if quiet > MAX_HEARTBEAT_AGE => LinkCheck::Dead("no heartbeat is answered"),
             true => LinkCheck::Fine,
-            false if quiet > DISCONNECTED => LinkCheck::Dead("the gateway can't be reached"),
+            false if quiet > MAX_DISCONNECTED => LinkCheck::Dead("the gateway can't be reached"),
             false if self.was_up => LinkCheck::Down,
             false => LinkCheck::Coming,
         }

@@ -1,4 +1,4 @@
-//! What is wrong with the connection now, for operators.
+//! The health of the connection: what is wrong with it now, for operators.
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
@@ -52,7 +52,7 @@ impl ConnectionHealth {
         let state = self.state();
         let token = state
             .token_revoked
-            .then(|| format!("{REVOKED}; {NEW_TOKEN}"));
+            .then(|| format!("{TOKEN_REVOKED}; {NEW_TOKEN}"));
         let gateway = state.gateway.as_ref().map(|outage| {
             let since = outage.since.strftime("%Y-%m-%d %H:%M:%S UTC");
             format!(
@@ -68,7 +68,7 @@ impl ConnectionHealth {
     }
 }
 
-pub(super) const REVOKED: &str =
+pub(super) const TOKEN_REVOKED: &str =
     "Discord refuses the bot's token (401): it is wrong, was reset or was revoked";
 pub(super) const NEW_TOKEN: &str = "make a new one in Discord's Developer Portal under Bot, put it in place of the old one and restart herald";
 
@@ -88,7 +88,7 @@ mod tests {
             "{words}"
         );
         health.token(true);
-        assert!(health.words().unwrap().starts_with(REVOKED));
+        assert!(health.words().unwrap().starts_with(TOKEN_REVOKED));
         health.token(false);
         health.gateway_up();
         assert_eq!(health.words(), None);

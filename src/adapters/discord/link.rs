@@ -27,9 +27,9 @@ use tokio::{
 
 /// Commands that may wait to be begun with: one person's thousand must not push out the next one's. Beyond that they are
 /// dropped, and Discord tells the asker.
-const QUEUE: usize = 4_096;
+const MAX_WAITING_COMMANDS: usize = 4_096;
 /// For how long a friendly goodbye is waited for.
-const GOODBYE: Duration = Duration::from_secs(2);
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An event from the gateway.
 pub(super) enum Signal {
@@ -65,7 +65,7 @@ impl GatewayLink {
             .thread_name("discord-gateway")
             .enable_all()
             .build()?;
-        let (sender, signals) = mpsc::channel(QUEUE);
+        let (sender, signals) = mpsc::channel(MAX_WAITING_COMMANDS);
         let manager = Arc::new(OnceLock::new());
         let known = manager.clone();
         runtime.spawn(async move {
@@ -110,7 +110,7 @@ impl GatewayLink {
     /// Says goodbye, so that Discord shows the bot as gone at once.
     pub async fn close(self) {
         if let Some(manager) = self.manager.get() {
-            let _silent = tokio::time::timeout(GOODBYE, manager.shutdown_all()).await;
+            let _silent = tokio::time::timeout(GOODBYE_TIMEOUT, manager.shutdown_all()).await;
         }
     }
 }

@@ -39,7 +39,7 @@ use serenity::{
 };
 use tokio::time::Instant;
 
-use self::{error::Fault, health::ConnectionHealth, request::Budget};
+use self::{error::DiscordFault, health::ConnectionHealth, request::Budget};
 
 use crate::{
     domain::{
@@ -50,7 +50,7 @@ use crate::{
 };
 
 pub use self::{
-    connect::{BotIdentity, ConnectError},
+    connect::{BotIdentity, DiscordConnectError},
     place::{RequiredPermissions, ServerInfo},
 };
 
@@ -103,7 +103,7 @@ impl Discord {
         &self,
         deadline: Instant,
         call: impl FnMut() -> F,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, DiscordFault> {
         self.noted(self.budget.ask(deadline, call).await)
     }
 
@@ -112,15 +112,15 @@ impl Discord {
         &self,
         deadline: Instant,
         call: impl Future<Output = serenity::Result<T>>,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, DiscordFault> {
         self.noted(request::answer(deadline, call).await)
     }
 
-    fn noted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
+    fn noted<T>(&self, result: Result<T, DiscordFault>) -> Result<T, DiscordFault> {
         match &result {
-            Err(Fault::Token) => self.health.token(true),
-            Ok(_) | Err(Fault::Code { .. }) => self.health.token(false),
-            Err(Fault::Unsure { .. }) => {}
+            Err(DiscordFault::Token) => self.health.token(true),
+            Ok(_) | Err(DiscordFault::Code { .. }) => self.health.token(false),
+            Err(DiscordFault::Unsure { .. }) => {}
         }
         result
     }

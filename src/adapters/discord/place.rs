@@ -1,4 +1,4 @@
-//! Whether a channel can be written to.
+//! The check whether a channel can be written to.
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serenity::{
@@ -9,13 +9,13 @@ use serenity::{
     http::{LightMethod, Request, Route},
 };
 
-use super::{Discord, channel_id, error::Fault, id};
+use super::{Discord, channel_id, error::DiscordFault, id};
 use crate::ports::ChatError;
 
-const WHAT: &str = "checking the permissions";
+const CHECKING_PERMISSIONS: &str = "checking the permissions";
 
 /// The permissions that the bot's role needs in every channel it posts to.
-pub(super) const NEEDED: Permissions = Permissions::VIEW_CHANNEL
+pub(super) const NEEDED_PERMISSIONS: Permissions = Permissions::VIEW_CHANNEL
     .union(Permissions::SEND_MESSAGES)
     // without it Discord drops the embed, and with it the mark a post is found by
     .union(Permissions::EMBED_LINKS)
@@ -68,10 +68,10 @@ impl Discord {
     /// # Errors
     /// `Retry` if Discord couldn't be asked, `Refused` if the bot is in the server no more.
     pub async fn surroundings(&self) -> Result<ServerInfo, ChatError> {
-        let failed = |fault: Fault| {
+        let failed = |fault: DiscordFault| {
             let reason = format!("looking at the server {}: {}", self.guild, fault.words());
             match fault {
-                Fault::Unsure { after_ms, .. } => ChatError::Retry { reason, after_ms },
+                DiscordFault::Unsure { after_ms, .. } => ChatError::Retry { reason, after_ms },
                 _ => ChatError::Refused {
                     reason,
                     remedy: "invite the bot again, and look at its token".into(),
@@ -115,7 +115,7 @@ impl Discord {
                 remedy: "turn that off in its settings (Require people to select tags), or name another channel".into(),
             });
         }
-        let missing = NEEDED - has;
+        let missing = NEEDED_PERMISSIONS - has;
         if missing.is_empty() {
             return Ok(());
         }
@@ -144,7 +144,7 @@ impl Discord {
             || self
                 .may_pin(channel)
                 .await
-                .map_err(|fault| fault.during(WHAT, channel))?;
+                .map_err(|fault| fault.during(CHECKING_PERMISSIONS, channel))?;
         let is_news = found.kind == ChannelType::News;
         let lacking = [
             (
@@ -199,7 +199,7 @@ impl Discord {
 
     /// Asks whether the bot may pin in a channel. serenity drops the permissions it doesn't know, so this one is read as Discord
     /// has it.
-    async fn may_pin(&self, channel: ChannelId) -> Result<bool, Fault> {
+    async fn may_pin(&self, channel: ChannelId) -> Result<bool, DiscordFault> {
         let guild: Roles = self
             .get(Route::Guild {
                 guild_id: self.guild,
@@ -226,7 +226,7 @@ impl Discord {
         ))
     }
 
-    async fn get<T: DeserializeOwned>(&self, route: Route<'static>) -> Result<T, Fault> {
+    async fn get<T: DeserializeOwned>(&self, route: Route<'static>) -> Result<T, DiscordFault> {
         self.ask(self.deadline(), || {
             self.http.fire(Request::new(route, LightMethod::Get))
         })
@@ -242,7 +242,7 @@ impl Discord {
         let found = self
             .ask(self.deadline(), || self.http.get_channel(channel))
             .await
-            .map_err(|fault| fault.during(WHAT, channel))?;
+            .map_err(|fault| fault.during(CHECKING_PERMISSIONS, channel))?;
         let found = match found {
             Channel::Guild(found) if found.guild_id == self.guild => found,
             _ => {

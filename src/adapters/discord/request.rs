@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
-use super::error::Fault;
+use super::error::DiscordFault;
 
 /// Requests of a bot in a second, whatever they are for; answers to commands aside.
 const MAX_REQUESTS_A_SECOND: usize = 50;
@@ -49,7 +49,7 @@ impl Drop for RequestPermit {
     }
 }
 
-/// That serenity's limiter lets a request wait.
+/// A request's note that serenity's limiter lets it wait.
 #[derive(Default)]
 struct LimiterWait {
     until: Mutex<Option<(Instant, bool)>>,
@@ -70,7 +70,7 @@ impl LimiterWait {
 }
 
 tokio::task_local! {
-    static HELD: Arc<LimiterWait>;
+    static LIMITER_WAIT: Arc<LimiterWait>;
 }
 
 /// Told by serenity's rate limiter, in the task whose request has to wait.
@@ -82,7 +82,7 @@ pub(super) fn held_back(info: RatelimitInfo) {
 
 fn hold(wait: Duration, all: bool) {
     let until = Instant::now() + wait;
-    let _outside_a_request = HELD.try_with(|held| {
+    let _outside_a_request = LIMITER_WAIT.try_with(|held| {
         *held.until.lock() = Some((until, all));
         held.rung.notify_one();
     });
@@ -117,7 +117,7 @@ impl Budget {
         &self,
         deadline: Instant,
         mut call: impl FnMut() -> F,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, DiscordFault> {
         loop {
             let Ok(turn) = timeout_at(deadline, self.turn()).await else {
                 return Err(waits("too many requests are before this one", self.second));
@@ -125,7 +125,7 @@ impl Budget {
             let held = Arc::new(LimiterWait::default());
             let (until, all) = tokio::select! {
                 biased;
-                answer = timeout_at(deadline, HELD.scope(held.clone(), call())) => return answer.map_or_else(|_| Err(silent()), |a| a.map_err(Fault::from)),
+                answer = timeout_at(deadline, LIMITER_WAIT.scope(held.clone(), call())) => return answer.map_or_else(|_| Err(silent()), |a| a.map_err(DiscordFault::from)),
                 held = held.wait() => held,
             };
             if all {
@@ -148,22 +148,23 @@ impl Budget {
 pub(super) async fn answer<T>(
     deadline: Instant,
     call: impl Future<Output = serenity::Result<T>>,
-) -> Result<T, Fault> {
-    timeout_at(deadline, call)
-        .await
-        .map_or_else(|_| Err(silent()), |answer| answer.map_err(Fault::from))
+) -> Result<T, DiscordFault> {
+    timeout_at(deadline, call).await.map_or_else(
+        |_| Err(silent()),
+        |answer| answer.map_err(DiscordFault::from),
+    )
 }
 
-fn silent() -> Fault {
-    Fault::Unsure {
+fn silent() -> DiscordFault {
+    DiscordFault::Unsure {
         reason: "no answer from Discord in time".into(),
         after_ms: None,
     }
 }
 
-fn waits(reason: &str, left: Duration) -> Fault {
+fn waits(reason: &str, left: Duration) -> DiscordFault {
     let after_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
-    Fault::Unsure {
+    DiscordFault::Unsure {
         reason: reason.into(),
         after_ms: Some(after_ms),
     }
@@ -254,7 +255,7 @@ mod tests {
         assert!(
             matches!(
                 late,
-                Err(Fault::Unsure {
+                Err(DiscordFault::Unsure {
                     after_ms: Some(3_500_000..),
                     ..
                 })

@@ -1,4 +1,4 @@
-//! What Discord has around a message: channels that others follow, pins, and the server's calendar.
+//! The things that Discord has around a message: channels that others follow, pins, and the server's calendar.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     Discord,
-    error::{Fault, MENDABLE_MS, code},
+    error::{DiscordFault, MENDABLE_MS, code},
     forum,
     send::mark,
 };
@@ -125,9 +125,9 @@ struct MarkedEvent<'a> {
     closes: Timestamp,
 }
 
-fn calendar_error(fault: Fault) -> ChatError {
+fn calendar_error(fault: DiscordFault) -> ChatError {
     match fault {
-        Fault::Unsure { reason, after_ms } => ChatError::Retry {
+        DiscordFault::Unsure { reason, after_ms } => ChatError::Retry {
             reason: format!("{CHANGING_CALENDAR}: {reason}"),
             after_ms,
         },
@@ -226,7 +226,7 @@ fn event_accepted(discord: &Discord, event: &ScheduledEvent) -> Accepted {
 }
 
 /// Nothing is given up while somebody may allow it.
-fn lacking(what: &str, permission: &str, fault: &Fault) -> ChatError {
+fn lacking(what: &str, permission: &str, fault: &DiscordFault) -> ChatError {
     let reason = format!(
         "{what}: {}; allow the bot's role: {permission}",
         fault.words()

@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use super::{
     Matrix,
-    event::{MESSAGE, SyncEvent},
+    event::{MESSAGE_TYPE, SyncEvent},
     room_upgrade,
     send::{self, content, in_reply, in_thread, set},
     sync::{FIRST_PAUSE, LONGEST_PAUSE},
@@ -94,7 +94,7 @@ impl Matrix {
             match send::put(
                 self,
                 ask.room.as_str(),
-                MESSAGE,
+                MESSAGE_TYPE,
                 answer.clone(),
                 &transaction(&ask.event),
             )

@@ -19,14 +19,14 @@ use thiserror::Error;
 
 use super::{
     MatrixSettings,
-    error::{Fault, fault, http},
+    error::{MatrixFault, fault, http},
     identity,
     session::{self, Kept},
 };
 
 /// Why there is no connection, and what to do about it.
 #[derive(Debug, Error)]
-pub enum ConnectError {
+pub enum MatrixConnectError {
     #[error(
         "the homeserver's address {homeserver} can't be used ({reason}): write it as https://matrix.example.org"
     )]
@@ -85,7 +85,7 @@ pub enum ConnectError {
     },
 }
 
-impl ConnectError {
+impl MatrixConnectError {
     /// True if trying again later may help without anybody doing anything.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
@@ -94,7 +94,7 @@ impl ConnectError {
 
 pub(super) async fn connect(
     settings: &MatrixSettings,
-) -> Result<(Client, OwnedUserId), ConnectError> {
+) -> Result<(Client, OwnedUserId), MatrixConnectError> {
     session::make_dir(&settings.store).map_err(|e| settings.store_error(&e))?;
     let kept = session::read(&settings.store).map_err(|e| {
         settings.store_error(&format!(
@@ -106,12 +106,12 @@ pub(super) async fn connect(
         .iter()
         .all(|name| settings.sdk_dir().join(name).exists());
     let client = match kept {
-        Some(kept) if !settings.owns(&kept) => Err(ConnectError::OtherAccount {
+        Some(kept) if !settings.owns(&kept) => Err(MatrixConnectError::OtherAccount {
             store: settings.store.clone(),
             kept: format!("{} on {}", kept.user, kept.device),
             wanted: format!("{} on {}", settings.user, settings.device),
         }),
-        Some(_) if !has_store => Err(ConnectError::LostStore {
+        Some(_) if !has_store => Err(MatrixConnectError::LostStore {
             store: settings.store.clone(),
         }),
         // A token that was replaced is taken up by the same device.
@@ -142,7 +142,10 @@ pub(super) async fn connect(
 }
 
 /// Takes up a token that was made elsewhere: account and device are those it was made for.
-async fn by_token(settings: &MatrixSettings, token: &SecretString) -> Result<Client, ConnectError> {
+async fn by_token(
+    settings: &MatrixSettings,
+    token: &SecretString,
+) -> Result<Client, MatrixConnectError> {
     let asks = settings
         .client()
         .build()
@@ -166,7 +169,7 @@ async fn by_token(settings: &MatrixSettings, token: &SecretString) -> Result<Cli
         .await
         .map_err(|e| settings.store_error(&e))?;
     let who = asks.whoami().await.map_err(|error| match http(&error) {
-        Fault::Session { reason, .. } => ConnectError::WrongToken {
+        MatrixFault::Session { reason, .. } => MatrixConnectError::WrongToken {
             homeserver: settings.homeserver.clone(),
             reason,
         },
@@ -174,7 +177,7 @@ async fn by_token(settings: &MatrixSettings, token: &SecretString) -> Result<Cli
     })?;
     let Some(device) = who.device_id.filter(|_| who.user_id == user_id) else {
         let reason = format!("it is {}'s, or has no device", who.user_id);
-        return Err(ConnectError::WrongToken {
+        return Err(MatrixConnectError::WrongToken {
             homeserver: settings.homeserver.clone(),
             reason,
         });
@@ -194,7 +197,7 @@ async fn by_token(settings: &MatrixSettings, token: &SecretString) -> Result<Cli
     Ok(client)
 }
 
-async fn restore(settings: &MatrixSettings, kept: Kept) -> Result<Client, ConnectError> {
+async fn restore(settings: &MatrixSettings, kept: Kept) -> Result<Client, MatrixConnectError> {
     let client = build(settings).await?;
     let user_id = OwnedUserId::try_from(kept.user).map_err(|e| settings.store_error(&e))?;
     let session = MatrixSession {
@@ -216,7 +219,7 @@ async fn restore(settings: &MatrixSettings, kept: Kept) -> Result<Client, Connec
         Ok(_) => Ok(client),
         Err(error) => match http(&error) {
             // the device and its keys are still good, and one client can't take a second session
-            Fault::Session { soft: true, .. } if settings.password.is_some() => {
+            MatrixFault::Session { soft: true, .. } if settings.password.is_some() => {
                 drop(client);
                 log_in(settings, false).await
             }
@@ -226,7 +229,7 @@ async fn restore(settings: &MatrixSettings, kept: Kept) -> Result<Client, Connec
 }
 
 /// Logs in by password.
-async fn log_in(settings: &MatrixSettings, fresh: bool) -> Result<Client, ConnectError> {
+async fn log_in(settings: &MatrixSettings, fresh: bool) -> Result<Client, MatrixConnectError> {
     if fresh {
         clear_device(settings).await?;
     }
@@ -248,7 +251,7 @@ async fn log_in(settings: &MatrixSettings, fresh: bool) -> Result<Client, Connec
 /// With a fresh store the device may be known to the server with keys we no longer have, and it would
 /// never take new ones: it is signed out, so that it comes back clean. Clients that have seen the old keys
 /// may still distrust it, which only a new name mends.
-async fn clear_device(settings: &MatrixSettings) -> Result<(), ConnectError> {
+async fn clear_device(settings: &MatrixSettings) -> Result<(), MatrixConnectError> {
     let client = settings
         .client()
         .build()
@@ -282,9 +285,9 @@ async fn clear_device(settings: &MatrixSettings) -> Result<(), ConnectError> {
     Ok(())
 }
 
-async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), ConnectError> {
+async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), MatrixConnectError> {
     let Some(password) = &settings.password else {
-        return Err(ConnectError::WrongToken {
+        return Err(MatrixConnectError::WrongToken {
             homeserver: settings.homeserver.clone(),
             reason: "it has run out".into(),
         });
@@ -304,7 +307,7 @@ async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), Conn
                 Some(ErrorKind::Forbidden | ErrorKind::UserDeactivated)
             ) =>
         {
-            Err(ConnectError::WrongPassword {
+            Err(MatrixConnectError::WrongPassword {
                 homeserver: settings.homeserver.clone(),
                 user: settings.user.clone(),
                 reason: crate::adapters::matrix::error::words(&error),
@@ -315,7 +318,7 @@ async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), Conn
     }
 }
 
-async fn build(settings: &MatrixSettings) -> Result<Client, ConnectError> {
+async fn build(settings: &MatrixSettings) -> Result<Client, MatrixConnectError> {
     let passphrase = settings
         .passphrase
         .as_ref()
@@ -362,20 +365,20 @@ impl MatrixSettings {
             && (kept.user == self.user || localpart == self.user)
     }
 
-    fn store_error(&self, reason: &dyn std::fmt::Display) -> ConnectError {
-        ConnectError::Store {
+    fn store_error(&self, reason: &dyn std::fmt::Display) -> MatrixConnectError {
+        MatrixConnectError::Store {
             store: self.store.clone(),
             reason: reason.to_string(),
         }
     }
 
-    fn build_error(&self, error: ClientBuildError) -> ConnectError {
+    fn build_error(&self, error: ClientBuildError) -> MatrixConnectError {
         match error {
             ClientBuildError::SqliteStore(error) => {
                 // the SDK's error type isn't reachable by name; a store that doesn't open speaks of its cipher
                 let reason = error.to_string();
                 if reason.contains("store cipher") {
-                    ConnectError::WrongPassphrase {
+                    MatrixConnectError::WrongPassphrase {
                         store: self.store.clone(),
                     }
                 } else {
@@ -383,29 +386,31 @@ impl MatrixSettings {
                 }
             }
             ClientBuildError::Http(error) => self.server_error(http(&error)),
-            other => ConnectError::Address {
+            other => MatrixConnectError::Address {
                 homeserver: self.homeserver.clone(),
                 reason: other.to_string(),
             },
         }
     }
 
-    fn server_error(&self, fault: Fault) -> ConnectError {
+    fn server_error(&self, fault: MatrixFault) -> MatrixConnectError {
         let homeserver = self.homeserver.clone();
         match fault {
-            Fault::Passing { reason, .. } => ConnectError::Unreachable { homeserver, reason },
-            Fault::Session { reason, .. } => ConnectError::LoggedOut {
+            MatrixFault::Passing { reason, .. } => {
+                MatrixConnectError::Unreachable { homeserver, reason }
+            }
+            MatrixFault::Session { reason, .. } => MatrixConnectError::LoggedOut {
                 homeserver,
                 user: self.user.clone(),
                 reason,
                 store: self.store.clone(),
             },
-            Fault::Forbidden { reason } => ConnectError::Refused {
+            MatrixFault::Forbidden { reason } => MatrixConnectError::Refused {
                 homeserver,
                 reason,
                 remedy: "see that the account may log in there".into(),
             },
-            Fault::Lasting { reason, remedy } => ConnectError::Refused {
+            MatrixFault::Lasting { reason, remedy } => MatrixConnectError::Refused {
                 homeserver,
                 reason,
                 remedy: remedy.into(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Matrix, error,
-    event::{ENCRYPTED, KEY_FIELD, MESSAGE, SyncEvent},
+    event::{ENCRYPTED_TYPE, KEY_FIELD, MESSAGE_TYPE, SyncEvent},
     send::{self, content, event_id, mentions, set},
 };
 use crate::{
@@ -27,7 +27,7 @@ pub(super) async fn edit(
         send::put(
             matrix,
             place,
-            MESSAGE,
+            MESSAGE_TYPE,
             replacement(out.body, out.key, id, of.as_deref()),
             &out.key.0,
         )
@@ -60,7 +60,7 @@ async fn key_of(matrix: &Matrix, room: &Room, id: &EventId) -> Result<Option<Str
         // Nothing is left of a deleted message but that it was there.
         Some(event)
             if event.is_redacted()
-                || event.kind != ENCRYPTED && event.content.msgtype.is_none() =>
+                || event.kind != ENCRYPTED_TYPE && event.content.msgtype.is_none() =>
         {
             refused(
                 "the message was deleted",

@@ -1,4 +1,4 @@
-//! What a failure of the SDK calls for: waiting, an operator, or a new login.
+//! Failures of the SDK, by what each calls for: waiting, an operator, or a new login.
 
 use std::error::Error as StdError;
 
@@ -13,7 +13,7 @@ use crate::ports::ChatError;
 
 /// A failure by what is to be done about it. No text of it holds a token or a password.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum MatrixFault {
     /// The session is no longer good for anything. `soft`: the device still is, only the token has run out.
     Session { reason: String, soft: bool },
     /// The fault may go away by itself; nothing is to be tried again before so many milliseconds, if the server said so.
@@ -33,7 +33,7 @@ pub(super) enum Fault {
 /// Puts a failed action into words; a lost session becomes the trouble an operator sees.
 pub(super) fn failed(matrix: &Matrix, action: &str, error: &matrix_sdk::Error) -> ChatError {
     match fault(error) {
-        Fault::Session { reason, .. } => {
+        MatrixFault::Session { reason, .. } => {
             let reason = logged_out(&reason);
             matrix.set_trouble(Some(reason.clone()));
             ChatError::Retry {
@@ -41,19 +41,19 @@ pub(super) fn failed(matrix: &Matrix, action: &str, error: &matrix_sdk::Error) -
                 after_ms: None,
             }
         }
-        Fault::Passing { reason, after_ms } => ChatError::Retry {
+        MatrixFault::Passing { reason, after_ms } => ChatError::Retry {
             reason: format!("{action}: {reason}"),
             after_ms,
         },
         // Nothing is given up while somebody can mend it.
-        Fault::Forbidden { reason } => ChatError::Retry {
+        MatrixFault::Forbidden { reason } => ChatError::Retry {
             reason: format!(
                 "{action}: {reason}; invite {} to the room and give it the power level to post there",
                 matrix.me
             ),
             after_ms: Some(60_000),
         },
-        Fault::Lasting { reason, remedy } => ChatError::Refused {
+        MatrixFault::Lasting { reason, remedy } => ChatError::Refused {
             reason: format!("{action}: {reason}"),
             remedy: remedy.into(),
         },
@@ -66,19 +66,19 @@ pub(super) fn logged_out(reason: &str) -> String {
     )
 }
 
-pub(super) fn fault(error: &matrix_sdk::Error) -> Fault {
+pub(super) fn fault(error: &matrix_sdk::Error) -> MatrixFault {
     use matrix_sdk::Error;
     match error {
         Error::Http(error) => http(error),
-        Error::AuthenticationRequired => Fault::Session {
+        Error::AuthenticationRequired => MatrixFault::Session {
             reason: "there is no session".into(),
             soft: false,
         },
-        Error::WrongRoomState(_) => Fault::Forbidden {
+        Error::WrongRoomState(_) => MatrixFault::Forbidden {
             reason: "not a member of the room".into(),
         },
         Error::Timeout => passing("no answer within the timeout"),
-        Error::Identifier(error) => Fault::Lasting {
+        Error::Identifier(error) => MatrixFault::Lasting {
             reason: error.to_string(),
             remedy: "correct the id in the configuration",
         },
@@ -87,7 +87,7 @@ pub(super) fn fault(error: &matrix_sdk::Error) -> Fault {
     }
 }
 
-pub(super) fn http(error: &HttpError) -> Fault {
+pub(super) fn http(error: &HttpError) -> MatrixFault {
     match error {
         HttpError::Reqwest(error) if error.is_timeout() => passing("no answer within the timeout"),
         HttpError::Reqwest(error) => passing(&format!(
@@ -98,7 +98,7 @@ pub(super) fn http(error: &HttpError) -> Fault {
         HttpError::Api(answer) => match answer.as_ref() {
             FromHttpResponseError::Server(_) => match error.as_client_api_error() {
                 Some(error) => matrix(error.status_code, &error.body),
-                None => Fault::Lasting {
+                None => MatrixFault::Lasting {
                     reason: "the homeserver asks for another way of proving who we are".into(),
                     remedy: "allow this account password logins",
                 },
@@ -110,7 +110,7 @@ pub(super) fn http(error: &HttpError) -> Fault {
 }
 
 /// An answer in Matrix's own error format, or of whatever stands before the homeserver.
-fn matrix(status: StatusCode, body: &ErrorBody) -> Fault {
+fn matrix(status: StatusCode, body: &ErrorBody) -> MatrixFault {
     let ErrorBody::Standard(standard) = body else {
         return passing(&format!(
             "something before the homeserver answers with {status}"
@@ -127,9 +127,9 @@ fn matrix(status: StatusCode, body: &ErrorBody) -> Fault {
                 Some(RetryAfter::Delay(delay)) => u64::try_from(delay.as_millis()).ok(),
                 _ => None,
             };
-            Fault::Passing { reason, after_ms }
+            MatrixFault::Passing { reason, after_ms }
         }
-        ErrorKind::UnknownToken(token) => Fault::Session {
+        ErrorKind::UnknownToken(token) => MatrixFault::Session {
             reason,
             soft: token.soft_logout,
         },
@@ -137,16 +137,18 @@ fn matrix(status: StatusCode, body: &ErrorBody) -> Fault {
         | ErrorKind::Unauthorized
         | ErrorKind::UserLocked
         | ErrorKind::UserDeactivated
-        | ErrorKind::UserSuspended => Fault::Session {
+        | ErrorKind::UserSuspended => MatrixFault::Session {
             reason,
             soft: false,
         },
-        ErrorKind::ResourceLimitExceeded(_) | ErrorKind::UserLimitExceeded(_) => Fault::Passing {
-            reason,
-            after_ms: None,
-        },
+        ErrorKind::ResourceLimitExceeded(_) | ErrorKind::UserLimitExceeded(_) => {
+            MatrixFault::Passing {
+                reason,
+                after_ms: None,
+            }
+        }
         _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            Fault::Passing {
+            MatrixFault::Passing {
                 reason,
                 after_ms: None,
             }
@@ -154,20 +156,20 @@ fn matrix(status: StatusCode, body: &ErrorBody) -> Fault {
         ErrorKind::Forbidden
         | ErrorKind::GuestAccessForbidden
         | ErrorKind::UnableToAuthorizeJoin
-        | ErrorKind::UnableToGrantJoin => Fault::Forbidden { reason },
-        ErrorKind::TooLarge => Fault::Lasting {
+        | ErrorKind::UnableToGrantJoin => MatrixFault::Forbidden { reason },
+        ErrorKind::TooLarge => MatrixFault::Lasting {
             reason,
             remedy: "shorten the notice: an event holds 64 KiB with both its forms",
         },
-        ErrorKind::NotFound => Fault::Lasting {
+        ErrorKind::NotFound => MatrixFault::Lasting {
             reason,
             remedy: "look whether the room or the message still exists and is written right in the configuration",
         },
-        ErrorKind::Unrecognized => Fault::Lasting {
+        ErrorKind::Unrecognized => MatrixFault::Lasting {
             reason,
             remedy: "look whether the homeserver's address is right",
         },
-        _ => Fault::Lasting {
+        _ => MatrixFault::Lasting {
             reason,
             remedy: "look at the room and the account in another client",
         },
@@ -177,15 +179,15 @@ fn matrix(status: StatusCode, body: &ErrorBody) -> Fault {
 /// The server's own words for a failure, or the SDK's.
 pub(super) fn words(error: &matrix_sdk::Error) -> String {
     match fault(error) {
-        Fault::Session { reason, .. }
-        | Fault::Passing { reason, .. }
-        | Fault::Forbidden { reason }
-        | Fault::Lasting { reason, .. } => reason,
+        MatrixFault::Session { reason, .. }
+        | MatrixFault::Passing { reason, .. }
+        | MatrixFault::Forbidden { reason }
+        | MatrixFault::Lasting { reason, .. } => reason,
     }
 }
 
-fn passing(reason: &str) -> Fault {
-    Fault::Passing {
+fn passing(reason: &str) -> MatrixFault {
+    MatrixFault::Passing {
         reason: reason.into(),
         after_ms: None,
     }
@@ -213,7 +215,7 @@ pub(super) fn plain(words: &str) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Fault {
+    fn answer(status: u16, body: &str) -> MatrixFault {
         let body = match serde_json::from_str(body) {
             Ok(standard) => ErrorBody::Standard(standard),
             Err(_) => ErrorBody::Json(serde_json::Value::Null),
@@ -229,24 +231,24 @@ mod tests {
         );
         assert_eq!(
             limited,
-            Fault::Passing {
+            MatrixFault::Passing {
                 reason: "slow down (M_LIMIT_EXCEEDED)".into(),
                 after_ms: Some(1500)
             }
         );
-        assert!(matches!(answer(502, "<html>"), Fault::Passing { .. }));
-        assert!(matches!(answer(404, "<html>"), Fault::Passing { .. }));
+        assert!(matches!(answer(502, "<html>"), MatrixFault::Passing { .. }));
+        assert!(matches!(answer(404, "<html>"), MatrixFault::Passing { .. }));
         assert!(matches!(
             answer(500, r#"{"errcode":"M_UNKNOWN","error":"oops"}"#),
-            Fault::Passing { .. }
+            MatrixFault::Passing { .. }
         ));
         assert!(matches!(
             answer(403, r#"{"errcode":"M_FORBIDDEN","error":"no"}"#),
-            Fault::Forbidden { .. }
+            MatrixFault::Forbidden { .. }
         ));
         assert!(matches!(
             answer(413, r#"{"errcode":"M_TOO_LARGE","error":"no"}"#),
-            Fault::Lasting { .. }
+            MatrixFault::Lasting { .. }
         ));
         let soft = answer(
             401,
@@ -254,7 +256,7 @@ mod tests {
         );
         assert_eq!(
             soft,
-            Fault::Session {
+            MatrixFault::Session {
                 reason: "expired (M_UNKNOWN_TOKEN)".into(),
                 soft: true
             }

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 /// The content field that carries a post's key.
 pub(super) const KEY_FIELD: &str = "org.upgrade-herald.key";
-pub(super) const MESSAGE: &str = "m.room.message";
-pub(super) const ENCRYPTED: &str = "m.room.encrypted";
+pub(super) const MESSAGE_TYPE: &str = "m.room.message";
+pub(super) const ENCRYPTED_TYPE: &str = "m.room.encrypted";
 
 #[derive(Debug, Deserialize)]
 pub(super) struct SyncEvent {
@@ -23,13 +23,13 @@ pub(super) struct SyncEvent {
     /// By the sender's homeserver.
     pub origin_server_ts: MilliSecondsSinceUnixEpoch,
     #[serde(default)]
-    pub content: Content,
+    pub content: EventContent,
     #[serde(default)]
     unsigned: Unsigned,
 }
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Content {
+pub(super) struct EventContent {
     pub msgtype: Option<String>,
     pub body: Option<String>,
     #[serde(rename = "org.upgrade-herald.key")]
@@ -120,7 +120,7 @@ impl SyncEvent {
 
     /// A message that can be read, neither redacted nor an edit of another.
     pub fn is_message(&self) -> bool {
-        self.kind == MESSAGE
+        self.kind == MESSAGE_TYPE
             && self.content.msgtype.is_some()
             && !self.is_redacted()
             && !self.is_edit()

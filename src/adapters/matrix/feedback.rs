@@ -14,7 +14,7 @@ use matrix_sdk::{
 
 use super::{Matrix, error, event::SyncEvent, send::event_id};
 use crate::{
-    domain::people::feedback::{Heard, Reaction, Reply},
+    domain::people::feedback::{Heard, Reaction, ThreadReply},
     ports::ChatError,
 };
 
@@ -107,7 +107,7 @@ fn compiled(reactions: &[SyncEvent], replies: &[SyncEvent], me: &str) -> Heard {
     let said = replies
         .iter()
         .filter(|event| event.sender != me && event.is_message() && seen.insert(&event.event_id));
-    let replies = said.map(|event| Reply {
+    let replies = said.map(|event| ThreadReply {
         by: event.sender.clone(),
         at: at(event).unwrap_or(Timestamp::UNIX_EPOCH),
         text: event.words().map(str::to_owned),

@@ -1,4 +1,4 @@
-//! Who the device is to others: whether its account has signed it, and whether that outlives a lost store.
+//! The device as others see it: whether its account has signed it, and whether that outlives a lost store.
 
 use matrix_sdk::{Client, encryption::recovery::RecoveryState};
 use secrecy::{ExposeSecret, SecretString};

@@ -56,7 +56,7 @@ use crate::{
 };
 
 pub use self::{
-    connect::ConnectError,
+    connect::MatrixConnectError,
     identity::{Identity, Recovery},
     power_levels::RoomRights,
 };
@@ -110,7 +110,7 @@ impl std::fmt::Debug for Matrix {
 
 impl Matrix {
     /// Takes up the session kept in the store, or logs in by password under the stable device id.
-    pub async fn connect(settings: MatrixSettings) -> Result<Arc<Self>, ConnectError> {
+    pub async fn connect(settings: MatrixSettings) -> Result<Arc<Self>, MatrixConnectError> {
         let (client, me) = connect::connect(&settings).await?;
         Ok(Arc::new(Self {
             client,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Matrix, error, send::set};
 use crate::{domain::outbox::Picture, ports::ChatError};
 
-const PNG: &str = "image/png";
+const PNG_MIME: &str = "image/png";
 
 /// Uploads a picture, encrypted for an encrypted room, and gives the content of its message. Uploaded twice it is two
 /// files, of which nobody sees the one that no message names.
@@ -42,7 +42,7 @@ pub(super) async fn upload_picture(
         ("file", file)
     } else {
         let mut request = create_content::v3::Request::new(picture.png.clone());
-        request.content_type = Some(PNG.into());
+        request.content_type = Some(PNG_MIME.into());
         request.filename = Some(picture.name.clone());
         let answer = matrix
             .client
@@ -58,6 +58,6 @@ pub(super) async fn upload_picture(
 
 /// All but where the file is. Beside a file's name the body is what is said of it.
 fn content(picture: &Picture) -> Value {
-    let info = json!({ "mimetype": PNG, "w": picture.width, "h": picture.height, "size": picture.png.len() });
+    let info = json!({ "mimetype": PNG_MIME, "w": picture.width, "h": picture.height, "size": picture.png.len() });
     json!({ "msgtype": "m.image", "body": picture.alt, "filename": picture.name, "info": info })
 }

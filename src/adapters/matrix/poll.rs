@@ -31,7 +31,7 @@ use crate::{
     ports::ChatError,
 };
 
-pub(super) const START: &str = "org.matrix.msc3381.poll.start";
+pub(super) const START_TYPE: &str = "org.matrix.msc3381.poll.start";
 
 /// Builds the event: the vote, and the same in words.
 pub(super) fn content(ballot: &Ballot, text: &str) -> Result<Value, ChatError> {

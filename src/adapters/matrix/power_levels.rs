@@ -14,7 +14,7 @@ use matrix_sdk::{
 
 use super::{
     Matrix,
-    error::{self, Fault, http},
+    error::{self, MatrixFault, http},
 };
 use crate::ports::ChatError;
 
@@ -27,7 +27,7 @@ impl Matrix {
     pub async fn unheard(&self, place: &str) -> Result<Option<String>, ChatError> {
         let room = self.joined(place).await?;
         let levels = self.power_levels(&room, place).await?;
-        let (has, needs) = levels.map_or((0, DEFAULT), |levels| {
+        let (has, needs) = levels.map_or((0, DEFAULT_ROOM_MENTION_LEVEL), |levels| {
             (self.own(&levels), levels.notifications.room.into())
         });
         Ok((has < needs).then(|| {
@@ -99,7 +99,7 @@ impl Matrix {
         match self.client.send(request).await {
             Ok(answer) => Ok(serde_json::from_str(answer.event_or_content.get()).ok()),
             // A room without power levels has the defaults.
-            Err(error) if matches!(http(&error), Fault::Lasting { .. }) => Ok(None),
+            Err(error) if matches!(http(&error), MatrixFault::Lasting { .. }) => Ok(None),
             Err(error) => Err(error::failed(
                 self,
                 &format!("reading the power levels of {place}"),
@@ -141,4 +141,4 @@ pub struct RoomRights {
 }
 
 /// The level that `@room` takes where the room says nothing of it.
-const DEFAULT: i64 = 50;
+const DEFAULT_ROOM_MENTION_LEVEL: i64 = 50;

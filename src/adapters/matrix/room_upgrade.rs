@@ -1,4 +1,4 @@
-//! What a room has around a message: pins, the end of a vote; and where a room goes on when it was upgraded.
+//! The things that a room has around a message: pins, the end of a vote; and where a room goes on when it was upgraded.
 
 use matrix_sdk::{
     Room, RoomState,
@@ -7,7 +7,7 @@ use matrix_sdk::{
 
 use super::{
     Matrix,
-    error::{self, Fault, fault},
+    error::{self, MatrixFault, fault},
     poll,
     send::{self, event_id},
 };
@@ -40,7 +40,7 @@ pub(super) async fn handle(
         match done {
             Ok(_) => Ok(()),
             Err(error) => Err(match fault(&error) {
-                Fault::Forbidden { reason } => ChatError::Refused {
+                MatrixFault::Forbidden { reason } => ChatError::Refused {
                     reason: format!("pinning in {place}: {reason}"),
                     remedy: format!(
                         "give {} the power level that the room asks for m.room.pinned_events",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     Matrix, error,
-    event::{ENCRYPTED, KEY_FIELD, MESSAGE, SyncEvent},
+    event::{ENCRYPTED_TYPE, KEY_FIELD, MESSAGE_TYPE, SyncEvent},
     picture, poll,
 };
 use crate::{
@@ -40,9 +40,9 @@ pub(super) async fn send(
             None => content(out.body, "m.text"),
         };
         set(&mut content, "m.mentions", mentions(out.body));
-        let mut kind = MESSAGE;
+        let mut kind = MESSAGE_TYPE;
         if let Some(ballot) = &out.body.ballot {
-            (kind, content) = (poll::START, poll::content(ballot, &out.body.text)?);
+            (kind, content) = (poll::START_TYPE, poll::content(ballot, &out.body.text)?);
         }
         set(&mut content, KEY_FIELD, json!(out.key.0));
         if let Some(root) = root {
@@ -137,7 +137,7 @@ pub(super) async fn find(
                 return nothing(place, unread);
             }
             seen += 1;
-            unread += usize::from(event.kind == ENCRYPTED && !event.is_redacted());
+            unread += usize::from(event.kind == ENCRYPTED_TYPE && !event.is_redacted());
         }
         from = page.end;
         if from.is_none() || seen >= MAX_READ_BACK_EVENTS {
@@ -150,7 +150,11 @@ pub(super) async fn find(
 fn own_events(matrix: &Matrix, from: Option<String>) -> MessagesOptions {
     let mut filter = RoomEventFilter::with_lazy_loading();
     filter.senders = Some(vec![matrix.me.clone()]);
-    filter.types = Some(vec![MESSAGE.into(), poll::START.into(), ENCRYPTED.into()]);
+    filter.types = Some(vec![
+        MESSAGE_TYPE.into(),
+        poll::START_TYPE.into(),
+        ENCRYPTED_TYPE.into(),
+    ]);
     let mut options = MessagesOptions::backward();
     options.limit = UInt::from(PAGE_EVENTS);
     options.from = from;

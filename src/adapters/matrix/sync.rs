@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Matrix,
     commands::{FRESH_FOR_MS, IncomingCommand},
-    error::{Fault, fault, logged_out},
-    event::{ENCRYPTED, SyncEvent},
+    error::{MatrixFault, fault, logged_out},
+    event::{ENCRYPTED_TYPE, SyncEvent},
     room_upgrade,
 };
 use crate::ports::{Admission, Asker, CommandHandler, Platform};
@@ -46,13 +46,13 @@ const FARTHEST_APART: Duration = Duration::from_secs(2);
 /// Rooms in which nobody but herald does: it posts in many rooms at once, and needs not be told of it.
 const ALONE_APART: Duration = Duration::from_secs(10);
 /// Events a room and sync; more make a gap, which is read up on.
-const TIMELINE: u32 = 20;
+const MAX_TIMELINE_EVENTS: u32 = 20;
 /// Commands waiting for an answer; beyond them somebody is playing.
-const QUEUE: usize = 64;
+const MAX_WAITING_COMMANDS: usize = 64;
 /// Undecrypted events remembered until their keys come.
-const SEALED: usize = 64;
+const MAX_SEALED_EVENTS: usize = 64;
 /// Pages of history read up on in one gap.
-const PAGES: usize = 20;
+const MAX_PAGES_IN_GAP: usize = 20;
 
 /// The state that one sync leaves to the next.
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl Matrix {
     /// Follows the rooms and answers commands until `stop` is cancelled. Errors end
     /// nothing: they are told by `trouble`, and the next try comes after 1 s, then 2 s, up to a minute.
     pub async fn run(self: Arc<Self>, handler: Arc<dyn CommandHandler>, stop: CancellationToken) {
-        let (asked, asks) = mpsc::channel(QUEUE);
+        let (asked, asks) = mpsc::channel(MAX_WAITING_COMMANDS);
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.follow(&*handler, asked) => {}
@@ -112,12 +112,14 @@ impl Matrix {
                     continue;
                 }
                 Err(error) => match fault(&error) {
-                    Fault::Session { reason, .. } => {
+                    MatrixFault::Session { reason, .. } => {
                         self.wait_out(logged_out(&reason), None, pause)
                     }
-                    Fault::Passing { reason, after_ms } => self.wait_out(reason, after_ms, pause),
-                    Fault::Forbidden { reason } => self.wait_out(reason, None, pause),
-                    Fault::Lasting { reason, remedy } => {
+                    MatrixFault::Passing { reason, after_ms } => {
+                        self.wait_out(reason, after_ms, pause)
+                    }
+                    MatrixFault::Forbidden { reason } => self.wait_out(reason, None, pause),
+                    MatrixFault::Lasting { reason, remedy } => {
                         self.wait_out(format!("{reason}; {remedy}"), None, pause)
                     }
                 },
@@ -160,7 +162,7 @@ impl Matrix {
                     .as_ref()
                     .is_some_and(|event| event.sender != self.me.as_str());
                 match read {
-                    Some(sealed) if sealed.kind == ENCRYPTED => rest.seal(id, &sealed, now_ms),
+                    Some(sealed) if sealed.kind == ENCRYPTED_TYPE => rest.seal(id, &sealed, now_ms),
                     _ => asked.queue(self.ask(id, event, now_ms)),
                 }
             }
@@ -196,7 +198,7 @@ impl Matrix {
                     rest.read.extend(newest.map(|newest| (id, newest)));
                 }
                 Err(error) => {
-                    if let Fault::Passing { reason, .. } = fault(&error) {
+                    if let MatrixFault::Passing { reason, .. } = fault(&error) {
                         tracing::debug!(room = %id, %reason, "history isn't read yet");
                         rest.gaps.insert(id);
                     }
@@ -214,7 +216,7 @@ impl Matrix {
     ) -> matrix_sdk::Result<(Vec<IncomingCommand>, Option<String>)> {
         let (id, mut asks, mut from, mut newest) =
             (room.room_id().to_owned(), Vec::new(), None, None);
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES_IN_GAP {
             let mut options = MessagesOptions::backward();
             options.limit = UInt::from(100_u32);
             options.from = from;
@@ -258,7 +260,7 @@ impl Matrix {
                 continue;
             };
             match SyncEvent::read(&event) {
-                Some(sealed) if sealed.kind == ENCRYPTED => rest.seal(&id, &sealed, now_ms),
+                Some(sealed) if sealed.kind == ENCRYPTED_TYPE => rest.seal(&id, &sealed, now_ms),
                 _ => asked.queue(self.ask(&id, &event, now_ms)),
             }
         }
@@ -286,7 +288,7 @@ impl Matrix {
                     Err(error) => {
                         all_known &= !matches!(
                             crate::adapters::matrix::error::http(&error),
-                            Fault::Passing { .. }
+                            MatrixFault::Passing { .. }
                         )
                     }
                 },
@@ -301,7 +303,7 @@ impl Matrix {
                 Ok(()) => tracing::info!(room = %room.room_id(), "joined on invitation"),
                 Err(error) => {
                     tracing::warn!(room = %room.room_id(), fault = ?fault(&error), "an invitation can't be accepted");
-                    all_known &= !matches!(fault(&error), Fault::Passing { .. });
+                    all_known &= !matches!(fault(&error), MatrixFault::Passing { .. });
                 }
             }
         }
@@ -321,7 +323,7 @@ impl Rest {
         let is_fresh = now_ms.saturating_sub(event.at_ms()) <= FRESH_FOR_MS;
         if let Ok(id) = OwnedEventId::try_from(event.event_id.as_str())
             && is_fresh
-            && self.sealed.len() < SEALED
+            && self.sealed.len() < MAX_SEALED_EVENTS
         {
             self.sealed.push((room.clone(), id));
         }
@@ -363,7 +365,7 @@ impl CommandQueue<'_> {
 /// Reactions are left out: they are counted when asked for.
 fn filter() -> FilterDefinition {
     let mut timeline = RoomEventFilter::with_lazy_loading();
-    timeline.limit = Some(UInt::from(TIMELINE));
+    timeline.limit = Some(UInt::from(MAX_TIMELINE_EVENTS));
     timeline.not_types = vec!["m.reaction".into()];
     let mut room = RoomFilter::with_lazy_loading();
     room.timeline = timeline;

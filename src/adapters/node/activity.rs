@@ -40,7 +40,7 @@ const BLOCKS_A_WEEK: u64 = 100_800;
 
 /// The blocks that were read, and from where.
 #[derive(Debug)]
-pub struct Sample {
+pub struct ActivitySample {
     /// The node, as scheme and host.
     pub node: String,
     pub head: Sampled,
@@ -58,17 +58,17 @@ pub async fn sample(
     endpoints: &[String],
     count: u32,
     progress: &(dyn Fn(usize) + Sync),
-) -> Result<Sample, ChainError> {
+) -> Result<ActivitySample, ChainError> {
     let node = BlockBodies::connect(endpoints).await?;
     let head = node.head().await?;
     let gone = || {
         ChainError::Answer(format!(
-            "{}: the node does not give its newest block; {REMEDY}",
+            "{}: the node does not give its newest block; {READ_REMEDY}",
             node.name
         ))
     };
     let head = node.block(head).await?.ok_or_else(gone)?;
-    let mut sample = Sample {
+    let mut sample = ActivitySample {
         node: node.name.clone(),
         head,
         blocks: BTreeMap::from([(head.number, head)]),
@@ -91,7 +91,7 @@ pub async fn sample(
     Ok(sample)
 }
 
-const REMEDY: &str = "try again later, or ask another node with --url";
+const READ_REMEDY: &str = "try again later, or ask another node with --url";
 
 /// A node that is asked for block bodies.
 struct BlockBodies {
@@ -150,7 +150,7 @@ impl BlockBodies {
             header.and_then(|h| u64::from_str_radix(h.number.trim_start_matches("0x"), 16).ok());
         number.ok_or_else(|| {
             ChainError::Answer(format!(
-                "{}: the newest block has no number; {REMEDY}",
+                "{}: the newest block has no number; {READ_REMEDY}",
                 self.name
             ))
         })
@@ -190,7 +190,7 @@ impl BlockBodies {
     }
 
     /// Finds a block that is as old as `from`, or the oldest that the node has.
-    async fn reach(&self, from: Timestamp, sample: &mut Sample) -> Result<(), ChainError> {
+    async fn reach(&self, from: Timestamp, sample: &mut ActivitySample) -> Result<(), ChainError> {
         let head = sample.head;
         // Genesis bears neither time nor transactions.
         let (mut gone, mut lowest) = (0, head.number);
@@ -224,7 +224,7 @@ impl BlockBodies {
     async fn read(
         &self,
         numbers: BTreeSet<u64>,
-        sample: &mut Sample,
+        sample: &mut ActivitySample,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<(), ChainError> {
         let mut answers = futures::stream::iter(numbers)
@@ -244,7 +244,7 @@ impl BlockBodies {
                     if failures >= MAX_FAILURES_IN_A_ROW {
                         let after = sample.blocks.len();
                         return Err(ChainError::Unreachable(format!(
-                            "{} broke off after {after} blocks: {error}; {REMEDY}",
+                            "{} broke off after {after} blocks: {error}; {READ_REMEDY}",
                             self.name
                         )));
                     }

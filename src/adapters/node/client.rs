@@ -47,9 +47,9 @@ pub struct Node {
     taken: AtomicU64,
     /// The chain as it was known then.
     known: SyncMutex<Option<Memory>>,
-    /// When a head was last believed.
+    /// The time at which a head was last believed.
     believed: SyncMutex<Instant>,
-    /// When the nodes that were left may be looked at again.
+    /// The time from which the nodes that were left may be looked at again.
     forgive_at: SyncMutex<Option<Instant>>,
 }
 

@@ -23,7 +23,7 @@ pub(super) enum Comparison {
 }
 
 /// A witness that was asked, and its answer if it gave one.
-pub(super) struct Heard<'a> {
+pub(super) struct AskedWitness<'a> {
     pub index: usize,
     pub witness: &'a Witness,
     pub answer: Option<WitnessAnswer>,
@@ -42,13 +42,13 @@ pub(super) struct Votes {
 }
 
 /// Asks every endpoint but the one that is read for its finalized head.
-pub(super) async fn ask_witnesses(witnesses: &[Witness], except: usize) -> Vec<Heard<'_>> {
+pub(super) async fn ask_witnesses(witnesses: &[Witness], except: usize) -> Vec<AskedWitness<'_>> {
     let others = witnesses
         .iter()
         .enumerate()
         .filter(|(index, _)| *index != except);
     join_all(others.map(|(index, witness)| async move {
-        Heard {
+        AskedWitness {
             index,
             witness,
             answer: witness.finalized_head().await,
@@ -62,7 +62,7 @@ pub(super) async fn take_votes(
     connection: &Connection,
     chain_is_known: bool,
     head: (u64, &str),
-    heard: &[Heard<'_>],
+    heard: &[AskedWitness<'_>],
 ) -> Result<Votes, ChainError> {
     let mut votes = Votes::default();
     for (index, witness, answer) in heard
@@ -129,7 +129,7 @@ pub(super) async fn compare_with_known(
     connection: &Connection,
     known: &Memory,
     head: u64,
-    heard: &[Heard<'_>],
+    heard: &[AskedWitness<'_>],
 ) -> Result<Option<Comparison>, ChainError> {
     if known.genesis != connection.genesis {
         return Ok(Some(other_genesis(known, &connection.genesis, heard)));
@@ -161,10 +161,10 @@ pub(super) async fn compare_with_known(
 }
 
 /// The node shows another block than was read: nothing if all that answer do, since then the chain itself was rolled back.
-async fn compare_rewritten(known: &Memory, heard: &[Heard<'_>]) -> Option<Comparison> {
+async fn compare_rewritten(known: &Memory, heard: &[AskedWitness<'_>]) -> Option<Comparison> {
     let number = known.number;
     let mut against = 0;
-    for Heard { witness, .. } in heard.iter().filter(|h| h.answer.is_some()) {
+    for AskedWitness { witness, .. } in heard.iter().filter(|h| h.answer.is_some()) {
         match witness.hash_at(number).await {
             Some(hash) if hash == known.hash => {
                 return Some(Comparison::Leave(format!(
@@ -184,7 +184,7 @@ async fn compare_rewritten(known: &Memory, heard: &[Heard<'_>]) -> Option<Compar
 
 /// The node has another genesis: the chain was reset if all that answer show it, and the address is wrong if one still
 /// shows the known chain.
-fn other_genesis(known: &Memory, genesis: &str, heard: &[Heard<'_>]) -> Comparison {
+fn other_genesis(known: &Memory, genesis: &str, heard: &[AskedWitness<'_>]) -> Comparison {
     let any_shows = |genesis: &str| {
         heard
             .iter()

@@ -8,5 +8,5 @@ mod decode;
 mod read;
 mod witness;
 
-pub use self::activity::{Sample, sample};
+pub use self::activity::{ActivitySample, sample};
 pub use self::client::Node;

@@ -156,10 +156,10 @@ fn upcoming_upgrades(
 }
 
 // The engines that write into a header: authors claim their slot, then cumulus and the relay's runtime.
-const AURA: [u8; 4] = *b"aura";
-const BABE: [u8; 4] = *b"BABE";
-const RELAY_PARENT: [u8; 4] = *b"RPSR";
-const POLKADOT: [u8; 4] = *b"POL1";
+const AURA_ENGINE_ID: [u8; 4] = *b"aura";
+const BABE_ENGINE_ID: [u8; 4] = *b"BABE";
+const RELAY_PARENT_ENGINE_ID: [u8; 4] = *b"RPSR";
+const POLKADOT_ENGINE_ID: [u8; 4] = *b"POL1";
 
 /// The part of a header that the core wants to know.
 #[derive(Debug, Default, PartialEq)]
@@ -179,19 +179,21 @@ impl Digests {
         };
         for item in &header.digest.logs {
             match item {
-                DigestItem::PreRuntime(AURA, data) => told.slot = u64::decode(&mut &data[..]).ok(),
+                DigestItem::PreRuntime(AURA_ENGINE_ID, data) => {
+                    told.slot = u64::decode(&mut &data[..]).ok();
+                }
                 // All three ways to claim a slot begin with the authority and the slot.
-                DigestItem::PreRuntime(BABE, data) => {
+                DigestItem::PreRuntime(BABE_ENGINE_ID, data) => {
                     told.slot = <(u8, u32, u64)>::decode(&mut &data[..])
                         .ok()
                         .map(|(_, _, slot)| slot);
                 }
-                DigestItem::Consensus(RELAY_PARENT, data) => {
+                DigestItem::Consensus(RELAY_PARENT_ENGINE_ID, data) => {
                     told.relay_number = <(H256, Compact<u32>)>::decode(&mut &data[..])
                         .ok()
                         .map(|(_, number)| u64::from(number.0));
                 }
-                DigestItem::Consensus(POLKADOT, data) => {
+                DigestItem::Consensus(POLKADOT_ENGINE_ID, data) => {
                     // 2: a parachain, its code's hash and the block.
                     if let Ok((2, para, _, block)) = <(u8, u32, H256, u32)>::decode(&mut &data[..])
                     {

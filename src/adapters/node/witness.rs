@@ -32,7 +32,7 @@ struct WitnessState {
     genesis: Option<String>,
     head: u64,
     moved: Instant,
-    /// When its head was seen last.
+    /// The time at which its head was seen last.
     asked: Instant,
     trouble: Option<String>,
     /// Not asked before this.
@@ -43,7 +43,7 @@ struct WitnessState {
 #[derive(Clone, Debug)]
 pub(super) struct WitnessAnswer {
     pub genesis: String,
-    /// Its finalized head.
+    /// The number of its finalized head.
     pub number: u64,
     pub hash: String,
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::ports::StoreError;
 
 /// The header's word for what follows.
-const FORMAT: &str = "a store of upgrade-herald";
+const FORMAT_NAME: &str = "a store of upgrade-herald";
 
 #[derive(Clone, Copy)]
 enum Column {
@@ -207,7 +207,7 @@ pub async fn export(database: &Database, out: &mut impl Write) -> Result<usize, 
     let mut tx = database.pool.begin_with(begin).await?;
     refuse_active(database.dialect, &mut tx).await?;
     let header = ExportHeader {
-        what: FORMAT.into(),
+        what: FORMAT_NAME.into(),
         schema: migrate::VERSION,
     };
     write(out, &header)?;
@@ -307,7 +307,7 @@ async fn refuse_full(tx: &mut Transaction<'_, Any>) -> Result<(), StoreError> {
 fn read_header(line: &str) -> Result<(), String> {
     let header: ExportHeader = serde_json::from_str(line)
         .ok()
-        .filter(|h: &ExportHeader| h.what == FORMAT)
+        .filter(|h: &ExportHeader| h.what == FORMAT_NAME)
         .ok_or("this is not what `herald store export` writes")?;
     if header.schema == migrate::VERSION {
         return Ok(());

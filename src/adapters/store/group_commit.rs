@@ -19,7 +19,7 @@ use crate::{
 const MAX_WRITES_IN_GROUP: usize = 200;
 
 /// A post that a worker wants to begin.
-pub struct Claim {
+pub struct NewAttempt {
     pub key: PostKey,
     /// The number of attempts that the worker has seen: the first worker that raises it gets the post.
     pub attempts: u32,
@@ -30,7 +30,7 @@ pub struct Claim {
 }
 
 pub enum Write {
-    Begin(Claim),
+    Begin(NewAttempt),
     Finish(PostKey, AttemptOutcome),
 }
 
@@ -112,7 +112,7 @@ async fn commit(store: &SqlStore, writes: &[Write]) -> Result<Vec<bool>, StoreEr
     Ok(results)
 }
 
-async fn begin(tx: &mut Transaction<'_, Any>, claim: &Claim) -> Result<bool, sqlx::Error> {
+async fn begin(tx: &mut Transaction<'_, Any>, claim: &NewAttempt) -> Result<bool, sqlx::Error> {
     let update = query(
         "UPDATE posts SET state = 'sending', body = COALESCE(body, $1), late = $2, attempts = attempts + 1,
            lease_until = $3, next_attempt = NULL

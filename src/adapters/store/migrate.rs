@@ -11,21 +11,21 @@ use sqlx::{Any, Transaction, query, query_scalar, raw_sql};
 use super::connect::{Database, Dialect};
 use crate::ports::StoreError;
 
-struct Migration {
+struct SchemaMigration {
     sql: &'static str,
     /// Statements for SQLite alone, run after the others.
     sqlite: &'static str,
 }
 
-const fn both(sql: &'static str) -> Migration {
-    Migration { sql, sqlite: "" }
+const fn both(sql: &'static str) -> SchemaMigration {
+    SchemaMigration { sql, sqlite: "" }
 }
 
-const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[SchemaMigration] = &[
     both(include_str!("migrations/0001_campaigns_and_posts.sql")),
     both(include_str!("migrations/0002_editions.sql")),
     both(include_str!("migrations/0003_requests.sql")),
-    Migration {
+    SchemaMigration {
         sql: include_str!("migrations/0004_replicas.sql"),
         sqlite: include_str!("migrations/0004_replicas.sqlite.sql"),
     },
@@ -37,13 +37,13 @@ pub const VERSION: usize = MIGRATIONS.len();
 
 /// Replicas that start at once migrate one after the other, by this advisory lock. The number is arbitrary, and the same
 /// for all versions.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(7311048254)";
+const LOCK_SQL: &str = "SELECT pg_advisory_xact_lock(7311048254)";
 
 /// Brings a database up to date, or fills an empty one.
 pub async fn migrate(database: &Database) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     if database.dialect == Dialect::Postgres {
-        query(LOCK).execute(&mut *tx).await?;
+        query(LOCK_SQL).execute(&mut *tx).await?;
     }
     query("CREATE TABLE IF NOT EXISTS schema_steps (step INTEGER PRIMARY KEY)")
         .execute(&mut *tx)

@@ -6,7 +6,7 @@ use sqlx::{FromRow, Row, query, query_as, query_scalar};
 
 use super::{
     SqlStore,
-    group_commit::{Claim, Write},
+    group_commit::{NewAttempt, Write},
     rows::{milliseconds, to_json},
 };
 use crate::{
@@ -101,7 +101,7 @@ impl OutboxStore for SqlStore {
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<bool, StoreError> {
-        let claim = Claim {
+        let claim = NewAttempt {
             key: post.key.clone(),
             attempts: post.attempts,
             body: to_json(body)?,

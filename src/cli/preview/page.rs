@@ -20,13 +20,13 @@ use crate::{
     },
 };
 
-const STYLE: &str = include_str!("page.css");
+const PAGE_CSS: &str = include_str!("page.css");
 
 /// Draws the whole page.
 pub fn write(upgrade: &Upgrade, shown: &[PreviewPost<'_>], zone: &Zone) -> String {
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'",
-        base64(&Sha256::digest(STYLE))
+        base64(&Sha256::digest(PAGE_CSS))
     );
     let page = html! {
         (DOCTYPE)
@@ -37,7 +37,7 @@ pub fn write(upgrade: &Upgrade, shown: &[PreviewPost<'_>], zone: &Zone) -> Strin
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
                 title { (upgrade.title) ": every post" }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(PAGE_CSS)) }
             }
             body {
                 header {

@@ -16,7 +16,7 @@ use crate::{
             fact_kind::FactKind,
             payload::Payload,
         },
-        people::feedback::{Heard, Reaction, Reply, Summary, Voice},
+        people::feedback::{Heard, Reaction, Summary, ThreadReply, Voice},
         plan::notice::{Audience, Happening, Notice, Trigger},
     },
 };
@@ -217,7 +217,7 @@ fn answered(plan: &Plan, at: jiff::Timestamp) -> Summary {
         "Sync took a while.",
         "No trouble here.",
     ];
-    let reply = |(i, text): (usize, &&str)| Reply {
+    let reply = |(i, text): (usize, &&str)| ThreadReply {
         by: i.to_string(),
         at,
         text: Some((*text).to_owned()),

@@ -16,7 +16,7 @@ use crate::{
     words::{Zone, context, html_preview::base64, picture},
 };
 
-const STYLE: &str = include_str!("page.css");
+const PAGE_CSS: &str = include_str!("page.css");
 /// The length of a chart's longest bar.
 const MAX_BAR_WIDTH: i64 = 420;
 /// Posts that are later than this stand out.
@@ -26,7 +26,7 @@ const LATE_SECONDS: i64 = 60;
 pub fn write(report: &Report, campaign: &Campaign, zone: &Zone) -> String {
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'",
-        base64(&Sha256::digest(STYLE))
+        base64(&Sha256::digest(PAGE_CSS))
     );
     let page = html! {
         (DOCTYPE)
@@ -37,7 +37,7 @@ pub fn write(report: &Report, campaign: &Campaign, zone: &Zone) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
                 title { (report.title) ": review" }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(PAGE_CSS)) }
             }
             body {
                 header {

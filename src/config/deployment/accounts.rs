@@ -10,7 +10,7 @@ use crate::{
     ports::is_matrix_id,
 };
 
-/// Where a secret is; it is read when it is needed and never kept in a configuration.
+/// The place of a secret; it is read when it is needed and never kept in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Secret {
     Env(String),

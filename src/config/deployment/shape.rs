@@ -7,15 +7,15 @@ use serde::Deserialize;
 
 use crate::{
     config::yaml::kinds::{self, DiscordId, MatrixId, SomeLength},
-    domain::plan::language::DEFAULT,
+    domain::plan::language::DEFAULT_LOCALE,
     ports::{Platform, Readers},
 };
 
-/// Where herald runs and speaks. Secrets are never written here: name where they are.
+/// The places where herald runs and speaks. Secrets are never written here: name where they are.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawDeployment {
-    /// Where herald keeps what it has done.
+    /// The store, in which herald keeps what it has done.
     #[serde(default)]
     pub(super) store: RawStore,
     /// Needed where a channel is on Discord.
@@ -27,7 +27,7 @@ pub(in crate::config) struct RawDeployment {
     /// Every chain to follow, by a name of up to 16 characters.
     #[schemars(extend("minProperties" = 1))]
     pub(super) chains: BTreeMap<String, RawChain>,
-    /// Where herald speaks, by names that the plan uses.
+    /// The channels in which herald speaks, by names that the plan uses.
     #[schemars(extend("minProperties" = 1))]
     pub(super) channels: BTreeMap<String, RawChannel>,
     /// Times that keep a post from being made twice: timeout < lease < key_window.
@@ -38,7 +38,7 @@ pub(in crate::config) struct RawDeployment {
 }
 
 impl RawDeployment {
-    /// Whether the file says how a platform is reached.
+    /// Returns whether the file says how a platform is reached.
     pub(super) fn has_section_of(&self, platform: Platform) -> bool {
         match platform {
             Platform::Discord => self.discord.is_some(),
@@ -58,10 +58,10 @@ pub(super) struct RawWeb {
     /// IP:port of /healthz, /readyz and /metrics, for monitors alone.
     #[schemars(with = "Option<kinds::Address>")]
     pub(super) operations: Option<String>,
-    /// Where readers find the page: https:// and so on. Feeds and calendars have it in their links.
+    /// The address where readers find the page: https:// and so on. Feeds and calendars have it in their links.
     #[schemars(with = "Option<kinds::Homeserver>")]
     pub(super) address: Option<String>,
-    /// What stands on top of the page.
+    /// The title on top of the page.
     #[serde(default = "web_title")]
     #[schemars(length(min = 1, max = 60))]
     pub(super) title: String,
@@ -137,7 +137,7 @@ pub(super) struct RawMatrix {
     #[serde(default = "matrix_store")]
     #[schemars(with = "kinds::Path")]
     pub(super) store: PathBuf,
-    /// What encrypts the keys: where it is.
+    /// The place of the passphrase that encrypts the keys.
     #[schemars(with = "Option<RawSource>")]
     pub(super) passphrase: Option<RawSecret>,
     /// The account's recovery key, with which a new device is signed: where it is.
@@ -173,7 +173,7 @@ pub(super) enum RawSecret {
     Other(serde::de::IgnoredAny),
 }
 
-/// Where a secret is: one of the two.
+/// The place of a secret: one of the two.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
@@ -192,22 +192,22 @@ pub(super) struct RawChain {
     /// Addresses of its nodes, ws:// or wss://, the preferred one first. Two or more are compared.
     #[schemars(with = "Vec<kinds::Endpoint>", length(min = 1))]
     pub(super) endpoints: Vec<String>,
-    /// Of a parachain: its relay, as it is named here.
+    /// The relay of a parachain, as it is named here.
     #[schemars(with = "Option<kinds::Chain>")]
     pub(super) relay: Option<String>,
-    /// Of a parachain: its id there.
+    /// The id of a parachain on its relay.
     pub(super) para: Option<u32>,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawChannel {
-    /// Which chat.
+    /// The platform of the chat.
     pub(super) platform: Platform,
     /// A Discord channel's id, a Matrix room's id or alias, or an IRC channel's name; in quotes.
     #[schemars(with = "kinds::Place")]
     pub(super) place: String,
-    /// Who reads it.
+    /// The readers of the channel.
     #[serde(default, rename = "for")]
     pub(super) readers: Readers,
     /// Groups that notices may mention, and who they are here: roles' ids on Discord; "@room" or users' ids on Matrix.
@@ -223,7 +223,7 @@ pub(super) struct RawChannel {
     pub(super) publish: bool,
 }
 fn english() -> String {
-    DEFAULT.into()
+    DEFAULT_LOCALE.into()
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -238,7 +238,7 @@ pub(super) struct RawDelivery {
     /// For so long the chats are trusted to know a repeated key.
     #[schemars(with = "SomeLength")]
     pub(super) key_window: String,
-    /// What becomes of a post of which nobody can tell whether it was made: left for a person, or made again.
+    /// The fate of a post of which nobody can tell whether it was made: left for a person, or made again.
     pub(super) on_doubt: OnDoubt,
     /// How long what is in flight may take to end after herald was told to stop.
     #[schemars(with = "SomeLength")]
@@ -256,13 +256,13 @@ impl Default for RawDelivery {
     }
 }
 
-/// What becomes of a post of which nobody can tell whether it was made.
+/// The fate of a post of which nobody can tell whether it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDoubt {
-    /// It is left for a person to look: nobody reads it twice, but perhaps nobody reads it.
+    /// The post is left for a person to look: nobody reads it twice, but perhaps nobody reads it.
     #[default]
     Park,
-    /// It is made again: everybody reads it, but perhaps twice.
+    /// The post is made again: everybody reads it, but perhaps twice.
     Post,
 }

@@ -14,7 +14,7 @@ pub struct Web {
     pub listen: Option<SocketAddr>,
     /// The address of what monitors ask for.
     pub operations: Option<SocketAddr>,
-    /// Where readers find the page, with a slash at its end.
+    /// The address where readers find the page, with a slash at its end.
     pub address: Option<String>,
     pub title: String,
 }

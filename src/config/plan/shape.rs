@@ -21,15 +21,15 @@ pub(in crate::config) struct RawPlan {
     /// In which people write times: an IANA name, such as Europe/Berlin.
     #[schemars(with = "kinds::Zone")]
     pub(super) zone: String,
-    /// Where people live.
+    /// The place where people live.
     pub(super) people: Option<RawPeople>,
-    /// When an upgrade counts as verified and completed.
+    /// The rules by which an upgrade counts as verified and completed.
     #[serde(default)]
     pub(super) verification: RawVerification,
-    /// When something is worth a word.
+    /// The limits beyond which something is worth a word.
     #[serde(default)]
     pub(super) observation: RawObservation,
-    /// Who hears of an upgrade that no file speaks of.
+    /// The readers who hear of an upgrade that no file speaks of.
     #[serde(default)]
     pub(super) unplanned: Readers,
     /// For how long it is heard, and what reactions mean.
@@ -38,17 +38,17 @@ pub(in crate::config) struct RawPlan {
     #[serde(default = "seen")]
     #[schemars(with = "kinds::Emoji")]
     pub(super) acknowledge: String,
-    /// What each urgency has of its own.
+    /// The plan of each urgency, with what it has of its own.
     #[serde(default)]
     pub(super) plans: RawPlans,
-    /// Of every urgency, behind those of its own.
+    /// The notices of every urgency, behind those of its own.
     #[serde(default)]
     pub(super) notices: Vec<RawNotice>,
-    /// What is shown on the status board alone.
+    /// The events that are shown on the status board alone.
     #[serde(default)]
     #[schemars(with = "Vec<Happening>")]
     pub(super) board: Vec<String>,
-    /// What nobody is told, on purpose.
+    /// The events that nobody is told of, on purpose.
     #[serde(default)]
     #[schemars(with = "Vec<Happening>")]
     pub(super) silent: Vec<String>,
@@ -75,27 +75,27 @@ pub(super) struct RawUrgency {
     /// People hear of it at least so long before the window: 7d.
     #[schemars(with = "Option<Length>")]
     pub(super) least_notice: Option<String>,
-    /// So many posts at most in one channel on one day, when all goes well.
+    /// The most posts in one channel on one day, when all goes well.
     #[schemars(range(min = 1))]
     pub(super) posts_per_day: Option<u32>,
-    /// Who is asked to acknowledge a notice has so long; 72h without, 48h in an emergency.
+    /// The time to acknowledge a notice that asks for it; 72h without, 48h in an emergency.
     #[schemars(with = "Option<Length>")]
     pub(super) acknowledge_within: Option<String>,
-    /// When providers are reminded who have not answered yet, or are not ready.
+    /// The reminders of providers who have not answered yet, or are not ready.
     pub(super) remind: RawRemind,
-    /// When a window may open.
+    /// The rules for when a window may open.
     pub(super) window: RawWindowRules,
-    /// Its own notices.
+    /// The urgency's own notices.
     pub(super) notices: Vec<RawNotice>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRemind {
-    /// So long after the notice that asks: [24h, 48h].
+    /// Times after the notice that asks: [24h, 48h].
     #[schemars(with = "Vec<SomeLength>", length(max = 9))]
     pub(super) unacknowledged: Vec<String>,
-    /// So long before they are to be ready: [24h, 6h].
+    /// Times before they are to be ready: [24h, 6h].
     #[schemars(with = "Vec<SomeLength>", length(max = 9))]
     pub(super) unready: Vec<String>,
 }
@@ -123,7 +123,7 @@ pub(super) struct RawPeople {
     /// How many live where, compared: { Europe/Berlin: 5, America/New_York: 3 }.
     #[schemars(with = "BTreeMap<String, kinds::Weight>", extend("minProperties" = 1))]
     pub(super) zones: BTreeMap<String, f64>,
-    /// When people sleep: 22:00-06:00.
+    /// The hours in which people sleep: 22:00-06:00.
     #[schemars(with = "Option<kinds::Night>")]
     pub(super) night: Option<String>,
 }
@@ -142,10 +142,10 @@ pub(super) struct RawVerification {
     pub(super) max_block_gap: String,
     /// Blocks that finality may be behind.
     pub(super) max_finality_lag: u64,
-    /// Of all transactions since, from 0 to 1.
+    /// The highest share of failed ones among all transactions since, from 0 to 1.
     #[schemars(with = "kinds::Share")]
     pub(super) max_failed_share: f64,
-    /// So many transactions are needed.
+    /// The number of transactions that are needed.
     pub(super) min_transactions: u32,
 }
 impl Default for RawVerification {
@@ -203,7 +203,7 @@ pub(super) struct RawFeedback {
     /// From "applied": 48h.
     #[schemars(with = "SomeLength")]
     pub(super) open_for: String,
-    /// So many people with the reaction that means a problem are told to operators at once; 3 without.
+    /// The number of people with a reaction that means a problem from which operators are told at once; 3 without.
     #[serde(default = "raise_at")]
     #[schemars(range(min = 1))]
     pub(super) raise_at: u32,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    config::yaml::kinds::{self, Text},
+    config::yaml::kinds::{self, TextUpTo},
     domain::{
         campaign::upgrade::{Method, Step, Urgency},
         plan::notice::Audience,
@@ -21,18 +21,18 @@ pub(in crate::config) struct RawUpgrade {
     /// Letters, digits, dots and dashes: v2.3.1.
     #[schemars(with = "kinds::Id")]
     pub(super) id: String,
-    /// What people call it.
-    #[schemars(with = "Text<60>")]
+    /// The name that people call it by.
+    #[schemars(with = "TextUpTo<60>")]
     pub(super) title: String,
-    /// What it is, in one sentence.
+    /// The upgrade in one sentence.
     #[serde(default)]
     #[schemars(length(max = 140))]
     pub(super) summary: String,
-    /// Which plan it follows.
+    /// The plan it follows.
     pub(super) urgency: Urgency,
-    /// Who enacts it.
+    /// The method by which it is enacted.
     pub(super) method: Method,
-    /// When it is to be enacted.
+    /// The window in which it is to be enacted.
     pub(super) window: Option<RawWindow>,
     /// Windows that people choose from, while none is set.
     pub(super) poll: Option<RawPoll>,
@@ -41,7 +41,7 @@ pub(in crate::config) struct RawUpgrade {
     pub(super) chains: BTreeMap<String, RawTarget>,
     /// Up to three that people notice.
     #[serde(default)]
-    #[schemars(with = "Vec<Text<60>>", length(max = 3))]
+    #[schemars(with = "Vec<TextUpTo<60>>", length(max = 3))]
     pub(super) changes: Vec<String>,
     /// Up to two.
     #[serde(default)]
@@ -49,25 +49,25 @@ pub(in crate::config) struct RawUpgrade {
     pub(super) links: Vec<RawLink>,
     /// The one that decides, where governance does.
     pub(super) referendum: Option<RawReferendum>,
-    /// What to do if it goes wrong.
+    /// The thing to do if it goes wrong.
     #[schemars(length(max = 160))]
     pub(super) rollback: Option<String>,
-    /// What people have done, and where to read of it.
+    /// The steps that people have done, and where to read of each.
     #[serde(default)]
     #[schemars(with = "Steps")]
     pub(super) steps: BTreeMap<Step, String>,
     /// The final checks are passed.
     pub(super) go: Option<bool>,
-    /// They are not, and why: notices by the clock are held.
-    #[schemars(with = "Option<Text<160>>")]
+    /// The reason why they are not passed: notices by the clock are held.
+    #[schemars(with = "Option<TextUpTo<160>>")]
     pub(super) no_go: Option<String>,
-    /// It will not be, and why.
-    #[schemars(with = "Option<Text<160>>")]
+    /// The reason why it will not take place.
+    #[schemars(with = "Option<TextUpTo<160>>")]
     pub(super) cancelled: Option<String>,
-    /// It was tried and did not work, and why.
-    #[schemars(with = "Option<Text<160>>")]
+    /// The reason why it was tried and did not work out.
+    #[schemars(with = "Option<TextUpTo<160>>")]
     pub(super) failed: Option<String>,
-    /// What each audience must do.
+    /// The duty of each audience.
     #[schemars(with = "Audiences")]
     pub(super) audiences: BTreeMap<Audience, RawDuty>,
 }
@@ -97,7 +97,7 @@ pub(super) struct RawWindow {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTarget {
-    /// What the chain is to run afterwards; higher than what it runs now.
+    /// The version that the chain is to run afterwards; higher than the one it runs now.
     pub(super) spec_version: u32,
     /// 0x and 64 digits, BLAKE2b-256 of the code: what runs is compared with it.
     #[schemars(with = "Option<kinds::CodeHash>")]
@@ -107,18 +107,18 @@ pub(super) struct RawTarget {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawReferendum {
-    /// Where it is, as herald.yaml names it.
+    /// The chain on which it is, as herald.yaml names it.
     #[schemars(with = "kinds::Chain")]
     pub(super) chain: String,
-    /// Its number.
+    /// The referendum's number.
     pub(super) index: u32,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLink {
-    /// What people click.
-    #[schemars(with = "Text<20>")]
+    /// The text that people click.
+    #[schemars(with = "TextUpTo<20>")]
     pub(super) name: String,
     /// An https:// address.
     #[schemars(with = "kinds::ShortLink")]
@@ -128,10 +128,11 @@ pub(super) struct RawLink {
 /// Must they do something?
 #[derive(Deserialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Action {
-    /// They must.
+#[schemars(rename = "Action")]
+pub(super) enum RawAction {
+    /// Something must be done.
     Required,
-    /// They need not.
+    /// Nothing need be done.
     None,
 }
 
@@ -139,12 +140,12 @@ pub(super) enum Action {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDuty {
     /// Must they do something?
-    pub(super) action: Action,
-    /// What, in one or two sentences.
-    #[schemars(with = "Text<100>")]
+    pub(super) action: RawAction,
+    /// The thing to do, in one or two sentences.
+    #[schemars(with = "TextUpTo<100>")]
     pub(super) what: String,
     /// The oldest node that does: v1.21.0.
-    #[schemars(with = "Option<Text<16>>")]
+    #[schemars(with = "Option<TextUpTo<16>>")]
     pub(super) node_version: Option<String>,
     /// Until when.
     #[schemars(with = "Option<kinds::Time>")]
@@ -156,11 +157,11 @@ pub(super) struct RawDuty {
 #[schemars(deny_unknown_fields)]
 #[allow(dead_code, reason = "a shape for the schema alone")]
 struct Audiences {
-    /// Who run nodes.
+    /// People who run nodes.
     validators: RawDuty,
-    /// Who build on the chain.
+    /// People who build on the chain.
     developers: RawDuty,
-    /// Who use it.
+    /// People who use it.
     users: RawDuty,
 }
 
@@ -169,12 +170,12 @@ struct Audiences {
 #[schemars(deny_unknown_fields)]
 #[allow(dead_code, reason = "a shape for the schema alone")]
 struct Steps {
-    /// Where the proposal can be read and answered.
+    /// The page where the proposal can be read and answered.
     under_review: Option<kinds::Link>,
-    /// Where there is guidance on taking the runtime back.
+    /// The page with guidance on taking the runtime back.
     rolled_back: Option<kinds::Link>,
-    /// Where the documentation speaks of the new runtime.
+    /// The page where the documentation speaks of the new runtime.
     documented: Option<kinds::Link>,
-    /// Where the review after the upgrade can be read.
+    /// The page where the review after the upgrade can be read.
     reviewed: Option<kinds::Link>,
 }

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 /// A text of 1 to `MOST` characters.
-pub struct Text<const MOST: u32>;
+pub struct TextUpTo<const MOST: u32>;
 
-impl<const MOST: u32> JsonSchema for Text<MOST> {
+impl<const MOST: u32> JsonSchema for TextUpTo<MOST> {
     fn inline_schema() -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! Where a key path stands in a YAML text, for findings that only meaning can tell.
+//! The span of a key path in a YAML text, for findings that only meaning can tell.
 
 use saphyr_parser::{Event, Parser, Span};
 

@@ -17,7 +17,7 @@ use crate::{
         },
         people::approval::{self, Consent, partials},
         plan::{
-            language::DEFAULT,
+            language::DEFAULT_LOCALE,
             notice::{Happening, Notice, Trigger},
         },
     },
@@ -60,7 +60,7 @@ pub fn notice_code(
         .filter_map(|name| snapshot.config.deployment.channels.get(name));
     let locales: BTreeSet<&str> = named
         .map(|channel| channel.locale.as_str())
-        .chain([DEFAULT])
+        .chain([DEFAULT_LOCALE])
         .collect();
     let mut parts = vec![
         notice.id.clone(),

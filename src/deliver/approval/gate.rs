@@ -44,7 +44,7 @@ impl GateChanges {
     }
 }
 
-/// Whether a due post may go out.
+/// The gate's answer to whether a due post may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateDecision {
     Open,
@@ -67,10 +67,10 @@ pub struct PendingApproval {
     pub upgrade: String,
     pub notice: String,
     pub consent: Consent,
-    /// When the first of its posts is due.
+    /// The time at which the first of its posts is due.
     pub due: Timestamp,
     pub until: Timestamp,
-    /// When people are asked.
+    /// The time at which people are asked.
     pub ask: Timestamp,
 }
 
@@ -228,7 +228,7 @@ impl Gate {
         }
     }
 
-    /// Whether a post that is held still has a reason, and is still of use.
+    /// Checks whether a post that is held still has a reason, and is still of use.
     fn look_again(
         &self,
         input: GateInput<'_>,

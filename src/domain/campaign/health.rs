@@ -12,7 +12,7 @@ use crate::domain::chain::{
 
 /// How long and how well a chain must run before an upgrade is called verified, and then completed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
+pub struct VerificationRules {
     pub healthy_for: SignedDuration,
     pub complete_after: SignedDuration,
     pub max_block_gap: SignedDuration,
@@ -33,7 +33,7 @@ pub struct Observed<'a> {
     pub contiguous: bool,
     /// The block is long over: it is read while catching up.
     pub late: bool,
-    pub rules: &'a Rules,
+    pub rules: &'a VerificationRules,
     pub limits: &'a Limits,
     /// Estimates when a block of a chain is to be expected.
     pub estimate: &'a (dyn Fn(&Expected) -> Option<Estimate> + Sync),

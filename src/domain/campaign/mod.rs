@@ -43,7 +43,7 @@ impl Campaign {
         }
     }
 
-    /// Whether people mean it by this id: its own, or that of the file which joined it.
+    /// Returns whether people mean it by this id: its own, or that of the file which joined it.
     pub fn is_called(&self, id: &str) -> bool {
         self.upgrade.id == id || self.upgrade.joined.as_deref() == Some(id)
     }

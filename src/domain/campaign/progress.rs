@@ -22,7 +22,7 @@ use crate::domain::{
 
 pub use super::{
     chain_progress::{BlockSeen, ChainProgress},
-    health::{Health, Measurements, Migration, Observed, Rules},
+    health::{Health, Measurements, Migration, Observed, VerificationRules},
     notes::{Note, Tick},
 };
 pub use crate::domain::chain::stage::{Stage, State};
@@ -424,8 +424,8 @@ mod tests {
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
-    fn rules() -> Rules {
-        Rules {
+    fn rules() -> VerificationRules {
+        VerificationRules {
             healthy_for: SignedDuration::from_secs(60),
             complete_after: SignedDuration::from_secs(60),
             max_block_gap: SignedDuration::from_secs(20),
@@ -441,7 +441,7 @@ mod tests {
         progress: Progress,
         memories: BTreeMap<String, Memory>,
         second: i64,
-        rules: Rules,
+        rules: VerificationRules,
     }
 
     impl Play {

@@ -302,7 +302,7 @@ impl Payload {
     }
 
     fn dispatched(detail: &str) -> Option<Self> {
-        let (referendum, result) = match detail.strip_prefix(WHITELISTED) {
+        let (referendum, result) = match detail.strip_prefix(WHITELISTED_PREFIX) {
             Some(result) => (None, result),
             None => {
                 let (referendum, result) = detail.split_once(' ')?;
@@ -310,15 +310,15 @@ impl Payload {
             }
         };
         let result = match result {
-            OK => Ok(()),
+            RESULT_OK => Ok(()),
             error => Err(error.to_owned()),
         };
         Some(Self::Dispatched { referendum, result })
     }
 }
 
-const WHITELISTED: &str = "whitelisted call ";
-const OK: &str = "ok";
+const WHITELISTED_PREFIX: &str = "whitelisted call ";
+const RESULT_OK: &str = "ok";
 
 /// The detail of a fact: what stands in the store, in JSON and in posts.
 impl fmt::Display for Payload {
@@ -338,9 +338,9 @@ impl fmt::Display for Payload {
             Self::Dispatched { referendum, result } => {
                 match referendum {
                     Some(index) => write!(f, "{index} ")?,
-                    None => f.write_str(WHITELISTED)?,
+                    None => f.write_str(WHITELISTED_PREFIX)?,
                 }
-                f.write_str(result.as_ref().map_or_else(String::as_str, |()| OK))
+                f.write_str(result.as_ref().map_or_else(String::as_str, |()| RESULT_OK))
             }
             Self::TransactionVersion { from, to } => write!(f, "{from} to {to}"),
             Self::Unexamined { from, to } => write!(f, "{from} to {to}"),

@@ -12,7 +12,7 @@ use super::{
 
 /// Returns the facts that a block adds to what is remembered, and the memory after it.
 pub fn read(block: &Block, chain: &str, before: &Memory, kin: &Kin) -> (Vec<Fact>, Memory) {
-    let mut reading = Reading {
+    let mut reading = BlockReader {
         block,
         chain,
         before,
@@ -38,7 +38,7 @@ pub fn read(block: &Block, chain: &str, before: &Memory, kin: &Kin) -> (Vec<Fact
 }
 
 /// A block as it is being read: each step adds facts, and changes the memory.
-struct Reading<'a> {
+struct BlockReader<'a> {
     block: &'a Block,
     chain: &'a str,
     before: &'a Memory,
@@ -47,7 +47,7 @@ struct Reading<'a> {
     facts: Vec<Fact>,
 }
 
-impl Reading<'_> {
+impl BlockReader<'_> {
     /// A fact of this chain, under the version that ran before the block.
     fn fact(&self, payload: Payload) -> Fact {
         self.block.fact(payload, self.chain, self.before.running)

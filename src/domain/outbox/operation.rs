@@ -59,9 +59,9 @@ pub struct Rules {
     pub blocks_channel: bool,
     /// Done twice it is done once, so nothing is read back before the next attempt.
     pub is_idempotent: bool,
-    /// Its loss is no fault: where there is nothing to do it is dropped, and nobody has to look.
+    /// The operation's loss is no fault: where there is nothing to do it is dropped, and nobody has to look.
     pub is_optional: bool,
-    /// Its editions follow one another, and one that changes nothing is not done.
+    /// Editions of the operation follow one another, and one that changes nothing is not done.
     pub has_editions: bool,
     /// A chat's refusal, and whether somebody has to look.
     pub when_refused: Refusal,
@@ -112,7 +112,7 @@ pub enum Handling {
 pub enum Refusal {
     /// The operation is given up until somebody looks.
     Park,
-    /// Its message was deleted or may not be changed any more: there is nothing left to do.
+    /// The message was deleted or may not be changed any more: there is nothing left to do.
     Drop,
 }
 

@@ -149,12 +149,12 @@ impl Post {
         }
     }
 
-    /// Whether it is a notice's message itself, and not a thing done to one.
+    /// Returns whether it is a notice's message itself, and not a thing done to one.
     pub fn is_message(&self) -> bool {
         self.operation == Operation::Post
     }
 
-    /// Whether both are of the same notice on the same occasion in the same channel.
+    /// Returns whether both are of the same notice on the same occasion in the same channel.
     pub fn is_beside(&self, other: &Post) -> bool {
         (&self.notice, &self.occurrence, &self.channel, self.revision)
             == (

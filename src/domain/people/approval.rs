@@ -14,7 +14,7 @@ use crate::domain::{
 };
 
 /// Small letters and digits that nobody takes for one another.
-const ALPHABET: &str = "23456789abcdefghjkmnpqrstuvwxyz";
+const CODE_ALPHABET: &str = "23456789abcdefghjkmnpqrstuvwxyz";
 const CODE_LENGTH: usize = 6;
 
 /// Returns the code that people type to approve a text that is made of these parts, in this order.
@@ -24,13 +24,13 @@ pub fn text_code(parts: &[&str]) -> String {
         .get(..16)
         .and_then(|d| u64::from_str_radix(d, 16).ok())
         .unwrap_or_default();
-    let base = ALPHABET.len() as u64;
+    let base = CODE_ALPHABET.len() as u64;
     let mut code = String::with_capacity(CODE_LENGTH);
     for _ in 0..CODE_LENGTH {
         code.extend(
             usize::try_from(number % base)
                 .ok()
-                .and_then(|place| ALPHABET.chars().nth(place)),
+                .and_then(|place| CODE_ALPHABET.chars().nth(place)),
         );
         number /= base;
     }
@@ -73,7 +73,7 @@ impl Consent {
         self.given.len() >= self.persons as usize
     }
 
-    /// When the last one needed agreed.
+    /// Returns when the last one needed agreed.
     fn since(&self) -> Option<Timestamp> {
         self.given
             .get((self.persons as usize).checked_sub(1)?)

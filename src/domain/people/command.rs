@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 use strum::VariantArray as _;
 use thiserror::Error;
 
-use super::value::{self, PartValue};
+use super::value::{Channels, ChecklistPart, Delay, PartValue, PlanTime, Reminder};
 
 /// A reason or a note is no longer than this, so that its notice fits a post.
 pub const MAX_REASON_CHARS: usize = 160;
@@ -56,7 +56,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether what is left of a line may begin with one that need not be there: words begin with anything.
+    /// Returns whether what is left of a line may begin with one that need not be there: words begin with anything.
     fn may_be(self, rest: &str) -> bool {
         match self {
             Self::Time | Self::Length => rest.starts_with(|c: char| c.is_ascii_digit()),
@@ -73,7 +73,7 @@ impl Kind {
         }
     }
 
-    /// Whether a platform may propose some while people type.
+    /// Returns whether a platform may propose some while people type.
     pub fn has_choices(self) -> bool {
         !matches!(self, Self::Time | Self::Length | Self::Words(_))
     }
@@ -98,10 +98,32 @@ pub enum Rights {
     AnyRole,
 }
 
+/// The type of a kind's values: a text, unless it says more.
+macro_rules! value_type {
+    (Time) => {
+        PlanTime
+    };
+    (Length) => {
+        Delay
+    };
+    (Before) => {
+        Reminder
+    };
+    (List) => {
+        ChecklistPart
+    };
+    (Channel) => {
+        Channels
+    };
+    ($text:ident) => {
+        String
+    };
+}
+
 /// The type of a part: that of its kind, or an `Option` of it where the command only takes it.
 macro_rules! part_type {
-    (needs $kind:ident) => { value::$kind };
-    (takes $kind:ident) => { Option<value::$kind> };
+    (needs $kind:ident) => { value_type!($kind) };
+    (takes $kind:ident) => { Option<value_type!($kind)> };
 }
 
 macro_rules! is_required {
@@ -189,7 +211,7 @@ macro_rules! commands {
                 })
             }
 
-            /// Its parts by name, as a person would write them.
+            /// Returns its parts by name, as a person would write them.
             fn written(&self) -> Vec<(&'static str, Option<String>)> {
                 match self {
                     $(Self::$verb { $($part,)* $($upgrade,)? } => vec![
@@ -278,7 +300,7 @@ impl Verb {
         self.into()
     }
 
-    /// Whether it is for fewer than everybody.
+    /// Returns whether it is for fewer than everybody.
     pub fn is_privileged(self) -> bool {
         self.rights() != Rights::Everybody
     }

@@ -8,11 +8,11 @@ use strum::IntoEnumIterator;
 
 use crate::domain::plan::notice::Audience;
 
-/// What people have answered to one message: its reactions, and the words in its thread; herald's own left out.
+/// People's answers to one message: its reactions, and the words in its thread; herald's own left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     pub reactions: Vec<Reaction>,
-    pub replies: Vec<Reply>,
+    pub replies: Vec<ThreadReply>,
 }
 
 /// One person's reaction.
@@ -22,13 +22,13 @@ pub struct Reaction {
     pub emoji: String,
     /// The platform's id of the account.
     pub by: String,
-    /// Where the platform says when.
+    /// The time of it, where the platform says when.
     pub at: Option<Timestamp>,
 }
 
 /// One person's words in a thread, as they were edited last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct ThreadReply {
     pub by: String,
     pub at: Timestamp,
     /// Nothing where the platform doesn't show it.
@@ -49,7 +49,7 @@ impl Heard {
     }
 }
 
-/// What one channel's thread and post hold, in numbers.
+/// The contents of one channel's thread and post, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// By emoji as the platform writes it, herald's own left out.
@@ -58,10 +58,10 @@ pub struct Tally {
     pub replies: u32,
 }
 
-/// Who answers: one person, whatever accounts they have.
+/// One person who answers, whatever accounts they have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Voice {
-    /// The same for all accounts of one person.
+    /// The person's id, the same for all of their accounts.
     pub who: String,
     /// Nothing of somebody nobody has listed.
     pub audience: Option<Audience>,
@@ -85,14 +85,14 @@ pub struct Meaning {
     pub problem: bool,
 }
 
-/// What all channels have answered.
+/// The answers of all channels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// In the plan's order; then `other`, if there are any. One person counts once for each meaning, on however many channels.
     pub reactions: Vec<FeedbackCount>,
     pub replies: u32,
     pub channels: BTreeMap<String, Tally>,
-    /// The same by audience, those without an answer left out; who is not listed comes last, without a name.
+    /// The answers by audience, those without one left out; people who are not listed come last, without a name.
     #[serde(default)]
     pub audiences: Vec<OfAudience>,
     /// The newest words first.
@@ -107,7 +107,7 @@ pub struct FeedbackCount {
     pub count: u32,
 }
 
-/// What one audience has answered.
+/// The answers of one audience.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfAudience {
     pub audience: Option<Audience>,
@@ -122,9 +122,9 @@ pub struct Quote {
     pub text: String,
 }
 
-/// So many of people's words stand in a summary, each of so many characters at most.
-pub const QUOTES: usize = 3;
-pub const LONGEST_QUOTE: usize = 140;
+/// A summary holds at most this many of people's words, each of so many characters at most.
+pub const MAX_QUOTES: usize = 3;
+pub const MAX_QUOTE_CHARS: usize = 140;
 
 impl Summary {
     /// `voice` says who somebody in a channel is; `words` are those of commands, beside the threads'.
@@ -177,7 +177,9 @@ impl Summary {
         let mut different: Vec<Quote> = Vec::new();
         for quote in quotes {
             // The same words twice are read once.
-            if different.len() < QUOTES && !different.iter().any(|q: &Quote| q.text == quote.text) {
+            if different.len() < MAX_QUOTES
+                && !different.iter().any(|q: &Quote| q.text == quote.text)
+            {
                 different.push(quote);
             }
         }
@@ -244,7 +246,7 @@ fn quoted(text: &str) -> Option<String> {
         .map(|word| if is_address(word) { "(link)" } else { word })
         .collect::<Vec<_>>()
         .join(" ");
-    let short: String = line.chars().take(LONGEST_QUOTE).collect();
+    let short: String = line.chars().take(MAX_QUOTE_CHARS).collect();
     let cut = short.len() < line.len();
     (!line.is_empty()).then(|| {
         if cut {
@@ -285,7 +287,7 @@ mod tests {
             by: (*by).into(),
             at: None,
         };
-        let reply = |(by, text): &(&str, &str)| Reply {
+        let reply = |(by, text): &(&str, &str)| ThreadReply {
             by: (*by).into(),
             at,
             text: Some((*text).into()),
@@ -391,7 +393,7 @@ mod tests {
         assert_eq!((quotes[0], quotes[1]), ("Sync took an hour", "It is fine"));
         assert!(
             quotes.len() == 3
-                && quotes[2].chars().count() <= LONGEST_QUOTE + 1
+                && quotes[2].chars().count() <= MAX_QUOTE_CHARS + 1
                 && quotes[2].ends_with("long…"),
             "{quotes:?}"
         );

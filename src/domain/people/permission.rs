@@ -39,7 +39,7 @@ pub enum Role {
 impl Role {
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// Those who have it, in a sentence.
+    /// Returns the words for those who have it, in a sentence.
     pub fn people(self) -> &'static str {
         match self {
             Self::CoreDeveloper => "core developers",
@@ -116,7 +116,7 @@ impl Permissions {
         }
     }
 
-    /// Whether this is a role of one who may approve.
+    /// Returns whether this is a role of one who may approve.
     pub fn may_approve(&self, roles: &[Role]) -> bool {
         self.of(Verb::Approve)
             .is_some_and(|allowed| roles.iter().any(|role| allowed.contains(role)))

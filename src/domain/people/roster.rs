@@ -21,7 +21,7 @@ pub struct Provider {
     pub id: String,
     /// As people call it.
     pub name: String,
-    /// Its account on Matrix, where its file has one.
+    /// The provider's account on Matrix, where its file has one.
     pub matrix: Option<String>,
     pub nodes: Vec<ProviderNode>,
 }
@@ -35,7 +35,7 @@ pub struct ProviderNode {
 }
 
 impl Provider {
-    /// Its nodes of which a name speaks: one, or all of a chain.
+    /// Returns the nodes of which a name speaks: one, or all of a chain.
     pub fn nodes_of(&self, name: &str) -> Vec<&ProviderNode> {
         let is = |text: &str| text.eq_ignore_ascii_case(name);
         self.nodes
@@ -45,11 +45,11 @@ impl Provider {
     }
 }
 
-/// What a provider has said.
+/// A statement of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Claim {
-    /// It has seen a notice and answers.
+    /// The provider has seen a notice and answers.
     Acknowledged,
     /// A node, or all of them, run what is asked for.
     Ready,
@@ -69,13 +69,13 @@ impl Claim {
 pub struct Answer {
     pub claim: Claim,
     pub provider: String,
-    /// What was acknowledged, by its id; which node is ready, nothing for all.
+    /// The notice that was acknowledged, by its id; or the node that is ready, nothing for all.
     pub of: String,
     /// The notice's name in the plan.
     pub notice: String,
-    /// Where that notice stands.
+    /// The place where that notice stands.
     pub link: Option<String>,
-    /// Who answered for the provider.
+    /// The person who answered for the provider.
     pub person: String,
     /// `matrix @ines:example.org`
     pub account: String,
@@ -89,14 +89,14 @@ pub struct Answer {
 pub struct Ask {
     pub id: String,
     pub notice: String,
-    /// When it was posted first.
+    /// The time at which it was posted first.
     pub at: Timestamp,
-    /// Who answers later is late.
+    /// The time by which to answer: whoever answers later is late.
     pub by: Timestamp,
     pub link: Option<String>,
 }
 
-/// What asks providers for an answer among an upgrade's posts, oldest first.
+/// Lists what asks providers for an answer among an upgrade's posts, oldest first.
 pub fn asks(posts: &[Post], asking: impl Fn(&Post) -> bool, within: SignedDuration) -> Vec<Ask> {
     let mut asks: Vec<Ask> = Vec::new();
     let mut sent: Vec<&Post> = posts
@@ -120,7 +120,7 @@ pub fn asks(posts: &[Post], asking: impl Fn(&Post) -> bool, within: SignedDurati
     asks
 }
 
-/// The same for all channels.
+/// Returns the id of what a post asks, the same for all channels.
 pub fn ask_id(post: &Post) -> String {
     digest(&[&post.notice, &post.revision.to_string(), &post.occurrence])
 }
@@ -138,19 +138,19 @@ pub fn ready_by(upgrade: &Upgrade, asks: &[Ask], within: SignedDuration) -> Opti
     Some(duty.by.or(asked).unwrap_or(upgrade.window.opens))
 }
 
-/// Where a provider stands.
+/// The state of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderStanding<'a> {
     pub provider: &'a Provider,
-    /// When it answered the notice that asked last.
+    /// The time at which it answered the notice that asked last.
     pub acknowledged: Option<Timestamp>,
-    /// When the last of its nodes was said to be ready.
+    /// The time at which the last of its nodes was said to be ready.
     pub ready: Option<Timestamp>,
-    /// Of its nodes, how many.
+    /// The number of its nodes that are ready.
     pub ready_nodes: usize,
 }
 
-/// Where each of the roster stands, with the notice that asked last.
+/// Returns the state of each of the roster, with the notice that asked last.
 pub fn call<'a>(
     roster: &'a [Provider],
     ask: Option<&Ask>,
@@ -231,8 +231,8 @@ impl ReadinessCount {
     }
 }
 
-/// Of steps that are due in this order, the last one that is over, with its number from 1 on: what was slept through is
-/// not made up for.
+/// Returns the number, from 1 on, of the last step that is over, of steps that are due in this order. What was slept
+/// through is not made up for.
 pub fn step_due(times: &[Timestamp], now: Timestamp) -> Option<usize> {
     times.iter().rposition(|at| *at <= now).map(|i| i + 1)
 }

@@ -11,19 +11,6 @@ pub use crate::domain::plan::schedule::{Offset, PlanTime};
 /// A reminder comes no earlier than this before the window.
 const MAX_REMINDER: SignedDuration = SignedDuration::from_hours(24 * 14);
 
-// The kinds of parts, by the type of their values.
-pub type Topic = String;
-pub type Code = String;
-pub type Notice = String;
-pub type Time = PlanTime;
-pub type Length = Delay;
-pub type Before = Reminder;
-pub type List = ChecklistPart;
-pub type Item = String;
-pub type Channel = Channels;
-pub type Node = String;
-pub type Words = String;
-
 /// A value that is read from what a person has written, and written as they would.
 pub trait PartValue: Sized {
     fn read(text: &str) -> Option<Self>;
@@ -87,7 +74,7 @@ impl fmt::Display for Delay {
     }
 }
 
-/// When somebody wants to be reminded.
+/// The time at which somebody wants to be reminded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reminder {
     Off,

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The locale of everything that has no translation.
-pub const DEFAULT: &str = "en";
+pub const DEFAULT_LOCALE: &str = "en";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Language {
@@ -86,7 +86,7 @@ static ENGLISH: LazyLock<Language> = LazyLock::new(|| {
         }
     };
     Language {
-        locale: DEFAULT.into(),
+        locale: DEFAULT_LOCALE.into(),
         name: "English".into(),
         dates: Dates {
             full: "{weekday} {day} {month} {year}, {time} {zone}".into(),

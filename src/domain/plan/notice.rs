@@ -124,9 +124,9 @@ pub struct Approval {
 }
 
 /// The id of the notice for words that nobody planned; no notice of a plan has it.
-pub const SAID: &str = "said";
+pub const SAID_NOTICE: &str = "said";
 /// The id of the notice for a reminder that somebody asked for; no notice of a plan has it either.
-pub const PRIVATE: &str = "private";
+pub const PRIVATE_NOTICE: &str = "private";
 
 /// One notice of the plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -197,7 +197,7 @@ impl Notice {
     /// Makes the notice for words that nobody planned.
     pub fn said() -> Self {
         Self::new(
-            SAID,
+            SAID_NOTICE,
             Phase::Execution,
             "scheduling/said",
             Trigger::On(Happening::Said),
@@ -207,7 +207,7 @@ impl Notice {
     /// Makes the notice for a reminder that somebody asked for.
     pub fn private() -> Self {
         let notice = Self::new(
-            PRIVATE,
+            PRIVATE_NOTICE,
             Phase::Scheduling,
             "scheduling/private",
             Trigger::At(Offset::Exact(-3600)),

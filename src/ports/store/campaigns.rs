@@ -26,15 +26,15 @@ pub struct Approved {
 /// The change of a post that waits.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Move {
-    /// It has another time.
+    /// The post has another time.
     Due(Timestamp),
     /// The plan has it no more.
     Supersede,
-    /// It waits for people, for this reason.
+    /// The post waits for people, for this reason.
     Hold(String),
-    /// It waits no more.
+    /// The post waits no more.
     Release,
-    /// It is of no use any more, for this reason.
+    /// The post is of no use any more, for this reason.
     Expire(String),
 }
 

@@ -8,7 +8,7 @@ use super::StoreError;
 /// One process among those that share a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica {
-    /// Its name, given by the operator.
+    /// The replica's name, given by the operator.
     pub name: String,
     /// An id of this process alone: another process under the same name is another instance.
     pub instance: String,

@@ -31,7 +31,7 @@ pub enum AttemptOutcome {
     Dropped {
         reason: String,
     },
-    /// It comes too late to be of use.
+    /// The post comes too late to be of use.
     Skipped {
         reason: String,
     },

@@ -23,7 +23,7 @@ use crate::{
         },
         people::{
             command::Verb,
-            feedback::{LONGEST_QUOTE, QUOTES, Quote, Summary},
+            feedback::{MAX_QUOTE_CHARS, MAX_QUOTES, Quote, Summary},
             permission::Role,
             roster::ReadinessCount,
         },
@@ -200,11 +200,11 @@ fn feedback(plan: &Plan, filler: &impl Fn(usize) -> String) -> Summary {
     };
     let quote = || Quote {
         audience: Some(Audience::Validators),
-        text: filler(LONGEST_QUOTE),
+        text: filler(MAX_QUOTE_CHARS),
     };
     Summary {
         audiences: groups.map(counts_of).collect(),
-        quotes: (0..QUOTES).map(|_| quote()).collect(),
+        quotes: (0..MAX_QUOTES).map(|_| quote()).collect(),
         ..empty
     }
 }

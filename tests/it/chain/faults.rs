@@ -23,7 +23,7 @@ use upgrade_herald::{
     domain::{
         campaign::{
             Campaign,
-            progress::Rules,
+            progress::VerificationRules,
             upgrade::{Target, Upgrade},
         },
         chain::fact::Fact,
@@ -348,7 +348,7 @@ impl Herald {
         let plan = &mut config.plan;
         let stretch = SignedDuration::from_millis(4 * i64::try_from(BLOCK_MS).unwrap());
         // Finality stands still in many scripts: that is no reason to wait for a healthier hour here.
-        plan.rules = Rules {
+        plan.rules = VerificationRules {
             healthy_for: stretch,
             complete_after: stretch,
             max_finality_lag: 1_000_000,
