@@ -90,6 +90,15 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// The key under which a notice's file has it.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::At(_) => "at",
+            Self::Cron(_) => "cron",
+            Self::On(_) => "on",
+        }
+    }
+
     /// The notice is due at an hour that the window sets, and waits for no happening.
     pub fn is_by_clock(&self) -> bool {
         match self {
