@@ -24,10 +24,7 @@ use crate::{
             roster::Claim,
             value::{ChecklistPart, Reminder},
         },
-        plan::{
-            language::DEFAULT_LOCALE,
-            notice::{PRIVATE_NOTICE, Trigger},
-        },
+        plan::{language::DEFAULT_LOCALE, notice::PRIVATE_NOTICE},
     },
     listen::rollcall,
     outbox::Core,
@@ -405,12 +402,8 @@ fn preview(call: &Call<'_>, campaign: &Campaign, id: &str) -> Result<Text, NoAns
         }
         .into());
     };
-    let fact = match notice.trigger {
-        Trigger::On(happening) if !happening.without_fact() => {
-            Some(code::sample_fact(happening, &campaign.upgrade))
-        }
-        Trigger::On(_) | Trigger::At(_) | Trigger::Cron(_) => None,
-    };
+    let happening = notice.trigger.happening_with_fact();
+    let fact = happening.map(|happening| code::sample_fact(happening, &campaign.upgrade));
     let moment = context::RenderInput {
         fact: fact.as_ref(),
         due: Some(campaign.upgrade.window.opens),

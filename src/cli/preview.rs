@@ -134,11 +134,7 @@ fn put(file: Option<PathBuf>, page: &str, notices: &[Notice]) -> Result<()> {
 fn make<'a>(loaded: &'a Loaded, upgrade: &Upgrade, notice: &'a Notice) -> Result<PreviewPost<'a>> {
     let plan = &loaded.config.plan;
     let opens = upgrade.window.opens;
-    let times: Vec<Timestamp> = match &notice.trigger {
-        Trigger::At(offset) => offset.from(opens, &plan.zone).into_iter().collect(),
-        Trigger::Cron(rule) => rule.occurrences(opens, &plan.zone),
-        Trigger::On(_) => Vec::new(),
-    };
+    let times = notice.trigger.times(opens, &plan.zone);
     let sample = imagined(upgrade, notice, plan);
     let channels = notice.channels.iter().filter_map(|name| {
         let channel = loaded.config.deployment.channels.get(name)?;

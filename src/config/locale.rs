@@ -373,7 +373,7 @@ mod tests {
             progress::{Stage, State},
             upgrade::{Method, Urgency},
         },
-        chain::fact_kind::FactKind,
+        chain::{fact_kind::FactKind, payload::ReferendumStatus},
         plan::notice::Audience,
     };
 
@@ -426,6 +426,7 @@ mod tests {
             [Method::Sudo, Method::Governance, Method::Unknown]
                 .map(|m| text(serde_json::to_value(m).unwrap())),
         );
+        words.extend(ReferendumStatus::iter().map(|status| status.to_string()));
         words.extend(FactKind::iter().map(|kind| kind.name().to_owned()));
         let missing: Vec<&String> = words
             .iter()

@@ -33,8 +33,7 @@ pub(super) fn of(config: &Config, renderer: &Renderer, worst: &Value) -> Vec<Fin
     );
     for notice in distinct(config) {
         // A notice by the clock, or by people, has no fact to speak of.
-        let has_fact =
-            matches!(notice.trigger, Trigger::On(happening) if !happening.without_fact());
+        let has_fact = notice.trigger.happening_with_fact().is_some();
         let ruler = if has_fact { &full } else { &factless };
         for platform in Platform::ALL {
             let mut channels = notice.channels.clone();

@@ -25,10 +25,7 @@ use crate::{
             upgrade::{Urgency, Window},
         },
         chain::fact::Fact,
-        plan::{
-            notice::{Notice, Trigger},
-            schedule::civil_instant,
-        },
+        plan::{notice::Notice, schedule::civil_instant},
     },
     ports::Readers,
     words::Renderer,
@@ -82,14 +79,7 @@ struct TrialWindow {
 impl TrialWindow {
     /// Returns when a notice by the clock is due.
     fn times(&self, notice: &Notice, plan: &Plan) -> Vec<Timestamp> {
-        match &notice.trigger {
-            Trigger::At(offset) => offset
-                .from(self.window.opens, &plan.zone)
-                .into_iter()
-                .collect(),
-            Trigger::Cron(rule) => rule.occurrences(self.window.opens, &plan.zone),
-            Trigger::On(_) => Vec::new(),
-        }
+        notice.trigger.times(self.window.opens, &plan.zone)
     }
 }
 

@@ -190,11 +190,7 @@ fn twice(
                     continue;
                 };
                 if said.insert((&first.id, &notice.id)) {
-                    let key = if matches!(notice.trigger, Trigger::Cron(_)) {
-                        "cron"
-                    } else {
-                        "at"
-                    };
+                    let key = notice.trigger.key();
                     let message = format!(
                         "`{}` and `{}` come at the same time in {channel}, for {}",
                         first.id, notice.id, trial.name

@@ -66,10 +66,7 @@ pub(super) fn of(
 }
 
 fn without_fact(notice: &Notice) -> bool {
-    match notice.trigger {
-        Trigger::On(happening) => happening.without_fact(),
-        Trigger::At(_) | Trigger::Cron(_) => true,
-    }
+    notice.trigger.happening_with_fact().is_none()
 }
 
 /// Returns what is wrong with a notice that has everything, or only what is always there.

@@ -501,20 +501,11 @@ fn told_as(campaign: &Upgrade, file: &Upgrade) -> Upgrade {
 pub fn timed(upgrade: &Upgrade, revision: u32, plan: &Plan, now: Timestamp) -> Vec<Post> {
     let mut posts = Vec::new();
     for (index, notice) in plan.notices(upgrade.urgency).iter().enumerate() {
-        let times: Vec<(String, Timestamp)> = match &notice.trigger {
-            Trigger::At(offset) => offset
-                .from(upgrade.window.opens, &plan.zone)
-                .into_iter()
-                .map(|at| ("1".to_owned(), at))
-                .collect(),
-            Trigger::Cron(rule) => rule
-                .occurrences(upgrade.window.opens, &plan.zone)
-                .into_iter()
-                .map(|at| (at.to_string(), at))
-                .collect(),
-            Trigger::On(_) => Vec::new(),
-        };
-        for (occurrence, due) in times {
+        for due in notice.trigger.times(upgrade.window.opens, &plan.zone) {
+            let occurrence = match notice.trigger {
+                Trigger::Cron(_) => due.to_string(),
+                Trigger::At(_) | Trigger::On(_) => "1".to_owned(),
+            };
             let announcement = Announcement {
                 upgrade: &upgrade.id,
                 revision,

@@ -28,7 +28,7 @@ use crate::{
             feedback::{FeedbackCount, Summary, Voice},
             roster,
         },
-        plan::notice::{Audience, Notice, Trigger},
+        plan::notice::{Audience, Notice},
     },
     ports::Readers,
 };
@@ -225,19 +225,8 @@ fn timeline(campaign: &Campaign, config: &Config, now: Option<Timestamp>) -> Vec
         .iter()
         .filter(|n| n.channels.iter().any(public))
     {
-        match &notice.trigger {
-            Trigger::At(offset) => times.extend(
-                offset
-                    .from(opens, &plan.zone)
-                    .map(|at| (at, notice.id.as_str())),
-            ),
-            Trigger::Cron(rule) => times.extend(
-                rule.occurrences(opens, &plan.zone)
-                    .into_iter()
-                    .map(|at| (at, notice.id.as_str())),
-            ),
-            Trigger::On(_) => {}
-        }
+        let due = notice.trigger.times(opens, &plan.zone);
+        times.extend(due.into_iter().map(|at| (at, notice.id.as_str())));
     }
     times.retain(|(at, _)| now.is_none_or(|now| *at > now));
     times.sort();

@@ -95,12 +95,10 @@ fn due(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> Timestamp {
             .unwrap_or(opens)
     };
     let due = match &notice.trigger {
-        Trigger::At(offset) => offset.from(opens, &plan.zone).unwrap_or(opens),
-        Trigger::Cron(rule) => rule
-            .occurrences(opens, &plan.zone)
-            .first()
-            .copied()
-            .unwrap_or(opens),
+        clock if clock.is_by_clock() => {
+            let times = clock.times(opens, &plan.zone);
+            times.first().copied().unwrap_or(opens)
+        }
         Trigger::On(Happening::Go | Happening::NoGo) => hours(-1),
         Trigger::On(
             Happening::Delayed | Happening::Overdue | Happening::Failed | Happening::RolledBack,
@@ -108,7 +106,7 @@ fn due(upgrade: &Upgrade, notice: &Notice, plan: &Plan) -> Timestamp {
         Trigger::On(Happening::FeedbackClosed) => hours(48),
         Trigger::On(Happening::Documented | Happening::Reviewed) => hours(7 * 24),
         Trigger::On(happening) if happening.without_fact() => hours(-20 * 24),
-        Trigger::On(_) => opens,
+        _ => opens,
     };
     due.checked_add(notice.delay).unwrap_or(due)
 }

@@ -18,7 +18,7 @@ use crate::{
         people::approval::{self, Consent, partials},
         plan::{
             language::DEFAULT_LOCALE,
-            notice::{Happening, Notice, Trigger},
+            notice::{Happening, Notice},
         },
     },
     ports::Approved,
@@ -41,12 +41,8 @@ pub fn notice_code(
         progress: Progress::new(upgrade),
         ..campaign.clone()
     };
-    let fact = match notice.trigger {
-        Trigger::On(happening) if !happening.without_fact() => {
-            Some(sample_fact(happening, upgrade))
-        }
-        _ => None,
-    };
+    let happening = notice.trigger.happening_with_fact();
+    let fact = happening.map(|happening| sample_fact(happening, upgrade));
     let moment = RenderInput {
         fact: fact.as_ref(),
         due: Some(upgrade.window.opens),
@@ -181,7 +177,7 @@ mod tests {
     use crate::{
         config::{Origin, Person, Role},
         domain::plan::{
-            notice::{Approval, Audience, Phase},
+            notice::{Approval, Audience, Phase, Trigger},
             schedule::Offset,
         },
         lint,

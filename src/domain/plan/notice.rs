@@ -1,6 +1,6 @@
 //! A notice of the communication plan says something: to whom, where, when and by which template.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
@@ -90,11 +90,37 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// The key under which a notice's file has it.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::At(_) => "at",
+            Self::Cron(_) => "cron",
+            Self::On(_) => "on",
+        }
+    }
+
     /// The notice is due at an hour that the window sets, and waits for no happening.
     pub fn is_by_clock(&self) -> bool {
         match self {
             Self::At(_) | Self::Cron(_) => true,
             Self::On(_) => false,
+        }
+    }
+
+    /// The times by the clock at which the notice is due, for a window that opens at `opens`.
+    pub fn times(&self, opens: Timestamp, zone: &TimeZone) -> Vec<Timestamp> {
+        match self {
+            Self::At(offset) => offset.from(opens, zone).into_iter().collect(),
+            Self::Cron(rule) => rule.occurrences(opens, zone),
+            Self::On(_) => Vec::new(),
+        }
+    }
+
+    /// A happening that a fact stands behind, if the notice waits for one.
+    pub fn happening_with_fact(&self) -> Option<Happening> {
+        match self {
+            Self::At(_) | Self::Cron(_) => None,
+            Self::On(happening) => Some(*happening).filter(|h| !h.without_fact()),
         }
     }
 }

@@ -703,10 +703,10 @@ fn every_template_got_wrong_in_many_ways_is_refused_with_its_place_and_a_hint() 
         "no `execution/unheard-of` it translates",
     ));
     cases.push((
-        "templates/preparation/announced.fr.md.hbs".into(),
-        "Rien.".into(),
+        "templates/preparation/announced.eo.md.hbs".into(),
+        "Nenio.".into(),
         1,
-        "no words for `fr`",
+        "no words for `eo`",
     ));
     cases.push((
         "templates/preparation/announced.en.md.hbs".into(),
