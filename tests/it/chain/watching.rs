@@ -1,424 +1,33 @@
 //! The watcher and the dispatcher over pretended chains whose blocks and endpoints are laid down by hand.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
-
-use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 use upgrade_herald::{
-    adapters::store::SqlStore,
-    config::{Origin, Plan, SourceFile, UpgradeFile},
-    deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
         campaign::{
             progress::State,
-            upgrade::{Referendum, Target, Upgrade},
+            upgrade::{Referendum, Upgrade},
         },
         chain::{
-            block::{Block, ChainEvent, Kin},
-            memory::{Memory, enactment_name},
-            observation::{EndpointSight, Sight},
+            block::{Block, Kin},
+            memory::enactment_name,
         },
-        outbox::{Operation, Post, PostState},
-        plan::notice::{LatePolicy, Notice},
+        outbox::Operation,
     },
-    lint,
     outbox::Core,
-    plan::planner::Planner,
-    ports::{Chain, ChainError, Clock, Head, Outlet, Readers, Store},
-    rehearsal::{Room, SteppedClock},
-    watch::watcher::Watcher,
-    words::snapshot::ConfigSnapshot,
+    ports::{Clock, Readers},
 };
 
-/// A chain as its script has it.
-#[derive(Default)]
-pub struct Scripted {
-    pub blocks: Mutex<Vec<Block>>,
-    pub sight: Mutex<Sight>,
-    pub code: Mutex<Option<String>>,
-    pub slow: Mutex<bool>,
-    pub lost: Mutex<Vec<u64>>,
-}
-
-#[async_trait]
-impl Chain for Scripted {
-    async fn head(&self, _known: Option<&Memory>) -> Result<Head, ChainError> {
-        let blocks = self.blocks.lock().unwrap();
-        let last = blocks
-            .last()
-            .ok_or_else(|| ChainError::Unreachable("no block yet".into()))?;
-        Ok(Head {
-            genesis: "0x00".into(),
-            number: last.number,
-            hash: last.hash.clone(),
-            rewritten: false,
-            lag: 0,
-        })
-    }
-
-    async fn block(&self, number: u64) -> Result<Block, ChainError> {
-        let slow = *self.slow.lock().unwrap();
-        if slow {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        {
-            // Each entry is one answer "not found".
-            let mut lost = self.lost.lock().unwrap();
-            if let Some(i) = lost.iter().position(|n| *n == number) {
-                lost.remove(i);
-                return Err(ChainError::Absent(
-                    "UnknownBlock: Header was not found in the database".into(),
-                ));
-            }
-        }
-        let blocks = self.blocks.lock().unwrap();
-        blocks
-            .iter()
-            .find(|b| b.number == number)
-            .cloned()
-            .ok_or_else(|| ChainError::Absent(format!("no block {number}")))
-    }
-
-    async fn version(&self, number: u64) -> Result<u32, ChainError> {
-        self.block(number)
-            .await
-            .map(|b| b.proven_version.unwrap_or(b.spec_version))
-    }
-
-    async fn code_hash(&self, _number: u64) -> Result<Option<String>, ChainError> {
-        Ok(self.code.lock().unwrap().clone())
-    }
-
-    async fn enactment(&self, _number: u64, _referendum: u32) -> Result<Option<u64>, ChainError> {
-        Ok(None)
-    }
-
-    fn sight(&self) -> Sight {
-        self.sight.lock().unwrap().clone()
-    }
-
-    async fn doubt(&self) {}
-
-    async fn changed(&self) {}
-}
-
-pub struct World {
-    pub core: Arc<Core>,
-    pub clock: Arc<SteppedClock>,
-    pub store: Arc<dyn Store>,
-    pub chains: BTreeMap<String, Arc<Scripted>>,
-    pub watcher: Watcher,
-    pub dispatcher: Dispatcher,
-    pub gate: Gate,
-    pub sample: Upgrade,
-}
-
-fn nodes(chains: &BTreeMap<String, Arc<Scripted>>) -> BTreeMap<String, Arc<dyn Chain>> {
-    chains
-        .iter()
-        .map(|(n, c)| (n.clone(), c.clone() as Arc<dyn Chain>))
-        .collect()
-}
+use crate::harness::pipeline::{Pipeline, authorized};
 
 fn seconds(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n)
 }
 
-impl World {
-    /// Chains of these names, followed from an hour before the sample's window on; the plan as `change` makes it.
-    pub async fn new(names: &[&str], change: impl FnOnce(&mut Plan)) -> Self {
-        Self::build(names, change, |_| {}).await
-    }
-
-    pub async fn build(
-        names: &[&str],
-        change: impl FnOnce(&mut Plan),
-        change_core: impl FnOnce(&mut Core),
-    ) -> Self {
-        let mut loaded = lint::load(&Origin::Embedded).unwrap();
-        // What is said when an upgrade is campaign, and long after it, would stand in every story.
-        let chatter = |n: &Notice| n.board || n.id == "window-set" || !n.delay.is_zero();
-        loaded
-            .config
-            .plan
-            .plans
-            .values_mut()
-            .for_each(|plan| plan.notices.retain(|n| !chatter(n)));
-        // Approvals and what is missed are stories of their own.
-        for notice in loaded
-            .config
-            .plan
-            .plans
-            .values_mut()
-            .flat_map(|plan| &mut plan.notices)
-        {
-            (notice.approval.persons, notice.late) = (0, LatePolicy::Post);
-        }
-        change(&mut loaded.config.plan);
-        let sample = loaded.config.upgrades[0].upgrade.clone();
-        let clock = Arc::new(SteppedClock::new(
-            sample.window.opens.checked_sub(seconds(3000)).unwrap(),
-        ));
-        let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
-        let outlets = loaded
-            .config
-            .deployment
-            .channels
-            .iter()
-            .map(|(name, channel)| {
-                let chat = Arc::new(Room::new(channel.platform));
-                let (place, locale, mentions) = (
-                    channel.place.clone(),
-                    channel.locale.clone(),
-                    channel.mentions.clone(),
-                );
-                (
-                    name.clone(),
-                    Outlet {
-                        platform: channel.platform,
-                        chat,
-                        place,
-                        readers: channel.readers,
-                        locale,
-                        mentions,
-                    },
-                )
-            });
-        let outlets = outlets.collect();
-        let mut core = Core::new(
-            ConfigSnapshot {
-                config: loaded.config,
-                renderer: loaded.renderer,
-            },
-            outlets,
-            clock.clone(),
-            store.clone(),
-        );
-        change_core(&mut core);
-        let core = Arc::new(core);
-        let chains: BTreeMap<String, Arc<Scripted>> = names
-            .iter()
-            .map(|n| (n.to_string(), Arc::new(Scripted::default())))
-            .collect();
-        let world = Self {
-            watcher: Watcher::new(core.clone(), nodes(&chains)),
-            dispatcher: Dispatcher::new(core.clone()),
-            gate: Gate::new(core.clone()),
-            core,
-            clock,
-            store,
-            chains,
-            sample,
-        };
-        for chain in world.chains.keys() {
-            world.block(chain, 1, &[]).await;
-        }
-        world
-    }
-
-    pub async fn plan(&self, upgrades: &[Upgrade]) {
-        let file = |u: &Upgrade| SourceFile {
-            name: format!("upgrades/{}.yaml", u.id),
-            text: String::new(),
-        };
-        let files: Vec<UpgradeFile> = upgrades
-            .iter()
-            .map(|u| UpgradeFile {
-                upgrade: u.clone(),
-                file: file(u),
-            })
-            .collect();
-        let planned = Planner::new(self.core.clone())
-            .tick_with(&files)
-            .await
-            .unwrap();
-        assert!(planned.refused.is_empty(), "{:?}", planned.refused);
-    }
-
-    /// The sample, to bring version 2 to these chains.
-    pub fn upgrade(&self, id: &str, chains: &[&str]) -> Upgrade {
-        let chains = chains
-            .iter()
-            .map(|c| {
-                (
-                    c.to_string(),
-                    Target {
-                        spec_version: 2,
-                        code_hash: None,
-                    },
-                )
-            })
-            .collect();
-        Upgrade {
-            id: id.into(),
-            chains,
-            ..self.sample.clone()
-        }
-    }
-
-    /// The next block of a chain, six seconds later, running this version, with these events.
-    pub async fn block(&self, chain: &str, version: u32, events: &[(&str, &str, Value)]) {
-        self.block_with(chain, version, events, |_| {}).await;
-    }
-
-    pub async fn block_with(
-        &self,
-        chain: &str,
-        version: u32,
-        events: &[(&str, &str, Value)],
-        change: impl FnOnce(&mut Block),
-    ) {
-        self.step(6);
-        self.push(chain, version, events, change);
-        self.watcher.tick(chain).await.unwrap();
-        self.settle().await;
-    }
-
-    /// A block that nobody has read yet.
-    pub fn push(
-        &self,
-        chain: &str,
-        version: u32,
-        events: &[(&str, &str, Value)],
-        change: impl FnOnce(&mut Block),
-    ) {
-        let mut blocks = self.chains[chain].blocks.lock().unwrap();
-        let number = blocks.last().map_or(100, |b| b.number + 1);
-        let event = |(pallet, name, fields): &(&str, &str, Value)| ChainEvent {
-            pallet: pallet.to_string(),
-            name: name.to_string(),
-            fields: fields.clone(),
-        };
-        let mut block = Block {
-            number,
-            hash: format!("0x{chain}{number}"),
-            time: Some(self.clock.now()),
-            spec_version: version,
-            transaction_version: 1,
-            proven_version: Some(version),
-            events: events.iter().map(event).collect(),
-            ..Block::default()
-        };
-        change(&mut block);
-        blocks.push(block);
-    }
-
-    pub fn step(&self, secs: i64) {
-        self.clock
-            .step_to(self.clock.now().checked_add(seconds(secs)).unwrap());
-    }
-
-    pub async fn settle(&self) {
-        loop {
-            let mut busy = !self.gate.tick().await.unwrap().is_empty();
-            for channel in self.core.outlets.keys() {
-                busy |= !self.dispatcher.tick(channel).await.unwrap().is_empty();
-            }
-            if !busy {
-                return;
-            }
-        }
-    }
-
-    /// herald is started again over the same store, with the clock as it is or at another time.
-    pub fn restart(&mut self, at: Option<Timestamp>) {
-        let snapshot = self.core.snapshot();
-        let snapshot = ConfigSnapshot {
-            config: snapshot.config.clone(),
-            renderer: snapshot.renderer.clone(),
-        };
-        self.clock = Arc::new(SteppedClock::new(at.unwrap_or_else(|| self.clock.now())));
-        self.core = Arc::new(Core::new(
-            snapshot,
-            self.core.outlets.clone(),
-            self.clock.clone(),
-            self.store.clone(),
-        ));
-        self.watcher = Watcher::new(self.core.clone(), nodes(&self.chains));
-        self.dispatcher = Dispatcher::new(self.core.clone());
-        self.gate = Gate::new(self.core.clone());
-    }
-
-    pub async fn observe(&self, chain: &str) {
-        self.watcher.observe(chain).await.unwrap();
-        self.settle().await;
-    }
-
-    pub fn see(&self, chain: &str, endpoints: &[(bool, i64)], unseen: i64) {
-        let endpoints = endpoints.iter().map(|(answers, unmoved)| EndpointSight {
-            answers: *answers,
-            unmoved: seconds(*unmoved),
-            ..EndpointSight::default()
-        });
-        *self.chains[chain].sight.lock().unwrap() = Sight {
-            endpoints: endpoints.collect(),
-            lag: Some(0),
-            unseen: seconds(unseen),
-        };
-    }
-
-    pub async fn posts(&self, upgrade: &str) -> Vec<Post> {
-        let mut posts = self.store.posts(upgrade).await.unwrap();
-        posts.retain(|p| p.state == PostState::Sent);
-        posts.sort_by_key(|p| (p.sent, p.rank));
-        posts
-    }
-
-    /// What a channel was told since the window's hour, as `notice` or `notice operation`.
-    pub async fn told(&self, upgrade: &str, channel: &str) -> Vec<String> {
-        let posts = self
-            .posts(upgrade)
-            .await
-            .into_iter()
-            .filter(|p| p.channel == channel);
-        posts
-            .map(|p| {
-                if p.operation == Operation::Post {
-                    p.notice
-                } else {
-                    format!("{} {}", p.notice, p.operation.name())
-                }
-            })
-            .collect()
-    }
-
-    pub async fn text(&self, upgrade: &str, notice: &str, channel: &str) -> String {
-        let posts = self.posts(upgrade).await;
-        let post = posts.iter().rev().find(|p| {
-            p.notice == notice && p.channel == channel && p.operation != Operation::Thread
-        });
-        post.and_then(|p| p.body.clone())
-            .map(|b| b.text)
-            .unwrap_or_default()
-    }
-
-    pub async fn state(&self, upgrade: &str) -> State {
-        self.core
-            .campaign(upgrade)
-            .await
-            .unwrap()
-            .unwrap()
-            .progress
-            .state
-    }
-}
-
-pub fn authorized(hash: &str) -> (&'static str, &'static str, Value) {
-    (
-        "System",
-        "UpgradeAuthorized",
-        json!({ "code_hash": hash, "check_version": true }),
-    )
-}
-
 #[tokio::test]
 async fn many_chains_make_three_messages_and_the_rest_is_edited() {
     let names = ["asset-hub", "bridge-hub", "coretime", "people", "relay"];
-    let w = World::new(&names, |_| {}).await;
+    let w = Pipeline::new(&names, |_| {}).await;
     w.plan(&[w.upgrade("v2", &names)]).await;
     for chain in names {
         w.block(chain, 1, &[authorized("0xaa")]).await;
@@ -451,7 +60,7 @@ async fn many_chains_make_three_messages_and_the_rest_is_edited() {
 
 #[tokio::test]
 async fn a_stall_is_told_when_two_nodes_agree_and_taken_back_when_it_is_over() {
-    let w = World::new(&["relay"], |_| {}).await;
+    let w = Pipeline::new(&["relay"], |_| {}).await;
     w.plan(&[w.upgrade("v2", &["relay"])]).await;
     w.block("relay", 1, &[authorized("0xaa")]).await;
     w.see("relay", &[(true, 5), (true, 5)], 0);
@@ -474,7 +83,7 @@ async fn a_stall_is_told_when_two_nodes_agree_and_taken_back_when_it_is_over() {
 
 #[tokio::test]
 async fn a_herald_that_cannot_see_tells_operators_and_nobody_of_a_stall() {
-    let w = World::new(&["relay"], |_| {}).await;
+    let w = Pipeline::new(&["relay"], |_| {}).await;
     w.plan(&[w.upgrade("v2", &["relay"])]).await;
     w.block("relay", 1, &[authorized("0xaa")]).await;
     for sight in [
@@ -500,7 +109,7 @@ async fn a_herald_that_cannot_see_tells_operators_and_nobody_of_a_stall() {
 
 #[tokio::test]
 async fn a_window_in_which_nothing_comes_is_asked_about_once() {
-    let w = World::new(&["relay"], |_| {}).await;
+    let w = Pipeline::new(&["relay"], |_| {}).await;
     let upgrade = w.upgrade("v2", &["relay"]);
     w.plan(std::slice::from_ref(&upgrade)).await;
     w.clock
@@ -517,7 +126,7 @@ async fn a_window_in_which_nothing_comes_is_asked_about_once() {
 
 #[tokio::test]
 async fn an_upgrade_nobody_planned_is_told_and_a_file_joins_it() {
-    let w = World::new(&["relay"], |_| {}).await;
+    let w = Pipeline::new(&["relay"], |_| {}).await;
     w.block("relay", 1, &[authorized("0xaa")]).await;
     let id = "unplanned-relay-101";
     assert_eq!(w.told(id, "discord-operations").await, ["op-unplanned"]);
@@ -569,7 +178,7 @@ async fn an_upgrade_nobody_planned_is_told_and_a_file_joins_it() {
 
 #[tokio::test]
 async fn where_the_plan_says_so_operators_alone_hear_of_the_unplanned() {
-    let w = World::new(&["people", "relay"], |plan| {
+    let w = Pipeline::new(&["people", "relay"], |plan| {
         plan.unplanned = Readers::Operators
     })
     .await;
@@ -591,7 +200,7 @@ async fn where_the_plan_says_so_operators_alone_hear_of_the_unplanned() {
 
 #[tokio::test]
 async fn what_is_found_late_says_so_with_the_blocks_own_time() {
-    let w = World::new(&["relay"], |_| {}).await;
+    let w = Pipeline::new(&["relay"], |_| {}).await;
     w.plan(&[w.upgrade("v2", &["relay"])]).await;
     for _ in 0..20 {
         w.step(6);
@@ -625,7 +234,7 @@ async fn what_is_found_late_says_so_with_the_blocks_own_time() {
 
 #[tokio::test]
 async fn migrations_are_counted_and_applied_is_not_done() {
-    let w = World::new(&["relay"], |_| {}).await;
+    let w = Pipeline::new(&["relay"], |_| {}).await;
     w.plan(&[w.upgrade("v2", &["relay"])]).await;
     w.block("relay", 1, &[("System", "CodeUpdated", json!([]))])
         .await;
@@ -673,7 +282,7 @@ async fn migrations_are_counted_and_applied_is_not_done() {
 
 #[tokio::test]
 async fn a_verification_says_its_figures_and_shows_a_picture() {
-    let w = World::new(&["relay"], |_| {}).await;
+    let w = Pipeline::new(&["relay"], |_| {}).await;
     w.plan(&[w.upgrade("v2", &["relay"])]).await;
     let success = (
         "System",
@@ -734,7 +343,7 @@ async fn a_verification_says_its_figures_and_shows_a_picture() {
 
 #[tokio::test]
 async fn another_code_than_the_planned_one_is_named() {
-    let w = World::new(&["relay"], |_| {}).await;
+    let w = Pipeline::new(&["relay"], |_| {}).await;
     w.plan(&[w.upgrade("v2", &["relay"])]).await;
     w.block("relay", 1, &[authorized("0xaa")]).await;
     w.block("relay", 1, &[("System", "CodeUpdated", json!([]))])
@@ -768,7 +377,7 @@ async fn a_known_block_is_told_with_an_estimate_and_again_when_it_moves() {
             },
         );
     };
-    let w = World::build(&["people", "relay"], |_| {}, kin).await;
+    let w = Pipeline::build(&["people", "relay"], |_| {}, kin).await;
     w.plan(&[w.upgrade("v2", &["people"])]).await;
     for _ in 0..30 {
         w.block("relay", 1, &[]).await;
@@ -865,7 +474,7 @@ async fn a_known_block_is_told_with_an_estimate_and_again_when_it_moves() {
 
 #[tokio::test]
 async fn governance_is_told_of_the_upgrades_own_referendum_alone() {
-    let w = World::new(&["hub", "relay"], |_| {}).await;
+    let w = Pipeline::new(&["hub", "relay"], |_| {}).await;
     let referendum = Some(Referendum {
         chain: "hub".into(),
         index: 7,
@@ -923,7 +532,7 @@ async fn governance_is_told_of_the_upgrades_own_referendum_alone() {
 
 #[tokio::test]
 async fn offline_signers_hear_of_a_new_transaction_version_once() {
-    let w = World::new(&["people", "relay"], |_| {}).await;
+    let w = Pipeline::new(&["people", "relay"], |_| {}).await;
     w.plan(&[w.upgrade("v2", &["people", "relay"])]).await;
     for chain in ["people", "relay"] {
         w.block_with(chain, 2, &[], |b| b.transaction_version = 2)
@@ -944,7 +553,7 @@ async fn offline_signers_hear_of_a_new_transaction_version_once() {
 
 #[tokio::test]
 async fn authorized_code_that_nobody_applies_is_asked_about() {
-    let w = World::new(&["relay"], |plan| plan.limits.unapplied_after = 20).await;
+    let w = Pipeline::new(&["relay"], |plan| plan.limits.unapplied_after = 20).await;
     w.plan(&[w.upgrade("v2", &["relay"])]).await;
     w.block("relay", 1, &[authorized("0xaa")]).await;
     for _ in 0..40 {

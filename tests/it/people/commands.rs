@@ -20,8 +20,8 @@ use upgrade_herald::{
 };
 
 use crate::{
-    chain::watching::World,
     doubles::discord::{ChannelKind, Options},
+    harness::pipeline::Pipeline,
     harness::world::{self, PATIENCE, later, now},
     support::{DevnetOptions, wait},
 };
@@ -30,8 +30,8 @@ const DISCORD_ROLE: &str = "1100000000000000021";
 
 /// Four people of one role each, on both platforms; two more that nobody has listed, of whom one has a role on Discord and
 /// power on Matrix. Two places on each platform: one for the public, one for operators.
-async fn world() -> World {
-    let w = World::build(
+async fn world() -> Pipeline {
+    let w = Pipeline::build(
         &["relay"],
         |_| {},
         |core| {
@@ -76,7 +76,7 @@ async fn world() -> World {
 }
 
 /// The planner ticks beside an answer, as it does in a running herald.
-async fn followed<T>(w: &World, answer: impl Future<Output = T>) -> T {
+async fn followed<T>(w: &Pipeline, answer: impl Future<Output = T>) -> T {
     let planner = Planner::new(w.core.clone());
     let ticking = async {
         loop {

@@ -9,7 +9,7 @@ use upgrade_herald::{
     words::snapshot::ConfigSnapshot,
 };
 
-use crate::{chain::watching::World, process::cli::changed};
+use crate::{harness::pipeline::Pipeline, process::cli::changed};
 
 const HELP: &str = "
 contacts:
@@ -45,7 +45,7 @@ async fn help_is_given_on_each_problem_and_what_is_mistyped_is_guessed() {
             renderer: loaded.renderer,
         })
     };
-    let w = World::build(&["paseo"], |_| {}, open).await;
+    let w = Pipeline::build(&["paseo"], |_| {}, open).await;
     let service = AnswerService::new(w.core.clone());
     let asker = Asker::new(Platform::Discord, "1", "elsewhere");
     let ask = async |words: &[&str]| {

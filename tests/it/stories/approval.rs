@@ -22,7 +22,7 @@ use upgrade_herald::{
 };
 
 use crate::{
-    chain::watching::{World, authorized},
+    harness::pipeline::{Pipeline, authorized},
     process::cli::{changed, herald},
 };
 
@@ -81,11 +81,11 @@ fn person(name: &str, number: u64, role: Role) -> Person {
 
 /// Ada and Ben may approve, Cleo validates. It is fifty minutes before the window; the plan is these notices, and what
 /// operators are told.
-async fn world(notices: Vec<Notice>) -> World {
+async fn world(notices: Vec<Notice>) -> Pipeline {
     world_of(&["relay"], notices).await
 }
 
-async fn world_of(chains: &[&str], mut notices: Vec<Notice>) -> World {
+async fn world_of(chains: &[&str], mut notices: Vec<Notice>) -> Pipeline {
     notices.push(on(
         "told-held",
         Happening::Held,
@@ -103,7 +103,7 @@ async fn world_of(chains: &[&str], mut notices: Vec<Notice>) -> World {
             .values_mut()
             .for_each(|p| p.notices = notices.clone())
     };
-    let w = World::build(chains, in_all, |core| {
+    let w = Pipeline::build(chains, in_all, |core| {
         let (mut config, renderer) = (
             core.snapshot().config.clone(),
             core.snapshot().renderer.clone(),
@@ -133,7 +133,7 @@ async fn world_of(chains: &[&str], mut notices: Vec<Notice>) -> World {
     w
 }
 
-impl World {
+impl Pipeline {
     /// Goes on to so many minutes from the window's opening.
     async fn minute(&self, minute: i64) {
         self.clock.step_to(

@@ -14,7 +14,7 @@ use upgrade_herald::{
 };
 
 use crate::{
-    chain::watching::World,
+    harness::pipeline::Pipeline,
     process::cli::{changed, herald, lines},
     support::repo,
 };
@@ -269,7 +269,7 @@ async fn an_answer_is_in_the_language_of_the_platforms_public_channel() {
         templates: dir.path().join("templates"),
     };
     let renderer = lint::load(&origin).unwrap().renderer;
-    let w = World::build(
+    let w = Pipeline::build(
         &["paseo"],
         |_| {},
         |core| {

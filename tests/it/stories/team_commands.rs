@@ -18,11 +18,11 @@ use upgrade_herald::{
     words::snapshot::ConfigSnapshot,
 };
 
-use crate::chain::watching::World;
+use crate::harness::pipeline::Pipeline;
 
 /// Mara is of the team, on both platforms; Ines of the operators; Juno writes the runtime.
-async fn world() -> World {
-    let mut w = World::build(
+async fn world() -> Pipeline {
+    let mut w = Pipeline::build(
         &["relay"],
         |_| {},
         |core| {
@@ -74,7 +74,7 @@ async fn world() -> World {
 }
 
 /// What is answered to a line in the operators' channel, with the planner at work.
-async fn says(w: &World, service: &AnswerService, who: u32, line: &str) -> String {
+async fn says(w: &Pipeline, service: &AnswerService, who: u32, line: &str) -> String {
     let (user, place) = (
         who.to_string(),
         w.core.outlets["discord-operations"].place.clone(),
@@ -96,7 +96,7 @@ async fn says(w: &World, service: &AnswerService, who: u32, line: &str) -> Strin
     said
 }
 
-async fn posts(w: &World, notice: &str) -> Vec<Post> {
+async fn posts(w: &Pipeline, notice: &str) -> Vec<Post> {
     let all = w.store.posts("v2").await.unwrap();
     all.into_iter().filter(|p| p.notice == notice).collect()
 }
