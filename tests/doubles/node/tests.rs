@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
 use upgrade_herald::{
     adapters::node::Node,
-    domain::chain::{block::Kin, memory::Memory},
+    domain::chain::{block::Kin, memory::Memory, reading::read},
     ports::{Chain, ChainError},
 };
 
@@ -160,7 +160,7 @@ async fn the_real_client_finds_the_facts_of_the_script() {
             format!("{:?}", chain.hash(Branch::MAIN, number))
         );
         times.push(block.time.unwrap().as_millisecond());
-        let (facts, after) = block.read("relay", &memory, &Kin::default());
+        let (facts, after) = read(&block, "relay", &memory, &Kin::default());
         memory = after;
         found.extend(
             facts

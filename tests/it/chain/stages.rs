@@ -26,6 +26,7 @@ use upgrade_herald::{
             block::Kin,
             fact::Fact,
             memory::{Memory, enactment_name},
+            reading::read,
         },
         hex,
     },
@@ -163,7 +164,7 @@ impl Stage {
                 block.parent, memory.hash,
                 "block {number} stands on the one before"
             );
-            let (facts, after) = block.read(chain, &memory, kin);
+            let (facts, after) = read(&block, chain, &memory, kin);
             memory = after;
             all.extend(facts);
         }
