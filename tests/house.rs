@@ -85,6 +85,11 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         "a database is migrated while it is being opened",
     ),
     (
+        "domain",
+        &["chain::block", "chain::block_times", "chain::fact"],
+        "a block makes facts, a fact holds an estimate, and an estimate is counted from blocks",
+    ),
+    (
         "lint",
         &["load", "mod", "windows"],
         "the folder's own file lists the rules, which share its way to word a finding",
