@@ -37,7 +37,10 @@ use upgrade_herald::{
     words::snapshot::ConfigSnapshot,
 };
 
-use crate::doubles::node::{Branch, Endpoint, Script, Step, SyntheticChain, code_hash, version};
+use crate::{
+    doubles::node::{Branch, Endpoint, Script, Step, SyntheticChain, code_hash, version},
+    harness::dice::Dice,
+};
 
 const SCRIPTS: u64 = 200;
 /// Scripts at a time: much of a script is waiting for a connection.
@@ -67,33 +70,6 @@ const NOTICES: [&str; 7] = [
     "completed",
     "reset",
 ];
-
-/// A small generator whose numbers a seed fixes.
-struct Dice(u64);
-
-impl Dice {
-    fn new(seed: u64) -> Self {
-        let mut dice = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed);
-        dice.roll(2);
-        dice
-    }
-
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-
-    fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.roll(high - low + 1)
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.roll(n) == 0
-    }
-}
 
 /// What a node has seen, in the form that scripts and the store share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

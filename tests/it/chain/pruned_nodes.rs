@@ -2,184 +2,29 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
-use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     adapters::store::SqlStore,
     config::Origin,
-    domain::{
-        campaign::{
-            Campaign,
-            progress::State,
-            upgrade::{Target, Upgrade},
-        },
-        chain::{
-            block::{Block, ChainEvent},
-            memory::Memory,
-            observation::{EndpointSight, Sight},
-        },
+    domain::campaign::{
+        Campaign,
+        progress::State,
+        upgrade::{Target, Upgrade},
     },
     lint,
     outbox::Core,
-    ports::{Batch, Chain, ChainError, Head, Store},
+    ports::{Batch, Chain, Store},
     rehearsal::SteppedClock,
     watch::watcher::Watcher,
     words::snapshot::ConfigSnapshot,
 };
 
-/// When block 0 was, in seconds.
-pub const GENESIS: i64 = 1_800_000_000;
-
-/// Authorized in block 20, new code in block 50 (or where they are set): version 1 up to there, 2 behind it.
-pub struct Forgetful {
-    head: AtomicU64,
-    /// Seconds between blocks.
-    spacing: u32,
-    authorized: u64,
-    upgraded: AtomicU64,
-    /// For how many seconds nobody has reached it; negative where it answers.
-    away: AtomicI64,
-    /// Older blocks' state is gone.
-    oldest: AtomicU64,
-    calls: AtomicU64,
-}
-
-impl Forgetful {
-    /// At its first block.
-    pub fn fresh() -> Self {
-        Self::with_blocks(6, 20, 50)
-    }
-
-    pub fn with_blocks(spacing: u32, authorized: u64, upgraded: u64) -> Self {
-        let (head, oldest, calls) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
-        Self {
-            head,
-            spacing,
-            authorized,
-            upgraded: AtomicU64::new(upgraded),
-            away: AtomicI64::new(-1),
-            oldest,
-            calls,
-        }
-    }
-
-    pub fn set_away(&self, for_seconds: Option<i64>) {
-        self.away
-            .store(for_seconds.unwrap_or(-1), Ordering::Relaxed);
-    }
-
-    pub fn time(&self, number: u64) -> Timestamp {
-        Timestamp::from_second(
-            GENESIS + i64::try_from(number).unwrap_or(0) * i64::from(self.spacing),
-        )
-        .expect("a time near now")
-    }
-
-    /// Finalized up to this block by now.
-    pub fn grow(&self, head: u64) {
-        self.head.store(head, Ordering::Relaxed);
-    }
-}
-
-#[async_trait]
-impl Chain for Forgetful {
-    async fn head(&self, _known: Option<&Memory>) -> Result<Head, ChainError> {
-        if self.away.load(Ordering::Relaxed) >= 0 {
-            return Err(ChainError::Unreachable("the node can't be reached".into()));
-        }
-        Ok(Head {
-            genesis: "0x00".into(),
-            number: self.head.load(Ordering::Relaxed),
-            hash: String::new(),
-            rewritten: false,
-            lag: 0,
-        })
-    }
-
-    async fn block(&self, number: u64) -> Result<Block, ChainError> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        if number < self.oldest.load(Ordering::Relaxed) {
-            return Err(ChainError::Gone("State already discarded".into()));
-        }
-        let upgraded = self.upgraded.load(Ordering::Relaxed);
-        let name = match number {
-            n if n == self.authorized => "UpgradeAuthorized",
-            n if n == upgraded => "CodeUpdated",
-            _ => "Other",
-        };
-        Ok(Block {
-            number,
-            hash: format!("0x{number:02x}"),
-            time: Some(self.time(number)),
-            spec_version: if number >= upgraded { 2 } else { 1 },
-            transaction_version: 1,
-            proven_version: Some(if number > upgraded { 2 } else { 1 }),
-            authorized: (self.authorized..upgraded)
-                .contains(&number)
-                .then(|| "0xaa".to_owned()),
-            events: vec![ChainEvent {
-                pallet: "System".into(),
-                name: name.into(),
-                fields: serde_json::json!({ "code_hash": "0xaa" }),
-            }],
-            ..Block::default()
-        })
-    }
-
-    async fn version(&self, number: u64) -> Result<u32, ChainError> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        if number < self.oldest.load(Ordering::Relaxed) {
-            return Err(ChainError::Gone("State already discarded".into()));
-        }
-        Ok(if number > self.upgraded.load(Ordering::Relaxed) {
-            2
-        } else {
-            1
-        })
-    }
-
-    async fn code_hash(&self, _number: u64) -> Result<Option<String>, ChainError> {
-        Ok(None)
-    }
-
-    async fn enactment(&self, _number: u64, _referendum: u32) -> Result<Option<u64>, ChainError> {
-        Ok(None)
-    }
-
-    fn sight(&self) -> Sight {
-        let (head, away) = (
-            self.head.load(Ordering::Relaxed),
-            self.away.load(Ordering::Relaxed),
-        );
-        let trouble = (away >= 0).then(|| "the node can't be reached".to_owned());
-        let unseen = SignedDuration::from_secs(away.max(0));
-        Sight {
-            endpoints: vec![EndpointSight {
-                head,
-                answers: away < 0,
-                trouble,
-                ..EndpointSight::default()
-            }],
-            unseen,
-            lag: None,
-        }
-    }
-
-    async fn doubt(&self) {}
-
-    async fn changed(&self) {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-}
+use crate::harness::chains::PrunedChain;
 
 struct Scene {
-    node: Arc<Forgetful>,
+    node: Arc<PrunedChain>,
     watcher: Watcher,
     store: Arc<dyn Store>,
 }
@@ -222,7 +67,7 @@ async fn scene(upgrades: &[(&str, u32)]) -> Scene {
         clock,
         store.clone(),
     ));
-    let node = Arc::new(Forgetful::fresh());
+    let node = Arc::new(PrunedChain::fresh());
     let watcher = Watcher::new(
         core,
         [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into(),

@@ -3,21 +3,13 @@
 //! What is expected is found here by walking along a zone's own clock, not by asking the code under test.
 //! `HERALD_TEST_SEED=17` plays one generated case again, `HERALD_TEST_SEED=200-999` a range of them.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex as StdMutex,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use async_trait::async_trait;
 use jiff::{
     SignedDuration, Timestamp, ToSpan,
     civil::{DateTime, Weekday},
     tz::TimeZone,
 };
-use tokio::sync::Notify;
 use upgrade_herald::{
     adapters::store::SqlStore,
     config::{Origin, Plan, UpgradeFile},
@@ -25,7 +17,6 @@ use upgrade_herald::{
     domain::{
         campaign::upgrade::Upgrade,
         outbox::{PostKey, PostState},
-        people::feedback::Heard,
         plan::{
             notice::{Happening, Notice, Phase, Trigger},
             schedule::{CronRule, Offset},
@@ -34,9 +25,13 @@ use upgrade_herald::{
     lint::{self, Loaded},
     outbox::Core,
     plan::planner::{Planner, timed},
-    ports::{Accepted, Chat, ChatError, Clock, Outgoing, Outlet, Platform, Readers, Store},
+    ports::{Outlet, Platform, Readers, Store},
     rehearsal::Room,
     words::snapshot::ConfigSnapshot,
+};
+
+use crate::harness::{
+    chats::HookedChat, clocks::SettableClock, dice::Dice, hooks::FaultyConnection,
 };
 
 /// 16 that change their clocks in 2026 and mostly in 2027, by an hour, by half of one (Lord Howe) or by two (Troll), at night or at
@@ -351,28 +346,8 @@ fn a_cron_in_a_named_zone_has_each_civil_day_once() {
 
 // --- generated -----------------------------------------------------------------------------
 
-/// xorshift64*, so that a seed fixes everything.
-struct Dice(u64);
-
-impl Dice {
-    fn new(seed: u64) -> Self {
-        Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
-    }
-
-    fn between(&mut self, low: i64, high: i64) -> i64 {
-        low + self.roll(u64::try_from(high - low + 1).unwrap()) as i64
-    }
-
-    fn zone(&mut self) -> &'static str {
-        ZONES[self.roll(ZONES.len() as u64) as usize]
-    }
+fn any_zone(dice: &mut Dice) -> &'static str {
+    ZONES[dice.roll(ZONES.len() as u64) as usize]
 }
 
 /// A plan, a window, and when what is due, as walked along the zones' clocks.
@@ -392,7 +367,7 @@ fn offset_text(dice: &mut Dice) -> (String, i64, bool) {
         ("h", 200, 3600, false),
         ("m", 3000, 60, false),
     ][dice.roll(4) as usize];
-    let number = dice.between(0, most);
+    let number = dice.between_signed(0, most);
     (
         format!("{}{number}{unit}", if sign < 0 { "-" } else { "+" }),
         sign * number * seconds,
@@ -415,7 +390,7 @@ fn walked(
 impl Case {
     fn new(seed: u64, loaded: &Loaded) -> Self {
         let mut dice = Dice::new(seed);
-        let zone_name = dice.zone();
+        let zone_name = any_zone(&mut dice);
         let zone = zone(zone_name);
         let opens = match changes(&zone) {
             // Most windows stand within days of a change of the clocks, many at its very hour.
@@ -423,10 +398,13 @@ impl Case {
                 let (change, _) = changes[dice.roll(changes.len() as u64) as usize];
                 later(
                     change,
-                    dice.between(-15, 15) * 86_400 + dice.between(-180, 180) * 60,
+                    dice.between_signed(-15, 15) * 86_400 + dice.between_signed(-180, 180) * 60,
                 )
             }
-            _ => later(at("2026-01-01T00:00:00Z"), dice.between(0, 730 * 1440) * 60),
+            _ => later(
+                at("2026-01-01T00:00:00Z"),
+                dice.between_signed(0, 730 * 1440) * 60,
+            ),
         };
         let sample = Notice::new(
             "sample",
@@ -435,7 +413,7 @@ impl Case {
             Trigger::On(Happening::Applied),
         );
         let (mut notices, mut wanted) = (Vec::new(), Vec::new());
-        for number in 0..dice.between(1, 6) {
+        for number in 0..dice.between_signed(1, 6) {
             let id = format!("n{number}");
             let (trigger, times) = if dice.roll(3) == 0 {
                 Self::cron(&mut dice, opens, &zone)
@@ -479,7 +457,7 @@ impl Case {
     }
 
     fn cron(dice: &mut Dice, opens: Timestamp, plan_zone: &TimeZone) -> (Trigger, Vec<Timestamp>) {
-        let zone = zone(dice.zone());
+        let zone = zone(any_zone(dice));
         let civil = DateTime::constant(2027, 1, 1, dice.roll(24) as i8, dice.roll(60) as i8, 0, 0);
         let (from, until) = (offset_text(dice), offset_text(dice));
         let (from, until) = if from.1 <= until.1 {
@@ -540,121 +518,10 @@ impl Case {
     }
 }
 
-/// A clock that goes wherever it is set, back as well.
-struct LooseClock(AtomicI64);
-
-impl LooseClock {
-    fn set(&self, at: Timestamp) {
-        self.0.store(at.as_millisecond(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for LooseClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap()
-    }
-}
-
-/// A room that may be slow, deaf or gone, and a snapshot of what came to be said in it and when.
-struct Logged {
-    room: Room,
-    clock: Arc<LooseClock>,
-    dice: StdMutex<Option<Dice>>,
-    said: StdMutex<Vec<(PostKey, Timestamp)>>,
-    /// The process dies while it waits for an answer.
-    dies: Notify,
-}
-
-impl Logged {
-    fn new(clock: &Arc<LooseClock>, dice: Option<Dice>) -> Arc<Self> {
-        let (dice, room) = (StdMutex::new(dice), Room::new(Platform::Discord));
-        Arc::new(Self {
-            room,
-            clock: clock.clone(),
-            dice,
-            said: StdMutex::default(),
-            dies: Notify::new(),
-        })
-    }
-
-    fn keys(&self) -> Vec<PostKey> {
-        self.said
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(key, _)| key.clone())
-            .collect()
-    }
-}
-
-#[async_trait]
-impl Chat for Logged {
-    async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        let fault = self.dice.lock().unwrap().as_mut().map(|dice| dice.roll(12));
-        let broken = |after_ms| ChatError::Retry {
-            reason: "the connection broke".into(),
-            after_ms,
-        };
-        if fault == Some(0) {
-            return Err(broken(None));
-        }
-        // The room knows a key it has; the snapshot has every message, so one that is there twice shows.
-        self.said
-            .lock()
-            .unwrap()
-            .push((out.key.clone(), self.clock.now()));
-        let campaign = self.room.send(place, out).await?;
-        match fault {
-            Some(1) => Err(broken(Some(120_000))),
-            Some(2) => {
-                self.dies.notify_one();
-                std::future::pending().await
-            }
-            _ => Ok(campaign),
-        }
-    }
-
-    async fn find(
-        &self,
-        place: &str,
-        key: &PostKey,
-        since: Timestamp,
-    ) -> Result<Option<Accepted>, ChatError> {
-        self.room.find(place, key, since).await
-    }
-
-    async fn open_thread(
-        &self,
-        place: &str,
-        root: &str,
-        title: &str,
-        out: Outgoing<'_>,
-    ) -> Result<Accepted, ChatError> {
-        self.room.open_thread(place, root, title, out).await
-    }
-
-    async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        self.room.edit(place, id, out).await
-    }
-
-    async fn heard(
-        &self,
-        place: &str,
-        root: &str,
-        thread: Option<&str>,
-    ) -> Result<Heard, ChatError> {
-        self.room.heard(place, root, thread).await
-    }
-
-    fn trouble(&self) -> Option<String> {
-        None
-    }
-}
-
 /// herald as it plans and posts, on embedded parts.
 struct Stage {
-    clock: Arc<LooseClock>,
-    chats: BTreeMap<&'static str, Arc<Logged>>,
+    clock: Arc<SettableClock>,
+    chats: BTreeMap<&'static str, Arc<FaultyConnection>>,
     store: Arc<dyn Store>,
     core: Arc<Core>,
     planner: Planner,
@@ -662,19 +529,25 @@ struct Stage {
 
 impl Stage {
     async fn set(case: &Case, loaded: &Loaded, start: Timestamp, faults: Option<u64>) -> Self {
-        let clock = Arc::new(LooseClock(AtomicI64::new(start.as_millisecond())));
-        let chats: BTreeMap<&str, Arc<Logged>> = [("a", 1), ("b", 2)]
+        let clock = Arc::new(SettableClock::new(start));
+        let chats: BTreeMap<&str, Arc<FaultyConnection>> = [("a", 1), ("b", 2)]
             .map(|(name, n)| {
                 (
                     name,
-                    Logged::new(&clock, faults.map(|seed| Dice::new(seed * 3 + n))),
+                    Arc::new(FaultyConnection::new(
+                        clock.clone(),
+                        faults.map(|seed| Dice::new(seed * 3 + n)),
+                    )),
                 )
             })
             .into();
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
-        let outlet = |chat: &Arc<Logged>| Outlet {
+        let outlet = |connection: &Arc<FaultyConnection>| Outlet {
             platform: Platform::Discord,
-            chat: chat.clone(),
+            chat: Arc::new(HookedChat {
+                inner: Arc::new(Room::new(Platform::Discord)),
+                hook: connection.clone(),
+            }),
             place: "here".into(),
             readers: Readers::Public,
             locale: "en".into(),
@@ -740,7 +613,7 @@ impl Stage {
 async fn play(seed: u64, case: &Case, loaded: &Loaded) -> Result<usize, String> {
     let mut dice = Dice::new(seed ^ 0x00c1_0c4b);
     let opens = case.upgrade.window.opens;
-    let start = later(opens, -dice.between(1, 20 * 1440) * 60);
+    let start = later(opens, -dice.between_signed(1, 20 * 1440) * 60);
     let stage = Stage::set(case, loaded, start, Some(seed)).await;
     stage.planner.tick().await.map_err(|e| e.to_string())?;
     let wanted: Vec<&(String, Timestamp)> =
@@ -750,15 +623,19 @@ async fn play(seed: u64, case: &Case, loaded: &Loaded) -> Result<usize, String> 
     let (mut now, mut off) = (start, 0);
     for _ in 0..60 {
         match dice.roll(6) {
-            0 => off = dice.between(0, 9 * 3600),
+            0 => off = dice.between_signed(0, 9 * 3600),
             1 => off = 0,
-            2 => off = -dice.between(0, 5 * 3600),
+            2 => off = -dice.between_signed(0, 5 * 3600),
             _ => {}
         }
         // A tick, a while, or a night in which the machine slept.
         now = later(
             now,
-            [30, dice.between(60, 7200), dice.between(3600, 4 * 86_400)][dice.roll(3) as usize],
+            [
+                30,
+                dice.between_signed(60, 7200),
+                dice.between_signed(3600, 4 * 86_400),
+            ][dice.roll(3) as usize],
         )
         .min(later(last, 60));
         stage.clock.set(later(now, off));
@@ -802,13 +679,13 @@ async fn play(seed: u64, case: &Case, loaded: &Loaded) -> Result<usize, String> 
         if chat.keys() != due.iter().map(|p| p.key.clone()).collect::<Vec<_>>() {
             return Err(format!(
                 "{name}: not each once, or not in order: {:?} instead of {due:?}",
-                chat.said.lock().unwrap()
+                chat.sent.lock().unwrap()
             ));
         }
-        let said = chat.said.lock().unwrap();
+        let sent = chat.sent.lock().unwrap();
         if let Some((post, (_, when))) = due
             .iter()
-            .zip(said.iter())
+            .zip(sent.iter())
             .find(|(post, (_, when))| *when < post.due)
         {
             return Err(format!(

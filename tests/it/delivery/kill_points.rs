@@ -50,10 +50,12 @@ use upgrade_herald::{
 };
 
 use crate::{
-    chain::pruned_nodes::Forgetful,
     doubles::discord::{ChannelKind, Double, Fault, OneShot, Options},
     harness::{
-        hooks::{Call, Hook, HookedChat, HookedStore},
+        chains::PrunedChain,
+        chats::HookedChat,
+        hooks::{Call, Hook},
+        stores::HookedStore,
         worker,
         world::PASSWORD,
     },
@@ -346,7 +348,7 @@ async fn work(orders: &Value) -> Result<()> {
         }
     };
     fatal.at("after_lead");
-    let node = Arc::new(Forgetful::fresh());
+    let node = Arc::new(PrunedChain::fresh());
     let watcher = Arc::new(Watcher::new(
         core.clone(),
         [("relay".to_owned(), node.clone() as Arc<dyn Chain>)].into(),

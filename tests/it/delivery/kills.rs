@@ -38,9 +38,9 @@ use upgrade_herald::{
 };
 
 use crate::{
-    delivery::simulation::Dice,
     doubles::discord::{ChannelKind, Double, Faults, Options},
     harness::{
+        dice::Dice,
         worker,
         world::{later, now},
     },

@@ -19,7 +19,10 @@ use upgrade_herald::{
     ports::Platform,
 };
 
-use crate::harness::model::{self, Asked, Model, Part, Script};
+use crate::harness::{
+    chats::Asked,
+    model::{self, Model, Part, Script},
+};
 
 const PARTS: [Part; 4] = [
     Part::Chat(Platform::Discord),

@@ -17,8 +17,6 @@ use upgrade_herald::{
 
 use crate::harness::model::{self, Model, Script};
 
-pub use crate::harness::model::Dice;
-
 const SEEDS: u64 = 2_000;
 /// Few blocks: what they cost is the same each time.
 const SPACING: u32 = 600;

@@ -24,7 +24,7 @@ use upgrade_herald::{
 
 use crate::{
     delivery::kill_points::old_store,
-    harness::memory_store::MemoryStore,
+    harness::stores::MemoryStore,
     support::{Postgres, wait},
 };
 

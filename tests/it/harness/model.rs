@@ -23,8 +23,7 @@ use upgrade_herald::{
             change::Change,
             upgrade::{Target, Upgrade},
         },
-        outbox::{CalendarEvent, Operation, Post, PostKey, PostState},
-        people::feedback::Heard,
+        outbox::{Operation, Post, PostKey, PostState},
         plan::notice::LatePolicy,
     },
     lint::{self, Loaded},
@@ -32,46 +31,20 @@ use upgrade_herald::{
     outbox::Core,
     plan::planner::Planner,
     ports::{
-        Accepted, CampaignStore, Chain, Chat, ChatError, Clock, Handling, OutboxStore, Outgoing,
-        Outlet, Platform, RequestStore, Store, StoreError,
+        CampaignStore, Chain, Clock, OutboxStore, Outlet, Platform, RequestStore, Store, StoreError,
     },
     rehearsal::SteppedClock,
     watch::watcher::Watcher,
     words::{context, snapshot::ConfigSnapshot},
 };
 
-use crate::{
-    chain::pruned_nodes::{Forgetful, GENESIS},
-    harness::{
-        hooks::{Call, Hook, HookedStore},
-        memory_store::MemoryStore,
-    },
+use crate::harness::{
+    chains::{GENESIS, PrunedChain},
+    chats::{Message, ModelChat},
+    dice::{Dice, one_in},
+    hooks::{Call, Hook},
+    stores::{HookedStore, MemoryStore},
 };
-
-/// How long a chat knows a key by itself.
-const KEY_WINDOW: SignedDuration = SignedDuration::from_mins(3);
-
-/// A small generator whose numbers a seed fixes.
-#[derive(Clone)]
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
-/// Whether something happens, one time in so many; never without dice.
-fn one_in(sides: u64, dice: &Mutex<Option<Dice>>) -> bool {
-    dice.lock()
-        .expect("nobody panics with it")
-        .as_mut()
-        .is_some_and(|dice| dice.roll(sides) == 0)
-}
 
 /// Polls `work` so many times at the most: then it is dropped where it stands, as in a crash.
 async fn at_most<T>(mut polls: u64, work: impl Future<Output = T>) -> Option<T> {
@@ -84,287 +57,6 @@ async fn at_most<T>(mut polls: u64, work: impl Future<Output = T>) -> Option<T> 
         work.as_mut().poll(context).map(Some)
     })
     .await
-}
-
-// --- the chats -----------------------------------------------------------------------------------
-
-#[derive(Clone, Debug)]
-pub struct Message {
-    pub key: PostKey,
-    pub place: String,
-    /// The message below which it is, in a thread.
-    pub root: Option<String>,
-    pub text: String,
-    pub at: Timestamp,
-}
-
-/// A request that a chat was asked.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    pub place: String,
-    pub at: Timestamp,
-    pub taken: bool,
-    /// It was told before to wait until later than this.
-    pub too_soon: bool,
-}
-
-/// So many requests at once in a place, and then one in so many milliseconds: as the platforms' documents have it, or their
-/// servers as they come.
-fn rate(platform: Platform) -> (i64, i64) {
-    match platform {
-        Platform::Discord => (5, 1_000),
-        _ => (10, 5_000),
-    }
-}
-
-#[derive(Default)]
-struct Room {
-    messages: Vec<Message>,
-    asked: Vec<Asked>,
-    /// When the requests of each place were taken, the last ones.
-    taken: BTreeMap<String, Vec<i64>>,
-    wait_until: BTreeMap<String, Timestamp>,
-    pinned: BTreeSet<String>,
-    events: BTreeMap<PostKey, CalendarEvent>,
-}
-
-pub struct ModelChat {
-    platform: Platform,
-    clock: Arc<SteppedClock>,
-    dice: Mutex<Option<Dice>>,
-    away: AtomicBool,
-    room: Mutex<Room>,
-}
-
-impl ModelChat {
-    fn new(platform: Platform, clock: Arc<SteppedClock>, dice: Option<Dice>) -> Self {
-        Self {
-            platform,
-            clock,
-            dice: Mutex::new(dice),
-            away: AtomicBool::new(false),
-            room: Mutex::default(),
-        }
-    }
-
-    pub fn messages(&self) -> Vec<Message> {
-        self.room
-            .lock()
-            .expect("nobody panics with it")
-            .messages
-            .clone()
-    }
-
-    /// What is pinned, and what stands in the calendar.
-    pub fn around(&self) -> (BTreeSet<String>, BTreeMap<PostKey, CalendarEvent>) {
-        let room = self.room.lock().expect("nobody panics with it");
-        (room.pinned.clone(), room.events.clone())
-    }
-
-    pub fn asked(&self) -> Vec<Asked> {
-        self.room
-            .lock()
-            .expect("nobody panics with it")
-            .asked
-            .clone()
-    }
-
-    /// What happens before a request is taken: the chat is away, or says that it is too much.
-    fn admit(&self, place: &str) -> Result<(), ChatError> {
-        let now = self.clock.now();
-        let mut room = self.room.lock().expect("nobody panics with it");
-        let too_soon = room.wait_until.get(place).is_some_and(|until| now < *until);
-        let (burst, interval) = rate(self.platform);
-        let taken = room.taken.entry(place.to_owned()).or_default();
-        let span = burst * interval;
-        taken.retain(|at| now.as_millisecond() - at < span);
-        let refused = if self.away.load(Ordering::Relaxed) {
-            Some(ChatError::Retry {
-                reason: "the connection was refused".into(),
-                after_ms: None,
-            })
-        } else if let Some(first) = taken.first().filter(|_| taken.len() as i64 >= burst) {
-            let after = u64::try_from(first + span - now.as_millisecond()).unwrap_or(1);
-            room.wait_until.insert(
-                place.to_owned(),
-                now + SignedDuration::from_millis(after as i64),
-            );
-            Some(ChatError::Retry {
-                reason: "too many requests".into(),
-                after_ms: Some(after),
-            })
-        } else {
-            taken.push(now.as_millisecond());
-            None
-        };
-        room.asked.push(Asked {
-            place: place.to_owned(),
-            at: now,
-            taken: refused.is_none(),
-            too_soon,
-        });
-        refused.map_or(Ok(()), Err)
-    }
-
-    async fn say(
-        &self,
-        place: &str,
-        root: Option<&str>,
-        out: Outgoing<'_>,
-    ) -> Result<Accepted, ChatError> {
-        tokio::task::yield_now().await;
-        self.admit(place)?;
-        let broken = || ChatError::Retry {
-            reason: "the connection broke".into(),
-            after_ms: None,
-        };
-        if one_in(10, &self.dice) {
-            return Err(broken());
-        }
-        let now = self.clock.now();
-        {
-            let messages = &mut self.room.lock().expect("nobody panics with it").messages;
-            let same = |m: &Message| {
-                m.key == *out.key && m.place == place && now.duration_since(m.at) < KEY_WINDOW
-            };
-            if !messages.iter().any(same) {
-                let text = out.body.text.clone();
-                messages.push(Message {
-                    key: out.key.clone(),
-                    place: place.into(),
-                    root: root.map(str::to_owned),
-                    text,
-                    at: now,
-                });
-            }
-        }
-        tokio::task::yield_now().await;
-        if one_in(10, &self.dice) {
-            return Err(broken());
-        }
-        Ok(Accepted {
-            id: out.key.0.clone(),
-            link: None,
-        })
-    }
-}
-
-#[async_trait]
-impl Chat for ModelChat {
-    async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        self.say(place, None, out).await
-    }
-
-    async fn find(
-        &self,
-        place: &str,
-        key: &PostKey,
-        _since: Timestamp,
-    ) -> Result<Option<Accepted>, ChatError> {
-        tokio::task::yield_now().await;
-        if self.away.load(Ordering::Relaxed) || one_in(20, &self.dice) {
-            let (place, at) = (place.to_owned(), self.clock.now());
-            self.room
-                .lock()
-                .expect("nobody panics with it")
-                .asked
-                .push(Asked {
-                    place,
-                    at,
-                    taken: false,
-                    too_soon: false,
-                });
-            return Err(ChatError::Retry {
-                reason: "the connection broke".into(),
-                after_ms: None,
-            });
-        }
-        let room = self.room.lock().expect("nobody panics with it");
-        let found = room
-            .messages
-            .iter()
-            .find(|m| m.key == *key && m.place == place);
-        Ok(found.map(|m| Accepted {
-            id: m.key.0.clone(),
-            link: None,
-        }))
-    }
-
-    async fn open_thread(
-        &self,
-        place: &str,
-        root: &str,
-        _title: &str,
-        out: Outgoing<'_>,
-    ) -> Result<Accepted, ChatError> {
-        self.say(place, Some(root), out).await
-    }
-
-    async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        tokio::task::yield_now().await;
-        self.admit(place)?;
-        let mut room = self.room.lock().expect("nobody panics with it");
-        let message = room
-            .messages
-            .iter_mut()
-            .find(|m| m.place == place && m.key.0 == id && m.root.is_none());
-        let Some(message) = message else {
-            return Err(ChatError::Refused {
-                reason: format!("there is no message {id}"),
-                remedy: "look".into(),
-            });
-        };
-        message.text = out.body.text.clone();
-        Ok(Accepted {
-            id: id.to_owned(),
-            link: None,
-        })
-    }
-
-    async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
-        tokio::task::yield_now().await;
-        self.admit(place)?;
-        let mut room = self.room.lock().expect("nobody panics with it");
-        match how {
-            Handling::Publish | Handling::Close => {}
-            Handling::Pin => drop(room.pinned.insert(id.to_owned())),
-            Handling::Unpin => drop(room.pinned.remove(id)),
-        }
-        Ok(())
-    }
-
-    async fn calendar(&self, key: &PostKey, event: &CalendarEvent) -> Result<Accepted, ChatError> {
-        tokio::task::yield_now().await;
-        self.admit("the calendar")?;
-        self.room
-            .lock()
-            .expect("nobody panics with it")
-            .events
-            .insert(key.clone(), event.clone());
-        Ok(Accepted {
-            id: key.0.clone(),
-            link: None,
-        })
-    }
-
-    async fn heard(
-        &self,
-        _place: &str,
-        _root: &str,
-        _thread: Option<&str>,
-    ) -> Result<Heard, ChatError> {
-        if self.away.load(Ordering::Relaxed) {
-            return Err(ChatError::Retry {
-                reason: "the connection was refused".into(),
-                after_ms: None,
-            });
-        }
-        Ok(Heard::default())
-    }
-
-    fn trouble(&self) -> Option<String> {
-        None
-    }
 }
 
 // --- the database --------------------------------------------------------------------------------
@@ -426,7 +118,7 @@ pub struct Model {
     pub upgrade: Upgrade,
     pub crashes: u32,
     clock: Arc<SteppedClock>,
-    node: Arc<Forgetful>,
+    node: Arc<PrunedChain>,
     database: Arc<Flaky>,
     herald: Herald,
     dice: Option<Dice>,
@@ -500,14 +192,14 @@ pub const AUTHORIZED: SignedDuration = SignedDuration::from_mins(10);
 pub const APPLIED: SignedDuration = SignedDuration::from_mins(20);
 
 /// Without a window nothing happens in it.
-fn node(opens: Option<Timestamp>, spacing: u32) -> Forgetful {
+fn node(opens: Option<Timestamp>, spacing: u32) -> PrunedChain {
     let block = |after: SignedDuration| {
         let at = opens.map(|opens| (opens.duration_since(begins()) + after).as_secs());
         at.map_or(u64::MAX, |at| {
             u64::try_from(at / i64::from(spacing)).expect("after the beginning")
         })
     };
-    Forgetful::with_blocks(spacing, block(AUTHORIZED), block(APPLIED))
+    PrunedChain::with_blocks(spacing, block(AUTHORIZED), block(APPLIED))
 }
 
 impl Model {
@@ -815,7 +507,7 @@ fn start(
     loaded: &Arc<Loaded>,
     clock: &Arc<SteppedClock>,
     chats: &BTreeMap<Platform, Arc<ModelChat>>,
-    node: &Arc<Forgetful>,
+    node: &Arc<PrunedChain>,
     store: &Arc<MemoryStore>,
     database: &Arc<Flaky>,
 ) -> Herald {

@@ -20,8 +20,8 @@ use upgrade_herald::{
 };
 
 use crate::{
-    chain::watching::World,
     doubles::discord::{ChannelKind, Options},
+    harness::pipeline::Pipeline,
     harness::world::{self, PATIENCE, later, now},
     support::{DevnetOptions, wait},
 };
@@ -30,8 +30,8 @@ const DISCORD_ROLE: &str = "1100000000000000021";
 
 /// Four people of one role each, on both platforms; two more that nobody has listed, of whom one has a role on Discord and
 /// power on Matrix. Two places on each platform: one for the public, one for operators.
-async fn world() -> World {
-    let w = World::build(
+async fn world() -> Pipeline {
+    let w = Pipeline::build(
         &["relay"],
         |_| {},
         |core| {
@@ -76,7 +76,7 @@ async fn world() -> World {
 }
 
 /// The planner ticks beside an answer, as it does in a running herald.
-async fn followed<T>(w: &World, answer: impl Future<Output = T>) -> T {
+async fn followed<T>(w: &Pipeline, answer: impl Future<Output = T>) -> T {
     let planner = Planner::new(w.core.clone());
     let ticking = async {
         loop {
@@ -242,34 +242,32 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
     let opens = upgrade().await.window.opens;
 
     let said = say("no-go Two nodes don't sync.").await;
-    assert!(
-        said.contains("done: no-go of")
-            && said.contains("asked for by communication_team (invented) on matrix"),
-        "{said}"
-    );
+    insta::assert_snapshot!(said, @"done: no-go of Paseo runtime 2.3.1, asked for by communication_team (invented) on matrix.");
     assert_eq!(
         upgrade().await.decision,
         Some(Decision::NoGo("Two nodes don't sync.".into()))
     );
-    assert!(
-        say("status")
-            .await
-            .contains("on hold: Two nodes don't sync.")
-    );
-    assert!(
-        say("no-go Two nodes don't sync.")
-            .await
-            .contains("I can't do that: that is so already")
-    );
-    assert!(say("go upgrade=v2").await.contains("done: go of"));
-    assert!(
-        say("go upgrade=v3")
-            .await
-            .contains("I know no upgrade v3: did you mean v2?")
-    );
+    insta::assert_snapshot!(say("status").await, @r"
+    Paseo runtime 2.3.1 — scheduled, on hold: Two nodes don't sync.
+
+    Must I update my node? Yes: v1.21.0 or newer, by Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+
+    • Validators — action needed: Update your node and watch it through the upgrade.
+    • Developers — action needed: Test your tools against the new metadata. By Tue 9 Mar 2027, 12:00 CET (11:00 UTC).
+    • Users — no action: Nothing to do; transactions may take a few seconds longer.
+
+    Window: Tue 9 Mar 2027, 14:00 CET (13:00 UTC), in 50 minutes, until Tue 9 Mar 2027, 16:00 CET (15:00 UTC).
+
+    • relay: waiting, target 2
+
+    Next notice: no-go, Tue 9 Mar 2027, 13:10 CET (12:10 UTC).
+    ");
+    insta::assert_snapshot!(say("no-go Two nodes don't sync.").await, @"I can't do that: that is so already.");
+    insta::assert_snapshot!(say("go upgrade=v2").await, @"done: go of Paseo runtime 2.3.1, asked for by communication_team (invented) on matrix.");
+    insta::assert_snapshot!(say("go upgrade=v3").await, @"I know no upgrade v3: did you mean v2?");
 
     let said = say("postpone 2h nodes are late").await;
-    assert!(said.contains("done: reschedule of"), "{said}");
+    insta::assert_snapshot!(said, @"done: reschedule of Paseo runtime 2.3.1, asked for by communication_team (invented) on matrix.");
     assert_eq!(
         upgrade().await.window.opens,
         opens + jiff::SignedDuration::from_hours(2)
@@ -281,29 +279,13 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
             .any(|p| p.detail.as_deref() == Some("nodes are late")),
         "the reason is told with it"
     );
-    assert!(
-        say("reschedule 2001-01-01 10:00")
-            .await
-            .contains("is over already; name a time that is still to come")
-    );
-    assert!(
-        say("reschedule soon")
-            .await
-            .contains("opens soon is not a time; write 2026-12-01 14:00")
-    );
-    assert!(
-        say("reschedule")
-            .await
-            .contains("I don't understand that: reschedule needs opens")
-    );
+    insta::assert_snapshot!(say("reschedule 2001-01-01 10:00").await, @"I can't do that: Mon 1 Jan 2001, 10:00 CET (09:00 UTC) is over already; name a time that is still to come.");
+    insta::assert_snapshot!(say("reschedule soon").await, @"I can't do that: opens soon is not a time; write 2026-12-01 14:00 (in Europe/Berlin) or 2026-12-01T13:00:00Z.");
+    insta::assert_snapshot!(say("reschedule").await, @"I don't understand that: reschedule needs opens: When the window opens: 2026-12-01 14:00 in the plan's zone.");
 
     let said = say("preview reminder-1d").await;
     assert!(said.contains(&w.sample.title), "{said}");
-    assert!(
-        say("preview reminder-1")
-            .await
-            .contains("The plan has no notice reminder-1: did you mean reminder-1")
-    );
+    insta::assert_snapshot!(say("preview reminder-1").await, @"The plan has no notice reminder-1: did you mean reminder-1d?");
     assert!(say("schedule").await.contains("You hear from us"));
     assert!(say("checklist").await.contains("0 of 19 steps are done"));
     assert!(
@@ -330,21 +312,14 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
         "nobody is offered what they may not do: {help}"
     );
 
-    assert!(
-        say("cancel The release is withdrawn.")
-            .await
-            .contains("done: cancel of")
-    );
+    insta::assert_snapshot!(say("cancel The release is withdrawn.").await, @"done: cancel of Paseo runtime 2.3.1, asked for by communication_team (invented) on matrix.");
     assert_eq!(
         upgrade().await.cancelled.as_deref(),
         Some("The release is withdrawn.")
     );
-    assert!(say("go").await.contains("was given up already"));
+    insta::assert_snapshot!(say("go").await, @"I can't do that: Paseo runtime 2.3.1 was given up already; write a new upgrade, or take that out of its file.");
     let hostile = say("cancel @everyone [click](https://evil.example) **now**").await;
-    assert!(
-        !hostile.contains("**now**") && !hostile.contains("](https"),
-        "{hostile}"
-    );
+    insta::assert_snapshot!(hostile, @"I can't do that: Paseo runtime 2.3.1 was given up already; write a new upgrade, or take that out of its file.");
 }
 
 #[tokio::test]

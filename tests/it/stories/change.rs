@@ -20,7 +20,7 @@ use upgrade_herald::{
     ports::Clock,
 };
 
-use crate::chain::watching::{World, authorized};
+use crate::harness::pipeline::{Pipeline, authorized};
 
 const CHANNEL: &str = "discord-upgrades";
 const OPERATORS: &str = "discord-operations";
@@ -85,7 +85,7 @@ fn days(n: i64) -> SignedDuration {
 }
 
 /// The sample with a window this many days from now.
-fn upgrade_in(w: &World, n: i64) -> Upgrade {
+fn upgrade_in(w: &Pipeline, n: i64) -> Upgrade {
     let opens = w.clock.now().checked_add(days(n)).unwrap();
     let window = Window {
         opens,
@@ -105,14 +105,14 @@ fn moved(upgrade: &Upgrade, n: i64) -> Window {
     }
 }
 
-async fn follow(w: &World, upgrade: &Upgrade) -> Planned {
+async fn follow(w: &Pipeline, upgrade: &Upgrade) -> Planned {
     let planned = plan_alone(w, upgrade).await;
     w.settle().await;
     planned
 }
 
 /// Without anything being posted.
-async fn plan_alone(w: &World, upgrade: &Upgrade) -> Planned {
+async fn plan_alone(w: &Pipeline, upgrade: &Upgrade) -> Planned {
     w.step(1);
     let file = SourceFile {
         name: "config/upgrades/v2.yaml".into(),
@@ -127,7 +127,7 @@ async fn plan_alone(w: &World, upgrade: &Upgrade) -> Planned {
         .unwrap()
 }
 
-async fn command(w: &World, file: &Upgrade, change: Change) -> String {
+async fn command(w: &Pipeline, file: &Upgrade, change: Change) -> String {
     let number = w
         .store
         .request("v2", &change, "Tessa Test", w.clock.now())
@@ -138,7 +138,7 @@ async fn command(w: &World, file: &Upgrade, change: Change) -> String {
 }
 
 /// What came of a request, in English.
-async fn outcome(w: &World, number: i64) -> String {
+async fn outcome(w: &Pipeline, number: i64) -> String {
     let outcome = w.store.outcome(number).await.unwrap().unwrap();
     let words = w.core.snapshot().renderer.english_words(outcome.reply());
     match outcome {
@@ -155,7 +155,7 @@ fn reschedule(window: Window) -> Change {
     }
 }
 
-async fn days_pass(w: &World, n: i64) {
+async fn days_pass(w: &Pipeline, n: i64) {
     for _ in 0..n * 24 {
         w.step(3600);
         w.settle().await;
@@ -164,7 +164,7 @@ async fn days_pass(w: &World, n: i64) {
 
 #[tokio::test]
 async fn a_command_moves_what_is_to_come_marks_what_is_out_and_tells_it_once() {
-    let w = World::new(&["relay"], small).await;
+    let w = Pipeline::new(&["relay"], small).await;
     let file = upgrade_in(&w, 8);
     follow(&w, &file).await;
     days_pass(&w, 2).await;
@@ -214,7 +214,7 @@ async fn a_command_moves_what_is_to_come_marks_what_is_out_and_tells_it_once() {
 
 #[tokio::test]
 async fn a_command_holds_through_an_unrelated_edit_and_a_contradiction_is_refused() {
-    let w = World::new(&["relay"], small).await;
+    let w = Pipeline::new(&["relay"], small).await;
     let file = upgrade_in(&w, 8);
     follow(&w, &file).await;
     command(&w, &file, reschedule(moved(&file, 1))).await;
@@ -281,7 +281,7 @@ async fn a_command_holds_through_an_unrelated_edit_and_a_contradiction_is_refuse
 
 #[tokio::test]
 async fn a_cancelled_upgrade_is_said_to_be_and_no_more_unless_it_is_taken_back() {
-    let w = World::new(&["relay"], small).await;
+    let w = Pipeline::new(&["relay"], small).await;
     let file = upgrade_in(&w, 8);
     follow(&w, &file).await;
     days_pass(&w, 2).await;
@@ -338,7 +338,7 @@ async fn a_cancelled_upgrade_is_said_to_be_and_no_more_unless_it_is_taken_back()
 
 #[tokio::test]
 async fn another_duty_is_told_and_marked_and_an_edit_of_words_alone_is_not() {
-    let w = World::new(&["relay"], small).await;
+    let w = Pipeline::new(&["relay"], small).await;
     let file = upgrade_in(&w, 8);
     follow(&w, &file).await;
     days_pass(&w, 2).await;
@@ -378,7 +378,7 @@ async fn another_duty_is_told_and_marked_and_an_edit_of_words_alone_is_not() {
 
 #[tokio::test]
 async fn while_people_choose_a_window_nothing_counts_from_it() {
-    let w = World::new(&["relay"], small).await;
+    let w = Pipeline::new(&["relay"], small).await;
     let set = upgrade_in(&w, 30);
     let poll = Poll {
         windows: vec![moved(&set, -20), set.window.clone()],
@@ -406,7 +406,7 @@ async fn while_people_choose_a_window_nothing_counts_from_it() {
 
 #[tokio::test]
 async fn what_people_have_done_is_told_when_a_file_or_a_command_says_so() {
-    let w = World::new(&["relay"], small).await;
+    let w = Pipeline::new(&["relay"], small).await;
     let file = upgrade_in(&w, 8);
     follow(&w, &file).await;
     let no_go = Change::NoGo {
@@ -443,7 +443,7 @@ async fn what_people_have_done_is_told_when_a_file_or_a_command_says_so() {
 
 #[tokio::test]
 async fn who_changes_their_mind_is_heard_each_time() {
-    let w = World::new(&["relay"], small).await;
+    let w = Pipeline::new(&["relay"], small).await;
     let file = upgrade_in(&w, 8);
     follow(&w, &file).await;
     let no_go = || Change::NoGo {
@@ -474,7 +474,7 @@ async fn who_changes_their_mind_is_heard_each_time() {
 /// A notice some time after a happening, when the upgrade is called off in between.
 #[tokio::test]
 async fn what_was_to_follow_a_happening_is_withdrawn_with_its_upgrade() {
-    let w = World::new(&["relay"], |plan| {
+    let w = Pipeline::new(&["relay"], |plan| {
         small(plan);
         for urgency in Urgency::iter() {
             let notices = &mut plan.plans.get_mut(&urgency).unwrap().notices;
@@ -514,7 +514,7 @@ async fn what_was_to_follow_a_happening_is_withdrawn_with_its_upgrade() {
 /// Two moves while a chat is away: what it says in the end is what holds, once.
 #[tokio::test]
 async fn two_moves_while_a_chat_is_away_end_in_what_holds() {
-    let w = World::new(&["relay"], small).await;
+    let w = Pipeline::new(&["relay"], small).await;
     let file = upgrade_in(&w, 8);
     follow(&w, &file).await;
     days_pass(&w, 2).await;
@@ -561,7 +561,7 @@ async fn two_moves_while_a_chat_is_away_end_in_what_holds() {
 /// An upgrade that turns out to be broken when it runs.
 #[tokio::test]
 async fn what_was_given_up_is_not_called_verified() {
-    let w = World::new(&["relay"], |plan| {
+    let w = Pipeline::new(&["relay"], |plan| {
         small(plan);
         for urgency in Urgency::iter() {
             let notices = &mut plan.plans.get_mut(&urgency).unwrap().notices;

@@ -4,18 +4,16 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
-use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     config::{Origin, Plan},
     domain::{
         campaign::upgrade::{Poll, Upgrade, Window},
-        outbox::{Operation, Post, PostKey, PostState},
-        people::feedback::{Heard, Reaction},
+        outbox::{Operation, Post, PostState},
         plan::{
             notice::{Happening, Notice, Phase, Trigger},
             schedule::Offset,
@@ -23,12 +21,15 @@ use upgrade_herald::{
     },
     lint,
     listen::feedback::Summariser,
-    ports::{Accepted, Chat, ChatError, Handling, Outgoing, Platform},
+    ports::Platform,
     rehearsal::Room,
     words::snapshot::ConfigSnapshot,
 };
 
-use crate::{chain::watching::World, process::cli::changed};
+use crate::{
+    harness::{chats::HookedChat, hooks::Deafness, pipeline::Pipeline},
+    process::cli::changed,
+};
 
 const DISCORD: &str = "discord-upgrades";
 const MATRIX: &str = "matrix-upgrades";
@@ -40,67 +41,10 @@ const PROPOSED: &str = "## When?\n\n{{#each poll.windows}}{{number}} {{time open
 const COUNTED: &str =
     "{{#each poll.windows}}{{number}} {{votes}}{{#unless @last}}, {{/unless}}{{/each}}";
 
-/// A room whose reactions can't be read for a while.
-struct Mute {
-    room: Room,
-    is_mute: AtomicBool,
-}
-
-#[async_trait]
-impl Chat for Mute {
-    async fn send(&self, place: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        self.room.send(place, out).await
-    }
-    async fn find(
-        &self,
-        place: &str,
-        key: &PostKey,
-        since: Timestamp,
-    ) -> Result<Option<Accepted>, ChatError> {
-        self.room.find(place, key, since).await
-    }
-    async fn open_thread(
-        &self,
-        place: &str,
-        root: &str,
-        title: &str,
-        out: Outgoing<'_>,
-    ) -> Result<Accepted, ChatError> {
-        self.room.open_thread(place, root, title, out).await
-    }
-    async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
-        self.room.edit(place, id, out).await
-    }
-    async fn heard(
-        &self,
-        place: &str,
-        root: &str,
-        thread: Option<&str>,
-    ) -> Result<Heard, ChatError> {
-        if self.is_mute.load(Ordering::Relaxed) {
-            return Err(ChatError::Retry {
-                reason: "no answer in time".into(),
-                after_ms: None,
-            });
-        }
-        self.room.heard(place, root, thread).await
-    }
-    async fn votes(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {
-        self.heard(place, id, None)
-            .await
-            .map(|heard| heard.reactions)
-    }
-    async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
-        self.room.handle(place, id, how).await
-    }
-    fn trouble(&self) -> Option<String> {
-        None
-    }
-}
-
 struct Story {
-    world: World,
-    rooms: BTreeMap<String, Arc<Mute>>,
+    world: Pipeline,
+    rooms: BTreeMap<String, Arc<Room>>,
+    deafness: BTreeMap<String, Arc<Deafness>>,
     summariser: Summariser,
     /// Each vote is another person's.
     voters: AtomicUsize,
@@ -172,17 +116,18 @@ impl Story {
         };
         let mut loaded = lint::load(&origin).unwrap();
         notices(&mut loaded.config.plan);
-        let mut rooms = BTreeMap::new();
-        let world = World::build(
+        let (mut rooms, mut deafness) = (BTreeMap::new(), BTreeMap::new());
+        let world = Pipeline::build(
             &["paseo"],
             |_| {},
             |core| {
                 for (name, outlet) in &mut core.outlets {
-                    let room = Arc::new(Mute {
-                        room: Room::new(outlet.platform),
-                        is_mute: AtomicBool::new(false),
+                    let room = Arc::new(Room::new(outlet.platform));
+                    let hook = Arc::new(Deafness::default());
+                    outlet.chat = Arc::new(HookedChat {
+                        inner: room.clone(),
+                        hook: hook.clone(),
                     });
-                    outlet.chat = room.clone();
                     let id = if outlet.platform == Platform::Discord {
                         ROLE
                     } else {
@@ -190,6 +135,7 @@ impl Story {
                     };
                     outlet.mentions = [("validators".to_owned(), vec![id.to_owned()])].into();
                     rooms.insert(name.clone(), room);
+                    deafness.insert(name.clone(), hook);
                 }
             },
         );
@@ -202,6 +148,7 @@ impl Story {
         Self {
             world,
             rooms,
+            deafness,
             summariser,
             voters: AtomicUsize::new(0),
         }
@@ -266,7 +213,7 @@ impl Story {
     async fn react(&self, channel: &str, emoji: &str) {
         let id = self.post("proposed", channel).await.remote.unwrap();
         let who = self.voters.fetch_add(1, Ordering::Relaxed).to_string();
-        self.rooms[channel].room.react(&id, &who, emoji);
+        self.rooms[channel].react(&id, &who, emoji);
     }
 
     async fn votes(&self) -> Option<Vec<u32>> {
@@ -305,8 +252,8 @@ async fn people_vote_operators_are_told_and_the_file_decides() {
     );
     assert!(on_matrix.body.clone().unwrap().text.ends_with("\n\n@room"));
     let (root, root_on_matrix) = (on_discord.remote.unwrap(), on_matrix.remote.unwrap());
-    assert_eq!(s.rooms[DISCORD].room.mentioned(&root), [ROLE]);
-    assert_eq!(s.rooms[MATRIX].room.mentioned(&root_on_matrix), ["@room"]);
+    assert_eq!(s.rooms[DISCORD].mentioned(&root), [ROLE]);
+    assert_eq!(s.rooms[MATRIX].mentioned(&root_on_matrix), ["@room"]);
     assert!(
         s.world
             .store
@@ -349,20 +296,16 @@ async fn people_vote_operators_are_told_and_the_file_decides() {
     );
     let set = s.post("set", DISCORD).await.remote.unwrap();
     assert_eq!(
-        s.rooms[DISCORD].room.answered(&set),
+        s.rooms[DISCORD].answered(&set),
         Some(root.clone()),
         "where people were asked"
     );
-    let marked = s.rooms[DISCORD].room.text(&root).unwrap();
+    let marked = s.rooms[DISCORD].text(&root).unwrap();
     assert!(
         marked.starts_with("> **New time:** the window now opens") && marked.ends_with(&said.text),
         "{marked}"
     );
-    assert_eq!(
-        s.rooms[DISCORD].room.mentioned(&root),
-        [ROLE],
-        "called once"
-    );
+    assert_eq!(s.rooms[DISCORD].mentioned(&root), [ROLE], "called once");
     let reminders: Vec<Post> = s
         .world
         .store
@@ -408,7 +351,7 @@ async fn who_votes_in_the_clients_own_way_and_reacts_counts_once_and_a_counted_v
     let (post, id, room) = (
         s.post("proposed", MATRIX).await.remote.unwrap(),
         made.remote.unwrap(),
-        &s.rooms[MATRIX].room,
+        &s.rooms[MATRIX],
     );
     room.react(&id, "anna", "1️⃣");
     room.react(&post, "anna", "1\u{20e3}");
@@ -434,7 +377,7 @@ async fn a_vote_on_what_is_no_longer_proposed_is_closed() {
         .remote
         .unwrap();
     s.plan(&s.set(96)).await;
-    assert!(s.rooms[MATRIX].room.is_closed(&id));
+    assert!(s.rooms[MATRIX].is_closed(&id));
 }
 
 #[tokio::test]
@@ -460,7 +403,6 @@ async fn another_poll_starts_anew() {
     assert_ne!(old, new, "people are asked again");
     assert!(
         s.rooms[DISCORD]
-            .room
             .text(&old)
             .unwrap()
             .starts_with("> **No longer so:** a new window is being chosen.")
@@ -482,7 +424,7 @@ async fn a_chat_that_cannot_be_read_is_waited_for_until_the_count_is_of_no_use()
     s.plan(&s.asked()).await;
     s.react(DISCORD, "1️⃣").await;
     s.react(MATRIX, "1️⃣").await;
-    s.rooms[MATRIX].is_mute.store(true, Ordering::Relaxed);
+    s.deafness[MATRIX].deaf.store(true, Ordering::Relaxed);
     s.world.clock.step_to(s.after(24));
     assert_eq!((s.count().await, s.votes().await), ((0, true), None));
     let troubles = s.world.store.troubles().await.unwrap();
@@ -515,9 +457,7 @@ async fn what_takes_something_back_answers_what_was_said_last() {
     let s = Story::new().await;
     s.plan(&s.set(72)).await;
     assert_eq!(
-        s.rooms[DISCORD]
-            .room
-            .answered(&s.post("set", DISCORD).await.remote.unwrap()),
+        s.rooms[DISCORD].answered(&s.post("set", DISCORD).await.remote.unwrap()),
         None,
         "nobody was asked"
     );
@@ -532,10 +472,8 @@ async fn what_takes_something_back_answers_what_was_said_last() {
         for notice in ["set", "moved", "off"] {
             ids.push(s.post(notice, channel).await.remote.unwrap());
         }
-        let answered: Vec<Option<String>> = ids
-            .iter()
-            .map(|id| s.rooms[channel].room.answered(id))
-            .collect();
+        let answered: Vec<Option<String>> =
+            ids.iter().map(|id| s.rooms[channel].answered(id)).collect();
         assert_eq!(
             answered,
             [None, Some(ids[0].clone()), Some(ids[1].clone())],

@@ -18,11 +18,11 @@ use upgrade_herald::{
     words::snapshot::ConfigSnapshot,
 };
 
-use crate::chain::watching::World;
+use crate::harness::pipeline::Pipeline;
 
 /// Mara is of the team, on both platforms; Ines of the operators; Juno writes the runtime.
-async fn world() -> World {
-    let mut w = World::build(
+async fn world() -> Pipeline {
+    let mut w = Pipeline::build(
         &["relay"],
         |_| {},
         |core| {
@@ -74,7 +74,7 @@ async fn world() -> World {
 }
 
 /// What is answered to a line in the operators' channel, with the planner at work.
-async fn says(w: &World, service: &AnswerService, who: u32, line: &str) -> String {
+async fn says(w: &Pipeline, service: &AnswerService, who: u32, line: &str) -> String {
     let (user, place) = (
         who.to_string(),
         w.core.outlets["discord-operations"].place.clone(),
@@ -96,7 +96,7 @@ async fn says(w: &World, service: &AnswerService, who: u32, line: &str) -> Strin
     said
 }
 
-async fn posts(w: &World, notice: &str) -> Vec<Post> {
+async fn posts(w: &Pipeline, notice: &str) -> Vec<Post> {
     let all = w.store.posts("v2").await.unwrap();
     all.into_iter().filter(|p| p.notice == notice).collect()
 }
@@ -110,15 +110,18 @@ fn texts(posts: &[Post], operation: Operation) -> Vec<&str> {
         .collect()
 }
 
+/// The texts one below the other, with a ¦ where a character of no width keeps a mention from calling anybody.
+fn shown(posts: &[Post], operation: Operation) -> String {
+    texts(posts, operation)
+        .join("\n---\n")
+        .replace('\u{200b}', "¦")
+}
+
 #[tokio::test]
 async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     let w = world().await;
     let service = AnswerService::new(w.core.clone());
-    assert!(
-        says(&w, &service, 11, "say nowhere Hello")
-            .await
-            .contains("there is no channel nowhere")
-    );
+    insta::assert_snapshot!(says(&w, &service, 11, "say nowhere Hello").await, @"I can't do that: there is no channel nowhere: there are: discord-operations, discord-upgrades, matrix-operations, matrix-upgrades.");
     let done = says(
         &w,
         &service,
@@ -126,18 +129,25 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
         "say all The explorer is down. @everyone [more](https://evil.example)",
     )
     .await;
-    assert!(
-        done.contains("it goes to discord-upgrades, matrix-upgrades"),
-        "{done}"
-    );
+    insta::assert_snapshot!(done, @"it goes to discord-upgrades, matrix-upgrades.");
     let said = posts(&w, "said").await;
     assert_eq!(texts(&said, Operation::Post).len(), 2);
-    for text in texts(&said, Operation::Post) {
-        assert!(
-            text.contains("The explorer is down.") && text.contains(&w.sample.title),
-            "{text}"
-        );
-    }
+    insta::assert_snapshot!(shown(&said, Operation::Post), @r"
+    ## Paseo runtime 2.3.1
+    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+
+    The explorer is down. @¦everyone \[more\](https://evil.example)
+
+    *From the communication team.*
+    ---
+    Paseo runtime 2.3.1
+
+    Must I update my node? Yes: v1.21.0 or newer, by Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+
+    The explorer is down. @everyone [more](https://evil.example)
+
+    From the communication team.
+    ");
     let bodies: Vec<_> = said.iter().filter_map(|p| p.body.as_ref()).collect();
     assert!(
         bodies.iter().all(|b| b.mentions.is_empty()),
@@ -151,33 +161,36 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     assert!(!bodies.iter().any(|b| masked(b)), "{bodies:?}");
 
     // Corrected on top, in every channel in which it was said; a second time with the words of then.
-    assert!(
-        says(&w, &service, 12, "correct nothing It is up.")
-            .await
-            .contains("no post of nothing is out")
-    );
+    insta::assert_snapshot!(says(&w, &service, 12, "correct nothing It is up.").await, @"I can't do that: no post of nothing is out; write the id of its notice, or said for words of your own.");
     let done = says(&w, &service, 12, "correct said It is up again.").await;
-    assert!(
-        done.contains("the correction stands on top of said in discord-upgrades, matrix-upgrades"),
-        "{done}"
-    );
+    insta::assert_snapshot!(done, @"the correction stands on top of said in discord-upgrades, matrix-upgrades.");
     let marks = posts(&w, "said").await;
     assert_eq!(texts(&marks, Operation::Mark).len(), 2);
-    assert!(
-        texts(&marks, Operation::Mark)
-            .iter()
-            .all(|t| t.starts_with("> **Correction:** It is up again.")
-                || t.starts_with("> Correction: It is up again.")),
-        "{marks:?}"
-    );
+    insta::assert_snapshot!(shown(&marks, Operation::Mark), @r"
+    > **Correction:** It is up again.
+
+    ## Paseo runtime 2.3.1
+    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+
+    The explorer is down. @¦everyone \[more\](https://evil.example)
+
+    *From the communication team.*
+    ---
+    > Correction: It is up again.
+
+    Paseo runtime 2.3.1
+
+    Must I update my node? Yes: v1.21.0 or newer, by Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+
+    The explorer is down. @everyone [more](https://evil.example)
+
+    From the communication team.
+    ");
 
     // A line for everybody, three of them at the most.
     for n in 1..=4 {
-        assert!(
-            says(&w, &service, 11, &format!("note Line {n} of the day."))
-                .await
-                .contains("the line stands in the status now")
-        );
+        let noted = says(&w, &service, 11, &format!("note Line {n} of the day.")).await;
+        assert_eq!(noted, "the line stands in the status now.");
     }
     let status = says(&w, &service, 99, "status").await;
     assert!(
@@ -203,18 +216,10 @@ async fn a_notice_goes_out_before_its_time_when_it_is_announced_and_not_again() 
         next.iter().all(|p| p.state == PostState::Planned),
         "{next:?}"
     );
-    assert!(
-        says(&w, &service, 11, "announce reminder-1h")
-            .await
-            .contains("reminder-1h is due now")
-    );
+    insta::assert_snapshot!(says(&w, &service, 11, "announce reminder-1h").await, @"reminder-1h is due now.");
     let out = posts(&w, "reminder-1h").await;
     assert!(out.iter().all(|p| p.state == PostState::Sent), "{out:?}");
-    assert!(
-        says(&w, &service, 11, "announce reminder-1h")
-            .await
-            .contains("nothing of reminder-1h is planned")
-    );
+    insta::assert_snapshot!(says(&w, &service, 11, "announce reminder-1h").await, @"I can't do that: nothing of reminder-1h is planned; for words of your own there is say.");
     // Its own time brings no other.
     w.step(
         w.sample
@@ -233,32 +238,37 @@ async fn a_notice_goes_out_before_its_time_when_it_is_announced_and_not_again() 
 async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
     let w = world().await;
     let service = AnswerService::new(w.core.clone());
-    assert!(
-        says(&w, &service, 11, "tick 1.1")
-            .await
-            .contains("1.1 of the checklist is for core developers to tick")
-    );
-    assert!(
-        says(&w, &service, 13, "tick 9.9")
-            .await
-            .contains("the checklist has no item 9.9")
-    );
+    insta::assert_snapshot!(says(&w, &service, 11, "tick 1.1").await, @"1.1 of the checklist is for core developers to tick.");
+    insta::assert_snapshot!(says(&w, &service, 13, "tick 9.9").await, @"I can't do that: the checklist has no item 9.9.");
     let done = says(&w, &service, 13, "tick 1.1 In the pull request.").await;
-    assert!(
-        done.contains("1.1 is done: The proposal is written") && done.contains("(1 of 19)"),
-        "{done}"
-    );
-    assert!(
-        says(&w, &service, 13, "tick 1.1")
-            .await
-            .contains("1.1 is ticked already, by Juno on discord")
-    );
+    insta::assert_snapshot!(done, @"1.1 is done: The proposal is written, and reviewed by another developer. (1 of 19).");
+    insta::assert_snapshot!(says(&w, &service, 13, "tick 1.1").await, @"I can't do that: 1.1 is ticked already, by Juno on discord.");
     let list = says(&w, &service, 11, "checklist").await;
-    assert!(
-        list.contains("1 of 19 steps are done")
-            && list.contains("✅ **1\\.1**") | list.contains("✅ **1.1**"),
-        "{list}"
-    );
+    insta::assert_snapshot!(list, @r"
+    **Paseo runtime 2.3.1**: 1 of 19 steps are done
+
+    - ✅ **1.1** The proposal is written, and reviewed by another developer.
+    - ⬜ **1.1a** Its impact is known: on validators, developers and users. (core developers)
+    - ⬜ **1.2** The communication plan is checked and its upgrade file written. (communication team)
+    - ⬜ **1.3** Benchmarks are made, and migrations pass on a copy of the state. (core developers)
+    - ⬜ **1.3a** A fork runs it through an epoch, an era and transfers between chains. (core developers)
+    - ⬜ **1.3b** It has run on a test instance for a day. (core developers)
+    - ⬜ **2.1** The window is chosen with those who must be there. (communication team)
+    - ⬜ **2.2** The change is approved and merged, and the release is made. (core developers)
+    - ⬜ **2.3** Everybody concerned has been told, and knows what to do. (communication team)
+    - ⬜ **3.1** Providers have answered, and enough of them are ready. (communication team)
+    - ⬜ **3.2** The databases are backed up, and somebody can restore them. (operators)
+    - ⬜ **3.3** The final checks are passed, and the code's hash is the one tested. (core developers)
+    - ⬜ **3.4** The upgrade is submitted, and somebody watches it. (core developers)
+    - ⬜ **4.1** The network is stable on the new version. (operators)
+    - ⬜ **4.2** Feedback is read and answered. (communication team)
+    - ⬜ **4.3** What was reported is tracked, and solved or told. (core developers)
+    - ⬜ **5.1** Completion is announced. (communication team)
+    - ⬜ **5.2** The documentation speaks of the new version. (core developers)
+    - ⬜ **5.3** The review is held, and can be read. (communication team)
+
+    What a validator does: **checklist validators**. To tick a step: **tick** and its number.
+    ");
     assert!(
         says(&w, &service, 99, "checklist")
             .await
@@ -313,20 +323,12 @@ async fn a_step_is_ticked_by_its_role_and_a_notice_waits_for_it() {
             .is_some_and(|d| d.contains("it waits for 3.2 of the checklist"))),
         "{told:?}"
     );
-    assert!(
-        says(&w, &service, 12, "tick 3.2")
-            .await
-            .contains("3.2 is done")
-    );
+    insta::assert_snapshot!(says(&w, &service, 12, "tick 3.2").await, @"3.2 is done: The databases are backed up, and somebody can restore them. (2 of 19).");
     w.gate.tick().await.unwrap();
     w.settle().await;
     let out = posts(&w, "final-checks").await;
     assert!(out.iter().all(|p| p.state == PostState::Sent), "{out:?}");
-    assert!(
-        says(&w, &service, 12, "untick 3.2")
-            .await
-            .contains("3.2 is open again")
-    );
+    insta::assert_snapshot!(says(&w, &service, 12, "untick 3.2").await, @"3.2 is open again.");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use upgrade_herald::{
 };
 
 use self::server::{PASSWORD, Server};
-use crate::chain::watching::{World, authorized};
+use crate::harness::pipeline::{Pipeline, authorized};
 
 const CHANNEL: &str = "#upgrades";
 
@@ -105,7 +105,7 @@ fn irc(server: &Server) -> Arc<Irc> {
 }
 
 /// A chain, and herald with the one channel on IRC.
-async fn world(server: &Server) -> (TempDir, World) {
+async fn world(server: &Server) -> (TempDir, Pipeline) {
     let (dir, origin) = files(server);
     let loaded = lint::load(&origin).unwrap();
     let outlet = Outlet {
@@ -123,7 +123,7 @@ async fn world(server: &Server) -> (TempDir, World) {
         });
         core.outlets = BTreeMap::from([("irc".to_owned(), outlet)]);
     };
-    let w = World::build(&["relay"], |_| {}, put_in_force).await;
+    let w = Pipeline::build(&["relay"], |_| {}, put_in_force).await;
     server.set_time(w.clock.now());
     (dir, w)
 }

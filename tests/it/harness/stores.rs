@@ -1,9 +1,8 @@
-//! A store in memory for simulations: no file, no thread, so that a seed alone says what happens. It keeps the same
-//! promises as the real ones (`stores.rs` asks it the same questions) and is the world's to keep when a herald dies.
+//! Stores for tests: one in memory, and one with a hook between it and herald.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use async_trait::async_trait;
@@ -18,9 +17,11 @@ use upgrade_herald::{
     ports::{
         Approved, AttemptOutcome, Batch, CampaignStore, Leadership, LeadershipStore, Move,
         OutboxStore, Record, RecordKind, RecordStore, Replica, ReplicaInfo, Request, RequestStore,
-        StoreError,
+        Store, StoreError,
     },
 };
+
+use crate::harness::hooks::{Call, Hook, through};
 
 #[derive(Clone)]
 struct Row {
@@ -44,6 +45,8 @@ struct Tables {
     troubles: BTreeMap<String, (String, Timestamp)>,
 }
 
+/// A store in memory for simulations: no file, no thread, so that a seed alone says what happens. It keeps the same promises
+/// as the real ones (`delivery/stores.rs` asks it the same questions) and is the world's to keep when a herald dies.
 #[derive(Default)]
 pub struct MemoryStore(Mutex<Tables>);
 
@@ -529,5 +532,159 @@ impl LeadershipStore for MemoryStore {
 
     async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
         Ok(Vec::new())
+    }
+}
+
+/// A store with something between it and herald.
+pub struct HookedStore {
+    pub inner: Arc<dyn Store>,
+    pub hook: Arc<dyn Hook<StoreError>>,
+}
+
+macro_rules! store {
+    ($self:ident, $name:literal, $($call:tt)*) => {
+        through(&*$self.hook, Call::named($name), $self.inner.$($call)*).await
+    };
+}
+
+#[async_trait]
+impl CampaignStore for HookedStore {
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let written = batch.clone();
+        through(
+            &*self.hook,
+            Call {
+                batch: Some(&written),
+                ..Call::named("commit")
+            },
+            self.inner.commit(batch),
+        )
+        .await
+    }
+    async fn upgrades(&self) -> Result<Vec<Campaign>, StoreError> {
+        store!(self, "upgrades", upgrades())
+    }
+    async fn campaign(&self, id: &str) -> Result<Option<Campaign>, StoreError> {
+        store!(self, "campaign", campaign(id))
+    }
+    async fn memories(&self) -> Result<BTreeMap<String, Memory>, StoreError> {
+        store!(self, "memories", memories())
+    }
+    async fn facts(&self) -> Result<Vec<Fact>, StoreError> {
+        store!(self, "facts", facts())
+    }
+    async fn facts_of(&self, kind: FactKind) -> Result<Vec<Fact>, StoreError> {
+        store!(self, "facts_of", facts_of(kind))
+    }
+    async fn approvals(&self, upgrade: &str) -> Result<Vec<Approved>, StoreError> {
+        store!(self, "approvals", approvals(upgrade))
+    }
+}
+
+#[async_trait]
+impl OutboxStore for HookedStore {
+    async fn waiting(&self) -> Result<Vec<Post>, StoreError> {
+        store!(self, "waiting", waiting())
+    }
+    async fn posts(&self, upgrade: &str) -> Result<Vec<Post>, StoreError> {
+        store!(self, "posts", posts(upgrade))
+    }
+    async fn post(&self, key: &PostKey) -> Result<Option<Post>, StoreError> {
+        store!(self, "post", post(key))
+    }
+    async fn sent(
+        &self,
+        upgrade: &str,
+        channel: &str,
+        operation: Operation,
+    ) -> Result<Option<Post>, StoreError> {
+        store!(self, "sent", sent(upgrade, channel, operation))
+    }
+    async fn next_due(&self, channel: &str, now: Timestamp) -> Result<Option<Post>, StoreError> {
+        store!(self, "next_due", next_due(channel, now))
+    }
+    async fn next_time(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
+        store!(self, "next_time", next_time(channel))
+    }
+    async fn begin(
+        &self,
+        post: &Post,
+        body: &Body,
+        late: bool,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        store!(self, "begin", begin(post, body, late, now, lease_until))
+    }
+    async fn finish(&self, key: &PostKey, outcome: &AttemptOutcome) -> Result<(), StoreError> {
+        store!(self, "finish", finish(key, outcome))
+    }
+    async fn first_attempt(&self, key: &PostKey) -> Result<Option<Timestamp>, StoreError> {
+        store!(self, "first_attempt", first_attempt(key))
+    }
+    async fn begin_anew(&self) -> Result<(), StoreError> {
+        store!(self, "begin_anew", begin_anew())
+    }
+}
+
+#[async_trait]
+impl RequestStore for HookedStore {
+    async fn request(
+        &self,
+        upgrade: &str,
+        change: &Change,
+        author: &str,
+        at: Timestamp,
+    ) -> Result<i64, StoreError> {
+        store!(self, "request", request(upgrade, change, author, at))
+    }
+    async fn requests(&self) -> Result<Vec<Request>, StoreError> {
+        store!(self, "requests", requests())
+    }
+    async fn outcome(&self, request: i64) -> Result<Option<Outcome>, StoreError> {
+        store!(self, "outcome", outcome(request))
+    }
+    async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {
+        store!(self, "remember", remember(id, at))
+    }
+}
+
+#[async_trait]
+impl RecordStore for HookedStore {
+    async fn write(&self, entry: &Record, replace: bool) -> Result<bool, StoreError> {
+        store!(self, "write", write(entry, replace))
+    }
+    async fn erase(&self, kind: RecordKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
+        store!(self, "erase", erase(kind, upgrade, id))
+    }
+    async fn entries(&self, kind: RecordKind, upgrade: &str) -> Result<Vec<Record>, StoreError> {
+        store!(self, "entries", entries(kind, upgrade))
+    }
+    async fn set_trouble(
+        &self,
+        part: &str,
+        trouble: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        store!(self, "set_trouble", set_trouble(part, trouble, at))
+    }
+    async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
+        store!(self, "troubles", troubles())
+    }
+}
+
+#[async_trait]
+impl LeadershipStore for HookedStore {
+    async fn present(&self, me: &Replica, ttl: SignedDuration) -> Result<bool, StoreError> {
+        store!(self, "present", present(me, ttl))
+    }
+    async fn lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError> {
+        store!(self, "lead", lead(me, ttl))
+    }
+    async fn resign(&self, me: &Replica) -> Result<(), StoreError> {
+        store!(self, "resign", resign(me))
+    }
+    async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
+        store!(self, "replicas", replicas())
     }
 }
