@@ -152,11 +152,13 @@ async fn a_new_upgrade_whose_window_is_past_is_refused_but_a_known_one_goes_on()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_that_fails_later_is_retried_and_shown_in_the_status() -> Result<()> {
     let mut w = world(80).await?;
+    std::fs::remove_file(w.dir.path().join("config/upgrades/v2.yaml"))?;
     w.start().await?;
     w.discord.set_faults(Faults {
         refuse: Some(503),
         ..Default::default()
     });
+    w.plan_v2(100).await?;
     w.on_matrix("Reminder").await?;
     let mut status =
         Herald::new(env!("CARGO_BIN_EXE_herald").into(), w.dir.path()).args(["status"]);
@@ -278,6 +280,7 @@ async fn a_chain_that_stands_still_is_told_from_a_herald_that_cannot_see() -> Re
 async fn who_would_not_hear_a_mention_is_told_at_the_start_and_the_others_are_called() -> Result<()>
 {
     let mut w = world(80).await?;
+    std::fs::remove_file(w.dir.path().join("config/upgrades/v2.yaml"))?;
     let role = w.discord.add_role("validators", true);
     let text = |name: &str| std::fs::read_to_string(w.dir.path().join("config").join(name));
     let (channel, room) = (
@@ -325,6 +328,7 @@ async fn who_would_not_hear_a_mention_is_told_at_the_start_and_the_others_are_ca
         w.herald.stderr()
     );
 
+    w.plan_v2(100).await?;
     let on_discord = w.on_discord("Reminder").await?;
     assert!(
         on_discord

@@ -672,9 +672,12 @@ async fn a_post_on_matrix_is_edited_twice_and_stays_the_same_post() -> Result<()
     );
 
     // The homeserver itself tells what the message says now.
-    let latest =
-        m.alice.event(&m.room, &posted.id).await?["unsigned"]["m.relations"]["m.replace"].clone();
-    assert_eq!(latest["event_id"], three["event_id"]);
+    let latest = wait::until("the server to tell of the edit", PATIENCE, async || {
+        let event = m.alice.event(&m.room, &posted.id).await.ok()?;
+        let latest = event["unsigned"]["m.relations"]["m.replace"].clone();
+        (latest["event_id"] == three["event_id"]).then_some(latest)
+    })
+    .await?;
     assert_eq!(latest["content"]["m.new_content"]["body"], "three");
     assert_eq!(
         latest["content"]["m.new_content"]["formatted_body"],

@@ -39,7 +39,7 @@ async fn killed_and_stopped_it_posts_each_once_and_in_order() -> Result<()> {
         ..Default::default()
     });
     w.start().await?;
-    w.plan_v2(1015).await?;
+    w.plan_v2(1030).await?;
     w.on_discord("Countdown").await?;
     // Moments that fall before, in and after requests; some stops are polite.
     let mut ended = 0;

@@ -239,6 +239,7 @@ notices:
   - { id: counted, phase: scheduling, template: operations/poll-closed, on: poll_closed, to: operators }
 ";
     w.write("plan.yaml", plan)?;
+    w.start().await?;
     // All of it is done by then, with a herald that is killed and started again.
     let decide_by = later(now(), 90);
     let window = |hours: i64| {
@@ -259,7 +260,6 @@ notices:
         window(48)
     );
     w.write("upgrades/v2.yaml", &format!("{}\n{poll}", asked.join("\n")))?;
-    w.start().await?;
 
     // In the encrypted room a client that isn't herald's reads the question, answers, and reacts besides: one voice.
     let post = dora.read(&w.user_id, "which window suits you").await?["event"]

@@ -412,6 +412,19 @@ fn later_by(at: jiff::Timestamp, length: SignedDuration) -> jiff::Timestamp {
     at.checked_add(length).expect("a time near now")
 }
 
+/// Tries again what a server that has other tests to serve did not answer in time.
+async fn insist<T>(mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let mut tries = 1;
+    loop {
+        match attempt().await {
+            Err(error) if tries < 10 => eprintln!("{error:#}"),
+            result => return result,
+        }
+        tries += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 async fn connect(orders: &Value) -> Result<(Platform, Arc<dyn Chat>, String)> {
     let text = |key: &str| {
         orders[key]
@@ -426,13 +439,13 @@ async fn connect(orders: &Value) -> Result<(Platform, Arc<dyn Chat>, String)> {
             ca_pem: text("ca")?.into_bytes(),
         };
         let (guild, token) = (text("guild")?.parse()?, SecretString::from(text("token")?));
-        let chat = Discord::connect(discord::DiscordSettings {
+        let settings = discord::DiscordSettings {
             token,
             guild,
             route: Some(route),
             timeout: TIMEOUT,
-        })
-        .await?;
+        };
+        let chat = insist(async || Ok(Discord::connect(settings.clone()).await?)).await?;
         return Ok((Platform::Discord, chat, place));
     }
     let settings = matrix::MatrixSettings {
@@ -446,8 +459,8 @@ async fn connect(orders: &Value) -> Result<(Platform, Arc<dyn Chat>, String)> {
         recovery: None,
         timeout: TIMEOUT,
     };
-    let chat = Matrix::connect(settings).await?;
-    let place = chat.room(&place).await?;
+    let chat = insist(async || Ok(Matrix::connect(settings.clone()).await?)).await?;
+    let place = insist(async || Ok(chat.room(&place).await?)).await?;
     Ok((Platform::Matrix, chat, place))
 }
 

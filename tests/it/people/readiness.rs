@@ -31,7 +31,7 @@ zone: Europe/Berlin
 feedback: { open_for: 40s, reactions: [{ emoji: 👍, means: all fine }] }
 plans:
   expedited:
-    acknowledge_within: 150s
+    acknowledge_within: 210s
     remind: { unacknowledged: [90s] }
 notices:
   - { id: announced, phase: preparation, template: preparation/announced, on: window_set, acknowledge: true }

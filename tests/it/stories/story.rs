@@ -1,6 +1,11 @@
 //! One upgrade from its announcement to the feedback summary, on real parts.
 
 use anyhow::Result;
+use upgrade_herald::{
+    adapters::store::SqlStore,
+    domain::outbox::{Operation, Post, PostState},
+    ports::{CampaignStore, OutboxStore},
+};
 
 use crate::{
     doubles::discord::Options,
@@ -13,7 +18,7 @@ pub const PLAN: &str = "
 zone: Europe/Berlin
 verification: { healthy_for: 60s, complete_after: 60s, max_block_gap: 60s }
 feedback:
-  open_for: 40s
+  open_for: 55s
   reactions:
     - { emoji: 👍, means: all fine }
     - { emoji: ⚠️, means: a problem }
@@ -139,6 +144,19 @@ async fn an_upgrade_is_told_from_its_announcement_to_its_feedback() -> Result<()
     .await?;
     crate::support::wait::until("an opening in it", PATIENCE, async || {
         w.discord.messages(thread).pop()
+    })
+    .await?;
+    // The answer links to the thread once the thread's row is written.
+    let store = SqlStore::open(&format!(
+        "sqlite://{}",
+        w.dir.path().join("herald.db").display()
+    ))
+    .await?;
+    crate::support::wait::until("the thread is written down", PATIENCE, async || {
+        let posts = store.posts("v2").await.ok()?;
+        let is_thread = |p: &Post| p.operation == Operation::Thread && p.channel == "discord";
+        let written = posts.iter().any(|p| is_thread(p) && p.link.is_some());
+        written.then_some(())
     })
     .await?;
     let answer = status_on_discord(&w, carol).await;
@@ -284,15 +302,11 @@ async fn by_set_code_nothing_is_called_authorized_and_a_failed_try_is_told() -> 
         "failed, applied, verified, completed: {said:?}"
     );
 
-    let store = upgrade_herald::adapters::store::SqlStore::open(&format!(
+    let store = SqlStore::open(&format!(
         "sqlite://{}",
         w.dir.path().join("herald.db").display()
     ))
     .await?;
-    use upgrade_herald::{
-        domain::outbox::PostState,
-        ports::{CampaignStore, OutboxStore},
-    };
     let kinds: Vec<&str> = store
         .facts()
         .await?
@@ -335,7 +349,7 @@ async fn a_text_is_approved_by_two_people_on_two_chats() -> Result<()> {
         &PLAN.replacen("id: reminder-1,", "id: reminder-1, approval: two,", 1),
     )?;
     w.start().await?;
-    w.plan_v2(75).await?;
+    w.plan_v2(60).await?;
 
     let preview = crate::support::wait::until("a preview", PATIENCE, async || {
         w.discord
