@@ -25,7 +25,13 @@ const FLOORS: &[&[&str]] = &[
 const CIRCLES: &[(&str, &[&str], &str)] = &[
     (
         "adapters",
-        &["discord", "discord::connect", "discord::place"],
+        &[
+            "discord",
+            "discord::connect",
+            "discord::error",
+            "discord::place",
+            "discord::request",
+        ],
         "`Discord` is one client; its parts are named by it and work on it",
     ),
     (
