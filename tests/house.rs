@@ -91,11 +91,6 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         "a database is migrated while it is being opened",
     ),
     (
-        "domain",
-        &["chain::block", "chain::block_times", "chain::fact"],
-        "a block makes facts, a fact holds an estimate, and an estimate is counted from blocks",
-    ),
-    (
         "lint",
         &["load", "mod", "windows"],
         "the folder's own file lists the rules, which share its way to word a finding",
@@ -104,21 +99,6 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         "listen",
         &["feedback", "poll"],
         "votes are counted on the round that reads feedback, with the same reader",
-    ),
-    (
-        "ports",
-        &[
-            "chat",
-            "commands",
-            "mod",
-            "store",
-            "store::campaigns",
-            "store::leadership",
-            "store::outbox",
-            "store::records",
-            "store::requests",
-        ],
-        "the ports are exported as one list, and every store's port fails with the store's error",
     ),
     (
         "rehearsal",

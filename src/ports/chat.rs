@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::{Platform, Readers};
+use super::platform::{Platform, Readers};
 use crate::domain::{
     outbox::{Body, CalendarEvent, Handling, PostKey},
     people::feedback::{Heard, Reaction},

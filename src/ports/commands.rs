@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::Platform;
+use super::platform::Platform;
 use crate::domain::{
     outbox::Body,
     people::command::{Command, Misread, Verb},

@@ -118,7 +118,7 @@ impl Watcher {
         let memory = Memory::first(head.genesis.clone(), &block);
         let reset = before.map(|before| {
             let cause = Payload::Reset(reset_cause(before, head));
-            block.fact(cause, name, block.spec_version)
+            Fact::of(&block, cause, name, block.spec_version)
         });
         let known = reset.into_iter().collect();
         self.block(name, head, &memory, &block, known).await
@@ -155,7 +155,12 @@ impl Watcher {
                     "events in these blocks are not examined: too many were missed, or the node has pruned them"
                 );
                 self.add_scheduled(name, chain, &mut block).await?;
-                known.push(block.fact(Payload::Unexamined { from, to }, name, memory.running));
+                known.push(Fact::of(
+                    &block,
+                    Payload::Unexamined { from, to },
+                    name,
+                    memory.running,
+                ));
             } else if !block.parent.is_empty() && number == next && block.parent != memory.hash {
                 // The node that is read has changed its mind, or another one answers now.
                 chain.doubt().await;

@@ -21,7 +21,7 @@ pub struct BlockSeen<'a> {
 
 impl BlockSeen<'_> {
     pub(super) fn fact(&self, payload: Payload) -> Fact {
-        self.block.fact(payload, self.chain, self.memory.running)
+        Fact::of(self.block, payload, self.chain, self.memory.running)
     }
 }
 

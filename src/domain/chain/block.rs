@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{fact::Fact, payload::Payload};
-
 /// One event, decoded with the metadata that encoded it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChainEvent {
@@ -54,21 +52,6 @@ pub struct Kin {
 }
 
 impl Block {
-    /// A fact that this block shows, of a chain that runs `spec_version` after it.
-    pub fn fact(&self, payload: Payload, chain: &str, spec_version: u32) -> Fact {
-        Fact {
-            payload,
-            chain: chain.to_owned(),
-            block: self.number,
-            hash: self.hash.clone(),
-            spec_version,
-            time: self.time,
-            on: None,
-            expected: None,
-            late: false,
-        }
-    }
-
     /// Referenda that passed in this block: their calls are with the scheduler from here on.
     pub fn passed(&self) -> Vec<u32> {
         let events = self.events.iter().filter(|e| {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{block_times::Estimate, fact_kind::FactKind, payload::Payload};
+use super::{block::Block, block_times::Estimate, fact_kind::FactKind, payload::Payload};
 
 /// A block at which something is to take effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,21 @@ pub struct Fact {
 }
 
 impl Fact {
+    /// Makes the fact that a block shows, of a chain that runs `spec_version` after it.
+    pub fn of(block: &Block, payload: Payload, chain: &str, spec_version: u32) -> Self {
+        Self {
+            payload,
+            chain: chain.to_owned(),
+            block: block.number,
+            hash: block.hash.clone(),
+            spec_version,
+            time: block.time,
+            on: None,
+            expected: None,
+            late: false,
+        }
+    }
+
     pub fn kind(&self) -> FactKind {
         self.payload.kind()
     }

@@ -50,14 +50,14 @@ struct BlockReader<'a> {
 impl BlockReader<'_> {
     /// A fact of this chain, under the version that ran before the block.
     fn fact(&self, payload: Payload) -> Fact {
-        self.block.fact(payload, self.chain, self.before.running)
+        Fact::of(self.block, payload, self.chain, self.before.running)
     }
 
     /// A fact of a parachain, whose version its relay doesn't know.
     fn fact_of_parachain(&self, payload: Payload, name: &str) -> Fact {
         Fact {
             on: Some(self.chain.to_owned()),
-            ..self.block.fact(payload, name, 0)
+            ..Fact::of(self.block, payload, name, 0)
         }
     }
 
@@ -149,7 +149,7 @@ impl BlockReader<'_> {
             self.memory.pending_code &= self.shows(FactKind::CodeStored);
             let payload = Payload::Applied { from: Some(before) };
             self.facts
-                .push(self.block.fact(payload, self.chain, proven));
+                .push(Fact::of(self.block, payload, self.chain, proven));
         }
     }
 
@@ -162,8 +162,12 @@ impl BlockReader<'_> {
         if self.block.spec_version == self.memory.running && to != from {
             self.memory.transaction_version = to;
             let payload = Payload::TransactionVersion { from, to };
-            self.facts
-                .push(self.block.fact(payload, self.chain, self.memory.running));
+            self.facts.push(Fact::of(
+                self.block,
+                payload,
+                self.chain,
+                self.memory.running,
+            ));
         }
     }
 
@@ -515,18 +519,18 @@ mod tests {
     fn a_referendums_call_is_known_by_its_name() {
         // Names that real chains used.
         assert_eq!(
-            hex::encode(&enactment_name(383)),
+            hex::encode(enactment_name(383)),
             "0xc4dacac2d61c3369c9629e3e33d106c067046c4b5084dd9521885798c9e9c7b9"
         );
         assert_eq!(
-            hex::encode(&enactment_name(33)),
+            hex::encode(enactment_name(33)),
             "0x84c108e68bbde930d2925776a976845fd356f7d5770169a7859ead8bd92c0abe"
         );
         let call = |name: &str, referendum, result: Value| {
             event(
                 "Scheduler",
                 name,
-                json!({"task": [9, 0], "id": {"Some": hex::encode(&enactment_name(referendum))}, "result": result}),
+                json!({"task": [9, 0], "id": {"Some": hex::encode(enactment_name(referendum))}, "result": result}),
             )
         };
         let scheduled = Block {

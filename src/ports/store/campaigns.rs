@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::domain::{
     campaign::Campaign,
     chain::{fact::Fact, fact_kind::FactKind, memory::Memory},

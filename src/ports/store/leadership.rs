@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// One process among those that share a store.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::{
     domain::outbox::{Body, Operation, Post, PostKey},
-    ports::Accepted,
+    ports::chat::Accepted,
 };
 
 /// The end of an attempt.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// Something that a person did in an upgrade, beside its posts, kept as it was said.
 #[derive(Clone, Debug, PartialEq)]

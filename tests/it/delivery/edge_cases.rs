@@ -488,7 +488,8 @@ async fn what_was_not_examined_before_an_upgrade_is_not_its_matter() {
         time: Timestamp::from_second(1_700_000_000).ok(),
         ..Block::default()
     };
-    let fact = old.fact(
+    let fact = upgrade_herald::domain::chain::fact::Fact::of(
+        &old,
         upgrade_herald::domain::chain::payload::Payload::Unexamined { from: 1, to: 2 },
         "relay",
         1,
