@@ -310,6 +310,7 @@ mod tests {
     use serde_json::json;
 
     use super::{super::memory::enactment_name, *};
+    use crate::domain::hex;
 
     impl Block {
         /// Reads the block, as a method for the tests' sake.
@@ -519,18 +520,18 @@ mod tests {
     fn a_referendums_call_is_known_by_its_name() {
         // Names that real chains used.
         assert_eq!(
-            hex::encode(enactment_name(383)),
+            hex::encode(&enactment_name(383)),
             "0xc4dacac2d61c3369c9629e3e33d106c067046c4b5084dd9521885798c9e9c7b9"
         );
         assert_eq!(
-            hex::encode(enactment_name(33)),
+            hex::encode(&enactment_name(33)),
             "0x84c108e68bbde930d2925776a976845fd356f7d5770169a7859ead8bd92c0abe"
         );
         let call = |name: &str, referendum, result: Value| {
             event(
                 "Scheduler",
                 name,
-                json!({"task": [9, 0], "id": {"Some": hex::encode(enactment_name(referendum))}, "result": result}),
+                json!({"task": [9, 0], "id": {"Some": hex::encode(&enactment_name(referendum))}, "result": result}),
             )
         };
         let scheduled = Block {
