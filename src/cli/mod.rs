@@ -16,6 +16,7 @@ mod facts;
 mod health;
 mod new;
 mod open;
+mod page;
 mod plan;
 mod plan_window;
 mod preview;

@@ -1,11 +1,11 @@
 //! The posts of an upgrade as one page: no script, and nothing from outside.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
+use maud::{Markup, PreEscaped, html};
 use strum::IntoEnumIterator;
 
 use super::{PreviewPost, ShownPost};
 use crate::{
+    cli::page::document,
     domain::{
         campaign::upgrade::Upgrade,
         outbox::Body,
@@ -24,45 +24,28 @@ const PAGE_CSS: &str = include_str!("page.css");
 
 /// Draws the whole page.
 pub fn write(upgrade: &Upgrade, shown: &[PreviewPost<'_>], zone: &Zone) -> String {
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'",
-        base64(&Sha256::digest(PAGE_CSS))
-    );
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="referrer" content="no-referrer";
-                title { (upgrade.title) ": every post" }
-                style { (PreEscaped(PAGE_CSS)) }
+    let body = html! {
+        header {
+            h1 { (upgrade.title) }
+            p {
+                "Every post of " strong { (upgrade.id) } ", as each channel would get it. The window: "
+                (zone.written(upgrade.window.opens)) " to " (zone.written(upgrade.window.closes))
+                ". Blocks and figures are invented."
             }
-            body {
-                header {
-                    h1 { (upgrade.title) }
-                    p {
-                        "Every post of " strong { (upgrade.id) } ", as each channel would get it. The window: "
-                        (zone.written(upgrade.window.opens)) " to " (zone.written(upgrade.window.closes))
-                        ". Blocks and figures are invented."
-                    }
-                    p {
-                        "On Discord each reader sees a " time { "marked" } " time in their own zone; here it is that of "
-                        (zone.0.iana_name().unwrap_or("UTC")) "."
-                    }
-                    (contents(shown))
-                }
-                main {
-                    @for (phase, shown) in phases(shown) {
-                        h2 { (phase.name()) }
-                        @for one in shown { (section(one, zone)) }
-                    }
-                }
+            p {
+                "On Discord each reader sees a " time { "marked" } " time in their own zone; here it is that of "
+                (zone.0.iana_name().unwrap_or("UTC")) "."
+            }
+            (contents(shown))
+        }
+        main {
+            @for (phase, shown) in phases(shown) {
+                h2 { (phase.name()) }
+                @for one in shown { (section(one, zone)) }
             }
         }
     };
-    page.into_string()
+    document(&format!("{}: every post", upgrade.title), PAGE_CSS, &body)
 }
 
 /// Returns each phase that has notices, in the order of the process.

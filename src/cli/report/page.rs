@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
+use maud::{Markup, html};
 
 use crate::{
+    cli::page::document,
     domain::{
         campaign::Campaign,
         chain::{block_times::Stretch, fact::Fact},
@@ -24,42 +24,25 @@ const LATE_SECONDS: i64 = 60;
 
 /// Draws the whole page.
 pub fn write(report: &Report, campaign: &Campaign, zone: &Zone) -> String {
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'",
-        base64(&Sha256::digest(PAGE_CSS))
-    );
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="referrer" content="no-referrer";
-                title { (report.title) ": review" }
-                style { (PreEscaped(PAGE_CSS)) }
-            }
-            body {
-                header {
-                    h1 { (report.title) ": review" }
-                    p {
-                        (report.upgrade) " (" (report.urgency) ") is " strong { (report.state) } ". The window: "
-                        (zone.written(report.opens)) " to " (zone.written(report.closes)) "."
-                    }
-                }
-                main {
-                    (posts(report, zone))
-                    (chains(report, campaign, zone))
-                    (incidents(report, zone))
-                    (readiness(report, zone))
-                    (feedback(report))
-                    (decisions(report, zone))
-                    (checklist(report, zone))
-                }
+    let body = html! {
+        header {
+            h1 { (report.title) ": review" }
+            p {
+                (report.upgrade) " (" (report.urgency) ") is " strong { (report.state) } ". The window: "
+                (zone.written(report.opens)) " to " (zone.written(report.closes)) "."
             }
         }
+        main {
+            (posts(report, zone))
+            (chains(report, campaign, zone))
+            (incidents(report, zone))
+            (readiness(report, zone))
+            (feedback(report))
+            (decisions(report, zone))
+            (checklist(report, zone))
+        }
     };
-    page.into_string()
+    document(&format!("{}: review", report.title), PAGE_CSS, &body)
 }
 
 fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [Markup; N]>) -> Markup {
