@@ -200,7 +200,7 @@ fn check_preview_plan_answer_on_the_sample() {
 }
 
 /// file, what stands there, what it becomes, the place (`L`: the line where it stands), a word of the message, a word of the hint
-const WRONG: [(&str, &str, &str, &str, &str, &str); 38] = [
+const WRONG: [(&str, &str, &str, &str, &str, &str); 40] = [
     (
         "config/plan.yaml",
         "template: preparation/announced",
@@ -416,6 +416,22 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 38] = [
         "config/herald.yaml:",
         "`discord-operations` and `discord-upgrades` are one place",
         "name another place",
+    ),
+    (
+        "config/herald.yaml",
+        "delivery:  ",
+        "web: { listen: \"127.0.0.1:0\", address: https://example.org/status/ }\ndelivery:  ",
+        "config/herald.yaml:",
+        "not the address of a site of its own",
+        "without a path",
+    ),
+    (
+        "config/plan.yaml",
+        "{ emoji: \"❓\", means: a question }",
+        "{ emoji: \"👍\", means: a question }",
+        "config/plan.yaml:",
+        "means “all fine” above",
+        "another emoji",
     ),
     (
         "config/herald.yaml",
