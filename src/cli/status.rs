@@ -154,7 +154,7 @@ fn campaign_json(campaign: &Campaign, posts: &[Post]) -> serde_json::Value {
         .map(|s| (s.name().to_owned(), json!(count(posts, *s))))
         .collect();
     let next = next_notice(posts).map(|p| json!({ "notice": p.notice, "due": p.due }));
-    json!({ "upgrade": campaign.upgrade.id, "state": campaign.progress.state, "revision": campaign.revision, "chains": campaign.progress.chains,
+    json!({ "upgrade": campaign.upgrade.id, "state": campaign.standing(), "no_go": campaign.upgrade.no_go(), "revision": campaign.revision, "chains": campaign.progress.chains,
             "feedback": campaign.progress.feedback, "posts": counts, "kept_back": kept_back(posts), "next": next })
 }
 
@@ -166,8 +166,11 @@ fn print_campaign(campaign: &Campaign, zone: &Zone) {
         "{} ({}): {}",
         upgrade.title,
         upgrade.id,
-        progress.state.name()
+        campaign.standing()
     );
+    if let Some(reason) = upgrade.no_go() {
+        out!("  no-go: {reason}");
+    }
     out!(
         "  window {} to {}",
         zone.written(upgrade.window.opens),

@@ -262,8 +262,30 @@ fn check_chains(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Findi
                     "write ws:// or wss:// and the node's host",
                 ));
             }
+            // One node that counts as two would be believed against the others.
+            let same = |other: &&String| same_endpoint(other, url);
+            if let Some(first) = chain.endpoints.iter().take(i).find(same) {
+                findings.push(file.wrong(
+                    &["chains", name, "endpoints", &i.to_string()],
+                    format!("`{url}` is the node of `{first}`, and one node counts once"),
+                    "name another node, or remove this one",
+                ));
+            }
         }
     }
+}
+
+/// Tells whether two addresses lead to one node: a port that goes without saying and the case of the host make no other.
+fn same_endpoint(one: &str, other: &str) -> bool {
+    let parts = |url: &str| {
+        let url = url.to_ascii_lowercase();
+        let (scheme, rest) = url.split_once("://")?;
+        let default_port = if scheme == "wss" { ":443" } else { ":80" };
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let host = host.strip_suffix(default_port).unwrap_or(host);
+        Some((scheme.to_owned(), host.to_owned(), path.to_owned()))
+    };
+    parts(one).is_some_and(|one| Some(one) == parts(other))
 }
 
 fn check_channels(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Finding>) {
@@ -289,6 +311,18 @@ fn check_channels(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Fin
                 &["channels", name, "publish"],
                 format!("nobody follows channel `{name}`: that is a thing of Discord's"),
                 "remove `publish`",
+            ));
+        }
+        let is_same = |(other, earlier): &(&String, &RawChannel)| {
+            *other < name
+                && earlier.platform == channel.platform
+                && earlier.place.eq_ignore_ascii_case(&channel.place)
+        };
+        if let Some((other, _)) = raw.channels.iter().find(is_same) {
+            findings.push(file.wrong(
+                &["channels", name, "place"],
+                format!("channels `{other}` and `{name}` are one place, which would get every post twice"),
+                "keep one of them, or name another place",
             ));
         }
         for (group, whom) in &channel.mentions {
@@ -412,4 +446,25 @@ pub fn channel_hint(deployment: &Deployment, name: &str) -> String {
             .map(String::as_str)
             .collect::<Vec<_>>(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_endpoint;
+
+    #[test]
+    fn an_address_may_be_written_in_several_ways() {
+        for (one, other, same) in [
+            ("ws://a", "ws://a/", true),
+            ("wss://a", "WSS://A:443", true),
+            ("ws://a:80/", "ws://a", true),
+            ("ws://a:443", "ws://a", false),
+            ("ws://a", "wss://a", false),
+            ("ws://a/one", "ws://a/two", false),
+            ("ws://a:9944", "ws://a:9945", false),
+            ("ws://[::1]:80", "ws://[::1]", true),
+        ] {
+            assert_eq!(same_endpoint(one, other), same, "{one} {other}");
+        }
+    }
 }

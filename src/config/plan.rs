@@ -449,6 +449,14 @@ fn feedback(raw: &RawFeedback, file: &SourceFile, findings: &mut Vec<Finding>) -
         ));
     }
     for (i, meaning) in raw.reactions.iter().enumerate() {
+        let mut earlier = raw.reactions.iter().take(i);
+        if let Some(same) = earlier.find(|other| other.emoji == meaning.emoji) {
+            findings.push(file.wrong(
+                &["feedback", "reactions", &i.to_string(), "emoji"],
+                format!("{} means “{}” above", meaning.emoji, same.means),
+                "take another emoji, or one meaning for both",
+            ));
+        }
         if meaning.means.trim().is_empty() {
             let at = ["feedback", "reactions", &i.to_string(), "means"];
             findings.push(file.wrong(

@@ -5,7 +5,7 @@ mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::AmbiguousOffset};
 use strum::IntoEnumIterator;
 
 use self::{
@@ -16,15 +16,15 @@ use super::{
     deployment::Deployment,
     plan::Plan,
     yaml::{
-        finding::{Finding, suggest},
+        finding::{Finding, Severity, suggest},
         source::SourceFile,
-        values::{instant, linkable},
+        values::{instant, is_switch, linkable},
     },
 };
 use crate::domain::{
     campaign::upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Target, Upgrade, Window},
     hex,
-    plan::notice::Audience,
+    plan::{notice::Audience, schedule::PlanTime},
 };
 
 pub(super) use self::shape::RawUpgrade;
@@ -73,7 +73,8 @@ pub fn read(
         check_poll(poll, file, findings);
     }
     check_statements(&raw, file, findings);
-    if findings.len() > before {
+    let is_error = |f: &Finding| f.severity == Severity::Error;
+    if findings.iter().skip(before).any(is_error) {
         return None;
     }
     let poll = match poll {
@@ -173,7 +174,35 @@ impl Times<'_> {
             let message = format!("`{text}` is not a time");
             self.findings.push(self.file.wrong(path, message, hint));
         }
+        self.warn_of_clock_change(path, text, read);
         read
+    }
+
+    /// Warns of a time that the plan's zone has twice or not at all, because its clocks change then.
+    fn warn_of_clock_change(&mut self, path: &[&str], text: &str, read: Option<Timestamp>) {
+        let zone = &self.plan.zone;
+        let (Some(read), Ok(PlanTime::Civil(civil))) = (read, text.parse()) else {
+            return;
+        };
+        let what = match zone.to_ambiguous_timestamp(civil).offset() {
+            AmbiguousOffset::Unambiguous { .. } => return,
+            AmbiguousOffset::Gap { .. } => "no clock shows",
+            AmbiguousOffset::Fold { .. } => "clocks show twice",
+        };
+        let read = read.display_with_offset(zone.to_offset(read));
+        let message = format!(
+            "in {} {what} `{text}`, since they change then; it is read as {read}",
+            self.plan.zone_name
+        );
+        let finding = self.file.wrong(
+            path,
+            message,
+            format!("write the time with its offset, such as {read}"),
+        );
+        self.findings.push(Finding {
+            severity: Severity::Warning,
+            ..finding
+        });
     }
 
     fn window(&mut self, path: &[&str], raw: &RawWindow) -> Option<Window> {
@@ -301,6 +330,19 @@ fn check_statements(raw: &RawUpgrade, file: &SourceFile, findings: &mut Vec<Find
             format!("`{link}` can't be linked"),
             "write the https:// address where it can be read",
         ));
+    }
+    for (key, text) in [
+        ("no_go", &raw.no_go),
+        ("cancelled", &raw.cancelled),
+        ("failed", &raw.failed),
+        ("rollback", &raw.rollback),
+    ] {
+        let Some(text) = text.as_ref().filter(|text| is_switch(text)) else {
+            continue;
+        };
+        let message = format!("`{key}: {text}` says it with `{text}` as its words");
+        let hint = format!("write it in words for people, or remove `{key}`");
+        findings.push(file.wrong(&[key], message, hint));
     }
     if raw.go == Some(true) && raw.no_go.is_some() {
         findings.push(file.wrong(

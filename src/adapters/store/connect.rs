@@ -1,9 +1,13 @@
 //! Opening a store by its address: which database, how it is connected to, and its schema brought up to date.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use parking_lot::Mutex;
 use sqlx::{
-    Any, AnyPool, Executor, Transaction,
+    Any, AnyConnection, AnyPool, Connection, Executor, Transaction,
     any::{AnyPoolOptions, install_default_drivers},
 };
 
@@ -35,7 +39,7 @@ impl Dialect {
     fn begin(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
-            Self::Postgres => "BEGIN",
+            Self::Postgres => "BEGIN READ WRITE",
         }
     }
 
@@ -61,6 +65,8 @@ impl Dialect {
                 "SET statement_timeout = '5s'",
                 "SET lock_timeout = '5s'",
                 "SET idle_in_transaction_session_timeout = '5s'",
+                // Kept from a failover, it would outlast it.
+                "SET default_transaction_read_only = off",
             ],
         }
     }
@@ -71,7 +77,11 @@ impl Dialect {
 pub struct Database {
     pub pool: AnyPool,
     pub dialect: Dialect,
+    discarded: Discarded,
 }
+
+/// The connections that are not used again: those made before this instant.
+type Discarded = Arc<Mutex<Option<Instant>>>;
 
 impl Database {
     /// `create`: makes the file, or in a database that is there the tables, if they are missing.
@@ -88,11 +98,16 @@ impl Database {
             address.push(if url.contains('?') { '&' } else { '?' });
             address.push_str("mode=rwc");
         }
-        let pool = options(dialect)
+        let discarded = Discarded::default();
+        let pool = options(dialect, discarded.clone())
             .connect(&address)
             .await
             .map_err(|error| unopened(dialect, &shown, &error))?;
-        let database = Self { pool, dialect };
+        let database = Self {
+            pool,
+            dialect,
+            discarded,
+        };
         if create || dialect == Dialect::Sqlite {
             migrate(&database).await?;
         } else {
@@ -103,11 +118,25 @@ impl Database {
 
     /// Begins a transaction that will write.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        Ok(self.pool.begin_with(self.dialect.begin()).await?)
+        let begun = self.pool.begin_with(self.dialect.begin()).await;
+        if begun.is_err() && self.dialect == Dialect::Postgres {
+            // The server behind these connections may be the one that was failed over from, which writes no more.
+            *self.discarded.lock() = Some(Instant::now());
+        }
+        Ok(begun?)
     }
 }
 
-fn options(dialect: Dialect) -> AnyPoolOptions {
+/// Tells whether a connection is to be used again. One whose rollback failed is in its transaction for good.
+async fn is_fit(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A rollback that is under way comes before the answer.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
+}
+
+fn options(dialect: Dialect, discarded: Discarded) -> AnyPoolOptions {
     let options = match dialect {
         // SQLite has one writer anyway, and a store in memory lives in its connection.
         Dialect::Sqlite => AnyPoolOptions::new()
@@ -118,6 +147,10 @@ fn options(dialect: Dialect) -> AnyPoolOptions {
     };
     options
         .acquire_timeout(CONNECT_TIMEOUT)
+        .before_acquire(move |connection, meta| {
+            let is_discarded = discarded.lock().is_some_and(|at| meta.age >= at.elapsed());
+            Box::pin(async move { Ok(!is_discarded && is_fit(connection).await?) })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 for setting in dialect.settings() {
@@ -154,6 +187,8 @@ fn unopened(dialect: Dialect, shown: &str, error: &sqlx::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::query;
+
     use super::*;
 
     #[test]
@@ -168,6 +203,51 @@ mod tests {
         );
         assert_eq!(shown("sqlite://herald.db"), "sqlite://herald.db");
         assert_eq!(shown("mysql://me:secret@x/y"), "mysql:…");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_written_to_again() -> Result<(), StoreError> {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("store.db").display());
+        let database = Database::open(&url, true).await?;
+        query("CREATE TABLE filler (text TEXT)")
+            .execute(&database.pool)
+            .await?;
+        let write = async || {
+            let mut tx = database.begin().await?;
+            query("INSERT INTO filler (text) VALUES ($1)")
+                .bind("x".repeat(100_000))
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            Ok::<_, StoreError>(())
+        };
+        write().await?;
+        // The file may not grow any more: that is how a full disk looks to SQLite.
+        query("PRAGMA max_page_count = 1")
+            .execute(&database.pool)
+            .await?;
+        let StoreError::Unavailable(said) = write().await.unwrap_err() else {
+            panic!("it is full")
+        };
+        assert!(said.contains("full"), "{said}");
+        query("PRAGMA max_page_count = 1000000")
+            .execute(&database.pool)
+            .await?;
+        write().await
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_rollback_failed_is_thrown_away() -> Result<(), StoreError> {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("store.db").display());
+        let database = Database::open(&url, true).await?;
+        let mut tx = database.begin().await?;
+        // As SQLite does by itself when a disk is full or broken: the rollback that follows fails.
+        query("ROLLBACK").execute(&mut *tx).await?;
+        drop(tx);
+        database.begin().await?.commit().await?;
+        Ok(())
     }
 
     #[tokio::test]

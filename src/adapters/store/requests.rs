@@ -27,7 +27,11 @@ impl RequestStore for SqlStore {
         .bind(to_json(change)?)
         .bind(author)
         .bind(at.as_millisecond());
-        Ok(number.fetch_one(self.pool()).await?)
+        // By itself the row would be given before it is committed, and a commit that fails would not be told.
+        let mut tx = self.database.begin().await?;
+        let number = number.fetch_one(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(number)
     }
 
     async fn requests(&self) -> Result<Vec<Request>, StoreError> {

@@ -1,6 +1,10 @@
 //! The accounts of herald.yaml: who herald is on a platform, and where its secrets are.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use secrecy::SecretString;
 
@@ -11,7 +15,7 @@ use crate::{
 };
 
 /// The place of a secret; it is read when it is needed and never kept in a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     Env(String),
     File(PathBuf),
@@ -23,11 +27,11 @@ impl Secret {
             Self::Env(name) => {
                 // The environment is read here and nowhere else.
                 #[allow(clippy::disallowed_methods)]
-                std::env::var(name)
-                    .map_err(|_| format!("the environment variable {name} is not set"))?
+                std::env::var(name).map_err(|_| format!("{self} is not set"))?
             }
-            Self::File(path) => std::fs::read_to_string(path)
-                .map_err(|e| format!("{} can't be read: {e}", path.display()))?,
+            Self::File(path) => {
+                std::fs::read_to_string(path).map_err(|e| format!("{self} can't be read: {e}"))?
+            }
         };
         match text.trim() {
             "" => Err(format!("{self} is empty")),
@@ -36,13 +40,41 @@ impl Secret {
     }
 }
 
+/// Shows where the secret is, unless that may be the secret itself, written in the wrong place.
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Env(name) => write!(f, "the environment variable {name}"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Env(name) if is_customary(name) => write!(f, "the environment variable {name}"),
+            Self::Env(_) => f.write_str("the environment variable that it names"),
+            Self::File(path) if path.exists() || is_in_folder(path) => {
+                write!(f, "{}", path.display())
+            }
+            Self::File(_) => f.write_str("the file that it names"),
         }
     }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({self})")
+    }
+}
+
+/// Tells whether an environment variable may have this name.
+fn is_variable(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Tells whether a name looks like those of environment variables, and so like no token.
+fn is_customary(name: &str) -> bool {
+    name.len() <= 60 && !name.contains(|c: char| c.is_ascii_lowercase())
+}
+
+/// Tells whether a path names a folder that is there.
+fn is_in_folder(path: &Path) -> bool {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    folder.is_some_and(Path::is_dir)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,7 +267,18 @@ pub(super) fn secret(
         RawSecret::Source(RawSource {
             env: Some(env),
             file: None,
-        }) if !env.is_empty() => Some(Secret::Env(env)),
+        }) if !env.is_empty() && is_variable(&env) => Some(Secret::Env(env)),
+        RawSecret::Source(RawSource {
+            env: Some(_),
+            file: None,
+        }) => {
+            findings.push(file.wrong(
+                path,
+                "no environment variable can have the name that stands here",
+                "write the variable's name, such as HERALD_TOKEN, and the secret into the variable; a secret that stood here is no secret any more",
+            ));
+            None
+        }
         RawSecret::Source(RawSource {
             env: None,
             file: Some(path),

@@ -54,16 +54,18 @@ pub(super) fn web(raw: RawWeb, file: &SourceFile, findings: &mut Vec<Finding>) -
             .strip_prefix("https://")
             .or_else(|| text.strip_prefix("http://"));
         host.is_some_and(|host| {
+            let host = host.strip_suffix('/').unwrap_or(host);
             !host.is_empty()
-                && !host
-                    .contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>?#".contains(c))
+                && !host.contains(|c: char| {
+                    c.is_whitespace() || c.is_control() || "\"<>?#/".contains(c)
+                })
         })
     };
     if let Some(address) = raw.address.as_ref().filter(|a| !is_address(a)) {
         findings.push(file.wrong(
             &["web", "address"],
-            format!("`{address}` is not a page's address"),
-            "write where readers find the page, such as https://status.example.org/",
+            format!("`{address}` is not the address of a site of its own"),
+            "write where readers find the page, without a path: https://status.example.org/",
         ));
     }
     let title = raw.title.trim().to_owned();

@@ -27,6 +27,14 @@ pub fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     text.parse::<PlanTime>().ok()?.at(zone)
 }
 
+/// Tells whether a text is one that some readers of YAML take for true, false or nothing.
+pub fn is_switch(text: &str) -> bool {
+    const SWITCHES: [&str; 13] = [
+        "", "y", "n", "yes", "no", "true", "false", "on", "off", "~", "null", "nil", "none",
+    ];
+    SWITCHES.contains(&text.trim().to_ascii_lowercase().as_str())
+}
+
 /// Tells whether an address can stand in a post.
 pub fn linkable(url: &str) -> bool {
     url.starts_with("https://")
@@ -34,4 +42,19 @@ pub fn linkable(url: &str) -> bool {
         && !url
             .chars()
             .any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_switch;
+
+    #[test]
+    fn a_switch_is_no_text() {
+        for text in ["no", "Off", " FALSE ", "~", "null", "", "y", "None"] {
+            assert!(is_switch(text), "{text}");
+        }
+        for text in ["no time", "a fault", "0", "off by one", "not now"] {
+            assert!(!is_switch(text), "{text}");
+        }
+    }
 }

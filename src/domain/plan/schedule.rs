@@ -133,7 +133,16 @@ impl FromStr for PlanTime {
         let text = text.trim();
         match text.parse() {
             Ok(instant) => Ok(Self::Instant(instant)),
-            Err(_) => text.parse().map(Self::Civil),
+            // A time that names a zone is in that zone, whatever the plan's is.
+            Err(error) => match text.split_once('[') {
+                Some((civil, name)) => {
+                    let zone = TimeZone::get(name.strip_suffix(']').unwrap_or_default())?;
+                    civil_instant(civil.parse()?, &zone)
+                        .map(Self::Instant)
+                        .ok_or(error)
+                }
+                None => text.parse().map(Self::Civil),
+            },
         }
     }
 }
@@ -294,6 +303,23 @@ mod tests {
             .unwrap();
         assert_eq!(day, at("2026-10-24T12:00:00Z")); // 14:00 CEST
         assert_eq!(hours, at("2026-10-24T13:00:00Z"));
+    }
+
+    #[test]
+    fn a_time_that_names_a_zone_is_in_that_zone() {
+        let read = |text: &str| text.parse::<PlanTime>().ok()?.at(&berlin());
+        let new_york = Some(at("2027-03-09T19:00:00Z"));
+        assert_eq!(read("2027-03-09T14:00[America/New_York]"), new_york);
+        assert_eq!(read("2027-03-09T14:00-05:00[America/New_York]"), new_york);
+        assert_eq!(read("2027-03-09 14:00"), Some(at("2027-03-09T13:00:00Z")));
+        for text in [
+            "2027-03-09T14:00[America/Nowhere]",
+            "2027-03-09T14:00[America/New_York",
+            "2027-03-09T14:00[]",
+            "14:00[America/New_York]",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

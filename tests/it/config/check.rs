@@ -52,7 +52,7 @@ type Case = (
 );
 
 /// Changes, the line they are found at (by a word that stands in it), and what is said.
-const CASES: [Case; 20] = [
+const CASES: [Case; 22] = [
     (
         &[(PLAN, "least_notice: 7d", "least_notice: 14d")],
         "least_notice: 14d",
@@ -66,6 +66,24 @@ const CASES: [Case; 20] = [
         )],
         "opens: 2031",
         "error: the window opens on a Saturday (Europe/Berlin), which the routine plan does not allow",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00, closes: 2031-03-11 16:00",
+            "opens: 2031-03-30 02:30, closes: 2031-03-30 06:00",
+        )],
+        "opens: 2031",
+        "warning: in Europe/Berlin no clock shows `2031-03-30 02:30`, since they change then; it is read as 2031-03-30T03:00:00+02:00",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00, closes: 2031-03-11 16:00",
+            "opens: 2031-10-26 02:30, closes: 2031-10-26 06:00",
+        )],
+        "opens: 2031",
+        "warning: in Europe/Berlin clocks show twice `2031-10-26 02:30`, since they change then; it is read as 2031-10-26T02:30:00+02:00",
     ),
     (
         &[(

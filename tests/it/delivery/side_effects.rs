@@ -316,6 +316,9 @@ async fn what_waits_around_a_post_holds_up_none_and_is_done_once() -> Result<()>
     w.write("upgrades/v2.yaml", &file)?;
     w.on_discord("cancelled").await?;
     event_when(&w, "the event is called off", |e| e["status"] == 4).await?;
+    let status = crate::process::cli::herald(w.dir.path(), &["status"]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    ensure!(status.contains("(v2): cancelled"), "{status}");
     ensure!(
         w.discord.violations().is_empty(),
         "{:#?}",

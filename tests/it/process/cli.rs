@@ -200,7 +200,7 @@ fn check_preview_plan_answer_on_the_sample() {
 }
 
 /// file, what stands there, what it becomes, the place (`L`: the line where it stands), a word of the message, a word of the hint
-const WRONG: [(&str, &str, &str, &str, &str, &str); 31] = [
+const WRONG: [(&str, &str, &str, &str, &str, &str); 40] = [
     (
         "config/plan.yaml",
         "template: preparation/announced",
@@ -402,6 +402,78 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 31] = [
         "never the secret",
     ),
     (
+        "config/herald.yaml",
+        "{ env: HERALD_DISCORD_TOKEN }",
+        "{ env: MTA4.an-invented.token }",
+        "config/herald.yaml:",
+        "no environment variable can have",
+        "such as HERALD_TOKEN",
+    ),
+    (
+        "config/herald.yaml",
+        "place: \"1100000000000000003\"",
+        "place: \"1100000000000000002\"",
+        "config/herald.yaml:",
+        "`discord-operations` and `discord-upgrades` are one place",
+        "name another place",
+    ),
+    (
+        "config/herald.yaml",
+        "delivery:  ",
+        "web: { listen: \"127.0.0.1:0\", address: https://example.org/status/ }\ndelivery:  ",
+        "config/herald.yaml:",
+        "not the address of a site of its own",
+        "without a path",
+    ),
+    (
+        "config/plan.yaml",
+        "{ emoji: \"❓\", means: a question }",
+        "{ emoji: \"👍\", means: a question }",
+        "config/plan.yaml:",
+        "means “all fine” above",
+        "another emoji",
+    ),
+    (
+        "config/herald.yaml",
+        "wss://paseo.example.net]",
+        "wss://Paseo.example.org:443/]",
+        "config/herald.yaml:",
+        "one node counts once",
+        "remove this one",
+    ),
+    (
+        "config/upgrades/v2.3.1.yaml",
+        "summary: A maintenance",
+        "cancelled: no\nsummary: A maintenance",
+        "config/upgrades/v2.3.1.yaml:",
+        "`cancelled: no` says it with `no`",
+        "remove `cancelled`",
+    ),
+    (
+        "config/upgrades/v2.3.1.yaml",
+        "summary: A maintenance",
+        "failed: false\nsummary: A maintenance",
+        "config/upgrades/v2.3.1.yaml:",
+        "`failed: false`",
+        "remove `failed`",
+    ),
+    (
+        "config/upgrades/v2.3.1.yaml",
+        "summary: A maintenance",
+        "no_go: off\nsummary: A maintenance",
+        "config/upgrades/v2.3.1.yaml:",
+        "`no_go: off`",
+        "remove `no_go`",
+    ),
+    (
+        "config/upgrades/v2.3.1.yaml",
+        "summary: A maintenance",
+        "rollback: 'No'\nsummary: A maintenance",
+        "config/upgrades/v2.3.1.yaml:",
+        "`rollback: No`",
+        "remove `rollback`",
+    ),
+    (
         "config/upgrades/v2.3.1.yaml",
         "opens: 2027-03-09 14:00",
         "opens: next Tuesday",
@@ -577,21 +649,34 @@ fn an_upgrade_nobody_has_recorded_is_rehearsed_on_all_its_chains() {
 
 #[test]
 fn a_secret_written_where_its_source_belongs_is_not_shown() {
-    let dir = changed(
-        "config/herald.yaml",
-        "{ env: HERALD_DISCORD_TOKEN }",
+    // By itself, as a variable's name that can or can't be one, and as a file's.
+    for written in [
         "MTA4-AN-INVENTED-TOKEN",
-    );
-    let output = herald(dir.path(), &["check"]);
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        output.status.code() == Some(1) && said.contains("one source") && !said.contains("MTA4"),
-        "{said}"
-    );
+        "{ env: MTA4.an-invented.token }",
+        "{ env: syt_MTA4_an_invented_token }",
+        "{ file: MTA4.an-invented.token }",
+        "{ file: MTA4/an-invented/token }",
+    ] {
+        let dir = changed(
+            "config/herald.yaml",
+            "{ env: HERALD_DISCORD_TOKEN }",
+            written,
+        );
+        for command in ["check", "run", "doctor"] {
+            let output = herald(dir.path(), &[command]);
+            let said = format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            let refused =
+                command == "check" && !written.contains("env: syt") && !written.contains("file");
+            assert!(
+                (output.status.code() == Some(1) || !refused) && !said.contains("MTA4"),
+                "{command} with {written}: {said}"
+            );
+        }
+    }
 }
 
 #[test]
