@@ -245,11 +245,12 @@ impl Rehearsal {
 
     /// Makes the scenario's own change when its time has come, by a command as an operator would give it.
     async fn make_planned_change(&mut self) -> anyhow::Result<()> {
-        let posts = self.core.store.posts(&self.scenario.upgrade.id).await?;
-        let Some((change, words)) = self
-            .scenario
-            .command(&posts, &self.core.snapshot().plan().zone)
-        else {
+        if self.scenario.change.is_none() {
+            return Ok(());
+        }
+        let posts = self.posts().await?;
+        let snapshot = self.core.snapshot();
+        let Some((change, words)) = self.scenario.command(&posts, &snapshot.plan().zone) else {
             return Ok(());
         };
         self.scenario.change = None;
@@ -333,38 +334,54 @@ impl Rehearsal {
     }
 
     /// Lets every service come to rest: the clock does not move while anything is left to do.
+    /// What is shown, and what people do, follows from posts and facts, so it is looked at after those that change them.
     pub(super) async fn settle(&mut self) -> anyhow::Result<()> {
+        // Operators' channels first: people agree to what they have seen, before it is due.
+        let readers = |name: &String| self.core.outlets.get(name).map(|o| o.readers);
+        let channels = self.services.dispatcher.channels();
+        let (operators, public): (Vec<String>, Vec<String>) = channels
+            .into_iter()
+            .partition(|name| readers(name) == Some(Readers::Operators));
         loop {
             let mut busy = false;
             for (name, chain) in self.services.watcher.chains() {
                 busy |= self.read_to_head(name, chain.as_ref()).await?;
             }
-            busy |= !self.services.gate.tick().await?.is_empty();
-            // Operators' channels first: people agree to what they have seen, before it is due.
-            let readers = |name: &String| self.core.outlets.get(name).map(|o| o.readers);
-            let (operators, public): (Vec<String>, Vec<String>) = self
-                .services
-                .dispatcher
-                .channels()
-                .into_iter()
-                .partition(|name| readers(name) == Some(Readers::Operators));
-            for channel in &operators {
-                busy |= !self.services.dispatcher.tick(channel).await?.is_empty();
+            if busy {
+                self.show_facts().await?;
             }
-            self.show().await?;
-            busy |= self.people_approve().await?;
-            for channel in &public {
-                busy |= !self.services.dispatcher.tick(channel).await?.is_empty();
+            let mut posted = !self.services.gate.tick().await?.is_empty();
+            posted |= self.post_in(&operators).await?;
+            if posted {
+                self.show_posts(&self.posts().await?).await;
+                busy |= self.people_approve().await?;
             }
-            busy |= self.services.summariser.tick().await?.upgrades > 0;
-            busy |= self.services.rollcall.tick().await?.posts > 0;
-            self.show().await?;
-            busy |= self.people_answer().await?;
-            busy |= self.providers_answer().await?;
-            if !busy {
+            posted |= self.post_in(&public).await?;
+            posted |= self.services.summariser.tick().await?.upgrades > 0;
+            posted |= self.services.rollcall.tick().await?.posts > 0;
+            if posted {
+                let posts = self.posts().await?;
+                self.show_posts(&posts).await;
+                self.people_answer(&posts);
+                self.providers_answer(&posts).await?;
+            }
+            if !busy && !posted {
                 return Ok(());
             }
         }
+    }
+
+    /// Posts what is due in some channels. True if anything was.
+    async fn post_in(&self, channels: &[String]) -> anyhow::Result<bool> {
+        let mut posted = false;
+        for channel in channels {
+            posted |= !self.services.dispatcher.tick(channel).await?.is_empty();
+        }
+        Ok(posted)
+    }
+
+    async fn posts(&self) -> anyhow::Result<Vec<Post>> {
+        Ok(self.core.store.posts(&self.scenario.upgrade.id).await?)
     }
 
     /// Reads a chain to its head, chain by chain, so that two rehearsals say the same in the same order.
@@ -394,25 +411,28 @@ impl Rehearsal {
         }
     }
 
-    async fn show(&mut self) -> anyhow::Result<()> {
+    async fn show_facts(&mut self) -> anyhow::Result<()> {
         for fact in self.core.store.facts().await?.iter().skip(self.shown.facts) {
             self.output.fact(fact);
             self.shown.facts += 1;
         }
-        let mut posts = self.core.store.posts(&self.scenario.upgrade.id).await?;
-        posts.retain(|p| p.state == PostState::Sent && !self.shown.posts.contains(&p.key.0));
+        Ok(())
+    }
+
+    async fn show_posts(&mut self, posts: &[Post]) {
+        let new = |p: &&Post| p.state == PostState::Sent && !self.shown.posts.contains(&p.key.0);
+        let mut posts: Vec<&Post> = posts.iter().filter(new).collect();
         posts.sort_by_key(|p| (p.sent, p.rank));
         for post in posts {
             if let Some(outlet) = outlets::find(&self.core.outlets, &post.channel) {
-                self.output.post(&post, outlet.platform);
+                self.output.post(post, outlet.platform);
             }
-            self.shown.posts.insert(post.key.0);
+            self.shown.posts.insert(post.key.0.clone());
             // A viewer with a browser has seen it in its room already.
             if self.controls.is_none() {
                 tokio::time::sleep(self.pace).await;
             }
         }
-        Ok(())
     }
 
     fn show_progress(&self, campaign: &Campaign) {
@@ -451,7 +471,7 @@ impl Rehearsal {
 
     async fn result(&mut self, give_up: Timestamp) -> anyhow::Result<RehearsalResult> {
         let campaign = self.campaign().await?;
-        let posts = self.core.store.posts(&self.scenario.upgrade.id).await?;
+        let posts = self.posts().await?;
         let count = |state: PostState| posts.iter().filter(|p| p.state == state).count();
         let said = |p: &&Post| p.state == PostState::Sent && p.operation.rules().blocks_channel;
         let days = self.clock.now().duration_since(self.start).as_hours() / 24;

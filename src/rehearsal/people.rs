@@ -75,17 +75,16 @@ impl Rehearsal {
     }
 
     /// Once the threads are open, invented people react and reply in each.
-    pub(super) async fn people_answer(&mut self) -> anyhow::Result<bool> {
+    pub(super) fn people_answer(&mut self, posts: &[Post]) {
         if self.people.gave_feedback {
-            return Ok(false);
+            return;
         }
-        let posts = self.core.store.posts(&self.scenario.upgrade.id).await?;
         let threads: Vec<&Post> = posts
             .iter()
             .filter(|p| p.operation == Operation::Thread)
             .collect();
         if threads.is_empty() || threads.iter().any(|p| p.state != PostState::Sent) {
-            return Ok(false);
+            return;
         }
         self.people.gave_feedback = true;
         for thread in threads {
@@ -123,26 +122,23 @@ impl Rehearsal {
                 thread.channel
             ));
         }
-        Ok(true)
     }
 
-    /// Invented providers answer what asks them for it. True if one did.
-    pub(super) async fn providers_answer(&mut self) -> anyhow::Result<bool> {
-        let posts = self.core.store.posts(&self.scenario.upgrade.id).await?;
+    /// Invented providers answer what asks them for it.
+    pub(super) async fn providers_answer(&mut self, posts: &[Post]) -> anyhow::Result<()> {
         let sent = |p: &&Post| p.operation == Operation::Post && p.state == PostState::Sent;
         let sent: Vec<&Post> = posts.iter().filter(sent).collect();
-        let mut busy = false;
         for post in &sent {
             if self.is_about(post, Happening::Unready) {
-                busy |= self.providers_get_ready(post).await?;
+                self.providers_get_ready(post).await?;
             }
         }
         for post in &sent {
             if self.is_about(post, Happening::Unacknowledged) || self.asks(post) {
-                busy |= self.providers_acknowledge(post, &sent);
+                self.providers_acknowledge(post, &sent);
             }
         }
-        Ok(busy)
+        Ok(())
     }
 
     fn is_about(&self, post: &Post, happening: Happening) -> bool {
@@ -163,13 +159,13 @@ impl Rehearsal {
     }
 
     /// Every provider says that their nodes are ready.
-    async fn providers_get_ready(&mut self, post: &Post) -> anyhow::Result<bool> {
+    async fn providers_get_ready(&mut self, post: &Post) -> anyhow::Result<()> {
         let campaign = self.campaign().await?;
         let Some(outlet) = self.core.outlets.get(&post.channel) else {
-            return Ok(false);
+            return Ok(());
         };
         if !self.people.acknowledged.insert(post.key.0.clone()) {
-            return Ok(false);
+            return Ok(());
         }
         for person in providers(&self.core.snapshot().config.people) {
             let own = account(person, outlet.platform);
@@ -180,19 +176,19 @@ impl Rehearsal {
             "\n  ○ {}: every provider gives the command upgrade ready",
             post.channel
         ));
-        Ok(true)
+        Ok(())
     }
 
     /// Most providers react to a post that asks for it; the last one has to be reminded.
-    fn providers_acknowledge(&mut self, post: &Post, sent: &[&Post]) -> bool {
+    fn providers_acknowledge(&mut self, post: &Post, sent: &[&Post]) {
         if !self.people.acknowledged.insert(post.key.0.clone()) {
-            return false;
+            return;
         }
         let Some(outlet) = self.core.outlets.get(&post.channel) else {
-            return false;
+            return;
         };
         let Some((_, room)) = self.rooms.iter().find(|(p, _)| *p == outlet.platform) else {
-            return false;
+            return;
         };
         let snapshot = self.core.snapshot();
         let mut answering: Vec<&Person> = providers(&snapshot.config.people).collect();
@@ -204,7 +200,7 @@ impl Rehearsal {
         let here = sent.iter().filter(|p| p.channel == post.channel);
         let asked = here.filter(|p| self.asks(p)).max_by_key(|p| p.sent);
         let Some(root) = asked.and_then(|p| p.remote.as_deref()) else {
-            return false;
+            return;
         };
         let reaction = &snapshot.plan().acknowledge;
         for person in &answering {
@@ -221,7 +217,6 @@ impl Rehearsal {
                 post.channel, first.name
             ));
         }
-        true
     }
 }
 

@@ -17,7 +17,12 @@ use sd_notify::NotifyState;
 use serde::{Deserialize, Serialize};
 
 use super::heartbeat::Heartbeats;
-use crate::{adapters::clock::SystemClock, ports::Clock, web::ProcessHealth, words::length_words};
+use crate::{
+    adapters::clock::SystemClock,
+    ports::{Clock, Store},
+    web::ProcessHealth,
+    words::length_words,
+};
 
 /// How often the file is written, at least.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
@@ -61,12 +66,16 @@ struct HealthRecord {
     state: ProcessState,
     /// The parts that hang.
     hangs: Vec<String>,
+    /// The reason why the store takes no writes, while it takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
 }
 
 /// Writes the health file, and tells the service manager.
 pub(crate) struct HealthFile {
     pub heartbeats: Arc<Heartbeats>,
     state: Mutex<ProcessState>,
+    store: Mutex<Option<String>>,
     writing: Mutex<()>,
     file: Option<PathBuf>,
     every: Duration,
@@ -82,6 +91,7 @@ impl HealthFile {
         Self {
             heartbeats: Arc::new(Heartbeats::new(MAX_WORK)),
             state: Mutex::default(),
+            store: Mutex::default(),
             writing: Mutex::default(),
             file,
             every,
@@ -101,6 +111,24 @@ impl HealthFile {
             ready: state.is_ready(),
             active: state == ProcessState::Active,
             hangs: self.heartbeats.silent(),
+            store: self.store.lock().clone(),
+        }
+    }
+
+    /// Asks the store again and again whether it takes writes, for as long as this is polled: where it takes none, nothing is
+    /// posted, and what is wrong can't be kept in it.
+    pub async fn watch_store(&self, store: &dyn Store) -> std::convert::Infallible {
+        loop {
+            let refused = store.check_writable().await.err().map(|e| e.to_string());
+            let before = std::mem::replace(&mut *self.store.lock(), refused.clone());
+            match (before, refused) {
+                (None, Some(why)) => {
+                    tracing::error!("the store takes no writes, so nothing is posted: {why}");
+                }
+                (Some(_), None) => tracing::info!("the store takes writes again"),
+                _ => {}
+            }
+            tokio::time::sleep(WRITE_EVERY).await;
         }
     }
 
@@ -153,6 +181,7 @@ impl HealthFile {
             at: SystemClock.now(),
             state: self.state(),
             hangs: self.heartbeats.silent(),
+            store: self.store.lock().clone(),
         };
         if let Some(file) = &self.file {
             match write(file, &record) {
@@ -241,6 +270,13 @@ fn judge(record: &HealthRecord, now: Timestamp, ready: bool) -> (String, bool) {
     if ready && !record.state.is_ready() {
         return (format!("{state}, not ready"), false);
     }
+    if let Some(why) = &record.store {
+        // A new start would not help: only whoever asks for readiness is refused.
+        return (
+            format!("{state}, and the store takes no writes: {why}"),
+            !ready,
+        );
+    }
     (state.to_owned(), true)
 }
 
@@ -256,6 +292,7 @@ mod tests {
                 at,
                 state,
                 hangs: hangs.iter().map(|&part| part.to_owned()).collect(),
+                store: None,
             };
             judge(&record, at + SignedDuration::from_secs(seconds), ready)
         };
@@ -282,6 +319,20 @@ mod tests {
                 false
             )
         );
+    }
+
+    #[test]
+    fn a_store_that_takes_no_writes_is_told_and_is_not_ready() {
+        let at: Timestamp = "2027-03-09T13:00:00Z".parse().unwrap();
+        let record = HealthRecord {
+            at,
+            state: ProcessState::Active,
+            hangs: Vec::new(),
+            store: Some("the disk is full".to_owned()),
+        };
+        let words = "active, and the store takes no writes: the disk is full".to_owned();
+        assert_eq!(judge(&record, at, false), (words.clone(), true));
+        assert_eq!(judge(&record, at, true), (words, false));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub fn log(default: &str) {
         "matrix_sdk_crypto=error",
         "hyper=info",
         "reqwest=info",
+        // It repeats each failed try of a connection; the reason is logged once by whoever watches the store.
+        "sqlx_core::pool=off",
     ] {
         if let Ok(directive) = quiet.parse() {
             filter = filter.add_directive(directive);
@@ -35,5 +37,7 @@ pub fn log(default: &str) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // It would be told on stderr, which is what can't be written to: that panics.
+        .log_internal_errors(false)
         .try_init();
 }

@@ -133,10 +133,16 @@ async fn start(
         health_file,
         web,
     };
-    if at.shared() {
-        replicas::run(&process, me, stop).await
-    } else {
-        active::alone(&process, stop).await
+    let work = async {
+        if at.shared() {
+            replicas::run(&process, me, stop).await
+        } else {
+            active::alone(&process, stop).await
+        }
+    };
+    tokio::select! {
+        ended = work => ended,
+        never = process.health_file.watch_store(&*process.store) => match never {},
     }
 }
 

@@ -92,7 +92,8 @@ pub(super) async fn read(site: &Site) -> Result<String, StoreError> {
         "1 for each part of which something is wrong; /readyz says what",
         part.clone(),
     );
-    for (name, ..) in troubles {
+    let store = (site.vitals)().store.map(|_| "store".to_owned());
+    for name in troubles.into_iter().map(|(part, ..)| part).chain(store) {
         part.get_or_create(&OfPart { part: name }).set(1);
     }
     let mut text = String::new();

@@ -46,6 +46,8 @@ pub struct ProcessHealth {
     pub active: bool,
     /// The parts that hang.
     pub hangs: Vec<String>,
+    /// The reason why the store takes no writes, while it takes none.
+    pub store: Option<String>,
 }
 
 /// The site holds what is served, and knows where that is read from.

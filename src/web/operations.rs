@@ -10,13 +10,19 @@ use axum::{
 
 use super::{Site, metrics};
 
+const STORE_REFUSES: &str = "the store takes no writes";
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// Answers 503 when a part hangs, so that a new start would help.
 pub(super) async fn health(State(site): State<Arc<Site>>) -> Response {
     let vitals = (site.vitals)();
     if vitals.hangs.is_empty() {
-        return (NO_STORE, format!("{}\n", vitals.state)).into_response();
+        // A new start would not give the store its room back.
+        let store = vitals
+            .store
+            .map(|why| format!(", and {STORE_REFUSES}: {why}"));
+        let words = format!("{}{}\n", vitals.state, store.unwrap_or_default());
+        return (NO_STORE, words).into_response();
     }
     (
         StatusCode::SERVICE_UNAVAILABLE,
@@ -37,6 +43,9 @@ pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
         .collect();
     if !vitals.ready {
         broken.push(format!("herald: {}", vitals.state));
+    }
+    if let Some(why) = &vitals.store {
+        broken.push(format!("{STORE_REFUSES}: {why}"));
     }
     match core.store.troubles().await {
         Ok(troubles) => broken.extend(troubles.into_iter().map(|(part, words, since)| {

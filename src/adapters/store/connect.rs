@@ -77,6 +77,8 @@ impl Dialect {
 pub struct Database {
     pub pool: AnyPool,
     pub dialect: Dialect,
+    /// It may hold a password.
+    address: String,
     discarded: Discarded,
 }
 
@@ -99,13 +101,17 @@ impl Database {
             address.push_str("mode=rwc");
         }
         let discarded = Discarded::default();
-        let pool = options(dialect, discarded.clone())
-            .connect(&address)
-            .await
-            .map_err(|error| unopened(dialect, &shown, &error))?;
+        let pool = match options(dialect, discarded.clone()).connect(&address).await {
+            Ok(pool) => pool,
+            Err(error) => {
+                let error = cause(dialect, &address, error).await;
+                return Err(unopened(dialect, &shown, &error));
+            }
+        };
         let database = Self {
             pool,
             dialect,
+            address,
             discarded,
         };
         if create || dialect == Dialect::Sqlite {
@@ -123,8 +129,39 @@ impl Database {
             // The server behind these connections may be the one that was failed over from, which writes no more.
             *self.discarded.lock() = Some(Instant::now());
         }
-        Ok(begun?)
+        match begun {
+            Ok(tx) => Ok(tx),
+            Err(error) => Err(cause(self.dialect, &self.address, error).await.into()),
+        }
     }
+}
+
+/// Returns why no connection could be made, where the pool only says that none came in time: it tries until then, and keeps
+/// the reason to itself.
+async fn cause(dialect: Dialect, address: &str, error: sqlx::Error) -> sqlx::Error {
+    if !matches!(error, sqlx::Error::PoolTimedOut) || address.contains(":memory:") {
+        return error;
+    }
+    let connect = async {
+        let mut connection = AnyConnection::connect(address).await?;
+        apply_settings(dialect, &mut connection).await?;
+        connection.close().await
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
+        Ok(Err(reason)) => reason,
+        // All connections are in use.
+        _ => error,
+    }
+}
+
+async fn apply_settings(
+    dialect: Dialect,
+    connection: &mut AnyConnection,
+) -> Result<(), sqlx::Error> {
+    for setting in dialect.settings() {
+        connection.execute(*setting).await?;
+    }
+    Ok(())
 }
 
 /// Tells whether a connection is to be used again. One whose rollback failed is in its transaction for good.
@@ -151,14 +188,7 @@ fn options(dialect: Dialect, discarded: Discarded) -> AnyPoolOptions {
             let is_discarded = discarded.lock().is_some_and(|at| meta.age >= at.elapsed());
             Box::pin(async move { Ok(!is_discarded && is_fit(connection).await?) })
         })
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                for setting in dialect.settings() {
-                    connection.execute(*setting).await?;
-                }
-                Ok(())
-            })
-        })
+        .after_connect(move |connection, _| Box::pin(apply_settings(dialect, connection)))
 }
 
 /// An address without user and password.

@@ -112,6 +112,14 @@ impl LeadershipStore for SqlStore {
         Ok(tx.commit().await?)
     }
 
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        let mut tx = self.database.begin().await?;
+        query("UPDATE leadership SET id = id WHERE id = 1")
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
     async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
         let now = self.database.dialect.now();
         let all = format!(

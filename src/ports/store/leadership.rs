@@ -48,6 +48,8 @@ pub trait LeadershipStore: Send + Sync {
     async fn lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError>;
     /// Leaves the lead to others at once.
     async fn resign(&self, me: &Replica) -> Result<(), StoreError>;
+    /// Writes without a change, so that a store that only reads is found before something is to be kept in it.
+    async fn check_writable(&self) -> Result<(), StoreError>;
     /// The replicas that share this store.
     async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError>;
 }

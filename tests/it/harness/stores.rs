@@ -530,6 +530,10 @@ impl LeadershipStore for MemoryStore {
         Ok(())
     }
 
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
         Ok(Vec::new())
     }
@@ -683,6 +687,9 @@ impl LeadershipStore for HookedStore {
     }
     async fn resign(&self, me: &Replica) -> Result<(), StoreError> {
         store!(self, "resign", resign(me))
+    }
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        store!(self, "check_writable", check_writable())
     }
     async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {
         store!(self, "replicas", replicas())

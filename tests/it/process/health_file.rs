@@ -285,6 +285,60 @@ async fn a_stop_waits_no_longer_than_its_limit_and_nothing_is_said_twice() -> Re
     Ok(())
 }
 
+/// No file of the process may be longer: its health file is shorter, its databases and, by and by, its log are not.
+const FULL: &str = "--fsize=4096:unlimited";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_and_once_there_is_room_it_goes_on_by_itself() -> Result<()> {
+    let w = world("10s").await?;
+    let limit = async |running: &Herald, size: &str| -> Result<()> {
+        let pid = running.pid().context("a process")?.to_string();
+        let mut limited = tokio::process::Command::new("prlimit");
+        limited.args(["--pid", &pid, size]);
+        ensure!(limited.status().await?.success(), "prlimit {size}");
+        Ok(())
+    };
+    // A file that may not grow is an error to whoever writes, once the signal is ignored.
+    let mut running = Herald::new("sh".into(), w.dir.path())
+        .args([
+            "-c",
+            "trap '' XFSZ; exec \"$0\" run",
+            env!("CARGO_BIN_EXE_herald"),
+        ])
+        .env("TEST_DISCORD_TOKEN", w.discord.token())
+        .env("TEST_MATRIX_PASSWORD", PASSWORD)
+        .env("HERALD_HEALTH_FILE", w.dir.path().join("health"));
+    running.start()?;
+    running
+        .wait_for_output("herald is running", PATIENCE)
+        .await?;
+    let told = async |ready: (i32, &str)| {
+        wait::until(ready.1, PATIENCE, async || {
+            let (code, said) = health(&w, &["--ready"]).await.ok()?;
+            (code == ready.0 && said.contains(ready.1)).then_some(())
+        })
+        .await
+    };
+    limit(&running, FULL).await?;
+    told((1, "active, and the store takes no writes: "))
+        .await
+        .with_context(|| running.stderr())?;
+    let (code, said) = health(&w, &[]).await?;
+    ensure!(code == 0, "a new start would not help: {said}");
+    w.write(
+        "upgrades/v2.yaml",
+        &crate::stories::story::upgrade(later(now(), 9_000)),
+    )?;
+    limit(&running, "--fsize=unlimited:unlimited").await?;
+    told((0, "active\n")).await?;
+    one_is_on_discord(&w).await?;
+    w.on_matrix("Devnet").await?;
+    ensure!(w.discord.messages(w.channel).len() == 1, "once");
+    running.sigterm();
+    assert_eq!(running.wait(PATIENCE).await?, 0, "{}", running.stderr());
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_needs_no_rights_and_one_folder_to_write_to() -> Result<()> {
     let w = world("10s").await?;
