@@ -66,7 +66,7 @@ impl LeadershipStore for SqlStore {
             .bind(&me.name)
             .bind(&me.instance)
             .bind(in_milliseconds(ttl)?);
-        Ok(upsert.execute(self.pool()).await?.rows_affected() > 0)
+        Ok(self.execute(upsert).await? > 0)
     }
 
     async fn lead(&self, me: &Replica, ttl: SignedDuration) -> Result<Leadership, StoreError> {
@@ -113,11 +113,8 @@ impl LeadershipStore for SqlStore {
     }
 
     async fn check_writable(&self) -> Result<(), StoreError> {
-        let mut tx = self.database.begin().await?;
-        query("UPDATE leadership SET id = id WHERE id = 1")
-            .execute(&mut *tx)
-            .await?;
-        Ok(tx.commit().await?)
+        let same = query("UPDATE leadership SET id = id WHERE id = 1");
+        self.execute(same).await.map(drop)
     }
 
     async fn replicas(&self) -> Result<Vec<ReplicaInfo>, StoreError> {

@@ -64,7 +64,7 @@ pub async fn migrate(database: &Database) -> Result<(), StoreError> {
 
 /// Refuses a database whose schema is not this version's: a command that only reads makes no tables.
 pub async fn refuse_other(database: &Database) -> Result<(), StoreError> {
-    let mut tx = database.begin().await?;
+    let mut tx = database.pool.begin().await?;
     let applied = match applied(&mut tx).await {
         Err(sqlx::Error::Database(_)) => {
             return Err(StoreError::Refused(

@@ -26,7 +26,7 @@ impl RecordStore for SqlStore {
             .bind(&entry.id)
             .bind(entry.at.as_millisecond())
             .bind(to_json(&entry.value)?);
-        Ok(insert.execute(self.pool()).await?.rows_affected() == 1)
+        Ok(self.execute(insert).await? == 1)
     }
 
     async fn erase(&self, kind: RecordKind, upgrade: &str, id: &str) -> Result<bool, StoreError> {
@@ -34,7 +34,7 @@ impl RecordStore for SqlStore {
             .bind(kind.name())
             .bind(upgrade)
             .bind(id);
-        Ok(delete.execute(self.pool()).await?.rows_affected() == 1)
+        Ok(self.execute(delete).await? == 1)
     }
 
     async fn entries(&self, kind: RecordKind, upgrade: &str) -> Result<Vec<Record>, StoreError> {
@@ -62,8 +62,7 @@ impl RecordStore for SqlStore {
             .bind(at.as_millisecond()),
             None => query("DELETE FROM troubles WHERE part = $1").bind(part),
         };
-        change.execute(self.pool()).await?;
-        Ok(())
+        self.execute(change).await.map(drop)
     }
 
     async fn troubles(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {

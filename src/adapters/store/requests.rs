@@ -50,6 +50,31 @@ impl RequestStore for SqlStore {
         let insert = query("INSERT INTO answered (id, at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(id)
             .bind(at.as_millisecond());
-        Ok(insert.execute(self.pool()).await?.rows_affected() == 1)
+        Ok(self.execute(insert).await? == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_has_no_room_is_an_error_and_is_not_there() -> Result<(), StoreError> {
+        let store = SqlStore::open("sqlite::memory:").await?;
+        let note = Change::Note {
+            text: "x".repeat(100_000),
+        };
+        query("PRAGMA max_page_count = 1")
+            .execute(store.pool())
+            .await?;
+        let given = store.request("v2", &note, "Ada", Timestamp::UNIX_EPOCH);
+        assert!(given.await.is_err());
+        assert!(store.requests().await?.is_empty());
+        query("PRAGMA max_page_count = 1000000")
+            .execute(store.pool())
+            .await?;
+        let given = store.request("v2", &note, "Ada", Timestamp::UNIX_EPOCH);
+        assert_eq!(given.await?, 1);
+        Ok(())
     }
 }

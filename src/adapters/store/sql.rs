@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Write};
 
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyPool, Transaction, any::AnyArguments, query::Query};
 
 use super::{connect::Database, copy, group_commit::WriteQueue, leadership::Fence};
 use crate::ports::StoreError;
@@ -44,6 +44,19 @@ impl SqlStore {
         copy::import(&self.database, text).await
     }
 
+    /// Writes by one statement; returns the number of rows. It is a transaction as every write is: one that the database
+    /// can't keep is an error, and a connection that only reads is given up.
+    pub(super) async fn execute(
+        &self,
+        statement: Query<'_, Any, AnyArguments>,
+    ) -> Result<u64, StoreError> {
+        let mut tx = self.database.begin().await?;
+        let rows = statement.execute(&mut *tx).await?.rows_affected();
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// For what only reads.
     pub(super) fn pool(&self) -> &AnyPool {
         &self.database.pool
     }

@@ -1,9 +1,17 @@
 //! One suite for every store: in memory, SQLite in a file, PostgreSQL. And what PostgreSQL has beyond: the lead.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
+use tokio::net::{TcpListener, TcpStream};
 use upgrade_herald::{
     adapters::store::SqlStore,
     config::Origin,
@@ -790,6 +798,80 @@ async fn a_database_nobody_has_used_is_no_store_for_a_command() -> Result<()> {
     let opened = futures::future::join_all((0..4).map(|_| SqlStore::open(&url))).await;
     opened.into_iter().try_for_each(|o| o.map(drop))?;
     SqlStore::open_existing(&url).await?;
+    Ok(())
+}
+
+/// An address whose connections lead to `target` when they are made, as a name in front of several servers.
+async fn forwarded(target: Arc<AtomicU16>) -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let to = ("127.0.0.1", target.load(Ordering::SeqCst));
+            tokio::spawn(async move {
+                if let Ok(mut server) = TcpStream::connect(to).await {
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                }
+            });
+        }
+    });
+    Ok(port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_reads_is_told_and_left_for_the_one_that_took_over() -> Result<()> {
+    let mut primary = Postgres::start().await?;
+    let url = primary.database().await?;
+    drop(SqlStore::open(&url).await?);
+    let standby = primary.standby().await?;
+    let target = Arc::new(AtomicU16::new(standby.port()));
+    let port = forwarded(target.clone()).await?;
+    let url = url.replace(&primary.port().to_string(), &port.to_string());
+    let store = SqlStore::open_existing(&url).await?;
+
+    let told = store.check_writable().await.expect_err("it only reads");
+    assert!(told.to_string().contains("recovery"), "{told}");
+    let note = Change::Note {
+        text: "Ready.".to_owned(),
+    };
+    let record = Record::new(RecordKind::Answer, "v2", "id".to_owned(), at(0), &1)?;
+    for (what, refused) in [
+        (
+            "request",
+            store.request("v2", &note, "Ada", at(0)).await.is_err(),
+        ),
+        ("write", store.write(&record, true).await.is_err()),
+        (
+            "erase",
+            store.erase(RecordKind::Answer, "v2", "id").await.is_err(),
+        ),
+        ("remember", store.remember("event", at(0)).await.is_err()),
+        (
+            "trouble",
+            store
+                .set_trouble("part", Some("words"), at(0))
+                .await
+                .is_err(),
+        ),
+        (
+            "lead",
+            store.lead(&replica("a", "a-1"), LONG).await.is_err(),
+        ),
+        ("commit", store.commit(Batch::default()).await.is_err()),
+    ] {
+        assert!(refused, "{what} was told as done");
+    }
+    assert!(store.upgrades().await?.is_empty(), "it still reads");
+
+    // Connections that stand still lead to the server that only reads: the first refusal is the end of all of them.
+    let read = futures::future::join_all((0..4).map(|_| store.upgrades())).await;
+    read.into_iter().try_for_each(|read| read.map(drop))?;
+    target.store(primary.port(), Ordering::SeqCst);
+    let _refused = store.check_writable().await;
+    store.check_writable().await?;
+    assert!(store.requests().await?.is_empty() && store.troubles().await?.is_empty());
+    assert_eq!(store.request("v2", &note, "Ada", at(0)).await?, 1);
+    assert!(store.remember("event", at(0)).await?);
     Ok(())
 }
 

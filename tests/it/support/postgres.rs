@@ -53,6 +53,22 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// Another server with what this one has had until now. It only reads, as what a failover has left behind; this one goes
+    /// on.
+    pub async fn standby(&mut self) -> anyhow::Result<Self> {
+        self.stop();
+        let dir = TempDir::with_prefix("postgres-")?;
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([self.dir.join("data"), dir.path().join("data")])
+            .status()?;
+        anyhow::ensure!(copied.success(), "cp");
+        let _ = std::fs::remove_file(dir.path().join("data/postmaster.pid"));
+        std::fs::write(dir.path().join("data/standby.signal"), "")?;
+        self.start_again().await?;
+        Self::start_in(dir.path().into(), Some(dir)).await
+    }
+
     /// Kills it, as a crash would.
     pub fn stop(&mut self) {
         self.process = None;
