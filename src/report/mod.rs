@@ -112,6 +112,7 @@ fn is_incident(kind: FactKind) -> bool {
             | K::Lagging
             | K::Recovered
             | K::Unapplied
+            | K::Unverified
             | K::Overdue
             | K::Blind
             | K::Sighted

@@ -79,6 +79,7 @@ pub(super) fn concerns(
         | FactKind::Unapplied
         | FactKind::Overdue
         | FactKind::MigrationStuck
+        | FactKind::Unverified
         | FactKind::Blind
         | FactKind::Sighted => own,
     }

@@ -21,7 +21,7 @@ use crate::{
         chain::{
             block_times::Stretch,
             fact::{Expected, Fact},
-            payload::Payload,
+            payload::{Payload, UnexpectedVersion},
         },
         people::{
             command::{Kind, Part, Verb},
@@ -409,6 +409,10 @@ fn fact(fact: &Fact) -> Value {
         Payload::Referendum(news) => Some(news.status.to_string()),
         _ => None,
     };
+    let planned = match &fact.payload {
+        Payload::VersionUnexpected(UnexpectedVersion::Authorized { planned, .. }) => Some(planned),
+        _ => None,
+    };
     json!({
         "kind": fact.kind(),
         "chain": fact.chain,
@@ -418,6 +422,7 @@ fn fact(fact: &Fact) -> Value {
         "time": fact.time.map(Timestamp::as_second),
         "detail": fact.detail(),
         "status": status,
+        "planned": planned,
         "on": fact.on,
         "late": fact.late,
         "expected": fact.expected.as_ref().map(expected),

@@ -35,6 +35,7 @@ fn detail_of(kind: FactKind) -> &'static str {
         FactKind::TransactionVersion => "25 to 26",
         FactKind::VersionUnexpected => "the target is another",
         FactKind::Stalled => "240",
+        FactKind::Unverified => "no block for 75 s",
         FactKind::Lagging | FactKind::Unapplied | FactKind::MigrationStuck => "120",
         FactKind::Unexamined => "1200000 to 1230000",
         FactKind::Reset => "genesis was 0xef…01",
@@ -122,6 +123,7 @@ fn happened_after(happening: Happening) -> State {
         | H::MigrationStarted
         | H::MigrationFailed
         | H::MigrationStuck
+        | H::Unverified
         | H::RolledBack => State::Applied,
         H::FirstApplied | H::VersionUnexpected | H::Stalled | H::Lagging | H::Recovered => {
             State::Applying
@@ -287,6 +289,7 @@ fn record() -> Measurements {
         longest_ms: 12_000,
         transactions,
         failed: 3,
+        busy: 0,
         missed_slots: Some(1),
     };
     Measurements {

@@ -1,5 +1,6 @@
 //! One chain of an upgrade: its stage, its migrations, and how it fares once it runs the target.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -7,8 +8,16 @@ use super::{
     upgrade::Target,
 };
 use crate::domain::chain::{
-    block::Block, fact::Fact, fact_kind::FactKind, memory::Memory, payload::Payload, stage::Stage,
+    block::Block,
+    fact::Fact,
+    fact_kind::FactKind,
+    memory::Memory,
+    payload::{Payload, UnexpectedVersion},
+    stage::Stage,
 };
+
+/// How many times as long as it takes a chain may run the target before it is told that it is not verified.
+const UNVERIFIED_AFTER: i32 = 3;
 
 /// One finalized block of a chain, with the memory after it.
 #[derive(Clone, Copy)]
@@ -47,6 +56,9 @@ pub struct ChainProgress {
     /// People were told that it was not applied for long.
     #[serde(default)]
     pub unapplied: bool,
+    /// Operators were told that it is not verified for long.
+    #[serde(default)]
+    pub unverified: bool,
     /// People were told that it stalled or hung behind, which is to be taken back.
     #[serde(default)]
     pub ailing: bool,
@@ -76,6 +88,13 @@ impl ChainProgress {
                 }
             }
             Payload::Discarded => self.ahead = None,
+            Payload::VersionUnexpected(UnexpectedVersion::Authorized { .. }) => {
+                // A chain holds one authorization: what was authorized before is not any more.
+                self.authorized = None;
+                if self.stage == Stage::Authorized {
+                    self.stage = Stage::Waiting;
+                }
+            }
             // Nothing that was known of the chain before is so any more.
             Payload::Reset(_) => *self = Self::default(),
             Payload::Stalled { .. } | Payload::Lagging { .. } => self.ailing = true,
@@ -94,6 +113,7 @@ impl ChainProgress {
             | Payload::Unapplied { .. }
             | Payload::Overdue
             | Payload::MigrationStuck { .. }
+            | Payload::Unverified { .. }
             | Payload::Referendum(_)
             | Payload::Scheduled { .. }
             | Payload::Dispatched { .. }
@@ -149,6 +169,43 @@ impl ChainProgress {
         Some(Payload::MigrationStuck { blocks })
     }
 
+    /// The chain has run the target for far longer than it takes to verify it, and something keeps it: told once.
+    pub(super) fn lingers(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
+        let time = |time: Option<Timestamp>| time.unwrap_or(at.seen.now);
+        let since = time(self.applied.as_ref()?.time);
+        let runs = time(at.block.time).duration_since(since);
+        if self.stage != Stage::Applied
+            || self.unverified
+            || runs <= at.seen.rules.healthy_for * UNVERIFIED_AFTER
+        {
+            return None;
+        }
+        let trouble = self.health.as_ref().and_then(|h| h.trouble.clone());
+        let reason = self.obstacle(at).or(trouble)?;
+        self.unverified = true;
+        Some(Payload::Unverified { reason })
+    }
+
+    /// What keeps a chain from being verified, however long it runs.
+    fn obstacle(&self, at: &BlockSeen<'_>) -> Option<String> {
+        let health = self.health.as_ref()?;
+        let (succeeded, least) = (
+            health.transactions - health.failed,
+            at.seen.rules.min_transactions,
+        );
+        if at.block.migrating {
+            Some("a migration is under way".to_owned())
+        } else if self.record.as_ref().and_then(Measurements::code_fits) == Some(false) {
+            Some("other code runs than was planned".to_owned())
+        } else if succeeded < least {
+            Some(format!(
+                "{succeeded} of {least} transactions have succeeded"
+            ))
+        } else {
+            None
+        }
+    }
+
     /// Takes note of the version that a block proves, and of how well the chain runs it.
     pub(super) fn run(&mut self, target: &Target, at: &BlockSeen<'_>, facts: &[Fact]) {
         let running = at.memory.running;
@@ -175,7 +232,7 @@ impl ChainProgress {
             Some(Payload::Authorized { code_hash }) => code_hash.clone(),
             _ => None,
         };
-        self.stage = Stage::Applied;
+        (self.stage, self.unverified) = (Stage::Applied, false);
         self.ahead = None;
         self.applied = Some(proof.unwrap_or_else(|| at.fact(Payload::Applied { from: None })));
         self.health = Some(Health::new(at.block.time.unwrap_or(at.seen.now)));
@@ -190,21 +247,22 @@ impl ChainProgress {
 
     /// One more block under the target: long enough in good health, the chain is verified, and then completed.
     fn verify(&mut self, at: &BlockSeen<'_>) {
+        let before = self.record.as_ref().map(|record| &record.before);
         let Some(health) = self.health.as_mut() else {
             return;
         };
-        let rules = at.seen.rules;
-        health.observe(at.block, at.seen);
+        health.observe(at.block, at.seen, before);
+        let (length, rules) = (health.length(), at.seen.rules);
         if let Some(record) = self.record.as_mut().filter(|_| at.seen.contiguous) {
             record.note(&at.memory.pace, at.seen.finality_lag);
         }
-        if at.block.migrating || health.transactions - health.failed < rules.min_transactions {
+        if self.obstacle(at).is_some() {
             return;
         }
-        if self.stage == Stage::Applied && health.length() >= rules.healthy_for {
+        if self.stage == Stage::Applied && length >= rules.healthy_for {
             self.stage = Stage::Verified;
         } else if self.stage == Stage::Verified
-            && health.length() >= rules.healthy_for + rules.complete_after
+            && length >= rules.healthy_for + rules.complete_after
         {
             self.stage = Stage::Completed;
         }

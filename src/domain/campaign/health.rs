@@ -74,7 +74,8 @@ impl Health {
         self.last.duration_since(self.since)
     }
 
-    pub(super) fn observe(&mut self, block: &Block, seen: Observed<'_>) {
+    /// Takes one more block. `before` is how the chain did before the upgrade.
+    pub(super) fn observe(&mut self, block: &Block, seen: Observed<'_>, before: Option<&Stretch>) {
         let rules = seen.rules;
         // A chain without a clock of its own is timed by ours.
         let time = block.time.unwrap_or(seen.now);
@@ -100,6 +101,11 @@ impl Health {
                 "{} of {} transactions failed",
                 self.failed, self.transactions
             ))
+        } else if self.transactions == 0 && before.is_some_and(|b| is_silence(b, self.blocks)) {
+            Some(format!(
+                "no transaction in {} blocks, unlike before the upgrade",
+                self.blocks
+            ))
         } else {
             None
         };
@@ -111,6 +117,17 @@ impl Health {
             };
         }
     }
+}
+
+/// How improbable it must be that a chain merely happens to have no transaction: a millionth, as a logarithm.
+const SILENCE_LN: f64 = -13.8;
+
+/// Tells whether so many blocks without a transaction are silence, by the share of blocks that had one `before`. A chain of
+/// which too little was seen, or that was as quiet, isn't silent.
+fn is_silence(before: &Stretch, blocks: u32) -> bool {
+    let empty = f64::from(before.blocks - before.busy.min(before.blocks) + 1)
+        / f64::from(before.blocks + 1);
+    f64::from(blocks) * empty.ln() < SILENCE_LN
 }
 
 /// Multi-block migrations under way, or behind: applied is not done.

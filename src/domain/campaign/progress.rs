@@ -92,18 +92,22 @@ impl CampaignEvent {
 /// Ranges of blocks that a status names as not examined.
 const MAX_UNEXAMINED_KEPT: usize = 3;
 
-/// The version of an applied fact, if the upgrade was not to bring it.
+/// The version or the code of an applied or an authorized fact, if the upgrade was not to bring it.
 fn unexpected_version(upgrade: &Upgrade, fact: &Fact) -> Option<UnexpectedVersion> {
-    if fact.kind() != FactKind::Applied {
-        return None;
+    let target = upgrade.chains.get(&fact.chain)?;
+    match &fact.payload {
+        Payload::Applied { .. } => (fact.spec_version < target.spec_version).then(|| {
+            fact.downgraded_from().map_or(
+                UnexpectedVersion::BelowTarget(target.spec_version),
+                UnexpectedVersion::Downgrade,
+            )
+        }),
+        Payload::Authorized { code_hash } => {
+            let (code, planned) = (code_hash.clone()?, target.code_hash.clone()?);
+            (code != planned).then_some(UnexpectedVersion::Authorized { code, planned })
+        }
+        _ => None,
     }
-    let target = upgrade.chains.get(&fact.chain)?.spec_version;
-    (fact.spec_version < target).then(|| {
-        fact.downgraded_from().map_or(
-            UnexpectedVersion::BelowTarget(target),
-            UnexpectedVersion::Downgrade,
-        )
-    })
 }
 
 impl Progress {
@@ -242,6 +246,8 @@ impl Progress {
             let waiting = [chain.waits(at), chain.is_stuck(at)].into_iter().flatten();
             events.extend(waiting.filter_map(|payload| CampaignEvent::of(at.fact(payload))));
             chain.run(target, at, facts);
+            let lingers = chain.lingers(at);
+            events.extend(lingers.and_then(|payload| CampaignEvent::of(at.fact(payload))));
             let applied = facts.iter().rfind(|f| f.kind() == FactKind::Applied);
             let applied = applied.cloned();
             let fact = applied.unwrap_or_else(|| at.fact(Payload::Applied { from: None }));
@@ -442,6 +448,8 @@ mod tests {
         memories: BTreeMap<String, Memory>,
         second: i64,
         rules: VerificationRules,
+        /// The hash in the events that name a code.
+        code: &'static str,
     }
 
     impl Play {
@@ -453,6 +461,7 @@ mod tests {
                 memories: BTreeMap::new(),
                 second: 0,
                 rules: rules(),
+                code: "",
             }
         }
 
@@ -465,7 +474,7 @@ mod tests {
         ) -> Vec<&'static str> {
             self.second += 6;
             let block = Block {
-                number: u64::try_from(self.second).unwrap(),
+                number: u64::try_from(self.second / 6).unwrap(),
                 hash: format!("0x{}", self.second),
                 time: Some(at(self.second)),
                 spec_version: version,
@@ -476,7 +485,7 @@ mod tests {
                     .map(|(pallet, name)| ChainEvent {
                         pallet: pallet.to_string(),
                         name: name.to_string(),
-                        fields: serde_json::json!({}),
+                        fields: serde_json::json!({ "code_hash": self.code }),
                     })
                     .collect(),
                 ..Block::default()
@@ -542,6 +551,39 @@ mod tests {
     }
 
     #[test]
+    fn another_code_than_the_file_names_is_told_at_its_authorization_and_is_never_verified() {
+        let authorized = [("System", "UpgradeAuthorized")];
+        let mut play = Play::new(&["relay"]);
+        let planned = Target {
+            code_hash: Some("0xcd".to_owned()),
+            ..target(2)
+        };
+        play.upgrade.chains.insert("relay".into(), planned);
+        play.blocks("relay", 1, 2);
+        play.code = "0xab";
+        assert_eq!(
+            play.block("relay", 1, &authorized, 0),
+            ["version_unexpected"]
+        );
+        assert_eq!(play.progress.state, State::Scheduled);
+        play.code = "0xcd";
+        assert_eq!(play.block("relay", 1, &authorized, 0), ["authorized"]);
+        assert_eq!(play.progress.state, State::Authorized);
+        play.code = "0xab";
+        assert_eq!(
+            play.block("relay", 1, &authorized, 0),
+            ["version_unexpected"]
+        );
+        assert_eq!(play.progress.state, State::Scheduled);
+
+        assert_eq!(play.block("relay", 2, &[], 0), ["applied"]);
+        let chain = play.progress.chains.get_mut("relay").unwrap();
+        chain.record.as_mut().unwrap().code = Some("0xab".to_owned());
+        assert_eq!(play.blocks("relay", 2, 60), ["unverified"]);
+        assert_eq!(play.progress.state, State::Applied);
+    }
+
+    #[test]
     fn several_chains_are_done_when_the_last_one_is() {
         let mut play = Play::new(&["people", "relay"]);
         play.blocks("relay", 1, 1);
@@ -565,7 +607,8 @@ mod tests {
         play.second += 60; // no block for a minute
         assert!(play.blocks("relay", 2, 9).is_empty());
         play.block("relay", 2, &[], 99); // finality is behind
-        assert!(play.blocks("relay", 2, 9).is_empty());
+        let long_after = play.blocks("relay", 2, 9);
+        assert_eq!(long_after, ["unverified"], "operators hear of it once");
         let failing = [("System", "ExtrinsicFailed"); 10];
         play.block("relay", 2, &failing, 0);
         let health = play.progress.chains["relay"].health.clone().unwrap();
@@ -574,6 +617,33 @@ mod tests {
             (3, Some("10 of 10 transactions failed"))
         );
         assert_eq!(play.blocks("relay", 2, 10), ["verified"]);
+    }
+
+    #[test]
+    fn a_chain_whose_transactions_fall_to_none_is_told_and_not_verified_and_a_quiet_one_is_verified()
+     {
+        let transaction = [("System", "ExtrinsicSuccess")];
+        let play = |busy_every: usize| {
+            let mut play = Play::new(&["relay"]);
+            for n in 0..40 {
+                let busy = n % busy_every == 0;
+                play.block("relay", 1, if busy { &transaction } else { &[] }, 0);
+            }
+            play.block("relay", 2, &[], 0);
+            play
+        };
+        let mut fallen = play(1);
+        assert_eq!(fallen.blocks("relay", 2, 60), ["unverified"]);
+        assert_eq!(fallen.progress.state, State::Applied);
+        let health = fallen.progress.chains["relay"].health.clone().unwrap();
+        let why = "no transaction in 5 blocks, unlike before the upgrade";
+        assert_eq!(health.trouble.as_deref(), Some(why));
+        for _ in 0..10 {
+            fallen.block("relay", 2, &transaction, 0);
+        }
+        assert_eq!(fallen.progress.state, State::Verified);
+
+        assert_eq!(play(20).blocks("relay", 2, 10), ["verified"]);
     }
 
     #[test]

@@ -57,6 +57,9 @@ pub struct Stretch {
     pub longest_ms: i64,
     pub transactions: u32,
     pub failed: u32,
+    /// Blocks with a transaction.
+    #[serde(default)]
+    pub busy: u32,
     /// Slots without a block, where the consensus has slots.
     pub missed_slots: Option<u64>,
 }
@@ -75,6 +78,7 @@ impl Stretch {
         self.longest_ms = self.longest_ms.max(gap);
         self.transactions += to.transactions;
         self.failed += to.failed;
+        self.busy += u32::from(to.transactions > 0);
         if let (Some(a), Some(b)) = (from.slot, to.slot) {
             // On a chain of several blocks a slot none is missed.
             let missed = b.saturating_sub(a).saturating_sub(1);

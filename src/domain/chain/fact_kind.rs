@@ -57,6 +57,8 @@ pub enum FactKind {
     /// The window is open, and nothing was authorized.
     Overdue,
     MigrationStuck,
+    /// Applied, and not verified for far longer than that takes.
+    Unverified,
     /// herald itself can't see the chain.
     Blind,
     /// herald sees the chain again.
@@ -77,7 +79,11 @@ impl FactKind {
     pub fn takes_campaign(self) -> bool {
         matches!(
             self,
-            Self::VersionUnexpected | Self::Unapplied | Self::Overdue | Self::MigrationStuck
+            Self::VersionUnexpected
+                | Self::Unapplied
+                | Self::Overdue
+                | Self::MigrationStuck
+                | Self::Unverified
         )
     }
 }

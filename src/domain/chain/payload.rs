@@ -80,6 +80,10 @@ pub enum Payload {
     MigrationStuck {
         blocks: u64,
     },
+    /// The chain runs the target, and something keeps it from being verified.
+    Unverified {
+        reason: String,
+    },
     Blind,
     Sighted,
     /// Text that no other variant has: an older herald wrote it, or it is left open in an example.
@@ -133,6 +137,8 @@ pub enum UnexpectedVersion {
     Downgrade(u32),
     /// Other code under the version of the target.
     Code { runs: String, planned: String },
+    /// Other code is authorized than the file of the upgrade names.
+    Authorized { code: String, planned: String },
 }
 
 /// How a chain came not to be the one that was known.
@@ -173,6 +179,7 @@ impl Payload {
             Self::Unapplied { .. } => FactKind::Unapplied,
             Self::Overdue => FactKind::Overdue,
             Self::MigrationStuck { .. } => FactKind::MigrationStuck,
+            Self::Unverified { .. } => FactKind::Unverified,
             Self::Blind => FactKind::Blind,
             Self::Sighted => FactKind::Sighted,
             Self::Text { kind, .. } => *kind,
@@ -206,6 +213,7 @@ impl Payload {
             Self::Unapplied { .. } => Happening::Unapplied,
             Self::Overdue => Happening::Overdue,
             Self::MigrationStuck { .. } => Happening::MigrationStuck,
+            Self::Unverified { .. } => Happening::Unverified,
             Self::Blind => Happening::Blind,
             Self::Sighted => Happening::Sighted,
             Self::PvfCheck(PvfCheck::Started | PvfCheck::Accepted)
@@ -296,6 +304,9 @@ impl Payload {
             FactKind::MigrationStuck => Self::MigrationStuck {
                 blocks: parsed(detail)?,
             },
+            FactKind::Unverified => Self::Unverified {
+                reason: detail.to_owned(),
+            },
             FactKind::Blind => bare(Self::Blind)?,
             FactKind::Sighted => bare(Self::Sighted)?,
         })
@@ -350,6 +361,7 @@ impl fmt::Display for Payload {
             Self::Lagging { blocks }
             | Self::Unapplied { blocks }
             | Self::MigrationStuck { blocks } => blocks.fmt(f),
+            Self::Unverified { reason } => f.write_str(reason),
             Self::CodeStored
             | Self::Discarded
             | Self::GoAhead
@@ -430,6 +442,9 @@ impl fmt::Display for UnexpectedVersion {
             Self::BelowTarget(target) => write!(f, "the target is {target}"),
             Self::Downgrade(before) => write!(f, "a downgrade from {before}"),
             Self::Code { runs, planned } => write!(f, "code {runs}, planned {planned}"),
+            Self::Authorized { code, planned } => {
+                write!(f, "authorized {code}, planned {planned}")
+            }
         }
     }
 }
@@ -440,15 +455,17 @@ impl FromStr for UnexpectedVersion {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let target = text.strip_prefix("the target is ").and_then(parsed);
         let before = text.strip_prefix("a downgrade from ").and_then(parsed);
-        let code = || text.strip_prefix("code ")?.split_once(", planned ");
+        let planned = |before: &str| {
+            let (code, planned) = text.strip_prefix(before)?.split_once(", planned ")?;
+            Some((code.to_owned(), planned.to_owned()))
+        };
         target
             .map(Self::BelowTarget)
             .or(before.map(Self::Downgrade))
+            .or_else(|| planned("code ").map(|(runs, planned)| Self::Code { runs, planned }))
             .or_else(|| {
-                code().map(|(runs, planned)| Self::Code {
-                    runs: runs.to_owned(),
-                    planned: planned.to_owned(),
-                })
+                let authorized = planned("authorized ");
+                authorized.map(|(code, planned)| Self::Authorized { code, planned })
             })
             .ok_or_else(|| UnreadableDetail(text.to_owned()))
     }
@@ -575,6 +592,13 @@ mod tests {
                 "the target is 3",
             ),
             (
+                P::VersionUnexpected(UnexpectedVersion::Authorized {
+                    code: hash(),
+                    planned: "0xcd".into(),
+                }),
+                "authorized 0xab, planned 0xcd",
+            ),
+            (
                 P::VersionUnexpected(UnexpectedVersion::Downgrade(4)),
                 "a downgrade from 4",
             ),
@@ -609,6 +633,12 @@ mod tests {
             (P::Unapplied { blocks: 601 }, "601"),
             (P::Overdue, ""),
             (P::MigrationStuck { blocks: 101 }, "101"),
+            (
+                P::Unverified {
+                    reason: "no block for 60 s".into(),
+                },
+                "no block for 60 s",
+            ),
             (P::Blind, ""),
             (P::Sighted, ""),
         ]

@@ -118,6 +118,8 @@ pub enum Happening {
     MigrationStuck,
     /// Authorized code was not applied for many blocks.
     Unapplied,
+    /// An applied chain is not verified for far longer than that takes.
+    Unverified,
     /// The window is open, and nothing was authorized.
     Overdue,
     /// A chain finalizes no blocks.
@@ -192,6 +194,7 @@ impl Happening {
             Self::Discarded => FactKind::Discarded,
             Self::VersionUnexpected => FactKind::VersionUnexpected,
             Self::Unapplied => FactKind::Unapplied,
+            Self::Unverified => FactKind::Unverified,
             Self::Overdue | Self::Delayed => FactKind::Overdue,
             Self::Stalled => FactKind::Stalled,
             Self::Lagging => FactKind::Lagging,

@@ -155,6 +155,7 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
             longest_ms: 99_900,
             transactions: 9999,
             failed: 999,
+            busy: 0,
             missed_slots: Some(99),
         };
         chain.record = Some(Measurements {
