@@ -26,6 +26,8 @@ use crate::{
 
 /// How often the file is written, at least.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
+/// A store that takes longer to write is one that hangs.
+const MAX_STORE_WAIT: Duration = Duration::from_secs(10);
 /// A record that is older is one of something that has died or hangs.
 const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// The longest that one piece of a service's work may take: a chain may be read for minutes after a long absence. Whatever
@@ -119,7 +121,10 @@ impl HealthFile {
     /// posted, and what is wrong can't be kept in it.
     pub async fn watch_store(&self, store: &dyn Store) -> std::convert::Infallible {
         loop {
-            let refused = store.check_writable().await.err().map(|e| e.to_string());
+            let refused = match tokio::time::timeout(MAX_STORE_WAIT, store.check_writable()).await {
+                Ok(answer) => answer.err().map(|error| error.to_string()),
+                Err(_) => Some("it doesn't answer".to_owned()),
+            };
             let before = std::mem::replace(&mut *self.store.lock(), refused.clone());
             match (before, refused) {
                 (None, Some(why)) => {

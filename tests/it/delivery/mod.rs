@@ -10,4 +10,5 @@ pub mod outages;
 pub mod replicas;
 pub mod side_effects;
 pub mod simulation;
+pub mod soak;
 pub mod stores;

@@ -1,17 +1,9 @@
 //! One suite for every store: in memory, SQLite in a file, PostgreSQL. And what PostgreSQL has beyond: the lead.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
-use tokio::net::{TcpListener, TcpStream};
 use upgrade_herald::{
     adapters::store::SqlStore,
     config::Origin,
@@ -33,7 +25,7 @@ use upgrade_herald::{
 use crate::{
     delivery::kill_points::old_store,
     harness::stores::MemoryStore,
-    support::{Postgres, wait},
+    support::{Forwarder, Postgres, wait},
 };
 
 struct Kind {
@@ -801,32 +793,14 @@ async fn a_database_nobody_has_used_is_no_store_for_a_command() -> Result<()> {
     Ok(())
 }
 
-/// An address whose connections lead to `target` when they are made, as a name in front of several servers.
-async fn forwarded(target: Arc<AtomicU16>) -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let port = listener.local_addr()?.port();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let to = ("127.0.0.1", target.load(Ordering::SeqCst));
-            tokio::spawn(async move {
-                if let Ok(mut server) = TcpStream::connect(to).await {
-                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-                }
-            });
-        }
-    });
-    Ok(port)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_only_reads_is_told_and_left_for_the_one_that_took_over() -> Result<()> {
     let mut primary = Postgres::start().await?;
     let url = primary.database().await?;
     drop(SqlStore::open(&url).await?);
     let standby = primary.standby().await?;
-    let target = Arc::new(AtomicU16::new(standby.port()));
-    let port = forwarded(target.clone()).await?;
-    let url = url.replace(&primary.port().to_string(), &port.to_string());
+    let door = Forwarder::start(standby.port()).await?;
+    let url = url.replace(&primary.port().to_string(), &door.port().to_string());
     let store = SqlStore::open_existing(&url).await?;
 
     let told = store.check_writable().await.expect_err("it only reads");
@@ -866,7 +840,7 @@ async fn a_server_that_only_reads_is_told_and_left_for_the_one_that_took_over() 
     // Connections that stand still lead to the server that only reads: the first refusal is the end of all of them.
     let read = futures::future::join_all((0..4).map(|_| store.upgrades())).await;
     read.into_iter().try_for_each(|read| read.map(drop))?;
-    target.store(primary.port(), Ordering::SeqCst);
+    door.lead_to(primary.port());
     let _refused = store.check_writable().await;
     store.check_writable().await?;
     assert!(store.requests().await?.is_empty() && store.troubles().await?.is_empty());

@@ -15,6 +15,7 @@
 )]
 
 pub mod devnet;
+pub mod forwarder;
 pub mod herald;
 pub mod leash;
 pub mod postgres;
@@ -31,6 +32,7 @@ use std::{
 use anyhow::{Context, bail};
 
 pub use devnet::{Devnet, DevnetOptions};
+pub use forwarder::Forwarder;
 pub use herald::Herald;
 pub use postgres::Postgres;
 pub use sealed::Sealed;
