@@ -392,7 +392,11 @@ impl Chat for Room {
             })
         };
         let replies = messages.iter().filter(is_reply).filter_map(reply).collect();
-        Ok(Heard { reactions, replies })
+        Ok(Heard {
+            reactions,
+            replies,
+            ..Heard::default()
+        })
     }
 
     async fn votes(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {

@@ -3,7 +3,11 @@
 use matrix_sdk::{Error, ruma::api::client::media::create_content};
 use serde_json::{Value, json};
 
-use super::{Matrix, error, send::set};
+use super::{
+    Matrix,
+    error::{self, MatrixFault},
+    send::set,
+};
 use crate::{domain::outbox::Picture, ports::ChatError};
 
 const PNG_MIME: &str = "image/png";
@@ -16,12 +20,16 @@ pub(super) async fn upload_picture(
     picture: &Picture,
 ) -> Result<Value, ChatError> {
     let room = matrix.joined(place).await?;
-    let failed = |error: &Error| match error::failed(matrix, "uploading a picture", error) {
-        ChatError::Refused { reason, .. } => ChatError::Refused {
-            reason,
-            remedy: "look whether the homeserver takes files of this account, and how large".into(),
-        },
-        retry => retry,
+    // What is forbidden here is the file and not the room, and the post does without it.
+    let failed = |error: &Error| match error::fault(error) {
+        MatrixFault::Forbidden { reason } | MatrixFault::Lasting { reason, .. } => {
+            ChatError::Refused {
+                reason: format!("uploading a picture: {reason}"),
+                remedy: "look whether the homeserver takes files of this account, and how large"
+                    .into(),
+            }
+        }
+        _ => error::failed(matrix, "uploading a picture", error),
     };
     let encryption = room.latest_encryption_state().await;
     let encryption = encryption.map_err(|error| {

@@ -19,6 +19,8 @@ pub enum AttemptOutcome {
     Retry {
         error: String,
         not_before: Timestamp,
+        /// It lets others in its channel pass meanwhile.
+        aside: bool,
     },
     Parked {
         error: String,

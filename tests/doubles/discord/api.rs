@@ -149,6 +149,9 @@ pub(super) async fn handle(
             return Response::new(Body::empty());
         }
         Some(Fault::Refuse(status)) => refuse(status),
+        Some(Fault::RefuseFor(status, code)) => {
+            Answer::json(status, &json!({"message": "Refused", "code": code}))
+        }
         Some(Fault::Limit {
             retry_after,
             shared,

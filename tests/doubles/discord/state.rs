@@ -151,6 +151,8 @@ pub(super) struct Interaction {
     pub pressed: bool,
     /// The window that was opened.
     pub modal: Option<Value>,
+    /// As it was sent, for another delivery.
+    pub event: Value,
 }
 
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use upgrade_herald::{
             feedback::votes,
         },
     },
-    ports::{Accepted, Admission, Asker, Chat, ChatError, CommandHandler, Outgoing},
+    ports::{Accepted, Admission, Asker, Chat, ChatError, CommandHandler, Outgoing, StoreError},
     words::picture::{BlockTimes, block_times},
 };
 
@@ -560,8 +560,8 @@ impl CommandHandler for CountingHandler {
     async fn choices(&self, _: &Asker<'_>, _: Verb, _: &str, _: &str) -> Vec<String> {
         Vec::new()
     }
-    async fn first_time(&self, _: &str) -> bool {
-        true
+    async fn first_time(&self, _: &str) -> Result<bool, StoreError> {
+        Ok(true)
     }
     fn now(&self) -> Timestamp {
         now()
