@@ -161,6 +161,10 @@ pub(super) async fn handle(
         ),
         _ => process(inner, &raw),
     };
+    let answer = match fault {
+        Some(Fault::Garble) => Answer::json(answer.status, &json!({"id": "what nobody can read"})),
+        _ => answer,
+    };
     count_invalid(inner, &answer);
     match fault {
         Some(Fault::DropAfter) => cutter.cut(),

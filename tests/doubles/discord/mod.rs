@@ -261,6 +261,14 @@ impl Double {
             .read(|state| state.commands.values().cloned().collect())
     }
 
+    /// From now on a field of a message is not as bots know it.
+    pub fn spoil(&self, message: u64) {
+        self.inner
+        self.inner.update(|state| {
+            state.spoiled.insert(message);
+        });
+    }
+
     /// The time of every event that is to come has come: Discord begins them by itself.
     pub fn begin_events(&self) {
         self.inner.update(|state| {
