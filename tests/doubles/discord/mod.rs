@@ -263,7 +263,6 @@ impl Double {
 
     /// From now on a field of a message is not as bots know it.
     pub fn spoil(&self, message: u64) {
-        self.inner
         self.inner.update(|state| {
             state.spoiled.insert(message);
         });
