@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     poll,
-    reader::{Need, Read, Reader},
+    reader::{Read, ReadPurpose, Reader},
 };
 use crate::{
     domain::{
@@ -87,7 +87,7 @@ impl Summariser {
             // People with the same problem are not left waiting for the summary.
             if !campaign.progress.told.contains(&Happening::ProblemRaised)
                 && self.is_time(id, now)
-                && let Some(summary) = self.summary(id, Need::Glance).await?
+                && let Some(summary) = self.summary(id, ReadPurpose::Glance).await?
             {
                 return self.raise(id, &summary).await;
             }
@@ -96,12 +96,12 @@ impl Summariser {
         let patient = closes
             .checked_add(READ_TIMEOUT)
             .is_ok_and(|until| now < until);
-        let need = if patient {
-            Need::Count
+        let purpose = if patient {
+            ReadPurpose::Count
         } else {
-            Need::LastCount
+            ReadPurpose::LastCount
         };
-        let Some(summary) = self.summary(id, need).await? else {
+        let Some(summary) = self.summary(id, purpose).await? else {
             return Ok(Counted::NotYet);
         };
         let close = async |batch: &mut Batch| self.close(id, summary, batch).await;
@@ -191,8 +191,12 @@ impl Summariser {
     }
 
     /// Sums up the answers until now; `None` if they can't be read and a count waits for them.
-    async fn summary(&self, upgrade: &str, need: Need) -> Result<Option<Summary>, StoreError> {
-        let Some(heard) = self.read_threads(upgrade, need).await? else {
+    async fn summary(
+        &self,
+        upgrade: &str,
+        purpose: ReadPurpose,
+    ) -> Result<Option<Summary>, StoreError> {
+        let Some(heard) = self.read_threads(upgrade, purpose).await? else {
             return Ok(None);
         };
         let snapshot = self.core.snapshot();
@@ -231,20 +235,20 @@ impl Summariser {
     async fn read_threads(
         &self,
         upgrade: &str,
-        need: Need,
+        purpose: ReadPurpose,
     ) -> Result<Option<BTreeMap<String, Heard>>, StoreError> {
         let posts = self.core.store.posts(upgrade).await?;
         let mut all: BTreeMap<String, Heard> = BTreeMap::new();
         for thread in posts.iter().filter(|p| p.operation == Operation::Thread) {
             let is_to_come = matches!(thread.state, PostState::Planned | PostState::Sending);
-            if need == Need::Count && is_to_come {
+            if purpose == ReadPurpose::Count && is_to_come {
                 return Ok(None);
             }
             let (Some(root), Some(thread_id)) = (root_of(thread, &posts), &thread.remote) else {
                 continue;
             };
             let message = (root, Some(thread_id.as_str()));
-            match self.reader.read("feedback", thread, message, need).await {
+            match self.reader.read("feedback", thread, message, purpose).await {
                 Read::Heard(heard) => {
                     let sum = all.entry(thread.channel.clone()).or_default();
                     sum.reactions.extend(heard.reactions);

@@ -2,7 +2,7 @@
 
 use super::{
     feedback::{Counted, READ_TIMEOUT},
-    reader::{Need, Read, Reader},
+    reader::{Read, ReadPurpose, Reader},
 };
 use crate::{
     domain::{
@@ -39,12 +39,12 @@ pub(crate) async fn count(
         .chain(first)
         .min()
         .is_some_and(|until| now < until);
-    let need = if patient {
-        Need::Count
+    let purpose = if patient {
+        ReadPurpose::Count
     } else {
-        Need::LastCount
+        ReadPurpose::LastCount
     };
-    let Some(heard) = read_reactions(core, reader, campaign, need).await? else {
+    let Some(heard) = read_reactions(core, reader, campaign, purpose).await? else {
         return Ok(Counted::NotYet);
     };
     let numbers: Vec<&str> = context::NUMBER_EMOJI
@@ -79,12 +79,12 @@ async fn read_reactions(
     core: &Core,
     reader: &Reader,
     campaign: &Campaign,
-    need: Need,
+    purpose: ReadPurpose,
 ) -> Result<Option<Vec<Heard>>, StoreError> {
     let mut all = Vec::new();
     let posts = core.store.posts(&campaign.upgrade.id).await?;
     let waits = |p: &Post| {
-        need == Need::Count && matches!(p.state, PostState::Planned | PostState::Sending)
+        purpose == ReadPurpose::Count && matches!(p.state, PostState::Planned | PostState::Sending)
     };
     for post in posts.iter().filter(|p| asks(core, campaign, p)) {
         let vote = post.key_beside(Operation::Poll, 0);
@@ -96,9 +96,9 @@ async fn read_reactions(
         let Some(root) = message.filter(|_| post.state == PostState::Sent) else {
             continue;
         };
-        match reader.read("votes", post, (root, None), need).await {
+        match reader.read("votes", post, (root, None), purpose).await {
             Read::Heard(mut heard) => {
-                match voted(core, reader, vote, need).await {
+                match voted(core, reader, vote, purpose).await {
                     Read::Heard(votes) => heard.reactions.extend(votes),
                     Read::Never => {}
                     Read::NotYet => return Ok(None),
@@ -118,7 +118,7 @@ async fn voted(
     core: &Core,
     reader: &Reader,
     vote: Option<&Post>,
-    need: Need,
+    purpose: ReadPurpose,
 ) -> Read<Vec<Reaction>> {
     let place = vote
         .filter(|p| p.state == PostState::Sent)
@@ -126,7 +126,7 @@ async fn voted(
     let Some((post, id, outlet)) = place else {
         return Read::Never;
     };
-    reader.votes(post, id, outlet, need).await
+    reader.votes(post, id, outlet, purpose).await
 }
 
 /// Counts a person who has reacted and voted alike once.

@@ -30,8 +30,8 @@ pub(crate) enum Read<T> {
 
 /// How much depends on a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// It is read again soon anyway.
+pub(crate) enum ReadPurpose {
+    /// A look in between: it is read again soon anyway.
     Glance,
     /// A count waits for it.
     Count,
@@ -39,7 +39,7 @@ pub(crate) enum Need {
     LastCount,
 }
 
-/// What is left alone of a post for a while, since it could not be read.
+/// The part of a post that is left alone for a while, since it could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unread {
     /// The post; it may come back.
@@ -76,14 +76,14 @@ impl Reader {
         what: &str,
         post: &Post,
         (root, thread): (&str, Option<&str>),
-        need: Need,
+        purpose: ReadPurpose,
     ) -> Read<Heard> {
         let outlet = self.core.outlets.get(&post.channel);
         let Some(outlet) = outlet.filter(|o| o.platform.capabilities().answers_are_read()) else {
             return Read::Never;
         };
-        let unread = self.left_alone(&post.key, need);
-        if let Some(left) = left_out(unread, need) {
+        let unread = self.left_alone(&post.key, purpose);
+        if let Some(left) = left_out(unread, purpose) {
             return left;
         }
         let thread = thread.filter(|_| unread != Some(Unread::Thread));
@@ -101,7 +101,7 @@ impl Reader {
             return heard.map_or(Read::Never, Read::Heard);
         }
         let keeps = unread == Some(Unread::Thread);
-        self.settled(what, post, heard, need, keeps).await
+        self.settled(what, post, heard, purpose, keeps).await
     }
 
     /// Reads a vote of its own.
@@ -110,13 +110,13 @@ impl Reader {
         post: &Post,
         id: &str,
         outlet: &Outlet,
-        need: Need,
+        purpose: ReadPurpose,
     ) -> Read<Vec<Reaction>> {
-        if let Some(left) = left_out(self.left_alone(&post.key, need), need) {
+        if let Some(left) = left_out(self.left_alone(&post.key, purpose), purpose) {
             return left;
         }
         let votes = outlet.chat.votes(&outlet.place, id).await;
-        self.settled("polls", post, votes, need, false).await
+        self.settled("polls", post, votes, purpose, false).await
     }
 
     /// Turns what was read into a result, and notes for operators when it could not be. `keeps`: what was noted before
@@ -126,7 +126,7 @@ impl Reader {
         what: &str,
         post: &Post,
         read: Result<T, ChatError>,
-        need: Need,
+        purpose: ReadPurpose,
         keeps: bool,
     ) -> Read<T> {
         let error = match read {
@@ -145,14 +145,14 @@ impl Reader {
             false => (Unread::ForGood, format!("can't be counted: {error}")),
         };
         self.pause(&post.key, unread);
-        if need == Need::LastCount {
+        if purpose == ReadPurpose::LastCount {
             tracing::warn!(channel = post.channel, "{what}: {words}");
             self.tell(what, post, None).await;
             return Read::Never;
         }
         self.tell(what, post, Some(words)).await;
-        match need {
-            Need::Count if may_return => Read::NotYet,
+        match purpose {
+            ReadPurpose::Count if may_return => Read::NotYet,
             _ => Read::Never,
         }
     }
@@ -163,14 +163,16 @@ impl Reader {
         troubles.note_of(&post.upgrade, &part, trouble).await;
     }
 
-    /// What of a post is left alone now. A last count asks for all of it.
-    fn left_alone(&self, key: &PostKey, need: Need) -> Option<Unread> {
+    /// Returns what of a post is left alone now. A last count asks for all of it.
+    fn left_alone(&self, key: &PostKey, purpose: ReadPurpose) -> Option<Unread> {
         let now = self.core.clock.now();
         let pauses = self.pauses.lock();
         // A clock that was set back must not make it wait.
         let holds = |p: &&Pause| p.since <= now && now.duration_since(p.since) < p.length;
         let pause = pauses.get(key).filter(holds);
-        pause.map(|p| p.unread).filter(|_| need != Need::LastCount)
+        pause
+            .map(|p| p.unread)
+            .filter(|_| purpose != ReadPurpose::LastCount)
     }
 
     fn pause(&self, key: &PostKey, unread: Unread) {
@@ -192,9 +194,9 @@ impl Reader {
 }
 
 /// The result for a post that is left alone as a whole.
-fn left_out<T>(unread: Option<Unread>, need: Need) -> Option<Read<T>> {
+fn left_out<T>(unread: Option<Unread>, purpose: ReadPurpose) -> Option<Read<T>> {
     match unread? {
-        Unread::ForNow if need == Need::Count => Some(Read::NotYet),
+        Unread::ForNow if purpose == ReadPurpose::Count => Some(Read::NotYet),
         Unread::ForNow | Unread::ForGood => Some(Read::Never),
         Unread::Thread => None,
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::reader::{Need, Read, Reader};
+use super::reader::{Read, ReadPurpose, Reader};
 use crate::{
     config::KnownAccount,
     domain::{
@@ -160,7 +160,10 @@ impl Rollcall {
             }
             let what = format!("acknowledgements of {}", post.notice);
             let message = (root.as_str(), None);
-            let Read::Heard(heard) = self.reader.read(&what, post, message, Need::Glance).await
+            let Read::Heard(heard) = self
+                .reader
+                .read(&what, post, message, ReadPurpose::Glance)
+                .await
             else {
                 continue;
             };

@@ -5,7 +5,6 @@ use serenity::{Error, all::HttpError, http::ErrorResponse};
 use super::{
     health::{NEW_TOKEN, TOKEN_REVOKED},
     place,
-    read::without_values,
 };
 use crate::ports::ChatError;
 
@@ -171,6 +170,14 @@ fn is_mendable(code: isize) -> bool {
             | code::TOO_MANY_THREADS
             | code::VERIFICATION_TOO_HIGH
     )
+}
+
+/// The words of an error without the text between quotation marks, which comes from the answer.
+pub(super) fn without_values(words: &str) -> String {
+    let parts = words.split('"').enumerate();
+    parts
+        .map(|(i, part)| if i % 2 == 0 { part } else { "…" })
+        .collect()
 }
 
 /// The innermost cause says most ("certificate verify failed"); the URL is left out.

@@ -10,7 +10,7 @@ use super::{
     Discord,
     error::{DiscordFault, code},
     forum,
-    read::{self, Author, HistoryPart, PAGE_MESSAGES, PastMessage},
+    read::{self, HistoryPart, MessageAuthor, PAGE_MESSAGES, PastMessage},
 };
 use crate::{
     domain::people::feedback::{Heard, Reaction, ThreadReply},
@@ -83,7 +83,7 @@ async fn reactions_of(
         let params = limit.chain(after_last).collect();
         let page = read::entries(discord, discord.deadline(), route, params).await?;
         let count = page.len();
-        let users: Vec<Author> = read::readable(discord, "reading who reacted", page);
+        let users: Vec<MessageAuthor> = read::readable(discord, "reading who reacted", page);
         after = users.last().map(|user| user.id);
         let others = users.iter().filter(|user| user.id != discord.me);
         found.extend(others.map(|user| Reaction {

@@ -9,7 +9,10 @@ use serenity::{
 };
 use tokio::time::Instant;
 
-use super::{Discord, error::DiscordFault};
+use super::{
+    Discord,
+    error::{DiscordFault, without_values},
+};
 
 /// Messages of one answer.
 pub(super) const PAGE_MESSAGES: usize = 100;
@@ -20,7 +23,7 @@ const MAX_REMEMBERED_ENTRIES: usize = 1_000;
 #[derive(Debug, Deserialize)]
 pub(super) struct PastMessage {
     pub id: MessageId,
-    pub author: Author,
+    pub author: MessageAuthor,
     #[serde(rename = "type")]
     pub kind: MessageType,
     pub timestamp: Timestamp,
@@ -33,7 +36,7 @@ pub(super) struct PastMessage {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Author {
+pub(super) struct MessageAuthor {
     pub id: UserId,
 }
 
@@ -170,14 +173,6 @@ fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
         error.path(),
         without_values(&error.inner().to_string())
     )
-}
-
-/// The words of an error without the text between quotation marks, which comes from the answer.
-pub(super) fn without_values(words: &str) -> String {
-    let parts = words.split('"').enumerate();
-    parts
-        .map(|(i, part)| if i % 2 == 0 { part } else { "…" })
-        .collect()
 }
 
 #[cfg(test)]

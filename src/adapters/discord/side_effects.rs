@@ -198,7 +198,7 @@ async fn create_event(
 /// A step by which an event becomes what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EventStep {
-    /// Its words, and those of its times that Discord takes: in seconds since 1970.
+    /// The event gets its words, and those of its times that Discord takes: in seconds since 1970.
     Edit {
         starts: Option<i64>,
         ends: Option<i64>,
@@ -208,7 +208,7 @@ enum EventStep {
     Create,
 }
 
-/// What is wanted of an event: its stage, and its times in seconds since 1970.
+/// The stage that is wanted of an event, and its times in seconds since 1970.
 #[derive(Clone, Copy)]
 struct WantedTimes {
     stage: CalendarEventStage,

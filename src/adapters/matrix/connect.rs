@@ -336,7 +336,7 @@ async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), Matr
     }
 }
 
-/// Whether a login by password may work at all, as far as the server says: it was refused, for whatever reason.
+/// Returns whether a login by password, which was refused for whatever reason, may work at all, as far as the server says.
 async fn offers_passwords(client: &Client, refusal: &matrix_sdk::Error) -> bool {
     let is_answer = matches!(
         fault(refusal),

@@ -65,7 +65,7 @@ fn is_ban(reason: &str) -> bool {
     reason.to_lowercase().contains("banned")
 }
 
-/// What somebody has to do so that we can post in a room. Who is banned can't be invited.
+/// Says what somebody has to do so that we can post in a room. An account that is banned can't be invited.
 pub(super) fn way_in(matrix: &Matrix, is_banned: bool) -> String {
     let lift = if is_banned {
         format!("lift the ban of {} in the room, then ", matrix.me)

@@ -19,7 +19,7 @@ pub enum AttemptOutcome {
     Retry {
         error: String,
         not_before: Timestamp,
-        /// It lets others in its channel pass meanwhile.
+        /// Set where others in its channel pass meanwhile.
         aside: bool,
     },
     Parked {
