@@ -198,10 +198,11 @@ async fn create_event(
 /// A step by which an event becomes what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EventStep {
-    /// The event gets its words, and those of its times that Discord takes: in seconds since 1970.
+    /// The event gets its words, those of its times that Discord takes (in seconds since 1970), and perhaps another status.
     Edit {
         starts: Option<i64>,
         ends: Option<i64>,
+        status: Option<ScheduledEventStatus>,
     },
     Status(ScheduledEventStatus),
     /// Another event in the place of this one, which is over.
@@ -220,38 +221,33 @@ struct WantedTimes {
 /// has begun, which it does by itself when its time has come.
 fn steps(is_active: bool, starts: i64, wanted: WantedTimes, soonest: i64) -> Vec<EventStep> {
     use ScheduledEventStatus::{Active, Canceled, Completed};
-    let words = EventStep::Edit {
-        starts: None,
-        ends: (wanted.ends > soonest.max(starts)).then_some(wanted.ends),
+    let edit = |starts, ends, status| EventStep::Edit {
+        starts,
+        ends,
+        status,
     };
-    let untimed = EventStep::Edit {
-        starts: None,
-        ends: None,
-    };
+    let ends = Some(wanted.ends).filter(|ends| *ends > soonest.max(starts));
     match (wanted.stage, is_active) {
         (CalendarEventStage::Scheduled, true) if wanted.starts > soonest => {
             vec![EventStep::Status(Completed), EventStep::Create]
         }
         (CalendarEventStage::Scheduled, false) if starts.max(wanted.starts) > soonest => {
             let starts = wanted.starts.max(soonest);
-            if wanted.ends <= starts {
-                return vec![untimed, EventStep::Status(Canceled)];
+            match wanted.ends > starts {
+                true => vec![edit(Some(starts), Some(wanted.ends), None)],
+                false => vec![edit(None, None, Some(Canceled))],
             }
-            vec![EventStep::Edit {
-                starts: Some(starts),
-                ends: Some(wanted.ends),
-            }]
         }
-        (CalendarEventStage::Scheduled, _) | (CalendarEventStage::Active, true) => vec![words],
-        (CalendarEventStage::Active, false) => vec![words, EventStep::Status(Active)],
-        (CalendarEventStage::Cancelled, false) => vec![untimed, EventStep::Status(Canceled)],
-        (CalendarEventStage::Completed, false) => vec![
-            untimed,
-            EventStep::Status(Active),
-            EventStep::Status(Completed),
-        ],
+        (CalendarEventStage::Scheduled, _) | (CalendarEventStage::Active, true) => {
+            vec![edit(None, ends, None)]
+        }
+        (CalendarEventStage::Active, false) => vec![edit(None, ends, Some(Active))],
+        (CalendarEventStage::Cancelled, false) => vec![edit(None, None, Some(Canceled))],
+        (CalendarEventStage::Completed, false) => {
+            vec![EventStep::Status(Active), edit(None, None, Some(Completed))]
+        }
         (CalendarEventStage::Completed | CalendarEventStage::Cancelled, true) => {
-            vec![untimed, EventStep::Status(Completed)]
+            vec![edit(None, None, Some(Completed))]
         }
     }
 }
@@ -274,7 +270,11 @@ async fn change_event(
         let edit = match step {
             EventStep::Create => return create_event(discord, deadline, wanted).await,
             EventStep::Status(status) => EditScheduledEvent::new().status(status),
-            EventStep::Edit { starts, ends } => {
+            EventStep::Edit {
+                starts,
+                ends,
+                status,
+            } => {
                 let mut edit = EditScheduledEvent::new()
                     .name(&wanted.event.name)
                     .description(&wanted.about)
@@ -284,6 +284,9 @@ async fn change_event(
                 }
                 if let Some(ends) = ends {
                     edit = edit.end_time(at(ends)?);
+                }
+                if let Some(status) = status {
+                    edit = edit.status(status);
                 }
                 edit
             }
@@ -352,48 +355,54 @@ mod tests {
     #[test]
     fn no_start_in_the_past_is_asked_for_and_what_has_begun_is_ended_and_made_anew() {
         use CalendarEventStage::{Active, Cancelled, Completed, Scheduled};
-        let status = EventStep::Status;
-        let edit = |starts, ends| EventStep::Edit { starts, ends };
+        use ScheduledEventStatus as Status;
+        let edit = |starts, ends, status| EventStep::Edit {
+            starts,
+            ends,
+            status,
+        };
         let (future, past) = (NOW + HOUR, NOW - HOUR / 2);
         // To come: it moves with its window.
         assert_eq!(
             to(false, future, Scheduled, future + HOUR),
-            [edit(Some(future + HOUR), Some(future + 2 * HOUR))]
+            [edit(Some(future + HOUR), Some(future + 2 * HOUR), None)]
         );
         // The window is open: the start is left out, whether Discord has begun the event or is about to.
         for is_active in [false, true] {
             assert_eq!(
                 to(is_active, past, Scheduled, past),
-                [edit(None, Some(past + HOUR))]
+                [edit(None, Some(past + HOUR), None)]
             );
         }
         // Moved after the event began by itself.
         assert_eq!(
             to(true, past, Scheduled, future),
-            [status(ScheduledEventStatus::Completed), EventStep::Create]
+            [EventStep::Status(Status::Completed), EventStep::Create]
         );
         // Moved to a time that has passed: from now, or not at all.
         assert_eq!(
             to(false, future, Scheduled, past),
-            [edit(Some(SOONEST), Some(past + HOUR))]
+            [edit(Some(SOONEST), Some(past + HOUR), None)]
         );
         assert_eq!(
             to(false, future, Scheduled, NOW - 2 * HOUR),
-            [edit(None, None), status(ScheduledEventStatus::Canceled)]
+            [edit(None, None, Some(Status::Canceled))]
         );
         // Over time: nothing in the past is said of it.
-        assert_eq!(to(true, past, Active, NOW - 2 * HOUR), [edit(None, None)]);
+        assert_eq!(
+            to(true, past, Active, NOW - 2 * HOUR),
+            [edit(None, None, None)]
+        );
         assert_eq!(
             to(false, past, Completed, NOW - 2 * HOUR),
             [
-                edit(None, None),
-                status(ScheduledEventStatus::Active),
-                status(ScheduledEventStatus::Completed)
+                EventStep::Status(Status::Active),
+                edit(None, None, Some(Status::Completed))
             ]
         );
         assert_eq!(
             to(true, past, Cancelled, future),
-            [edit(None, None), status(ScheduledEventStatus::Completed)]
+            [edit(None, None, Some(Status::Completed))]
         );
     }
 }

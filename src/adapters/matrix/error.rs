@@ -171,6 +171,8 @@ fn matrix(status: StatusCode, body: &ErrorBody) -> MatrixFault {
                 after_ms: None,
             }
         }
+        // M_BAD_STATE on Synapse, M_FORBIDDEN elsewhere.
+        _ if is_ban(&reason) => MatrixFault::Forbidden { reason },
         ErrorKind::Forbidden
         | ErrorKind::GuestAccessForbidden
         | ErrorKind::UnableToAuthorizeJoin
@@ -249,6 +251,13 @@ mod tests {
     #[test]
     fn a_ban_is_known_by_the_servers_words() {
         assert!(is_ban("You are banned from this room (M_FORBIDDEN)"));
+        assert!(matches!(
+            answer(
+                403,
+                r#"{"errcode":"M_BAD_STATE","error":"Cannot join user who was banned"}"#
+            ),
+            MatrixFault::Forbidden { .. }
+        ));
         assert!(is_ban("@herald:example.org has been Banned (M_FORBIDDEN)"));
         assert!(!is_ban("You are not invited to this room. (M_FORBIDDEN)"));
     }

@@ -22,13 +22,7 @@ pub(super) async fn upload_picture(
     let room = matrix.joined(place).await?;
     // What is forbidden here is the file and not the room, and the post does without it.
     let failed = |error: &Error| match error::fault(error) {
-        MatrixFault::Forbidden { reason } | MatrixFault::Lasting { reason, .. } => {
-            ChatError::Refused {
-                reason: format!("uploading a picture: {reason}"),
-                remedy: "look whether the homeserver takes files of this account, and how large"
-                    .into(),
-            }
-        }
+        MatrixFault::Forbidden { reason } | MatrixFault::Lasting { reason, .. } => refused(&reason),
         _ => error::failed(matrix, "uploading a picture", error),
     };
     let encryption = room.latest_encryption_state().await;
@@ -39,6 +33,7 @@ pub(super) async fn upload_picture(
             &error,
         )
     })?;
+    check_size(matrix, picture).await?;
     let (field, file) = if encryption.is_encrypted() {
         let mut bytes = picture.png.as_slice();
         let file = matrix
@@ -62,6 +57,28 @@ pub(super) async fn upload_picture(
     let mut content = content(picture);
     set(&mut content, field, file);
     Ok(content)
+}
+
+/// Refuses a picture that is larger than the homeserver takes. Some close the connection in the middle of such a file,
+/// which looks as if they were away. One that doesn't say how much it takes is tried.
+async fn check_size(matrix: &Matrix, picture: &Picture) -> Result<(), ChatError> {
+    let Ok(most) = matrix.client.load_or_fetch_max_upload_size().await else {
+        return Ok(());
+    };
+    let size = picture.png.len();
+    if u64::from(most) >= u64::try_from(size).unwrap_or(u64::MAX) {
+        return Ok(());
+    }
+    Err(refused(&format!(
+        "it has {size} bytes, and the homeserver takes {most}"
+    )))
+}
+
+fn refused(reason: &str) -> ChatError {
+    ChatError::Refused {
+        reason: format!("uploading a picture: {reason}"),
+        remedy: "look whether the homeserver takes files of this account, and how large".into(),
+    }
 }
 
 /// All but where the file is. Beside a file's name the body is what is said of it.

@@ -32,7 +32,7 @@ use upgrade_herald::{
 };
 
 use crate::{
-    doubles::discord::{ChannelKind, Double, Fault, Faults, OneShot, Options, permission},
+    doubles::discord::{ChannelKind, Double, Fault, Faults, Limits, OneShot, Options, permission},
     harness::world::{PASSWORD, PATIENCE, later, now},
     support::{Person, Synapse, wait},
 };
@@ -430,6 +430,7 @@ fn event(opens: i64, stage: CalendarEventStage) -> CalendarEvent {
 async fn the_calendar_takes_a_window_wherever_it_is_moved() -> Result<()> {
     use CalendarEventStage::{Active, Completed, Scheduled};
     let d = on_discord().await?;
+    d.double.set_limits(Limits::none());
     let write = async |opens: i64, stage| d.chat.calendar(&key(1), &event(opens, stage)).await;
     let statuses = || {
         let all = d.double.scheduled_events();
