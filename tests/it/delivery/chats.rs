@@ -378,6 +378,16 @@ async fn a_message_that_cannot_be_read_is_passed_over_and_the_field_is_named() -
         .await;
     let heard = d.chat.heard(&d.place, &first.id, None).await?;
     assert_eq!(heard.reactions.len(), 1);
+    let deleted = d
+        .chat
+        .heard(&d.place, &first.id, Some("1300000000000000001"));
+    let deleted = deleted.await?;
+    assert_eq!(deleted.reactions.len(), 1);
+    assert!(
+        deleted
+            .unread
+            .is_some_and(|why| why.contains("was deleted"))
+    );
     match d.chat.heard(&d.place, &second.id, None).await {
         Err(ChatError::Retry { reason, .. }) => assert!(
             reason.contains("reading reactions") && reason.contains("`author.id`"),

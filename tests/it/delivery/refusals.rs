@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upgrade_herald::{
     domain::{
-        campaign::progress::State,
+        campaign::{progress::State, upgrade::Upgrade},
         outbox::{CalendarEvent, Operation, PostKey, PostState},
         people::{
             feedback::{Heard, Reaction},
@@ -21,7 +21,7 @@ use upgrade_herald::{
         },
         plan::notice::{Happening, Notice, Phase, Trigger},
     },
-    listen::rollcall::Rollcall,
+    listen::{feedback::Summariser, rollcall::Rollcall},
     ports::{Accepted, Chat, ChatError, Handling, Outgoing},
     rehearsal::Room,
     words::snapshot::ConfigSnapshot,
@@ -37,6 +37,8 @@ struct PickyRoom {
     room: Room,
     pictures: AtomicBool,
     threads: AtomicBool,
+    /// How often it was asked for answers.
+    asked: AtomicUsize,
     /// Messages that somebody has deleted.
     deleted: Mutex<Vec<String>>,
 }
@@ -104,6 +106,8 @@ impl Chat for PickyRoom {
         root: &str,
         thread: Option<&str>,
     ) -> Result<Heard, ChatError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.check(root)?;
         self.room.heard(place, root, thread).await
     }
     async fn votes(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {
@@ -134,6 +138,7 @@ async fn world(notices: Option<Vec<Notice>>) -> (Pipeline, BTreeMap<String, Arc<
                     room: Room::new(outlet.platform),
                     pictures: AtomicBool::default(),
                     threads: AtomicBool::default(),
+                    asked: AtomicUsize::default(),
                     deleted: Mutex::default(),
                 });
                 outlet.chat = room.clone();
@@ -319,6 +324,60 @@ async fn a_live_post_that_is_deleted_is_let_be_and_said_once() {
     );
 }
 
+/// Somebody who has to answer.
+fn list_a_provider(w: &Pipeline) {
+    let (mut config, renderer) = (
+        w.core.snapshot().config.clone(),
+        w.core.snapshot().renderer.clone(),
+    );
+    config.roster = vec![Provider {
+        id: "quay".into(),
+        name: "Quay (invented)".into(),
+        matrix: None,
+        nodes: Vec::new(),
+    }];
+    w.core.files.replace(ConfigSnapshot { config, renderer });
+}
+
+#[tokio::test]
+async fn a_post_that_asks_and_is_deleted_is_said_once_and_asked_for_rarely() {
+    let asks = Notice {
+        acknowledge: true,
+        ..on(
+            "asks",
+            "preparation/announced",
+            Happening::Planned,
+            &[DISCORD],
+        )
+    };
+    let (w, rooms) = world(Some(vec![asks])).await;
+    list_a_provider(&w);
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    w.settle().await;
+    let first = w.posts("v2").await[0].remote.clone().unwrap();
+    rooms[DISCORD].deleted.lock().unwrap().push(first);
+    let rollcall = Rollcall::new(w.core.clone());
+    // An hour, as a herald looks.
+    for _ in 0..720 {
+        rollcall.tick().await.unwrap();
+        w.step(5);
+    }
+    let asked = rooms[DISCORD].asked.load(Ordering::Relaxed);
+    assert!((1..=3).contains(&asked), "asked {asked} times");
+    let told = troubles(&w).await;
+    let part = format!("acknowledgements of asks in {DISCORD}: can't be counted");
+    assert!(told.len() == 1 && told[0].starts_with(&part), "{told:?}");
+
+    // With the upgrade the trouble is over.
+    let cancelled = Upgrade {
+        cancelled: Some("A fault was found.".into()),
+        ..w.upgrade("v2", &["relay"])
+    };
+    w.plan(&[cancelled]).await;
+    Summariser::new(w.core.clone()).tick().await.unwrap();
+    assert_eq!(troubles(&w).await, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn nobody_is_asked_for_an_answer_once_the_upgrade_is_applied() {
     for is_applied in [false, true] {
@@ -338,17 +397,7 @@ async fn nobody_is_asked_for_an_answer_once_the_upgrade_is_applied() {
             &[DISCORD],
         );
         let (w, _) = world(Some(vec![asks, reminds])).await;
-        let (mut config, renderer) = (
-            w.core.snapshot().config.clone(),
-            w.core.snapshot().renderer.clone(),
-        );
-        config.roster = vec![Provider {
-            id: "quay".into(),
-            name: "Quay (invented)".into(),
-            matrix: None,
-            nodes: Vec::new(),
-        }];
-        w.core.files.replace(ConfigSnapshot { config, renderer });
+        list_a_provider(&w);
         w.plan(&[w.upgrade("v2", &["relay"])]).await;
         w.settle().await;
         if is_applied {
