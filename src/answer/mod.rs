@@ -541,12 +541,8 @@ impl CommandHandler for AnswerService {
         names
     }
 
-    async fn first_time(&self, id: &str) -> bool {
-        self.core
-            .store
-            .remember(id, self.core.clock.now())
-            .await
-            .unwrap_or(false)
+    async fn first_time(&self, id: &str) -> Result<bool, StoreError> {
+        self.core.store.remember(id, self.core.clock.now()).await
     }
 
     fn now(&self) -> Timestamp {

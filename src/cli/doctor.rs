@@ -21,7 +21,10 @@ use crate::{
     config::{ChannelConfig, Config, Severity},
     lint::Loaded,
     ports::{Chain, ChainError, Clock, LeadershipStore, Platform, ReplicaInfo},
-    run::{address, discord_settings, is_transient, logging, matrix_settings, retry},
+    run::{
+        TakenPlaces, address, discord_settings, is_transient, logging, matrix_place,
+        matrix_settings, retry,
+    },
 };
 
 /// A clock that is further off than this makes herald say times that are not so.
@@ -339,13 +342,14 @@ async fn on_matrix(record: &mut DoctorReport, config: &Config, replica: &str, ru
         record.lacking("matrix", "the keys lie open in the store: set `passphrase` in herald.yaml before the first start");
     }
     matrix_device(record, &matrix).await;
+    let mut taken = TakenPlaces::default();
     for (name, channel) in own {
         let part = format!("channel {name}");
-        match retry(async || matrix.room(&channel.place).await, is_transient).await {
+        match matrix_place(&matrix, name, channel, &mut taken).await {
             Ok(room) => {
                 let pins = wants(config, name).pin;
-                let mentions_room = channel.mentions.values().flatten().any(|id| id == "@room");
                 matrix_room(record, &matrix, &part, &room, pins).await;
+                let mentions_room = channel.mentions.values().flatten().any(|id| id == "@room");
                 if mentions_room {
                     match retry(async || matrix.unheard(&room).await, is_transient).await {
                         Ok(None) => record.good(&part, "@room is heard there"),
@@ -354,7 +358,7 @@ async fn on_matrix(record: &mut DoctorReport, config: &Config, replica: &str, ru
                     }
                 }
             }
-            Err(error) => record.wrong(&part, error),
+            Err(error) => record.wrong(&part, format!("{error:#}")),
         }
     }
 }

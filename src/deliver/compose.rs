@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{
-        campaign::Campaign,
+        campaign::{Campaign, progress::State},
         outbox::{Action, Body, Content, Operation, PostState},
     },
     ports::StoreError,
@@ -111,6 +111,9 @@ async fn body(
     if missing.as_ref().is_some_and(Vec::is_empty) {
         return Err("nobody is missing any more".into());
     }
+    if missing.is_some() && campaign.progress.state >= State::Applied {
+        return Err("the upgrade is applied, so that an answer is of no use any more".into());
+    }
     let input = RenderInput {
         fact: post.fact.as_ref(),
         due: Some(planned),
@@ -170,7 +173,14 @@ async fn root(due: &DuePost<'_>) -> Result<Option<String>, Unsayable> {
     };
     let key = due.post.key_beside(of, 0);
     let root = due.core.store.post(&key).await?;
-    let sent = root.filter(|p| p.state == PostState::Sent);
+    let mut sent = root.filter(|p| p.state == PostState::Sent);
+    if due.is_on_board()
+        && of == Operation::Post
+        && let Some(root) = sent
+    {
+        let posts = due.core.store.posts(&due.post.upgrade).await?;
+        sent = Some(root.standing(&posts).clone());
+    }
     let remote = sent.and_then(|p| p.remote).ok_or_else(|| {
         format!("its notice ({key}) was not posted, so there is nothing it could belong to")
     })?;

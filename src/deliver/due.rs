@@ -43,6 +43,11 @@ impl<'a> DuePost<'a> {
         self.snapshot.plan().notice(urgency, &self.post.notice)
     }
 
+    /// Returns whether its notice is the status board.
+    pub fn is_on_board(&self) -> bool {
+        self.notice().is_some_and(|notice| notice.board)
+    }
+
     /// Returns whether its loss is no fault: what has lost its sense without its post, and a reminder of nobody.
     pub fn is_optional(&self) -> bool {
         let reminds = |notice: &Notice| {

@@ -8,8 +8,8 @@ use super::{
     send::Delivered,
 };
 use crate::{
-    domain::outbox::{Post, PostState, Refusal},
-    ports::{AttemptOutcome, ChatError, StoreError},
+    domain::outbox::{Operation, Post, PostState, Refusal},
+    ports::{AttemptOutcome, Batch, ChatError, StoreError},
 };
 
 /// The result of one post's turn.
@@ -40,6 +40,9 @@ impl PostOutcome {
     }
 }
 
+/// A chat that wants to be left alone for so long waits for somebody to mend something.
+const MENDED_BY_PEOPLE_MS: u64 = 60_000;
+
 /// Writes down the result of an attempt, and what it says of the channel.
 pub(crate) async fn record(
     due: &DuePost<'_>,
@@ -49,58 +52,144 @@ pub(crate) async fn record(
     let (core, post) = (due.core, &due.post);
     let has_failed = matches!(delivered, Delivered::Failed(ChatError::Retry { .. }));
     let failed_before = failures.count(&post.key, has_failed);
+    let is_quiet = is_quiet(due, &delivered);
+    let picture = match &delivered {
+        Delivered::Accepted {
+            without_picture, ..
+        } => without_picture.clone(),
+        _ => None,
+    };
     let attempt = attempt_outcome(due, delivered, failed_before);
     core.store.finish(&post.key, &attempt).await?;
-    let (outcome, trouble) = match &attempt {
+    let outcome = match &attempt {
         AttemptOutcome::Sent { .. } => {
             tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "posted");
-            (PostOutcome::Sent, None)
+            pin_anew(due).await?;
+            PostOutcome::Sent
         }
         // That says nothing of the channel.
         AttemptOutcome::Unsaid { .. } => {
             tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "its words are made anew");
             return Ok(PostOutcome::Reopened);
         }
-        AttemptOutcome::Retry { error, .. } => (PostOutcome::Failed, Some(error.as_str())),
-        AttemptOutcome::Parked { error } => (PostOutcome::Parked, Some(error.as_str())),
+        AttemptOutcome::Retry { .. } => PostOutcome::Failed,
+        AttemptOutcome::Parked { .. } => PostOutcome::Parked,
         AttemptOutcome::Dropped { reason } | AttemptOutcome::Skipped { reason } => {
             tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "dropped: {reason}");
-            (PostOutcome::Parked, None)
+            PostOutcome::Parked
         }
     };
-    let part = format!("channel {}", post.channel);
-    core.troubles.note(&part, trouble).await;
+    if !is_quiet {
+        tell(due, &attempt, picture).await;
+    }
     Ok(outcome)
+}
+
+/// Returns whether a failure is nobody's business: a message that was deleted needs no mark and no end, and somebody may
+/// not want to be written to.
+fn is_quiet(due: &DuePost<'_>, delivered: &Delivered) -> bool {
+    let operation = due.post.operation;
+    match delivered {
+        Delivered::Failed(ChatError::Refused { .. }) => due.post.reader().is_some(),
+        Delivered::Failed(ChatError::Gone { .. }) => {
+            due.post.reader().is_some()
+                || matches!(
+                    operation,
+                    Operation::Mark | Operation::Unpin | Operation::Close
+                )
+        }
+        _ => false,
+    }
+}
+
+/// Notes for operators what is wrong with the channel; and apart from that, what is wrong with a thing that is done to a
+/// message there, for the next message that goes well says nothing of it.
+async fn tell(due: &DuePost<'_>, attempt: &AttemptOutcome, picture: Option<String>) {
+    let (post, troubles) = (&due.post, &due.core.troubles);
+    let is_message = post.is_message();
+    let channel = format!("channel {}", post.channel);
+    let own = format!(
+        "{} of {} in {}",
+        post.operation.name(),
+        post.notice,
+        post.channel
+    );
+    match attempt {
+        AttemptOutcome::Sent { .. } => {
+            troubles.note(&channel, None).await;
+            let lacks = picture.map(|why| format!("posted without its picture: {why}"));
+            troubles.note_of(&post.upgrade, &own, lacks).await;
+        }
+        AttemptOutcome::Retry {
+            error,
+            aside: false,
+            ..
+        } => troubles.note(&channel, Some(error)).await,
+        AttemptOutcome::Parked { error } if is_message => {
+            troubles.note(&channel, Some(error)).await;
+        }
+        AttemptOutcome::Retry { error, .. }
+        | AttemptOutcome::Parked { error }
+        | AttemptOutcome::Dropped { reason: error } => {
+            let error = Some(error.clone());
+            troubles.note_of(&post.upgrade, &own, error).await;
+        }
+        AttemptOutcome::Skipped { .. } | AttemptOutcome::Unsaid { .. } => {}
+    }
+}
+
+/// Has the board pinned that this edit has made anew, if it has.
+async fn pin_anew(due: &DuePost<'_>) -> Result<(), StoreError> {
+    let post = &due.post;
+    if post.operation != Operation::Edit || !due.is_on_board() {
+        return Ok(());
+    }
+    let core = due.core;
+    let pin = async |batch: &mut Batch| {
+        let posts = core.store.posts(&post.upgrade).await?;
+        batch.posts = core.outbox.pinned_anew(&posts);
+        Ok(())
+    };
+    core.outbox.transaction(pin).await
 }
 
 fn attempt_outcome(due: &DuePost<'_>, delivered: Delivered, failed_before: u32) -> AttemptOutcome {
     let post = &due.post;
+    let rules = post.operation.rules();
     let now = due.core.clock.now();
     match delivered {
-        Delivered::Accepted(accepted) => AttemptOutcome::Sent { accepted, at: now },
+        Delivered::Accepted { accepted, .. } => AttemptOutcome::Sent { accepted, at: now },
         Delivered::Outlived => AttemptOutcome::Unsaid {
             reason: "it was not posted in time: its words are made anew".into(),
         },
         Delivered::Failed(ChatError::Retry { reason, after_ms }) => {
             let wait = backoff(&post.key, failed_before, after_ms);
+            // What only goes with a message must not keep the next one back until somebody mends it.
+            let is_refused = after_ms.is_some_and(|ms| ms >= MENDED_BY_PEOPLE_MS);
             AttemptOutcome::Retry {
                 error: reason,
                 not_before: now.checked_add(wait).unwrap_or(Timestamp::MAX),
+                aside: !rules.blocks_channel || rules.is_companion && is_refused,
             }
         }
         // The post was deleted, or may not be edited any more; or somebody doesn't want to be written to after all.
-        Delivered::Failed(error @ ChatError::Refused { .. })
-            if post.operation.rules().when_refused == Refusal::Drop || post.reader().is_some() =>
+        Delivered::Failed(error @ ChatError::Gone { .. })
+            if rules.root.is_some() || post.reader().is_some() =>
         {
             AttemptOutcome::Dropped {
                 reason: error.to_string(),
             }
         }
-        Delivered::Failed(error @ (ChatError::Refused { .. } | ChatError::Doubt { .. })) => {
-            AttemptOutcome::Parked {
-                error: error.to_string(),
+        Delivered::Failed(error @ ChatError::Refused { .. })
+            if rules.when_refused == Refusal::Drop || post.reader().is_some() =>
+        {
+            AttemptOutcome::Dropped {
+                reason: error.to_string(),
             }
         }
+        Delivered::Failed(error) => AttemptOutcome::Parked {
+            error: error.to_string(),
+        },
     }
 }
 
@@ -119,7 +208,7 @@ pub(crate) async fn drop_post(
     reason: String,
 ) -> Result<PostOutcome, StoreError> {
     let post = &due.post;
-    tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "dropped: {reason}");
+    tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "not needed: {reason}");
     let outcome = AttemptOutcome::Dropped { reason };
     due.core.store.finish(&post.key, &outcome).await?;
     Ok(PostOutcome::Parked)

@@ -8,12 +8,12 @@ use super::{compose::Message, due::DuePost, lateness::is_outlived};
 use crate::{
     config::OnDoubt,
     domain::{
-        outbox::{Action, Operation, Post, PostKey, PostState},
+        outbox::{Action, Body, Operation, Post, PostKey, PostState},
         plan::notice::{Happening, Trigger},
     },
     outbox::destination,
     ports::{
-        Accepted, ChatError, Outgoing, StoreError,
+        Accepted, ChatError, Outgoing, Pictures, StoreError,
         lease::{Broken, while_allowed},
     },
 };
@@ -24,11 +24,24 @@ const MAX_THREAD_TITLE_CHARS: usize = 100;
 
 /// The result of an attempt.
 pub(crate) enum Delivered {
-    Accepted(Accepted),
+    Accepted {
+        accepted: Accepted,
+        /// The reason why its picture is not there, if the chat has refused it.
+        without_picture: Option<String>,
+    },
     /// The post is not in the channel, and its words no longer hold: so it was not sent either.
     Outlived,
     /// The chat did not take it, or nobody knows.
     Failed(ChatError),
+}
+
+impl From<Accepted> for Delivered {
+    fn from(accepted: Accepted) -> Self {
+        Self::Accepted {
+            accepted,
+            without_picture: None,
+        }
+    }
 }
 
 struct Attempt<'a> {
@@ -119,13 +132,13 @@ impl Attempt<'_> {
         let post = &self.due.post;
         if post.attempts > 0 && !post.operation.rules().is_idempotent {
             if let Some(found) = self.read_back(&place).await? {
-                return Ok(Delivered::Accepted(found));
+                return Ok(found.into());
             }
             if self.is_outlived {
                 return Ok(Delivered::Outlived);
             }
         }
-        self.act(&place).await.map(Delivered::Accepted)
+        self.act(&place).await
     }
 
     async fn place(&self) -> Result<String, ChatError> {
@@ -152,34 +165,87 @@ impl Attempt<'_> {
         }
     }
 
-    async fn act(&self, place: &str) -> Result<Accepted, ChatError> {
+    async fn act(&self, place: &str) -> Result<Delivered, ChatError> {
         let (chat, post, body) = (&self.due.outlet.chat, &self.due.post, &self.message.body);
-        let out = Outgoing {
-            key: &post.key,
-            body,
-            answers: self.answers.as_deref(),
-            of: Some(&self.of),
-        };
+        let out = self.outgoing(body);
         let action = post.operation.rules().action;
-        match (action, self.message.root.as_deref(), &body.event) {
-            (Action::Calendar, _, Some(event)) => chat.calendar(&self.of, event).await,
+        let accepted = match (action, self.message.root.as_deref(), &body.event) {
+            (Action::Calendar, _, Some(event)) => chat.calendar(&self.of, event).await?,
             (Action::Handle(how), Some(root), _) => {
                 chat.handle(place, root, how).await?;
-                Ok(Accepted {
+                Accepted {
                     id: root.to_owned(),
                     link: None,
-                })
+                }
             }
             // Where nothing can be edited, what no longer holds is said again with the line on top.
             (Action::Edit, Some(root), _) if self.due.outlet.platform.capabilities().edits => {
-                chat.edit(place, root, out).await
+                match chat.edit(place, root, out).await {
+                    Err(ChatError::Gone { reason, .. })
+                        if post.operation == Operation::Edit && self.due.is_on_board() =>
+                    {
+                        self.make_anew(&reason).await?
+                    }
+                    edited => edited?,
+                }
             }
             (Action::OpenThread, Some(root), _) => {
                 let title = format!("Feedback: {}", post.upgrade);
                 let title: String = title.chars().take(MAX_THREAD_TITLE_CHARS).collect();
-                chat.open_thread(place, root, &title, out).await
+                chat.open_thread(place, root, &title, out).await?
             }
-            _ => chat.send(place, out).await,
+            _ => return self.say(place).await,
+        };
+        Ok(accepted.into())
+    }
+
+    fn outgoing<'b>(&'b self, body: &'b Body) -> Outgoing<'b> {
+        Outgoing {
+            key: &self.due.post.key,
+            body,
+            answers: self.answers.as_deref(),
+            of: Some(&self.of),
         }
+    }
+
+    /// Sends a message of its own. Where a picture comes with the words and is refused, the words go out without it.
+    async fn say(&self, place: &str) -> Result<Delivered, ChatError> {
+        let (chat, body) = (&self.due.outlet.chat, &self.message.body);
+        let comes_with_text =
+            self.due.outlet.platform.capabilities().pictures == Pictures::WithText;
+        let refusal = match chat.send(place, self.outgoing(body)).await {
+            Err(ChatError::Refused { reason, remedy })
+                if comes_with_text && body.picture.is_some() =>
+            {
+                format!("{reason}; {remedy}")
+            }
+            sent => return sent.map(Into::into),
+        };
+        let words = Body {
+            picture: None,
+            ..body.clone()
+        };
+        Ok(Delivered::Accepted {
+            accepted: chat.send(place, self.outgoing(&words)).await?,
+            without_picture: Some(refusal),
+        })
+    }
+
+    /// Posts the status board again, since somebody has deleted it; nobody is called a second time.
+    async fn make_anew(&self, reason: &str) -> Result<Accepted, ChatError> {
+        let post = &self.due.post;
+        tracing::info!(post = %post.key, notice = post.notice, channel = post.channel, "the board is made anew: {reason}");
+        let silent = Body {
+            mentions: Vec::new(),
+            ..self.message.body.clone()
+        };
+        let out = Outgoing {
+            answers: None,
+            of: None,
+            ..self.outgoing(&silent)
+        };
+        // With the message its topic may have gone.
+        let place = self.place().await?;
+        self.due.outlet.chat.send(&place, out).await
     }
 }

@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::poll;
+use super::{
+    poll,
+    reader::{Read, ReadPurpose, Reader},
+};
 use crate::{
     domain::{
         campaign::Campaign,
@@ -15,8 +18,8 @@ use crate::{
         people::feedback::{Heard, Summary, Voice, Words},
         plan::notice::Happening,
     },
-    outbox::{Core, destination},
-    ports::{Batch, ChatError, Platform, RecordKind, StoreError},
+    outbox::Core,
+    ports::{Batch, Platform, RecordKind, StoreError},
     report,
     words::context,
 };
@@ -41,11 +44,13 @@ pub struct Summariser {
     core: Arc<Core>,
     /// The time at which the open feedback of each upgrade was read last.
     looked: Mutex<BTreeMap<String, Timestamp>>,
+    reader: Reader,
 }
 
 impl Summariser {
     pub fn new(core: Arc<Core>) -> Self {
         Self {
+            reader: Reader::new(core.clone()),
             core,
             looked: Mutex::default(),
         }
@@ -58,10 +63,13 @@ impl Summariser {
         for campaign in self.core.store.upgrades().await? {
             for counted in [
                 self.feedback(&campaign).await?,
-                poll::count(&self.core, &campaign).await?,
+                poll::count(&self.core, &self.reader, &campaign).await?,
             ] {
                 summarised.upgrades += usize::from(counted == Counted::Now);
                 summarised.waits |= counted == Counted::NotYet;
+            }
+            if campaign.progress.feedback.is_some() || campaign.upgrade.given_up() {
+                self.core.troubles.over(&campaign.upgrade.id).await;
             }
         }
         Ok(summarised)
@@ -79,7 +87,7 @@ impl Summariser {
             // People with the same problem are not left waiting for the summary.
             if !campaign.progress.told.contains(&Happening::ProblemRaised)
                 && self.is_time(id, now)
-                && let Some(summary) = self.summary(id, false).await?
+                && let Some(summary) = self.summary(id, ReadPurpose::Glance).await?
             {
                 return self.raise(id, &summary).await;
             }
@@ -88,7 +96,12 @@ impl Summariser {
         let patient = closes
             .checked_add(READ_TIMEOUT)
             .is_ok_and(|until| now < until);
-        let Some(summary) = self.summary(id, patient).await? else {
+        let purpose = if patient {
+            ReadPurpose::Count
+        } else {
+            ReadPurpose::LastCount
+        };
+        let Some(summary) = self.summary(id, purpose).await? else {
             return Ok(Counted::NotYet);
         };
         let close = async |batch: &mut Batch| self.close(id, summary, batch).await;
@@ -177,9 +190,13 @@ impl Summariser {
         true
     }
 
-    /// Sums up the answers until now; `None` if they can't be read and `patient` is set.
-    async fn summary(&self, upgrade: &str, patient: bool) -> Result<Option<Summary>, StoreError> {
-        let Some(heard) = self.read_threads(upgrade, patient).await? else {
+    /// Sums up the answers until now; `None` if they can't be read and a count waits for them.
+    async fn summary(
+        &self,
+        upgrade: &str,
+        purpose: ReadPurpose,
+    ) -> Result<Option<Summary>, StoreError> {
+        let Some(heard) = self.read_threads(upgrade, purpose).await? else {
             return Ok(None);
         };
         let snapshot = self.core.snapshot();
@@ -213,31 +230,25 @@ impl Summariser {
         )))
     }
 
-    /// Reads what each thread holds now; `None` if a thread is still to be opened or can't be read
-    /// and `patient` is set.
+    /// Reads what each thread holds now; `None` if a thread is still to be opened or can't be read, and a count waits for
+    /// it.
     async fn read_threads(
         &self,
         upgrade: &str,
-        patient: bool,
+        purpose: ReadPurpose,
     ) -> Result<Option<BTreeMap<String, Heard>>, StoreError> {
         let posts = self.core.store.posts(upgrade).await?;
         let mut all: BTreeMap<String, Heard> = BTreeMap::new();
         for thread in posts.iter().filter(|p| p.operation == Operation::Thread) {
-            if patient & matches!(thread.state, PostState::Planned | PostState::Sending) {
+            let is_to_come = matches!(thread.state, PostState::Planned | PostState::Sending);
+            if purpose == ReadPurpose::Count && is_to_come {
                 return Ok(None);
             }
             let (Some(root), Some(thread_id)) = (root_of(thread, &posts), &thread.remote) else {
                 continue;
             };
-            match read(
-                &self.core,
-                "feedback",
-                thread,
-                (root, Some(thread_id)),
-                patient,
-            )
-            .await
-            {
+            let message = (root, Some(thread_id.as_str()));
+            match self.reader.read("feedback", thread, message, purpose).await {
                 Read::Heard(heard) => {
                     let sum = all.entry(thread.channel.clone()).or_default();
                     sum.reactions.extend(heard.reactions);
@@ -269,66 +280,8 @@ pub(crate) enum Counted {
     NotYet,
 }
 
-/// The result of reading a message's reactions and replies.
-pub(crate) enum Read<T> {
-    Heard(T),
-    /// The post or room is gone, or was waited for long enough: it can't be counted any more.
-    Never,
-    NotYet,
-}
-
-/// Reads the reactions to a post's message and the replies in its thread, and notes for operators
-/// when that has to wait. `what` names what is counted, in their words.
-pub(crate) async fn read(
-    core: &Core,
-    what: &str,
-    post: &Post,
-    (root, thread): (&str, Option<&str>),
-    patient: bool,
-) -> Read<Heard> {
-    let Some(outlet) = core
-        .outlets
-        .get(&post.channel)
-        .filter(|o| o.platform.capabilities().answers_are_read())
-    else {
-        return Read::Never;
-    };
-    let heard = async {
-        let place = destination::find(outlet, &post.channel, &post.upgrade).await?;
-        outlet.chat.heard(&place, root, thread).await
-    };
-    settled(core, what, &post.channel, heard.await, patient).await
-}
-
-/// Turns what was read into a result, and notes for operators when that has to wait.
-pub(crate) async fn settled<T>(
-    core: &Core,
-    what: &str,
-    channel: &str,
-    read: Result<T, ChatError>,
-    patient: bool,
-) -> Read<T> {
-    let part = format!("{what} in {channel}");
-    match read {
-        Ok(heard) => {
-            core.troubles.note(&part, None).await;
-            Read::Heard(heard)
-        }
-        Err(error) if !patient || matches!(error, ChatError::Refused { .. }) => {
-            tracing::warn!(channel, "{what} is not counted here: {error}");
-            core.troubles.note(&part, None).await;
-            Read::Never
-        }
-        Err(error) => {
-            core.troubles
-                .note(&part, Some(&format!("can't be counted yet: {error}")))
-                .await;
-            Read::NotYet
-        }
-    }
-}
-
 fn root_of<'a>(thread: &Post, posts: &'a [Post]) -> Option<&'a str> {
     let key = thread.key_beside(Operation::Post, 0);
-    posts.iter().find(|p| p.key == key)?.remote.as_deref()
+    let root = posts.iter().find(|p| p.key == key)?;
+    root.standing(posts).remote.as_deref()
 }

@@ -1,5 +1,6 @@
 //! Listen: counts what people say in the chats (reactions, replies, votes, answers of providers).
 
 pub mod feedback;
-pub mod poll;
+mod poll;
+pub(crate) mod reader;
 pub mod rollcall;

@@ -1,6 +1,9 @@
 //! Counts the votes on an upgrade's window when they are due, and tells operators, who decide.
 
-use super::feedback::{Counted, READ_TIMEOUT, Read, read, settled};
+use super::{
+    feedback::{Counted, READ_TIMEOUT},
+    reader::{Read, ReadPurpose, Reader},
+};
 use crate::{
     domain::{
         campaign::Campaign,
@@ -15,7 +18,11 @@ use crate::{
 
 /// Counts the votes if they are due. Somebody who votes in two channels is counted in both: herald
 /// doesn't know that they are one, and people decide in the end.
-pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, StoreError> {
+pub(crate) async fn count(
+    core: &Core,
+    reader: &Reader,
+    campaign: &Campaign,
+) -> Result<Counted, StoreError> {
     let now = core.clock.now();
     let (Some(at), Some(poll)) = (
         campaign.votes_due().filter(|at| *at <= now),
@@ -32,7 +39,12 @@ pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, S
         .chain(first)
         .min()
         .is_some_and(|until| now < until);
-    let Some(heard) = read_reactions(core, campaign, patient).await? else {
+    let purpose = if patient {
+        ReadPurpose::Count
+    } else {
+        ReadPurpose::LastCount
+    };
+    let Some(heard) = read_reactions(core, reader, campaign, purpose).await? else {
         return Ok(Counted::NotYet);
     };
     let numbers: Vec<&str> = context::NUMBER_EMOJI
@@ -62,31 +74,31 @@ pub(crate) async fn count(core: &Core, campaign: &Campaign) -> Result<Counted, S
     outbox.transaction(write).await
 }
 
-/// Reads the reactions to the poll's posts; `None` if one can't be read yet and `patient` is set.
+/// Reads the reactions to the poll's posts; `None` if one can't be read yet and a count waits for it.
 async fn read_reactions(
     core: &Core,
+    reader: &Reader,
     campaign: &Campaign,
-    patient: bool,
+    purpose: ReadPurpose,
 ) -> Result<Option<Vec<Heard>>, StoreError> {
     let mut all = Vec::new();
     let posts = core.store.posts(&campaign.upgrade.id).await?;
-    let waits = |p: &Post| patient && matches!(p.state, PostState::Planned | PostState::Sending);
+    let waits = |p: &Post| {
+        purpose == ReadPurpose::Count && matches!(p.state, PostState::Planned | PostState::Sending)
+    };
     for post in posts.iter().filter(|p| asks(core, campaign, p)) {
         let vote = post.key_beside(Operation::Poll, 0);
         let vote = posts.iter().find(|p| p.key == vote);
         if waits(post) || vote.is_some_and(waits) {
             return Ok(None);
         }
-        let Some(root) = post
-            .remote
-            .as_deref()
-            .filter(|_| post.state == PostState::Sent)
-        else {
+        let message = post.standing(&posts).remote.as_deref();
+        let Some(root) = message.filter(|_| post.state == PostState::Sent) else {
             continue;
         };
-        match read(core, "votes", post, (root, None), patient).await {
+        match reader.read("votes", post, (root, None), purpose).await {
             Read::Heard(mut heard) => {
-                match voted(core, vote, patient).await {
+                match voted(core, reader, vote, purpose).await {
                     Read::Heard(votes) => heard.reactions.extend(votes),
                     Read::Never => {}
                     Read::NotYet => return Ok(None),
@@ -102,21 +114,19 @@ async fn read_reactions(
 }
 
 /// Reads the votes where the platform has votes of its own.
-async fn voted(core: &Core, vote: Option<&Post>, patient: bool) -> Read<Vec<Reaction>> {
+async fn voted(
+    core: &Core,
+    reader: &Reader,
+    vote: Option<&Post>,
+    purpose: ReadPurpose,
+) -> Read<Vec<Reaction>> {
     let place = vote
         .filter(|p| p.state == PostState::Sent)
         .and_then(|p| Some((p, p.remote.as_deref()?, core.outlets.get(&p.channel)?)));
     let Some((post, id, outlet)) = place else {
         return Read::Never;
     };
-    settled(
-        core,
-        "votes",
-        &post.channel,
-        outlet.chat.votes(&outlet.place, id).await,
-        patient,
-    )
-    .await
+    reader.votes(post, id, outlet, purpose).await
 }
 
 /// Counts a person who has reacted and voted alike once.
@@ -163,7 +173,7 @@ mod tests {
         ];
         let mut heard = Heard {
             reactions: given.into(),
-            replies: Vec::new(),
+            ..Heard::default()
         };
         once(&mut heard);
         assert_eq!(votes(&[heard], &["1️⃣", "2️⃣"]), [2, 1]);

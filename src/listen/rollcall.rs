@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::feedback::{Read, read};
+use super::reader::{Read, ReadPurpose, Reader};
 use crate::{
     config::KnownAccount,
     domain::{
@@ -35,6 +35,7 @@ pub struct Rollcall {
     core: std::sync::Arc<Core>,
     /// The time at which each post's reactions were read last.
     read: Mutex<BTreeMap<PostKey, Timestamp>>,
+    reader: Reader,
 }
 
 /// The result of a tick.
@@ -81,6 +82,7 @@ async fn keep(core: &Core, upgrade: &str, answer: &Answer) -> Result<bool, Store
 impl Rollcall {
     pub fn new(core: std::sync::Arc<Core>) -> Self {
         Self {
+            reader: Reader::new(core.clone()),
             core,
             read: Mutex::default(),
         }
@@ -146,16 +148,22 @@ impl Rollcall {
                     .iter()
                     .any(|a| a.of == ask.id && a.provider == p.id)
             };
-            let (Some(outlet), Some(root)) = (self.core.outlets.get(&post.channel), &post.remote)
-            else {
+            let (Some(outlet), Some(root)) = (
+                self.core.outlets.get(&post.channel),
+                &post.standing(posts).remote,
+            ) else {
                 continue;
             };
             let pause = (ask.by.duration_since(ask.at) / 100).clamp(MIN_POLL_PAUSE, MAX_POLL_PAUSE);
             if config.roster.iter().all(answered) || !self.is_time(&post.key, pause, now) {
                 continue;
             }
-            let Read::Heard(heard) =
-                read(&self.core, "acknowledgements", post, (root, None), true).await
+            let what = format!("acknowledgements of {}", post.notice);
+            let message = (root.as_str(), None);
+            let Read::Heard(heard) = self
+                .reader
+                .read(&what, post, message, ReadPurpose::Glance)
+                .await
             else {
                 continue;
             };
@@ -307,9 +315,12 @@ fn deadlines(snapshot: &ConfigSnapshot, campaign: &Campaign, roll: &Roll<'_>) ->
         return Vec::new();
     };
     let later = |step: &SignedDuration| ask.at.checked_add(*step).ok().filter(|at| *at < ask.by);
+    // Once the upgrade is applied nobody is asked for an answer any more.
+    let reminds = campaign.progress.state < State::Applied;
     let steps = plan
         .remind_unacknowledged
         .iter()
+        .filter(|_| reminds)
         .filter_map(later)
         .collect();
     let mut deadlines = vec![Deadline {

@@ -1,6 +1,6 @@
 //! The rules by which rows come into the outbox, and the one way in which they are written.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::SignedDuration;
 use tokio::sync::{Mutex, Notify, futures::Notified};
@@ -11,7 +11,7 @@ use crate::{
     domain::{
         campaign::Campaign,
         chain::fact::Fact,
-        outbox::{Operation, Post, PostState, cut},
+        outbox::{Operation, Post, PostKey, PostState, cut},
         plan::notice::{Happening, Trigger},
     },
     ports::{Batch, Clock, Move, Readers, Store, StoreError},
@@ -154,6 +154,7 @@ impl Outbox {
     pub fn edits(&self, batch: &mut Batch, campaign: &Campaign, posts: &[Post]) {
         let snapshot = self.files.in_force();
         let urgency = campaign.upgrade.urgency;
+        batch.posts.extend(self.pinned_anew(posts));
         for root in posts.iter().filter(|p| {
             p.is_message()
                 && matches!(
@@ -203,7 +204,36 @@ impl Outbox {
                 due: self.clock.now(),
                 ..p.beside(operation, 0)
             });
-        ends.filter(|end| !posts.iter().any(|p| p.key == end.key))
+        let mut keys: BTreeSet<PostKey> = posts.iter().map(|p| p.key.clone()).collect();
+        ends.filter(|end| keys.insert(end.key.clone())).collect()
+    }
+
+    /// Pins for the boards that an edit has made anew, since somebody had deleted them.
+    pub fn pinned_anew(&self, posts: &[Post]) -> Vec<Post> {
+        let made_anew = |edit: &&Post| {
+            let root = edit.key_beside(Operation::Post, 0);
+            let has = |operation| {
+                let key = edit.key_beside(operation, 0);
+                posts.iter().any(|p| p.key == key)
+            };
+            let has_message = |p: &Post| p.remote == edit.remote && p.state == PostState::Sent;
+            let is_before = |p: &Post| {
+                p.key == root
+                    || p.operation == Operation::Edit
+                        && p.edition < edit.edition
+                        && p.is_beside(edit)
+            };
+            edit.operation == Operation::Edit
+                && edit.state == PostState::Sent
+                && has(Operation::Pin)
+                && !has(Operation::Unpin)
+                && !posts.iter().any(|p| is_before(p) && has_message(p))
+        };
+        let pins = posts.iter().filter(made_anew).map(|edit| Post {
+            due: self.clock.now(),
+            ..edit.beside(Operation::Pin, edit.edition)
+        });
+        pins.filter(|pin| !posts.iter().any(|p| p.key == pin.key))
             .collect()
     }
 

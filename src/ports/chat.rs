@@ -32,6 +32,9 @@ pub enum ChatError {
     /// No retry will help: a missing room, a missing permission, a refused content.
     #[error("{reason}; {remedy}")]
     Refused { reason: String, remedy: String },
+    /// The message that this is about was deleted, or is another account's: what is to stand there is made anew.
+    #[error("{reason}; {remedy}")]
+    Gone { reason: String, remedy: String },
     /// A read-back can't tell: what could be read doesn't hold the message, but not all could.
     #[error("{reason}; {remedy}")]
     Doubt { reason: String, remedy: String },

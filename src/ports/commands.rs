@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::platform::Platform;
+use super::{platform::Platform, store::StoreError};
 use crate::domain::{
     outbox::Body,
     people::command::{Command, Misread, Verb},
@@ -54,7 +54,10 @@ pub trait CommandHandler: Send + Sync {
     async fn answer(&self, asker: &Asker<'_>, command: &Result<Command, Misread>) -> Body;
     /// Names that may be meant by what was typed so far of a part, the likeliest first.
     async fn choices(&self, asker: &Asker<'_>, verb: Verb, part: &str, typed: &str) -> Vec<String>;
-    /// True the first time this id is seen: a command is answered once, over restarts too.
-    async fn first_time(&self, id: &str) -> bool;
+    /// True the first time this id is seen: a command that a chat delivers twice is followed once, over restarts too.
+    ///
+    /// # Errors
+    /// The store can't be asked, so nobody knows: the command is not to be followed.
+    async fn first_time(&self, id: &str) -> Result<bool, StoreError>;
     fn now(&self) -> Timestamp;
 }

@@ -318,7 +318,7 @@ impl Chat for Room {
     async fn edit(&self, place: &str, id: &str, out: Outgoing<'_>) -> Result<Accepted, ChatError> {
         let mut messages = self.messages();
         let Some(message) = messages.iter_mut().find(|m| m.place == place && m.id == id) else {
-            return Err(ChatError::Refused {
+            return Err(ChatError::Gone {
                 reason: format!("there is no message {id} in {place}"),
                 remedy: "post the notice anew if it is still wanted".into(),
             });
@@ -341,7 +341,7 @@ impl Chat for Room {
     async fn handle(&self, place: &str, id: &str, how: Handling) -> Result<(), ChatError> {
         let mut messages = self.messages();
         let Some(message) = messages.iter_mut().find(|m| m.place == place && m.id == id) else {
-            return Err(ChatError::Refused {
+            return Err(ChatError::Gone {
                 reason: format!("there is no message {id} in {place}"),
                 remedy: "nothing is lost".into(),
             });
@@ -392,7 +392,11 @@ impl Chat for Room {
             })
         };
         let replies = messages.iter().filter(is_reply).filter_map(reply).collect();
-        Ok(Heard { reactions, replies })
+        Ok(Heard {
+            reactions,
+            replies,
+            ..Heard::default()
+        })
     }
 
     async fn votes(&self, place: &str, id: &str) -> Result<Vec<Reaction>, ChatError> {

@@ -1,6 +1,10 @@
 //! Connects a process with the outside: settings with their secrets, chats, channels and chains.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use secrecy::SecretString;
@@ -12,7 +16,7 @@ use crate::{
         matrix::{self, Matrix},
         node::Node,
     },
-    config::{Config, Deployment, Secret, StoreAt},
+    config::{ChannelConfig, Config, Deployment, Secret, StoreAt},
     domain::campaign::Campaign,
     ports::{Chain, ChainError, Chat, ChatError, Outlet, Platform},
 };
@@ -159,6 +163,47 @@ pub(super) async fn connect_chats(deployment: &Deployment, replica: &str) -> Res
     Ok(chats)
 }
 
+/// The channels that have places, by what the platforms call them once names are resolved.
+#[derive(Default)]
+pub(crate) struct TakenPlaces(BTreeMap<(Platform, String), String>);
+
+impl TakenPlaces {
+    /// Takes a place for a channel.
+    ///
+    /// # Errors
+    /// Another channel has it, by another name: it would get every post twice, and perhaps what is for operators alone.
+    pub fn take(&mut self, platform: Platform, place: String, channel: &str) -> Result<()> {
+        let title = platform.capabilities().title;
+        match self.0.entry((platform, place)) {
+            Entry::Vacant(free) => {
+                free.insert(channel.to_owned());
+                Ok(())
+            }
+            Entry::Occupied(taken) => bail!(
+                "channels {} and {channel} in herald.yaml are one place on {title} ({}), which would get every post twice; keep one of them, or name another place",
+                taken.get(),
+                taken.key().1
+            ),
+        }
+    }
+}
+
+/// Finds a channel's room on Matrix by whichever of its names the channel has, and takes it for the channel.
+///
+/// # Errors
+/// The room isn't there or may not be joined, or another channel has it.
+pub(crate) async fn matrix_place(
+    matrix: &Matrix,
+    name: &str,
+    channel: &ChannelConfig,
+    taken: &mut TakenPlaces,
+) -> Result<String> {
+    let room = retry(async || matrix.room(&channel.place).await, is_transient).await?;
+    let arrival = retry(async || matrix.arrival(&room).await, is_transient).await?;
+    taken.take(channel.platform, arrival, name)?;
+    Ok(room)
+}
+
 /// Connects each channel; a place that isn't there or may not be written to is told now.
 pub(super) async fn outlets(
     deployment: &Deployment,
@@ -180,6 +225,7 @@ pub(super) async fn outlets(
         None => None,
     };
     let mut outlets = BTreeMap::new();
+    let mut taken = TakenPlaces::default();
     for (name, channel) in &deployment.channels {
         let at = || format!("channel {name} in herald.yaml");
         let (chat, place): (Arc<dyn Chat>, String) = match (
@@ -195,10 +241,12 @@ pub(super) async fn outlets(
                 )
                 .await
                 .with_context(at)?;
+                let id = channel.place.trim_start_matches('0').to_owned();
+                taken.take(channel.platform, id, name)?;
                 (discord.clone(), channel.place.clone())
             }
             (Platform::Matrix, _, Some(matrix), _) => {
-                let room = retry(async || matrix.room(&channel.place).await, is_transient)
+                let room = matrix_place(matrix, name, channel, &mut taken)
                     .await
                     .with_context(at)?;
                 (matrix.clone(), room)
@@ -252,4 +300,25 @@ pub(super) async fn connect_chains(
         chains.insert(name.clone(), Arc::new(node));
     }
     Ok(chains)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_one_channel() {
+        let mut taken = TakenPlaces::default();
+        let mut take = |platform, place: &str, channel| taken.take(platform, place.into(), channel);
+        take(Platform::Matrix, "!one", "upgrades").unwrap();
+        take(Platform::Matrix, "!two", "operations").unwrap();
+        take(Platform::Discord, "!one", "elsewhere").unwrap();
+        let error = take(Platform::Matrix, "!one", "by-alias").unwrap_err();
+        assert!(
+            error.to_string().starts_with(
+                "channels upgrades and by-alias in herald.yaml are one place on Matrix (!one)"
+            ),
+            "{error}"
+        );
+    }
 }

@@ -32,7 +32,9 @@ use crate::{
     words::{Renderer, snapshot::ConfigSnapshot},
 };
 
-pub(crate) use self::connect::{address, discord_settings, is_transient, matrix_settings, retry};
+pub(crate) use self::connect::{
+    TakenPlaces, address, discord_settings, is_transient, matrix_place, matrix_settings, retry,
+};
 
 /// A process keeps this for as long as it runs, active or standing by.
 struct ProcessContext {

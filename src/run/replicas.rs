@@ -31,7 +31,9 @@ use crate::{
         people::command::{Command, Misread, Verb},
     },
     lint,
-    ports::{Admission, Asker, Clock, CommandHandler, LeadershipStore, Replica, lease::Lease},
+    ports::{
+        Admission, Asker, Clock, CommandHandler, LeadershipStore, Replica, StoreError, lease::Lease,
+    },
     run::logging,
     words::snapshot::ConfigSnapshot,
 };
@@ -288,8 +290,8 @@ impl CommandHandler for StandbyHandler {
         Vec::new()
     }
 
-    async fn first_time(&self, _: &str) -> bool {
-        false
+    async fn first_time(&self, _: &str) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     fn now(&self) -> Timestamp {

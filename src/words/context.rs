@@ -4,6 +4,8 @@
 
 mod sample;
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -30,7 +32,7 @@ use crate::{
         },
         plan::notice::{Audience, Notice},
     },
-    ports::Readers,
+    ports::{Platform, Readers},
 };
 
 pub use self::sample::{of_everything, sample, sample_extras};
@@ -160,7 +162,7 @@ pub fn of(
         "lines": moment.detail.map(|d| d.lines().collect::<Vec<_>>()).unwrap_or_default(),
         "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(campaign, plan, moment)),
         "notice": notice.map(|n| json!({ "id": n.id, "phase": n.phase.name() })),
-        "help": notice.and_then(|n| config.help.topic(n.help.as_ref()?)).map(|t| json!({ "id": t.id, "title": t.title })),
+        "help": notice.and_then(|n| config.help.topic(n.help.as_ref()?)).map(|t| json!({ "id": t.id, "title": t.title, "elsewhere": elsewhere(config) })),
         "topics": config.help.topics.iter().map(|t| json!({ "id": t.id, "title": t.title })).collect::<Vec<_>>(),
         "topic": moment.topic.map(|t| topic(t, config)),
         "contacts": config.help.contacts,
@@ -205,6 +207,21 @@ fn poll(poll: &Poll, progress: &Progress) -> Value {
     );
     json!({ "windows": windows.collect::<Vec<_>>(), "decide_by": poll.decide_by.as_second(), "counted": progress.votes.is_some() })
 }
+
+/// The platforms on which herald has channels and a command begins otherwise than on most, each with the character.
+fn elsewhere(config: &Config) -> Vec<Value> {
+    let channels = config.deployment.channels.values();
+    let platforms: BTreeSet<Platform> = channels.map(|c| c.platform).collect();
+    let prefixes = platforms.into_iter().filter_map(|platform| {
+        let capabilities = platform.capabilities();
+        let prefix = capabilities.command_prefix.filter(|p| *p != USUAL_PREFIX)?;
+        Some(json!({ "platform": capabilities.title, "prefix": prefix }))
+    });
+    prefixes.collect()
+}
+
+/// The character with which texts write a command.
+const USUAL_PREFIX: char = '/';
 
 /// A timeline has at most this many entries, so that it fits a post.
 const MAX_TIMELINE_ENTRIES: usize = 12;

@@ -11,9 +11,15 @@ use serenity::all::{
     EditInteractionResponse, InputTextStyle, InteractionId, Member, ModalInteraction,
     PartialChannel, UserId,
 };
-use tokio::time::{sleep, timeout};
+use serenity::http::Route;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
-use super::{Discord, error::code};
+use super::{
+    Discord,
+    error::{DiscordFault, code},
+    read,
+};
 use crate::{
     domain::{
         outbox::{Body, Button},
@@ -29,6 +35,9 @@ const TOO_SLOW: &str = "I could not find that out in time. Please try again in a
 
 const TOO_MANY: &str = "That is a lot at once. Please wait a moment.";
 
+/// The pauses between two tries of registering the command.
+const FIRST_REGISTER_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_REGISTER_PAUSE: Duration = Duration::from_secs(300);
 /// Discord waits 3 s for a first answer; half of it is left for the way.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 /// An interaction can be answered for 15 min.
@@ -49,42 +58,62 @@ const MAX_MODAL_TITLE_CHARS: usize = 45;
 const MAX_INPUT_LABEL_CHARS: usize = 45;
 
 impl Discord {
-    /// Registers the command in the guild unless it is there as it should be. Other commands are left alone.
-    pub(super) async fn register(self: Arc<Self>) {
-        let result = async {
-            let there = self
-                .ask(self.deadline(), || self.http.get_guild_commands(self.guild))
-                .await?;
-            if there.iter().any(is_ours) {
-                return Ok(());
+    /// Registers the command in the guild, and tries until that is done or herald stops; [`trouble`] says so meanwhile.
+    ///
+    /// [`trouble`]: crate::ports::Chat::trouble
+    pub(super) async fn register(self: Arc<Self>, stop: CancellationToken) {
+        // Every new session asks for it, and one that tries is enough.
+        let Ok(_registering) = self.registering.try_lock() else {
+            return;
+        };
+        let mut pause = FIRST_REGISTER_PAUSE;
+        loop {
+            let Err(fault) = self.register_once().await else {
+                return self.health.commands(None);
+            };
+            let remedy = if fault.is(code::MISSING_ACCESS) {
+                "; invite the bot with the scope applications.commands"
+            } else {
+                ""
+            };
+            let trouble = format!(
+                "/{COMMAND_NAME} could not be registered on Discord and is tried again: {}{remedy}",
+                fault.words()
+            );
+            tracing::warn!(wait_s = pause.as_secs(), "{trouble}");
+            self.health.commands(Some(trouble));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => {}
             }
-            let ours = ours();
-            self.ask(self.deadline(), || {
+            pause = (pause * 2).min(LONGEST_REGISTER_PAUSE);
+        }
+    }
+
+    /// Registers the command unless it is there as it should be. Other commands are left alone.
+    async fn register_once(&self) -> Result<(), DiscordFault> {
+        let route = Route::GuildCommands {
+            application_id: self.application,
+            guild_id: self.guild,
+        };
+        let there = read::entries(self, self.deadline(), route, Vec::new()).await?;
+        let there: Vec<RegisteredCommand> = read::readable(self, "reading the commands", there);
+        if there.iter().any(is_ours) {
+            return Ok(());
+        }
+        let ours = ours();
+        let made = self
+            .ask(self.deadline(), || {
                 self.http.create_guild_command(self.guild, &ours)
             })
-            .await?;
-            tracing::info!("registered /{COMMAND_NAME} on Discord");
-            Ok(())
-        };
-        let trouble =
-            result
-                .await
-                .err()
-                .map(|fault: crate::adapters::discord::error::DiscordFault| {
-                    let remedy = if fault.is(code::MISSING_ACCESS) {
-                        "; invite the bot with the scope applications.commands"
-                    } else {
-                        ""
-                    };
-                    format!(
-                        "/{COMMAND_NAME} could not be registered on Discord: {}{remedy}",
-                        fault.words()
-                    )
-                });
-        if let Some(trouble) = &trouble {
-            tracing::warn!("{trouble}");
+            .await;
+        if let Err(fault) = made
+            && !matches!(fault, DiscordFault::Unreadable { .. })
+        {
+            return Err(fault);
         }
-        self.health.commands(trouble);
+        tracing::info!("registered /{COMMAND_NAME} on Discord");
+        Ok(())
     }
 
     /// Answers a command, to the asker alone: at once if that is quick, otherwise later in place of "thinking…".
@@ -135,23 +164,13 @@ impl Discord {
                         kind: Kind::Words(most),
                         ..
                     },
-            }) => match handler.admit(&who.asker()) {
-                Admission::Open => drop(
-                    self.respond(call, &asks(&button.data.custom_id, verb, &part, most))
-                        .await,
-                ),
-                Admission::Closing => {
-                    self.reply(
-                        call,
-                        &Body {
-                            text: TOO_MANY.into(),
-                            ..Body::default()
-                        },
-                    )
-                    .await
+            }) => {
+                let by = Instant::now() + FIRST_ANSWER_WITHIN;
+                if self.is_admitted(&*handler, &who.asker(), call, by).await {
+                    let window = asks(&button.data.custom_id, verb, &part, most);
+                    self.respond(call, &window).await;
                 }
-                Admission::Closed => {}
-            },
+            }
             command => self.carry_out(&*handler, &who, &command, call).await,
         }
     }
@@ -203,26 +222,15 @@ impl Discord {
         call: InteractionRef<'_>,
     ) {
         let asker = who.asker();
-        match handler.admit(&asker) {
-            Admission::Open => {}
-            Admission::Closing => {
-                return self
-                    .reply(
-                        call,
-                        &Body {
-                            text: TOO_MANY.into(),
-                            ..Body::default()
-                        },
-                    )
-                    .await;
-            }
-            Admission::Closed => return,
+        let by = Instant::now() + FIRST_ANSWER_WITHIN;
+        if !self.is_admitted(handler, &asker, call, by).await {
+            return;
         }
         let answer = handler.answer(&asker, command);
         tokio::pin!(answer);
         tokio::select! {
             body = &mut answer => return self.reply(call, &body).await,
-            () = sleep(FIRST_ANSWER_WITHIN) => {}
+            () = sleep_until(by) => {}
         }
         let thinking = CreateInteractionResponse::Defer(
             CreateInteractionResponseMessage::new().ephemeral(true),
@@ -232,11 +240,33 @@ impl Discord {
         }
         let body = timeout(ANSWER_WITHIN, answer)
             .await
-            .unwrap_or_else(|_| Body {
-                text: TOO_SLOW.into(),
-                ..Body::default()
-            });
+            .unwrap_or_else(|_| saying(TOO_SLOW));
         self.replace_thinking(call, &body).await;
+    }
+
+    /// Returns whether an interaction is to be acted on: Discord may deliver one twice, and of a second delivery nothing
+    /// comes, for the first has the answer. Who is not listened to, or can't be now, is told so here.
+    async fn is_admitted(
+        &self,
+        handler: &dyn CommandHandler,
+        asker: &Asker<'_>,
+        call: InteractionRef<'_>,
+        by: Instant,
+    ) -> bool {
+        // Somebody who gives a thousand commands does not have them all written down.
+        let admission = handler.admit(asker);
+        if admission == Admission::Closed {
+            return false;
+        }
+        let id = format!("discord {}", call.id);
+        let refusal = match timeout_at(by, handler.first_time(&id)).await {
+            Ok(Ok(false)) => return false,
+            Ok(Ok(true)) if admission == Admission::Open => return true,
+            Ok(Ok(true)) => TOO_MANY,
+            Ok(Err(_)) | Err(_) => TOO_SLOW,
+        };
+        self.reply(call, &saying(refusal)).await;
+        false
     }
 
     /// Puts an answer in the place of "thinking…".
@@ -370,6 +400,13 @@ impl Discord {
 struct InteractionRef<'a> {
     id: InteractionId,
     token: &'a str,
+}
+
+fn saying(text: &str) -> Body {
+    Body {
+        text: text.into(),
+        ..Body::default()
+    }
 }
 
 /// Buttons, in rows as Discord takes them.

@@ -19,6 +19,9 @@ use super::{
     request::{Budget, held_back},
 };
 
+const ACCOUNT: &str = "asking for the bot's account";
+const APPLICATION: &str = "asking for the application";
+
 /// Why there is no connection to Discord.
 #[derive(Debug, Error)]
 pub enum DiscordConnectError {
@@ -35,6 +38,9 @@ pub enum DiscordConnectError {
         "Discord: {reason}; check the network and https://discordstatus.com, then start herald again"
     )]
     Unreachable { reason: String },
+    /// Discord answers, and the network is well.
+    #[error("{0}; start herald again, and if it stays so, look for a newer herald")]
+    Unreadable(String),
     /// Discord said no for another reason.
     #[error("Discord: {0}")]
     Refused(String),
@@ -43,7 +49,7 @@ pub enum DiscordConnectError {
 impl DiscordConnectError {
     /// True if trying again can help; otherwise somebody has to mend something first.
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Unreadable(_))
     }
 }
 
@@ -52,6 +58,7 @@ impl From<DiscordFault> for DiscordConnectError {
         match fault {
             DiscordFault::Token => Self::Token,
             DiscordFault::Unsure { reason, .. } => Self::Unreachable { reason },
+            fault @ DiscordFault::Unreadable { .. } => Self::Unreadable(fault.words()),
             DiscordFault::Code { words, .. } => Self::Refused(words),
         }
     }
@@ -72,10 +79,12 @@ impl Discord {
         let http = http(&settings)?;
         let budget = Budget::new();
         let deadline = Instant::now() + settings.timeout * 4;
-        let me = budget.ask(deadline, || http.get_current_user()).await?.id;
+        let me = budget.ask(deadline, || http.get_current_user()).await;
+        let me = me.map_err(|fault| fault.of(ACCOUNT))?.id;
         let application = budget
             .ask(deadline, || http.get_current_application_info())
-            .await?
+            .await
+            .map_err(|fault| fault.of(APPLICATION))?
             .id;
         http.set_application_id(application);
         budget
@@ -89,15 +98,18 @@ impl Discord {
                     guild: guild.get(),
                     invite: invite(application),
                 },
-                other => other.into(),
+                other => other.of("asking for the server").into(),
             })?;
         Ok(Arc::new(Self {
             http,
             budget,
             guild,
+            application,
             me,
             health: ConnectionHealth::default(),
+            registering: tokio::sync::Mutex::default(),
             forums: Mutex::default(),
+            passed_over: Mutex::default(),
             settings,
         }))
     }
@@ -118,10 +130,12 @@ impl Discord {
     /// Discord couldn't be asked.
     pub async fn portrait(&self) -> Result<BotIdentity, DiscordConnectError> {
         let deadline = self.deadline();
-        let me = self.ask(deadline, || self.http.get_current_user()).await?;
+        let me = self.ask(deadline, || self.http.get_current_user()).await;
+        let me = me.map_err(|fault| fault.of(ACCOUNT))?;
         let application = self
             .ask(deadline, || self.http.get_current_application_info())
-            .await?;
+            .await
+            .map_err(|fault| fault.of(APPLICATION))?;
         let content = ApplicationFlags::GATEWAY_MESSAGE_CONTENT
             | ApplicationFlags::GATEWAY_MESSAGE_CONTENT_LIMITED;
         Ok(BotIdentity {

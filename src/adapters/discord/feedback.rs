@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 use serenity::{
-    all::{ChannelId, Message, MessageId, MessageReaction, MessageType},
-    http::MessagePagination,
+    all::{ChannelId, MessageId, MessageReaction, MessageType, UserId},
+    http::Route,
 };
 
 use super::{
     Discord,
     error::{DiscordFault, code},
     forum,
-    send::PAGE_MESSAGES,
+    read::{self, HistoryPart, MessageAuthor, PAGE_MESSAGES, PastMessage},
 };
 use crate::{
     domain::people::feedback::{Heard, Reaction, ThreadReply},
@@ -27,22 +27,19 @@ pub(super) async fn heard(
     root: MessageId,
     thread: Option<ChannelId>,
 ) -> Result<Heard, ChatError> {
-    let message = discord
-        .ask(discord.deadline(), || {
-            discord.http.get_message(channel, root)
-        })
-        .await;
+    let message = read::message(discord, discord.deadline(), channel, root).await;
     let message =
         message.map_err(|fault| forum::failed(discord, fault, "reading reactions", channel))?;
     let mut reactions = Vec::new();
-    for given in message.reactions.iter().filter(|given| others(given) > 0) {
+    let given = message.reactions(discord);
+    for given in given.iter().filter(|given| others(given) > 0) {
         let read = reactions_of(discord, channel, root, given).await;
         reactions.extend(read.map_err(|fault| fault.during("reading reactions", channel))?);
     }
     let Some(thread) = thread else {
         return Ok(Heard {
             reactions,
-            replies: Vec::new(),
+            ..Heard::default()
         });
     };
     // In a topic, the id of the message that asks.
@@ -51,15 +48,19 @@ pub(super) async fn heard(
     } else {
         (thread, 0)
     };
-    let replies = match replies_in(discord, thread, after).await {
-        Ok(replies) => replies,
+    let (replies, unread) = match replies_in(discord, thread, after).await {
+        Ok(replies) => (replies, None),
         Err(fault) if fault.is(code::UNKNOWN_CHANNEL) => {
-            tracing::warn!(%thread, "the feedback thread was deleted: no replies are counted");
-            Vec::new()
+            let why = format!("the feedback thread {thread} was deleted: no replies are counted");
+            (Vec::new(), Some(why))
         }
         Err(fault) => return Err(fault.during("reading replies", thread)),
     };
-    Ok(Heard { reactions, replies })
+    Ok(Heard {
+        reactions,
+        replies,
+        unread,
+    })
 }
 
 /// Reads who gave one emoji (a server's own as `<:name:id>`). Discord says who, and not when.
@@ -71,25 +72,26 @@ async fn reactions_of(
 ) -> Result<Vec<Reaction>, DiscordFault> {
     let (mut found, mut after) = (Vec::new(), None);
     for _ in 0..PAGES_MAX {
-        let page = discord
-            .ask(discord.deadline(), || {
-                discord.http.get_reaction_users(
-                    channel,
-                    root,
-                    &given.reaction_type,
-                    PAGE_MESSAGES,
-                    after,
-                )
-            })
-            .await?;
-        after = page.last().map(|user| user.id.get());
-        let others = page.iter().filter(|user| user.id != discord.me);
+        let emoji = given.reaction_type.as_data();
+        let route = Route::ChannelMessageReactionEmoji {
+            channel_id: channel,
+            message_id: root,
+            reaction: &emoji,
+        };
+        let limit = [("limit", PAGE_MESSAGES.to_string())].into_iter();
+        let after_last = after.map(|id: UserId| ("after", id.to_string()));
+        let params = limit.chain(after_last).collect();
+        let page = read::entries(discord, discord.deadline(), route, params).await?;
+        let count = page.len();
+        let users: Vec<MessageAuthor> = read::readable(discord, "reading who reacted", page);
+        after = users.last().map(|user| user.id);
+        let others = users.iter().filter(|user| user.id != discord.me);
         found.extend(others.map(|user| Reaction {
             emoji: given.reaction_type.to_string(),
             by: user.id.to_string(),
             at: None,
         }));
-        if page.len() < usize::from(PAGE_MESSAGES) {
+        if count < PAGE_MESSAGES {
             break;
         }
     }
@@ -103,34 +105,29 @@ async fn replies_in(
     after: u64,
 ) -> Result<Vec<ThreadReply>, DiscordFault> {
     let mut replies = Vec::new();
-    let mut before = None;
+    let mut part = HistoryPart::Newest;
     for _ in 0..PAGES_MAX {
-        let target = before.map(MessagePagination::Before);
-        let page = discord
-            .ask(discord.deadline(), || {
-                discord
-                    .http
-                    .get_messages(thread, target, Some(PAGE_MESSAGES))
-            })
-            .await?;
+        let page = read::page(discord, discord.deadline(), thread, part).await?;
         replies.extend(
-            page.iter()
+            page.messages
+                .iter()
                 .filter(|message| message.id.get() > after && is_reply(discord, message))
                 .map(reply),
         );
-        before = page.last().map(|oldest| oldest.id);
-        if page.len() < usize::from(PAGE_MESSAGES)
-            || before.is_some_and(|oldest| oldest.get() <= after)
-        {
+        let Some(oldest) = page
+            .oldest
+            .filter(|oldest| !page.is_last && oldest.get() > after)
+        else {
             return Ok(replies);
-        }
+        };
+        part = HistoryPart::Before(oldest);
     }
     tracing::warn!(%thread, replies = replies.len(), "the feedback thread is longer than what is read");
     Ok(replies)
 }
 
 /// Somebody's words, not Discord's note that a thread began or a message was pinned.
-fn is_reply(discord: &Discord, message: &Message) -> bool {
+fn is_reply(discord: &Discord, message: &PastMessage) -> bool {
     message.author.id != discord.me
         && matches!(
             message.kind,
@@ -139,7 +136,7 @@ fn is_reply(discord: &Discord, message: &Message) -> bool {
 }
 
 /// A bot without the intent for message content is shown nothing of others' words.
-fn reply(message: &Message) -> ThreadReply {
+fn reply(message: &PastMessage) -> ThreadReply {
     let at =
         Timestamp::from_second(message.timestamp.unix_timestamp()).unwrap_or(Timestamp::UNIX_EPOCH);
     ThreadReply {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     Discord,
     error::{DiscordFault, code},
+    read,
     send::{self, MAX_TITLE_CHARS, embed},
 };
 use crate::{
@@ -155,13 +156,8 @@ async fn marked_topic<'a>(
 ) -> Result<Option<ChannelId>, DiscordFault> {
     for topic in topics {
         // A topic's first message has its id.
-        let first = discord
-            .ask(deadline, || {
-                discord
-                    .http
-                    .get_message(topic.id, MessageId::new(topic.id.get()))
-            })
-            .await;
+        let first = MessageId::new(topic.id.get());
+        let first = read::message(discord, deadline, topic.id, first).await;
         match first {
             Ok(first) if send::is_marked(discord, &first, key) => return Ok(Some(topic.id)),
             Ok(_) => {}
@@ -205,7 +201,7 @@ pub(super) fn failed(
     channel: ChannelId,
 ) -> ChatError {
     if fault.is(code::UNKNOWN_CHANNEL) && forget_topic(discord, channel) {
-        return ChatError::Refused {
+        return ChatError::Gone {
             reason: format!("{what}: the upgrade's topic {channel} was deleted"),
             remedy: "nothing is left there".into(),
         };

@@ -109,7 +109,7 @@ impl Discord {
                     Some(Signal::Ready) => {
                         tracing::info!("connected to Discord's gateway");
                         self.health.gateway_up();
-                        answers.spawn(self.clone().register());
+                        answers.spawn(self.clone().register(stop.clone()));
                     }
                     Some(Signal::Resumed) => self.health.gateway_up(),
                     Some(Signal::Command(command)) => drop(answers.spawn(self.clone().answer(handler.clone(), command))),
@@ -139,8 +139,11 @@ impl Discord {
         let gateway = self
             .ask(self.deadline(), || self.http.get_bot_gateway())
             .await
+            .map_err(|fault| fault.of("asking for the gateway"))
             .map_err(|fault| match &fault {
-                DiscordFault::Unsure { .. } => SessionEnd::Lost(fault.words()),
+                DiscordFault::Unsure { .. } | DiscordFault::Unreadable { .. } => {
+                    SessionEnd::Lost(fault.words())
+                }
                 DiscordFault::Token | DiscordFault::Code { .. } => {
                     SessionEnd::Wait(fault.words(), LONGEST_PAUSE)
                 }

@@ -8,6 +8,7 @@
 //!   the embed's footer by which a message is found in the history.
 //! - `forum` finds or opens the topic of an upgrade.
 //! - `around` hands posts on, pins them, and keeps the server's calendar.
+//! - `read` takes of Discord's answers what is needed, and passes over what can't be read.
 //! - `request` bounds every request in time and keeps to fifty of them a second.
 //! - `error` turns answers into "try again" or "mend this first".
 //! - `gateway` decides when a connection is up, stuck or hopeless; `link` holds one connection.
@@ -22,11 +23,12 @@ mod gateway;
 mod health;
 mod link;
 mod place;
+mod read;
 mod request;
 mod send;
 mod side_effects;
 
-use std::{fmt, net::SocketAddr, num::NonZeroU64, time::Duration};
+use std::{collections::BTreeSet, fmt, net::SocketAddr, num::NonZeroU64, time::Duration};
 
 use parking_lot::Mutex;
 
@@ -34,7 +36,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serenity::{
-    all::{ChannelId, GuildId, MessageId, UserId},
+    all::{ApplicationId, ChannelId, GuildId, MessageId, UserId},
     http::Http,
 };
 use tokio::time::Instant;
@@ -83,11 +85,16 @@ pub struct Discord {
     http: Http,
     budget: Budget,
     guild: GuildId,
+    application: ApplicationId,
 
     /// The bot's own account.
     me: UserId,
     health: ConnectionHealth,
+    /// Held by whoever registers the command.
+    registering: tokio::sync::Mutex<()>,
     forums: Mutex<forum::Forums>,
+    /// Entries of Discord's lists that can't be read, and were named in the log.
+    passed_over: Mutex<BTreeSet<String>>,
     settings: DiscordSettings,
 }
 
@@ -119,7 +126,9 @@ impl Discord {
     fn noted<T>(&self, result: Result<T, DiscordFault>) -> Result<T, DiscordFault> {
         match &result {
             Err(DiscordFault::Token) => self.health.token(true),
-            Ok(_) | Err(DiscordFault::Code { .. }) => self.health.token(false),
+            Ok(_) | Err(DiscordFault::Code { .. } | DiscordFault::Unreadable { .. }) => {
+                self.health.token(false);
+            }
             Err(DiscordFault::Unsure { .. }) => {}
         }
         result

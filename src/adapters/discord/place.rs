@@ -72,6 +72,10 @@ impl Discord {
             let reason = format!("looking at the server {}: {}", self.guild, fault.words());
             match fault {
                 DiscordFault::Unsure { after_ms, .. } => ChatError::Retry { reason, after_ms },
+                DiscordFault::Unreadable { .. } => ChatError::Retry {
+                    reason,
+                    after_ms: None,
+                },
                 _ => ChatError::Refused {
                     reason,
                     remedy: "invite the bot again, and look at its token".into(),

@@ -3,12 +3,18 @@
 use jiff::{SignedDuration, Timestamp};
 use serenity::all::{
     AutoArchiveDuration, ChannelId, CreateAllowedMentions, CreateAttachment, CreateEmbed,
-    CreateEmbedFooter, CreateMessage, CreateThread, EditMessage, Message, MessageId,
-    MessagePagination, MessageReference, MessageReferenceKind, Nonce, RoleId, UserId,
+    CreateEmbedFooter, CreateMessage, CreateThread, EditMessage, MessageId, MessageReference,
+    MessageReferenceKind, Nonce, RoleId, UserId,
 };
 use tokio::time::Instant;
 
-use super::{Discord, command::rows, error::code, forum, id};
+use super::{
+    Discord,
+    command::rows,
+    error::{DiscordFault, code},
+    forum, id,
+    read::{self, HistoryPart, PAGE_MESSAGES, Page, PastMessage},
+};
 use crate::{
     domain::outbox::{Body, Card, Picture, PostKey, cut},
     ports::{Accepted, ChatError, Outgoing},
@@ -22,8 +28,6 @@ const MAX_ALT_CHARS: usize = 1_024;
 pub(super) const MAX_TITLE_CHARS: usize = 100;
 /// Roles, and users, that one message may call.
 const MAX_MENTIONS: usize = 100;
-/// Messages of one answer.
-pub(super) const PAGE_MESSAGES: u8 = 100;
 /// Messages read back at most.
 const MAX_HISTORY_MESSAGES: usize = 2_000;
 /// How much older than asked the history is read: clocks differ.
@@ -82,6 +86,13 @@ async fn send_by(
                     after_ms: None,
                 };
             }
+            // The rest of the post may do without the picture, which takes a permission of its own.
+            if fault.is(code::MISSING_PERMISSIONS) && out.body.picture.is_some() {
+                return ChatError::Refused {
+                    reason: format!("posting a picture in channel {channel}: {}", fault.words()),
+                    remedy: "allow the bot's role there: Attach Files".into(),
+                };
+            }
             fault.during("posting", channel)
         })
 }
@@ -112,9 +123,10 @@ pub(super) async fn edit(
     if forum::is_woken(discord, deadline, channel, &edited).await {
         edited = edit().await;
     }
-    edited
-        .map(|edited| accepted(discord, channel, edited.id))
-        .map_err(|fault| forum::failed(discord, fault, "editing a post", channel))
+    match edited {
+        Ok(_) | Err(DiscordFault::Unreadable { .. }) => Ok(accepted(discord, channel, message)),
+        Err(fault) => Err(forum::failed(discord, fault, "editing a post", channel)),
+    }
 }
 
 fn accepted(discord: &Discord, channel: ChannelId, message: MessageId) -> Accepted {
@@ -145,28 +157,19 @@ async fn find_by(
     since: Timestamp,
 ) -> Result<Option<Accepted>, ChatError> {
     let oldest = since.saturating_sub(CLOCK_SLACK).unwrap_or(Timestamp::MIN);
-    let mut before = None;
+    let mut part = HistoryPart::Newest;
     let mut seen = 0;
     loop {
-        let page = page(
-            discord,
-            deadline,
-            channel,
-            before.map(MessagePagination::Before),
-        )
-        .await?;
-        if let Some(found) = page.iter().find(|message| is_marked(discord, message, key)) {
+        let page = page(discord, deadline, channel, part).await?;
+        let found = page.messages.iter().find(|m| is_marked(discord, m, key));
+        if let Some(found) = found {
             return Ok(Some(accepted(discord, channel, found.id)));
         }
-        seen += page.len();
-        // newest first, so the last is the oldest
-        let Some(last) = page
-            .last()
-            .filter(|_| page.len() == usize::from(PAGE_MESSAGES))
-        else {
+        seen += PAGE_MESSAGES;
+        let Some(last) = page.oldest.filter(|_| !page.is_last) else {
             return Ok(None);
         };
-        if made_at(last.id) < oldest.as_millisecond() {
+        if made_at(last) < oldest.as_millisecond() {
             return Ok(None);
         }
         if seen >= MAX_HISTORY_MESSAGES {
@@ -177,7 +180,7 @@ async fn find_by(
                 remedy: "look in the channel; if it isn't there, post it by hand".into(),
             });
         }
-        before = Some(last.id);
+        part = HistoryPart::Before(last);
     }
 }
 
@@ -193,10 +196,14 @@ async fn has_opening(
         discord,
         deadline,
         thread,
-        Some(MessagePagination::After(MessageId::new(thread.get()))),
+        HistoryPart::After(MessageId::new(thread.get())),
     )
     .await?;
-    if first.iter().any(|message| is_marked(discord, message, key)) {
+    if first
+        .messages
+        .iter()
+        .any(|message| is_marked(discord, message, key))
+    {
         return Ok(true);
     }
     Ok(find_by(discord, deadline, thread, key, Timestamp::MIN)
@@ -204,32 +211,19 @@ async fn has_opening(
         .is_some())
 }
 
-/// Up to 100 messages, newest first.
+/// A page of the history.
 async fn page(
     discord: &Discord,
     deadline: Instant,
     channel: ChannelId,
-    target: Option<MessagePagination>,
-) -> Result<Vec<Message>, ChatError> {
-    let page = discord
-        .ask(deadline, || {
-            discord
-                .http
-                .get_messages(channel, target, Some(PAGE_MESSAGES))
-        })
-        .await;
+    part: HistoryPart,
+) -> Result<Page, ChatError> {
+    let page = read::page(discord, deadline, channel, part).await;
     page.map_err(|fault| fault.during("reading the history", channel))
 }
 
-pub(super) fn is_marked(discord: &Discord, message: &Message, key: &PostKey) -> bool {
-    let footers = message
-        .embeds
-        .iter()
-        .filter_map(|embed| embed.footer.as_ref());
-    message.author.id == discord.me
-        && footers
-            .into_iter()
-            .any(|footer| footer.text.ends_with(&key.0))
+pub(super) fn is_marked(discord: &Discord, message: &PastMessage, key: &PostKey) -> bool {
+    message.author.id == discord.me && message.footers().any(|footer| footer.ends_with(&key.0))
 }
 
 /// Opens a public thread on a message and says the opening words in it, once each.

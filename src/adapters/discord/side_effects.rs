@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use serenity::all::{
-    ChannelId, CreateScheduledEvent, EditScheduledEvent, MessageId, ScheduledEvent,
-    ScheduledEventStatus, ScheduledEventType, Timestamp,
+use serenity::{
+    all::{
+        ChannelId, CreateScheduledEvent, EditScheduledEvent, MessageId, ScheduledEvent,
+        ScheduledEventStatus, ScheduledEventType, Timestamp,
+    },
+    http::Route,
 };
 use tokio::time::Instant;
 
 use super::{
     Discord,
     error::{DiscordFault, MENDABLE_MS, code},
-    forum,
+    forum, read,
     send::mark,
 };
 use crate::{
@@ -65,8 +68,9 @@ pub(super) async fn handle(
             })
             .await
         {
-            Err(fault) if !fault.is(code::PUBLISHED_ALREADY) => Err(fault),
-            _ => Ok(()),
+            Ok(_) | Err(DiscordFault::Unreadable { .. }) => Ok(()),
+            Err(fault) if fault.is(code::PUBLISHED_ALREADY) => Ok(()),
+            Err(fault) => Err(fault),
         },
     };
     let mut done = handle().await;
@@ -96,12 +100,13 @@ pub(super) async fn calendar(
         opens: at(wanted.opens.as_second())?,
         closes: at(wanted.closes.as_second())?,
     };
-    let there = discord
-        .ask(deadline, || {
-            discord.http.get_scheduled_events(discord.guild, false)
-        })
+    let route = Route::GuildScheduledEvents {
+        guild_id: discord.guild,
+    };
+    let there = read::entries(discord, deadline, route, Vec::new())
         .await
         .map_err(calendar_error)?;
+    let there: Vec<ScheduledEvent> = read::readable(discord, "reading the server's events", there);
     let is_ours = |event: &&ScheduledEvent| {
         let about = event.description.as_deref();
         about.is_some_and(|about| about.ends_with(&mark))
@@ -126,19 +131,35 @@ struct MarkedEvent<'a> {
 }
 
 fn calendar_error(fault: DiscordFault) -> ChatError {
+    let reason = format!("{CHANGING_CALENDAR}: {}", fault.words());
     match fault {
-        DiscordFault::Unsure { reason, after_ms } => ChatError::Retry {
-            reason: format!("{CHANGING_CALENDAR}: {reason}"),
-            after_ms,
+        DiscordFault::Unsure { after_ms, .. } => ChatError::Retry { reason, after_ms },
+        // It may be made, or it ended or was deleted since it was listed: the next try finds what is there then.
+        DiscordFault::Unreadable { .. }
+        | DiscordFault::Code {
+            code: code::UNKNOWN_EVENT | code::EVENT_IS_OVER,
+            ..
+        } => ChatError::Retry {
+            reason,
+            after_ms: None,
         },
         fault if fault.is(code::MISSING_PERMISSIONS) || fault.is(code::MISSING_ACCESS) => {
             lacking(CHANGING_CALENDAR, "Create Events", &fault)
         }
-        fault => ChatError::Refused {
-            reason: format!("{CHANGING_CALENDAR}: {}", fault.words()),
+        fault if fault.is(code::TOO_MANY_EVENTS) => ChatError::Retry {
+            reason: format!("{reason}; end some of the server's events"),
+            after_ms: Some(MENDABLE_MS),
+        },
+        _ => ChatError::Refused {
+            reason,
             remedy: "look at the upgrade's window, and at the server's events".into(),
         },
     }
+}
+
+/// The soonest time at which an event may begin that is made or moved now, in seconds since 1970.
+fn soonest_start() -> i64 {
+    Timestamp::now().unix_timestamp() + i64::try_from(MIN_EVENT_LEAD.as_secs()).unwrap_or(0)
 }
 
 /// Creates the event, unless its window is over: Discord lists an event that has ended no more.
@@ -151,8 +172,7 @@ async fn create_event(
         wanted.event.stage,
         CalendarEventStage::Completed | CalendarEventStage::Cancelled
     );
-    let soonest =
-        Timestamp::now().unix_timestamp() + i64::try_from(MIN_EVENT_LEAD.as_secs()).unwrap_or(0);
+    let soonest = soonest_start();
     if is_over || wanted.closes.unix_timestamp() <= soonest {
         return Ok(Accepted {
             id: String::new(),
@@ -175,44 +195,115 @@ async fn create_event(
     Ok(event_accepted(discord, &created))
 }
 
-/// Changes an event's words, and takes it from its status to the wanted one, by the steps that Discord allows.
+/// A step by which an event becomes what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EventStep {
+    /// The event gets its words, those of its times that Discord takes (in seconds since 1970), and perhaps another status.
+    Edit {
+        starts: Option<i64>,
+        ends: Option<i64>,
+        status: Option<ScheduledEventStatus>,
+    },
+    Status(ScheduledEventStatus),
+    /// Another event in the place of this one, which is over.
+    Create,
+}
+
+/// The stage that is wanted of an event, and its times in seconds since 1970.
+#[derive(Clone, Copy)]
+struct WantedTimes {
+    stage: CalendarEventStage,
+    starts: i64,
+    ends: i64,
+}
+
+/// The steps from an event as it is to what is wanted of it. Discord takes no start in the past and none of an event that
+/// has begun, which it does by itself when its time has come.
+fn steps(is_active: bool, starts: i64, wanted: WantedTimes, soonest: i64) -> Vec<EventStep> {
+    use ScheduledEventStatus::{Active, Canceled, Completed};
+    let edit = |starts, ends, status| EventStep::Edit {
+        starts,
+        ends,
+        status,
+    };
+    let ends = Some(wanted.ends).filter(|ends| *ends > soonest.max(starts));
+    match (wanted.stage, is_active) {
+        (CalendarEventStage::Scheduled, true) if wanted.starts > soonest => {
+            vec![EventStep::Status(Completed), EventStep::Create]
+        }
+        (CalendarEventStage::Scheduled, false) if starts.max(wanted.starts) > soonest => {
+            let starts = wanted.starts.max(soonest);
+            match wanted.ends > starts {
+                true => vec![edit(Some(starts), Some(wanted.ends), None)],
+                false => vec![edit(None, None, Some(Canceled))],
+            }
+        }
+        (CalendarEventStage::Scheduled, _) | (CalendarEventStage::Active, true) => {
+            vec![edit(None, ends, None)]
+        }
+        (CalendarEventStage::Active, false) => vec![edit(None, ends, Some(Active))],
+        (CalendarEventStage::Cancelled, false) => vec![edit(None, None, Some(Canceled))],
+        (CalendarEventStage::Completed, false) => {
+            vec![EventStep::Status(Active), edit(None, None, Some(Completed))]
+        }
+        (CalendarEventStage::Completed | CalendarEventStage::Cancelled, true) => {
+            vec![edit(None, None, Some(Completed))]
+        }
+    }
+}
+
+/// Takes an event to what is wanted of it, by the steps that Discord allows.
 async fn change_event(
     discord: &Discord,
     deadline: Instant,
     event: &ScheduledEvent,
     wanted: &MarkedEvent<'_>,
 ) -> Result<Accepted, ChatError> {
-    let change = |edit: EditScheduledEvent<'static>| async move {
-        discord
+    let times = WantedTimes {
+        stage: wanted.event.stage,
+        starts: wanted.opens.unix_timestamp(),
+        ends: wanted.closes.unix_timestamp(),
+    };
+    let is_active = event.status == ScheduledEventStatus::Active;
+    let starts = event.start_time.unix_timestamp();
+    for step in steps(is_active, starts, times, soonest_start()) {
+        let edit = match step {
+            EventStep::Create => return create_event(discord, deadline, wanted).await,
+            EventStep::Status(status) => EditScheduledEvent::new().status(status),
+            EventStep::Edit {
+                starts,
+                ends,
+                status,
+            } => {
+                let mut edit = EditScheduledEvent::new()
+                    .name(&wanted.event.name)
+                    .description(&wanted.about)
+                    .location(&wanted.event.place);
+                if let Some(starts) = starts {
+                    edit = edit.start_time(at(starts)?);
+                }
+                if let Some(ends) = ends {
+                    edit = edit.end_time(at(ends)?);
+                }
+                if let Some(status) = status {
+                    edit = edit.status(status);
+                }
+                edit
+            }
+        };
+        let edited = discord
             .ask(deadline, || {
                 discord
                     .http
                     .edit_scheduled_event(discord.guild, event.id, &edit, None)
             })
-            .await
-            .map_err(calendar_error)
-    };
-    let words = EditScheduledEvent::new()
-        .name(&wanted.event.name)
-        .description(&wanted.about)
-        .end_time(wanted.closes)
-        .location(&wanted.event.place);
-    let is_active = event.status == ScheduledEventStatus::Active;
-    let edit = match (wanted.event.stage, is_active) {
-        (CalendarEventStage::Scheduled, false) => words.start_time(wanted.opens),
-        (CalendarEventStage::Scheduled | CalendarEventStage::Active, true) => words,
-        (CalendarEventStage::Active, false) => words.status(ScheduledEventStatus::Active),
-        (CalendarEventStage::Cancelled, false) => words.status(ScheduledEventStatus::Canceled),
-        (CalendarEventStage::Completed, false) => {
-            change(EditScheduledEvent::new().status(ScheduledEventStatus::Active)).await?;
-            words.status(ScheduledEventStatus::Completed)
+            .await;
+        match edited {
+            Ok(_) | Err(DiscordFault::Unreadable { .. }) => {}
+            Err(fault) => return Err(calendar_error(fault)),
         }
-        (CalendarEventStage::Completed | CalendarEventStage::Cancelled, true) => {
-            words.status(ScheduledEventStatus::Completed)
-        }
-    };
-    let changed = change(edit).await?;
-    Ok(event_accepted(discord, &changed))
+    }
+    Ok(event_accepted(discord, event))
 }
 
 fn event_accepted(discord: &Discord, event: &ScheduledEvent) -> Accepted {
@@ -242,4 +333,76 @@ fn at(seconds: i64) -> Result<Timestamp, ChatError> {
         reason: "the window is at no time that Discord knows".into(),
         remedy: "look at the upgrade's window".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+    const SOONEST: i64 = NOW + 120;
+    const HOUR: i64 = 3_600;
+
+    fn to(is_active: bool, starts: i64, stage: CalendarEventStage, opens: i64) -> Vec<EventStep> {
+        let wanted = WantedTimes {
+            stage,
+            starts: opens,
+            ends: opens + HOUR,
+        };
+        steps(is_active, starts, wanted, SOONEST)
+    }
+
+    #[test]
+    fn no_start_in_the_past_is_asked_for_and_what_has_begun_is_ended_and_made_anew() {
+        use CalendarEventStage::{Active, Cancelled, Completed, Scheduled};
+        use ScheduledEventStatus as Status;
+        let edit = |starts, ends, status| EventStep::Edit {
+            starts,
+            ends,
+            status,
+        };
+        let (future, past) = (NOW + HOUR, NOW - HOUR / 2);
+        // To come: it moves with its window.
+        assert_eq!(
+            to(false, future, Scheduled, future + HOUR),
+            [edit(Some(future + HOUR), Some(future + 2 * HOUR), None)]
+        );
+        // The window is open: the start is left out, whether Discord has begun the event or is about to.
+        for is_active in [false, true] {
+            assert_eq!(
+                to(is_active, past, Scheduled, past),
+                [edit(None, Some(past + HOUR), None)]
+            );
+        }
+        // Moved after the event began by itself.
+        assert_eq!(
+            to(true, past, Scheduled, future),
+            [EventStep::Status(Status::Completed), EventStep::Create]
+        );
+        // Moved to a time that has passed: from now, or not at all.
+        assert_eq!(
+            to(false, future, Scheduled, past),
+            [edit(Some(SOONEST), Some(past + HOUR), None)]
+        );
+        assert_eq!(
+            to(false, future, Scheduled, NOW - 2 * HOUR),
+            [edit(None, None, Some(Status::Canceled))]
+        );
+        // Over time: nothing in the past is said of it.
+        assert_eq!(
+            to(true, past, Active, NOW - 2 * HOUR),
+            [edit(None, None, None)]
+        );
+        assert_eq!(
+            to(false, past, Completed, NOW - 2 * HOUR),
+            [
+                EventStep::Status(Status::Active),
+                edit(None, None, Some(Status::Completed))
+            ]
+        );
+        assert_eq!(
+            to(true, past, Cancelled, future),
+            [edit(None, None, Some(Status::Completed))]
+        );
+    }
 }

@@ -78,8 +78,16 @@ impl Matrix {
     /// it is taken, refused or no longer of use. The transaction id keeps it one.
     async fn answer(&self, handler: &dyn CommandHandler, ask: &IncomingCommand) {
         let is_stale = || handler.now().as_millisecond().saturating_sub(ask.at_ms) > FRESH_FOR_MS;
-        if is_stale() || !handler.first_time(&ask.event).await {
+        if is_stale() {
             return;
+        }
+        match handler.first_time(&ask.event).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(room = %ask.room, event = %ask.event, %error, "a command stays unanswered");
+                return;
+            }
         }
         let power = self.power(&ask.room, &ask.by).await;
         let place = room_upgrade::place_of(self, &ask.room);

@@ -10,7 +10,10 @@ use matrix_sdk::{
     encryption::{BackupDownloadStrategy, EncryptionSettings},
     ruma::{
         OwnedUserId,
-        api::{client::keys::get_keys, error::ErrorKind},
+        api::{
+            client::{keys::get_keys, session::get_login_types::v3::LoginType},
+            error::ErrorKind,
+        },
     },
     store::RoomLoadSettings,
 };
@@ -19,7 +22,7 @@ use thiserror::Error;
 
 use super::{
     MatrixSettings,
-    error::{MatrixFault, fault, http},
+    error::{MatrixFault, fault, http, words},
     identity,
     session::{self, Kept},
 };
@@ -40,6 +43,14 @@ pub enum MatrixConnectError {
         "{homeserver} refuses the login of {user}: {reason}; check the user name and the password, and that the account may log in by password"
     )]
     WrongPassword {
+        homeserver: String,
+        user: String,
+        reason: String,
+    },
+    #[error(
+        "{homeserver} has no login by password ({reason}); make an access token for {user} and put it where `token` in herald.yaml says, in place of `password`"
+    )]
+    NoPasswordLogin {
         homeserver: String,
         user: String,
         reason: String,
@@ -301,6 +312,13 @@ async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), Matr
         .await;
     match login {
         Ok(_) => Ok(()),
+        Err(error) if !offers_passwords(client, &error).await => {
+            Err(MatrixConnectError::NoPasswordLogin {
+                homeserver: settings.homeserver.clone(),
+                user: settings.user.clone(),
+                reason: words(&error),
+            })
+        }
         Err(error)
             if matches!(
                 error.client_api_error_kind(),
@@ -310,11 +328,29 @@ async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), Matr
             Err(MatrixConnectError::WrongPassword {
                 homeserver: settings.homeserver.clone(),
                 user: settings.user.clone(),
-                reason: crate::adapters::matrix::error::words(&error),
+                reason: words(&error),
             })
         }
         Err(matrix_sdk::Error::CryptoStoreError(error)) => Err(settings.store_error(&error)),
         Err(error) => Err(settings.server_error(fault(&error))),
+    }
+}
+
+/// Returns whether a login by password, which was refused for whatever reason, may work at all, as far as the server says.
+async fn offers_passwords(client: &Client, refusal: &matrix_sdk::Error) -> bool {
+    let is_answer = matches!(
+        fault(refusal),
+        MatrixFault::Forbidden { .. } | MatrixFault::Lasting { .. }
+    );
+    if !is_answer {
+        return true;
+    }
+    match client.matrix_auth().get_login_types().await {
+        Ok(types) => types
+            .flows
+            .iter()
+            .any(|flow| matches!(flow, LoginType::Password(_))),
+        Err(_) => true,
     }
 }
 

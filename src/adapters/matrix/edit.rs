@@ -43,17 +43,29 @@ pub(super) async fn edit(
 /// The key of a message that is to be edited, where it can be read. Of one that is gone, or that isn't ours, the server
 /// would take an edit all the same, and people would see it as a message out of nowhere.
 async fn key_of(matrix: &Matrix, room: &Room, id: &EventId) -> Result<Option<String>, ChatError> {
-    let refused = |reason: &str, remedy: &str| {
-        Err(ChatError::Refused {
+    let gone = |reason: &str, remedy: &str| {
+        Err(ChatError::Gone {
             reason: format!("editing {id} in {}: {reason}", room.room_id()),
             remedy: remedy.into(),
         })
     };
     let event = room.event(id, None).await;
-    let event = event
-        .map_err(|error| error::failed(matrix, &format!("looking for {id}, to edit it"), &error))?;
+    let event = match event {
+        Ok(event) => event,
+        // Purged from the server, or from before we came.
+        Err(error) if error::is_unknown(&error) => {
+            return gone(
+                "there is no such message",
+                "post the notice anew if it is still wanted",
+            );
+        }
+        Err(error) => {
+            let action = format!("looking for {id}, to edit it");
+            return Err(error::failed(matrix, &action, &error));
+        }
+    };
     match SyncEvent::read(&event) {
-        Some(event) if event.sender != matrix.me.as_str() => refused(
+        Some(event) if event.sender != matrix.me.as_str() => gone(
             "the message is another account's",
             "it was posted by the account that was in use then",
         ),
@@ -62,13 +74,13 @@ async fn key_of(matrix: &Matrix, room: &Room, id: &EventId) -> Result<Option<Str
             if event.is_redacted()
                 || event.kind != ENCRYPTED_TYPE && event.content.msgtype.is_none() =>
         {
-            refused(
+            gone(
                 "the message was deleted",
                 "post the notice anew if it is still wanted",
             )
         }
         Some(event) => Ok(event.content.key),
-        None => refused("it is no message", "look at its row in the outbox"),
+        None => gone("it is no message", "look at its row in the outbox"),
     }
 }
 

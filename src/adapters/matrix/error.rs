@@ -11,6 +11,9 @@ use matrix_sdk::{
 use super::Matrix;
 use crate::ports::ChatError;
 
+/// How long what somebody has to mend is left alone.
+pub(super) const MENDABLE_MS: u64 = 60_000;
+
 /// A failure by what is to be done about it. No text of it holds a token or a password.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum MatrixFault {
@@ -47,17 +50,32 @@ pub(super) fn failed(matrix: &Matrix, action: &str, error: &matrix_sdk::Error) -
         },
         // Nothing is given up while somebody can mend it.
         MatrixFault::Forbidden { reason } => ChatError::Retry {
-            reason: format!(
-                "{action}: {reason}; invite {} to the room and give it the power level to post there",
-                matrix.me
-            ),
-            after_ms: Some(60_000),
+            reason: format!("{action}: {reason}; {}", way_in(matrix, is_ban(&reason))),
+            after_ms: Some(MENDABLE_MS),
         },
         MatrixFault::Lasting { reason, remedy } => ChatError::Refused {
             reason: format!("{action}: {reason}"),
             remedy: remedy.into(),
         },
     }
+}
+
+/// Servers have no code of their own for a ban, so it is known by their words.
+fn is_ban(reason: &str) -> bool {
+    reason.to_lowercase().contains("banned")
+}
+
+/// Says what somebody has to do so that we can post in a room. An account that is banned can't be invited.
+pub(super) fn way_in(matrix: &Matrix, is_banned: bool) -> String {
+    let lift = if is_banned {
+        format!("lift the ban of {} in the room, then ", matrix.me)
+    } else {
+        String::new()
+    };
+    format!(
+        "{lift}invite {} to the room and give it the power level to post there",
+        matrix.me
+    )
 }
 
 pub(super) fn logged_out(reason: &str) -> String {
@@ -153,6 +171,8 @@ fn matrix(status: StatusCode, body: &ErrorBody) -> MatrixFault {
                 after_ms: None,
             }
         }
+        // M_BAD_STATE on Synapse, M_FORBIDDEN elsewhere.
+        _ if is_ban(&reason) => MatrixFault::Forbidden { reason },
         ErrorKind::Forbidden
         | ErrorKind::GuestAccessForbidden
         | ErrorKind::UnableToAuthorizeJoin
@@ -174,6 +194,11 @@ fn matrix(status: StatusCode, body: &ErrorBody) -> MatrixFault {
             remedy: "look at the room and the account in another client",
         },
     }
+}
+
+/// Returns whether the server knows no such thing.
+pub(super) fn is_unknown(error: &matrix_sdk::Error) -> bool {
+    matches!(error.client_api_error_kind(), Some(ErrorKind::NotFound))
 }
 
 /// The server's own words for a failure, or the SDK's.
@@ -221,6 +246,20 @@ mod tests {
             Err(_) => ErrorBody::Json(serde_json::Value::Null),
         };
         matrix(StatusCode::from_u16(status).unwrap(), &body)
+    }
+
+    #[test]
+    fn a_ban_is_known_by_the_servers_words() {
+        assert!(is_ban("You are banned from this room (M_FORBIDDEN)"));
+        assert!(matches!(
+            answer(
+                403,
+                r#"{"errcode":"M_BAD_STATE","error":"Cannot join user who was banned"}"#
+            ),
+            MatrixFault::Forbidden { .. }
+        ));
+        assert!(is_ban("@herald:example.org has been Banned (M_FORBIDDEN)"));
+        assert!(!is_ban("You are not invited to this room. (M_FORBIDDEN)"));
     }
 
     #[test]

@@ -115,6 +115,7 @@ fn compiled(reactions: &[SyncEvent], replies: &[SyncEvent], me: &str) -> Heard {
     Heard {
         reactions,
         replies: replies.collect(),
+        ..Heard::default()
     }
 }
 

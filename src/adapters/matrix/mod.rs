@@ -42,11 +42,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use matrix_sdk::{
     Client, Room, RoomState,
-    ruma::{OwnedRoomId, OwnedUserId, RoomAliasId, RoomId},
+    ruma::{
+        OwnedRoomId, OwnedUserId, RoomAliasId, RoomId,
+        api::client::state::get_state_event_for_key::v3::Request, events::StateEventType,
+    },
 };
 use secrecy::SecretString;
+use serde_json::Value;
 use tokio::sync::watch;
 
+use self::error::MENDABLE_MS;
 use crate::{
     domain::{
         outbox::PostKey,
@@ -147,6 +152,7 @@ impl Matrix {
             .filter(|room| room.state() == RoomState::Joined)
         {
             let room = room_upgrade::latest(self, room).await?;
+            self.check_no_space(&room, name).await?;
             acquaint(&room).await;
             self.places
                 .send_modify(|places| places.extend([id.clone()]));
@@ -158,6 +164,7 @@ impl Matrix {
             .await
         {
             Ok(room) => {
+                self.check_no_space(&room, name).await?;
                 acquaint(&room).await;
                 self.places
                     .send_modify(|places| places.extend([room.room_id().to_owned()]));
@@ -176,6 +183,38 @@ impl Matrix {
                 },
             ),
         }
+    }
+
+    /// The room in which what is posted to a place arrives: where the place was upgraded, the one in which it goes on.
+    ///
+    /// # Errors
+    /// The homeserver can't be asked, or herald isn't in the room.
+    pub async fn arrival(&self, place: &str) -> Result<String, ChatError> {
+        Ok(self.joined(place).await?.room_id().to_string())
+    }
+
+    /// Refuses a space: it looks like a room and can be joined, but nobody sees messages in it. The homeserver is asked,
+    /// for before the first sync nothing is known of a room.
+    async fn check_no_space(&self, room: &Room, name: &str) -> Result<(), ChatError> {
+        let request = Request::new(
+            room.room_id().to_owned(),
+            StateEventType::RoomCreate,
+            String::new(),
+        );
+        let created = self.client.send(request).await.map_err(|error| {
+            error::failed(self, &format!("looking what {name} is"), &error.into())
+        })?;
+        let created: Value =
+            serde_json::from_str(created.event_or_content.get()).unwrap_or_default();
+        // Its content as specified, or the whole event, as some servers have it.
+        let kind = created.pointer("/content/type").or(created.get("type"));
+        if kind.is_some_and(|kind| kind == "m.space") {
+            return Err(ChatError::Refused {
+                reason: format!("{name} is a space, in which nobody reads messages"),
+                remedy: "name one of the rooms in it, by the room's own id or alias".into(),
+            });
+        }
+        Ok(())
     }
 
     async fn resolve(
@@ -204,12 +243,13 @@ impl Matrix {
             remedy: "give the room by the id that `room` returned".into(),
         })?;
         // Somebody can invite us again: nothing is given up meanwhile.
-        let absent = || ChatError::Retry {
+        let absent = |is_banned| ChatError::Retry {
             reason: format!(
-                "{0} is not in room {place}; invite {0} to the room",
-                self.me
+                "{} is not in room {place}; {}",
+                self.me,
+                error::way_in(self, is_banned)
             ),
-            after_ms: Some(60_000),
+            after_ms: Some(MENDABLE_MS),
         };
         match self.client.get_room(&id) {
             Some(room) => match room.state() {
@@ -220,13 +260,13 @@ impl Matrix {
                     })?;
                     Ok(room)
                 }
-                _ => Err(absent()),
+                state => Err(absent(state == RoomState::Banned)),
             },
             None if !self.synced.load(Ordering::Relaxed) => Err(ChatError::Retry {
                 reason: format!("room {place} isn't known yet: no sync so far"),
                 after_ms: None,
             }),
-            None => Err(absent()),
+            None => Err(absent(false)),
         }
     }
 

@@ -3,7 +3,11 @@
 use matrix_sdk::{Error, ruma::api::client::media::create_content};
 use serde_json::{Value, json};
 
-use super::{Matrix, error, send::set};
+use super::{
+    Matrix,
+    error::{self, MatrixFault},
+    send::set,
+};
 use crate::{domain::outbox::Picture, ports::ChatError};
 
 const PNG_MIME: &str = "image/png";
@@ -16,12 +20,10 @@ pub(super) async fn upload_picture(
     picture: &Picture,
 ) -> Result<Value, ChatError> {
     let room = matrix.joined(place).await?;
-    let failed = |error: &Error| match error::failed(matrix, "uploading a picture", error) {
-        ChatError::Refused { reason, .. } => ChatError::Refused {
-            reason,
-            remedy: "look whether the homeserver takes files of this account, and how large".into(),
-        },
-        retry => retry,
+    // What is forbidden here is the file and not the room, and the post does without it.
+    let failed = |error: &Error| match error::fault(error) {
+        MatrixFault::Forbidden { reason } | MatrixFault::Lasting { reason, .. } => refused(&reason),
+        _ => error::failed(matrix, "uploading a picture", error),
     };
     let encryption = room.latest_encryption_state().await;
     let encryption = encryption.map_err(|error| {
@@ -31,6 +33,7 @@ pub(super) async fn upload_picture(
             &error,
         )
     })?;
+    check_size(matrix, picture).await?;
     let (field, file) = if encryption.is_encrypted() {
         let mut bytes = picture.png.as_slice();
         let file = matrix
@@ -54,6 +57,28 @@ pub(super) async fn upload_picture(
     let mut content = content(picture);
     set(&mut content, field, file);
     Ok(content)
+}
+
+/// Refuses a picture that is larger than the homeserver takes. Some close the connection in the middle of such a file,
+/// which looks as if they were away. One that doesn't say how much it takes is tried.
+async fn check_size(matrix: &Matrix, picture: &Picture) -> Result<(), ChatError> {
+    let Ok(most) = matrix.client.load_or_fetch_max_upload_size().await else {
+        return Ok(());
+    };
+    let size = picture.png.len();
+    if u64::from(most) >= u64::try_from(size).unwrap_or(u64::MAX) {
+        return Ok(());
+    }
+    Err(refused(&format!(
+        "it has {size} bytes, and the homeserver takes {most}"
+    )))
+}
+
+fn refused(reason: &str) -> ChatError {
+    ChatError::Refused {
+        reason: format!("uploading a picture: {reason}"),
+        remedy: "look whether the homeserver takes files of this account, and how large".into(),
+    }
 }
 
 /// All but where the file is. Beside a file's name the body is what is said of it.

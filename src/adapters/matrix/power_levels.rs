@@ -1,7 +1,7 @@
 //! Power in a room: whether herald may call all of it, and what an account has.
 
 use matrix_sdk::{
-    Room,
+    Room, RoomState,
     ruma::{
         Int, RoomId, UserId,
         api::client::{membership::joined_rooms, state::get_state_event_for_key::v3::Request},
@@ -52,7 +52,7 @@ impl Matrix {
         if !rooms.iter().any(|id| id == room.room_id()) {
             return Err(ChatError::Refused {
                 reason: format!("{} is not in room {place} any more", self.me),
-                remedy: format!("invite {} to the room", self.me),
+                remedy: error::way_in(self, room.state() == RoomState::Banned),
             });
         }
         let encryption = room.latest_encryption_state().await;

@@ -7,7 +7,7 @@ use matrix_sdk::{
 
 use super::{
     Matrix,
-    error::{self, MatrixFault, fault},
+    error::{self, MENDABLE_MS, MatrixFault, fault},
     poll,
     send::{self, event_id},
 };
@@ -40,12 +40,13 @@ pub(super) async fn handle(
         match done {
             Ok(_) => Ok(()),
             Err(error) => Err(match fault(&error) {
-                MatrixFault::Forbidden { reason } => ChatError::Refused {
-                    reason: format!("pinning in {place}: {reason}"),
-                    remedy: format!(
-                        "give {} the power level that the room asks for m.room.pinned_events",
+                // Nothing is given up while somebody may allow it.
+                MatrixFault::Forbidden { reason } => ChatError::Retry {
+                    reason: format!(
+                        "pinning in {place}: {reason}; give {} the power level that the room asks for m.room.pinned_events",
                         matrix.me
                     ),
+                    after_ms: Some(MENDABLE_MS),
                 },
                 _ => error::failed(matrix, &format!("pinning in {place}"), &error),
             }),

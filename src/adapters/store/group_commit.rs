@@ -152,16 +152,20 @@ async fn finish(
             .bind(at.as_millisecond()),
             "sent",
         ),
-        AttemptOutcome::Retry { error, not_before } => (
-            // Operations that block nothing let others pass meanwhile.
+        AttemptOutcome::Retry {
+            error,
+            not_before,
+            aside,
+        } => (
             query(
                 "UPDATE posts SET lease_until = NULL, error = $2, next_attempt = $3,
-                   due = CASE WHEN operation IN ('publish', 'pin', 'unpin', 'event', 'close') THEN $3 ELSE due END
+                   due = CASE WHEN $4 = 1 THEN $3 ELSE due END
                  WHERE key = $1",
             )
             .bind(&key.0)
             .bind(error)
-            .bind(not_before.as_millisecond()),
+            .bind(not_before.as_millisecond())
+            .bind(i64::from(*aside)),
             error.as_str(),
         ),
         AttemptOutcome::Unsaid { reason } => (

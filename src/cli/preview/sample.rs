@@ -225,6 +225,7 @@ fn answered(plan: &Plan, at: jiff::Timestamp) -> Summary {
     let heard = Heard {
         reactions,
         replies: words.iter().enumerate().map(reply).collect(),
+        ..Heard::default()
     };
     let voice = |_: &str, who: &str| Voice {
         who: who.to_owned(),

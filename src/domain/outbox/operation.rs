@@ -177,8 +177,9 @@ impl Operation {
                 root: Some(Post), when_refused: Refusal::Drop,
                 action: Action::Handle(Handling::Unpin), ..SILENT
             },
+            // Another edition follows with the next change.
             Self::Event => Rules {
-                has_editions: true, content: Content::CalendarEvent, action: Action::Calendar, ..SILENT
+                has_editions: true, when_refused: Refusal::Drop, content: Content::CalendarEvent, action: Action::Calendar, ..SILENT
             },
             // A vote is a message of its own, beside its post.
             Self::Close => Rules {
@@ -210,7 +211,6 @@ mod tests {
 
     #[test]
     fn each_rule_holds_for_these_operations() {
-        // The store's query for a retry names these as well.
         assert_eq!(
             named(|r| !r.blocks_channel),
             ["publish", "pin", "unpin", "event", "close"]
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(named(|r| r.has_editions), ["edit", "event"]);
         assert_eq!(
             named(|r| r.when_refused == Refusal::Drop),
-            ["edit", "mark", "pin", "unpin", "close"]
+            ["edit", "mark", "pin", "unpin", "event", "close"]
         );
         assert_eq!(
             named(|r| r.content == Content::Nothing),

@@ -149,6 +149,18 @@ impl Post {
         }
     }
 
+    /// The row with the message of this post as it stands: an edit that made it anew, since somebody had deleted it, or
+    /// the post's own.
+    pub fn standing<'a>(&'a self, posts: &'a [Self]) -> &'a Self {
+        let edits = posts.iter().filter(|p| {
+            p.operation == Operation::Edit
+                && p.state == PostState::Sent
+                && p.remote.is_some()
+                && p.is_beside(self)
+        });
+        edits.max_by_key(|p| p.edition).unwrap_or(self)
+    }
+
     /// Returns whether it is a notice's message itself, and not a thing done to one.
     pub fn is_message(&self) -> bool {
         self.operation == Operation::Post

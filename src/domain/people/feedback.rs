@@ -13,6 +13,8 @@ use crate::domain::plan::notice::Audience;
 pub struct Heard {
     pub reactions: Vec<Reaction>,
     pub replies: Vec<ThreadReply>,
+    /// The reason why the thread can't be read any more, if it is so.
+    pub unread: Option<String>,
 }
 
 /// One person's reaction.
@@ -295,6 +297,7 @@ mod tests {
         Heard {
             reactions: reactions.iter().map(reaction).collect(),
             replies: replies.iter().map(reply).collect(),
+            unread: None,
         }
     }
 

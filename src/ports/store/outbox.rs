@@ -19,6 +19,8 @@ pub enum AttemptOutcome {
     Retry {
         error: String,
         not_before: Timestamp,
+        /// Set where others in its channel pass meanwhile.
+        aside: bool,
     },
     Parked {
         error: String,

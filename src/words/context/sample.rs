@@ -258,7 +258,7 @@ pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_
         "checklist".into(),
         json!({ "before": numbered, "after": numbered, "is_after": true }),
     );
-    map.insert("help".into(), json!({ "id": long(24), "title": long(80) }));
+    map.insert("help".into(), json!({ "id": long(24), "title": long(80), "elsewhere": [{ "platform": "Matrix", "prefix": "!" }] }));
     map.insert("topics".into(), json!(topics));
     map.insert("commands".into(), commands(Verb::ALL));
     let entry = json!({ "at": sample.accepted.as_second(), "what": long(24) });

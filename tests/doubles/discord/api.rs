@@ -149,6 +149,9 @@ pub(super) async fn handle(
             return Response::new(Body::empty());
         }
         Some(Fault::Refuse(status)) => refuse(status),
+        Some(Fault::RefuseFor(status, code)) => {
+            Answer::json(status, &json!({"message": "Refused", "code": code}))
+        }
         Some(Fault::Limit {
             retry_after,
             shared,
@@ -157,6 +160,10 @@ pub(super) async fn handle(
             if shared { Scope::Shared } else { Scope::User },
         ),
         _ => process(inner, &raw),
+    };
+    let answer = match fault {
+        Some(Fault::Garble) => Answer::json(answer.status, &json!({"id": "what nobody can read"})),
+        _ => answer,
     };
     count_invalid(inner, &answer);
     match fault {

@@ -45,6 +45,10 @@ impl OneShot {
 pub enum Fault {
     /// Refused with this status, without effect.
     Refuse(u16),
+    /// Refused with this status and Discord's number for the reason, without effect.
+    RefuseFor(u16, u32),
+    /// Done, and answered with another body than bots know.
+    Garble,
     /// 429 with this `retry_after` in seconds; `shared` ones don't count as invalid.
     Limit { retry_after: f64, shared: bool },
     /// Read, thrown away, the connection cut.

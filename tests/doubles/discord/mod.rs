@@ -47,7 +47,7 @@ use std::{
 
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use faults::Fate;
-use serde_json::Value;
+use serde_json::{Value, json};
 use state::{ORDINARY, State};
 use tls::{Cutter, TlsListener};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -259,6 +259,23 @@ impl Double {
     pub fn commands(&self) -> Vec<Value> {
         self.inner
             .read(|state| state.commands.values().cloned().collect())
+    }
+
+    /// From now on a field of a message is not as bots know it.
+    pub fn spoil(&self, message: u64) {
+        self.inner.update(|state| {
+            state.spoiled.insert(message);
+        });
+    }
+
+    /// The time of every event that is to come has come: Discord begins them by itself.
+    pub fn begin_events(&self) {
+        self.inner.update(|state| {
+            for event in state.events.values_mut().filter(|e| e["status"] == 1) {
+                event["status"] = json!(2);
+                event["scheduled_start_time"] = json!("2020-01-01T00:00:00Z");
+            }
+        });
     }
 
     /// The guild's scheduled events.

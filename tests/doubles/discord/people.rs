@@ -315,6 +315,16 @@ impl Double {
         })
     }
 
+    /// Delivers every interaction so far once more, as Discord may when it doesn't know whether it came through.
+    pub fn deliver_again(&self) {
+        self.inner.update(|state| {
+            let events = state.interactions.values().map(|one| one.event.clone());
+            for event in events.collect::<Vec<_>>() {
+                state.dispatch("INTERACTION_CREATE", 0, &event);
+            }
+        });
+    }
+
     /// Whether a command given away was acknowledged.
     pub fn heeded(&self, command: u64) -> bool {
         self.inner
@@ -636,6 +646,7 @@ impl State {
             typing,
             pressed,
             modal: None,
+            event: event.clone(),
         };
         self.interactions.insert(id, interaction);
         self.dispatch("INTERACTION_CREATE", 0, &event);

@@ -210,6 +210,19 @@ fn options(value: &Value, at: &str, mistakes: &mut Vec<Mistake>) {
     }
 }
 
+/// An end that is given is to come.
+pub(super) fn event_end(body: &Value) -> Result<(), ApiError> {
+    let end = body["scheduled_end_time"].as_str().and_then(parse_iso);
+    match end {
+        Some(end) if end <= now_ms() as i64 => Err(invalid(
+            "scheduled_end_time",
+            "GUILD_SCHEDULED_EVENT_SCHEDULE_PAST",
+            "Cannot schedule event in the past.",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The rules for a scheduled event, given as it would be after the change.
 pub(super) fn event(event: &Value, moved: bool) -> Result<(), ApiError> {
     let time = |name: &str| event[name].as_str().map(|text| (text, parse_iso(text)));

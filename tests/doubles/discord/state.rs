@@ -5,7 +5,7 @@
 //! [`State::dispatch`].
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -151,6 +151,8 @@ pub(super) struct Interaction {
     pub pressed: bool,
     /// The window that was opened.
     pub modal: Option<Value>,
+    /// As it was sent, for another delivery.
+    pub event: Value,
 }
 
 #[derive(Debug)]
@@ -167,6 +169,8 @@ pub(super) struct State {
     pub channels: BTreeMap<u64, Channel>,
     pub messages: BTreeMap<u64, Message>,
     pub nonces: HashMap<(u64, String), (Instant, u64)>,
+    /// Messages with a field that a bot can't read.
+    pub spoiled: BTreeSet<u64>,
     pub commands: BTreeMap<u64, Value>,
     pub events: BTreeMap<u64, Value>,
     pub interactions: BTreeMap<u64, Interaction>,
@@ -196,6 +200,7 @@ impl State {
             channels: BTreeMap::new(),
             messages: BTreeMap::new(),
             nonces: HashMap::new(),
+            spoiled: BTreeSet::new(),
             commands: BTreeMap::new(),
             events: BTreeMap::new(),
             interactions: BTreeMap::new(),

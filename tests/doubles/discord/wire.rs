@@ -182,6 +182,14 @@ impl State {
 
     /// A message as the bot may see it; `privileged` is the MESSAGE_CONTENT intent.
     pub(super) fn message_json(&self, message: &Message, privileged: bool) -> Value {
+        let mut json = self.whole_message_json(message, privileged);
+        if self.spoiled.contains(&message.id) {
+            json["author"]["id"] = json!("what nobody can read");
+        }
+        json
+    }
+
+    fn whole_message_json(&self, message: &Message, privileged: bool) -> Value {
         let shown =
             privileged || message.author_id == self.bot || message.mentions.contains(&self.bot);
         let hide = |value: &Value| if shown { value.clone() } else { json!([]) };

@@ -19,18 +19,20 @@ use tokio_util::sync::CancellationToken;
 use upgrade_herald::{
     adapters::{discord, matrix},
     domain::{
-        outbox::{Body, Picture, PostKey},
+        outbox::{Body, CalendarEvent, CalendarEventStage, Picture, PostKey},
         people::{
             command::{Command, Misread, Verb},
             feedback::votes,
         },
     },
-    ports::{Accepted, Admission, Asker, Chat, ChatError, CommandHandler, Outgoing},
+    ports::{
+        Accepted, Admission, Asker, Chat, ChatError, CommandHandler, Handling, Outgoing, StoreError,
+    },
     words::picture::{BlockTimes, block_times},
 };
 
 use crate::{
-    doubles::discord::{ChannelKind, Double, Fault, Faults, OneShot, Options, permission},
+    doubles::discord::{ChannelKind, Double, Fault, Faults, Limits, OneShot, Options, permission},
     harness::world::{PASSWORD, PATIENCE, later, now},
     support::{Person, Synapse, wait},
 };
@@ -107,7 +109,7 @@ async fn find(chat: &dyn Chat, place: &str, digit: u8) -> Result<Option<Accepted
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, ChatError>) -> String {
     match result {
-        Err(error @ ChatError::Refused { .. }) => error.to_string(),
+        Err(error @ (ChatError::Refused { .. } | ChatError::Gone { .. })) => error.to_string(),
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -344,11 +346,171 @@ async fn a_picture_goes_with_its_post_on_discord() -> Result<()> {
         missing.ends_with("allow its role there: Attach Files"),
         "{missing}"
     );
-    match send(&*d.chat, &d.place, 3, &pictured("x")).await {
-        Err(ChatError::Retry {
-            reason,
-            after_ms: Some(60_000),
-        }) => assert!(reason.contains("Attach Files"), "{reason}"),
+    // The words may go out without it: it is refused, and not waited for.
+    let refused = refusal(send(&*d.chat, &d.place, 3, &pictured("x")).await);
+    assert!(refused.contains("Attach Files"), "{refused}");
+    send(&*d.chat, &d.place, 3, &body("x")).await?;
+    d.double.deny(d.channel, 0);
+
+    // Too large for Discord, and for whatever stands before it.
+    let post = format!("/channels/{}/messages", d.channel);
+    for fault in [
+        Fault::RefuseFor(413, 40_005),
+        Fault::Refuse(413),
+        Fault::RefuseFor(400, 50_046),
+    ] {
+        d.double.add_fault(OneShot::new("POST", &post, fault));
+        refusal(send(&*d.chat, &d.place, 4, &pictured("y")).await);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_read_is_passed_over_and_the_field_is_named() -> Result<()> {
+    let d = on_discord().await?;
+    let first = send(&*d.chat, &d.place, 1, &body("one")).await?;
+    let second = send(&*d.chat, &d.place, 2, &body("two")).await?;
+    d.double.spoil(second.id.parse()?);
+    assert_eq!(find(&*d.chat, &d.place, 1).await?, Some(first.clone()));
+    let carol = d.double.add_person("carol");
+    d.double
+        .react(d.channel, first.id.parse()?, carol, "👍")
+        .await;
+    let heard = d.chat.heard(&d.place, &first.id, None).await?;
+    assert_eq!(heard.reactions.len(), 1);
+    let deleted = d
+        .chat
+        .heard(&d.place, &first.id, Some("1300000000000000001"));
+    let deleted = deleted.await?;
+    assert_eq!(deleted.reactions.len(), 1);
+    assert!(
+        deleted
+            .unread
+            .is_some_and(|why| why.contains("was deleted"))
+    );
+    match d.chat.heard(&d.place, &second.id, None).await {
+        Err(ChatError::Retry { reason, .. }) => assert!(
+            reason.contains("reading reactions") && reason.contains("`author.id`"),
+            "{reason}"
+        ),
+        other => panic!("{other:?}"),
+    }
+
+    // What was done is done, whatever the answer is.
+    let path = format!("/channels/{}/messages/", d.channel);
+    d.double
+        .add_fault(OneShot::new("PATCH", &path, Fault::Garble));
+    edit(&*d.chat, &d.place, &first.id, 3, "more").await?;
+
+    // Nobody is sent to look after the network or Discord's own state for it.
+    d.double
+        .add_fault(OneShot::new("GET", "/users/@me", Fault::Garble));
+    let settings = discord::DiscordSettings {
+        token: d.double.token().into(),
+        guild: d.double.guild_id(),
+        route: Some(discord::Route {
+            address: d.double.https_addr(),
+            ca_pem: d.double.ca_pem().into(),
+        }),
+        timeout: TIMEOUT,
+    };
+    let error = match discord::Discord::connect(settings).await {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it connected"),
+    };
+    assert!(
+        error.contains("asking for the bot's account") && !error.contains("discordstatus"),
+        "{error}"
+    );
+    Ok(())
+}
+
+fn event(opens: i64, stage: CalendarEventStage) -> CalendarEvent {
+    CalendarEvent {
+        name: "Paseo runtime 2".into(),
+        about: "The window.".into(),
+        place: "Paseo".into(),
+        opens: later(now(), opens),
+        closes: later(now(), opens + 3_600),
+        stage,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_calendar_takes_a_window_wherever_it_is_moved() -> Result<()> {
+    use CalendarEventStage::{Active, Completed, Scheduled};
+    let d = on_discord().await?;
+    d.double.set_limits(Limits::none());
+    let write = async |opens: i64, stage| d.chat.calendar(&key(1), &event(opens, stage)).await;
+    let statuses = || {
+        let all = d.double.scheduled_events();
+        let mut all: Vec<u64> = all.iter().filter_map(|e| e["status"].as_u64()).collect();
+        all.sort_unstable();
+        all
+    };
+    // Moved, and begun by itself while the window is open: the start is left out.
+    write(7_200, Scheduled).await?;
+    write(3_600, Scheduled).await?;
+    d.double.begin_events();
+    write(-60, Scheduled).await?;
+    assert_eq!(statuses(), [2]);
+    // Moved after that: the event is over, and there is another.
+    write(86_400, Scheduled).await?;
+    assert_eq!(statuses(), [1, 3]);
+    // Moved to where its start has passed: from now on.
+    write(-600, Scheduled).await?;
+    assert_eq!(statuses(), [1, 3]);
+    // It takes longer than its window, and ends.
+    write(-7_200, Active).await?;
+    assert_eq!(statuses(), [2, 3]);
+    write(-7_200, Completed).await?;
+    assert_eq!(statuses(), [3, 3]);
+    // A window that is over makes no event, and one that was moved there leaves none.
+    d.chat.calendar(&key(2), &event(-7_200, Scheduled)).await?;
+    d.chat.calendar(&key(3), &event(7_200, Scheduled)).await?;
+    d.chat.calendar(&key(3), &event(-7_200, Scheduled)).await?;
+    assert_eq!(statuses(), [3, 3, 4]);
+    assert_eq!(d.double.violations(), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_discord_has_turned_off_for_a_while_is_tried_again() -> Result<()> {
+    let d = on_discord().await?;
+    let posted = send(&*d.chat, &d.place, 1, &body("one")).await?;
+    let post = format!("/channels/{}/messages", d.channel);
+    let refuse = |method: &str, path: &str, status, code| {
+        let fault = Fault::RefuseFor(status, code);
+        d.double.add_fault(OneShot::new(method, path, fault));
+    };
+    for code in [40_006, 40_004, 20_028] {
+        refuse("POST", &post, 403, code);
+        let answer = send(&*d.chat, &d.place, 2, &body("two")).await;
+        assert!(matches!(answer, Err(ChatError::Retry { .. })), "{answer:?}");
+    }
+    for code in [30_046, 20_022] {
+        refuse("PATCH", &post, 400, code);
+        let answer = edit(&*d.chat, &d.place, &posted.id, 3, "more").await;
+        assert!(matches!(answer, Err(ChatError::Retry { .. })), "{answer:?}");
+    }
+    refuse(
+        "POST",
+        &format!("{post}/{}/threads", posted.id),
+        400,
+        160_007,
+    );
+    let (key, body) = (key(4), body("a thread"));
+    let out = Outgoing {
+        key: &key,
+        body: &body,
+        answers: None,
+        of: None,
+    };
+    let opened = d.chat.open_thread(&d.place, &posted.id, "Feedback", out);
+    match opened.await {
+        Err(ChatError::Retry { reason, .. }) => {
+            assert!(reason.contains("archive some"), "{reason}")
+        }
         other => panic!("{other:?}"),
     }
     Ok(())
@@ -560,8 +722,8 @@ impl CommandHandler for CountingHandler {
     async fn choices(&self, _: &Asker<'_>, _: Verb, _: &str, _: &str) -> Vec<String> {
         Vec::new()
     }
-    async fn first_time(&self, _: &str) -> bool {
-        true
+    async fn first_time(&self, _: &str) -> Result<bool, StoreError> {
+        Ok(true)
     }
     fn now(&self) -> Timestamp {
         now()
@@ -778,7 +940,7 @@ async fn what_cant_be_edited_on_matrix_is_refused_and_nothing_is_sent() -> Resul
             )
             .await
         )
-        .contains("still exists")
+        .contains("no such message")
     );
     assert!(refusal(edit(&*m.chat, &m.room, "123", 2, "two").await).contains("not a message's id"));
     assert_eq!(m.said("m.room.message").await?.len(), 1);
@@ -1007,5 +1169,130 @@ async fn votes_on_matrix_are_counted_without_a_thread() -> Result<()> {
             (vec![2, 1, 0], 0)
         );
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_matrix_refuses_is_not_waited_for() -> Result<()> {
+    let m = on_matrix(false).await?;
+    let mut large = pictured("large");
+    large.picture = Some(Picture {
+        png: vec![0; 51 << 20],
+        ..picture()
+    });
+    let refused = refusal(send(&*m.chat, &m.room, 1, &large).await);
+    assert!(refused.contains("uploading a picture"), "{refused}");
+    send(&*m.chat, &m.room, 2, &body("two")).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_on_matrix_waits_until_it_is_allowed() -> Result<()> {
+    let m = on_matrix(false).await?;
+    let posted = send(&*m.chat, &m.room, 1, &body("one")).await?;
+    match m.chat.handle(&m.room, &posted.id, Handling::Pin).await {
+        Err(ChatError::Retry {
+            reason,
+            after_ms: Some(60_000),
+        }) => assert!(reason.contains("m.room.pinned_events"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    let mut levels = m.alice.state(&m.room, "m.room.power_levels").await?;
+    levels["users"][m.chat.user()] = json!(50);
+    m.alice
+        .set_state(&m.room, "m.room.power_levels", levels)
+        .await?;
+    m.chat.handle(&m.room, &posted.id, Handling::Pin).await?;
+    let pinned = m.alice.state(&m.room, "m.room.pinned_events").await?;
+    assert_eq!(pinned["pinned"], json!([posted.id]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_space_a_ban_and_a_second_name_of_a_room_are_told_as_what_they_are() -> Result<()> {
+    let m = on_matrix(false).await?;
+    let space = m
+        .alice
+        .create_room_with(
+            json!({ "name": "All", "preset": "private_chat", "creation_content": { "type": "m.space" } }),
+        )
+        .await?;
+    m.alice.invite(&space, m.chat.user()).await?;
+    let refused = refusal(m.chat.room(&space).await);
+    assert!(
+        refused.contains("is a space") && refused.contains("name one of the rooms in it"),
+        "{refused}"
+    );
+
+    let alias = format!(
+        "#by-alias-{}:localhost",
+        m.chat.user().trim_matches('@').replace(':', "-")
+    );
+    m.alice
+        .call(
+            Method::PUT,
+            &["directory", "room", &alias],
+            Some(json!({ "room_id": m.room })),
+        )
+        .await?;
+    let by_alias = m.chat.room(&alias).await?;
+    assert_eq!(
+        m.chat.arrival(&by_alias).await?,
+        m.chat.arrival(&m.room).await?
+    );
+
+    let banned = m.alice.create_room("Closed").await?;
+    let ban = json!({ "user_id": m.chat.user() });
+    m.alice
+        .call(Method::POST, &["rooms", &banned, "ban"], Some(ban))
+        .await?;
+    match m.chat.room(&banned).await {
+        Err(ChatError::Retry { reason, .. }) => {
+            assert!(reason.contains("lift the ban"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_homeserver_without_login_by_password_is_told_as_one() -> Result<()> {
+    use axum::{Json, Router, http::StatusCode, routing::get};
+    let refused = || async {
+        let error =
+            json!({ "errcode": "M_FORBIDDEN", "error": "Password login has been disabled" });
+        (StatusCode::FORBIDDEN, Json(error))
+    };
+    let flows = || async {
+        Json(json!({ "flows": [{ "type": "m.login.sso" }, { "type": "m.login.token" }] }))
+    };
+    let versions = || async { Json(json!({ "versions": ["v1.1", "v1.11"] })) };
+    let app = Router::new()
+        .route("/_matrix/client/versions", get(versions))
+        .route("/_matrix/client/v3/login", get(flows).post(refused));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let dir = TempDir::new()?;
+    let settings = matrix::MatrixSettings {
+        homeserver: format!("http://{address}"),
+        user: "herald".into(),
+        password: Some(PASSWORD.into()),
+        device: "HERALD".into(),
+        store: dir.path().join("matrix"),
+        passphrase: None,
+        token: None,
+        recovery: None,
+        timeout: TIMEOUT,
+    };
+    let error = match matrix::Matrix::connect(settings).await {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it logged in"),
+    };
+    assert!(
+        error.contains("has no login by password") && error.contains("make an access token"),
+        "{error}"
+    );
+    server.abort();
     Ok(())
 }

@@ -7,6 +7,7 @@ pub mod encrypted;
 pub mod kill_points;
 pub mod kills;
 pub mod outages;
+pub mod refusals;
 pub mod replicas;
 pub mod side_effects;
 pub mod simulation;

@@ -710,18 +710,19 @@ async fn a_board_that_somebody_deletes_holds_nothing_up() -> Result<()> {
         w.discord.message(board.id).filter(|m| m.pinned)
     })
     .await?;
-    // The next edit finds no message: it is given up, and what comes after it is posted.
-    let edit = OneShot::new(
-        "PATCH",
-        &format!("/channels/{}/messages/{}", w.channel, board.id),
-        Fault::Refuse(404),
-    );
-    w.discord.add_fault(edit);
+    // The next edit finds no message: the board is made anew and pinned, and what comes after it is posted.
+    w.discord.delete_said(board.id).await;
     w.write(
         "upgrades/v2.yaml",
         &crate::stories::story::upgrade(later(opens, 900)),
     )?;
     w.on_discord("has a new time").await?;
+    let anew = wait::until("another board, pinned", PATIENCE, async || {
+        let mut all = w.discord.messages(w.channel).into_iter();
+        all.find(|m| m.content.contains("where it stands") && m.pinned)
+    })
+    .await?;
+    ensure!(anew.id != board.id, "another message");
     w.write(
         "upgrades/v2.yaml",
         &crate::stories::story::upgrade(later(opens, 1_800)),
@@ -735,11 +736,139 @@ async fn a_board_that_somebody_deletes_holds_nothing_up() -> Result<()> {
             .then_some(())
     })
     .await?;
+    let edited = |m: &crate::doubles::discord::Message| m.content != anew.content;
+    w.discord.message_when(anew.id, edited).await;
+    let boards = w.discord.messages(w.channel);
+    let boards = boards
+        .iter()
+        .filter(|m| m.content.contains("where it stands"));
+    ensure!(boards.count() == 1, "one board");
+    let status = crate::delivery::encrypted::herald(&w, &["status"]).await?;
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    ensure!(!status.contains("board in discord"), "{status}");
+    let warned = w.herald.stderr();
+    ensure!(
+        !warned.contains("dropped: it would change nothing"),
+        "{warned}"
+    );
     ensure!(
         w.discord.violations().is_empty(),
         "{:#?}",
         w.discord.violations()
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_discord_delivers_twice_is_followed_once_over_a_restart_too() -> Result<()> {
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 1_000,
+            ..Default::default()
+        },
+    )
+    .await?;
+    let (operators, _) = w.operators().await?;
+    let carol = w.discord.add_person("carol");
+    w.write(
+        "people.yaml",
+        &format!("people:\n  - {{ name: Carol, discord: \"{carol}\", roles: [operator] }}\n"),
+    )?;
+    w.write("plan.yaml", PLAN)?;
+    let opens = later(now(), 3_600);
+    w.write("upgrades/v2.yaml", &crate::stories::story::upgrade(opens))?;
+    // The command is registered though Discord is away at first.
+    for _ in 0..2 {
+        w.discord
+            .add_fault(OneShot::new("POST", "/applications/", Fault::Refuse(503)));
+    }
+    w.start().await?;
+    w.herald
+        .wait_for_output(
+            "could not be registered on Discord and is tried again",
+            PATIENCE,
+        )
+        .await?;
+    w.on_discord("is coming").await?;
+    let say = [
+        ("channel", Value::from("discord")),
+        ("text", Value::from("Something that nobody planned.")),
+    ];
+    let answer = w
+        .discord
+        .slash_with(carol, operators, "upgrade", "say", &say)
+        .await
+        .map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    w.on_discord("nobody planned").await?;
+    let answers = |w: &World| {
+        let asked = w.discord.requests();
+        asked
+            .iter()
+            .filter(|(_, path)| path.starts_with("/interactions/"))
+            .count()
+    };
+    let before = answers(&w);
+    w.discord.deliver_again();
+    w.herald.sigterm();
+    ensure!(w.herald.wait(PATIENCE).await? == 0, "it stops when told");
+    w.start().await?;
+    w.discord.deliver_again();
+    // Commands are heeded in their order, so that this one is answered after those.
+    let status = w.discord.slash(carol, operators, "upgrade", "status").await;
+    status.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let said = w.discord.messages(w.channel);
+    let said = said.iter().filter(|m| m.content.contains("nobody planned"));
+    ensure!(said.count() == 1, "said once; the answer was {answer:?}");
+    ensure!(
+        answers(&w) == before + 1,
+        "the second delivery is not answered: {:#?}",
+        w.discord.requests()
+    );
+    ensure!(
+        w.discord.violations().is_empty(),
+        "{:#?}",
+        w.discord.violations()
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_channels_that_are_one_room_by_two_names_are_refused() -> Result<()> {
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 1_000,
+            ..Default::default()
+        },
+    )
+    .await?;
+    let alias = format!("#{}", w.user_id.trim_start_matches('@'));
+    w.alice
+        .call(
+            reqwest::Method::PUT,
+            &["directory", "room", &alias],
+            Some(json!({ "room_id": w.room })),
+        )
+        .await?;
+    let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
+    let more = format!(
+        "channels:\n  by-alias: {{ platform: matrix, place: \"{alias}\", for: operators }}\n"
+    );
+    w.write("herald.yaml", &deployment.replacen("channels:\n", &more, 1))?;
+    w.write("plan.yaml", PLAN)?;
+    w.herald.start()?;
+    w.herald
+        .wait_for_output(
+            "channels by-alias and matrix in herald.yaml are one place on Matrix",
+            PATIENCE,
+        )
+        .await?;
+    ensure!(w.herald.wait(PATIENCE).await? != 0, "it does not run");
+    let doctor = crate::delivery::encrypted::herald(&w, &["doctor"]).await?;
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    ensure!(doctor.contains("are one place on Matrix"), "{doctor}");
     Ok(())
 }
 

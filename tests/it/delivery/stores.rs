@@ -177,6 +177,7 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
             &AttemptOutcome::Retry {
                 error: "away".into(),
                 not_before: at(60),
+                aside: false,
             },
         )
         .await?;

@@ -316,7 +316,7 @@ impl Chat for ModelChat {
             .iter_mut()
             .find(|m| m.place == place && m.key.0 == id && m.root.is_none());
         let Some(message) = message else {
-            return Err(ChatError::Refused {
+            return Err(ChatError::Gone {
                 reason: format!("there is no message {id}"),
                 remedy: "look".into(),
             });

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -74,12 +74,15 @@ pub async fn through<T, E>(
 #[derive(Default)]
 pub struct Deafness {
     pub deaf: AtomicBool,
+    /// How often it was asked meanwhile.
+    pub asked: AtomicUsize,
 }
 
 #[async_trait]
 impl Hook<ChatError> for Deafness {
     async fn before(&self, call: &Call<'_>) -> Result<(), ChatError> {
         if self.deaf.load(Ordering::Relaxed) && ["heard", "votes"].contains(&call.name) {
+            self.asked.fetch_add(1, Ordering::Relaxed);
             return Err(ChatError::Retry {
                 reason: "no answer in time".into(),
                 after_ms: None,

@@ -336,13 +336,13 @@ impl OutboxStore for MemoryStore {
                     (post.remote, post.link, post.sent) =
                         (Some(accepted.id), accepted.link, Some(at));
                 }
-                AttemptOutcome::Retry { error, not_before } => {
+                AttemptOutcome::Retry {
+                    error,
+                    not_before,
+                    aside,
+                } => {
                     (post.error, post.next_attempt) = (Some(error), Some(not_before));
-                    post.due = if !post.operation.rules().blocks_channel {
-                        not_before
-                    } else {
-                        post.due
-                    };
+                    post.due = if aside { not_before } else { post.due };
                 }
                 AttemptOutcome::Parked { error } => {
                     (post.state, post.error) = (PostState::Parked, Some(error))

@@ -237,3 +237,28 @@ fn a_proposal_is_a_document() {
     assert!(output.status.success(), "{output:?}");
     shown("proposal", &String::from_utf8_lossy(&output.stdout));
 }
+
+#[test]
+fn another_prefix_is_said_where_a_channel_has_one() {
+    let mut loaded = loaded();
+    let upgrade = loaded.config.upgrades[0].upgrade.clone();
+    let urgency = upgrade.urgency;
+    let now = "2027-03-02T13:00:00Z".parse().unwrap();
+    let campaign = Campaign::new(upgrade, now);
+    let notice = loaded.config.plan.notice(urgency, "reminder-7d").cloned();
+    let mut notice = notice.expect("a reminder");
+    notice.help = Some(loaded.config.help.topics[0].id.clone());
+    let said = |loaded: &Loaded| {
+        let moment = RenderInput::default();
+        let context = context::of(&campaign, Some(&notice), &loaded.config, &moment);
+        written(loaded, &notice.template, context, now)
+    };
+    assert!(said(&loaded).contains("(on Matrix with **!**)"));
+    let channels = &mut loaded.config.deployment.channels;
+    channels.retain(|_, channel| channel.platform != Platform::Matrix);
+    let said = said(&loaded);
+    assert!(
+        said.contains("/upgrade help") && !said.contains("Matrix"),
+        "{said}"
+    );
+}

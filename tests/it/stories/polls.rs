@@ -453,6 +453,30 @@ async fn a_chat_that_cannot_be_read_is_waited_for_until_the_count_is_of_no_use()
 }
 
 #[tokio::test]
+async fn a_chat_that_cannot_be_read_is_asked_ever_more_rarely_and_counted_when_it_can_be() {
+    let s = Story::new().await;
+    s.plan(&s.asked()).await;
+    s.react(DISCORD, "1️⃣").await;
+    s.react(MATRIX, "1️⃣").await;
+    s.deafness[MATRIX].deaf.store(true, Ordering::Relaxed);
+    s.world.clock.step_to(s.after(24));
+    // A herald looks each ten seconds, for an hour.
+    for _ in 0..360 {
+        assert_eq!(s.count().await, (0, true));
+        s.world.step(10);
+    }
+    let asked = s.deafness[MATRIX].asked.load(Ordering::Relaxed);
+    assert!((5..=20).contains(&asked), "asked {asked} times");
+    s.deafness[MATRIX].deaf.store(false, Ordering::Relaxed);
+    s.world.step(300);
+    assert_eq!(
+        (s.count().await, s.votes().await),
+        ((1, false), Some(vec![2, 0]))
+    );
+    assert!(s.world.store.troubles().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_takes_something_back_answers_what_was_said_last() {
     let s = Story::new().await;
     s.plan(&s.set(72)).await;

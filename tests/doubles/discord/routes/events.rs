@@ -24,7 +24,14 @@ pub(super) fn route(state: &mut State, call: &Call) -> Outcome {
     }
     let id = call.id("guild_scheduled_event_id");
     match (call.method, call.template.strip_prefix(ALL)) {
-        ("GET", Some("")) => Ok(Reply::Json(state.events.values().cloned().collect())),
+        // What is over is listed no more.
+        ("GET", Some("")) => {
+            let open = state
+                .events
+                .values()
+                .filter(|e| e["status"].as_u64() < Some(3));
+            Ok(Reply::Json(open.cloned().collect()))
+        }
         ("POST", Some("")) => create(state, &call.body),
         ("GET", Some("/{guild_scheduled_event_id}")) => Ok(Reply::Json(
             state.events.get(&id).ok_or_else(unknown_event)?.clone(),
@@ -63,6 +70,7 @@ fn create(state: &mut State, body: &Value) -> Outcome {
         return Err(missing_permissions());
     }
     rules::event(body, true)?;
+    rules::event_end(body)?;
     let id = state.next_id();
     let mut event = json!({
         "id": id.to_string(),
@@ -97,8 +105,14 @@ fn edit(state: &mut State, id: u64, body: &Value) -> Outcome {
         let code = "GUILD_SCHEDULED_EVENT_INVALID_STATUS_TRANSITION";
         return Err(invalid("status", code, message));
     }
+    if from == Some(2) && !body["scheduled_start_time"].is_null() {
+        let code = "GUILD_SCHEDULED_EVENT_START_TIME_OF_ACTIVE_EVENT";
+        let message = "Cannot change the start time of an event that has begun";
+        return Err(invalid("scheduled_start_time", code, message));
+    }
     merge(&mut event, known(body));
     rules::event(&event, body["scheduled_start_time"].is_string())?;
+    rules::event_end(body)?;
     state.events.insert(id, event.clone());
     tell(state, "GUILD_SCHEDULED_EVENT_UPDATE", &event);
     Ok(Reply::Json(event))
