@@ -212,7 +212,7 @@ pub async fn of(
         state: campaign.standing(),
         opens: upgrade.window.opens,
         closes: upgrade.window.closes,
-        moved: campaign.revision.saturating_sub(1),
+        moved: campaign.moved(),
         posts: rows(snapshot, campaign, &posts),
         chains: upgrade.chains.iter().map(chain).collect(),
         readiness: roll.standings.iter().map(provider).collect(),
@@ -280,7 +280,7 @@ pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) 
             campaign.standing(),
             format_time(upgrade.window.opens),
             format_time(upgrade.window.closes),
-            match campaign.revision.saturating_sub(1) {
+            match campaign.moved() {
                 0 => String::new(),
                 1 => ", moved once".to_owned(),
                 n => format!(", moved {n} times"),

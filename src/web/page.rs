@@ -125,6 +125,9 @@ impl PageContext<'_> {
             section class="top" id="state" {
                 h1 { bdi { (b.title) } }
                 p class={ "state " (b.state) } { span aria-hidden="true" {} (state_words(b.state)) }
+                @if let Some(reason) = &b.no_go {
+                    p class="reason" { "On hold: " bdi { (reason) } }
+                }
                 @if let Some(reason) = &b.reason {
                     p class="reason" { bdi { (reason) } }
                 }
