@@ -161,7 +161,10 @@ async fn marked(
     let texts = lines.iter().chain([said]).map(|b| b.text.as_str());
     let html = lines.iter().chain([said]).map(|b| b.html.as_deref());
     Ok(Body {
-        text: shortened(texts.collect::<Vec<_>>().join(between), capabilities.max_text),
+        text: shortened(
+            texts.collect::<Vec<_>>().join(between),
+            capabilities.max_text,
+        ),
         html: html.collect::<Option<Vec<_>>>().map(|html| html.join("\n")),
         mentions: said.mentions.clone(),
         ..Body::default()

@@ -67,6 +67,9 @@ pub struct Bulletin {
     pub accepted: Timestamp,
     #[serde(skip)]
     pub picture: Option<BlockTimes>,
+    /// True if nobody announced it.
+    #[serde(skip)]
+    pub unplanned: bool,
     /// The colour of its state, in red, green and blue.
     #[serde(skip)]
     pub colour: u32,
@@ -78,7 +81,8 @@ pub struct WindowView {
     pub opens: Timestamp,
     #[schemars(with = "String")]
     pub closes: Timestamp,
-    /// False while people still choose; the window is then the first they choose from.
+    /// False while people still choose, and where nobody announced one; the window is then the first they choose from, or
+    /// when the upgrade was seen.
     pub set: bool,
     /// The number of times it was moved.
     pub moved: u32,
@@ -233,13 +237,13 @@ pub fn bulletin(
         summary: upgrade.summary.clone(),
         urgency: upgrade.urgency,
         state: campaign.standing(),
-        reason: upgrade.cancelled.clone().or_else(|| upgrade.failed.clone()),
+        reason: upgrade.reason().map(str::to_owned),
         no_go: campaign.on_hold().map(str::to_owned),
         under_way: !progress.finished() && !upgrade.given_up(),
         window: WindowView {
             opens: upgrade.window.opens,
             closes: upgrade.window.closes,
-            set: upgrade.poll.is_none(),
+            set: upgrade.poll.is_none() && !upgrade.unplanned,
             moved: campaign.moved(),
         },
         chains: chains(campaign),
@@ -265,6 +269,7 @@ pub fn bulletin(
         sequence: campaign.sequence(),
         accepted: campaign.accepted,
         picture,
+        unplanned: upgrade.unplanned,
         colour: card::colour(campaign),
     })
 }
@@ -411,7 +416,9 @@ fn entry(
         posted: said.is_some(),
         at,
         changed: group.iter().filter_map(|p| edit(&p)?.sent).max(),
-        text: body.as_ref().map(|(platform, body)| words_of(*platform, body, at)),
+        text: body
+            .as_ref()
+            .map(|(platform, body)| words_of(*platform, body, at)),
         places: group.iter().filter_map(place).collect(),
         body,
     })
@@ -512,7 +519,10 @@ mod tests {
             first_line(&words_of(platform, &body, at))
         };
         let on_discord = [
-            ("## One \\*two\\*: **three**\n\nmore", Some("One *two*: three")),
+            (
+                "## One \\*two\\*: **three**\n\nmore",
+                Some("One *two*: three"),
+            ),
             ("\n> - `a` \\\\ b", Some("a \\ b")),
             ("## Opens <t:1796130000:R>", Some("Opens in 1 hour")),
             (
@@ -523,7 +533,10 @@ mod tests {
                 "See [the \\[new\\] page](<https://example.org/a_b>)",
                 Some("See the [new] page (https://example.org/a_b)"),
             ),
-            ("<https://example.org/a_b>\\] x", Some("https://example.org/a_b] x")),
+            (
+                "<https://example.org/a_b>\\] x",
+                Some("https://example.org/a_b] x"),
+            ),
             ("``a`b`` @\u{200b}everyone", Some("a`b @everyone")),
             ("\n \n", None),
         ];

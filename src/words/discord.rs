@@ -35,9 +35,10 @@ fn escape(text: &str) -> String {
 /// Tells whether a colon begins the name of an emoji, such as `:smile:`.
 fn is_emoji(behind: &str) -> bool {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-');
-    behind
-        .split_once(':')
-        .is_some_and(|(name, _)| name.chars().all(is_name) && name.contains(|c: char| c.is_ascii_alphabetic() || c == '+' || c == '-'))
+    behind.split_once(':').is_some_and(|(name, _)| {
+        name.chars().all(is_name)
+            && name.contains(|c: char| c.is_ascii_alphabetic() || c == '+' || c == '-')
+    })
 }
 
 /// Finds the first address in a text: where it begins and ends. What can't stand in an address ends it, and a sentence's end
@@ -191,7 +192,9 @@ fn with_addresses(text: &str, in_emphasis: bool) -> String {
             (*piece).to_owned()
         };
         // What is escaped behind it would belong to it.
-        let next = pieces.get(i + 1).and_then(|(piece, _)| piece.chars().next());
+        let next = pieces
+            .get(i + 1)
+            .and_then(|(piece, _)| piece.chars().next());
         if next.is_some_and(|c| SPECIAL_CHARS.contains(&c)) {
             out.push_str(&format!("<{url}>"));
         } else {

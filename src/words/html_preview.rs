@@ -461,7 +461,7 @@ mod tests {
             ),
             (
                 "[x](https://e) ` [ <t:9:",
-                "<div>[x](https://e) ` [ &lt;t:9:</div>",
+                "<div>[x](<a href=\"https://e\" rel=\"noopener noreferrer\">https://e</a>) ` [ &lt;t:9:</div>",
             ),
             (
                 "**open *twice",

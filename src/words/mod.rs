@@ -14,8 +14,8 @@ mod engine;
 pub(crate) mod html_preview;
 pub mod icalendar;
 pub mod limits;
-mod literal;
 pub(crate) mod lint_unguarded;
+mod literal;
 mod matrix;
 pub mod mention;
 pub mod picture;
@@ -27,11 +27,13 @@ mod times;
 
 pub use self::discord::as_words;
 pub use self::engine::{Renderer, Text, escape};
-pub use self::literal::is_disruptive;
 pub use self::lint_unguarded::Unguarded;
+pub use self::literal::is_disruptive;
 pub use self::times::{Zone, distance, length_words};
 /// The values that a template is rendered with.
 pub use handlebars::Context;
 
+#[cfg(test)]
+mod characters;
 #[cfg(test)]
 mod tests;

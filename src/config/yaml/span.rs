@@ -126,6 +126,21 @@ pub fn values(source: &str) -> Vec<(String, Position)> {
     found
 }
 
+/// The first tag, such as `!secret`, and the place of what it stands before. Readers of YAML pass it over.
+pub fn tag(source: &str) -> Option<(String, Position)> {
+    Parser::new_from_str(source).find_map(|event| {
+        let (event, span) = event.ok()?;
+        let tag = match event {
+            Event::Scalar(_, _, _, tag)
+            | Event::SequenceStart(_, tag)
+            | Event::MappingStart(_, tag) => tag?,
+            _ => return None,
+        };
+        let says_text = tag.is_yaml_core_schema() && tag.suffix == "str";
+        (!says_text).then(|| (tag.to_string(), place(&span)))
+    })
+}
+
 /// The first key that stands twice in one mapping, and the place of the second.
 pub fn duplicate(source: &str) -> Option<(String, Position)> {
     let mut found = None;
