@@ -33,7 +33,7 @@ use crate::{
 };
 
 const OPENS: &str = "2027-03-09T13:00:00Z";
-const REASON: &str = "A fault was found.";
+const REASON: &str = "A fault was found";
 
 /// One state, and what every view has to say of it.
 struct Case {

@@ -82,7 +82,7 @@ const ADDRESSES: [&str; 9] = [
     "https://example.org/a_(b)",
     "https://example.org/@ann#2.1",
     "https://example.org/a:b;c,d!e",
-    "http://example.org/-_.~%20+$'",
+    "http://example.org/-_.~%20+$",
     "https://matrix.to/#/@ann:example.org",
 ];
 
@@ -272,9 +272,10 @@ impl Client {
             let (label, behind) = (&text[1..=end], &text[end + 2..]);
             let (url, behind) = behind.strip_prefix("(<")?.split_once(">)")?;
             self.format(&format!("link {url}"));
-            let label = Self::read(label);
-            self.words.push_str(label.words.trim_end());
-            let inner = label
+            let mut inside = Self::default();
+            inside.inline(label);
+            self.words.push_str(&inside.words);
+            let inner = inside
                 .formats
                 .into_iter()
                 .filter(|f| !f.starts_with("link "));
@@ -393,11 +394,11 @@ fn words(renderer: &Renderer, position: &str, value: &str) -> Vec<(&'static str,
 
 /// Without the marks that a plain text has for items, quotes, lines and addresses.
 fn unmarked(text: &str) -> String {
-    let text = text
-        .replace("• ", " ")
-        .replace(" | ", " ")
-        .replace(" (https://example.org/x)", "");
-    seen(text.strip_prefix("> ").unwrap_or(&text))
+    let marks = ["• ", "> ", " | ", " (https://example.org/x)"];
+    let unmarked = marks
+        .iter()
+        .fold(text.to_owned(), |text, mark| text.replace(mark, " "));
+    seen(&unmarked)
 }
 
 #[test]
@@ -482,6 +483,7 @@ fn an_address_stays_a_link_wherever_it_stands() {
             (format!("{url}<b>"), "<b>"),
             (format!("{url}`x`"), "`x`"),
             (format!("{url}|x"), "|x"),
+            (format!("{url}'],*x*"), "'],*x*"),
         ] {
             let client = on_discord("plain", &value);
             let is_right = client.formats == formats(&[&format!("link {url}")])

@@ -43,7 +43,7 @@ fn is_emoji(behind: &str) -> bool {
 
 /// Finds the first address in a text: where it begins and ends. What can't stand in an address ends it, and a sentence's end
 /// isn't a part of it.
-pub(super) fn address(text: &str) -> Option<(usize, usize)> {
+fn address(text: &str) -> Option<(usize, usize)> {
     let start = ["https://", "http://"]
         .iter()
         .filter_map(|scheme| text.find(scheme))
@@ -192,10 +192,9 @@ fn with_addresses(text: &str, in_emphasis: bool) -> String {
             (*piece).to_owned()
         };
         // What is escaped behind it would belong to it.
-        let next = pieces
-            .get(i + 1)
-            .and_then(|(piece, _)| piece.chars().next());
-        if next.is_some_and(|c| SPECIAL_CHARS.contains(&c)) {
+        let next = pieces.get(i + 1).map_or("", |(piece, _)| piece);
+        let beside = next.split(char::is_whitespace).next().unwrap_or_default();
+        if escape(beside) != beside {
             out.push_str(&format!("<{url}>"));
         } else {
             out.push_str(&url);
@@ -302,8 +301,16 @@ fn line_as_words(line: &str, now: Timestamp) -> String {
     }
 }
 
+/// Splits the address off with which a text begins. Within an emphasis an asterisk ends it, and the emphasis.
+pub(super) fn split_address(text: &str, in_emphasis: bool) -> Option<(&str, &str)> {
+    let end = text.find('*').filter(|_| in_emphasis);
+    let (start, end) = address(text.get(..end.unwrap_or(text.len()))?)?;
+    text.split_at_checked(end).filter(|_| start == 0)
+}
+
 fn inline_as_words(text: &str, now: Timestamp) -> String {
     let mut out = String::with_capacity(text.len());
+    let mut in_emphasis = false;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let behind = rest.get(c.len_utf8()..).unwrap_or_default();
@@ -311,10 +318,7 @@ fn inline_as_words(text: &str, now: Timestamp) -> String {
             '`' => code_as_words(rest),
             '<' => time_as_words(rest, now).or_else(|| address_as_words(rest)),
             '[' => link_as_words(rest, now),
-            'h' => address(rest)
-                .filter(|(start, _)| *start == 0)
-                .and_then(|(_, end)| rest.split_at_checked(end))
-                .map(|(url, rest)| (url.to_owned(), rest)),
+            'h' => split_address(rest, in_emphasis).map(|(url, rest)| (url.to_owned(), rest)),
             _ => None,
         };
         if let Some((words, behind)) = read {
@@ -328,7 +332,11 @@ fn inline_as_words(text: &str, now: Timestamp) -> String {
                 out.push(escaped);
                 behind.get(1..).unwrap_or_default()
             }
-            ('*' | GAP, _) => behind,
+            ('*', _) => {
+                in_emphasis = !in_emphasis;
+                behind.strip_prefix('*').unwrap_or(behind)
+            }
+            (GAP, _) => behind,
             _ => {
                 out.push(c);
                 behind

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Zone,
-    discord::{address, split_code},
+    discord::{split_address, split_code},
     distance,
 };
 use crate::{domain::outbox::Body, ports::Markup};
@@ -185,7 +185,7 @@ impl<'a> Inline<'a> {
             } else if let Some(rest) = self.rest.strip_prefix('*') {
                 self.rest = rest;
                 toggle(&mut out, &mut open, "em");
-            } else if let Some(html) = self.token(c) {
+            } else if let Some(html) = self.token(c, !open.is_empty()) {
                 out.push_str(&html);
             } else {
                 let (text, rest) = next_char(self.rest, c);
@@ -201,13 +201,13 @@ impl<'a> Inline<'a> {
     }
 
     /// Reads what a character begins: code, a time, a link or an address.
-    fn token(&mut self, first: char) -> Option<String> {
+    fn token(&mut self, first: char, in_emphasis: bool) -> Option<String> {
         match first {
             '`' => self.code(),
-            '<' => self.time().or_else(|| self.address()),
+            '<' => self.time().or_else(|| self.address(in_emphasis)),
             '[' => self.link(),
             'h' if self.linked => None,
-            'h' => self.address(),
+            'h' => self.address(in_emphasis),
             _ => None,
         }
     }
@@ -219,14 +219,12 @@ impl<'a> Inline<'a> {
     }
 
     /// Reads an address that stands by itself, or as `<https://…>`.
-    fn address(&mut self) -> Option<String> {
+    fn address(&mut self, in_emphasis: bool) -> Option<String> {
         let (url, rest) = match self.rest.strip_prefix('<') {
             Some(inside) => inside
                 .split_once('>')
-                .filter(|(url, _)| address(url) == Some((0, url.len())))?,
-            None => address(self.rest)
-                .filter(|(start, _)| *start == 0)
-                .and_then(|(_, end)| self.rest.split_at_checked(end))?,
+                .filter(|(url, _)| split_address(url, false) == Some((*url, "")))?,
+            None => split_address(self.rest, in_emphasis)?,
         };
         self.rest = rest;
         Some(anchor(url, &escape(url)))

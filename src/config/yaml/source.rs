@@ -19,10 +19,16 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
+    /// Makes a file of its text. Some editors begin one with a mark that no reader sees, and that would count as indentation.
+    pub fn new(name: String, text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
+        Self { name, text }
+    }
+
     pub fn from_disk(path: &Path) -> Result<Self, Finding> {
         let name = path.display().to_string();
         match fs::read_to_string(path) {
-            Ok(text) => Ok(Self { name, text }),
+            Ok(text) => Ok(Self::new(name, &text)),
             Err(error) => Err(Finding::of_file(
                 &name,
                 format!("can't be read: {error}"),

@@ -334,6 +334,7 @@ mod tests {
     #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     struct Needed {
+        #[allow(dead_code, reason = "a key that must be there")]
         text: String,
     }
 
@@ -342,10 +343,7 @@ mod tests {
     ];
 
     fn read<T: serde::de::DeserializeOwned + JsonSchema>(yaml: &str) -> Result<T, String> {
-        let file = SourceFile {
-            name: "a.yaml".into(),
-            text: yaml.to_owned(),
-        };
+        let file = SourceFile::new("a.yaml".into(), yaml);
         let mut findings = Vec::new();
         let read = file.parse(&mut findings);
         read.ok_or_else(|| findings[0].to_string())
