@@ -36,7 +36,7 @@ const OPENS: &str = "2027-03-09T13:00:00Z";
 const REASON: &str = "A fault was found";
 
 /// One state, and what every view has to say of it.
-struct Case {
+struct StateCase {
     name: &'static str,
     /// The state in one word, and as the page has it.
     word: &'static str,
@@ -52,7 +52,7 @@ struct Case {
     change: fn(&mut Campaign),
 }
 
-const SCHEDULED: Case = Case {
+const SCHEDULED: StateCase = StateCase {
     name: "scheduled",
     word: "scheduled",
     page: "scheduled",
@@ -76,11 +76,11 @@ fn poll(campaign: &mut Campaign) {
     });
 }
 
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<StateCase> {
     use CalendarEventStage as Stage;
     vec![
         SCHEDULED,
-        Case {
+        StateCase {
             name: "polled without a window",
             word: "planned",
             page: "planned, the window is being chosen",
@@ -89,33 +89,33 @@ fn cases() -> Vec<Case> {
             change: poll,
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "moved",
             moved: 1,
             sequence: 2,
             change: |c| (c.revision, c.progress.moved) = (2, Some(1)),
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "its end alone moved",
             sequence: 1,
             change: |c| c.progress.end_moved = 1,
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "no-go",
             on_hold: true,
             change: |c| c.upgrade.decision = Some(Decision::NoGo(REASON.into())),
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "delayed",
             word: "delayed",
             page: "delayed: its window is open, and nothing has begun",
             change: |c| c.progress.delayed = true,
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "authorized",
             word: "authorized",
             page: "authorized: it may be applied at any time",
@@ -123,7 +123,7 @@ fn cases() -> Vec<Case> {
             change: |c| c.progress.state = State::Authorized,
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "authorized, and no-go",
             word: "authorized",
             page: "authorized: it may be applied at any time",
@@ -135,7 +135,7 @@ fn cases() -> Vec<Case> {
             },
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "applying",
             word: "applying",
             page: "under way",
@@ -143,7 +143,7 @@ fn cases() -> Vec<Case> {
             change: |c| c.progress.state = State::Applying,
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "applied, whatever was said before",
             word: "applied",
             page: "applied, being verified",
@@ -154,7 +154,7 @@ fn cases() -> Vec<Case> {
             },
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "verified",
             word: "verified",
             page: "applied and verified",
@@ -162,7 +162,7 @@ fn cases() -> Vec<Case> {
             change: |c| c.progress.state = State::Verified,
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "completed",
             word: "completed",
             page: "completed",
@@ -170,7 +170,7 @@ fn cases() -> Vec<Case> {
             change: |c| c.progress.state = State::Completed,
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "cancelled",
             word: "cancelled",
             page: "cancelled",
@@ -180,7 +180,7 @@ fn cases() -> Vec<Case> {
             change: |c| (c.revision, c.upgrade.cancelled) = (2, Some(REASON.into())),
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "held back, and then cancelled",
             word: "cancelled",
             page: "cancelled",
@@ -193,7 +193,7 @@ fn cases() -> Vec<Case> {
             },
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "cancelled while people chose",
             word: "cancelled",
             page: "cancelled",
@@ -207,14 +207,14 @@ fn cases() -> Vec<Case> {
             },
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "cancelled, and on again at another time",
             moved: 1,
             sequence: 4,
             change: |c| (c.revision, c.progress.moved) = (3, Some(1)),
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "failed",
             word: "failed",
             page: "failed",
@@ -227,7 +227,7 @@ fn cases() -> Vec<Case> {
             },
             ..SCHEDULED
         },
-        Case {
+        StateCase {
             name: "rolled back",
             word: "failed",
             page: "failed",
@@ -383,7 +383,7 @@ impl World {
 }
 
 /// Each view with the text that says the state in it, and the reason or what holds the upgrade back.
-fn say_the_state(views: &Views, case: &Case) {
+fn say_the_state(views: &Views, case: &StateCase) {
     let word = case.word;
     let named = |what: &str| format!("{}: {what}", case.name);
     for (view, text, said) in [
@@ -441,7 +441,7 @@ fn say_the_state(views: &Views, case: &Case) {
 }
 
 /// Each view with its window, or without one as long as none is set.
-fn say_the_window(views: &Views, case: &Case) {
+fn say_the_window(views: &Views, case: &StateCase) {
     let named = |what: &str| format!("{}: {what}", case.name);
     let written = "Tue 9 Mar 2027, 14:00 CET";
     for (view, text, none) in [
@@ -482,7 +482,7 @@ fn say_the_window(views: &Views, case: &Case) {
 }
 
 /// Both calendars have the window under one name and number, called off or not.
-fn say_it_to_calendars(views: &Views, case: &Case) {
+fn say_it_to_calendars(views: &Views, case: &StateCase) {
     let event = |text: &str| {
         let uid = "UID:v2.3.1@upgrade-herald\r\n";
         let event = text.split("BEGIN:VEVENT\r\n").find(|e| e.starts_with(uid));

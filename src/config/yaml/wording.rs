@@ -6,10 +6,13 @@ use serde_json::Value;
 use super::{empty::resolved, finding::nearest, span::Position};
 
 /// A message and a hint.
-type Words = (String, String);
+type MessageAndHint = (String, String);
 
 /// Puts an error of the YAML reader in words: the place, what is wrong there, and what to write instead.
-pub(super) fn of<T: JsonSchema>(text: &str, error: &serde_yaml::Error) -> (Position, Words) {
+pub(super) fn of<T: JsonSchema>(
+    text: &str,
+    error: &serde_yaml::Error,
+) -> (Position, MessageAndHint) {
     let full = error.to_string();
     let place = error
         .location()
@@ -116,7 +119,7 @@ const SYNTAX: [(&str, &str, &str); 13] = [
     ),
 ];
 
-fn syntax(said: &str, stands: Option<char>) -> Option<Words> {
+fn syntax(said: &str, stands: Option<char>) -> Option<MessageAndHint> {
     let limit = said.contains("limit exceeded");
     let unnamed = said.contains("did not find expected alphabetic or numeric character");
     match stands {
@@ -138,8 +141,8 @@ fn syntax(said: &str, stands: Option<char>) -> Option<Words> {
     found.map(|(_, message, hint)| ((*message).to_owned(), (*hint).to_owned()))
 }
 
-/// Words for a value that is YAML, but not what belongs there.
-fn shape<T: JsonSchema>(said: &str) -> Option<Words> {
+/// MessageAndHint for a value that is YAML, but not what belongs there.
+fn shape<T: JsonSchema>(said: &str) -> Option<MessageAndHint> {
     let quoted: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
     let (path, rest) = ["invalid type: ", "invalid value: ", "invalid length "]
         .iter()

@@ -777,8 +777,8 @@ async fn another_end_of_the_window_is_shown_and_told_to_nobody() {
     let text = w.text("v2", "board", CHANNEL).await;
     let closes = format!("until <t:{}:F>", file.window.closes.as_second());
     assert!(text.contains(&closes), "{text}");
-    let (sequence, moved) = (campaign().await.sequence(), campaign().await.moved());
-    assert_eq!((sequence, moved), (1, 0), "calendars take the newer one");
+    let (sequence, moves) = (campaign().await.sequence(), campaign().await.moved());
+    assert_eq!((sequence, moves), (1, 0), "calendars take the newer one");
     // By command it is the same.
     let mut window = file.window.clone();
     window.closes = window.closes.checked_add(days(1)).unwrap();
