@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     adapters::clock::SystemClock,
-    config::{Config, Finding, Origin, Severity, UpgradeFile},
+    config::{Config, Finding, Origin, Severity, UpgradeFile, in_order},
     lint::{self, Loaded},
     ports::Clock,
 };
@@ -38,6 +38,7 @@ pub fn run(folder: Option<PathBuf>, args: CheckArgs) -> Result<ExitCode> {
         }
         Err(findings) => (findings, None),
     };
+    let findings = in_order(findings);
     print(&findings, args.json)?;
     let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));

@@ -1,10 +1,16 @@
 //! The command line: a file for each command, with its arguments beside its `run`, and what commands share.
 
-/// Prints a result. A closed pipe (`herald plan | head`) is the reader's choice, not a fault.
+/// Prints a result. A closed pipe (`herald plan | head`) is the reader's choice, not a fault. What would control a terminal
+/// is shown as a space, since files and chains may hold it.
 macro_rules! out {
-    ($($words:tt)*) => {{
+    () => {
+        out!("")
+    };
+    ($($words:tt)+) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($words)*);
+        let words = format!($($words)+);
+        let is_control = |c: char| c.is_control() && c != '\n' && c != '\t';
+        let _ = writeln!(std::io::stdout(), "{}", words.replace(is_control, " "));
     }};
 }
 
@@ -26,8 +32,11 @@ mod report;
 mod roster;
 mod run;
 mod schema;
+mod standing;
 mod status;
 mod store;
+#[cfg(test)]
+mod views;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 

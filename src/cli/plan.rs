@@ -1,19 +1,30 @@
 //! `herald plan`
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{open::load_or_embedded, plan_window};
+use super::{
+    open::{existing_store, load_or_embedded},
+    plan_window, standing,
+};
 use crate::{
     adapters::clock::SystemClock,
-    domain::{campaign::upgrade::Upgrade, outbox::Post, plan::notice::Trigger},
+    config::Deployment,
+    domain::{
+        campaign::{Campaign, upgrade::Upgrade},
+        outbox::Post,
+        plan::notice::Trigger,
+    },
     lint::Loaded,
-    plan::planner::timed,
-    ports::Clock,
+    plan::planner::{as_filed, timed},
+    ports::{CampaignStore, Clock},
     words::icalendar::{self, IcalEvent},
 };
 
@@ -47,31 +58,68 @@ pub async fn run(folder: Option<PathBuf>, args: PlanArgs) -> Result<ExitCode> {
         }
         Some(PlanCommand::Window(window)) => plan_window::run(folder, window, args.json).await,
         None => {
-            print(&load_or_embedded(folder)?, args.json, args.ics);
+            let loaded = load_or_embedded(folder)?;
+            let known = known(&loaded.config.deployment).await;
+            let (now, files) = (SystemClock.now(), loaded.config.upgrades.iter());
+            let campaigns: Vec<Campaign> = files
+                .map(|file| as_filed(&known, &file.upgrade, now))
+                .collect();
+            print(&loaded, &campaigns, args.json, args.ics);
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
+/// The campaigns of a herald that runs, since commands have changed them. Before its first start there are none.
+async fn known(deployment: &Deployment) -> Vec<Campaign> {
+    let at = &deployment.store;
+    if !at.shared() && !is_there(&at.url) {
+        return Vec::new();
+    }
+    let read = async || Ok::<_, anyhow::Error>(existing_store(deployment).await?.upgrades().await?);
+    read().await.unwrap_or_else(|error| {
+        eprintln!(
+            "{error}; this is the timeline of the files alone, without what commands changed"
+        );
+        Vec::new()
+    })
+}
+
+/// Tells whether the file of a store is there.
+fn is_there(url: &str) -> bool {
+    let path = url.strip_prefix("sqlite://").unwrap_or(url);
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    Path::new(path).exists()
+}
+
 /// Prints the timelines of all upgrades.
-fn print(loaded: &Loaded, json: bool, ics: bool) {
-    let upgrades = loaded.config.upgrades.iter().map(|file| &file.upgrade);
+fn print(loaded: &Loaded, campaigns: &[Campaign], json: bool, ics: bool) {
     if ics {
         use std::io::Write as _;
-        let events: Vec<IcalEvent> = upgrades.flat_map(|u| events(loaded, u)).collect();
+        let events: Vec<IcalEvent> = campaigns.iter().flat_map(|c| events(loaded, c)).collect();
         let calendar = icalendar::write("Runtime upgrades", &events, SystemClock.now());
         let _ = write!(std::io::stdout(), "{calendar}");
     } else if json {
-        upgrades.for_each(|upgrade| print_json(loaded, upgrade));
-    } else if loaded.config.upgrades.is_empty() {
+        campaigns.iter().for_each(|c| print_json(loaded, c));
+    } else if campaigns.is_empty() {
         out!("No upgrade is planned: add a file to config/upgrades.");
     } else {
-        upgrades.for_each(|upgrade| print_timeline(loaded, upgrade));
+        let now = SystemClock.now();
+        for line in campaigns.iter().flat_map(|c| lines(loaded, c, now)) {
+            out!("{line}");
+        }
     }
 }
 
-fn print_json(loaded: &Loaded, upgrade: &Upgrade) {
-    for post in timeline(loaded, upgrade) {
+fn print_json(loaded: &Loaded, campaign: &Campaign) {
+    let upgrade = &campaign.upgrade;
+    if upgrade.given_up() || upgrade.poll.is_some() {
+        out!(
+            "{}",
+            json!({ "upgrade": upgrade.id, "state": campaign.standing(), "reason": upgrade.reason() })
+        );
+    }
+    for post in timeline(loaded, campaign) {
         out!(
             "{}",
             json!({ "upgrade": upgrade.id, "notice": post.notice, "channel": post.channel, "due": post.due, "key": post.key })
@@ -79,17 +127,15 @@ fn print_json(loaded: &Loaded, upgrade: &Upgrade) {
     }
 }
 
-/// Prints what is posted by the clock, notice by notice, and what waits for something to happen.
-fn print_timeline(loaded: &Loaded, upgrade: &Upgrade) {
-    let (zone, now) = (loaded.renderer.zone(), SystemClock.now());
-    out!(
-        "{} ({}): window {} to {}",
-        upgrade.title,
-        upgrade.id,
-        zone.written(upgrade.window.opens),
-        zone.written(upgrade.window.closes)
-    );
-    let posts = timeline(loaded, upgrade);
+/// Lists where an upgrade stands, what is posted by the clock, notice by notice, and what waits for something to happen.
+pub(super) fn lines(loaded: &Loaded, campaign: &Campaign, now: Timestamp) -> Vec<String> {
+    let (zone, upgrade) = (loaded.renderer.zone(), &campaign.upgrade);
+    let mut lines = standing::lines(campaign, zone);
+    if upgrade.given_up() {
+        lines.push("  nothing more is posted by the clock".to_owned());
+        return lines;
+    }
+    let posts = timeline(loaded, campaign);
     let mut last = None;
     for post in &posts {
         let notice = (post.due, &post.notice);
@@ -102,36 +148,52 @@ fn print_timeline(loaded: &Loaded, upgrade: &Upgrade) {
             .map(|p| p.channel.as_str())
             .collect();
         let past = if post.due < now { "  (past)" } else { "" };
-        out!(
+        lines.push(format!(
             "  {:<46} {:<16} {}{past}",
             zone.written(post.due),
             post.notice,
             channels.join(", ")
-        );
+        ));
     }
     for notice in loaded.config.plan.notices(upgrade.urgency) {
         if let Trigger::On(happening) = &notice.trigger {
-            out!(
+            lines.push(format!(
                 "  {:<46} {:<16} {}",
                 format!("when {}", happening.name().replace('_', " ")),
                 notice.id,
                 notice.channels.join(", ")
-            );
+            ));
         }
     }
+    lines
 }
 
-/// The posts by the clock, in order.
-fn timeline(loaded: &Loaded, upgrade: &Upgrade) -> Vec<Post> {
-    let mut posts = timed(upgrade, 1, &loaded.config.plan, Timestamp::UNIX_EPOCH);
+/// The posts by the clock, in order; while no window is set there are none.
+fn timeline(loaded: &Loaded, campaign: &Campaign) -> Vec<Post> {
+    let upgrade = &campaign.upgrade;
+    if upgrade.given_up() || upgrade.poll.is_some() {
+        return Vec::new();
+    }
+    by_clock(loaded, campaign)
+}
+
+fn by_clock(loaded: &Loaded, campaign: &Campaign) -> Vec<Post> {
+    let (plan, start) = (&loaded.config.plan, Timestamp::UNIX_EPOCH);
+    let mut posts = timed(&campaign.upgrade, campaign.revision, plan, start);
     posts.retain(|p| p.is_message());
     posts.sort_by_key(|p| (p.due, p.rank));
     posts
 }
 
-/// The window, and each notice by the clock with where it goes.
-fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<IcalEvent> {
+/// The window, and each notice by the clock with where it goes. Those of an upgrade that was given up are called off, so
+/// that they leave the calendars they are in.
+pub(super) fn events(loaded: &Loaded, campaign: &Campaign) -> Vec<IcalEvent> {
+    let upgrade = &campaign.upgrade;
+    if upgrade.poll.is_some() {
+        return Vec::new();
+    }
     let url = upgrade.links.first().map(|link| link.url.clone());
+    let (sequence, cancelled) = (campaign.sequence(), upgrade.given_up());
     let mut events = vec![IcalEvent {
         uid: format!("{}@upgrade-herald", upgrade.id),
         starts: upgrade.window.opens,
@@ -139,11 +201,11 @@ fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<IcalEvent> {
         title: upgrade.title.clone(),
         description: described(loaded, upgrade),
         url: url.clone(),
-        busy: true,
-        sequence: 0,
-        cancelled: false,
+        busy: !cancelled,
+        sequence,
+        cancelled,
     }];
-    for post in timeline(loaded, upgrade) {
+    for post in by_clock(loaded, campaign) {
         let uid = format!(
             "{}/{}/{}@upgrade-herald",
             upgrade.id, post.notice, post.occurrence
@@ -158,8 +220,8 @@ fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<IcalEvent> {
                 description: format!("herald posts it in {}", post.channel),
                 url: url.clone(),
                 busy: false,
-                sequence: 0,
-                cancelled: false,
+                sequence,
+                cancelled,
             }),
         }
     }
@@ -169,7 +231,11 @@ fn events(loaded: &Loaded, upgrade: &Upgrade) -> Vec<IcalEvent> {
 /// Describes what the window brings, who must do what, and where to read more.
 fn described(loaded: &Loaded, upgrade: &Upgrade) -> String {
     let zone = loaded.renderer.zone();
-    let mut lines = vec![upgrade.summary.clone(), String::new()];
+    let reason = upgrade
+        .reason()
+        .map(|reason| format!("Called off: {reason}"));
+    let mut lines: Vec<String> = reason.into_iter().collect();
+    lines.extend([upgrade.summary.clone(), String::new()]);
     for (audience, duty) in &upgrade.duties {
         let action = if duty.required {
             "action needed"

@@ -7,7 +7,10 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::open::{Opened, open};
+use super::{
+    open::{Opened, open},
+    standing,
+};
 use crate::{
     adapters::clock::SystemClock,
     answer::next_notice,
@@ -148,13 +151,13 @@ fn count(posts: &[Post], state: PostState) -> usize {
     posts.iter().filter(|p| p.state == state).count()
 }
 
-fn campaign_json(campaign: &Campaign, posts: &[Post]) -> serde_json::Value {
+pub(super) fn campaign_json(campaign: &Campaign, posts: &[Post]) -> serde_json::Value {
     let counts: serde_json::Map<String, serde_json::Value> = PostState::ALL
         .iter()
         .map(|s| (s.name().to_owned(), json!(count(posts, *s))))
         .collect();
     let next = next_notice(posts).map(|p| json!({ "notice": p.notice, "due": p.due }));
-    json!({ "upgrade": campaign.upgrade.id, "state": campaign.standing(), "no_go": campaign.upgrade.no_go(), "revision": campaign.revision, "chains": campaign.progress.chains,
+    json!({ "upgrade": campaign.upgrade.id, "state": campaign.standing(), "reason": campaign.upgrade.reason(), "no_go": campaign.on_hold(), "revision": campaign.revision, "chains": campaign.progress.chains,
             "feedback": campaign.progress.feedback, "posts": counts, "kept_back": kept_back(posts), "next": next })
 }
 
@@ -162,20 +165,9 @@ fn print_campaign(campaign: &Campaign, zone: &Zone) {
     let Campaign {
         upgrade, progress, ..
     } = campaign;
-    out!(
-        "{} ({}): {}",
-        upgrade.title,
-        upgrade.id,
-        campaign.standing()
-    );
-    if let Some(reason) = upgrade.no_go() {
-        out!("  no-go: {reason}");
+    for line in standing::lines(campaign, zone) {
+        out!("{line}");
     }
-    out!(
-        "  window {} to {}",
-        zone.written(upgrade.window.opens),
-        zone.written(upgrade.window.closes)
-    );
     for (name, chain) in &progress.chains {
         let known = !upgrade.unplanned || chain.applied.is_some();
         let target = upgrade.chains.get(name).filter(|_| known);

@@ -8,7 +8,10 @@ use std::{
 
 use include_dir::{Dir, include_dir};
 
-use super::yaml::{finding::Finding, source::SourceFile};
+use super::yaml::{
+    finding::{Finding, Severity},
+    source::SourceFile,
+};
 use crate::domain::plan::language::DEFAULT_LOCALE;
 
 static EMBEDDED_CONFIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/config");
@@ -56,6 +59,8 @@ pub struct ConfigFiles {
     pub templates: BTreeMap<String, SourceFile>,
     /// By locale. English is always there: where a folder has none, it is the one in the binary.
     pub words: BTreeMap<String, SourceFile>,
+    /// Warnings of files that look as if they were meant, and are not read.
+    pub passed_over: Vec<Finding>,
 }
 
 impl ConfigFiles {
@@ -86,10 +91,7 @@ impl ConfigFiles {
         let mut upgrades = Vec::new();
         let folder = config.join("upgrades");
         if folder.is_dir() {
-            for path in sorted(&folder)?
-                .into_iter()
-                .filter(|p| p.extension().is_some_and(|e| e == "yaml" || e == "yml"))
-            {
+            for path in sorted(&folder)?.into_iter().filter(|p| is_yaml(p)) {
                 upgrades.push(SourceFile::from_disk(&path)?);
             }
         }
@@ -130,6 +132,7 @@ impl ConfigFiles {
             roster,
             templates: found,
             words: words(&templates.join("words"))?,
+            passed_over: passed_over(config, templates)?,
         })
     }
 
@@ -185,6 +188,7 @@ impl ConfigFiles {
             roster,
             templates,
             words: embedded_words().collect(),
+            passed_over: Vec::new(),
         }
     }
 }
@@ -238,8 +242,7 @@ fn embedded_words() -> impl Iterator<Item = (String, SourceFile)> {
 /// Providers' files, however deep.
 fn below(folder: &Path, found: &mut Vec<SourceFile>) -> Result<(), Finding> {
     for path in sorted(folder)? {
-        let is_provider = path.extension().is_some_and(|e| e == "yaml" || e == "yml")
-            && is_active_provider(&path.display().to_string());
+        let is_provider = is_yaml(&path) && is_active_provider(&path.display().to_string());
         if path.is_dir() {
             below(&path, found)?;
         } else if is_provider {
@@ -247,6 +250,90 @@ fn below(folder: &Path, found: &mut Vec<SourceFile>) -> Result<(), Finding> {
         }
     }
     Ok(())
+}
+
+/// Warns of files that look as if they were meant, and are not read because of their name or their folder.
+fn passed_over(config: &Path, templates: &Path) -> Result<Vec<Finding>, Finding> {
+    let mut files = sorted(config)?;
+    for folder in ["upgrades", "roster"].map(|folder| config.join(folder)) {
+        if folder.is_dir() {
+            all_below(&folder, &mut files)?;
+        }
+    }
+    let of_config = files
+        .iter()
+        .filter(|path| is_like_yaml(path) && path.is_file())
+        .map(|path| (path, misplaced(path.strip_prefix(config).unwrap_or(path))));
+    let mut files = Vec::new();
+    all_below(templates, &mut files)?;
+    let of_templates = files.iter().map(|path| {
+        let inside = path.strip_prefix(templates).unwrap_or(path);
+        (path, misplaced_template(inside).map(str::to_owned))
+    });
+    let found = of_config.chain(of_templates).filter_map(|(path, hint)| {
+        let name = path.display().to_string();
+        let finding = Finding::of_file(&name, "this file is not read".to_owned(), &hint?);
+        Some(Finding {
+            severity: Severity::Warning,
+            ..finding
+        })
+    });
+    Ok(found.collect())
+}
+
+/// Says what to do with a YAML file of the config folder that is not read.
+fn misplaced(path: &Path) -> Option<String> {
+    const NAMES: [&str; 5] = ["herald", "plan", "people", "help", "checklist"];
+    let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
+    let stem = path.file_stem()?.to_str()?;
+    let name = stem.to_lowercase();
+    match parts[..] {
+        [file] if NAMES.contains(&&*name) && file != format!("{name}.yaml") => {
+            Some(format!("name it {name}.yaml"))
+        }
+        ["upgrades", _] if !is_yaml(path) => Some(format!("name it {stem}.yaml")),
+        ["upgrades", _, _, ..] => {
+            Some("move it into upgrades/ itself, or remove it if it is over".to_owned())
+        }
+        ["roster", ..] if !is_yaml(path) => Some(format!("name it {stem}.yml")),
+        _ => None,
+    }
+}
+
+/// Says what to do with a file of the templates' folder that is not read.
+fn misplaced_template(path: &Path) -> Option<&'static str> {
+    let name = path.to_str()?;
+    let in_folder = path.iter().count() == 2;
+    if path.starts_with("words") {
+        let is_wrong = is_like_yaml(path) && !(in_folder && name.ends_with(".yaml"));
+        return is_wrong.then_some("name it templates/words/LOCALE.yaml, such as de.yaml");
+    }
+    let is_wrong =
+        name.to_lowercase().ends_with(".hbs") && !(in_folder && name.ends_with(".md.hbs"));
+    is_wrong.then_some("name it templates/FOLDER/NAME.md.hbs, such as execution/applied.md.hbs")
+}
+
+/// Lists all files below a folder.
+fn all_below(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Finding> {
+    for path in sorted(folder)? {
+        // A link may lead back to where it stands.
+        if path.is_dir() && !path.is_symlink() {
+            all_below(&path, found)?;
+        } else {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "yaml" || e == "yml")
+}
+
+/// Tells whether a file is YAML by its name, in capitals or not.
+fn is_like_yaml(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str());
+    extension.is_some_and(|e| matches!(&*e.to_lowercase(), "yaml" | "yml"))
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Finding> {
@@ -291,5 +378,58 @@ mod tests {
             "config/roster/paseo-validators/inactive/a.yml"
         ));
         assert!(!is_active_provider("config/roster/paseo-validators/a.yml"));
+    }
+
+    #[test]
+    fn what_is_not_read_is_told_with_its_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |file: &str| {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        };
+        let good = [
+            "config/herald.yaml",
+            "config/other.yml",
+            "config/upgrades/v1.yaml",
+            "config/upgrades/v2.yml",
+            "config/upgrades/README.md",
+            "config/roster/a/active/b.yml",
+            "config/schemas/x.YAML",
+            "templates/words/de.yaml",
+            "templates/execution/applied.md.hbs",
+            "templates/README.md",
+        ];
+        good.iter().for_each(|file| write(file));
+        let wrong = [
+            ("config/upgrades/V2.YAML", "name it V2.yaml"),
+            ("config/upgrades/old/v0.yaml", "move it into upgrades/"),
+            ("config/upgrades/2027/q1/v9.YML", "move it into upgrades/"),
+            ("config/people.yml", "name it people.yaml"),
+            ("config/Help.yaml", "name it help.yaml"),
+            ("config/roster/a/active/c.YML", "name it c.yml"),
+            ("templates/words/fr.yml", "words/LOCALE.yaml"),
+            ("templates/words/more/it.yaml", "words/LOCALE.yaml"),
+            ("templates/applied.md.hbs", "FOLDER/NAME.md.hbs"),
+            ("templates/execution/more/x.md.hbs", "FOLDER/NAME.md.hbs"),
+            ("templates/execution/x.MD.HBS", "FOLDER/NAME.md.hbs"),
+            ("templates/execution/x.hbs", "FOLDER/NAME.md.hbs"),
+        ];
+        wrong.iter().for_each(|(file, _)| write(file));
+        let (config, templates) = (dir.path().join("config"), dir.path().join("templates"));
+        let found = passed_over(&config, &templates).unwrap();
+        let told = |file: &str| {
+            let name = dir.path().join(file).display().to_string();
+            found.iter().find(|finding| finding.file == name)
+        };
+        for file in good {
+            assert_eq!(told(file), None, "{file}");
+        }
+        for (file, hint) in wrong {
+            let finding = told(file).unwrap_or_else(|| panic!("{file}: {found:?}"));
+            assert!(finding.hint.contains(hint), "{finding}");
+            assert_eq!(finding.severity, Severity::Warning);
+        }
+        assert_eq!(found.len(), wrong.len());
     }
 }

@@ -35,7 +35,7 @@ pub use self::people::{KnownAccount, People, Person, Role, account_of};
 pub use self::plan::{Feedback, Plan, UrgencyPlan};
 pub use self::schema::all as schemas;
 pub use self::upgrade::UpgradeFile;
-pub use self::yaml::finding::{Finding, Severity, hint, suggest};
+pub use self::yaml::finding::{Finding, Severity, hint, in_order, suggest};
 pub use self::yaml::source::SourceFile;
 pub use self::yaml::values::{instant, linkable};
 pub use crate::ports::Readers;
@@ -85,6 +85,7 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         Ok(files) => files,
         Err(finding) => return Err(vec![finding]),
     };
+    findings.extend(files.passed_over.clone());
     let deployment = deployment::read(&files.deployment, &mut findings);
     let languages = locale::read(&files.words, &mut findings);
     locale::translations(&files.templates, &files.words, &mut findings);

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{
         campaign::{Campaign, progress::State},
-        outbox::{Action, Body, Content, Operation, PostState},
+        outbox::{Action, Body, Content, Operation, Post, PostState},
     },
     ports::StoreError,
     report::roll,
@@ -139,31 +139,59 @@ async fn body(
     Ok(render::body(subject, post.operation, &input, seen_at)?)
 }
 
-/// The words of a post, with a line on top that it no longer holds.
+/// The words of a post, with a line on top for each thing that no longer holds of it and for each correction.
 async fn marked(
     due: &DuePost<'_>,
     subject: Subject<'_>,
     input: &RenderInput<'_>,
 ) -> Result<Body, Unsayable> {
-    let key = due.post.key_beside(Operation::Post, 0);
-    let root = due.core.store.post(&key).await?;
-    let said = root
-        .filter(|p| p.state == PostState::Sent)
-        .and_then(|p| p.body)
-        .ok_or("its notice was not posted")?;
-    let mark = render::body(subject, due.post.operation, input, due.now)?;
+    let posts = due.core.store.posts(&due.post.upgrade).await?;
+    let said = shown(&posts, &due.post).ok_or("its notice was not posted")?;
+    let mut lines: Vec<Body> = Vec::new();
+    for mark in marks(&posts, &due.post) {
+        let input = RenderInput {
+            detail: mark.detail.as_deref(),
+            correction: mark.correction(),
+            ..input.clone()
+        };
+        let line = render::body(subject, mark.operation, &input, due.now)?;
+        if !lines.iter().any(|known| known.text == line.text) {
+            lines.push(line);
+        }
+    }
     let capabilities = due.outlet.platform.capabilities();
     let between = capabilities.markup.paragraph_break();
-    let text = format!("{}{between}{}", mark.text, said.text);
+    let texts = lines.iter().chain([said]).map(|b| b.text.as_str());
+    let html = lines.iter().chain([said]).map(|b| b.html.as_deref());
     Ok(Body {
-        text: shortened(text, capabilities.max_text),
-        html: mark
-            .html
-            .zip(said.html)
-            .map(|(mark, said)| format!("{mark}\n{said}")),
-        mentions: said.mentions,
+        text: shortened(
+            texts.collect::<Vec<_>>().join(between),
+            capabilities.max_text,
+        ),
+        html: html.collect::<Option<Vec<_>>>().map(|html| html.join("\n")),
+        mentions: said.mentions.clone(),
         ..Body::default()
     })
+}
+
+/// The words that the post of a mark has now, below its marks: those of its newest edit, or its own.
+fn shown<'a>(posts: &'a [Post], mark: &Post) -> Option<&'a Body> {
+    let has_words = |p: &&Post| {
+        p.state == PostState::Sent
+            && p.is_beside(mark)
+            && matches!(p.operation, Operation::Post | Operation::Edit)
+    };
+    let newest = posts.iter().filter(has_words).max_by_key(|p| p.edition);
+    newest?.body.as_ref()
+}
+
+/// All marks on the post of one of them. Each stays, since none makes another untrue by itself: what a mark of the window
+/// says goes by how the upgrade stands now. Corrections come last, the newest at the end.
+fn marks<'a>(posts: &'a [Post], mark: &Post) -> Vec<&'a Post> {
+    let is_mark = |p: &&Post| p.operation == Operation::Mark && p.is_beside(mark);
+    let mut marks: Vec<&Post> = posts.iter().filter(is_mark).collect();
+    marks.sort_by_key(|p| (p.correction().is_some(), p.edition));
+    marks
 }
 
 /// The message that a thread hangs on, a picture belongs to or an edit changes.

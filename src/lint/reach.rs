@@ -41,6 +41,16 @@ pub(super) fn of(
                 "add one to herald.yaml, or name channels here",
             );
         }
+        if matches!(&notice.trigger, Trigger::Cron(rule) if rule.has_two_days()) {
+            warn(
+                "cron",
+                format!(
+                    "`{}` comes only on days that are both the day of the month and the weekday, unlike in other crons",
+                    notice.id
+                ),
+                "write * for one of the two, or two notices",
+            );
+        }
         for trial in trials.iter().filter(|s| s.times(notice, plan).is_empty()) {
             match notice.trigger {
                 Trigger::Cron(_) => {

@@ -1,6 +1,6 @@
 //! Checks that each window opens when the plan allows it.
 
-use jiff::{Timestamp, civil::Time};
+use jiff::{SignedDuration, Timestamp, civil::Time};
 
 use super::warning;
 use crate::{
@@ -9,6 +9,11 @@ use crate::{
     words::length_words,
 };
 
+/// A window is longer than this only by mistake.
+const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// A duty's time is further before the window than this only by mistake.
+const MAX_LEAD: SignedDuration = SignedDuration::from_hours(180 * 24);
+
 pub(super) fn of(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in config.upgrades.iter().filter(|f| !f.upgrade.given_up()) {
@@ -16,9 +21,56 @@ pub(super) fn of(config: &Config) -> Vec<Finding> {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             findings.extend(weekend(&config.plan, file, &path, window));
             findings.extend(night(&config.plan, file, &path, window));
+            findings.extend(long(file, &path, window));
         }
+        findings.extend(deadlines(file));
     }
     findings
+}
+
+/// Warns of a window that is longer than any upgrade takes: its year or month may be mistyped.
+fn long(file: &UpgradeFile, path: &[&str], window: &Window) -> Option<Finding> {
+    let length = window.closes.duration_since(window.opens);
+    (length > MAX_LENGTH).then(|| {
+        let closes: Vec<&str> = path
+            .iter()
+            .map(|key| if *key == "opens" { "closes" } else { key })
+            .collect();
+        let message = format!("the window is open for {}", length_words(length));
+        warning(file.file.wrong(
+            &closes,
+            message,
+            "look at the date; people want to know the hours in which it comes",
+        ))
+    })
+}
+
+/// Warns of duties whose time is behind every window, or so long before that its year may be mistyped.
+fn deadlines(file: &UpgradeFile) -> Vec<Finding> {
+    let windows: Vec<&Window> = windows(file)
+        .into_iter()
+        .map(|(_, window)| window)
+        .collect();
+    let first = windows.iter().map(|window| window.opens).min();
+    let last = windows.iter().map(|window| window.closes).max();
+    let (Some(first), Some(last)) = (first, last) else {
+        return Vec::new();
+    };
+    let duties = file.upgrade.duties.iter();
+    let duties = duties.filter_map(|(audience, duty)| Some((audience, duty.by?)));
+    let wrong = duties.filter_map(|(audience, by)| {
+        let (away, where_) = if by > last {
+            (by.duration_since(last), "after the window")
+        } else {
+            (first.duration_since(by), "before the window")
+        };
+        let is_wrong = by > last || away > MAX_LEAD;
+        let path = ["audiences", audience.name(), "by"];
+        let message = format!("`by` is {} {where_}", length_words(away));
+        let hint = "write when it has to be done so that the upgrade finds it done";
+        is_wrong.then(|| warning(file.file.wrong(&path, message, hint)))
+    });
+    wrong.collect()
 }
 
 /// Lists each window that may come to be, with the place of its opening.

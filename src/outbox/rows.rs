@@ -140,14 +140,16 @@ impl Outbox {
         channel.is_none_or(|c| c.platform.capabilities().allows(post.operation))
     }
 
-    /// A line on top of a post that is out; `why` is what no longer holds, or a correction.
-    pub fn mark(&self, root: &Post, posts: &[Post], why: &str) -> Post {
-        let edition = next_edition(&editions(root, Operation::Mark, posts));
-        Post {
+    /// Adds a line on top of a post that is out; `why` is what no longer holds, or a correction.
+    pub fn mark(&self, batch: &mut Batch, root: &Post, posts: &[Post], why: &str) {
+        // Several marks may come about at once.
+        let known = posts.iter().chain(&batch.posts);
+        let edition = next_edition(&editions(root, Operation::Mark, known));
+        batch.posts.push(Post {
             due: self.clock.now(),
             detail: Some(why.to_owned()),
             ..root.beside(Operation::Mark, edition)
-        }
+        });
     }
 
     /// New words for the posts that are kept up to date; newer ones take the place of those that still wait.
@@ -287,9 +289,13 @@ fn concerns_posts(batch: &Batch) -> bool {
 }
 
 /// The editions of an operation on a post, so far.
-fn editions<'a>(root: &Post, operation: Operation, posts: &'a [Post]) -> Vec<&'a Post> {
+fn editions<'a>(
+    root: &Post,
+    operation: Operation,
+    posts: impl IntoIterator<Item = &'a Post>,
+) -> Vec<&'a Post> {
     posts
-        .iter()
+        .into_iter()
         .filter(|p| p.operation == operation && p.is_beside(root))
         .collect()
 }

@@ -255,8 +255,11 @@ impl Planner {
         } else {
             Vec::new()
         };
-        if was.is_some_and(|w| change::moves(w, &campaign.upgrade)) && open && !joins {
-            begin_revision(&mut campaign, batch);
+        if let Some(was) = was {
+            count_move(was, &mut campaign);
+            if change::moves(was, &campaign.upgrade) && open && !joins {
+                begin_revision(&mut campaign, batch);
+            }
         }
         if was.is_some_and(|w| w.given_up() != campaign.upgrade.given_up()) {
             // An upgrade that was given up is not called verified, whatever its chains show.
@@ -271,7 +274,7 @@ impl Planner {
             .filter(|_| open && !joins)
             .and_then(|w| change::stale(w, &campaign.upgrade));
         if let Some(why) = stale {
-            batch.posts.extend(self.marks(&campaign, &old, why));
+            self.mark(batch, &campaign, &old, why);
         }
         let mut news = change::news(was, &campaign.upgrade);
         if joins {
@@ -340,7 +343,7 @@ impl Planner {
     }
 
     /// Marks each post that is out and wrong, because the window or the duties have changed.
-    fn marks(&self, campaign: &Campaign, old: &[Post], why: &str) -> Vec<Post> {
+    fn mark(&self, batch: &mut Batch, campaign: &Campaign, old: &[Post], why: &str) {
         let snapshot = self.core.snapshot();
         let stale = |p: &&Post| {
             let notice = snapshot.plan().notice(campaign.upgrade.urgency, &p.notice);
@@ -348,10 +351,20 @@ impl Planner {
                 && matches!(p.state, PostState::Sent | PostState::Sending)
                 && notice.is_some_and(|n| n.of_the_window() && !n.live)
         };
-        old.iter()
-            .filter(stale)
-            .map(|root| self.core.outbox.mark(root, old, why))
-            .collect()
+        for root in old.iter().filter(stale) {
+            self.core.outbox.mark(batch, root, old, why);
+        }
+    }
+}
+
+/// Counts how often the window was moved, and how often its end alone was.
+fn count_move(was: &Upgrade, campaign: &mut Campaign) {
+    let (upgrade, progress) = (&campaign.upgrade, &mut campaign.progress);
+    if was.window.opens == upgrade.window.opens {
+        progress.end_moved += u32::from(was.window != upgrade.window);
+    } else if was.poll.is_none() && upgrade.poll.is_none() && !was.unplanned {
+        // A window that people have chosen, or that was made up, was not moved.
+        progress.moved = progress.moved.map(|times| times + 1);
     }
 }
 
@@ -443,6 +456,19 @@ fn replanned(
             Some(_) => None,
         })
         .collect()
+}
+
+/// The campaign of a file as it will be once the file is followed: what commands have changed stays.
+pub fn as_filed(known: &[Campaign], file: &Upgrade, now: Timestamp) -> Campaign {
+    let Some(before) = known.iter().find(|campaign| campaign.is_called(&file.id)) else {
+        return Campaign::new(file.clone(), now);
+    };
+    let mut campaign = edited(before, file).unwrap_or_else(|_| before.clone());
+    if change::moves(&before.upgrade, &campaign.upgrade) {
+        campaign.revision += 1;
+    }
+    count_move(&before.upgrade, &mut campaign);
+    campaign
 }
 
 /// Takes the upgrade from its file, where no command says otherwise, with the progress it had.

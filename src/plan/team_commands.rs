@@ -167,7 +167,7 @@ fn correct(
     for root in posts.iter().filter(same) {
         channels.push(root.channel.clone());
         let detail = Post::correction_detail(text);
-        batch.posts.push(core.outbox.mark(root, posts, &detail));
+        core.outbox.mark(batch, root, posts, &detail);
     }
     let live = core
         .snapshot()

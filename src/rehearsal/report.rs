@@ -10,7 +10,7 @@ use super::controls::Controls;
 use crate::{
     domain::{chain::fact::Fact, outbox::Post},
     ports::{Markup, Platform},
-    words::{Zone, distance},
+    words::{Zone, as_words},
 };
 
 /// The output of a rehearsal: text or JSON on stdout, the bar on stderr.
@@ -134,7 +134,7 @@ impl Output {
         );
         let rule = "─".repeat(78_usize.saturating_sub(title.chars().count()));
         let text = match platform.capabilities().markup {
-            Markup::Discord => as_read_on_discord(&body.text, sent),
+            Markup::Discord => as_words(&body.text, sent),
             Markup::Matrix | Markup::Plain => body.text.clone(),
         };
         let text = match &body.event {
@@ -152,58 +152,4 @@ impl Output {
         let text: String = text.lines().map(|l| format!("   {l}\n")).collect();
         self.line(&format!("\n{title}{rule}\n{}", text.trim_end()));
     }
-}
-
-/// Discord's Markdown as its client shows it: times read, marks gone, links with their address.
-pub fn as_read_on_discord(text: &str, now: Timestamp) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let after = rest.get(c.len_utf8()..).unwrap_or_default();
-        rest = match c {
-            '\\' => {
-                let mut following = after.chars();
-                out.extend(following.next());
-                following.as_str()
-            }
-            '<' if after.starts_with("t:") => time_mark(after, now, &mut out),
-            '[' => match after
-                .split_once("](<")
-                .and_then(|(label, tail)| Some((label, tail.split_once(">)")?)))
-            {
-                Some((label, (url, behind))) if !label.contains('\n') => {
-                    out.push_str(&format!("{label} ({url})"));
-                    behind
-                }
-                _ => {
-                    out.push('[');
-                    after
-                }
-            },
-            '*' if after.starts_with('*') => after.get(1..).unwrap_or_default(),
-            c => {
-                out.push(c);
-                after
-            }
-        };
-    }
-    out
-}
-
-/// Reads `t:SECONDS:F>` and returns what is behind it.
-fn time_mark<'a>(mark: &'a str, now: Timestamp, out: &mut String) -> &'a str {
-    let Some((inside, behind)) = mark.split_once('>') else {
-        return mark;
-    };
-    let mut parts = inside.split(':').skip(1);
-    let at = parts
-        .next()
-        .and_then(|s| s.parse().ok())
-        .and_then(|s| Timestamp::from_second(s).ok());
-    match (at, parts.next()) {
-        (Some(at), Some("R")) => out.push_str(&distance(at.duration_since(now))),
-        (Some(_), _) => out.push_str("‹in your own time›"),
-        (None, _) => {}
-    }
-    behind
 }

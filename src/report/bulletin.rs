@@ -23,8 +23,8 @@ use crate::{
         },
     },
     outbox::Core,
-    ports::{Platform, Readers, StoreError},
-    words::{card, context, picture::BlockTimes, snapshot::ConfigSnapshot},
+    ports::{Markup, Platform, Readers, StoreError},
+    words::{as_words, card, context, picture::BlockTimes, snapshot::ConfigSnapshot},
 };
 
 /// A title in the timeline has at most this many characters.
@@ -41,6 +41,8 @@ pub struct Bulletin {
     pub state: &'static str,
     /// The reason why it was cancelled, or has failed.
     pub reason: Option<String>,
+    /// The reason why it is on hold, as long as nothing is applied.
+    pub no_go: Option<String>,
     /// True until it is completed and its feedback counted, or until it is given up.
     pub under_way: bool,
     pub window: WindowView,
@@ -58,13 +60,16 @@ pub struct Bulletin {
     pub timeline: Vec<EntryView>,
     /// True if there is a picture of the blocks around the upgrade.
     pub pictured: bool,
-    /// A number that is raised whenever the window moves or the upgrade is called off.
+    /// A number that is raised whenever the window changes or the upgrade is called off.
     pub sequence: u32,
     /// The time at which it was accepted.
     #[schemars(with = "String")]
     pub accepted: Timestamp,
     #[serde(skip)]
     pub picture: Option<BlockTimes>,
+    /// True if nobody announced it.
+    #[serde(skip)]
+    pub unplanned: bool,
     /// The colour of its state, in red, green and blue.
     #[serde(skip)]
     pub colour: u32,
@@ -76,7 +81,8 @@ pub struct WindowView {
     pub opens: Timestamp,
     #[schemars(with = "String")]
     pub closes: Timestamp,
-    /// False while people still choose; the window is then the first they choose from.
+    /// False while people still choose, and where nobody announced one; the window is then the first they choose from, or
+    /// when the upgrade was seen.
     pub set: bool,
     /// The number of times it was moved.
     pub moved: u32,
@@ -155,7 +161,10 @@ pub struct EntryView {
     /// The time at which it was posted first, or will be.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// The words, once they are out.
+    /// The time at which its words were changed last, if they were.
+    #[schemars(with = "Option<String>")]
+    pub changed: Option<Timestamp>,
+    /// The words without any markup, once they are out.
     pub text: Option<String>,
     pub places: Vec<PlaceView>,
     #[serde(skip)]
@@ -228,13 +237,14 @@ pub fn bulletin(
         summary: upgrade.summary.clone(),
         urgency: upgrade.urgency,
         state: campaign.standing(),
-        reason: upgrade.cancelled.clone().or_else(|| upgrade.failed.clone()),
+        reason: upgrade.reason().map(str::to_owned),
+        no_go: campaign.on_hold().map(str::to_owned),
         under_way: !progress.finished() && !upgrade.given_up(),
         window: WindowView {
             opens: upgrade.window.opens,
             closes: upgrade.window.closes,
-            set: upgrade.poll.is_none(),
-            moved: campaign.revision.saturating_sub(1),
+            set: upgrade.poll.is_none() && !upgrade.unplanned,
+            moved: campaign.moved(),
         },
         chains: chains(campaign),
         duties: duties.collect(),
@@ -256,9 +266,10 @@ pub fn bulletin(
         feedback_closes: context::closes(progress, snapshot.plan()),
         timeline: timeline(snapshot, campaign, &posts, now),
         pictured: picture.is_some(),
-        sequence: campaign.revision.saturating_sub(1) * 2 + u32::from(upgrade.given_up()),
+        sequence: campaign.sequence(),
         accepted: campaign.accepted,
         picture,
+        unplanned: upgrade.unplanned,
         colour: card::colour(campaign),
     })
 }
@@ -317,9 +328,9 @@ fn timeline(
         .collect();
     edits.retain(|p| p.state == PostState::Sent);
     edits.sort_by_key(|p| p.sent);
-    let now_says: BTreeMap<PostKey, &Body> = edits
+    let edited: BTreeMap<PostKey, &Post> = edits
         .iter()
-        .filter_map(|p| Some((p.key_beside(Operation::Post, 0), p.body.as_ref()?)))
+        .map(|p| (p.key_beside(Operation::Post, 0), *p))
         .collect();
     for post in posts.iter().filter(|p| p.is_message()) {
         let is_to_come = matches!(post.state, PostState::Planned | PostState::Sending)
@@ -333,7 +344,7 @@ fn timeline(
     }
     let mut timeline: Vec<EntryView> = groups
         .into_values()
-        .filter_map(|group| entry(snapshot, campaign, &group, &now_says, now))
+        .filter_map(|group| entry(snapshot, campaign, &group, &edited, now))
         .collect();
     timeline.sort_by(|a, b| (a.at, &a.key).cmp(&(b.at, &b.key)));
     timeline
@@ -343,7 +354,7 @@ fn entry(
     snapshot: &ConfigSnapshot,
     campaign: &Campaign,
     group: &[&Post],
-    now_says: &BTreeMap<PostKey, &Body>,
+    edited: &BTreeMap<PostKey, &Post>,
     now: Timestamp,
 ) -> Option<EntryView> {
     let first = group.iter().min_by_key(|p| &p.channel)?;
@@ -367,19 +378,22 @@ fn entry(
         .iter()
         .filter(|p| p.state == PostState::Sent && p.body.is_some())
         .min_by_key(preference);
-    let body = said.and_then(|p| {
-        Some((
-            channel(p)?.platform,
-            without_mentions(now_says.get(&p.key).copied().or(p.body.as_ref())?),
-        ))
-    });
+    let edit = |p: &&&Post| edited.get(&p.key).copied();
     let at = group
         .iter()
         .filter_map(|p| p.sent)
         .min()
         .or_else(|| group.iter().map(|p| p.due).min())?;
-    let title = match (said.and_then(|p| p.body.as_ref()), notice) {
-        (Some(body), _) => first_line(&body.text),
+    let body = said.and_then(|p| {
+        let newest = edit(&p).and_then(|edit| edit.body.as_ref());
+        Some((
+            channel(p)?.platform,
+            without_mentions(newest.or(p.body.as_ref())?),
+        ))
+    });
+    let first_words = said.and_then(|p| Some((channel(p)?.platform, p.body.as_ref()?)));
+    let title = match (first_words, notice) {
+        (Some((platform, body)), _) => first_line(&words_of(platform, body, at)),
         (None, Some(notice)) => planned_title(snapshot, campaign, notice, at, now),
         (None, None) => None,
     };
@@ -401,7 +415,10 @@ fn entry(
         ),
         posted: said.is_some(),
         at,
-        text: body.as_ref().map(|(_, body)| body.text.clone()),
+        changed: group.iter().filter_map(|p| edit(&p)?.sent).max(),
+        text: body
+            .as_ref()
+            .map(|(platform, body)| words_of(*platform, body, at)),
         places: group.iter().filter_map(place).collect(),
         body,
     })
@@ -449,24 +466,27 @@ fn planned_title(
     first_line(&snapshot.renderer.plain(&text, due.max(now)))
 }
 
-/// Returns the first line that says something, without its marks.
-fn first_line(text: &str) -> Option<String> {
-    let line = text
-        .lines()
-        .map(|line| line.trim_start_matches(['#', '>', '-', ' ']))
-        .find(|line| !line.trim().is_empty())?;
-    let mut out = String::with_capacity(line.len());
-    let mut chars = line.trim().chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' if chars.peek().is_some_and(char::is_ascii_punctuation) => {
-                out.extend(chars.next())
-            }
-            '*' | '`' => {}
-            c => out.push(c),
-        }
+/// The words of a body without any markup, as they were read at `at`.
+fn words_of(platform: Platform, body: &Body, at: Timestamp) -> String {
+    match platform.capabilities().markup {
+        Markup::Discord => as_words(&body.text, at),
+        Markup::Matrix | Markup::Plain => body.text.clone(),
     }
-    Some(out)
+}
+
+/// Returns the first line that says something, without the mark of a quote or of an item.
+fn first_line(text: &str) -> Option<String> {
+    let marks = |line: &str| line.starts_with("> ") || line.starts_with("• ");
+    text.lines()
+        .map(|line| {
+            let mut line = line.trim();
+            while marks(line) {
+                line = line.trim_start_matches(['>', '•']).trim_start();
+            }
+            line
+        })
+        .find(|line| !line.is_empty())
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -489,13 +509,46 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_the_first_line_without_its_marks() {
-        let of = |text: &str| first_line(text);
+    fn a_title_is_the_first_line_in_words_whatever_the_platform() {
+        let at: Timestamp = "2026-12-01T12:00:00Z".parse().unwrap();
+        let title = |platform, text: &str| {
+            let body = Body {
+                text: text.into(),
+                ..Body::default()
+            };
+            first_line(&words_of(platform, &body, at))
+        };
+        let on_discord = [
+            (
+                "## One \\*two\\*: **three**\n\nmore",
+                Some("One *two*: three"),
+            ),
+            ("\n> - `a` \\\\ b", Some("a \\ b")),
+            ("## Opens <t:1796130000:R>", Some("Opens in 1 hour")),
+            (
+                "<t:1796130000:F> · Tue 1 Dec 2026, 14:00 CET (13:00 UTC)",
+                Some("Tue 1 Dec 2026, 14:00 CET (13:00 UTC)"),
+            ),
+            (
+                "See [the \\[new\\] page](<https://example.org/a_b>)",
+                Some("See the [new] page (https://example.org/a_b)"),
+            ),
+            (
+                "<https://example.org/a_b>\\] x",
+                Some("https://example.org/a_b] x"),
+            ),
+            ("``a`b`` @\u{200b}everyone", Some("a`b @everyone")),
+            ("\n \n", None),
+        ];
+        for (text, wanted) in on_discord {
+            assert_eq!(title(Platform::Discord, text).as_deref(), wanted, "{text}");
+        }
+        for text in ["2*2 #5 a\\.b `c`", "<t:1:R>"] {
+            assert_eq!(title(Platform::Matrix, text).as_deref(), Some(text));
+        }
         assert_eq!(
-            of("## One \\*two\\*: **three**\n\nmore").as_deref(),
-            Some("One *two*: three")
+            title(Platform::Matrix, "> **New**\n").as_deref(),
+            Some("**New**")
         );
-        assert_eq!(of("\n> - `a` \\\\ b").as_deref(), Some("a \\ b"));
-        assert_eq!(of("\n \n"), None);
     }
 }

@@ -35,15 +35,30 @@ fn head(out: &mut String, report: &Report, zone: &Zone) {
         ..
     } = report;
     let _ = writeln!(out, "# Review: {}\n", cell(title));
+    let reason = report
+        .reason
+        .as_ref()
+        .map(|reason| format!(": {}", cell(reason)));
+    let reason = reason.unwrap_or_default();
+    let window = match report.set {
+        true => format!(
+            "The window: {} to {}.",
+            zone.written(report.opens),
+            zone.written(report.closes)
+        ),
+        false => "No window is set yet.".to_owned(),
+    };
     let _ = writeln!(
         out,
-        "{} ({urgency}) is **{state}**. The window: {} to {}.\n",
-        cell(upgrade),
-        zone.written(report.opens),
-        zone.written(report.closes)
+        "{} ({urgency}) is **{state}**{reason}. {window}\n",
+        cell(upgrade)
     );
-    if report.moved > 0 {
-        let _ = writeln!(out, "The window was moved {} times.\n", report.moved);
+    match report.moved {
+        0 => {}
+        1 => out.push_str("The window was moved once.\n\n"),
+        n => {
+            let _ = writeln!(out, "The window was moved {n} times.\n");
+        }
     }
 }
 

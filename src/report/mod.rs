@@ -34,6 +34,10 @@ pub struct Report {
     pub state: &'static str,
     pub opens: Timestamp,
     pub closes: Timestamp,
+    /// False while people still choose the window.
+    pub set: bool,
+    /// The reason why it was given up, if it was.
+    pub reason: Option<String>,
     /// The number of times the window was moved.
     pub moved: u32,
     pub posts: Vec<Row>,
@@ -212,7 +216,9 @@ pub async fn of(
         state: campaign.standing(),
         opens: upgrade.window.opens,
         closes: upgrade.window.closes,
-        moved: campaign.revision.saturating_sub(1),
+        set: upgrade.poll.is_none(),
+        reason: upgrade.reason().map(str::to_owned),
+        moved: campaign.moved(),
         posts: rows(snapshot, campaign, &posts),
         chains: upgrade.chains.iter().map(chain).collect(),
         readiness: roll.standings.iter().map(provider).collect(),
@@ -262,6 +268,23 @@ pub fn punctuality(rows: &[Row]) -> Punctuality {
 /// A report in a chat has at most this many characters.
 const MAX_SHORT_REPORT_CHARS: usize = 1_300;
 
+fn window_in_short(campaign: &Campaign, format_time: &impl Fn(Timestamp) -> String) -> String {
+    let upgrade = &campaign.upgrade;
+    if upgrade.poll.is_some() {
+        return "No window is set yet.".to_owned();
+    }
+    let moved = match campaign.moved() {
+        0 => String::new(),
+        1 => ", moved once".to_owned(),
+        n => format!(", moved {n} times"),
+    };
+    format!(
+        "The window: {} to {}{moved}.",
+        format_time(upgrade.window.opens),
+        format_time(upgrade.window.closes)
+    )
+}
+
 /// Writes the report in a few lines, for a chat.
 pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) -> String {
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
@@ -275,16 +298,14 @@ pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) 
     } = punctuality(&rows(snapshot, campaign, posts));
     let mut lines = vec![
         format!(
-            "{} is {}. The window: {} to {}{}.",
+            "{} is {}{}. {}",
             upgrade.title,
             campaign.standing(),
-            format_time(upgrade.window.opens),
-            format_time(upgrade.window.closes),
-            match campaign.revision.saturating_sub(1) {
-                0 => String::new(),
-                1 => ", moved once".to_owned(),
-                n => format!(", moved {n} times"),
-            }
+            upgrade
+                .reason()
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default(),
+            window_in_short(campaign, &format_time),
         ),
         format!(
             "Posts: {posted} out, {late} of them more than a minute late (half within {median_s} s, the last within {worst_s} s); {missing} never posted."

@@ -2,11 +2,11 @@
 
 use std::{io::IsTerminal, process::ExitCode};
 
-use crate::config::Finding;
+use crate::config::{Finding, in_order};
 
 /// Prints findings for a person on stderr; for a failed load, with the exit code.
 pub fn refuse(findings: &[Finding]) -> ExitCode {
-    for finding in findings {
+    for finding in in_order(findings.to_vec()) {
         eprintln!("{finding}");
     }
     ExitCode::from(1)

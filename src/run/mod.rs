@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     adapters::store::{Lock, SqlStore},
-    config::{Config, ConfigFiles, Origin, StoreAt},
+    config::{Config, ConfigFiles, Origin, StoreAt, in_order},
     lint::{self, Loaded},
     ports::{Chain, Outlet, Store, StoreError},
     words::{Renderer, snapshot::ConfigSnapshot},
@@ -92,7 +92,8 @@ async fn start(
         Ok(loaded) => loaded,
         Err(findings) => return Ok(logging::refuse(&findings)),
     };
-    loaded.warnings.iter().for_each(|w| eprintln!("{w}"));
+    let warnings = in_order(loaded.warnings.clone());
+    warnings.iter().for_each(|w| eprintln!("{w}"));
     let Loaded {
         config, renderer, ..
     } = loaded;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::page::{path_of, words_of};
 use crate::{
-    report::bulletin::Bulletin,
+    report::bulletin::{Bulletin, EntryView},
     words::{
         Zone,
         icalendar::{self, IcalEvent},
@@ -29,7 +29,7 @@ pub(super) fn calendar(
             starts: b.window.opens,
             ends: b.window.closes,
             title: b.title.clone(),
-            description: format!("{}\nState: {}", b.summary, b.state),
+            description: described(b),
             url: Some(format!(
                 "{}{}",
                 address.trim_end_matches('/'),
@@ -43,6 +43,17 @@ pub(super) fn calendar(
     icalendar::write(title, &events, now)
 }
 
+/// What it brings, and where it stands.
+fn described(bulletin: &Bulletin) -> String {
+    let held = bulletin
+        .no_go
+        .as_ref()
+        .map(|reason| format!(", on hold: {reason}"));
+    let reason = bulletin.reason.as_ref().map(|reason| format!(": {reason}"));
+    let why = reason.or(held).unwrap_or_default();
+    format!("{}\nState: {}{why}", bulletin.summary, bulletin.state)
+}
+
 /// Writes the posts that are out, the newest first.
 pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zone) -> String {
     let posted = bulletins
@@ -50,7 +61,9 @@ pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zo
         .flat_map(|b| b.timeline.iter().filter(|e| e.posted).map(move |e| (b, e)));
     let mut posted: Vec<_> = posted.collect();
     posted.sort_by(|(_, a), (_, b)| (b.at, &b.key).cmp(&(a.at, &a.key)));
-    let updated = posted.first().map_or(Timestamp::UNIX_EPOCH, |(_, e)| e.at);
+    let updated = |entry: &EntryView| entry.changed.unwrap_or(entry.at).max(entry.at);
+    let newest = posted.iter().map(|(_, entry)| updated(entry)).max();
+    let newest = newest.unwrap_or(Timestamp::UNIX_EPOCH);
     let entries = posted
         .into_iter()
         .take(MAX_FEED_ENTRIES)
@@ -69,7 +82,7 @@ pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zo
             Entry {
                 title: Text::plain(allowed(&entry.title)),
                 id: page.clone(),
-                updated: moment(entry.at),
+                updated: moment(updated(entry)),
                 published: Some(moment(entry.at)),
                 links: vec![Link {
                     href: page,
@@ -91,7 +104,7 @@ pub(super) fn atom(bulletins: &[Bulletin], title: &str, address: &str, zone: &Zo
     let feed = Feed {
         title: Text::plain(allowed(title)),
         id: format!("{address}feed.atom"),
-        updated: moment(updated),
+        updated: moment(newest),
         authors: vec![Person {
             name: allowed(title),
             ..Person::default()

@@ -176,6 +176,23 @@ pub async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, String
 /// The policy for a reader's browser: nothing from elsewhere, nothing in frames, no forms.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Tells whether an If-None-Match names this tag. A proxy that compresses makes a tag weak, and adds how it compressed
+/// (`W/"x-gzip"`); the content is the same.
+fn is_named(tag: &str, named: &str) -> bool {
+    let opaque = tag.trim_matches('"');
+    named.split(',').map(str::trim).any(|named| {
+        let named = named.strip_prefix("W/").unwrap_or(named);
+        let inside = named
+            .strip_prefix('"')
+            .and_then(|named| named.strip_suffix('"'));
+        let is_same = inside.is_some_and(|inside| {
+            let (content, _) = inside.split_once(['-', ';', ':']).unwrap_or((inside, ""));
+            content == opaque
+        });
+        named == "*" || is_same
+    })
+}
+
 /// Answers with one of the written pages and files.
 async fn resource(
     State(site): State<Arc<Site>>,
@@ -226,7 +243,7 @@ async fn resource(
     let has_it = headers
         .get(header::IF_NONE_MATCH)
         .and_then(|tags| tags.to_str().ok());
-    if has_it.is_some_and(|tags| tags.split(',').any(|t| t.trim() == found.tag)) {
+    if has_it.is_some_and(|tags| is_named(&found.tag, tags)) {
         return (StatusCode::NOT_MODIFIED, tag, safety).into_response();
     }
     let anywhere = found
@@ -236,5 +253,31 @@ async fn resource(
     match anywhere {
         Some(anywhere) => (kind, tag, safety, anywhere, found.bytes.clone()).into_response(),
         None => (kind, tag, safety, found.bytes.clone()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_named;
+
+    #[test]
+    fn a_tag_is_known_again_behind_a_proxy() {
+        for (named, is_it) in [
+            ("\"0f\"", true),
+            ("W/\"0f\"", true),
+            ("W/\"0f-gzip\"", true),
+            ("\"0f-br\"", true),
+            ("\"0f;gzip\"", true),
+            ("\"1e\", W/\"0f-gzip\" , \"2d\"", true),
+            ("*", true),
+            ("", false),
+            ("0f", false),
+            ("W/0f", false),
+            ("\"0f", false),
+            ("\"0f0\"", false),
+            ("\"1e-0f\"", false),
+        ] {
+            assert_eq!(is_named("\"0f\"", named), is_it, "{named}");
+        }
     }
 }

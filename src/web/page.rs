@@ -125,6 +125,9 @@ impl PageContext<'_> {
             section class="top" id="state" {
                 h1 { bdi { (b.title) } }
                 p class={ "state " (b.state) } { span aria-hidden="true" {} (state_words(b.state)) }
+                @if let Some(reason) = &b.no_go {
+                    p class="reason" { "On hold: " bdi { (reason) } }
+                }
                 @if let Some(reason) = &b.reason {
                     p class="reason" { bdi { (reason) } }
                 }
@@ -133,6 +136,8 @@ impl PageContext<'_> {
                     @if b.window.set {
                         "Window: " (self.time(b.window.opens)) " to " (self.time(b.window.closes)) "."
                         (moved(b.window.moved))
+                    } @else if b.unplanned {
+                        "Nobody has announced a window."
                     } @else {
                         "The window is being chosen."
                     }
@@ -211,7 +216,8 @@ impl PageContext<'_> {
                         @for b in others {
                             li {
                                 a href=(path_of(&b.id)) { bdi { (b.title) } }
-                                " " (state_words(b.state)) ", " (self.time(b.window.opens))
+                                " " (state_words(b.state))
+                                @if b.window.set { ", " (self.time(b.window.opens)) }
                             }
                         }
                     }

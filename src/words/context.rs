@@ -133,7 +133,7 @@ pub fn of(
             "rollback": upgrade.rollback,
             "steps": Step::iter().map(|s| (s.name().to_owned(), json!(upgrade.steps.get(&s)))).collect::<serde_json::Map<_, _>>(),
             "go": upgrade.decision == Some(Decision::Go),
-            "no_go": upgrade.no_go(),
+            "no_go": campaign.on_hold(),
             "cancelled": upgrade.cancelled,
             "failed": upgrade.failed,
             "referendum": upgrade.referendum.as_ref().map(|r| referendum(r, progress)),
@@ -228,7 +228,12 @@ const MAX_TIMELINE_ENTRIES: usize = 12;
 
 /// Lists the public notices by the clock that come after `now`: when people will hear from herald.
 fn timeline(campaign: &Campaign, config: &Config, now: Option<Timestamp>) -> Vec<Value> {
-    let (plan, opens) = (&config.plan, campaign.upgrade.window.opens);
+    let (plan, upgrade) = (&config.plan, &campaign.upgrade);
+    let opens = upgrade.window.opens;
+    // Nothing is planned from a window that people still choose, that was made up, or that doesn't come.
+    if upgrade.poll.is_some() || upgrade.unplanned || upgrade.given_up() {
+        return Vec::new();
+    }
     let public = |name: &String| {
         config
             .deployment

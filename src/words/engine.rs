@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{
     check, discord,
     lint_unguarded::{self, Unguarded},
+    literal::{self, literal},
     matrix,
     replies::{self, ReplyTemplates},
     times::{Zone, left_mark, time_mark, without_marks},
@@ -48,7 +49,7 @@ struct LocaleTemplates {
     own: BTreeSet<String>,
 }
 
-/// A notice in Markdown, whose times are still marks, and the language it is written in.
+/// A notice in Markdown, whose times are still marks and whose values have stand-ins, and the language it is written in.
 #[derive(Clone, Debug)]
 pub struct Text {
     markdown: String,
@@ -57,12 +58,12 @@ pub struct Text {
 
 impl Text {
     /// Returns the Markdown. Its times are still marks, so it doesn't depend on the clock.
-    pub fn markdown(&self) -> &str {
-        &self.markdown
+    pub fn markdown(&self) -> String {
+        literal::escaped(&self.markdown)
     }
 
     pub fn says_nothing(&self) -> bool {
-        self.markdown.trim().is_empty()
+        literal::restored(&self.markdown).trim().is_empty()
     }
 }
 
@@ -85,7 +86,7 @@ impl LocaleTemplates {
         let language = Arc::new(language);
         let replies = ReplyTemplates::new(replies, &language, zone);
         let mut engine = Handlebars::new();
-        engine.register_escape_fn(escape);
+        engine.register_escape_fn(harmless);
         engine.register_helper("time", Box::new(time));
         engine.register_helper("left", Box::new(left));
         engine.register_helper("short", Box::new(short));
@@ -239,6 +240,7 @@ impl Renderer {
     /// Writes the Markdown itself, for a file or an issue; times are written out as seen at `now`.
     pub fn document(&self, text: &Text, now: Timestamp) -> String {
         let written = self.zone.for_matrix(&text.language, &text.markdown, now);
+        let written = literal::document(&written);
         let mut out = String::with_capacity(written.len());
         for line in written.trim().lines().map(str::trim_end) {
             if !line.is_empty() || !out.ends_with("\n\n") {
@@ -322,7 +324,7 @@ fn register_words(engine: &mut Handlebars<'static>, language: &Arc<Language>) {
             "span",
             "a length in seconds, such as verification.healthy_for",
         )?);
-        out.write(&escape(&own.span(length)))?;
+        out.write(&harmless(&own.span(length)))?;
         Ok(())
     };
     engine.register_helper("span", Box::new(span));
@@ -337,35 +339,20 @@ fn register_words(engine: &mut Handlebars<'static>, language: &Arc<Language>) {
             .param(0)
             .and_then(|p| p.value().as_str())
             .unwrap_or_default();
-        out.write(&escape(own.word(value)))?;
+        out.write(&harmless(own.word(value)))?;
         Ok(())
     };
     engine.register_helper("word", Box::new(word));
 }
 
-/// Makes a value harmless in Markdown: one line, no formatting, no link, no mark.
+/// Writes a value into a template: its characters have stand-ins until the Markdown is read.
+pub(super) fn harmless(value: &str) -> String {
+    literal(&without_marks(value))
+}
+
+/// Writes a value into Markdown that is a file: one line, no formatting, no link, no mark.
 pub fn escape(value: &str) -> String {
-    let mut out = String::with_capacity(value.len() + 8);
-    for c in without_marks(value).chars() {
-        match c {
-            c if c.is_control()
-                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
-                out.push(' ')
-            }
-            c if c.is_ascii_punctuation()
-                && !matches!(
-                    c,
-                    '\'' | ',' | '?' | '/' | ':' | ';' | '%' | '=' | '$' | '"' | '^'
-                ) =>
-            {
-                out.push('\\');
-                out.push(c);
-            }
-            c => out.push(c),
-        }
-    }
-    out
+    literal::escaped(&harmless(value))
 }
 
 fn time(
@@ -418,6 +405,6 @@ fn short(
     } else {
         value.to_owned()
     };
-    out.write(&escape(&text))?;
+    out.write(&harmless(&text))?;
     Ok(())
 }

@@ -3,7 +3,11 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Zone, distance};
+use super::{
+    Zone,
+    discord::{split_address, split_code},
+    distance,
+};
 use crate::{domain::outbox::Body, ports::Markup};
 
 /// Escapes text, so that it can't be read as HTML.
@@ -71,6 +75,7 @@ pub fn discord(text: &str, zone: &Zone, now: Timestamp) -> String {
                 rest: text,
                 zone,
                 now,
+                linked: false,
             }
             .all()
         };
@@ -163,6 +168,8 @@ struct Inline<'a> {
     rest: &'a str,
     zone: &'a Zone,
     now: Timestamp,
+    /// True within the words of a link, where an address is none.
+    linked: bool,
 }
 
 impl<'a> Inline<'a> {
@@ -178,11 +185,12 @@ impl<'a> Inline<'a> {
             } else if let Some(rest) = self.rest.strip_prefix('*') {
                 self.rest = rest;
                 toggle(&mut out, &mut open, "em");
-            } else if let Some(html) = self.code().or_else(|| self.time()).or_else(|| self.link()) {
+            } else if let Some(html) = self.token(c, !open.is_empty()) {
                 out.push_str(&html);
             } else {
                 let (text, rest) = next_char(self.rest, c);
-                out.push_str(&escape(text));
+                // An invisible space parts what Discord would read as a call.
+                out.push_str(&escape(text.trim_matches('\u{200b}')));
                 self.rest = rest;
             }
         }
@@ -192,10 +200,34 @@ impl<'a> Inline<'a> {
         out
     }
 
+    /// Reads what a character begins: code, a time, a link or an address.
+    fn token(&mut self, first: char, in_emphasis: bool) -> Option<String> {
+        match first {
+            '`' => self.code(),
+            '<' => self.time().or_else(|| self.address(in_emphasis)),
+            '[' => self.link(),
+            'h' if self.linked => None,
+            'h' => self.address(in_emphasis),
+            _ => None,
+        }
+    }
+
     fn code(&mut self) -> Option<String> {
-        let (code, rest) = self.rest.strip_prefix('`')?.split_once('`')?;
+        let (code, rest) = split_code(self.rest)?;
         self.rest = rest;
         Some(format!("<code>{}</code>", escape(code)))
+    }
+
+    /// Reads an address that stands by itself, or as `<https://…>`.
+    fn address(&mut self, in_emphasis: bool) -> Option<String> {
+        let (url, rest) = match self.rest.strip_prefix('<') {
+            Some(inside) => inside
+                .split_once('>')
+                .filter(|(url, _)| split_address(url, false) == Some((*url, "")))?,
+            None => split_address(self.rest, in_emphasis)?,
+        };
+        self.rest = rest;
+        Some(anchor(url, &escape(url)))
     }
 
     /// Reads a time: `<t:1796130000:F>`.
@@ -224,6 +256,7 @@ impl<'a> Inline<'a> {
             rest: label,
             zone: self.zone,
             now: self.now,
+            linked: true,
         }
         .all();
         self.rest = rest;
@@ -426,7 +459,7 @@ mod tests {
             ),
             (
                 "[x](https://e) ` [ <t:9:",
-                "<div>[x](https://e) ` [ &lt;t:9:</div>",
+                "<div>[x](<a href=\"https://e\" rel=\"noopener noreferrer\">https://e</a>) ` [ &lt;t:9:</div>",
             ),
             (
                 "**open *twice",

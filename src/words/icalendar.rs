@@ -4,6 +4,8 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::literal::is_disruptive;
+
 /// A line may have at most this many octets, without its end.
 const MAX_LINE_OCTETS: usize = 75;
 
@@ -76,7 +78,7 @@ fn escape(text: &str) -> String {
         match c {
             '\n' => out.push_str("\\n"),
             '\\' | ';' | ',' => out.extend(['\\', c]),
-            c if c.is_control() => out.push(' '),
+            c if is_disruptive(c) => out.push(' '),
             c => out.push(c),
         }
     }

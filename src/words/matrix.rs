@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use pulldown_cmark::{CowStr, Event, Parser, Tag, TagEnd, html};
 
-use super::times::Zone;
+use super::{literal::restored, times::Zone};
 use crate::domain::plan::language::Language;
 
 /// Writes `formatted_body` and `body`, with times as seen at `now`.
@@ -12,8 +12,21 @@ pub fn write(markdown: &str, zone: &Zone, language: &Language, now: Timestamp) -
         .map(|event| match event {
             // HTML in a source is shown as text.
             Event::Html(text) | Event::InlineHtml(text) | Event::Text(text) => {
-                Event::Text(CowStr::from(zone.for_matrix(language, &text, now)))
+                let text = zone.for_matrix(language, &text, now);
+                Event::Text(CowStr::from(restored(&text).into_owned()))
             }
+            Event::Code(code) => Event::Code(CowStr::from(restored(&code).into_owned())),
+            Event::Start(Tag::Link {
+                link_type,
+                dest_url,
+                title,
+                id,
+            }) => Event::Start(Tag::Link {
+                link_type,
+                dest_url: CowStr::from(restored(&dest_url).into_owned()),
+                title: CowStr::from(restored(&title).into_owned()),
+                id,
+            }),
             Event::SoftBreak => Event::HardBreak,
             other => other,
         })

@@ -11,7 +11,7 @@ use handlebars::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{engine::escape, times::Zone};
+use super::{engine::harmless, times::Zone};
 use crate::{
     config::shipped_replies,
     domain::{
@@ -72,7 +72,7 @@ pub fn as_markdown(words: &str) -> String {
     let lines: Vec<String> = words
         .lines()
         .filter(|line| !line.trim().is_empty())
-        .map(escape)
+        .map(harmless)
         .collect();
     match lines.as_slice() {
         [line] => line.clone(),

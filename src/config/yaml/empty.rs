@@ -56,7 +56,7 @@ fn unwritten(root: &Value, schema: &Value, value: &Value, path: &mut Vec<String>
 }
 
 /// Returns the schema behind references, and whether nothing will do as well.
-fn resolved<'a>(root: &'a Value, schema: &'a Value) -> (&'a Value, bool) {
+pub(super) fn resolved<'a>(root: &'a Value, schema: &'a Value) -> (&'a Value, bool) {
     let reference = schema
         .get("$ref")
         .and_then(Value::as_str)

@@ -49,8 +49,21 @@ impl fmt::Display for Finding {
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
-        write!(f, ": {severity}: {}\n    hint: {}", self.message, self.hint)
+        // A file may hold what would control a terminal.
+        let message = self
+            .message
+            .replace(|c: char| c.is_control() && c != '\n', " ");
+        write!(f, ": {severity}: {message}\n    hint: {}", self.hint)
     }
+}
+
+/// Puts findings in the order in which files are read: by file, line and column.
+pub fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by(|a, b| {
+        let place = |f: &Finding| (f.line, f.column);
+        (&a.file, place(a)).cmp(&(&b.file, place(b)))
+    });
+    findings
 }
 
 /// Returns the candidate that was probably meant.
@@ -83,5 +96,29 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + C
                 format!("there are: {}", all.join(", "))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_stand_as_they_do_in_their_files_and_control_no_terminal() {
+        let at = |file: &str, line, column| Finding {
+            line,
+            column,
+            ..Finding::of_file(file, "a \u{1b}[31mfault\u{7}".to_owned(), "mend it")
+        };
+        let said = in_order(vec![
+            at("b.yaml", 1, 1),
+            at("a.yaml", 209, 1),
+            at("a.yaml", 87, 12),
+            at("a.yaml", 87, 5),
+        ]);
+        let said: Vec<String> = said.iter().map(Finding::to_string).collect();
+        let wanted = ["a.yaml:87:5", "a.yaml:87:12", "a.yaml:209:1", "b.yaml:1:1"];
+        let wanted = wanted.map(|at| format!("{at}: error: a  [31mfault \n    hint: mend it"));
+        assert_eq!(said, wanted);
     }
 }

@@ -7,3 +7,4 @@ pub(super) mod placeholder;
 pub(super) mod source;
 pub(super) mod span;
 pub(super) mod values;
+mod wording;

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     empty::left_empty,
-    finding::{Finding, Severity, nearest},
-    span,
+    finding::{Finding, Severity},
+    span, wording,
 };
 
 /// A file's text and the name an operator knows it by.
@@ -19,10 +19,16 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
+    /// Makes a file of its text. Some editors begin one with a mark that no reader sees, and that would count as indentation.
+    pub fn new(name: String, text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
+        Self { name, text }
+    }
+
     pub fn from_disk(path: &Path) -> Result<Self, Finding> {
         let name = path.display().to_string();
         match fs::read_to_string(path) {
-            Ok(text) => Ok(Self { name, text }),
+            Ok(text) => Ok(Self::new(name, &text)),
             Err(error) => Err(Finding::of_file(
                 &name,
                 format!("can't be read: {error}"),
@@ -47,25 +53,23 @@ impl SourceFile {
                 "keep one of the two".to_owned(),
             ));
         }
+        if let Some((tag, place)) = span::tag(&self.text) {
+            return Err(self.at(
+                place,
+                format!("the tag `{tag}` means nothing here"),
+                "remove it, or put the text in quotes".to_owned(),
+            ));
+        }
         let read = serde_yaml::from_str(&self.text).map_err(|error| {
-            let place = error.location().map_or((1, 1), |l| (l.line(), l.column()));
-            let full = error.to_string();
-            let message = full
-                .rsplit_once(" at line ")
-                .map_or(full.as_str(), |(m, _)| m)
-                .to_owned();
-            let hint = hint_for(&message);
+            let (place, (message, hint)) = wording::of::<T>(&self.text, &error);
             self.at(place, message, hint)
         })?;
         match left_empty::<T>(&self.text) {
             None => Ok(read),
             Some(path) => {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                Err(self.wrong(
-                    &path,
-                    "nothing is written here",
-                    "write a value, or remove the key if it may be left out",
-                ))
+                let hint = "write a value, or remove the key if it may be left out; one that begins with # stands in quotes";
+                Err(self.wrong(&path, "nothing is written here", hint))
             }
         }
     }
@@ -90,21 +94,5 @@ impl SourceFile {
         hint: impl Into<String>,
     ) -> Finding {
         self.at(span::find(&self.text, path), message.into(), hint.into())
-    }
-}
-
-/// serde names what it expected in backquotes: take the nearest for the hint.
-fn hint_for(message: &str) -> String {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let unknown = message.contains("unknown field") || message.contains("unknown variant");
-    match quoted.split_first() {
-        Some((word, expected)) if unknown => match nearest(word, expected.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("remove it, or use one of: {}", expected.join(", ")),
-        },
-        Some((field, _)) if message.contains("missing field") => format!("add `{field}:` here"),
-        _ if message.contains("invalid length") => "write as many as are named above".to_owned(),
-        _ if message.contains("invalid type") => "write a value of the type named above".to_owned(),
-        _ => "mend the YAML here: look at indentation, quotes and colons".to_owned(),
     }
 }

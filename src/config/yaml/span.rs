@@ -126,6 +126,23 @@ pub fn values(source: &str) -> Vec<(String, Position)> {
     found
 }
 
+/// The first tag, such as `!secret`, and the place of what it stands before. Readers of YAML pass it over.
+pub fn tag(source: &str) -> Option<(String, Position)> {
+    // A parser that has found a fault finds it for ever.
+    for event in Parser::new_from_str(source).map_while(Result::ok) {
+        let (Event::Scalar(_, _, _, Some(tag))
+        | Event::SequenceStart(_, Some(tag))
+        | Event::MappingStart(_, Some(tag))) = &event.0
+        else {
+            continue;
+        };
+        if !(tag.is_yaml_core_schema() && tag.suffix == "str") {
+            return Some((tag.to_string(), place(&event.1)));
+        }
+    }
+    None
+}
+
 /// The first key that stands twice in one mapping, and the place of the second.
 pub fn duplicate(source: &str) -> Option<(String, Position)> {
     let mut found = None;

@@ -71,10 +71,7 @@ pub fn notice_code(
         let text = snapshot
             .renderer
             .markdown(&notice.template, locale, &context);
-        parts.push(text.map_or_else(
-            |_| context.data().to_string(),
-            |text| text.markdown().to_owned(),
-        ));
+        parts.push(text.map_or_else(|_| context.data().to_string(), |text| text.markdown()));
     }
     // A branch that the hour may take is a part of the text as well.
     parts.extend(

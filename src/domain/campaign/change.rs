@@ -416,7 +416,8 @@ fn news_of_the_window(before: Option<&Upgrade>, after: &Upgrade) -> Option<Happe
         (None, Some(before)) if before.poll.is_some() => Some(Happening::WindowSet),
         // The window of a campaign that nobody planned was made up.
         (None, Some(before)) if before.unplanned && !after.unplanned => None,
-        (None, Some(before)) if before.window != after.window || before.given_up() => {
+        // Nobody need plan anew for another end: the calendar, the page and the board show it.
+        (None, Some(before)) if before.window.opens != after.window.opens || before.given_up() => {
             Some(Happening::Rescheduled)
         }
         _ => None,

@@ -61,6 +61,25 @@ impl Campaign {
             .map(|poll| poll.decide_by)
     }
 
+    /// The number of times its window was moved, after one was set.
+    pub fn moved(&self) -> u32 {
+        let revisions = self.revision.saturating_sub(1);
+        self.progress.moved.unwrap_or(revisions)
+    }
+
+    /// The number by which calendars tell what is newer: it rises whenever the window changes or the upgrade is called off.
+    pub fn sequence(&self) -> u32 {
+        self.revision.saturating_sub(1) * 2
+            + u32::from(self.upgrade.given_up())
+            + self.progress.end_moved
+    }
+
+    /// The reason why people hold it back, as long as nothing is applied and nobody has given it up.
+    pub fn on_hold(&self) -> Option<&str> {
+        let waits = self.progress.state < State::Applied && !self.upgrade.given_up();
+        self.upgrade.no_go().filter(|_| waits)
+    }
+
     /// The standing in one word: what people have decided, or else what the chains show.
     pub fn standing(&self) -> &'static str {
         let waits = self.progress.state == State::Scheduled;

@@ -72,6 +72,12 @@ pub struct Progress {
     /// Happenings that are told once of an upgrade, and were.
     #[serde(default)]
     pub told: BTreeSet<Happening>,
+    /// The number of times its window was moved; stores of earlier versions don't know.
+    #[serde(default)]
+    pub moved: Option<u32>,
+    /// The number of times the end of its window alone was moved.
+    #[serde(default)]
+    pub end_moved: u32,
 }
 
 /// Something to announce, and the fact it stands on.
@@ -134,6 +140,8 @@ impl Progress {
             announced: BTreeSet::new(),
             feedback_closes: None,
             told: BTreeSet::new(),
+            moved: Some(0),
+            end_moved: 0,
         }
     }
 

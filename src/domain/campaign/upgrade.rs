@@ -224,6 +224,11 @@ impl Upgrade {
         }
     }
 
+    /// Returns the reason why the upgrade was given up, if it was.
+    pub fn reason(&self) -> Option<&str> {
+        self.cancelled.as_deref().or(self.failed.as_deref())
+    }
+
     /// True if the upgrade was cancelled or has failed, so that nobody goes on with it.
     pub fn given_up(&self) -> bool {
         self.cancelled.is_some() || self.failed.is_some()

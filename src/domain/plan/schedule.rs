@@ -232,6 +232,15 @@ impl CronRule {
         &self.expression
     }
 
+    /// Tells whether the expression names days of the month and weekdays as well. Other crons come on either, ours on days
+    /// that are both.
+    pub fn has_two_days(&self) -> bool {
+        let is_every = |field: &str| matches!(field, "*" | "?");
+        let mut fields = self.expression.split_whitespace().skip(2);
+        let (day, weekday) = (fields.next(), fields.nth(1));
+        day.is_some_and(|day| !is_every(day)) && weekday.is_some_and(|day| !is_every(day))
+    }
+
     /// Lists the occurrences between the bounds around a window that opens at `opens`, in order.
     ///
     /// The expression is read on the civil calendar (as if in UTC) and each civil time is then made

@@ -272,6 +272,9 @@ pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_
         "missing".into(),
         json!(vec![long(40); MAX_PROVIDERS_IN_REMINDER]),
     );
+    if let Some(upgrade) = map.get_mut("upgrade").and_then(Value::as_object_mut) {
+        upgrade.insert("no_go".into(), json!(sample.upgrade.no_go()));
+    }
     if let Some(topic) = map.get_mut("topic").and_then(Value::as_object_mut) {
         topic.insert("contact".into(), contact);
     }

@@ -52,7 +52,7 @@ type Case = (
 );
 
 /// Changes, the line they are found at (by a word that stands in it), and what is said.
-const CASES: [Case; 22] = [
+const CASES: [Case; 26] = [
     (
         &[(PLAN, "least_notice: 7d", "least_notice: 14d")],
         "least_notice: 14d",
@@ -217,6 +217,26 @@ const CASES: [Case; 22] = [
         &[(UPGRADE, "title: An invented", "title: TODO an invented")],
         "title: TODO",
         "error: `TODO` is still to be filled in",
+    ),
+    (
+        &[(UPGRADE, "closes: 2031-03-11", "closes: 2032-03-11")],
+        "window: { opens",
+        "warning: the window is open for 366 days",
+    ),
+    (
+        &[(UPGRADE, "by: 2031-03-11 10:00", "by: 2020-03-11 10:00")],
+        "  validators: {",
+        "before the window\n    hint: write when it has to be done",
+    ),
+    (
+        &[(UPGRADE, "by: 2031-03-11 10:00", "by: 2031-03-12 10:00")],
+        "  validators: {",
+        "after the window\n    hint: write when it has to be done",
+    ),
+    (
+        &[(PLAN, "\"0 10 * * Mon-Fri\"", "\"0 10 1-14 * Mon-Fri\"")],
+        "cron: {",
+        "comes only on days that are both the day of the month and the weekday",
     ),
 ];
 

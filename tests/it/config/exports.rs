@@ -167,6 +167,131 @@ fn words_with_a_meaning_in_a_calendar_have_none() {
 }
 
 #[test]
+fn a_plan_says_that_an_upgrade_is_called_off_or_has_no_window_yet() {
+    let file = "config/upgrades/v2.3.1.yaml";
+    let cancelled = changed(file, "title: ", "cancelled: A fault was found.\ntitle: ");
+    let text = said(cancelled.path(), &["plan", "--ics"]);
+    strictly_written(&text);
+    let all = events(&text);
+    let is_off = |e: &&Event| e.property_value("STATUS") == Some("CANCELLED");
+    assert!(all.len() > 1 && all.iter().filter(is_off).count() == all.len());
+    let plan = said(cancelled.path(), &["plan"]);
+    assert!(
+        plan.contains("(v2.3.1): cancelled: A fault was found."),
+        "{plan}"
+    );
+    assert!(!plan.contains("announced"), "nothing is to come: {plan}");
+    let json = herald(cancelled.path(), &["plan", "--json"]);
+    let json = crate::process::cli::lines(&json);
+    assert_eq!(json.len(), 1);
+    assert_eq!(
+        (&json[0]["state"], &json[0]["reason"]),
+        (&"cancelled".into(), &"A fault was found.".into())
+    );
+
+    let window = "window:\n  opens: 2027-03-09 14:00\n  closes: 2027-03-09 16:00\n";
+    let poll = "poll:\n  windows:\n    - { opens: 2027-03-09 14:00, closes: 2027-03-09 16:00 }\n    - { opens: 2027-03-11 10:00, closes: 2027-03-11 12:00 }\n  decide_by: 2027-02-20 18:00\n";
+    let polled = changed(file, window, poll);
+    let text = said(polled.path(), &["plan", "--ics"]);
+    assert!(events(&text).is_empty(), "{text}");
+    let plan = said(polled.path(), &["plan"]);
+    assert!(plan.contains("(v2.3.1): planned"), "{plan}");
+    assert!(
+        plan.contains("no window yet: people choose one of 2 until Sat 20 Feb 2027"),
+        "{plan}"
+    );
+}
+
+#[tokio::test]
+async fn a_plan_goes_by_what_commands_have_changed_under_the_same_names() {
+    use upgrade_herald::{
+        adapters::store::SqlStore,
+        domain::campaign::Campaign,
+        ports::{Batch, CampaignStore},
+    };
+    let dir = changed("config/herald.yaml", "sqlite://", "sqlite://./");
+    let before = said(dir.path(), &["plan", "--ics"]);
+    let loaded = lint::load(&Origin::Embedded).unwrap();
+    let upgrade = loaded.config.upgrades[0].upgrade.clone();
+    let later = |at: jiff::Timestamp| {
+        at.checked_add(jiff::SignedDuration::from_hours(48))
+            .unwrap()
+    };
+    let mut campaign = Campaign::new(upgrade.clone(), jiff::Timestamp::UNIX_EPOCH);
+    campaign.file = Some(upgrade.clone());
+    campaign.upgrade.window.opens = later(upgrade.window.opens);
+    campaign.upgrade.window.closes = later(upgrade.window.closes);
+    campaign.commanded = ["window".to_owned()].into();
+    campaign.revision = 2;
+    let path = loaded
+        .config
+        .deployment
+        .store
+        .url
+        .replacen("sqlite://", "", 1);
+    let url = format!("sqlite://{}", dir.path().join(path).display());
+    let store = SqlStore::open(&url).await.unwrap();
+    let batch = Batch {
+        upgrades: vec![campaign.clone()],
+        ..Batch::default()
+    };
+    store.commit(batch).await.unwrap();
+    let moved = said(dir.path(), &["plan", "--ics"]);
+    let uids = |text: &str| {
+        let uids = text.lines().filter(|l| l.starts_with("UID:v2.3.1"));
+        let mut uids: Vec<String> = uids.map(str::to_owned).collect();
+        uids.retain(|uid| !uid.contains("/countdown/"));
+        uids
+    };
+    assert_eq!(
+        uids(&before),
+        uids(&moved),
+        "calendars know each event again"
+    );
+    let window = |text: &str| {
+        let all = events(text);
+        let window = all
+            .into_iter()
+            .find(|e| e.get_uid() == Some("v2.3.1@upgrade-herald"));
+        let window = window.unwrap();
+        let starts = window.property_value("DTSTART").unwrap().to_owned();
+        (
+            starts,
+            window.get_sequence(),
+            window.property_value("STATUS").map(str::to_owned),
+        )
+    };
+    assert_eq!(
+        window(&before),
+        ("20270309T130000Z".to_owned(), Some(0), None)
+    );
+    assert_eq!(
+        window(&moved),
+        ("20270311T130000Z".to_owned(), Some(2), None)
+    );
+    assert!(events(&moved).iter().all(|e| e.get_sequence() == Some(2)));
+
+    campaign.upgrade.cancelled = Some("A fault was found.".into());
+    (campaign.revision, campaign.commanded) =
+        (3, ["window".to_owned(), "cancelled".to_owned()].into());
+    let batch = Batch {
+        upgrades: vec![campaign],
+        ..Batch::default()
+    };
+    store.commit(batch).await.unwrap();
+    let off = said(dir.path(), &["plan", "--ics"]);
+    assert_eq!(
+        window(&off),
+        (
+            "20270311T130000Z".to_owned(),
+            Some(5),
+            Some("CANCELLED".to_owned())
+        )
+    );
+    assert!(said(dir.path(), &["plan"]).contains("(v2.3.1): cancelled: A fault was found."));
+}
+
+#[test]
 fn a_calendar_is_not_asked_for_in_vain() {
     for args in [
         &["plan", "--ics", "--json"][..],

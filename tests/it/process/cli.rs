@@ -262,8 +262,8 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 40] = [
         "max_finality_lag: 20 ",
         "max_finality_lag: many ",
         "config/plan.yaml:L:21",
-        "invalid type",
-        "type",
+        "not a whole number",
+        "digits alone",
     ),
     (
         "config/plan.yaml",

@@ -617,3 +617,190 @@ async fn what_was_given_up_is_not_called_verified() {
         "{told:?}"
     );
 }
+
+/// What stands on top of a post: each line's name, a correction with its words, a new time with its second.
+fn tops(text: &str) -> Vec<String> {
+    let (top, _) = text.split_once("## ").unwrap_or((text, ""));
+    let lines = top.lines().filter_map(|line| line.strip_prefix("> "));
+    let line = |line: &str| {
+        let (name, rest) = line.trim_start_matches("**").split_once(":**").unwrap();
+        let second = rest.split_once("<t:").and_then(|(_, t)| t.split_once(':'));
+        match (name, second) {
+            ("Correction", _) => format!("{name}:{rest}"),
+            ("New time", Some((second, _))) => format!("{name}: {second}"),
+            _ => name.to_owned(),
+        }
+    };
+    lines.map(line).collect()
+}
+
+#[tokio::test]
+async fn each_mark_stays_until_another_makes_it_untrue() {
+    // `+` is given in the same moment as what stands before it; `move 10` is by so many days.
+    let orders: [(&[&str], &[&str]); 14] = [
+        (&["correct One"], &["Correction: One"]),
+        (&["move 10"], &["New time: 10"]),
+        (
+            &["correct One", "move 10"],
+            &["New time: 10", "Correction: One"],
+        ),
+        (
+            &["move 10", "correct One"],
+            &["New time: 10", "Correction: One"],
+        ),
+        (
+            &["correct One", "+move 10"],
+            &["New time: 10", "Correction: One"],
+        ),
+        (
+            &["move 10", "+correct One"],
+            &["New time: 10", "Correction: One"],
+        ),
+        (
+            &["move 10", "correct One", "move 20"],
+            &["New time: 20", "Correction: One"],
+        ),
+        (
+            &["correct One", "move 10", "correct Two"],
+            &["New time: 10", "Correction: One", "Correction: Two"],
+        ),
+        (
+            &["correct One", "+correct Two"],
+            &["Correction: One", "Correction: Two"],
+        ),
+        (
+            &["cancel", "correct One"],
+            &["Cancelled", "Correction: One"],
+        ),
+        (
+            &["correct One", "cancel"],
+            &["Cancelled", "Correction: One"],
+        ),
+        (
+            &["duties", "move 10", "correct One", "cancel"],
+            &["Cancelled", "Correction: One"],
+        ),
+        (
+            &["correct One", "duties", "move 10"],
+            &["No longer so", "New time: 10", "Correction: One"],
+        ),
+        (
+            &["cancel", "correct One", "move 10"],
+            &["New time: 10", "Correction: One"],
+        ),
+    ];
+    for (order, wanted) in orders {
+        let w = Pipeline::new(&["relay"], small).await;
+        let mut file = upgrade_in(&w, 8);
+        follow(&w, &file).await;
+        days_pass(&w, 2).await;
+        for (i, step) in order.iter().enumerate() {
+            let (name, rest) = step.split_once(' ').unwrap_or((step, ""));
+            let change = match name.trim_start_matches('+') {
+                "correct" => Change::Correct {
+                    notice: "announced".into(),
+                    text: rest.into(),
+                },
+                "move" => reschedule(moved(&file, rest.parse().unwrap())),
+                "cancel" => Change::Cancel {
+                    reason: "A fault.".into(),
+                },
+                _ => {
+                    let duty = file.duties.get_mut(&Audience::Users).unwrap();
+                    duty.what = "Look at your wallet.".into();
+                    follow(&w, &file).await;
+                    continue;
+                }
+            };
+            let now = w.clock.now();
+            w.store
+                .request("v2", &change, "Tessa Test", now)
+                .await
+                .unwrap();
+            if !order.get(i + 1).is_some_and(|next| next.starts_with('+')) {
+                follow(&w, &file).await;
+            }
+        }
+        let at = |line: &str| match line.strip_prefix("New time: ") {
+            Some(days) => {
+                let opens = moved(&file, days.parse().unwrap()).opens;
+                format!("New time: {}", opens.as_second())
+            }
+            None => line.to_owned(),
+        };
+        let wanted: Vec<String> = wanted.iter().map(|line| at(line)).collect();
+        let text = w.text("v2", "announced", CHANNEL).await;
+        assert_eq!(tops(&text), wanted, "{order:?}: {text}");
+        assert_eq!(
+            text.matches("## ").count(),
+            1,
+            "the post itself stays: {text}"
+        );
+        let on_matrix = w.text("v2", "announced", "matrix-upgrades").await;
+        let marks = on_matrix.lines().filter(|line| line.starts_with("> "));
+        assert_eq!(marks.count(), wanted.len(), "{order:?}: {on_matrix}");
+    }
+}
+
+#[tokio::test]
+async fn another_end_of_the_window_is_shown_and_told_to_nobody() {
+    let board = |plan: &mut Plan| {
+        small(plan);
+        for urgency in Urgency::iter() {
+            let board = Notice::new(
+                "board",
+                Phase::Scheduling,
+                "preparation/board",
+                Trigger::On(Happening::Planned),
+            );
+            plan.plans.get_mut(&urgency).unwrap().notices.push(Notice {
+                channels: vec![CHANNEL.into()],
+                live: true,
+                board: true,
+                ..board
+            });
+        }
+    };
+    let w = Pipeline::new(&["relay"], board).await;
+    let mut file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    let told = w.told("v2", CHANNEL).await;
+    let campaign = async || w.core.campaign("v2").await.unwrap().unwrap();
+    assert_eq!(campaign().await.sequence(), 0);
+    file.window.closes = file.window.closes.checked_add(days(1)).unwrap();
+    w.step(60);
+    follow(&w, &file).await;
+    w.step(60);
+    w.settle().await;
+    let said = w.told("v2", CHANNEL).await.split_off(told.len());
+    assert_eq!(said, ["board edit"], "nobody is called");
+    let text = w.text("v2", "board", CHANNEL).await;
+    let closes = format!("until <t:{}:F>", file.window.closes.as_second());
+    assert!(text.contains(&closes), "{text}");
+    let (sequence, moves) = (campaign().await.sequence(), campaign().await.moved());
+    assert_eq!((sequence, moves), (1, 0), "calendars take the newer one");
+    // By command it is the same.
+    let mut window = file.window.clone();
+    window.closes = window.closes.checked_add(days(1)).unwrap();
+    let done = command(&w, &file, reschedule(window.clone())).await;
+    assert!(done.starts_with("done: reschedule"), "{done}");
+    assert_eq!(campaign().await.upgrade.window, window);
+    assert_eq!(campaign().await.sequence(), 2);
+    let told = w.told("v2", CHANNEL).await;
+    assert!(!told.contains(&"rescheduled".to_owned()), "{told:?}");
+    // Calendars know each change that follows as newer, whichever way it goes.
+    let mut last = campaign().await.sequence();
+    for change in [
+        reschedule(moved(&file, 10)),
+        Change::Cancel {
+            reason: "A fault.".into(),
+        },
+        reschedule(moved(&file, 20)),
+    ] {
+        command(&w, &file, change.clone()).await;
+        let now = campaign().await.sequence();
+        assert!(now > last, "{change:?}: {now} after {last}");
+        last = now;
+    }
+    assert_eq!(campaign().await.moved(), 2);
+}

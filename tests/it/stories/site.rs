@@ -501,6 +501,7 @@ fn saying(text: &str) -> Bulletin {
         title: own(),
         posted: true,
         at,
+        changed: None,
         text: Some(own()),
         places: vec![PlaceView {
             channel: own(),
@@ -523,6 +524,7 @@ fn saying(text: &str) -> Bulletin {
         urgency: Urgency::Routine,
         state: "failed",
         reason: Some(own()),
+        no_go: Some(own()),
         under_way: true,
         window: WindowView {
             opens: at,
@@ -592,6 +594,7 @@ fn saying(text: &str) -> Bulletin {
         sequence: 3,
         accepted: at,
         picture: None,
+        unplanned: false,
         colour: 0,
     }
 }
