@@ -122,9 +122,15 @@ impl Health {
 /// How improbable it must be that a chain merely happens to have no transaction: a millionth, as a logarithm.
 const SILENCE_LN: f64 = -13.8;
 
+/// Fewer blocks before the upgrade say nothing of how many transactions a chain has.
+const MIN_BLOCKS_BEFORE: u32 = 30;
+
 /// Tells whether so many blocks without a transaction are silence, by the share of blocks that had one `before`. A chain of
 /// which too little was seen, or that was as quiet, isn't silent.
 fn is_silence(before: &Stretch, blocks: u32) -> bool {
+    if before.blocks < MIN_BLOCKS_BEFORE {
+        return false;
+    }
     let empty = f64::from(before.blocks - before.busy.min(before.blocks) + 1)
         / f64::from(before.blocks + 1);
     f64::from(blocks) * empty.ln() < SILENCE_LN
