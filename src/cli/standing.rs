@@ -1,4 +1,4 @@
-//! Where an upgrade stands, as `status` and `plan` say it.
+//! The lines in which `status` and `plan` say where an upgrade stands.
 
 use jiff::Timestamp;
 

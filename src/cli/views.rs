@@ -245,7 +245,7 @@ fn cases() -> Vec<StateCase> {
     ]
 }
 
-/// What every view says.
+/// The words of every view.
 struct Views {
     status: String,
     status_json: Value,

@@ -55,12 +55,13 @@ pub(crate) async fn find_or_make(
 /// The first message of a topic.
 fn opening(core: &Core, outlet: &Outlet, campaign: &Campaign) -> Result<String, String> {
     let snapshot = core.snapshot();
+    let (renderer, now) = (&snapshot.renderer, core.clock.now());
     if !snapshot.config.templates.contains_key(templates::TOPIC) {
-        return Ok(campaign.upgrade.summary.clone());
+        let summary = renderer.value(&campaign.upgrade.summary);
+        return Ok(renderer.body(&summary, outlet.platform, now).text);
     }
     let input = context::RenderInput::default();
     let context = context::of(campaign, None, &snapshot.config, &input);
-    let renderer = &snapshot.renderer;
     let text = renderer.markdown(templates::TOPIC, &outlet.locale, &context.into())?;
-    Ok(renderer.body(&text, outlet.platform, core.clock.now()).text)
+    Ok(renderer.body(&text, outlet.platform, now).text)
 }

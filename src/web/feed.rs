@@ -43,7 +43,7 @@ pub(super) fn calendar(
     icalendar::write(title, &events, now)
 }
 
-/// What it brings, and where it stands.
+/// Describes what an upgrade brings, and where it stands.
 fn described(bulletin: &Bulletin) -> String {
     let held = bulletin
         .no_go

@@ -108,7 +108,8 @@ pub fn event(
         )?;
         snapshot.renderer.body(&text, outlet.platform, now).text
     } else {
-        upgrade.summary.clone()
+        let summary = snapshot.renderer.value(&upgrade.summary);
+        snapshot.renderer.body(&summary, outlet.platform, now).text
     };
     let chains: Vec<&str> = upgrade.chains.keys().map(String::as_str).collect();
     Ok(CalendarEvent {

@@ -133,13 +133,13 @@ fn body(renderer: &Renderer, position: &str, value: &str, platform: Platform) ->
     renderer.body(&text, platform, Timestamp::UNIX_EPOCH)
 }
 
-/// What readers see of a text, with one space for each gap.
+/// Writes a text as readers see it, with one space for each gap.
 fn seen(text: &str) -> String {
     let text = text.replace('\u{200b}', "");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What readers are to see of a value.
+/// Writes a value as readers are to see it.
 fn harmless(value: &str) -> String {
     let value = value.replace(['\u{e000}', '\u{e001}'], "");
     value.replace(is_disruptive, " ")
@@ -303,7 +303,7 @@ impl Client {
     }
 }
 
-/// Where a mark stands first that no backslash precedes.
+/// Finds the first mark that no backslash precedes.
 fn unescaped(text: &str, mark: &str) -> Option<usize> {
     let mut escaped = false;
     text.char_indices().find_map(|(at, c)| {
@@ -358,7 +358,7 @@ fn formats(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// What each dialect shows of a value in a position, with the formats it has there.
+/// Lists what each dialect shows of a value in a position, with the formats it has there.
 fn shown(renderer: &Renderer, position: &str, value: &str) -> Vec<(&'static str, Client)> {
     let zone = Zone(TimeZone::UTC);
     let discord = body(renderer, position, value, Platform::Discord);
@@ -392,12 +392,12 @@ fn words(renderer: &Renderer, position: &str, value: &str) -> Vec<(&'static str,
     ]
 }
 
-/// Without the marks that a plain text has for items, quotes, lines and addresses.
+/// Removes the marks that a plain text has for items, quotes, lines and addresses.
 fn unmarked(text: &str) -> String {
     let marks = ["• ", "> ", " | ", " (https://example.org/x)"];
     let unmarked = marks
         .iter()
-        .fold(text.to_owned(), |text, mark| text.replace(mark, " "));
+        .fold(seen(text), |text, mark| text.replace(mark, " "));
     seen(&unmarked)
 }
 

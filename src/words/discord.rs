@@ -100,7 +100,7 @@ struct Writer {
     /// The address of an open link whose words are its address.
     autolink: Option<String>,
     code_block: bool,
-    /// How many emphases are open.
+    /// The number of emphases that are open.
     emphases: usize,
     /// The words of this line begin here, behind its marks.
     start: usize,

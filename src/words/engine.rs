@@ -215,6 +215,14 @@ impl Renderer {
         }
     }
 
+    /// The words of a value alone, where no template puts it into others.
+    pub fn value(&self, value: &str) -> Text {
+        Text {
+            markdown: harmless(value),
+            language: self.english.language.clone(),
+        }
+    }
+
     /// Finds where a template, or one it includes, speaks of a fact without asking whether there is
     /// one. The templates are named as their files are.
     pub fn unguarded(&self, template: &str, locale: &str) -> Vec<Unguarded> {

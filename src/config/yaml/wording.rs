@@ -1,4 +1,4 @@
-//! What a reader of YAML says is wrong, in words for people, with an example of what is right.
+//! Puts what a reader of YAML finds wrong in words for people, with an example of what is right.
 
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
@@ -14,10 +14,8 @@ pub(super) fn of<T: JsonSchema>(
     error: &serde_yaml::Error,
 ) -> (Position, MessageAndHint) {
     let full = error.to_string();
-    let place = error
-        .location()
-        .map(|at| (at.line(), at.column()))
-        .or_else(|| position(text, &full))
+    let place = position(text, &full)
+        .or_else(|| error.location().map(|at| (at.line(), at.column())))
         .unwrap_or((1, 1));
     // What stands behind it is where the reader was when it noticed.
     let said = full
@@ -50,7 +48,7 @@ fn stands_at(text: &str, (line, column): Position) -> Option<char> {
     line.chars().nth(column.checked_sub(1)?)
 }
 
-/// What libyaml says of text that is no YAML: a beginning of its words, ours, and the remedy.
+/// The errors of text that is no YAML: a part of libyaml's words, ours, and the remedy.
 const SYNTAX: [(&str, &str, &str); 13] = [
     (
         "control characters are not allowed",
@@ -141,7 +139,7 @@ fn syntax(said: &str, stands: Option<char>) -> Option<MessageAndHint> {
     found.map(|(_, message, hint)| ((*message).to_owned(), (*hint).to_owned()))
 }
 
-/// MessageAndHint for a value that is YAML, but not what belongs there.
+/// Words for a value that is YAML, but not what belongs there.
 fn shape<T: JsonSchema>(said: &str) -> Option<MessageAndHint> {
     let quoted: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
     let (path, rest) = ["invalid type: ", "invalid value: ", "invalid length "]
@@ -185,7 +183,7 @@ fn shape<T: JsonSchema>(said: &str) -> Option<MessageAndHint> {
     Some((format!("{}{at}, not {wanted}", given_words(given)), hint))
 }
 
-/// What stands there: `the text "yes"`, `the number 5`, `a list`.
+/// Says what stands there: `this is the text "yes"`, `the number 5`, `a list`.
 fn given_words(given: &str) -> String {
     let inside = |kind: &str| {
         let value = given.strip_prefix(kind)?.trim();
@@ -207,7 +205,7 @@ fn given_words(given: &str) -> String {
     }
 }
 
-/// What belongs there, and an example of it.
+/// Says what belongs there, with an example of it.
 fn wanted_words<T: JsonSchema>(path: &str, given: &str, wanted: &str) -> (String, String) {
     let text = given
         .strip_prefix("string ")
@@ -242,7 +240,7 @@ fn wanted_words<T: JsonSchema>(path: &str, given: &str, wanted: &str) -> (String
     (wanted.to_owned(), hint)
 }
 
-/// What somebody means who writes yes or no for true or false.
+/// Returns the switch that somebody means who writes yes or no.
 fn switch(text: Option<&str>) -> &'static str {
     match text.map(str::to_ascii_lowercase).as_deref() {
         Some("yes" | "y" | "on") => "true",
@@ -352,7 +350,7 @@ mod tests {
         read.ok_or_else(|| findings[0].to_string())
     }
 
-    /// What is read of a key: the value, or `~` where nothing is.
+    /// Writes what is read of a key: the value, or `~` where nothing is.
     fn value(key: &str, kinds: &Kinds) -> String {
         let said = match key {
             "text" => kinds.text.clone(),
@@ -489,7 +487,7 @@ mod tests {
         }
     }
 
-    /// What is written, the place, and parts of the message and of the hint.
+    /// Each text with the place, and parts of the message and of the hint.
     const WRONG: [(&str, &str, &str, &str); 36] = [
         (
             "part: 5",
