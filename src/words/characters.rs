@@ -267,9 +267,9 @@ impl Client {
             });
             return Some(behind);
         }
-        if text.starts_with('[') {
-            let end = unescaped(&text[1..], "]")?;
-            let (label, behind) = (&text[1..=end], &text[end + 2..]);
+        if let Some(inside) = text.strip_prefix('[') {
+            let end = unescaped(inside, "]")?;
+            let (label, behind) = (&inside[..end], &inside[end + 1..]);
             let (url, behind) = behind.strip_prefix("(<")?.split_once(">)")?;
             self.format(&format!("link {url}"));
             let mut inside = Self::default();

@@ -148,7 +148,8 @@ pub(super) fn readable<T: DeserializeOwned>(
     entries: Vec<Value>,
 ) -> Vec<T> {
     let read = |entry: Value| {
-        let id = entry["id"].as_str().unwrap_or("without an id").to_owned();
+        let id = entry.get("id").and_then(Value::as_str);
+        let id = id.unwrap_or("without an id").to_owned();
         let error = match serde_path_to_error::deserialize(entry) {
             Ok(read) => return Some(read),
             Err(error) => unreadable(&error),

@@ -270,9 +270,9 @@ fn keys_hint<T: JsonSchema>(path: &str, text: Option<&str>) -> String {
 /// Lists the keys that a shape has at a path such as `notices[0].at`, those first that must be there.
 fn keys_at<T: JsonSchema>(path: &str) -> Vec<String> {
     let root = schema_for!(T).to_value();
-    let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
-    let end = steps.fold(Some(&root), |schema, step| {
-        let (schema, _) = resolved(&root, schema?);
+    let mut steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+    let end = steps.try_fold(&root, |schema, step| {
+        let (schema, _) = resolved(&root, schema);
         if step.ends_with(']') {
             return schema.get("items");
         }

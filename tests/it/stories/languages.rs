@@ -438,6 +438,7 @@ const DETAILS: &[&str] = &[
     "25 to 26",
     "1200000 to 1230000",
     "the target is another",
+    "no block for 75 s",
     "The new code was refused; the old runtime runs on.",
     " for discord-upgrades",
     "window was changed by a command since the file was read; write what it is now, or give another command",
