@@ -15,7 +15,7 @@ use crate::{
         clock::SystemClock,
         discord::{Discord, DiscordConnectError, RequiredPermissions},
         matrix::{Matrix, MatrixConnectError, Recovery},
-        node::Node,
+        node::{self, Node},
         store::{Lock, SqlStore},
     },
     config::{ChannelConfig, Config, Severity},
@@ -441,6 +441,8 @@ async fn chains(record: &mut DoctorReport, config: &Config) {
         let mut heads = Vec::new();
         for endpoint in &chain.endpoints {
             let node = Node::new(vec![endpoint.clone()]);
+            // The rest of an address is often a key.
+            let endpoint = node::host(endpoint);
             let may_pass = |e: &ChainError| matches!(e, ChainError::Unreachable(_));
             let head = match retry(async || node.head(None).await, may_pass).await {
                 Ok(head) => head,

@@ -174,7 +174,7 @@ fn store(raw: RawStore, file: &SourceFile, findings: &mut Vec<Finding>) -> Optio
     let known = "write sqlite:// and a file's path, such as sqlite://herald.db; or postgres://user@host/database";
     let wrong = match raw.url.split_once("://") {
         Some(("sqlite" | "postgres" | "postgresql", "")) | None => {
-            Some((format!("`{}` is not a store herald knows", raw.url), known))
+            Some(("this is not a store herald knows".to_owned(), known))
         }
         Some(("sqlite", _)) if raw.password.is_some() => Some((
             "a file has no password".to_owned(),
@@ -258,16 +258,19 @@ fn check_chains(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Findi
             if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
                 findings.push(file.wrong(
                     &["chains", name, "endpoints", &i.to_string()],
-                    format!("`{url}` is not a WebSocket address"),
+                    "this is not a WebSocket address",
                     "write ws:// or wss:// and the node's host",
                 ));
             }
             // One node that counts as two would be believed against the others.
-            let same = |other: &&String| same_endpoint(other, url);
-            if let Some(first) = chain.endpoints.iter().take(i).find(same) {
+            let same = |other: &String| same_endpoint(other, url);
+            if let Some(first) = chain.endpoints.iter().take(i).position(same) {
                 findings.push(file.wrong(
                     &["chains", name, "endpoints", &i.to_string()],
-                    format!("`{url}` is the node of `{first}`, and one node counts once"),
+                    format!(
+                        "this is the node of endpoint {}, and one node counts once",
+                        first + 1
+                    ),
                     "name another node, or remove this one",
                 ));
             }
@@ -331,7 +334,7 @@ fn check_channels(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Fin
         if !(capabilities.places.fits)(&channel.place) {
             findings.push(file.wrong(
                 &["channels", name, "place"],
-                format!("`{}` is not a place on {platform}", channel.place),
+                format!("this is not a place on {platform}"),
                 capabilities.places.hint,
             ));
         }
@@ -354,11 +357,11 @@ fn check_mentions(
             hint,
         ));
     }
-    for (i, id) in whom.iter().enumerate().filter(|(_, id)| !fits(id)) {
+    for (i, _) in whom.iter().enumerate().filter(|(_, id)| !fits(id)) {
         let at = ["channels", channel, "mentions", group, &i.to_string()];
         findings.push(file.wrong(
             &at,
-            format!("`{id}` can't be mentioned on {}", platform.name()),
+            format!("this can't be mentioned on {}", platform.name()),
             hint,
         ));
     }

@@ -289,17 +289,17 @@ pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>)
                 "one entry a human, with both accounts",
             );
         }
-        if let Some(id) = person.discord.as_ref().filter(|id| !is_discord_id(id)) {
+        if person.discord.as_ref().is_some_and(|id| !is_discord_id(id)) {
             wrong(
                 "discord",
-                format!("`{id}` is not an account on Discord"),
+                "this is not an account on Discord".to_owned(),
                 "write the user's id, a number in quotes",
             );
         }
-        if let Some(id) = person.matrix.as_ref().filter(|id| !is_matrix_id(id)) {
+        if person.matrix.as_ref().is_some_and(|id| !is_matrix_id(id)) {
             wrong(
                 "matrix",
-                format!("`{id}` is not an account on Matrix"),
+                "this is not an account on Matrix".to_owned(),
                 "write the user's id, such as \"@anna:example.org\"",
             );
         }
@@ -353,7 +353,7 @@ pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>)
 fn permissions(raw: RawPermissions, file: &SourceFile, findings: &mut Vec<Finding>) -> Permissions {
     for (i, RawDiscordRole { id, .. }) in raw.discord.iter().enumerate() {
         if !is_discord_id(id) {
-            let message = format!("`{id}` is not a role on Discord");
+            let message = "this is not a role on Discord";
             findings.push(file.wrong(
                 &["permissions", "discord", &i.to_string(), "id"],
                 message,

@@ -10,3 +10,4 @@ mod witness;
 
 pub use self::activity::{ActivitySample, sample};
 pub use self::client::Node;
+pub use self::witness::host;

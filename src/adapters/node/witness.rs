@@ -205,7 +205,7 @@ impl Witness {
 }
 
 /// Scheme and host: what follows may hold a provider's key.
-pub(super) fn host(endpoint: &str) -> &str {
+pub fn host(endpoint: &str) -> &str {
     let start = endpoint.find("://").map_or(0, |i| i + 3);
     let end = endpoint
         .get(start..)

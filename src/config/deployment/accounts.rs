@@ -116,7 +116,7 @@ pub(super) fn discord(
     if guild.is_none() {
         findings.push(file.wrong(
             &["discord", "guild"],
-            format!("`{}` is not a server's id", raw.guild),
+            "this is not a server's id",
             "write the number in quotes (copy it with developer mode on)",
         ));
     }
@@ -132,7 +132,7 @@ pub(super) fn discord(
         if address.is_err() {
             findings.push(file.wrong(
                 &["discord", "route", "address"],
-                format!("`{}` is not an address", route.address),
+                "this is not an address",
                 "write IP:port, such as 127.0.0.1:8443",
             ));
         }
@@ -154,17 +154,17 @@ pub(super) fn matrix(
         .homeserver
         .strip_prefix("https://")
         .or_else(|| raw.homeserver.strip_prefix("http://"));
-    if host.is_none_or(str::is_empty) {
+    if host.is_none_or(|host| host.is_empty() || host.contains(['@', '?', '#'])) {
         findings.push(file.wrong(
             &["matrix", "homeserver"],
-            format!("`{}` is not an address", raw.homeserver),
-            "write https:// and the server's host",
+            "this is not the address of a homeserver",
+            "write https:// and the server's host; what signs herald in has keys of its own",
         ));
     }
     if !is_matrix_id(&raw.user) {
         findings.push(file.wrong(
             &["matrix", "user"],
-            format!("`{}` is not an account on Matrix", raw.user),
+            "this is not an account on Matrix",
             "write the user's id, such as \"@herald:example.org\"",
         ));
     }
@@ -235,7 +235,7 @@ pub(super) fn irc(
     if port.and_then(|port| port.parse::<u16>().ok()).is_none() {
         findings.push(file.wrong(
             &["irc", "server"],
-            format!("`{}` is not a server and its port", raw.server),
+            "this is not a server and its port",
             "write host:port, such as localhost:6667",
         ));
     }
@@ -246,7 +246,7 @@ pub(super) fn irc(
     {
         findings.push(file.wrong(
             &["irc", "nick"],
-            format!("`{}` can't be a nick", raw.nick),
+            "this can't be a nick",
             "write one word, such as herald",
         ));
     }

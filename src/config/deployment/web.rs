@@ -22,10 +22,10 @@ pub struct Web {
 pub(super) fn web(raw: RawWeb, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Web> {
     let mut socket = |key: &str, text: Option<&String>| {
         let address = text.map(|text| text.parse::<SocketAddr>());
-        if let (Some(Err(_)), Some(text)) = (&address, text) {
+        if let Some(Err(_)) = &address {
             findings.push(file.wrong(
                 &["web", key],
-                format!("`{text}` is not an address"),
+                "this is not an address",
                 "write IP:port, such as 127.0.0.1:8080",
             ));
         }
@@ -57,14 +57,14 @@ pub(super) fn web(raw: RawWeb, file: &SourceFile, findings: &mut Vec<Finding>) -
             let host = host.strip_suffix('/').unwrap_or(host);
             !host.is_empty()
                 && !host.contains(|c: char| {
-                    c.is_whitespace() || c.is_control() || "\"<>?#/".contains(c)
+                    c.is_whitespace() || c.is_control() || "\"<>?#/@".contains(c)
                 })
         })
     };
-    if let Some(address) = raw.address.as_ref().filter(|a| !is_address(a)) {
+    if raw.address.as_ref().is_some_and(|a| !is_address(a)) {
         findings.push(file.wrong(
             &["web", "address"],
-            format!("`{address}` is not the address of a site of its own"),
+            "this is not the address of a site of its own",
             "write where readers find the page, without a path: https://status.example.org/",
         ));
     }

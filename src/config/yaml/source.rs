@@ -53,10 +53,10 @@ impl SourceFile {
                 "keep one of the two".to_owned(),
             ));
         }
-        if let Some((tag, place)) = span::tag(&self.text) {
+        if let Some(place) = span::tag(&self.text) {
             return Err(self.at(
                 place,
-                format!("the tag `{tag}` means nothing here"),
+                "a tag, which begins with `!`, means nothing here".to_owned(),
                 "remove it, or put the text in quotes".to_owned(),
             ));
         }

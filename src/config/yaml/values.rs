@@ -35,10 +35,17 @@ pub fn is_switch(text: &str) -> bool {
     SWITCHES.contains(&text.trim().to_ascii_lowercase().as_str())
 }
 
-/// Tells whether an address can stand in a post.
+/// Tells whether an address can stand in a post. What stands before an `@` is a password, or makes another host look like
+/// one that people know.
 pub fn linkable(url: &str) -> bool {
-    url.starts_with("https://")
-        && url.chars().count() <= 200
+    let host = url.strip_prefix("https://");
+    host.is_some_and(|host| {
+        !host
+            .split(['/', '?', '#'])
+            .next()
+            .unwrap_or_default()
+            .contains('@')
+    }) && url.chars().count() <= 200
         && !url
             .chars()
             .any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c))

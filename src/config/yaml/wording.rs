@@ -154,14 +154,14 @@ fn shape<T: JsonSchema>(said: &str) -> Option<MessageAndHint> {
                 None if *word == "<<" => "write the keys out: values can't be merged".to_owned(),
                 None => format!("remove it, or use one of: {}", known.join(", ")),
             };
-            return Some((format!("unknown field `{word}`"), hint));
+            return Some((format!("unknown field `{}`", shortened(word)), hint));
         }
         Some((word, known)) if said.contains("unknown variant") => {
             let hint = match nearest(word, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("write one of: {}", known.join(", ")),
             };
-            return Some((format!("`{word}` is not known here"), hint));
+            return Some((format!("`{}` is not known here", shortened(word)), hint));
         }
         Some((field, _)) if said.contains("missing field") => {
             let message = format!("missing field `{field}`");
@@ -183,6 +183,18 @@ fn shape<T: JsonSchema>(said: &str) -> Option<MessageAndHint> {
     Some((format!("{}{at}, not {wanted}", given_words(given)), hint))
 }
 
+/// The longest text that an error repeats: a longer one may be a secret in the wrong place, or a whole file.
+const MAX_REPEATED_CHARS: usize = 24;
+
+/// A text as an error repeats it: the beginning alone of a long one.
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= MAX_REPEATED_CHARS {
+        return text.to_owned();
+    }
+    let beginning: String = text.chars().take(4).collect();
+    format!("{beginning}…")
+}
+
 /// Says what stands there: `this is the text "yes"`, `the number 5`, `a list`.
 fn given_words(given: &str) -> String {
     let inside = |kind: &str| {
@@ -190,7 +202,7 @@ fn given_words(given: &str) -> String {
         Some(value.trim_matches('`').to_owned())
     };
     if let Some(text) = inside("string") {
-        format!("this is the text {text}")
+        format!("this is the text {}", shortened(&text))
     } else if let Some(number) = inside("integer").or_else(|| inside("floating point")) {
         format!("this is the number {number}")
     } else if let Some(value) = inside("boolean") {
@@ -715,7 +727,7 @@ mod tests {
         );
         let said = read::<Kinds>("text: !secret a\n").unwrap_err();
         assert!(
-            said.contains("the tag `!secret` means nothing here"),
+            said.contains("a tag, which begins with `!`, means nothing here"),
             "{said}"
         );
     }

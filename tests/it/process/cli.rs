@@ -680,6 +680,49 @@ fn a_secret_written_where_its_source_belongs_is_not_shown() {
 }
 
 #[test]
+fn a_secret_in_any_other_value_is_refused_and_not_shown() {
+    const SECRET: &str = "MTA4MTA4MTA4.GabcDE.an-invented-token";
+    for (from, written) in [
+        ("token: {", "token:SECRET {"),
+        ("token: {", "SECRET: {"),
+        ("guild: \"1100000000000000001\"", "guild: SECRET"),
+        ("{ env: HERALD_DISCORD_TOKEN }", "!SECRET x"),
+        ("homeserver: https://", "homeserver: https://ada:SECRET@"),
+        ("homeserver: https://", "homeserver: SECRET@"),
+        (
+            "wss://paseo.example.org",
+            "https://paseo.example.org/SECRET",
+        ),
+        (
+            "wss://paseo.example.org",
+            "wss://a.example.org/SECRET, wss://a.example.org/SECRET",
+        ),
+        (
+            "place: \"",
+            "place: \"https://discord.com/api/webhooks/1/SECRET",
+        ),
+    ] {
+        let dir = changed(
+            "config/herald.yaml",
+            from,
+            &written.replace("SECRET", SECRET),
+        );
+        for command in ["check", "doctor"] {
+            let output = herald(dir.path(), &[command]);
+            let said = format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            assert!(
+                output.status.code() == Some(1) && !said.contains("invented"),
+                "{command} with {written}: {said}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_template_that_needs_a_fact_is_refused_for_a_notice_by_the_clock() {
     let dir = changed(
         "templates/scheduling/countdown.md.hbs",
