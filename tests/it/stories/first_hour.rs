@@ -57,10 +57,14 @@ fn the_plan_allows_the_window_at_whatever_hour_it_is_asked_for() {
         if looked_at.replace(opens) == Some(opens) {
             continue;
         }
-        config.upgrades[0].upgrade.window = Window {
+        let upgrade = &mut config.upgrades[0].upgrade;
+        upgrade.window = Window {
             opens,
             closes: later(opens, 7_200),
         };
+        for duty in upgrade.duties.values_mut() {
+            duty.by = duty.by.map(|_| later(opens, -7_200));
+        }
         let found: Vec<String> = lint::rules(config)
             .iter()
             .chain(&lint::near(config, now))
