@@ -13,7 +13,7 @@ use crate::ports::StoreError;
 
 const STORE_REFUSES: &str = "the store takes no writes";
 /// A monitor gets its answer within this time, whatever the store does.
-const MAX_STORE_WAIT: Duration = Duration::from_secs(3);
+const MAX_ANSWER_WAIT: Duration = Duration::from_secs(3);
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// Answers 503 when a part hangs, so that a new start would help.
@@ -50,7 +50,7 @@ pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
     if let Some(why) = &vitals.store {
         broken.push(format!("{STORE_REFUSES}: {why}"));
     }
-    let troubles = tokio::time::timeout(MAX_STORE_WAIT, core.store.troubles()).await;
+    let troubles = tokio::time::timeout(MAX_ANSWER_WAIT, core.store.troubles()).await;
     match troubles.unwrap_or_else(|_| Err(StoreError::Unavailable("it doesn't answer".to_owned())))
     {
         Ok(troubles) => broken.extend(troubles.into_iter().map(|(part, words, since)| {

@@ -154,14 +154,14 @@ fn shape<T: JsonSchema>(said: &str) -> Option<MessageAndHint> {
                 None if *word == "<<" => "write the keys out: values can't be merged".to_owned(),
                 None => format!("remove it, or use one of: {}", known.join(", ")),
             };
-            return Some((format!("unknown field `{}`", shortened(word)), hint));
+            return Some((format!("unknown field `{}`", beginning_of(word)), hint));
         }
         Some((word, known)) if said.contains("unknown variant") => {
             let hint = match nearest(word, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("write one of: {}", known.join(", ")),
             };
-            return Some((format!("`{}` is not known here", shortened(word)), hint));
+            return Some((format!("`{}` is not known here", beginning_of(word)), hint));
         }
         Some((field, _)) if said.contains("missing field") => {
             let message = format!("missing field `{field}`");
@@ -187,7 +187,7 @@ fn shape<T: JsonSchema>(said: &str) -> Option<MessageAndHint> {
 const MAX_REPEATED_CHARS: usize = 24;
 
 /// A text as an error repeats it: the beginning alone of a long one.
-fn shortened(text: &str) -> String {
+fn beginning_of(text: &str) -> String {
     if text.chars().count() <= MAX_REPEATED_CHARS {
         return text.to_owned();
     }
@@ -202,7 +202,7 @@ fn given_words(given: &str) -> String {
         Some(value.trim_matches('`').to_owned())
     };
     if let Some(text) = inside("string") {
-        format!("this is the text {}", shortened(&text))
+        format!("this is the text {}", beginning_of(&text))
     } else if let Some(number) = inside("integer").or_else(|| inside("floating point")) {
         format!("this is the number {number}")
     } else if let Some(value) = inside("boolean") {
