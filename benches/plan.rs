@@ -43,9 +43,9 @@ const WARM_UP: usize = 5;
 const SAMPLES: usize = 51;
 const CHANNELS: usize = 20;
 const CHAINS: usize = 7;
-/// Milliseconds.
-const CHECK: f64 = 100.0;
-const RENDER: f64 = 20.0;
+/// How often the time of their floor the review and the posts may take.
+const CHECK: f64 = 6.0;
+const RENDER: f64 = 4.0;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -111,10 +111,10 @@ fn quantile(figures: &[f64], share: f64) -> f64 {
 
 fn report(name: &str, ours: Vec<f64>, floor: Vec<f64>, target: f64) {
     let (p50, least) = (quantile(&ours, 0.5), quantile(&floor, 0.5));
-    line(&format!("{name}.p50"), p50, "ms", Some(target));
+    line(&format!("{name}.p50"), p50, "ms", None);
     line(&format!("{name}.p95"), quantile(&ours, 0.95), "ms", None);
     line(&format!("{name}.floor"), least, "ms", None);
-    line(&format!("{name}.ratio"), p50 / least, "x", None);
+    line(&format!("{name}.ratio"), p50 / least, "x", Some(target));
 }
 
 fn line(name: &str, value: f64, unit: &str, target: Option<f64>) {

@@ -22,7 +22,7 @@ use crate::{
             permission::{Denial, Standing},
             reply::Reply,
             roster::Claim,
-            value::{ChecklistPart, Reminder},
+            value::{ChecklistPart, Confirmed, Reminder},
         },
         plan::{language::DEFAULT_LOCALE, notice::PRIVATE_NOTICE},
     },
@@ -315,6 +315,7 @@ impl AnswerService {
         let thread = self.thread(campaign, call.asker.platform).await?;
         let troubles = troubles(&self.core, campaign, &posts).await?;
         let moment = context::RenderInput {
+            now: Some(self.core.clock.now()),
             thread: thread.as_deref(),
             next: next.map(|p| (p.notice.as_str(), p.due)),
             troubles: &troubles,
@@ -364,6 +365,7 @@ impl AnswerService {
                 upgrades.into_iter().rev().map(|c| c.upgrade.id).collect()
             }
             Kind::List => ChecklistPart::names(),
+            Kind::Confirm => vec![Confirmed.to_string()],
             Kind::Before => ["1h", "10m", "1d", "off"].map(str::to_owned).to_vec(),
             Kind::Item => {
                 let items = config.checklist.process.iter();

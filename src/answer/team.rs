@@ -17,7 +17,7 @@ use crate::{
             value::ChecklistPart,
         },
     },
-    plan::requests::{self, RequestStatus},
+    plan::requests::{self, RequestStatus, Wish},
     ports::{Asker, AuditEntry, Record, RecordKind},
     report::{self, roll},
     words::{Text, context},
@@ -91,7 +91,9 @@ impl AnswerService {
         campaign: &Campaign,
     ) -> Result<RequestStatus, NoAnswer> {
         let (config, now) = (&call.snapshot.config, self.core.clock.now());
-        let change = match requests::change(call.command, &campaign.upgrade, config, now) {
+        let waiting = requests::waiting(&*self.core.store, &campaign.upgrade.id).await?;
+        let upgrade = requests::once_followed(campaign, &waiting);
+        let change = match requests::change(call.command, &upgrade, config, now) {
             Some(Ok(change)) => change,
             Some(Err(why)) => return Ok(RequestStatus::Answered(Outcome::Refused(why))),
             None => {
@@ -99,7 +101,13 @@ impl AnswerService {
                 return Err(NoAnswer::Failed(format!("{name} changes nothing")));
             }
         };
-        Ok(requests::give(&self.core, campaign, &change, &call.author).await?)
+        let wish = Wish {
+            config,
+            campaign,
+            change: &change,
+            author: &call.author,
+        };
+        Ok(requests::give(&self.core, &wish).await?)
     }
 
     /// Ticks an item of the checklist, or takes that back: it is for the item's role alone.

@@ -1,4 +1,4 @@
-//! `herald reschedule`, `cancel`, `fail`, `go`, `no-go` and `step`: written down for the herald that runs.
+//! `herald reschedule`, `cancel`, `fail`, `go`, `no-go`, `step`, `order` and `discard`: written down for the herald that runs.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -18,19 +18,35 @@ use crate::{
         },
         people::{
             command::{Command, MAX_REASON_CHARS, Misread, Verb},
-            reply::Outcome,
+            reply::{Outcome, Reply},
         },
     },
-    plan::requests::{self, RequestStatus},
-    ports::{AuditEntry, Clock},
+    plan::requests::{self, RequestStatus, Wish},
+    ports::{AuditEntry, Clock, RequestStore},
 };
 
 /// The person who asks for a change, for the record.
 #[derive(Debug, Args)]
 pub struct Author {
     /// Who asks for it; kept with the change
-    #[arg(long = "as", value_name = "NAME", default_value = "an operator")]
+    #[arg(long = "as", value_name = "NAME", default_value = "an operator", value_parser = parse_name)]
     pub name: String,
+}
+
+fn parse_name(name: &str) -> Result<String, String> {
+    match name.trim() {
+        "" => Err("a name has at least one letter".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// Take back a change that no herald has followed yet; `herald status` shows its number
+#[derive(Debug, Args)]
+pub struct DiscardArgs {
+    /// The change's number
+    change: i64,
+    #[command(flatten)]
+    author: Author,
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,6 +64,9 @@ pub enum Changing {
         /// Why, for people, in a few words
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
+        /// Move it even where the plan does not allow it: a weekend, a night, too soon
+        #[arg(long)]
+        confirm: bool,
         #[command(flatten)]
         author: Author,
     },
@@ -154,8 +173,16 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
     let campaign = &opened.campaign(Some(&id)).await?;
     let store = &*opened.store;
     let now = SystemClock.now();
-    let change = change(changing, &campaign.upgrade, &opened, now)?;
-    let given = requests::give_elsewhere(store, campaign, &change, &author, now).await?;
+    let waiting = requests::waiting(store, &campaign.upgrade.id).await?;
+    let upgrade = requests::once_followed(campaign, &waiting);
+    let change = change(changing, &upgrade, &opened, now)?;
+    let wish = Wish {
+        config: &opened.config,
+        campaign,
+        change: &change,
+        author: &author,
+    };
+    let given = requests::give_elsewhere(store, &wish, now).await?;
     let words = match &given {
         RequestStatus::Answered(outcome) => opened.renderer.english_words(outcome.reply()),
         RequestStatus::Waits(number) => format!("written down as change {number}"),
@@ -175,8 +202,41 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
             out!(
                 "Written down as change {number}. No herald answers now: it is followed as soon as one runs."
             );
+            for before in &waiting {
+                out!("Followed before it: {}", requests::in_words(before));
+            }
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes back a change that waits.
+pub async fn discard(folder: Option<PathBuf>, args: DiscardArgs) -> Result<ExitCode> {
+    let DiscardArgs {
+        change: number,
+        author,
+    } = args;
+    let opened = open(folder).await?;
+    let store = &*opened.store;
+    let waiting = store.requests().await?;
+    let outcome = Outcome::Refused(Reply::Discarded {
+        person: author.name.clone(),
+    });
+    let Some(request) = waiting.iter().find(|request| request.number == number) else {
+        bail!("no change {number} waits; `herald status` lists those that do")
+    };
+    if !store.discard(number, &outcome).await? {
+        bail!("change {number} has just been followed; `herald status` says what it made")
+    }
+    let act = AuditEntry {
+        who: author.name,
+        account: String::new(),
+        place: "the command line".to_owned(),
+        what: format!("discard {}", request.change),
+        outcome: format!("change {number} is taken back"),
+    };
+    requests::record(store, &request.upgrade, &act, SystemClock.now()).await;
+    out!("Change {number} is taken back: {}.", request.change);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -197,6 +257,7 @@ fn change(
             opens,
             closes,
             reason,
+            confirm,
             ..
         } => read(
             Verb::Reschedule,
@@ -204,6 +265,7 @@ fn change(
                 ("opens", Some(&opens)),
                 ("closes", closes.as_deref()),
                 ("reason", reason.as_deref()),
+                ("confirm", confirm.then_some("yes")),
             ],
         ),
         Changing::Order { line, .. } => {

@@ -25,7 +25,8 @@ pub struct CheckArgs {
 }
 
 pub fn run(folder: Option<PathBuf>, args: CheckArgs) -> Result<ExitCode> {
-    let (findings, summary) = match lint::load(&Origin::choose(folder, true)) {
+    let origin = Origin::choose(folder, false);
+    let (findings, summary) = match lint::load(&origin) {
         Ok(Loaded {
             config, warnings, ..
         }) => {
@@ -34,7 +35,7 @@ pub fn run(folder: Option<PathBuf>, args: CheckArgs) -> Result<ExitCode> {
             let now = SystemClock.now();
             findings.extend(lint::near(&config, now));
             findings.extend(opened_already(&config, now));
-            (findings, Some(summary(&config)))
+            (findings, Some(format!("{} in {origin}", summary(&config))))
         }
         Err(findings) => (findings, None),
     };

@@ -77,6 +77,7 @@ enum CliCommand {
     Facts(facts::FactsArgs),
     #[command(flatten)]
     Change(change::Changing),
+    Discard(change::DiscardArgs),
     Approve(approve::ApproveArgs),
     Status(status::StatusArgs),
     Report(report::ReportArgs),
@@ -100,6 +101,7 @@ impl CliCommand {
             Self::Plan(args) => plan::run(folder, args).await,
             Self::Facts(args) => facts::run(args).await,
             Self::Change(changing) => change::run(folder, changing).await,
+            Self::Discard(args) => change::discard(folder, args).await,
             Self::Approve(args) => approve::run(folder, args).await,
             Self::Status(args) => status::run(folder, args).await,
             Self::Report(args) => report::run(folder, args).await,

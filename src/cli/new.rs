@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use jiff::{Timestamp, civil::DateTime};
 
 use super::{
-    open::{Refused, load_or_embedded},
+    open::{Refused, load},
     urgency,
 };
 use crate::{
@@ -267,7 +267,7 @@ audiences:                # "must I do something, and by when?" leads every post
 "#;
 
 fn proposal(folder: Option<PathBuf>, id: &str) -> Result<ExitCode> {
-    let loaded = load_or_embedded(folder)?;
+    let loaded = load(folder)?;
     let upgrades = &loaded.config.upgrades;
     let Some(found) = upgrades.iter().find(|u| u.upgrade.id == id) else {
         let ids: Vec<&str> = upgrades.iter().map(|u| u.upgrade.id.as_str()).collect();

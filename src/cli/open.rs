@@ -28,16 +28,11 @@ pub fn load(folder: Option<PathBuf>) -> Result<Loaded> {
     Ok(lint::load(&Origin::choose(folder, false)).map_err(Refused)?)
 }
 
-/// Loads the files of a folder, or the embedded ones where there is no folder.
-pub fn load_or_embedded(folder: Option<PathBuf>) -> Result<Loaded> {
-    Ok(lint::load(&Origin::choose(folder, true)).map_err(Refused)?)
-}
-
 /// Opens the store of a herald that runs, or ran.
 pub async fn existing_store(deployment: &Deployment) -> Result<SqlStore> {
     match SqlStore::open_existing(address(&deployment.store)?.expose_secret()).await {
         Ok(store) => Ok(store),
-        Err(error) => bail!("{error}; `herald run` makes it at its first start"),
+        Err(error) => bail!("{error}"),
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{
-    open::{existing_store, load_or_embedded},
+    open::{existing_store, load},
     plan_window, standing,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     domain::{
         campaign::{Campaign, upgrade::Upgrade},
         outbox::Post,
-        plan::notice::Trigger,
+        plan::notice::{MissedPolicy, Trigger},
     },
     lint::Loaded,
     plan::planner::{as_filed, timed},
@@ -58,7 +58,7 @@ pub async fn run(folder: Option<PathBuf>, args: PlanArgs) -> Result<ExitCode> {
         }
         Some(PlanCommand::Window(window)) => plan_window::run(folder, window, args.json).await,
         None => {
-            let loaded = load_or_embedded(folder)?;
+            let loaded = load(folder)?;
             let known = known(&loaded.config.deployment).await;
             let (now, files) = (SystemClock.now(), loaded.config.upgrades.iter());
             let campaigns: Vec<Campaign> = files
@@ -147,7 +147,7 @@ pub(super) fn lines(loaded: &Loaded, campaign: &Campaign, now: Timestamp) -> Vec
             .filter(|p| (p.due, &p.notice) == notice)
             .map(|p| p.channel.as_str())
             .collect();
-        let past = if post.due < now { "  (past)" } else { "" };
+        let past = past(loaded, campaign, post, now);
         lines.push(format!(
             "  {:<46} {:<16} {}{past}",
             zone.written(post.due),
@@ -166,6 +166,18 @@ pub(super) fn lines(loaded: &Loaded, campaign: &Campaign, now: Timestamp) -> Vec
         }
     }
     lines
+}
+
+/// Says of a post whose time is over what becomes, or became, of it.
+fn past(loaded: &Loaded, campaign: &Campaign, post: &Post, now: Timestamp) -> &'static str {
+    let urgency = campaign.upgrade.urgency;
+    let notice = loaded.config.plan.notice(urgency, &post.notice);
+    match notice.map(|notice| notice.if_missed) {
+        _ if post.due >= now => "",
+        Some(MissedPolicy::Now) if post.due <= campaign.accepted => "  (missed: posted at once)",
+        Some(MissedPolicy::Skip) if post.due <= campaign.accepted => "  (missed: left out)",
+        _ => "  (past)",
+    }
 }
 
 /// The posts by the clock, in order; while no window is set there are none.

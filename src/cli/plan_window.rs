@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::json;
 
-use super::open::load_or_embedded;
+use super::open::load;
 use crate::{
     adapters::{
         clock::SystemClock,
@@ -61,7 +61,7 @@ pub async fn run(folder: Option<PathBuf>, args: WindowArgs, json: bool) -> Resul
     if !args.length.is_positive() || args.length > SignedDuration::from_hours(24) {
         bail!("a window lasts up to a day; write --length 2h, or 90m");
     }
-    let loaded = load_or_embedded(folder)?;
+    let loaded = load(folder)?;
     let plan = &loaded.config.plan;
     let now = SystemClock.now();
     let lead = longest_lead(plan.notices(Urgency::Routine));

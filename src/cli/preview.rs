@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use self::sample::{SampleProgress, imagined};
-use super::open::load_or_embedded;
+use super::open::load;
 use crate::{
     config::{ChannelConfig, suggest},
     domain::{
@@ -63,7 +63,7 @@ pub struct PreviewArgs {
 }
 
 pub fn run(folder: Option<PathBuf>, args: PreviewArgs) -> Result<ExitCode> {
-    let loaded = load_or_embedded(folder)?;
+    let loaded = load(folder)?;
     let PreviewArgs {
         notice,
         upgrade,

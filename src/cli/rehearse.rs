@@ -11,13 +11,10 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use strum::IntoEnumIterator;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{
-    open::{Refused, load_or_embedded},
-    urgency,
-};
+use super::{open::Refused, urgency};
 use crate::{
     adapters::clock::SystemClock,
-    config::{Config, load_upgrade},
+    config::{Config, Origin, load_upgrade},
     domain::{
         campaign::upgrade::{Duty, Target, Upgrade, Urgency, Window},
         plan::{
@@ -26,7 +23,7 @@ use crate::{
             window::longest_lead,
         },
     },
-    lint::Loaded,
+    lint::{self, Loaded},
     ports::Clock,
     rehearsal::{
         Controls, Output, PlannedChange, Recording, Rehearsal, RehearsalOptions, Scenario,
@@ -64,7 +61,11 @@ pub struct RehearseArgs {
 
 pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode> {
     logging::log("error");
-    let loaded = load_or_embedded(folder)?;
+    let origin = Origin::choose(folder, true);
+    if origin == Origin::Embedded {
+        eprintln!("There is no folder `config` here, so the built-in example is played.");
+    }
+    let loaded = lint::load(&origin).map_err(Refused)?;
     let recording = match &args.recording {
         None => None,
         Some(path) => {

@@ -19,7 +19,11 @@ use crate::{
         chain::{fact::Fact, fact_kind::FactKind, observation::Matter},
         outbox::{Post, PostState},
     },
-    ports::{CampaignStore, Clock, LeadershipStore, OutboxStore, RecordStore, ReplicaInfo},
+    plan::requests,
+    ports::{
+        CampaignStore, Clock, LeadershipStore, OutboxStore, RecordStore, ReplicaInfo, Request,
+        RequestStore,
+    },
     words::Zone,
 };
 
@@ -44,6 +48,8 @@ pub async fn run(folder: Option<PathBuf>, args: StatusArgs) -> Result<ExitCode> 
 /// The state of everything, as the store has it.
 struct StatusView {
     campaigns: Vec<(Campaign, Vec<Post>)>,
+    /// Commands that wait for a herald that runs.
+    waiting: Vec<Request>,
     /// The chains with which something is the matter, and the last block known of each.
     matters: Vec<(String, Matter, u64)>,
     /// Blocks whose events nobody has read.
@@ -77,6 +83,7 @@ impl StatusView {
         let replicas = store.replicas().await?.into_iter();
         Ok(Self {
             campaigns,
+            waiting: store.requests().await?,
             matters: matters.collect(),
             unexamined: store.facts_of(FactKind::Unexamined).await?,
             replicas: replicas.map(with_state).collect(),
@@ -87,6 +94,12 @@ impl StatusView {
     fn print_json(&self) {
         for (campaign, posts) in &self.campaigns {
             out!("{}", campaign_json(campaign, posts));
+        }
+        for request in &self.waiting {
+            out!(
+                "{}",
+                json!({ "change": request.number, "upgrade": request.upgrade, "what": request.change.to_string(), "by": request.author, "since": request.at })
+            );
         }
         for (name, matter, block) in &self.matters {
             out!(
@@ -115,6 +128,13 @@ impl StatusView {
         for (campaign, posts) in &self.campaigns {
             print_campaign(campaign, zone);
             print_posts(posts, zone);
+        }
+        for request in &self.waiting {
+            out!(
+                "waits for a herald that runs: {}; `herald discard {}` takes it back",
+                requests::in_words(request),
+                request.number
+            );
         }
         for (name, matter, block) in &self.matters {
             out!(

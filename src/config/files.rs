@@ -18,7 +18,7 @@ static EMBEDDED_CONFIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/config");
 static EMBEDDED_TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 /// The place where the files are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A `config` folder with `templates` beside it.
     Folder { config: PathBuf, templates: PathBuf },
@@ -38,6 +38,18 @@ impl Origin {
                     None => PathBuf::from("templates"),
                 };
                 Self::Folder { config, templates }
+            }
+        }
+    }
+}
+
+/// Where the files were read, for people.
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("the built-in example"),
+            Self::Folder { config, templates } => {
+                write!(f, "{} and {}", config.display(), templates.display())
             }
         }
     }

@@ -20,8 +20,8 @@ use crate::{
     domain::plan::{
         language::split,
         notice::{
-            Approval, Audience, Happening, LatePolicy, Notice, PRIVATE_NOTICE, Phase, SAID_NOTICE,
-            Trigger,
+            Approval, Audience, Happening, LatePolicy, MissedPolicy, Notice, PRIVATE_NOTICE, Phase,
+            SAID_NOTICE, Trigger,
         },
         schedule::{CronRule, Offset},
     },
@@ -83,6 +83,9 @@ pub(super) struct RawNotice {
     /// The fate of a notice that could not be posted in time.
     #[serde(default)]
     late: LatePolicy,
+    /// The fate of a notice by the clock whose time was over before the upgrade was accepted: `now` in the phase
+    /// preparation and `skip` in the others, without.
+    if_missed: Option<MissedPolicy>,
     /// A live notice: its posts are edited when a chain moves on.
     #[serde(default)]
     live: bool,
@@ -311,6 +314,13 @@ impl NoticeReader<'_> {
                 "remove `live`",
             ));
         }
+        if raw.if_missed.is_some() && trigger.as_ref().is_some_and(|t| !t.is_by_clock()) {
+            findings.push(self.wrong(
+                "if_missed",
+                "a notice that waits for something (`on:`) is never missed",
+                "remove `if_missed`",
+            ));
+        }
         let (published, calendar) = self.on_discord(raw, &channels, trigger.as_ref(), findings);
         let audiences = if raw.audiences.is_empty() {
             Audience::iter().collect()
@@ -328,6 +338,7 @@ impl NoticeReader<'_> {
             acknowledge: raw.acknowledge,
             approval: approval?,
             late: raw.late,
+            if_missed: raw.if_missed.unwrap_or_else(|| MissedPolicy::of(raw.phase)),
             needs: raw.needs.clone(),
             board: raw.board,
             published,

@@ -1,6 +1,7 @@
 //! `plan.yaml`: the communication plan.
 
 mod shape;
+mod window_rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,11 +1,14 @@
 //! Checks that each window opens when the plan allows it.
 
-use jiff::{SignedDuration, Timestamp, civil::Time};
+use jiff::{SignedDuration, Timestamp};
 
-use super::warning;
+use super::{is_public, warning};
 use crate::{
     config::{Config, Finding, Plan, UpgradeFile},
-    domain::{campaign::upgrade::Window, plan::window::Home},
+    domain::{
+        campaign::upgrade::Window,
+        plan::notice::{MissedPolicy, Notice},
+    },
     words::length_words,
 };
 
@@ -89,9 +92,8 @@ fn windows(file: &UpgradeFile) -> Vec<(Vec<String>, &Window)> {
 
 fn weekend(plan: &Plan, file: &UpgradeFile, path: &[&str], window: &Window) -> Option<Finding> {
     let urgency = file.upgrade.urgency;
-    let local = plan.zone.to_datetime(window.opens);
-    let free = local.weekday().to_monday_zero_offset() >= 5;
-    (free && plan.plans.get(&urgency).is_some_and(|p| !p.weekends)).then(|| {
+    plan.is_on_weekend(urgency, window.opens).then(|| {
+        let local = plan.zone.to_datetime(window.opens);
         let message = format!(
             "the window opens on a {} ({}), which the {} plan does not allow",
             local.strftime("%A"),
@@ -111,14 +113,7 @@ fn weekend(plan: &Plan, file: &UpgradeFile, path: &[&str], window: &Window) -> O
 
 fn night(plan: &Plan, file: &UpgradeFile, path: &[&str], window: &Window) -> Option<Finding> {
     let urgency = file.upgrade.urgency;
-    if plan.plans.get(&urgency).is_none_or(|p| p.nights) {
-        return None;
-    }
-    let asleep: Vec<String> = plan
-        .people
-        .iter()
-        .filter_map(|home| asleep(home, window.opens, plan.night))
-        .collect();
+    let asleep = plan.asleep(urgency, window.opens);
     (!asleep.is_empty()).then(|| {
         let message = format!(
             "the window opens in the night of people in {}, which the {} plan does not allow",
@@ -132,37 +127,61 @@ fn night(plan: &Plan, file: &UpgradeFile, path: &[&str], window: &Window) -> Opt
     })
 }
 
-/// Returns `Singapore (22:30)`, if it is night there.
-fn asleep(home: &Home, at: Timestamp, (from, until): (Time, Time)) -> Option<String> {
-    let time = home.zone.to_datetime(at).time();
-    let night = if from <= until {
-        from <= time && time < until
-    } else {
-        from <= time || time < until
+/// Warns of the notices for the public whose time is over, if the upgrade is new: what becomes of each.
+fn missed(config: &Config, file: &UpgradeFile, now: Timestamp) -> Option<Finding> {
+    let upgrade = &file.upgrade;
+    if upgrade.poll.is_some() || upgrade.window.opens <= now {
+        return None;
+    }
+    let notices = config.plan.notices(upgrade.urgency).iter();
+    let is_missed = |notice: &&Notice| {
+        let times = notice
+            .trigger
+            .times(upgrade.window.opens, &config.plan.zone);
+        is_public(notice, config) && times.first().is_some_and(|first| *first < now)
     };
-    night.then(|| format!("{} ({})", home.city(), time.strftime("%H:%M")))
+    let of = |policy| -> Vec<&str> {
+        notices
+            .clone()
+            .filter(|notice| notice.if_missed == policy)
+            .filter(is_missed)
+            .map(|notice| notice.id.as_str())
+            .collect()
+    };
+    let fates = [
+        (of(MissedPolicy::Now), "posted at once"),
+        (of(MissedPolicy::Skip), "left out"),
+    ];
+    let fates: Vec<String> = fates
+        .into_iter()
+        .filter(|(ids, _)| !ids.is_empty())
+        .map(|(ids, fate)| format!("{} ({fate})", ids.join(", ")))
+        .collect();
+    (!fates.is_empty()).then(|| {
+        let message = format!(
+            "if this upgrade is new, the time of these notices is over: {}",
+            fates.join(", ")
+        );
+        let hint =
+            "choose a later window, or say what becomes of each with `if_missed` in plan.yaml";
+        warning(file.file.wrong(&["window", "opens"], message, hint))
+    })
 }
 
 /// Finds windows that people hear of too late, if their upgrade is new.
 pub fn near(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in config.upgrades.iter().filter(|f| !f.upgrade.given_up()) {
-        let Some(least) = config
-            .plan
-            .plans
-            .get(&file.upgrade.urgency)
-            .map(|p| p.least_notice)
-        else {
-            continue;
-        };
+        findings.extend(missed(config, file, now));
         for (path, window) in windows(file) {
-            let left = window.opens.duration_since(now);
-            if left.is_positive() && left < least {
+            let urgency = file.upgrade.urgency;
+            if let Some(least) = config.plan.promised_notice(urgency, window.opens, now) {
+                let left = window.opens.duration_since(now);
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 let message = format!(
                     "the window opens in {}; the {} plan gives people {}",
                     length_words(left),
-                    file.upgrade.urgency.name(),
+                    urgency.name(),
                     length_words(least)
                 );
                 findings.push(warning(file.file.wrong(

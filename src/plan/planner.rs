@@ -16,7 +16,7 @@ use crate::{
         },
         outbox::{Post, PostKey, PostState, digest, occurrence_of},
         people::reply::{Outcome, Reply},
-        plan::notice::{Happening, Trigger},
+        plan::notice::{Happening, MissedPolicy, Trigger},
     },
     outbox::{Announcement, Core},
     ports::{Batch, Move, Request, StoreError, Supersede},
@@ -231,6 +231,14 @@ impl Planner {
             .commanded
             .extend(change::differing(&campaign.upgrade, &changed));
         campaign.upgrade = changed;
+        if let change::Change::Reschedule { opens, closes, .. } = request.change {
+            return Ok(Reply::Rescheduled {
+                title: campaign.upgrade.title.clone(),
+                author: request.author.clone(),
+                opens,
+                closes,
+            });
+        }
         Ok(Reply::Changed {
             command: request.change.name().to_owned(),
             title: campaign.upgrade.title.clone(),
@@ -332,8 +340,9 @@ impl Planner {
         let snapshot = self.core.snapshot();
         let mut posts = timed(upgrade, campaign.revision, snapshot.plan(), now);
         posts.retain(|p| self.core.outbox.is_possible(p));
+        catch_up(&mut posts, campaign, old, snapshot.plan(), now);
         posts.extend(reminders::posts(&self.core, campaign, now).await?);
-        let moves = replanned(old, &posts, campaign, snapshot.plan());
+        let moves = replanned(old, &posts, campaign, snapshot.plan(), now);
         batch.moves.extend(moves);
         posts.retain(|p| !old.iter().any(|o| o.key == p.key));
         let skipped = posts.iter().filter(|p| p.state == PostState::Skipped);
@@ -422,12 +431,37 @@ fn conflict(error: &ChangeError) -> &str {
     }
 }
 
+/// Makes announcements that were missed due now, and takes out those that a channel has from before its window moved.
+fn catch_up(posts: &mut Vec<Post>, campaign: &Campaign, old: &[Post], plan: &Plan, now: Timestamp) {
+    let catches_up = |post: &Post| {
+        plan.notice(campaign.upgrade.urgency, &post.notice)
+            .is_some_and(|notice| notice.if_missed == MissedPolicy::Now)
+    };
+    let is_out = |post: &Post| {
+        old.iter().any(|o| {
+            o.is_message()
+                && matches!(o.state, PostState::Sending | PostState::Sent)
+                && o.revision < post.revision
+                && (&o.notice, &o.channel) == (&post.notice, &post.channel)
+        })
+    };
+    posts.retain(|post| !(catches_up(post) && is_out(post)));
+    // A notice that came into the plan later was missed by nobody.
+    let was_missed = |post: &Post| {
+        post.state == PostState::Skipped && (post.due <= campaign.accepted || campaign.revision > 1)
+    };
+    for post in posts.iter_mut().filter(|p| was_missed(p) && catches_up(p)) {
+        (post.state, post.due) = (PostState::Planned, now);
+    }
+}
+
 /// Lists the waiting posts that a changed plan has at another time, or no more.
 fn replanned(
     old: &[Post],
     wanted: &[Post],
     campaign: &Campaign,
     plan: &Plan,
+    now: Timestamp,
 ) -> Vec<(PostKey, Move)> {
     // A notice that waits for a happening has its time from that.
     let happened = |post: &Post| {
@@ -450,6 +484,8 @@ fn replanned(
         })
         .filter_map(|post| match wanted.iter().find(|w| w.key == post.key) {
             None => Some((post.key.clone(), Move::Supersede)),
+            // What catches up is due already, and has been since its upgrade was accepted.
+            Some(same) if same.due == now && post.due <= now => None,
             Some(same) if same.due.as_millisecond() != post.due.as_millisecond() => {
                 Some((post.key.clone(), Move::Due(same.due)))
             }

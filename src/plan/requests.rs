@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    config::Config,
+    config::{Config, hint},
     domain::{
         campaign::{
             Campaign,
@@ -14,15 +14,15 @@ use crate::{
             progress::State,
             upgrade::{Upgrade, Window},
         },
-        outbox::digest,
+        outbox::{Post, digest},
         people::{
             command::{Command, Kind, Misread, Verb},
             reply::{Outcome, Reply},
-            value::{Channels, Delay, PlanTime},
+            value::{Channels, Confirmed, Delay, PlanTime},
         },
     },
     outbox::Core,
-    ports::{AuditEntry, Record, RecordKind, Store, StoreError},
+    ports::{AuditEntry, Record, RecordKind, Request, Store, StoreError},
 };
 
 /// A running planner answers well within this.
@@ -44,14 +44,22 @@ pub fn change(
         Command::Reschedule {
             opens,
             closes,
+            confirm,
             reason,
             ..
         } => {
-            let window = moved_to(opens, closes, upgrade, config, now);
+            let window = moved_to(opens, closes, upgrade, config, now)
+                .and_then(|window| allowed(window, confirm, upgrade, config, now));
             return Some(window.map(|window| reschedule(window, reason)));
         }
-        Command::Postpone { by, reason, .. } => {
-            let window = moved_by(by, upgrade, config, now);
+        Command::Postpone {
+            by,
+            confirm,
+            reason,
+            ..
+        } => {
+            let window = moved_by(by, upgrade, config, now)
+                .and_then(|window| allowed(window, confirm, upgrade, config, now));
             return Some(window.map(|window| reschedule(window, reason)));
         }
         Command::Note { text, .. } => Change::Note { text },
@@ -137,6 +145,38 @@ fn window(
     Ok(Window { opens, closes })
 }
 
+/// The window, if the plan allows it or somebody means it all the same: a move is told to everybody at once.
+fn allowed(
+    window: Window,
+    confirm: Option<Confirmed>,
+    upgrade: &Upgrade,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Window, Reply> {
+    let (plan, urgency, opens) = (&config.plan, upgrade.urgency, window.opens);
+    let weekend = plan.is_on_weekend(urgency, opens);
+    let asleep = plan.asleep(urgency, opens);
+    // Who is told that there is more time is promised nothing less.
+    let soon = opens < upgrade.window.opens && plan.promised_notice(urgency, opens, now).is_some();
+    let duties = upgrade.duties.iter();
+    let is_behind = |by: Timestamp| by > opens && by <= upgrade.window.opens;
+    let behind: Vec<String> = duties
+        .filter(|(_, duty)| duty.by.is_some_and(is_behind))
+        .map(|(audience, _)| audience.name().to_owned())
+        .collect();
+    let is_allowed = !weekend && asleep.is_empty() && !soon && behind.is_empty();
+    if is_allowed || confirm.is_some() {
+        return Ok(window);
+    }
+    Err(Reply::AgainstPlan {
+        opens,
+        weekend,
+        asleep,
+        soon,
+        behind,
+    })
+}
+
 fn not_a_time(part: &str, text: &str, config: &Config) -> Reply {
     Reply::NotATime {
         part: part.to_owned(),
@@ -178,6 +218,7 @@ pub fn misread(misread: &Misread, config: &Config) -> Reply {
             },
             Kind::Before => Reply::NotAReminder,
             Kind::List => Reply::NoChecklistPart { text: text.clone() },
+            Kind::Confirm => Reply::NotConfirmed { text: text.clone() },
             // Any text is one of these.
             Kind::Topic
             | Kind::Code
@@ -217,33 +258,105 @@ pub async fn record(store: &dyn Store, upgrade: &str, act: &AuditEntry, now: Tim
     }
 }
 
-/// Writes a change down, unless it is refused here already, where a person looks; the planner looks again.
-async fn write_down(
-    store: &dyn Store,
-    campaign: &Campaign,
-    change: &Change,
-    author: &str,
-    now: Timestamp,
-) -> Result<RequestStatus, StoreError> {
-    let applied = campaign.progress.state >= State::Applied;
-    if let Err(error) = change.to(&campaign.upgrade, applied) {
-        return Ok(RequestStatus::Answered(Outcome::Refused(error.reply())));
+/// The commands for an upgrade that wait to be followed, oldest first.
+pub async fn waiting(store: &dyn Store, upgrade: &str) -> Result<Vec<Request>, StoreError> {
+    let mut requests = store.requests().await?;
+    requests.retain(|request| request.upgrade == upgrade);
+    Ok(requests)
+}
+
+/// The upgrade as it will be once the commands that wait have been followed.
+pub fn once_followed(campaign: &Campaign, waiting: &[Request]) -> Upgrade {
+    let applied = is_applied(campaign);
+    let follow = |upgrade: Upgrade, request: &Request| {
+        // One that can't be followed is refused by the planner, and leaves the upgrade as it is.
+        request.change.to(&upgrade, applied).unwrap_or(upgrade)
+    };
+    waiting.iter().fold(campaign.upgrade.clone(), follow)
+}
+
+/// A command that waits, in one line.
+pub fn in_words(request: &Request) -> String {
+    let Request {
+        number,
+        upgrade,
+        change,
+        author,
+        ..
+    } = request;
+    format!("change {number} of {upgrade}, {change} (asked for by {author})")
+}
+
+fn is_applied(campaign: &Campaign) -> bool {
+    campaign.progress.state >= State::Applied
+}
+
+/// A change that somebody asks for, with the files by which it is looked at.
+pub struct Wish<'a> {
+    pub config: &'a Config,
+    pub campaign: &'a Campaign,
+    pub change: &'a Change,
+    pub author: &'a str,
+}
+
+impl Wish<'_> {
+    /// Writes the change down, unless it is refused here already, where a person looks; the planner looks again.
+    async fn write_down(
+        &self,
+        store: &dyn Store,
+        now: Timestamp,
+    ) -> Result<RequestStatus, StoreError> {
+        let id = &self.campaign.upgrade.id;
+        let refused = |reply| Ok(RequestStatus::Answered(Outcome::Refused(reply)));
+        let upgrade = once_followed(self.campaign, &waiting(store, id).await?);
+        if let Err(error) = self.change.to(&upgrade, is_applied(self.campaign)) {
+            return refused(error.reply());
+        }
+        let posts = store.posts(id).await?;
+        if let Some(unknown) = unknown(self.change, self.config, &upgrade, &posts) {
+            return refused(unknown);
+        }
+        let number = store.request(id, self.change, self.author, now).await?;
+        Ok(RequestStatus::Waits(number))
     }
-    let number = store
-        .request(&campaign.upgrade.id, change, author, now)
-        .await?;
-    Ok(RequestStatus::Waits(number))
+}
+
+/// Says which name in a change is that of nothing, if one is.
+fn unknown(change: &Change, config: &Config, upgrade: &Upgrade, posts: &[Post]) -> Option<Reply> {
+    match change {
+        Change::Say {
+            channel: Some(channel),
+            ..
+        } => {
+            let known = config.deployment.channels.keys().map(String::as_str);
+            let is_unknown = known.clone().all(|name| name != channel);
+            is_unknown.then(|| Reply::UnknownChannel {
+                channel: channel.clone(),
+                hint: hint(channel, known),
+            })
+        }
+        Change::Correct { notice, .. } | Change::Announce { notice } => {
+            let notices = config.plan.notices(upgrade.urgency);
+            let known = notices.iter().map(|n| n.id.as_str());
+            let is_known = config.plan.notice(upgrade.urgency, notice).is_some()
+                // A notice that the plan has no more may have posts.
+                || posts.iter().any(|post| post.notice == *notice);
+            (!is_known).then(|| Reply::UnknownNotice {
+                notice: notice.clone(),
+                hint: hint(notice, known),
+            })
+        }
+        Change::Tick { item, .. } | Change::Untick { item } => {
+            let is_unknown = config.checklist.step(item).is_none();
+            is_unknown.then(|| Reply::UnknownItem { item: item.clone() })
+        }
+        _ => None,
+    }
 }
 
 /// Gives a change to the planner of this process, and waits for the bell that it rings when it has answered.
-pub async fn give(
-    core: &Core,
-    campaign: &Campaign,
-    change: &Change,
-    author: &str,
-) -> Result<RequestStatus, StoreError> {
-    let now = core.clock.now();
-    let given = write_down(&*core.store, campaign, change, author, now).await?;
+pub async fn give(core: &Core, wish: &Wish<'_>) -> Result<RequestStatus, StoreError> {
+    let given = wish.write_down(&*core.store, core.clock.now()).await?;
     let RequestStatus::Waits(number) = given else {
         return Ok(given);
     };
@@ -264,20 +377,19 @@ pub async fn give(
         .unwrap_or(Ok(RequestStatus::Waits(number)))
 }
 
-/// Gives a change to the planner of another process, and looks again and again for what came of it.
+/// Gives a change to the planner of another process, and looks again and again for what came of it, if one runs.
 pub async fn give_elsewhere(
     store: &dyn Store,
-    campaign: &Campaign,
-    change: &Change,
-    author: &str,
+    wish: &Wish<'_>,
     now: Timestamp,
 ) -> Result<RequestStatus, StoreError> {
-    let given = write_down(store, campaign, change, author, now).await?;
+    let given = wish.write_down(store, now).await?;
     let RequestStatus::Waits(number) = given else {
         return Ok(given);
     };
+    let runs = store.replicas().await?.iter().any(|replica| replica.active);
     let mut waited = Duration::ZERO;
-    while waited < ANSWER_TIMEOUT {
+    while runs && waited < ANSWER_TIMEOUT {
         if let Some(outcome) = store.outcome(number).await? {
             return Ok(RequestStatus::Answered(outcome));
         }
@@ -334,6 +446,15 @@ mod tests {
             of("postpone 20m"),
             "Sat 30 Oct 2027, 14:20 CEST (12:20 UTC) is over already; name a time that is still to come"
         );
+        assert_eq!(
+            of("reschedule 2027-10-31 02:30"),
+            "the window would open Sun 31 Oct 2027, 02:30 CEST (00:30 UTC), on a weekend, in the night of people in Berlin (02:30). To move it all the same, give the command again with confirm=yes (--confirm in a shell)"
+        );
+        assert_eq!(
+            of("reschedule 2027-10-31 02:30 confirm=yes late"),
+            "2027-10-31T00:30:00Z 2027-10-31T02:30:00Z late"
+        );
+        assert_eq!(of("postpone 1d confirm=no"), "confirm takes yes, not no");
         assert!(of("postpone 2x").starts_with("by 2x is not a length"));
         assert!(of("reschedule 2027-13-02").starts_with(
             "opens 2027-13-02 is not a time; write 2026-12-01 14:00 (in Europe/Berlin)"

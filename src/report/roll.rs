@@ -59,7 +59,11 @@ pub async fn roll<'a>(
         .plans
         .get(&urgency)
         .map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
-    let asks = roster::asks(posts, |post| asking(snapshot, campaign, post), within);
+    let asks = roster::asks(
+        posts,
+        |post| asking(snapshot, campaign, post),
+        |asked| campaign.upgrade.answer_by(asked, within),
+    );
     let entries = core
         .store
         .entries(RecordKind::Answer, &campaign.upgrade.id)
@@ -69,7 +73,7 @@ pub async fn roll<'a>(
         .filter_map(|e| serde_json::from_value(e.value).ok())
         .collect();
     let standings = roster::call(&snapshot.config.roster, asks.last(), &answers);
-    let ready_by = roster::ready_by(&campaign.upgrade, &asks, within);
+    let ready_by = roster::ready_by(&campaign.upgrade, &asks);
     Ok(Roll {
         asks,
         answers,

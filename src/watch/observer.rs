@@ -140,7 +140,10 @@ impl Watcher {
     /// The fact, if the trouble with the chain has changed.
     fn turn(&self, name: &str, sight: &Sight, memory: &mut Memory) -> Option<Fact> {
         let before = memory.matter.as_ref().map(|m| m.kind);
-        let now = matter(sight, &self.core.snapshot().plan().limits, before);
+        let lag = sight
+            .lag
+            .map(|lag| memory.pace.stretch().in_six_seconds(lag));
+        let now = matter(sight, lag, &self.core.snapshot().plan().limits, before);
         if now == before {
             return None;
         }

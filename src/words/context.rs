@@ -53,6 +53,8 @@ pub struct Missing {
 pub struct RenderInput<'a> {
     pub fact: Option<&'a Fact>,
     pub due: Option<Timestamp>,
+    /// The time at which the text is read, where that is not when it is due.
+    pub now: Option<Timestamp>,
     pub late: bool,
     pub thread: Option<&'a str>,
     /// The next notice by the clock, and its time.
@@ -107,13 +109,14 @@ pub fn of(
 ) -> Value {
     let plan = &config.plan;
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
+    let now = moment.now.or(moment.due);
     let everybody: Vec<Audience> = Audience::iter().collect();
     let audiences = notice.map_or(&everybody, |n| &n.audiences);
     let duties: Vec<Value> = upgrade
         .duties
         .iter()
         .filter(|(a, _)| audiences.contains(a))
-        .map(|(a, d)| duty(*a, d))
+        .map(|(a, d)| duty(*a, d, now))
         .collect();
     let chains: Vec<Value> = upgrade
         .chains
@@ -140,7 +143,7 @@ pub fn of(
             "scheduled": progress.scheduled.as_ref().and_then(|f| f.expected.as_ref()).map(expected),
             "unexamined": progress.unexamined,
         },
-        "must": upgrade.duties.get(&Audience::Validators).map(|d| duty(Audience::Validators, d)),
+        "must": must(campaign, now),
         "links": upgrade.links,
         "window": {
             "opens": upgrade.window.opens.as_second(),
@@ -264,7 +267,9 @@ fn acknowledge(campaign: &Campaign, plan: &Plan, moment: &RenderInput<'_>) -> Va
         .plans
         .get(&campaign.upgrade.urgency)
         .map_or(SignedDuration::ZERO, |p| p.acknowledge_within);
-    let by = moment.due.and_then(|due| due.checked_add(within).ok());
+    let by = moment
+        .due
+        .map(|due| campaign.upgrade.answer_by(due, within));
     json!({ "emoji": plan.acknowledge, "by": by.map(Timestamp::as_second) })
 }
 
@@ -314,8 +319,23 @@ fn referendum(referendum: &Referendum, progress: &Progress) -> Value {
     })
 }
 
-fn duty(audience: Audience, duty: &Duty) -> Value {
+/// Describes what validators must do, unless that is over: after the upgrade only an old node is still to be updated, and
+/// an upgrade that was given up asks nothing of anybody.
+fn must(campaign: &Campaign, now: Option<Timestamp>) -> Option<Value> {
+    let is_applied = campaign.progress.state >= State::Applied;
+    let validators = campaign.upgrade.duties.get(&Audience::Validators)?;
+    if campaign.upgrade.given_up() || is_applied && validators.node_version.is_none() {
+        return None;
+    }
+    let mut must = duty(Audience::Validators, validators, now);
+    must["over"] = json!(must["over"] == json!(true) || is_applied);
+    Some(must)
+}
+
+/// Describes a duty; `over` says that its time has passed.
+fn duty(audience: Audience, duty: &Duty, now: Option<Timestamp>) -> Value {
     json!({
+        "over": duty.by.zip(now).is_some_and(|(by, now)| by <= now),
         "audience": audience,
         "required": duty.required,
         "what": duty.what,

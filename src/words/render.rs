@@ -74,6 +74,10 @@ pub fn body(
         }
         Content::CalendarEvent | Content::Nothing => return Ok(Body::default()),
     };
+    let input = &context::RenderInput {
+        now: Some(now),
+        ..input.clone()
+    };
     let context = context::of(campaign, Some(notice), &snapshot.config, input);
     let text = snapshot
         .renderer

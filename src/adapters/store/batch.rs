@@ -28,9 +28,20 @@ pub async fn write_batch(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), StoreErro
         move_post(tx, key, step).await?;
     }
     for (number, outcome) in &batch.answered {
-        let answer = query("UPDATE requests SET outcome = $2 WHERE number = $1");
-        let answer = answer.bind(number).bind(to_json(outcome)?);
-        answer.execute(&mut **tx).await?;
+        // A batch may be written twice, so the same outcome counts as well.
+        let answer = query(
+            "UPDATE requests SET outcome = $2
+             WHERE number = $1 AND (outcome IS NULL OR outcome = $2)",
+        )
+        .bind(number)
+        .bind(to_json(outcome)?);
+        if answer.execute(&mut **tx).await?.rows_affected() == 0 {
+            // It was discarded since it was read: what it would have changed must not count.
+            return Err(StoreError::invalid(
+                format!("change {number}"),
+                "it is answered already",
+            ));
+        }
     }
     for given in &batch.approvals {
         insert_approval(tx, given).await?;

@@ -1,6 +1,7 @@
 //! Opening a store by its address: which database, how it is connected to, and its schema brought up to date.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,11 +10,14 @@ use parking_lot::Mutex;
 use sqlx::{
     Any, AnyConnection, AnyPool, Connection, Executor, Transaction,
     any::{AnyPoolOptions, install_default_drivers},
+    error::DatabaseError,
 };
 
 use super::migrate::{migrate, refuse_other};
 use crate::ports::StoreError;
 
+/// SQLite's result code for a file that is something else.
+const SQLITE_NOT_A_DATABASE: &str = "26";
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -105,7 +109,7 @@ impl Database {
             Ok(pool) => pool,
             Err(error) => {
                 let error = cause(dialect, &address, error).await;
-                return Err(unopened(dialect, &shown, &error));
+                return Err(unopened(dialect, &shown, &error, create));
             }
         };
         let database = Self {
@@ -207,12 +211,31 @@ fn shown(url: &str) -> String {
     }
 }
 
-fn unopened(dialect: Dialect, shown: &str, error: &sqlx::Error) -> StoreError {
-    let check = match dialect {
-        Dialect::Sqlite => "that its folder exists and may be written to",
-        Dialect::Postgres => "that the server is up, and the database, user and password right",
+fn unopened(dialect: Dialect, shown: &str, error: &sqlx::Error, create: bool) -> StoreError {
+    let why = match dialect {
+        Dialect::Sqlite => why_no_file_opens(shown, error, create),
+        Dialect::Postgres => format!(
+            "{error}; check that the server is up, and the database, user and password right"
+        ),
     };
-    StoreError::Unavailable(format!("{shown} can't be opened: {error}; check {check}"))
+    StoreError::Unavailable(format!("{shown} can't be opened: {why}"))
+}
+
+/// Says why SQLite can't open the file of an address: SQLite itself has one code for several reasons.
+fn why_no_file_opens(address: &str, error: &sqlx::Error, create: bool) -> String {
+    let file = address.trim_start_matches("sqlite:");
+    let file = file.trim_start_matches("//").split('?').next();
+    let file = Path::new(file.unwrap_or_default());
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    if file.is_dir() {
+        "it is a folder; name a file in it".to_owned()
+    } else if !create && !file.exists() {
+        "there is no such file; `herald run` makes it at its first start".to_owned()
+    } else if code.is_some_and(|code| code == SQLITE_NOT_A_DATABASE) {
+        "it is not a database; name another file, or move this one away".to_owned()
+    } else {
+        format!("{error}; check that its folder exists and may be written to")
+    }
 }
 
 #[cfg(test)]
@@ -233,6 +256,28 @@ mod tests {
         );
         assert_eq!(shown("sqlite://herald.db"), "sqlite://herald.db");
         assert_eq!(shown("mysql://me:secret@x/y"), "mysql:…");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_database_is_told_by_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = dir.path().join("text.db");
+        std::fs::write(&text, "x".repeat(4096)).unwrap();
+        let cases = [
+            (
+                dir.path().join("none.db"),
+                "there is no such file; `herald run` makes it",
+            ),
+            (dir.path().to_owned(), "it is a folder; name a file in it"),
+            (text, "it is not a database; name another file"),
+        ];
+        for (file, why) in cases {
+            let opened = Database::open(&format!("sqlite://{}", file.display()), false).await;
+            let Err(StoreError::Unavailable(said)) = opened else {
+                panic!("{} is opened", file.display())
+            };
+            assert!(said.contains(why) && !said.contains("code"), "{said}");
+        }
     }
 
     #[tokio::test]

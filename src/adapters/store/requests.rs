@@ -46,6 +46,14 @@ impl RequestStore for SqlStore {
         Ok(found.flatten().as_deref().map(Outcome::from_stored))
     }
 
+    async fn discard(&self, request: i64, outcome: &Outcome) -> Result<bool, StoreError> {
+        let update =
+            query("UPDATE requests SET outcome = $2 WHERE number = $1 AND outcome IS NULL")
+                .bind(request)
+                .bind(to_json(outcome)?);
+        Ok(self.execute(update).await? == 1)
+    }
+
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {
         let insert = query("INSERT INTO answered (id, at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(id)

@@ -325,3 +325,80 @@ fn made_up(payload: Payload, chain: &str, version: u32, upgrade: &Upgrade) -> Fa
         late: false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+    use crate::{
+        config::Origin,
+        domain::campaign::upgrade::Urgency,
+        lint::{self, Loaded},
+        words::context::{self, RenderInput},
+    };
+
+    /// The words of a notice, as people read them when it is due.
+    fn words(loaded: &Loaded, notice: &Notice, sample: &SampleProgress, locale: &str) -> String {
+        let input = RenderInput {
+            fact: sample.fact.as_ref(),
+            due: Some(sample.due),
+            detail: sample.detail,
+            ..RenderInput::default()
+        };
+        let context = context::of(&sample.campaign, Some(notice), &loaded.config, &input).into();
+        let renderer = &loaded.renderer;
+        let text = renderer
+            .markdown(&notice.template, locale, &context)
+            .unwrap();
+        renderer.plain(&text, sample.due)
+    }
+
+    #[test]
+    fn no_notice_asks_for_what_is_over() {
+        let loaded = lint::load(&Origin::Embedded).unwrap();
+        let plan = &loaded.config.plan;
+        let upgrade = &loaded.config.upgrades[0].upgrade;
+        let deadline = upgrade.duties[&Audience::Validators].by.unwrap();
+        let written = loaded.renderer.zone().written(deadline);
+        let fates: [fn(&mut Campaign); 3] = [
+            |_| (),
+            |campaign| campaign.upgrade.cancelled = Some("A fault was found".to_owned()),
+            |campaign| campaign.upgrade.failed = Some("It was refused".to_owned()),
+        ];
+        let mut cells = 0;
+        let notices = Urgency::iter().flat_map(|urgency| plan.notices(urgency));
+        for (notice, fate, versioned) in notices.flat_map(|notice| {
+            let fates = fates
+                .iter()
+                .flat_map(move |fate| [(fate, true), (fate, false)]);
+            fates.map(move |(fate, versioned)| (notice, fate, versioned))
+        }) {
+            let mut upgrade = upgrade.clone();
+            let duty = upgrade.duties.get_mut(&Audience::Validators).unwrap();
+            duty.node_version = duty.node_version.take().filter(|_| versioned);
+            let usual = imagined(&upgrade, notice, plan).due;
+            let dues = [deadline, upgrade.window.closes].map(|at| usual.max(at));
+            for due in [usual].into_iter().chain(dues) {
+                let mut sample = imagined(&upgrade, notice, plan);
+                (fate)(&mut sample.campaign);
+                sample.due = due;
+                for (locale, question) in [("en", "Must I"), ("de", "Muss ich")] {
+                    let text = words(&loaded, notice, &sample, locale);
+                    let case = format!("{} in {locale}, {due}: {text}", notice.id);
+                    let is_asked = text.contains(question);
+                    let is_over =
+                        due >= deadline || sample.campaign.progress.state >= State::Applied;
+                    assert!(!is_asked || !sample.campaign.upgrade.given_up(), "{case}");
+                    assert!(!is_asked || !text.contains("restart"), "{case}");
+                    if is_asked {
+                        let asks_by = text.contains(&written);
+                        assert_eq!(asks_by, !is_over, "{case}");
+                    }
+                    cells += 1;
+                }
+            }
+        }
+        assert!(cells > 2_000, "{cells}");
+    }
+}

@@ -140,7 +140,7 @@ pub(super) struct RawVerification {
     /// No longer between two blocks.
     #[schemars(with = "SomeLength")]
     pub(super) max_block_gap: String,
-    /// Blocks that finality may be behind.
+    /// Blocks of six seconds that finality may be behind: a chain with shorter ones may be behind by more.
     pub(super) max_finality_lag: u64,
     /// The highest share of failed ones among all transactions since, from 0 to 1.
     #[schemars(with = "kinds::Share")]
@@ -167,7 +167,7 @@ pub(super) struct RawObservation {
     /// No finalized block for so long.
     #[schemars(with = "SomeLength")]
     pub(super) stalled_after: String,
-    /// Blocks that finality is behind.
+    /// Blocks of six seconds that finality is behind: with shorter ones it takes more.
     pub(super) lagging_from: u64,
     /// The window is open for so long and nothing was authorized: operators are asked.
     #[schemars(with = "SomeLength")]

@@ -77,7 +77,7 @@ pub enum ChangeError {
     Swapped,
     #[error("{0} was given up already; write a new upgrade, or take that out of its file")]
     GivenUp(String),
-    #[error("{0} is applied already, so there is nothing to {1}")]
+    #[error("{0} is applied already; {1} comes too late")]
     TooLate(String, &'static str),
     #[error("that is so already")]
     Nothing,

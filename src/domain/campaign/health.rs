@@ -16,6 +16,7 @@ pub struct VerificationRules {
     pub healthy_for: SignedDuration,
     pub complete_after: SignedDuration,
     pub max_block_gap: SignedDuration,
+    /// In blocks of six seconds.
     pub max_finality_lag: u64,
     /// The share of all transactions since, 0 to 1.
     pub max_failed_share: f64,
@@ -85,6 +86,7 @@ impl Health {
             self.since = self.since.checked_add(gap).unwrap_or(time);
             gap = SignedDuration::ZERO;
         }
+        let lag = before.map_or(seen.finality_lag, |b| b.in_six_seconds(seen.finality_lag));
         let (succeeded, failed) = block.transactions();
         self.last = time;
         self.blocks += 1;
@@ -94,7 +96,7 @@ impl Health {
         let share = f64::from(self.failed) / f64::from(self.transactions.max(1));
         let trouble = if gap > rules.max_block_gap {
             Some(format!("no block for {} s", gap.as_secs()))
-        } else if seen.finality_lag > rules.max_finality_lag {
+        } else if lag > rules.max_finality_lag {
             Some(format!("finality is {} blocks behind", seen.finality_lag))
         } else if self.transactions >= 10 && share > rules.max_failed_share {
             Some(format!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
@@ -227,6 +227,22 @@ impl Upgrade {
     /// Returns the reason why the upgrade was given up, if it was.
     pub fn reason(&self) -> Option<&str> {
         self.cancelled.as_deref().or(self.failed.as_deref())
+    }
+
+    /// The time until which people answer what they were asked at `asked`: `within` so long, but before the deadline of
+    /// validators and before the window opens, where these are still to come.
+    pub fn answer_by(&self, asked: Timestamp, within: SignedDuration) -> Timestamp {
+        let deadline = self
+            .duties
+            .get(&Audience::Validators)
+            .and_then(|duty| duty.by);
+        let opens = self.poll.is_none().then_some(self.window.opens);
+        let to_come = [deadline, opens]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > asked);
+        let by = asked.checked_add(within).unwrap_or(Timestamp::MAX);
+        to_come.fold(by, Timestamp::min)
     }
 
     /// True if the upgrade was cancelled or has failed, so that nobody goes on with it.

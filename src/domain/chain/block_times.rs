@@ -70,6 +70,13 @@ impl Stretch {
         (self.blocks > 0).then(|| self.ms as f64 / 1000.0 / f64::from(self.blocks))
     }
 
+    /// Counts blocks as blocks of six seconds where the chain's own are shorter, so that a limit on finality means the
+    /// same time on a fast chain. A chain that makes a block only when it has something to say is counted by its blocks.
+    pub fn in_six_seconds(&self, blocks: u64) -> u64 {
+        let own = self.mean().unwrap_or(SIX_SECONDS).min(SIX_SECONDS);
+        (blocks as f64 * own / SIX_SECONDS).round() as u64
+    }
+
     /// Adds the step from one block to the next.
     fn add(&mut self, from: &Sample, to: &Sample) {
         let gap = (to.ms - from.ms).max(0);
@@ -208,6 +215,9 @@ impl Pace {
     }
 }
 
+/// The block time in which limits on finality are counted, in seconds.
+const SIX_SECONDS: f64 = 6.0;
+
 /// Milliseconds as tenths of a second.
 pub fn tenths(ms: i64) -> u32 {
     u32::try_from((ms.max(0) + 50) / 100).unwrap_or(u32::MAX)
@@ -247,6 +257,26 @@ mod tests {
             }
             ms
         }
+    }
+
+    #[test]
+    fn a_limit_on_finality_is_the_same_time_on_a_fast_chain_and_blocks_on_a_slow_one() {
+        for (ms, blocks, counted) in [
+            (500, 36, 3),
+            (2_000, 30, 10),
+            (6_000, 20, 20),
+            (12_000, 4, 4),
+            (600_000, 1, 1),
+        ] {
+            let mut pace = Pace::default();
+            (0..=20).for_each(|n| pace.note(&block(n, i64::try_from(n).unwrap() * ms)));
+            assert_eq!(pace.stretch().in_six_seconds(blocks), counted, "{ms} ms");
+        }
+        assert_eq!(
+            Stretch::default().in_six_seconds(7),
+            7,
+            "nothing is known yet"
+        );
     }
 
     #[test]

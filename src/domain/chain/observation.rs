@@ -10,7 +10,7 @@ use strum::IntoStaticStr;
 pub struct Limits {
     /// No finalized block for so long, at every node that answers.
     pub stalled_after: SignedDuration,
-    /// Finality so many blocks behind.
+    /// Finality so many blocks of six seconds behind.
     pub lagging_from: u64,
     /// The window is open for so long, and nothing was authorized.
     pub overdue_after: SignedDuration,
@@ -97,11 +97,17 @@ pub struct Matter {
     pub public: bool,
 }
 
-/// The trouble that the sight shows, if it shows any. `before` is the trouble there was until now.
+/// The trouble that the sight shows, if it shows any. `lag`: how far finality is behind, in blocks of six seconds.
+/// `before` is the trouble there was until now.
 ///
 /// A stall takes two nodes that answer and have not moved. One alone may itself be what stands still, so then
 /// herald can't tell: it is blind.
-pub fn matter(sight: &Sight, limits: &Limits, before: Option<MatterKind>) -> Option<MatterKind> {
+pub fn matter(
+    sight: &Sight,
+    lag: Option<u64>,
+    limits: &Limits,
+    before: Option<MatterKind>,
+) -> Option<MatterKind> {
     if sight.unseen >= limits.stalled_after {
         return Some(MatterKind::Blind);
     }
@@ -126,7 +132,7 @@ pub fn matter(sight: &Sight, limits: &Limits, before: Option<MatterKind>) -> Opt
     } else {
         limits.lagging_from
     };
-    match sight.lag {
+    match lag {
         Some(lag) => (lag > bound).then_some(MatterKind::Lagging),
         None => before.filter(|kind| *kind == MatterKind::Lagging),
     }
@@ -154,7 +160,9 @@ mod tests {
     #[test]
     fn a_stall_takes_two_nodes_that_answer() {
         let limits = Limits::default();
-        let of = |endpoints, lag, unseen| matter(&sight(endpoints, lag, unseen), &limits, None);
+        let of = |endpoints, lag, unseen| {
+            matter(&sight(endpoints, lag, unseen), Some(lag), &limits, None)
+        };
         assert_eq!(
             of(vec![endpoint(true, 200), endpoint(true, 181)], 0, 0),
             Some(MatterKind::Stalled)
@@ -190,6 +198,7 @@ mod tests {
         assert_eq!(
             matter(
                 &sight(vec![endpoint(true, 500), left], 0, 0),
+                Some(0),
                 &Limits::default(),
                 None
             ),
@@ -200,7 +209,14 @@ mod tests {
     #[test]
     fn finality_behind_has_to_come_well_back() {
         let limits = Limits::default();
-        let of = |lag, before| matter(&sight(vec![endpoint(true, 6)], lag, 0), &limits, before);
+        let of = |lag, before| {
+            matter(
+                &sight(vec![endpoint(true, 6)], lag, 0),
+                Some(lag),
+                &limits,
+                before,
+            )
+        };
         assert_eq!(of(31, None), Some(MatterKind::Lagging));
         assert_eq!(of(30, None), None);
         assert_eq!(of(16, Some(MatterKind::Lagging)), Some(MatterKind::Lagging));
@@ -212,6 +228,7 @@ mod tests {
         assert_eq!(
             matter(
                 &sight(vec![endpoint(false, 0)], 0, 10),
+                Some(0),
                 &Limits::default(),
                 Some(MatterKind::Stalled)
             ),

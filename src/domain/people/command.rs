@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 use strum::VariantArray as _;
 use thiserror::Error;
 
-use super::value::{Channels, ChecklistPart, Delay, PartValue, PlanTime, Reminder};
+use super::value::{Channels, ChecklistPart, Confirmed, Delay, PartValue, PlanTime, Reminder};
 
 /// A reason or a note is no longer than this, so that its notice fits a post.
 pub const MAX_REASON_CHARS: usize = 160;
@@ -51,6 +51,8 @@ pub enum Kind {
     Channel,
     /// One of the asker's own nodes, or a chain of theirs: the rest of the line.
     Node,
+    /// `yes`; in a line by name only.
+    Confirm,
     /// The rest of the line, up to so many characters.
     Words(usize),
 }
@@ -60,7 +62,7 @@ impl Kind {
     fn may_be(self, rest: &str) -> bool {
         match self {
             Self::Time | Self::Length => rest.starts_with(|c: char| c.is_ascii_digit()),
-            Self::Upgrade => false,
+            Self::Upgrade | Self::Confirm => false,
             Self::Topic
             | Self::Code
             | Self::Notice
@@ -114,6 +116,9 @@ macro_rules! value_type {
     };
     (Channel) => {
         Channels
+    };
+    (Confirm) => {
+        Confirmed
     };
     ($text:ident) => {
         String
@@ -261,10 +266,12 @@ commands! {
     Team Reschedule "For the team: move the window to another time" {
         opens: needs Time "When the window opens: 2026-12-01 14:00 in the plan's zone",
         closes: takes Time "When it closes; without it, as long after as before",
+        confirm: takes Confirm "yes, to move it against the plan's rules",
         reason: takes Words(MAX_REASON_CHARS) "Why, for people, in a few words",
     } of upgrade;
     Team Postpone "For the team: move the window back by some time" {
         by: needs Length "By how much: 2h, or 1d for the same hour of the next day",
+        confirm: takes Confirm "yes, to move it against the plan's rules",
         reason: takes Words(MAX_REASON_CHARS) "Why, for people, in a few words",
     } of upgrade;
     Team Cancel "For the team: take the upgrade off" {

@@ -149,6 +149,31 @@ pub enum Reply {
         command: String,
     },
     SoAlready,
+    /// The window was moved; the times are as they were read.
+    Rescheduled {
+        title: String,
+        author: String,
+        opens: Timestamp,
+        closes: Timestamp,
+    },
+    /// The plan does not allow the window, unless somebody says that they mean it.
+    AgainstPlan {
+        opens: Timestamp,
+        weekend: bool,
+        /// People in whose night it opens.
+        asleep: Vec<String>,
+        /// Sooner than people are promised.
+        soon: bool,
+        /// The audiences whose deadline is after it.
+        behind: Vec<String>,
+    },
+    NotConfirmed {
+        text: String,
+    },
+    /// A request that waited was taken back.
+    Discarded {
+        person: String,
+    },
 
     // The team's other commands.
     NoteStands,

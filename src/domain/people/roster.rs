@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
@@ -96,8 +96,13 @@ pub struct Ask {
     pub link: Option<String>,
 }
 
-/// Lists what asks providers for an answer among an upgrade's posts, oldest first.
-pub fn asks(posts: &[Post], asking: impl Fn(&Post) -> bool, within: SignedDuration) -> Vec<Ask> {
+/// Lists what asks providers for an answer among an upgrade's posts, oldest first. `by` says until when, for the time at
+/// which they were asked.
+pub fn asks(
+    posts: &[Post],
+    asking: impl Fn(&Post) -> bool,
+    by: impl Fn(Timestamp) -> Timestamp,
+) -> Vec<Ask> {
     let mut asks: Vec<Ask> = Vec::new();
     let mut sent: Vec<&Post> = posts
         .iter()
@@ -107,12 +112,11 @@ pub fn asks(posts: &[Post], asking: impl Fn(&Post) -> bool, within: SignedDurati
     for post in sent {
         let (id, at) = (ask_id(post), post.sent.unwrap_or(post.due));
         if !asks.iter().any(|a| a.id == id) {
-            let by = at.checked_add(within).unwrap_or(Timestamp::MAX);
             asks.push(Ask {
                 id,
                 notice: post.notice.clone(),
                 at,
-                by,
+                by: by(at),
                 link: post.link.clone(),
             });
         }
@@ -126,7 +130,7 @@ pub fn ask_id(post: &Post) -> String {
 }
 
 /// By when a provider is to be ready; nothing where validators need not do anything.
-pub fn ready_by(upgrade: &Upgrade, asks: &[Ask], within: SignedDuration) -> Option<Timestamp> {
+pub fn ready_by(upgrade: &Upgrade, asks: &[Ask]) -> Option<Timestamp> {
     let duty = upgrade
         .duties
         .get(&Audience::Validators)
@@ -134,7 +138,7 @@ pub fn ready_by(upgrade: &Upgrade, asks: &[Ask], within: SignedDuration) -> Opti
     let asked = asks
         .first()
         .filter(|_| upgrade.urgency == Urgency::Emergency)
-        .and_then(|a| a.at.checked_add(within).ok());
+        .map(|a| a.by);
     Some(duty.by.or(asked).unwrap_or(upgrade.window.opens))
 }
 

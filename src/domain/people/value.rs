@@ -59,6 +59,7 @@ written_as_displayed! {
     Reminder: Reminder::of,
     ChecklistPart: |text: &str| text.parse().ok(),
     Channels: |text: &str| Some(Channels::of(text)),
+    Confirmed: |text: &str| text.eq_ignore_ascii_case("yes").then_some(Confirmed),
 }
 
 /// A time by which something moves: `2h`, or `1d` for the same hour of the next day.
@@ -97,6 +98,16 @@ impl fmt::Display for Reminder {
             Self::Off => f.write_str("off"),
             Self::Before(length) => f.write_str(&schedule::short_length(length.as_secs())),
         }
+    }
+}
+
+/// Somebody says that they mean it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmed;
+
+impl fmt::Display for Confirmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("yes")
     }
 }
 

@@ -138,6 +138,30 @@ pub enum LatePolicy {
     Newest,
 }
 
+/// The policy for a notice by the clock whose time was over before its upgrade was accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MissedPolicy {
+    /// The notice is posted as soon as the upgrade is accepted.
+    Now,
+    /// The notice is left out.
+    #[default]
+    Skip,
+}
+
+impl MissedPolicy {
+    /// The policy of a notice that names none: people have to learn what is to come, and need no reminder of what
+    /// they have just learned.
+    pub fn of(phase: Phase) -> Self {
+        match phase {
+            Phase::Preparation => Self::Now,
+            Phase::Scheduling | Phase::Execution | Phase::Validation | Phase::PostDeployment => {
+                Self::Skip
+            }
+        }
+    }
+}
+
 /// The approval that a notice needs before it is posted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Approval {
@@ -178,6 +202,7 @@ pub struct Notice {
     pub acknowledge: bool,
     pub approval: Approval,
     pub late: LatePolicy,
+    pub if_missed: MissedPolicy,
     /// The items of the checklist that must be ticked before it is posted.
     pub needs: Vec<String>,
     /// True for the status board, which is edited with every step.
@@ -212,6 +237,7 @@ impl Notice {
             acknowledge: false,
             approval: Approval::default(),
             late: LatePolicy::Post,
+            if_missed: MissedPolicy::Skip,
             needs: Vec::new(),
             board: false,
             published: Vec::new(),

@@ -32,6 +32,8 @@ pub trait RequestStore: Send + Sync {
     async fn requests(&self) -> Result<Vec<Request>, StoreError>;
     /// The outcome of a command, once there is one.
     async fn outcome(&self, request: i64) -> Result<Option<Outcome>, StoreError>;
+    /// Gives a command that waits this outcome, so that nobody follows it; `false` when it waits no more.
+    async fn discard(&self, request: i64, outcome: &Outcome) -> Result<bool, StoreError>;
     /// Remembers the id of a command that came in by a chat; `false` when it was remembered before, so that a command
     /// that is delivered twice is answered once.
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError>;

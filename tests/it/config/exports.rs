@@ -6,7 +6,7 @@ use upgrade_herald::{
 };
 
 use crate::{
-    process::cli::{changed, herald},
+    process::cli::{changed, herald, sample, store_with},
     support::repo,
 };
 
@@ -205,11 +205,10 @@ fn a_plan_says_that_an_upgrade_is_called_off_or_has_no_window_yet() {
 #[tokio::test]
 async fn a_plan_goes_by_what_commands_have_changed_under_the_same_names() {
     use upgrade_herald::{
-        adapters::store::SqlStore,
         domain::campaign::Campaign,
         ports::{Batch, CampaignStore},
     };
-    let dir = changed("config/herald.yaml", "sqlite://", "sqlite://./");
+    let dir = sample();
     let before = said(dir.path(), &["plan", "--ics"]);
     let loaded = lint::load(&Origin::Embedded).unwrap();
     let upgrade = loaded.config.upgrades[0].upgrade.clone();
@@ -223,19 +222,7 @@ async fn a_plan_goes_by_what_commands_have_changed_under_the_same_names() {
     campaign.upgrade.window.closes = later(upgrade.window.closes);
     campaign.commanded = ["window".to_owned()].into();
     campaign.revision = 2;
-    let path = loaded
-        .config
-        .deployment
-        .store
-        .url
-        .replacen("sqlite://", "", 1);
-    let url = format!("sqlite://{}", dir.path().join(path).display());
-    let store = SqlStore::open(&url).await.unwrap();
-    let batch = Batch {
-        upgrades: vec![campaign.clone()],
-        ..Batch::default()
-    };
-    store.commit(batch).await.unwrap();
+    let store = store_with(dir.path(), &campaign).await;
     let moved = said(dir.path(), &["plan", "--ics"]);
     let uids = |text: &str| {
         let uids = text.lines().filter(|l| l.starts_with("UID:v2.3.1"));

@@ -401,6 +401,24 @@ async fn keeps_its_promises(store: &dyn Store) -> Result<()> {
         store.request(&id, &Change::Go, "Ben", at(8)).await?,
     );
     assert!(numbers.0 < numbers.1);
+    // One that is discarded is followed by nobody, whoever has read it before.
+    let discarded = store.request(&id, &Change::Close, "Ada", at(9)).await?;
+    let taken_back = Outcome::Refused(Reply::Discarded {
+        person: "Ada".to_owned(),
+    });
+    assert!(store.discard(discarded, &taken_back).await?);
+    assert!(!store.discard(discarded, &taken_back).await?);
+    let closed = Batch {
+        answered: vec![(discarded, Outcome::Done(Reply::FeedbackClosedNow))],
+        upgrades: vec![Campaign {
+            revision: 99,
+            ..campaign.clone()
+        }],
+        ..Batch::default()
+    };
+    assert!(store.commit(closed).await.is_err(), "nothing of it counts");
+    assert_ne!(store.upgrades().await?[0].revision, 99);
+    assert_eq!(store.outcome(discarded).await?, Some(taken_back));
     assert_eq!(
         store
             .requests()

@@ -18,7 +18,7 @@ use upgrade_herald::{
             observation::{EndpointSight, Sight},
         },
         outbox::{Operation, Post, PostState},
-        plan::notice::{LatePolicy, Notice},
+        plan::notice::{LatePolicy, MissedPolicy, Notice},
     },
     lint,
     outbox::Core,
@@ -83,6 +83,7 @@ impl Pipeline {
             .flat_map(|plan| &mut plan.notices)
         {
             (notice.approval.persons, notice.late) = (0, LatePolicy::Post);
+            notice.if_missed = MissedPolicy::Skip;
         }
         change(&mut loaded.config.plan);
         let sample = loaded.config.upgrades[0].upgrade.clone();

@@ -188,7 +188,20 @@ impl MemoryStore {
 #[async_trait]
 impl CampaignStore for MemoryStore {
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.call(|t| t.write(batch)).await
+        self.call(|t| {
+            // Nothing of a batch counts that answers what has another outcome by now.
+            let is_stale = |(number, outcome): &(i64, Outcome)| {
+                let mut requests = t.requests.iter();
+                let answered = requests.find(|(request, _)| request.number == *number);
+                answered.is_none_or(|(_, there)| there.as_ref().is_some_and(|o| o != outcome))
+            };
+            if batch.answered.iter().any(is_stale) {
+                return Err(StoreError::invalid("a change", "it is answered already"));
+            }
+            t.write(batch);
+            Ok(())
+        })
+        .await?
     }
 
     async fn upgrades(&self) -> Result<Vec<Campaign>, StoreError> {
@@ -435,6 +448,19 @@ impl RequestStore for MemoryStore {
         .await
     }
 
+    async fn discard(&self, request: i64, outcome: &Outcome) -> Result<bool, StoreError> {
+        self.call(|t| {
+            let open = |(r, there): &&mut (Request, Option<Outcome>)| {
+                r.number == request && there.is_none()
+            };
+            let found = t.requests.iter_mut().find(open);
+            found
+                .map(|(_, there)| *there = Some(outcome.clone()))
+                .is_some()
+        })
+        .await
+    }
+
     async fn remember(&self, id: &str, _: Timestamp) -> Result<bool, StoreError> {
         self.call(|t| t.remembered.insert(id.to_owned())).await
     }
@@ -647,6 +673,9 @@ impl RequestStore for HookedStore {
     }
     async fn outcome(&self, request: i64) -> Result<Option<Outcome>, StoreError> {
         store!(self, "outcome", outcome(request))
+    }
+    async fn discard(&self, request: i64, outcome: &Outcome) -> Result<bool, StoreError> {
+        store!(self, "discard", discard(request, outcome))
     }
     async fn remember(&self, id: &str, at: Timestamp) -> Result<bool, StoreError> {
         store!(self, "remember", remember(id, at))

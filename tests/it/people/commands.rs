@@ -104,6 +104,7 @@ fn sample(kind: Kind) -> &'static str {
         Kind::Item => "1.1",
         Kind::Channel => "all",
         Kind::Node => "HARBOUR/1",
+        Kind::Confirm => "yes",
         Kind::Words(_) => "words",
     }
 }

@@ -6,6 +6,13 @@ use std::{
 };
 
 use serde_json::Value;
+use upgrade_herald::{
+    adapters::store::SqlStore,
+    config::Origin,
+    domain::campaign::Campaign,
+    lint,
+    ports::{Batch, CampaignStore, RequestStore},
+};
 
 use crate::support::repo;
 
@@ -38,6 +45,31 @@ pub fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
     assert!(text.contains(from), "{from:?} is in {file}");
     std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
     dir
+}
+
+/// A copy of the sample configuration.
+pub fn sample() -> tempfile::TempDir {
+    changed("config/herald.yaml", "sqlite://", "sqlite://./")
+}
+
+/// The store of the sample configuration in a folder, in which a campaign is accepted.
+pub async fn store_with(dir: &Path, campaign: &Campaign) -> SqlStore {
+    let url = lint::load(&Origin::Embedded)
+        .unwrap()
+        .config
+        .deployment
+        .store
+        .url;
+    let file = dir.join(url.trim_start_matches("sqlite://"));
+    let store = SqlStore::open(&format!("sqlite://{}", file.display()))
+        .await
+        .unwrap();
+    let batch = Batch {
+        upgrades: vec![campaign.clone()],
+        ..Batch::default()
+    };
+    store.commit(batch).await.unwrap();
+    store
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -737,4 +769,125 @@ fn a_template_that_needs_a_fact_is_refused_for_a_notice_by_the_clock() {
             && said.contains("no fact"),
         "{said}"
     );
+}
+
+#[test]
+fn without_files_nothing_is_called_good() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        &["check"][..],
+        &["plan"],
+        &["plan", "window", "--url", "ws://127.0.0.1:9"],
+        &["preview"],
+        &["new", "proposal", "v2.3.1"],
+        &["doctor"],
+        &["status"],
+    ] {
+        let (code, said) = ended(dir.path(), args);
+        assert!(
+            code == 1 && said.contains("config: error: there is no such folder"),
+            "{args:?}: {code} {said}"
+        );
+    }
+    let (_, said) = ended(sample().path(), &["check"]);
+    assert!(
+        said.contains(" in config and templates, 0 warnings"),
+        "{said}"
+    );
+}
+
+/// Runs a command and returns its exit code with all that it says.
+fn ended(dir: &Path, args: &[&str]) -> (i32, String) {
+    let output = herald(dir, args);
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap());
+    (output.status.code().unwrap(), said.concat())
+}
+
+#[tokio::test]
+async fn a_command_that_waits_is_shown_can_be_taken_back_and_counts_for_the_next() {
+    let dir = sample();
+    let upgrade = lint::load(&Origin::Embedded).unwrap().config.upgrades[0]
+        .upgrade
+        .clone();
+    let opens = upgrade.window.opens.to_string();
+    let store = store_with(
+        dir.path(),
+        &Campaign::new(upgrade, jiff::Timestamp::UNIX_EPOCH),
+    )
+    .await;
+    let herald = |args: &[&str]| ended(dir.path(), args);
+    let moved = |to: &str| herald(&["reschedule", "v2.3.1", "--opens", to]);
+
+    let (code, said) = moved("2027-03-10 14:00");
+    assert!(
+        code == 0 && said.contains("Written down as change 1."),
+        "{said}"
+    );
+    // Back to the time that the file has: that is a change, once the first one is followed.
+    let (code, said) = moved(&opens);
+    assert!(
+        code == 0
+            && said.contains("Written down as change 2.")
+            && said.contains("Followed before it: change 1 of v2.3.1, reschedule 2027-03-10T13"),
+        "{said}"
+    );
+    let (code, said) = moved(&opens);
+    assert!(code == 1 && said.contains("that is so already"), "{said}");
+    let (_, said) = herald(&["status"]);
+    for number in 1..=2 {
+        let line = format!("`herald discard {number}` takes it back");
+        assert!(said.contains(&line), "{line}: {said}");
+    }
+    let (_, said) = herald(&["status", "--json"]);
+    assert!(said.contains(r#""change":2"#), "{said}");
+
+    let (code, said) = herald(&["discard", "1", "--as", "Tessa Test"]);
+    assert!(
+        code == 0 && said.contains("Change 1 is taken back"),
+        "{said}"
+    );
+    let (code, said) = herald(&["discard", "1"]);
+    assert!(code == 1 && said.contains("no change 1 waits"), "{said}");
+    let (code, said) = herald(&["cancel", "v2.3.1", "--reason", "A fault was found."]);
+    assert!(code == 0 && said.contains("change 2 of v2.3.1"), "{said}");
+    let (code, said) = herald(&["go", "v2.3.1"]);
+    assert!(code == 1 && said.contains("given up already"), "{said}");
+    assert_eq!(store.requests().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_command_about_what_is_not_there_is_refused_at_once() {
+    let dir = sample();
+    let upgrade = lint::load(&Origin::Embedded).unwrap().config.upgrades[0]
+        .upgrade
+        .clone();
+    let store = store_with(
+        dir.path(),
+        &Campaign::new(upgrade, jiff::Timestamp::UNIX_EPOCH),
+    )
+    .await;
+    for (command, why) in [
+        (
+            "say nowhere Hello",
+            "there is no channel nowhere: there are: ",
+        ),
+        (
+            "say discord-upgrade Hello",
+            "did you mean discord-upgrades?",
+        ),
+        ("tick 9.9", "the checklist has no item 9.9"),
+        ("untick 9.9", "the checklist has no item 9.9"),
+        ("announce nope", "The plan has no notice nope: there are: "),
+        ("announce anounced", "did you mean announced?"),
+        (
+            "correct nope Words",
+            "The plan has no notice nope: there are: ",
+        ),
+    ] {
+        let (code, said) = ended(dir.path(), &["order", "v2.3.1", command]);
+        assert!(code == 1 && said.contains(why), "{command}: {said}");
+    }
+    let (code, said) = ended(dir.path(), &["go", "v2.3.1", "--as", " "]);
+    assert!(code == 2 && said.contains("at least one letter"), "{said}");
+    assert!(store.requests().await.unwrap().is_empty());
 }

@@ -12,12 +12,13 @@ use upgrade_herald::{
         outbox::{Operation, PostState},
         people::reply::Outcome,
         plan::{
-            notice::{Audience, Happening, Notice, Phase, Trigger},
+            notice::{Audience, Happening, MissedPolicy, Notice, Phase, Trigger},
             schedule::Offset,
         },
     },
     plan::planner::{Planned, Planner},
     ports::Clock,
+    words::snapshot::ConfigSnapshot,
 };
 
 use crate::harness::pipeline::{Pipeline, authorized};
@@ -334,6 +335,87 @@ async fn a_cancelled_upgrade_is_said_to_be_and_no_more_unless_it_is_taken_back()
             && later.contains(&"rescheduled".into()),
         "{later:?}"
     );
+}
+
+/// As [`small`], with an announcement that catches up.
+fn catching_up(plan: &mut Plan) {
+    small(plan);
+    for urgency in Urgency::iter() {
+        let notices = &mut plan.plans.get_mut(&urgency).unwrap().notices;
+        notices[0].if_missed = MissedPolicy::Now;
+    }
+}
+
+#[tokio::test]
+async fn an_announcement_that_was_missed_is_posted_at_once_and_a_reminder_is_not() {
+    let w = Pipeline::new(&["relay"], catching_up).await;
+    let file = Upgrade {
+        window: Window {
+            opens: w.clock.now().checked_add(days(1)).unwrap(),
+            ..upgrade_in(&w, 2).window
+        },
+        ..upgrade_in(&w, 2)
+    };
+    let planned = follow(&w, &file).await;
+    let skipped: Vec<&str> = planned.skipped.iter().map(|p| p.notice.as_str()).collect();
+    assert_eq!(skipped, ["reminder", "reminder"], "in both channels");
+    follow(&w, &file).await;
+    assert_eq!(w.told("v2", CHANNEL).await, ["window_set", "announced"]);
+    days_pass(&w, 1).await;
+    assert_eq!(
+        w.told("v2", CHANNEL).await,
+        ["window_set", "announced", "soon"]
+    );
+    // A move says the new time, and what is known already is not announced again.
+    let late = Upgrade {
+        window: moved(&file, 9),
+        ..file.clone()
+    };
+    let told = w.told("v2", CHANNEL).await;
+    follow(&w, &late).await;
+    days_pass(&w, 9).await;
+    let later = w.told("v2", CHANNEL).await.split_off(told.len());
+    let posts: Vec<&String> = later.iter().filter(|t| !t.ends_with(" mark")).collect();
+    assert_eq!(posts, ["rescheduled", "reminder", "soon"]);
+}
+
+#[tokio::test]
+async fn a_move_before_the_announcement_brings_it_once() {
+    for moved_by in [-6, 3] {
+        let w = Pipeline::new(&["relay"], catching_up).await;
+        let file = upgrade_in(&w, 10);
+        follow(&w, &file).await;
+        let other = Upgrade {
+            window: moved(&file, moved_by),
+            ..file
+        };
+        follow(&w, &other).await;
+        days_pass(&w, 10 + moved_by).await;
+        let told = w.told("v2", CHANNEL).await;
+        let announced = told.iter().filter(|t| *t == "announced").count();
+        assert_eq!(announced, 1, "moved by {moved_by} days: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_notice_that_comes_into_the_plan_late_was_missed_by_nobody() {
+    let w = Pipeline::new(&["relay"], |plan| {
+        small(plan);
+        for urgency in Urgency::iter() {
+            plan.plans.get_mut(&urgency).unwrap().notices.remove(0);
+        }
+    })
+    .await;
+    let file = upgrade_in(&w, 8);
+    follow(&w, &file).await;
+    days_pass(&w, 4).await;
+    let files = w.core.snapshot();
+    let mut config = files.config.clone();
+    catching_up(&mut config.plan);
+    let renderer = files.renderer.clone();
+    w.core.files.replace(ConfigSnapshot { config, renderer });
+    follow(&w, &file).await;
+    assert_eq!(w.told("v2", CHANNEL).await, ["window_set"]);
 }
 
 #[tokio::test]

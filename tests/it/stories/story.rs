@@ -23,7 +23,7 @@ feedback:
     - { emoji: 👍, means: all fine }
     - { emoji: ⚠️, means: a problem }
 notices:
-  - { id: announced, phase: preparation, template: preparation/announced, at: -2h }
+  - { id: announced, phase: preparation, template: preparation/announced, at: -2h, if_missed: skip }
   - { id: reminder-1, phase: scheduling, template: scheduling/reminder, at: -20s }
   - { id: reminder-2, phase: scheduling, template: scheduling/countdown, at: -14s }
   - { id: authorized, phase: execution, template: execution/authorized, on: authorized }
