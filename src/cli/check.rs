@@ -26,7 +26,7 @@ pub struct CheckArgs {
 
 pub fn run(folder: Option<PathBuf>, args: CheckArgs) -> Result<ExitCode> {
     let origin = Origin::choose(folder, false);
-    let (findings, summary) = match lint::load(&origin) {
+    let (findings, summary) = match lint::load_own(&origin) {
         Ok(Loaded {
             config, warnings, ..
         }) => {

@@ -9,7 +9,7 @@ use clap::Args;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
-use super::{open::load, run::replica};
+use super::{open::load_own, run::replica};
 use crate::{
     adapters::{
         clock::SystemClock,
@@ -110,7 +110,7 @@ pub async fn run(folder: Option<PathBuf>, args: DoctorArgs) -> Result<ExitCode> 
     logging::log("error,upgrade_herald=error");
     let Loaded {
         config, warnings, ..
-    } = load(folder)?;
+    } = load_own(folder)?;
     let mut record = DoctorReport {
         json: *json,
         needs: Vec::new(),

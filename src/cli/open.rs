@@ -28,6 +28,11 @@ pub fn load(folder: Option<PathBuf>) -> Result<Loaded> {
     Ok(lint::load(&Origin::choose(folder, false)).map_err(Refused)?)
 }
 
+/// Loads the files of a folder as `herald run` does, which refuses what is still the example's.
+pub fn load_own(folder: Option<PathBuf>) -> Result<Loaded> {
+    Ok(lint::load_own(&Origin::choose(folder, false)).map_err(Refused)?)
+}
+
 /// Opens the store of a herald that runs, or ran.
 pub async fn existing_store(deployment: &Deployment) -> Result<SqlStore> {
     match SqlStore::open_existing(address(&deployment.store)?.expose_secret()).await {

@@ -148,7 +148,7 @@ impl ConfigFiles {
         })
     }
 
-    fn embedded() -> Self {
+    pub(super) fn embedded() -> Self {
         let text = |name: &str| SourceFile {
             name: format!("config/{name}"),
             text: EMBEDDED_CONFIG

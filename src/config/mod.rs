@@ -5,6 +5,7 @@
 
 mod checklist;
 mod deployment;
+mod examples;
 mod files;
 mod help;
 pub(crate) mod locale;
@@ -28,6 +29,7 @@ pub use self::deployment::{
     ChainConfig, ChannelConfig, Delivery, Deployment, DiscordConfig, MatrixConfig, OnDoubt, Secret,
     StoreAt, Web,
 };
+pub use self::examples::examples;
 pub use self::files::{ConfigFiles, Origin};
 pub use self::help::{Contact, Help, Topic};
 pub use self::locale::shipped_replies;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::posts;
 use crate::{
-    config::{self, Config, Finding, Origin, Severity},
+    config::{self, Config, ConfigFiles, Finding, Origin, Severity},
     words::{Renderer, Zone, context},
 };
 
@@ -13,6 +13,17 @@ pub struct Loaded {
     pub config: Config,
     pub renderer: Arc<Renderer>,
     pub warnings: Vec<Finding>,
+}
+
+/// Loads what is to be posted in earnest, as [`load`] does: what is still the example's is an error.
+pub fn load_own(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
+    let examples = ConfigFiles::read(origin).map(|files| config::examples(&files));
+    let examples = examples.map_err(|finding| vec![finding])?;
+    match load(origin) {
+        Ok(loaded) if examples.is_empty() => Ok(loaded),
+        Ok(loaded) => Err([examples, loaded.warnings].concat()),
+        Err(findings) => Err([examples, findings].concat()),
+    }
 }
 
 /// Loads and reviews everything; `Err` holds every error found.

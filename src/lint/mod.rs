@@ -31,7 +31,7 @@ use crate::{
     words::Renderer,
 };
 
-pub use self::load::{Loaded, load};
+pub use self::load::{Loaded, load, load_own};
 pub use self::windows::near;
 
 /// Finds what can't be posted: a notice that can't be rendered at its hour, says nothing, or does

@@ -13,6 +13,12 @@ pub enum ChainError {
     /// The node answered, but not with what was asked for, or with what can't be understood.
     #[error("{0}")]
     Answer(String),
+    /// The block holds what can't be decoded: that is the fault of no node, and stays so.
+    #[error("{0}")]
+    Undecodable(String),
+    /// The node that answers has not finalized this block yet.
+    #[error("{0}")]
+    NotYet(String),
     /// Nodes contradict each other: nothing is believed for now.
     #[error("{0}")]
     Disagree(String),
@@ -41,6 +47,11 @@ pub trait Chain: Send + Sync {
     /// The newest finalized block that can be believed, with what is known of the chain already.
     async fn head(&self, known: Option<&Memory>) -> Result<Head, ChainError>;
     async fn block(&self, number: u64) -> Result<Block, ChainError>;
+    /// The block without its events, where these can't be read: what its state and its header prove. A chain whose blocks
+    /// can always be read needs nothing else than [`Self::block`].
+    async fn state(&self, number: u64) -> Result<Block, ChainError> {
+        self.block(number).await
+    }
     /// The version proven at a block, by as few calls as it takes.
     async fn version(&self, number: u64) -> Result<u32, ChainError>;
     /// The hash of the code at a block, as authorizations name it; nothing where it can't be read.

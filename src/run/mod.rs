@@ -88,7 +88,7 @@ async fn start(
 ) -> Result<ExitCode> {
     let origin = Origin::choose(folder, false);
     let files = ConfigFiles::read(&origin).ok();
-    let loaded = match lint::load(&origin) {
+    let loaded = match lint::load_own(&origin) {
         Ok(loaded) => loaded,
         Err(findings) => return Ok(logging::refuse(&findings)),
     };

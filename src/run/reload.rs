@@ -62,7 +62,7 @@ impl Reloader {
 
     /// Puts the files in force as they are now, all or nothing.
     pub async fn reload(&self) -> Result<(), StoreError> {
-        let snapshot = match lint::load(&self.origin) {
+        let snapshot = match lint::load_own(&self.origin) {
             Ok(loaded) => ConfigSnapshot {
                 config: loaded.config,
                 renderer: loaded.renderer,

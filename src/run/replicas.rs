@@ -252,7 +252,7 @@ fn not_now(error: &anyhow::Error) -> Ended {
 
 /// Returns the files as they are now, if they are good and speak of the same places; else as they were read at the start.
 fn newest(process: &ProcessContext) -> ConfigSnapshot {
-    match lint::load(&process.origin) {
+    match lint::load_own(&process.origin) {
         Ok(loaded) if loaded.config.deployment == process.config.deployment => ConfigSnapshot {
             config: loaded.config,
             renderer: loaded.renderer,

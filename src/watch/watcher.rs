@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use jiff::SignedDuration;
+use parking_lot::Mutex;
 
 use super::{
     catchup,
@@ -35,12 +36,18 @@ use crate::{
 const LATE_AFTER: SignedDuration = SignedDuration::from_secs(120);
 /// A block so near to the head that is not there is not there yet.
 const NOT_YET_WITHIN_BLOCKS: u64 = 16;
+/// How often a block is asked for that a node does not give whole, before its events are passed over; and how often one on
+/// which the connection breaks, which may be chance.
+const TRIES_OF_UNREADABLE_BLOCK: u32 = 3;
+const TRIES_OF_BROKEN_CONNECTION: u32 = 10;
 /// The pace of a chain that is seen for the first time, in seconds a block.
 const USUAL_BLOCK_SECONDS: f64 = 6.0;
 
 pub struct Watcher {
     pub(crate) core: Arc<Core>,
     chains: BTreeMap<String, Arc<dyn Chain>>,
+    /// The block of each chain that could not be read, and how often it was asked for.
+    unreadable: Mutex<BTreeMap<String, (u64, u32)>>,
 }
 
 /// A block as it was read.
@@ -65,7 +72,11 @@ pub enum WatchError {
 
 impl Watcher {
     pub fn new(core: Arc<Core>, chains: BTreeMap<String, Arc<dyn Chain>>) -> Self {
-        Self { core, chains }
+        Self {
+            core,
+            chains,
+            unreadable: Mutex::default(),
+        }
     }
 
     pub fn chains(&self) -> impl Iterator<Item = (&String, &Arc<dyn Chain>)> {
@@ -135,33 +146,10 @@ impl Watcher {
     ) -> Result<u64, WatchError> {
         let (mut memory, mut blocks) = (memory.clone(), 0);
         for number in ranges.into_iter().flatten() {
-            let mut block = chain.block(number).await.map_err(|error| match error {
-                // So near to the head, a block that is not there is not there yet: a node behind the address is behind.
-                ChainError::Absent(reason)
-                    if head.number.saturating_sub(number) < NOT_YET_WITHIN_BLOCKS =>
-                {
-                    ChainError::Answer(reason)
-                }
-                ChainError::Absent(reason) => ChainError::Gone(reason),
-                error => error,
-            })?;
+            let (mut block, is_whole) = self.next_block(name, chain, head, number).await?;
             let (next, mut known) = (memory.number + 1, Vec::new());
-            if number > next {
-                let (from, to) = (next, number - 1);
-                tracing::warn!(
-                    chain = name,
-                    from,
-                    to,
-                    "events in these blocks are not examined: too many were missed, or the node has pruned them"
-                );
-                self.add_scheduled(name, chain, &mut block).await?;
-                known.push(Fact::of(
-                    &block,
-                    Payload::Unexamined { from, to },
-                    name,
-                    memory.running,
-                ));
-            } else if !block.parent.is_empty() && number == next && block.parent != memory.hash {
+            let unexamined = next..=if is_whole { number - 1 } else { number };
+            if number == next && !block.parent.is_empty() && block.parent != memory.hash {
                 // The node that is read has changed its mind, or another one answers now.
                 chain.doubt().await;
                 let words = format!(
@@ -170,10 +158,72 @@ impl Watcher {
                 );
                 return Err(ChainError::Disagree(words).into());
             }
+            if !unexamined.is_empty() {
+                let (from, to) = unexamined.into_inner();
+                tracing::warn!(
+                    chain = name,
+                    from,
+                    to,
+                    "events in these blocks are not examined: too many were missed, the node has pruned them, or they can't be read"
+                );
+                self.add_scheduled(name, chain, &mut block).await?;
+                known.push(Fact::of(
+                    &block,
+                    Payload::Unexamined { from, to },
+                    name,
+                    memory.running,
+                ));
+            }
             memory = self.block(name, head, &memory, &block, known).await?;
             blocks += 1;
         }
         Ok(blocks)
+    }
+
+    /// Reads a block; `false` says that its events could not be read, however often they were asked for. No block may keep
+    /// herald from seeing those behind it, and what its state proves is told in time.
+    async fn next_block(
+        &self,
+        name: &str,
+        chain: &dyn Chain,
+        head: &Head,
+        number: u64,
+    ) -> Result<(Block, bool), ChainError> {
+        let error = match chain.block(number).await {
+            Ok(block) => {
+                self.unreadable.lock().remove(name);
+                return Ok((block, true));
+            }
+            // So near to the head, a block that is not there is not there yet: a node behind the address is behind.
+            Err(ChainError::Absent(reason))
+                if head.number.saturating_sub(number) < NOT_YET_WITHIN_BLOCKS =>
+            {
+                return Err(ChainError::NotYet(reason));
+            }
+            Err(ChainError::Absent(reason)) => return Err(ChainError::Gone(reason)),
+            Err(error) => error,
+        };
+        let most = match &error {
+            ChainError::Answer(_) | ChainError::Undecodable(_) => TRIES_OF_UNREADABLE_BLOCK,
+            ChainError::Unreachable(_) => TRIES_OF_BROKEN_CONNECTION,
+            _ => return Err(error),
+        };
+        let tries = {
+            let mut unreadable = self.unreadable.lock();
+            let (block, tries) = unreadable.entry(name.to_owned()).or_insert((number, 0));
+            if *block != number {
+                (*block, *tries) = (number, 0);
+            }
+            *tries += 1;
+            *tries
+        };
+        if tries < most {
+            return Err(error);
+        }
+        match chain.state(number).await {
+            Ok(block) => Ok((block, false)),
+            Err(_) => Err(error),
+        }
     }
 
     /// Adds from the state what the events of blocks that were not read may have scheduled.

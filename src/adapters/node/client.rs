@@ -159,7 +159,10 @@ impl Node {
     async fn fault(&self, connection: &Connection, error: &ChainError) {
         let again = match error {
             ChainError::Unreachable(_) => true,
-            ChainError::Answer(_) => connection.faults.fetch_add(1, Ordering::Relaxed) > 0,
+            // Another node may have whole what this one can't give.
+            ChainError::Answer(_) | ChainError::NotYet(_) | ChainError::Undecodable(_) => {
+                connection.faults.fetch_add(1, Ordering::Relaxed) > 0
+            }
             _ => false,
         };
         if !again {
@@ -290,7 +293,17 @@ impl Chain for Node {
 
     async fn block(&self, number: u64) -> Result<Block, ChainError> {
         let connection = self.compared_connection().await?;
-        let block = connection.block(number, &self.seen).await;
+        let block = connection.block(number, true, &self.seen).await;
+        self.noted(&connection, block).await
+    }
+
+    async fn state(&self, number: u64) -> Result<Block, ChainError> {
+        let connection = self.compared_connection().await?;
+        let block = connection.block(number, false, &self.seen).await;
+        if block.is_ok() {
+            // The block was at fault, and not the nodes that were left for it.
+            self.witnesses.iter().for_each(|w| w.set_trouble(None));
+        }
         self.noted(&connection, block).await
     }
 

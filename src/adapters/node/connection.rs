@@ -170,7 +170,7 @@ impl Connection {
         {
             return Ok(());
         }
-        Err(ChainError::Answer(format!(
+        Err(ChainError::NotYet(format!(
             "the node that answers now has not finalized block {number} yet; it is read later"
         )))
     }
@@ -249,9 +249,11 @@ impl Connection {
         answer(self.client.at_block_hash_and_number(hash, number)).await
     }
 
+    /// Reads a block, with its events or without.
     pub async fn block(
         &self,
         number: u64,
+        events: bool,
         seen: &watch::Sender<SeenHead>,
     ) -> Result<Block, ChainError> {
         self.must_be_final(number, seen).await?;
@@ -274,7 +276,7 @@ impl Connection {
         };
         *last = Some((number, at.clone()));
         drop(last);
-        read::read(&at, parent.as_deref()).await
+        read::read(&at, parent.as_deref(), events).await
     }
 
     /// `System.LastRuntimeUpgrade` at a block; nothing on a chain that never ran an upgrade.

@@ -26,22 +26,22 @@ fn has_relevant_fields(pallet: &str, event: &str) -> bool {
     }
 }
 
-/// Every event of a block, in order, errors by the names `metadata` has for them. A block whose events
-/// can't be decoded is an error: what it would have shown must not be passed over.
+/// Every event of a block, in order, errors by the names `metadata` has for them. A block whose events can't be decoded is
+/// an error: what it would have shown is not passed over without a word.
 pub fn events(
     events: &Events<SubstrateConfig>,
     metadata: &Metadata,
 ) -> Result<Vec<ChainEvent>, ChainError> {
     let mut found = Vec::new();
     for event in events.iter() {
-        let event =
-            event.map_err(|e| ChainError::Answer(format!("an event can't be decoded: {e}")))?;
+        let event = event
+            .map_err(|e| ChainError::Undecodable(format!("an event can't be decoded: {e}")))?;
         let fields = if has_relevant_fields(event.pallet_name(), event.event_name()) {
             let fields = event.decode_fields_unchecked_as::<Composite<()>>();
-            let mut fields = composite(
-                &fields
-                    .map_err(|e| ChainError::Answer(format!("an event can't be decoded: {e}")))?,
-            );
+            let mut fields =
+                composite(&fields.map_err(|e| {
+                    ChainError::Undecodable(format!("an event can't be decoded: {e}"))
+                })?);
             name_errors(&mut fields, metadata);
             fields
         } else {

@@ -30,8 +30,9 @@ use crate::{
     ports::ChainError,
 };
 
-/// Reads what the core wants to know of a block; the values are asked for side by side.
-pub async fn read(at: &At, parent: Option<&At>) -> Result<Block, ChainError> {
+/// Reads what the core wants to know of a block; the values are asked for side by side. Without `events`, it is what the
+/// state and the header tell.
+pub async fn read(at: &At, parent: Option<&At>, events: bool) -> Result<Block, ChainError> {
     // Older parachains keep it in a pallet of their own.
     let place = if at.storage().entry(("System", "AuthorizedUpgrade")).is_ok() {
         "System"
@@ -40,7 +41,12 @@ pub async fn read(at: &At, parent: Option<&At>) -> Result<Block, ChainError> {
     };
     let (header, events, time, last_upgrade, authorized, cursor, upcoming) = tokio::try_join!(
         answer(at.block_header()),
-        value(at, "System", "Events"),
+        async {
+            match events {
+                true => value(at, "System", "Events").await,
+                false => Ok(None),
+            }
+        },
         value(at, "Timestamp", "Now"),
         value(at, "System", "LastRuntimeUpgrade"),
         value(at, place, "AuthorizedUpgrade"),

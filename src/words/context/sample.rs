@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 
-use super::{ApprovalRequest, MAX_TIMELINE_ENTRIES, NUMBER_EMOJI, RenderInput, commands};
+use super::{ApprovalRequest, MAX_TIMELINE_ENTRIES, NUMBER_EMOJI, RenderInput, commands, duty};
 use crate::{
     config::{Config, Plan, Topic},
     domain::{
@@ -253,6 +253,10 @@ pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_
     let Some(map) = value.as_object_mut() else {
         return value;
     };
+    let validators = sample.upgrade.duties.get(&Audience::Validators);
+    // The sample is given up as well, and such an upgrade asks nothing.
+    let must = validators.map(|d| duty(Audience::Validators, d, moment.now));
+    map.insert("must".into(), json!(must));
     map.insert("contacts".into(), json!([contact]));
     map.insert(
         "checklist".into(),

@@ -656,3 +656,84 @@ async fn authorized_code_that_nobody_applies_is_asked_about() {
         ["op-unapplied", "op-unapplied"]
     );
 }
+
+/// However a block fails, herald goes on behind it, says what was not examined, and tells what the state proves.
+#[tokio::test]
+async fn a_block_whose_events_cannot_be_read_hides_nothing_behind_it() {
+    use upgrade_herald::ports::ChainError;
+    let ways: [(fn(String) -> ChainError, usize); 3] = [
+        (ChainError::Undecodable, 3),
+        (ChainError::Answer, 3),
+        (ChainError::Unreachable, 10),
+    ];
+    for (error, tries) in ways {
+        let w = Pipeline::new(&["relay"], |_| {}).await;
+        w.plan(&[w.upgrade("v2", &["relay"])]).await;
+        w.block("relay", 1, &[]).await;
+        // The block with the authorization and the one with the new code can't be read.
+        w.push("relay", 1, &[authorized("0xaa")], |b| {
+            b.authorized = Some("0xaa".into());
+        });
+        w.push(
+            "relay",
+            2,
+            &[("System", "CodeUpdated", serde_json::json!({}))],
+            |b| {
+                b.proven_version = Some(1);
+            },
+        );
+        w.push("relay", 2, &[], |_| {});
+        let unreadable = [(101, error), (102, error)];
+        *w.chains["relay"].unreadable.lock().unwrap() = unreadable.into();
+        let mut failed = 0;
+        while let Err(told) = w.watcher.tick("relay").await {
+            assert!(
+                told.to_string().contains("an event can't be read"),
+                "{told}"
+            );
+            failed += 1;
+            assert!(failed <= 2 * tries, "it goes on");
+        }
+        assert_eq!(failed, 2 * (tries - 1), "each is asked for some times");
+        w.settle().await;
+        let facts = w.store.facts().await.unwrap();
+        let facts: Vec<String> = facts
+            .iter()
+            .map(|f| format!("{} {} {}", f.kind().name(), f.block, f.detail()))
+            .collect();
+        for fact in [
+            "unexamined 101 101 to 101",
+            "unexamined 102 102 to 102",
+            "authorized 101 0xaa",
+            "applied 103 ",
+        ] {
+            assert!(facts.contains(&fact.to_owned()), "{fact}: {facts:?}");
+        }
+        let told = w.told("v2", "discord-upgrades").await;
+        assert!(
+            told.contains(&"authorized".into()) && told.contains(&"applied".into()),
+            "{told:?}"
+        );
+        let operators = w.told("v2", "discord-operations").await;
+        assert!(operators.contains(&"op-unexamined".into()), "{operators:?}");
+    }
+}
+
+/// A block that is not there yet is waited for, however long that takes.
+#[tokio::test]
+async fn a_block_that_is_not_there_yet_is_not_passed_over() {
+    let w = Pipeline::new(&["relay"], |_| {}).await;
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    w.block("relay", 1, &[]).await;
+    w.push("relay", 1, &[authorized("0xaa")], |b| {
+        b.authorized = Some("0xaa".into());
+    });
+    *w.chains["relay"].lost.lock().unwrap() = vec![101; 30];
+    for _ in 0..30 {
+        assert!(w.watcher.tick("relay").await.is_err());
+    }
+    w.watcher.tick("relay").await.unwrap();
+    let facts = w.store.facts().await.unwrap();
+    let facts: Vec<&str> = facts.iter().map(|f| f.kind().name()).collect();
+    assert_eq!(facts, ["authorized"]);
+}

@@ -1,5 +1,6 @@
 //! Chains for tests: one whose blocks are laid down by hand, and one that counts its blocks from a clock and forgets old ones.
 
+use std::collections::BTreeMap;
 use std::sync::{
     Mutex,
     atomic::{AtomicI64, AtomicU64, Ordering},
@@ -24,6 +25,8 @@ pub struct ScriptedChain {
     pub code: Mutex<Option<String>>,
     pub slow: Mutex<bool>,
     pub lost: Mutex<Vec<u64>>,
+    /// Blocks whose events can't be read, and by which error.
+    pub unreadable: Mutex<BTreeMap<u64, fn(String) -> ChainError>>,
 }
 
 #[async_trait]
@@ -57,11 +60,26 @@ impl Chain for ScriptedChain {
                 ));
             }
         }
+        if let Some(error) = self.unreadable.lock().unwrap().get(&number) {
+            return Err(error("an event can't be read".into()));
+        }
         let blocks = self.blocks.lock().unwrap();
         blocks
             .iter()
             .find(|b| b.number == number)
             .cloned()
+            .ok_or_else(|| ChainError::Absent(format!("no block {number}")))
+    }
+
+    async fn state(&self, number: u64) -> Result<Block, ChainError> {
+        let blocks = self.blocks.lock().unwrap();
+        let found = blocks.iter().find(|b| b.number == number).cloned();
+        let without_events = |block| Block {
+            events: Vec::new(),
+            ..block
+        };
+        found
+            .map(without_events)
             .ok_or_else(|| ChainError::Absent(format!("no block {number}")))
     }
 

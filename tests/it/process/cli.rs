@@ -47,6 +47,36 @@ pub fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
     dir
 }
 
+/// The words of the sample with names of one's own in place of invented ones, so that it may be run.
+pub fn own(text: &str) -> String {
+    text.replace("example.", "harbour-network.")
+        .replace("1100000000000000", "1200000000000000")
+}
+
+/// All files in a folder, however deep.
+pub fn files_below(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(files_below(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Gives the files of a copy names of one's own.
+pub fn make_own(dir: tempfile::TempDir) -> tempfile::TempDir {
+    for file in files_below(&dir.path().join("config")).unwrap() {
+        if let Ok(text) = std::fs::read_to_string(&file) {
+            std::fs::write(&file, own(&text)).unwrap();
+        }
+    }
+    dir
+}
+
 /// A copy of the sample configuration.
 pub fn sample() -> tempfile::TempDir {
     changed("config/herald.yaml", "sqlite://", "sqlite://./")

@@ -124,6 +124,27 @@ async fn the_handbook_leads_from_nothing_to_the_first_post_on_each_chat() -> Res
         .arg(w.dir.path().join("config"))
         .status()?;
     ensure!(copied.success(), "the roster");
+    // Nothing of the samples' people goes out in public, by check, doctor or run.
+    for command in [&["check"][..], &["doctor"], &["run"]] {
+        let refused = herald(&w, command).await?;
+        let said = [refused.stdout, refused.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        ensure!(refused.status.code() == Some(1), "{command:?}: {said}");
+        for file in ["people.yaml", "help.yaml", "harbour.yml", "wide-field.yml"] {
+            let line = said.lines().find(|line| line.contains(file));
+            ensure!(
+                line.is_some_and(|line| line.contains("this file is the example's")),
+                "{file}: {said}"
+            );
+        }
+    }
+    for file in crate::process::cli::files_below(&w.dir.path().join("config"))? {
+        if file.ends_with("herald.yaml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file)?;
+        std::fs::write(&file, crate::process::cli::own(&text))?;
+    }
     let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
     let deployment = deployment
         .replace(
