@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{ErrorKind, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     adapters::clock::SystemClock,
-    config::{self, Deployment, Origin, Plan, suggest},
+    config::{self, Deployment, Origin, Plan, suggest, unfit_id},
     domain::{
         campaign::{Campaign, upgrade::Urgency},
         plan::{language::DEFAULT_LOCALE, schedule::civil_instant},
@@ -34,6 +34,8 @@ const PROPOSAL_TEMPLATE: &str = "appendix/proposal";
 /// The hour in the plan's zone at which a proposed window opens, and the hours for which it is open.
 const WINDOW_OPENS_HOUR: i8 = 14;
 const WINDOW_HOURS: i8 = 2;
+/// Characters of an id at most.
+const MAX_ID_CHARS: usize = 24;
 /// Chains that an upgrade touches at most.
 const MAX_CHAINS: usize = 8;
 
@@ -70,15 +72,11 @@ pub fn run(folder: Option<PathBuf>, command: NewCommand) -> Result<ExitCode> {
 
 fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode> {
     let id = &args.id;
-    if id.is_empty()
-        || id.chars().count() > 24
-        || !id
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-    {
-        bail!(
-            "`{id}` can't be an id; use up to 24 letters, digits, dots and dashes, such as v2.3.1"
-        );
+    if let Some(hint) = unfit_id(id) {
+        bail!("`{id}` can't be an id; {hint}");
+    }
+    if id.chars().count() > MAX_ID_CHARS {
+        bail!("`{id}` can't be an id; use up to {MAX_ID_CHARS} characters, such as v2.3.1");
     }
     let origin = Origin::choose(folder, false);
     let (deployment, plan) = config::groundwork(&origin).map_err(Refused)?;
@@ -98,6 +96,12 @@ fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode> {
     let text = upgrade_file(id, args.urgency, &deployment, &plan, opens, schema);
     fs::create_dir_all(&dir).with_context(|| format!("{} can't be made", dir.display()))?;
     let path = dir.join(format!("{id}.yaml"));
+    if let Some(other) = same_name(&dir, id)? {
+        bail!(
+            "{} is there already; change it, or choose another id",
+            other.display()
+        );
+    }
     match OpenOptions::new().write(true).create_new(true).open(&path) {
         Ok(mut file) => file
             .write_all(text.as_bytes())
@@ -122,6 +126,18 @@ fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode> {
     out!("  3. Read what will be said: `herald preview --upgrade {id}`.");
     out!("  4. Propose it to people: `herald new proposal {id}`.");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Finds the file of an id that is the same but for the case of its letters: on some disks it is the same file.
+fn same_name(dir: &Path, id: &str) -> Result<Option<PathBuf>> {
+    let entries =
+        fs::read_dir(dir).with_context(|| format!("{} can't be listed", dir.display()))?;
+    let is_same = |path: &PathBuf| {
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let is_yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+        is_yaml && stem.is_some_and(|stem| stem.eq_ignore_ascii_case(id))
+    };
+    Ok(entries.flatten().map(|entry| entry.path()).find(is_same))
 }
 
 /// The first weekday on which a window leaves people as much notice as the plan gives them.

@@ -5,7 +5,11 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::{Date, Time},
+    tz::TimeZone,
+};
 use serde_json::json;
 
 use super::open::load;
@@ -147,7 +151,13 @@ fn wish<'a>(
                     plan.zone_name
                 )
             };
-            let after = instant(text, &plan.zone).ok_or_else(bad)?;
+            // A day alone begins at midnight.
+            let is_day = text.trim().len() == 10;
+            let day = text.trim().parse::<Date>().ok().filter(|_| is_day);
+            let midnight =
+                day.and_then(|day| civil_instant(day.to_datetime(Time::midnight()), &plan.zone));
+            let after = midnight.or_else(|| instant(text, &plan.zone).ok());
+            let after = after.ok_or_else(bad)?;
             if after <= now {
                 bail!("--after {text} is past; leave it out, or name a day to come");
             }

@@ -74,6 +74,11 @@ pub fn run(folder: Option<PathBuf>, args: PreviewArgs) -> Result<ExitCode> {
         Some(id) => upgrades.iter().find(|u| u.upgrade.id == *id),
         None => upgrades.first(),
     };
+    if upgrades.is_empty() {
+        bail!(
+            "no upgrade is planned: add a file to config/upgrades, so that there is something to show"
+        );
+    }
     let Some(chosen) = chosen else {
         let ids: Vec<&str> = upgrades.iter().map(|u| u.upgrade.id.as_str()).collect();
         bail!(

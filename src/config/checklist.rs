@@ -153,10 +153,10 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Checklist>
 
 fn line(file: &SourceFile, at: &[&str], text: &str, longest: usize, findings: &mut Vec<Finding>) {
     let has = text.chars().count();
-    if text.trim().is_empty() || has > longest {
+    if text.trim().is_empty() || has > longest || text.trim().contains('\n') {
         findings.push(file.wrong(
             at,
-            format!("this has {has} characters; 1 to {longest} fit"),
+            format!("this has {has} characters; 1 to {longest} fit, in one line"),
             "say it in one short line",
         ));
     }

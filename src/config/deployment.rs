@@ -17,6 +17,7 @@ use self::{
 use super::yaml::{
     finding::{Finding, suggest},
     source::SourceFile,
+    values::comparable_name,
 };
 use crate::{
     domain::{chain::block::Kin, plan::schedule::parse_length},
@@ -112,6 +113,8 @@ pub struct Deployment {
 pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Deployment> {
     let raw: RawDeployment = file.parse(findings)?;
     let before = findings.len();
+    check_names(&["chains"], raw.chains.keys(), file, findings);
+    check_names(&["channels"], raw.channels.keys(), file, findings);
     check_chains(&raw, file, findings);
     check_channels(&raw, file, findings);
     let store = store(raw.store, file, findings);
@@ -216,6 +219,34 @@ fn store(raw: RawStore, file: &SourceFile, findings: &mut Vec<Finding>) -> Optio
     })
 }
 
+/// Checks that people and the command line can tell the names below a key apart.
+fn check_names<'a>(
+    path: &[&str],
+    names: impl Iterator<Item = &'a String>,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) {
+    let mut known: BTreeMap<String, &String> = BTreeMap::new();
+    for name in names {
+        let at = [path, &[name.as_str()]].concat();
+        let first = *known.entry(comparable_name(name)).or_insert(name);
+        if first != name {
+            findings.push(file.wrong(
+                &at,
+                format!("`{first}` and `{name}` are one name to people"),
+                "give one of them another name",
+            ));
+        }
+        if name.starts_with('-') {
+            findings.push(file.wrong(
+                &at,
+                format!("`{name}` looks like an option on the command line"),
+                "begin the name with a letter or a digit",
+            ));
+        }
+    }
+}
+
 fn check_chains(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Finding>) {
     if raw.chains.is_empty() {
         findings.push(file.wrong(
@@ -251,29 +282,54 @@ fn check_chains(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Findi
             )),
             _ => {}
         }
-        for (i, url) in chain.endpoints.iter().enumerate() {
-            let host = url
-                .strip_prefix("ws://")
-                .or_else(|| url.strip_prefix("wss://"));
-            if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
-                findings.push(file.wrong(
-                    &["chains", name, "endpoints", &i.to_string()],
-                    "this is not a WebSocket address",
-                    "write ws:// or wss:// and the node's host",
-                ));
-            }
-            // One node that counts as two would be believed against the others.
-            let same = |other: &String| same_endpoint(other, url);
-            if let Some(first) = chain.endpoints.iter().take(i).position(same) {
-                findings.push(file.wrong(
-                    &["chains", name, "endpoints", &i.to_string()],
-                    format!(
-                        "this is the node of endpoint {}, and one node counts once",
-                        first + 1
-                    ),
-                    "name another node, or remove this one",
-                ));
-            }
+        check_endpoints(raw, name, file, findings);
+    }
+}
+
+/// Checks that each endpoint of a chain is the address of a node of its own.
+fn check_endpoints(
+    raw: &RawDeployment,
+    chain: &str,
+    file: &SourceFile,
+    findings: &mut Vec<Finding>,
+) {
+    let of_chain = |name: &str| {
+        raw.chains
+            .get(name)
+            .map_or(&[][..], |c| c.endpoints.as_slice())
+    };
+    for (i, url) in of_chain(chain).iter().enumerate() {
+        let index = i.to_string();
+        let mut wrong = |message: String, hint: &str| {
+            findings.push(file.wrong(&["chains", chain, "endpoints", &index], message, hint));
+        };
+        let host = url
+            .strip_prefix("ws://")
+            .or_else(|| url.strip_prefix("wss://"));
+        if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
+            wrong(
+                "this is not a WebSocket address".to_owned(),
+                "write ws:// or wss:// and the node's host",
+            );
+        }
+        // One node that counts as two would be believed against the others.
+        let same = |other: &String| same_endpoint(other, url);
+        if let Some(first) = of_chain(chain).iter().take(i).position(same) {
+            wrong(
+                format!(
+                    "this is the node of endpoint {}, and one node counts once",
+                    first + 1
+                ),
+                "name another node, or remove this one",
+            );
+        }
+        let is_theirs =
+            |other: &&String| other.as_str() < chain && of_chain(other).iter().any(same);
+        if let Some(other) = raw.chains.keys().find(is_theirs) {
+            wrong(
+                format!("this is a node of `{other}` as well, and a node serves one chain"),
+                "name a node of the chain itself",
+            );
         }
     }
 }
@@ -329,8 +385,19 @@ fn check_channels(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Fin
             ));
         }
         for (group, whom) in &channel.mentions {
-            check_mentions(name, channel.platform, group, whom, file, findings);
+            let at = ["channels", name, "mentions", group];
+            check_mentions(&at, channel.platform, whom, file, findings);
+            let server = raw.discord.as_ref().map(|discord| &discord.guild);
+            if whom.iter().any(|id| Some(id) == server) {
+                findings.push(file.wrong(
+                    &at,
+                    "this is the id of the server, which would call everybody in it",
+                    "write a role's id",
+                ));
+            }
         }
+        let groups = channel.mentions.keys();
+        check_names(&["channels", name, "mentions"], groups, file, findings);
         if !(capabilities.places.fits)(&channel.place) {
             findings.push(file.wrong(
                 &["channels", name, "place"],
@@ -342,25 +409,21 @@ fn check_channels(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Fin
 }
 
 fn check_mentions(
-    channel: &str,
+    at: &[&str],
     platform: Platform,
-    group: &str,
     whom: &[String],
     file: &SourceFile,
     findings: &mut Vec<Finding>,
 ) {
     let IdFormat { fits, hint } = platform.capabilities().mentions;
     if whom.is_empty() {
-        findings.push(file.wrong(
-            &["channels", channel, "mentions", group],
-            format!("nobody belongs to `{group}`"),
-            hint,
-        ));
+        let group = at.last().copied().unwrap_or_default();
+        findings.push(file.wrong(at, format!("nobody belongs to `{group}`"), hint));
     }
     for (i, _) in whom.iter().enumerate().filter(|(_, id)| !fits(id)) {
-        let at = ["channels", channel, "mentions", group, &i.to_string()];
+        let index = i.to_string();
         findings.push(file.wrong(
-            &at,
+            &[at, &[index.as_str()]].concat(),
             format!("this can't be mentioned on {}", platform.name()),
             hint,
         ));

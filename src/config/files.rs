@@ -274,7 +274,7 @@ fn passed_over(config: &Path, templates: &Path) -> Result<Vec<Finding>, Finding>
     }
     let of_config = files
         .iter()
-        .filter(|path| is_like_yaml(path) && path.is_file())
+        .filter(|path| path.is_file())
         .map(|path| (path, misplaced(path.strip_prefix(config).unwrap_or(path))));
     let mut files = Vec::new();
     all_below(templates, &mut files)?;
@@ -293,12 +293,22 @@ fn passed_over(config: &Path, templates: &Path) -> Result<Vec<Finding>, Finding>
     Ok(found.collect())
 }
 
-/// Says what to do with a YAML file of the config folder that is not read.
+/// Says what to do with a file of the config folder that is not read.
 fn misplaced(path: &Path) -> Option<String> {
     const NAMES: [&str; 5] = ["herald", "plan", "people", "help", "checklist"];
     let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
     let stem = path.file_stem()?.to_str()?;
     let name = stem.to_lowercase();
+    if let (["upgrades", file], false) = (&parts[..], is_like_yaml(path)) {
+        let is_upgrade = path.extension().is_some_and(|e| e != "md") && !file.ends_with('~');
+        let stem = stem.trim_end_matches(".yaml").trim_end_matches(".yml");
+        return is_upgrade.then(|| {
+            format!("name it {stem}.yaml if it is an upgrade, and move it elsewhere if it is none")
+        });
+    }
+    if !is_like_yaml(path) {
+        return None;
+    }
     match parts[..] {
         [file] if NAMES.contains(&&*name) && file != format!("{name}.yaml") => {
             Some(format!("name it {name}.yaml"))
@@ -348,11 +358,17 @@ fn is_like_yaml(path: &Path) -> bool {
     extension.is_some_and(|e| matches!(&*e.to_lowercase(), "yaml" | "yml"))
 }
 
+/// Lists what is in a folder. What begins with a dot is nobody's words: it is an editor's or a system's.
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Finding> {
+    let is_hidden = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with('.'))
+    };
     let read = || -> std::io::Result<Vec<PathBuf>> {
         let mut paths = fs::read_dir(folder)?
             .map(|e| e.map(|e| e.path()))
             .collect::<std::io::Result<Vec<_>>>()?;
+        paths.retain(|path| !is_hidden(path));
         paths.sort();
         Ok(paths)
     };
@@ -406,6 +422,12 @@ mod tests {
             "config/upgrades/v1.yaml",
             "config/upgrades/v2.yml",
             "config/upgrades/README.md",
+            "config/upgrades/LICENSE",
+            "config/upgrades/v2.yml~",
+            "config/upgrades/.#v1.yaml",
+            "config/upgrades/._v1.yaml",
+            "config/upgrades/.git/v1.yaml",
+            "config/roster/a/active/notes.txt",
             "config/roster/a/active/b.yml",
             "config/schemas/x.YAML",
             "templates/words/de.yaml",
@@ -415,6 +437,8 @@ mod tests {
         good.iter().for_each(|file| write(file));
         let wrong = [
             ("config/upgrades/V2.YAML", "name it V2.yaml"),
+            ("config/upgrades/v3.yaml.txt", "name it v3.yaml if"),
+            ("config/upgrades/v4.json", "name it v4.yaml if"),
             ("config/upgrades/old/v0.yaml", "move it into upgrades/"),
             ("config/upgrades/2027/q1/v9.YML", "move it into upgrades/"),
             ("config/people.yml", "name it people.yaml"),
@@ -443,5 +467,30 @@ mod tests {
             assert_eq!(finding.severity, Severity::Warning);
         }
         assert_eq!(found.len(), wrong.len());
+        let read: Vec<PathBuf> = sorted(&config.join("upgrades")).unwrap();
+        let hidden = |path: &PathBuf| path.display().to_string().contains("/.");
+        let inside = |path: &PathBuf| path.strip_prefix(&config).unwrap().to_owned();
+        assert!(
+            !read.iter().map(inside).any(|path| hidden(&path)),
+            "{read:?}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("a.yaml");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let said = SourceFile::from_disk(&socket).unwrap_err();
+        assert!(said.message.contains("not a file"), "{said}");
+        let large = dir.path().join("b.yaml");
+        fs::write(&large, "a".repeat(1 << 20 | 1)).unwrap();
+        let said = SourceFile::from_disk(&large).unwrap_err();
+        assert!(
+            said.message.contains("this file has 1048577 bytes"),
+            "{said}"
+        );
+        assert!(said.to_string().len() < 500, "{said}");
     }
 }

@@ -11,7 +11,7 @@ use super::{
         finding::{Finding, suggest},
         kinds::{self, TextUpTo, TopicId},
         source::SourceFile,
-        values::linkable,
+        values::{comparable_name, linkable},
     },
 };
 
@@ -136,10 +136,13 @@ pub fn read(file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Help> {
                 .find(|(k, _)| *k == key)
                 .map_or(100, |(_, n)| *n);
             let has = text.chars().count();
-            if has > most || text.trim().is_empty() {
+            if has > most
+                || text.trim().is_empty()
+                || (key == "title" && text.trim().contains('\n'))
+            {
                 wrong(
                     &[key],
-                    format!("this has {has} characters; 1 to {most} fit"),
+                    format!("this has {has} characters; 1 to {most} fit, a title in one line"),
                     "say it in few words and link to the rest".to_owned(),
                 );
             }
@@ -173,7 +176,7 @@ fn check_contacts(contacts: &[Contact], file: &SourceFile, findings: &mut Vec<Fi
                 "write an https:// address of up to 80 characters",
             );
         }
-        if !ids.insert(&contact.id) {
+        if !ids.insert(comparable_name(&contact.id)) {
             wrong(
                 "id",
                 format!("a contact `{}` stands above already", contact.id),
@@ -182,10 +185,10 @@ fn check_contacts(contacts: &[Contact], file: &SourceFile, findings: &mut Vec<Fi
         }
         for (key, text, most) in [("id", &contact.id, 24), ("name", &contact.name, 40)] {
             let has = text.chars().count();
-            if has > most || text.trim().is_empty() {
+            if has > most || text.trim().is_empty() || text.trim().contains('\n') {
                 wrong(
                     key,
-                    format!("this has {has} characters; 1 to {most} fit"),
+                    format!("this has {has} characters; 1 to {most} fit, in one line"),
                     "say it in few words",
                 );
             }

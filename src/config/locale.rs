@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
+use handlebars::{TemplateError, TemplateErrorReason};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use strum::VariantNames as _;
@@ -289,13 +290,27 @@ fn replies(language: &Language, file: &SourceFile, findings: &mut Vec<Finding>) 
             });
         }
         if let Err(error) = handlebars::Template::compile(text) {
-            findings.push(file.wrong(
-                &["replies", name],
-                format!("this is not a template: {}", error.reason()),
-                "look for an unclosed {{ or a missing {{/…}}",
-            ));
+            let (message, hint) = template_error(&error);
+            findings.push(file.wrong(&["replies", name], message, hint));
         }
     }
+}
+
+/// Puts in words why a text is no template, and what to do. Handlebars names the rules of its grammar.
+pub fn template_error(error: &TemplateError) -> (String, &'static str) {
+    use TemplateErrorReason as Reason;
+    let why = match error.reason() {
+        Reason::MismatchingClosedHelper(opened, closing)
+        | Reason::MismatchingClosedDecorator(opened, closing) => {
+            format!("`{{{{#{opened}}}}}` is open, and `{{{{/{closing}}}}}` would close another")
+        }
+        Reason::InvalidParam(param) => format!("`{param}` can't stand behind a name"),
+        _ => "what stands between braces here is not whole, or a block is not closed".to_owned(),
+    };
+    (
+        format!("this is not a template: {why}"),
+        "look for an unclosed {{ or a missing {{/…}}",
+    )
 }
 
 /// A finding for each template that claims to be a translation and can't be.

@@ -21,7 +21,9 @@ use std::collections::BTreeMap;
 
 use self::yaml::placeholder;
 use crate::domain::{
-    campaign::upgrade::Upgrade, people::roster::Provider, plan::language::Language,
+    campaign::upgrade::Upgrade,
+    people::roster::Provider,
+    plan::{language::Language, notice::Notice},
 };
 
 pub use self::checklist::{Checklist, ChecklistItem};
@@ -32,11 +34,11 @@ pub use self::deployment::{
 pub use self::examples::examples;
 pub use self::files::{ConfigFiles, Origin};
 pub use self::help::{Contact, Help, Topic};
-pub use self::locale::shipped_replies;
+pub use self::locale::{shipped_replies, template_error};
 pub use self::people::{KnownAccount, People, Person, Role, account_of};
 pub use self::plan::{Feedback, Plan, UrgencyPlan};
 pub use self::schema::all as schemas;
-pub use self::upgrade::UpgradeFile;
+pub use self::upgrade::{UpgradeFile, unfit_id};
 pub use self::yaml::finding::{Finding, Severity, hint, in_order, suggest};
 pub use self::yaml::source::SourceFile;
 pub use self::yaml::values::{instant, linkable};
@@ -114,7 +116,7 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     }
     let roster = roster::read(&files.roster, &mut findings);
     let people = files.people.as_ref().map_or(Some(People::default()), |f| {
-        people::read(f, &roster, &mut findings)
+        people::read(f, &roster::ids(&files.roster), &mut findings)
     });
     let help = files
         .help
@@ -126,14 +128,18 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         .map_or(Some(Checklist::default()), |f| {
             checklist::read(f, &mut findings)
         });
-    if let (Some(plan), Some(help)) = (&plan, &help) {
+    if let Some(plan) = &plan {
+        missing_files(&files, plan, &mut findings);
+    }
+    if let (Some(plan), Some(help), Some(_)) = (&plan, &help, &files.help) {
         help::check_topics(plan, &files.plan, help, &mut findings);
     }
-    if let (Some(plan), Some(checklist)) = (&plan, &checklist) {
+    if let (Some(plan), Some(checklist), Some(_)) = (&plan, &checklist, &files.checklist) {
         checklist::check_needs(plan, &files.plan, checklist, &mut findings);
     }
     for file in files.read_by_people() {
         placeholder::find(file, &mut findings);
+        placeholder::warn_of_comments(file, &mut findings);
     }
     match (deployment, plan, people, help, checklist) {
         (Some(deployment), Some(plan), Some(people), Some(help), Some(checklist))
@@ -165,6 +171,26 @@ pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     }
 }
 
+/// Finds files that aren't there, and that notices of the plan point to.
+fn missing_files(files: &ConfigFiles, plan: &Plan, findings: &mut Vec<Finding>) {
+    let is_asked_for = |is: fn(&Notice) -> bool| plan.all_notices().any(|(_, notice)| is(notice));
+    let rows = [
+        (
+            "help.yaml",
+            files.help.is_none() && is_asked_for(|notice| notice.help.is_some()),
+            "notices of the plan point to its topics",
+        ),
+        (
+            "checklist.yaml",
+            files.checklist.is_none() && is_asked_for(|notice| !notice.needs.is_empty()),
+            "notices of the plan wait for its items",
+        ),
+    ];
+    for (name, _, why) in rows.iter().filter(|(_, is_missed, _)| *is_missed) {
+        findings.push(files.plan.missing_beside(name, why));
+    }
+}
+
 /// Deployment and plan alone, for a file that is yet to be written: other upgrades may be half done.
 pub fn groundwork(origin: &Origin) -> Result<(Deployment, Plan), Vec<Finding>> {
     let mut findings = Vec::new();
@@ -189,6 +215,7 @@ pub fn load_upgrade(
     let file = SourceFile::from_disk(path).map_err(|f| vec![f])?;
     let read = upgrade::read(&file, deployment, plan, &mut findings);
     placeholder::find(&file, &mut findings);
+    placeholder::warn_of_comments(&file, &mut findings);
     match read {
         Some(upgrade) if findings.iter().all(|f| f.severity == Severity::Warning) => Ok(upgrade),
         _ => Err(findings),

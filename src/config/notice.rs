@@ -13,7 +13,7 @@ use super::{
         finding::{Finding, suggest},
         kinds::{self, Length},
         source::SourceFile,
-        values::{length, zone},
+        values::{comparable_name, length, zone},
     },
 };
 use crate::{
@@ -167,7 +167,7 @@ pub(super) fn read_notices(
     raw: &[RawNotice],
     findings: &mut Vec<Finding>,
 ) -> Vec<Notice> {
-    let (mut notices, mut ids) = (Vec::new(), BTreeSet::new());
+    let (mut notices, mut ids) = (Vec::new(), BTreeMap::new());
     for (i, notice) in raw.iter().enumerate() {
         let reader = NoticeReader {
             scope,
@@ -189,10 +189,18 @@ pub(super) fn read_notices(
                 "write what it is, such as reminder-1d",
             ));
         }
-        if !ids.insert(&notice.id) {
+        if notice.id.starts_with('-') {
             findings.push(reader.wrong(
                 "id",
-                format!("a notice `{}` stands above already", notice.id),
+                format!("`{}` looks like an option on the command line", notice.id),
+                "begin the name with a letter or a digit",
+            ));
+        }
+        let first = *ids.entry(comparable_name(&notice.id)).or_insert(i);
+        if let Some(first) = raw.get(first).filter(|_| first != i) {
+            findings.push(reader.wrong(
+                "id",
+                format!("a notice `{}` stands above already", first.id),
                 "give each notice an id of its own",
             ));
         }

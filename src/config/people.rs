@@ -17,13 +17,14 @@ use super::yaml::{
     finding::{Finding, suggest},
     kinds::{DiscordId, MatrixId, TextUpTo},
     source::SourceFile,
+    values::comparable_name,
 };
 use crate::{
     domain::{
         people::{command::Verb, feedback::Voice, permission::Permissions, roster::Provider},
         plan::notice::Audience,
     },
-    ports::{Platform, is_discord_id, is_matrix_id},
+    ports::{Platform, canonical_matrix_id, is_discord_id, is_matrix_id},
 };
 
 pub use crate::domain::people::permission::Role;
@@ -83,12 +84,9 @@ impl<'de> Deserialize<'de> for RawCommands {
                     if commands.contains_key(&verb) {
                         return Err(de::Error::duplicate_field(verb.name()));
                     }
-                    commands.insert(verb, map.next_value::<Option<BTreeSet<Role>>>()?);
+                    commands.insert(verb, map.next_value()?);
                 }
-                let given = |(verb, roles): (Verb, Option<_>)| Some((verb, roles?));
-                Ok(RawCommands(
-                    commands.into_iter().filter_map(given).collect(),
-                ))
+                Ok(RawCommands(commands))
             }
         }
         deserializer.deserialize_struct("RawCommands", &VERB_NAMES, Entries)
@@ -103,8 +101,7 @@ impl JsonSchema for RawCommands {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let properties: serde_json::Map<String, serde_json::Value> = privileged()
             .map(|verb| {
-                let mut roles = generator.subschema_for::<Option<Vec<Role>>>();
-                roles.insert("default".to_owned(), serde_json::Value::Null);
+                let roles = generator.subschema_for::<Vec<Role>>();
                 (verb.name().to_owned(), roles.to_value())
             })
             .collect();
@@ -263,8 +260,16 @@ impl People {
     }
 }
 
-pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>) -> Option<People> {
-    let raw: RawPeopleFile = file.parse(findings)?;
+/// Reads the people; `providers` are the ids of those who have a file in the roster.
+pub fn read(
+    file: &SourceFile,
+    providers: &BTreeSet<String>,
+    findings: &mut Vec<Finding>,
+) -> Option<People> {
+    let mut raw: RawPeopleFile = file.parse(findings)?;
+    for person in &mut raw.people {
+        person.matrix = person.matrix.take().map(|id| canonical_matrix_id(&id));
+    }
     let before = findings.len();
     let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
     for (i, person) in raw.people.iter().enumerate() {
@@ -282,7 +287,7 @@ pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>)
                 "write what people call them, in up to 40 characters",
             );
         }
-        if !names.insert(&person.name) {
+        if !names.insert(comparable_name(&person.name)) {
             wrong(
                 "name",
                 format!("`{}` stands above already", person.name),
@@ -306,9 +311,9 @@ pub fn read(file: &SourceFile, roster: &[Provider], findings: &mut Vec<Finding>)
         if let Some(id) = person
             .provider
             .as_ref()
-            .filter(|id| !roster.iter().any(|p| p.id == **id))
+            .filter(|id| !providers.contains(*id))
         {
-            let known = roster.iter().map(|p| p.id.as_str()).collect::<Vec<_>>();
+            let known = providers.iter().map(String::as_str);
             let message = format!("`{id}` is no provider of the roster");
             findings.push(file.wrong(&["people", &index, "provider"], message, suggest(id, known)));
         }

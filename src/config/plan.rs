@@ -5,7 +5,7 @@ mod window_rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, tz::TimeZone};
+use jiff::{SignedDuration, civil::Time, tz::TimeZone};
 use strum::IntoEnumIterator;
 
 use self::shape::{
@@ -17,14 +17,14 @@ use super::{
     yaml::{
         finding::Finding,
         source::SourceFile,
-        values::{length, zone},
+        values::{comparable_name, is_emoji, length, zone},
     },
 };
 use crate::{
     domain::{
         campaign::{progress::VerificationRules, upgrade::Urgency},
         chain::observation::Limits,
-        people::feedback::Meaning,
+        people::feedback::{Meaning, same},
         plan::{
             notice::{Happening, Notice},
             window::Home,
@@ -82,7 +82,7 @@ pub struct Plan {
     /// The reaction that says "seen".
     pub acknowledge: String,
     /// The night where people live: from and until.
-    pub night: (jiff::civil::Time, jiff::civil::Time),
+    pub night: (Time, Time),
     /// Notices that no plan has: words that nobody planned, and reminders that somebody asked for.
     pub own: [Notice; 2],
     /// One for each urgency.
@@ -181,8 +181,8 @@ pub fn read(
     if !is_emoji(&raw.acknowledge) {
         findings.push(file.wrong(
             &["acknowledge"],
-            format!("`{}` is not an emoji", raw.acknowledge),
-            "write the emoji itself, such as ✅",
+            format!("`{}` is not one emoji", raw.acknowledge),
+            "write one emoji itself, such as ✅",
         ));
     }
     let (board, silent) = (listed("board", findings), listed("silent", findings));
@@ -257,10 +257,11 @@ fn urgency_plan(
     let within = wait("acknowledge_within", &raw.acknowledge_within, default_hours);
     let mut notices = read_notices(scope, &["plans", name, "notices"], &raw.notices, findings);
     for (i, notice) in common.iter().enumerate() {
-        if notices.iter().any(|n| n.id == notice.id) {
+        let is_same = |own: &&Notice| comparable_name(&own.id) == comparable_name(&notice.id);
+        if let Some(own) = notices.iter().find(is_same) {
             findings.push(file.wrong(
                 &["notices", &i.to_string(), "id"],
-                format!("the {name} plan has a notice `{}` of its own", notice.id),
+                format!("the {name} plan has a notice `{}` of its own", own.id),
                 "give each notice an id of its own",
             ));
         }
@@ -318,11 +319,18 @@ fn night(
     text: Option<&str>,
     file: &SourceFile,
     findings: &mut Vec<Finding>,
-) -> Option<(jiff::civil::Time, jiff::civil::Time)> {
+) -> Option<(Time, Time)> {
     let text = text.unwrap_or("22:00-06:00");
     let read = text
         .split_once('-')
         .and_then(|(from, until)| Some((from.trim().parse().ok()?, until.trim().parse().ok()?)));
+    if read.is_some_and(|(from, until): (Time, Time)| from == until) {
+        findings.push(file.wrong(
+            &["people", "night"],
+            format!("`{text}` is a night of no length"),
+            "write, for example, 22:00-06:00; a plan that minds no night says `window: { nights: true }`",
+        ));
+    }
     if read.is_none() {
         findings.push(file.wrong(
             &["people", "night"],
@@ -354,7 +362,7 @@ fn people(
             "leave `people` out if all live in the plan's zone",
         ));
     }
-    let mut homes = Vec::new();
+    let mut homes: Vec<Home> = Vec::new();
     for (name, weight) in raw.zones {
         let mut wrong = |message: String, hint: &str| {
             findings.push(file.wrong(&["people", "zones", &name], message, hint))
@@ -363,6 +371,15 @@ fn people(
             wrong(
                 format!("`{weight}` is not a weight"),
                 "write how many people live there, compared with the others, such as 3",
+            );
+        }
+        if let Some(first) = homes
+            .iter()
+            .find(|home| home.name.eq_ignore_ascii_case(&name))
+        {
+            wrong(
+                format!("`{}` is this zone already", first.name),
+                "keep one of the two, with the weight of both",
             );
         }
         match zone(&name) {
@@ -451,26 +468,27 @@ fn feedback(raw: &RawFeedback, file: &SourceFile, findings: &mut Vec<Finding>) -
     }
     for (i, meaning) in raw.reactions.iter().enumerate() {
         let mut earlier = raw.reactions.iter().take(i);
-        if let Some(same) = earlier.find(|other| other.emoji == meaning.emoji) {
+        let is_same = |other: &&RawMeaning| same(&other.emoji, &meaning.emoji);
+        if let Some(first) = earlier.find(is_same) {
             findings.push(file.wrong(
                 &["feedback", "reactions", &i.to_string(), "emoji"],
-                format!("{} means “{}” above", meaning.emoji, same.means),
+                format!("{} means “{}” above", meaning.emoji, first.means),
                 "take another emoji, or one meaning for both",
             ));
         }
-        if meaning.means.trim().is_empty() {
+        if meaning.means.trim().is_empty() || meaning.means.trim().contains('\n') {
             let at = ["feedback", "reactions", &i.to_string(), "means"];
             findings.push(file.wrong(
                 &at,
-                format!("{} means nothing", meaning.emoji),
+                format!("{} means nothing, or more than one line", meaning.emoji),
                 "say in a few words what it means",
             ));
         }
         if !is_emoji(&meaning.emoji) {
             findings.push(file.wrong(
                 &["feedback", "reactions", &i.to_string(), "emoji"],
-                format!("`{}` is not an emoji", meaning.emoji),
-                "write the emoji itself, such as 👍",
+                format!("`{}` is not one emoji", meaning.emoji),
+                "write one emoji itself, such as 👍",
             ));
         }
     }
@@ -492,8 +510,4 @@ fn feedback(raw: &RawFeedback, file: &SourceFile, findings: &mut Vec<Finding>) -
         raise_at: raw.raise_at,
         meanings,
     })
-}
-
-fn is_emoji(text: &str) -> bool {
-    !text.trim().is_empty() && !text.chars().any(|c| c.is_ascii_alphanumeric())
 }

@@ -3,8 +3,9 @@
 //! One YAML file a provider, in folders such as `paseo-validators/active/` and `paseo-system-parachains/people/active/`.
 //! The files are others': what they hold besides is left alone, and who left the `active` folder is no provider any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::yaml::{
@@ -13,17 +14,17 @@ use super::yaml::{
 };
 use crate::{
     domain::people::roster::{Provider, ProviderNode},
-    ports::is_matrix_id,
+    ports::{canonical_matrix_id, is_matrix_id},
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct RawProvider {
     identity: RosterIdentity,
     #[serde(default)]
     accounts: Option<Vec<Account>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct RosterIdentity {
     display: String,
     /// The account on Matrix, as these files call it.
@@ -31,12 +32,12 @@ struct RosterIdentity {
     riot: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Account {
     identity: NodeIdentity,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct NodeIdentity {
     display: String,
 }
@@ -47,13 +48,12 @@ const MAX_NAME_CHARS: usize = 40;
 /// The providers, by id. One that has files in several folders is one, with the nodes of all of them.
 pub fn read(files: &[SourceFile], findings: &mut Vec<Finding>) -> Vec<Provider> {
     let mut all: BTreeMap<String, Provider> = BTreeMap::new();
+    check_folders(files, findings);
     for file in files {
-        let raw: RawProvider = match serde_yaml::from_str(&file.text) {
+        let raw: RawProvider = match file.lenient() {
             Ok(raw) => raw,
-            Err(error) => {
-                let place = error.location().map_or((1, 1), |l| (l.line(), l.column()));
-                let hint = "a provider's file has identity: { display, riot } and accounts: [{ identity: { display } }]";
-                findings.push(file.at(place, error.to_string(), hint.to_owned()));
+            Err(finding) => {
+                findings.push(finding);
                 continue;
             }
         };
@@ -71,7 +71,9 @@ pub fn read(files: &[SourceFile], findings: &mut Vec<Finding>) -> Vec<Provider> 
             .riot
             .as_deref()
             .map(str::trim)
-            .filter(|id| !id.is_empty() && !id.eq_ignore_ascii_case("na"));
+            .filter(|id| !id.is_empty() && !id.eq_ignore_ascii_case("na"))
+            .map(canonical_matrix_id);
+        let riot = riot.as_deref();
         if let Some(id) = riot.filter(|id| !is_matrix_id(id)) {
             let mut finding = file.wrong(
                 &["identity", "riot"],
@@ -108,6 +110,25 @@ pub fn read(files: &[SourceFile], findings: &mut Vec<Finding>) -> Vec<Provider> 
         }
     }
     all.into_values().collect()
+}
+
+/// The ids of all providers who have a file, whether it can be read or not.
+pub fn ids(files: &[SourceFile]) -> BTreeSet<String> {
+    files.iter().map(|file| id_of(&file.name)).collect()
+}
+
+/// Checks that no provider has two files in one folder: one would be read and the other not.
+fn check_folders(files: &[SourceFile], findings: &mut Vec<Finding>) {
+    let mut known: BTreeMap<String, &str> = BTreeMap::new();
+    for file in files {
+        let stem = file.name.trim_end_matches(".yml").trim_end_matches(".yaml");
+        let first = *known.entry(stem.to_lowercase()).or_insert(&file.name);
+        if first != file.name {
+            let hint = "keep the one that holds today, and remove the other";
+            let message = format!("{first} is a file of the same provider");
+            findings.push(Finding::of_file(&file.name, message, hint));
+        }
+    }
 }
 
 /// In one line, and not too long.
@@ -198,13 +219,24 @@ mod tests {
                 && said[0].contains("warning: `two` is not an account on Matrix"),
             "{said:?}"
         );
-        let wrong = read(
-            &[
-                file("x.yml", "identity: 7"),
-                file("y.yml", "identity: { display: '' }"),
-            ],
-            &mut findings,
-        );
-        assert!(wrong.is_empty() && findings.len() == 3, "{findings:?}");
+        let wrong = [
+            file("x.yml", "identity: 7"),
+            file("y.yml", "identity: { display: '' }"),
+            file("z.yml", "identity: ["),
+            file("Z.yaml", "identity: { display: Z }"),
+        ];
+        let mut findings = Vec::new();
+        read(&wrong, &mut findings);
+        let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        for words in [
+            "x.yml:1:11: error: this is the number 7 for `identity`, not keys with values\n    hint: write its keys below it, such as `display: …`",
+            "y.yml:1:13: error: this provider has no name",
+            "z.yml:1:11: error: this is a list for `identity`, not keys with values",
+            "Z.yaml: error: z.yml is a file of the same provider",
+        ] {
+            assert!(said.iter().any(|said| said.starts_with(words)), "{said:#?}");
+        }
+        assert_eq!(said.len(), 4);
+        assert_eq!(ids(&wrong).len(), 4);
     }
 }

@@ -31,5 +31,39 @@ fn titled(name: &str, mut schema: Schema) -> Value {
         "title".to_owned(),
         Value::String(format!("upgrade-herald: {name}")),
     );
-    schema.to_value()
+    let mut schema = schema.to_value();
+    without_null(&mut schema);
+    schema
+}
+
+/// Takes out that a value may be null: a key that may be left out is left out, and none is left empty.
+fn without_null(schema: &mut Value) {
+    let is_null = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "null");
+    match schema {
+        Value::Object(map) => {
+            if map.get("default").is_some_and(Value::is_null) {
+                map.remove("default");
+            }
+            if let Some(Value::Array(kinds)) = map.get_mut("type") {
+                kinds.retain(|kind| kind != "null");
+                if let [only] = &kinds[..] {
+                    let only = only.clone();
+                    map.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(either)) = map.get_mut("anyOf") {
+                either.retain(|schema| !is_null(schema));
+                if let [Value::Object(only)] = &either[..] {
+                    let only = only.clone();
+                    map.remove("anyOf");
+                    only.into_iter().for_each(|(key, value)| {
+                        map.entry(key).or_insert(value);
+                    });
+                }
+            }
+            map.values_mut().for_each(without_null);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_null),
+        _ => {}
+    }
 }

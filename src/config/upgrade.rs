@@ -3,9 +3,9 @@
 mod lengths;
 mod shape;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use jiff::{Timestamp, tz::AmbiguousOffset};
+use jiff::{Timestamp, civil::Date, tz::AmbiguousOffset};
 use strum::IntoEnumIterator;
 
 use self::{
@@ -18,16 +18,22 @@ use super::{
     yaml::{
         finding::{Finding, Severity, suggest},
         source::SourceFile,
-        values::{instant, is_switch, linkable},
+        values::{comparable_name, instant, is_switch, linkable},
     },
 };
 use crate::domain::{
     campaign::upgrade::{Decision, Duty, Link, Method, Poll, Referendum, Target, Upgrade, Window},
     hex,
-    plan::{notice::Audience, schedule::PlanTime},
+    plan::{
+        notice::Audience,
+        schedule::{PlanTime, TimeError},
+    },
 };
 
 pub(super) use self::shape::RawUpgrade;
+
+/// The ids that herald gives by itself begin so.
+const UNPLANNED_ID: &str = "unplanned-";
 
 /// An upgrade and the file it came from.
 #[derive(Clone, Debug)]
@@ -67,11 +73,11 @@ pub fn read(
         .and_then(|w| times.window(&["window"], w));
     let poll = raw.poll.as_ref().map(|poll| times.poll(poll));
     let duties = times.duties(&raw);
-    check_audiences(&duties, file, findings);
-    check_window(&raw, window.as_ref(), file, findings);
+    times.check_window(&raw, window.as_ref());
     if let Some(poll) = &poll {
-        check_poll(poll, file, findings);
+        times.check_poll(poll);
     }
+    check_audiences(&duties, file, findings);
     check_statements(&raw, file, findings);
     let is_error = |f: &Finding| f.severity == Severity::Error;
     if findings.iter().skip(before).any(is_error) {
@@ -88,14 +94,21 @@ pub fn read(
     Some(assemble(raw, window, poll, duties))
 }
 
-fn check_id(raw: &RawUpgrade, file: &SourceFile, findings: &mut Vec<Finding>) {
+/// Says what keeps a text from being the id of an upgrade.
+pub fn unfit_id(id: &str) -> Option<&'static str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if raw.id.is_empty() || !raw.id.chars().all(fits) {
-        findings.push(file.wrong(
-            &["id"],
-            format!("`{}` can't be an id", raw.id),
-            "use letters, digits, dots and dashes, such as v2.3.1",
-        ));
+    if !id.starts_with(|c: char| c.is_ascii_alphanumeric()) || !id.chars().all(fits) {
+        return Some(
+            "use letters, digits, dots and dashes, a letter or a digit first, such as v2.3.1",
+        );
+    }
+    let is_own = comparable_name(id).starts_with(UNPLANNED_ID);
+    is_own.then_some("take another: herald gives such ids to upgrades that no file speaks of")
+}
+
+fn check_id(raw: &RawUpgrade, file: &SourceFile, findings: &mut Vec<Finding>) {
+    if let Some(hint) = unfit_id(&raw.id) {
+        findings.push(file.wrong(&["id"], format!("`{}` can't be an id", raw.id), hint));
     }
 }
 
@@ -127,6 +140,13 @@ fn check_chains(
         check_name(&["referendum", "chain"], &referendum.chain);
     }
     for (name, target) in &raw.chains {
+        if target.spec_version == 0 {
+            findings.push(file.wrong(
+                &["chains", name, "spec_version"],
+                "0 is no version that a chain can change to",
+                "write the version of the new runtime, such as 2003001",
+            ));
+        }
         let is_hash = |h: &String| hex::decode(h).is_some_and(|bytes| bytes.len() == 32);
         if let Some(hash) = target.code_hash.as_ref().filter(|h| !is_hash(h)) {
             findings.push(file.wrong(
@@ -150,7 +170,7 @@ fn check_links(raw: &RawUpgrade, file: &SourceFile, findings: &mut Vec<Finding>)
     }
 }
 
-/// Reads the times of an upgrade in the plan's zone.
+/// Reads the times of an upgrade in the plan's zone, and checks its windows.
 struct Times<'a> {
     plan: &'a Plan,
     file: &'a SourceFile,
@@ -166,16 +186,36 @@ struct PollTimes {
 impl Times<'_> {
     fn time(&mut self, path: &[&str], text: &str) -> Option<Timestamp> {
         let read = instant(text, &self.plan.zone);
-        if read.is_none() {
-            let hint = format!(
-                "write 2026-12-01 14:00 (in the plan's zone, {}) or 2026-12-01T13:00:00Z",
-                self.plan.zone_name
-            );
-            let message = format!("`{text}` is not a time");
+        if let Err(error) = read {
+            let message = format!("`{text}` {error}");
+            let hint = self.remedy(text, error);
             self.findings.push(self.file.wrong(path, message, hint));
         }
-        self.warn_of_clock_change(path, text, read);
-        read
+        self.warn_of_clock_change(path, text, read.ok());
+        read.ok()
+    }
+
+    /// Says what to write instead of a text that is no time.
+    fn remedy(&self, text: &str, error: TimeError) -> String {
+        match error {
+            TimeError::Form => format!(
+                "write 2026-12-01 14:00 (in the plan's zone, {}) or 2026-12-01T13:00:00Z",
+                self.plan.zone_name
+            ),
+            TimeError::NoSuchDay => {
+                let month = text.trim().get(..7).unwrap_or_default();
+                let first = format!("{month}-01").parse::<Date>();
+                let days = first.map_or(31, |first| first.days_in_month());
+                format!("{month} has {days} days")
+            }
+            TimeError::NoHour => format!("write the hour as well, such as {} 14:00", text.trim()),
+            TimeError::LeapSecond => "write 59 seconds at most".to_owned(),
+            TimeError::Contradiction => {
+                "keep one of the two: an offset such as +01:00, or a zone such as [Europe/Berlin]"
+                    .to_owned()
+            }
+            TimeError::BeyondCalendar => "write a nearer year".to_owned(),
+        }
     }
 
     /// Warns of a time that the plan's zone has twice or not at all, because its clocks change then.
@@ -239,6 +279,84 @@ impl Times<'_> {
         });
         duties.collect()
     }
+
+    fn say(&mut self, path: &[&str], message: impl Into<String>, hint: &str) {
+        self.findings.push(self.file.wrong(path, message, hint));
+    }
+
+    /// Checks that the window is a time, and that there is one window or a choice of several.
+    fn check_window(&mut self, raw: &RawUpgrade, window: Option<&Window>) {
+        if let Some(window) = window {
+            self.check_length(&["window", "closes"], window);
+        }
+        if raw.window.is_some() && raw.poll.is_some() {
+            self.say(
+                &["poll"],
+                "the window is set, so there is nothing to choose",
+                "remove `poll`, or `window` until it is decided",
+            );
+        }
+        if raw.window.is_none() && raw.poll.is_none() {
+            self.say(
+                &["id"],
+                "nothing is said of the window",
+                "add `window:` with `opens` and `closes`, or a `poll:`",
+            );
+        }
+    }
+
+    /// Checks that a window closes after it opens. Both times are shown in one zone: they may be written in two.
+    fn check_length(&mut self, path: &[&str], window: &Window) {
+        let shown = |at: Timestamp| {
+            let at = at.to_zoned_datetime(self.plan.zone.clone());
+            at.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+        };
+        let (opens, closes) = (shown(window.opens), shown(window.closes));
+        if window.closes == window.opens {
+            let message = format!("the window closes as it opens, at {opens}");
+            self.say(path, message, "write a later time");
+        } else if window.closes < window.opens {
+            let message =
+                format!("the window closes before it opens: at {closes}, and it opens at {opens}");
+            let hint =
+                "swap the two times, or look at their zones: a time without one is in the plan's";
+            self.say(path, message, hint);
+        }
+    }
+
+    fn check_poll(&mut self, poll: &PollTimes) {
+        let PollTimes { windows, decide_by } = poll;
+        if !(2..=9).contains(&windows.len()) {
+            let message = format!(
+                "{} windows are proposed; two to nine can be chosen from",
+                windows.len()
+            );
+            self.say(
+                &["poll", "windows"],
+                message,
+                "each gets a number to react with",
+            );
+        }
+        for (i, window) in windows.iter().enumerate() {
+            let index = i.to_string();
+            self.check_length(&["poll", "windows", &index, "closes"], window);
+            if let Some(first) = windows.iter().take(i).position(|other| other == window) {
+                self.say(
+                    &["poll", "windows", &index],
+                    format!("this is window {} of the poll once more", first + 1),
+                    "propose another, or remove this one",
+                );
+            }
+        }
+        let first = windows.iter().map(|window| window.opens).min();
+        if decide_by.is_some_and(|at| first.is_some_and(|opens| at >= opens)) {
+            self.say(
+                &["poll", "decide_by"],
+                "it is decided after a window has opened",
+                "decide before the first of them",
+            );
+        }
+    }
 }
 
 /// Checks that something is said for each audience.
@@ -255,69 +373,6 @@ fn check_audiences(
                 format!("nothing is said for {name}"),
                 format!("add `{name}:` with `action: required` or `action: none`, and `what`"),
             ));
-        }
-    }
-}
-
-/// Checks that the window is a time, and that there is one window or a choice of several.
-fn check_window(
-    raw: &RawUpgrade,
-    window: Option<&Window>,
-    file: &SourceFile,
-    findings: &mut Vec<Finding>,
-) {
-    if window.is_some_and(|w| w.closes <= w.opens) {
-        findings.push(file.wrong(
-            &["window", "closes"],
-            "the window closes before it opens",
-            "swap the two times",
-        ));
-    }
-    if raw.window.is_some() && raw.poll.is_some() {
-        findings.push(file.wrong(
-            &["poll"],
-            "the window is set, so there is nothing to choose",
-            "remove `poll`, or `window` until it is decided",
-        ));
-    }
-    if raw.window.is_none() && raw.poll.is_none() {
-        findings.push(file.wrong(
-            &["id"],
-            "nothing is said of the window",
-            "add `window:` with `opens` and `closes`, or a `poll:`",
-        ));
-    }
-}
-
-fn check_poll(poll: &PollTimes, file: &SourceFile, findings: &mut Vec<Finding>) {
-    let PollTimes { windows, decide_by } = poll;
-    if !(2..=9).contains(&windows.len()) {
-        let message = format!(
-            "{} windows are proposed; two to nine can be chosen from",
-            windows.len()
-        );
-        findings.push(file.wrong(
-            &["poll", "windows"],
-            message,
-            "each gets a number to react with",
-        ));
-    }
-    for (i, window) in windows.iter().enumerate() {
-        let index = i.to_string();
-        if window.closes <= window.opens {
-            findings.push(file.wrong(
-                &["poll", "windows", &index, "closes"],
-                "the window closes before it opens",
-                "swap the two times",
-            ));
-        }
-        if decide_by.is_some_and(|at| at >= window.opens) {
-            findings.push(file.wrong(
-                &["poll", "decide_by"],
-                "it is decided after a window has opened",
-                "decide before the first of them",
-            ));
-            break;
         }
     }
 }
@@ -343,6 +398,13 @@ fn check_statements(raw: &RawUpgrade, file: &SourceFile, findings: &mut Vec<Find
         let message = format!("`{key}: {text}` says it with `{text}` as its words");
         let hint = format!("write it in words for people, or remove `{key}`");
         findings.push(file.wrong(&[key], message, hint));
+    }
+    if raw.cancelled.is_some() && raw.failed.is_some() {
+        findings.push(file.wrong(
+            &["failed"],
+            "it can't be cancelled and have failed",
+            "remove one of the two: what was tried has failed, what was not is cancelled",
+        ));
     }
     if raw.go == Some(true) && raw.no_go.is_some() {
         findings.push(file.wrong(
@@ -400,16 +462,20 @@ fn assemble(
     }
 }
 
-/// Checks that no two upgrades have one id.
+/// Checks that no two upgrades have one id. The case of letters makes no other: on some disks it makes no other file.
 pub fn check_ids(upgrades: &[UpgradeFile], findings: &mut Vec<Finding>) {
-    let mut ids = BTreeSet::new();
-    for UpgradeFile { upgrade, file } in upgrades {
-        if !ids.insert(&upgrade.id) {
-            findings.push(file.wrong(
-                &["id"],
-                format!("another file has the id `{}` already", upgrade.id),
-                "give each upgrade an id of its own",
-            ));
+    let mut files: BTreeMap<String, &UpgradeFile> = BTreeMap::new();
+    for this in upgrades {
+        let first = files
+            .entry(comparable_name(&this.upgrade.id))
+            .or_insert(this);
+        if first.file.name != this.file.name {
+            let message = format!(
+                "{} has the id `{}` already",
+                first.file.name, first.upgrade.id
+            );
+            let hint = "give each upgrade an id of its own";
+            findings.push(this.file.wrong(&["id"], message, hint));
         }
     }
 }

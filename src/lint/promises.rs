@@ -145,17 +145,28 @@ fn caps(
             }
         }
     }
-    // Channels with the same notices are one finding.
-    let mut crowded: BTreeMap<(Date, Vec<&str>), Vec<&str>> = BTreeMap::new();
-    for ((day, channel), ids) in posts {
-        if u32::try_from(ids.len()).is_ok_and(|n| n > most) {
-            crowded.entry((day, ids)).or_default().push(channel);
+    // Channels and days with the same notices are one finding.
+    let mut crowded: BTreeMap<Vec<&str>, BTreeMap<Date, (usize, Vec<&str>)>> = BTreeMap::new();
+    for ((day, channel), mut ids) in posts {
+        let number = ids.len();
+        if u32::try_from(number).is_ok_and(|n| n > most) {
+            ids.dedup();
+            let (greatest, channels) = crowded.entry(ids).or_default().entry(day).or_default();
+            *greatest = number.max(*greatest);
+            channels.push(channel);
         }
     }
-    for ((day, ids), channels) in crowded {
+    for (ids, days) in crowded {
+        let fullest = days.iter().rev().max_by_key(|(_, (number, _))| *number);
+        let Some((day, (number, channels))) = fullest else {
+            continue;
+        };
+        let others = match days.len() {
+            1 => String::new(),
+            all => format!(" (and too many on {} more)", all - 1),
+        };
         let message = format!(
-            "{} posts on {day} for {}, in {}; the {} plan allows {most} a channel and day: {}",
-            ids.len(),
+            "{number} posts on {day}{others} for {}, in {}; the {} plan allows {most} a channel and day: {}",
             trial.name,
             channels.join(", "),
             urgency.name(),

@@ -1,11 +1,16 @@
 //! Checks that everything in the plan can come at all.
 
+use jiff::SignedDuration;
+
 use super::{TrialWindow, at_notice, warning};
 use crate::{
-    config::{Config, Finding, Plan},
+    config::{Config, Finding, Plan, SourceFile},
     domain::{
         campaign::upgrade::Urgency,
-        plan::notice::{Happening, Notice, Trigger},
+        plan::{
+            notice::{Happening, Notice, Trigger},
+            schedule::short_length,
+        },
     },
     ports::Readers,
     words::length_words,
@@ -76,8 +81,48 @@ pub(super) fn of(
         }
         approvals(config, urgency, notice, findings);
     }
+    reminders(plan, urgency, &config.sources.plan, findings);
     for trial in trials {
         limits(config, trial, findings);
+    }
+}
+
+/// Finds reminders that never come: another comes at the same time, or the time to answer is over.
+fn reminders(plan: &Plan, urgency: Urgency, file: &SourceFile, findings: &mut Vec<Finding>) {
+    let Some(rules) = plan.plans.get(&urgency) else {
+        return;
+    };
+    let mut warn = |key: &str, message: String, hint: &str| {
+        let path = ["plans", urgency.name(), "remind", key];
+        findings.push(file.wrong(&path, message, hint).warning());
+    };
+    let lists = [
+        ("unacknowledged", &rules.remind_unacknowledged),
+        ("unready", &rules.remind_unready),
+    ];
+    for (key, steps) in lists {
+        let is_twice = |pair: &&[SignedDuration]| matches!(pair, [one, next] if one == next);
+        if let Some(twice) = steps.windows(2).find(is_twice).and_then(<[_]>::first) {
+            let message = format!("{} stands here twice", short_length(twice.as_secs()));
+            warn(key, message, "remove one of the two");
+        }
+    }
+    let within = rules.acknowledge_within;
+    if let Some(late) = rules
+        .remind_unacknowledged
+        .iter()
+        .find(|step| **step >= within)
+    {
+        let message = format!(
+            "nobody is reminded after {}: they have {} to answer",
+            short_length(late.as_secs()),
+            short_length(within.as_secs())
+        );
+        warn(
+            "unacknowledged",
+            message,
+            "write less than `acknowledge_within`",
+        );
     }
 }
 
@@ -118,7 +163,10 @@ fn approvals(config: &Config, urgency: Urgency, notice: &Notice, findings: &mut 
         .iter()
         .filter(|p| config.people.may_approve(p))
         .count();
-    if u32::try_from(there).is_ok_and(|n| n < wanted) {
+    if wanted > 0 && config.sources.people.is_none() {
+        let why = "notices of the plan wait for the approval of people who stand there";
+        findings.push(config.sources.plan.missing_beside("people.yaml", why));
+    } else if u32::try_from(there).is_ok_and(|n| n < wanted) {
         let message = format!(
             "`{}` needs the approval of {wanted}, and {there} may give it",
             notice.id

@@ -6,8 +6,8 @@ use super::{is_public, warning};
 use crate::{
     config::{Config, Finding, Plan, UpgradeFile},
     domain::{
-        campaign::upgrade::Window,
-        plan::notice::{MissedPolicy, Notice},
+        campaign::upgrade::{Upgrade, Window},
+        plan::notice::{Audience, MissedPolicy, Notice},
     },
     words::length_words,
 };
@@ -27,6 +27,7 @@ pub(super) fn of(config: &Config) -> Vec<Finding> {
             findings.extend(long(file, &path, window));
         }
         findings.extend(deadlines(file));
+        findings.extend(twins(config, file));
     }
     findings
 }
@@ -48,7 +49,7 @@ fn long(file: &UpgradeFile, path: &[&str], window: &Window) -> Option<Finding> {
     })
 }
 
-/// Warns of duties whose time is behind every window, or so long before that its year may be mistyped.
+/// Warns of duties whose time is behind an opening, or so long before that its year may be mistyped.
 fn deadlines(file: &UpgradeFile) -> Vec<Finding> {
     let windows: Vec<&Window> = windows(file)
         .into_iter()
@@ -59,21 +60,75 @@ fn deadlines(file: &UpgradeFile) -> Vec<Finding> {
     let (Some(first), Some(last)) = (first, last) else {
         return Vec::new();
     };
-    let duties = file.upgrade.duties.iter();
-    let duties = duties.filter_map(|(audience, duty)| Some((audience, duty.by?)));
-    let wrong = duties.filter_map(|(audience, by)| {
-        let (away, where_) = if by > last {
-            (by.duration_since(last), "after the window")
+    let hint = "write when it has to be done so that the upgrade finds it done";
+    let wrong = times_of_duties(file).filter_map(|(audience, by)| {
+        let away = |from: Timestamp| length_words(by.duration_since(from).abs());
+        let message = if by > last {
+            format!("`by` is {} after the window", away(last))
+        } else if by > first {
+            format!("`by` is {} after the window opens", away(first))
+        } else if first.duration_since(by) > MAX_LEAD {
+            format!("`by` is {} before the window", away(first))
         } else {
-            (first.duration_since(by), "before the window")
+            return None;
         };
-        let is_wrong = by > last || away > MAX_LEAD;
         let path = ["audiences", audience.name(), "by"];
-        let message = format!("`by` is {} {where_}", length_words(away));
-        let hint = "write when it has to be done so that the upgrade finds it done";
-        is_wrong.then(|| warning(file.file.wrong(&path, message, hint)))
+        Some(warning(file.file.wrong(&path, message, hint)))
     });
     wrong.collect()
+}
+
+/// Lists until when something is to be done, and by whom.
+fn times_of_duties(file: &UpgradeFile) -> impl Iterator<Item = (Audience, Timestamp)> {
+    let duties = file.upgrade.duties.iter();
+    duties.filter_map(|(audience, duty)| Some((*audience, duty.by?)))
+}
+
+/// Warns of what was to be done by a time that is over, though no window has opened.
+fn over(file: &UpgradeFile, now: Timestamp) -> Vec<Finding> {
+    let first = windows(file).iter().map(|(_, window)| window.opens).min();
+    let duties = times_of_duties(file).filter(|(_, by)| *by <= now && first > Some(now));
+    let warn = |(audience, by): (Audience, Timestamp)| {
+        let message = format!(
+            "`by` is over since {}",
+            length_words(now.duration_since(by))
+        );
+        let hint = "if the upgrade is new, write a time that is still to come";
+        let path = ["audiences", audience.name(), "by"];
+        warning(file.file.wrong(&path, message, hint))
+    };
+    duties.map(warn).collect()
+}
+
+/// Finds an upgrade that another file brings as well: to the same version of a chain, in the same hours.
+fn twins(config: &Config, file: &UpgradeFile) -> Option<Finding> {
+    let this = &file.upgrade;
+    let earlier = config
+        .upgrades
+        .iter()
+        .take_while(|other| other.file.name != file.file.name);
+    let (other, chain) = earlier
+        .filter(|other| !other.upgrade.given_up())
+        .find_map(|other| {
+            let other_windows = windows(other);
+            let meet = windows(file).iter().any(|(_, one)| {
+                let overlaps =
+                    |(_, two): &(_, &Window)| one.opens < two.closes && two.opens < one.closes;
+                other_windows.iter().any(overlaps)
+            });
+            let is_same = |name: &&String| {
+                let target = |upgrade: &Upgrade| upgrade.chains.get(*name).map(|t| t.spec_version);
+                target(this) == target(&other.upgrade)
+            };
+            let chain = this.chains.keys().find(is_same).filter(|_| meet)?;
+            Some((other, chain))
+        })?;
+    let message = format!(
+        "{} brings `{chain}` to the same version in the same hours, so everything would be said twice",
+        other.file.name
+    );
+    let hint = "keep one of the two files";
+    Some(file.file.wrong(&["chains", chain], message, hint))
 }
 
 /// Lists each window that may come to be, with the place of its opening.
@@ -168,11 +223,12 @@ fn missed(config: &Config, file: &UpgradeFile, now: Timestamp) -> Option<Finding
     })
 }
 
-/// Finds windows that people hear of too late, if their upgrade is new.
+/// Finds windows and times that people hear of too late, if their upgrade is new.
 pub fn near(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in config.upgrades.iter().filter(|f| !f.upgrade.given_up()) {
         findings.extend(missed(config, file, now));
+        findings.extend(over(file, now));
         for (path, window) in windows(file) {
             let urgency = file.upgrade.urgency;
             if let Some(least) = config.plan.promised_notice(urgency, window.opens, now) {

@@ -15,7 +15,7 @@ pub use self::{
     commands::{Admission, Asker, CommandHandler},
     platform::{
         Capabilities, IdFormat, Markup, Pictures, Platform, Readers, RightsModel, TextLimit,
-        is_discord_id, is_matrix_id,
+        canonical_matrix_id, is_discord_id, is_matrix_id,
     },
     store::{
         Approved, AttemptOutcome, AuditEntry, Batch, CampaignStore, Leadership, LeadershipStore,

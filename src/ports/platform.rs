@@ -228,7 +228,7 @@ static MATRIX_CAPABILITIES: Capabilities = Capabilities {
     command_prefix: Some('!'),
     rights: RightsModel::PowerLevels,
     places: IdFormat {
-        fits: |place| place.starts_with(['!', '#']),
+        fits: |place| place.starts_with(['!', '#']) && !place.contains(char::is_whitespace),
         hint: "write the room's id (!…) or its alias (#…:server), in quotes",
     },
     mentions: IdFormat {
@@ -271,9 +271,9 @@ fn is_irc_channel(place: &str) -> bool {
     place.len() > 1 && place.starts_with('#') && !place.contains(outside)
 }
 
-/// Discord's ids are numbers, never zero.
+/// Discord's ids are numbers, never zero. One that is written in two ways would be two.
 pub fn is_discord_id(id: &str) -> bool {
-    id.parse::<u64>().is_ok_and(|n| n > 0)
+    !id.starts_with(['0', '+']) && id.parse::<u64>().is_ok()
 }
 
 /// `@anna:example.org`
@@ -281,6 +281,14 @@ pub fn is_matrix_id(id: &str) -> bool {
     let parts = id.strip_prefix('@').and_then(|rest| rest.split_once(':'));
     parts.is_some_and(|(name, server)| !name.is_empty() && !server.is_empty())
         && !id.contains(char::is_whitespace)
+}
+
+/// Returns an id on Matrix as servers send it: the case of a host's letters makes no other host.
+pub fn canonical_matrix_id(id: &str) -> String {
+    match id.split_once(':') {
+        Some((name, host)) => format!("{name}:{}", host.to_ascii_lowercase()),
+        None => id.to_owned(),
+    }
 }
 
 /// The readers of a channel.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Punctuality, Report, punctuality};
+use super::{Report, punctuality};
 use crate::{domain::people::feedback::Summary, words::Zone};
 
 /// Escapes what people wrote, so that it can't format, link or mention in somebody's issue.
@@ -63,16 +63,10 @@ fn head(out: &mut String, report: &Report, zone: &Zone) {
 }
 
 fn posts(out: &mut String, report: &Report, zone: &Zone) {
-    let Punctuality {
-        posted,
-        late,
-        median_s,
-        worst_s,
-        missing,
-    } = punctuality(&report.posts);
     let _ = writeln!(
         out,
-        "## Plan against actual\n\n{posted} posts, {late} of them more than a minute late; half went out within {median_s} s of their time, the last within {worst_s} s. {missing} were never posted.\n"
+        "## Plan against actual\n\n{}\n",
+        punctuality(&report.posts).words()
     );
     let _ = writeln!(
         out,

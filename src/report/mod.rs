@@ -249,6 +249,26 @@ pub struct Punctuality {
     pub missing: usize,
 }
 
+impl Punctuality {
+    /// Says it in one or two sentences.
+    pub fn words(&self) -> String {
+        let Self {
+            posted,
+            late,
+            median_s,
+            worst_s,
+            missing,
+        } = self;
+        let missing = format!("{missing} were never posted.");
+        match posted {
+            0 => format!("No post is out yet. {missing}"),
+            _ => format!(
+                "{posted} posts, {late} of them more than a minute late; half went out within {median_s} s of their time, the last within {worst_s} s. {missing}"
+            ),
+        }
+    }
+}
+
 pub fn punctuality(rows: &[Row]) -> Punctuality {
     let mut late: Vec<i64> = rows.iter().filter_map(|r| r.late_s).collect();
     late.sort_unstable();
@@ -307,9 +327,12 @@ pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) 
                 .unwrap_or_default(),
             window_in_short(campaign, &format_time),
         ),
-        format!(
-            "Posts: {posted} out, {late} of them more than a minute late (half within {median_s} s, the last within {worst_s} s); {missing} never posted."
-        ),
+        match posted {
+            0 => format!("Posts: none is out yet; {missing} never posted."),
+            _ => format!(
+                "Posts: {posted} out, {late} of them more than a minute late (half within {median_s} s, the last within {worst_s} s); {missing} never posted."
+            ),
+        },
     ];
     for (name, chain) in &progress.chains {
         let proof = chain.applied.as_ref().map(|f| {
@@ -363,4 +386,15 @@ pub fn in_short(snapshot: &ConfigSnapshot, campaign: &Campaign, posts: &[Post]) 
         text = lines.join("\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_no_posts_no_times_are_told() {
+        let said = punctuality(&[]).words();
+        assert_eq!(said, "No post is out yet. 0 were never posted.");
+    }
 }

@@ -20,7 +20,7 @@ use super::{
     times::{Zone, left_mark, time_mark, without_marks},
 };
 use crate::{
-    config::{Finding, SourceFile, shipped_replies},
+    config::{Finding, SourceFile, shipped_replies, template_error},
     domain::{
         outbox::Body,
         people::reply::Reply,
@@ -306,12 +306,8 @@ fn compiled(
             }
             Err(error) => {
                 let place = error.pos().unwrap_or((1, 1));
-                let message = format!("this is not a template: {}", error.reason());
-                findings.push(file.at(
-                    place,
-                    message,
-                    "look for an unclosed {{ or a missing {{/…}}".to_owned(),
-                ));
+                let (message, hint) = template_error(&error);
+                findings.push(file.at(place, message, hint.to_owned()));
             }
         }
     }

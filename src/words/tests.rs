@@ -97,6 +97,34 @@ fn a_partial_without_translation_is_taken_from_english_with_dates_of_the_notice(
 }
 
 #[test]
+fn what_is_no_template_is_said_in_our_words() {
+    for (text, words) in [
+        ("{{#if title}}a", "is not whole, or a block is not closed"),
+        (
+            "{{#if title}}{{upgrade.titel}}",
+            "is not whole, or a block is not closed",
+        ),
+        (
+            "{{#if title}}a{{/each}}",
+            "`{{#if}}` is open, and `{{/each}}` would close another",
+        ),
+        ("{{title", "is not whole"),
+        ("{{time title.}}", "is not whole"),
+    ] {
+        let said = renderer(&[("x/a", text)]).unwrap_err();
+        let said = said[0].to_string();
+        assert!(
+            said.contains("this is not a template: ") && said.contains(words),
+            "{said}"
+        );
+        assert!(
+            !said.contains("expected") && !said.contains("_expression"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_language_that_is_not_there_is_english() {
     let renderer = renderer(&[NOTICE, GERMAN, END]).unwrap();
     assert_eq!(read(&renderer, "x/notice", "fr"), IN_ENGLISH);

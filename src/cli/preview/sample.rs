@@ -136,34 +136,31 @@ fn happened_after(happening: Happening) -> State {
     }
 }
 
-/// Says what people have to say for it to happen.
+/// Says what people have to say for it to happen, where the upgrade's own file doesn't.
 fn said(campaign: &mut Campaign, happening: Happening) {
     let upgrade = &mut campaign.upgrade;
-    let step = |step: Step| {
-        (
-            step,
-            format!(
-                "https://docs.example.org/{}/{}",
-                upgrade.id,
-                step.name().replace('_', "-")
-            ),
-        )
+    let take = |upgrade: &mut Upgrade, step: Step| {
+        let page = step.name().replace('_', "-");
+        let link = format!("https://docs.example.org/{}/{page}", upgrade.id);
+        upgrade.steps.entry(step).or_insert(link);
     };
     match happening {
         Happening::Cancelled => {
-            upgrade.cancelled = Some("A fault was found in the staking code.".to_owned())
+            let reason = || "A fault was found in the staking code.".to_owned();
+            upgrade.cancelled.get_or_insert_with(reason);
         }
         Happening::Failed => {
-            upgrade.failed = Some("The new code was refused; the old runtime runs on.".to_owned())
+            let reason = || "The new code was refused; the old runtime runs on.".to_owned();
+            upgrade.failed.get_or_insert_with(reason);
         }
         Happening::Go => upgrade.decision = Some(Decision::Go),
-        Happening::NoGo => {
+        Happening::NoGo if !matches!(upgrade.decision, Some(Decision::NoGo(_))) => {
             upgrade.decision = Some(Decision::NoGo("Too few validators are ready.".to_owned()))
         }
-        Happening::UnderReview => upgrade.steps.extend([step(Step::UnderReview)]),
-        Happening::RolledBack => upgrade.steps.extend([step(Step::RolledBack)]),
-        Happening::Documented => upgrade.steps.extend([step(Step::Documented)]),
-        Happening::Reviewed => upgrade.steps.extend([step(Step::Reviewed)]),
+        Happening::UnderReview => take(upgrade, Step::UnderReview),
+        Happening::RolledBack => take(upgrade, Step::RolledBack),
+        Happening::Documented => take(upgrade, Step::Documented),
+        Happening::Reviewed => take(upgrade, Step::Reviewed),
         Happening::Delayed => campaign.progress.delayed = true,
         Happening::Unplanned => {
             upgrade.unplanned = true;

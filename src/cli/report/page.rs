@@ -12,7 +12,7 @@ use crate::{
         chain::{block_times::Stretch, fact::Fact},
         people::feedback::FeedbackCount,
     },
-    report::{ActRow, ChainRow, ProviderRow, Punctuality, Report, Row, punctuality},
+    report::{ActRow, ChainRow, ProviderRow, Report, Row, punctuality},
     words::{Zone, context, html_preview::base64, picture},
 };
 
@@ -85,13 +85,6 @@ fn bars(label: &str, bars: &[Bar]) -> Markup {
 }
 
 fn posts(report: &Report, zone: &Zone) -> Markup {
-    let Punctuality {
-        posted,
-        late,
-        median_s,
-        worst_s,
-        missing,
-    } = punctuality(&report.posts);
     let mut worst: BTreeMap<&str, i64> = BTreeMap::new();
     for row in &report.posts {
         if let Some(late) = row.late_s {
@@ -107,10 +100,7 @@ fn posts(report: &Report, zone: &Zone) -> Markup {
     });
     html! {
         h2 { "Plan against actual" }
-        p {
-            (posted) " posts, " (late) " of them more than a minute late; half within " (median_s)
-            " s of their time, the last within " (worst_s) " s. " (missing) " were never posted."
-        }
+        p { (punctuality(&report.posts).words()) }
         (bars("Seconds from when each notice was due to when its last post was out; the table below has them", &lateness.collect::<Vec<_>>()))
         (table(
             ["Notice", "Phase", "Channel", "Due", "Late by", "State"],

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use super::shape::{RawDiscord, RawIrc, RawMatrix, RawSecret, RawSource};
 use crate::{
     config::yaml::{finding::Finding, source::SourceFile},
-    ports::is_matrix_id,
+    ports::{is_discord_id, is_matrix_id},
 };
 
 /// The place of a secret; it is read when it is needed and never kept in a configuration.
@@ -112,7 +112,8 @@ pub(super) fn discord(
     findings: &mut Vec<Finding>,
 ) -> Option<DiscordConfig> {
     let token = secret(raw.token, file, &["discord", "token"], findings);
-    let guild = raw.guild.parse::<u64>().ok().filter(|g| *g > 0);
+    let guild = Some(&raw.guild).filter(|id| is_discord_id(id));
+    let guild = guild.and_then(|id| id.parse::<u64>().ok());
     if guild.is_none() {
         findings.push(file.wrong(
             &["discord", "guild"],
@@ -154,7 +155,9 @@ pub(super) fn matrix(
         .homeserver
         .strip_prefix("https://")
         .or_else(|| raw.homeserver.strip_prefix("http://"));
-    if host.is_none_or(|host| host.is_empty() || host.contains(['@', '?', '#'])) {
+    if host.is_none_or(|host| {
+        host.is_empty() || host.contains(['@', '?', '#']) || host.contains(char::is_whitespace)
+    }) {
         findings.push(file.wrong(
             &["matrix", "homeserver"],
             "this is not the address of a homeserver",

@@ -69,11 +69,11 @@ pub(super) fn web(raw: RawWeb, file: &SourceFile, findings: &mut Vec<Finding>) -
         ));
     }
     let title = raw.title.trim().to_owned();
-    if title.is_empty() || title.chars().count() > TITLE_MAX {
+    if title.is_empty() || title.chars().count() > TITLE_MAX || title.contains('\n') {
         findings.push(file.wrong(
             &["web", "title"],
-            "the title is empty or too long",
-            "write 1 to 60 characters, or leave it out",
+            "the title is empty, too long, or has several lines",
+            "write 1 to 60 characters in one line, or leave it out",
         ));
     }
     let address = raw

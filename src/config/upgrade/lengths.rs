@@ -33,6 +33,19 @@ pub(super) fn check_lengths(raw: &RawUpgrade, file: &SourceFile, findings: &mut 
                 "say it shorter and link to the rest",
             ));
         }
+        // Many calendars and lists show a title as it is; elsewhere the end of a block is of no account.
+        let is_one_line = match kind {
+            "title" => !text.contains('\n'),
+            "node_version" | "changes" | "link" => !text.trim_end().contains('\n'),
+            _ => true,
+        };
+        if !is_one_line {
+            findings.push(file.wrong(
+                path,
+                "this has more than one line",
+                "write it in one line, behind its key, in quotes if need be",
+            ));
+        }
         if text.trim().is_empty() && !matches!(kind, "summary" | "rollback") {
             findings.push(file.wrong(
                 path,

@@ -18,7 +18,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{ "required": ["window"] }, { "required": ["poll"] }]))]
 pub(in crate::config) struct RawUpgrade {
-    /// Letters, digits, dots and dashes: v2.3.1.
+    /// Letters, digits, dots and dashes, a letter or a digit first: v2.3.1.
     #[schemars(with = "kinds::Id")]
     pub(super) id: String,
     /// The name that people call it by.
@@ -98,6 +98,7 @@ pub(super) struct RawWindow {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTarget {
     /// The version that the chain is to run afterwards; higher than the one it runs now.
+    #[schemars(range(min = 1))]
     pub(super) spec_version: u32,
     /// 0x and 64 digits, BLAKE2b-256 of the code: what runs is compared with it.
     #[schemars(with = "Option<kinds::CodeHash>")]

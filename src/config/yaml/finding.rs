@@ -33,10 +33,34 @@ impl Finding {
             file: file.to_owned(),
             line: 0,
             column: 0,
-            message,
-            hint: hint.to_owned(),
+            message: with_short_quotations(&message),
+            hint: with_short_quotations(hint),
         }
     }
+
+    /// Makes a warning of an error.
+    pub fn warning(self) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..self
+        }
+    }
+}
+
+/// The longest quotation of a file in a finding.
+const MAX_QUOTED_CHARS: usize = 200;
+
+/// Cuts what a message quotes between backticks: a value may be a whole file.
+pub(super) fn with_short_quotations(message: &str) -> String {
+    let cut = |(i, part): (usize, &str)| {
+        if i % 2 == 0 || part.chars().count() <= MAX_QUOTED_CHARS {
+            return part.to_owned();
+        }
+        let beginning: String = part.chars().take(MAX_QUOTED_CHARS).collect();
+        format!("{beginning}…")
+    };
+    let parts: Vec<String> = message.split('`').enumerate().map(cut).collect();
+    parts.join("`")
 }
 
 impl fmt::Display for Finding {
@@ -102,6 +126,17 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + C
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_finding_quotes_the_beginning_of_a_long_value() {
+        let long = "a".repeat(6_000_000);
+        let said = Finding::of_file("a.yaml", format!("`{long}` is not a time"), "write `14:00`");
+        let wanted = format!("`{}…` is not a time", "a".repeat(200));
+        assert_eq!(
+            (said.message, said.hint.as_str()),
+            (wanted, "write `14:00`")
+        );
+    }
 
     #[test]
     fn findings_stand_as_they_do_in_their_files_and_control_no_terminal() {

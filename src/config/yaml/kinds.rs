@@ -47,7 +47,7 @@ kinds! {
     /// `10m`, and not `0m`
     SomeLength: { "type": "string", "pattern": "^ *0*[1-9][0-9]{0,7}[dhms] *$" }
     /// `2026-12-01 14:00`
-    Time: { "type": "string", "pattern": "^ *[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:?[0-9]{2}.*)? *$" }
+    Time: { "type": "string", "pattern": "^ *[0-9]{4}-[0-9]{2}-[0-9]{2}[ Tt][0-9]{2}.*$" }
     /// `22:00-06:00`
     Night: { "type": "string", "pattern": "^ *[0-9]{2}:[0-9]{2}(:[0-9]{2})? *- *[0-9]{2}:[0-9]{2}(:[0-9]{2})? *$" }
     Cron: { "type": "string", "pattern": "^ *[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ 0-9]+ *$" }
@@ -55,10 +55,10 @@ kinds! {
     Emoji: { "type": "string", "pattern": "^[^A-Za-z0-9]+$" }
     Link: { "type": "string", "pattern": "^https://[^\\s<>()]+$", "maxLength": 200 }
     ShortLink: { "type": "string", "pattern": "^https://[^\\s<>()]+$", "maxLength": 80 }
-    Id: { "type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 24 }
+    Id: { "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength": 24 }
     TopicId: { "type": "string", "pattern": "^[a-z0-9-]+$", "maxLength": 24 }
     CodeHash: { "type": "string", "pattern": "^0x[0-9a-fA-F]{64}$" }
-    DiscordId: { "type": "string", "pattern": "^[+]?0*[1-9][0-9]*$" }
+    DiscordId: { "type": "string", "pattern": "^[1-9][0-9]*$" }
     MatrixId: { "type": "string", "pattern": "^@[^\\s:]+:[^\\s]+$" }
     Homeserver: { "type": "string", "pattern": "^https?://.+$" }
     Endpoint: { "type": "string", "pattern": "^wss?://[^\\s]+$" }
@@ -75,11 +75,11 @@ kinds! {
     Item: { "type": "string", "pattern": "^[1-5]\\.[0-9]{1,2}[a-z]?$" }
     Contact: { "type": "string", "minLength": 1, "format": "contact" }
     /// A Discord channel's id, or a Matrix room's id or alias.
-    Place: { "type": "string", "pattern": "^([!#].+|[+]?0*[1-9][0-9]*)$" }
+    Place: { "type": "string", "pattern": "^([!#][^\\s]+|[1-9][0-9]*)$" }
     Mentions: {
         "type": "array",
         "minItems": 1,
-        "items": { "type": "string", "pattern": "^(@room|@[^\\s:]+:[^\\s]+|[+]?0*[1-9][0-9]*)$" }
+        "items": { "type": "string", "pattern": "^(@room|@[^\\s:]+:[^\\s]+|[1-9][0-9]*)$" }
     }
     Weight: { "type": "number", "exclusiveMinimum": 0 }
     Share: { "type": "number", "minimum": 0, "maximum": 1 }

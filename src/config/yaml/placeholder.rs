@@ -1,4 +1,4 @@
-//! Values that somebody meant to fill in: posted, they would embarrass.
+//! Values that aren't what somebody meant: still to be filled in, or cut off by a comment.
 
 use super::{finding::Finding, source::SourceFile, span};
 
@@ -19,6 +19,15 @@ pub fn find(file: &SourceFile, findings: &mut Vec<Finding>) {
             format!("`{what}` is still to be filled in"),
             hint.to_owned(),
         ));
+    }
+}
+
+/// Adds a warning for each value without quotes whose end is a comment, probably against somebody's will.
+pub fn warn_of_comments(file: &SourceFile, findings: &mut Vec<Finding>) {
+    for (word, place) in span::cut_by_comments(&file.text) {
+        let message = format!("`{word}` and what follows is a comment, which nobody reads");
+        let hint = "put the text in quotes, or a space behind the `#` if a comment is meant";
+        findings.push(file.at(place, message, hint.to_owned()).warning());
     }
 }
 

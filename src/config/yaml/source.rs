@@ -1,15 +1,18 @@
 //! A source file: its text, and findings with their place in it.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::{
     empty::left_empty,
-    finding::{Finding, Severity},
+    finding::{Finding, Severity, with_short_quotations},
     span, wording,
 };
+
+/// The largest file that is read. What people write is far smaller.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A file's text and the name an operator knows it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +30,29 @@ impl SourceFile {
 
     pub fn from_disk(path: &Path) -> Result<Self, Finding> {
         let name = path.display().to_string();
-        match fs::read_to_string(path) {
-            Ok(text) => Ok(Self::new(name, &text)),
-            Err(error) => Err(Finding::of_file(
-                &name,
-                format!("can't be read: {error}"),
-                "check the path and that it is UTF-8 text you may read",
-            )),
+        let wrong = |message: String, hint: &str| Err(Finding::of_file(&name, message, hint));
+        let unreadable = |error: io::Error| {
+            let hint = "check the path and that it is UTF-8 text you may read";
+            wrong(format!("can't be read: {error}"), hint)
+        };
+        match fs::metadata(path) {
+            Err(error) => unreadable(error),
+            // A pipe would be waited for, perhaps for ever.
+            Ok(about) if !about.is_file() && !about.is_dir() => {
+                let hint = "write the words into a file, or remove this";
+                wrong("this is a pipe or a device, not a file".to_owned(), hint)
+            }
+            Ok(about) if about.len() > MAX_FILE_BYTES => {
+                let message = format!(
+                    "this file has {} bytes, and no file of herald's is so large",
+                    about.len()
+                );
+                wrong(message, "look whether it is another file")
+            }
+            Ok(_) => match fs::read_to_string(path) {
+                Ok(text) => Ok(Self::new(name, &text)),
+                Err(error) => unreadable(error),
+            },
         }
     }
 
@@ -60,11 +79,15 @@ impl SourceFile {
                 "remove it, or put the text in quotes".to_owned(),
             ));
         }
-        let read = serde_yaml::from_str(&self.text).map_err(|error| {
-            let (place, (message, hint)) = wording::of::<T>(&self.text, &error);
-            self.at(place, message, hint)
-        })?;
-        match left_empty::<T>(&self.text) {
+        if let Some((key, place)) = span::strange_space(&self.text) {
+            return Err(self.at(
+                place,
+                format!("a space that is none stands in the key `{key}`, such as a no-break space"),
+                "type the line anew, with the space bar".to_owned(),
+            ));
+        }
+        let read = self.lenient()?;
+        match left_empty(&self.text) {
             None => Ok(read),
             Some(path) => {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -74,6 +97,23 @@ impl SourceFile {
         }
     }
 
+    /// Reads the YAML of a file that is others': what it holds besides is left alone.
+    pub fn lenient<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, Finding> {
+        serde_yaml::from_str(&self.text).map_err(|error| {
+            let (place, (message, hint)) = wording::of::<T>(&self.text, &error);
+            self.at(place, message, hint)
+        })
+    }
+
+    /// Makes a finding about a file that belongs beside this one and isn't there.
+    pub fn missing_beside(&self, name: &str, why: &str) -> Finding {
+        let path = Path::new(&self.name).with_file_name(name);
+        let message = format!("there is no such file, and {why}");
+        let hint =
+            "write it, as in the sample that config/ has, or take out of plan.yaml what needs it";
+        Finding::of_file(&path.display().to_string(), message, hint)
+    }
+
     /// Makes a finding at a place.
     pub fn at(&self, (line, column): span::Position, message: String, hint: String) -> Finding {
         Finding {
@@ -81,8 +121,8 @@ impl SourceFile {
             file: self.name.clone(),
             line,
             column,
-            message,
-            hint,
+            message: with_short_quotations(&message),
+            hint: with_short_quotations(&hint),
         }
     }
 

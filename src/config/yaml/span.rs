@@ -1,6 +1,6 @@
 //! The span of a key path in a YAML text, for findings that only meaning can tell.
 
-use saphyr_parser::{Event, Parser, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// Line and column, both from 1.
 pub type Position = (usize, usize);
@@ -154,6 +154,47 @@ pub fn duplicate(source: &str) -> Option<(String, Position)> {
     found
 }
 
+/// The first key with a space that YAML takes for a letter, such as a no-break space: the key without it, and its place.
+pub fn strange_space(source: &str) -> Option<(String, Position)> {
+    let is_strange = |c: char| c != ' ' && (c.is_whitespace() || "\u{200b}\u{feff}".contains(c));
+    let mut found = None;
+    walk(source, |at, place, _| {
+        if let Some(key) = at.last().filter(|key| key.contains(is_strange))
+            && found.is_none()
+        {
+            let parts: Vec<&str> = key.split(is_strange).map(str::trim).collect();
+            found = Some((parts.concat(), place));
+        }
+    });
+    found
+}
+
+/// The words that a comment takes away from values without quotes, such as `#2` from `Runtime #2`, and their places. Who
+/// writes a comment puts a space behind the `#`.
+pub fn cut_by_comments(source: &str) -> Vec<(String, Position)> {
+    let lines: Vec<&str> = source.lines().collect();
+    let mut found = Vec::new();
+    for (event, span) in Parser::new_from_str(source).map_while(Result::ok) {
+        if !matches!(event, Event::Scalar(_, ScalarStyle::Plain, ..)) {
+            continue;
+        }
+        let (line, column) = (span.end.line(), span.end.col());
+        let text = line.checked_sub(1).and_then(|line| lines.get(line));
+        let text = text.copied().unwrap_or_default();
+        let rest: String = text.chars().skip(column).collect();
+        let comment = rest.trim_start();
+        let word = comment.split_whitespace().next().unwrap_or_default();
+        let begins_with_word = word
+            .strip_prefix('#')
+            .is_some_and(|word| word.starts_with(char::is_alphanumeric));
+        if begins_with_word && comment.len() < rest.len() {
+            let column = column + rest.chars().count() - comment.chars().count() + 1;
+            found.push((word.to_owned(), (line, column)));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +217,43 @@ mod tests {
         let texts: Vec<&str> = all.iter().map(|(text, _)| text.as_str()).collect();
         assert_eq!(texts, ["UTC", "one", "a", "b", "two", "-1d"]);
         assert_eq!((all[2].1, all[5].1), ((4, 16), (6, 9)));
+    }
+
+    #[test]
+    fn a_comment_that_was_meant_as_a_part_of_a_text_is_found() {
+        let found = |text: &str| -> Vec<String> {
+            let found = cut_by_comments(text).into_iter();
+            found
+                .map(|(word, (line, column))| format!("{word} {line}:{column}"))
+                .collect()
+        };
+        assert_eq!(found("title: Runtime #2\nid: v2"), ["#2 1:16"]);
+        assert_eq!(found("a: [one, two #3]\n"), ["#3] 1:14"]);
+        assert_eq!(
+            found("changes:\n  - Fixes issue  #12, too\n"),
+            ["#12, 2:18"]
+        );
+        assert_eq!(found("a: über #2 # and\n"), ["#2 1:9"]);
+        for text in [
+            "title: Runtime # 2",
+            "title: \"Runtime #2\"",
+            "title: Runtime#2",
+            "#title: Runtime",
+            "a: 1\n#b: 2\nc: 3",
+            "a: 1 ## two",
+            "a:\n  #b: 2\n  c: 3",
+            "a: |\n  one #2\n",
+        ] {
+            assert_eq!(found(text), [] as [&str; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_with_a_space_that_is_none_is_found() {
+        let window = "window:\n  opens: 1\n\u{a0} closes: 2\n";
+        assert_eq!(strange_space(window), Some(("closes".into(), (3, 1))));
+        assert_eq!(strange_space(TEXT), None);
+        assert_eq!(strange_space("a: \u{a0}b\n"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{finding::Finding, source::SourceFile};
-use crate::domain::plan::schedule::{PlanTime, parse_length};
+use crate::domain::plan::schedule::{PlanTime, TimeError, parse_length};
 
 /// Reads a length of time, such as `10m`.
 pub fn length(
@@ -23,8 +23,37 @@ pub fn zone(name: &str) -> Option<TimeZone> {
 }
 
 /// Reads `2026-12-01 14:00` in the plan's zone, or an instant with its own offset.
-pub fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    text.parse::<PlanTime>().ok()?.at(zone)
+pub fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, TimeError> {
+    let time = text.parse::<PlanTime>()?;
+    time.at(zone).ok_or(TimeError::BeyondCalendar)
+}
+
+/// Returns a name as people compare it: the case of its letters and the number of its blanks make no other.
+pub fn comparable_name(name: &str) -> String {
+    let words: Vec<&str> = name.split_whitespace().collect();
+    words.join(" ").to_lowercase()
+}
+
+/// Tells whether a text is one emoji: a sign, a flag, or several signs that are joined.
+pub fn is_emoji(text: &str) -> bool {
+    // This says only that it is drawn as a picture.
+    let text = text.replace('\u{fe0f}', "");
+    let is_letter_of_flag = |c: char| matches!(c, '\u{1f1e6}'..='\u{1f1ff}');
+    if text.chars().any(is_letter_of_flag) {
+        return text.chars().count() == 2 && text.chars().all(is_letter_of_flag);
+    }
+    text.split('\u{200d}').all(|sign| {
+        let mut chars = sign.chars();
+        let is_drawn = |c: char| {
+            matches!(u32::from(c),
+                0xa9 | 0xae | 0x203c | 0x2049 | 0x2122 | 0x2139 | 0x2190..=0x21ff | 0x2300..=0x23ff
+                | 0x24c2 | 0x25a0..=0x27bf | 0x2900..=0x297f | 0x2b00..=0x2bff | 0x3030 | 0x303d
+                | 0x3297 | 0x3299 | 0x1f000..=0x1f3fa | 0x1f400..=0x1faff)
+        };
+        // The color of a skin, and the letters by which a region's flag is told.
+        let alters = |c: char| matches!(c, '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}');
+        chars.next().is_some_and(is_drawn) && chars.all(alters)
+    })
 }
 
 /// Tells whether a text is one that some readers of YAML take for true, false or nothing.
@@ -53,7 +82,57 @@ pub fn linkable(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_switch;
+    use super::{comparable_name, is_emoji, is_switch};
+
+    #[test]
+    fn an_emoji_is_one() {
+        let good = [
+            "✅",
+            "👍",
+            "⚠️",
+            "⚠",
+            "❓",
+            "🇩🇪",
+            "👩‍🚀",
+            "👍🏽",
+            "👨‍👩‍👧",
+            "🏴󠁧󠁢󠁳󠁣󠁴󠁿",
+            "ℹ️",
+            "❤️‍🔥",
+        ];
+        for text in good {
+            assert!(is_emoji(text), "{text}");
+        }
+        let bad = [
+            "",
+            " ",
+            "❓❓",
+            "👍 ",
+            "ok",
+            "1",
+            ":)",
+            "–",
+            "é",
+            "🇩",
+            "🇩🇪🇫🇷",
+            "👍👎",
+            "🏽",
+            "\u{fe0f}",
+        ];
+        for text in bad {
+            assert!(!is_emoji(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_same_in_other_letters_and_with_other_blanks() {
+        assert_eq!(
+            comparable_name(" Mara  Linde"),
+            comparable_name("mara linde")
+        );
+        assert_eq!(comparable_name("GO"), comparable_name("Go"));
+        assert_ne!(comparable_name("Mara Linde"), comparable_name("Maralinde"));
+    }
 
     #[test]
     fn a_switch_is_no_text() {

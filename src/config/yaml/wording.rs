@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
-use super::{empty::resolved, finding::nearest, span::Position};
+use super::{finding::nearest, span::Position};
 
 /// A message and a hint.
 type MessageAndHint = (String, String);
@@ -49,7 +49,7 @@ fn stands_at(text: &str, (line, column): Position) -> Option<char> {
 }
 
 /// The errors of text that is no YAML: a part of libyaml's words, ours, and the remedy.
-const SYNTAX: [(&str, &str, &str); 13] = [
+const SYNTAX: [(&str, &str, &str); 14] = [
     (
         "control characters are not allowed",
         "a character that can't be seen stands here",
@@ -64,6 +64,11 @@ const SYNTAX: [(&str, &str, &str); 13] = [
         "found unknown escape character",
         "a backslash in double quotes has a meaning of its own",
         "write it twice, or use single quotes: 'a\\b'",
+    ),
+    (
+        "found invalid Unicode character escape code",
+        "half of a character stands here: YAML has no pairs of escapes such as \\ud83d\\ude80",
+        "write the character itself",
     ),
     (
         "mapping values are not allowed",
@@ -149,9 +154,13 @@ fn shape<T: JsonSchema>(said: &str) -> Option<MessageAndHint> {
     let path = path.trim_end_matches(": ");
     match quoted.split_first() {
         Some((word, known)) if said.contains("unknown field") => {
+            let is_number = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
             let hint = match nearest(word, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if *word == "<<" => "write the keys out: values can't be merged".to_owned(),
+                None if is_number => {
+                    "write a number with digits alone, without commas: 1002000".to_owned()
+                }
                 None => format!("remove it, or use one of: {}", known.join(", ")),
             };
             return Some((format!("unknown field `{}`", beginning_of(word)), hint));
@@ -179,7 +188,10 @@ fn shape<T: JsonSchema>(said: &str) -> Option<MessageAndHint> {
     } else {
         format!(" for `{path}`")
     };
-    let (wanted, hint) = wanted_words::<T>(path, given, wanted);
+    let (wanted, hint) = match range_of(wanted) {
+        Some(range) => whole_number(given, range),
+        None => wanted_words::<T>(path, given, wanted),
+    };
     Some((format!("{}{at}, not {wanted}", given_words(given)), hint))
 }
 
@@ -217,22 +229,44 @@ fn given_words(given: &str) -> String {
     }
 }
 
+/// The least and the greatest number of a kind of whole numbers.
+fn range_of(kind: &str) -> Option<(i128, i128)> {
+    Some(match kind {
+        "u8" => (0, u8::MAX.into()),
+        "u16" => (0, u16::MAX.into()),
+        "u32" => (0, u32::MAX.into()),
+        "u64" | "usize" => (0, u64::MAX.into()),
+        "i32" => (i32::MIN.into(), i32::MAX.into()),
+        "i64" => (i64::MIN.into(), i64::MAX.into()),
+        _ => return None,
+    })
+}
+
+/// Says what a whole number may be, with what was probably meant.
+fn whole_number(given: &str, (least, greatest): (i128, i128)) -> (String, String) {
+    let digits = text_of(given).map(|text| text.replace(['_', ',', ' ', '\''], ""));
+    let digits = digits.as_deref().map(|text| text.trim_start_matches('0'));
+    let meant = digits.filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
+    let example = meant.unwrap_or("1002000");
+    let number = given.strip_prefix("integer").unwrap_or_default();
+    let number = number.trim().trim_matches('`');
+    let hint = if number.parse::<i128>().is_ok_and(|n| n > greatest) {
+        format!("write {greatest} at most")
+    } else {
+        format!("write it with digits alone, without quotes: {example}")
+    };
+    (format!("a whole number from {least} to {greatest}"), hint)
+}
+
+/// Returns the text that stands where another kind of value belongs.
+fn text_of(given: &str) -> Option<&str> {
+    let text = given.strip_prefix("string ");
+    text.map(|text| text.trim_matches('"'))
+}
+
 /// Says what belongs there, with an example of it.
 fn wanted_words<T: JsonSchema>(path: &str, given: &str, wanted: &str) -> (String, String) {
-    let text = given
-        .strip_prefix("string ")
-        .map(|text| text.trim_matches('"'));
-    let whole = [
-        "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64",
-    ];
-    if whole.contains(&wanted) {
-        let digits = text.map(|text| text.replace(['_', ',', ' ', '\''], ""));
-        let digits = digits.as_deref().map(|text| text.trim_start_matches('0'));
-        let meant = digits.filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
-        let example = meant.unwrap_or("1002000");
-        let hint = format!("write it with digits alone, without quotes: {example}");
-        return ("a whole number from 0 on".to_owned(), hint);
-    }
+    let text = text_of(given);
     let (wanted, hint) = match wanted {
         "f32" | "f64" => ("a number", "write it as 5 or 0.5".to_owned()),
         "a boolean" => ("true or false", format!("write {}", switch(text))),
@@ -284,14 +318,14 @@ fn keys_at<T: JsonSchema>(path: &str) -> Vec<String> {
     let root = schema_for!(T).to_value();
     let mut steps = path.split(['.', '[']).filter(|step| !step.is_empty());
     let end = steps.try_fold(&root, |schema, step| {
-        let (schema, _) = resolved(&root, schema);
+        let schema = resolved(&root, schema);
         if step.ends_with(']') {
             return schema.get("items");
         }
         let named = schema.get("properties").and_then(|all| all.get(step));
         named.or_else(|| schema.get("additionalProperties"))
     });
-    let Some(schema) = end.map(|schema| resolved(&root, schema).0) else {
+    let Some(schema) = end.map(|schema| resolved(&root, schema)) else {
         return Vec::new();
     };
     let required = schema.get("required").and_then(Value::as_array);
@@ -304,6 +338,19 @@ fn keys_at<T: JsonSchema>(path: &str) -> Vec<String> {
         }
     }
     keys
+}
+
+/// Returns the schema behind references, and behind the choice that a value may be left out.
+fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let reference = schema.get("$ref").and_then(Value::as_str);
+    let name = reference.and_then(|reference| reference.strip_prefix("#/$defs/"));
+    if let Some(found) = name.and_then(|name| root.get("$defs")?.get(name)) {
+        return found;
+    }
+    let is_null = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "null");
+    let either = schema.get("anyOf").and_then(Value::as_array);
+    let real = either.and_then(|either| either.iter().find(|schema| !is_null(schema)));
+    real.map_or(schema, |real| resolved(root, real))
 }
 
 #[cfg(test)]
@@ -378,7 +425,7 @@ mod tests {
     }
 
     /// A value with two readings, and what each kind of key makes of it; kinds that aren't named refuse it.
-    const READINGS: [(&str, &[(&str, &str)]); 43] = [
+    const READINGS: [(&str, &[(&str, &str)]); 45] = [
         ("no", &[("text", "no")]),
         ("No", &[("text", "No")]),
         ("off", &[("text", "off")]),
@@ -387,11 +434,13 @@ mod tests {
         ("y", &[("text", "y")]),
         ("true", &[("text", "true"), ("switch", "true")]),
         ("\"true\"", &[("text", "true")]),
-        ("~", NOTHING),
-        ("null", NOTHING),
-        ("Null", NOTHING),
-        ("", NOTHING),
-        ("#room:example.org", NOTHING),
+        ("~", &[]),
+        ("null", &[]),
+        ("Null", &[]),
+        ("", &[]),
+        ("#room:example.org", &[]),
+        ("[~]", &[]),
+        ("{ id: }", &[]),
         ("\"~\"", &[("text", "~")]),
         ("none", &[("text", "none"), ("word", "None")]),
         ("None", &[("text", "None")]),
@@ -442,18 +491,6 @@ mod tests {
         ("|\n  a\n  b", &[("text", "a\nb\n")]),
     ];
 
-    /// A key that may be left out is left out, if nothing stands behind it.
-    const NOTHING: &[(&str, &str)] = &[
-        ("text", "~"),
-        ("number", "~"),
-        ("share", "~"),
-        ("switch", "~"),
-        ("list", "~"),
-        ("map", "~"),
-        ("word", "~"),
-        ("part", "~"),
-    ];
-
     #[test]
     fn each_kind_of_key_reads_a_value_in_one_way_or_refuses_it() {
         let mut faults = Vec::new();
@@ -468,14 +505,17 @@ mod tests {
             }
         }
         assert!(faults.is_empty(), "{}", faults.join("\n"));
-        // A key that must be there is not left out by writing nothing.
+        // No key is left out by writing nothing, whether it must be there or not.
         for written in ["~", "null", "NULL", "", "#room:example.org"] {
-            let said = read::<Needed>(&format!("text: {written}\n")).unwrap_err();
-            assert!(
-                said.contains("nothing is written here"),
-                "{written}: {said}"
-            );
-            assert!(said.contains("in quotes"), "{said}");
+            let yaml = format!("text: {written}\n");
+            let needed = read::<Needed>(&yaml).map(|_| ());
+            for said in [needed, read::<Kinds>(&yaml).map(|_| ())] {
+                let said = said.unwrap_err();
+                assert!(
+                    said.contains("nothing is written here") && said.contains("in quotes"),
+                    "{written}: {said}"
+                );
+            }
         }
     }
 
@@ -500,7 +540,7 @@ mod tests {
     }
 
     /// Each text with the place, and parts of the message and of the hint.
-    const WRONG: [(&str, &str, &str, &str); 36] = [
+    const WRONG: [(&str, &str, &str, &str); 38] = [
         (
             "part: 5",
             "1:7",
@@ -522,7 +562,7 @@ mod tests {
         (
             "number: many",
             "1:9",
-            "this is the text \"many\" for `number`, not a whole number from 0 on",
+            "this is the text \"many\" for `number`, not a whole number from 0 to 4294967295",
             "without quotes: 1002000",
         ),
         (
@@ -558,8 +598,14 @@ mod tests {
         (
             "number: 99999999999",
             "1:9",
-            "this is the number 99999999999",
-            "digits alone",
+            "this is the number 99999999999 for `number`, not a whole number from 0 to 4294967295",
+            "write 4294967295 at most",
+        ),
+        (
+            "part: { id: a, weight: 2,003,001 }",
+            "1:26",
+            "unknown field `003`",
+            "without commas",
         ),
         (
             "number: true",
@@ -654,6 +700,12 @@ mod tests {
             "1:9",
             "a backslash in double quotes",
             "twice",
+        ),
+        (
+            "text: \"\\ud83d\\ude80 a\"",
+            "1:10",
+            "half of a character",
+            "the character itself",
         ),
         (
             "text: One: two",

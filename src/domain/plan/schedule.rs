@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use chrono::TimeZone as _;
 use jiff::{
-    SignedDuration, Span, Timestamp,
-    civil::DateTime,
+    SignedDuration, Span, Timestamp, ZonedDateTime,
+    civil::{Date, DateTime},
     tz::{AmbiguousOffset, TimeZone},
 };
 use thiserror::Error;
@@ -126,25 +126,68 @@ pub enum PlanTime {
     Civil(DateTime),
 }
 
+/// The reason why a text is no time.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum TimeError {
+    #[error("is not a time")]
+    Form,
+    #[error("is a day that no calendar has")]
+    NoSuchDay,
+    #[error("has no hour")]
+    NoHour,
+    #[error("has a second that no clock of ours shows")]
+    LeapSecond,
+    #[error("has an offset that its zone doesn't have then, or a zone that nobody knows")]
+    Contradiction,
+    #[error("is outside of the calendar")]
+    BeyondCalendar,
+}
+
 impl FromStr for PlanTime {
-    type Err = jiff::Error;
+    type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        match text.parse() {
-            Ok(instant) => Ok(Self::Instant(instant)),
+        let (date, clock) = text.split_once(['T', 't', ' ']).unwrap_or((text, ""));
+        let is_date = date.len() == 10 && date.bytes().all(|b| b == b'-' || b.is_ascii_digit());
+        match date.parse::<Date>() {
+            Err(_) if is_date && has_form(date) => return Err(TimeError::NoSuchDay),
+            Ok(_) if is_date && clock.is_empty() => return Err(TimeError::NoHour),
+            _ if has_leap_second(clock) => return Err(TimeError::LeapSecond),
+            _ => {}
+        }
+        match (text.parse(), text.split_once('[')) {
+            (Ok(_), Some(_)) if text.parse::<ZonedDateTime>().is_err() => {
+                Err(TimeError::Contradiction)
+            }
+            (Ok(instant), _) => Ok(Self::Instant(instant)),
             // A time that names a zone is in that zone, whatever the plan's is.
-            Err(error) => match text.split_once('[') {
-                Some((civil, name)) => {
-                    let zone = TimeZone::get(name.strip_suffix(']').unwrap_or_default())?;
-                    civil_instant(civil.parse()?, &zone)
-                        .map(Self::Instant)
-                        .ok_or(error)
-                }
-                None => text.parse().map(Self::Civil),
-            },
+            (Err(_), Some((civil, name))) => {
+                let zone = TimeZone::get(name.strip_suffix(']').unwrap_or_default());
+                let zone = zone.map_err(|_| TimeError::Contradiction)?;
+                let civil = civil.parse().map_err(|_| TimeError::Form)?;
+                let instant = civil_instant(civil, &zone).ok_or(TimeError::BeyondCalendar)?;
+                Ok(Self::Instant(instant))
+            }
+            (Err(_), None) => text.parse().map(Self::Civil).map_err(|_| TimeError::Form),
         }
     }
+}
+
+/// Tells whether a text of the form 2027-02-29 names a month and a day that a month can have.
+fn has_form(date: &str) -> bool {
+    let mut parts = date.split('-').skip(1).map(str::parse::<u8>);
+    let within = |part: Option<Result<u8, _>>, most: u8| {
+        part.is_some_and(|part| part.is_ok_and(|part| (1..=most).contains(&part)))
+    };
+    within(parts.next(), 12) && within(parts.next(), 31)
+}
+
+/// Tells whether a time of day has 60 seconds, with colons or without.
+fn has_leap_second(clock: &str) -> bool {
+    let digits = clock.chars().filter(|c| *c != ':');
+    let digits: String = digits.take_while(char::is_ascii_digit).collect();
+    digits.get(4..6) == Some("60")
 }
 
 impl std::fmt::Display for PlanTime {
@@ -201,6 +244,37 @@ impl PartialEq for CronRule {
     }
 }
 
+/// The fields of a cron expression, in their order, with what each may be.
+const CRON_FIELDS: [(&str, &str); 5] = [
+    (
+        "minute",
+        "0 to 59, *, a list such as 0,30 or a step such as */15",
+    ),
+    (
+        "hour",
+        "0 to 23, *, a list such as 9,17 or a span such as 9-17",
+    ),
+    (
+        "day of the month",
+        "1 to 31, *, a list such as 1,15 or a span such as 1-7",
+    ),
+    (
+        "month",
+        "1 to 12, *, a name such as Jan or a span such as Jan-Mar",
+    ),
+    (
+        "weekday",
+        "*, a name such as Mon, a list such as Mon,Thu or a span such as Mon-Fri",
+    ),
+];
+
+/// Tells whether one field of a cron expression can be read by itself.
+fn is_cron_field(text: &str, name: &str) -> bool {
+    let field = |(other, _): (&'static str, _)| if other == name { text } else { "*" };
+    let all = CRON_FIELDS.map(field).join(" ");
+    cron::Schedule::from_str(&format!("0 {all}")).is_ok()
+}
+
 impl CronRule {
     pub fn new(
         expression: &str,
@@ -217,7 +291,14 @@ impl CronRule {
             return Err(ScheduleError::Weekday(expression.to_owned()));
         }
         let seconds_first = format!("0 {minute} {hour} {day} {month} {weekday}");
-        let schedule = cron::Schedule::from_str(&seconds_first).map_err(|e| bad(&e.to_string()))?;
+        let Ok(schedule) = cron::Schedule::from_str(&seconds_first) else {
+            let (field, (name, range)) = fields
+                .iter()
+                .zip(CRON_FIELDS)
+                .find(|(field, (name, _))| !is_cron_field(field, name))
+                .unwrap_or((&expression, ("expression", "five fields")));
+            return Err(bad(&format!("`{field}` is no {name}, which is {range}")));
+        };
         Ok(Self {
             schedule,
             expression: expression.to_owned(),
@@ -321,6 +402,7 @@ mod tests {
         assert_eq!(read("2027-03-09T14:00[America/New_York]"), new_york);
         assert_eq!(read("2027-03-09T14:00-05:00[America/New_York]"), new_york);
         assert_eq!(read("2027-03-09 14:00"), Some(at("2027-03-09T13:00:00Z")));
+        assert_eq!(read("2027-03-09T19:00Z[America/New_York]"), new_york);
         for text in [
             "2027-03-09T14:00[America/Nowhere]",
             "2027-03-09T14:00[America/New_York",
@@ -328,6 +410,42 @@ mod tests {
             "14:00[America/New_York]",
         ] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_time_has_a_reason() {
+        use TimeError as E;
+        for (text, wanted) in [
+            ("next Tuesday", E::Form),
+            ("2027-03-09 25:00", E::Form),
+            ("2027-13-01 14:00", E::Form),
+            ("2027-03-32 14:00", E::Form),
+            ("2027-02-29 14:00", E::NoSuchDay),
+            ("2027-02-29T14:00:00Z", E::NoSuchDay),
+            ("2027-04-31", E::NoSuchDay),
+            ("2027-03-09", E::NoHour),
+            (" 2027-03-09 ", E::NoHour),
+            ("2027-03-09 14:00:60", E::LeapSecond),
+            ("2027-03-09T140060Z", E::LeapSecond),
+            ("2027-03-09T14:00:60+01:00[Europe/Berlin]", E::LeapSecond),
+            (
+                "2027-03-09T14:00:00+01:00[America/New_York]",
+                E::Contradiction,
+            ),
+            ("2027-03-09T14:00:00+01:00[Europe/Munich]", E::Contradiction),
+        ] {
+            assert_eq!(text.parse::<PlanTime>(), Err(wanted), "{text}");
+        }
+        for text in [
+            "2028-02-29 14:00",
+            "2027-03-09 14",
+            "2027-03-09T14:00:59.5Z",
+            "2027-03-09t14:00:00z",
+            "2027-03-09 14:00:06",
+            "2027-03-09T14:00+01:00[Europe/Berlin]",
+        ] {
+            assert!(text.parse::<PlanTime>().is_ok(), "{text}");
         }
     }
 
@@ -367,6 +485,24 @@ mod tests {
             "2026-03-31T00:30:00Z",
         ];
         assert_eq!(days, expected.map(at));
+    }
+
+    #[test]
+    fn a_wrong_cron_expression_is_named_as_it_was_written_with_the_field_that_is_wrong() {
+        for (text, wanted) in [
+            ("99 9 * * *", "`99` is no minute, which is 0 to 59"),
+            ("0 25 * * *", "`25` is no hour, which is 0 to 23"),
+            ("0 9 0 * *", "`0` is no day of the month, which is 1 to 31"),
+            ("0 9 * 13 *", "`13` is no month, which is 1 to 12"),
+            ("0 9 * * Someday", "`Someday` is no weekday, which is *"),
+            ("0 9-8-7 * * *", "`9-8-7` is no hour"),
+            ("0 9 * *", "it has 4 fields"),
+        ] {
+            let rule = CronRule::new(text, berlin(), Offset::Exact(-60), Offset::Exact(0));
+            let said = rule.unwrap_err().to_string();
+            assert!(said.starts_with(&format!("'{text}' is not")), "{said}");
+            assert!(said.contains(wanted) && !said.contains('\n'), "{said}");
+        }
     }
 
     #[test]
