@@ -48,13 +48,13 @@ pub fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
 }
 
 /// The words of the sample with names of one's own in place of invented ones, so that it may be run.
-pub fn own(text: &str) -> String {
-    text.replace("example.", "harbour-network.")
+fn own(text: &str) -> String {
+    text.replace("example.", "harbour.")
         .replace("1100000000000000", "1200000000000000")
 }
 
 /// All files in a folder, however deep.
-pub fn files_below(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn files_below(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -68,12 +68,18 @@ pub fn files_below(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 /// Gives the files of a copy names of one's own.
-pub fn make_own(dir: tempfile::TempDir) -> tempfile::TempDir {
-    for file in files_below(&dir.path().join("config")).unwrap() {
+pub fn make_own(dir: &Path) {
+    for file in files_below(&dir.join("config")).unwrap() {
         if let Ok(text) = std::fs::read_to_string(&file) {
             std::fs::write(&file, own(&text)).unwrap();
         }
     }
+}
+
+/// As [`changed`], with names of one's own, which `check` and `run` ask for.
+fn owned(file: &str, from: &str, to: &str) -> tempfile::TempDir {
+    let dir = changed(file, from, to);
+    make_own(dir.path());
     dir
 }
 
@@ -241,7 +247,9 @@ fn a_recording_that_never_upgrades_ends_with_1_and_says_what_is_missing() {
 
 #[test]
 fn check_preview_plan_answer_on_the_sample() {
-    let good = herald(repo(), &["check"]);
+    let dir = sample();
+    make_own(dir.path());
+    let good = herald(dir.path(), &["check"]);
     assert!(
         good.status.success() && String::from_utf8_lossy(&good.stdout).contains("Good"),
         "{good:?}"
@@ -588,7 +596,7 @@ const WRONG: [(&str, &str, &str, &str, &str, &str); 40] = [
 #[test]
 fn what_is_wrong_is_refused_with_its_place_and_a_hint() {
     for (file, from, to, place, message, hint) in WRONG {
-        let dir = changed(file, from, to);
+        let dir = owned(file, from, to);
         let sample = std::fs::read_to_string(repo().join(file)).unwrap();
         let line = sample
             .lines()
@@ -612,12 +620,12 @@ fn what_is_wrong_is_refused_with_its_place_and_a_hint() {
                 .find(|l| l.contains("error:"))
                 .unwrap_or_default();
             assert!(
-                line.starts_with(place) && line.contains(message),
+                line.starts_with(place) && line.contains(&own(message)),
                 "{command} with {to:?}: {said}"
             );
             assert!(
                 said.lines()
-                    .any(|l| l.trim_start().starts_with("hint:") && l.contains(hint)),
+                    .any(|l| l.trim_start().starts_with("hint:") && l.contains(&own(hint))),
                 "{command} with {to:?}: {said}"
             );
         }
@@ -626,7 +634,7 @@ fn what_is_wrong_is_refused_with_its_place_and_a_hint() {
 
 #[test]
 fn a_partial_that_includes_itself_is_refused() {
-    let dir = changed(
+    let dir = owned(
         "templates/partials/links.md.hbs",
         "{{#each links}}",
         "{{> window}}{{#each links}}",
@@ -653,11 +661,11 @@ fn missing_files_are_named() {
         "{}",
         said(dir.path(), &["run"])
     );
-    let dir = changed("config/plan.yaml", "zone", "zone");
+    let dir = owned("config/plan.yaml", "zone", "zone");
     std::fs::remove_file(dir.path().join("config/plan.yaml")).unwrap();
     assert!(said(dir.path(), &["run"]).contains("config/plan.yaml: error: can't be read"));
     for file in ["people", "help", "checklist"] {
-        let dir = changed(
+        let dir = owned(
             "config/plan.yaml",
             "id: communication-plan,",
             "id: communication-plan, needs: [\"1.1\"],",
@@ -672,7 +680,7 @@ fn missing_files_are_named() {
             "{said}"
         );
     }
-    let dir = changed("config/plan.yaml", "zone", "zone");
+    let dir = owned("config/plan.yaml", "zone", "zone");
     std::fs::remove_file(dir.path().join("config/upgrades/v2.3.1.yaml")).unwrap();
     assert!(said(dir.path(), &["preview", "go"]).contains("no upgrade is planned"));
     let none: PathBuf = dir.path().join("none.json");
@@ -738,7 +746,7 @@ fn a_secret_written_where_its_source_belongs_is_not_shown() {
         "{ file: MTA4.an-invented.token }",
         "{ file: MTA4/an-invented/token }",
     ] {
-        let dir = changed(
+        let dir = owned(
             "config/herald.yaml",
             "{ env: HERALD_DISCORD_TOKEN }",
             written,
@@ -783,7 +791,7 @@ fn a_secret_in_any_other_value_is_refused_and_not_shown() {
             "place: \"https://discord.com/api/webhooks/1/SECRET",
         ),
     ] {
-        let dir = changed(
+        let dir = owned(
             "config/herald.yaml",
             from,
             &written.replace("SECRET", SECRET),
@@ -811,7 +819,7 @@ fn a_preview_has_the_words_of_the_upgrade_s_own_file() {
         ("no_go", "no-go"),
     ] {
         let words = format!("{key}: Invented words of ours.\nid:");
-        let dir = changed("config/upgrades/v2.3.1.yaml", "id:", &words);
+        let dir = owned("config/upgrades/v2.3.1.yaml", "id:", &words);
         let output = herald(dir.path(), &["preview", notice]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(said.contains("Invented words of ours."), "{output:?}");
@@ -820,7 +828,7 @@ fn a_preview_has_the_words_of_the_upgrade_s_own_file() {
 
 #[test]
 fn a_template_that_needs_a_fact_is_refused_for_a_notice_by_the_clock() {
-    let dir = changed(
+    let dir = owned(
         "templates/scheduling/countdown.md.hbs",
         "{{> late}}",
         "{{time fact.time}}",
@@ -853,7 +861,9 @@ fn without_files_nothing_is_called_good() {
             "{args:?}: {code} {said}"
         );
     }
-    let (_, said) = ended(sample().path(), &["check"]);
+    let dir = sample();
+    make_own(dir.path());
+    let (_, said) = ended(dir.path(), &["check"]);
     assert!(
         said.contains(" in config and templates, 0 warnings"),
         "{said}"

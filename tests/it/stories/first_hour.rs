@@ -138,14 +138,8 @@ async fn the_handbook_leads_from_nothing_to_the_first_post_on_each_chat() -> Res
             );
         }
     }
-    for file in crate::process::cli::files_below(&w.dir.path().join("config"))? {
-        if file.ends_with("herald.yaml") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&file)?;
-        std::fs::write(&file, crate::process::cli::own(&text))?;
-    }
     let deployment = std::fs::read_to_string(w.dir.path().join("config/herald.yaml"))?;
+    crate::process::cli::make_own(w.dir.path());
     let deployment = deployment
         .replace(
             &format!("place: \"{}\"", w.channel),

@@ -15,7 +15,7 @@ use upgrade_herald::{
 
 use crate::{
     harness::pipeline::Pipeline,
-    process::cli::{changed, herald, lines},
+    process::cli::{changed, herald, lines, make_own},
     support::repo,
 };
 
@@ -66,6 +66,7 @@ fn run(dir: &Path, args: &[&str]) -> String {
 
 /// What `herald check` says, which refuses.
 fn refused(dir: &TempDir) -> String {
+    make_own(dir.path());
     let output = herald(dir.path(), &["check"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -217,6 +218,7 @@ fn a_translation_is_measured_where_a_channel_reads_it() {
         "templates/preparation/announced.de.md.hbs",
         &"Sehr lang. ".repeat(200),
     );
+    make_own(dir.path());
     run(dir.path(), &["check"]); // a room on Matrix holds that
     let deployment = std::fs::read_to_string(dir.path().join("config/herald.yaml")).unwrap();
     write(
@@ -416,6 +418,7 @@ fn a_team_that_reads_german_has_nothing_to_mend() {
     let file = "config/upgrades/v2.3.1.yaml";
     let upgrade = std::fs::read_to_string(dir.path().join(file)).unwrap();
     write(&dir, file, &upgrade.replace("2027-03-09", "2099-03-10"));
+    make_own(dir.path());
     let output = herald(dir.path(), &["check", "--strict"]);
     assert!(
         output.status.success(),
