@@ -16,13 +16,16 @@ use crate::{
 
 const PLAN: &str = "config/plan.yaml";
 const UPGRADE: &str = "config/upgrades/upgrade.yaml";
+const HERALD: &str = "config/herald.yaml";
+const PEOPLE: &str = "config/people.yaml";
+const POLL: &str = "config/upgrades/poll.yaml";
 
 /// The sample of the malformed files, with an upgrade that is not given up, and with some changes.
 fn with(changes: &[(&str, &str, &str)]) -> TempDir {
     let dir = sample();
     let gone = [
         (UPGRADE, "cancelled: The fix came otherwise.\n", ""),
-        (UPGRADE, "failed: A migration stopped.\n", ""),
+        (POLL, "failed: A migration stopped.\n", ""),
     ];
     for (file, from, to) in gone.iter().chain(changes) {
         let text = fs::read_to_string(dir.path().join(file)).unwrap();
@@ -55,7 +58,7 @@ type Case = (
 );
 
 /// Changes, the line they are found at (by a word that stands in it), and what is said.
-const CASES: [Case; 26] = [
+const CASES: [Case; 68] = [
     (
         &[(PLAN, "least_notice: 7d", "least_notice: 14d")],
         "least_notice: 14d",
@@ -127,7 +130,7 @@ const CASES: [Case; 26] = [
             (PLAN, "\"0 10 * *", "\"0 10,11 * *"),
         ],
         "posts_per_day: 1",
-        "error: 2 posts on 2031-03-10 for v2.3.1, in news, room; the routine plan allows 1 a channel and day: countdown, countdown",
+        "error: 2 posts on 2031-03-10 for v2.3.1, in news, room; the routine plan allows 1 a channel and day: countdown\n",
     ),
     (
         &[(
@@ -237,9 +240,306 @@ const CASES: [Case; 26] = [
         "after the window\n    hint: write when it has to be done",
     ),
     (
+        &[(UPGRADE, "by: 2031-03-11 10:00", "by: 2031-03-11 15:00")],
+        "  validators: {",
+        "warning: `by` is 1 hour after the window opens\n    hint: write when it has to be done",
+    ),
+    (
+        &[(UPGRADE, "invented runtime 2.3.1", "invented runtime #2")],
+        "title: An",
+        "warning: `#2` and what follows is a comment, which nobody reads",
+    ),
+    (
+        &[
+            (
+                POLL,
+                "relay: { spec_version: 2004000 }",
+                "relay: { spec_version: 2003001 }",
+            ),
+            (
+                POLL,
+                "opens: 2031-05-07 14:00, closes: 2031-05-07 16:00",
+                "opens: 2031-03-11 15:00, closes: 2031-03-11 18:00",
+            ),
+            (POLL, "decide_by: 2031-05-01", "decide_by: 2031-03-01"),
+            (UPGRADE, "id: v2.3.1", "id: v2.3.1"),
+        ],
+        "spec_version: 2003001, code",
+        "error: config/upgrades/poll.yaml brings `relay` to the same version in the same hours",
+    ),
+    (
+        &[(PLAN, "[24h, 48h]", "[24h, 48h, 24h]")],
+        "remind: {",
+        "warning: 24h stands here twice",
+    ),
+    (
+        &[(PLAN, "[24h, 48h]", "[24h, 80h]")],
+        "remind: {",
+        "warning: nobody is reminded after 80h: they have 72h to answer",
+    ),
+    (
+        &[
+            (PLAN, "posts_per_day: 8", "posts_per_day: 1"),
+            (PLAN, "\"0 10 * * Mon-Fri\"", "\"* * * * *\""),
+        ],
+        "posts_per_day: 1",
+        "error: 600 posts on 2031-03-07 (and too many on 1 more) for v2.3.1, in news, room; the routine plan allows 1 a channel and day: countdown\n",
+    ),
+    (
         &[(PLAN, "\"0 10 * * Mon-Fri\"", "\"0 10 1-14 * Mon-Fri\"")],
         "cron: {",
         "comes only on days that are both the day of the month and the weekday",
+    ),
+    (
+        &[(
+            HERALD,
+            "\"1100000000000000003\"",
+            "\"01100000000000000003\"",
+        )],
+        "  desk:",
+        "error: this is not a place on discord",
+    ),
+    (
+        &[(
+            HERALD,
+            "\"#upgrades:example.org\"",
+            "\"#upgrades:example.org \"",
+        )],
+        "  room:",
+        "error: this is not a place on matrix",
+    ),
+    (
+        &[(
+            HERALD,
+            "[wss://people.example.org]",
+            "[wss://RELAY.example.net/]",
+        )],
+        "  relay: {",
+        "error: this is a node of `people` as well, and a node serves one chain",
+    ),
+    (
+        &[(HERALD, "  people: { endpoints", "  Relay: { endpoints")],
+        "  relay: {",
+        "error: `Relay` and `relay` are one name to people",
+    ),
+    (
+        &[(HERALD, "  desk: {", "  ROOM: {")],
+        "  room:",
+        "error: `ROOM` and `room` are one name to people",
+    ),
+    (
+        &[(HERALD, "  desk: {", "  -desk: {")],
+        "  -desk:",
+        "error: `-desk` looks like an option on the command line",
+    ),
+    (
+        &[(
+            HERALD,
+            "[\"1100000000000000007\"]",
+            "[\"1100000000000000001\"]",
+        )],
+        "  news:",
+        "error: this is the id of the server, which would call everybody in it",
+    ),
+    (
+        &[(
+            PEOPLE,
+            "\"1100000000000000012\"",
+            "\"01100000000000000012\"",
+        )],
+        "name: Ben",
+        "error: this is not an account on Discord",
+    ),
+    (
+        &[(PEOPLE, "name: Ben Invented", "name: anna  invented")],
+        "name: anna  ",
+        "error: `anna  invented` stands above already",
+    ),
+    (
+        &[(PEOPLE, "\"@ben:example.org\"", "\"@anna:EXAMPLE.org\"")],
+        "name: Ben",
+        "error: `@anna:example.org` belongs to somebody above already",
+    ),
+    (
+        &[(PLAN, "{ id: soon", "{ id: Done")],
+        "  - { id: done",
+        "error: the expedited plan has a notice `Done` of its own",
+    ),
+    (
+        &[(PLAN, "- id: countdown", "- id: FIRST")],
+        "- id: FIRST",
+        "error: a notice `first` stands above already",
+    ),
+    (
+        &[(PLAN, "Asia/Singapore: 2", "europe/berlin: 2")],
+        "  zones:",
+        "error: `Europe/Berlin` is this zone already",
+    ),
+    (
+        &[(PLAN, "night: 22:00-06:00", "night: 06:00-06:00")],
+        "  night:",
+        "error: `06:00-06:00` is a night of no length",
+    ),
+    (
+        &[(PLAN, "emoji: \"❓\"", "emoji: \"❓❓\"")],
+        "means: a question",
+        "error: `❓❓` is not one emoji",
+    ),
+    (
+        &[(PLAN, "emoji: \"❓\"", "emoji: \"👍️\"")],
+        "means: a question",
+        "means “all fine” above",
+    ),
+    (
+        &[(PLAN, "\"0 10 * * Mon-Fri\"", "\"0 25 * * Mon-Fri\"")],
+        "cron: {",
+        "(minute hour day month weekday): `25` is no hour, which is 0 to 23",
+    ),
+    (
+        &[
+            (POLL, "id: v2.4.0", "id: V2.3.1"),
+            (UPGRADE, "id: v2.3.1", "id: v2.3.1"),
+        ],
+        "id: v2.3.1",
+        "error: config/upgrades/poll.yaml has the id `V2.3.1` already",
+    ),
+    (
+        &[(
+            POLL,
+            "opens: 2031-05-07 14:00, closes: 2031-05-07 16:00",
+            "opens: 2031-05-06T12:00:00Z, closes: 2031-05-06T14:00:00Z",
+        )],
+        "opens: 2031-05-06T",
+        "error: this is window 1 of the poll once more",
+    ),
+    (
+        &[(UPGRADE, "id: v2.3.1", "id: -x")],
+        "id: -x",
+        "error: `-x` can't be an id",
+    ),
+    (
+        &[(UPGRADE, "id: v2.3.1", "id: Unplanned-relay-12")],
+        "id: Unplanned",
+        "can't be an id\n    hint: take another: herald gives such ids",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00, closes: 2031-03-11 16:00",
+            "opens: 2031-03-11 16:00, closes: 2031-03-11 16:00",
+        )],
+        "opens: 2031",
+        "error: the window closes as it opens",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00, closes: 2031-03-11 16:00",
+            "opens: 2031-03-11T14:00:00Z, closes: 2031-03-11 14:30",
+        )],
+        "opens: 2031",
+        "error: the window closes before it opens: at 2031-03-11 14:30:00 CET, and it opens at 2031-03-11 15:00:00 CET",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00, closes: 2031-03-11 16:00",
+            "opens: 2031-02-29 14:00, closes: 2031-03-11 16:00",
+        )],
+        "opens: 2031",
+        "error: `2031-02-29 14:00` is a day that no calendar has\n    hint: 2031-02 has 28 days",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00, closes: 2031-03-11 16:00",
+            "opens: 2031-03-11 14:00, closes: 9999-12-31 14:00",
+        )],
+        "opens: 2031",
+        "error: `9999-12-31 14:00` is outside of the calendar",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00, closes: 2031-03-11 16:00",
+            "opens: 2031-03-11 14:00:60, closes: 2031-03-11 16:00",
+        )],
+        "opens: 2031",
+        "error: `2031-03-11 14:00:60` has a second that no clock of ours shows",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00, closes: 2031-03-11 16:00",
+            "opens: 2031-03-11, closes: 2031-03-12",
+        )],
+        "opens: 2031",
+        "error: `2031-03-11` has no hour\n    hint: write the hour as well, such as 2031-03-11 14:00",
+    ),
+    (
+        &[(UPGRADE, "by: 2031-03-11 10:00", "by: 2031-03-11")],
+        "  validators: {",
+        "error: `2031-03-11` has no hour",
+    ),
+    (
+        &[(POLL, "decide_by: 2031-05-01 12:00", "decide_by: 2031-05-01")],
+        "decide_by:",
+        "error: `2031-05-01` has no hour",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "by: 2031-03-11 10:00",
+            "by: \"2031-03-11T14:00:00+01:00[America/New_York]\"",
+        )],
+        "  validators: {",
+        "has an offset that its zone doesn't have then",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "go: true",
+            "cancelled: It is off.\nfailed: It broke.",
+        )],
+        "failed:",
+        "error: it can't be cancelled and have failed",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "spec_version: 2003001, code",
+            "spec_version: 0, code",
+        )],
+        "spec_version: 0",
+        "error: 0 is no version that a chain can change to",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "spec_version: 2003001, code",
+            "spec_version: 4294967296, code",
+        )],
+        "spec_version: 4294967296",
+        "not a whole number from 0 to 4294967295\n    hint: write 4294967295 at most",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "title: An invented runtime 2.3.1",
+            "title: |\n  An invented runtime\n  2.3.1",
+        )],
+        "title: |",
+        "error: this has more than one line",
+    ),
+    (
+        &[(UPGRADE, "urgency: routine", " urgency: routine")],
+        "urgency: routine",
+        "error: a space that is none stands in the key `urgency`",
+    ),
+    (
+        &[(UPGRADE, "rollback: Run the node of before.", "rollback:")],
+        "rollback:",
+        "error: nothing is written here",
     ),
 ];
 
@@ -335,6 +635,13 @@ fn a_window_that_is_nearer_than_the_plan_gives_notice_is_a_warning() {
     assert_eq!(
         said("2031-03-10T13:00:00Z"),
         ["the window opens in 1 day; the routine plan gives people 7 days"]
+    );
+    assert_eq!(
+        said("2031-03-11T10:00:00Z"),
+        [
+            "`by` is over since 1 hour",
+            "the window opens in 3 hours; the routine plan gives people 7 days"
+        ]
     );
     assert_eq!(
         said("2031-03-12T12:00:00Z"),
@@ -528,6 +835,9 @@ fn a_new_upgrade_is_begun_filled_in_and_good() {
 
     for (args, word) in [
         (&["../v1"][..], "can't be an id"),
+        (&["--", "-x"], "can't be an id"),
+        (&["unplanned-x"], "herald gives such ids"),
+        (&["V9.9.9"], "v9.9.9.yaml is there already"),
         (&["v1", "--urgency", "rutine"], "did you mean `routine`?"),
     ] {
         let output = new(args);

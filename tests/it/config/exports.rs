@@ -143,26 +143,35 @@ fn the_timeline_goes_into_a_calendar() {
 
 #[test]
 fn words_with_a_meaning_in_a_calendar_have_none() {
-    let title = r#"title: "One, two; three\\n\nEND:VEVENT 🚀🚀🚀🚀🚀🚀 four""#;
+    let words = r#"title: "One, two; three\\n 🚀🚀🚀🚀🚀🚀 four"
+summary: "One, two; three\\n\nEND:VEVENT 🚀🚀🚀🚀🚀🚀 four"
+# "#;
     let dir = changed(
         "config/upgrades/v2.3.1.yaml",
-        "title: Paseo runtime 2.3.1",
-        title,
+        "title: Paseo runtime 2.3.1\nsummary: ",
+        words,
     );
     let text = said(dir.path(), &["plan", "--ics"]);
     strictly_written(&text);
     let whole = text.replace("\r\n ", "");
-    assert!(
-        whole.contains("\r\nSUMMARY:One\\, two\\; three\\\\n\\nEND:VEVENT 🚀🚀🚀🚀🚀🚀 four\r\n"),
-        "{whole}"
-    );
+    for line in [
+        "\r\nSUMMARY:One\\, two\\; three\\\\n 🚀🚀🚀🚀🚀🚀 four\r\n",
+        "\r\nDESCRIPTION:One\\, two\\; three\\\\n\\nEND:VEVENT 🚀🚀🚀🚀🚀🚀 four\\n",
+    ] {
+        assert!(whole.contains(line), "{whole}");
+    }
     let window = events(&text)
         .into_iter()
         .find(|e| e.get_uid() == Some("v2.3.1@upgrade-herald"))
         .expect("the window");
     assert_eq!(
         window.get_summary(),
-        Some("One, two; three\\n\nEND:VEVENT 🚀🚀🚀🚀🚀🚀 four")
+        Some("One, two; three\\n 🚀🚀🚀🚀🚀🚀 four")
+    );
+    let description = window.get_description().unwrap_or_default();
+    assert!(
+        description.starts_with("One, two; three\\n\nEND:VEVENT 🚀🚀🚀🚀🚀🚀 four\n"),
+        "{description}"
     );
 }
 

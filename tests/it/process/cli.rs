@@ -594,6 +594,25 @@ fn missing_files_are_named() {
     let dir = changed("config/plan.yaml", "zone", "zone");
     std::fs::remove_file(dir.path().join("config/plan.yaml")).unwrap();
     assert!(said(dir.path(), &["run"]).contains("config/plan.yaml: error: can't be read"));
+    for file in ["people", "help", "checklist"] {
+        let dir = changed(
+            "config/plan.yaml",
+            "id: communication-plan,",
+            "id: communication-plan, needs: [\"1.1\"],",
+        );
+        std::fs::remove_file(dir.path().join(format!("config/{file}.yaml"))).unwrap();
+        let output = herald(dir.path(), &["check"]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let missing =
+            format!("config/{file}.yaml: error: there is no such file, and notices of the plan ");
+        assert!(
+            said.starts_with(&missing) && said.contains("\n1 error, "),
+            "{said}"
+        );
+    }
+    let dir = changed("config/plan.yaml", "zone", "zone");
+    std::fs::remove_file(dir.path().join("config/upgrades/v2.3.1.yaml")).unwrap();
+    assert!(said(dir.path(), &["preview", "go"]).contains("no upgrade is planned"));
     let none: PathBuf = dir.path().join("none.json");
     assert!(
         said(repo(), &["rehearse", "--recording", none.to_str().unwrap()])
@@ -719,6 +738,21 @@ fn a_secret_in_any_other_value_is_refused_and_not_shown() {
                 "{command} with {written}: {said}"
             );
         }
+    }
+}
+
+#[test]
+fn a_preview_has_the_words_of_the_upgrade_s_own_file() {
+    for (key, notice) in [
+        ("cancelled", "cancelled"),
+        ("failed", "failed"),
+        ("no_go", "no-go"),
+    ] {
+        let words = format!("{key}: Invented words of ours.\nid:");
+        let dir = changed("config/upgrades/v2.3.1.yaml", "id:", &words);
+        let output = herald(dir.path(), &["preview", notice]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("Invented words of ours."), "{output:?}");
     }
 }
 
