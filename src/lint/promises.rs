@@ -115,6 +115,9 @@ const EXPECTED_HAPPENINGS: [Happening; 5] = [
     Happening::Completed,
 ];
 
+/// The most posts that a channel has on a day, and the channels that have too many.
+type CrowdedDay<'a> = (usize, Vec<&'a str>);
+
 fn caps(
     config: &Config,
     urgency: Urgency,
@@ -146,7 +149,7 @@ fn caps(
         }
     }
     // Channels and days with the same notices are one finding.
-    let mut crowded: BTreeMap<Vec<&str>, BTreeMap<Date, (usize, Vec<&str>)>> = BTreeMap::new();
+    let mut crowded: BTreeMap<Vec<&str>, BTreeMap<Date, CrowdedDay<'_>>> = BTreeMap::new();
     for ((day, channel), mut ids) in posts {
         let number = ids.len();
         if u32::try_from(number).is_ok_and(|n| n > most) {

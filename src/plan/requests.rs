@@ -387,9 +387,11 @@ pub async fn give_elsewhere(
     let RequestStatus::Waits(number) = given else {
         return Ok(given);
     };
-    let runs = store.replicas().await?.iter().any(|replica| replica.active);
+    // Only replicas that share a store write down which of them is active.
+    let may_run = !wish.config.deployment.store.shared()
+        || store.replicas().await?.iter().any(|replica| replica.active);
     let mut waited = Duration::ZERO;
-    while runs && waited < ANSWER_TIMEOUT {
+    while may_run && waited < ANSWER_TIMEOUT {
         if let Some(outcome) = store.outcome(number).await? {
             return Ok(RequestStatus::Answered(outcome));
         }

@@ -683,7 +683,7 @@ async fn a_block_whose_events_cannot_be_read_hides_nothing_behind_it() {
             },
         );
         w.push("relay", 2, &[], |_| {});
-        let unreadable = [(101, error), (102, error)];
+        let unreadable = [(102, error), (103, error)];
         *w.chains["relay"].unreadable.lock().unwrap() = unreadable.into();
         let mut failed = 0;
         while let Err(told) = w.watcher.tick("relay").await {
@@ -702,10 +702,10 @@ async fn a_block_whose_events_cannot_be_read_hides_nothing_behind_it() {
             .map(|f| format!("{} {} {}", f.kind().name(), f.block, f.detail()))
             .collect();
         for fact in [
-            "unexamined 101 101 to 101",
             "unexamined 102 102 to 102",
-            "authorized 101 0xaa",
-            "applied 103 ",
+            "unexamined 103 103 to 103",
+            "authorized 102 0xaa",
+            "applied 104 ",
         ] {
             assert!(facts.contains(&fact.to_owned()), "{fact}: {facts:?}");
         }
@@ -728,7 +728,7 @@ async fn a_block_that_is_not_there_yet_is_not_passed_over() {
     w.push("relay", 1, &[authorized("0xaa")], |b| {
         b.authorized = Some("0xaa".into());
     });
-    *w.chains["relay"].lost.lock().unwrap() = vec![101; 30];
+    *w.chains["relay"].lost.lock().unwrap() = vec![102; 30];
     for _ in 0..30 {
         assert!(w.watcher.tick("relay").await.is_err());
     }

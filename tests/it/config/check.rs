@@ -11,7 +11,7 @@ use upgrade_herald::{
 
 use crate::{
     config::malformed::{origin, sample, write},
-    process::cli::{changed, herald},
+    process::cli::{changed, herald, make_own},
 };
 
 const PLAN: &str = "config/plan.yaml";
@@ -634,11 +634,15 @@ fn a_window_that_is_nearer_than_the_plan_gives_notice_is_a_warning() {
     assert_eq!(said("2031-03-01T12:00:00Z"), [] as [&str; 0]);
     assert_eq!(
         said("2031-03-10T13:00:00Z"),
-        ["the window opens in 1 day; the routine plan gives people 7 days"]
+        [
+            "if this upgrade is new, the time of these notices is over: first, countdown (left out)",
+            "the window opens in 1 day; the routine plan gives people 7 days"
+        ]
     );
     assert_eq!(
         said("2031-03-11T10:00:00Z"),
         [
+            "if this upgrade is new, the time of these notices is over: first, countdown (left out)",
             "`by` is over since 1 hour",
             "the window opens in 3 hours; the routine plan gives people 7 days"
         ]
@@ -718,6 +722,7 @@ fn what_herald_puts_around_a_post_has_to_fit_as_well() {
 #[test]
 fn strict_takes_a_warning_for_an_error() {
     let dir = with(&[]);
+    make_own(dir.path());
     let lax = herald(dir.path(), &["check"]);
     assert_eq!(lax.status.code(), Some(0), "{lax:?}");
     let strict = herald(dir.path(), &["check", "--strict"]);
@@ -780,6 +785,7 @@ fn a_new_upgrade_is_begun_filled_in_and_good() {
     );
 
     // Each TODO is named, one by one, and nothing else.
+    make_own(dir.path());
     let check = herald(dir.path(), &["check", "--json"]);
     let findings: Vec<Value> = String::from_utf8_lossy(&check.stdout)
         .lines()

@@ -428,7 +428,7 @@ fn the_page_has_every_notice_with_its_channels_beside_each_other() {
 
 #[test]
 fn one_notice_goes_into_a_file_and_no_notice_is_taken_for_one() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = sample();
     assert_eq!(
         said(dir.path(), &["preview", "verified", "--html", "page.html"]),
         ""

@@ -114,7 +114,9 @@ async fn edits_are_followed_bad_ones_refused_and_commands_done() -> Result<()> {
     );
     assert_eq!(reschedule.run(SOON).await?, 0, "{}", reschedule.stderr());
     assert!(
-        reschedule.stdout().contains("done: reschedule"),
+        reschedule
+            .stdout()
+            .contains("done: Devnet runtime 2 now opens"),
         "{}",
         reschedule.stdout()
     );

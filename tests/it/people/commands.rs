@@ -422,7 +422,7 @@ async fn the_same_words_do_the_same_on_both_platforms() -> Result<()> {
     );
     let done = discord(dana, operations, "postpone", &late).await?;
     assert!(
-        done.contains("done: reschedule of") && done.contains("on discord"),
+        done.contains(" now opens ") && done.contains("on discord"),
         "{done}"
     );
     assert!(

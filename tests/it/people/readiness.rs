@@ -1051,7 +1051,7 @@ async fn who_asks_for_it_is_reminded_alone_once_and_of_the_window_as_it_is() -> 
         &[("opens", nearer.to_string().into())],
     )
     .await?;
-    ensure!(moved.contains("done: reschedule"), "{moved}");
+    ensure!(moved.contains(" now opens "), "{moved}");
     let channel = wait::until("a private channel", PATIENCE, async || {
         w.discord.private_channel(carol)
     })

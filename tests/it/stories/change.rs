@@ -172,7 +172,7 @@ async fn a_command_moves_what_is_to_come_marks_what_is_out_and_tells_it_once() {
     assert_eq!(w.told("v2", CHANNEL).await, ["window_set", "announced"]);
     let done = command(&w, &file, reschedule(moved(&file, 10))).await;
     assert!(
-        done.starts_with("done: reschedule") && done.contains("Tessa Test"),
+        done.starts_with("done: ") && done.contains(" now opens ") && done.contains("Tessa Test"),
         "{done}"
     );
     for _ in 0..3 {
@@ -865,7 +865,10 @@ async fn another_end_of_the_window_is_shown_and_told_to_nobody() {
     let mut window = file.window.clone();
     window.closes = window.closes.checked_add(days(1)).unwrap();
     let done = command(&w, &file, reschedule(window.clone())).await;
-    assert!(done.starts_with("done: reschedule"), "{done}");
+    assert!(
+        done.starts_with("done: ") && done.contains(" now opens "),
+        "{done}"
+    );
     assert_eq!(campaign().await.upgrade.window, window);
     assert_eq!(campaign().await.sequence(), 2);
     let told = w.told("v2", CHANNEL).await;
