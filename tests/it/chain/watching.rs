@@ -61,7 +61,7 @@ async fn many_chains_make_three_messages_and_the_rest_is_edited() {
     This post is kept up to date. A new one comes when every chain is done, or if something goes wrong.
 
     - **Validators** — **action needed**: Update your node and watch it through the upgrade.
-    - **Developers** — **action needed**: Test your tools against the new metadata. By <t:1804590000:F> · Tue 9 Mar 2027, 12:00 CET (11:00 UTC).
+    - **Developers** — **action needed**: Test your tools against the new metadata.
     - **Users** — no action: Nothing to do; transactions may take a few seconds longer.
     ");
     for channel in ["discord-upgrades", "matrix-upgrades"] {
@@ -89,8 +89,6 @@ async fn a_stall_is_told_when_two_nodes_agree_and_taken_back_when_it_is_over() {
     let text = w.text("v2", "stalled", "discord-upgrades").await;
     insta::assert_snapshot!(text, @r"
     ## Paseo runtime 2.3.1: relay needs a look
-    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
-
     relay has finalized no block for 190 s; all nodes we ask agree.
 
     The last finalized block we know is **101** (`0xrelay101`), with `spec_version` 1.
@@ -248,14 +246,14 @@ async fn what_is_found_late_says_so_with_the_blocks_own_time() {
     ## Paseo runtime 2.3.1: authorized
     *Seen late: this happened <t:1804594326:F> · Tue 9 Mar 2027, 13:12 CET (12:12 UTC), while herald was away.*
 
-    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+    **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
 
     relay has authorized new code, seen in finalized block **121** (`0xrelay121`), code hash `0xaa`.
 
     The upgrade has started, but the new runtime isn't live yet. It can be applied at any time from now on.
 
     - **Validators** — **action needed**: Update your node and watch it through the upgrade.
-    - **Developers** — **action needed**: Test your tools against the new metadata. By <t:1804590000:F> · Tue 9 Mar 2027, 12:00 CET (11:00 UTC).
+    - **Developers** — **action needed**: Test your tools against the new metadata.
     - **Users** — no action: Nothing to do; transactions may take a few seconds longer.
     ");
     let facts = w.store.facts().await.unwrap();
@@ -626,8 +624,6 @@ async fn offline_signers_hear_of_a_new_transaction_version_once() {
     );
     insta::assert_snapshot!(w.text("v2", "signers", "discord-upgrades").await, @r"
     ## Paseo runtime 2.3.1: update offline signers
-    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
-
     The `transaction_version` of people has changed (1 to 2). Transactions made for the version before are refused. Seen in finalized block **101** (`0xpeople101`).
 
     - **Developers** — take the new metadata into your tools before you sign again.
