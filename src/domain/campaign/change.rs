@@ -855,7 +855,8 @@ mod tests {
         let joined_later = changed(&later, |u| u.duties = duties());
         let again = changed(&asked, |u| u.cancelled = Some(fault()));
         type Case<'a> = (&'a Upgrade, Upgrade, &'a [&'a str], Option<&'static str>);
-        let cases: [Case<'_>; 20] = [
+        let cases: [Case<'_>; 21] = [
+            (&asked, asked.clone(), &[], None),
             (&set, set.clone(), &[], None),
             (&set, later.clone(), &["rescheduled"], Some("window")),
             (&set, longer, &[], None),

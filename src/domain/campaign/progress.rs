@@ -552,9 +552,13 @@ mod tests {
             "the event alone proves nothing"
         );
         assert_eq!(play.progress.state, State::Applying);
+        assert_eq!(play.progress.applied_at, None);
         assert_eq!(play.block("relay", 2, &[], 0), ["applied"]);
+        let record = play.progress.chains["relay"].record.clone().unwrap();
+        assert_eq!((record.before.blocks, record.gaps_before), (4, vec![60; 4]));
         assert_eq!(play.blocks("relay", 2, 30), ["verified", "completed"]);
         assert_eq!(play.progress.state, State::Completed);
+        assert_eq!(play.progress.applied_at, Some(at(30)));
     }
 
     #[test]
@@ -1019,10 +1023,14 @@ mod tests {
                 memory: &memory,
                 seen,
             };
-            let events = progress.advance(&upgrade, &at_block, &[]);
-            let told: Vec<_> = events.iter().map(|e| (e.happening, e.fact.late)).collect();
-            assert_eq!(told, [(Happening::Applied, late)]);
-            assert_eq!(progress.applied_at, Some(at(5)));
+            let applied = at_block.fact(Payload::Applied { from: Some(1) });
+            let facts = [applied.clone(), at_block.fact(Payload::CodeStored)];
+            let events = progress.advance(&upgrade, &at_block, &facts);
+            let told = CampaignEvent {
+                happening: Happening::Applied,
+                fact: Fact { late, ..applied },
+            };
+            assert_eq!(events, [told]);
         }
     }
 

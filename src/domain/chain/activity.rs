@@ -357,8 +357,8 @@ mod tests {
     fn an_activity_tells_what_it_was_made_from() {
         let last = at("2026-12-10T13:30:00Z");
         let hour = at("2026-12-10T12:00:00Z");
-        // Three blocks a second apart from the hour's begin on, and one each hour before and behind it.
-        let bounds = [-3600, 0, 1, 2, 3600, 3601];
+        // Three blocks a second apart from the hour's begin on, and some in the hours before and behind it.
+        let bounds = [-3600, 0, 1, 2, 3600, 7201];
         let blocks: BTreeMap<u64, Sampled> = (10_u64..)
             .zip(bounds)
             .map(|(number, second)| {
@@ -444,8 +444,8 @@ mod tests {
                 },
             )
         };
-        // A block each ten seconds; one is known at the begin of the second minute, and one at the end of all.
-        let known = BTreeMap::from([sampled(0, 0), sampled(6, 60), sampled(30, 300)]);
+        // A block each ten seconds; one is known at the begin of the second minute, and one behind the end.
+        let known = BTreeMap::from([sampled(0, 0), sampled(6, 60), sampled(40, 400)]);
         let minute = SignedDuration::from_secs(60);
         let found = wanted(&known, begin, after(300), minute);
         assert_eq!(found, BTreeSet::from([15, 21, 27]));

@@ -307,6 +307,7 @@ fn text(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use serde_json::json;
 
     use super::{super::memory::enactment_name, *};
@@ -394,8 +395,13 @@ mod tests {
         with.authorized = Some("0xab".into());
         let (facts, memory) = with.read("people", &memory, &Kin::default());
         assert_eq!(kinds(&facts), ["authorized"]);
-        with.number = 3;
-        assert!(with.read("people", &memory, &Kin::default()).0.is_empty());
+        (with.number, with.hash, with.time) = (3, "0x03".into(), Some(Timestamp::UNIX_EPOCH));
+        let (facts, after) = with.read("people", &memory, &Kin::default());
+        assert!(facts.is_empty());
+        assert_eq!(
+            (after.number, after.hash, after.time),
+            (3, with.hash, with.time)
+        );
     }
 
     fn first() -> Memory {

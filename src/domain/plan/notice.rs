@@ -317,6 +317,7 @@ mod tests {
             (private.id.as_str(), private.late),
             (PRIVATE_NOTICE, LatePolicy::Skip)
         );
+        assert_eq!(private.trigger, Trigger::At(Offset::Exact(-3600)));
     }
 
     #[test]
