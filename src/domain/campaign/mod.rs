@@ -126,6 +126,8 @@ mod tests {
         *,
     };
 
+    type Change = fn(&mut Campaign);
+
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + hour * 3600).unwrap()
     }
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_standing_is_what_people_decided_or_else_what_the_chains_show() {
-        let cases: [(&str, fn(&mut Campaign)); 8] = [
+        let cases: [(&str, Change); 8] = [
             ("scheduled", |_| {}),
             ("planned", |c| {
                 asks(c);
@@ -199,7 +201,7 @@ mod tests {
 
     #[test]
     fn votes_are_due_as_long_as_they_can_be_counted() {
-        let cases: [(bool, fn(&mut Campaign)); 5] = [
+        let cases: [(bool, Change); 5] = [
             (true, asks),
             (false, |_| {}),
             (false, |c| {
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn people_hold_it_back_until_it_is_applied_or_given_up() {
-        let cases: [(bool, fn(&mut Campaign)); 5] = [
+        let cases: [(bool, Change); 5] = [
             (true, |c| c.upgrade.decision = no_go()),
             (true, |c| {
                 c.upgrade.decision = no_go();
@@ -270,7 +272,7 @@ mod tests {
             unplanned(c);
             c.progress.chains.values_mut().for_each(|p| p.stage = stage);
         }
-        type Case = (&'static [u32], fn(&mut Campaign));
+        type Case = (&'static [u32], Change);
         // The versions of files that join it.
         let cases: [Case; 6] = [
             (&[3, 4], unplanned),

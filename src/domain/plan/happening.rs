@@ -277,7 +277,9 @@ mod tests {
         assert_eq!(Happening::parse("said"), None, "no plan has a notice of it");
     }
 
-    fn named(is: fn(Happening) -> bool) -> Vec<&'static str> {
+    type Property = fn(Happening) -> bool;
+
+    fn named(is: Property) -> Vec<&'static str> {
         let all = Happening::iter().filter(|happening| is(*happening));
         all.map(Happening::name).collect()
     }
@@ -291,7 +293,7 @@ mod tests {
         let without_fact = "planned under_review window_proposed window_set changed go no_go cancelled failed rolled_back \
             documented reviewed poll_closed held expired refused unacknowledged unready roll_called problem_raised \
             review_drafted feedback_closed rescheduled said";
-        let rows: [(fn(Happening) -> bool, &str); 4] = [
+        let rows: [(Property, &str); 4] = [
             (Happening::for_operators, for_operators),
             (Happening::of_the_window, of_the_window),
             (Happening::answers, answers),
