@@ -38,3 +38,45 @@ impl Failures {
         before
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_five_minutes_and_is_never_shorter_than_the_wish() {
+        // With the spread that the key and the number of failures make.
+        let rows = [
+            (0, None, 1135),
+            (3, None, 8540),
+            (9, None, 354_750),
+            (20, None, 355_500),
+            (3, Some(8540), 8540),
+            (3, Some(9000), 9000),
+            (3, Some(u64::MAX), 8540),
+        ];
+        let key = PostKey("abc".to_owned());
+        for (failures, after_ms, wait) in rows {
+            let wait = SignedDuration::from_millis(wait);
+            assert_eq!(backoff(&key, failures, after_ms), wait, "{failures}");
+        }
+    }
+
+    #[test]
+    fn failures_in_a_row_are_counted_for_each_post() {
+        let (failures, one, other) = (
+            Failures::default(),
+            PostKey("a".into()),
+            PostKey("b".into()),
+        );
+        let counted = [
+            (&one, true),
+            (&one, true),
+            (&other, true),
+            (&one, false),
+            (&one, true),
+        ]
+        .map(|(key, has_failed)| failures.count(key, has_failed));
+        assert_eq!(counted, [0, 1, 0, 2, 0]);
+    }
+}

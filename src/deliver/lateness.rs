@@ -119,3 +119,83 @@ fn is_newer(due: &DuePost<'_>, campaign: &Campaign, later: &Post) -> bool {
         && speaks
         && is_by_clock()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::{
+        campaign::upgrade::{Upgrade, Window},
+        outbox::{KeyParts, Operation},
+    };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// Of revision 2, begun once, and due when the window opens.
+    fn begun() -> Post {
+        let parts = KeyParts {
+            upgrade: "v2",
+            revision: 2,
+            notice: "reminder",
+            occurrence: "1",
+            channel: "news",
+            operation: Operation::Post,
+            edition: 0,
+        };
+        Post {
+            attempts: 1,
+            ..Post::planned(parts, 0, at(0))
+        }
+    }
+
+    #[test]
+    fn a_post_is_late_two_minutes_after_it_was_due() {
+        let late = [0, 120, 121].map(|second| is_late(&begun(), at(second)));
+        assert_eq!(late, [false, false, true]);
+    }
+
+    #[test]
+    fn a_post_that_was_begun_is_outdated_by_another_window_and_by_what_has_happened() {
+        let window = "its window is another by now";
+        let applied = "the upgrade is applied already";
+        type Change = fn(&mut Campaign, &mut Post);
+        let cases: [(Option<&str>, Change); 9] = [
+            (None, |_, _| {}),
+            (Some(window), |campaign, _| campaign.revision = 3),
+            (None, |campaign, _| campaign.revision = 1),
+            (None, |campaign, post| {
+                (campaign.revision, post.attempts) = (3, 0);
+            }),
+            (None, |campaign, post| {
+                (campaign.revision, post.revision) = (3, 0);
+            }),
+            (Some(applied), |campaign, _| {
+                campaign.progress.state = State::Applied;
+            }),
+            (Some(applied), |campaign, post| {
+                (campaign.progress.state, post.due) = (State::Verified, at(-60));
+            }),
+            (None, |campaign, post| {
+                (campaign.progress.state, post.due) = (State::Applied, at(1));
+            }),
+            (None, |campaign, _| {
+                campaign.progress.state = State::Applying;
+            }),
+        ];
+        for (n, (reason, change)) in cases.into_iter().enumerate() {
+            let window = Window {
+                opens: at(0),
+                closes: at(3600),
+            };
+            let upgrade = Upgrade::new("v2", "Two", window, BTreeMap::new());
+            let mut campaign = Campaign::new(upgrade, at(-3600));
+            campaign.revision = 2;
+            let mut post = begun();
+            change(&mut campaign, &mut post);
+            assert_eq!(outdated(&campaign, &post), reason, "case {n}");
+        }
+    }
+}

@@ -230,3 +230,23 @@ pub(crate) async fn skip(due: &DuePost<'_>, reason: &str) -> Result<PostOutcome,
     }
     Ok(PostOutcome::Skipped)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_waits_after_a_failure_and_while_another_worker_has_the_post() {
+        let outcomes = [
+            PostOutcome::Sent,
+            PostOutcome::Failed,
+            PostOutcome::Parked,
+            PostOutcome::Held,
+            PostOutcome::Skipped,
+            PostOutcome::Reopened,
+            PostOutcome::Taken,
+        ];
+        let waits = outcomes.map(PostOutcome::waits);
+        assert_eq!(waits, [false, true, false, false, false, false, true]);
+    }
+}

@@ -268,3 +268,306 @@ impl ChainProgress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::domain::{
+        campaign::health::VerificationRules,
+        chain::{
+            block::ChainEvent,
+            observation::Limits,
+            payload::{PvfCheck, ResetCause},
+        },
+    };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn block(number: u64, second: i64) -> Block {
+        Block {
+            number,
+            time: Some(at(second)),
+            ..Block::default()
+        }
+    }
+
+    /// Lets a chain that runs `version` see a block.
+    fn with<T>(block: &Block, version: u32, then: impl FnOnce(&BlockSeen<'_>) -> T) -> T {
+        let rules = VerificationRules {
+            healthy_for: SignedDuration::from_secs(60),
+            complete_after: SignedDuration::from_secs(30),
+            max_block_gap: SignedDuration::from_secs(20),
+            max_finality_lag: 5,
+            max_failed_share: 1.0,
+            min_transactions: 2,
+        };
+        let seen = Observed {
+            now: at(0),
+            finality_lag: 3,
+            contiguous: true,
+            late: false,
+            rules: &rules,
+            limits: &Limits::default(),
+            estimate: &|_| None,
+        };
+        let memory = Memory {
+            running: version,
+            ..Memory::first("0x00".into(), block)
+        };
+        then(&BlockSeen {
+            chain: "relay",
+            block,
+            memory: &memory,
+            seen,
+        })
+    }
+
+    fn fact(number: u64, payload: Payload) -> Fact {
+        Fact::of(&block(number, 0), payload, "relay", 1)
+    }
+
+    fn authorized(code: &str) -> Payload {
+        Payload::Authorized {
+            code_hash: Some(code.to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_chain_learns_from_each_fact_and_knows_what_is_news() {
+        let mut chain = ChainProgress::default();
+        let started = Payload::MigrationStarted {
+            migrations: Some(3),
+        };
+        let failed = Payload::MigrationFailed { index: None };
+        let other = UnexpectedVersion::Authorized {
+            code: "0xcd".into(),
+            planned: "0xab".into(),
+        };
+        let other = || Payload::VersionUnexpected(other.clone());
+        let version = Payload::TransactionVersion { from: 1, to: 2 };
+        let below = Payload::VersionUnexpected(UnexpectedVersion::BelowTarget(3));
+        let reset = Payload::Reset(ResetCause::OtherGenesis("0x00".into()));
+        // The payload, whether it is news, and the stage after it.
+        let steps = [
+            (authorized("0xab"), false, Stage::Authorized),
+            (authorized("0xab"), false, Stage::Authorized),
+            (authorized("0xcd"), true, Stage::Authorized),
+            (other(), true, Stage::Waiting),
+            (authorized("0xab"), false, Stage::Authorized),
+            (Payload::CodeStored, true, Stage::Applying),
+            (other(), true, Stage::Applying),
+            (authorized("0xab"), false, Stage::Applying),
+            (Payload::GoAhead, false, Stage::Applying),
+            (Payload::GoAhead, true, Stage::Applying),
+            (Payload::Discarded, true, Stage::Applying),
+            (Payload::GoAhead, false, Stage::Applying),
+            (started.clone(), true, Stage::Applying),
+            (failed, true, Stage::Applying),
+            (version, true, Stage::Applying),
+            (Payload::Recovered, false, Stage::Applying),
+            (Payload::Stalled { seconds: 200 }, true, Stage::Applying),
+            (Payload::Recovered, true, Stage::Applying),
+            (Payload::Lagging { blocks: 40 }, true, Stage::Applying),
+            (Payload::Recovered, true, Stage::Applying),
+            (Payload::PvfCheck(PvfCheck::Started), true, Stage::Applying),
+            (below, true, Stage::Applying),
+            (Payload::Applied { from: None }, false, Stage::Applying),
+            (Payload::Unapplied { blocks: 601 }, false, Stage::Applying),
+            (Payload::Scheduled { referendum: 7 }, false, Stage::Applying),
+        ];
+        for (n, (payload, is_news, stage)) in steps.into_iter().enumerate() {
+            let learned = chain.learn(&fact(9, payload));
+            assert_eq!((learned, chain.stage), (is_news, stage), "step {n}");
+        }
+        assert_eq!(chain.transaction_version.as_deref(), Some("1 to 2"));
+        assert!(chain.authorized.is_some() && chain.ahead.is_some());
+        assert!(chain.learn(&fact(10, Payload::MigrationStep { index: Some(1) })));
+        let done = |chain: &ChainProgress| chain.migration.as_ref().map(|m| (m.done, m.running));
+        assert_eq!(done(&chain), Some((2, true)));
+        assert!(chain.learn(&fact(11, Payload::MigrationCompleted)));
+        assert_eq!(done(&chain), Some((3, false)));
+        assert!(chain.learn(&fact(12, reset)));
+        assert_eq!(chain, ChainProgress::default());
+        let updated = Payload::CodeUpdated { relay_block: None };
+        assert!(chain.learn(&fact(13, updated)));
+        assert_eq!(chain.stage, Stage::Applying);
+    }
+
+    #[test]
+    fn code_that_waits_too_long_is_told_once_for_each_authorization() {
+        let mut chain = ChainProgress::default();
+        let waits = |chain: &mut ChainProgress, number| {
+            with(&block(number, 0), 1, |seen| chain.waits(seen))
+        };
+        assert_eq!(waits(&mut chain, 9999), None, "nothing is authorized");
+        chain.learn(&fact(100, authorized("0xab")));
+        assert_eq!(waits(&mut chain, 700), None);
+        let long = Some(Payload::Unapplied { blocks: 601 });
+        assert_eq!(waits(&mut chain, 701), long);
+        assert_eq!(waits(&mut chain, 702), None, "said once");
+        chain.learn(&fact(200, authorized("0xab")));
+        assert_eq!(waits(&mut chain, 801), long);
+        chain.learn(&fact(900, authorized("0xab")));
+        chain.stage = Stage::Applying;
+        assert_eq!(waits(&mut chain, 9999), None);
+    }
+
+    #[test]
+    fn a_migration_without_steps_is_told_once_until_it_moves() {
+        let mut chain = ChainProgress::default();
+        let stuck = |chain: &mut ChainProgress, number, migrating| {
+            let block = Block {
+                migrating,
+                ..block(number, 0)
+            };
+            with(&block, 1, |seen| chain.is_stuck(seen))
+        };
+        assert_eq!(stuck(&mut chain, 1, false), None);
+        assert_eq!(chain.migration, None);
+        assert_eq!(
+            stuck(&mut chain, 100, true),
+            None,
+            "its beginning was missed"
+        );
+        assert_eq!(chain.migration, Some(Migration::begun(None, 100)));
+        let long = Some(Payload::MigrationStuck { blocks: 101 });
+        assert_eq!(stuck(&mut chain, 200, true), None);
+        assert_eq!(stuck(&mut chain, 201, true), long);
+        assert_eq!(stuck(&mut chain, 202, true), None, "said once");
+        chain.learn(&fact(300, Payload::MigrationStep { index: None }));
+        assert_eq!(stuck(&mut chain, 401, true), long);
+        chain.learn(&fact(500, Payload::MigrationStep { index: None }));
+        assert_eq!(stuck(&mut chain, 9999, false), None, "it is over");
+    }
+
+    fn transactions(block: Block, succeeded: usize, failed: usize) -> Block {
+        let event = |name: &str| ChainEvent {
+            pallet: "System".into(),
+            name: name.into(),
+            fields: serde_json::Value::Null,
+        };
+        let mut events = vec![event("ExtrinsicSuccess"); succeeded];
+        events.extend(vec![event("ExtrinsicFailed"); failed]);
+        Block { events, ..block }
+    }
+
+    fn target() -> Target {
+        Target {
+            spec_version: 2,
+            code_hash: None,
+        }
+    }
+
+    /// Runs the target from second 0 on.
+    fn applied() -> ChainProgress {
+        let mut chain = ChainProgress::default();
+        let run = |chain: &mut ChainProgress, second, version| {
+            let block = block(1, second);
+            with(&block, version, |seen| chain.run(&target(), seen, &[]));
+        };
+        run(&mut chain, -6, 1);
+        run(&mut chain, 0, 2);
+        chain
+    }
+
+    #[test]
+    fn a_chain_is_verified_and_completed_after_the_time_for_each() {
+        let mut chain = applied();
+        let mut stages = Vec::new();
+        for second in (6..=96).step_by(6) {
+            let block = transactions(block(1, second), 1, 0);
+            with(&block, 2, |seen| chain.run(&target(), seen, &[]));
+            stages.push((second, chain.stage));
+        }
+        let since = |stage| stages.iter().find(|(_, s)| *s == stage).map(|(at, _)| *at);
+        assert_eq!(since(Stage::Verified), Some(60));
+        assert_eq!(since(Stage::Completed), Some(90));
+        let record = chain.record.unwrap();
+        assert_eq!((record.version_before, record.worst_lag), (1, 3));
+    }
+
+    #[test]
+    fn a_target_that_runs_is_known_by_its_proof_and_by_what_was_planned() {
+        let proof = fact(1, Payload::Applied { from: Some(1) });
+        let elsewhere = Fact {
+            chain: "people".into(),
+            ..proof.clone()
+        };
+        let codes = [
+            (None, None, None),
+            (None, Some("0xab"), Some("0xab")),
+            (Some("0xcd"), Some("0xab"), Some("0xcd")),
+        ];
+        for (named, seen_authorized, planned) in codes {
+            let mut chain = ChainProgress::default();
+            if let Some(code) = seen_authorized {
+                chain.learn(&fact(1, authorized(code)));
+            }
+            chain.learn(&fact(1, Payload::GoAhead));
+            chain.unverified = true;
+            let target = Target {
+                code_hash: named.map(str::to_owned),
+                ..target()
+            };
+            let facts = [elsewhere.clone(), fact(1, Payload::GoAhead), proof.clone()];
+            with(&block(1, 0), 2, |seen| chain.run(&target, seen, &facts));
+            assert_eq!(chain.applied, Some(proof.clone()));
+            assert_eq!((&chain.ahead, chain.unverified), (&None, false));
+            let record = chain.record.unwrap();
+            assert_eq!(record.code_planned.as_deref(), planned);
+        }
+        let unproven = applied().applied.unwrap();
+        assert_eq!(unproven.payload, Payload::Applied { from: None });
+    }
+
+    #[test]
+    fn a_chain_that_is_long_not_verified_says_what_keeps_it() {
+        type Case = (Option<&'static str>, fn(&mut ChainProgress, &mut Block));
+        let cases: [Case; 7] = [
+            (Some("a migration is under way"), |_, block| {
+                block.migrating = true;
+            }),
+            (Some("other code runs than was planned"), |chain, _| {
+                let record = chain.record.as_mut().unwrap();
+                (record.code, record.code_planned) = (Some("0xab".into()), Some("0xcd".into()));
+            }),
+            (Some("1 of 2 transactions have succeeded"), |chain, _| {
+                let health = chain.health.as_mut().unwrap();
+                (health.transactions, health.failed) = (4, 3);
+            }),
+            (Some("no block for 60 s"), |chain, _| {
+                let health = chain.health.as_mut().unwrap();
+                health.trouble = Some("no block for 60 s".into());
+            }),
+            (None, |_, _| {}),
+            (None, |chain, block| {
+                block.migrating = true;
+                chain.unverified = true;
+            }),
+            (None, |chain, block| {
+                block.migrating = true;
+                chain.stage = Stage::Verified;
+            }),
+        ];
+        for (n, (reason, change)) in cases.into_iter().enumerate() {
+            let mut chain = applied();
+            let health = chain.health.as_mut().unwrap();
+            health.transactions = 2;
+            let mut at_limit = block(1, 180);
+            change(&mut chain, &mut at_limit);
+            let mut later = at_limit.clone();
+            later.time = Some(at(181));
+            let mut lingers = |block: &Block| with(block, 2, |seen| chain.lingers(seen));
+            let told = reason.map(|reason| Payload::Unverified {
+                reason: reason.into(),
+            });
+            assert_eq!(lingers(&at_limit), None, "case {n}");
+            assert_eq!(lingers(&later), told, "case {n}");
+            assert_eq!(lingers(&later), None, "case {n}: said once");
+        }
+    }
+}

@@ -446,7 +446,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::campaign::upgrade::Poll;
+    use crate::domain::{
+        campaign::upgrade::{Duty, Poll, Target},
+        plan::notice::Audience,
+    };
 
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + hour * 3600).unwrap()
@@ -645,5 +648,267 @@ mod tests {
         ));
         let go = Change::Go.to(&set, false).unwrap();
         assert_eq!(Change::Go.to(&go, false), Err(ChangeError::Nothing));
+    }
+
+    fn fault() -> String {
+        "a fault".to_owned()
+    }
+
+    fn reschedule(reason: Option<&str>) -> Change {
+        Change::Reschedule {
+            opens: at(24),
+            closes: at(26),
+            reason: reason.map(str::to_owned),
+        }
+    }
+
+    /// Every change, with its words for the record and whether it leaves the upgrade as it is.
+    fn changes() -> Vec<(Change, &'static str, bool)> {
+        let (text, item, notice) = (
+            || "words".to_owned(),
+            || "2.1".to_owned(),
+            || "reminder".to_owned(),
+        );
+        let say = |channel: Option<&str>| Change::Say {
+            channel: channel.map(str::to_owned),
+            text: text(),
+        };
+        let tick = |remark: Option<&str>| Change::Tick {
+            item: item(),
+            remark: remark.map(str::to_owned),
+        };
+        let step = Change::Step {
+            step: Step::UnderReview,
+            link: "https://forum.example.org".to_owned(),
+        };
+        let correct = Change::Correct {
+            notice: notice(),
+            text: text(),
+        };
+        let to = "reschedule 2027-01-16T08:00:00Z to 2027-01-16T10:00:00Z";
+        let why = "reschedule 2027-01-16T08:00:00Z to 2027-01-16T10:00:00Z: nodes are late";
+        vec![
+            (reschedule(None), to, false),
+            (reschedule(Some("nodes are late")), why, false),
+            (Change::Cancel { reason: fault() }, "cancel: a fault", false),
+            (Change::Fail { reason: fault() }, "fail: a fault", false),
+            (Change::Go, "go", false),
+            (Change::NoGo { reason: fault() }, "no-go: a fault", false),
+            (step, "under_review: https://forum.example.org", false),
+            (Change::Note { text: text() }, "note: words", true),
+            (Change::Close, "close", true),
+            (say(None), "say in all: words", true),
+            (say(Some("news")), "say in news: words", true),
+            (correct, "correct reminder: words", true),
+            (
+                Change::Announce { notice: notice() },
+                "announce reminder",
+                true,
+            ),
+            (tick(None), "tick 2.1", true),
+            (tick(Some("done")), "tick 2.1: done", true),
+            (Change::Untick { item: item() }, "untick 2.1", true),
+        ]
+    }
+
+    #[test]
+    fn each_change_has_words_and_only_some_change_the_upgrade() {
+        let mut over = upgrade();
+        over.cancelled = Some(fault());
+        for (change, words, is_aside) in changes() {
+            assert_eq!(change.to_string(), words);
+            assert_eq!(change.is_aside(), is_aside, "{words}");
+            let reason = words.ends_with("late").then_some("nodes are late");
+            assert_eq!(change.reason(), reason, "{words}");
+            let unchanged = change.to(&over, true) == Ok(over.clone());
+            assert_eq!(unchanged, is_aside, "{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_is_changed_by_few() {
+        let mut cancelled = upgrade();
+        cancelled.cancelled = Some(fault());
+        // Whether it is refused once the upgrade is given up, and once it is applied.
+        let refused = |name: &str| match name {
+            "cancel" | "go" | "no-go" => (true, true),
+            "fail" => (true, false),
+            "reschedule" => (false, true),
+            _ => (false, false),
+        };
+        for (change, words, _) in changes() {
+            let outcomes = (
+                matches!(
+                    change.to(&cancelled, false),
+                    Err(ChangeError::GivenUp(title)) if title == "Two"
+                ),
+                matches!(
+                    change.to(&upgrade(), true),
+                    Err(ChangeError::TooLate(title, name)) if title == "Two" && name == change.name()
+                ),
+            );
+            assert_eq!(outcomes, refused(change.name()), "{words}");
+        }
+        let anew = reschedule(None).to(&cancelled, false).unwrap();
+        assert_eq!((anew.cancelled, anew.window.opens), (None, at(24)));
+        let failed = Change::Fail { reason: fault() }.to(&upgrade(), true);
+        assert_eq!(failed.unwrap().failed, Some(fault()));
+        let at_once = Change::Reschedule {
+            opens: at(2),
+            closes: at(2),
+            reason: None,
+        };
+        assert_eq!(at_once.to(&upgrade(), false), Err(ChangeError::Swapped));
+    }
+
+    #[test]
+    fn what_is_refused_is_said_in_a_sentence() {
+        let conflict = ChangeError::Conflict(vec!["window".into(), "title".into()]);
+        let words = conflict.to_string();
+        let title = || "Two".to_owned();
+        let refused = [
+            (ChangeError::Swapped, Reply::WindowSwapped),
+            (
+                ChangeError::GivenUp(title()),
+                Reply::GivenUp { title: title() },
+            ),
+            (
+                ChangeError::TooLate(title(), "go"),
+                Reply::AppliedAlready {
+                    title: title(),
+                    command: "go".into(),
+                },
+            ),
+            (ChangeError::Nothing, Reply::SoAlready),
+            (conflict, Reply::Words { words }),
+        ];
+        for (error, reply) in refused {
+            assert_eq!(error.reply(), reply);
+        }
+    }
+
+    #[test]
+    fn a_conflict_names_the_keys_of_the_file() {
+        let last = upgrade();
+        let current = Change::Go.to(&last, false).unwrap();
+        let commanded: BTreeSet<String> =
+            ["decision", "duties", "summary"].map(str::to_owned).into();
+        let mut file = Upgrade {
+            summary: "New words".into(),
+            decision: Some(Decision::NoGo(fault())),
+            ..last.clone()
+        };
+        file.duties = duties();
+        assert_eq!(
+            merge(&current, &last, &file, &commanded),
+            Err(ChangeError::Conflict(
+                ["no_go", "audiences", "summary"].map(str::to_owned).into()
+            ))
+        );
+    }
+
+    fn duties() -> BTreeMap<Audience, Duty> {
+        let duty = Duty {
+            required: true,
+            what: "Update".into(),
+            node_version: None,
+            by: None,
+        };
+        BTreeMap::from([(Audience::Validators, duty)])
+    }
+
+    fn changed(before: &Upgrade, change: impl Fn(&mut Upgrade)) -> Upgrade {
+        let mut after = before.clone();
+        change(&mut after);
+        after
+    }
+
+    #[test]
+    fn each_way_to_another_upgrade_has_its_news_and_makes_posts_stale_or_not() {
+        let set = upgrade();
+        let asked = changed(&set, |u| {
+            let windows = vec![u.window.clone(); 2];
+            let decide_by = at(-1);
+            u.poll = Some(Poll { windows, decide_by });
+        });
+        let cancelled = changed(&set, |u| u.cancelled = Some(fault()));
+        let failed = changed(&set, |u| u.failed = Some(fault()));
+        let unplanned = changed(&set, |u| u.unplanned = true);
+        let target = |spec_version| Target {
+            spec_version,
+            code_hash: None,
+        };
+        let more = changed(&set, |u| {
+            u.chains.insert("relay".into(), target(2));
+        });
+        let later = changed(&set, |u| u.window.opens = at(1));
+        let longer = changed(&set, |u| u.window.closes = at(3));
+        let go = changed(&set, |u| u.decision = Some(Decision::Go));
+        let reviewed = |link: &str| {
+            changed(&set, |u| {
+                u.steps.insert(Step::Reviewed, link.to_owned());
+                u.steps.insert(Step::RolledBack, "here".to_owned());
+                u.steps.insert(Step::UnderReview, "here".to_owned());
+            })
+        };
+        let steps: &[&str] = &["under_review", "rolled_back", "reviewed"];
+        let joined_later = changed(&later, |u| u.duties = duties());
+        let again = changed(&asked, |u| u.cancelled = Some(fault()));
+        type Case<'a> = (&'a Upgrade, Upgrade, &'a [&'a str], Option<&'static str>);
+        let cases: [Case<'_>; 21] = [
+            (&asked, asked.clone(), &[], None),
+            (&set, set.clone(), &[], None),
+            (&set, later.clone(), &["rescheduled"], Some("window")),
+            (&set, longer, &[], None),
+            (&set, asked.clone(), &["window_proposed"], Some("window")),
+            (&asked, set.clone(), &["window_set"], Some("window")),
+            (&again, asked.clone(), &["window_proposed"], Some("window")),
+            (&set, cancelled.clone(), &["cancelled"], Some("window")),
+            (&set, failed.clone(), &["failed"], Some("window")),
+            (&cancelled, cancelled.clone(), &[], None),
+            (&failed, set.clone(), &["rescheduled"], Some("window")),
+            (
+                &cancelled,
+                changed(&cancelled, |u| u.failed = Some(fault())),
+                &["failed"],
+                None,
+            ),
+            (&set, more.clone(), &["changed"], Some("duties")),
+            (
+                &set,
+                changed(&set, |u| u.duties = duties()),
+                &["changed"],
+                Some("duties"),
+            ),
+            (&set, go.clone(), &["go"], None),
+            (&go, go.clone(), &[], None),
+            (&go, set.clone(), &[], None),
+            (&set, reviewed("here"), steps, None),
+            (&reviewed("here"), reviewed("there"), &["reviewed"], None),
+            (&unplanned, joined_later, &[], Some("window")),
+            (
+                &unplanned,
+                changed(&later, |u| u.unplanned = true),
+                &["rescheduled"],
+                Some("window"),
+            ),
+        ];
+        for (n, (before, after, told, why)) in cases.into_iter().enumerate() {
+            assert_eq!(names(Some(before), &after), told, "case {n}");
+            assert_eq!(stale(before, &after), why, "case {n}");
+            let is_moved = moves(before, &after);
+            assert_eq!(is_moved, why == Some("window"), "case {n}");
+        }
+        assert_eq!(names(None, &cancelled), ["planned", "cancelled"]);
+        let no_go = changed(&set, |u| u.decision = Some(Decision::NoGo(fault())));
+        for (after, happening) in [
+            (&cancelled, Happening::Cancelled),
+            (&failed, Happening::Failed),
+            (&no_go, Happening::NoGo),
+        ] {
+            let detail = Some(fault());
+            assert_eq!(news(Some(&set), after), [News { happening, detail }]);
+        }
+        assert_eq!(names(Some(&no_go), &no_go), [""; 0]);
     }
 }

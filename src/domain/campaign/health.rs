@@ -211,3 +211,191 @@ impl Measurements {
         Some(self.code.as_ref()? == self.code_planned.as_ref()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::chain::block::ChainEvent;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// A block with so many transactions that have succeeded, and that have failed.
+    fn block(second: Option<i64>, succeeded: usize, failed: usize) -> Block {
+        let event = |name: &str| ChainEvent {
+            pallet: "System".into(),
+            name: name.into(),
+            fields: serde_json::Value::Null,
+        };
+        let mut events = vec![event("ExtrinsicSuccess"); succeeded];
+        events.extend(vec![event("ExtrinsicFailed"); failed]);
+        Block {
+            time: second.map(at),
+            events,
+            ..Block::default()
+        }
+    }
+
+    fn observe(health: &mut Health, block: &Block, lag: u64, contiguous: bool) {
+        let rules = VerificationRules {
+            healthy_for: SignedDuration::from_secs(60),
+            complete_after: SignedDuration::from_secs(60),
+            max_block_gap: SignedDuration::from_secs(20),
+            max_finality_lag: 5,
+            max_failed_share: 0.5,
+            min_transactions: 0,
+        };
+        let seen = Observed {
+            now: at(18),
+            finality_lag: lag,
+            contiguous,
+            late: false,
+            rules: &rules,
+            limits: &Limits::default(),
+            estimate: &|_| None,
+        };
+        health.observe(block, seen, None);
+    }
+
+    #[test]
+    fn trouble_is_what_goes_beyond_its_limit_and_the_watch_begins_anew() {
+        // Seconds since the block before, blocks behind, transactions that have succeeded and failed.
+        let cases = [
+            (20, 5, 0, 0, None),
+            (21, 0, 0, 0, Some("no block for 21 s")),
+            (6, 6, 0, 0, Some("finality is 6 blocks behind")),
+            (6, 0, 4, 5, None),
+            (6, 0, 5, 5, None),
+            (6, 0, 4, 6, Some("6 of 10 transactions failed")),
+        ];
+        for (second, lag, succeeded, failed, trouble) in cases {
+            let mut health = Health::new(at(0));
+            let block = block(Some(second), succeeded, failed);
+            observe(&mut health, &block, lag, true);
+            assert_eq!(health.trouble.as_deref(), trouble);
+            let counted = (health.restarts, health.blocks, health.length().as_secs());
+            let expected = if trouble.is_some() {
+                (1, 0, 0)
+            } else {
+                (0, 1, second)
+            };
+            assert_eq!(counted, expected, "{trouble:?}");
+            observe(&mut health, &block_after(second), 0, true);
+            assert_eq!(health.blocks, counted.1 + 1);
+        }
+    }
+
+    fn block_after(second: i64) -> Block {
+        block(Some(second + 6), 0, 0)
+    }
+
+    #[test]
+    fn a_healthy_stretch_counts_what_it_saw() {
+        let mut health = Health::new(at(0));
+        observe(&mut health, &block(Some(12), 2, 1), 0, true);
+        observe(&mut health, &block(None, 3, 1), 0, true); // by our own clock
+        let expected = Health {
+            last: at(18),
+            blocks: 2,
+            transactions: 7,
+            failed: 2,
+            longest_gap: 12,
+            ..Health::new(at(0))
+        };
+        assert_eq!(health, expected);
+        observe(&mut health, &block(Some(1018), 0, 0), 0, false);
+        assert_eq!(
+            (health.length().as_secs(), health.longest_gap, health.blocks),
+            (18, 12, 3),
+            "what was not seen is neither a gap nor health"
+        );
+    }
+
+    #[test]
+    fn silence_is_what_chance_would_hardly_bring() {
+        // The blocks before and those of them that had a transaction; then the most empty blocks that are no silence yet.
+        let cases = [
+            (30, 30, Some(4)),
+            (30, 40, Some(4)),
+            (100, 50, Some(20)),
+            (30, 10, Some(35)),
+            (29, 29, None),
+            (300, 0, None),
+        ];
+        for (blocks, busy, most) in cases {
+            let before = Stretch {
+                blocks,
+                busy,
+                ..Stretch::default()
+            };
+            let first = (0..1000).find(|empty| is_silence(&before, *empty));
+            assert_eq!(first, most.map(|n: u32| n + 1), "{busy} of {blocks}");
+        }
+    }
+
+    #[test]
+    fn a_migration_counts_from_one_and_is_whole_in_the_end() {
+        let mut migration = Migration::begun(Some(3), 7);
+        let begun = Migration {
+            total: Some(3),
+            done: 0,
+            moved: 7,
+            running: true,
+            stuck: false,
+        };
+        assert_eq!(migration, begun);
+        migration.stuck = true;
+        migration.step(Some(1), 9);
+        let moved = Migration {
+            done: 2,
+            moved: 9,
+            ..begun
+        };
+        assert_eq!(migration, moved);
+        migration.step(None, 10);
+        assert_eq!((migration.done, migration.moved), (2, 10));
+        migration.complete();
+        assert_eq!((migration.done, migration.running), (3, false));
+        let mut unknown = Migration {
+            total: None,
+            stuck: true,
+            ..moved
+        };
+        unknown.complete();
+        assert_eq!((unknown.done, unknown.stuck), (2, false));
+    }
+
+    #[test]
+    fn a_chains_figures_are_kept_for_the_report() {
+        let mut pace = Pace::default();
+        let mut figures = Measurements::default();
+        for n in 0..300_u32 {
+            let block = Block {
+                number: n.into(),
+                ..block(Some(i64::from(n) * 6), 0, 0)
+            };
+            pace = pace.and(&block);
+            figures.note(&pace, if n == 9 { 4 } else { 1 });
+        }
+        assert_eq!(figures.worst_lag, 4);
+        assert_eq!(
+            (figures.after.blocks, figures.after.longest_ms),
+            (299, 6000)
+        );
+        assert_eq!(figures.gaps_after, [60; MAX_GAPS_AFTER]);
+
+        let fits = |code: Option<&str>, planned: Option<&str>| {
+            let figures = Measurements {
+                code: code.map(str::to_owned),
+                code_planned: planned.map(str::to_owned),
+                ..Measurements::default()
+            };
+            figures.code_fits()
+        };
+        assert_eq!(fits(Some("0xab"), Some("0xab")), Some(true));
+        assert_eq!(fits(Some("0xab"), Some("0xcd")), Some(false));
+        assert_eq!(fits(None, Some("0xab")), None);
+        assert_eq!(fits(Some("0xab"), None), None);
+    }
+}

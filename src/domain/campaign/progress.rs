@@ -409,10 +409,17 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        campaign::upgrade::{Decision, Target, Window},
+        campaign::{
+            chain_progress::ChainProgress,
+            health::Migration,
+            upgrade::{Decision, Poll, Target, Window},
+        },
         chain::{
             block::{Block, ChainEvent, Kin},
+            block_times::Estimate,
+            fact::Expected,
             memory::Memory,
+            payload::{PvfCheck, ReferendumStatus, ResetCause},
         },
     };
 
@@ -545,9 +552,13 @@ mod tests {
             "the event alone proves nothing"
         );
         assert_eq!(play.progress.state, State::Applying);
+        assert_eq!(play.progress.applied_at, None);
         assert_eq!(play.block("relay", 2, &[], 0), ["applied"]);
+        let record = play.progress.chains["relay"].record.clone().unwrap();
+        assert_eq!((record.before.blocks, record.gaps_before), (4, vec![60; 4]));
         assert_eq!(play.blocks("relay", 2, 30), ["verified", "completed"]);
         assert_eq!(play.progress.state, State::Completed);
+        assert_eq!(play.progress.applied_at, Some(at(30)));
     }
 
     #[test]
@@ -747,5 +758,330 @@ mod tests {
             .values_mut()
             .for_each(|c| c.stage = Stage::Authorized);
         assert!(!begun.delays(&planned, minute(61), &limits) && !begun.delayed);
+    }
+
+    /// Has a block seen by rules of its own, with such an estimate of blocks to come.
+    fn observed<T>(
+        estimate: &(dyn Fn(&Expected) -> Option<Estimate> + Sync),
+        then: impl FnOnce(Observed<'_>) -> T,
+    ) -> T {
+        then(Observed {
+            now: at(0),
+            finality_lag: 0,
+            contiguous: true,
+            late: false,
+            rules: &rules(),
+            limits: &Limits::default(),
+            estimate,
+        })
+    }
+
+    fn fact(chain: &str, payload: Payload) -> Fact {
+        Fact::of(&Block::default(), payload, chain, 1)
+    }
+
+    fn expected(chain: &str, block: u64, told: Option<i64>) -> Option<Expected> {
+        Some(Expected {
+            chain: chain.to_owned(),
+            block,
+            estimate: told.map(estimate),
+        })
+    }
+
+    fn estimate(second: i64) -> Estimate {
+        Estimate {
+            at: at(second),
+            band: SignedDuration::ZERO,
+        }
+    }
+
+    fn learn(progress: &mut Progress, fact: &Fact) -> Option<CampaignEvent> {
+        let upgrade = upgrade(&["people", "relay"]);
+        observed(&|_| Some(estimate(9)), |seen| {
+            progress.learn(&upgrade, fact, seen)
+        })
+    }
+
+    #[test]
+    fn each_piece_of_news_is_told_and_no_other() {
+        let authorized = |code: &str| Payload::Authorized {
+            code_hash: Some(code.to_owned()),
+        };
+        let referendum = |status| Payload::Referendum(ReferendumNews { index: 7, status });
+        let dispatched = |result: Result<(), String>| Payload::Dispatched {
+            referendum: Some(7),
+            result,
+        };
+        let version = || Payload::TransactionVersion { from: 1, to: 2 };
+        let started = || Payload::MigrationStarted { migrations: None };
+        let stalled = || Payload::Stalled { seconds: 200 };
+        let error = || "BadOrigin".to_owned();
+        let steps = [
+            ("hub", referendum(ReferendumStatus::Deciding), "referendum"),
+            ("hub", referendum(ReferendumStatus::Deciding), ""),
+            ("hub", referendum(ReferendumStatus::Approved), "referendum"),
+            ("hub", Payload::Scheduled { referendum: 7 }, "scheduled"),
+            ("hub", dispatched(Err(error())), "dispatch_failed"),
+            ("hub", dispatched(Ok(())), "dispatched"),
+            ("hub", stalled(), ""),
+            ("people", authorized("0xab"), "authorized"),
+            ("people", Payload::GoAhead, "go_ahead"),
+            ("relay", Payload::GoAhead, ""),
+            ("people", Payload::GoAhead, "go_ahead"),
+            ("people", version(), "transaction_version"),
+            ("relay", version(), ""),
+            ("people", started(), "migration_started"),
+            ("relay", started(), ""),
+            ("relay", stalled(), "stalled"),
+            ("relay", Payload::Recovered, "recovered"),
+            ("relay", Payload::Recovered, ""),
+            ("relay", Payload::PvfCheck(PvfCheck::Accepted), ""),
+            (
+                "relay",
+                Payload::PvfCheck(PvfCheck::Rejected),
+                "pvf_rejected",
+            ),
+            (
+                "relay",
+                Payload::SudoFailed { error: error() },
+                "sudo_failed",
+            ),
+            (
+                "relay",
+                Payload::Applied { from: Some(3) },
+                "version_unexpected",
+            ),
+            ("relay", Payload::MigrationCompleted, ""),
+        ];
+        let mut progress = Progress::new(&upgrade(&["people", "relay"]));
+        for (n, (chain, payload, told)) in steps.into_iter().enumerate() {
+            let event = learn(&mut progress, &fact(chain, payload));
+            let event = event.map_or("", |event| event.happening.name());
+            assert_eq!(event, told, "step {n}");
+            assert_eq!(progress.scheduled.is_some(), n == 3, "step {n}");
+        }
+        // Another chain's code is told as long as nothing else was; one in another's place is told always.
+        let mut told = |code, state| {
+            progress.state = state;
+            learn(&mut progress, &fact("relay", authorized(code))).is_some()
+        };
+        assert!(told("0xab", State::Scheduled));
+        assert!(!told("0xab", State::Authorized));
+        assert!(told("0xcd", State::Authorized));
+    }
+
+    #[test]
+    fn an_applied_version_below_the_target_says_what_it_is() {
+        let mut progress = Progress::new(&upgrade(&["relay"]));
+        let mut told = |from, spec_version| {
+            let fact = Fact {
+                spec_version,
+                ..fact("relay", Payload::Applied { from })
+            };
+            Some(learn(&mut progress, &fact)?.fact.detail())
+        };
+        assert_eq!(told(Some(0), 1).as_deref(), Some("the target is 2"));
+        assert_eq!(told(Some(3), 1).as_deref(), Some("a downgrade from 3"));
+        assert_eq!(told(Some(1), 2), None, "the state that follows is told");
+    }
+
+    #[test]
+    fn a_chain_that_begins_again_takes_along_what_was_counted_on_its_blocks() {
+        let mut progress = Progress::new(&upgrade(&["people", "relay"]));
+        let counted = |chain: &str, counted_on: &str| Fact {
+            expected: expected(counted_on, 50, None),
+            ..fact(chain, Payload::GoAhead)
+        };
+        learn(&mut progress, &counted("people", "relay"));
+        learn(&mut progress, &counted("relay", "hub"));
+        let ahead = progress.chains["people"].ahead.clone().unwrap();
+        assert_eq!(ahead.expected, expected("relay", 50, Some(9)));
+        progress.scheduled = Some(counted("hub", "relay"));
+        let counts = |progress: &Progress| ["relay", "hub"].map(|c| progress.counts_on(c));
+        assert_eq!(counts(&progress), [true, true]);
+        let reset = || Payload::Reset(ResetCause::OtherGenesis("0x00".into()));
+        learn(&mut progress, &fact("people", reset()));
+        assert_eq!(counts(&progress), [true, true]);
+        assert!(learn(&mut progress, &fact("relay", reset())).is_some());
+        assert_eq!(progress.scheduled, None);
+        assert_eq!(counts(&progress), [false, false]);
+
+        progress.scheduled = Some(counted("hub", "relay"));
+        progress.chains.get_mut("people").unwrap().ahead = Some(counted("people", "hub"));
+        learn(&mut progress, &fact("relay", reset()));
+        assert_eq!(counts(&progress), [false, true]);
+    }
+
+    #[test]
+    fn the_status_keeps_the_newest_lines() {
+        let mut progress = Progress::new(&upgrade(&["relay"]));
+        for n in 1..=5 {
+            progress.add_note(at(n), n.to_string());
+            let from = u64::try_from(n).unwrap();
+            let payload = Payload::Unexamined { from, to: 9 };
+            assert!(learn(&mut progress, &fact("relay", payload)).is_some());
+        }
+        let notes: Vec<&str> = progress.notes.iter().map(|n| n.text.as_str()).collect();
+        assert_eq!(notes, ["3", "4", "5"]);
+        let ranges = ["relay: 3 to 9", "relay: 4 to 9", "relay: 5 to 9"];
+        assert_eq!(progress.unexamined, ranges);
+    }
+
+    #[test]
+    fn an_estimate_that_moved_by_more_than_the_limit_is_told_anew() {
+        // The estimate as it was told and as it is now; the limit is ten minutes.
+        let cases = [
+            (None, Some(0), true),
+            (Some(0), Some(600), false),
+            (Some(0), Some(601), true),
+            (Some(601), Some(0), true),
+            (Some(0), None, false),
+        ];
+        for (told, now, is_moved) in cases {
+            let mut progress = Progress::new(&upgrade(&["people", "relay"]));
+            progress.scheduled = Some(Fact {
+                expected: expected("relay", 40, told),
+                ..fact("hub", Payload::Scheduled { referendum: 7 })
+            });
+            let people = progress.chains.get_mut("people").unwrap();
+            people.ahead = Some(Fact {
+                expected: expected("relay", 50, told),
+                ..fact("people", Payload::GoAhead)
+            });
+            let drifted = |progress: &mut Progress, chain| {
+                observed(&|_| now.map(estimate), |seen| progress.drifted(chain, seen))
+            };
+            assert_eq!(drifted(&mut progress, "hub"), None);
+            let event = drifted(&mut progress, "relay");
+            let first = progress.scheduled.clone().filter(|_| is_moved);
+            let happening = Happening::EstimateMoved;
+            let expected_event = first.map(|fact| CampaignEvent { happening, fact });
+            assert_eq!(event, expected_event, "{told:?} {now:?}");
+            let known = if is_moved { now } else { told };
+            let ahead = progress.chains["people"].ahead.clone().unwrap();
+            assert_eq!(ahead.expected, expected("relay", 50, known));
+        }
+    }
+
+    #[test]
+    fn a_live_post_is_written_anew_when_what_it_shows_is_another() {
+        type Case = (bool, fn(&mut Progress));
+        fn chain(progress: &mut Progress) -> &mut ChainProgress {
+            progress.chains.get_mut("relay").unwrap()
+        }
+        fn ahead(block: u64) -> Option<Fact> {
+            Some(Fact {
+                expected: expected("relay", block, None),
+                ..fact("relay", Payload::GoAhead)
+            })
+        }
+        let cases: [Case; 8] = [
+            (false, |_| {}),
+            (true, |p| chain(p).stage = Stage::Verified),
+            (true, |p| chain(p).ahead = ahead(51)),
+            (false, |p| chain(p).ahead = ahead(50)),
+            (true, |p| {
+                chain(p).migration = Some(Migration::begun(None, 1));
+            }),
+            (true, |p| p.delayed = true),
+            (true, |p| {
+                p.chains.insert("people".into(), ChainProgress::default());
+            }),
+            (false, |p| chain(p).unverified = true),
+        ];
+        for (n, (is_moved, change)) in cases.into_iter().enumerate() {
+            let mut before = Progress::new(&upgrade(&["relay"]));
+            chain(&mut before).ahead = ahead(50);
+            let mut now = before.clone();
+            change(&mut now);
+            assert_eq!(now.moved_since(&before), is_moved, "case {n}");
+        }
+    }
+
+    #[test]
+    fn what_a_block_shows_is_marked_late_while_catching_up() {
+        for late in [false, true] {
+            let (upgrade, rules, limits) = (upgrade(&["relay"]), rules(), Limits::default());
+            let mut progress = Progress::new(&upgrade);
+            let block = Block::default();
+            let memory = Memory {
+                running: 2,
+                ..Memory::first("0x".into(), &block)
+            };
+            let seen = Observed {
+                now: at(5),
+                finality_lag: 0,
+                contiguous: true,
+                late,
+                rules: &rules,
+                limits: &limits,
+                estimate: &|_| None,
+            };
+            let at_block = BlockSeen {
+                chain: "relay",
+                block: &block,
+                memory: &memory,
+                seen,
+            };
+            let applied = at_block.fact(Payload::Applied { from: Some(1) });
+            let facts = [applied.clone(), at_block.fact(Payload::CodeStored)];
+            let events = progress.advance(&upgrade, &at_block, &facts);
+            let told = CampaignEvent {
+                happening: Happening::Applied,
+                fact: Fact { late, ..applied },
+            };
+            assert_eq!(events, [told]);
+        }
+    }
+
+    #[test]
+    fn waiting_code_and_stuck_migrations_are_told_by_the_block() {
+        let mut play = Play::new(&["relay"]);
+        play.block("relay", 1, &[("System", "UpgradeAuthorized")], 0);
+        let told = |play: &mut Play| play.blocks("relay", 1, 700);
+        assert_eq!(told(&mut play), ["unapplied"]);
+        let chain = play.progress.chains.get_mut("relay").unwrap();
+        chain.migration = Some(Migration::begun(None, 0));
+        assert!(told(&mut play).is_empty(), "no migration runs");
+    }
+
+    #[test]
+    fn an_upgrade_is_finished_when_nothing_more_is_to_come() {
+        type Case = (bool, fn(&mut Progress));
+        let cases: [Case; 5] = [
+            (false, |_| {}),
+            (true, |p| p.closed = true),
+            (false, |p| p.state = State::Completed),
+            (false, |p| p.feedback = Some(Default::default())),
+            (true, |p| {
+                (p.state, p.feedback) = (State::Completed, Some(Default::default()));
+            }),
+        ];
+        for (n, (is_finished, change)) in cases.into_iter().enumerate() {
+            let mut progress = Progress::new(&upgrade(&["relay"]));
+            change(&mut progress);
+            assert_eq!(progress.finished(), is_finished, "case {n}");
+        }
+    }
+
+    #[test]
+    fn a_delay_is_of_what_is_planned_and_waits_and_ends_when_something_begins() {
+        let (planned, limits) = (short_upgrade(), Limits::default());
+        let mut voting = planned.clone();
+        voting.poll = Some(Poll {
+            windows: Vec::new(),
+            decide_by: minute(0),
+        });
+        let mut progress = Progress::new(&voting);
+        assert!(!progress.delays(&voting, minute(61), &limits) && !progress.delayed);
+        progress.state = State::Authorized;
+        assert!(!progress.overdue(&planned, minute(61), &limits));
+
+        let mut play = Play::new(&["relay"]);
+        play.progress.delayed = true;
+        play.blocks("relay", 1, 1);
+        assert!(play.progress.delayed, "nothing has begun");
+        play.block("relay", 1, &[("System", "UpgradeAuthorized")], 0);
+        assert!(!play.progress.delayed);
     }
 }

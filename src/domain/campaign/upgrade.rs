@@ -250,3 +250,50 @@ impl Upgrade {
         self.cancelled.is_some() || self.failed.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    #[test]
+    fn an_upgrade_is_given_up_either_way_and_says_why() {
+        let window = Window {
+            opens: Timestamp::UNIX_EPOCH,
+            closes: Timestamp::UNIX_EPOCH,
+        };
+        let upgrade = Upgrade::new("v2", "Two", window, BTreeMap::new());
+        let fault = |is: bool| is.then(|| "a fault".to_owned());
+        for (cancelled, failed) in [(false, false), (true, false), (false, true)] {
+            let over = Upgrade {
+                cancelled: fault(cancelled),
+                failed: fault(failed),
+                ..upgrade.clone()
+            };
+            let is_over = cancelled || failed;
+            assert_eq!(over.given_up(), is_over);
+            assert_eq!(over.reason(), is_over.then_some("a fault"));
+        }
+        let decided = |decision| {
+            let upgrade = Upgrade {
+                decision,
+                ..upgrade.clone()
+            };
+            upgrade.no_go().map(str::to_owned)
+        };
+        let no_go = Some(Decision::NoGo("a fault".to_owned()));
+        assert_eq!(decided(no_go), fault(true));
+        assert_eq!((decided(Some(Decision::Go)), decided(None)), (None, None));
+    }
+
+    #[test]
+    fn names_are_those_of_files() {
+        for step in Step::iter() {
+            assert_eq!(serde_json::to_value(step).unwrap(), step.name());
+        }
+        for urgency in Urgency::iter() {
+            assert_eq!(serde_json::to_value(urgency).unwrap(), urgency.name());
+        }
+    }
+}

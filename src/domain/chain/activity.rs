@@ -336,4 +336,121 @@ mod tests {
                 .all(|h| h.blocks == 6)
         );
     }
+
+    #[test]
+    fn what_lies_between_two_points_is_on_their_line() {
+        let points = [(10.0, 100.0), (20.0, 300.0), (40.0, 300.0)];
+        let found = [9.0, 10.0, 12.5, 20.0, 30.0, 40.0, 41.0].map(|x| between(&points, x));
+        let expected = [
+            None,
+            Some(100.0),
+            Some(150.0),
+            Some(300.0),
+            Some(300.0),
+            Some(300.0),
+            None,
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_activity_tells_what_it_was_made_from() {
+        let last = at("2026-12-10T13:30:00Z");
+        let hour = at("2026-12-10T12:00:00Z");
+        // Three blocks a second apart from the hour's begin on, and some in the hours before and behind it.
+        let bounds = [-3600, 0, 1, 2, 3600, 7201];
+        let blocks: BTreeMap<u64, Sampled> = (10_u64..)
+            .zip(bounds)
+            .map(|(number, second)| {
+                let sampled = Sampled {
+                    number,
+                    at: hour.checked_add(SignedDuration::from_secs(second)).ok(),
+                    transactions: u32::try_from(number).unwrap(),
+                };
+                (number, sampled)
+            })
+            .collect();
+        let activity = Activity::of(&blocks, last).unwrap();
+        assert_eq!((activity.blocks, activity.numbers), (4, (10, 13)));
+        assert_eq!(activity.from, at("2026-12-10T11:00:00Z"));
+        let figures: Vec<HourActivity> = activity
+            .hours
+            .iter()
+            .filter(|h| h.transactions.is_some())
+            .copied()
+            .collect();
+        // The mean of the blocks that were read, times the blocks from the hour's begin to its end.
+        let expected = [(1, 10.0 * 1.0), (3, 12.0 * 3.0)];
+        let expected = expected.map(|(blocks, transactions)| HourActivity {
+            blocks,
+            transactions: Some(transactions),
+        });
+        assert_eq!(figures, expected);
+        assert_eq!(activity.mean, 23.0);
+    }
+
+    #[test]
+    fn hours_of_workdays_and_of_the_weekend_are_apart() {
+        let mut hours = vec![HourActivity::default(); HOURS_A_WEEK];
+        // At 5 o'clock on Monday, Friday, Saturday and Sunday; at 6 on Monday.
+        for (place, transactions) in [(5, 10.0), (101, 30.0), (125, 50.0), (149, 70.0), (6, 8.0)] {
+            hours[place].transactions = Some(transactions);
+        }
+        let activity = Activity {
+            hours,
+            mean: 0.0,
+            blocks: 0,
+            numbers: (0, 0),
+            from: at("2026-12-07T00:00:00Z"),
+            until: at("2026-12-14T00:00:00Z"),
+        };
+        let usual = [(5, false), (5, true), (6, false), (6, true), (7, false)]
+            .map(|(hour, weekend)| activity.usual(hour, weekend));
+        assert_eq!(usual, [Some(20.0), Some(60.0), Some(8.0), None, None]);
+        let expected = [
+            "2026-12-07T05:59:59Z",
+            "2026-12-08T05:00:00Z",
+            "2026-12-13T05:00:00Z",
+            "2026-12-13T06:00:00Z",
+        ]
+        .map(|time| activity.expected(at(time)));
+        assert_eq!(expected, [Some(15.0), Some(20.0), Some(65.0), None]);
+    }
+
+    #[test]
+    fn a_week_ends_with_the_last_full_hour() {
+        let week = last_week(at("2026-12-10T13:00:00Z"));
+        let expected = (at("2026-12-03T13:00:00Z"), at("2026-12-10T13:00:00Z"));
+        assert_eq!(week, Some(expected));
+    }
+
+    #[test]
+    fn a_block_is_wanted_in_each_step_that_has_none() {
+        let begin = at("2026-12-10T12:00:00Z");
+        let after = |second| {
+            begin
+                .checked_add(SignedDuration::from_secs(second))
+                .unwrap()
+        };
+        let sampled = |number, second| {
+            let at = Some(after(second));
+            let transactions = 1;
+            (
+                number,
+                Sampled {
+                    number,
+                    at,
+                    transactions,
+                },
+            )
+        };
+        // A block each ten seconds; one is known at the begin of the second minute, and one behind the end.
+        let known = BTreeMap::from([sampled(0, 0), sampled(6, 60), sampled(40, 400)]);
+        let minute = SignedDuration::from_secs(60);
+        let found = wanted(&known, begin, after(300), minute);
+        assert_eq!(found, BTreeSet::from([15, 21, 27]));
+        // Where no other block can lie there, none is asked for.
+        let known = BTreeMap::from([sampled(0, -200), sampled(1, 400)]);
+        assert!(wanted(&known, begin, after(60), minute).is_empty());
+    }
 }

@@ -84,3 +84,30 @@ impl Block {
 pub(super) fn index(event: &ChainEvent, field: &str) -> Option<u32> {
     u32::try_from(event.fields.get(field)?.as_u64()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn referenda_that_passed_are_named_once() {
+        let event = |pallet: &str, name: &str, index: u64| ChainEvent {
+            pallet: pallet.into(),
+            name: name.into(),
+            fields: serde_json::json!({ "index": index }),
+        };
+        let events = vec![
+            event("Referenda", "Confirmed", 7),
+            event("Referenda", "Approved", 7),
+            event("Referenda", "Rejected", 8),
+            event("Elsewhere", "Approved", 9),
+            event("Referenda", "Approved", 10),
+            event("Referenda", "Approved", u64::MAX),
+        ];
+        let block = Block {
+            events,
+            ..Block::default()
+        };
+        assert_eq!(block.passed(), [7, 10]);
+    }
+}

@@ -225,7 +225,7 @@ pub fn tenths(ms: i64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::block::ChainEvent, *};
 
     fn at(ms: i64) -> Option<Timestamp> {
         Timestamp::from_millisecond(1_800_000_000_000 + ms).ok()
@@ -343,5 +343,113 @@ mod tests {
         // Another chain under the name.
         pace.note(&block(1, 700_000));
         assert_eq!(pace.stretch(), Stretch::default());
+    }
+
+    fn with_transactions(block: Block, succeeded: usize, failed: usize) -> Block {
+        let event = |name: &str| ChainEvent {
+            pallet: "System".into(),
+            name: name.into(),
+            fields: serde_json::Value::Null,
+        };
+        let mut events = vec![event("ExtrinsicSuccess"); succeeded];
+        events.extend(vec![event("ExtrinsicFailed"); failed]);
+        Block { events, ..block }
+    }
+
+    #[test]
+    fn a_stretch_sums_what_its_blocks_hold() {
+        let mut pace = Pace::default();
+        let mut grown = Stretch::default();
+        let blocks = [
+            (1, 0, 1, 1),
+            (2, 6000, 2, 1),
+            (3, 12_000, 0, 0),
+            (4, 21_000, 0, 4),
+        ];
+        for (number, ms, succeeded, failed) in blocks {
+            let mut block = with_transactions(block(number, ms), succeeded, failed);
+            block.slot = (number > 1).then_some(number);
+            pace.note(&block);
+            pace.note(&block); // the same block twice counts once
+            pace.grow(&mut grown);
+        }
+        let expected = Stretch {
+            blocks: 3,
+            ms: 21_000,
+            longest_ms: 9000,
+            transactions: 7,
+            failed: 5,
+            busy: 2,
+            missed_slots: Some(0),
+        };
+        assert_eq!(pace.stretch(), expected);
+        assert_eq!(grown, expected);
+        assert_eq!(expected.mean(), Some(7.0));
+        assert_eq!(Stretch::default().mean(), None);
+        assert_eq!(pace.last_gap(), Some(9000));
+        let stored = serde_json::to_value(&pace).unwrap();
+        let quiet = serde_json::json!({ "number": 3, "ms": 1_800_000_012_000_i64, "slot": 3 });
+        assert_eq!(stored["recent"][2], quiet);
+        assert_eq!(stored["recent"][3]["failed"], 4);
+    }
+
+    #[test]
+    fn only_so_many_blocks_are_kept_and_older_ones_in_long_steps() {
+        let mut pace = Pace::default();
+        (0..20_000).for_each(|n| pace.note(&block(n, i64::try_from(n).unwrap() * 6000)));
+        let numbers: Vec<u64> = pace.recent.iter().map(|s| s.number).collect();
+        assert_eq!(numbers, (19_940..20_000).collect::<Vec<_>>());
+        let anchors: Vec<u64> = pace.anchors.iter().map(|(number, _)| *number).collect();
+        let expected: Vec<u64> = (19..=66).map(|n| n * 300).collect();
+        assert_eq!(anchors, expected);
+    }
+
+    #[test]
+    fn a_chain_that_went_back_is_another_and_one_without_a_clock_none() {
+        let noted = |blocks: &[Block]| {
+            let mut pace = Pace::default();
+            blocks.iter().for_each(|block| pace.note(block));
+            pace.recent.iter().map(|s| s.number).collect::<Vec<_>>()
+        };
+        let (five, six) = (block(5, 60_000), block(6, 60_000));
+        assert_eq!(noted(&[five.clone(), six]), [5, 6], "no time between them");
+        assert_eq!(noted(&[five.clone(), block(4, 66_000)]), [4]);
+        assert_eq!(noted(&[five.clone(), block(6, 59_000)]), [6]);
+        let timeless = Block {
+            time: None,
+            ..block(6, 66_000)
+        };
+        assert_eq!(noted(&[five, timeless]), [5]);
+    }
+
+    #[test]
+    fn an_estimate_follows_the_mean_and_its_band_what_is_not_known() {
+        let estimate = |steps: &[i64], ahead: u64| {
+            let mut pace = Pace::default();
+            let mut ms = 0;
+            pace.note(&block(0, 0));
+            for (n, step) in (1..).zip(steps) {
+                ms += step;
+                pace.note(&block(n, ms));
+            }
+            let last = u64::try_from(steps.len()).unwrap();
+            let found = pace.estimate(last + ahead)?;
+            let left = found.at.duration_since(at(ms).unwrap());
+            Some((left.as_millis(), found.band.as_millis()))
+        };
+        // A block and a thousandth of the way; and with scattered blocks their deviation, doubled.
+        assert_eq!(estimate(&[6000; 10], 100), Some((600_000, 6600)));
+        assert_eq!(estimate(&[6000; 9], 100), None);
+        let scattered = [5000, 7000].repeat(5);
+        assert_eq!(estimate(&scattered, 1), Some((6000, 8217)));
+        assert_eq!(estimate(&scattered, 100), Some((600_000, 76_521)));
+        // Half as fast of late: nobody knows which pace holds.
+        let slower = [[3000; 60], [6000; 60]].concat();
+        assert_eq!(estimate(&slower, 100), Some((450_000, 154_950)));
+    }
+
+    #[test]
+    fn tenths_are_rounded() {
+        assert_eq!([0, 49, 50, 6049, -7].map(tenths), [0, 0, 1, 60, 0]);
     }
 }

@@ -153,4 +153,41 @@ mod tests {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
     }
+
+    #[test]
+    fn a_downgrade_is_a_version_below_the_one_before() {
+        let fact =
+            |payload, spec_version| Fact::of(&Block::default(), payload, "paseo", spec_version);
+        let applied = |from, to| fact(Payload::Applied { from }, to);
+        let rows = [
+            (applied(Some(3), 2), Some(3)),
+            (applied(Some(2), 2), None),
+            (applied(Some(1), 2), None),
+            (applied(None, 2), None),
+            (
+                fact(Payload::TransactionVersion { from: 3, to: 2 }, 2),
+                None,
+            ),
+        ];
+        for (fact, before) in rows {
+            assert_eq!(fact.downgraded_from(), before, "{fact:?}");
+            assert_eq!(fact.is_downgrade(), before.is_some());
+        }
+    }
+
+    #[test]
+    fn some_kinds_are_of_governance_and_some_take_a_campaign() {
+        let named = |is: fn(FactKind) -> bool| {
+            let kinds = FactKind::iter().filter(|kind| is(*kind));
+            kinds.map(FactKind::name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            named(FactKind::is_of_governance),
+            "referendum scheduled dispatched"
+        );
+        assert_eq!(
+            named(FactKind::takes_campaign),
+            "version_unexpected unapplied overdue migration_stuck unverified"
+        );
+    }
 }

@@ -77,3 +77,23 @@ pub fn enactment_name(referendum: u32) -> [u8; 32] {
         .finalize()
         .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_sight_knows_the_version_that_is_proven_or_else_the_states() {
+        let first = |proven_version| {
+            let block = Block {
+                number: 7,
+                spec_version: 3,
+                proven_version,
+                ..Block::default()
+            };
+            let memory = Memory::first("0x00".into(), &block);
+            (memory.number, memory.running)
+        };
+        assert_eq!((first(Some(2)), first(None)), ((7, 2), (7, 3)));
+    }
+}

@@ -235,4 +235,30 @@ mod tests {
             Some(MatterKind::Stalled)
         );
     }
+
+    #[test]
+    fn each_limit_is_where_it_says() {
+        let limits = Limits::default();
+        let seen = |unmoved, unseen| {
+            let endpoints = vec![endpoint(true, unmoved), endpoint(true, unmoved)];
+            matter(&sight(endpoints, 0, unseen), &limits, None)
+        };
+        assert_eq!(
+            (seen(179, 179), seen(180, 0), seen(0, 180)),
+            (None, Some(MatterKind::Stalled), Some(MatterKind::Blind))
+        );
+        let unknown = |before| {
+            let sight = Sight {
+                lag: None,
+                ..sight(vec![endpoint(true, 6)], 0, 0)
+            };
+            matter(&sight, &limits, before)
+        };
+        let lagging = Some(MatterKind::Lagging);
+        assert_eq!(unknown(lagging), lagging);
+        assert_eq!(unknown(Some(MatterKind::Stalled)), None);
+        let three = [true, false, true].map(|answers| endpoint(answers, 0));
+        assert_eq!(sight(three.into(), 0, 0).answering(), 2);
+        assert_eq!(MatterKind::Blind.name(), "blind");
+    }
 }

@@ -684,4 +684,67 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn each_payload_is_told_as_its_happening_or_not_at_all() {
+        let silent: Vec<String> = examples()
+            .into_iter()
+            .filter(|(payload, _)| payload.happening().is_none())
+            .map(|(payload, text)| format!("{} {text}", payload.kind().name()))
+            .collect();
+        let expected = [
+            "code_stored ",
+            "code_updated relay block 456",
+            "code_updated ",
+            "migration_step 0",
+            "migration_completed ",
+            "pvf_check started",
+            "pvf_check accepted",
+        ];
+        assert_eq!(silent, expected);
+        let text = Payload::Text {
+            kind: FactKind::Applied,
+            text: String::new(),
+        };
+        assert_eq!(text.happening(), None);
+        // Where a kind has a happening of its name, its facts are told as that one.
+        let named = |name: &str| Happening::parse(name);
+        for (payload, _) in examples() {
+            let Some(happening) = payload.happening() else {
+                continue;
+            };
+            let own = match &payload {
+                Payload::PvfCheck(_) => Some(Happening::PvfRejected),
+                Payload::Dispatched { result: Err(_), .. } => Some(Happening::DispatchFailed),
+                payload => named(payload.kind().name()),
+            };
+            assert_eq!(own, Some(happening));
+        }
+    }
+
+    #[test]
+    fn only_facts_of_governance_name_a_referendum() {
+        for (payload, text) in examples() {
+            let is_named = payload.kind().is_of_governance() && !text.starts_with("whitelisted");
+            assert_eq!(payload.referendum(), is_named.then_some(123), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_referendums_news_is_one_text_in_the_store() {
+        let news = ReferendumNews {
+            index: 7,
+            status: ReferendumStatus::ConfirmAborted,
+        };
+        let stored = serde_json::to_value(news).unwrap();
+        assert_eq!(stored, "7 confirm aborted");
+        assert_eq!(
+            serde_json::from_value::<ReferendumNews>(stored).unwrap(),
+            news
+        );
+        for text in ["7", "seven confirmed", "7 unheard"] {
+            let error = text.parse::<ReferendumNews>().unwrap_err();
+            assert_eq!(error.to_string(), format!("no fact says `{text}`"));
+        }
+    }
 }

@@ -307,6 +307,7 @@ fn text(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use serde_json::json;
 
     use super::{super::memory::enactment_name, *};
@@ -394,8 +395,13 @@ mod tests {
         with.authorized = Some("0xab".into());
         let (facts, memory) = with.read("people", &memory, &Kin::default());
         assert_eq!(kinds(&facts), ["authorized"]);
-        with.number = 3;
-        assert!(with.read("people", &memory, &Kin::default()).0.is_empty());
+        (with.number, with.hash, with.time) = (3, "0x03".into(), Some(Timestamp::UNIX_EPOCH));
+        let (facts, after) = with.read("people", &memory, &Kin::default());
+        assert!(facts.is_empty());
+        assert_eq!(
+            (after.number, after.hash, after.time),
+            (3, with.hash, with.time)
+        );
     }
 
     fn first() -> Memory {
@@ -773,5 +779,105 @@ mod tests {
             ],
         );
         assert_eq!(b.transactions(), (1, 1));
+    }
+
+    #[test]
+    fn events_that_look_alike_are_not_taken_for_others() {
+        let silent = [
+            event(
+                "Elsewhere",
+                "UpgradeAuthorized",
+                json!({"code_hash": "0xab"}),
+            ),
+            event("Scheduler", "Elsewhere", json!({"id": {"Some": "0x00"}})),
+            event("Elsewhere", "Dispatched", json!({"id": {"Some": "0x00"}})),
+            event("Paras", "Elsewhere", json!(["0xaa", 1004])),
+            event("Elsewhere", "PvfCheckStarted", json!(["0xaa", 1004])),
+            event("Sudo", "Sudid", json!({"sudo_result": {"Ok": []}})),
+            event("Whitelist", "CallWhitelisted", json!({"call_hash": "0xaa"})),
+        ];
+        let (facts, _) = block(2, 1, silent.to_vec()).read("relay", &first(), &kin());
+        assert_eq!(shown(&facts), [""; 0]);
+    }
+
+    #[test]
+    fn migrations_refusals_and_whoever_acts_as_root_are_told_by_their_fields() {
+        let migrations = |name: &str, fields: Value| event("MultiBlockMigrations", name, fields);
+        let events = vec![
+            migrations("UpgradeStarted", json!({"migrations": 3})),
+            migrations("MigrationAdvanced", json!({"index": 0})),
+            migrations("MigrationCompleted", json!({"index": 1})),
+            migrations("UpgradeCompleted", json!([])),
+            migrations("MigrationFailed", json!({"index": 2})),
+            migrations("UpgradeFailed", json!([])),
+            event(
+                "System",
+                "RejectedInvalidAuthorizedUpgrade",
+                json!({"code_hash": "0xab", "error": {"Module": 1}}),
+            ),
+            event(
+                "Sudo",
+                "SudoAsDone",
+                json!({"sudo_result": {"Err": {"Module": 2}}}),
+            ),
+            event("System", "UpgradeAuthorized", json!({"code_hash": ""})),
+        ];
+        let expected = [
+            "relay migration_started 3",
+            "relay migration_step 0",
+            "relay migration_step 1",
+            "relay migration_completed",
+            "relay migration_failed 2",
+            "relay migration_failed",
+            "relay authorization_rejected {\"Module\":1}",
+            "relay sudo_failed {\"Module\":2}",
+            "relay authorized",
+        ];
+        let mut b = block(2, 1, events);
+        b.authorized = Some("0xab".into());
+        let (facts, memory) = b.read("relay", &first(), &kin());
+        assert_eq!(shown(&facts), expected, "the event told of it already");
+        assert_eq!(facts[0].spec_version, 1);
+        assert_eq!(memory.authorized.as_deref(), Some("0xab"));
+        b.events.clear();
+        b.authorized = Some("0xcd".into());
+        let (facts, _) = b.read("relay", &memory, &kin());
+        assert_eq!(shown(&facts), ["relay authorized 0xcd"], "another code");
+    }
+
+    #[test]
+    fn code_that_is_stored_in_the_block_of_an_upgrade_still_waits() {
+        let stored = event("ParachainSystem", "ValidationFunctionStored", json!([]));
+        let (_, memory) = block(3, 2, vec![stored]).read("people", &first(), &Kin::default());
+        assert!(memory.pending_code && memory.running == 2);
+        let unnamed = vec![
+            event("System", "CodeUpdated", json!([])),
+            event("Elsewhere", "ValidationFunctionApplied", json!(76)),
+            event("ParachainSystem", "Elsewhere", json!(76)),
+            event("ParachainSystem", "ValidationFunctionApplied", json!(77)),
+        ];
+        let (facts, _) = block(4, 2, unnamed).read("people", &memory, &Kin::default());
+        assert_eq!(shown(&facts), ["people code_updated relay block 77"]);
+    }
+
+    #[test]
+    fn a_call_counts_the_blocks_that_are_nearer() {
+        let chain = |when, own, relay| {
+            let block = Block {
+                enactments: vec![(7, when)],
+                relay_number: relay,
+                ..block(own, 1, vec![])
+            };
+            let kin = Kin {
+                relay: Some("relay".into()),
+                ..Kin::default()
+            };
+            let (facts, memory) = block.read("hub", &first(), &kin);
+            assert_eq!(memory.enactments.get(&7), Some(&when));
+            facts[0].expected.as_ref().map(|e| e.chain.clone()).unwrap()
+        };
+        assert_eq!(chain(100, 90, Some(110)), "hub", "as near");
+        assert_eq!(chain(100, 90, Some(109)), "relay");
+        assert_eq!(chain(100, 90, None), "hub");
     }
 }

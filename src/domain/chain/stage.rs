@@ -66,3 +66,20 @@ impl State {
         self.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    #[test]
+    fn a_stage_and_a_state_are_called_as_they_are_stored() {
+        for stage in Stage::iter() {
+            assert_eq!(serde_json::to_value(stage).unwrap(), stage.name());
+        }
+        for state in State::iter() {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+    }
+}

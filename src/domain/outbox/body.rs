@@ -132,4 +132,26 @@ mod tests {
         assert_eq!(cut("short", 5), "short");
         assert_eq!(cut("éééééé", 5), "éééé…");
     }
+
+    #[test]
+    fn a_picture_is_stored_in_hex_and_shown_by_its_size() {
+        let picture = Picture {
+            name: "block-times.png".into(),
+            alt: "Block times".into(),
+            width: 2,
+            height: 1,
+            png: vec![0, 171],
+        };
+        let stored =
+            r#"{"name":"block-times.png","alt":"Block times","width":2,"height":1,"png":"0x00ab"}"#;
+        assert_eq!(serde_json::to_string(&picture).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<Picture>(stored).unwrap(), picture);
+        let broken = stored.replace("0x00ab", "0x0");
+        let error = serde_json::from_str::<Picture>(&broken).unwrap_err();
+        assert!(error.to_string().starts_with("not hex"), "{error}");
+        assert_eq!(
+            format!("{picture:?}"),
+            r#"Picture { name: "block-times.png", alt: "Block times", bytes: 2 }"#
+        );
+    }
 }

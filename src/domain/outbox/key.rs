@@ -95,4 +95,16 @@ mod tests {
             assert_ne!(one, other);
         }
     }
+
+    #[test]
+    fn a_key_is_written_as_it_is_and_words_said_after_a_change_are_another_occurrence() {
+        assert_eq!(PostKey("abc".into()).to_string(), "abc");
+        let said = [
+            occurrence_of(1, Some("go")),
+            occurrence_of(2, Some("go")),
+            occurrence_of(1, None),
+        ];
+        assert_eq!(said[0], digest(&["1", "go"]));
+        assert!(said[0] != said[1] && said[0] != said[2] && said[0].len() == 24);
+    }
 }

@@ -235,6 +235,18 @@ mod tests {
             named(|r| r.content == Content::Nothing),
             ["publish", "pin", "unpin", "close"]
         );
+        let contents = [
+            (Content::Notice, "post edit"),
+            (Content::ThreadOpening, "thread"),
+            (Content::Picture, "picture"),
+            (Content::Mark, "mark"),
+            (Content::Preview, "preview"),
+            (Content::CalendarEvent, "event"),
+            (Content::Ballot, "poll"),
+        ];
+        for (content, names) in contents {
+            assert_eq!(named(|r| r.content == content).join(" "), names);
+        }
         assert_eq!(named(|r| r.action == Action::Edit), ["edit", "mark"]);
         assert_eq!(
             named(|r| r.action == Action::Send),

@@ -198,3 +198,112 @@ impl Post {
             .filter(|_| self.operation == Operation::Mark)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(operation: Operation, edition: u32) -> Post {
+        let parts = KeyParts {
+            upgrade: "v2",
+            revision: 1,
+            notice: "reminder",
+            occurrence: "1",
+            channel: "news",
+            operation,
+            edition,
+        };
+        Post::planned(parts, 3, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn what_is_done_to_a_post_stands_beside_it() {
+        let mut message = post(Operation::Post, 0);
+        message.detail = Some("words".into());
+        message.fact = serde_json::from_str(
+            r#"{"kind":"applied","chain":"paseo","block":4,"hash":"0x04","spec_version":2,"time":null}"#,
+        )
+        .unwrap();
+        let edit = message.beside(Operation::Edit, 2);
+        let expected = Post {
+            detail: message.detail.clone(),
+            fact: message.fact.clone(),
+            ..post(Operation::Edit, 2)
+        };
+        assert_eq!(edit, expected);
+        assert_eq!(edit.key, message.key_beside(Operation::Edit, 2));
+        assert_eq!((message.rank, edit.rank), (30, 34));
+        assert!(message.is_message() && !edit.is_message());
+        let apart: [fn(&mut Post); 4] = [
+            |p| p.notice = "applied".into(),
+            |p| p.occurrence = "2".into(),
+            |p| p.channel = "team".into(),
+            |p| p.revision = 2,
+        ];
+        assert!(edit.is_beside(&message));
+        for change in apart {
+            let mut other = edit.clone();
+            change(&mut other);
+            assert!(!other.is_beside(&message), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_newest_edit_that_made_a_message_anew_stands_for_the_post() {
+        let message = post(Operation::Post, 0);
+        let anew = |operation, edition, change: fn(&mut Post)| {
+            let mut post = post(operation, edition);
+            (post.state, post.remote) = (PostState::Sent, Some(edition.to_string()));
+            change(&mut post);
+            post
+        };
+        let posts = [
+            message.clone(),
+            anew(Operation::Edit, 1, |_| {}),
+            anew(Operation::Edit, 2, |_| {}),
+            anew(Operation::Edit, 3, |p| p.state = PostState::Planned),
+            anew(Operation::Edit, 4, |p| p.remote = None),
+            anew(Operation::Edit, 5, |p| p.channel = "team".into()),
+            anew(Operation::Mark, 6, |_| {}),
+        ];
+        assert_eq!(message.standing(&posts).edition, 2);
+        assert_eq!(message.standing(&[]), &message);
+    }
+
+    #[test]
+    fn a_private_post_names_its_reader_and_a_correction_its_words() {
+        let reader = |channel: &str, occurrence: &str| {
+            let post = Post {
+                channel: channel.into(),
+                occurrence: occurrence.into(),
+                ..post(Operation::Post, 0)
+            };
+            post.reader().map(str::to_owned)
+        };
+        let user = Some("@ines:example.org".to_owned());
+        assert_eq!(reader("private matrix", "3600 @ines:example.org"), user);
+        assert_eq!(reader("private matrix", "3600"), None);
+        assert_eq!(reader("news", "3600 @ines:example.org"), None);
+
+        let correction = |operation, detail: &str| {
+            let mut post = post(operation, 0);
+            post.detail = Some(detail.to_owned());
+            post.correction().map(str::to_owned)
+        };
+        let detail = Post::correction_detail("at noon");
+        assert_eq!(
+            correction(Operation::Mark, &detail).as_deref(),
+            Some("at noon")
+        );
+        assert_eq!(correction(Operation::Edit, &detail), None);
+        assert_eq!(correction(Operation::Mark, "window"), None);
+    }
+
+    #[test]
+    fn states_are_read_back_from_their_names() {
+        for state in PostState::ALL {
+            assert_eq!(PostState::parse(state.name()), Some(*state));
+        }
+        assert_eq!(PostState::parse("Sent"), None);
+    }
+}

@@ -229,7 +229,10 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        campaign::upgrade::{Decision, Window},
+        campaign::{
+            notes::Tick,
+            upgrade::{Decision, Window},
+        },
         plan::{
             notice::{Approval, Happening, Phase, Trigger},
             schedule::Offset,
@@ -439,5 +442,96 @@ mod tests {
             held: true,
         };
         assert_eq!(case.verdict(at(90)), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_code_stays_what_it_was() {
+        let codes = [text_code(&["text"]), text_code(&[])];
+        assert_eq!(codes, ["xvdzd6", "h4njjz"]);
+    }
+
+    #[test]
+    fn a_hold_says_why_and_is_told_once_for_each_reason() {
+        let consent = agreed(2, &[("Ada", 0)]);
+        let rows = [
+            (
+                Hold::Approval(consent),
+                "approved by 1 of 2, code k7m2qx",
+                "k7m2qx",
+            ),
+            (
+                Hold::NoGo("a fault".into()),
+                "the final checks are not passed",
+                "a fault",
+            ),
+            (
+                Hold::Checklist(vec!["2.1".into(), "2.2".into()]),
+                "it waits for 2.1, 2.2 of the checklist",
+                "checklist",
+            ),
+            (Hold::Delayed, "the upgrade is delayed", "delayed"),
+        ];
+        for (hold, words, token) in rows {
+            assert_eq!((hold.words().as_str(), hold.token()), (words, token));
+        }
+    }
+
+    #[test]
+    fn what_the_checklist_holds_waits_for_its_items_as_long_as_it_is_of_use() {
+        let (upgrade, mut progress) = (upgrade(), Progress::new(&upgrade()));
+        let notice = Notice {
+            needs: vec!["2.1".into(), "2.2".into()],
+            ..notice(0)
+        };
+        let tick = |progress: &mut Progress, item: &str| {
+            let tick = Tick {
+                at: at(0),
+                by: "Ada".into(),
+                remark: None,
+            };
+            progress.ticks.insert(item.into(), tick);
+        };
+        tick(&mut progress, "2.1");
+        let consent = Consent::default();
+        let verdict = |progress: &Progress, minute| {
+            Case {
+                notice: &notice,
+                upgrade: &upgrade,
+                progress,
+                consent: &consent,
+                due: at(60),
+                held: true,
+            }
+            .verdict(at(minute))
+        };
+        let held = Verdict::Hold(Hold::Checklist(vec!["2.2".into()]));
+        // The window's end ends nothing here.
+        assert_eq!(verdict(&progress, 179), held);
+        let over = "it waits for 2.2 of the checklist";
+        assert_eq!(verdict(&progress, 180), Verdict::Expire(over.into()));
+        tick(&mut progress, "2.2");
+        assert_eq!(verdict(&progress, 119), Verdict::Pass);
+        let late = "the upgrade went on too late for it";
+        assert_eq!(verdict(&progress, 120), Verdict::Expire(late.into()));
+    }
+
+    #[test]
+    fn people_who_agreed_when_it_was_due_know_that_it_is_late() {
+        let both = agreed(2, &[("Ada", 1), ("Ben", 5), ("Cem", 9)]);
+        let after = [4, 5, 6].map(|minute| both.after(at(minute)));
+        assert_eq!(after, [true, true, false]);
+        assert!(!Consent::default().after(at(0)) && Consent::default().complete());
+        assert!(!agreed(2, &[("Ada", 1)]).after(at(0)));
+    }
+
+    #[test]
+    fn the_use_of_a_notice_ends_by_its_time_or_with_the_window() {
+        let until = |due, for_approval| {
+            let until = useful_until(&notice(0), &upgrade(), at(due), for_approval);
+            until.duration_since(at(0)).as_mins()
+        };
+        assert_eq!((until(-60, false), until(60, true)), (60, 180));
+        assert_eq!(until(60, false), 120, "the window's end");
+        assert_eq!((until(119, false), until(120, false)), (120, 240));
     }
 }

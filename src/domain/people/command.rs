@@ -546,6 +546,8 @@ fn taken<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn line(line: &str) -> Vec<String> {
@@ -691,5 +693,106 @@ mod tests {
                 verb.name()
             );
         }
+    }
+
+    #[test]
+    fn a_command_is_written_as_a_line_that_makes_it_again() {
+        for text in [
+            "status",
+            "no-go reason=\"nodes are late\" upgrade=v2",
+            "reschedule opens=\"2026-12-01 14:00\" reason=late",
+            "subscribe before=2h",
+            "say channel=all text=hello",
+        ] {
+            assert_eq!(Command::from_line(text).unwrap().to_string(), text);
+        }
+        let upgrade = |text: &str| {
+            let command = Command::from_line(text).unwrap();
+            command.upgrade().map(str::to_owned)
+        };
+        assert_eq!(upgrade("go upgrade=v2").as_deref(), Some("v2"));
+        assert_eq!((upgrade("go"), upgrade("help import")), (None, None));
+    }
+
+    #[test]
+    fn a_part_is_told_from_words_by_its_kind() {
+        let rows: [(&str, &[&str]); 11] = [
+            ("subscribe 2h", &["subscribe", "before: 2h"]),
+            ("checklist process", &["checklist", "part: process"]),
+            ("tick 2.1", &["tick", "item: 2.1"]),
+            (
+                "tick 2.1 all done",
+                &["tick", "item: 2.1", "remark: all done"],
+            ),
+            (
+                "correct applied at noon",
+                &["correct", "post: applied", "text: at noon"],
+            ),
+            ("preview Reminder", &["preview", "notice: Reminder"]),
+            ("note REASON=x y", &["note", "text: REASON=x y"]),
+            ("note TEXT=x", &["note", "text: x"]),
+            (
+                "cancel „it rains“ upgrade=v2",
+                &["cancel", "reason: it rains", "upgrade: v2"],
+            ),
+            (
+                "reschedule opens=2026-12-01T14:00 reason=late",
+                &["reschedule", "opens: 2026-12-01 14:00", "reason: late"],
+            ),
+            ("ready A/1 upgrades=v2", &["ready", "node: A/1 upgrades=v2"]),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(line(text), expected, "{text}");
+        }
+        // What is no hour belongs to the next part.
+        for text in ["14:00h", "140:0", "1400"] {
+            let error = Command::from_line(&format!("reschedule 2026-12-01 {text}")).unwrap_err();
+            let expected = format!("closes {text} is nothing that reschedule takes");
+            assert_eq!(error.to_string(), expected);
+        }
+        assert_eq!(
+            line("reschedule 2026-12-01 x:00"),
+            ["reschedule", "opens: 2026-12-01 00:00", "reason: x:00"]
+        );
+        let longest = "x".repeat(MAX_REASON_CHARS);
+        assert_eq!(
+            line(&format!("cancel {longest}"))[1],
+            format!("reason: {longest}")
+        );
+    }
+
+    #[test]
+    fn a_line_that_lacks_something_is_completed() {
+        let completed = |line: &str, rest: &[(&str, &str)]| {
+            let command = Command::completed(line, rest.iter().copied());
+            command.map_or_else(|error| error.to_string(), |command| command.to_string())
+        };
+        assert_eq!(
+            completed("cancel upgrade=v2", &[("reason", "rain"), ("other", "x")]),
+            "cancel reason=rain upgrade=v2"
+        );
+        assert_eq!(
+            completed("cancel", &[("reason", " ")]),
+            "cancel needs reason: Why, for people, in a few words"
+        );
+        assert_eq!(
+            completed("postpone", &[("by", "soon")]),
+            "by soon is nothing that postpone takes"
+        );
+    }
+
+    #[test]
+    fn platforms_propose_what_is_one_of_some() {
+        let proposed: BTreeSet<&str> = Verb::ALL
+            .iter()
+            .flat_map(|verb| verb.parts())
+            .filter(|part| part.kind.has_choices())
+            .map(|part| part.name)
+            .collect();
+        let expected = [
+            "before", "channel", "code", "item", "node", "notice", "part", "post", "topic",
+            "upgrade",
+        ];
+        assert_eq!(proposed, expected.into());
     }
 }

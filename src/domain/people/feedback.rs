@@ -401,4 +401,71 @@ mod tests {
             "{quotes:?}"
         );
     }
+
+    #[test]
+    fn a_quote_is_one_line_of_its_length_without_addresses() {
+        let long = "x".repeat(MAX_QUOTE_CHARS);
+        let (longer, cut) = (format!("{long}y"), format!("{long}…"));
+        let spaced = format!("{} y", "x".repeat(MAX_QUOTE_CHARS - 1));
+        let rows = [
+            ("", None),
+            (" \u{7} ", None),
+            ("two\nlines\u{7}here", Some("two lines here")),
+            ("see https://example.org now", Some("see (link) now")),
+            ("WWW.example.org", Some("(link)")),
+            ("[a](example.org)", Some("(link)")),
+            (long.as_str(), Some(long.as_str())),
+            (longer.as_str(), Some(cut.as_str())),
+        ];
+        for (text, quote) in rows {
+            assert_eq!(quoted(text).as_deref(), quote, "{text}");
+        }
+        let trimmed = format!("{}…", "x".repeat(MAX_QUOTE_CHARS - 1));
+        assert_eq!(quoted(&spaced), Some(trimmed));
+    }
+
+    #[test]
+    fn a_summary_has_the_newest_words_and_only_those_who_said_something() {
+        let voice = |_: &str, account: &str| Voice {
+            who: account.into(),
+            audience: (account == "dev").then_some(Audience::Developers),
+        };
+        let words = |second, text: Option<&str>| Words {
+            voice: voice("", "dev"),
+            at: Timestamp::from_second(second).unwrap(),
+            text: text.map(str::to_owned),
+        };
+        let said = [
+            words(1, Some("first")),
+            words(5, Some("last")),
+            words(4, None),
+            words(3, Some("third")),
+            words(2, Some("second")),
+            words(6, Some("last")),
+        ];
+        let channels = [
+            ("a".to_owned(), heard(&[], &[])),
+            ("b".to_owned(), heard(&[("y", "👍"), ("z", "👍")], &[])),
+        ];
+        let summary = Summary::of(&channels.clone().into(), &said, &[], voice);
+        let quotes: Vec<&str> = summary.quotes.iter().map(|q| q.text.as_str()).collect();
+        assert_eq!(quotes, ["last", "third", "second"]);
+        let audiences: Vec<_> = summary
+            .audiences
+            .iter()
+            .map(|a| (a.audience, a.replies, a.reactions.len()))
+            .collect();
+        assert_eq!(
+            audiences,
+            [(Some(Audience::Developers), 6, 0), (None, 0, 1)]
+        );
+        let tally = Tally {
+            reactions: [("👍".to_owned(), 2)].into(),
+            replies: 0,
+        };
+        assert_eq!(summary.channels["b"], tally);
+        assert_eq!(heard(&[], &[("x", "hello")]).tally().replies, 1);
+        let nothing = Summary::of(&BTreeMap::new(), &[], &[], voice);
+        assert_eq!(nothing, Summary::default());
+    }
 }

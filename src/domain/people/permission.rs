@@ -223,4 +223,20 @@ mod tests {
             BTreeSet::from([Role::CommunicationTeam, Role::Operator])
         );
     }
+
+    #[test]
+    fn whoever_may_give_the_command_may_approve() {
+        let mut table = Permissions::default();
+        let may = |table: &Permissions| {
+            let roles = Role::ALL.iter().filter(|role| table.may_approve(&[**role]));
+            roles.map(|role| role.people()).collect::<Vec<_>>()
+        };
+        assert_eq!(may(&table), ["the communication team", "operators"]);
+        assert!(table.may_approve(&[Role::Validator, Role::Operator]));
+        assert!(!table.may_approve(&[]));
+        let others = [Role::CoreDeveloper, Role::Validator].into();
+        table.commands.insert(Verb::Approve, others);
+        assert_eq!(may(&table), ["core developers", "validators"]);
+        assert_eq!(Role::CommunicationTeam.name(), "communication_team");
+    }
 }

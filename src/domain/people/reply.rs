@@ -391,4 +391,14 @@ mod tests {
             Outcome::Done(words("done: go of Two, asked for by Ada"))
         );
     }
+
+    #[test]
+    fn an_outcome_has_its_reply_and_a_reply_its_name() {
+        for outcome in [
+            Outcome::Done(Reply::SoAlready),
+            Outcome::Refused(Reply::SoAlready),
+        ] {
+            assert_eq!(outcome.reply().name(), "so_already");
+        }
+    }
 }

@@ -243,7 +243,13 @@ pub fn step_due(times: &[Timestamp], now: Timestamp) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::domain::{
+        campaign::upgrade::{Duty, Window},
+        outbox::{KeyParts, Operation},
+    };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -335,5 +341,142 @@ mod tests {
             (of(9), of(10), of(25), of(99)),
             (None, Some(1), Some(2), Some(3))
         );
+    }
+
+    #[test]
+    fn a_name_is_a_node_or_a_chains_nodes() {
+        let nodes = [
+            ("A/1", None),
+            ("A/2", Some("people")),
+            ("A/3", Some("People")),
+        ];
+        let provider = provider("a", &nodes);
+        let named = |name: &str| {
+            let nodes = provider.nodes_of(name);
+            nodes.iter().map(|n| n.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(named("a/1"), ["A/1"]);
+        assert_eq!(named("PEOPLE"), ["A/2", "A/3"]);
+        assert_eq!(named("relay"), [""; 0]);
+        let claims = [Claim::Acknowledged, Claim::Ready];
+        for claim in claims {
+            assert_eq!(serde_json::to_value(claim).unwrap(), claim.name());
+        }
+    }
+
+    /// A post that was sent at this second, on this occasion.
+    fn sent(channel: &str, occurrence: &str, second: i64) -> Post {
+        let parts = KeyParts {
+            upgrade: "v2",
+            revision: 1,
+            notice: "reminder",
+            occurrence,
+            channel,
+            operation: Operation::Post,
+            edition: 0,
+        };
+        Post {
+            state: PostState::Sent,
+            sent: Some(at(second)),
+            link: Some(format!("https://{channel}.example.org")),
+            ..Post::planned(parts, 0, at(0))
+        }
+    }
+
+    #[test]
+    fn a_notice_asks_once_from_its_first_post_on() {
+        let planned = Post {
+            state: PostState::Planned,
+            ..sent("news", "3", 5)
+        };
+        let unsent = Post {
+            sent: None,
+            ..sent("news", "4", 5)
+        };
+        let posts = [
+            sent("team", "2", 60),
+            sent("team", "1", 30),
+            sent("news", "1", 20),
+            planned,
+            unsent,
+            sent("quiet", "5", 1),
+        ];
+        let within = SignedDuration::from_secs(100);
+        let found = asks(&posts, |p| p.channel != "quiet", within);
+        let ask = |channel: &str, occurrence: &str, second| Ask {
+            id: digest(&["reminder", "1", occurrence]),
+            notice: "reminder".into(),
+            at: at(second),
+            by: at(second + 100),
+            link: Some(format!("https://{channel}.example.org")),
+        };
+        assert_eq!(found, [ask("news", "1", 20), ask("team", "2", 60)]);
+    }
+
+    #[test]
+    fn validators_are_to_be_ready_by_the_date_or_in_time_or_when_the_window_opens() {
+        let ask = Ask {
+            id: "1".into(),
+            notice: "reminder".into(),
+            at: at(100),
+            by: at(200),
+            link: None,
+        };
+        let by = |required, date: Option<i64>, urgency, asks: &[Ask]| {
+            let window = Window {
+                opens: at(1000),
+                closes: at(2000),
+            };
+            let duty = Duty {
+                required,
+                what: "Update".into(),
+                node_version: None,
+                by: date.map(at),
+            };
+            let upgrade = Upgrade {
+                urgency,
+                duties: [(Audience::Validators, duty)].into(),
+                ..Upgrade::new("v2", "Two", window, BTreeMap::new())
+            };
+            let by = ready_by(&upgrade, asks, SignedDuration::from_secs(50));
+            by.map(Timestamp::as_second)
+        };
+        let (asked, routine, emergency) = ([ask], Urgency::Routine, Urgency::Emergency);
+        assert_eq!(by(true, None, routine, &asked), Some(1000));
+        assert_eq!(by(true, None, emergency, &asked), Some(150));
+        assert_eq!(by(true, None, emergency, &[]), Some(1000));
+        assert_eq!(by(true, Some(700), emergency, &asked), Some(700));
+        assert_eq!(by(false, Some(700), emergency, &asked), None);
+    }
+
+    #[test]
+    fn the_numbers_name_the_times_to_answer_by() {
+        let roster = [provider("a", &[])];
+        let ask = Ask {
+            id: "1".into(),
+            notice: "reminder".into(),
+            at: at(100),
+            by: at(200),
+            link: None,
+        };
+        let answers = [
+            answer("a", Claim::Acknowledged, "1", 150),
+            answer("a", Claim::Acknowledged, "1", 120),
+            answer("a", Claim::Ready, "A/1", 130),
+            answer("b", Claim::Ready, "", 130),
+        ];
+        let standings = call(&roster, Some(&ask), &answers);
+        assert_eq!(standings[0].acknowledged, Some(at(120)));
+        assert_eq!(standings[0].ready, None, "nobody knows of such a node");
+        let count = ReadinessCount::of(&standings, Some(&ask), Some(at(300)));
+        let expected = ReadinessCount {
+            of: 1,
+            acknowledged: 1,
+            ready: 0,
+            acknowledge_by: Some(at(200)),
+            ready_by: Some(at(300)),
+        };
+        assert_eq!(count, Some(expected));
+        assert_eq!(ReadinessCount::of(&standings, None, None), None);
     }
 }

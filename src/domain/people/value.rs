@@ -156,3 +156,43 @@ impl fmt::Display for Channels {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value as it is written again, after it was read.
+    fn again<T: PartValue>(text: &str) -> Option<String> {
+        T::read(text)?.written()
+    }
+
+    #[test]
+    fn a_value_is_written_as_it_is_read() {
+        let rows = [
+            (again::<String>("a b"), Some("a b")),
+            (again::<Option<Delay>>("2h"), Some("2h")),
+            (again::<Delay>("90m"), Some("90m")),
+            (again::<Delay>("1d"), Some("1d")),
+            (again::<Delay>("-1d"), None),
+            (again::<Reminder>("OFF"), Some("off")),
+            (again::<Reminder>("120m"), Some("2h")),
+            (again::<Reminder>("14d"), Some("336h")),
+            (again::<Reminder>("337h"), None),
+            (again::<Reminder>("0m"), None),
+            (again::<ChecklistPart>("process"), Some("process")),
+            (again::<ChecklistPart>("others"), None),
+            (again::<Channels>("all"), Some("all")),
+            (again::<Channels>("news"), Some("news")),
+            (
+                again::<PlanTime>("2026-12-01 14:00"),
+                Some("2026-12-01 14:00"),
+            ),
+        ];
+        for (n, (written, expected)) in rows.iter().enumerate() {
+            assert_eq!(written.as_deref(), *expected, "row {n}");
+        }
+        assert_eq!(None::<String>.written(), None);
+        assert_eq!(ChecklistPart::names(), ["process", "validators"]);
+        assert_eq!(Channels::read("all"), Some(Channels::All));
+    }
+}

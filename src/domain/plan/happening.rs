@@ -276,4 +276,32 @@ mod tests {
         assert_eq!(Happening::parse("go_ahead"), Some(Happening::GoAhead));
         assert_eq!(Happening::parse("said"), None, "no plan has a notice of it");
     }
+
+    type Property = fn(Happening) -> bool;
+
+    fn named(is: Property) -> Vec<&'static str> {
+        let all = Happening::iter().filter(|happening| is(*happening));
+        all.map(Happening::name).collect()
+    }
+
+    #[test]
+    fn each_property_holds_for_these_happenings() {
+        let for_operators = "poll_closed held expired refused roll_called problem_raised review_drafted overdue unexamined \
+            blind sighted";
+        let of_the_window = "planned window_proposed window_set go no_go delayed rescheduled";
+        let answers = "changed no_go delayed cancelled failed rolled_back rescheduled";
+        let without_fact = "planned under_review window_proposed window_set changed go no_go cancelled failed rolled_back \
+            documented reviewed poll_closed held expired refused unacknowledged unready roll_called problem_raised \
+            review_drafted feedback_closed rescheduled said";
+        let rows: [(Property, &str); 4] = [
+            (Happening::for_operators, for_operators),
+            (Happening::of_the_window, of_the_window),
+            (Happening::answers, answers),
+            (Happening::without_fact, without_fact),
+        ];
+        for (is, names) in rows {
+            assert_eq!(named(is).join(" "), names);
+        }
+        assert_eq!(named(|h| Happening::parse(h.name()) != Some(h)), ["said"]);
+    }
 }

@@ -316,4 +316,73 @@ mod tests {
         assert_eq!(fill("{a} {b", |name| Some(name.to_uppercase())), "A {b");
         assert_eq!(placeholders("{a} {b {c}").collect::<Vec<_>>(), ["a", "c"]);
     }
+
+    #[test]
+    fn a_time_to_come_and_one_that_is_past_are_told_apart() {
+        let far = |s| Language::english().distance(SignedDuration::from_secs(s));
+        let said = [7 * 86_400, 60, 0, -1, -7200].map(far);
+        let expected = [
+            "in 7 days",
+            "in 1 minute",
+            "in 0 seconds",
+            "1 second ago",
+            "2 hours ago",
+        ];
+        assert_eq!(said, expected);
+        // A length is rounded to the unit it is said in.
+        let span = |s| Language::english().span(SignedDuration::from_secs(s));
+        let said = [
+            149, 150, 7199, 8999, 9000, 171_799, 172_800, 215_999, 216_000,
+        ]
+        .map(span);
+        let expected = [
+            "2 minutes",
+            "3 minutes",
+            "120 minutes",
+            "2 hours",
+            "3 hours",
+            "48 hours",
+            "2 days",
+            "2 days",
+            "3 days",
+        ];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_time_is_written_in_its_zone_with_utc_behind_it() {
+        let mut german = Language::english().clone();
+        german.dates.full = "{weekday} {day}.{month_number}.{year} {time} {zone}{nothing}".into();
+        german.dates.zones = [("CET".to_owned(), "MEZ".to_owned())].into();
+        let write = |language: &Language, at: &str, zone: &str| {
+            let zone = TimeZone::get(zone).unwrap();
+            language.written(at.parse().unwrap(), &zone)
+        };
+        let english = |at, zone| write(Language::english(), at, zone);
+        assert_eq!(
+            english("2026-12-01T13:05:00Z", "Europe/Berlin"),
+            "Tue 1 Dec 2026, 14:05 CET (13:05 UTC)"
+        );
+        assert_eq!(
+            english("2026-01-01T23:30:00Z", "Europe/Berlin"),
+            "Fri 2 Jan 2026, 00:30 CET (Thu 1 Jan, 23:30 UTC)"
+        );
+        assert_eq!(
+            english("2026-12-01T13:00:00Z", "UTC"),
+            "Tue 1 Dec 2026, 13:00 UTC"
+        );
+        assert_eq!(
+            write(&german, "2026-12-01T13:00:00Z", "Europe/Berlin"),
+            "Tue 1.12.2026 14:00 MEZ (13:00 UTC)"
+        );
+    }
+
+    #[test]
+    fn a_word_without_a_translation_stays_as_it_is() {
+        let mut german = Language::english().clone();
+        let words = [("verified", "geprüft"), ("API", "Schnittstelle")];
+        german.words = words.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        let said = ["verified", "Verified", "API", "validators"].map(|w| german.word(w));
+        assert_eq!(said, ["geprüft", "geprüft", "Schnittstelle", "validators"]);
+    }
 }

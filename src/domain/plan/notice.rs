@@ -278,3 +278,77 @@ impl Notice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trigger_says_when_its_notice_is_due_and_of_what_it_speaks() {
+        let opens: Timestamp = "2026-12-10T12:00:00Z".parse().unwrap();
+        let daily = CronRule::new(
+            "0 9 * * *",
+            TimeZone::UTC,
+            Offset::Days(-2),
+            Offset::Exact(0),
+        );
+        let cron = Trigger::Cron(Box::new(daily.unwrap()));
+        let on = Trigger::On;
+        // The key, the times, whether it goes by the clock and speaks of the window, and the happening that a fact is behind.
+        let hour_before = ["2026-12-10T11:00:00Z"].as_slice();
+        let mornings = ["2026-12-09T09:00:00Z", "2026-12-10T09:00:00Z"].as_slice();
+        let rows = [
+            (
+                Trigger::At(Offset::Exact(-3600)),
+                "at",
+                hour_before,
+                true,
+                true,
+                None,
+            ),
+            (cron, "cron", mornings, true, true, None),
+            (on(Happening::Go), "on", &[], false, true, None),
+            (on(Happening::Cancelled), "on", &[], false, false, None),
+            (
+                on(Happening::Applied),
+                "on",
+                &[],
+                false,
+                false,
+                Some(Happening::Applied),
+            ),
+        ];
+        for (trigger, key, times, by_clock, of_the_window, with_fact) in rows {
+            assert_eq!(trigger.key(), key);
+            let due = trigger.times(opens, &TimeZone::UTC);
+            let due: Vec<String> = due.iter().map(Timestamp::to_string).collect();
+            assert_eq!(due, times);
+            assert_eq!(trigger.is_by_clock(), by_clock);
+            assert_eq!(trigger.happening_with_fact(), with_fact);
+            let notice = Notice::new("a", Phase::Execution, "", trigger);
+            assert_eq!(notice.of_the_window(), of_the_window, "{notice:?}");
+        }
+    }
+
+    #[test]
+    fn words_and_reminders_that_no_plan_has_are_notices_too() {
+        let said = Notice::said();
+        assert_eq!(
+            (said.id.as_str(), said.late),
+            (SAID_NOTICE, LatePolicy::Post)
+        );
+        assert_eq!(said.trigger, Trigger::On(Happening::Said));
+        let private = Notice::private();
+        assert_eq!(
+            (private.id.as_str(), private.late),
+            (PRIVATE_NOTICE, LatePolicy::Skip)
+        );
+        assert_eq!(private.trigger, Trigger::At(Offset::Exact(-3600)));
+    }
+
+    #[test]
+    fn names_are_those_of_files_and_of_headings() {
+        assert_eq!(Phase::PostDeployment.name(), "Post-Deployment");
+        assert_eq!(Audience::Developers.name(), "developers");
+    }
+}

@@ -530,4 +530,106 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn offsets_and_lengths_are_read_by_their_units() {
+        let offsets = [
+            ("0", Offset::Exact(0)),
+            (" -7d ", Offset::Days(-7)),
+            ("+2w", Offset::Days(14)),
+            ("-24h", Offset::Exact(-86_400)),
+            ("+30m", Offset::Exact(1800)),
+            ("-90s", Offset::Exact(-90)),
+            ("+99999999s", Offset::Exact(99_999_999)),
+        ];
+        for (text, offset) in offsets {
+            assert_eq!(Offset::from_str(text), Ok(offset));
+        }
+        assert!(Offset::from_str("+100000000s").is_err());
+        let lengths = [
+            ("2d", 172_800),
+            ("48h", 172_800),
+            (" 10m", 600),
+            ("90s", 90),
+        ];
+        for (text, seconds) in lengths {
+            let length = SignedDuration::from_secs(seconds);
+            assert_eq!(parse_length(text), Ok(length), "{text}");
+        }
+        assert_eq!(parse_length("9599h").unwrap().as_hours(), 9599);
+        assert!(parse_length("9600h").is_err() && parse_length("400d").is_err());
+    }
+
+    #[test]
+    fn a_length_is_written_in_the_largest_unit_that_fits() {
+        let said = [0, 7200, 5400, 60, 90, 3601].map(short_length);
+        assert_eq!(said, ["0h", "2h", "90m", "1m", "90s", "3601s"]);
+    }
+
+    #[test]
+    fn a_time_is_written_as_people_write_it() {
+        for text in [
+            "2026-12-01 14:00",
+            "2026-12-01 14:00:30",
+            "2026-12-01T13:00:00Z",
+        ] {
+            assert_eq!(text.parse::<PlanTime>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn rules_are_one_where_all_their_parts_are() {
+        let rule = |expression, zone: &str, from, until| {
+            let zone = TimeZone::get(zone).unwrap();
+            CronRule::new(expression, zone, Offset::Days(from), Offset::Days(until)).unwrap()
+        };
+        let one = rule("0 9 * * *", "Europe/Berlin", -7, 0);
+        assert_eq!(one.expression(), "0 9 * * *");
+        let others = [
+            (rule("0 9 * * *", "Europe/Berlin", -7, 0), true),
+            (rule("0 8 * * *", "Europe/Berlin", -7, 0), false),
+            (rule("0 9 * * *", "Europe/Paris", -7, 0), false),
+            (rule("0 9 * * *", "Europe/Berlin", -6, 0), false),
+            (rule("0 9 * * *", "Europe/Berlin", -7, -1), false),
+        ];
+        for (other, is_one) in others {
+            assert_eq!(one == other, is_one, "{other:?}");
+        }
+        let days = [
+            ("0 9 * * *", false),
+            ("0 9 1 * *", false),
+            ("0 9 ? * Mon", false),
+            ("0 9 1 * Mon", true),
+        ];
+        for (expression, two) in days {
+            assert_eq!(rule(expression, "UTC", -7, 0).has_two_days(), two);
+        }
+    }
+
+    #[test]
+    fn occurrences_lie_from_the_first_bound_to_before_the_last() {
+        let hourly = |from, until| {
+            let (from, until) = (Offset::Exact(from), Offset::Exact(until));
+            CronRule::new("0 * * * *", TimeZone::UTC, from, until).unwrap()
+        };
+        let opens = at("2026-12-10T12:00:00Z");
+        let found = hourly(-7200, 0).occurrences(opens, &TimeZone::UTC);
+        assert_eq!(
+            found,
+            ["2026-12-10T10:00:00Z", "2026-12-10T11:00:00Z"].map(at)
+        );
+        let many = hourly(-2000 * 3600, 0).occurrences(opens, &TimeZone::UTC);
+        assert_eq!(many.len(), 1000);
+        // Two civil times in the gap of a change of the clocks are one instant.
+        let halves = CronRule::new(
+            "0,30 2 * * *",
+            berlin(),
+            Offset::Exact(-3600 * 12),
+            Offset::Exact(0),
+        );
+        let once = halves
+            .unwrap()
+            .occurrences(at("2026-03-29T12:00:00Z"), &berlin());
+        assert_eq!(once, [at("2026-03-29T01:00:00Z")]);
+    }
 }

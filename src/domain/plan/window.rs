@@ -660,8 +660,11 @@ mod tests {
             &wish(&berlin(), "2026-12-11T23:00:00Z"),
         );
         assert_eq!(
-            silent.iter().map(|p| p.opens).collect::<Vec<_>>(),
-            found.iter().map(|p| p.opens).collect::<Vec<_>>()
+            silent
+                .iter()
+                .map(|p| (p.share, p.opens))
+                .collect::<Vec<_>>(),
+            found.iter().map(|p| (None, p.opens)).collect::<Vec<_>>()
         );
     }
 
@@ -749,5 +752,52 @@ mod tests {
             earliest(at("2026-12-01T12:00:00Z"), Offset::Exact(0), &berlin()),
             Some(at("2026-12-01T23:00:00Z"))
         );
+    }
+
+    #[test]
+    fn each_rule_has_its_points_up_to_its_edge() {
+        let worth = [5, 6, 7, 8, 19, 20, 22, 23].map(|hour| Presence::at(hour).worth());
+        assert_eq!(worth, [-0.5, 0.5, 0.5, 1.0, 1.0, 0.5, 0.5, -0.5]);
+        let person = home("America/New_York", 1.0);
+        let wish = wish(&person.zone, "2026-10-31T05:00:00Z");
+        let points = |opens: &str, closes: &str, name: &str| {
+            let p = judge(None, &[&person], &wish, at(opens), at(closes));
+            let part = p.parts.into_iter().find(|part| part.name == name);
+            part.map(|part| part.points)
+        };
+        let weekdays = [5, 6, 7].map(|day| {
+            let at = |hour: i64| format!("2026-11-0{day}T{hour}:00:00Z");
+            points(&at(15), &at(17), "weekday").unwrap()
+        });
+        assert_eq!(weekdays, [20, 10, -40]);
+        // The clocks change at six.
+        let clocks = |opens: i64, closes: i64| {
+            let at = |hour: i64| format!("2026-11-01T0{hour}:00:00Z");
+            points(&at(opens), &at(closes), "clocks")
+        };
+        assert_eq!(clocks(4, 6), None);
+        assert_eq!(clocks(5, 7), Some(-40));
+        assert_eq!(clocks(6, 8), Some(-10));
+        let at_opening = Trigger::At(Offset::Exact(0));
+        let notice = Notice::new("a", Phase::Scheduling, "", at_opening);
+        assert_eq!(longest_lead(&[notice]), None);
+    }
+
+    #[test]
+    fn windows_of_one_day_are_proposed_once_no_other_day_is_left() {
+        let person = home("Europe/Berlin", 1.0);
+        let midnight = at("2026-12-14T00:00:00Z");
+        let wish = wish(&TimeZone::UTC, "2026-12-14T00:00:00Z");
+        let proposal = |hour: i64| {
+            let after = |hours| midnight.checked_add(SignedDuration::from_hours(hours));
+            let (opens, closes) = (after(hour).unwrap(), after(hour + 2).unwrap());
+            judge(None, &[&person], &wish, opens, closes)
+        };
+        let chosen = choose(&[10, 8, 12, 9, 32].map(proposal), &TimeZone::UTC);
+        let hours: Vec<i64> = chosen
+            .iter()
+            .map(|p| p.opens.duration_since(midnight).as_hours())
+            .collect();
+        assert_eq!(hours, [8, 10, 12, 32], "and none that overlaps");
     }
 }
