@@ -296,4 +296,36 @@ mod tests {
             assert_eq!(serde_json::to_value(urgency).unwrap(), urgency.name());
         }
     }
+
+    #[test]
+    fn an_answer_is_wanted_before_the_deadline_and_before_the_window() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let window = Window {
+            opens: at(1_000),
+            closes: at(2_000),
+        };
+        let mut upgrade = Upgrade::new("v2", "Two", window.clone(), BTreeMap::new());
+        let by = |upgrade: &Upgrade, asked: i64, within: i64| {
+            let by = upgrade.answer_by(at(asked), SignedDuration::from_secs(within));
+            by.as_second()
+        };
+        assert_eq!(by(&upgrade, 100, 200), 300, "in time anyway");
+        assert_eq!(by(&upgrade, 900, 200), 1_000, "before the window");
+        assert_eq!(by(&upgrade, 1_000, 200), 1_200, "which is open already");
+        let duty = Duty {
+            required: true,
+            what: "Update".into(),
+            node_version: None,
+            by: Some(at(700)),
+        };
+        upgrade.duties.insert(Audience::Validators, duty);
+        assert_eq!(by(&upgrade, 600, 200), 700, "before the deadline");
+        assert_eq!(by(&upgrade, 700, 200), 900, "which is over");
+        upgrade.duties.clear();
+        upgrade.poll = Some(Poll {
+            windows: vec![window.clone(), window],
+            decide_by: at(500),
+        });
+        assert_eq!(by(&upgrade, 900, 200), 1_100, "no window is set");
+    }
 }

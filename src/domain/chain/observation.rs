@@ -241,7 +241,7 @@ mod tests {
         let limits = Limits::default();
         let seen = |unmoved, unseen| {
             let endpoints = vec![endpoint(true, unmoved), endpoint(true, unmoved)];
-            matter(&sight(endpoints, 0, unseen), &limits, None)
+            matter(&sight(endpoints, 0, unseen), Some(0), &limits, None)
         };
         assert_eq!(
             (seen(179, 179), seen(180, 0), seen(0, 180)),
@@ -252,7 +252,7 @@ mod tests {
                 lag: None,
                 ..sight(vec![endpoint(true, 6)], 0, 0)
             };
-            matter(&sight, &limits, before)
+            matter(&sight, None, &limits, before)
         };
         let lagging = Some(MatterKind::Lagging);
         assert_eq!(unknown(lagging), lagging);

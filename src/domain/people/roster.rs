@@ -401,8 +401,8 @@ mod tests {
             unsent,
             sent("quiet", "5", 1),
         ];
-        let within = SignedDuration::from_secs(100);
-        let found = asks(&posts, |p| p.channel != "quiet", within);
+        let by = |asked: Timestamp| at(asked.as_second() + 100);
+        let found = asks(&posts, |p| p.channel != "quiet", by);
         let ask = |channel: &str, occurrence: &str, second| Ask {
             id: digest(&["reminder", "1", occurrence]),
             notice: "reminder".into(),
@@ -438,12 +438,12 @@ mod tests {
                 duties: [(Audience::Validators, duty)].into(),
                 ..Upgrade::new("v2", "Two", window, BTreeMap::new())
             };
-            let by = ready_by(&upgrade, asks, SignedDuration::from_secs(50));
+            let by = ready_by(&upgrade, asks);
             by.map(Timestamp::as_second)
         };
         let (asked, routine, emergency) = ([ask], Urgency::Routine, Urgency::Emergency);
         assert_eq!(by(true, None, routine, &asked), Some(1000));
-        assert_eq!(by(true, None, emergency, &asked), Some(150));
+        assert_eq!(by(true, None, emergency, &asked), Some(200));
         assert_eq!(by(true, None, emergency, &[]), Some(1000));
         assert_eq!(by(true, Some(700), emergency, &asked), Some(700));
         assert_eq!(by(false, Some(700), emergency, &asked), None);
