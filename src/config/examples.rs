@@ -95,7 +95,7 @@ mod tests {
     /// The example's files with other names, as somebody has who wrote their own.
     fn owned(text: &str) -> String {
         let hosts = text.replace("example.", "harbour.");
-        hosts.replace(EXAMPLE_IDS, "1200000000000000")
+        hosts.replace(EXAMPLE_IDS, "1200000000000000") + "# ours\n"
     }
 
     #[test]

@@ -432,16 +432,16 @@ mod tests {
             "2027-11-02T13:00:00Z 2027-11-02T15:00:00Z late"
         );
         assert_eq!(
-            of("reschedule 2027-11-02T14:00:00Z 2027-11-02 18:00"),
+            of("reschedule 2027-11-02T14:00:00Z 2027-11-02 18:00 confirm=yes"),
             "2027-11-02T14:00:00Z 2027-11-02T17:00:00Z "
         );
         assert_eq!(
-            of("postpone 1d"),
+            of("postpone 1d confirm=yes"),
             "2027-10-31T13:00:00Z 2027-10-31T15:00:00Z ",
             "the same hour of the next day"
         );
         assert_eq!(
-            of("postpone 24h"),
+            of("postpone 24h confirm=yes"),
             "2027-10-31T12:00:00Z 2027-10-31T14:00:00Z "
         );
         assert_eq!(

@@ -746,13 +746,14 @@ mod tests {
         }
         // What is no hour belongs to the next part.
         for text in ["14:00h", "140:0", "1400"] {
-            let error = Command::from_line(&format!("reschedule 2026-12-01 {text}")).unwrap_err();
+            let error =
+                Command::from_line(&format!("reschedule 2026-12-01T14:00 {text}")).unwrap_err();
             let expected = format!("closes {text} is nothing that reschedule takes");
             assert_eq!(error.to_string(), expected);
         }
         assert_eq!(
-            line("reschedule 2026-12-01 x:00"),
-            ["reschedule", "opens: 2026-12-01 00:00", "reason: x:00"]
+            line("reschedule 2026-12-01T14:00 x:00"),
+            ["reschedule", "opens: 2026-12-01 14:00", "reason: x:00"]
         );
         let longest = "x".repeat(MAX_REASON_CHARS);
         assert_eq!(
@@ -790,8 +791,8 @@ mod tests {
             .map(|part| part.name)
             .collect();
         let expected = [
-            "before", "channel", "code", "item", "node", "notice", "part", "post", "topic",
-            "upgrade",
+            "before", "channel", "code", "confirm", "item", "node", "notice", "part", "post",
+            "topic", "upgrade",
         ];
         assert_eq!(proposed, expected.into());
     }

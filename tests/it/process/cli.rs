@@ -47,10 +47,15 @@ pub fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
     dir
 }
 
-/// The words of the sample with names of one's own in place of invented ones, so that it may be run.
-fn own(text: &str) -> String {
+/// The words of the sample with names of one's own in place of invented ones.
+fn with_own_names(text: &str) -> String {
     text.replace("example.", "harbour.")
         .replace("1100000000000000", "1200000000000000")
+}
+
+/// A file of the sample as somebody has it who wrote their own, so that it may be run.
+fn own(text: &str) -> String {
+    with_own_names(text) + "# ours\n"
 }
 
 /// All files in a folder, however deep.
@@ -620,12 +625,13 @@ fn what_is_wrong_is_refused_with_its_place_and_a_hint() {
                 .find(|l| l.contains("error:"))
                 .unwrap_or_default();
             assert!(
-                line.starts_with(place) && line.contains(&own(message)),
+                line.starts_with(place) && line.contains(&with_own_names(message)),
                 "{command} with {to:?}: {said}"
             );
             assert!(
                 said.lines()
-                    .any(|l| l.trim_start().starts_with("hint:") && l.contains(&own(hint))),
+                    .any(|l| l.trim_start().starts_with("hint:")
+                        && l.contains(&with_own_names(hint))),
                 "{command} with {to:?}: {said}"
             );
         }
