@@ -116,7 +116,7 @@ pub fn of(
         .duties
         .iter()
         .filter(|(a, _)| audiences.contains(a))
-        .map(|(a, d)| duty(*a, d, now))
+        .map(|(a, d)| duty(*a, d, is_over(d, now)))
         .collect();
     let chains: Vec<Value> = upgrade
         .chains
@@ -327,15 +327,18 @@ fn must(campaign: &Campaign, now: Option<Timestamp>) -> Option<Value> {
     if campaign.upgrade.given_up() || is_applied && validators.node_version.is_none() {
         return None;
     }
-    let mut must = duty(Audience::Validators, validators, now);
-    must["over"] = json!(must["over"] == json!(true) || is_applied);
-    Some(must)
+    let is_over = is_applied || is_over(validators, now);
+    Some(duty(Audience::Validators, validators, is_over))
+}
+
+fn is_over(duty: &Duty, now: Option<Timestamp>) -> bool {
+    duty.by.zip(now).is_some_and(|(by, now)| by <= now)
 }
 
 /// Describes a duty; `over` says that its time has passed.
-fn duty(audience: Audience, duty: &Duty, now: Option<Timestamp>) -> Value {
+fn duty(audience: Audience, duty: &Duty, over: bool) -> Value {
     json!({
-        "over": duty.by.zip(now).is_some_and(|(by, now)| by <= now),
+        "over": over,
         "audience": audience,
         "required": duty.required,
         "what": duty.what,

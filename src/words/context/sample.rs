@@ -255,7 +255,7 @@ pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_
     };
     let validators = sample.upgrade.duties.get(&Audience::Validators);
     // The sample is given up as well, and such an upgrade asks nothing.
-    let must = validators.map(|d| duty(Audience::Validators, d, moment.now));
+    let must = validators.map(|d| duty(Audience::Validators, d, false));
     map.insert("must".into(), json!(must));
     map.insert("contacts".into(), json!([contact]));
     map.insert(

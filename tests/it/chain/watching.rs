@@ -701,7 +701,7 @@ async fn a_block_whose_events_cannot_be_read_hides_nothing_behind_it() {
             "unexamined 102 102 to 102",
             "unexamined 103 103 to 103",
             "authorized 102 0xaa",
-            "applied 104 ",
+            "applied 104 from 1",
         ] {
             assert!(facts.contains(&fact.to_owned()), "{fact}: {facts:?}");
         }
