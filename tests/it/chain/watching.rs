@@ -15,10 +15,13 @@ use upgrade_herald::{
         outbox::Operation,
     },
     outbox::Core,
-    ports::{Clock, Readers},
+    ports::{ChainError, Clock, Readers},
 };
 
-use crate::harness::pipeline::{Pipeline, authorized};
+use crate::harness::{
+    chains::Failure,
+    pipeline::{Pipeline, authorized},
+};
 
 fn seconds(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n)
@@ -656,8 +659,7 @@ async fn authorized_code_that_nobody_applies_is_asked_about() {
 /// However a block fails, herald goes on behind it, says what was not examined, and tells what the state proves.
 #[tokio::test]
 async fn a_block_whose_events_cannot_be_read_hides_nothing_behind_it() {
-    use upgrade_herald::ports::ChainError;
-    let ways: [(fn(String) -> ChainError, usize); 3] = [
+    let ways: [(Failure, usize); 3] = [
         (ChainError::Undecodable, 3),
         (ChainError::Answer, 3),
         (ChainError::Unreachable, 10),

@@ -189,8 +189,6 @@ async fn nodes_that_were_left_have_no_say_in_the_figure() {
     let text = w.text("v2", "stalled", "discord-upgrades").await;
     insta::assert_snapshot!(text, @r"
     ## Paseo runtime 2.3.1: relay needs a look
-    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
-
     relay has finalized no block for 190 s; all nodes we ask agree.
 
     The last finalized block we know is **101** (`0xrelay101`), with `spec_version` 1.
@@ -425,14 +423,14 @@ async fn a_schedule_on_a_relay_that_is_not_followed_says_so() {
     let text = w.text("v2", "scheduled", "discord-upgrades").await;
     insta::assert_snapshot!(text, @r"
     ## Paseo runtime 2.3.1: scheduled
-    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+    **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
 
     The approved call has its place in the scheduler of hub. Its block is counted on a chain that herald does not follow, so no time can be told.
 
     **What it means for you**
 
     - **Validators** — **action needed**: Update your node and watch it through the upgrade.
-    - **Developers** — **action needed**: Test your tools against the new metadata. By <t:1804590000:F> · Tue 9 Mar 2027, 12:00 CET (11:00 UTC).
+    - **Developers** — **action needed**: Test your tools against the new metadata.
     - **Users** — no action: Nothing to do; transactions may take a few seconds longer.
     ");
 }

@@ -17,6 +17,9 @@ use upgrade_herald::{
     ports::{Chain, ChainError, Head},
 };
 
+/// An error of a chain, by its reason.
+pub type Failure = fn(String) -> ChainError;
+
 /// A chain as its script has it.
 #[derive(Default)]
 pub struct ScriptedChain {
@@ -26,7 +29,7 @@ pub struct ScriptedChain {
     pub slow: Mutex<bool>,
     pub lost: Mutex<Vec<u64>>,
     /// Blocks whose events can't be read, and by which error.
-    pub unreadable: Mutex<BTreeMap<u64, fn(String) -> ChainError>>,
+    pub unreadable: Mutex<BTreeMap<u64, Failure>>,
 }
 
 #[async_trait]
