@@ -251,10 +251,10 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
     insta::assert_snapshot!(say("status").await, @r"
     Paseo runtime 2.3.1 — scheduled, on hold: Two nodes don't sync.
 
-    Must I update my node? Yes: v1.21.0 or newer, by Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+    Must I update my node? Yes, at once, if it is older than v1.21.0.
 
     • Validators — action needed: Update your node and watch it through the upgrade.
-    • Developers — action needed: Test your tools against the new metadata. By Tue 9 Mar 2027, 12:00 CET (11:00 UTC).
+    • Developers — action needed: Test your tools against the new metadata.
     • Users — no action: Nothing to do; transactions may take a few seconds longer.
 
     Window: Tue 9 Mar 2027, 14:00 CET (13:00 UTC), in 50 minutes, until Tue 9 Mar 2027, 16:00 CET (15:00 UTC).
@@ -268,7 +268,9 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
     insta::assert_snapshot!(say("go upgrade=v3").await, @"I know no upgrade v3: did you mean v2?");
 
     let said = say("postpone 2h nodes are late").await;
-    insta::assert_snapshot!(said, @"done: reschedule of Paseo runtime 2.3.1, asked for by communication_team (invented) on matrix.");
+    insta::assert_snapshot!(said, @"I can't do that: the window would open Tue 9 Mar 2027, 16:00 CET (15:00 UTC), in the night of people in Singapore (23:00). To move it all the same, give the command again with confirm=yes (--confirm in a shell).");
+    let said = say("postpone 2h confirm=yes nodes are late").await;
+    insta::assert_snapshot!(said, @"done: Paseo runtime 2.3.1 now opens Tue 9 Mar 2027, 16:00 CET (15:00 UTC) and closes Tue 9 Mar 2027, 18:00 CET (17:00 UTC), asked for by communication_team (invented) on matrix.");
     assert_eq!(
         upgrade().await.window.opens,
         opens + jiff::SignedDuration::from_hours(2)

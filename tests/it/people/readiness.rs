@@ -1048,7 +1048,10 @@ async fn who_asks_for_it_is_reminded_alone_once_and_of_the_window_as_it_is() -> 
         dana,
         operators,
         "reschedule",
-        &[("opens", nearer.to_string().into())],
+        &[
+            ("opens", nearer.to_string().into()),
+            ("confirm", "yes".into()),
+        ],
     )
     .await?;
     ensure!(moved.contains(" now opens "), "{moved}");
