@@ -398,7 +398,12 @@ async fn nobody_is_asked_for_an_answer_once_the_upgrade_is_applied() {
         );
         let (w, _) = world(Some(vec![asks, reminds])).await;
         list_a_provider(&w);
-        w.plan(&[w.upgrade("v2", &["relay"])]).await;
+        // An answer is asked for before the window opens, so it opens after the reminder.
+        let mut upgrade = w.upgrade("v2", &["relay"]);
+        let later = |at: Timestamp| at.checked_add(SignedDuration::from_hours(2)).unwrap();
+        upgrade.window.opens = later(upgrade.window.opens);
+        upgrade.window.closes = later(upgrade.window.closes);
+        w.plan(&[upgrade]).await;
         w.settle().await;
         if is_applied {
             apply(&w).await;

@@ -240,10 +240,10 @@ async fn two_people_agree_on_two_platforms_and_it_goes_out_in_time() {
     **Please approve reminder** for discord-upgrades, matrix-upgrades, due <t:1804595400:F> · Tue 9 Mar 2027, 13:30 CET (12:30 UTC): `/upgrade approve CODE`. It takes 2 people.
 
     ## Reminder: Paseo runtime 2.3.1, <t:1804597200:R>
-    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+    **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
 
     - **Validators** — **action needed**: Update your node and watch it through the upgrade.
-    - **Developers** — **action needed**: Test your tools against the new metadata. By <t:1804590000:F> · Tue 9 Mar 2027, 12:00 CET (11:00 UTC).
+    - **Developers** — **action needed**: Test your tools against the new metadata.
     - **Users** — no action: Nothing to do; transactions may take a few seconds longer.
 
     **Window:** <t:1804597200:F> · Tue 9 Mar 2027, 14:00 CET (13:00 UTC), <t:1804597200:R>, until <t:1804604400:F> · Tue 9 Mar 2027, 16:00 CET (15:00 UTC).
@@ -254,10 +254,10 @@ async fn two_people_agree_on_two_platforms_and_it_goes_out_in_time() {
     let html = in_room[0].body.clone().unwrap().html.unwrap();
     insta::assert_snapshot!(html.replace(&code, "CODE"), @r#"
     <p><strong>Please approve reminder</strong> for discord-upgrades, matrix-upgrades, due Tue 9 Mar 2027, 13:30 CET (12:30 UTC): <code>/upgrade approve CODE</code>. It takes 2 people.</p><hr><h2>Reminder: Paseo runtime 2.3.1, in 30 minutes</h2>
-    <p><strong>Must I update my node?</strong> Yes: <strong>v1.21.0</strong> or newer, by Tue 9 Mar 2027, 10:00 CET (09:00 UTC).</p>
+    <p><strong>Must I update my node?</strong> Yes, at once, if it is older than <strong>v1.21.0</strong>.</p>
     <ul>
     <li><strong>Validators</strong> — <strong>action needed</strong>: Update your node and watch it through the upgrade.</li>
-    <li><strong>Developers</strong> — <strong>action needed</strong>: Test your tools against the new metadata. By Tue 9 Mar 2027, 12:00 CET (11:00 UTC).</li>
+    <li><strong>Developers</strong> — <strong>action needed</strong>: Test your tools against the new metadata.</li>
     <li><strong>Users</strong> — no action: Nothing to do; transactions may take a few seconds longer.</li>
     </ul>
     <p><strong>Window:</strong> Tue 9 Mar 2027, 14:00 CET (13:00 UTC), in 30 minutes, until Tue 9 Mar 2027, 16:00 CET (15:00 UTC).</p>
@@ -331,10 +331,10 @@ async fn another_text_wants_another_approval_and_what_is_agreed_late_says_so() {
     ## Reminder: Another title, <t:1804597200:R>
     *Posted late: this was due <t:1804595400:F> · Tue 9 Mar 2027, 13:30 CET (12:30 UTC).*
 
-    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+    **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
 
     - **Validators** — **action needed**: Update your node and watch it through the upgrade.
-    - **Developers** — **action needed**: Test your tools against the new metadata. By <t:1804590000:F> · Tue 9 Mar 2027, 12:00 CET (11:00 UTC).
+    - **Developers** — **action needed**: Test your tools against the new metadata.
     - **Users** — no action: Nothing to do; transactions may take a few seconds longer.
 
     **Window:** <t:1804597200:F> · Tue 9 Mar 2027, 14:00 CET (13:00 UTC), <t:1804597200:R>, until <t:1804604400:F> · Tue 9 Mar 2027, 16:00 CET (15:00 UTC).

@@ -360,11 +360,11 @@ async fn an_announcement_that_was_missed_is_posted_at_once_and_a_reminder_is_not
     let skipped: Vec<&str> = planned.skipped.iter().map(|p| p.notice.as_str()).collect();
     assert_eq!(skipped, ["reminder", "reminder"], "in both channels");
     follow(&w, &file).await;
-    assert_eq!(w.told("v2", CHANNEL).await, ["window_set", "announced"]);
+    assert_eq!(w.told("v2", CHANNEL).await, ["announced", "window_set"]);
     days_pass(&w, 1).await;
     assert_eq!(
         w.told("v2", CHANNEL).await,
-        ["window_set", "announced", "soon"]
+        ["announced", "window_set", "soon"]
     );
     // A move says the new time, and what is known already is not announced again.
     let late = Upgrade {

@@ -325,10 +325,10 @@ async fn an_answer_is_in_the_language_of_the_platforms_public_channel() {
     insta::assert_snapshot!(said, @r"
     **Paseo runtime 2.3.1** — scheduled
 
-    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+    **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
 
     - **Validators** — **action needed**: Update your node and watch it through the upgrade.
-    - **Developers** — **action needed**: Test your tools against the new metadata. By <t:1804590000:F> · Tue 9 Mar 2027, 12:00 CET (11:00 UTC).
+    - **Developers** — **action needed**: Test your tools against the new metadata.
     - **Users** — no action: Nothing to do; transactions may take a few seconds longer.
 
     **Window:** <t:1804597200:F> · Tue 9 Mar 2027, 14:00 CET (13:00 UTC), <t:1804597200:R>, until <t:1804604400:F> · Tue 9 Mar 2027, 16:00 CET (15:00 UTC).
