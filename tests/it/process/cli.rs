@@ -179,8 +179,8 @@ fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
             said("routine", "announced", "mark"),
             said("routine", "announced", "post")
         ),
-        (1, 1, 2),
-        "and again for the new window"
+        (1, 1, 1),
+        "it is marked, and not announced again"
     );
     assert_eq!(
         (
