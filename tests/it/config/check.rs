@@ -767,6 +767,7 @@ fn filled(text: &str) -> String {
 #[test]
 fn a_new_upgrade_is_begun_filled_in_and_good() {
     let dir = changed("config/plan.yaml", "zone", "zone");
+    make_own(dir.path());
     let new = |args: &[&str]| herald(dir.path(), &[&["new", "upgrade"], args].concat());
     let first = new(&["v9.9.9", "--urgency", "expedited"]);
     let told = String::from_utf8_lossy(&first.stdout).into_owned();
@@ -785,7 +786,6 @@ fn a_new_upgrade_is_begun_filled_in_and_good() {
     );
 
     // Each TODO is named, one by one, and nothing else.
-    make_own(dir.path());
     let check = herald(dir.path(), &["check", "--json"]);
     let findings: Vec<Value> = String::from_utf8_lossy(&check.stdout)
         .lines()
