@@ -220,7 +220,7 @@ fn no_template_is_an_orphan() {
 }
 
 /// Posts in which the question would be out of place: something is wrong, or all is over, and nodes are to be left alone.
-const WITHOUT_THE_QUESTION: [&str; 8] = [
+const WITHOUT_THE_QUESTION: [&str; 9] = [
     "execution/observed",
     "post-deployment/call-for-feedback",
     "post-deployment/documented",
@@ -228,6 +228,7 @@ const WITHOUT_THE_QUESTION: [&str; 8] = [
     "post-deployment/review",
     "scheduling/delayed",
     "scheduling/no-go",
+    "validation/migration",
     "validation/signers",
 ];
 
