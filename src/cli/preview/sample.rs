@@ -379,24 +379,28 @@ mod tests {
                 let mut sample = imagined(&upgrade, notice, plan);
                 (fate)(&mut sample.campaign);
                 sample.due = due;
-                let questions = [("en", "Must I", ", by "), ("de", "Muss ich", ", bis ")];
-                for (locale, question, until) in questions {
+                let questions = [
+                    ("en", "Must I", "Yes", ", by "),
+                    ("de", "Muss ich", "Ja", ", bis "),
+                ];
+                for (locale, question, yes, until) in questions {
                     let text = words(&loaded, notice, &sample, locale);
                     let case = format!("{} in {locale}, {due}: {text}", notice.id);
-                    let line = text.lines().find(|line| line.contains(question));
-                    let is_asked = line.is_some();
+                    let mut lines = text.lines();
+                    let answer = lines.find(|line| line.contains(question) && line.contains(yes));
                     let is_over =
                         due >= deadline || sample.campaign.progress.state >= State::Applied;
-                    assert!(!is_asked || !sample.campaign.upgrade.given_up(), "{case}");
                     let forbids = [
                         "don't restart it now",
                         "don't restart it unless",
                         "startet ihn nicht neu",
+                        "startet ihn jetzt nicht neu",
                     ];
                     let is_forbidden = forbids.iter().any(|words| text.contains(words));
-                    assert!(!is_asked || !is_forbidden, "{case}");
-                    if let Some(line) = line {
-                        assert_eq!(line.contains(until), !is_over, "{case}");
+                    if let Some(answer) = answer {
+                        assert!(!sample.campaign.upgrade.given_up(), "{case}");
+                        assert!(!is_forbidden, "{case}");
+                        assert_eq!(answer.contains(until), !is_over, "{case}");
                     }
                     cells += 1;
                 }
