@@ -121,7 +121,7 @@ fn shown(posts: &[Post], operation: Operation) -> String {
 async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     let w = world().await;
     let service = AnswerService::new(w.core.clone());
-    insta::assert_snapshot!(says(&w, &service, 11, "say nowhere Hello").await, @"I can't do that: there is no channel nowhere: there are: discord-operations, discord-upgrades, matrix-operations, matrix-upgrades.");
+    insta::assert_snapshot!(says(&w, &service, 11, "say nowhere Hello").await, @"I can't do that: there is no channel nowhere: there are: discord-operations, discord-upgrades, matrix-upgrades.");
     let done = says(
         &w,
         &service,
@@ -134,7 +134,7 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     assert_eq!(texts(&said, Operation::Post).len(), 2);
     insta::assert_snapshot!(shown(&said, Operation::Post), @r"
     ## Paseo runtime 2.3.1
-    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+    **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
 
     The explorer is down. @¦everyone \[more\](https://evil.example)
 
@@ -142,7 +142,7 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     ---
     Paseo runtime 2.3.1
 
-    Must I update my node? Yes: v1.21.0 or newer, by Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+    Must I update my node? Yes, at once, if it is older than v1.21.0.
 
     The explorer is down. @everyone [more](https://evil.example)
 
@@ -161,7 +161,7 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     assert!(!bodies.iter().any(|b| masked(b)), "{bodies:?}");
 
     // Corrected on top, in every channel in which it was said; a second time with the words of then.
-    insta::assert_snapshot!(says(&w, &service, 12, "correct nothing It is up.").await, @"I can't do that: no post of nothing is out; write the id of its notice, or said for words of your own.");
+    insta::assert_snapshot!(says(&w, &service, 12, "correct nothing It is up.").await, @"I can't do that: The plan has no notice nothing: there are: announced, communication-plan, reminder-7d, countdown, checklist-before, reminder-1d, reminder-1h, final-checks, op-decide, under-review, window-proposed, go, no-go, rescheduled, changed, delayed, cancelled, referendum, scheduled, dispatched, authorized, go-ahead, new-estimate, under-way, applied, signers, migration, verified, completed, feedback, documented, reviewed, unplanned, rejected, call-failed, pvf-rejected, discarded, other-version, migration-failed, migration-stuck, stalled, lagging, recovered, reset, failed, rolled-back, unacknowledged, unready, op-poll-closed, op-held, op-expired, op-refused, op-roll, op-problem, op-review, op-unplanned, op-call-failed, op-overdue, op-unapplied, op-unverified, op-blind, op-sighted, op-unexamined.");
     let done = says(&w, &service, 12, "correct said It is up again.").await;
     insta::assert_snapshot!(done, @"the correction stands on top of said in discord-upgrades, matrix-upgrades.");
     let marks = posts(&w, "said").await;
@@ -170,7 +170,7 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
     > **Correction:** It is up again.
 
     ## Paseo runtime 2.3.1
-    **Must I update my node?** Yes: **v1.21.0** or newer, by <t:1804582800:F> · Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+    **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
 
     The explorer is down. @¦everyone \[more\](https://evil.example)
 
@@ -180,7 +180,7 @@ async fn what_nobody_planned_is_said_corrected_and_noted_once() {
 
     Paseo runtime 2.3.1
 
-    Must I update my node? Yes: v1.21.0 or newer, by Tue 9 Mar 2027, 10:00 CET (09:00 UTC).
+    Must I update my node? Yes, at once, if it is older than v1.21.0.
 
     The explorer is down. @everyone [more](https://evil.example)
 
