@@ -17,7 +17,7 @@ use crate::{
             value::ChecklistPart,
         },
     },
-    plan::requests::{self, RequestStatus, Wish},
+    plan::requests::{self, NewRequest, RequestStatus},
     ports::{Asker, AuditEntry, Record, RecordKind},
     report::{self, roll},
     words::{Text, context},
@@ -101,13 +101,13 @@ impl AnswerService {
                 return Err(NoAnswer::Failed(format!("{name} changes nothing")));
             }
         };
-        let wish = Wish {
+        let request = NewRequest {
             config,
             campaign,
             change: &change,
             author: &call.author,
         };
-        Ok(requests::give(&self.core, &wish).await?)
+        Ok(requests::give(&self.core, &request).await?)
     }
 
     /// Ticks an item of the checklist, or takes that back: it is for the item's role alone.

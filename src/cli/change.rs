@@ -21,7 +21,7 @@ use crate::{
             reply::{Outcome, Reply},
         },
     },
-    plan::requests::{self, RequestStatus, Wish},
+    plan::requests::{self, NewRequest, RequestStatus},
     ports::{AuditEntry, Clock, RequestStore},
 };
 
@@ -176,13 +176,13 @@ pub async fn run(folder: Option<PathBuf>, changing: Changing) -> Result<ExitCode
     let waiting = requests::waiting(store, &campaign.upgrade.id).await?;
     let upgrade = requests::once_followed(campaign, &waiting);
     let change = change(changing, &upgrade, &opened, now)?;
-    let wish = Wish {
+    let request = NewRequest {
         config: &opened.config,
         campaign,
         change: &change,
         author: &author,
     };
-    let given = requests::give_elsewhere(store, &wish, now).await?;
+    let given = requests::give_elsewhere(store, &request, now).await?;
     let words = match &given {
         RequestStatus::Answered(outcome) => opened.renderer.english_words(outcome.reply()),
         RequestStatus::Waits(number) => format!("written down as change {number}"),

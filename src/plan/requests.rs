@@ -292,14 +292,14 @@ fn is_applied(campaign: &Campaign) -> bool {
 }
 
 /// A change that somebody asks for, with the files by which it is looked at.
-pub struct Wish<'a> {
+pub struct NewRequest<'a> {
     pub config: &'a Config,
     pub campaign: &'a Campaign,
     pub change: &'a Change,
     pub author: &'a str,
 }
 
-impl Wish<'_> {
+impl NewRequest<'_> {
     /// Writes the change down, unless it is refused here already, where a person looks; the planner looks again.
     async fn write_down(
         &self,
@@ -355,8 +355,8 @@ fn unknown(change: &Change, config: &Config, upgrade: &Upgrade, posts: &[Post]) 
 }
 
 /// Gives a change to the planner of this process, and waits for the bell that it rings when it has answered.
-pub async fn give(core: &Core, wish: &Wish<'_>) -> Result<RequestStatus, StoreError> {
-    let given = wish.write_down(&*core.store, core.clock.now()).await?;
+pub async fn give(core: &Core, request: &NewRequest<'_>) -> Result<RequestStatus, StoreError> {
+    let given = request.write_down(&*core.store, core.clock.now()).await?;
     let RequestStatus::Waits(number) = given else {
         return Ok(given);
     };
@@ -380,15 +380,15 @@ pub async fn give(core: &Core, wish: &Wish<'_>) -> Result<RequestStatus, StoreEr
 /// Gives a change to the planner of another process, and looks again and again for what came of it, if one runs.
 pub async fn give_elsewhere(
     store: &dyn Store,
-    wish: &Wish<'_>,
+    request: &NewRequest<'_>,
     now: Timestamp,
 ) -> Result<RequestStatus, StoreError> {
-    let given = wish.write_down(store, now).await?;
+    let given = request.write_down(store, now).await?;
     let RequestStatus::Waits(number) = given else {
         return Ok(given);
     };
     // Only replicas that share a store write down which of them is active.
-    let may_run = !wish.config.deployment.store.shared()
+    let may_run = !request.config.deployment.store.shared()
         || store.replicas().await?.iter().any(|replica| replica.active);
     let mut waited = Duration::ZERO;
     while may_run && waited < ANSWER_TIMEOUT {
