@@ -86,7 +86,8 @@ pub struct Database {
     discarded: Discarded,
 }
 
-/// The connections that are not used again: those made before this instant.
+/// The connections that are not used again: those made before this instant, or not long after it. A connection's age is a
+/// little out of date when it is compared, so the few that cannot be told apart are made again.
 type Discarded = Arc<Mutex<Option<Instant>>>;
 
 impl Database {
@@ -189,7 +190,8 @@ fn options(dialect: Dialect, discarded: Discarded) -> AnyPoolOptions {
     options
         .acquire_timeout(CONNECT_TIMEOUT)
         .before_acquire(move |connection, meta| {
-            let is_discarded = discarded.lock().is_some_and(|at| meta.age >= at.elapsed());
+            let is_discarded =
+                (discarded.lock()).is_some_and(|at| meta.age + CONNECT_TIMEOUT >= at.elapsed());
             Box::pin(async move { Ok(!is_discarded && is_fit(connection).await?) })
         })
         .after_connect(move |connection, _| Box::pin(apply_settings(dialect, connection)))
