@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use super::{
     controls::{Controls, InjectedFault, SeenBlock},
     driver::Rehearsal,
+    people::viewer,
     room::{Room, SeenPost, invented_account},
 };
 use crate::{
@@ -187,15 +188,8 @@ impl BrowserRehearsal {
 
     /// Shows this rehearsal from now on.
     pub fn show(&self, rehearsal: &Rehearsal) {
-        // The viewer is one whom the roster lists, where it lists anybody: then they can say that their nodes are ready.
         let snapshot = rehearsal.core.snapshot();
-        let person = snapshot
-            .config
-            .people
-            .all
-            .iter()
-            .rev()
-            .find(|p| p.provider.is_some());
+        let person = viewer(&snapshot.config.people);
         let account = |platform: Platform| {
             let own = person.and_then(|p| p.account(platform));
             own.unwrap_or_else(|| invented_account(platform)).to_owned()

@@ -167,16 +167,27 @@ impl Rehearsal {
         if !self.people.acknowledged.insert(post.key.0.clone()) {
             return Ok(());
         }
-        for person in providers(&self.core.snapshot().config.people) {
+        let snapshot = self.core.snapshot();
+        let people = &snapshot.config.people;
+        for person in providers(people).filter(|person| !self.is_viewer(people, person)) {
             let own = account(person, outlet.platform);
             let asker = Asker::new(outlet.platform, own, &outlet.place);
             rollcall::claim(&self.core, &campaign, &asker, Claim::Ready, None).await?;
         }
+        let who = match &self.controls {
+            Some(_) => "every provider but yours",
+            None => "every provider",
+        };
         self.output.say(&format!(
-            "\n  ○ {}: every provider gives the command upgrade ready",
+            "\n  ○ {}: {who} gives the command upgrade ready",
             post.channel
         ));
         Ok(())
+    }
+
+    /// Tells whether a person is played by somebody who watches, for whom nobody else answers.
+    fn is_viewer(&self, people: &People, person: &Person) -> bool {
+        self.controls.is_some() && viewer(people).is_some_and(|v| v.name == person.name)
     }
 
     /// Most providers react to a post that asks for it; the last one has to be reminded.
@@ -195,7 +206,10 @@ impl Rehearsal {
         let last = answering.pop();
         if !self.asks(post) {
             // Reminded, the last one answers where it was asked.
-            answering = last.into_iter().collect();
+            answering = last
+                .into_iter()
+                .filter(|last| !self.is_viewer(&snapshot.config.people, last))
+                .collect();
         }
         let here = sent.iter().filter(|p| p.channel == post.channel);
         let asked = here.filter(|p| self.asks(p)).max_by_key(|p| p.sent);
@@ -218,6 +232,12 @@ impl Rehearsal {
             ));
         }
     }
+}
+
+/// Who somebody that watches plays: one whom the roster lists, where it lists anybody, so that they can say that their nodes
+/// are ready.
+pub(super) fn viewer(people: &People) -> Option<&Person> {
+    providers(people).last()
 }
 
 fn providers(people: &People) -> impl Iterator<Item = &Person> {
