@@ -34,13 +34,10 @@ pub(crate) fn is_late(post: &Post, now: Timestamp) -> bool {
 
 /// Returns whether the words with which a post was begun may not go out any more, should it turn out that they are not
 /// out.
-pub(crate) fn is_outlived(due: &DuePost<'_>) -> bool {
-    let (post, Some(campaign)) = (&due.post, &due.campaign) else {
-        return false;
-    };
+pub(crate) fn is_outlived(post: &Post, campaign: &Campaign, now: Timestamp) -> bool {
     post.is_message()
         && post.body.is_some()
-        && ((is_late(post, due.now) && !post.late) || outdated(campaign, post).is_some())
+        && ((is_late(post, now) && !post.late) || outdated(campaign, post).is_some())
 }
 
 /// Why a post that was begun once would be untrue by now: what waits is withdrawn with the change itself, but this
@@ -88,7 +85,12 @@ pub(crate) async fn eligibility(due: &DuePost<'_>, gate: &Gate) -> Result<Eligib
         LatePolicy::Post => return Ok(Eligibility::Eligible),
         LatePolicy::Newest => {
             let posts = due.core.store.posts(&post.upgrade).await?;
-            if !posts.iter().any(|p| is_newer(due, campaign, p)) {
+            let is_by_clock = |post: &Post| {
+                let notice = (due.snapshot.plan()).notice(campaign.upgrade.urgency, &post.notice);
+                notice.is_some_and(|n| n.trigger.is_by_clock())
+            };
+            let mut by_clock = posts.iter().filter(|p| is_by_clock(p));
+            if !by_clock.any(|p| is_newer(p, post, due.now)) {
                 return Ok(Eligibility::Eligible);
             }
             "a later one takes its place"
@@ -99,14 +101,8 @@ pub(crate) async fn eligibility(due: &DuePost<'_>, gate: &Gate) -> Result<Eligib
     Ok(Eligibility::Useless(format!("missed at {missed}: {why}")))
 }
 
-/// Returns whether this is a later post by the clock in the same channel, and is out or due by now as well.
-fn is_newer(due: &DuePost<'_>, campaign: &Campaign, later: &Post) -> bool {
-    let post = &due.post;
-    let plan = due.snapshot.plan();
-    let is_by_clock = || {
-        let notice = plan.notice(campaign.upgrade.urgency, &later.notice);
-        notice.is_some_and(|n| n.trigger.is_by_clock())
-    };
+/// Returns whether a post is later than another of its channel, and is out or due by now as well.
+fn is_newer(later: &Post, post: &Post, now: Timestamp) -> bool {
     let speaks = matches!(
         later.state,
         PostState::Planned | PostState::Sending | PostState::Sent
@@ -115,9 +111,8 @@ fn is_newer(due: &DuePost<'_>, campaign: &Campaign, later: &Post) -> bool {
         && later.is_message()
         && (post.revision == 0 || later.revision == post.revision)
         && (later.due, later.rank) > (post.due, post.rank)
-        && later.due <= due.now
+        && later.due <= now
         && speaks
-        && is_by_clock()
 }
 
 #[cfg(test)]
@@ -127,7 +122,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         campaign::upgrade::{Upgrade, Window},
-        outbox::{KeyParts, Operation},
+        outbox::{Body, KeyParts, Operation},
     };
 
     fn at(second: i64) -> Timestamp {
@@ -149,6 +144,18 @@ mod tests {
             attempts: 1,
             ..Post::planned(parts, 0, at(0))
         }
+    }
+
+    /// Of revision 2, with a window that opens at 0.
+    fn campaign() -> Campaign {
+        let window = Window {
+            opens: at(0),
+            closes: at(3600),
+        };
+        let upgrade = Upgrade::new("v2", "Two", window, BTreeMap::new());
+        let mut campaign = Campaign::new(upgrade, at(-3600));
+        campaign.revision = 2;
+        campaign
     }
 
     #[test]
@@ -186,16 +193,61 @@ mod tests {
             }),
         ];
         for (n, (reason, change)) in cases.into_iter().enumerate() {
-            let window = Window {
-                opens: at(0),
-                closes: at(3600),
-            };
-            let upgrade = Upgrade::new("v2", "Two", window, BTreeMap::new());
-            let mut campaign = Campaign::new(upgrade, at(-3600));
-            campaign.revision = 2;
-            let mut post = begun();
+            let (mut campaign, mut post) = (campaign(), begun());
             change(&mut campaign, &mut post);
             assert_eq!(outdated(&campaign, &post), reason, "case {n}");
+        }
+    }
+
+    #[test]
+    fn frozen_words_are_outlived_when_they_are_late_and_do_not_say_so_or_are_outdated() {
+        type Change = fn(&mut Campaign, &mut Post);
+        let cases: [(bool, i64, Change); 8] = [
+            (false, 0, |_, _| {}),
+            (true, 121, |_, _| {}),
+            (false, 121, |_, post| post.late = true),
+            (true, 0, |campaign, _| campaign.revision = 3),
+            (true, 121, |campaign, post| {
+                (campaign.revision, post.late) = (3, true);
+            }),
+            (false, 121, |_, post| post.body = None),
+            (false, 121, |_, post| post.operation = Operation::Mark),
+            (false, 0, |campaign, post| {
+                (campaign.revision, post.body) = (3, None);
+            }),
+        ];
+        for (n, (outlived, now, change)) in cases.into_iter().enumerate() {
+            let (mut campaign, mut post) = (campaign(), begun());
+            post.body = Some(Body::default());
+            change(&mut campaign, &mut post);
+            assert_eq!(is_outlived(&post, &campaign, at(now)), outlived, "case {n}");
+        }
+    }
+
+    #[test]
+    fn a_newer_post_is_a_later_one_of_the_channel_and_the_window_that_is_out_or_due() {
+        type Change = fn(&mut Post, &mut Post);
+        let cases: [(bool, Change); 14] = [
+            (true, |_, _| {}),
+            (false, |later, _| later.channel = "elsewhere".into()),
+            (false, |later, _| later.operation = Operation::Mark),
+            (false, |later, _| later.revision = 1),
+            (true, |later, post| (later.revision, post.revision) = (1, 0)),
+            (false, |later, _| later.due = at(0)),
+            (true, |later, _| (later.due, later.rank) = (at(0), 1)),
+            (false, |later, _| later.due = at(-1)),
+            (true, |later, _| later.due = at(120)),
+            (false, |later, _| later.due = at(121)),
+            (true, |later, _| later.state = PostState::Sending),
+            (true, |later, _| later.state = PostState::Sent),
+            (false, |later, _| later.state = PostState::Skipped),
+            (false, |later, _| later.state = PostState::Parked),
+        ];
+        for (n, (newer, change)) in cases.into_iter().enumerate() {
+            let (mut later, mut post) = (begun(), begun());
+            later.due = at(60);
+            change(&mut later, &mut post);
+            assert_eq!(is_newer(&later, &post, at(120)), newer, "case {n}");
         }
     }
 }

@@ -52,14 +52,14 @@ pub(crate) async fn record(
     let (core, post) = (due.core, &due.post);
     let has_failed = matches!(delivered, Delivered::Failed(ChatError::Retry { .. }));
     let failed_before = failures.count(&post.key, has_failed);
-    let is_quiet = is_quiet(due, &delivered);
+    let is_quiet = is_quiet(post, &delivered);
     let picture = match &delivered {
         Delivered::Accepted {
             without_picture, ..
         } => without_picture.clone(),
         _ => None,
     };
-    let attempt = attempt_outcome(due, delivered, failed_before);
+    let attempt = attempt_outcome(post, delivered, failed_before, core.clock.now());
     core.store.finish(&post.key, &attempt).await?;
     let outcome = match &attempt {
         AttemptOutcome::Sent { .. } => {
@@ -87,14 +87,13 @@ pub(crate) async fn record(
 
 /// Returns whether a failure is nobody's business: a message that was deleted needs no mark and no end, and somebody may
 /// not want to be written to.
-fn is_quiet(due: &DuePost<'_>, delivered: &Delivered) -> bool {
-    let operation = due.post.operation;
+fn is_quiet(post: &Post, delivered: &Delivered) -> bool {
     match delivered {
-        Delivered::Failed(ChatError::Refused { .. }) => due.post.reader().is_some(),
+        Delivered::Failed(ChatError::Refused { .. }) => post.reader().is_some(),
         Delivered::Failed(ChatError::Gone { .. }) => {
-            due.post.reader().is_some()
+            post.reader().is_some()
                 || matches!(
-                    operation,
+                    post.operation,
                     Operation::Mark | Operation::Unpin | Operation::Close
                 )
         }
@@ -153,10 +152,13 @@ async fn pin_anew(due: &DuePost<'_>) -> Result<(), StoreError> {
     core.outbox.transaction(pin).await
 }
 
-fn attempt_outcome(due: &DuePost<'_>, delivered: Delivered, failed_before: u32) -> AttemptOutcome {
-    let post = &due.post;
+fn attempt_outcome(
+    post: &Post,
+    delivered: Delivered,
+    failed_before: u32,
+    now: Timestamp,
+) -> AttemptOutcome {
     let rules = post.operation.rules();
-    let now = due.core.clock.now();
     match delivered {
         Delivered::Accepted { accepted, .. } => AttemptOutcome::Sent { accepted, at: now },
         Delivered::Outlived => AttemptOutcome::Unsaid {
@@ -219,7 +221,7 @@ pub(crate) async fn skip(due: &DuePost<'_>, reason: &str) -> Result<PostOutcome,
     let (store, post) = (&due.core.store, &due.post);
     tracing::warn!(post = %post.key, notice = post.notice, channel = post.channel, "skipped: {reason}");
     let posts = store.posts(&post.upgrade).await?;
-    let hangs = |p: &&Post| p.is_beside(post) && p.state == PostState::Planned && p.key != post.key;
+    let hangs = |p: &&Post| hangs_on(p, post);
     let outcome = AttemptOutcome::Skipped {
         reason: reason.to_owned(),
     };
@@ -231,9 +233,128 @@ pub(crate) async fn skip(due: &DuePost<'_>, reason: &str) -> Result<PostOutcome,
     Ok(PostOutcome::Skipped)
 }
 
+/// Returns whether a post that waits is a companion of another.
+fn hangs_on(companion: &Post, post: &Post) -> bool {
+    companion.is_beside(post) && companion.state == PostState::Planned && companion.key != post.key
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::outbox::KeyParts;
+
+    fn post(operation: Operation, channel: &str, occurrence: &str) -> Post {
+        let parts = KeyParts {
+            upgrade: "v2",
+            revision: 1,
+            notice: "reminder",
+            occurrence,
+            channel,
+            operation,
+            edition: 0,
+        };
+        Post::planned(parts, 0, Timestamp::UNIX_EPOCH)
+    }
+
+    fn public(operation: Operation) -> Post {
+        post(operation, "news", "1")
+    }
+
+    /// A reminder that somebody has asked for.
+    fn private() -> Post {
+        post(Operation::Post, "private matrix", "3600 @eve:example.org")
+    }
+
+    fn refused() -> Delivered {
+        Delivered::Failed(ChatError::Refused {
+            reason: "no".into(),
+            remedy: "none".into(),
+        })
+    }
+
+    fn gone() -> Delivered {
+        Delivered::Failed(ChatError::Gone {
+            reason: "no".into(),
+            remedy: "none".into(),
+        })
+    }
+
+    fn retry(after_ms: Option<u64>) -> Delivered {
+        Delivered::Failed(ChatError::Retry {
+            reason: "no".into(),
+            after_ms,
+        })
+    }
+
+    #[test]
+    fn what_a_chat_refuses_is_parked_or_dropped_by_what_it_is_and_whom_it_concerns() {
+        // What was tried, how it ended, whether it is dropped rather than parked, and whether operators hear of it.
+        let cases: [(Post, Delivered, bool, bool); 13] = [
+            (public(Operation::Post), refused(), false, true),
+            (public(Operation::Post), gone(), false, true),
+            (private(), refused(), true, false),
+            (private(), gone(), true, false),
+            (public(Operation::Edit), refused(), true, true),
+            (public(Operation::Edit), gone(), true, true),
+            (public(Operation::Mark), gone(), true, false),
+            (public(Operation::Unpin), gone(), true, false),
+            (public(Operation::Close), gone(), true, false),
+            (public(Operation::Pin), refused(), true, true),
+            (public(Operation::Pin), gone(), true, true),
+            (public(Operation::Thread), gone(), true, true),
+            (public(Operation::Picture), refused(), false, true),
+        ];
+        for (post, delivered, dropped, told) in cases {
+            let what = format!("{:?} in {}", post.operation, post.channel);
+            assert_eq!(is_quiet(&post, &delivered), !told, "{what}");
+            let outcome = attempt_outcome(&post, delivered, 0, Timestamp::UNIX_EPOCH);
+            let is_dropped = matches!(outcome, AttemptOutcome::Dropped { .. });
+            let is_parked = matches!(outcome, AttemptOutcome::Parked { .. });
+            assert_eq!((is_dropped, is_parked), (dropped, !dropped), "{what}");
+        }
+        assert!(!is_quiet(&private(), &retry(None)), "a chat that is away");
+    }
+
+    #[test]
+    fn what_is_tried_again_holds_up_its_channel_unless_it_only_goes_with_a_message() {
+        // What was tried, how long it was told to wait, and whether others of the channel go on meanwhile.
+        let cases = [
+            (Operation::Post, None, false),
+            (Operation::Post, Some(60_000), false),
+            (Operation::Edit, None, false),
+            (Operation::Thread, None, false),
+            (Operation::Thread, Some(59_999), false),
+            (Operation::Thread, Some(60_000), true),
+            (Operation::Pin, None, true),
+        ];
+        for (operation, after_ms, others_go_on) in cases {
+            let outcome = attempt_outcome(
+                &public(operation),
+                retry(after_ms),
+                0,
+                Timestamp::UNIX_EPOCH,
+            );
+            let AttemptOutcome::Retry { aside, .. } = outcome else {
+                panic!("{operation:?} is not tried again");
+            };
+            assert_eq!(aside, others_go_on, "{operation:?} {after_ms:?}");
+        }
+    }
+
+    #[test]
+    fn what_hangs_on_a_post_is_what_waits_beside_it() {
+        let of = public(Operation::Post);
+        let pin = public(Operation::Pin);
+        assert!(hangs_on(&pin, &of));
+        assert!(!hangs_on(&of, &of), "itself");
+        let sent = Post {
+            state: PostState::Sent,
+            ..pin
+        };
+        assert!(!hangs_on(&sent, &of), "it is out already");
+        let other = post(Operation::Pin, "news", "2");
+        assert!(!hangs_on(&other, &of), "of another occurrence");
+    }
 
     #[test]
     fn a_channel_waits_after_a_failure_and_while_another_worker_has_the_post() {

@@ -76,7 +76,7 @@ pub(crate) async fn deliver(due: &DuePost<'_>, message: &Message) -> Result<Deli
         answers,
         of: post.key_beside(of, 0),
         since: first.unwrap_or(post.due),
-        is_outlived: is_outlived(due),
+        is_outlived: (due.campaign.as_ref()).is_some_and(|c| is_outlived(post, c, due.now)),
     };
     // An attempt with its read-back may take many requests, but it ends before its lease does.
     let limit = Duration::try_from(core.delivery.lease * 9 / 10).unwrap_or(USUAL_ATTEMPT_LIMIT);
