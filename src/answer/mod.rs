@@ -311,7 +311,11 @@ impl AnswerService {
 
     async fn status(&self, call: &Call<'_>, campaign: &Campaign) -> Result<Text, NoAnswer> {
         let posts = self.core.store.posts(&campaign.upgrade.id).await?;
-        let next = next_notice(&posts);
+        let channels = &call.snapshot.config.deployment.channels;
+        let public = |post: &&Post| {
+            (channels.get(&post.channel)).is_some_and(|c| c.readers == Readers::Public)
+        };
+        let next = next_notice(posts.iter().filter(public));
         let thread = self.thread(campaign, call.asker.platform).await?;
         let troubles = troubles(&self.core, campaign, &posts).await?;
         let moment = context::RenderInput {
@@ -431,11 +435,12 @@ pub fn current(upgrades: &[Campaign], now: Timestamp) -> Option<&Campaign> {
     open.or_else(|| upgrades.iter().max_by_key(|a| a.upgrade.window.opens))
 }
 
-pub fn next_notice(posts: &[Post]) -> Option<&Post> {
+pub fn next_notice<'a>(posts: impl IntoIterator<Item = &'a Post>) -> Option<&'a Post> {
     // What somebody has asked for is nobody else's business.
-    let public =
+    let planned =
         |p: &&Post| p.state == PostState::Planned && p.is_message() && p.notice != PRIVATE_NOTICE;
-    posts.iter().filter(public).min_by_key(|p| (p.due, p.rank))
+    let planned = posts.into_iter().filter(planned);
+    planned.min_by_key(|p| (p.due, p.rank))
 }
 
 /// For everybody: what herald itself can't do at the moment, without names of hosts.

@@ -307,6 +307,7 @@ fn finished(call: &Call<'_>, given: &RequestStatus, locale: Option<&str>) -> Rep
         RequestStatus::Answered(Outcome::Done(done)) => Reply::Done {
             what: words(call, done, locale),
         },
+        RequestStatus::Answered(Outcome::Refused(why @ Reply::Unconfirmed { .. })) => why.clone(),
         RequestStatus::Answered(Outcome::Refused(why)) => Reply::Cannot {
             why: words(call, why, locale),
         },

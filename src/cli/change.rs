@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use strum::IntoEnumIterator;
@@ -19,6 +19,7 @@ use crate::{
         people::{
             command::{Command, MAX_REASON_CHARS, Misread, Verb},
             reply::{Outcome, Reply},
+            value::Confirmed,
         },
     },
     plan::requests::{self, NewRequest, RequestStatus},
@@ -64,7 +65,7 @@ pub enum Changing {
         /// Why, for people, in a few words
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
-        /// Move it even where the plan does not allow it: a weekend, a night, too soon
+        /// Do it; without this flag, the command says what would be posted
         #[arg(long)]
         confirm: bool,
         #[command(flatten)]
@@ -77,6 +78,9 @@ pub enum Changing {
         /// Why, for people, in a few words
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// Do it; without this flag, the command says what would be posted
+        #[arg(long)]
+        confirm: bool,
         #[command(flatten)]
         author: Author,
     },
@@ -87,6 +91,9 @@ pub enum Changing {
         /// What happened, for people, in a few words
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// Do it; without this flag, the command says what would be posted
+        #[arg(long)]
+        confirm: bool,
         #[command(flatten)]
         author: Author,
     },
@@ -271,10 +278,20 @@ fn change(
         Changing::Order { line, .. } => {
             asked(Command::from_line(&line.join(" ")), upgrade, opened, now)
         }
-        Changing::Cancel { reason, .. } => read(Verb::Cancel, &[("reason", Some(&reason))]),
+        Changing::Cancel {
+            reason, confirm, ..
+        } => read(
+            Verb::Cancel,
+            &[
+                ("reason", Some(&reason)),
+                ("confirm", confirm.then_some("yes")),
+            ],
+        ),
         Changing::Go { .. } => read(Verb::Go, &[]),
         Changing::NoGo { reason, .. } => read(Verb::NoGo, &[("reason", Some(&reason))]),
-        Changing::Fail { reason, .. } => match reason.trim() {
+        Changing::Fail {
+            reason, confirm, ..
+        } => match reason.trim() {
             "" => bail!("reason is empty; say what happened, for people, in a few words"),
             text if text.chars().count() > MAX_REASON_CHARS => {
                 bail!(
@@ -282,9 +299,14 @@ fn change(
                     text.chars().count()
                 )
             }
-            text => Ok(Change::Fail {
-                reason: text.to_owned(),
-            }),
+            text => {
+                let fail = Change::Fail {
+                    reason: text.to_owned(),
+                };
+                let confirm = confirm.then_some(Confirmed);
+                requests::confirmed(fail, confirm, upgrade, &opened.config)
+                    .map_err(|why| anyhow!("{}", opened.renderer.english_words(&why)))
+            }
         },
         Changing::Step { step, link, .. } => {
             if !crate::config::linkable(&link) {

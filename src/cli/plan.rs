@@ -22,7 +22,7 @@ use crate::{
         outbox::Post,
         plan::notice::{MissedPolicy, Trigger},
     },
-    lint::Loaded,
+    lint::{ExpectedPosts, Loaded, expected_posts},
     plan::planner::{as_filed, timed},
     ports::{CampaignStore, Clock},
     words::icalendar::{self, IcalEvent},
@@ -155,6 +155,9 @@ pub(super) fn lines(loaded: &Loaded, campaign: &Campaign, now: Timestamp) -> Vec
             channels.join(", ")
         ));
     }
+    if upgrade.poll.is_none() {
+        lines.extend(expected(loaded, upgrade));
+    }
     for notice in loaded.config.plan.notices(upgrade.urgency) {
         if let Trigger::On(happening) = &notice.trigger {
             lines.push(format!(
@@ -166,6 +169,25 @@ pub(super) fn lines(loaded: &Loaded, campaign: &Campaign, now: Timestamp) -> Vec
         }
     }
     lines
+}
+
+/// Says how many posts each channel gets when all goes well, and how many of them notify people.
+fn expected(loaded: &Loaded, upgrade: &Upgrade) -> Vec<String> {
+    let several = upgrade.chains.len() > 1;
+    let all = expected_posts(&loaded.config, upgrade.urgency, &upgrade.window, several);
+    let line = |(channel, own): (&str, ExpectedPosts)| {
+        let notify = match own.mentions {
+            0 => "none notifies anybody".to_owned(),
+            1 => "1 notifies people".to_owned(),
+            many => format!("{many} notify people"),
+        };
+        let posts = if own.posts == 1 { "post" } else { "posts" };
+        format!(
+            "  {channel}: {} {posts} if all goes well, {notify}",
+            own.posts
+        )
+    };
+    all.into_iter().map(line).collect()
 }
 
 /// Says of a post whose time is over what becomes, or became, of it.

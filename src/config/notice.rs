@@ -28,6 +28,9 @@ use crate::{
     ports::Readers,
 };
 
+/// The longest title of a notice: it stands in a line with a time.
+const MAX_TITLE_CHARS: u32 = 60;
+
 /// A notice: what is said to whom, where and when. It has one of `at`, `cron` and `on`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +39,10 @@ pub(super) struct RawNotice {
     /// A name of its own in the plan.
     #[schemars(length(min = 1))]
     id: String,
+    /// What people read of it before it is posted, such as "Reminder, one week before"; its id without. The words of a
+    /// language may translate it.
+    #[schemars(with = "Option<kinds::TextUpTo<MAX_TITLE_CHARS>>")]
+    title: Option<String>,
     /// To group notices by.
     phase: Phase,
     /// Below templates/, without the ending: execution/applied.
@@ -245,6 +252,25 @@ impl NoticeReader<'_> {
         }
     }
 
+    fn check_title(&self, raw: &RawNotice, findings: &mut Vec<Finding>) {
+        let Some(title) = &raw.title else { return };
+        if title.trim().is_empty() || title.contains('\n') {
+            findings.push(self.wrong(
+                "title",
+                "a title is a few words on one line",
+                "write what people will get, such as Reminder, one week before",
+            ));
+        }
+        let count = title.chars().count();
+        if count > MAX_TITLE_CHARS as usize {
+            findings.push(self.wrong(
+                "title",
+                format!("this title has {count} characters, and {MAX_TITLE_CHARS} fit"),
+                "shorten it",
+            ));
+        }
+    }
+
     /// Reads the channels: those that are named, or all that the notice's readers have.
     fn channels(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Vec<String> {
         match (&raw.channels, self.scope.deployment) {
@@ -307,6 +333,7 @@ impl NoticeReader<'_> {
 
     fn read(&self, raw: &RawNotice, findings: &mut Vec<Finding>) -> Option<Notice> {
         self.check_template(raw, findings);
+        self.check_title(raw, findings);
         let trigger = self.trigger(raw, findings);
         let channels = self.channels(raw, findings);
         if let Some(trigger) = &trigger {
@@ -335,6 +362,7 @@ impl NoticeReader<'_> {
         } else {
             raw.audiences.clone()
         };
+        let plain = Notice::new(raw.id.clone(), raw.phase, raw.template.clone(), trigger?);
         Some(Notice {
             audiences,
             channels,
@@ -352,7 +380,8 @@ impl NoticeReader<'_> {
             published,
             calendar,
             help: raw.help.clone(),
-            ..Notice::new(raw.id.clone(), raw.phase, raw.template.clone(), trigger?)
+            title: raw.title.clone().unwrap_or(plain.title),
+            ..plain
         })
     }
 

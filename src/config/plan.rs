@@ -51,6 +51,8 @@ pub struct UrgencyPlan {
     pub least_notice: SignedDuration,
     /// The most posts in one channel on one day, when all goes well.
     pub posts_per_day: Option<u32>,
+    /// The most posts of an upgrade that notify people in one channel, when all goes well.
+    pub mentions_per_upgrade: Option<u32>,
     /// The time for acknowledging a notice.
     pub acknowledge_within: SignedDuration,
     /// Reminders of those who have not answered, by the time after the notice, in this order.
@@ -237,12 +239,22 @@ fn urgency_plan(
 ) -> Option<UrgencyPlan> {
     let file = scope.file;
     let name = urgency.name();
-    if raw.posts_per_day == Some(0) {
-        findings.push(file.wrong(
-            &["plans", name, "posts_per_day"],
+    for (key, most, message) in [
+        (
+            "posts_per_day",
+            raw.posts_per_day,
             "no post at all would be allowed",
-            "leave it out for as many as come",
-        ));
+        ),
+        (
+            "mentions_per_upgrade",
+            raw.mentions_per_upgrade,
+            "nobody would ever be notified",
+        ),
+    ] {
+        if most == Some(0) {
+            let hint = "leave it out for as many as come";
+            findings.push(file.wrong(&["plans", name, key], message, hint));
+        }
     }
     let mut wait = |key: &str, text: &Option<String>, default_hours: i64| match text {
         None => Some(SignedDuration::from_hours(default_hours)),
@@ -277,6 +289,7 @@ fn urgency_plan(
     Some(UrgencyPlan {
         least_notice: least_notice?,
         posts_per_day: raw.posts_per_day,
+        mentions_per_upgrade: raw.mentions_per_upgrade,
         acknowledge_within: within?,
         remind_unacknowledged,
         remind_unready,

@@ -108,7 +108,10 @@ async fn answers(due: &DuePost<'_>) -> Result<Option<String>, StoreError> {
         _ => None,
     };
     let takes_back = happening(post).is_some_and(|h| h.answers());
-    let sets = happening(post) == Some(Happening::WindowSet);
+    let sets = matches!(
+        happening(post),
+        Some(Happening::WindowSet | Happening::WindowChosen)
+    );
     if !post.is_message() || !(takes_back || sets) {
         return Ok(None);
     }

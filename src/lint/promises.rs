@@ -8,7 +8,7 @@ use super::{TrialWindow, at_notice, is_public, warning};
 use crate::{
     config::{Config, Finding, UrgencyPlan},
     domain::{
-        campaign::upgrade::Urgency,
+        campaign::upgrade::{Urgency, Window},
         plan::notice::{Happening, Notice, Trigger},
     },
     words::length_words,
@@ -30,6 +30,7 @@ pub(super) fn of(
     );
     for trial in trials {
         caps(config, urgency, rules, trial, findings);
+        mentions(config, urgency, rules, trial, findings);
         twice(config, urgency, rules, trial, findings);
     }
 }
@@ -46,12 +47,14 @@ fn too_late(
         .iter()
         .filter(|n| is_public(n, config))
         .collect();
-    // A notice that is posted as soon as the upgrade is known is as early as can be.
+    // A notice that is posted as soon as the upgrade is known is as early as can be, unless it waits for another's approval.
+    let is_guarded = public.iter().any(|n| n.approval.persons > 0);
     let at_once = public.iter().any(|n| {
-        matches!(
+        let comes_at_once = matches!(
             n.trigger,
-            Trigger::On(Happening::Planned | Happening::WindowProposed)
-        )
+            Trigger::On(Happening::Planned | Happening::WindowProposed | Happening::WindowSet)
+        );
+        comes_at_once && !(is_guarded && n.repeats_the_announcement())
     });
     if rules.least_notice.is_zero() || at_once {
         return None;
@@ -114,6 +117,80 @@ const EXPECTED_HAPPENINGS: [Happening; 5] = [
     Happening::Verified,
     Happening::Completed,
 ];
+
+/// The happenings besides that come once an upgrade when all goes well, on other days.
+const EXPECTED_BESIDES: [Happening; 3] = [
+    Happening::Planned,
+    Happening::WindowSet,
+    Happening::FeedbackClosed,
+];
+
+/// The posts of an upgrade in one channel when all goes well, and how many of them notify people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpectedPosts {
+    pub posts: usize,
+    pub mentions: usize,
+}
+
+/// Counts the posts of an upgrade when all goes well, by channel.
+pub fn expected_posts<'a>(
+    config: &'a Config,
+    urgency: Urgency,
+    window: &Window,
+    several_chains: bool,
+) -> BTreeMap<&'a str, ExpectedPosts> {
+    let plan = &config.plan;
+    let mut expected: BTreeMap<&str, ExpectedPosts> = BTreeMap::new();
+    for notice in plan.notices(urgency) {
+        let count = match notice.trigger {
+            Trigger::On(Happening::FirstApplied) => usize::from(several_chains),
+            Trigger::On(happening) => usize::from(
+                EXPECTED_HAPPENINGS.contains(&happening) || EXPECTED_BESIDES.contains(&happening),
+            ),
+            Trigger::At(_) | Trigger::Cron(_) => {
+                notice.trigger.times(window.opens, &plan.zone).len()
+            }
+        };
+        for name in &notice.channels {
+            let channel = config.deployment.channels.get(name);
+            let notifies =
+                channel.is_some_and(|c| notice.mention.iter().any(|g| c.mentions.contains_key(g)));
+            let own = expected.entry(name).or_default();
+            own.posts += count;
+            own.mentions += if notifies { count } else { 0 };
+        }
+    }
+    expected.retain(|_, own| own.posts > 0);
+    expected
+}
+
+fn mentions(
+    config: &Config,
+    urgency: Urgency,
+    rules: &UrgencyPlan,
+    trial: &TrialWindow,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(most) = rules.mentions_per_upgrade else {
+        return;
+    };
+    let expected = expected_posts(config, urgency, &trial.window, trial.several_chains);
+    let too_many = |own: &ExpectedPosts| u32::try_from(own.mentions).is_ok_and(|n| n > most);
+    let Some((channel, own)) = expected.iter().find(|(_, own)| too_many(own)) else {
+        return;
+    };
+    let message = format!(
+        "{} posts notify people in {channel} for {}; the {} plan allows {most}",
+        own.mentions,
+        trial.name,
+        urgency.name()
+    );
+    findings.push(config.sources.plan.wrong(
+        &["plans", urgency.name(), "mentions_per_upgrade"],
+        message,
+        "take `mention` out of a notice, or raise the number",
+    ));
+}
 
 /// The most posts that a channel has on a day, and the channels that have too many.
 type CrowdedDay<'a> = (usize, Vec<&'a str>);

@@ -19,7 +19,7 @@ use crate::{
         plan::notice::{Happening, MissedPolicy, Trigger},
     },
     outbox::{Announcement, Core},
-    ports::{Batch, Move, Request, StoreError, Supersede},
+    ports::{Batch, Move, Readers, Request, StoreError, Supersede},
 };
 
 pub struct Planner {
@@ -287,13 +287,21 @@ impl Planner {
         let mut news = change::news(was, &campaign.upgrade);
         if joins {
             // The window of an upgrade that was seen before it was announced is not news.
-            let of_window = [Happening::WindowSet, Happening::Rescheduled];
+            let of_window = [
+                Happening::WindowSet,
+                Happening::WindowChosen,
+                Happening::Rescheduled,
+            ];
             news.retain(|news| !of_window.contains(&news.happening));
         }
         batch
             .posts
             .extend(self.posts_on(&news, &campaign, reason, &old));
         self.plan_times(&campaign, &old, batch, planned).await?;
+        if before.is_none() {
+            let left_out = self.left_out(&batch.posts, &campaign);
+            batch.posts.extend(left_out);
+        }
         if before != Some(&campaign) {
             if before.is_some() {
                 self.core.outbox.edits(batch, &campaign, &old);
@@ -303,7 +311,7 @@ impl Planner {
         Ok(())
     }
 
-    /// Makes the posts that tell of changes.
+    /// Makes the posts that tell of changes. What the public does not know yet is not taken back there.
     fn posts_on(
         &self,
         news: &[change::News],
@@ -312,6 +320,7 @@ impl Planner {
         old: &[Post],
     ) -> Vec<Post> {
         let mut posts = Vec::new();
+        let is_unknown = self.awaits_its_first_word(old);
         for news in news {
             let detail = news.detail.as_deref().or(reason);
             let occurrence = match news.happening {
@@ -319,9 +328,47 @@ impl Planner {
                 _ => once_more(occurrence_of(campaign.revision, detail), old),
             };
             let outbox = &self.core.outbox;
-            posts.extend(outbox.posts_about(campaign, news.happening, &occurrence, detail));
+            let mut made = outbox.posts_about(campaign, news.happening, &occurrence, detail);
+            if is_unknown && news.happening.answers() {
+                made.retain(|post| !self.is_public(post));
+            }
+            posts.append(&mut made);
         }
         posts
+    }
+
+    /// The posts that tell operators which notices of a new upgrade the public does not get.
+    fn left_out(&self, posts: &[Post], campaign: &Campaign) -> Vec<Post> {
+        let mut notices: Vec<&str> = Vec::new();
+        for post in posts.iter().filter(|p| {
+            p.upgrade == campaign.upgrade.id
+                && p.state == PostState::Skipped
+                && p.is_message()
+                && self.is_public(p)
+        }) {
+            if !notices.contains(&post.notice.as_str()) {
+                notices.push(&post.notice);
+            }
+        }
+        if notices.is_empty() {
+            return Vec::new();
+        }
+        let notices = notices.join(", ");
+        let outbox = &self.core.outbox;
+        outbox.posts_about(campaign, Happening::Missed, "1", Some(&notices))
+    }
+
+    /// Returns whether people have approved nothing of an upgrade that its file has for the public.
+    fn awaits_its_first_word(&self, old: &[Post]) -> bool {
+        let mut public = old.iter().filter(|p| p.is_message() && self.is_public(p));
+        public.clone().any(|p| p.state == PostState::Held)
+            && !public.any(|p| matches!(p.state, PostState::Sending | PostState::Sent))
+    }
+
+    fn is_public(&self, post: &Post) -> bool {
+        let snapshot = self.core.snapshot();
+        let channel = snapshot.config.deployment.channels.get(&post.channel);
+        channel.is_some_and(|c| c.readers == Readers::Public)
     }
 
     /// Plans the posts that are due by the clock, and moves those whose time has changed.
@@ -412,10 +459,11 @@ fn once_more(occurrence: String, old: &[Post]) -> String {
     }
 }
 
-/// Lists the posts that were to come some time after a happening.
+/// Lists the posts that were to come some time after a happening, or that people have not agreed to.
 fn to_follow(old: &[Post], now: Timestamp) -> impl Iterator<Item = &Post> {
+    let waits = move |p: &Post| p.due > now || p.state == PostState::Held && p.fact.is_none();
     old.iter()
-        .filter(move |p| p.revision == 0 && p.due > now && comes_with_notice(p))
+        .filter(move |p| p.revision == 0 && waits(p) && comes_with_notice(p))
 }
 
 /// A notice's message, or a companion that the plan has beside it.

@@ -1,7 +1,7 @@
 //! Requests: commands that change an upgrade, or what is said and done around it. Whether given in a chat or on the command
 //! line they are written down for the planner, which follows them, and are answered with what came of it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
@@ -17,12 +17,13 @@ use crate::{
         outbox::{Post, digest},
         people::{
             command::{Command, Kind, Misread, Verb},
-            reply::{Outcome, Reply},
+            reply::{MovedWindow, Outcome, Reply},
             value::{Channels, Confirmed, Delay, PlanTime},
         },
+        plan::notice::{Happening, Trigger},
     },
     outbox::Core,
-    ports::{AuditEntry, Record, RecordKind, Request, Store, StoreError},
+    ports::{AuditEntry, Readers, Record, RecordKind, Request, Store, StoreError},
 };
 
 /// A running planner answers well within this.
@@ -40,7 +41,12 @@ pub fn change(
     Some(Ok(match command.clone() {
         Command::Go { .. } => Change::Go,
         Command::NoGo { reason, .. } => Change::NoGo { reason },
-        Command::Cancel { reason, .. } => Change::Cancel { reason },
+        Command::Cancel {
+            confirm, reason, ..
+        } => {
+            let cancel = Change::Cancel { reason };
+            return Some(confirmed(cancel, confirm, upgrade, config));
+        }
         Command::Reschedule {
             opens,
             closes,
@@ -49,7 +55,7 @@ pub fn change(
             ..
         } => {
             let window = moved_to(opens, closes, upgrade, config, now)
-                .and_then(|window| allowed(window, confirm, upgrade, config, now));
+                .and_then(|window| meant(window, confirm, upgrade, config, now));
             return Some(window.map(|window| reschedule(window, reason)));
         }
         Command::Postpone {
@@ -59,7 +65,7 @@ pub fn change(
             ..
         } => {
             let window = moved_by(by, upgrade, config, now)
-                .and_then(|window| allowed(window, confirm, upgrade, config, now));
+                .and_then(|window| meant(window, confirm, upgrade, config, now));
             return Some(window.map(|window| reschedule(window, reason)));
         }
         Command::Note { text, .. } => Change::Note { text },
@@ -145,36 +151,88 @@ fn window(
     Ok(Window { opens, closes })
 }
 
-/// The window, if the plan allows it or somebody means it all the same: a move is told to everybody at once.
-fn allowed(
+/// The window, if somebody says that they mean it.
+fn meant(
     window: Window,
     confirm: Option<Confirmed>,
     upgrade: &Upgrade,
     config: &Config,
     now: Timestamp,
 ) -> Result<Window, Reply> {
-    let (plan, urgency, opens) = (&config.plan, upgrade.urgency, window.opens);
-    let weekend = plan.is_on_weekend(urgency, opens);
-    let asleep = plan.asleep(urgency, opens);
-    // Who is told that there is more time is promised nothing less.
-    let soon = opens < upgrade.window.opens && plan.promised_notice(urgency, opens, now).is_some();
-    let duties = upgrade.duties.iter();
-    let is_behind = |by: Timestamp| by > opens && by <= upgrade.window.opens;
-    let behind: Vec<String> = duties
-        .filter(|(_, duty)| duty.by.is_some_and(is_behind))
-        .map(|(audience, _)| audience.name().to_owned())
-        .collect();
-    let is_allowed = !weekend && asleep.is_empty() && !soon && behind.is_empty();
-    if is_allowed || confirm.is_some() {
+    if confirm.is_some() {
         return Ok(window);
     }
-    Err(Reply::AgainstPlan {
+    let (plan, urgency, opens) = (&config.plan, upgrade.urgency, window.opens);
+    // Who is told that there is more time is promised nothing less.
+    let soon = opens < upgrade.window.opens && plan.promised_notice(urgency, opens, now).is_some();
+    let is_behind = |by: Timestamp| by > opens && by <= upgrade.window.opens;
+    let behind = upgrade.duties.iter();
+    let behind = behind.filter(|(_, duty)| duty.by.is_some_and(is_behind));
+    let moved = MovedWindow {
         opens,
-        weekend,
-        asleep,
+        weekend: plan.is_on_weekend(urgency, opens),
+        asleep: plan.asleep(urgency, opens),
         soon,
-        behind,
-    })
+        behind: behind
+            .map(|(audience, _)| audience.name().to_owned())
+            .collect(),
+    };
+    Err(unconfirmed(
+        Happening::Rescheduled,
+        Some(moved),
+        upgrade,
+        config,
+    ))
+}
+
+/// An end of the upgrade, if somebody says that they mean it.
+pub fn confirmed(
+    end: Change,
+    confirm: Option<Confirmed>,
+    upgrade: &Upgrade,
+    config: &Config,
+) -> Result<Change, Reply> {
+    let happening = match end {
+        Change::Fail { .. } => Happening::Failed,
+        _ => Happening::Cancelled,
+    };
+    match confirm {
+        Some(_) => Ok(end),
+        None => Err(unconfirmed(happening, None, upgrade, config)),
+    }
+}
+
+/// Says where a command is posted at once, and whom it notifies.
+fn unconfirmed(
+    happening: Happening,
+    moved: Option<MovedWindow>,
+    upgrade: &Upgrade,
+    config: &Config,
+) -> Reply {
+    let (mut channels, mut notified) = (BTreeSet::new(), BTreeSet::new());
+    let notices = config.plan.notices(upgrade.urgency).iter();
+    for notice in notices.filter(|n| n.trigger == Trigger::On(happening)) {
+        for name in &notice.channels {
+            let Some(channel) = config.deployment.channels.get(name) else {
+                continue;
+            };
+            if channel.readers == Readers::Public {
+                channels.insert(name.clone());
+                if notice
+                    .mention
+                    .iter()
+                    .any(|g| channel.mentions.contains_key(g))
+                {
+                    notified.insert(name.clone());
+                }
+            }
+        }
+    }
+    Reply::Unconfirmed {
+        moved,
+        channels: channels.into_iter().collect(),
+        notified: notified.into_iter().collect(),
+    }
 }
 
 fn not_a_time(part: &str, text: &str, config: &Config) -> Reply {
@@ -428,7 +486,7 @@ mod tests {
             Err(reply) => renderer.english_words(&reply),
         };
         assert_eq!(
-            of("reschedule 2027-11-02 14:00 late"),
+            of("reschedule 2027-11-02 14:00 confirm=yes late"),
             "2027-11-02T13:00:00Z 2027-11-02T15:00:00Z late"
         );
         assert_eq!(
@@ -450,7 +508,7 @@ mod tests {
         );
         assert_eq!(
             of("reschedule 2027-10-31 02:30"),
-            "the window would open Sun 31 Oct 2027, 02:30 CEST (00:30 UTC), on a weekend, in the night of people in Berlin (02:30). To move it all the same, give the command again with confirm=yes (--confirm in a shell)"
+            "The window would open Sun 31 Oct 2027, 02:30 CEST (00:30 UTC), on a weekend, in the night of people in Berlin (02:30). This is posted at once in discord-upgrades, matrix-upgrades, and notifies people in discord-upgrades, matrix-upgrades. To do it, give the command again with confirm=yes (--confirm in a shell)."
         );
         assert_eq!(
             of("reschedule 2027-10-31 02:30 confirm=yes late"),
@@ -461,7 +519,14 @@ mod tests {
         assert!(of("reschedule 2027-13-02").starts_with(
             "opens 2027-13-02 is not a time; write 2026-12-01 14:00 (in Europe/Berlin)"
         ));
-        assert_eq!(of("cancel it rains"), r#"Cancel { reason: "it rains" }"#);
+        assert_eq!(
+            of("cancel it rains"),
+            "This is posted at once in discord-upgrades, matrix-upgrades, and notifies people in discord-upgrades, matrix-upgrades. To do it, give the command again with confirm=yes (--confirm in a shell)."
+        );
+        assert_eq!(
+            of("cancel confirm=yes it rains"),
+            r#"Cancel { reason: "it rains" }"#
+        );
         assert!(
             change(
                 &Command::from_line("status").unwrap(),

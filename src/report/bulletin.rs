@@ -410,7 +410,10 @@ fn entry(
         notice: first.notice.clone(),
         phase,
         title: cut(
-            &title.unwrap_or_else(|| first.notice.replace('-', " ")),
+            &title.unwrap_or_else(|| match notice {
+                Some(notice) => notice.title.clone(),
+                None => first.notice.clone(),
+            }),
             MAX_TITLE_CHARS,
         ),
         posted: said.is_some(),

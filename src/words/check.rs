@@ -14,9 +14,9 @@ use crate::{
     domain::plan::language::split,
 };
 
-const HELPER_NAMES: [&str; 22] = [
-    "time", "left", "short", "span", "word", "if", "unless", "each", "with", "lookup", "eq", "ne",
-    "gt", "gte", "lt", "lte", "and", "or", "not", "len", "else", "raw",
+const HELPER_NAMES: [&str; 23] = [
+    "time", "left", "short", "span", "word", "command", "if", "unless", "each", "with", "lookup",
+    "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len", "else", "raw",
 ];
 
 /// Names that stand for seconds, each with the helper that writes it so that people can read it.

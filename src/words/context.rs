@@ -4,8 +4,6 @@
 
 mod sample;
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -32,7 +30,7 @@ use crate::{
         },
         plan::notice::{Audience, Notice},
     },
-    ports::{Platform, Readers},
+    ports::Readers,
 };
 
 pub use self::sample::{of_everything, sample, sample_extras};
@@ -165,7 +163,7 @@ pub fn of(
         "lines": moment.detail.map(|d| d.lines().collect::<Vec<_>>()).unwrap_or_default(),
         "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(campaign, plan, moment)),
         "notice": notice.map(|n| json!({ "id": n.id, "phase": n.phase.name() })),
-        "help": notice.and_then(|n| config.help.topic(n.help.as_ref()?)).map(|t| json!({ "id": t.id, "title": t.title, "elsewhere": elsewhere(config) })),
+        "help": notice.and_then(|n| config.help.topic(n.help.as_ref()?)).map(|t| json!({ "id": t.id, "title": t.title })),
         "topics": config.help.topics.iter().map(|t| json!({ "id": t.id, "title": t.title })).collect::<Vec<_>>(),
         "topic": moment.topic.map(|t| topic(t, config)),
         "contacts": config.help.contacts,
@@ -186,7 +184,10 @@ pub fn of(
         "thread": moment.thread,
         "due": moment.due.map(Timestamp::as_second),
         "late": moment.late,
-        "next": moment.next.map(|(notice, due)| json!({ "notice": notice, "due": due.as_second() })),
+        "next": moment.next.map(|(id, due)| {
+            let notice = plan.notice(upgrade.urgency, id);
+            json!({ "notice": notice.map_or(id, |n| n.title.as_str()), "due": due.as_second() })
+        }),
         "troubles": moment.troubles,
     })
 }
@@ -210,21 +211,6 @@ fn poll(poll: &Poll, progress: &Progress) -> Value {
     );
     json!({ "windows": windows.collect::<Vec<_>>(), "decide_by": poll.decide_by.as_second(), "counted": progress.votes.is_some() })
 }
-
-/// The platforms on which herald has channels and a command begins otherwise than on most, each with the character.
-fn elsewhere(config: &Config) -> Vec<Value> {
-    let channels = config.deployment.channels.values();
-    let platforms: BTreeSet<Platform> = channels.map(|c| c.platform).collect();
-    let prefixes = platforms.into_iter().filter_map(|platform| {
-        let capabilities = platform.capabilities();
-        let prefix = capabilities.command_prefix.filter(|p| *p != USUAL_PREFIX)?;
-        Some(json!({ "platform": capabilities.title, "prefix": prefix }))
-    });
-    prefixes.collect()
-}
-
-/// The character with which texts write a command.
-const USUAL_PREFIX: char = '/';
 
 /// A timeline has at most this many entries, so that it fits a post.
 const MAX_TIMELINE_ENTRIES: usize = 12;
@@ -251,14 +237,14 @@ fn timeline(campaign: &Campaign, config: &Config, now: Option<Timestamp>) -> Vec
         .filter(|n| n.channels.iter().any(public))
     {
         let due = notice.trigger.times(opens, &plan.zone);
-        times.extend(due.into_iter().map(|at| (at, notice.id.as_str())));
+        times.extend(due.into_iter().map(|at| (at, notice.title.as_str())));
     }
     times.retain(|(at, _)| now.is_none_or(|now| *at > now));
     times.sort();
     times
         .into_iter()
         .take(MAX_TIMELINE_ENTRIES)
-        .map(|(at, id)| json!({ "at": at.as_second(), "what": id.replace('-', " ") }))
+        .map(|(at, title)| json!({ "at": at.as_second(), "what": title }))
         .collect()
 }
 

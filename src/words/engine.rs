@@ -17,13 +17,13 @@ use super::{
     literal::{self, literal},
     matrix,
     replies::{self, ReplyTemplates},
-    times::{Zone, left_mark, time_mark, without_marks},
+    times::{PREFIX_MARK, Zone, left_mark, time_mark, without_marks},
 };
 use crate::{
     config::{Finding, SourceFile, shipped_replies, template_error},
     domain::{
         outbox::Body,
-        people::reply::Reply,
+        people::{command::Verb, reply::Reply},
         plan::language::{DEFAULT_LOCALE, Language, split},
     },
     ports::{Markup, Platform},
@@ -90,6 +90,7 @@ impl LocaleTemplates {
         engine.register_helper("time", Box::new(time));
         engine.register_helper("left", Box::new(left));
         engine.register_helper("short", Box::new(short));
+        engine.register_helper("command", Box::new(command));
         register_words(&mut engine, &language);
         let (mut own, mut templates) = (BTreeSet::new(), BTreeMap::new());
         for (name, template) in compiled.iter().filter(|(name, _)| split(name).1.is_none()) {
@@ -247,7 +248,8 @@ impl Renderer {
 
     /// Writes the Markdown itself, for a file or an issue; times are written out as seen at `now`.
     pub fn document(&self, text: &Text, now: Timestamp) -> String {
-        let written = self.zone.for_matrix(&text.language, &text.markdown, now);
+        let markdown = with_prefix(text, USUAL_PREFIX);
+        let written = self.zone.for_matrix(&text.language, &markdown, now);
         let written = literal::document(&written);
         let mut out = String::with_capacity(written.len());
         for line in written.trim().lines().map(str::trim_end) {
@@ -261,19 +263,23 @@ impl Renderer {
 
     /// The words without any markup; times are written out as seen at `now`.
     pub fn plain(&self, text: &Text, now: Timestamp) -> String {
-        matrix::write(&text.markdown, &self.zone, &text.language, now).1
+        let markdown = with_prefix(text, USUAL_PREFIX);
+        matrix::write(&markdown, &self.zone, &text.language, now).1
     }
 
     /// Writes the body for a platform; times are written in the language of the text.
     pub fn body(&self, text: &Text, platform: Platform, now: Timestamp) -> Body {
-        match platform.capabilities().markup {
+        let capabilities = platform.capabilities();
+        let prefix = capabilities.command_prefix.unwrap_or(USUAL_PREFIX);
+        let markdown = with_prefix(text, prefix);
+        match capabilities.markup {
             Markup::Discord => Body {
-                text: discord::write(&text.markdown, &self.zone, &text.language),
+                text: discord::write(&markdown, &self.zone, &text.language),
                 html: None,
                 ..Body::default()
             },
             Markup::Matrix => {
-                let (html, text) = matrix::write(&text.markdown, &self.zone, &text.language, now);
+                let (html, text) = matrix::write(&markdown, &self.zone, &text.language, now);
                 Body {
                     text,
                     html: Some(html),
@@ -281,11 +287,20 @@ impl Renderer {
                 }
             }
             Markup::Plain => Body {
-                text: one_line(&self.plain(text, now)),
+                text: one_line(&matrix::write(&markdown, &self.zone, &text.language, now).1),
                 ..Body::default()
             },
         }
     }
+}
+
+/// The character with which most texts write a command.
+const USUAL_PREFIX: char = '/';
+
+/// The Markdown with the character of a platform's commands.
+fn with_prefix(text: &Text, prefix: char) -> String {
+    text.markdown
+        .replace(PREFIX_MARK, prefix.encode_utf8(&mut [0; 4]))
 }
 
 fn one_line(text: &str) -> String {
@@ -388,6 +403,27 @@ fn seconds(h: &Helper<'_>, name: &'static str, wanted: &str) -> Result<i64, Rend
     value
         .and_then(Value::as_i64)
         .ok_or_else(|| RenderErrorReason::Other(format!("{{{{{name} …}}}} wants {wanted}")))
+}
+
+/// Writes a command as people type it there: `{{command "status"}}`.
+fn command(
+    h: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let line = h.param(0).and_then(|p| p.value().as_str());
+    let named = |line: &&str| {
+        let verb = line.split_whitespace().next();
+        verb.is_some_and(|verb| Verb::by_name(verb).is_some())
+    };
+    let line = line.filter(named).ok_or_else(|| {
+        let wanted = "{{command …}} wants one of herald's commands, such as \"status\"";
+        RenderErrorReason::Other(wanted.to_owned())
+    })?;
+    out.write(&format!("{PREFIX_MARK}upgrade {}", harmless(line)))?;
+    Ok(())
 }
 
 /// Writes a hash, shortened to the characters that people compare.

@@ -23,6 +23,9 @@ enum Mark {
     Left(i64),
 }
 
+/// Stands for the character with which a command begins, which is each platform's own.
+pub const PREFIX_MARK: &str = "\u{e000}c\u{e001}";
+
 pub fn time_mark(second: i64) -> String {
     format!("{MARK_OPEN}t{second}{MARK_CLOSE}")
 }

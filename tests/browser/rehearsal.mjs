@@ -19,7 +19,7 @@ const browser = await chromium.launch({
 const found = { said: [], asked: [], violations: [], wider: [] };
 const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, colorScheme: "light" });
 const tab = await context.newPage();
-tab.setDefaultTimeout(400_000);
+tab.setDefaultTimeout(1_200_000);
 tab.on("console", (message) => found.said.push(message.text()));
 tab.on("pageerror", (error) => found.said.push(String(error)));
 tab.on("request", (request) => { if (!request.url().startsWith(new URL(page).origin) && !request.url().startsWith("data:")) found.asked.push(request.url()); });

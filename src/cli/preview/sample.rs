@@ -191,6 +191,7 @@ fn reason_of(happening: Happening) -> Option<&'static str> {
     match happening {
         Happening::Rescheduled => Some("Two more days for testing."),
         Happening::Held | Happening::Expired => Some("reminder-7d for discord-upgrades"),
+        Happening::Missed => Some("reminder-7d, countdown"),
         Happening::Refused => Some(
             "window was changed by a command since the file was read; write what it is now, or give another command",
         ),

@@ -78,6 +78,9 @@ pub(super) struct RawUrgency {
     /// The most posts in one channel on one day, when all goes well.
     #[schemars(range(min = 1))]
     pub(super) posts_per_day: Option<u32>,
+    /// The most posts of an upgrade that notify people in one channel, when all goes well.
+    #[schemars(range(min = 1))]
+    pub(super) mentions_per_upgrade: Option<u32>,
     /// The time to acknowledge a notice that asks for it; 72h without, 48h in an emergency.
     #[schemars(with = "Option<Length>")]
     pub(super) acknowledge_within: Option<String>,

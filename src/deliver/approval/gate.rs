@@ -101,10 +101,12 @@ impl Gate {
                 continue;
             }
             let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
+            let posts = self.core.store.posts(&campaign.upgrade.id).await?;
             let input = GateInput {
                 snapshot: &snapshot,
                 campaign: &campaign,
                 approvals: &approvals,
+                posts: &posts,
             };
             for post in own.iter().filter(|p| p.is_message()) {
                 if post.state == PostState::Held {
@@ -125,15 +127,16 @@ impl Gate {
         post: &Post,
     ) -> Result<GateDecision, StoreError> {
         let now = self.core.clock.now();
-        let approvals = if notice.approval.persons > 0 {
-            self.core.store.approvals(&campaign.upgrade.id).await?
-        } else {
-            Vec::new()
-        };
+        let (store, id) = (&self.core.store, &campaign.upgrade.id);
+        let (mut approvals, mut posts) = (Vec::new(), Vec::new());
+        if notice.approval.persons > 0 || notice.repeats_the_announcement() {
+            (approvals, posts) = (store.approvals(id).await?, store.posts(id).await?);
+        }
         let input = GateInput {
             snapshot,
             campaign,
             approvals: &approvals,
+            posts: &posts,
         };
         let consent = input.consent(notice, post);
         if input.case(notice, &consent, post).verdict(now) == Verdict::Pass {
@@ -169,10 +172,12 @@ impl Gate {
             return Ok(());
         };
         let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
+        let posts = self.core.store.posts(&campaign.upgrade.id).await?;
         let input = GateInput {
             snapshot,
             campaign: &campaign,
             approvals: &approvals,
+            posts: &posts,
         };
         self.stop(input, notice, post, &own, batch);
         Ok(())
@@ -188,8 +193,10 @@ impl Gate {
         batch: &mut Batch,
     ) -> bool {
         let consent = input.consent(notice, post);
-        // Operators hear of what herald tells them already: they are not told once more.
-        let tell = !matches!(notice.trigger, Trigger::On(happening) if happening.for_operators());
+        // Operators hear of what herald tells them already, and are asked for the first approval: they are not told once
+        // more.
+        let tell = !matches!(notice.trigger, Trigger::On(happening) if happening.for_operators())
+            && !notice.repeats_the_announcement();
         let told = |happening, why: &str, words: &str| {
             if tell {
                 self.told(input.campaign, happening, post, why, words)
@@ -252,6 +259,13 @@ impl Gate {
                 batch
                     .moves
                     .extend(family(post, own).map(|p| (p.key.clone(), Move::Release)));
+                if notice.is_some_and(Notice::repeats_the_announcement) {
+                    // It was to come with the announcement, so it is not late.
+                    let due = Move::Due(self.core.clock.now());
+                    batch
+                        .moves
+                        .extend(family(post, own).map(|p| (p.key.clone(), due.clone())));
+                }
                 changes.released += 1;
             }
         }
@@ -339,6 +353,7 @@ impl Gate {
                 snapshot: &snapshot,
                 campaign: &campaign,
                 approvals: &approvals,
+                posts: &[],
             };
             for post in waiting
                 .iter()

@@ -4,11 +4,12 @@ use super::code;
 use crate::{
     domain::{
         campaign::Campaign,
+        campaign::progress::State,
         outbox::{Post, PostState},
         people::approval::{Case, Consent},
         plan::notice::Notice,
     },
-    ports::Approved,
+    ports::{Approved, Readers},
     words::snapshot::ConfigSnapshot,
 };
 
@@ -18,6 +19,8 @@ pub(super) struct GateInput<'a> {
     pub snapshot: &'a ConfigSnapshot,
     pub campaign: &'a Campaign,
     pub approvals: &'a [Approved],
+    /// The upgrade's posts, for who asks whether one of them may go out.
+    pub posts: &'a [Post],
 }
 
 impl<'a> GateInput<'a> {
@@ -49,6 +52,35 @@ impl<'a> GateInput<'a> {
             consent,
             due: post.due,
             held: post.state == PostState::Held,
+            is_first_word: notice.repeats_the_announcement()
+                && self.is_public(&post.channel)
+                && !self.is_announced(),
         }
+    }
+
+    /// Returns whether people have approved anything of the upgrade that is for the public, or nothing has to be approved.
+    /// What a chain shows is public by itself.
+    fn is_announced(self) -> bool {
+        let upgrade = &self.campaign.upgrade;
+        let mut guarded = (self.snapshot.plan().notices(upgrade.urgency).iter())
+            .filter(|n| n.approval.persons > 0 && n.channels.iter().any(|c| self.is_public(c)))
+            .peekable();
+        let is_out = |notice: &Notice| {
+            let mut posts = self.posts.iter();
+            posts.any(|p| p.notice == notice.id && p.is_message() && p.state == PostState::Sent)
+        };
+        let is_approved = |notice: &Notice| {
+            code::of(self.snapshot, self.campaign, notice, None, self.approvals).complete()
+        };
+        self.campaign.progress.state > State::Scheduled
+            || guarded.peek().is_none()
+            || guarded.any(|notice| is_out(notice) || is_approved(notice))
+    }
+
+    fn is_public(self, channel: &str) -> bool {
+        let channels = &self.snapshot.config.deployment.channels;
+        channels
+            .get(channel)
+            .is_some_and(|c| c.readers == Readers::Public)
     }
 }

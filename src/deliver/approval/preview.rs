@@ -25,6 +25,7 @@ pub(crate) async fn preview(due: &DuePost<'_>, campaign: &Campaign) -> Result<Bo
         snapshot: &due.snapshot,
         campaign,
         approvals: &approvals,
+        posts: &[],
     };
     let notice = input
         .notice(post)

@@ -350,7 +350,8 @@ pub fn news(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
     if after.given_up() {
         return news;
     }
-    news.extend(news_of_the_window(before, after).map(News::plain));
+    let of_window = news_of_the_window(before, after).iter();
+    news.extend(of_window.map(|happening| News::plain(*happening)));
     let duties = |b: &Upgrade| b.duties != after.duties || b.chains != after.chains;
     if before.is_some_and(|b| !b.unplanned && duties(b)) {
         news.push(News::plain(Happening::Changed));
@@ -404,23 +405,25 @@ fn news_of_the_end(before: Option<&Upgrade>, after: &Upgrade) -> Vec<News> {
 }
 
 /// The window, or the choice between several, is another.
-fn news_of_the_window(before: Option<&Upgrade>, after: &Upgrade) -> Option<Happening> {
+fn news_of_the_window(before: Option<&Upgrade>, after: &Upgrade) -> &'static [Happening] {
     match (&after.poll, before) {
         (Some(poll), before)
             if before.and_then(|b| b.poll.as_ref()) != Some(poll)
                 || before.is_some_and(Upgrade::given_up) =>
         {
-            Some(Happening::WindowProposed)
+            &[Happening::WindowProposed]
         }
-        (None, None) => Some(Happening::WindowSet),
-        (None, Some(before)) if before.poll.is_some() => Some(Happening::WindowSet),
+        (None, None) => &[Happening::WindowSet],
+        (None, Some(before)) if before.poll.is_some() => {
+            &[Happening::WindowSet, Happening::WindowChosen]
+        }
         // The window of a campaign that nobody planned was made up.
-        (None, Some(before)) if before.unplanned && !after.unplanned => None,
+        (None, Some(before)) if before.unplanned && !after.unplanned => &[],
         // Nobody need plan anew for another end: the calendar, the page and the board show it.
         (None, Some(before)) if before.window.opens != after.window.opens || before.given_up() => {
-            Some(Happening::Rescheduled)
+            &[Happening::Rescheduled]
         }
-        _ => None,
+        _ => &[],
     }
 }
 
@@ -562,7 +565,7 @@ mod tests {
             ..upgrade()
         };
         assert_eq!(names(None, &asked), ["planned", "window_proposed"]);
-        assert_eq!(names(Some(&asked), &set), ["window_set"]);
+        assert_eq!(names(Some(&asked), &set), ["window_set", "window_chosen"]);
         assert!(names(Some(&set), &set).is_empty());
         let again = Upgrade {
             poll: asked.poll.clone().map(|poll| Poll {
@@ -861,7 +864,12 @@ mod tests {
             (&set, later.clone(), &["rescheduled"], Some("window")),
             (&set, longer, &[], None),
             (&set, asked.clone(), &["window_proposed"], Some("window")),
-            (&asked, set.clone(), &["window_set"], Some("window")),
+            (
+                &asked,
+                set.clone(),
+                &["window_set", "window_chosen"],
+                Some("window"),
+            ),
             (&again, asked.clone(), &["window_proposed"], Some("window")),
             (&set, cancelled.clone(), &["cancelled"], Some("window")),
             (&set, failed.clone(), &["failed"], Some("window")),

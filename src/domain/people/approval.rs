@@ -107,6 +107,8 @@ pub enum Hold {
     Checklist(Vec<String>),
     /// Nothing began in the window.
     Delayed,
+    /// It says in public what nobody has approved yet.
+    Announcement,
 }
 
 impl Hold {
@@ -117,6 +119,7 @@ impl Hold {
             Self::NoGo(_) => "the final checks are not passed".to_owned(),
             Self::Checklist(items) => format!("it waits for {} of the checklist", items.join(", ")),
             Self::Delayed => "the upgrade is delayed".to_owned(),
+            Self::Announcement => "nothing of this upgrade is approved yet".to_owned(),
         }
     }
 
@@ -127,6 +130,7 @@ impl Hold {
             Self::NoGo(reason) => reason,
             Self::Checklist(_) => "checklist",
             Self::Delayed => "delayed",
+            Self::Announcement => "announcement",
         }
     }
 }
@@ -198,12 +202,17 @@ pub struct Case<'a> {
     pub due: Timestamp,
     /// The post is held already, and not only now due.
     pub held: bool,
+    /// The post would tell the public what a file says before anything of the upgrade was approved.
+    pub is_first_word: bool,
 }
 
 impl Case<'_> {
     pub fn verdict(&self, now: Timestamp) -> Verdict {
         if now < self.due {
             return Verdict::Pass;
+        }
+        if self.is_first_word {
+            return Verdict::Hold(Hold::Announcement);
         }
         let until = |for_approval| useful_until(self.notice, self.upgrade, self.due, for_approval);
         match hold(self.notice, self.upgrade, self.progress, self.consent) {
@@ -213,7 +222,11 @@ impl Case<'_> {
             Some(hold) => Verdict::Expire(hold.words()),
             // Approved while it was of use, it goes out, however long nobody looked. If the upgrade held it, the
             // upgrade goes on too late for it.
-            None if self.held && now >= until(false) && !self.consent.after(self.due) => {
+            None if self.held
+                && now >= until(false)
+                && !self.consent.after(self.due)
+                && !self.notice.repeats_the_announcement() =>
+            {
                 Verdict::Expire("the upgrade went on too late for it".to_owned())
             }
             None => Verdict::Pass,
@@ -325,6 +338,7 @@ mod tests {
                 consent,
                 due: at(-60),
                 held: true,
+                is_first_word: false,
             }
             .verdict(at(minute))
         };
@@ -357,6 +371,7 @@ mod tests {
             consent: &nobody,
             due: at(-60),
             held: false,
+            is_first_word: false,
         };
         assert_eq!(
             case.verdict(at(-59)),
@@ -388,6 +403,7 @@ mod tests {
             consent: &nobody,
             due: at(-60),
             held: true,
+            is_first_word: false,
         };
         assert_eq!(case.verdict(at(-10)), Verdict::Pass);
         assert_eq!(
@@ -417,6 +433,7 @@ mod tests {
             consent: &nobody,
             due: at(60),
             held: true,
+            is_first_word: false,
         };
         assert_eq!(case.verdict(at(119)), Verdict::Hold(Hold::Delayed));
         assert_eq!(
@@ -440,8 +457,42 @@ mod tests {
             consent: &nobody,
             due: at(60),
             held: true,
+            is_first_word: false,
         };
         assert_eq!(case.verdict(at(90)), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_a_file_says_waits_however_long_until_something_is_approved() {
+        let (upgrade, progress) = (upgrade(), Progress::new(&upgrade()));
+        let of = |happening, persons| Notice {
+            trigger: Trigger::On(happening),
+            ..notice(persons)
+        };
+        let repeats = |happening, persons| of(happening, persons).repeats_the_announcement();
+        assert!(repeats(Happening::Planned, 0) && repeats(Happening::WindowSet, 0));
+        assert!(!repeats(Happening::Planned, 1), "it has its own approval");
+        assert!(!repeats(Happening::Applied, 0), "a fact");
+
+        let (board, nobody) = (of(Happening::Planned, 0), Consent::default());
+        let case = Case {
+            notice: &board,
+            upgrade: &upgrade,
+            progress: &progress,
+            consent: &nobody,
+            due: at(-60),
+            held: true,
+            is_first_word: true,
+        };
+        assert_eq!(case.verdict(at(-61)), Verdict::Pass, "not due yet");
+        for minute in [-60, 600] {
+            assert_eq!(case.verdict(at(minute)), Verdict::Hold(Hold::Announcement));
+        }
+        let approved = Case {
+            is_first_word: false,
+            ..case
+        };
+        assert_eq!(approved.verdict(at(600)), Verdict::Pass);
     }
 
     #[test]
@@ -458,6 +509,11 @@ mod tests {
                 Hold::Approval(consent),
                 "approved by 1 of 2, code k7m2qx",
                 "k7m2qx",
+            ),
+            (
+                Hold::Announcement,
+                "nothing of this upgrade is approved yet",
+                "announcement",
             ),
             (
                 Hold::NoGo("a fault".into()),
@@ -501,6 +557,7 @@ mod tests {
                 consent: &consent,
                 due: at(60),
                 held: true,
+                is_first_word: false,
             }
             .verdict(at(minute))
         };

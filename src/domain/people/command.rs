@@ -266,16 +266,17 @@ commands! {
     Team Reschedule "For the team: move the window to another time" {
         opens: needs Time "When the window opens: 2026-12-01 14:00 in the plan's zone",
         closes: takes Time "When it closes; without it, as long after as before",
-        confirm: takes Confirm "yes, to move it against the plan's rules",
+        confirm: takes Confirm "yes, once you have read what is posted",
         reason: takes Words(MAX_REASON_CHARS) "Why, for people, in a few words",
     } of upgrade;
     Team Postpone "For the team: move the window back by some time" {
         by: needs Length "By how much: 2h, or 1d for the same hour of the next day",
-        confirm: takes Confirm "yes, to move it against the plan's rules",
+        confirm: takes Confirm "yes, once you have read what is posted",
         reason: takes Words(MAX_REASON_CHARS) "Why, for people, in a few words",
     } of upgrade;
     Team Cancel "For the team: take the upgrade off" {
         reason: needs Words(MAX_REASON_CHARS) "Why, for people, in a few words",
+        confirm: takes Confirm "yes, once you have read what is posted",
     } of upgrade;
     AnyRole Tick "For the team: an item of the checklist is done" {
         item: needs Item "The item's number: 2.1",

@@ -32,6 +32,19 @@ pub struct RosterReady {
     pub missing: Vec<String>,
 }
 
+/// A window as a command would have it, and what the plan has against it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedWindow {
+    pub opens: Timestamp,
+    pub weekend: bool,
+    /// People in whose night it opens.
+    pub asleep: Vec<String>,
+    /// Sooner than people are promised.
+    pub soon: bool,
+    /// The audiences whose deadline is after it.
+    pub behind: Vec<String>,
+}
+
 /// One sentence, or a few that belong together.
 #[derive(
     Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames,
@@ -156,16 +169,14 @@ pub enum Reply {
         opens: Timestamp,
         closes: Timestamp,
     },
-    /// The plan does not allow the window, unless somebody says that they mean it.
-    AgainstPlan {
-        opens: Timestamp,
-        weekend: bool,
-        /// People in whose night it opens.
-        asleep: Vec<String>,
-        /// Sooner than people are promised.
-        soon: bool,
-        /// The audiences whose deadline is after it.
-        behind: Vec<String>,
+    /// A command that everybody is told of at once, until somebody says that they mean it.
+    Unconfirmed {
+        /// The window as it would be, where the command moves it.
+        moved: Option<MovedWindow>,
+        /// The public channels in which it is posted.
+        channels: Vec<String>,
+        /// Those of them in which people are notified.
+        notified: Vec<String>,
     },
     NotConfirmed {
         text: String,

@@ -32,8 +32,10 @@ pub enum Happening {
     UnderReview,
     /// People may choose a window.
     WindowProposed,
-    /// The window is known.
+    /// The window is known: from the upgrade's file, or chosen from several.
     WindowSet,
+    /// The window was chosen from several that people could vote on.
+    WindowChosen,
     /// The duties or the target versions differ from those that were announced.
     Changed,
     /// The final checks are passed.
@@ -58,6 +60,8 @@ pub enum Happening {
     Held,
     /// A notice was held until it was of no use any more.
     Expired,
+    /// Notices are left out, since their time was over before the upgrade was accepted.
+    Missed,
     /// A change of files, or a command, was refused.
     Refused,
     /// Providers have not answered a notice that asks for it.
@@ -166,6 +170,7 @@ impl Happening {
                 | Self::PollClosed
                 | Self::Held
                 | Self::Expired
+                | Self::Missed
                 | Self::Refused
                 | Self::RollCalled
                 | Self::ProblemRaised
@@ -207,6 +212,7 @@ impl Happening {
             | Self::UnderReview
             | Self::WindowProposed
             | Self::WindowSet
+            | Self::WindowChosen
             | Self::Rescheduled
             | Self::Changed
             | Self::Go
@@ -219,6 +225,7 @@ impl Happening {
             | Self::PollClosed
             | Self::Held
             | Self::Expired
+            | Self::Missed
             | Self::Refused
             | Self::Said
             | Self::Unacknowledged
@@ -242,6 +249,7 @@ impl Happening {
             Self::Planned
                 | Self::WindowProposed
                 | Self::WindowSet
+                | Self::WindowChosen
                 | Self::Rescheduled
                 | Self::Go
                 | Self::NoGo
@@ -286,12 +294,13 @@ mod tests {
 
     #[test]
     fn each_property_holds_for_these_happenings() {
-        let for_operators = "poll_closed held expired refused roll_called problem_raised review_drafted overdue unexamined \
+        let for_operators = "poll_closed held expired missed refused roll_called problem_raised review_drafted overdue unexamined \
             blind sighted";
-        let of_the_window = "planned window_proposed window_set go no_go delayed rescheduled";
+        let of_the_window =
+            "planned window_proposed window_set window_chosen go no_go delayed rescheduled";
         let answers = "changed no_go delayed cancelled failed rolled_back rescheduled";
-        let without_fact = "planned under_review window_proposed window_set changed go no_go cancelled failed rolled_back \
-            documented reviewed poll_closed held expired refused unacknowledged unready roll_called problem_raised \
+        let without_fact = "planned under_review window_proposed window_set window_chosen changed go no_go cancelled failed rolled_back \
+            documented reviewed poll_closed held expired missed refused unacknowledged unready roll_called problem_raised \
             review_drafted feedback_closed rescheduled said";
         let rows: [(Property, &str); 4] = [
             (Happening::for_operators, for_operators),

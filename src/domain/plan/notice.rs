@@ -182,6 +182,8 @@ pub const PRIVATE_NOTICE: &str = "private";
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
     pub id: String,
+    /// What people read of the notice before it is posted: `Reminder, one week before`.
+    pub title: String,
     pub phase: Phase,
     /// The template's path below `templates/`, without the ending: `execution/applied`.
     pub template: String,
@@ -222,8 +224,10 @@ impl Notice {
         template: impl Into<String>,
         trigger: Trigger,
     ) -> Self {
+        let id = id.into();
         Self {
-            id: id.into(),
+            title: id.replace('-', " "),
+            id,
             phase,
             template: template.into(),
             trigger,
@@ -244,6 +248,16 @@ impl Notice {
             calendar: None,
             help: None,
         }
+    }
+
+    /// Returns whether it says of its own accord what the announcement says: it needs no approval, and so waits for that
+    /// of another notice.
+    pub fn repeats_the_announcement(&self) -> bool {
+        let of_the_file = matches!(
+            self.trigger,
+            Trigger::On(Happening::Planned | Happening::WindowSet)
+        );
+        of_the_file && self.approval.persons == 0
     }
 
     /// Makes the notice for words that nobody planned.

@@ -607,12 +607,12 @@ impl Play {
     async fn lie(&mut self, shared: u64) {
         self.nodes.iter().for_each(Endpoint::heal);
         self.herald.stop();
+        let before = self.calls();
         self.herald.start();
         if !self.herald.tick_until(shared, PATIENCE).await {
             self.verdict.missed(format!("block {shared}, before a lie"));
         }
-        // Long enough to be connected with all of them.
-        sleep(Duration::from_millis(100)).await;
+        self.is_connected_with_all(&before).await;
         let steps = self.falsehood(shared);
         let n = self.dice.roll(self.nodes.len() as u64) as usize;
         if self.dice.one_in(4) {
@@ -629,6 +629,26 @@ impl Play {
             self.nodes[n].follow(fork);
         }
         self.liar = Some(n);
+    }
+
+    /// How many calls each node has had.
+    fn calls(&self) -> Vec<u64> {
+        self.nodes
+            .iter()
+            .map(|node| node.counts().total())
+            .collect()
+    }
+
+    /// Returns once herald has asked every node, and has nothing more to ask.
+    async fn is_connected_with_all(&self, before: &[u64]) {
+        let (start, mut last, mut quiet) = (Instant::now(), self.calls(), 0);
+        while quiet < 4 && start.elapsed() < PATIENCE {
+            sleep(Duration::from_millis(50)).await;
+            let now = self.calls();
+            let asked = now.iter().zip(before).all(|(now, before)| now > before);
+            quiet = if asked && now == last { quiet + 1 } else { 0 };
+            last = now;
+        }
     }
 
     fn heal_liar(&mut self) {

@@ -58,7 +58,7 @@ type Case = (
 );
 
 /// Changes, the line they are found at (by a word that stands in it), and what is said.
-const CASES: [Case; 68] = [
+const CASES: [Case; 70] = [
     (
         &[(PLAN, "least_notice: 7d", "least_notice: 14d")],
         "least_notice: 14d",
@@ -131,6 +131,27 @@ const CASES: [Case; 68] = [
         ],
         "posts_per_day: 1",
         "error: 2 posts on 2031-03-10 for v2.3.1, in news, room; the routine plan allows 1 a channel and day: countdown\n",
+    ),
+    (
+        &[
+            (PLAN, "mentions_per_upgrade: 4", "mentions_per_upgrade: 1"),
+            (
+                PLAN,
+                "channels: [news, room]",
+                "channels: [news, room]\n        mention: [validators]",
+            ),
+        ],
+        "mentions_per_upgrade: 1",
+        "error: 2 posts notify people in news for v2.3.1; the routine plan allows 1",
+    ),
+    (
+        &[(
+            PLAN,
+            "title: How long it still is",
+            "title: How long it is until the window of this upgrade opens, and where",
+        )],
+        "title: How long",
+        "error: this title has 64 characters, and 60 fit",
     ),
     (
         &[(
@@ -579,11 +600,11 @@ fn what_a_plan_does_not_keep_is_found_where_it_stands() {
 fn what_the_plan_never_says_is_listed() {
     let said = reviewed(&with(&[]));
     insta::assert_snapshot!(said.join("\n"), @r"
-    config/plan.yaml:55:1: warning: nothing is said when this happens in the plan for routine, expedited, emergency: planned, under_review, window_proposed, window_set, changed, go, no_go, delayed, cancelled, failed, rolled_back, poll_closed, held, expired, refused, unacknowledged, unready, roll_called, problem_raised, review_drafted, unplanned, referendum, dispatch_failed, authorized, go_ahead, estimate_moved, first_applied, transaction_version, migration_started, completed, feedback_closed, rescheduled, authorization_rejected, sudo_failed, pvf_rejected, discarded, version_unexpected, migration_failed, migration_stuck, unapplied, unverified, overdue, stalled, lagging, recovered, reset, unexamined, sighted
+    config/plan.yaml:57:1: warning: nothing is said when this happens in the plan for routine, expedited, emergency: planned, under_review, window_proposed, window_set, window_chosen, changed, go, no_go, delayed, cancelled, failed, rolled_back, poll_closed, held, expired, missed, refused, unacknowledged, unready, roll_called, problem_raised, review_drafted, unplanned, referendum, dispatch_failed, authorized, go_ahead, estimate_moved, first_applied, transaction_version, migration_started, completed, feedback_closed, rescheduled, authorization_rejected, sudo_failed, pvf_rejected, discarded, version_unexpected, migration_failed, migration_stuck, unapplied, unverified, overdue, stalled, lagging, recovered, reset, unexamined, sighted
         hint: add a notice with `on:`, or list it under `board` or `silent`
-    config/plan.yaml:55:1: warning: there is no notice of these phases in the plan for emergency: Preparation, Scheduling
+    config/plan.yaml:57:1: warning: there is no notice of these phases in the plan for emergency: Preparation, Scheduling
         hint: add one, or give another its phase
-    config/plan.yaml:55:1: warning: there is no notice of these phases in the plan for expedited: Scheduling
+    config/plan.yaml:57:1: warning: there is no notice of these phases in the plan for expedited: Scheduling
         hint: add one, or give another its phase
     ");
 }

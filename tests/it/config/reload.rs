@@ -108,6 +108,7 @@ async fn edits_are_followed_bad_ones_refused_and_commands_done() -> Result<()> {
             &moved.to_string(),
             "--reason",
             "more time",
+            "--confirm",
             "--as",
             "Tessa Test",
         ],
@@ -145,10 +146,16 @@ async fn edits_are_followed_bad_ones_refused_and_commands_done() -> Result<()> {
         status.stdout()
     );
     // And it is taken off, once.
-    let mut cancel = command(&w, &["cancel", "v2", "--reason", "a fault was found"]);
+    let mut cancel = command(
+        &w,
+        &["cancel", "v2", "--confirm", "--reason", "a fault was found"],
+    );
     assert_eq!(cancel.run(SOON).await?, 0, "{}", cancel.stderr());
     w.on_discord("a fault was found").await?;
-    let mut again = command(&w, &["cancel", "v2", "--reason", "a fault was found"]);
+    let mut again = command(
+        &w,
+        &["cancel", "v2", "--confirm", "--reason", "a fault was found"],
+    );
     assert_eq!(again.run(SOON).await?, 1);
     assert!(
         again.stderr().contains("given up already"),

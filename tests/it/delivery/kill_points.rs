@@ -646,7 +646,7 @@ impl<'a> Cell<'a> {
 
     /// That everything was said once, in order.
     async fn look(&self) -> Result<()> {
-        let store = SqlStore::open(&self.url).await?;
+        let store = opened(&self.url).await?;
         if self.point == "in_migration" {
             ensure!(
                 store.posts("v1").await?.len() == 2 && store.upgrades().await?.len() == 2,
@@ -818,7 +818,7 @@ impl Slow {
         };
         // The tables must be there for it.
         if point != "in_migration" {
-            SqlStore::open(url).await?;
+            opened(url).await?;
         }
         statements(url, make).await?;
         Ok(Self(undo))
@@ -827,6 +827,15 @@ impl Slow {
     async fn over(self, url: &str) -> Result<()> {
         statements(url, self.0).await
     }
+}
+
+/// The store of a cell: on a busy machine it may take several tries to be connected in time.
+async fn opened(url: &str) -> Result<SqlStore> {
+    let patience = Duration::from_secs(60);
+    wait::until("the store", patience, async || {
+        SqlStore::open(url).await.ok()
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -261,14 +261,14 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
 
     • relay: waiting, target 2
 
-    Next notice: no-go, Tue 9 Mar 2027, 13:10 CET (12:10 UTC).
+    Next notice: no go, Tue 9 Mar 2027, 13:10 CET (12:10 UTC).
     ");
     insta::assert_snapshot!(say("no-go Two nodes don't sync.").await, @"I can't do that: that is so already.");
     insta::assert_snapshot!(say("go upgrade=v2").await, @"done: go of Paseo runtime 2.3.1, asked for by communication_team (invented) on matrix.");
     insta::assert_snapshot!(say("go upgrade=v3").await, @"I know no upgrade v3: did you mean v2?");
 
     let said = say("postpone 2h nodes are late").await;
-    insta::assert_snapshot!(said, @"I can't do that: the window would open Tue 9 Mar 2027, 16:00 CET (15:00 UTC), in the night of people in Singapore (23:00). To move it all the same, give the command again with confirm=yes (--confirm in a shell).");
+    insta::assert_snapshot!(said, @"The window would open Tue 9 Mar 2027, 16:00 CET (15:00 UTC), in the night of people in Singapore (23:00). This is posted at once in discord-upgrades, matrix-upgrades, and notifies people in discord-upgrades, matrix-upgrades. To do it, give the command again with confirm=yes (--confirm in a shell).");
     let said = say("postpone 2h confirm=yes nodes are late").await;
     insta::assert_snapshot!(said, @"done: Paseo runtime 2.3.1 now opens Tue 9 Mar 2027, 16:00 CET (15:00 UTC) and closes Tue 9 Mar 2027, 18:00 CET (17:00 UTC), asked for by communication_team (invented) on matrix.");
     assert_eq!(
@@ -315,13 +315,13 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
         "nobody is offered what they may not do: {help}"
     );
 
-    insta::assert_snapshot!(say("cancel The release is withdrawn.").await, @"done: cancel of Paseo runtime 2.3.1, asked for by communication_team (invented) on matrix.");
+    insta::assert_snapshot!(say("cancel confirm=yes The release is withdrawn.").await, @"done: cancel of Paseo runtime 2.3.1, asked for by communication_team (invented) on matrix.");
     assert_eq!(
         upgrade().await.cancelled.as_deref(),
         Some("The release is withdrawn.")
     );
     insta::assert_snapshot!(say("go").await, @"I can't do that: Paseo runtime 2.3.1 was given up already; write a new upgrade, or take that out of its file.");
-    let hostile = say("cancel @everyone [click](https://evil.example) **now**").await;
+    let hostile = say("cancel confirm=yes @everyone [click](https://evil.example) **now**").await;
     insta::assert_snapshot!(hostile, @"I can't do that: Paseo runtime 2.3.1 was given up already; write a new upgrade, or take that out of its file.");
 }
 
@@ -411,7 +411,11 @@ async fn the_same_words_do_the_same_on_both_platforms() -> Result<()> {
             assert!(answer.ephemeral, "only the asker sees it");
             Ok(answer.content)
         };
-    let late = [("by", "1h".into()), ("reason", "Nodes are late.".into())];
+    let late = [
+        ("by", "1h".into()),
+        ("confirm", "yes".into()),
+        ("reason", "Nodes are late.".into()),
+    ];
     assert!(
         discord(eve, operations, "postpone", &late)
             .await?

@@ -239,8 +239,8 @@ fn a_proposal_is_a_document() {
 }
 
 #[test]
-fn another_prefix_is_said_where_a_channel_has_one() {
-    let mut loaded = loaded();
+fn a_command_is_written_as_each_platform_takes_it() {
+    let loaded = loaded();
     let upgrade = loaded.config.upgrades[0].upgrade.clone();
     let urgency = upgrade.urgency;
     let now = "2027-03-02T13:00:00Z".parse().unwrap();
@@ -248,17 +248,15 @@ fn another_prefix_is_said_where_a_channel_has_one() {
     let notice = loaded.config.plan.notice(urgency, "reminder-7d").cloned();
     let mut notice = notice.expect("a reminder");
     notice.help = Some(loaded.config.help.topics[0].id.clone());
-    let said = |loaded: &Loaded| {
-        let moment = RenderInput::default();
-        let context = context::of(&campaign, Some(&notice), &loaded.config, &moment);
-        written(loaded, &notice.template, context, now)
-    };
-    assert!(said(&loaded).contains("(on Matrix with **!**)"));
-    let channels = &mut loaded.config.deployment.channels;
-    channels.retain(|_, channel| channel.platform != Platform::Matrix);
-    let said = said(&loaded);
-    assert!(
-        said.contains("/upgrade help") && !said.contains("Matrix"),
-        "{said}"
-    );
+    let moment = RenderInput::default();
+    let context = context::of(&campaign, Some(&notice), &loaded.config, &moment).into();
+    let text = loaded.renderer.markdown(&notice.template, "en", &context);
+    let text = text.unwrap();
+    for (platform, command) in [
+        (Platform::Discord, "/upgrade help "),
+        (Platform::Matrix, "!upgrade help "),
+    ] {
+        let said = loaded.renderer.body(&text, platform, now).text;
+        assert!(said.contains(command), "{said}");
+    }
 }

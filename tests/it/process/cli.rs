@@ -896,8 +896,24 @@ async fn a_command_that_waits_is_shown_can_be_taken_back_and_counts_for_the_next
     )
     .await;
     let herald = |args: &[&str]| ended(dir.path(), args);
-    let moved = |to: &str| herald(&["reschedule", "v2.3.1", "--opens", to]);
+    let moved = |to: &str| herald(&["reschedule", "v2.3.1", "--confirm", "--opens", to]);
 
+    let (code, said) = herald(&["reschedule", "v2.3.1", "--opens", "2027-03-10 14:00"]);
+    let (told, end) = (
+        "The window would open Wed 10 Mar 2027, 14:00 CET (13:00 UTC). This is posted at once in ",
+        "give the command again with confirm=yes",
+    );
+    assert!(
+        code == 1 && said.contains(told) && said.contains(end),
+        "{said}"
+    );
+    for ends in ["cancel", "fail"] {
+        let (code, said) = herald(&[ends, "v2.3.1", "--reason", "A fault was found."]);
+        assert!(
+            code == 1 && said.contains("This is posted at once in ") && said.contains(end),
+            "{said}"
+        );
+    }
     let (code, said) = moved("2027-03-10 14:00");
     assert!(
         code == 0 && said.contains("Written down as change 1."),
@@ -928,7 +944,13 @@ async fn a_command_that_waits_is_shown_can_be_taken_back_and_counts_for_the_next
     );
     let (code, said) = herald(&["discard", "1"]);
     assert!(code == 1 && said.contains("no change 1 waits"), "{said}");
-    let (code, said) = herald(&["cancel", "v2.3.1", "--reason", "A fault was found."]);
+    let (code, said) = herald(&[
+        "cancel",
+        "v2.3.1",
+        "--confirm",
+        "--reason",
+        "A fault was found.",
+    ]);
     assert!(code == 0 && said.contains("change 2 of v2.3.1"), "{said}");
     let (code, said) = herald(&["go", "v2.3.1"]);
     assert!(code == 1 && said.contains("given up already"), "{said}");

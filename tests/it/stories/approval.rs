@@ -222,6 +222,78 @@ impl Pipeline {
     }
 }
 
+/// A board, words that the window is set, a channel of operators that hears of it too, and an announcement.
+fn first_words() -> Vec<Notice> {
+    let board = Notice {
+        board: true,
+        live: true,
+        ..on(
+            "board",
+            Happening::Planned,
+            "preparation/board",
+            &[DISCORD, MATRIX],
+        )
+    };
+    vec![
+        approved_by(1, timed("announced", -30)),
+        board,
+        on(
+            "window-set",
+            Happening::WindowSet,
+            "scheduling/window-set",
+            &[DISCORD],
+        ),
+        on(
+            "op-planned",
+            Happening::Planned,
+            "operations/notice",
+            &[OPERATORS],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn nothing_is_said_in_public_before_something_is_approved() {
+    let w = world(first_words()).await;
+    assert_eq!(w.stands("op-planned").await, PostState::Sent);
+    for notice in ["board", "window-set"] {
+        assert_eq!(w.stands(notice).await, PostState::Held, "{notice}");
+        let why = w.all(notice).await[0].error.clone();
+        assert_eq!(
+            why.as_deref(),
+            Some("nothing of this upgrade is approved yet")
+        );
+    }
+    // They will be asked to approve the announcement.
+    assert!(w.told_operators("told-held").await.is_empty());
+    w.minute(-40).await;
+    let code = w.asked(OPERATORS).await[0].occurrence.clone();
+    w.minute(-35).await;
+    w.ada(&code).await;
+    assert_eq!(w.stands("announced").await, PostState::Planned);
+    for notice in ["board", "window-set"] {
+        assert_eq!(w.stands(notice).await, PostState::Sent, "{notice}");
+        let late = w.all(notice).await.iter().any(|p| p.late);
+        assert!(!late, "{notice} was to come with the announcement");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_approved_is_said_once_a_chain_begins_and_never_if_it_is_cancelled() {
+    let w = world(first_words()).await;
+    w.minute(10).await;
+    assert_eq!(w.stands("board").await, PostState::Held);
+    w.block("relay", 1, &[authorized("0xaa")]).await;
+    assert_eq!(w.stands("board").await, PostState::Sent);
+
+    let w = world(first_words()).await;
+    w.change(|upgrade| upgrade.cancelled = Some("A fault was found.".into()))
+        .await;
+    for notice in ["board", "window-set"] {
+        assert_eq!(w.stands(notice).await, PostState::Superseded, "{notice}");
+    }
+}
+
 #[tokio::test]
 async fn two_people_agree_on_two_platforms_and_it_goes_out_in_time() {
     let mut w = world(vec![approved_by(2, timed("reminder", -30))]).await;
@@ -253,7 +325,7 @@ async fn two_people_agree_on_two_platforms_and_it_goes_out_in_time() {
     assert!(body.mentions.is_empty());
     let html = in_room[0].body.clone().unwrap().html.unwrap();
     insta::assert_snapshot!(html.replace(&code, "CODE"), @r#"
-    <p><strong>Please approve reminder</strong> for discord-upgrades, matrix-upgrades, due Tue 9 Mar 2027, 13:30 CET (12:30 UTC): <code>/upgrade approve CODE</code>. It takes 2 people.</p><hr><h2>Reminder: Paseo runtime 2.3.1, in 30 minutes</h2>
+    <p><strong>Please approve reminder</strong> for discord-upgrades, matrix-upgrades, due Tue 9 Mar 2027, 13:30 CET (12:30 UTC): <code>!upgrade approve CODE</code>. It takes 2 people.</p><hr><h2>Reminder: Paseo runtime 2.3.1, in 30 minutes</h2>
     <p><strong>Must I update my node?</strong> Yes, at once, if it is older than <strong>v1.21.0</strong>.</p>
     <ul>
     <li><strong>Validators</strong> — <strong>action needed</strong>: Update your node and watch it through the upgrade.</li>

@@ -204,7 +204,7 @@ async fn the_handbook_leads_from_nothing_to_the_first_post_on_each_chat() -> Res
         } else {
             args
         };
-        let out = tokio::time::timeout(Duration::from_secs(180), herald(&w, &args))
+        let out = tokio::time::timeout(Duration::from_secs(900), herald(&w, &args))
             .await
             .context(line.clone())??;
         let (said, wrong) = (

@@ -205,7 +205,7 @@ fn a_plan_names_notices_and_no_translations() {
         ),
     );
     insta::assert_snapshot!(errors(&refused(&dir)), @r"
-    config/plan.yaml:85:9: error: there is no template `preparation/announced.de` (templates/preparation/announced.de.md.hbs)
+    config/plan.yaml:89:9: error: there is no template `preparation/announced.de` (templates/preparation/announced.de.md.hbs)
         hint: did you mean `preparation/announced`?
     ");
 }
@@ -335,7 +335,7 @@ async fn an_answer_is_in_the_language_of_the_platforms_public_channel() {
 
     - paseo: waiting, target 2003001
 
-    Next notice: final-checks, <t:1804596600:F> · Tue 9 Mar 2027, 13:50 CET (12:50 UTC).
+    Next notice: Final checks, <t:1804596600:F> · Tue 9 Mar 2027, 13:50 CET (12:50 UTC).
 
     *herald can't see paseo since <t:1804597200:F> · Tue 9 Mar 2027, 14:00 CET (13:00 UTC)*
     ");

@@ -126,7 +126,7 @@ async fn a_viewer_plays_a_rehearsal_through() -> Result<()> {
         .kill_on_drop(true)
         .spawn()?;
     let mut lines = BufReader::new(herald.stdout.take().context("its output")?).lines();
-    let first = tokio::time::timeout(PATIENCE, lines.next_line())
+    let first = tokio::time::timeout(5 * PATIENCE, lines.next_line())
         .await??
         .context("it says where")?;
     let page = first

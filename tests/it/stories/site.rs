@@ -228,7 +228,7 @@ async fn the_page_tells_a_whole_upgrade_with_and_without_a_script() -> Result<()
     let mut lines = lines;
     if let Some(lines) = &mut lines {
         let opened: Value = serde_json::from_str(
-            &tokio::time::timeout(PATIENCE, lines.next_line())
+            &tokio::time::timeout(5 * PATIENCE, lines.next_line())
                 .await??
                 .context("it opens")?,
         )?;
@@ -242,7 +242,7 @@ async fn the_page_tells_a_whole_upgrade_with_and_without_a_script() -> Result<()
     w.chain.authorize(&blob("mini-1000002")).await?;
     w.chain.apply(&blob("mini-1000002")).await?;
     if let Some(lines) = &mut lines {
-        let seen = tokio::time::timeout(Duration::from_secs(120), lines.next_line())
+        let seen = tokio::time::timeout(Duration::from_secs(600), lines.next_line())
             .await??
             .context("it sees it")?;
         let seen: Value = serde_json::from_str(&seen)?;
@@ -281,7 +281,7 @@ async fn the_page_tells_a_whole_upgrade_with_and_without_a_script() -> Result<()
             pages::is_good(view)?;
             let text = view["text"].as_str().unwrap_or_default();
             ensure!(
-                text.contains("Devnet runtime 2") && text.contains("What was said, and what comes"),
+                text.contains("Devnet runtime 2") && text.contains("What was posted"),
                 "{view:#}"
             );
             ensure!(view["pictures"] == 1, "{view:#}");
