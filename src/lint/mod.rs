@@ -5,6 +5,7 @@
 //! never come: `herald check` shows it. [`near`] needs the clock as well.
 
 mod coverage;
+mod expected;
 mod lengths;
 mod load;
 mod promises;
@@ -31,8 +32,8 @@ use crate::{
     words::Renderer,
 };
 
+pub use self::expected::{ExpectedPosts, expected_posts};
 pub use self::load::{Loaded, load, load_own};
-pub use self::promises::{ExpectedPosts, expected_posts};
 pub use self::windows::near;
 
 /// Finds what can't be posted: a notice that can't be rendered at its hour, says nothing, or does

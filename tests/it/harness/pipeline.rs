@@ -67,7 +67,9 @@ impl Pipeline {
     ) -> Self {
         let mut loaded = lint::load(&Origin::Embedded).unwrap();
         // What is said when an upgrade is accepted, and long after it, would stand in every story.
-        let chatter = |n: &Notice| n.board || n.id == "window-set" || !n.delay.is_zero();
+        let at_once = ["window-set", "op-missed"];
+        let chatter =
+            |n: &Notice| n.board || at_once.contains(&n.id.as_str()) || !n.delay.is_zero();
         loaded
             .config
             .plan
