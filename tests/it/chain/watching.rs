@@ -100,7 +100,7 @@ async fn a_stall_is_told_when_two_nodes_agree_and_taken_back_when_it_is_over() {
     - **Developers** — treat nothing as done that isn't finalized.
     - **Users** — transactions may have to wait until the chain goes on; don't send them twice.
 
-    Trouble? **/upgrade help finality** (on Matrix with **!**)
+    Trouble? **/upgrade help finality**
 
     <@&1100000000000000011>
     ");
@@ -314,7 +314,7 @@ async fn migrations_are_counted_and_applied_is_not_done() {
     - ⚠️ a problem
     - ❓ a question
 
-    Trouble? **/upgrade help version** (on Matrix with **!**)
+    Trouble? **/upgrade help version**
     "#);
     for _ in 0..110 {
         w.block_with("relay", 2, &[], |b| b.migrating = true).await;
@@ -378,6 +378,8 @@ async fn a_verification_says_its_figures_and_shows_a_picture() {
     - relay `2`: 6.1 s a block (before 6.0), longest 18.0; 196 transactions, 98 failed; code as planned; 2 of 3 nodes answer
 
     Transactions are safe to send again. We keep watching for 20 minutes and listen to you in the [feedback thread](<https://discord.com/channels/1/1100000000000000002/1300000000000000002>).
+
+    <@&1100000000000000011>
     ");
     let posts = w.posts("v2").await;
     let verified = |channel: &str, operation| {
@@ -433,7 +435,7 @@ async fn another_code_than_the_planned_one_is_named() {
     - **Developers** — hold back what you were about to release or sign in bulk.
     - **Users** — better wait with transactions until the all-clear.
 
-    Trouble? **/upgrade help version** (on Matrix with **!**)
+    Trouble? **/upgrade help version**
     ");
 }
 
@@ -632,7 +634,7 @@ async fn offline_signers_hear_of_a_new_transaction_version_once() {
     - **Developers** — take the new metadata into your tools before you sign again.
     - **Users** — update the metadata of your hardware wallet or offline signer before your next transaction.
 
-    Trouble? **/upgrade help refused** (on Matrix with **!**)
+    Trouble? **/upgrade help refused**
     ");
 }
 

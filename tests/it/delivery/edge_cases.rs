@@ -197,7 +197,7 @@ async fn nodes_that_were_left_have_no_say_in_the_figure() {
     - **Developers** — treat nothing as done that isn't finalized.
     - **Users** — transactions may have to wait until the chain goes on; don't send them twice.
 
-    Trouble? **/upgrade help finality** (on Matrix with **!**)
+    Trouble? **/upgrade help finality**
 
     <@&1100000000000000011>
     ");

@@ -222,6 +222,28 @@ impl Pipeline {
     }
 }
 
+#[tokio::test]
+async fn operators_hear_once_what_the_public_does_not_get_of_a_new_upgrade() {
+    let w = world(vec![
+        timed("a-day-before", -1_440),
+        timed("an-hour-before", -60),
+        timed("soon", -30),
+        on(
+            "told-missed",
+            Happening::Missed,
+            "operations/missed",
+            &[OPERATORS],
+        ),
+    ])
+    .await;
+    w.change(|upgrade| upgrade.title = "Another title".into())
+        .await;
+    assert_eq!(
+        w.told_operators("told-missed").await,
+        ["a-day-before, an-hour-before"]
+    );
+}
+
 /// A board, words that the window is set, a channel of operators that hears of it too, and an announcement.
 fn first_words() -> Vec<Notice> {
     let board = Notice {
