@@ -107,7 +107,7 @@ pub enum Hold {
     Checklist(Vec<String>),
     /// Nothing began in the window.
     Delayed,
-    /// It says in public what nobody has approved yet.
+    /// It would say in public what an approved post says first.
     Announcement,
 }
 
@@ -119,7 +119,7 @@ impl Hold {
             Self::NoGo(_) => "the final checks are not passed".to_owned(),
             Self::Checklist(items) => format!("it waits for {} of the checklist", items.join(", ")),
             Self::Delayed => "the upgrade is delayed".to_owned(),
-            Self::Announcement => "nothing of this upgrade is approved yet".to_owned(),
+            Self::Announcement => "no approved post of this upgrade is out yet".to_owned(),
         }
     }
 
@@ -202,7 +202,7 @@ pub struct Case<'a> {
     pub due: Timestamp,
     /// The post is held already, and not only now due.
     pub held: bool,
-    /// The post would tell the public what a file says before anything of the upgrade was approved.
+    /// The post would tell the public what a file says before any post that was approved.
     pub is_first_word: bool,
 }
 
@@ -512,7 +512,7 @@ mod tests {
             ),
             (
                 Hold::Announcement,
-                "nothing of this upgrade is approved yet",
+                "no approved post of this upgrade is out yet",
                 "announcement",
             ),
             (

@@ -275,7 +275,7 @@ fn first_words() -> Vec<Notice> {
 }
 
 #[tokio::test]
-async fn nothing_is_said_in_public_before_something_is_approved() {
+async fn nothing_is_said_in_public_before_what_was_approved() {
     let w = world(first_words()).await;
     assert_eq!(w.stands("op-planned").await, PostState::Sent);
     for notice in ["board", "window-set"] {
@@ -283,7 +283,7 @@ async fn nothing_is_said_in_public_before_something_is_approved() {
         let why = w.all(notice).await[0].error.clone();
         assert_eq!(
             why.as_deref(),
-            Some("nothing of this upgrade is approved yet")
+            Some("no approved post of this upgrade is out yet")
         );
     }
     // They will be asked to approve the announcement.
@@ -293,6 +293,9 @@ async fn nothing_is_said_in_public_before_something_is_approved() {
     w.minute(-35).await;
     w.ada(&code).await;
     assert_eq!(w.stands("announced").await, PostState::Planned);
+    assert_eq!(w.stands("board").await, PostState::Held);
+    w.minute(-30).await;
+    assert_eq!(w.stands("announced").await, PostState::Sent);
     for notice in ["board", "window-set"] {
         assert_eq!(w.stands(notice).await, PostState::Sent, "{notice}");
         let late = w.all(notice).await.iter().any(|p| p.late);
