@@ -3,9 +3,10 @@
 use jiff::{Timestamp, tz::TimeZone};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use strum::IntoEnumIterator;
 
 use crate::{
-    domain::{campaign::progress::Stage, outbox::Body},
+    domain::{campaign::progress::Stage, outbox::Body, plan::notice::Phase},
     ports::Platform,
     report::bulletin::{
         AudienceView, Bulletin, ChainState, DutyView, EntryView, PlaceView, Reactions,
@@ -162,20 +163,20 @@ impl PageContext<'_> {
         }
     }
 
-    /// Lists what is to come, the next first, and what was posted, the newest first.
     fn timeline(&self, timeline: &[EntryView]) -> Markup {
-        let of = |posted: bool| timeline.iter().filter(move |e| e.posted == posted);
+        let of = |phase: Phase| timeline.iter().filter(move |e| e.phase == phase.name());
         html! {
-            @if !timeline.is_empty() { section id="timeline" {
-                @if of(false).next().is_some() {
-                    h2 { "What comes next" }
-                    ol class="timeline" { @for entry in of(false) { (self.entry(entry)) } }
+            section id="timeline" {
+                h2 { "What was said, and what comes" }
+                @for phase in Phase::iter() {
+                    @if of(phase).next().is_some() {
+                        h3 { (phase.name()) }
+                        ol class="timeline" {
+                            @for entry in of(phase) { (self.entry(entry)) }
+                        }
+                    }
                 }
-                @if of(true).next().is_some() {
-                    h2 { "What was posted" }
-                    ol class="timeline" reversed { @for entry in of(true).rev() { (self.entry(entry)) } }
-                }
-            } }
+            }
         }
     }
 
@@ -232,16 +233,14 @@ impl PageContext<'_> {
 
     fn duties(&self, b: &Bulletin) -> Markup {
         html! {
-            @if !(b.duties.is_empty() || is_over(b.state)) {
+            @if !(b.duties.is_empty() && b.changes.is_empty()) {
                 section id="duties" {
                     h2 { "What you have to do" }
                     dl { @for duty in &b.duties { (self.duty(duty)) } }
-                }
-            }
-            @if !(b.changes.is_empty() || matches!(b.state, "cancelled" | "failed")) {
-                section id="changes" {
-                    h2 { @if b.state == "completed" { "What has changed" } @else { "What changes" } }
-                    ul { @for change in &b.changes { li { bdi { (change) } } } }
+                    @if !b.changes.is_empty() {
+                        h3 { "What changes" }
+                        ul { @for change in &b.changes { li { bdi { (change) } } } }
+                    }
                 }
             }
         }
@@ -263,10 +262,10 @@ impl PageContext<'_> {
         }
     }
 
-    /// Draws how many are ready, until it is over, and how it went for people.
+    /// Draws how many are ready, and how it went for people.
     fn people(&self, b: &Bulletin) -> Markup {
         html! {
-            @if let Some(r) = b.readiness.as_ref().filter(|_| !is_over(b.state)) {
+            @if let Some(r) = &b.readiness {
                 section id="readiness" {
                     h2 { "Providers" }
                     p { (r.ready) " of " (r.of) " are ready, " (r.acknowledged) " of " (r.of) " have seen it." }
@@ -332,11 +331,6 @@ fn state_words(state: &str) -> &str {
         "failed" => "failed",
         other => other,
     }
-}
-
-/// Returns whether there is nothing left to do for people who read of an upgrade in this state.
-fn is_over(state: &str) -> bool {
-    matches!(state, "completed" | "cancelled" | "failed")
 }
 
 fn separated(items: impl IntoIterator<Item = Markup>, separator: &str) -> Markup {

@@ -101,7 +101,16 @@ impl Gate {
                 continue;
             }
             let approvals = self.core.store.approvals(&campaign.upgrade.id).await?;
-            let posts = self.core.store.posts(&campaign.upgrade.id).await?;
+            let plan = snapshot.plan();
+            let asks_for_posts = own.iter().any(|post| {
+                let notice = plan.notice(campaign.upgrade.urgency, &post.notice);
+                notice.is_some_and(Notice::repeats_the_announcement)
+            });
+            let posts = if asks_for_posts {
+                self.core.store.posts(&campaign.upgrade.id).await?
+            } else {
+                Vec::new()
+            };
             let input = GateInput {
                 snapshot: &snapshot,
                 campaign: &campaign,

@@ -281,7 +281,7 @@ async fn the_page_tells_a_whole_upgrade_with_and_without_a_script() -> Result<()
             pages::is_good(view)?;
             let text = view["text"].as_str().unwrap_or_default();
             ensure!(
-                text.contains("Devnet runtime 2") && text.contains("What was posted"),
+                text.contains("Devnet runtime 2") && text.contains("What was said, and what comes"),
                 "{view:#}"
             );
             ensure!(view["pictures"] == 1, "{view:#}");
