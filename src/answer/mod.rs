@@ -311,10 +311,8 @@ impl AnswerService {
 
     async fn status(&self, call: &Call<'_>, campaign: &Campaign) -> Result<Text, NoAnswer> {
         let posts = self.core.store.posts(&campaign.upgrade.id).await?;
-        let channels = &call.snapshot.config.deployment.channels;
-        let public = |post: &&Post| {
-            (channels.get(&post.channel)).is_some_and(|c| c.readers == Readers::Public)
-        };
+        let deployment = &call.snapshot.config.deployment;
+        let public = |post: &&Post| deployment.is_public(&post.channel);
         let next = next_notice(posts.iter().filter(public));
         let thread = self.thread(campaign, call.asker.platform).await?;
         let troubles = troubles(&self.core, campaign, &posts).await?;

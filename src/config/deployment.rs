@@ -492,6 +492,18 @@ impl Deployment {
         }
     }
 
+    /// Returns whether a channel is one that everybody reads.
+    pub fn is_public(&self, channel: &str) -> bool {
+        let channel = self.channels.get(channel);
+        channel.is_some_and(|c| c.readers == Readers::Public)
+    }
+
+    /// Returns whether a post that mentions these groups notifies anybody in a channel.
+    pub fn notifies(&self, channel: &str, groups: &[String]) -> bool {
+        let channel = self.channels.get(channel);
+        channel.is_some_and(|c| groups.iter().any(|group| c.mentions.contains_key(group)))
+    }
+
     /// Names the channels of these readers.
     pub fn channels_for(&self, readers: Readers) -> Vec<String> {
         self.channels

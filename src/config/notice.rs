@@ -311,12 +311,7 @@ impl NoticeReader<'_> {
     ) {
         if let (Trigger::On(happening), Some(deployment)) = (trigger, self.scope.deployment)
             && happening.for_operators()
-            && channels.iter().any(|c| {
-                deployment
-                    .channels
-                    .get(c)
-                    .is_some_and(|c| c.readers == Readers::Public)
-            })
+            && channels.iter().any(|c| deployment.is_public(c))
         {
             let key = if raw.channels.is_some() {
                 "channels"

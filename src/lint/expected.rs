@@ -53,9 +53,7 @@ pub fn expected_posts<'a>(
             }
         };
         for name in &notice.channels {
-            let channel = config.deployment.channels.get(name);
-            let notifies =
-                channel.is_some_and(|c| notice.mention.iter().any(|g| c.mentions.contains_key(g)));
+            let notifies = config.deployment.notifies(name, &notice.mention);
             let own = expected.entry(name).or_default();
             own.posts += count;
             own.mentions += if notifies { count } else { 0 };

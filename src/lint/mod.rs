@@ -28,7 +28,6 @@ use crate::{
         chain::fact::Fact,
         plan::{notice::Notice, schedule::civil_instant},
     },
-    ports::Readers,
     words::Renderer,
 };
 
@@ -125,13 +124,8 @@ fn imagined(plan: &Plan) -> Option<TrialWindow> {
 
 /// True if somebody of the public reads the notice.
 fn is_public(notice: &Notice, config: &Config) -> bool {
-    notice.channels.iter().any(|c| {
-        config
-            .deployment
-            .channels
-            .get(c)
-            .is_some_and(|c| c.readers == Readers::Public)
-    })
+    let mut channels = notice.channels.iter();
+    channels.any(|c| config.deployment.is_public(c))
 }
 
 /// Makes a finding at a key of a notice.

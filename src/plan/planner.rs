@@ -19,7 +19,7 @@ use crate::{
         plan::notice::{Happening, MissedPolicy, Trigger},
     },
     outbox::{Announcement, Core},
-    ports::{Batch, Move, Readers, Request, StoreError, Supersede},
+    ports::{Batch, Move, Request, StoreError, Supersede},
 };
 
 pub struct Planner {
@@ -367,8 +367,7 @@ impl Planner {
 
     fn is_public(&self, post: &Post) -> bool {
         let snapshot = self.core.snapshot();
-        let channel = snapshot.config.deployment.channels.get(&post.channel);
-        channel.is_some_and(|c| c.readers == Readers::Public)
+        snapshot.config.deployment.is_public(&post.channel)
     }
 
     /// Plans the posts that are due by the clock, and moves those whose time has changed.

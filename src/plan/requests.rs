@@ -23,7 +23,7 @@ use crate::{
         plan::notice::{Happening, Trigger},
     },
     outbox::Core,
-    ports::{AuditEntry, Readers, Record, RecordKind, Request, Store, StoreError},
+    ports::{AuditEntry, Record, RecordKind, Request, Store, StoreError},
 };
 
 /// A running planner answers well within this.
@@ -196,10 +196,11 @@ pub fn confirmed(
         Change::Fail { .. } => Happening::Failed,
         _ => Happening::Cancelled,
     };
-    match confirm {
-        Some(_) => Ok(end),
-        None => Err(unconfirmed(happening, None, upgrade, config)),
+    // What ended already is refused, and needs no yes for that.
+    if confirm.is_some() || upgrade.given_up() {
+        return Ok(end);
     }
+    Err(unconfirmed(happening, None, upgrade, config))
 }
 
 /// Says where a command is posted at once, and whom it notifies.
@@ -209,22 +210,15 @@ fn unconfirmed(
     upgrade: &Upgrade,
     config: &Config,
 ) -> Reply {
+    let deployment = &config.deployment;
     let (mut channels, mut notified) = (BTreeSet::new(), BTreeSet::new());
     let notices = config.plan.notices(upgrade.urgency).iter();
     for notice in notices.filter(|n| n.trigger == Trigger::On(happening)) {
-        for name in &notice.channels {
-            let Some(channel) = config.deployment.channels.get(name) else {
-                continue;
-            };
-            if channel.readers == Readers::Public {
-                channels.insert(name.clone());
-                if notice
-                    .mention
-                    .iter()
-                    .any(|g| channel.mentions.contains_key(g))
-                {
-                    notified.insert(name.clone());
-                }
+        let public = notice.channels.iter().filter(|c| deployment.is_public(c));
+        for channel in public {
+            channels.insert(channel.clone());
+            if deployment.notifies(channel, &notice.mention) {
+                notified.insert(channel.clone());
             }
         }
     }

@@ -211,14 +211,7 @@ pub fn bulletin(
     now: Timestamp,
 ) -> Option<Bulletin> {
     let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
-    let public = |p: &&Post| {
-        snapshot
-            .config
-            .deployment
-            .channels
-            .get(&p.channel)
-            .is_some_and(|c| c.readers == Readers::Public)
-    };
+    let public = |p: &&Post| snapshot.config.deployment.is_public(&p.channel);
     let posts: Vec<&Post> = posts.iter().filter(public).collect();
     posts
         .iter()

@@ -30,7 +30,6 @@ use crate::{
         },
         plan::notice::{Audience, Notice},
     },
-    ports::Readers,
 };
 
 pub use self::sample::{of_everything, sample, sample_extras};
@@ -223,13 +222,7 @@ fn timeline(campaign: &Campaign, config: &Config, now: Option<Timestamp>) -> Vec
     if upgrade.poll.is_some() || upgrade.unplanned || upgrade.given_up() {
         return Vec::new();
     }
-    let public = |name: &String| {
-        config
-            .deployment
-            .channels
-            .get(name)
-            .is_some_and(|c| c.readers == Readers::Public)
-    };
+    let public = |name: &String| config.deployment.is_public(name);
     let mut times: Vec<(Timestamp, &str)> = Vec::new();
     for notice in plan
         .notices(campaign.upgrade.urgency)

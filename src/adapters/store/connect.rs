@@ -20,6 +20,8 @@ use crate::ports::StoreError;
 const SQLITE_NOT_A_DATABASE: &str = "26";
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pool's figure for a connection's age may be out of date by this much when it is compared.
+const AGE_SLACK: Duration = Duration::from_secs(5);
 
 /// The database behind a store. The two differ in the words that are here; all other SQL is one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +88,7 @@ pub struct Database {
     discarded: Discarded,
 }
 
-/// The connections that are not used again: those made before this instant, or not long after it. A connection's age is a
-/// little out of date when it is compared, so the few that cannot be told apart are made again.
+/// The connections that are not used again: those made before this instant, and those that can't be told apart from them.
 type Discarded = Arc<Mutex<Option<Instant>>>;
 
 impl Database {
@@ -191,7 +192,7 @@ fn options(dialect: Dialect, discarded: Discarded) -> AnyPoolOptions {
         .acquire_timeout(CONNECT_TIMEOUT)
         .before_acquire(move |connection, meta| {
             let is_discarded =
-                (discarded.lock()).is_some_and(|at| meta.age + CONNECT_TIMEOUT >= at.elapsed());
+                (discarded.lock()).is_some_and(|at| meta.age + AGE_SLACK >= at.elapsed());
             Box::pin(async move { Ok(!is_discarded && is_fit(connection).await?) })
         })
         .after_connect(move |connection, _| Box::pin(apply_settings(dialect, connection)))

@@ -3,13 +3,12 @@
 use super::code;
 use crate::{
     domain::{
-        campaign::Campaign,
-        campaign::progress::State,
+        campaign::{Campaign, progress::State},
         outbox::{Post, PostState},
         people::approval::{Case, Consent},
         plan::notice::Notice,
     },
-    ports::{Approved, Readers},
+    ports::Approved,
     words::snapshot::ConfigSnapshot,
 };
 
@@ -58,26 +57,27 @@ impl<'a> GateInput<'a> {
         }
     }
 
-    /// Returns whether a post that people have approved is out, or nothing for the public has to be approved. What a chain
-    /// shows is public by itself.
+    /// Returns whether a post that people have approved is out in public, or none has to be approved. What a chain shows is
+    /// public by itself.
     fn is_announced(self) -> bool {
-        let upgrade = &self.campaign.upgrade;
-        let mut guarded = (self.snapshot.plan().notices(upgrade.urgency).iter())
-            .filter(|n| n.approval.persons > 0 && n.channels.iter().any(|c| self.is_public(c)))
-            .peekable();
-        let is_out = |notice: &Notice| {
-            let mut posts = self.posts.iter();
-            posts.any(|p| p.notice == notice.id && p.is_message() && p.state == PostState::Sent)
+        let approved = |notice: &&Notice| {
+            notice.approval.persons > 0 && notice.channels.iter().any(|c| self.is_public(c))
+        };
+        let urgency = self.campaign.upgrade.urgency;
+        let notices = self.snapshot.plan().notices(urgency).iter();
+        let approved: Vec<&Notice> = notices.filter(approved).collect();
+        let is_out = |post: &Post| {
+            post.is_message()
+                && post.state == PostState::Sent
+                && self.is_public(&post.channel)
+                && approved.iter().any(|notice| notice.id == post.notice)
         };
         self.campaign.progress.state > State::Scheduled
-            || guarded.peek().is_none()
-            || guarded.any(is_out)
+            || approved.is_empty()
+            || self.posts.iter().any(is_out)
     }
 
     fn is_public(self, channel: &str) -> bool {
-        let channels = &self.snapshot.config.deployment.channels;
-        channels
-            .get(channel)
-            .is_some_and(|c| c.readers == Readers::Public)
+        self.snapshot.config.deployment.is_public(channel)
     }
 }

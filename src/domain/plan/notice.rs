@@ -250,8 +250,8 @@ impl Notice {
         }
     }
 
-    /// Returns whether it says of its own accord what the announcement says: it needs no approval, and so waits for that
-    /// of another notice.
+    /// Returns whether it tells of the upgrade's file without an approval of its own, so that it comes behind a notice that
+    /// was approved.
     pub fn repeats_the_announcement(&self) -> bool {
         let of_the_file = matches!(
             self.trigger,

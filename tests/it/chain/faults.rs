@@ -612,7 +612,9 @@ impl Play {
         if !self.herald.tick_until(shared, PATIENCE).await {
             self.verdict.missed(format!("block {shared}, before a lie"));
         }
-        self.is_connected_with_all(&before).await;
+        if !self.is_connected_with_all(&before).await {
+            self.verdict.missed("a connection with every node".into());
+        }
         let steps = self.falsehood(shared);
         let n = self.dice.roll(self.nodes.len() as u64) as usize;
         if self.dice.one_in(4) {
@@ -639,8 +641,8 @@ impl Play {
             .collect()
     }
 
-    /// Returns once herald has asked every node, and has nothing more to ask.
-    async fn is_connected_with_all(&self, before: &[u64]) {
+    /// Waits until herald has asked every node, and has nothing more to ask.
+    async fn is_connected_with_all(&self, before: &[u64]) -> bool {
         let (start, mut last, mut quiet) = (Instant::now(), self.calls(), 0);
         while quiet < 4 && start.elapsed() < PATIENCE {
             sleep(Duration::from_millis(50)).await;
@@ -649,6 +651,7 @@ impl Play {
             quiet = if asked && now == last { quiet + 1 } else { 0 };
             last = now;
         }
+        quiet == 4
     }
 
     fn heal_liar(&mut self) {

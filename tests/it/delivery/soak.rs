@@ -192,7 +192,7 @@ impl Soak {
     async fn ready(&self, what: &str, wanted: impl Fn(u16, &str) -> bool) -> Result<()> {
         let address = format!("{}/readyz", self.monitors);
         let mut last = String::new();
-        wait::until(what, TOLD_WITHIN, async || {
+        wait::within(what, TOLD_WITHIN, async || {
             let answer = reqwest::get(&address).await.ok()?;
             let (status, text) = (answer.status().as_u16(), answer.text().await.ok()?);
             let found = wanted(status, &text).then_some(());

@@ -321,7 +321,7 @@ async fn the_team_changes_an_upgrade_from_either_platform_and_it_is_told() {
         Some("The release is withdrawn.")
     );
     insta::assert_snapshot!(say("go").await, @"I can't do that: Paseo runtime 2.3.1 was given up already; write a new upgrade, or take that out of its file.");
-    let hostile = say("cancel confirm=yes @everyone [click](https://evil.example) **now**").await;
+    let hostile = say("cancel @everyone [click](https://evil.example) **now**").await;
     insta::assert_snapshot!(hostile, @"I can't do that: Paseo runtime 2.3.1 was given up already; write a new upgrade, or take that out of its file.");
 }
 

@@ -15,9 +15,18 @@ const SLOWEST: u32 = 5;
 pub async fn until<T>(
     what: &str,
     limit: Duration,
+    probe: impl AsyncFnMut() -> Option<T>,
+) -> anyhow::Result<T> {
+    within(what, limit * SLOWEST, probe).await
+}
+
+/// Does the same as [`until`] where the limit is what is tested, however busy the machine is.
+pub async fn within<T>(
+    what: &str,
+    limit: Duration,
     mut probe: impl AsyncFnMut() -> Option<T>,
 ) -> anyhow::Result<T> {
-    let (start, limit) = (Instant::now(), limit * SLOWEST);
+    let start = Instant::now();
     loop {
         if let Some(found) = probe().await {
             return Ok(found);
