@@ -1,8 +1,8 @@
 //! `herald doctor`: is everything that herald needs there and allowed, before the first post?
 //!
-//! The command asks and changes nothing, but that the account on Matrix is logged in.
+//! The command asks and changes nothing, but that the account on Matrix joins the rooms to which it is invited.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 use clap::Args;
@@ -14,7 +14,7 @@ use crate::{
     adapters::{
         clock::SystemClock,
         discord::{Discord, DiscordConnectError, RequiredPermissions},
-        matrix::{Matrix, MatrixConnectError, Recovery},
+        matrix::{Matrix, MatrixConnectError, MatrixSettings, Recovery},
         node::{self, Node},
         store::{Lock, SqlStore},
     },
@@ -326,22 +326,16 @@ async fn on_matrix(record: &mut DoctorReport, config: &Config, replica: &str, ru
         Ok(None) => return,
         Err(error) => return record.wrong("matrix", format!("{error:#}")),
     };
-    let kept = settings.store.join("session.json").exists();
-    let connect = async || Matrix::connect(settings.clone()).await;
-    let matrix = match retry(connect, MatrixConnectError::is_retryable).await {
-        Ok(matrix) => matrix,
+    let (matrix, only_looks) = match matrix_session(record, &settings).await {
+        Ok(found) => found,
         Err(error) => return record.wrong("matrix", error),
     };
-    let how = if kept {
-        "the session is good"
-    } else {
-        "logged in, and kept for `herald run`"
-    };
-    record.good("matrix", format!("{how}: {}", matrix.user()));
     if settings.passphrase.is_none() {
         record.lacking("matrix", "the keys lie open in the store: set `passphrase` in herald.yaml before the first start");
     }
-    matrix_device(record, &matrix).await;
+    if !only_looks {
+        matrix_device(record, &matrix).await;
+    }
     let mut taken = TakenPlaces::default();
     for (name, channel) in own {
         let part = format!("channel {name}");
@@ -361,6 +355,48 @@ async fn on_matrix(record: &mut DoctorReport, config: &Config, replica: &str, ru
             Err(error) => record.wrong(&part, format!("{error:#}")),
         }
     }
+    if only_looks {
+        matrix.leave().await;
+    }
+}
+
+/// Takes up the session of `herald run`, where there is one, or else one that only looks: a login on the device would take
+/// it from a herald that runs elsewhere.
+async fn matrix_session(
+    record: &mut DoctorReport,
+    settings: &MatrixSettings,
+) -> Result<(Arc<Matrix>, bool), MatrixConnectError> {
+    if settings.store.join("session.json").exists() {
+        // Without its password it can't log in.
+        let kept = MatrixSettings {
+            password: None,
+            ..settings.clone()
+        };
+        let connect = async || Matrix::connect(kept.clone()).await;
+        match retry(connect, MatrixConnectError::is_retryable).await {
+            Ok(matrix) => {
+                record.good("matrix", format!("the session is good: {}", matrix.user()));
+                return Ok((matrix, false));
+            }
+            Err(MatrixConnectError::LoggedOut { reason, .. }) if settings.password.is_some() => {
+                record.lacking("matrix", format!("the homeserver has ended herald's session ({reason}); herald logs in again when it runs"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let look = async || Matrix::look(settings.clone()).await;
+    let matrix = retry(look, MatrixConnectError::is_retryable).await?;
+    let words = if settings.token.is_some() {
+        format!("the token is good: {}", matrix.user())
+    } else {
+        format!(
+            "the password is good: {}; `herald run` logs in as device {}, and after that doctor tells whether people trust it",
+            matrix.user(),
+            settings.device
+        )
+    };
+    record.good("matrix", words);
+    Ok((matrix, true))
 }
 
 /// Tells whether people trust the device, and whether its keys outlive a lost store.

@@ -48,15 +48,33 @@ pub struct RehearseArgs {
     /// Served to a browser on this machine, where you can take part; on a free port, or on this IP:port
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:0", conflicts_with_all = ["once", "json"])]
     browser: Option<SocketAddr>,
-    /// Only the plan of this urgency: routine, expedited or emergency [default: all three]
-    #[arg(long, value_name = "URGENCY", value_parser = urgency)]
-    plan: Option<Urgency>,
+    /// The plan to play: routine, expedited, emergency; or all of them, with an upgrade that is cancelled
+    #[arg(long, value_name = "PLAN", default_value = "routine", value_parser = played_plan)]
+    plan: PlayedPlan,
     /// A recording to play instead of the embedded one
     #[arg(long, value_name = "FILE")]
     recording: Option<PathBuf>,
-    /// The upgrade to announce instead of one made from the recording
+    /// The upgrade to announce instead of one made from the recording, as if herald were started now
     #[arg(long, value_name = "FILE")]
     upgrade: Option<PathBuf>,
+    /// With --upgrade: begin before its first notice, whatever day it is
+    #[arg(long, requires = "upgrade")]
+    from_start: bool,
+}
+
+/// The plan of one urgency, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PlayedPlan {
+    One(Urgency),
+    All,
+}
+
+fn played_plan(name: &str) -> Result<PlayedPlan, String> {
+    if name == "all" {
+        Ok(PlayedPlan::All)
+    } else {
+        urgency(name).map(PlayedPlan::One)
+    }
 }
 
 pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode> {
@@ -86,13 +104,18 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
         }
         None => scenarios(args.plan, recording.as_ref(), &loaded.config)?,
     };
+    // A window that has opened can't be played from now on: nothing would be left to say before it.
+    let now = SystemClock.now();
+    let is_ahead = |scenario: &Scenario| now < scenario.upgrade.window.opens;
+    let from_now = args.upgrade.is_some() && !args.from_start && scenarios.iter().all(is_ahead);
+    let begins = from_now.then_some(now);
     match args.browser {
-        None => play(&loaded, scenarios, recording, &args).await,
+        None => play(&loaded, scenarios, recording, begins, &args).await,
         Some(address) => {
             let Some(scenario) = scenarios.into_iter().next() else {
                 bail!("there is nothing to rehearse")
             };
-            play_in_browser(address, &loaded, &scenario, recording).await
+            play_in_browser(address, &loaded, &scenario, recording, begins).await
         }
     }
 }
@@ -102,6 +125,7 @@ async fn play(
     loaded: &Loaded,
     scenarios: Vec<Scenario>,
     recording: Option<Recording>,
+    begins: Option<Timestamp>,
     args: &RehearseArgs,
 ) -> Result<ExitCode> {
     let zone = loaded.renderer.zone();
@@ -120,6 +144,7 @@ async fn play(
                 .map_err(anyhow::Error::msg)?,
             scenario,
             output,
+            begins,
             pace,
             controls: None,
         };
@@ -157,6 +182,7 @@ async fn play_in_browser(
     loaded: &Loaded,
     scenario: &Scenario,
     recording: Option<Recording>,
+    begins: Option<Timestamp>,
 ) -> Result<ExitCode> {
     if !address.ip().is_loopback() {
         bail!(
@@ -181,7 +207,7 @@ async fn play_in_browser(
         }
     });
     let played: Result<()> = tokio::select! {
-        ended = play_again_and_again(loaded, scenario, recording, &controls, &browser) => ended,
+        ended = play_again_and_again(loaded, scenario, recording, begins, &controls, &browser) => ended,
         _ = tokio::signal::ctrl_c() => Ok(()),
     };
     played.map(|()| ExitCode::SUCCESS)
@@ -191,6 +217,7 @@ async fn play_again_and_again(
     loaded: &Loaded,
     scenario: &Scenario,
     recording: Option<Recording>,
+    begins: Option<Timestamp>,
     controls: &Arc<Controls>,
     browser: &BrowserRehearsal,
 ) -> Result<()> {
@@ -201,6 +228,7 @@ async fn play_again_and_again(
                 .map_err(anyhow::Error::msg)?,
             scenario: scenario.clone(),
             output: Output::new(false, true, zone.clone()).shown_by(controls.clone()),
+            begins,
             pace: Duration::ZERO,
             controls: Some(controls.clone()),
         };
@@ -218,16 +246,20 @@ async fn play_again_and_again(
     }
 }
 
-/// One upgrade of each urgency that was asked for: a routine one whose window moves, and one more that is cancelled.
-/// A recording that was asked for is played once, as it is.
+/// One upgrade of the urgency that was asked for, whose window moves if it is a routine one; or one of each, and one more that
+/// is cancelled. A recording that was asked for is played once, as it is.
 fn scenarios(
-    asked: Option<Urgency>,
+    asked: PlayedPlan,
     recording: Option<&Recording>,
     config: &Config,
 ) -> Result<Vec<Scenario>> {
     if let Some(recording) = recording {
+        let urgency = match asked {
+            PlayedPlan::One(urgency) => urgency,
+            PlayedPlan::All => Urgency::Routine,
+        };
         return Ok(vec![Scenario {
-            upgrade: made_from(recording, asked.unwrap_or(Urgency::Routine), config),
+            upgrade: made_from(recording, urgency, config),
             change: None,
         }]);
     }
@@ -244,13 +276,13 @@ fn scenarios(
     };
     let mut scenarios = Vec::new();
     for urgency in Urgency::iter() {
-        if asked.is_some_and(|asked| asked != urgency) {
+        if asked != PlayedPlan::All && asked != PlayedPlan::One(urgency) {
             continue;
         }
         let routine = urgency == Urgency::Routine;
         let moves = routine.then_some(PlannedChange::Reschedule);
         scenarios.push(scenario(urgency, urgency.name(), moves));
-        if routine {
+        if routine && asked == PlayedPlan::All {
             scenarios.push(scenario(urgency, "cancelled", Some(PlannedChange::Cancel)));
         }
     }

@@ -21,12 +21,12 @@ use super::{
 };
 use crate::{
     adapters::{node::Node, store::SqlStore},
-    config::{Config, UpgradeFile},
+    config::{Config, Plan, UpgradeFile},
     domain::{
         campaign::{
             Campaign,
             progress::State,
-            upgrade::{Upgrade, Window},
+            upgrade::{Upgrade, Urgency, Window},
         },
         outbox::{Post, PostState},
         plan::schedule::Offset,
@@ -84,6 +84,8 @@ pub struct RehearsalOptions {
     /// The recording that each chain of the upgrade plays.
     pub recordings: BTreeMap<String, Recording>,
     pub output: Output,
+    /// The time at which herald knows of the upgrade, if that is later than an hour before its first notice.
+    pub begins: Option<Timestamp>,
     /// A pause after each post, so that it can be read.
     pub pace: Duration,
     /// The controls, where a viewer takes part.
@@ -108,12 +110,13 @@ impl Rehearsal {
             scenario,
             recordings,
             output,
+            begins,
             pace,
             controls,
         } = options;
         let upgrade = scenario.upgrade.clone();
         let window = scenario.window(&config.plan.zone);
-        let start = start_time(&config, &upgrade);
+        let start = start_time(&config, &upgrade).max(begins.unwrap_or(Timestamp::MIN));
         let clock = Arc::new(SteppedClock::new(start));
         // The chain stands still until the window: its clock then goes on as if it had not.
         let first_block = window.opens.checked_add(FIRST_BLOCK_AFTER).unwrap_or(start);
@@ -189,6 +192,17 @@ impl Rehearsal {
             anyhow::bail!("{refused}");
         }
         let snapshot = self.core.snapshot();
+        let left_out = titles(
+            snapshot.plan(),
+            self.scenario.upgrade.urgency,
+            &planned.skipped,
+        );
+        if !left_out.is_empty() {
+            self.output.say(&format!(
+                "The time of these notices has passed, so they are left out: {}. `--from-start` plays them too.",
+                left_out.join("; ")
+            ));
+        }
         let rules = snapshot.plan().rules.clone();
         let watched = rules.healthy_for + rules.complete_after;
         let spacing =
@@ -603,6 +617,20 @@ pub fn recordings_for(
         }
     }
     Ok(parts)
+}
+
+/// The titles of the notices of some posts, each once.
+fn titles<'a>(plan: &'a Plan, urgency: Urgency, posts: &[Post]) -> Vec<&'a str> {
+    let mut titles = Vec::new();
+    for post in posts.iter().filter(|p| p.is_message()) {
+        let notice = plan.notice(urgency, &post.notice);
+        titles.extend(
+            notice
+                .map(|n| n.title.as_str())
+                .filter(|title| !titles.contains(title)),
+        );
+    }
+    titles
 }
 
 /// An hour before the first notice by the clock.

@@ -87,6 +87,13 @@ impl Active {
             tracing::warn!("{finding}");
         }
         self.core.store.begin_anew().await?;
+        if let Some(matrix) = &process.chats.matrix {
+            let trouble = matrix.session_trouble();
+            self.core
+                .troubles
+                .note("session on matrix", trouble.as_deref())
+                .await;
+        }
         mentions::review(
             &self.core,
             process.chats.discord.as_deref(),
@@ -109,7 +116,11 @@ impl Active {
         let handler: Arc<dyn CommandHandler> = Arc::new(AnswerService::new(core.clone()));
         let mut connections = JoinSet::new();
         if let Some(discord) = process.chats.discord.clone() {
-            connections.spawn(discord.run(handler.clone(), stop.clone()));
+            let running = discord.run(handler.clone(), stop.clone());
+            connections.spawn(async move {
+                running.await;
+                Ok(())
+            });
         }
         if let Some(matrix) = process.chats.matrix.clone() {
             connections.spawn(matrix.run(handler.clone(), stop.clone()));
@@ -137,7 +148,10 @@ impl Active {
         process.health_file.say(ProcessState::Active);
         let drain = tokio::select! {
             drain = over => drain,
-            Some(ended) = connections.join_next() => bail!("the connection to a chat ended by itself: {ended:?}"),
+            Some(ended) = connections.join_next() => match ended {
+                Ok(Err(ended)) => bail!("{ended}"),
+                ended => bail!("the connection to a chat ended by itself: {ended:?}"),
+            },
             Some(ended) = reloading.join_next() => bail!("the files are not looked at any more: {ended:?}"),
             Some(ended) = services.join_next() => bail!("{}", ended.map_err(|e| e.to_string()).and_then(|r| r).err().unwrap_or_default()),
         };

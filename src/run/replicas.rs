@@ -169,6 +169,7 @@ async fn stand_by(
         tokio::select! {
             () = stop.cancelled() => break None,
             () = sleep(lead.pause()) => {}
+            Some(Ok(Err(ended))) = aside.join_next() => bail!("{ended}"),
         }
     };
     done.cancel();

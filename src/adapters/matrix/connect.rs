@@ -1,6 +1,6 @@
 //! From settings to a logged-in client.
 
-use std::path::PathBuf;
+use std::{fs, io, path::PathBuf};
 
 use matrix_sdk::{
     Client, ClientBuildError, STATE_STORE_DATABASE_NAME, SessionMeta, SessionTokens,
@@ -60,13 +60,12 @@ pub enum MatrixConnectError {
     )]
     WrongToken { homeserver: String, reason: String },
     #[error(
-        "{homeserver} no longer accepts the session of {user}: {reason}; remove the directory {store}, give `device` a new name and start again: herald logs in afresh, but can't read what was encrypted for it before"
+        "{homeserver} no longer accepts the session of {user}: {reason}; make a new access token for herald alone and put it where `token` in herald.yaml says"
     )]
     LoggedOut {
         homeserver: String,
         user: String,
         reason: String,
-        store: PathBuf,
     },
     #[error(
         "the passphrase doesn't open the Matrix store {store}; give the one it was made with, or remove the directory, give `device` a new name and herald logs in afresh, unable to read what was encrypted for it before"
@@ -103,9 +102,46 @@ impl MatrixConnectError {
     }
 }
 
-pub(super) async fn connect(
-    settings: &MatrixSettings,
-) -> Result<(Client, OwnedUserId), MatrixConnectError> {
+/// A logged-in client.
+pub(super) struct Connected {
+    pub client: Client,
+    pub me: OwnedUserId,
+    /// The homeserver had ended the session that was kept, for this reason; a new one took its place.
+    pub ended_before: Option<String>,
+}
+
+impl Connected {
+    fn new(
+        settings: &MatrixSettings,
+        client: Client,
+        ended_before: Option<String>,
+    ) -> Result<Self, MatrixConnectError> {
+        let me = client
+            .user_id()
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| settings.store_error(&"the session has no user"))?;
+        Ok(Self {
+            client,
+            me,
+            ended_before,
+        })
+    }
+}
+
+/// Logs in beside the device that posts and keeps nothing, for who only looks. A token has no session but its own.
+pub(super) async fn look(settings: &MatrixSettings) -> Result<Connected, MatrixConnectError> {
+    let client = settings.plain_client().await?;
+    match &settings.token {
+        Some(token) => {
+            let kept = owner(settings, token).await?;
+            resume(settings, &client, kept).await?;
+        }
+        None => password(settings, &client, None).await?,
+    }
+    Connected::new(settings, client, None)
+}
+
+pub(super) async fn connect(settings: &MatrixSettings) -> Result<Connected, MatrixConnectError> {
     session::make_dir(&settings.store).map_err(|e| settings.store_error(&e))?;
     let kept = session::read(&settings.store).map_err(|e| {
         settings.store_error(&format!(
@@ -116,6 +152,7 @@ pub(super) async fn connect(
     let has_store = ["matrix-sdk-crypto.sqlite3", STATE_STORE_DATABASE_NAME]
         .iter()
         .all(|name| settings.sdk_dir().join(name).exists());
+    let mut ended_before = None;
     let client = match kept {
         Some(kept) if !settings.owns(&kept) => Err(MatrixConnectError::OtherAccount {
             store: settings.store.clone(),
@@ -132,7 +169,7 @@ pub(super) async fn connect(
             .filter(|token| token.expose_secret() != kept.access_token)
         {
             Some(token) => by_token(settings, token).await,
-            None => restore(settings, kept).await,
+            None => restore(settings, kept, &mut ended_before).await,
         },
         None => match &settings.token {
             Some(token) => by_token(settings, token).await,
@@ -145,11 +182,7 @@ pub(super) async fn connect(
         .wait_for_e2ee_initialization_tasks()
         .await;
     identity::recover(&client, settings.recovery.as_ref()).await;
-    let me = client
-        .user_id()
-        .map(ToOwned::to_owned)
-        .ok_or_else(|| settings.store_error(&"the session has no user"))?;
-    Ok((client, me))
+    Connected::new(settings, client, ended_before)
 }
 
 /// Takes up a token that was made elsewhere: account and device are those it was made for.
@@ -157,28 +190,27 @@ async fn by_token(
     settings: &MatrixSettings,
     token: &SecretString,
 ) -> Result<Client, MatrixConnectError> {
-    let asks = settings
-        .client()
-        .build()
-        .await
-        .map_err(|e| settings.build_error(e))?;
-    let user_id =
+    let kept = owner(settings, token).await?;
+    let client = build(settings).await?;
+    resume(settings, &client, kept.clone()).await?;
+    session::write(&settings.store, &kept).map_err(|e| settings.store_error(&e))?;
+    Ok(client)
+}
+
+/// Asks whose a token is. The device's name, which is what is asked for, needs not be known for it.
+async fn owner(
+    settings: &MatrixSettings,
+    token: &SecretString,
+) -> Result<Kept, MatrixConnectError> {
+    let asks = settings.plain_client().await?;
+    let user =
         OwnedUserId::try_from(settings.user.as_str()).map_err(|e| settings.store_error(&e))?;
-    let session = |device: &str| MatrixSession {
-        meta: SessionMeta {
-            user_id: user_id.clone(),
-            device_id: device.into(),
-        },
-        tokens: SessionTokens {
-            access_token: token.expose_secret().to_owned(),
-            refresh_token: None,
-        },
+    let unknown = Kept {
+        user: user.to_string(),
+        device: "unknown".to_owned(),
+        access_token: token.expose_secret().to_owned(),
     };
-    // Whose it is can be asked without the device's name, which is what is asked for.
-    asks.matrix_auth()
-        .restore_session(session("unknown"), RoomLoadSettings::default())
-        .await
-        .map_err(|e| settings.store_error(&e))?;
+    resume(settings, &asks, unknown.clone()).await?;
     let who = asks.whoami().await.map_err(|error| match http(&error) {
         MatrixFault::Session { reason, .. } => MatrixConnectError::WrongToken {
             homeserver: settings.homeserver.clone(),
@@ -186,30 +218,25 @@ async fn by_token(
         },
         fault => settings.server_error(fault),
     })?;
-    let Some(device) = who.device_id.filter(|_| who.user_id == user_id) else {
+    let Some(device) = who.device_id.filter(|_| who.user_id == user) else {
         let reason = format!("it is {}'s, or has no device", who.user_id);
         return Err(MatrixConnectError::WrongToken {
             homeserver: settings.homeserver.clone(),
             reason,
         });
     };
-    let kept = Kept {
-        user: who.user_id.to_string(),
+    Ok(Kept {
         device: device.to_string(),
-        access_token: token.expose_secret().to_owned(),
-    };
-    let client = build(settings).await?;
-    client
-        .matrix_auth()
-        .restore_session(session(device.as_str()), RoomLoadSettings::default())
-        .await
-        .map_err(|e| settings.store_error(&e))?;
-    session::write(&settings.store, &kept).map_err(|e| settings.store_error(&e))?;
-    Ok(client)
+        ..unknown
+    })
 }
 
-async fn restore(settings: &MatrixSettings, kept: Kept) -> Result<Client, MatrixConnectError> {
-    let client = build(settings).await?;
+/// Gives a client the session that was kept.
+async fn resume(
+    settings: &MatrixSettings,
+    client: &Client,
+    kept: Kept,
+) -> Result<(), MatrixConnectError> {
     let user_id = OwnedUserId::try_from(kept.user).map_err(|e| settings.store_error(&e))?;
     let session = MatrixSession {
         meta: SessionMeta {
@@ -221,22 +248,78 @@ async fn restore(settings: &MatrixSettings, kept: Kept) -> Result<Client, Matrix
             refresh_token: None,
         },
     };
-    client
-        .matrix_auth()
-        .restore_session(session, RoomLoadSettings::default())
+    let auth = client.matrix_auth();
+    auth.restore_session(session, RoomLoadSettings::default())
         .await
-        .map_err(|e| settings.store_error(&e))?;
+        .map_err(|e| settings.store_error(&e))
+}
+
+/// Goes on with the session that was kept. If the homeserver has ended it, `ended` is the reason, and a login by password
+/// takes its place on the same device.
+async fn restore(
+    settings: &MatrixSettings,
+    kept: Kept,
+    ended: &mut Option<String>,
+) -> Result<Client, MatrixConnectError> {
+    let client = build(settings).await?;
+    resume(settings, &client, kept).await?;
     match client.whoami().await {
         Ok(_) => Ok(client),
         Err(error) => match http(&error) {
-            // the device and its keys are still good, and one client can't take a second session
-            MatrixFault::Session { soft: true, .. } if settings.password.is_some() => {
+            MatrixFault::Session { reason, soft } if settings.password.is_some() => {
+                // One client can't take a second session.
                 drop(client);
-                log_in(settings, false).await
+                if soft {
+                    return log_in(settings, false).await;
+                }
+                *ended = Some(reason);
+                take_back(settings).await
             }
             fault => Err(settings.server_error(fault)),
         },
     }
+}
+
+/// Logs in again on a device that was signed out, or that somebody else logged in as. The keys in the store are of use only
+/// if the homeserver still shows the same ones to others; else they are put aside, and the device gets new ones.
+async fn take_back(settings: &MatrixSettings) -> Result<Client, MatrixConnectError> {
+    let client = log_in(settings, false).await?;
+    let own = client.encryption().ed25519_key().await;
+    let shown = device_keys(settings, &client).await?;
+    if own.is_some() && shown == own {
+        return Ok(client);
+    }
+    drop(client);
+    let aside = settings.store.join("sdk-before");
+    let moved = match fs::remove_dir_all(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::rename(settings.sdk_dir(), &aside),
+    };
+    moved.map_err(|e| settings.store_error(&e))?;
+    log_in(settings, true).await
+}
+
+/// The signing key of herald's device as the homeserver shows it to others.
+async fn device_keys(
+    settings: &MatrixSettings,
+    client: &Client,
+) -> Result<Option<String>, MatrixConnectError> {
+    let mut request = get_keys::v3::Request::new();
+    request
+        .device_keys
+        .extend(client.user_id().map(|me| (me.to_owned(), Vec::new())));
+    let known = client
+        .send(request)
+        .await
+        .map_err(|e| settings.server_error(http(&e)))?;
+    let own = known.device_keys.values().flatten();
+    let mut own = own.filter(|(device, _)| device.as_str() == settings.device);
+    let Some(keys) = own.find_map(|(_, keys)| keys.deserialize().ok()) else {
+        return Ok(None);
+    };
+    let name = format!("ed25519:{}", settings.device);
+    let mut signing = keys.keys.iter().filter(|(id, _)| id.as_str() == name);
+    Ok(signing.next().map(|(_, key)| key.clone()))
 }
 
 /// Logs in by password.
@@ -245,7 +328,7 @@ async fn log_in(settings: &MatrixSettings, fresh: bool) -> Result<Client, Matrix
         clear_device(settings).await?;
     }
     let client = build(settings).await?;
-    password(settings, &client).await?;
+    password(settings, &client, Some(&settings.device)).await?;
     let session = client
         .matrix_auth()
         .session()
@@ -263,26 +346,9 @@ async fn log_in(settings: &MatrixSettings, fresh: bool) -> Result<Client, Matrix
 /// never take new ones: it is signed out, so that it comes back clean. Clients that have seen the old keys
 /// may still distrust it, which only a new name mends.
 async fn clear_device(settings: &MatrixSettings) -> Result<(), MatrixConnectError> {
-    let client = settings
-        .client()
-        .build()
-        .await
-        .map_err(|e| settings.build_error(e))?;
-    password(settings, &client).await?;
-    let mut request = get_keys::v3::Request::new();
-    request
-        .device_keys
-        .extend(client.user_id().map(|me| (me.to_owned(), Vec::new())));
-    let known = client
-        .send(request)
-        .await
-        .map_err(|e| settings.server_error(http(&e)))?;
-    let is_known = known.device_keys.values().any(|devices| {
-        devices
-            .keys()
-            .any(|device| device.as_str() == settings.device)
-    });
-    if is_known {
+    let client = settings.plain_client().await?;
+    password(settings, &client, Some(&settings.device)).await?;
+    if device_keys(settings, &client).await?.is_some() {
         tracing::warn!(
             device = %settings.device,
             "this device had a store before, which is gone; if people in encrypted rooms can't be read, give `device` a new name and remove the store"
@@ -296,21 +362,27 @@ async fn clear_device(settings: &MatrixSettings) -> Result<(), MatrixConnectErro
     Ok(())
 }
 
-async fn password(settings: &MatrixSettings, client: &Client) -> Result<(), MatrixConnectError> {
+/// Logs in by password, as a device of this name or as one of its own.
+async fn password(
+    settings: &MatrixSettings,
+    client: &Client,
+    device: Option<&str>,
+) -> Result<(), MatrixConnectError> {
     let Some(password) = &settings.password else {
         return Err(MatrixConnectError::WrongToken {
             homeserver: settings.homeserver.clone(),
             reason: "it has run out".into(),
         });
     };
-    let login = client
-        .matrix_auth()
+    let auth = client.matrix_auth();
+    let login = auth
         .login_username(&settings.user, password.expose_secret())
-        .device_id(&settings.device)
-        .initial_device_display_name("upgrade-herald")
-        .send()
-        .await;
-    match login {
+        .initial_device_display_name("upgrade-herald");
+    let login = match device {
+        Some(device) => login.device_id(device),
+        None => login,
+    };
+    match login.send().await {
         Ok(_) => Ok(()),
         Err(error) if !offers_passwords(client, &error).await => {
             Err(MatrixConnectError::NoPasswordLogin {
@@ -389,6 +461,11 @@ impl MatrixSettings {
             .user_agent(concat!("upgrade-herald/", env!("CARGO_PKG_VERSION")))
     }
 
+    /// A client that keeps nothing on disk.
+    async fn plain_client(&self) -> Result<Client, MatrixConnectError> {
+        self.client().build().await.map_err(|e| self.build_error(e))
+    }
+
     fn owns(&self, kept: &Kept) -> bool {
         let localpart = kept
             .user
@@ -439,7 +516,6 @@ impl MatrixSettings {
                 homeserver,
                 user: self.user.clone(),
                 reason,
-                store: self.store.clone(),
             },
             MatrixFault::Forbidden { reason } => MatrixConnectError::Refused {
                 homeserver,

@@ -21,7 +21,7 @@ pub(super) async fn edit(
     out: Outgoing<'_>,
 ) -> Result<Accepted, ChatError> {
     let original = event_id(id)?;
-    send::within(matrix.timeout, async {
+    send::within(matrix.settings.timeout, async {
         let room = matrix.joined(place).await?;
         let of = key_of(matrix, &room, &original).await?;
         send::put(

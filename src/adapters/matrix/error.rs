@@ -80,7 +80,7 @@ pub(super) fn way_in(matrix: &Matrix, is_banned: bool) -> String {
 
 pub(super) fn logged_out(reason: &str) -> String {
     format!(
-        "logged out by the homeserver ({reason}): restart herald, which logs in again or says what to do; posts wait until then"
+        "the homeserver has ended herald's session ({reason}); posts wait. herald logs in again by itself where it has a password that is right, at most every ten minutes; with an access token, make a new one, put it where `token` in herald.yaml says, and start herald again"
     )
 }
 

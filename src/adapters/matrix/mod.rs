@@ -6,12 +6,12 @@
 //! asked of the server each time, so that downtime loses none.
 //!
 //! - [`connect`](Matrix::connect) (`connect`, `session`): the session kept on disk, or a login by password
-//! - [`Chat`] (`send`, `edit`, `picture`, `heard`): posts, threads, edits, pictures, read-back, people's answers
+//! - [`Chat`] (`send`, `edit`, `picture`, `feedback`): posts, threads, edits, pictures, read-back, people's answers
 //! - [`run`](Matrix::run) (`sync`, `commands`): following the rooms, answering `!upgrade`
 //! - `poll`: votes
-//! - `around`: pins, and where an upgraded room goes on
+//! - `room_upgrade`: pins, and where an upgraded room goes on
 //! - `identity`: whether people see a warning at the device, and recovery of its keys
-//! - `levels`: whether the whole room may be called; `event`: the few fields we read of an event; `error`: what a failure calls for
+//! - `power_levels`: whether the whole room may be called; `event`: the few fields we read of an event; `error`: what a failure calls for
 
 mod commands;
 mod connect;
@@ -49,9 +49,8 @@ use matrix_sdk::{
 };
 use secrecy::SecretString;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
-use self::error::MENDABLE_MS;
 use crate::{
     domain::{
         outbox::PostKey,
@@ -60,10 +59,12 @@ use crate::{
     ports::{Accepted, Chat, ChatError, Handling, Outgoing},
 };
 
+use self::{connect::Connected, error::MENDABLE_MS};
 pub use self::{
     connect::MatrixConnectError,
     identity::{Identity, Recovery},
     power_levels::RoomRights,
+    sync::SessionEnded,
 };
 
 /// The account, and what it keeps on disk.
@@ -93,7 +94,10 @@ pub struct MatrixSettings {
 pub struct Matrix {
     client: Client,
     me: OwnedUserId,
-    timeout: Duration,
+    settings: MatrixSettings,
+    /// The reason for which the homeserver had ended the session before, if this one took its place.
+    ended_before: Option<String>,
+    connected: Instant,
     trouble: watch::Sender<Option<String>>,
     /// True once a sync has come through since the start.
     synced: AtomicBool,
@@ -116,17 +120,55 @@ impl std::fmt::Debug for Matrix {
 impl Matrix {
     /// Takes up the session kept in the store, or logs in by password under the stable device id.
     pub async fn connect(settings: MatrixSettings) -> Result<Arc<Self>, MatrixConnectError> {
-        let (client, me) = connect::connect(&settings).await?;
-        Ok(Arc::new(Self {
+        let connected = connect::connect(&settings).await?;
+        Ok(Self::new(settings, connected))
+    }
+
+    /// Logs in to look only: beside the device that posts, and with nothing kept. [`leave`](Self::leave) ends it.
+    ///
+    /// # Errors
+    /// The homeserver can't be asked, or refuses the password or the token.
+    pub async fn look(settings: MatrixSettings) -> Result<Arc<Self>, MatrixConnectError> {
+        let connected = connect::look(&settings).await?;
+        Ok(Self::new(settings, connected))
+    }
+
+    fn new(settings: MatrixSettings, connected: Connected) -> Arc<Self> {
+        let Connected {
             client,
             me,
-            timeout: settings.timeout,
+            ended_before,
+        } = connected;
+        Arc::new(Self {
+            client,
+            me,
+            settings,
+            ended_before,
+            connected: Instant::now(),
             trouble: watch::Sender::new(None),
             synced: AtomicBool::new(false),
             allowed: watch::Sender::new(Vec::new()),
             places: watch::Sender::new(BTreeSet::new()),
             moved: watch::Sender::new(BTreeMap::new()),
-        }))
+        })
+    }
+
+    /// Logs out again after [`look`](Self::look). A token's session is somebody's, and stays.
+    pub async fn leave(&self) {
+        if self.settings.token.is_none()
+            && let Err(error) = self.client.matrix_auth().logout().await
+        {
+            tracing::warn!(fault = ?error::http(&error), "could not log out of the homeserver again");
+        }
+    }
+
+    /// The trouble that operators hear of if the homeserver had ended the session before this one.
+    pub fn session_trouble(&self) -> Option<String> {
+        let reason = self.ended_before.as_ref()?;
+        let device = &self.settings.device;
+        Some(format!(
+            "the homeserver had ended herald's session ({reason}), so herald has logged in again as device {device}; if nobody did that on purpose, see whether another program logs in as {device}, and give each a `device` of its own"
+        ))
     }
 
     /// The account's full id: `@herald:example.org`.

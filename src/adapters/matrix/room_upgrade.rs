@@ -24,7 +24,7 @@ pub(super) async fn handle(
     how: Handling,
 ) -> Result<(), ChatError> {
     let id = event_id(id)?;
-    let done = send::within(matrix.timeout, async {
+    let done = send::within(matrix.settings.timeout, async {
         let room = matrix.joined(place).await?;
         let done = match how {
             Handling::Publish => {

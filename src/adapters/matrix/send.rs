@@ -34,7 +34,7 @@ pub(super) async fn send(
     out: Outgoing<'_>,
     root: Option<&str>,
 ) -> Result<Accepted, ChatError> {
-    let sent = within(matrix.timeout, async {
+    let sent = within(matrix.settings.timeout, async {
         let mut content = match &out.body.picture {
             Some(picture) => picture::upload_picture(matrix, place, picture).await?,
             None => content(out.body, "m.text"),

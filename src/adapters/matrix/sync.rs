@@ -17,6 +17,7 @@ use matrix_sdk::{
     },
     sync::SyncResponse,
 };
+use thiserror::Error;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
@@ -51,6 +52,8 @@ const MAX_TIMELINE_EVENTS: u32 = 20;
 const MAX_WAITING_COMMANDS: usize = 64;
 /// Undecrypted events remembered until their keys come.
 const MAX_SEALED_EVENTS: usize = 64;
+/// How long a session that took the place of another stands before it is given up for a third.
+const MIN_SESSION_LENGTH: Duration = Duration::from_secs(600);
 /// Pages of history read up on in one gap.
 const MAX_PAGES_IN_GAP: usize = 20;
 
@@ -68,19 +71,39 @@ struct Rest {
     invited: bool,
 }
 
+/// The homeserver has ended the session, and takes the password.
+#[derive(Debug, Error)]
+#[error(
+    "the homeserver has ended herald's session ({reason}); herald ends as well, and logs in again when it is started"
+)]
+pub struct SessionEnded {
+    reason: String,
+}
+
 impl Matrix {
     /// Follows the rooms and answers commands until `stop` is cancelled. Errors end
     /// nothing: they are told by `trouble`, and the next try comes after 1 s, then 2 s, up to a minute.
-    pub async fn run(self: Arc<Self>, handler: Arc<dyn CommandHandler>, stop: CancellationToken) {
+    ///
+    /// # Errors
+    /// The homeserver has ended the session, and would take a login by password: another connection is needed.
+    pub async fn run(
+        self: Arc<Self>,
+        handler: Arc<dyn CommandHandler>,
+        stop: CancellationToken,
+    ) -> Result<(), SessionEnded> {
         let (asked, asks) = mpsc::channel(MAX_WAITING_COMMANDS);
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.follow(&*handler, asked) => {}
-            () = self.clone().answer_all(handler.clone(), asks) => {}
+            () = stop.cancelled() => Ok(()),
+            ended = self.follow(&*handler, asked) => Err(ended),
+            () = self.clone().answer_all(handler.clone(), asks) => Ok(()),
         }
     }
 
-    async fn follow(&self, handler: &dyn CommandHandler, queue: mpsc::Sender<IncomingCommand>) {
+    async fn follow(
+        &self,
+        handler: &dyn CommandHandler,
+        queue: mpsc::Sender<IncomingCommand>,
+    ) -> SessionEnded {
         let asked = CommandQueue { handler, queue };
         let (mut rest, mut pause) = (
             Rest {
@@ -113,6 +136,9 @@ impl Matrix {
                 }
                 Err(error) => match fault(&error) {
                     MatrixFault::Session { reason, .. } => {
+                        if self.may_log_in_again().await {
+                            return SessionEnded { reason };
+                        }
                         self.wait_out(logged_out(&reason), None, pause)
                     }
                     MatrixFault::Passing { reason, after_ms } => {
@@ -126,6 +152,26 @@ impl Matrix {
             };
             sleep(wait).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Returns whether another connection would get a session. Two programs that take one device from each other would do
+    /// so for ever, so a session that was taken back lately is left alone for a while.
+    async fn may_log_in_again(&self) -> bool {
+        let is_contested =
+            self.ended_before.is_some() && self.connected.elapsed() < MIN_SESSION_LENGTH;
+        if is_contested || self.settings.password.is_none() {
+            return false;
+        }
+        match Self::look(self.settings.clone()).await {
+            Ok(other) => {
+                other.leave().await;
+                true
+            }
+            Err(error) => {
+                tracing::warn!("logging in again: {error}");
+                false
+            }
         }
     }
 

@@ -515,9 +515,9 @@ impl Gate {
 
 /// A post with its companions, which wait with it.
 fn family<'a>(post: &'a Post, own: &'a [&'a Post]) -> impl Iterator<Item = &'a Post> {
-    own.iter().copied().filter(move |p| {
-        p.key == post.key || (p.operation.rules().is_companion && p.is_beside(post))
-    })
+    own.iter()
+        .copied()
+        .filter(move |p| p.key == post.key || (p.is_companion() && p.is_beside(post)))
 }
 
 /// The time at which people are asked: well before a notice by the clock, at once of what has happened.

@@ -179,7 +179,7 @@ impl Operation {
             },
             // Another edition follows with the next change.
             Self::Event => Rules {
-                has_editions: true, when_refused: Refusal::Drop, content: Content::CalendarEvent, action: Action::Calendar, ..SILENT
+                is_companion: true, has_editions: true, when_refused: Refusal::Drop, content: Content::CalendarEvent, action: Action::Calendar, ..SILENT
             },
             // A vote is a message of its own, beside its post.
             Self::Close => Rules {
@@ -221,7 +221,7 @@ mod tests {
         );
         assert_eq!(
             named(|r| r.is_companion),
-            ["thread", "picture", "publish", "pin", "poll"]
+            ["thread", "picture", "publish", "pin", "event", "poll"]
         );
         assert_eq!(named(|r| r.root.is_none()), ["post", "preview", "event"]);
         assert_eq!(named(|r| r.root == Some(Operation::Poll)), ["close"]);

@@ -166,6 +166,12 @@ impl Post {
         self.operation == Operation::Post
     }
 
+    /// Returns whether the post was planned with its notice's message, and waits with it. Later editions follow a message
+    /// that is out.
+    pub fn is_companion(&self) -> bool {
+        self.operation.rules().is_companion && self.edition == 0
+    }
+
     /// Returns whether both are of the same notice on the same occasion in the same channel.
     pub fn is_beside(&self, other: &Post) -> bool {
         (&self.notice, &self.occurrence, &self.channel, self.revision)
@@ -241,6 +247,13 @@ mod tests {
             |p| p.revision = 2,
         ];
         assert!(edit.is_beside(&message));
+        let companions = [
+            (Operation::Event, 0),
+            (Operation::Event, 1),
+            (Operation::Edit, 0),
+        ]
+        .map(|(o, e)| post(o, e).is_companion());
+        assert_eq!(companions, [true, false, false]);
         for change in apart {
             let mut other = edit.clone();
             change(&mut other);

@@ -697,7 +697,7 @@ struct OnMatrix {
     room: String,
     chat: Arc<matrix::Matrix>,
     handler: Arc<CountingHandler>,
-    following: JoinHandle<()>,
+    following: JoinHandle<Result<(), matrix::SessionEnded>>,
     _dir: TempDir,
 }
 

@@ -1,6 +1,6 @@
 //! Matrix rooms as people have them: encrypted, upgraded, with clients that warn of what no account has signed.
 
-use std::process::Output;
+use std::{path::Path, process::Output};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
@@ -22,9 +22,13 @@ notices:
 ";
 
 pub async fn herald(w: &World, args: &[&str]) -> Result<Output> {
+    herald_in(w, w.dir.path(), args).await
+}
+
+async fn herald_in(w: &World, folder: &Path, args: &[&str]) -> Result<Output> {
     let out = tokio::process::Command::new(env!("CARGO_BIN_EXE_herald"))
         .args(args)
-        .current_dir(w.dir.path())
+        .current_dir(folder)
         .env_remove("RUST_LOG")
         .env("TEST_DISCORD_TOKEN", w.discord.token())
         .env("TEST_MATRIX_PASSWORD", PASSWORD)
@@ -213,6 +217,89 @@ async fn an_encrypted_room_is_read_by_another_client_over_a_restart_and_a_lost_s
         .filter(|e| e["sender"] == w.user_id.as_str())
         .collect();
     ensure!(lost.is_empty(), "unreadable: {lost:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_the_homeserver_has_ended_is_taken_back_on_the_same_device() -> Result<()> {
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 1_000,
+            ..Default::default()
+        },
+    )
+    .await?;
+    let (room, mut dora) = sealed(&w).await?;
+    let old = w.room.clone();
+    deployment(&w, |text| {
+        text.replace(&format!("\"{old}\""), &format!("\"{room}\""))
+    })?;
+    w.write("plan.yaml", PLAN)?;
+    let opens = later(now(), 7_200);
+    w.write("upgrades/v2.yaml", &crate::stories::story::upgrade(opens))?;
+    w.start().await?;
+    dora.read(&w.user_id, "is coming").await?;
+    let (before, _) = device(&w, "HERALD").await?;
+
+    // Another program logs in as the device and out again: herald ends, and goes on with the same device and new keys.
+    let login = json!({ "type": "m.login.password", "identifier": { "type": "m.id.user", "user": w.user_id }, "password": PASSWORD, "device_id": "HERALD" });
+    let sign_out = async |w: &World| -> Result<String> {
+        let login = Some(login.clone());
+        let answer = w.alice.call(Method::POST, &["login"], login).await?;
+        let token = answer["access_token"].as_str().context("a token")?;
+        w.alice.log_out(token).await?;
+        ensure!(device(w, "HERALD").await?.0.is_null(), "the device is gone");
+        Ok(token.to_owned())
+    };
+    let token = sign_out(&w).await?;
+    // What happens in the room ends a sync that waits.
+    dora.say(&room, "Is it soon?").await?;
+    ensure!(w.herald.wait(PATIENCE).await? == 1, "it ends");
+    let said = w.herald.stderr();
+    ensure!(said.contains("has ended herald's session"), "{said}");
+    w.start().await?;
+    let words = "has logged in again as device HERALD";
+    ensure!(w.herald.stderr().contains(words), "{}", w.herald.stderr());
+    let status = text(&herald(&w, &["status"]).await?.stdout);
+    ensure!(status.contains(words), "{status}");
+    let (after, _) = device(&w, "HERALD").await?;
+    ensure!(
+        after["keys"].is_object() && after["keys"] != before["keys"],
+        "new keys: {after}"
+    );
+    ensure!(
+        w.dir.path().join("matrix/sdk-before").is_dir(),
+        "the old keys lie aside"
+    );
+    w.write(
+        "upgrades/v2.yaml",
+        &crate::stories::story::upgrade(later(opens, 3_600)),
+    )?;
+    dora.read(&w.user_id, "has a new time").await?;
+
+    // If that happens again a moment later, herald does not end a second time: somebody has to see why.
+    sign_out(&w).await?;
+    dora.say(&room, "And now?").await?;
+    wait::until("the session's end is told", PATIENCE, async || {
+        let status = text(&herald(&w, &["status"]).await.ok()?.stdout);
+        status.contains("posts wait").then_some(())
+    })
+    .await?;
+    stop(&mut w).await?;
+    w.start().await?;
+    w.write(
+        "upgrades/v2.yaml",
+        &format!(
+            "{}steps: {{ documented: \"https://example.org/notes\" }}\n",
+            crate::stories::story::upgrade(later(opens, 3_600))
+        ),
+    )?;
+    dora.read(&w.user_id, "example.org/notes").await?;
+    ensure!(
+        !w.herald.stderr().contains(PASSWORD) && !w.herald.stderr().contains(&token),
+        "a secret is in no log"
+    );
     Ok(())
 }
 
@@ -568,7 +655,7 @@ async fn the_doctor_says_what_is_there_and_what_is_missing() -> Result<()> {
         "permissions=",
         "GUILDS alone",
         "may do there all that posting takes",
-        "is signed by its account",
+        "the password is good",
         "in the room, which is not encrypted",
         "finalized block",
         "is made at the first start",
@@ -576,7 +663,6 @@ async fn the_doctor_says_what_is_there_and_what_is_missing() -> Result<()> {
         has(&needs, "good", words)?;
     }
     for words in [
-        "no recovery",
         "may not pin the status board",
         "one endpoint alone",
         "passphrase",
@@ -599,7 +685,36 @@ async fn the_doctor_says_what_is_there_and_what_is_missing() -> Result<()> {
     ensure!(code == 0, "{needs:#?}");
     has(&needs, "good", "a herald runs on it")?;
     has(&needs, "lacking", "the herald that runs has the device")?;
+
+    // Nor does it harm one that runs elsewhere with the same device.
+    w.on_matrix("is coming").await?;
+    let other = tempfile::tempdir()?;
+    for name in ["config", "templates", "ca.pem"] {
+        let copied = std::process::Command::new("cp")
+            .arg("-r")
+            .arg(w.dir.path().join(name))
+            .arg(other.path())
+            .status()?;
+        ensure!(copied.success(), "{name}");
+    }
+    let out = herald_in(&w, other.path(), &["doctor"]).await?;
+    let said = text(&out.stdout);
+    ensure!(
+        out.status.success() && said.contains("the password is good"),
+        "{said}{}",
+        text(&out.stderr)
+    );
+    ensure!(!other.path().join("matrix").exists(), "it keeps nothing");
+    let moved = later(now(), 9_000);
+    w.write("upgrades/v2.yaml", &crate::stories::story::upgrade(moved))?;
+    w.on_matrix("has a new time").await?;
     stop(&mut w).await?;
+
+    // Of the device it tells once there is one.
+    let (_, needs) = doctor(&w).await?;
+    has(&needs, "good", "the session is good")?;
+    has(&needs, "good", "is signed by its account")?;
+    has(&needs, "lacking", "no recovery")?;
 
     // Permissions taken away, the node gone, the room left.
     w.discord

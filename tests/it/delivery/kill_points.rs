@@ -31,6 +31,7 @@ use upgrade_herald::{
     domain::{
         campaign::upgrade::{Target, Upgrade},
         outbox::{Operation, PostState},
+        plan::notice::{Happening, Trigger},
     },
     lint,
     listen::{feedback::Summariser, rollcall::Rollcall},
@@ -271,6 +272,10 @@ async fn work(orders: &Value) -> Result<()> {
         &mut plan.notices
     }) {
         (notice.approval.persons, notice.late, notice.live) = Default::default();
+        if notice.id == "window-set" {
+            // Here the file has the window, and no vote has chosen it.
+            notice.trigger = Trigger::On(Happening::WindowSet);
+        }
         notice.channels = vec!["c0".into()];
     }
     let sample = loaded.config.upgrades[0].upgrade.clone();

@@ -128,7 +128,10 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
     let dir = tempfile::tempdir().unwrap(); // no config here: the embedded one
-    let output = herald(dir.path(), &["rehearse", "--once", "--json"]);
+    let output = herald(
+        dir.path(),
+        &["rehearse", "--once", "--json", "--plan", "all"],
+    );
     assert!(
         output.status.success(),
         "{}",
@@ -209,6 +212,44 @@ fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
             );
         }
     }
+}
+
+#[test]
+fn an_upgrade_of_ones_own_is_rehearsed_from_today_and_what_is_past_is_named() {
+    let dir = changed("config/herald.yaml", "sqlite://", "sqlite://./");
+    let now = jiff::Timestamp::now().as_second();
+    let at = |hours: i64| jiff::Timestamp::from_second(now + hours * 3_600).unwrap();
+    let mut upgrade =
+        std::fs::read_to_string(dir.path().join("config/upgrades/v2.3.1.yaml")).unwrap();
+    for (hour, from_opening) in [(10, -4), (12, -2), (14, 0), (16, 2)] {
+        let time = at(5 * 24 + from_opening).to_string();
+        upgrade = upgrade.replace(&format!("2027-03-09 {hour}:00"), &time);
+    }
+    std::fs::write(dir.path().join("own.yaml"), upgrade).unwrap();
+    let output = herald(dir.path(), &["rehearse", "--once", "--upgrade", "own.yaml"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let past = said
+        .lines()
+        .find(|line| line.starts_with("The time of these notices has passed"));
+    let past = past.unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        past.contains("Reminder, one week before") && !past.contains("Announcement"),
+        "{past}"
+    );
+    // The announcement is made up for, and nothing is posted before today.
+    assert!(said.contains("· announced · post · "), "{said}");
+    let first = said.lines().find(|line| line.starts_with("── ")).unwrap();
+    let date = jiff::Timestamp::from_second(now)
+        .unwrap()
+        .to_zoned_datetime(jiff::tz::TimeZone::get("Europe/Berlin").unwrap())
+        .strftime("%-d %b %Y")
+        .to_string();
+    assert!(first.contains(&date), "{first}");
 }
 
 #[test]

@@ -244,11 +244,12 @@ async fn operators_hear_once_what_the_public_does_not_get_of_a_new_upgrade() {
     );
 }
 
-/// A board, words that the window is set, a channel of operators that hears of it too, and an announcement.
+/// A board with an entry in the calendar, words that the window is set, a channel of operators that hears of it too, and an announcement.
 fn first_words() -> Vec<Notice> {
     let board = Notice {
         board: true,
         live: true,
+        calendar: Some(DISCORD.into()),
         ..on(
             "board",
             Happening::Planned,

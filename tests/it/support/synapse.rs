@@ -417,6 +417,16 @@ impl Person {
     ) -> anyhow::Result<Value> {
         self.api.call(method, path, body).await
     }
+
+    /// A request that ends another session, with that session's token.
+    pub async fn log_out(&self, token: &str) -> anyhow::Result<()> {
+        let other = Api {
+            http: self.api.http.clone(),
+            base: self.api.base.clone(),
+            token: Some(token.to_owned()),
+        };
+        other.call(Method::POST, &["logout"], None).await.map(drop)
+    }
 }
 
 /// The client-server API for one login. Each has its own connections: those of one runtime don't outlive its test.
