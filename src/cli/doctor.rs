@@ -105,6 +105,15 @@ pub struct DoctorArgs {
     json: bool,
 }
 
+impl Default for DoctorArgs {
+    fn default() -> Self {
+        Self {
+            replica: "herald".to_owned(),
+            json: false,
+        }
+    }
+}
+
 pub async fn run(folder: Option<PathBuf>, args: DoctorArgs) -> Result<ExitCode> {
     let DoctorArgs { replica, json } = &args;
     logging::log("error,upgrade_herald=error");

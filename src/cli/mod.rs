@@ -20,6 +20,7 @@ mod check;
 mod doctor;
 mod facts;
 mod health;
+mod init;
 mod new;
 mod open;
 mod page;
@@ -32,6 +33,7 @@ mod report;
 mod roster;
 mod run;
 mod schema;
+mod shell;
 mod standing;
 mod status;
 mod store;
@@ -63,6 +65,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
+    Init(init::InitArgs),
     Run(run::RunArgs),
     Health(health::HealthArgs),
     Rehearse(rehearse::RehearseArgs),
@@ -70,6 +73,8 @@ enum CliCommand {
     Doctor(doctor::DoctorArgs),
     Recovery(recovery::RecoveryArgs),
     Schema(schema::SchemaArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
     #[command(subcommand)]
     New(new::NewCommand),
     Preview(preview::PreviewArgs),
@@ -89,6 +94,7 @@ enum CliCommand {
 impl CliCommand {
     async fn run(self, folder: Option<PathBuf>) -> Result<ExitCode> {
         match self {
+            Self::Init(args) => init::run(folder, args).await,
             Self::Run(args) => run::run(folder, args).await,
             Self::Health(args) => health::run(args),
             Self::Rehearse(args) => rehearse::run(folder, args).await,
@@ -96,6 +102,8 @@ impl CliCommand {
             Self::Doctor(args) => doctor::run(folder, args).await,
             Self::Recovery(args) => recovery::run(folder, args).await,
             Self::Schema(args) => schema::run(args),
+            Self::Completions(args) => shell::completions(&args),
+            Self::Man(args) => shell::man(args),
             Self::New(command) => new::run(folder, command),
             Self::Preview(args) => preview::run(folder, args),
             Self::Plan(args) => plan::run(folder, args).await,

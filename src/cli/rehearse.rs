@@ -11,10 +11,10 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use strum::IntoEnumIterator;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{open::Refused, urgency};
+use super::open::Refused;
 use crate::{
     adapters::clock::SystemClock,
-    config::{Config, Origin, load_upgrade},
+    config::{Config, Origin, load_upgrade, suggest},
     domain::{
         campaign::upgrade::{Duty, Target, Upgrade, Urgency, Window},
         plan::{
@@ -70,11 +70,15 @@ enum PlayedPlan {
 }
 
 fn played_plan(name: &str) -> Result<PlayedPlan, String> {
-    if name == "all" {
-        Ok(PlayedPlan::All)
-    } else {
-        urgency(name).map(PlayedPlan::One)
+    const ALL: &str = "all";
+    if name == ALL {
+        return Ok(PlayedPlan::All);
     }
+    let found = Urgency::iter().find(|u| u.name() == name);
+    let names = || Urgency::iter().map(Urgency::name).chain([ALL]);
+    found
+        .map(PlayedPlan::One)
+        .ok_or_else(|| suggest(name, names()))
 }
 
 pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode> {

@@ -75,6 +75,11 @@ pub struct ConfigFiles {
     pub passed_over: Vec<Finding>,
 }
 
+/// Writes the templates of the binary into a folder, so that the team can change them.
+pub fn extract_templates(folder: &Path) -> std::io::Result<()> {
+    EMBEDDED_TEMPLATES.extract(folder)
+}
+
 impl ConfigFiles {
     /// Lists the files whose words people read.
     pub fn read_by_people(&self) -> impl Iterator<Item = &SourceFile> {
@@ -148,7 +153,8 @@ impl ConfigFiles {
         })
     }
 
-    pub(super) fn embedded() -> Self {
+    /// The example in the binary.
+    pub fn embedded() -> Self {
         let text = |name: &str| SourceFile {
             name: format!("config/{name}"),
             text: EMBEDDED_CONFIG

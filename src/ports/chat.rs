@@ -40,6 +40,13 @@ pub enum ChatError {
     Doubt { reason: String, remedy: String },
 }
 
+/// A channel, room, server or role, by which herald names it to the platform and people name it to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPlace {
+    pub id: String,
+    pub name: String,
+}
+
 /// One message to send, with the key that makes it one message however often it is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {

@@ -10,7 +10,7 @@ mod store;
 
 pub use self::{
     chain::{Chain, ChainError, Head},
-    chat::{Accepted, Chat, ChatError, Outgoing, Outlet},
+    chat::{Accepted, Chat, ChatError, NamedPlace, Outgoing, Outlet},
     clock::Clock,
     commands::{Admission, Asker, CommandHandler},
     platform::{

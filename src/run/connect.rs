@@ -130,7 +130,7 @@ pub(crate) fn matrix_settings(
     }))
 }
 
-pub(super) async fn connect_chats(deployment: &Deployment, replica: &str) -> Result<Chats> {
+pub(crate) async fn connect_chats(deployment: &Deployment, replica: &str) -> Result<Chats> {
     let used = |platform| deployment.channels.values().any(|c| c.platform == platform);
     let mut chats = Chats::default();
     if used(Platform::Discord)
@@ -205,7 +205,7 @@ pub(crate) async fn matrix_place(
 }
 
 /// Connects each channel; a place that isn't there or may not be written to is told now.
-pub(super) async fn outlets(
+pub(crate) async fn outlets(
     deployment: &Deployment,
     chats: &Chats,
 ) -> Result<BTreeMap<String, Outlet>> {

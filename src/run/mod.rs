@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    connect::{Chats, connect_chains, connect_chats, outlets},
+    connect::{Chats, connect_chains},
     health_file::{HealthFile, ProcessState},
 };
 use crate::{
@@ -33,7 +33,8 @@ use crate::{
 };
 
 pub(crate) use self::connect::{
-    TakenPlaces, address, discord_settings, is_transient, matrix_place, matrix_settings, retry,
+    TakenPlaces, address, connect_chats, discord_settings, is_transient, matrix_place,
+    matrix_settings, outlets, retry,
 };
 
 /// A process keeps this for as long as it runs, active or standing by.

@@ -161,7 +161,7 @@ pub fn of(
         "correction": moment.correction,
         "lines": moment.detail.map(|d| d.lines().collect::<Vec<_>>()).unwrap_or_default(),
         "acknowledge": notice.filter(|n| n.acknowledge).map(|_| acknowledge(campaign, plan, moment)),
-        "notice": notice.map(|n| json!({ "id": n.id, "phase": n.phase.name() })),
+        "notice": notice.map(|n| json!({ "id": n.id, "title": n.title, "phase": n.phase.name() })),
         "help": notice.and_then(|n| config.help.topic(n.help.as_ref()?)).map(|t| json!({ "id": t.id, "title": t.title })),
         "topics": config.help.topics.iter().map(|t| json!({ "id": t.id, "title": t.title })).collect::<Vec<_>>(),
         "topic": moment.topic.map(|t| topic(t, config)),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serenity::{
-    all::{ApplicationFlags, ApplicationId, GuildId, Permissions},
+    all::{ApplicationFlags, ApplicationId, ChannelType, GuildId, Permissions},
     http::{Http, HttpBuilder, Ratelimiter},
 };
 use thiserror::Error;
@@ -18,6 +18,7 @@ use super::{
     id, place,
     request::{Budget, held_back},
 };
+use crate::ports::NamedPlace;
 
 const ACCOUNT: &str = "asking for the bot's account";
 const APPLICATION: &str = "asking for the application";
@@ -112,6 +113,69 @@ impl Discord {
             passed_over: Mutex::default(),
             settings,
         }))
+    }
+}
+
+impl Discord {
+    /// Lists the servers that the token's bot is in, whatever server the settings name.
+    ///
+    /// # Errors
+    /// Discord can't be asked or refuses the token, or the bot is in no server.
+    pub async fn servers(
+        settings: &DiscordSettings,
+    ) -> Result<Vec<NamedPlace>, DiscordConnectError> {
+        let http = http(settings)?;
+        let (budget, deadline) = (Budget::new(), Instant::now() + settings.timeout * 4);
+        let guilds = budget.ask(deadline, || http.get_guilds(None, None)).await;
+        let guilds = guilds.map_err(|fault| fault.of("asking for the bot's servers"))?;
+        if guilds.is_empty() {
+            let application = budget.ask(deadline, || http.get_current_application_info());
+            let application = application.await.map_err(|fault| fault.of(APPLICATION))?;
+            return Err(DiscordConnectError::Refused(format!(
+                "the bot is in no server; somebody who may manage yours invites it at {}",
+                invite(application.id)
+            )));
+        }
+        let named = guilds.into_iter().map(|guild| NamedPlace {
+            id: guild.id.to_string(),
+            name: guild.name,
+        });
+        Ok(named.collect())
+    }
+
+    /// Lists the channels of the server in which one can write.
+    ///
+    /// # Errors
+    /// Discord couldn't be asked.
+    pub async fn text_channels(&self) -> Result<Vec<NamedPlace>, DiscordConnectError> {
+        let channels = self.ask(self.deadline(), || self.http.get_channels(self.guild));
+        let mut channels = channels
+            .await
+            .map_err(|fault| fault.of("asking for the channels"))?;
+        channels.retain(|channel| matches!(channel.kind, ChannelType::Text | ChannelType::News));
+        channels.sort_by_key(|channel| channel.position);
+        let named = channels.into_iter().map(|channel| NamedPlace {
+            id: channel.id.to_string(),
+            name: channel.name,
+        });
+        Ok(named.collect())
+    }
+
+    /// Lists the roles of the server, but for everybody's and the bots' own.
+    ///
+    /// # Errors
+    /// Discord couldn't be asked.
+    pub async fn roles(&self) -> Result<Vec<NamedPlace>, DiscordConnectError> {
+        let roles = self.ask(self.deadline(), || self.http.get_guild_roles(self.guild));
+        let mut roles = roles
+            .await
+            .map_err(|fault| fault.of("asking for the roles"))?;
+        roles.retain(|role| role.id.get() != self.guild.get() && !role.managed);
+        let named = roles.into_iter().map(|role| NamedPlace {
+            id: role.id.to_string(),
+            name: role.name,
+        });
+        Ok(named.collect())
     }
 }
 

@@ -42,6 +42,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use matrix_sdk::{
     Client, Room, RoomState,
+    config::SyncSettings,
     ruma::{
         OwnedRoomId, OwnedUserId, RoomAliasId, RoomId,
         api::client::state::get_state_event_for_key::v3::Request, events::StateEventType,
@@ -56,7 +57,7 @@ use crate::{
         outbox::PostKey,
         people::feedback::{Heard, Reaction},
     },
-    ports::{Accepted, Chat, ChatError, Handling, Outgoing},
+    ports::{Accepted, Chat, ChatError, Handling, NamedPlace, Outgoing},
 };
 
 use self::{connect::Connected, error::MENDABLE_MS};
@@ -179,6 +180,28 @@ impl Matrix {
     /// Names the rooms, by id or alias, whose invitations [`run`](Self::run) accepts; others are left lying.
     pub fn allow(&self, rooms: Vec<String>) {
         self.allowed.send_replace(rooms);
+    }
+
+    /// Lists the rooms that the account is in or invited to, by alias where they have one.
+    ///
+    /// # Errors
+    /// The homeserver can't be asked.
+    pub async fn rooms(&self) -> Result<Vec<NamedPlace>, ChatError> {
+        let once = SyncSettings::new().timeout(Duration::ZERO);
+        let synced = self.client.sync_once(once).await;
+        synced.map_err(|error| error::failed(self, "asking for the rooms", &error))?;
+        let mut rooms = Vec::new();
+        for room in self.client.rooms() {
+            if matches!(room.state(), RoomState::Joined | RoomState::Invited) {
+                let alias = room.canonical_alias().map(|alias| alias.to_string());
+                let id = alias.unwrap_or_else(|| room.room_id().to_string());
+                let name = room.display_name().await;
+                let name = name.map_or_else(|_| id.clone(), |name| name.to_string());
+                rooms.push(NamedPlace { id, name });
+            }
+        }
+        rooms.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(rooms)
     }
 
     /// Finds the room behind an alias (`#…`) or an id (`!…`, with or without a server name) and joins it

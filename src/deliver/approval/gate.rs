@@ -65,6 +65,7 @@ pub enum Approver<'a> {
 #[derive(Clone, Debug)]
 pub struct PendingApproval {
     pub upgrade: String,
+    /// The notice's title.
     pub notice: String,
     pub consent: Consent,
     /// The time at which the first of its posts is due.
@@ -208,7 +209,8 @@ impl Gate {
             && !notice.repeats_the_announcement();
         let told = |happening, why: &str, words: &str| {
             if tell {
-                self.told(input.campaign, happening, post, why, words)
+                let words = format!("{}: {words}", notice.title);
+                self.told(input.campaign, happening, post, why, &words)
             } else {
                 Vec::new()
             }
@@ -290,12 +292,8 @@ impl Gate {
         words: &str,
     ) -> Vec<Post> {
         let occurrence = digest(&[&post.notice, &post.revision.to_string(), why]);
-        self.core.outbox.posts_about(
-            campaign,
-            happening,
-            &occurrence,
-            Some(&format!("{}: {words}", post.notice)),
-        )
+        let outbox = &self.core.outbox;
+        outbox.posts_about(campaign, happening, &occurrence, Some(words))
     }
 
     /// A preview in each channel for operators, if people are to be asked and were not yet.
@@ -380,7 +378,7 @@ impl Gate {
                     let (upgrade, ask) = (post.upgrade.clone(), ask_at(notice, post));
                     open.push(PendingApproval {
                         upgrade,
-                        notice: notice.id.clone(),
+                        notice: notice.title.clone(),
                         consent,
                         due: post.due,
                         until,

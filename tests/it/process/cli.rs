@@ -215,6 +215,29 @@ fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
 }
 
 #[test]
+fn a_shell_and_a_manual_know_each_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = herald(dir.path(), &["completions", "bash"]);
+    let path = dir.path().join("herald.bash");
+    std::fs::write(&path, &script.stdout).unwrap();
+    let read = std::process::Command::new("bash")
+        .arg("-n")
+        .arg(&path)
+        .status();
+    assert!(read.unwrap().success());
+    let manual = herald(dir.path(), &["man"]);
+    let said = [&script.stdout[..], &manual.stdout[..]].map(String::from_utf8_lossy);
+    for text in said {
+        for command in ["rehearse", "doctor", "init", "reschedule"] {
+            assert!(text.contains(command), "{command} in {text}");
+        }
+    }
+    let pages = herald(dir.path(), &["man", "--out", "pages"]);
+    assert!(pages.status.success());
+    assert!(dir.path().join("pages/herald-rehearse.1").is_file());
+}
+
+#[test]
 fn an_upgrade_of_ones_own_is_rehearsed_from_today_and_what_is_past_is_named() {
     let dir = changed("config/herald.yaml", "sqlite://", "sqlite://./");
     let now = jiff::Timestamp::now().as_second();

@@ -335,7 +335,7 @@ async fn two_people_agree_on_two_platforms_and_it_goes_out_in_time() {
     );
     let (code, body) = (asked[0].occurrence.clone(), asked[0].body.clone().unwrap());
     insta::assert_snapshot!(body.text.replace(&code, "CODE"), @r"
-    **Please approve reminder** for discord-upgrades, matrix-upgrades, due <t:1804595400:F> · Tue 9 Mar 2027, 13:30 CET (12:30 UTC): `/upgrade approve CODE`. It takes 2 people.
+    **Please approve “reminder”** for discord-upgrades, matrix-upgrades, due <t:1804595400:F> · Tue 9 Mar 2027, 13:30 CET (12:30 UTC): `/upgrade approve CODE`. It takes 2 people.
 
     ## Reminder: Paseo runtime 2.3.1, <t:1804597200:R>
     **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
@@ -351,7 +351,7 @@ async fn two_people_agree_on_two_platforms_and_it_goes_out_in_time() {
     assert!(body.mentions.is_empty());
     let html = in_room[0].body.clone().unwrap().html.unwrap();
     insta::assert_snapshot!(html.replace(&code, "CODE"), @r#"
-    <p><strong>Please approve reminder</strong> for discord-upgrades, matrix-upgrades, due Tue 9 Mar 2027, 13:30 CET (12:30 UTC): <code>!upgrade approve CODE</code>. It takes 2 people.</p><hr><h2>Reminder: Paseo runtime 2.3.1, in 30 minutes</h2>
+    <p><strong>Please approve “reminder”</strong> for discord-upgrades, matrix-upgrades, due Tue 9 Mar 2027, 13:30 CET (12:30 UTC): <code>!upgrade approve CODE</code>. It takes 2 people.</p><hr><h2>Reminder: Paseo runtime 2.3.1, in 30 minutes</h2>
     <p><strong>Must I update my node?</strong> Yes, at once, if it is older than <strong>v1.21.0</strong>.</p>
     <ul>
     <li><strong>Validators</strong> — <strong>action needed</strong>: Update your node and watch it through the upgrade.</li>
@@ -535,7 +535,7 @@ async fn what_has_happened_waits_for_approval_as_well() {
     let text = asked[0].body.clone().unwrap().text;
     // It reads as it will.
     insta::assert_snapshot!(text.replace(&asked[0].occurrence, "CODE"), @r#"
-    **Please approve applied** for discord-upgrades, due <t:1804594224:F> · Tue 9 Mar 2027, 13:10 CET (12:10 UTC): `/upgrade approve CODE`. It takes one person.
+    **Please approve “applied”** for discord-upgrades, due <t:1804594224:F> · Tue 9 Mar 2027, 13:10 CET (12:10 UTC): `/upgrade approve CODE`. It takes one person.
 
     ## Paseo runtime 2.3.1: applied, being verified
     **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.

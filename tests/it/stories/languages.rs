@@ -227,7 +227,7 @@ fn a_translation_is_measured_where_a_channel_reads_it() {
         &deployment.replacen("platform: discord", "platform: discord\n    locale: de", 1),
     );
     insta::assert_snapshot!(errors(&refused(&dir)), @r"
-    templates/preparation/announced.de.md.hbs:1:1: error: with every value at its longest, and with the request to approve it, this makes 2446 characters; a post on Discord holds 2000
+    templates/preparation/announced.de.md.hbs:1:1: error: with every value at its longest, and with the request to approve it, this makes 2448 characters; a post on Discord holds 2000
         hint: shorten the template; notices are never split
     ");
     write(
