@@ -7,12 +7,22 @@ use matrix_sdk::{
     reqwest::StatusCode,
     ruma::api::error::{ErrorBody, ErrorKind, FromHttpResponseError, RetryAfter},
 };
+use thiserror::Error;
 
 use super::Matrix;
 use crate::ports::ChatError;
 
 /// How long what somebody has to mend is left alone.
 pub(super) const MENDABLE_MS: u64 = 60_000;
+
+/// The homeserver has ended the session, and takes the password.
+#[derive(Debug, Error)]
+#[error(
+    "the homeserver has ended herald's session ({reason}); herald ends as well, and logs in again when it is started"
+)]
+pub struct SessionEnded {
+    pub(super) reason: String,
+}
 
 /// A failure by what is to be done about it. No text of it holds a token or a password.
 #[derive(Debug, PartialEq, Eq)]

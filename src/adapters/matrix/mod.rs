@@ -63,9 +63,9 @@ use crate::{
 use self::{connect::Connected, error::MENDABLE_MS};
 pub use self::{
     connect::MatrixConnectError,
+    error::SessionEnded,
     identity::{Identity, Recovery},
     power_levels::RoomRights,
-    sync::SessionEnded,
 };
 
 /// The account, and what it keeps on disk.

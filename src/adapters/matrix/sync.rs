@@ -17,7 +17,6 @@ use matrix_sdk::{
     },
     sync::SyncResponse,
 };
-use thiserror::Error;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
@@ -27,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Matrix,
     commands::{FRESH_FOR_MS, IncomingCommand},
-    error::{MatrixFault, fault, logged_out},
+    error::{MatrixFault, SessionEnded, fault, logged_out},
     event::{ENCRYPTED_TYPE, SyncEvent},
     room_upgrade,
 };
@@ -69,15 +68,6 @@ struct Rest {
     sealed: Vec<(OwnedRoomId, OwnedEventId)>,
     /// Invitations are to be looked through.
     invited: bool,
-}
-
-/// The homeserver has ended the session, and takes the password.
-#[derive(Debug, Error)]
-#[error(
-    "the homeserver has ended herald's session ({reason}); herald ends as well, and logs in again when it is started"
-)]
-pub struct SessionEnded {
-    reason: String,
 }
 
 impl Matrix {
