@@ -22,15 +22,19 @@ use self::{
     files::{Answers, Chain, DiscordAnswers, MatrixAnswers, You},
     questions::Questions,
 };
-use super::{doctor, open::load_own};
+use super::{
+    doctor,
+    open::{Refused, load_own},
+};
 use crate::{
     adapters::{
         clock::SystemClock,
         discord::{Discord, DiscordSettings, Route},
         matrix::{Matrix, MatrixSettings},
     },
-    config::{Readers, extract_templates},
+    config::{Origin, Readers, extract_templates},
     domain::outbox::{Body, KeyParts, Operation, PostKey},
+    lint,
     ports::{Clock, Outgoing},
     run::{connect_chats, is_transient, logging, outlets, retry},
 };
@@ -67,7 +71,7 @@ pub async fn run(folder: Option<PathBuf>, args: InitArgs) -> Result<ExitCode> {
             config.join("herald.yaml").display()
         );
     }
-    let mut questions = Questions::new(args.answers, home.join("secrets"));
+    let mut questions = Questions::new(args.answers, home.join("secrets"))?;
     let discord = discord(&mut questions).await?;
     let matrix = matrix(&mut questions).await?;
     if discord.is_none() && matrix.is_none() {
@@ -82,28 +86,34 @@ pub async fn run(folder: Option<PathBuf>, args: InitArgs) -> Result<ExitCode> {
             "herald needs a channel or a room for operators: there it asks for approval of what it will say in public"
         );
     }
-    let answers =
-        Answers {
-            chain: chain(&mut questions)?,
-            zone: questions.checked("zone", "Time zone of the plan", Some("UTC"), |zone| {
-                TimeZone::get(zone).map(drop).map_err(|_| {
-                    "that is no time zone; write it as Europe/Berlin or UTC".to_owned()
-                })
-            })?,
-            help: questions.checked("help", "A link at which people get help", None, |link| {
-                match link.starts_with("https://") {
-                    true => Ok(()),
-                    false => Err("a link starts with https://".to_owned()),
-                }
-            })?,
-            you: you(&mut questions, discord.is_some(), matrix.is_some())?,
-            secrets: questions.secrets().to_owned(),
-            discord,
-            matrix,
-        };
-    questions.all_used()?;
-    write(&config, &home, &answers, questions.new_secrets())?;
-    out!("Wrote {}, templates and secrets.\n", config.display());
+    let answers = Answers {
+        chain: chain(&mut questions)?,
+        zone: questions.checked("zone", "Time zone of the plan", Some("UTC"), |zone| {
+            TimeZone::get(zone)
+                .map(drop)
+                .map_err(|_| "that is no time zone; write it as Europe/Berlin or UTC".to_owned())
+        })?,
+        help: questions.checked("help", "A link at which people get help", None, link)?,
+        team: questions.checked(
+            "help.team",
+            "A link at which the team alone reads, for what could harm the network",
+            None,
+            link,
+        )?,
+        you: you(&mut questions, discord.is_some(), matrix.is_some())?,
+        secrets: questions.secrets().to_owned(),
+        discord,
+        matrix,
+    };
+    let kept = write(&config, &home, &answers, questions.new_secrets())?;
+    out!("Wrote {}, templates and secrets.", config.display());
+    if !kept.is_empty() {
+        out!(
+            "These were there already and stay as they are: {}.",
+            kept.join(", ")
+        );
+    }
+    out!();
     let sound = doctor::run(Some(config.clone()), doctor::DoctorArgs::default()).await?;
     if sound != ExitCode::SUCCESS {
         out!(
@@ -123,6 +133,13 @@ pub async fn run(folder: Option<PathBuf>, args: InitArgs) -> Result<ExitCode> {
     );
     out!("  3. `herald run` starts. It asks the operators before it says anything in public.");
     Ok(ExitCode::SUCCESS)
+}
+
+fn link(answer: &str) -> Result<(), String> {
+    let is_link = answer.starts_with("https://");
+    is_link
+        .then_some(())
+        .ok_or_else(|| "a link starts with https://".to_owned())
 }
 
 async fn discord(questions: &mut Questions) -> Result<Option<DiscordAnswers>> {
@@ -201,7 +218,7 @@ async fn matrix(questions: &mut Questions) -> Result<Option<MatrixAnswers>> {
         timeout: ANSWER_TIMEOUT,
     });
     let matrix = look.await?;
-    let rooms = matrix.rooms().await;
+    let (rooms, account) = (matrix.rooms().await, matrix.user().to_owned());
     matrix.leave().await;
     let rooms = rooms?;
     if rooms.is_empty() {
@@ -223,7 +240,7 @@ async fn matrix(questions: &mut Questions) -> Result<Option<MatrixAnswers>> {
     })?;
     Ok(Some(MatrixAnswers {
         homeserver,
-        user,
+        user: account,
         public,
         operators,
         notifies_room,
@@ -264,22 +281,84 @@ fn you(questions: &mut Questions, on_discord: bool, on_matrix: bool) -> Result<Y
     })
 }
 
-/// Writes everything, secrets first and herald.yaml last: a run that is broken off can be started again.
+/// Writes everything beside, sees whether it is good, and only then puts it into place, herald.yaml last: a run that is
+/// broken off can be started again. Returns the names of what was there already.
 fn write(
     config: &Path,
     home: &Path,
     answers: &Answers,
     secrets: &[(PathBuf, SecretString)],
+) -> Result<Vec<String>> {
+    let beside = home.join(".herald-init");
+    let written = write_beside(&beside, config, home, answers)
+        .and_then(|kept| put_in_place(&beside, config, home, secrets).map(|()| kept));
+    fs::remove_dir_all(&beside).ok();
+    written
+}
+
+fn write_beside(
+    beside: &Path,
+    config: &Path,
+    home: &Path,
+    answers: &Answers,
+) -> Result<Vec<String>> {
+    let failed = || format!("{} can't be written", beside.display());
+    let mut kept = Vec::new();
+    if beside.exists() {
+        fs::remove_dir_all(beside).with_context(failed)?;
+    }
+    let files = beside.join("config");
+    fs::create_dir_all(files.join("upgrades")).with_context(failed)?;
+    for (name, text) in files::texts(answers) {
+        let there = config.join(name);
+        if there.exists() {
+            fs::copy(&there, files.join(name)).with_context(failed)?;
+            kept.push(there.display().to_string());
+        } else {
+            fs::write(files.join(name), text).with_context(failed)?;
+        }
+    }
+    let mut templates = home.join("templates");
+    if templates.exists() {
+        kept.push(templates.display().to_string());
+    } else {
+        templates = beside.join("templates");
+        fs::create_dir_all(&templates)
+            .and_then(|()| extract_templates(&templates))
+            .with_context(failed)?;
+    }
+    let origin = Origin::Folder {
+        config: files,
+        templates,
+    };
+    if let Err(mut findings) = lint::load_own(&origin) {
+        let stage = format!("{}/", beside.display());
+        for finding in &mut findings {
+            finding.file = finding.file.replace(&stage, "");
+        }
+        eprintln!("Nothing is written, since herald would refuse these files:");
+        return Err(Refused(findings).into());
+    }
+    Ok(kept)
+}
+
+fn put_in_place(
+    beside: &Path,
+    config: &Path,
+    home: &Path,
+    secrets: &[(PathBuf, SecretString)],
 ) -> Result<()> {
     let failed = |path: &Path| format!("{} can't be written", path.display());
-    let closed = home.join("secrets");
+    let folder = home.join("secrets");
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(&closed)
-        .with_context(|| failed(&closed))?;
-    let ignored = closed.join(".gitignore");
-    fs::write(&ignored, "*\n").with_context(|| failed(&ignored))?;
+        .create(&folder)
+        .with_context(|| failed(&folder))?;
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        fs::write(&ignore, "*\n").with_context(|| failed(&ignore))?;
+    }
     for (path, secret) in secrets {
         let written = fs::OpenOptions::new()
             .write(true)
@@ -291,16 +370,14 @@ fn write(
     }
     let templates = home.join("templates");
     if !templates.exists() {
-        fs::create_dir_all(&templates)
-            .and_then(|()| extract_templates(&templates))
-            .with_context(|| failed(&templates))?;
+        fs::rename(beside.join("templates"), &templates).with_context(|| failed(&templates))?;
     }
     let upgrades = config.join("upgrades");
     fs::create_dir_all(&upgrades).with_context(|| failed(&upgrades))?;
-    for (name, text) in files::texts(answers) {
+    for name in files::NAMES {
         let path = config.join(name);
-        if name == "herald.yaml" || !path.exists() {
-            fs::write(&path, text).with_context(|| failed(&path))?;
+        if !path.exists() {
+            fs::rename(beside.join("config").join(name), &path).with_context(|| failed(&path))?;
         }
     }
     Ok(())

@@ -49,7 +49,7 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:0", conflicts_with_all = ["once", "json"])]
     browser: Option<SocketAddr>,
     /// The plan to play: routine, expedited, emergency; or all of them, with an upgrade that is cancelled
-    #[arg(long, value_name = "PLAN", default_value = "routine", value_parser = played_plan)]
+    #[arg(long, value_name = "PLAN", default_value = "routine", value_parser = played_plan, conflicts_with = "upgrade")]
     plan: PlayedPlan,
     /// A recording to play instead of the embedded one
     #[arg(long, value_name = "FILE")]
@@ -83,6 +83,11 @@ fn played_plan(name: &str) -> Result<PlayedPlan, String> {
 
 pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode> {
     logging::log("error");
+    if args.plan == PlayedPlan::All && (args.browser.is_some() || args.recording.is_some()) {
+        bail!(
+            "`--plan all` plays one upgrade after the other; in the browser, or with a recording of your own, name one plan"
+        );
+    }
     let origin = Origin::choose(folder, true);
     if origin == Origin::Embedded {
         eprintln!("There is no folder `config` here, so the built-in example is played.");

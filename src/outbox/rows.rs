@@ -172,7 +172,9 @@ impl Outbox {
                 continue;
             };
             self.renew(batch, root, Operation::Edit, posts);
-            if notice.calendar.as_ref() == Some(&root.channel) {
+            // Before the message is out, the event waits with it, and says at its turn what is so then.
+            let is_out = root.state != PostState::Planned;
+            if is_out && notice.calendar.as_ref() == Some(&root.channel) {
                 self.renew(batch, root, Operation::Event, posts);
             }
         }

@@ -467,7 +467,7 @@ fn to_follow(old: &[Post], now: Timestamp) -> impl Iterator<Item = &Post> {
 
 /// A notice's message, or a companion that the plan has beside it.
 fn comes_with_notice(post: &Post) -> bool {
-    post.is_message() || post.is_companion()
+    post.is_message() || post.waits_with_its_message()
 }
 
 /// Returns the field of a conflict, to find its place in the file.

@@ -47,6 +47,17 @@ pub struct NamedPlace {
     pub name: String,
 }
 
+impl NamedPlace {
+    /// Strangers name rooms: what would control a terminal or end a line of a file is a space.
+    pub fn new(id: String, name: &str) -> Self {
+        let ends_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        Self {
+            id,
+            name: name.replace(ends_line, " "),
+        }
+    }
+}
+
 /// One message to send, with the key that makes it one message however often it is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {

@@ -84,7 +84,7 @@ pub struct RehearsalOptions {
     /// The recording that each chain of the upgrade plays.
     pub recordings: BTreeMap<String, Recording>,
     pub output: Output,
-    /// The time at which herald knows of the upgrade, if that is later than an hour before its first notice.
+    /// The time at which herald knows of the upgrade, if that is not an hour before its first notice by the clock.
     pub begins: Option<Timestamp>,
     /// A pause after each post, so that it can be read.
     pub pace: Duration,
@@ -116,7 +116,7 @@ impl Rehearsal {
         } = options;
         let upgrade = scenario.upgrade.clone();
         let window = scenario.window(&config.plan.zone);
-        let start = start_time(&config, &upgrade).max(begins.unwrap_or(Timestamp::MIN));
+        let start = begins.unwrap_or_else(|| start_time(&config, &upgrade));
         let clock = Arc::new(SteppedClock::new(start));
         // The chain stands still until the window: its clock then goes on as if it had not.
         let first_block = window.opens.checked_add(FIRST_BLOCK_AFTER).unwrap_or(start);
@@ -192,11 +192,14 @@ impl Rehearsal {
             anyhow::bail!("{refused}");
         }
         let snapshot = self.core.snapshot();
-        let left_out = titles(
-            snapshot.plan(),
-            self.scenario.upgrade.urgency,
-            &planned.skipped,
-        );
+        let posts = self.posts().await?;
+        let comes = |skipped: &Post| {
+            let is_same = |p: &Post| p.notice == skipped.notice && p.state == PostState::Planned;
+            posts.iter().any(is_same)
+        };
+        let mut past = planned.skipped.clone();
+        past.retain(|skipped| !comes(skipped));
+        let left_out = titles(snapshot.plan(), self.scenario.upgrade.urgency, &past);
         if !left_out.is_empty() {
             self.output.say(&format!(
                 "The time of these notices has passed, so they are left out: {}. `--from-start` plays them too.",

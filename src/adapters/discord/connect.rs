@@ -136,10 +136,9 @@ impl Discord {
                 invite(application.id)
             )));
         }
-        let named = guilds.into_iter().map(|guild| NamedPlace {
-            id: guild.id.to_string(),
-            name: guild.name,
-        });
+        let named = guilds
+            .into_iter()
+            .map(|guild| NamedPlace::new(guild.id.to_string(), &guild.name));
         Ok(named.collect())
     }
 
@@ -154,10 +153,9 @@ impl Discord {
             .map_err(|fault| fault.of("asking for the channels"))?;
         channels.retain(|channel| matches!(channel.kind, ChannelType::Text | ChannelType::News));
         channels.sort_by_key(|channel| channel.position);
-        let named = channels.into_iter().map(|channel| NamedPlace {
-            id: channel.id.to_string(),
-            name: channel.name,
-        });
+        let named = channels
+            .into_iter()
+            .map(|channel| NamedPlace::new(channel.id.to_string(), &channel.name));
         Ok(named.collect())
     }
 
@@ -171,10 +169,9 @@ impl Discord {
             .await
             .map_err(|fault| fault.of("asking for the roles"))?;
         roles.retain(|role| role.id.get() != self.guild.get() && !role.managed);
-        let named = roles.into_iter().map(|role| NamedPlace {
-            id: role.id.to_string(),
-            name: role.name,
-        });
+        let named = roles
+            .into_iter()
+            .map(|role| NamedPlace::new(role.id.to_string(), &role.name));
         Ok(named.collect())
     }
 }

@@ -1,6 +1,9 @@
 //! From settings to a logged-in client.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use matrix_sdk::{
     Client, ClientBuildError, STATE_STORE_DATABASE_NAME, SessionMeta, SessionTokens,
@@ -59,13 +62,12 @@ pub enum MatrixConnectError {
         "{homeserver} refuses the access token: {reason}; make a new one for herald alone and put it where `token` in herald.yaml says"
     )]
     WrongToken { homeserver: String, reason: String },
-    #[error(
-        "{homeserver} no longer accepts the session of {user}: {reason}; make a new access token for herald alone and put it where `token` in herald.yaml says"
-    )]
+    #[error("{homeserver} no longer accepts the session of {user}: {reason}; {remedy}")]
     LoggedOut {
         homeserver: String,
         user: String,
         reason: String,
+        remedy: &'static str,
     },
     #[error(
         "the passphrase doesn't open the Matrix store {store}; give the one it was made with, or remove the directory, give `device` a new name and herald logs in afresh, unable to read what was encrypted for it before"
@@ -197,7 +199,7 @@ async fn by_token(
     Ok(client)
 }
 
-/// Asks whose a token is. The device's name, which is what is asked for, needs not be known for it.
+/// Asks whose a token is. The device's name, which is what is asked for, need not be known for it.
 async fn owner(
     settings: &MatrixSettings,
     token: &SecretString,
@@ -272,6 +274,9 @@ async fn restore(
                 if soft {
                     return log_in(settings, false).await;
                 }
+                tracing::warn!(
+                    "the homeserver has ended herald's session ({reason}); it logs in again"
+                );
                 *ended = Some(reason);
                 take_back(settings).await
             }
@@ -281,22 +286,29 @@ async fn restore(
 }
 
 /// Logs in again on a device that was signed out, or that somebody else logged in as. The keys in the store are of use only
-/// if the homeserver still shows the same ones to others; else they are put aside, and the device gets new ones.
+/// if the homeserver still shows the same ones to others; else they are put aside, and the device gets new ones. Until that
+/// is known nothing is kept, so that a start which fails on the way begins anew.
 async fn take_back(settings: &MatrixSettings) -> Result<Client, MatrixConnectError> {
-    let client = log_in(settings, false).await?;
+    let client = build(settings).await?;
+    password(settings, &client, Some(&settings.device)).await?;
     let own = client.encryption().ed25519_key().await;
     let shown = device_keys(settings, &client).await?;
     if own.is_some() && shown == own {
+        keep(settings, &client)?;
         return Ok(client);
     }
     drop(client);
-    let aside = settings.store.join("sdk-before");
-    let moved = match fs::remove_dir_all(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => fs::rename(settings.sdk_dir(), &aside),
-    };
+    let moved = session::remove(&settings.store)
+        .and_then(|()| fs::rename(settings.sdk_dir(), free_name(&settings.store)));
     moved.map_err(|e| settings.store_error(&e))?;
     log_in(settings, true).await
+}
+
+/// The first free name for keys that are put aside.
+fn free_name(store: &Path) -> PathBuf {
+    let names = (1..).map(|number: u32| store.join(format!("sdk-before-{number}")));
+    let mut free = names.filter(|path| !path.exists());
+    free.next().unwrap_or_else(|| store.join("sdk-before"))
 }
 
 /// The signing key of herald's device as the homeserver shows it to others.
@@ -329,6 +341,12 @@ async fn log_in(settings: &MatrixSettings, fresh: bool) -> Result<Client, Matrix
     }
     let client = build(settings).await?;
     password(settings, &client, Some(&settings.device)).await?;
+    keep(settings, &client)?;
+    Ok(client)
+}
+
+/// Keeps the session of a client for the next start.
+fn keep(settings: &MatrixSettings, client: &Client) -> Result<(), MatrixConnectError> {
     let session = client
         .matrix_auth()
         .session()
@@ -338,8 +356,7 @@ async fn log_in(settings: &MatrixSettings, fresh: bool) -> Result<Client, Matrix
         device: session.meta.device_id.to_string(),
         access_token: session.tokens.access_token,
     };
-    session::write(&settings.store, &kept).map_err(|e| settings.store_error(&e))?;
-    Ok(client)
+    session::write(&settings.store, &kept).map_err(|e| settings.store_error(&e))
 }
 
 /// With a fresh store the device may be known to the server with keys we no longer have, and it would
@@ -351,7 +368,7 @@ async fn clear_device(settings: &MatrixSettings) -> Result<(), MatrixConnectErro
     if device_keys(settings, &client).await?.is_some() {
         tracing::warn!(
             device = %settings.device,
-            "this device had a store before, which is gone; if people in encrypted rooms can't be read, give `device` a new name and remove the store"
+            "the homeserver knew this device with keys that are not here; if people in encrypted rooms can't be read, give `device` a new name and remove the store"
         );
         client
             .matrix_auth()
@@ -516,6 +533,11 @@ impl MatrixSettings {
                 homeserver,
                 user: self.user.clone(),
                 reason,
+                remedy: if self.token.is_some() {
+                    "make a new access token for herald alone and put it where `token` in herald.yaml says"
+                } else {
+                    "see whether the account is locked there"
+                },
             },
             MatrixFault::Forbidden { reason } => MatrixConnectError::Refused {
                 homeserver,

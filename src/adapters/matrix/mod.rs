@@ -197,7 +197,7 @@ impl Matrix {
                 let id = alias.unwrap_or_else(|| room.room_id().to_string());
                 let name = room.display_name().await;
                 let name = name.map_or_else(|_| id.clone(), |name| name.to_string());
-                rooms.push(NamedPlace { id, name });
+                rooms.push(NamedPlace::new(id, &name));
             }
         }
         rooms.sort_by(|a, b| a.name.cmp(&b.name));

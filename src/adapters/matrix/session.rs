@@ -42,6 +42,14 @@ pub(super) fn read(store: &Path) -> io::Result<Option<Kept>> {
     Ok(Some(kept))
 }
 
+/// Forgets the session.
+pub(super) fn remove(store: &Path) -> io::Result<()> {
+    match fs::remove_file(path(store)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Writes beside and renames, so that a crash leaves the old session or the new one.
 pub(super) fn write(store: &Path, kept: &Kept) -> io::Result<()> {
     let beside = store.join("session.json.new");

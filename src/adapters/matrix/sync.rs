@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Matrix,
+    Matrix, MatrixConnectError,
     commands::{FRESH_FOR_MS, IncomingCommand},
     error::{MatrixFault, SessionEnded, fault, logged_out},
     event::{ENCRYPTED_TYPE, SyncEvent},
@@ -103,6 +103,7 @@ impl Matrix {
             FIRST_PAUSE,
         );
         let mut allowed = self.allowed.subscribe();
+        let mut is_refused = false;
         loop {
             let begun = Instant::now();
             let held = if rest.started {
@@ -126,10 +127,11 @@ impl Matrix {
                 }
                 Err(error) => match fault(&error) {
                     MatrixFault::Session { reason, .. } => {
-                        if self.may_log_in_again().await {
-                            return SessionEnded { reason };
+                        match self.log_in_beside(&mut is_refused).await {
+                            Ok(true) => return SessionEnded { reason },
+                            Ok(false) => self.wait_out(logged_out(&reason), None, pause),
+                            Err(error) => self.wait_out(error, None, pause),
                         }
-                        self.wait_out(logged_out(&reason), None, pause)
                     }
                     MatrixFault::Passing { reason, after_ms } => {
                         self.wait_out(reason, after_ms, pause)
@@ -145,22 +147,25 @@ impl Matrix {
         }
     }
 
-    /// Returns whether another connection would get a session. Two programs that take one device from each other would do
-    /// so for ever, so a session that was taken back lately is left alone for a while.
-    async fn may_log_in_again(&self) -> bool {
+    /// Tries whether another connection would get a session. Two programs that take one device from each other would do so
+    /// for ever, so a session that was taken back lately is left alone for a while. A password that was refused is not tried
+    /// again, for some servers lock an account that fails often.
+    async fn log_in_beside(&self, is_refused: &mut bool) -> Result<bool, String> {
         let is_contested =
             self.ended_before.is_some() && self.connected.elapsed() < MIN_SESSION_LENGTH;
-        if is_contested || self.settings.password.is_none() {
-            return false;
+        if is_contested || *is_refused || self.settings.password.is_none() {
+            return Ok(false);
         }
         match Self::look(self.settings.clone()).await {
             Ok(other) => {
                 other.leave().await;
-                true
+                Ok(true)
             }
             Err(error) => {
-                tracing::warn!("logging in again: {error}");
-                false
+                *is_refused = matches!(error, MatrixConnectError::WrongPassword { .. });
+                Err(format!(
+                    "the homeserver has ended herald's session, and posts wait. {error}"
+                ))
             }
         }
     }

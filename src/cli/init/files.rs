@@ -10,8 +10,9 @@ pub struct Answers {
     pub matrix: Option<MatrixAnswers>,
     pub chain: Chain,
     pub zone: String,
-    /// A link at which people get help.
+    /// A link at which people get help, and one at which the team alone reads.
     pub help: String,
+    pub team: String,
     pub you: You,
     /// The folder of the secrets' files.
     pub secrets: PathBuf,
@@ -48,28 +49,64 @@ pub struct You {
     pub matrix: Option<String>,
 }
 
-/// The files of the config folder by name, herald.yaml last.
-pub fn texts(answers: &Answers) -> Vec<(&'static str, String)> {
+/// The files of the config folder, herald.yaml last.
+pub const NAMES: [&str; 5] = [
+    "plan.yaml",
+    "help.yaml",
+    "checklist.yaml",
+    "people.yaml",
+    "herald.yaml",
+];
+
+/// The files of the config folder with their texts.
+pub fn texts(answers: &Answers) -> impl Iterator<Item = (&'static str, String)> {
     let embedded = ConfigFiles::embedded();
     let text = |file: &Option<crate::config::SourceFile>| {
         file.as_ref().map(|f| f.text.clone()).unwrap_or_default()
     };
-    vec![
-        ("plan.yaml", plan(&embedded.plan.text, answers)),
-        ("help.yaml", help(&text(&embedded.help), &answers.help)),
-        ("checklist.yaml", text(&embedded.checklist)),
-        ("people.yaml", people(&answers.you)),
-        ("herald.yaml", deployment(answers)),
-    ]
+    let texts = [
+        plan(&embedded.plan.text, answers),
+        help(&text(&embedded.help), answers),
+        text(&embedded.checklist),
+        people(&answers.you),
+        deployment(answers),
+    ];
+    NAMES.into_iter().zip(texts)
 }
 
-/// A text as YAML takes it: JSON's strings are YAML's.
+/// A text as YAML takes it: JSON's strings are YAML's, but for what YAML does not take as it is.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let json = serde_json::Value::from(text).to_string();
+    let mut quoted = String::new();
+    for c in json.chars() {
+        if c.is_control()
+            || matches!(
+                c,
+                '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+            )
+        {
+            let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+        } else {
+            quoted.push(c);
+        }
+    }
+    quoted
 }
 
-/// The example's plan in one's own zone. One person approves until there are two.
+/// The example's plan in one's own zone. One person approves until there are two, and validators are notified where a
+/// channel says who they are.
 fn plan(example: &str, answers: &Answers) -> String {
+    let has_role = answers
+        .discord
+        .as_ref()
+        .is_some_and(|d| d.validators.is_some());
+    let notifies = has_role || answers.matrix.as_ref().is_some_and(|m| m.notifies_room);
+    let example = match notifies {
+        true => example.to_owned(),
+        false => example
+            .replace("        mention: [validators]\n", "")
+            .replace(", mention: [validators]", ""),
+    };
     let zone = quoted(&answers.zone);
     let changed = example.lines().map(|line| {
         if line.starts_with("zone: ") {
@@ -87,16 +124,18 @@ fn plan(example: &str, answers: &Answers) -> String {
     joined(changed)
 }
 
-/// The example's help, with one's own link in place of its contacts.
-fn help(example: &str, link: &str) -> String {
-    let link = quoted(link);
-    let changed =
-        example.lines().map(
-            |line| match (line.split_once("url: \""), line.rfind("\" }")) {
-                (Some((before, _)), Some(_)) => format!("{before}url: {link} }}"),
-                _ => line.to_owned(),
-            },
-        );
+/// The example's help, with one's own links in place of its contacts'.
+fn help(example: &str, answers: &Answers) -> String {
+    let changed = example.lines().map(|line| {
+        let link = match line.contains("{ id: operators,") {
+            true => &answers.team,
+            false => &answers.help,
+        };
+        match (line.split_once("url: \""), line.ends_with("\" }")) {
+            (Some((before, _)), true) => format!("{before}url: {} }}", quoted(link)),
+            _ => line.to_owned(),
+        }
+    });
     joined(changed)
 }
 
@@ -185,8 +224,7 @@ fn for_operators(platform: &str, place: Option<&NamedPlace>) -> String {
 
 /// A place's id, and its name for whoever reads the file.
 fn commented(place: &NamedPlace) -> String {
-    let name = place.name.replace(char::is_control, " ");
-    format!("{} # {name}", quoted(&place.id))
+    format!("{} # {}", quoted(&place.id), place.name)
 }
 
 #[cfg(test)]
@@ -198,16 +236,13 @@ mod tests {
     };
 
     fn place(id: &str, name: &str) -> NamedPlace {
-        NamedPlace {
-            id: id.into(),
-            name: name.into(),
-        }
+        NamedPlace::new(id.into(), name)
     }
 
     fn answers() -> Answers {
         Answers {
             discord: Some(DiscordAnswers {
-                server: place("71", "Harbour \"one\"\n#2"),
+                server: place("71", "Harbour \"one\"\n#2\u{2028}    locale: de"),
                 public: place("72", "upgrades"),
                 operators: Some(place("73", "team")),
                 validators: Some(place("74", "validators")),
@@ -228,7 +263,8 @@ mod tests {
                 ],
             },
             zone: "America/New_York".into(),
-            help: "https://harbour.test/help?a=\"b\"".into(),
+            help: "https://harbour.test/help".into(),
+            team: "https://harbour.test/team".into(),
             you: You {
                 name: "Ada: Invented".into(),
                 discord: Some("75".into()),
@@ -238,18 +274,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_written_is_good_and_says_what_was_answered() {
+    fn loaded(answers: &Answers) -> lint::Loaded {
         let dir = tempfile::tempdir().unwrap();
-        let config = dir.path().join("config");
-        std::fs::create_dir_all(dir.path().join("templates")).unwrap();
+        let (config, templates) = (dir.path().join("config"), dir.path().join("templates"));
         std::fs::create_dir_all(&config).unwrap();
-        crate::config::extract_templates(&dir.path().join("templates")).unwrap();
-        for (name, text) in texts(&answers()) {
+        std::fs::create_dir_all(&templates).unwrap();
+        crate::config::extract_templates(&templates).unwrap();
+        for (name, text) in texts(answers) {
             std::fs::write(config.join(name), text).unwrap();
         }
-        let loaded = lint::load_own(&Origin::choose(Some(config), false))
-            .unwrap_or_else(|findings| panic!("{findings:#?}"));
+        let origin = Origin::Folder { config, templates };
+        let loaded = lint::load_own(&origin).unwrap_or_else(|findings| panic!("{findings:#?}"));
+        let warned: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert!(warned.is_empty(), "{warned:#?}");
+        loaded
+    }
+
+    #[test]
+    fn what_is_written_is_good_and_says_what_was_answered() {
+        let loaded = loaded(&answers());
         let config = &loaded.config;
         assert_eq!(config.plan.zone.iana_name(), Some("America/New_York"));
         assert_eq!(config.people.all[0].name, "Ada: Invented");
@@ -271,10 +314,48 @@ mod tests {
             config.deployment.channels["matrix-upgrades"].mentions["validators"],
             ["@room"]
         );
-        let link = &answers().help;
-        assert!(config.help.contacts.iter().all(|c| c.url == *link));
-        assert_eq!(config.help.contacts.len(), 3);
-        let warned: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-        assert!(warned.is_empty(), "{warned:#?}");
+        let urls: Vec<&str> = config
+            .help
+            .contacts
+            .iter()
+            .map(|c| c.url.as_str())
+            .collect();
+        let (help, team) = ("https://harbour.test/help", "https://harbour.test/team");
+        assert_eq!(urls, [help, help, team]);
+    }
+
+    #[test]
+    fn nobody_is_notified_where_no_channel_says_whom() {
+        let mut answers = answers();
+        answers.discord.as_mut().unwrap().validators = None;
+        answers.matrix.as_mut().unwrap().notifies_room = false;
+        let loaded = loaded(&answers);
+        let plans = loaded.config.plan.plans.values();
+        let mut notices = plans.flat_map(|plan| &plan.notices);
+        assert!(notices.all(|notice| notice.mention.is_empty()));
+        answers.matrix = None;
+        assert_eq!(
+            loaded_channels(&answers),
+            ["discord-operations", "discord-upgrades"]
+        );
+    }
+
+    fn loaded_channels(answers: &Answers) -> Vec<String> {
+        let channels = loaded(answers).config.deployment.channels;
+        channels.into_keys().collect()
+    }
+
+    #[test]
+    fn a_text_is_read_back_whatever_stands_in_it() {
+        for text in [
+            "a\"b\\c",
+            "one\ntwo",
+            "\u{7f}\u{85}\u{2028}\u{feff}",
+            "no",
+            "#: {}",
+        ] {
+            let read: String = serde_yaml::from_str(&quoted(text)).unwrap();
+            assert_eq!(read, text);
+        }
     }
 }

@@ -12,6 +12,30 @@ use secrecy::SecretString;
 
 use crate::{config::suggest, ports::NamedPlace};
 
+/// The names of all questions, and of what can only be given beforehand.
+const NAMES: [&str; 20] = [
+    "discord",
+    "discord.route",
+    "discord.server",
+    "discord.channel",
+    "discord.operators",
+    "discord.validators",
+    "matrix",
+    "matrix.homeserver",
+    "matrix.user",
+    "matrix.room",
+    "matrix.operators",
+    "matrix.notify",
+    "chain",
+    "chain.endpoints",
+    "zone",
+    "help",
+    "help.team",
+    "name",
+    "name.discord",
+    "name.matrix",
+];
+
 pub struct Questions {
     /// Answers that were given beforehand, by the question's name.
     given: BTreeMap<String, String>,
@@ -21,12 +45,22 @@ pub struct Questions {
 }
 
 impl Questions {
-    pub fn new(given: Vec<(String, String)>, secrets: PathBuf) -> Self {
-        Self {
+    /// # Errors
+    /// An answer is to a question that there is not.
+    pub fn new(given: Vec<(String, String)>, secrets: PathBuf) -> Result<Self> {
+        for (name, _) in &given {
+            if !NAMES.contains(&name.as_str()) {
+                bail!(
+                    "--set {name}: no question has this name; {}",
+                    suggest(name, NAMES)
+                );
+            }
+        }
+        Ok(Self {
             given: given.into_iter().collect(),
             secrets,
             new_secrets: Vec::new(),
-        }
+        })
     }
 
     pub fn secrets(&self) -> &Path {
@@ -38,17 +72,9 @@ impl Questions {
         &self.new_secrets
     }
 
-    /// An answer to what is not asked for.
+    /// An answer that can only be given beforehand.
     pub fn given(&mut self, name: &str) -> Option<String> {
         self.given.remove(name)
-    }
-
-    /// Refuses answers to questions that nobody asked.
-    pub fn all_used(&self) -> Result<()> {
-        match self.given.keys().next() {
-            Some(name) => bail!("--set {name}: no question has this name, or it was not asked"),
-            None => Ok(()),
-        }
     }
 
     /// A line, which is empty only if `default` is.
@@ -65,6 +91,9 @@ impl Questions {
         check: impl Fn(&str) -> Result<(), String>,
     ) -> Result<String> {
         if let Some(answer) = self.given.remove(name) {
+            if answer.is_empty() && default != Some("") {
+                bail!("--set {name}=: this question wants an answer");
+            }
             if let Err(why) = check(&answer) {
                 bail!("--set {name}={answer}: {why}");
             }
@@ -157,7 +186,10 @@ impl Questions {
             eprintln!("{words}: from {}", path.display());
             let text = fs::read_to_string(&path)
                 .with_context(|| format!("{} can't be read", path.display()))?;
-            return Ok(text.trim().to_owned().into());
+            return match text.trim() {
+                "" => bail!("{} is empty", path.display()),
+                text => Ok(text.to_owned().into()),
+            };
         }
         let secret = loop {
             let prompt = format!("{words} (kept in {}): ", path.display());
@@ -224,10 +256,7 @@ mod tests {
     use super::*;
 
     fn places() -> Vec<NamedPlace> {
-        let place = |id: &str, name: &str| NamedPlace {
-            id: id.into(),
-            name: name.into(),
-        };
+        let place = |id: &str, name: &str| NamedPlace::new(id.into(), name);
         vec![
             place("71", "upgrades"),
             place("72", "team"),
@@ -256,37 +285,30 @@ mod tests {
     }
 
     #[test]
-    fn answers_given_beforehand_are_checked_and_all_of_them_are_wanted() {
+    fn answers_given_beforehand_are_checked() {
         let given = |name: &str, answer: &str| {
-            Questions::new(vec![(name.into(), answer.into())], PathBuf::from("secrets"))
+            let answers = vec![(name.to_owned(), answer.to_owned())];
+            Questions::new(answers, PathBuf::from("secrets")).unwrap()
         };
-        let mut questions = given("zone", "Mars");
-        assert!(questions.all_used().is_err());
-        let refused = questions.checked("zone", "Zone", None, |_| Err("that is no zone".into()));
+        let refused =
+            given("zone", "Mars").checked("zone", "Zone", None, |_| Err("that is no zone".into()));
         assert_eq!(
             refused.unwrap_err().to_string(),
             "--set zone=Mars: that is no zone"
         );
-        assert!(questions.all_used().is_ok());
-        assert!(
-            given("matrix", "no")
-                .yes("matrix", "Matrix?", true)
-                .is_ok_and(|yes| !yes)
-        );
-        assert!(
-            given("matrix", "perhaps")
-                .yes("matrix", "Matrix?", true)
-                .is_err()
-        );
-        let chosen = given("room", "")
-            .choose_or_none("room", "Room", &places())
-            .unwrap();
-        assert_eq!(chosen, None);
-        assert!(given("room", "").choose("room", "Room", &places()).is_err());
-        assert!(
-            given("room", "kitchen")
-                .choose_or_none("room", "Room", &places())
-                .is_err()
-        );
+        let unknown = Questions::new(vec![("zoen".into(), "UTC".into())], PathBuf::new());
+        let unknown = unknown.err().unwrap().to_string();
+        assert!(unknown.contains("zone"), "{unknown}");
+        assert!(given("chain", "").line("chain", "Chain", None).is_err());
+        let no = given("matrix", "no").yes("matrix", "Matrix?", true);
+        assert!(no.is_ok_and(|yes| !yes));
+        let perhaps = given("matrix", "perhaps").yes("matrix", "Matrix?", true);
+        assert!(perhaps.is_err());
+        let name = "matrix.room";
+        let chosen = given(name, "").choose_or_none(name, "Room", &places());
+        assert_eq!(chosen.unwrap(), None);
+        assert!(given(name, "").choose(name, "Room", &places()).is_err());
+        let unknown = given(name, "kitchen").choose_or_none(name, "Room", &places());
+        assert!(unknown.is_err());
     }
 }

@@ -65,8 +65,8 @@ pub enum Approver<'a> {
 #[derive(Clone, Debug)]
 pub struct PendingApproval {
     pub upgrade: String,
-    /// The notice's title.
     pub notice: String,
+    pub title: String,
     pub consent: Consent,
     /// The time at which the first of its posts is due.
     pub due: Timestamp,
@@ -378,7 +378,8 @@ impl Gate {
                     let (upgrade, ask) = (post.upgrade.clone(), ask_at(notice, post));
                     open.push(PendingApproval {
                         upgrade,
-                        notice: notice.title.clone(),
+                        notice: notice.id.clone(),
+                        title: notice.title.clone(),
                         consent,
                         due: post.due,
                         until,
@@ -458,7 +459,7 @@ impl Gate {
                     .filter(|o| !o.consent.complete() && o.ask <= now && now < o.until),
             )));
         };
-        let (notice, of) = (meant.notice.clone(), meant.consent.persons);
+        let (notice, of) = (meant.title.clone(), meant.consent.persons);
         if meant.consent.complete() {
             let persons = meant.consent.given.iter().map(|(name, _)| name.clone());
             return Ok(Ok(Reply::ApprovedAlready {
@@ -484,7 +485,7 @@ impl Gate {
             Ok::<(), StoreError>(())
         };
         self.core.outbox.transaction(write).await?;
-        tracing::info!(notice, code, person, "approved");
+        tracing::info!(notice = meant.notice, code, person, "approved");
         // Read back: two people may have agreed at once.
         let after = self
             .pending()
@@ -515,7 +516,7 @@ impl Gate {
 fn family<'a>(post: &'a Post, own: &'a [&'a Post]) -> impl Iterator<Item = &'a Post> {
     own.iter()
         .copied()
-        .filter(move |p| p.key == post.key || (p.is_companion() && p.is_beside(post)))
+        .filter(move |p| p.key == post.key || (p.waits_with_its_message() && p.is_beside(post)))
 }
 
 /// The time at which people are asked: well before a notice by the clock, at once of what has happened.
@@ -535,7 +536,7 @@ fn unknown<'a>(code: &str, open: impl Iterator<Item = &'a PendingApproval>) -> R
         .take(MAX_CODES_SUGGESTED)
         .map(|open| OpenCode {
             code: open.consent.code.clone(),
-            notice: open.notice.clone(),
+            notice: open.title.clone(),
         })
         .collect();
     let code = code.to_owned();

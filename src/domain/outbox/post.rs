@@ -168,7 +168,7 @@ impl Post {
 
     /// Returns whether the post was planned with its notice's message, and waits with it. Later editions follow a message
     /// that is out.
-    pub fn is_companion(&self) -> bool {
+    pub fn waits_with_its_message(&self) -> bool {
         self.operation.rules().is_companion && self.edition == 0
     }
 
@@ -252,7 +252,7 @@ mod tests {
             (Operation::Event, 1),
             (Operation::Edit, 0),
         ]
-        .map(|(o, e)| post(o, e).is_companion());
+        .map(|(o, e)| post(o, e).waits_with_its_message());
         assert_eq!(companions, [true, false, false]);
         for change in apart {
             let mut other = edit.clone();

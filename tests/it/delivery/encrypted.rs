@@ -269,7 +269,7 @@ async fn a_session_that_the_homeserver_has_ended_is_taken_back_on_the_same_devic
         "new keys: {after}"
     );
     ensure!(
-        w.dir.path().join("matrix/sdk-before").is_dir(),
+        w.dir.path().join("matrix/sdk-before-1").is_dir(),
         "the old keys lie aside"
     );
     w.write(

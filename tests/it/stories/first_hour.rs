@@ -247,6 +247,7 @@ async fn init_leads_from_an_empty_folder_to_a_hello_and_the_first_post() -> Resu
         &*nodes,
         "zone=UTC",
         "help=https://harbour.test/help",
+        "help.team=https://harbour.test/team",
         "name=Mara Linde",
         "name.discord=",
         "name.matrix=",
