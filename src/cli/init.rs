@@ -197,7 +197,7 @@ async fn matrix(questions: &mut Questions) -> Result<Option<MatrixAnswers>> {
     }
     let homeserver = questions.line(
         "matrix.homeserver",
-        "The homeserver, such as https://matrix.org",
+        "The homeserver, such as https://matrix.example.org",
         None,
     )?;
     let user = questions.line(
@@ -249,7 +249,7 @@ async fn matrix(questions: &mut Questions) -> Result<Option<MatrixAnswers>> {
 
 fn chain(questions: &mut Questions) -> Result<Chain> {
     let name = questions.line("chain", "The chain, such as paseo", None)?;
-    let nodes = "Its nodes, such as wss://node.paseo.network; two or more are compared, with a space between them";
+    let nodes = "Its nodes, such as wss://paseo.example.org; two or more are compared, with a space between them";
     let endpoints = questions.line("chain.endpoints", nodes, None)?;
     Ok(Chain {
         name,

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use strum::IntoEnumIterator;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::open::Refused;
+use super::{open::Refused, urgency};
 use crate::{
     adapters::clock::SystemClock,
     config::{Config, Origin, load_upgrade, suggest},
@@ -74,19 +74,16 @@ fn played_plan(name: &str) -> Result<PlayedPlan, String> {
     if name == ALL {
         return Ok(PlayedPlan::All);
     }
-    let found = Urgency::iter().find(|u| u.name() == name);
     let names = || Urgency::iter().map(Urgency::name).chain([ALL]);
-    found
+    urgency(name)
         .map(PlayedPlan::One)
-        .ok_or_else(|| suggest(name, names()))
+        .map_err(|_| suggest(name, names()))
 }
 
 pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode> {
     logging::log("error");
-    if args.plan == PlayedPlan::All && (args.browser.is_some() || args.recording.is_some()) {
-        bail!(
-            "`--plan all` plays one upgrade after the other; in the browser, or with a recording of your own, name one plan"
-        );
+    if args.plan == PlayedPlan::All && args.browser.is_some() {
+        bail!("`--plan all` plays one upgrade after the other; in the browser, name one plan");
     }
     let origin = Origin::choose(folder, true);
     if origin == Origin::Embedded {
@@ -265,7 +262,9 @@ fn scenarios(
     if let Some(recording) = recording {
         let urgency = match asked {
             PlayedPlan::One(urgency) => urgency,
-            PlayedPlan::All => Urgency::Routine,
+            PlayedPlan::All => bail!(
+                "`--plan all` plays the embedded recording; with one of your own, name one plan"
+            ),
         };
         return Ok(vec![Scenario {
             upgrade: made_from(recording, urgency, config),

@@ -3,6 +3,7 @@
 use std::{path::Path, process::Output};
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -86,6 +87,28 @@ async fn sealed(w: &World) -> Result<(String, Sealed)> {
     Ok((room, dora))
 }
 
+/// A herald that posts in an encrypted room; when its upgrade opens, the room, and dora, who reads there.
+async fn started_in_a_sealed_room() -> Result<(World, Timestamp, String, Sealed)> {
+    let mut w = World::new(
+        Options::default(),
+        DevnetOptions {
+            block_ms: 1_000,
+            ..Default::default()
+        },
+    )
+    .await?;
+    let (room, dora) = sealed(&w).await?;
+    let old = w.room.clone();
+    deployment(&w, |text| {
+        text.replace(&format!("\"{old}\""), &format!("\"{room}\""))
+    })?;
+    w.write("plan.yaml", PLAN)?;
+    let opens = later(now(), 7_200);
+    w.write("upgrades/v2.yaml", &crate::stories::story::upgrade(opens))?;
+    w.start().await?;
+    Ok((w, opens, room, dora))
+}
+
 async fn stop(w: &mut World) -> Result<()> {
     w.herald.sigterm();
     ensure!(w.herald.wait(PATIENCE).await? == 0, "it stops when told");
@@ -95,23 +118,7 @@ async fn stop(w: &mut World) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_room_is_read_by_another_client_over_a_restart_and_a_lost_store() -> Result<()>
 {
-    let mut w = World::new(
-        Options::default(),
-        DevnetOptions {
-            block_ms: 1_000,
-            ..Default::default()
-        },
-    )
-    .await?;
-    let (room, mut dora) = sealed(&w).await?;
-    let old = w.room.clone();
-    deployment(&w, |text| {
-        text.replace(&format!("\"{old}\""), &format!("\"{room}\""))
-    })?;
-    w.write("plan.yaml", PLAN)?;
-    let opens = later(now(), 7_200);
-    w.write("upgrades/v2.yaml", &crate::stories::story::upgrade(opens))?;
-    w.start().await?;
+    let (mut w, opens, room, mut dora) = started_in_a_sealed_room().await?;
 
     // A post, its thread, a command and its answer, a reply and a reaction.
     let post = dora.read(&w.user_id, "is coming").await?["event"]
@@ -222,23 +229,7 @@ async fn an_encrypted_room_is_read_by_another_client_over_a_restart_and_a_lost_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_the_homeserver_has_ended_is_taken_back_on_the_same_device() -> Result<()> {
-    let mut w = World::new(
-        Options::default(),
-        DevnetOptions {
-            block_ms: 1_000,
-            ..Default::default()
-        },
-    )
-    .await?;
-    let (room, mut dora) = sealed(&w).await?;
-    let old = w.room.clone();
-    deployment(&w, |text| {
-        text.replace(&format!("\"{old}\""), &format!("\"{room}\""))
-    })?;
-    w.write("plan.yaml", PLAN)?;
-    let opens = later(now(), 7_200);
-    w.write("upgrades/v2.yaml", &crate::stories::story::upgrade(opens))?;
-    w.start().await?;
+    let (mut w, opens, room, mut dora) = started_in_a_sealed_room().await?;
     dora.read(&w.user_id, "is coming").await?;
     let (before, _) = device(&w, "HERALD").await?;
 
