@@ -7,10 +7,10 @@ use clap::Args;
 
 use crate::{
     adapters::node::Node,
-    domain::chain::{block::Kin, fact::Fact, memory::Memory, reading},
+    domain::chain::{block::Kin, fact::Fact, memory::Memory, payload::Payload, reading},
     ports::{Chain, ChainError},
     run::logging,
-    watch::catchup::oldest_readable,
+    watch::{catchup::oldest_readable, unreadable::UnreadableBlocks},
     words::Zone,
 };
 
@@ -65,9 +65,9 @@ pub async fn run(args: FactsArgs) -> Result<ExitCode> {
 }
 
 async fn follow(node: &Node, name: &str, memory: &mut Memory, args: &FactsArgs) -> Result<()> {
-    let mut failures = 0_u32;
+    let (mut failures, unreadable) = (0_u32, UnreadableBlocks::default());
     loop {
-        match read_to_head(node, name, memory, args).await {
+        match read_to_head(node, name, memory, args, &unreadable).await {
             Ok(()) if args.until.is_some_and(|until| memory.number >= until) => return Ok(()),
             Ok(()) => {
                 failures = 0;
@@ -90,6 +90,7 @@ async fn read_to_head(
     name: &str,
     memory: &mut Memory,
     args: &FactsArgs,
+    unreadable: &UnreadableBlocks,
 ) -> Result<(), ChainError> {
     let head = node.head(None).await?;
     let last = args
@@ -101,7 +102,17 @@ async fn read_to_head(
         ..Kin::default()
     };
     while memory.number < last {
-        let block = node.block(memory.number + 1).await?;
+        let next = memory.number + 1;
+        let read = (next, node.block(next).await);
+        let (block, is_whole) = unreadable.pass(name, node, &head, read).await?;
+        if !is_whole {
+            let unexamined = Payload::Unexamined {
+                from: next,
+                to: block.number,
+            };
+            let fact = Fact::of(&block, unexamined, name, memory.running);
+            print(&fact, args.json);
+        }
         let (facts, after) = reading::read(&block, name, memory, &kin);
         *memory = after;
         for fact in &facts {

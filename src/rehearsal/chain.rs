@@ -203,17 +203,30 @@ impl ServedState {
             },
             "chain_getHeader" => self.at(text(0))?.header.clone(),
             "state_getStorage" => json!(self.at(text(1))?.storage.get(text(0).unwrap_or_default())),
+            "state_queryStorageAt" => {
+                let block = self.at(text(1))?;
+                let keys = params.first().and_then(Value::as_array);
+                let value = |key: &Value| block.storage.get(key.as_str().unwrap_or_default());
+                let changes: Vec<Value> = keys
+                    .into_iter()
+                    .flatten()
+                    .map(|key| json!([key, value(key)]))
+                    .collect();
+                json!([{ "block": block.hash, "changes": changes }])
+            }
             "state_call" => self.call(
                 text(0).unwrap_or_default(),
                 text(1).unwrap_or_default(),
                 text(2),
             )?,
-            _ => return Err("Method not found".to_owned()),
+            _ => return Err(METHOD_NOT_FOUND.to_owned()),
         })
     }
 }
 
-const RPC_METHODS: [&str; 9] = [
+const METHOD_NOT_FOUND: &str = "Method not found";
+
+const RPC_METHODS: [&str; 10] = [
     "rpc_methods",
     "system_chain",
     "chain_getBlockHash",
@@ -222,6 +235,7 @@ const RPC_METHODS: [&str; 9] = [
     "chain_subscribeFinalizedHeads",
     "chain_unsubscribeFinalizedHeads",
     "state_getStorage",
+    "state_queryStorageAt",
     "state_call",
 ];
 
@@ -320,7 +334,12 @@ fn respond(
     match result {
         Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
         Err(message) => {
-            json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": message } })
+            let code = if message == METHOD_NOT_FOUND {
+                -32601
+            } else {
+                4003
+            };
+            json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
         }
     }
 }

@@ -276,6 +276,7 @@ impl Chain for ControlledChain {
             head,
             unmoved,
             trouble: None,
+            interval: None,
         };
         Sight {
             endpoints: vec![

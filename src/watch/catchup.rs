@@ -12,8 +12,10 @@ use crate::{
     ports::{Chain, ChainError},
 };
 
-/// Gaps of up to so many blocks are read whole; of longer ones the events in between are not examined.
+/// Gaps of up to so many blocks of six seconds are read whole; of longer ones the events in between are not examined.
 pub const MAX_GAP_READ_WHOLE_BLOCKS: u64 = 5_000;
+/// The most blocks that are read whole, however fast the chain is.
+const MAX_BLOCKS_READ_WHOLE: u64 = 50_000;
 /// A gap so short that nothing is asked beforehand.
 const MAX_GAP_UNCHECKED_BLOCKS: u64 = 16;
 
@@ -37,7 +39,9 @@ pub async fn checked_route(
     head: u64,
 ) -> Result<Vec<RangeInclusive<u64>>, ChainError> {
     let (start, low) = oldest(chain, memory.number + 1, head).await?;
-    if head.saturating_sub(start) <= MAX_GAP_READ_WHOLE_BLOCKS {
+    let gap = head.saturating_sub(start);
+    let time = memory.pace.stretch().in_six_seconds(gap);
+    if time <= MAX_GAP_READ_WHOLE_BLOCKS && gap <= MAX_BLOCKS_READ_WHOLE {
         return Ok(vec![start..=head]);
     }
     let high = chain.version(head).await?;

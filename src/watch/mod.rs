@@ -4,4 +4,5 @@ pub mod catchup;
 pub mod observer;
 mod relevance;
 pub mod unplanned;
+pub mod unreadable;
 pub mod watcher;

@@ -18,6 +18,7 @@ use crate::{
             progress::{CampaignEvent, Measurements, Observed, Stage, State},
         },
         chain::{
+            block_times::TIMES_USUAL_GAP,
             fact::{Expected, Fact},
             memory::Memory,
             observation::{Matter, MatterKind, Sight, matter},
@@ -57,13 +58,13 @@ impl Watcher {
         let Some(mut memory) = memories.get(name).cloned() else {
             return Ok(());
         };
-        let turn = self.turn(name, sight, &mut memory);
+        // While blocks are still to be read, nobody knows what is in them.
+        let caught_up = read_up(sight, &memory);
+        let turn = self.turn(name, sight, caught_up, &mut memory);
         if turn.is_some() {
             batch.memories.push((name.to_owned(), memory.clone()));
         }
         batch.facts.extend(turn.clone());
-        // While blocks are still to be read, nobody knows what is in them.
-        let caught_up = read_up(sight, &memory);
         let idle = stands_on(&memory, name, Payload::Overdue);
         let mut campaigns = self.core.store.upgrades().await?;
         campaigns.retain(|campaign| {
@@ -138,13 +139,26 @@ impl Watcher {
     }
 
     /// The fact, if the trouble with the chain has changed.
-    fn turn(&self, name: &str, sight: &Sight, memory: &mut Memory) -> Option<Fact> {
+    fn turn(
+        &self,
+        name: &str,
+        sight: &Sight,
+        caught_up: bool,
+        memory: &mut Memory,
+    ) -> Option<Fact> {
         let before = memory.matter.as_ref().map(|m| m.kind);
         let lag = sight
             .lag
             .map(|lag| memory.pace.stretch().in_six_seconds(lag));
-        let now = matter(sight, lag, &self.core.snapshot().plan().limits, before);
-        if now == before {
+        let limits = self.core.snapshot().plan().limits.clone();
+        // A chain that makes a block when it has something to say is as quiet as it usually is.
+        let still_after = limits
+            .stalled_after
+            .max(memory.pace.usual_gap() * TIMES_USUAL_GAP);
+        let now = matter(sight, lag, still_after, &limits, before);
+        // herald sees again once it has read what it did not see.
+        let sees_again = before == Some(MatterKind::Blind) && now.is_none();
+        if now == before || (sees_again && !caught_up) {
             return None;
         }
         let public = memory.matter.as_ref().is_some_and(|m| m.public);
@@ -170,15 +184,15 @@ impl Watcher {
 
     /// Notes for operators the trouble of each endpoint.
     async fn note_endpoints(&self, name: &str, sight: &Sight) {
-        if sight.endpoints.len() < 2 {
-            return;
-        }
         let mut wrong = BTreeMap::new();
+        let alone = sight.endpoints.len() < 2;
         for (index, endpoint) in sight.endpoints.iter().enumerate() {
             let silent = (!endpoint.answers).then(|| "does not answer".to_owned());
+            // The trouble of the only endpoint is the chain's own.
+            let own = endpoint.trouble.clone().or(silent).filter(|_| !alone);
             wrong.insert(
                 format!("node {} of {name}, {}", index + 1, endpoint.name),
-                endpoint.trouble.clone().or(silent),
+                own.or_else(|| endpoint.interval.map(limit)),
             );
         }
         for (part, trouble) in wrong {
@@ -253,6 +267,19 @@ fn learn_code(record: &mut Measurements, code: Option<&String>) -> Option<Unexpe
     record.code = code.cloned();
     let (runs, planned) = (record.code.clone()?, record.code_planned.clone()?);
     (runs != planned).then_some(UnexpectedVersion::Code { runs, planned })
+}
+
+/// Tells that an endpoint limits requests. The figure is rounded, so that it is not another at each look.
+fn limit(interval: SignedDuration) -> String {
+    let rate = 1.0 / interval.as_secs_f64().max(0.001);
+    let rounded = [50, 20, 10, 5, 2, 1]
+        .into_iter()
+        .find(|r| f64::from(*r) <= rate);
+    let rate = rounded.map_or_else(
+        || "less than 1 request".to_owned(),
+        |r| format!("about {r} request{}", if r == 1 { "" } else { "s" }),
+    );
+    format!("refuses requests over its limit; herald keeps to {rate} a second")
 }
 
 /// For how long no node that answers has moved.

@@ -5,13 +5,14 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
+use futures::{StreamExt, stream};
 use jiff::SignedDuration;
-use parking_lot::Mutex;
 
 use super::{
     catchup,
     relevance::{concerns, occurrence},
     unplanned::{self, Opening},
+    unreadable::UnreadableBlocks,
 };
 use crate::{
     domain::{
@@ -34,20 +35,15 @@ use crate::{
 
 /// A fact found so long after its block, by the chain's own pace, is told as late.
 const LATE_AFTER: SignedDuration = SignedDuration::from_secs(120);
-/// A block so near to the head that is not there is not there yet.
-const NOT_YET_WITHIN_BLOCKS: u64 = 16;
-/// How often a block is asked for that a node does not give whole, before its events are passed over; and how often one on
-/// which the connection breaks, which may be chance.
-const TRIES_OF_UNREADABLE_BLOCK: u32 = 3;
-const TRIES_OF_BROKEN_CONNECTION: u32 = 10;
+/// Blocks that are read side by side, so that a long way to the node does not make herald slower than a fast chain.
+const READ_AHEAD_BLOCKS: usize = 4;
 /// The pace of a chain that is seen for the first time, in seconds a block.
 const USUAL_BLOCK_SECONDS: f64 = 6.0;
 
 pub struct Watcher {
     pub(crate) core: Arc<Core>,
     chains: BTreeMap<String, Arc<dyn Chain>>,
-    /// The block of each chain that could not be read, and how often it was asked for.
-    unreadable: Mutex<BTreeMap<String, (u64, u32)>>,
+    unreadable: UnreadableBlocks,
 }
 
 /// A block as it was read.
@@ -75,7 +71,7 @@ impl Watcher {
         Self {
             core,
             chains,
-            unreadable: Mutex::default(),
+            unreadable: UnreadableBlocks::default(),
         }
     }
 
@@ -102,7 +98,18 @@ impl Watcher {
                 self.begin(name, chain, &head, before).await?
             }
         };
-        let ranges = catchup::route(chain, &memory, head.number).await?;
+        let ranges = match catchup::route(chain, &memory, head.number).await {
+            // What can't be looked at beforehand is left out: the state at the head tells what came of it.
+            Err(error)
+                if self
+                    .unreadable
+                    .tries_left(name, memory.number + 1, &error)
+                    .is_some_and(|left| left <= 0) =>
+            {
+                vec![head.number..=head.number]
+            }
+            ranges => ranges?,
+        };
         match self.read(name, chain, &head, &memory, ranges).await {
             // The node no longer has a block that it seemed to have: ask it what it has.
             Err(WatchError::Chain(ChainError::Gone(_))) => {
@@ -124,7 +131,8 @@ impl Watcher {
         head: &Head,
         before: Option<Memory>,
     ) -> Result<Memory, WatchError> {
-        let mut block = chain.block(head.number).await?;
+        let read = (head.number, chain.block(head.number).await);
+        let (mut block, _) = self.unreadable.pass(name, chain, head, read).await?;
         self.add_scheduled(name, chain, &mut block).await?;
         let memory = Memory::first(head.genesis.clone(), &block);
         let reset = before.map(|before| {
@@ -145,8 +153,15 @@ impl Watcher {
         ranges: Vec<RangeInclusive<u64>>,
     ) -> Result<u64, WatchError> {
         let (mut memory, mut blocks) = (memory.clone(), 0);
-        for number in ranges.into_iter().flatten() {
-            let (mut block, is_whole) = self.next_block(name, chain, head, number).await?;
+        let mut ahead = stream::iter(ranges.into_iter().flatten())
+            .map(async |number| (number, chain.block(number).await))
+            .buffered(READ_AHEAD_BLOCKS);
+        while let Some(read) = ahead.next().await {
+            if read.0 <= memory.number {
+                continue;
+            }
+            let (mut block, is_whole) = self.unreadable.pass(name, chain, head, read).await?;
+            let number = block.number;
             let (next, mut known) = (memory.number + 1, Vec::new());
             let unexamined = next..=if is_whole { number - 1 } else { number };
             if number == next && !block.parent.is_empty() && block.parent != memory.hash {
@@ -180,52 +195,6 @@ impl Watcher {
         Ok(blocks)
     }
 
-    /// Reads a block; `false` says that its events could not be read, however often they were asked for. No block may keep
-    /// herald from seeing those behind it, and what its state proves is told in time.
-    async fn next_block(
-        &self,
-        name: &str,
-        chain: &dyn Chain,
-        head: &Head,
-        number: u64,
-    ) -> Result<(Block, bool), ChainError> {
-        let error = match chain.block(number).await {
-            Ok(block) => {
-                self.unreadable.lock().remove(name);
-                return Ok((block, true));
-            }
-            // So near to the head, a block that is not there is not there yet: a node behind the address is behind.
-            Err(ChainError::Absent(reason))
-                if head.number.saturating_sub(number) < NOT_YET_WITHIN_BLOCKS =>
-            {
-                return Err(ChainError::NotYet(reason));
-            }
-            Err(ChainError::Absent(reason)) => return Err(ChainError::Gone(reason)),
-            Err(error) => error,
-        };
-        let most = match &error {
-            ChainError::Answer(_) | ChainError::Undecodable(_) => TRIES_OF_UNREADABLE_BLOCK,
-            ChainError::Unreachable(_) => TRIES_OF_BROKEN_CONNECTION,
-            _ => return Err(error),
-        };
-        let tries = {
-            let mut unreadable = self.unreadable.lock();
-            let (block, tries) = unreadable.entry(name.to_owned()).or_insert((number, 0));
-            if *block != number {
-                (*block, *tries) = (number, 0);
-            }
-            *tries += 1;
-            *tries
-        };
-        if tries < most {
-            return Err(error);
-        }
-        match chain.state(number).await {
-            Ok(block) => Ok((block, false)),
-            Err(_) => Err(error),
-        }
-    }
-
     /// Adds from the state what the events of blocks that were not read may have scheduled.
     async fn add_scheduled(
         &self,
@@ -237,8 +206,13 @@ impl Watcher {
             let Some(referendum) = campaign.upgrade.referendum.filter(|r| r.chain == name) else {
                 continue;
             };
-            if let Some(when) = chain.enactment(block.number, referendum.index).await? {
-                block.enactments.push((referendum.index, when));
+            match chain.enactment(block.number, referendum.index).await {
+                Ok(Some(when)) => block.enactments.push((referendum.index, when)),
+                Ok(None) => {}
+                // The estimate is not worth the block.
+                Err(error) => {
+                    tracing::warn!(chain = name, "the scheduler can't be read: {error}");
+                }
             }
         }
         Ok(())

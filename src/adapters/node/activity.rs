@@ -7,7 +7,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use subxt::{
 };
 use tokio::time::sleep;
 
-use super::{connection::answer, witness::host};
+use super::{allowance::Allowance, connection::answer, endpoint::EndpointClient, witness::host};
 use crate::{
     domain::{
         chain::activity::{HOURS_A_WEEK, Sampled, last_week, wanted},
@@ -120,10 +123,10 @@ impl BlockBodies {
         let mut reasons = Vec::new();
         for endpoint in endpoints {
             let name = host(endpoint).to_owned();
-            match answer(RpcClient::from_insecure_url(endpoint)).await {
-                Ok(rpc) => {
+            match EndpointClient::open(endpoint, Arc::new(Allowance::new())).await {
+                Ok(client) => {
                     return Ok(Self {
-                        rpc,
+                        rpc: client.rpc(),
                         name,
                         bytes: AtomicU64::new(0),
                     });

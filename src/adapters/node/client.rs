@@ -18,14 +18,15 @@ use jiff::SignedDuration;
 use parking_lot::Mutex as SyncMutex;
 use tokio::{
     sync::{Mutex, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
     comparison::{
         Comparison, OTHER_CHAIN, ask_witnesses, compare_with_known, majority, take_votes,
     },
-    connection::{ANSWER_TIMEOUT, Connection, SeenHead},
+    connection::{Configs, Connection, SeenHead},
+    endpoint::OpenError,
     witness::{Witness, host},
 };
 use crate::{
@@ -38,9 +39,19 @@ const MAX_BLOCKS_BEHIND: u64 = 20;
 /// The time for which a node that was left is not looked at.
 const LEFT_FOR: Duration = Duration::from_secs(60);
 
+/// The longest wait for a connection: several requests, each of which may have to be made by other means.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(90);
+/// The pauses after which endpoints that have too many connections are asked again, before an error is said.
+const PAUSES_AFTER_TOO_MANY: [Duration; 3] = [
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+
 /// A chain as its endpoints show it.
 pub struct Node {
     witnesses: Vec<Witness>,
+    configs: Configs,
     connection: Mutex<Option<Arc<Connection>>>,
     seen: watch::Sender<SeenHead>,
     /// The turn of the head that was asked for last.
@@ -58,6 +69,7 @@ impl Node {
     pub fn new(endpoints: Vec<String>) -> Self {
         Self {
             witnesses: endpoints.into_iter().map(Witness::new).collect(),
+            configs: Configs::default(),
             connection: Mutex::new(None),
             seen: watch::Sender::new(SeenHead::default()),
             taken: AtomicU64::new(0),
@@ -75,7 +87,27 @@ impl Node {
             return Ok(connection.clone());
         }
         *held = None;
-        let mut reasons = Vec::new();
+        let mut pauses = PAUSES_AFTER_TOO_MANY.iter();
+        loop {
+            let (reasons, too_many) = match self.open_first().await {
+                Ok(connection) => return Ok(held.insert(connection).clone()),
+                Err(failed) => failed,
+            };
+            match pauses.next().filter(|_| too_many) {
+                Some(pause) => sleep(*pause).await,
+                None => {
+                    return Err(ChainError::Unreachable(format!(
+                        "no node answers ({reasons}); check the endpoints in herald.yaml and the node"
+                    )));
+                }
+            }
+        }
+    }
+
+    /// Connects to the first endpoint that lets itself be connected; if none does, says why, and whether that may be
+    /// another a moment later.
+    async fn open_first(&self) -> Result<Arc<Connection>, (String, bool)> {
+        let (mut reasons, mut too_many) = (Vec::new(), false);
         // The nodes that were left come last: better than none.
         let (left, well): (Vec<_>, Vec<_>) = self
             .witnesses
@@ -83,23 +115,23 @@ impl Node {
             .enumerate()
             .partition(|(_, w)| w.is_left());
         for (index, witness) in well.into_iter().chain(left) {
-            let opening = Connection::open(index, &witness.url, &self.seen);
-            let reason = match timeout(ANSWER_TIMEOUT, opening).await {
-                Ok(Ok(connection)) => {
-                    let connection = Arc::new(connection);
-                    *held = Some(connection.clone());
-                    return Ok(connection);
+            let allowance = witness.allowance.clone();
+            let opening =
+                Connection::open(index, &witness.url, allowance, &self.configs, &self.seen);
+            let reason = match timeout(OPEN_TIMEOUT, opening).await {
+                Ok(Ok(connection)) => return Ok(Arc::new(connection)),
+                Ok(Err(error)) => {
+                    too_many |= matches!(error, OpenError::TooMany);
+                    error
+                        .to_string()
+                        .replace(witness.url.as_str(), host(&witness.url))
                 }
-                Ok(Err(reason)) => reason.replace(witness.url.as_str(), host(&witness.url)),
-                Err(_) => format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
+                Err(_) => format!("no answer within {} s", OPEN_TIMEOUT.as_secs()),
             };
             witness.note_silence();
             reasons.push(format!("{}: {reason}", witness.name()));
         }
-        Err(ChainError::Unreachable(format!(
-            "no node answers ({}); check the endpoints in herald.yaml and the node",
-            reasons.join("; ")
-        )))
+        Err((reasons.join("; "), too_many))
     }
 
     /// Makes the next call connect anew.
@@ -159,8 +191,13 @@ impl Node {
     async fn fault(&self, connection: &Connection, error: &ChainError) {
         let again = match error {
             ChainError::Unreachable(_) => true,
+            // The metadata that events were read with may itself be wrong.
+            ChainError::Undecodable(_) => {
+                self.configs.lock().clear();
+                connection.faults.fetch_add(1, Ordering::Relaxed) > 0
+            }
             // Another node may have whole what this one can't give.
-            ChainError::Answer(_) | ChainError::NotYet(_) | ChainError::Undecodable(_) => {
+            ChainError::Answer(_) | ChainError::NotYet(_) => {
                 connection.faults.fetch_add(1, Ordering::Relaxed) > 0
             }
             _ => false,

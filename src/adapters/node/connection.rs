@@ -1,7 +1,7 @@
 //! The connection to one node, which follows its finalized heads and reads its blocks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
 use subxt::{
     OnlineClient, OnlineClientAtBlock, SubstrateConfig,
     config::RpcConfigFor,
@@ -23,7 +22,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::read;
+use super::{
+    allowance::Allowance,
+    endpoint::{EndpointClient, Header, OpenError, hash_of},
+    read,
+};
 use crate::{
     domain::{chain::block::Block, hex},
     ports::ChainError,
@@ -34,8 +37,8 @@ const RESUBSCRIBE_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) type At = OnlineClientAtBlock<SubstrateConfig>;
 
-/// The longest wait for one answer.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest wait for what may take several requests, each of which has its own limit.
+const STEP_TIMEOUT: Duration = Duration::from_mins(2);
 /// The longest silence of a stream of heads before the node is asked: a stream can end without a word.
 const MAX_STREAM_SILENCE: Duration = Duration::from_secs(20);
 
@@ -48,6 +51,7 @@ pub(super) struct SeenHead {
     pub turn: u64,
     number: u64,
     hash: Option<H256>,
+    /// The time at which it was shown, or the connection opened.
     at: Option<Instant>,
     pub ended: bool,
 }
@@ -56,12 +60,13 @@ pub(super) struct Connection {
     /// The endpoint's place in the list.
     pub index: usize,
     pub genesis: String,
+    endpoint: EndpointClient,
     client: OnlineClient<SubstrateConfig>,
     rpc: RpcClient,
     follower: JoinHandle<()>,
     lag: Arc<AtomicU64>,
-    /// The last block read, whose metadata its child's events may need.
-    parent: Mutex<Option<(u64, Arc<At>)>>,
+    /// The last blocks read, whose metadata their children's events may need.
+    recent: Mutex<BTreeMap<u64, Arc<At>>>,
     hashes: Mutex<Hashes>,
     /// The highest block this node has shown as finalized.
     final_to: AtomicU64,
@@ -97,18 +102,26 @@ impl Drop for Connection {
 }
 
 impl Connection {
+    /// Opens a connection to an endpoint. `allowance` is what the endpoint allows, and `configs` the metadata of chains
+    /// that were connected before, by genesis: it is large, so it is not asked for again.
     pub async fn open(
         index: usize,
-        endpoint: &str,
+        url: &str,
+        allowance: Arc<Allowance>,
+        configs: &Configs,
         seen: &watch::Sender<SeenHead>,
-    ) -> Result<Self, String> {
-        let rpc = RpcClient::from_insecure_url(endpoint)
+    ) -> Result<Self, OpenError> {
+        let failed = |error: &dyn std::error::Error| OpenError::Failed(root_cause(error));
+        let endpoint = EndpointClient::open(url, allowance).await?;
+        let rpc = endpoint.rpc();
+        let genesis: H256 = rpc
+            .request("chain_getBlockHash", rpc_params![0])
             .await
-            .map_err(|e| root_cause(&e))?;
-        let client = OnlineClient::<SubstrateConfig>::from_rpc_client(rpc.clone())
+            .map_err(|e| failed(&e))?;
+        let config = configs.lock().entry(genesis).or_default().clone();
+        let client = OnlineClient::from_rpc_client_with_config(config, rpc.clone())
             .await
-            .map_err(|e| root_cause(&e))?;
-        let genesis = format!("{:?}", client.genesis_hash());
+            .map_err(|e| failed(&e))?;
         let lag = Arc::new(AtomicU64::new(UNKNOWN_LAG));
         let mut id = 0;
         seen.send_modify(|s| {
@@ -116,24 +129,26 @@ impl Connection {
             *s = SeenHead {
                 connection: id,
                 turn: s.turn + 1,
+                at: Some(Instant::now()),
                 ..SeenHead::default()
             };
         });
-        let follower = tokio::spawn(follow(
+        let follower = Follower {
             id,
-            client.clone(),
-            rpc.clone(),
-            seen.clone(),
-            lag.clone(),
-        ));
+            endpoint: endpoint.clone(),
+            client: client.clone(),
+            seen: seen.clone(),
+            lag: lag.clone(),
+        };
         Ok(Self {
             index,
-            genesis,
+            genesis: format!("{genesis:?}"),
+            endpoint,
             client,
             rpc,
-            follower,
+            follower: tokio::spawn(follower.run()),
             lag,
-            parent: Mutex::new(None),
+            recent: Mutex::default(),
             hashes: Mutex::default(),
             final_to: AtomicU64::new(0),
             vouched: false.into(),
@@ -183,16 +198,18 @@ impl Connection {
         {
             return Ok((now.number, format!("{hash:?}")));
         }
-        let at = answer(self.client.at_current_block()).await?;
+        let (hash, header) = answer(self.endpoint.finalized()).await?;
         // Finality that hangs brings no head: how far it is behind is asked for too.
-        read_lag(&self.rpc, at.block_number(), &self.lag).await;
-        if at.block_number() > now.number && now.at.is_some() {
+        read_lag(&self.rpc, header.number, &self.lag).await;
+        if header.number > now.number && now.at.is_some_and(|at| at.elapsed() >= MAX_STREAM_SILENCE)
+        {
             // The stream has gone silent while the chain goes on.
+            self.endpoint.refuse_subscription();
             seen.send_modify(|s| s.ended = true);
         }
         match now.hash {
-            Some(hash) if now.number > at.block_number() => Ok((now.number, format!("{hash:?}"))),
-            _ => Ok((at.block_number(), format!("{:?}", at.block_hash()))),
+            Some(hash) if now.number > header.number => Ok((now.number, format!("{hash:?}"))),
+            _ => Ok((header.number, format!("{hash:?}"))),
         }
     }
 
@@ -263,20 +280,29 @@ impl Connection {
             None => self.at(number).await?,
         };
         let at = Arc::new(at);
-        let mut last = self.parent.lock().await;
-        let parent = match last.take() {
-            Some((n, parent)) if n + 1 == number => Some(parent),
-            // A node that pruned the parent still has this block: its own metadata has to do.
-            _ if number > 0 => match self.at(number - 1).await {
-                Ok(parent) => Some(Arc::new(parent)),
-                Err(ChainError::Gone(_) | ChainError::Absent(_)) => None,
-                Err(error) => return Err(error),
-            },
-            _ => None,
+        let parent = self.parent(number).await?;
+        let block = read::read(&self.endpoint, &at, parent.as_deref(), events).await;
+        let mut recent = self.recent.lock().await;
+        recent.insert(number, at);
+        while recent.len() > MAX_RECENT_BLOCKS {
+            recent.pop_first();
+        }
+        block
+    }
+
+    /// The parent of a block, unless the node has pruned it: then the block's own metadata has to do.
+    async fn parent(&self, number: u64) -> Result<Option<Arc<At>>, ChainError> {
+        let Some(number) = number.checked_sub(1) else {
+            return Ok(None);
         };
-        *last = Some((number, at.clone()));
-        drop(last);
-        read::read(&at, parent.as_deref(), events).await
+        if let Some(parent) = self.recent.lock().await.get(&number) {
+            return Ok(Some(parent.clone()));
+        }
+        match self.at(number).await {
+            Ok(parent) => Ok(Some(Arc::new(parent))),
+            Err(ChainError::Gone(_) | ChainError::Absent(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// `System.LastRuntimeUpgrade` at a block; nothing on a chain that never ran an upgrade.
@@ -319,7 +345,7 @@ impl Connection {
     }
 
     pub async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
-        let at = answer(self.client.at_block(number)).await?;
+        let at = self.at(number).await?;
         read::enactment(&at, referendum).await
     }
 
@@ -349,34 +375,54 @@ impl Connection {
 const LAST_UPGRADE_KEY: &str = "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
 const CODE_KEY: &str = "0x3a636f6465";
 
+/// The metadata of chains by their genesis: a clone shares what it holds.
+pub(super) type Configs = parking_lot::Mutex<HashMap<H256, SubstrateConfig>>;
+
+/// Blocks whose metadata is kept at hand.
+const MAX_RECENT_BLOCKS: usize = 16;
+
 pub(super) async fn answer<T, E: std::error::Error>(
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ChainError> {
-    match timeout(ANSWER_TIMEOUT, call).await {
+    match timeout(STEP_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(answered(root_cause(&error))),
         Err(_) => Err(ChainError::Unreachable(format!(
             "the node did not answer within {} s",
-            ANSWER_TIMEOUT.as_secs()
+            STEP_TIMEOUT.as_secs()
         ))),
     }
 }
 
-/// The words by which nodes say that a block's state was pruned, and that they don't have the block at all.
-const GONE_WORDS: [&str; 2] = ["discarded", "pruned"];
-const ABSENT_WORDS: [&str; 3] = ["unknown block", "unknownblock", "not found"];
+/// A block that a node can't show, as it says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BlockFault {
+    /// Its state was pruned.
+    Gone,
+    /// The node doesn't have it at all.
+    Absent,
+}
+
+impl BlockFault {
+    /// Reads the words by which nodes say so.
+    pub fn of(reason: &str) -> Option<Self> {
+        let lower = reason.to_lowercase();
+        let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
+        if says(&["discarded", "pruned"]) {
+            return Some(Self::Gone);
+        }
+        // "Function … was not found" is of the runtime, and "Method not found" of the node, not of the block.
+        let absent = says(&["unknown block", "unknownblock", "not found"]);
+        (absent && !says(&["function", "method"])).then_some(Self::Absent)
+    }
+}
 
 fn answered(reason: String) -> ChainError {
-    let lower = reason.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
-    // "Function … was not found" is of the runtime, not of the block.
-    match (
-        says(&GONE_WORDS),
-        says(&ABSENT_WORDS) && !lower.contains("function"),
-    ) {
-        (true, _) => ChainError::Gone(reason),
-        (_, true) => ChainError::Absent(reason),
-        _ => ChainError::Answer(reason),
+    match BlockFault::of(&reason) {
+        Some(BlockFault::Gone) => ChainError::Gone(reason),
+        Some(BlockFault::Absent) => ChainError::Absent(reason),
+        None if reason.contains("did not answer within") => ChainError::Unreachable(reason),
+        None => ChainError::Answer(reason),
     }
 }
 
@@ -396,63 +442,104 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
 
 /// Asks how many blocks the best head is before a finalized one, and keeps it in `lag`.
 async fn read_lag(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {
-    let Ok(Ok(best)) = timeout(
-        ANSWER_TIMEOUT,
-        rpc.request::<Value>("chain_getHeader", RpcParams::new()),
-    )
-    .await
-    else {
-        return;
-    };
-    let best = best
-        .get("number")
-        .and_then(Value::as_str)
-        .and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+    let best = rpc.request::<Option<Header>>("chain_getHeader", RpcParams::new());
+    let best = best.await.ok().flatten();
     lag.store(
-        best.map_or(UNKNOWN_LAG, |b| b.saturating_sub(finalized)),
+        best.map_or(UNKNOWN_LAG, |b| b.number.saturating_sub(finalized)),
         Ordering::Relaxed,
     );
 }
 
-/// Keeps the newest finalized head in `seen` until the stream ends or breaks.
-async fn follow(
+/// Follows the finalized heads of one connection.
+struct Follower {
     id: u64,
+    endpoint: EndpointClient,
     client: OnlineClient<SubstrateConfig>,
-    rpc: RpcClient,
     seen: watch::Sender<SeenHead>,
     lag: Arc<AtomicU64>,
-) {
-    if let Ok(mut blocks) = client.stream_blocks().await {
-        while let Some(Ok(block)) = blocks.next().await {
-            let (number, hash) = (block.number(), block.hash());
-            let own = seen.send_if_modified(|s| {
-                let own = s.connection == id;
-                if own {
-                    *s = SeenHead {
-                        connection: id,
-                        turn: s.turn + 1,
-                        number,
-                        hash: Some(hash),
-                        at: Some(Instant::now()),
-                        ended: false,
-                    };
+}
+
+impl Follower {
+    /// Keeps the newest finalized head in `seen` until the stream ends or breaks.
+    async fn run(self) {
+        if self.follow_headers().await.is_none() {
+            self.follow_blocks().await;
+        }
+        // A node that ends every subscription at once is not asked again without a pause.
+        tokio::time::sleep(RESUBSCRIBE_AFTER).await;
+        self.seen.send_if_modified(|s| {
+            let own = s.connection == self.id;
+            if own {
+                s.turn += 1;
+                s.ended = true;
+            }
+            own
+        });
+    }
+
+    /// Follows the headers that the node tells, which cost no further request; `None` where it tells none.
+    async fn follow_headers(&self) -> Option<()> {
+        let rpc = self.endpoint.rpc();
+        let (hash, header) = self.endpoint.finalized().await.ok()?;
+        // A chain with another hash function is asked for its hashes.
+        let computes = hash == hash_of(&header);
+        let mut heads = rpc
+            .subscribe::<Header>(
+                "chain_subscribeFinalizedHeads",
+                RpcParams::new(),
+                "chain_unsubscribeFinalizedHeads",
+            )
+            .await
+            .ok()?;
+        while let Some(Ok(header)) = heads.next().await {
+            let number = header.number;
+            let hash = if computes {
+                hash_of(&header)
+            } else {
+                let asked = rpc.request("chain_getBlockHash", rpc_params![number]);
+                match asked.await {
+                    Ok(Some(hash)) => hash,
+                    _ => break,
                 }
-                own
-            });
-            if !own {
+            };
+            if !self.note(number, hash).await {
+                break;
+            }
+        }
+        Some(())
+    }
+
+    /// Follows the blocks of a node that has the newer methods alone.
+    async fn follow_blocks(&self) {
+        let Ok(mut blocks) = self.client.stream_blocks().await else {
+            return;
+        };
+        while let Some(Ok(block)) = blocks.next().await {
+            if !self.note(block.number(), block.hash()).await {
                 return;
             }
-            read_lag(&rpc, number, &lag).await;
         }
     }
-    // A node that ends every subscription at once is not asked again without a pause.
-    tokio::time::sleep(RESUBSCRIBE_AFTER).await;
-    seen.send_if_modified(|s| {
-        let own = s.connection == id;
+
+    /// Takes note of a head; `false` if another connection has taken over.
+    async fn note(&self, number: u64, hash: H256) -> bool {
+        let own = self.seen.send_if_modified(|s| {
+            let own = s.connection == self.id;
+            if own {
+                *s = SeenHead {
+                    connection: self.id,
+                    turn: s.turn + 1,
+                    number,
+                    hash: Some(hash),
+                    at: Some(Instant::now()),
+                    ended: false,
+                };
+            }
+            own
+        });
         if own {
-            s.turn += 1;
-            s.ended = true;
+            read_lag(&self.endpoint.rpc(), number, &self.lag).await;
         }
         own
-    });
+    }
 }

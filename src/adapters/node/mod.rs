@@ -1,10 +1,12 @@
 //! A node over JSON-RPC, followed and read with subxt; its activity is read from block bodies alone.
 
 mod activity;
+mod allowance;
 mod client;
 mod comparison;
 mod connection;
 mod decode;
+mod endpoint;
 mod read;
 mod witness;
 

@@ -1,9 +1,9 @@
 //! Reads from a node what the core wants to know of a block.
 //!
-//! Each entry is one call on an older node, so nothing is asked for that the header already tells: it
-//! holds the parent, the author's slot and, on a parachain, the relay's block. A new code that waits
-//! for the relay is not asked for either: the entry is the code itself, and events tell of it.
+//! A block takes three requests: its version, its header, and one for all entries of its state. A new code that waits
+//! for the relay is not asked for: the entry is the code itself, and events tell of it.
 
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use subxt::{
     config::{
@@ -21,6 +21,7 @@ use subxt::{
 use super::{
     connection::{At, answer},
     decode,
+    endpoint::EndpointClient,
 };
 use crate::{
     domain::{
@@ -30,35 +31,45 @@ use crate::{
     ports::ChainError,
 };
 
-/// Reads what the core wants to know of a block; the values are asked for side by side. Without `events`, it is what the
-/// state and the header tell.
-pub async fn read(at: &At, parent: Option<&At>, events: bool) -> Result<Block, ChainError> {
+/// Reads what the core wants to know of a block. Without `events`, it is what the state and the header tell.
+pub async fn read(
+    endpoint: &EndpointClient,
+    at: &At,
+    parent: Option<&At>,
+    events: bool,
+) -> Result<Block, ChainError> {
+    let has = |pallet: &str, entry: &str| at.storage().entry((pallet, entry)).is_ok();
     // Older parachains keep it in a pallet of their own.
-    let place = if at.storage().entry(("System", "AuthorizedUpgrade")).is_ok() {
+    let place = if has("System", "AuthorizedUpgrade") {
         "System"
     } else {
         "ParachainSystem"
     };
-    let (header, events, time, last_upgrade, authorized, cursor, upcoming) = tokio::try_join!(
-        answer(at.block_header()),
-        async {
-            match events {
-                true => value(at, "System", "Events").await,
-                false => Ok(None),
-            }
-        },
-        value(at, "Timestamp", "Now"),
-        value(at, "System", "LastRuntimeUpgrade"),
-        value(at, place, "AuthorizedUpgrade"),
-        value(at, "MultiBlockMigrations", "Cursor"),
-        value(at, "Paras", "UpcomingUpgrades"),
-    )?;
+    let wanted = [
+        ("System", "Events"),
+        ("Timestamp", "Now"),
+        ("System", "LastRuntimeUpgrade"),
+        (place, "AuthorizedUpgrade"),
+        ("MultiBlockMigrations", "Cursor"),
+        ("Paras", "UpcomingUpgrades"),
+        ("ParachainSystem", "LastRelayChainBlockNumber"),
+    ];
+    let header = async { answer(at.block_header()).await };
+    let wanted = wanted.map(|entry| Some(entry).filter(|e| events || e.1 != "Events"));
+    let (header, values) = tokio::try_join!(header, values(endpoint, at, wanted))?;
+    let [
+        events,
+        time,
+        last_upgrade,
+        authorized,
+        cursor,
+        upcoming,
+        relay_number,
+    ] = values;
     let header = Digests::read(&header);
-    let relay_number = match header.relay_number {
-        Some(number) => Some(number),
-        None => decoded::<u32>(value(at, "ParachainSystem", "LastRelayChainBlockNumber").await?)
-            .map(u64::from),
-    };
+    let relay_number = header
+        .relay_number
+        .or_else(|| decoded::<u32>(relay_number).map(u64::from));
     // The events of the block that applies new code were encoded by the old runtime, while the state
     // behind it answers with the new one already: decode them as their parent would.
     let writer = parent
@@ -113,12 +124,23 @@ fn decoded<T: Decode>(bytes: Option<Vec<u8>>) -> Option<T> {
     bytes.and_then(|b| T::decode(&mut &b[..]).ok())
 }
 
-/// Asks for a plain entry's value; an entry that the runtime does not have is not asked for.
-async fn value(at: &At, pallet: &str, entry: &str) -> Result<Option<Vec<u8>>, ChainError> {
-    let Ok(entry) = at.storage().entry((pallet, entry)) else {
-        return Ok(None);
+/// The values of plain entries; one that the runtime does not have is not asked for. One request asks for all, and where
+/// the node does not answer it, each has its own.
+async fn values<const N: usize>(
+    endpoint: &EndpointClient,
+    at: &At,
+    entries: [Option<(&str, &str)>; N],
+) -> Result<[Option<Vec<u8>>; N], ChainError> {
+    let entries = entries.map(|entry| Some(at.storage().entry(entry?).ok()?.key_prefix().to_vec()));
+    let keys: Vec<Vec<u8>> = entries.iter().flatten().cloned().collect();
+    let written: Vec<String> = keys.iter().map(|key| hex::encode(key)).collect();
+    let found = match answer(endpoint.values(&written, at.block_hash())).await {
+        Ok(found) => found,
+        Err(error @ (ChainError::Gone(_) | ChainError::Absent(_))) => return Err(error),
+        Err(_) => try_join_all(keys.into_iter().map(|key| raw(at, key))).await?,
     };
-    raw(at, entry.key_prefix().to_vec()).await
+    let mut found = found.into_iter();
+    Ok(entries.map(|key| key.and_then(|_| found.next().flatten())))
 }
 
 async fn raw(at: &At, key: Vec<u8>) -> Result<Option<Vec<u8>>, ChainError> {

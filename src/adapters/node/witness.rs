@@ -1,14 +1,16 @@
 //! A witness: an endpoint whose finalized head is compared with that of the node that is read, over plain requests.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::SignedDuration;
 use parking_lot::{Mutex, MutexGuard};
-use serde_json::Value;
-use subxt::rpcs::{RpcClient, client::RpcParams, rpc_params};
+use subxt::rpcs::rpc_params;
 use tokio::time::timeout;
 
-use super::connection::root_cause;
+use super::{allowance::Allowance, connection::root_cause, endpoint::EndpointClient};
 use crate::domain::chain::observation::EndpointSight;
 
 /// The longest wait for an answer of a witness.
@@ -21,7 +23,9 @@ const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(3);
 /// One endpoint of the list.
 pub(super) struct Witness {
     pub url: String,
-    rpc: tokio::sync::Mutex<Option<RpcClient>>,
+    /// What the endpoint allows, whoever asks it.
+    pub allowance: Arc<Allowance>,
+    client: tokio::sync::Mutex<Option<EndpointClient>>,
     state: Mutex<WitnessState>,
 }
 
@@ -61,7 +65,8 @@ impl Witness {
         };
         Self {
             url,
-            rpc: tokio::sync::Mutex::new(None),
+            allowance: Arc::new(Allowance::new()),
+            client: tokio::sync::Mutex::new(None),
             state: Mutex::new(state),
         }
     }
@@ -115,6 +120,10 @@ impl Witness {
             unmoved: SignedDuration::try_from(state.asked.saturating_duration_since(state.moved))
                 .unwrap_or_default(),
             trouble: state.trouble.clone(),
+            interval: self
+                .allowance
+                .interval()
+                .and_then(|interval| SignedDuration::try_from(interval).ok()),
         }
     }
 
@@ -141,7 +150,7 @@ impl Witness {
             }
             Err(reason) => {
                 tracing::debug!(node = self.name(), "not compared: {reason}");
-                *self.rpc.lock().await = None;
+                *self.client.lock().await = None;
                 self.pause(pause);
                 None
             }
@@ -150,7 +159,7 @@ impl Witness {
 
     /// Asks for its hash at a number; nothing if it has none or does not answer.
     pub async fn hash_at(&self, number: u64) -> Option<String> {
-        let rpc = self.rpc.lock().await.clone()?;
+        let rpc = self.client.lock().await.as_ref()?.rpc();
         timeout(
             ANSWER_TIMEOUT,
             rpc.request::<Option<String>>("chain_getBlockHash", rpc_params![number]),
@@ -161,15 +170,15 @@ impl Witness {
     }
 
     async fn ask(&self) -> Result<WitnessAnswer, String> {
-        let rpc = {
-            let mut held = self.rpc.lock().await;
+        let endpoint = {
+            let mut held = self.client.lock().await;
             match held.as_ref() {
-                Some(rpc) => rpc.clone(),
+                Some(client) => client.clone(),
                 None => {
-                    let rpc = RpcClient::from_insecure_url(&self.url)
+                    let client = EndpointClient::open(&self.url, self.allowance.clone())
                         .await
-                        .map_err(|e| root_cause(&e))?;
-                    held.insert(rpc).clone()
+                        .map_err(|e| e.to_string())?;
+                    held.insert(client).clone()
                 }
             }
         };
@@ -179,27 +188,17 @@ impl Witness {
         };
         let genesis = match known {
             Some(genesis) => genesis,
-            None => rpc
+            None => endpoint
+                .rpc()
                 .request::<String>("chain_getBlockHash", rpc_params![0])
                 .await
                 .map_err(|e| root_cause(&e))?,
         };
-        let hash: String = rpc
-            .request("chain_getFinalizedHead", RpcParams::new())
-            .await
-            .map_err(|e| root_cause(&e))?;
-        let header: Value = rpc
-            .request("chain_getHeader", rpc_params![&hash])
-            .await
-            .map_err(|e| root_cause(&e))?;
-        let number = header
-            .get("number")
-            .and_then(Value::as_str)
-            .and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+        let (hash, header) = endpoint.finalized().await.map_err(|e| root_cause(&e))?;
         Ok(WitnessAnswer {
             genesis,
-            number: number.ok_or("its header has no number")?,
-            hash,
+            number: header.number,
+            hash: format!("{hash:?}"),
         })
     }
 }

@@ -41,6 +41,12 @@ pub struct ChainProgress {
     /// The version proven to run, once a block was seen.
     pub spec_version: Option<u32>,
     pub authorized: Option<Fact>,
+    /// Another code than the planned one, which was authorized last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unplanned_code: Option<String>,
+    /// The block in which code was authorized, stored or set last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_at: Option<u64>,
     pub applied: Option<Fact>,
     pub health: Option<Health>,
     /// The fact that named the block at which the new code goes ahead, with the estimate as it was told last.
@@ -69,7 +75,10 @@ impl ChainProgress {
     pub(super) fn learn(&mut self, fact: &Fact) -> bool {
         match &fact.payload {
             Payload::Authorized { .. } => return self.authorize(fact),
-            Payload::CodeUpdated { .. } | Payload::CodeStored => self.reach(Stage::Applying),
+            Payload::CodeUpdated { .. } | Payload::CodeStored => {
+                self.reach(Stage::Applying);
+                (self.code_at, self.unapplied) = (Some(fact.block), false);
+            }
             Payload::GoAhead => {
                 self.reach(Stage::Applying);
                 return self.ahead.replace(fact.clone()).is_some();
@@ -88,9 +97,10 @@ impl ChainProgress {
                 }
             }
             Payload::Discarded => self.ahead = None,
-            Payload::VersionUnexpected(UnexpectedVersion::Authorized { .. }) => {
+            Payload::VersionUnexpected(UnexpectedVersion::Authorized { code, .. }) => {
                 // A chain holds one authorization: what was authorized before is not any more.
                 self.authorized = None;
+                self.unplanned_code = Some(code.clone());
                 if self.stage == Stage::Authorized {
                     self.stage = Stage::Waiting;
                 }
@@ -134,16 +144,25 @@ impl ChainProgress {
             .is_some_and(|old| old.payload != fact.payload);
         self.reach(Stage::Authorized);
         self.authorized = Some(fact.clone());
-        self.unapplied = false;
+        self.unplanned_code = None;
+        (self.code_at, self.unapplied) = (Some(fact.block), false);
         replaces
     }
 
-    /// The code was authorized many blocks ago and is not applied: told once.
+    /// The code was authorized, stored or set many blocks ago, and the chain does not run it: told once.
     pub(super) fn waits(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
-        let since = self.authorized.as_ref()?.block;
-        let blocks = at.block.number.saturating_sub(since);
-        let long = blocks > at.seen.limits.unapplied_after;
-        if self.stage != Stage::Authorized || self.unapplied || !long {
+        // Stores of earlier versions know the authorization alone.
+        let authorized = self.authorized.as_ref().map(|fact| fact.block);
+        let blocks = at.block.number.saturating_sub(self.code_at.or(authorized)?);
+        let long = at.memory.pace.stretch().in_six_seconds(blocks) > at.seen.limits.unapplied_after;
+        let waits = matches!(self.stage, Stage::Authorized | Stage::Applying);
+        // Code that goes ahead at a known block is not late before that.
+        let ahead = self
+            .ahead
+            .as_ref()
+            .and_then(|f| f.expected.as_ref()?.estimate);
+        let now = at.block.time.unwrap_or(at.seen.now);
+        if !waits || self.unapplied || !long || ahead.is_some_and(|estimate| now < estimate.at) {
             return None;
         }
         self.unapplied = true;
@@ -162,7 +181,8 @@ impl ChainProgress {
         };
         migration.running = at.block.migrating;
         let blocks = at.block.number.saturating_sub(migration.moved);
-        if !migration.running || migration.stuck || blocks <= at.seen.limits.stuck_after {
+        let time = at.memory.pace.stretch().in_six_seconds(blocks);
+        if !migration.running || migration.stuck || time <= at.seen.limits.stuck_after {
             return None;
         }
         migration.stuck = true;
@@ -197,6 +217,13 @@ impl ChainProgress {
             Some("a migration is under way".to_owned())
         } else if self.record.as_ref().and_then(Measurements::code_fits) == Some(false) {
             Some("other code runs than was planned".to_owned())
+        } else if self.unplanned_code.is_some()
+            && self
+                .record
+                .as_ref()
+                .is_none_or(|record| record.code.is_none())
+        {
+            Some("other code was authorized than was planned".to_owned())
         } else if succeeded < least {
             Some(format!(
                 "{succeeded} of {least} transactions have succeeded"
@@ -247,11 +274,10 @@ impl ChainProgress {
 
     /// One more block under the target: long enough in good health, the chain is verified, and then completed.
     fn verify(&mut self, at: &BlockSeen<'_>) {
-        let before = self.record.as_ref().map(|record| &record.before);
         let Some(health) = self.health.as_mut() else {
             return;
         };
-        health.observe(at.block, at.seen, before);
+        health.observe(at.block, at.seen, self.record.as_ref());
         let (length, rules) = (health.length(), at.seen.rules);
         if let Some(record) = self.record.as_mut().filter(|_| at.seen.contiguous) {
             record.note(&at.memory.pace, at.seen.finality_lag);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::chain::{
     block::Block,
-    block_times::{Estimate, Pace, Stretch, tenths},
+    block_times::{Estimate, Pace, Stretch, TIMES_USUAL_GAP, tenths, usual_gap},
     fact::Expected,
     observation::Limits,
 };
@@ -75,9 +75,17 @@ impl Health {
         self.last.duration_since(self.since)
     }
 
-    /// Takes one more block. `before` is how the chain did before the upgrade.
-    pub(super) fn observe(&mut self, block: &Block, seen: Observed<'_>, before: Option<&Stretch>) {
+    /// Takes one more block. `record` holds how the chain did before the upgrade.
+    pub(super) fn observe(
+        &mut self,
+        block: &Block,
+        seen: Observed<'_>,
+        record: Option<&Measurements>,
+    ) {
         let rules = seen.rules;
+        let before = record.map(|record| &record.before);
+        let usual = record.map_or(SignedDuration::ZERO, |r| usual_gap(&r.gaps_before));
+        let longest_gap = rules.max_block_gap.max(usual * TIMES_USUAL_GAP);
         // A chain without a clock of its own is timed by ours.
         let time = block.time.unwrap_or(seen.now);
         let mut gap = time.duration_since(self.last);
@@ -94,7 +102,7 @@ impl Health {
         self.failed += failed;
         self.longest_gap = self.longest_gap.max(gap.as_secs());
         let share = f64::from(self.failed) / f64::from(self.transactions.max(1));
-        let trouble = if gap > rules.max_block_gap {
+        let trouble = if gap > longest_gap {
             Some(format!("no block for {} s", gap.as_secs()))
         } else if lag > rules.max_finality_lag {
             Some(format!("finality is {} blocks behind", seen.finality_lag))

@@ -172,6 +172,11 @@ impl Pace {
         stretch
     }
 
+    /// The time from one block to the next that nine of ten of the last steps keep to; zero while too few were seen.
+    pub fn usual_gap(&self) -> SignedDuration {
+        usual_gap(&self.gaps())
+    }
+
     /// Block times in tenths of a second, oldest first.
     pub fn gaps(&self) -> Vec<u32> {
         self.steps().map(|(a, b)| tenths(b.ms - a.ms)).collect()
@@ -217,6 +222,20 @@ impl Pace {
 
 /// The block time in which limits on finality are counted, in seconds.
 const SIX_SECONDS: f64 = 6.0;
+
+/// A chain is still for longer than usual after so many times its usual gap.
+pub const TIMES_USUAL_GAP: i32 = 3;
+
+/// The block time that nine of ten keep to, of block times in tenths of a second; zero while there are too few.
+pub fn usual_gap(tenths: &[u32]) -> SignedDuration {
+    if (tenths.len() as u64) < MIN_BLOCKS_TO_ESTIMATE {
+        return SignedDuration::ZERO;
+    }
+    let mut gaps = tenths.to_vec();
+    gaps.sort_unstable();
+    let gap = gaps.get(gaps.len() * 9 / 10).copied().unwrap_or_default();
+    SignedDuration::from_millis(i64::from(gap) * 100)
+}
 
 /// Milliseconds as tenths of a second.
 pub fn tenths(ms: i64) -> u32 {

@@ -50,6 +50,8 @@ pub struct EndpointSight {
     pub unmoved: SignedDuration,
     /// Why it is not used, in words for an operator.
     pub trouble: Option<String>,
+    /// The time from one request to the next, where it allows no more.
+    pub interval: Option<SignedDuration>,
 }
 
 /// All endpoints of a chain.
@@ -98,13 +100,14 @@ pub struct Matter {
 }
 
 /// The trouble that the sight shows, if it shows any. `lag`: how far finality is behind, in blocks of six seconds.
-/// `before` is the trouble there was until now.
+/// `still_after`: the time without a block that is a stall on this chain. `before` is the trouble there was until now.
 ///
 /// A stall takes two nodes that answer and have not moved. One alone may itself be what stands still, so then
 /// herald can't tell: it is blind.
 pub fn matter(
     sight: &Sight,
     lag: Option<u64>,
+    still_after: SignedDuration,
     limits: &Limits,
     before: Option<MatterKind>,
 ) -> Option<MatterKind> {
@@ -120,7 +123,7 @@ pub fn matter(
         // A moment without an answer changes nothing yet.
         return before;
     }
-    let all_stand = answering.clone().all(|e| e.unmoved >= limits.stalled_after);
+    let all_stand = answering.clone().all(|e| e.unmoved >= still_after);
     match (all_stand, answering.count()) {
         (true, 1) => return Some(MatterKind::Blind),
         (true, _) => return Some(MatterKind::Stalled),
@@ -161,7 +164,8 @@ mod tests {
     fn a_stall_takes_two_nodes_that_answer() {
         let limits = Limits::default();
         let of = |endpoints, lag, unseen| {
-            matter(&sight(endpoints, lag, unseen), Some(lag), &limits, None)
+            let sight = sight(endpoints, lag, unseen);
+            matter(&sight, Some(lag), limits.stalled_after, &limits, None)
         };
         assert_eq!(
             of(vec![endpoint(true, 200), endpoint(true, 181)], 0, 0),
@@ -199,6 +203,7 @@ mod tests {
             matter(
                 &sight(vec![endpoint(true, 500), left], 0, 0),
                 Some(0),
+                Limits::default().stalled_after,
                 &Limits::default(),
                 None
             ),
@@ -213,6 +218,7 @@ mod tests {
             matter(
                 &sight(vec![endpoint(true, 6)], lag, 0),
                 Some(lag),
+                limits.stalled_after,
                 &limits,
                 before,
             )
@@ -229,6 +235,7 @@ mod tests {
             matter(
                 &sight(vec![endpoint(false, 0)], 0, 10),
                 Some(0),
+                Limits::default().stalled_after,
                 &Limits::default(),
                 Some(MatterKind::Stalled)
             ),
@@ -241,7 +248,8 @@ mod tests {
         let limits = Limits::default();
         let seen = |unmoved, unseen| {
             let endpoints = vec![endpoint(true, unmoved), endpoint(true, unmoved)];
-            matter(&sight(endpoints, 0, unseen), Some(0), &limits, None)
+            let sight = sight(endpoints, 0, unseen);
+            matter(&sight, Some(0), limits.stalled_after, &limits, None)
         };
         assert_eq!(
             (seen(179, 179), seen(180, 0), seen(0, 180)),
@@ -252,7 +260,7 @@ mod tests {
                 lag: None,
                 ..sight(vec![endpoint(true, 6)], 0, 0)
             };
-            matter(&sight, None, &limits, before)
+            matter(&sight, None, limits.stalled_after, &limits, before)
         };
         let lagging = Some(MatterKind::Lagging);
         assert_eq!(unknown(lagging), lagging);

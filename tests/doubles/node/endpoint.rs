@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,56 @@ impl Counts {
     }
 }
 
+/// A way in which a method fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MethodFault {
+    /// The node does not have it.
+    Absent,
+    /// The node refuses with an error of its own.
+    Refused,
+    /// Its answers are larger than the node sends.
+    TooBig,
+    /// Nothing comes.
+    Silent,
+    /// The answer is of another type.
+    WrongType,
+    /// One request too many, each time.
+    OverLimit,
+}
+
+/// The fault of one block's storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Its events hold one of a pallet that the metadata doesn't have.
+    Events,
+    /// The node refuses its events as too big.
+    BigEvents,
+    /// The answer with its events is larger than a client takes, so that the connection breaks.
+    HugeEvents,
+    /// No value of its state is answered.
+    State,
+}
+
+/// A bucket of requests: so many fit, and so many a second come in.
+pub(super) struct Limit {
+    per_second: f64,
+    burst: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Limit {
+    pub fn take(&mut self) -> bool {
+        let filled = self.at.elapsed().as_secs_f64() * self.per_second;
+        (self.left, self.at) = ((self.left + filled).min(self.burst), Instant::now());
+        let served = self.left >= 1.0;
+        if served {
+            self.left -= 1.0;
+        }
+        served
+    }
+}
+
 /// What a node shows and does now.
 pub(super) struct Control {
     pub chain: Arc<SyntheticChain>,
@@ -51,6 +102,15 @@ pub(super) struct Control {
     pub refusing: bool,
     /// The answer, counted from now, at which the connection breaks.
     pub break_at: Option<u32>,
+    /// Methods that fail, each in its way.
+    pub failing: BTreeMap<String, MethodFault>,
+    /// The block whose storage is refused, in its way.
+    pub unreadable: Option<(u64, Unreadable)>,
+    pub limit: Option<Limit>,
+    /// Refusals of a connection that are still to come, as HTTP 429.
+    pub too_many: u32,
+    /// Requests that were over the limit.
+    pub over_limit: u64,
     /// Raised to break all connections, to end all subscriptions, to forget all subscriptions.
     pub broken: u64,
     pub ended: u64,
@@ -146,6 +206,11 @@ impl Endpoint {
             silent: false,
             refusing: false,
             break_at: None,
+            failing: BTreeMap::new(),
+            unreadable: None,
+            limit: None,
+            too_many: 0,
+            over_limit: 0,
             broken: 0,
             ended: 0,
             forgotten: 0,
@@ -263,6 +328,39 @@ impl Endpoint {
     /// The connection breaks in the middle of the `n`th next answer (from 1).
     pub fn drop_mid_answer(&self, n: u32) {
         self.change(|c| c.break_at = Some(n.max(1)));
+    }
+
+    /// From now on a method fails.
+    pub fn fail(&self, method: &str, fault: MethodFault) {
+        self.change(|c| c.failing.insert(method.to_owned(), fault));
+    }
+
+    /// The storage of one block can't be had, or can't be read.
+    pub fn make_unreadable(&self, number: u64, how: Unreadable) {
+        self.change(|c| c.unreadable = Some((number, how)));
+    }
+
+    /// Serves so many requests a second and no more, after as many at once.
+    pub fn limit(&self, per_second: u32) {
+        let rate = f64::from(per_second);
+        self.change(|c| {
+            c.limit = Some(Limit {
+                per_second: rate,
+                burst: rate,
+                left: rate,
+                at: Instant::now(),
+            });
+        });
+    }
+
+    /// Requests that were refused since they were over the limit.
+    pub fn over_limit(&self) -> u64 {
+        self.shared.lock().over_limit
+    }
+
+    /// The next connections are refused, as HTTP 429.
+    pub fn refuse_as_too_many(&self, connections: u32) {
+        self.change(|c| c.too_many = connections);
     }
 
     /// Connections stand, and nothing is answered.

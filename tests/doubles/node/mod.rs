@@ -35,4 +35,4 @@ mod rpc;
 mod tests;
 
 pub use chain::{Branch, Script, State, Step, SyntheticChain, code_hash, key, version};
-pub use endpoint::{Counts, Endpoint};
+pub use endpoint::{Counts, Endpoint, MethodFault, Unreadable};

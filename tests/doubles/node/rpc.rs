@@ -6,21 +6,22 @@ use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use subxt::{
     config::{Hasher, substrate::BlakeTwo256},
+    ext::codec::Decode,
     utils::H256,
 };
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 use upgrade_herald::domain::hex;
 
 use super::{
-    chain::{Branch, runtime_version},
-    endpoint::{Control, Shared},
+    chain::{Branch, key, runtime_version},
+    endpoint::{Control, MethodFault, Shared, Unreadable},
 };
 
-const METHODS: [&str; 18] = [
+const METHODS: [&str; 20] = [
     "rpc_methods",
     "system_chain",
     "system_health",
@@ -32,7 +33,9 @@ const METHODS: [&str; 18] = [
     "chain_unsubscribeFinalizedHeads",
     "chain_subscribeNewHeads",
     "chain_unsubscribeNewHeads",
+    "chainSpec_v1_genesisHash",
     "state_call",
+    "state_getMetadata",
     "state_getRuntimeVersion",
     "state_getStorage",
     "state_getStorageHash",
@@ -43,10 +46,27 @@ const METHODS: [&str; 18] = [
 
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
-        if !shared.lock().refusing {
+        let (refusing, too_many) = {
+            let mut control = shared.lock();
+            let too_many = control.too_many > 0;
+            control.too_many = control.too_many.saturating_sub(1);
+            (control.refusing, too_many)
+        };
+        if too_many {
+            tokio::spawn(answer_too_many(stream));
+        } else if !refusing {
             tokio::spawn(client(stream, shared.clone()));
         }
     }
+}
+
+/// Refuses a connection as a provider does that has too many.
+async fn answer_too_many(mut stream: TcpStream) {
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request).await;
+    let answer = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let _ = stream.write_all(answer.as_bytes()).await;
+    let _ = stream.shutdown().await;
 }
 
 /// What is told to a subscriber, and the block it was told of last.
@@ -166,9 +186,10 @@ impl Client {
         }
         for text in waiting.drain(..) {
             let request: Value = serde_json::from_str(&text).ok()?;
-            replies.push(Reply::Whole(
-                self.respond(&mut control, &request).to_string(),
-            ));
+            let Some(response) = self.respond(&mut control, &request) else {
+                continue;
+            };
+            replies.push(Reply::Whole(response.to_string()));
             control.break_at = control.break_at.map(|n| n - 1);
             if control.break_at == Some(0) {
                 control.break_at = None;
@@ -195,7 +216,8 @@ impl Client {
         Some(replies)
     }
 
-    fn respond(&mut self, control: &mut Control, request: &Value) -> Value {
+    /// `None`: this request is never answered.
+    fn respond(&mut self, control: &mut Control, request: &Value) -> Option<Value> {
         let id = request.get("id").cloned().unwrap_or_default();
         let method = request
             .get("method")
@@ -211,7 +233,16 @@ impl Client {
             _ => method.to_owned(),
         };
         *control.counts.calls.entry(counted).or_default() += 1;
+        let over_limit = control.limit.as_mut().is_some_and(|limit| !limit.take());
+        let fault = control.failing.get(method).copied();
+        if over_limit || fault == Some(MethodFault::OverLimit) {
+            control.over_limit += 1;
+            let error = json!({ "code": -32005, "message": "Too many requests" });
+            return Some(json!({ "jsonrpc": "2.0", "id": id, "error": error }));
+        }
         let result = match method {
+            _ if fault == Some(MethodFault::Silent) => return None,
+            _ if let Some(fault) = fault => failing(method, fault),
             "chain_subscribeFinalizedHeads" | "chain_subscribeNewHeads" => {
                 self.opened += 1;
                 let name = format!("heads-{}", self.opened);
@@ -234,13 +265,28 @@ impl Client {
             )),
             _ => answer(control, method, &params),
         };
-        match result {
+        Some(match result {
             Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
             Err((code, message)) => {
                 json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
             }
-        }
+        })
     }
+}
+
+/// The answer of a method that fails.
+fn failing(method: &str, fault: MethodFault) -> Result<Value, Refusal> {
+    Err(match fault {
+        MethodFault::Absent => (-32601, "Method not found".to_owned()),
+        MethodFault::TooBig => (-32008, "Response is too big".to_owned()),
+        MethodFault::WrongType => {
+            let is_text = method.ends_with("Hash") || method.ends_with("Head");
+            return Ok(if is_text { json!({}) } else { json!(5) });
+        }
+        MethodFault::Refused | MethodFault::Silent | MethodFault::OverLimit => {
+            (-32000, "Client error: internal".to_owned())
+        }
+    })
 }
 
 fn notification(finalized: bool, params: Value) -> Reply {
@@ -305,12 +351,31 @@ fn state(control: &Control, hash: Option<&Value>) -> Result<(Branch, u64), Refus
     Ok((branch, number))
 }
 
+/// A value of the state behind a block, which may be the one that can't be read.
+fn value(
+    control: &Control,
+    branch: Branch,
+    number: u64,
+    name: &str,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let how = control.unreadable.filter(|(block, _)| *block == number);
+    let is_events = name == key::EVENTS;
+    match how.map(|(_, how)| how) {
+        // One event of pallet 200, which no runtime here has.
+        Some(Unreadable::Events) if is_events => Ok(Some(vec![4, 1, 200, 99, 1, 2, 3])),
+        Some(Unreadable::BigEvents) if is_events => Err((-32008, "Response is too big".to_owned())),
+        Some(Unreadable::HugeEvents) if is_events => Ok(Some(vec![0; 9_000_000])),
+        Some(Unreadable::State) => Err((-32000, "Client error: internal".to_owned())),
+        _ => Ok(control.chain.storage(branch, number, name)),
+    }
+}
+
 fn answer(control: &Control, method: &str, params: &[Value]) -> Result<Value, Refusal> {
     let chain = &control.chain;
     let text = |i: usize| params.get(i).and_then(Value::as_str).unwrap_or_default();
     let stored = |hash: Option<&Value>| {
         let (branch, number) = state(control, hash)?;
-        Ok::<_, Refusal>(chain.storage(branch, number, text(0)))
+        value(control, branch, number, text(0))
     };
     Ok(match method {
         "rpc_methods" => json!({ "methods": METHODS }),
@@ -340,9 +405,22 @@ fn answer(control: &Control, method: &str, params: &[Value]) -> Result<Value, Re
         "state_queryStorageAt" => {
             let (branch, number) = state(control, params.get(1))?;
             let keys = params.first().and_then(Value::as_array).cloned().unwrap_or_default();
-            let value = |key: &Value| chain.storage(branch, number, key.as_str().unwrap_or_default()).map(|v| hex::encode(&v));
-            let changes: Vec<Value> = keys.iter().map(|key| json!([key, value(key)])).collect();
+            let mut changes = Vec::new();
+            for key in keys {
+                let value = value(control, branch, number, key.as_str().unwrap_or_default())?;
+                changes.push(json!([key, value.map(|v| hex::encode(&v))]));
+            }
             json!([{ "block": format!("{:?}", chain.hash(branch, number)), "changes": changes }])
+        }
+        "chainSpec_v1_genesisHash" => json!(format!("{:?}", chain.tell(control.branch, 0))),
+        "state_getMetadata" => {
+            let (branch, number) = state(control, params.first())?;
+            // A real node answers version 14 here; the recording has this one alone.
+            let metadata =
+                chain.call(branch, number, "Metadata_metadata_at_version", "0x10000000");
+            let bytes = metadata.as_deref().and_then(hex::decode).unwrap_or_default();
+            let metadata = Option::<Vec<u8>>::decode(&mut &bytes[..]).ok().flatten();
+            json!(hex::encode(&metadata.unwrap_or_default()))
         }
         "state_getRuntimeVersion" => {
             let (branch, number) = state(control, params.first())?;

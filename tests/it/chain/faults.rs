@@ -50,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(100);
 /// Quiet blocks at the end, in which an upgrade is verified and completed.
 const TAIL: u64 = 14;
 const BLOCK_MS: u64 = 24_000;
-const CHAIN: &str = "relay";
+pub(super) const CHAIN: &str = "relay";
 /// The facts that a script decides.
 const KINDS: [&str; 5] = [
     "authorized",
@@ -272,17 +272,17 @@ fn notices(chain: &SyntheticChain, facts: &[Told], target: u32) -> BTreeSet<(Str
 }
 
 /// herald, as far as chains go: it can be taken down and brought back on the same store.
-struct Herald {
+pub(super) struct Herald {
     loaded: Arc<Loaded>,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     clock: Arc<SteppedClock>,
     urls: Vec<String>,
-    up: Option<(Watcher, Arc<Node>)>,
+    pub(super) up: Option<(Watcher, Arc<Node>)>,
     last: std::sync::Mutex<String>,
 }
 
 impl Herald {
-    async fn new(loaded: Arc<Loaded>, target: u32, urls: Vec<String>) -> Self {
+    pub(super) async fn new(loaded: Arc<Loaded>, target: u32, urls: Vec<String>) -> Self {
         let sample: Upgrade = loaded.config.upgrades[0].upgrade.clone();
         let clock = Arc::new(SteppedClock::new(sample.window.opens));
         let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
@@ -319,7 +319,7 @@ impl Herald {
         herald
     }
 
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         let mut config = self.loaded.config.clone();
         let plan = &mut config.plan;
         let stretch = SignedDuration::from_millis(4 * i64::try_from(BLOCK_MS).unwrap());
@@ -349,12 +349,12 @@ impl Herald {
         ));
     }
 
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.up = None;
     }
 
     /// An error is seen anew in the next one; the last is kept for the verdict.
-    async fn tick(&self) {
+    pub(super) async fn tick(&self) {
         if let Some((watcher, node)) = &self.up {
             let came_to = format!("{:?}; {:?}", watcher.tick(CHAIN).await, node.sight());
             *self.last.lock().unwrap() = came_to;
@@ -362,7 +362,7 @@ impl Herald {
         }
     }
 
-    async fn tick_until(&self, block: u64, patience: Duration) -> bool {
+    pub(super) async fn tick_until(&self, block: u64, patience: Duration) -> bool {
         let begun = Instant::now();
         loop {
             self.tick().await;
@@ -377,7 +377,7 @@ impl Herald {
     }
 
     /// The last block that was read.
-    async fn read(&self) -> u64 {
+    pub(super) async fn read(&self) -> u64 {
         self.store
             .memories()
             .await
@@ -386,7 +386,7 @@ impl Herald {
             .map_or(0, |m| m.number)
     }
 
-    async fn facts(&self) -> Vec<Fact> {
+    pub(super) async fn facts(&self) -> Vec<Fact> {
         self.store.facts().await.unwrap()
     }
 }

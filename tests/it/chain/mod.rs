@@ -3,6 +3,7 @@
 pub mod facts;
 pub mod faults;
 pub mod plan_window;
+pub mod providers;
 pub mod pruned_nodes;
 pub mod recordings;
 pub mod stages;

@@ -226,8 +226,9 @@ async fn the_trap(hide: &[&'static str], authorized: bool) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_changes_its_shape_is_told_after_set_code_over_chain_head() -> Result<()> {
-    the_trap(&[], false).await
+async fn an_event_that_changes_its_shape_is_told_after_set_code_over_the_newer_methods()
+-> Result<()> {
+    the_trap(&["state_getStorage"], false).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,9 +238,9 @@ async fn an_event_that_changes_its_shape_is_told_after_set_code_over_the_methods
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_changes_its_shape_is_told_after_an_authorization_over_chain_head()
+async fn an_event_that_changes_its_shape_is_told_after_an_authorization_over_the_newer_methods()
 -> Result<()> {
-    the_trap(&[], true).await
+    the_trap(&["state_getStorage"], true).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,8 +298,8 @@ async fn system_version_3(hide: &[&'static str], authorized: bool) -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn code_that_waits_a_block_is_told_after_set_code_over_chain_head() -> Result<()> {
-    system_version_3(&[], false).await
+async fn code_that_waits_a_block_is_told_after_set_code_over_the_newer_methods() -> Result<()> {
+    system_version_3(&["state_getStorage"], false).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,8 +308,9 @@ async fn code_that_waits_a_block_is_told_after_set_code_over_the_methods_of_old(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn code_that_waits_a_block_is_told_after_an_authorization_over_chain_head() -> Result<()> {
-    system_version_3(&[], true).await
+async fn code_that_waits_a_block_is_told_after_an_authorization_over_the_newer_methods()
+-> Result<()> {
+    system_version_3(&["state_getStorage"], true).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -664,7 +664,7 @@ async fn a_block_whose_events_cannot_be_read_hides_nothing_behind_it() {
     let ways: [(Failure, usize); 3] = [
         (ChainError::Undecodable, 3),
         (ChainError::Answer, 3),
-        (ChainError::Unreachable, 10),
+        (ChainError::Unreachable, 5),
     ];
     for (error, tries) in ways {
         let w = Pipeline::new(&["relay"], |_| {}).await;

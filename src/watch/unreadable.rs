@@ -1,0 +1,84 @@
+//! Blocks that can't be read. None of them keeps herald from seeing those behind it.
+//!
+//! A block whose events can't be read is read without them, since its state proves what runs. Where its state can't be
+//! read either, the chain's head is read in its place: what the state proves is told in time, and the blocks in between
+//! are named as not examined.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+
+use crate::{
+    domain::chain::block::Block,
+    ports::{Chain, ChainError, Head},
+};
+
+/// A block so near to the head that is not there is not there yet.
+const NOT_YET_WITHIN_BLOCKS: u64 = 16;
+/// How often a block is asked for that a node does not give whole, before its events are passed over; and how often one on
+/// which the connection breaks, which may be chance.
+const TRIES_OF_UNREADABLE_BLOCK: u32 = 3;
+const TRIES_OF_BROKEN_CONNECTION: u32 = 5;
+
+/// The block of each chain that could not be read, and how often it was asked for.
+#[derive(Debug, Default)]
+pub struct UnreadableBlocks(Mutex<BTreeMap<String, (u64, u32)>>);
+
+impl UnreadableBlocks {
+    /// Makes the best of what came of asking for block `number`: the block; or, once it was asked for often enough, the
+    /// block without its events, or the head without its events. `false` says that events are missing.
+    pub async fn pass(
+        &self,
+        name: &str,
+        chain: &dyn Chain,
+        head: &Head,
+        (number, read): (u64, Result<Block, ChainError>),
+    ) -> Result<(Block, bool), ChainError> {
+        let error = match read {
+            Ok(block) => {
+                self.0.lock().remove(name);
+                return Ok((block, true));
+            }
+            // So near to the head, a block that is not there is not there yet: a node behind the address is behind.
+            Err(ChainError::Absent(reason))
+                if head.number.saturating_sub(number) < NOT_YET_WITHIN_BLOCKS =>
+            {
+                return Err(ChainError::NotYet(reason));
+            }
+            Err(ChainError::Absent(reason)) => return Err(ChainError::Gone(reason)),
+            Err(error) => error,
+        };
+        let Some(tries_left) = self.tries_left(name, number, &error) else {
+            return Err(error);
+        };
+        if tries_left > 0 {
+            return Err(error);
+        }
+        match chain.state(number).await {
+            Ok(block) => Ok((block, false)),
+            // Asked for once more than events are.
+            Err(_) if tries_left < 0 => match chain.state(head.number).await {
+                Ok(block) => Ok((block, false)),
+                Err(_) => Err(error),
+            },
+            Err(_) => Err(error),
+        }
+    }
+
+    /// Takes note that block `number` could not be read, and says how often it is still to be asked for; `None` where the
+    /// block is not at fault.
+    pub fn tries_left(&self, name: &str, number: u64, error: &ChainError) -> Option<i32> {
+        let most = match error {
+            ChainError::Answer(_) | ChainError::Undecodable(_) => TRIES_OF_UNREADABLE_BLOCK,
+            ChainError::Unreachable(_) => TRIES_OF_BROKEN_CONNECTION,
+            _ => return None,
+        };
+        let mut unreadable = self.0.lock();
+        let (block, tries) = unreadable.entry(name.to_owned()).or_insert((number, 0));
+        if *block != number {
+            (*block, *tries) = (number, 0);
+        }
+        *tries += 1;
+        Some(most.cast_signed() - tries.cast_signed())
+    }
+}
