@@ -106,6 +106,7 @@ fn is_incident(kind: FactKind) -> bool {
         kind,
         K::AuthorizationRejected
             | K::SudoFailed
+            | K::CodeRefused
             | K::Discarded
             | K::MigrationFailed
             | K::MigrationStuck

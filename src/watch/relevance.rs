@@ -67,6 +67,7 @@ pub(super) fn concerns(
         FactKind::Authorized
         | FactKind::AuthorizationRejected
         | FactKind::SudoFailed
+        | FactKind::CodeRefused
         | FactKind::CodeStored
         | FactKind::CodeUpdated
         | FactKind::Discarded

@@ -426,6 +426,16 @@ fn answered(reason: String) -> ChainError {
     }
 }
 
+/// The names of the client's layers, which say nothing of what went wrong.
+const LAYERS: [&str; 6] = [
+    "Backend error: ",
+    "RPC error: ",
+    "client error: ",
+    "User error: ",
+    "The background task closed ",
+    "; restart required",
+];
+
 /// The error and what is behind it, each said once.
 pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -437,7 +447,9 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
         }
         source = inner.source();
     }
-    text
+    LAYERS
+        .iter()
+        .fold(text, |text, layer| text.replace(layer, ""))
 }
 
 /// Asks how many blocks the best head is before a finalized one, and keeps it in `lag`.

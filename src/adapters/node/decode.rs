@@ -16,6 +16,7 @@ use crate::{
 fn has_relevant_fields(pallet: &str, event: &str) -> bool {
     match pallet {
         "System" | "Sudo" | "ParachainSystem" | "MultiBlockMigrations" | "Referenda" => true,
+        "Utility" => matches!(event, "ItemFailed" | "BatchInterrupted"),
         "Paras" => event.starts_with("PvfCheck"),
         "Scheduler" => matches!(
             event,

@@ -28,7 +28,7 @@ fn detail_of(kind: FactKind) -> &'static str {
             "0xcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
         }
         FactKind::AuthorizationRejected => "System.SpecVersionNeedsToIncrease",
-        FactKind::SudoFailed => "System.FailedToExtractRuntimeVersion",
+        FactKind::SudoFailed | FactKind::CodeRefused => "System.FailedToExtractRuntimeVersion",
         FactKind::Referendum => "123 confirming",
         FactKind::Dispatched => "123 ok",
         FactKind::PvfCheck => "rejected",

@@ -112,6 +112,7 @@ impl ChainProgress {
             Payload::PvfCheck(_)
             | Payload::AuthorizationRejected { .. }
             | Payload::SudoFailed { .. }
+            | Payload::CodeRefused { .. }
             | Payload::MigrationFailed { .. }
             | Payload::VersionUnexpected(_)
             | Payload::Unexamined { .. }
@@ -304,6 +305,8 @@ mod tests {
         campaign::health::VerificationRules,
         chain::{
             block::ChainEvent,
+            block_times::Estimate,
+            fact::Expected,
             observation::Limits,
             payload::{PvfCheck, ResetCause},
         },
@@ -437,8 +440,28 @@ mod tests {
         assert_eq!(waits(&mut chain, 702), None, "said once");
         chain.learn(&fact(200, authorized("0xab")));
         assert_eq!(waits(&mut chain, 801), long);
-        chain.learn(&fact(900, authorized("0xab")));
-        chain.stage = Stage::Applying;
+        // So is code that was stored or set and that the chain does not run.
+        chain.learn(&fact(900, Payload::CodeStored));
+        assert_eq!(waits(&mut chain, 1501), long);
+        chain.learn(&fact(2000, Payload::CodeUpdated { relay_block: None }));
+        let estimate = Estimate {
+            at: at(0),
+            band: SignedDuration::ZERO,
+        };
+        let expected = Expected {
+            chain: "relay".to_owned(),
+            block: 77,
+            estimate: Some(estimate),
+        };
+        chain.ahead = Some(Fact {
+            expected: Some(expected),
+            ..fact(2000, Payload::GoAhead)
+        });
+        let before = with(&block(2601, -1), 1, |seen| chain.waits(seen));
+        assert_eq!(before, None, "it goes ahead at a known block");
+        assert_eq!(waits(&mut chain, 2601), long);
+        chain.learn(&fact(3000, authorized("0xab")));
+        chain.stage = Stage::Applied;
         assert_eq!(waits(&mut chain, 9999), None);
     }
 
@@ -553,13 +576,18 @@ mod tests {
     #[test]
     fn a_chain_that_is_long_not_verified_says_what_keeps_it() {
         type Case = (Option<&'static str>, fn(&mut ChainProgress, &mut Block));
-        let cases: [Case; 7] = [
+        let cases: [Case; 8] = [
             (Some("a migration is under way"), |_, block| {
                 block.migrating = true;
             }),
             (Some("other code runs than was planned"), |chain, _| {
                 let record = chain.record.as_mut().unwrap();
                 (record.code, record.code_planned) = (Some("0xab".into()), Some("0xcd".into()));
+            }),
+            (Some("other code was authorized than was planned"), |chain, _| {
+                let (code, planned) = ("0xab".into(), "0xcd".into());
+                let version = UnexpectedVersion::Authorized { code, planned };
+                chain.learn(&fact(1, Payload::VersionUnexpected(version)));
             }),
             (Some("1 of 2 transactions have succeeded"), |chain, _| {
                 let health = chain.health.as_mut().unwrap();

@@ -246,6 +246,16 @@ mod tests {
     }
 
     fn observe(health: &mut Health, block: &Block, lag: u64, contiguous: bool) {
+        observe_after(health, block, lag, contiguous, None);
+    }
+
+    fn observe_after(
+        health: &mut Health,
+        block: &Block,
+        lag: u64,
+        contiguous: bool,
+        record: Option<&Measurements>,
+    ) {
         let rules = VerificationRules {
             healthy_for: SignedDuration::from_secs(60),
             complete_after: SignedDuration::from_secs(60),
@@ -263,7 +273,7 @@ mod tests {
             limits: &Limits::default(),
             estimate: &|_| None,
         };
-        health.observe(block, seen, None);
+        health.observe(block, seen, record);
     }
 
     #[test]
@@ -292,6 +302,25 @@ mod tests {
             observe(&mut health, &block_after(second), 0, true);
             assert_eq!(health.blocks, counted.1 + 1);
         }
+    }
+
+    #[test]
+    fn a_chain_that_makes_a_block_on_demand_is_measured_by_its_own_gaps() {
+        let record = Measurements {
+            gaps_before: vec![6_000; 20], // ten minutes
+            ..Measurements::default()
+        };
+        let gap = |second, record: Option<&Measurements>| {
+            let mut health = Health::new(at(0));
+            observe_after(&mut health, &block(Some(second), 0, 0), 0, true, record);
+            health.trouble
+        };
+        assert_eq!(gap(1_800, Some(&record)), None);
+        assert_eq!(
+            gap(1_801, Some(&record)).as_deref(),
+            Some("no block for 1801 s")
+        );
+        assert_eq!(gap(21, None).as_deref(), Some("no block for 21 s"));
     }
 
     fn block_after(second: i64) -> Block {

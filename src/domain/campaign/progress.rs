@@ -848,6 +848,11 @@ mod tests {
             ),
             (
                 "relay",
+                Payload::CodeRefused { error: error() },
+                "code_refused",
+            ),
+            (
+                "relay",
                 Payload::Applied { from: Some(3) },
                 "version_unexpected",
             ),

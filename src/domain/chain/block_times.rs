@@ -279,6 +279,16 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_gap_is_that_of_nine_in_ten() {
+        assert_eq!(usual_gap(&[60; 9]), SignedDuration::ZERO, "too few");
+        let mut gaps = vec![60; 18];
+        gaps.extend([9_000, 9_000]);
+        assert_eq!(usual_gap(&gaps), SignedDuration::from_mins(15));
+        gaps.push(60);
+        assert_eq!(usual_gap(&gaps), SignedDuration::from_secs(6));
+    }
+
+    #[test]
     fn a_limit_on_finality_is_the_same_time_on_a_fast_chain_and_blocks_on_a_slow_one() {
         for (ms, blocks, counted) in [
             (500, 36, 3),

@@ -24,6 +24,7 @@ pub enum FactKind {
     Authorized,
     AuthorizationRejected,
     SudoFailed,
+    CodeRefused,
     CodeStored,
     CodeUpdated,
     Applied,

@@ -23,6 +23,10 @@ pub enum Payload {
     SudoFailed {
         error: String,
     },
+    /// A transaction that carried code failed.
+    CodeRefused {
+        error: String,
+    },
     CodeStored,
     /// The relay's block at which a parachain was told to go ahead.
     CodeUpdated {
@@ -156,6 +160,7 @@ impl Payload {
             Self::Authorized { .. } => FactKind::Authorized,
             Self::AuthorizationRejected { .. } => FactKind::AuthorizationRejected,
             Self::SudoFailed { .. } => FactKind::SudoFailed,
+            Self::CodeRefused { .. } => FactKind::CodeRefused,
             Self::CodeStored => FactKind::CodeStored,
             Self::CodeUpdated { .. } => FactKind::CodeUpdated,
             Self::Applied { .. } => FactKind::Applied,
@@ -193,6 +198,7 @@ impl Payload {
             Self::Authorized { .. } => Happening::Authorized,
             Self::AuthorizationRejected { .. } => Happening::AuthorizationRejected,
             Self::SudoFailed { .. } => Happening::SudoFailed,
+            Self::CodeRefused { .. } => Happening::CodeRefused,
             Self::Applied { .. } => Happening::Applied,
             Self::Discarded => Happening::Discarded,
             Self::PvfCheck(PvfCheck::Rejected) => Happening::PvfRejected,
@@ -255,6 +261,7 @@ impl Payload {
             },
             FactKind::AuthorizationRejected => Self::AuthorizationRejected { error: text },
             FactKind::SudoFailed => Self::SudoFailed { error: text },
+            FactKind::CodeRefused => Self::CodeRefused { error: text },
             FactKind::CodeStored => bare(Self::CodeStored)?,
             FactKind::CodeUpdated => Self::CodeUpdated {
                 relay_block: optional(detail, "relay block ")?,
@@ -338,6 +345,7 @@ impl fmt::Display for Payload {
             Self::Authorized { code_hash: text } => f.write_str(text.as_deref().unwrap_or("")),
             Self::AuthorizationRejected { error: text }
             | Self::SudoFailed { error: text }
+            | Self::CodeRefused { error: text }
             | Self::Text { text, .. } => f.write_str(text),
             Self::CodeUpdated { relay_block } => known(f, "relay block ", *relay_block),
             Self::Applied { from } => known(f, "from ", *from),
@@ -541,6 +549,10 @@ mod tests {
             ),
             (
                 P::SudoFailed { error: error() },
+                "System.SpecVersionNeedsToIncrease",
+            ),
+            (
+                P::CodeRefused { error: error() },
                 "System.SpecVersionNeedsToIncrease",
             ),
             (P::CodeStored, ""),

@@ -207,6 +207,13 @@ fn meaning(block: &Block, event: &ChainEvent) -> Option<Payload> {
         ("Sudo", "Sudid" | "SudoAsDone") => Payload::SudoFailed {
             error: outcome(event, "sudo_result")?.err()?,
         },
+        ("System", "ExtrinsicFailed") => Payload::CodeRefused {
+            error: field("dispatch_error").filter(|error| is_about_code(error))?,
+        },
+        // One call of several, which succeed together.
+        ("Utility", "ItemFailed" | "BatchInterrupted") => Payload::CodeRefused {
+            error: Some(error()).filter(|error| is_about_code(error))?,
+        },
         ("ParachainSystem", "ValidationFunctionStored") => Payload::CodeStored,
         ("ParachainSystem", "ValidationFunctionDiscarded") => Payload::Discarded,
         ("MultiBlockMigrations", "UpgradeStarted") => Payload::MigrationStarted {
@@ -231,6 +238,23 @@ fn meaning(block: &Block, event: &ChainEvent) -> Option<Payload> {
         },
         _ => return None,
     })
+}
+
+/// The errors that a chain answers to new code, and to nothing else. `NothingAuthorized` is left out: anybody may send
+/// code that nobody has authorized.
+fn is_about_code(error: &str) -> bool {
+    matches!(
+        error,
+        "System.InvalidSpecName"
+            | "System.SpecVersionNeedsToIncrease"
+            | "System.FailedToExtractRuntimeVersion"
+            | "System.MultiBlockMigrationsOngoing"
+            | "System.Unauthorized"
+            | "ParachainSystem.OverlappingUpgrades"
+            | "ParachainSystem.ProhibitedByPolkadot"
+            | "ParachainSystem.TooBig"
+            | "ParachainSystem.Unauthorized"
+    )
 }
 
 /// Returns the relay's block at which a parachain was told to go ahead.
@@ -386,6 +410,24 @@ mod tests {
             (kinds(&facts), facts[0].detail()),
             (vec!["sudo_failed"], "BadOrigin".to_owned())
         );
+    }
+
+    #[test]
+    fn code_that_a_chain_refuses_is_told_from_other_failures() {
+        let memory = Memory::first("0x00".into(), &block(1, 1, vec![]));
+        let failed = |error: &str| {
+            let dispatch_info = json!({"class": "Normal"});
+            let fields = json!({"dispatch_error": error, "dispatch_info": dispatch_info});
+            let event = event("System", "ExtrinsicFailed", fields);
+            let (facts, _) = block(2, 1, vec![event]).read("relay", &memory, &Kin::default());
+            shown(&facts)
+        };
+        for error in ["System.InvalidSpecName", "ParachainSystem.TooBig"] {
+            assert_eq!(failed(error), [format!("relay code_refused {error}")]);
+        }
+        for error in ["System.NothingAuthorized", "Balances.InsufficientBalance"] {
+            assert!(failed(error).is_empty(), "{error}");
+        }
     }
 
     #[test]

@@ -110,6 +110,8 @@ pub enum Happening {
     AuthorizationRejected,
     /// Root's call was included, but the call inside failed.
     SudoFailed,
+    /// A transaction that carried code was included, and the chain refused the code.
+    CodeRefused,
     /// Validators rejected a parachain's new code.
     PvfRejected,
     /// A parachain's new code was thrown away.
@@ -195,6 +197,7 @@ impl Happening {
             Self::MigrationStuck => FactKind::MigrationStuck,
             Self::AuthorizationRejected => FactKind::AuthorizationRejected,
             Self::SudoFailed => FactKind::SudoFailed,
+            Self::CodeRefused => FactKind::CodeRefused,
             Self::PvfRejected => FactKind::PvfCheck,
             Self::Discarded => FactKind::Discarded,
             Self::VersionUnexpected => FactKind::VersionUnexpected,

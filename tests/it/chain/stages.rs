@@ -346,6 +346,24 @@ async fn a_real_relays_refusals_have_names() {
             ],
         ),
     ];
+    let events: Vec<_> = events
+        .into_iter()
+        .chain([
+            stage.event(
+                "Utility",
+                "BatchInterrupted",
+                &[
+                    Value::u128(1),
+                    stage.failed("System", "SpecVersionNeedsToIncrease"),
+                ],
+            ),
+            stage.event(
+                "Utility",
+                "ItemFailed",
+                &[stage.failed("Scheduler", "Named")],
+            ),
+        ])
+        .collect();
     stage.events(1, &[]);
     stage.events(2, &events);
     let expected = [
@@ -353,6 +371,7 @@ async fn a_real_relays_refusals_have_names() {
         "2 relay sudo_failed BadOrigin",
         "2 relay sudo_failed Token.FundsUnavailable",
         "2 relay dispatched whitelisted call Scheduler.Named",
+        "2 relay code_refused System.SpecVersionNeedsToIncrease",
     ];
     assert_eq!(
         shown(&stage.facts("relay", 2, &Kin::default()).await),

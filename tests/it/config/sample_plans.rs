@@ -131,11 +131,14 @@ fn operators_hear_what_is_theirs_and_the_public_the_rest() {
                 .iter()
                 .any(|n| public(&n))
                 || loaded.config.plan.board.contains(&happening);
-            // Root's calls have other uses, code that anybody may apply is no trouble yet, and what keeps a chain from being
+            // Root's calls have other uses, anybody may send code, code that anybody may apply is no trouble yet, and what keeps a chain from being
             // verified may be the plan: operators look first.
             let looked_at = matches!(
                 happening,
-                Happening::SudoFailed | Happening::Unapplied | Happening::Unverified
+                Happening::SudoFailed
+                    | Happening::CodeRefused
+                    | Happening::Unapplied
+                    | Happening::Unverified
             );
             assert_eq!(told, !looked_at, "{}: {}", urgency.name(), happening.name());
         }
