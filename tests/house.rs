@@ -72,11 +72,6 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "adapters",
-        &["node::connection", "node::read"],
-        "a connection reads what it is connected to before it is used",
-    ),
-    (
-        "adapters",
         &[
             "store",
             "store::group_commit",

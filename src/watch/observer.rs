@@ -70,8 +70,12 @@ impl Watcher {
         campaigns.retain(|campaign| {
             campaign.upgrade.chains.contains_key(name) && !campaign.progress.finished()
         });
+        let now = self.core.clock.now();
+        let told_elsewhere = turn
+            .as_ref()
+            .is_some_and(|fact| campaigns.iter().any(|c| told_now(fact, c, now)));
         self.change_each(campaigns, batch, |campaign| {
-            let mut events = self.learn(campaign, turn.as_ref());
+            let mut events = self.learn(campaign, turn.as_ref(), told_elsewhere);
             events.extend(self.wait(campaign, &idle, caught_up, &memories));
             events
         })
@@ -120,8 +124,14 @@ impl Watcher {
         })
     }
 
-    /// Takes into a campaign that the trouble with one of its chains has changed.
-    fn learn(&self, campaign: &mut Campaign, turn: Option<&Fact>) -> Vec<CampaignEvent> {
+    /// Takes into a campaign that the trouble with one of its chains has changed. A campaign that is completed and still
+    /// listens to people tells it too, unless another one does.
+    fn learn(
+        &self,
+        campaign: &mut Campaign,
+        turn: Option<&Fact>,
+        told_elsewhere: bool,
+    ) -> Vec<CampaignEvent> {
         let (now, snapshot) = (self.core.clock.now(), self.core.snapshot());
         let seen = Observed {
             now,
@@ -133,7 +143,10 @@ impl Watcher {
             estimate: &|_: &Expected| None,
         };
         let event = turn
-            .filter(|fact| told_now(fact, campaign, now))
+            .filter(|fact| {
+                let is_last = !told_elsewhere && campaign.progress.state == State::Completed;
+                is_last || told_now(fact, campaign, now)
+            })
             .and_then(|fact| campaign.progress.learn(&campaign.upgrade, fact, seen));
         event.into_iter().collect()
     }

@@ -139,6 +139,7 @@ pub fn of(
             "referendum": upgrade.referendum.as_ref().map(|r| referendum(r, progress)),
             "scheduled": progress.scheduled.as_ref().and_then(|f| f.expected.as_ref()).map(expected),
             "unexamined": progress.unexamined,
+            "withdrawn": progress.chains.values().any(|chain| chain.withdrawn),
         },
         "must": must(campaign, now),
         "links": upgrade.links,

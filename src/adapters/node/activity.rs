@@ -23,7 +23,7 @@ use subxt::{
 };
 use tokio::time::sleep;
 
-use super::{allowance::Allowance, connection::answer, endpoint::EndpointClient, witness::host};
+use super::{allowance::Allowance, endpoint::EndpointClient, error::answer, witness::host};
 use crate::{
     domain::{
         chain::activity::{HOURS_A_WEEK, Sampled, last_week, wanted},

@@ -10,7 +10,7 @@ use std::{
 };
 
 use subxt::{
-    OnlineClient, OnlineClientAtBlock, SubstrateConfig,
+    OnlineClient, SubstrateConfig,
     config::RpcConfigFor,
     ext::codec::{Compact, Decode},
     rpcs::{RpcClient, client::RpcParams, rpc_params},
@@ -19,13 +19,13 @@ use subxt::{
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
-    time::timeout,
 };
 
 use super::{
     allowance::Allowance,
     endpoint::{EndpointClient, Header, OpenError, hash_of},
-    read,
+    error::{answer, root_cause},
+    read::{self, At},
 };
 use crate::{
     domain::{chain::block::Block, hex},
@@ -35,10 +35,6 @@ use crate::{
 /// The pause after a stream of heads has ended.
 const RESUBSCRIBE_AFTER: Duration = Duration::from_secs(1);
 
-pub(super) type At = OnlineClientAtBlock<SubstrateConfig>;
-
-/// The longest wait for what may take several requests, each of which has its own limit.
-const STEP_TIMEOUT: Duration = Duration::from_mins(2);
 /// The longest silence of a stream of heads before the node is asked: a stream can end without a word.
 const MAX_STREAM_SILENCE: Duration = Duration::from_secs(20);
 
@@ -380,77 +376,6 @@ pub(super) type Configs = parking_lot::Mutex<HashMap<H256, SubstrateConfig>>;
 
 /// Blocks whose metadata is kept at hand.
 const MAX_RECENT_BLOCKS: usize = 16;
-
-pub(super) async fn answer<T, E: std::error::Error>(
-    call: impl Future<Output = Result<T, E>>,
-) -> Result<T, ChainError> {
-    match timeout(STEP_TIMEOUT, call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(answered(root_cause(&error))),
-        Err(_) => Err(ChainError::Unreachable(format!(
-            "the node did not answer within {} s",
-            STEP_TIMEOUT.as_secs()
-        ))),
-    }
-}
-
-/// A block that a node can't show, as it says itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BlockFault {
-    /// Its state was pruned.
-    Gone,
-    /// The node doesn't have it at all.
-    Absent,
-}
-
-impl BlockFault {
-    /// Reads the words by which nodes say so.
-    pub fn of(reason: &str) -> Option<Self> {
-        let lower = reason.to_lowercase();
-        let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
-        if says(&["discarded", "pruned"]) {
-            return Some(Self::Gone);
-        }
-        // "Function … was not found" is of the runtime, and "Method not found" of the node, not of the block.
-        let absent = says(&["unknown block", "unknownblock", "not found"]);
-        (absent && !says(&["function", "method"])).then_some(Self::Absent)
-    }
-}
-
-fn answered(reason: String) -> ChainError {
-    match BlockFault::of(&reason) {
-        Some(BlockFault::Gone) => ChainError::Gone(reason),
-        Some(BlockFault::Absent) => ChainError::Absent(reason),
-        None if reason.contains("did not answer within") => ChainError::Unreachable(reason),
-        None => ChainError::Answer(reason),
-    }
-}
-
-/// The names of the client's layers, which say nothing of what went wrong.
-const LAYERS: [&str; 6] = [
-    "Backend error: ",
-    "RPC error: ",
-    "client error: ",
-    "User error: ",
-    "The background task closed ",
-    "; restart required",
-];
-
-/// The error and what is behind it, each said once.
-pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = inner.source();
-    }
-    LAYERS
-        .iter()
-        .fold(text, |text, layer| text.replace(layer, ""))
-}
 
 /// Asks how many blocks the best head is before a finalized one, and keeps it in `lag`.
 async fn read_lag(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {

@@ -30,7 +30,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     allowance::Allowance,
-    connection::{BlockFault, root_cause},
+    error::{BlockFault, root_cause},
 };
 use crate::domain::hex;
 

@@ -7,6 +7,7 @@ mod comparison;
 mod connection;
 mod decode;
 mod endpoint;
+mod error;
 mod read;
 mod witness;
 

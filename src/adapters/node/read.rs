@@ -6,6 +6,7 @@
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use subxt::{
+    OnlineClientAtBlock, SubstrateConfig,
     config::{
         Hasher,
         substrate::{DigestItem, SubstrateHeader},
@@ -18,11 +19,7 @@ use subxt::{
     utils::H256,
 };
 
-use super::{
-    connection::{At, answer},
-    decode,
-    endpoint::EndpointClient,
-};
+use super::{decode, endpoint::EndpointClient, error::answer};
 use crate::{
     domain::{
         chain::{block::Block, memory::enactment_name},
@@ -30,6 +27,9 @@ use crate::{
     },
     ports::ChainError,
 };
+
+/// The client at one block.
+pub(super) type At = OnlineClientAtBlock<SubstrateConfig>;
 
 /// Reads what the core wants to know of a block. Without `events`, it is what the state and the header tell.
 pub async fn read(

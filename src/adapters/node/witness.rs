@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use subxt::rpcs::rpc_params;
 use tokio::time::timeout;
 
-use super::{allowance::Allowance, connection::root_cause, endpoint::EndpointClient};
+use super::{allowance::Allowance, endpoint::EndpointClient, error::root_cause};
 use crate::domain::chain::observation::EndpointSight;
 
 /// The longest wait for an answer of a witness.

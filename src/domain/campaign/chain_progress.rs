@@ -68,6 +68,9 @@ pub struct ChainProgress {
     /// People were told that it stalled or hung behind, which is to be taken back.
     #[serde(default)]
     pub ailing: bool,
+    /// It was called verified, and is not any more, since it stalled or hung behind.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
 }
 
 impl ChainProgress {
@@ -107,7 +110,10 @@ impl ChainProgress {
             }
             // Nothing that was known of the chain before is so any more.
             Payload::Reset(_) => *self = Self::default(),
-            Payload::Stalled { .. } | Payload::Lagging { .. } => self.ailing = true,
+            Payload::Stalled { .. } | Payload::Lagging { .. } => {
+                self.ailing = true;
+                self.withdraw(fact);
+            }
             Payload::Recovered => return std::mem::take(&mut self.ailing),
             Payload::PvfCheck(_)
             | Payload::AuthorizationRejected { .. }
@@ -131,6 +137,18 @@ impl ChainProgress {
             | Payload::Text { .. } => return false,
         }
         true
+    }
+
+    /// Takes back that the chain is verified: it has to run well for as long as before.
+    fn withdraw(&mut self, fact: &Fact) {
+        let since = fact.time.or(self.health.as_ref().map(|health| health.last));
+        if self.stage < Stage::Verified {
+            return;
+        }
+        (self.stage, self.withdrawn) = (Stage::Applied, true);
+        self.health = since.map(Health::new);
+        // People know, and so do operators.
+        self.unverified = true;
     }
 
     fn reach(&mut self, stage: Stage) {
@@ -287,7 +305,7 @@ impl ChainProgress {
             return;
         }
         if self.stage == Stage::Applied && length >= rules.healthy_for {
-            self.stage = Stage::Verified;
+            (self.stage, self.withdrawn) = (Stage::Verified, false);
         } else if self.stage == Stage::Verified
             && length >= rules.healthy_for + rules.complete_after
         {
@@ -584,11 +602,14 @@ mod tests {
                 let record = chain.record.as_mut().unwrap();
                 (record.code, record.code_planned) = (Some("0xab".into()), Some("0xcd".into()));
             }),
-            (Some("other code was authorized than was planned"), |chain, _| {
-                let (code, planned) = ("0xab".into(), "0xcd".into());
-                let version = UnexpectedVersion::Authorized { code, planned };
-                chain.learn(&fact(1, Payload::VersionUnexpected(version)));
-            }),
+            (
+                Some("other code was authorized than was planned"),
+                |chain, _| {
+                    let (code, planned) = ("0xab".into(), "0xcd".into());
+                    let version = UnexpectedVersion::Authorized { code, planned };
+                    chain.learn(&fact(1, Payload::VersionUnexpected(version)));
+                },
+            ),
             (Some("1 of 2 transactions have succeeded"), |chain, _| {
                 let health = chain.health.as_mut().unwrap();
                 (health.transactions, health.failed) = (4, 3);

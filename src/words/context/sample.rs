@@ -124,6 +124,10 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
         index: 1234,
         status: ReferendumStatus::ConfirmAborted,
     });
+    progress
+        .chains
+        .values_mut()
+        .for_each(|chain| chain.withdrawn = true);
     progress.unexamined = vec!["paseo: 12345678 to 12345679".to_owned()];
     progress.feedback = Some(feedback(plan, &filler));
     let note = || Note {

@@ -106,6 +106,53 @@ async fn a_stall_is_told_when_two_nodes_agree_and_taken_back_when_it_is_over() {
     ");
 }
 
+/// As on Kusama on 9 May 2025: two hours after an upgrade that went well, finality hangs.
+#[tokio::test]
+async fn an_all_clear_that_no_longer_holds_is_taken_back() {
+    let w = Pipeline::new(&["relay"], |_| {}).await;
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    w.block("relay", 1, &[authorized("0xaa")]).await;
+    w.block("relay", 2, &[]).await;
+    for _ in 0..400 {
+        w.block("relay", 2, &[]).await;
+    }
+    let state = async || w.state("v2").await;
+    assert_eq!(state().await, State::Completed);
+    w.see("relay", &[(true, 5), (true, 5)], 0);
+    w.observe("relay").await;
+    w.see("relay", &[(true, 200), (true, 190)], 0);
+    w.observe("relay").await;
+    w.block("relay", 2, &[]).await;
+    assert_eq!(
+        state().await,
+        State::Applied,
+        "no view says that all is well"
+    );
+    let text = w.text("v2", "stalled", "discord-upgrades").await;
+    assert!(
+        text.contains("**Our all-clear for this upgrade no longer holds.**"),
+        "{text}"
+    );
+    w.see("relay", &[(true, 3), (true, 5)], 0);
+    w.observe("relay").await;
+    let text = w.text("v2", "recovered", "discord-upgrades").await;
+    assert!(
+        text.contains("holds again once the chain has run well"),
+        "{text}"
+    );
+    for _ in 0..400 {
+        w.block("relay", 2, &[]).await;
+    }
+    assert_eq!(state().await, State::Completed);
+    let told = w.told("v2", "discord-upgrades").await;
+    let of = |notice: &str| told.iter().filter(|t| *t == notice).count();
+    assert_eq!(
+        ["stalled", "recovered", "verified", "completed"].map(of),
+        [1; 4],
+        "{told:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_herald_that_cannot_see_tells_operators_and_nobody_of_a_stall() {
     let w = Pipeline::new(&["relay"], |_| {}).await;
