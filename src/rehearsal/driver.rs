@@ -493,9 +493,10 @@ impl Rehearsal {
         let said = |p: &&Post| p.state == PostState::Sent && p.operation.rules().blocks_channel;
         let days = self.clock.now().duration_since(self.start).as_hours() / 24;
         let mut lines = vec![format!(
-            "{} ({}) in {days} days: {} posts in {} channels, {} facts.",
+            "{} ({}) in {days} day{}: {} posts in {} channels, {} facts.",
             self.scenario.upgrade.title,
             self.scenario.upgrade.urgency.name(),
+            if days == 1 { "" } else { "s" },
             posts.iter().filter(said).count(),
             self.core.outlets.len(),
             self.shown.facts

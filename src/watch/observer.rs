@@ -29,8 +29,10 @@ use crate::{
     ports::{Batch, Chain},
 };
 
-/// A chain is read up if no more blocks than these are still to be read.
+/// A chain is read up if no more blocks of six seconds than these are still to be read.
 const READ_UP_WITHIN_BLOCKS: u64 = 5;
+/// However seldom a chain makes blocks, it is still after so long.
+const MAX_USUAL_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 /// A stall is the upgrade's matter from so long before its window on.
 const NEAR_WINDOW_BEFORE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -41,10 +43,11 @@ impl Watcher {
             return Ok(());
         };
         let sight = chain.sight();
-        self.note_endpoints(name, &sight).await;
-        self.measure(name, chain.as_ref(), &sight).await?;
+        self.note_endpoints(name, &sight).await?;
         let take_in = async |batch: &mut Batch| self.take_in_sight(name, &sight, batch).await;
-        self.core.outbox.transaction(take_in).await
+        self.core.outbox.transaction(take_in).await?;
+        // Last, since it may wait for a node.
+        self.measure(name, chain.as_ref(), &sight).await
     }
 
     /// Takes in what the endpoints and the clock show.
@@ -71,11 +74,11 @@ impl Watcher {
             campaign.upgrade.chains.contains_key(name) && !campaign.progress.finished()
         });
         let now = self.core.clock.now();
-        let told_elsewhere = turn
+        let mut is_told = turn
             .as_ref()
             .is_some_and(|fact| campaigns.iter().any(|c| told_now(fact, c, now)));
         self.change_each(campaigns, batch, |campaign| {
-            let mut events = self.learn(campaign, turn.as_ref(), told_elsewhere);
+            let mut events = self.learn(campaign, turn.as_ref(), &mut is_told);
             events.extend(self.wait(campaign, &idle, caught_up, &memories));
             events
         })
@@ -125,12 +128,12 @@ impl Watcher {
     }
 
     /// Takes into a campaign that the trouble with one of its chains has changed. A campaign that is completed and still
-    /// listens to people tells it too, unless another one does.
+    /// listens to people takes its all-clear back, and tells it unless another campaign does.
     fn learn(
         &self,
         campaign: &mut Campaign,
         turn: Option<&Fact>,
-        told_elsewhere: bool,
+        is_told: &mut bool,
     ) -> Vec<CampaignEvent> {
         let (now, snapshot) = (self.core.clock.now(), self.core.snapshot());
         let seen = Observed {
@@ -142,12 +145,21 @@ impl Watcher {
             limits: &snapshot.plan().limits,
             estimate: &|_: &Expected| None,
         };
-        let event = turn
-            .filter(|fact| {
-                let is_last = !told_elsewhere && campaign.progress.state == State::Completed;
-                is_last || told_now(fact, campaign, now)
-            })
-            .and_then(|fact| campaign.progress.learn(&campaign.upgrade, fact, seen));
+        let Some(fact) = turn else {
+            return Vec::new();
+        };
+        let is_over = campaign.progress.state == State::Completed;
+        let own = told_now(fact, campaign, now);
+        if !own && !is_over {
+            return Vec::new();
+        }
+        let event = campaign.progress.learn(&campaign.upgrade, fact, seen);
+        if !own && std::mem::replace(is_told, true) {
+            // Another campaign tells it, and will tell that it is over.
+            let chain = campaign.progress.chains.get_mut(&fact.chain);
+            chain.into_iter().for_each(|chain| chain.ailing = false);
+            return Vec::new();
+        }
         event.into_iter().collect()
     }
 
@@ -165,9 +177,8 @@ impl Watcher {
             .map(|lag| memory.pace.stretch().in_six_seconds(lag));
         let limits = self.core.snapshot().plan().limits.clone();
         // A chain that makes a block when it has something to say is as quiet as it usually is.
-        let still_after = limits
-            .stalled_after
-            .max(memory.pace.usual_gap() * TIMES_USUAL_GAP);
+        let usual = (memory.pace.usual_gap() * TIMES_USUAL_GAP).min(MAX_USUAL_PAUSE);
+        let still_after = limits.stalled_after.max(usual);
         let now = matter(sight, lag, still_after, &limits, before);
         // herald sees again once it has read what it did not see.
         let sees_again = before == Some(MatterKind::Blind) && now.is_none();
@@ -195,8 +206,10 @@ impl Watcher {
         Some(stands_on(memory, name, payload))
     }
 
-    /// Notes for operators the trouble of each endpoint.
-    async fn note_endpoints(&self, name: &str, sight: &Sight) {
+    /// Notes for operators the trouble of each endpoint. That it limits requests is one while herald is behind.
+    async fn note_endpoints(&self, name: &str, sight: &Sight) -> Result<(), WatchError> {
+        let memory = self.core.store.memories().await?.remove(name);
+        let behind = memory.is_some_and(|memory| !read_up(sight, &memory));
         let mut wrong = BTreeMap::new();
         let alone = sight.endpoints.len() < 2;
         for (index, endpoint) in sight.endpoints.iter().enumerate() {
@@ -205,12 +218,13 @@ impl Watcher {
             let own = endpoint.trouble.clone().or(silent).filter(|_| !alone);
             wrong.insert(
                 format!("node {} of {name}, {}", index + 1, endpoint.name),
-                own.or_else(|| endpoint.interval.map(limit)),
+                own.or_else(|| endpoint.interval.filter(|_| behind).map(limit)),
             );
         }
         for (part, trouble) in wrong {
             self.core.troubles.note_change(&part, trouble).await;
         }
+        Ok(())
     }
 
     /// The code's hash, once, and the endpoints that answer, of chains that have applied an upgrade.
@@ -292,7 +306,7 @@ fn limit(interval: SignedDuration) -> String {
         || "less than 1 request".to_owned(),
         |r| format!("about {r} request{}", if r == 1 { "" } else { "s" }),
     );
-    format!("refuses requests over its limit; herald keeps to {rate} a second")
+    format!("refuses requests over its limit, and herald, with {rate} a second, is behind")
 }
 
 /// For how long no node that answers has moved.
@@ -310,7 +324,10 @@ fn read_up(sight: &Sight, memory: &Memory) -> bool {
         .endpoints
         .iter()
         .filter(|e| e.trouble.is_none())
-        .all(|e| e.head <= memory.number + READ_UP_WITHIN_BLOCKS)
+        .all(|e| {
+            let left = e.head.saturating_sub(memory.number);
+            memory.pace.stretch().in_six_seconds(left) <= READ_UP_WITHIN_BLOCKS
+        })
 }
 
 /// An observation, with the last finalized block it stands on.

@@ -20,9 +20,10 @@ const NOT_YET_WITHIN_BLOCKS: u64 = 16;
 const TRIES_OF_UNREADABLE_BLOCK: u32 = 3;
 const TRIES_OF_BROKEN_CONNECTION: u32 = 5;
 
-/// The block of each chain that could not be read, and how often it was asked for.
+/// How often in a row each chain was asked for a block that could not be read. A block that was passed does not end the
+/// row, so that the ones behind it cost no further tries.
 #[derive(Debug, Default)]
-pub struct UnreadableBlocks(Mutex<BTreeMap<String, (u64, u32)>>);
+pub struct UnreadableBlocks(Mutex<BTreeMap<String, u32>>);
 
 impl UnreadableBlocks {
     /// Makes the best of what came of asking for block `number`: the block; or, once it was asked for often enough, the
@@ -48,7 +49,7 @@ impl UnreadableBlocks {
             Err(ChainError::Absent(reason)) => return Err(ChainError::Gone(reason)),
             Err(error) => error,
         };
-        let Some(tries_left) = self.tries_left(name, number, &error) else {
+        let Some(tries_left) = self.tries_left(name, &error) else {
             return Err(error);
         };
         if tries_left > 0 {
@@ -56,28 +57,26 @@ impl UnreadableBlocks {
         }
         match chain.state(number).await {
             Ok(block) => Ok((block, false)),
-            // Asked for once more than events are.
-            Err(_) if tries_left < 0 => match chain.state(head.number).await {
-                Ok(block) => Ok((block, false)),
-                Err(_) => Err(error),
-            },
+            // Asked for once more than events are; a connection that breaks says nothing of the block's state.
+            Err(ChainError::Answer(_) | ChainError::Undecodable(_)) if tries_left < 0 => chain
+                .state(head.number)
+                .await
+                .map(|block| (block, false))
+                .map_err(|_| error),
             Err(_) => Err(error),
         }
     }
 
-    /// Takes note that block `number` could not be read, and says how often it is still to be asked for; `None` where the
-    /// block is not at fault.
-    pub fn tries_left(&self, name: &str, number: u64, error: &ChainError) -> Option<i32> {
+    /// Takes note that a block could not be read, and says how often it is still to be asked for; `None` where the block is
+    /// not at fault.
+    pub fn tries_left(&self, name: &str, error: &ChainError) -> Option<i32> {
         let most = match error {
             ChainError::Answer(_) | ChainError::Undecodable(_) => TRIES_OF_UNREADABLE_BLOCK,
             ChainError::Unreachable(_) => TRIES_OF_BROKEN_CONNECTION,
             _ => return None,
         };
         let mut unreadable = self.0.lock();
-        let (block, tries) = unreadable.entry(name.to_owned()).or_insert((number, 0));
-        if *block != number {
-            (*block, *tries) = (number, 0);
-        }
+        let tries = unreadable.entry(name.to_owned()).or_default();
         *tries += 1;
         Some(most.cast_signed() - tries.cast_signed())
     }

@@ -3,7 +3,12 @@
 //! One block is one transaction: what it showed, how far each upgrade has come and the posts that
 //! follow from it are written together, so a stop at any point loses none of them and repeats none.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::RangeInclusive,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, stream};
 use jiff::SignedDuration;
@@ -37,6 +42,8 @@ use crate::{
 const LATE_AFTER: SignedDuration = SignedDuration::from_secs(120);
 /// Blocks that are read side by side, so that a long way to the node does not make herald slower than a fast chain.
 const READ_AHEAD_BLOCKS: usize = 4;
+/// The longest that blocks are read at one look.
+const MAX_READING: Duration = Duration::from_mins(5);
 /// The pace of a chain that is seen for the first time, in seconds a block.
 const USUAL_BLOCK_SECONDS: f64 = 6.0;
 
@@ -100,10 +107,10 @@ impl Watcher {
         };
         let ranges = match catchup::route(chain, &memory, head.number).await {
             // What can't be looked at beforehand is left out: the state at the head tells what came of it.
-            Err(error)
+            Err(error @ (ChainError::Answer(_) | ChainError::Undecodable(_)))
                 if self
                     .unreadable
-                    .tries_left(name, memory.number + 1, &error)
+                    .tries_left(name, &error)
                     .is_some_and(|left| left <= 0) =>
             {
                 vec![head.number..=head.number]
@@ -156,6 +163,7 @@ impl Watcher {
         let mut ahead = stream::iter(ranges.into_iter().flatten())
             .map(async |number| (number, chain.block(number).await))
             .buffered(READ_AHEAD_BLOCKS);
+        let begun = Instant::now();
         while let Some(read) = ahead.next().await {
             if read.0 <= memory.number {
                 continue;
@@ -191,6 +199,10 @@ impl Watcher {
             }
             memory = self.block(name, head, &memory, &block, known).await?;
             blocks += 1;
+            // The rest is read at the next look, so that a slow node does not look like a herald that hangs.
+            if begun.elapsed() > MAX_READING {
+                break;
+            }
         }
         Ok(blocks)
     }

@@ -193,12 +193,14 @@ impl Node {
             ChainError::Unreachable(_) => true,
             // The metadata that events were read with may itself be wrong.
             ChainError::Undecodable(_) => {
-                self.configs.lock().clear();
-                connection.faults.fetch_add(1, Ordering::Relaxed) > 0
+                if connection.faults.load(Ordering::Relaxed) == 0 {
+                    self.configs.lock().clear();
+                }
+                connection.faults.fetch_add(1, Ordering::Relaxed) == 1
             }
             // Another node may have whole what this one can't give.
             ChainError::Answer(_) | ChainError::NotYet(_) => {
-                connection.faults.fetch_add(1, Ordering::Relaxed) > 0
+                connection.faults.fetch_add(1, Ordering::Relaxed) == 1
             }
             _ => false,
         };
@@ -208,7 +210,9 @@ impl Node {
         if self.witnesses.len() > 1 {
             self.leave(connection.index, format!("does not serve: {error}"));
         }
-        self.drop_connection().await;
+        // Another one may have been opened meanwhile.
+        let mut held = self.connection.lock().await;
+        held.take_if(|held| std::ptr::eq(held.as_ref(), connection));
     }
 
     /// The connection, once its head was compared: another node may have come in between.
@@ -330,13 +334,13 @@ impl Chain for Node {
 
     async fn block(&self, number: u64) -> Result<Block, ChainError> {
         let connection = self.compared_connection().await?;
-        let block = connection.block(number, true, &self.seen).await;
+        let block = connection.block(number, &self.seen).await;
         self.noted(&connection, block).await
     }
 
     async fn state(&self, number: u64) -> Result<Block, ChainError> {
         let connection = self.compared_connection().await?;
-        let block = connection.block(number, false, &self.seen).await;
+        let block = connection.state(number, &self.seen).await;
         if block.is_ok() {
             // The block was at fault, and not the nodes that were left for it.
             self.witnesses.iter().for_each(|w| w.set_trouble(None));

@@ -25,7 +25,7 @@ use super::{
     allowance::Allowance,
     endpoint::{EndpointClient, Header, OpenError, hash_of},
     error::{answer, root_cause},
-    read::{self, At},
+    read::{self, At, LAST_UPGRADE_KEY},
 };
 use crate::{
     domain::{chain::block::Block, hex},
@@ -194,18 +194,24 @@ impl Connection {
         {
             return Ok((now.number, format!("{hash:?}")));
         }
-        let (hash, header) = answer(self.endpoint.finalized()).await?;
+        let (hash, number) = match answer(self.endpoint.finalized()).await {
+            Ok((hash, header)) => (hash, header.number),
+            // A node that has the newer methods alone.
+            Err(_) => {
+                let at = answer(self.client.at_current_block()).await?;
+                (at.block_hash(), at.block_number())
+            }
+        };
         // Finality that hangs brings no head: how far it is behind is asked for too.
-        read_lag(&self.rpc, header.number, &self.lag).await;
-        if header.number > now.number && now.at.is_some_and(|at| at.elapsed() >= MAX_STREAM_SILENCE)
-        {
+        read_lag(&self.rpc, number, &self.lag).await;
+        if number > now.number && now.at.is_some_and(|at| at.elapsed() >= MAX_STREAM_SILENCE) {
             // The stream has gone silent while the chain goes on.
             self.endpoint.refuse_subscription();
             seen.send_modify(|s| s.ended = true);
         }
         match now.hash {
-            Some(hash) if now.number > header.number => Ok((now.number, format!("{hash:?}"))),
-            _ => Ok((header.number, format!("{hash:?}"))),
+            Some(hash) if now.number > number => Ok((now.number, format!("{hash:?}"))),
+            _ => Ok((number, format!("{hash:?}"))),
         }
     }
 
@@ -252,21 +258,34 @@ impl Connection {
     }
 
     async fn at(&self, number: u64) -> Result<At, ChainError> {
+        let hash = self.known_hash(number).await?;
+        answer(self.client.at_block_hash_and_number(hash, number)).await
+    }
+
+    async fn known_hash(&self, number: u64) -> Result<H256, ChainError> {
         let hash = self
             .hash(number)
             .await?
             .ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
-        let hash = hash.parse::<H256>().map_err(|e| {
+        hash.parse::<H256>().map_err(|e| {
             ChainError::Answer(format!("the hash of block {number} can't be read: {e}"))
-        })?;
-        answer(self.client.at_block_hash_and_number(hash, number)).await
+        })
     }
 
-    /// Reads a block, with its events or without.
+    /// Reads of a block what its state and its header prove.
+    pub async fn state(
+        &self,
+        number: u64,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<Block, ChainError> {
+        self.must_be_final(number, seen).await?;
+        read::state(&self.endpoint, self.known_hash(number).await?, number).await
+    }
+
+    /// Reads a block.
     pub async fn block(
         &self,
         number: u64,
-        events: bool,
         seen: &watch::Sender<SeenHead>,
     ) -> Result<Block, ChainError> {
         self.must_be_final(number, seen).await?;
@@ -277,7 +296,7 @@ impl Connection {
         };
         let at = Arc::new(at);
         let parent = self.parent(number).await?;
-        let block = read::read(&self.endpoint, &at, parent.as_deref(), events).await;
+        let block = read::read(&self.endpoint, &at, parent.as_deref()).await;
         let mut recent = self.recent.lock().await;
         recent.insert(number, at);
         while recent.len() > MAX_RECENT_BLOCKS {
@@ -367,8 +386,7 @@ impl Connection {
     }
 }
 
-/// Storage keys that are the same on every chain: `System.LastRuntimeUpgrade`, and the code.
-const LAST_UPGRADE_KEY: &str = "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
+/// Storage key of the code.
 const CODE_KEY: &str = "0x3a636f6465";
 
 /// The metadata of chains by their genesis: a clone shares what it holds.
@@ -380,11 +398,10 @@ const MAX_RECENT_BLOCKS: usize = 16;
 /// Asks how many blocks the best head is before a finalized one, and keeps it in `lag`.
 async fn read_lag(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {
     let best = rpc.request::<Option<Header>>("chain_getHeader", RpcParams::new());
-    let best = best.await.ok().flatten();
-    lag.store(
-        best.map_or(UNKNOWN_LAG, |b| b.number.saturating_sub(finalized)),
-        Ordering::Relaxed,
-    );
+    // Without an answer the last one stands.
+    if let Ok(Some(best)) = best.await {
+        lag.store(best.number.saturating_sub(finalized), Ordering::Relaxed);
+    }
 }
 
 /// Follows the finalized heads of one connection.
@@ -475,7 +492,9 @@ impl Follower {
             own
         });
         if own {
-            read_lag(&self.endpoint.rpc(), number, &self.lag).await;
+            // Beside the heads: it may have to wait for its turn.
+            let (rpc, lag) = (self.endpoint.rpc(), self.lag.clone());
+            tokio::spawn(async move { read_lag(&rpc, number, &lag).await });
         }
         own
     }

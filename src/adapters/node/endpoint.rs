@@ -4,7 +4,7 @@
 //! second. A request over the limit is made again, more slowly. What one method does not answer is asked of another one
 //! that knows it too, so that no single method is needed.
 
-use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use jsonrpsee::{
@@ -18,7 +18,7 @@ use subxt::{
         Hasher,
         substrate::{BlakeTwo256, SubstrateHeader},
     },
-    ext::codec::Encode,
+    ext::codec::{Decode, Encode},
     rpcs::{
         Error, RpcClient, UserError,
         client::{RawRpcFuture, RawRpcSubscription, RpcClientT, RpcParams},
@@ -42,6 +42,8 @@ const MAX_ANSWER_BYTES: u32 = 16 * 1024 * 1024;
 const MAX_REQUESTS: u32 = 6;
 /// The pause between two questions for the finalized head of an endpoint that has no subscription to it.
 const POLL_EVERY: Duration = Duration::from_secs(3);
+/// So many polls in a row may fail before the stream ends.
+const MAX_FAILED_POLLS: u32 = 3;
 /// The most blocks by which a hash is searched behind the finalized head, where no method knows it by its number.
 const MAX_WALK_BLOCKS: u64 = 256;
 
@@ -117,7 +119,7 @@ impl EndpointClient {
     }
 
     /// The values of several keys at a block, by one request. `None` where no value stands.
-    pub async fn values(&self, keys: &[String], at: H256) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    pub async fn values(&self, keys: &[&str], at: H256) -> Result<Vec<Option<Vec<u8>>>, Error> {
         if self.allowance.refuses(QUERY_STORAGE) {
             return Err(UserError::method_not_found().into());
         }
@@ -183,7 +185,8 @@ impl EndpointClient {
         params: Option<Box<RawValue>>,
     ) -> Result<Box<RawValue>, Error> {
         let other = OtherMeans::of(method, params.as_deref());
-        let error = if self.allowance.refuses(method) {
+        let is_refused = self.allowance.refuses(method);
+        let error = if is_refused {
             Error::User(UserError::method_not_found())
         } else {
             match self.ask(method, params).await {
@@ -196,9 +199,13 @@ impl EndpointClient {
         };
         match self.by(other).await {
             Ok(answer) => {
-                self.allowance.refuse(method);
+                if matches!(Fault::of(&error), Fault::Method) {
+                    self.allowance.refuse(method);
+                }
                 RawValue::from_string(answer.to_string()).map_err(Error::Serialization)
             }
+            // What the other method says of the block is more than that this one is not asked.
+            Err(other) if is_refused || matches!(Fault::of(&other), Fault::Elsewhere) => Err(other),
             Err(_) => Err(error),
         }
     }
@@ -216,7 +223,10 @@ impl EndpointClient {
                 let first = first.ok().flatten().ok_or_else(|| silence(SUBSCRIBE))??;
                 let header: Header =
                     serde_json::from_str(first.get()).map_err(Error::Deserialization)?;
-                Ok(json!(hash_of(&header)))
+                match ask(BLOCK_HASH, rpc_params![header.number]).await {
+                    Ok(hash) if hash.is_string() => Ok(hash),
+                    _ => Ok(json!(hash_of(&header))),
+                }
             }
             OtherMeans::HeaderOfBlock(hash) => {
                 let params = hash.map_or_else(RpcParams::new, |hash| rpc_params![hash]);
@@ -231,17 +241,22 @@ impl EndpointClient {
                 let version = ask("state_getRuntimeVersion", rpc_params![at]).await?;
                 core_version(&version).ok_or_else(|| wrong_type("state_getRuntimeVersion"))
             }
-            OtherMeans::Metadata(at) => {
+            OtherMeans::Metadata { at, with_version } => {
                 let metadata = ask("state_getMetadata", rpc_params![at]).await?;
                 let bytes = metadata.as_str().and_then(hex::decode);
                 let bytes = bytes.ok_or_else(|| wrong_type("state_getMetadata"))?;
-                Ok(json!(hex::encode(&bytes.encode())))
+                let answer = if with_version {
+                    Some(bytes).encode()
+                } else {
+                    bytes.encode()
+                };
+                Ok(json!(hex::encode(&answer)))
             }
             OtherMeans::Query { key, at } => {
                 let answer = self
                     .ask(QUERY_STORAGE, rpc_params![[&key], at].build())
                     .await?;
-                let values = changes(&answer, std::slice::from_ref(&key));
+                let values = changes(&answer, &[&key]);
                 let value = values.ok_or_else(|| wrong_type(QUERY_STORAGE))?.pop();
                 Ok(json!(value.flatten().map(|bytes| hex::encode(&bytes))))
             }
@@ -252,7 +267,8 @@ impl EndpointClient {
     async fn walk_back(&self, number: u64) -> Result<Value, Error> {
         let (mut hash, mut header) = self.finalized().await?;
         if number > header.number || header.number - number > MAX_WALK_BLOCKS {
-            return Err(failed("the block is too far behind the head to be found"));
+            // As a node says that it has no such block.
+            return Ok(Value::Null);
         }
         while header.number > number {
             hash = header.parent_hash;
@@ -272,33 +288,48 @@ impl EndpointClient {
         params: Option<Box<RawValue>>,
         unsubscribe: &str,
     ) -> Result<RawRpcSubscription, Error> {
-        self.allowance.turn().await;
-        let asked = self.client.subscribe_raw(method, params, unsubscribe);
-        timeout(ANSWER_TIMEOUT, asked)
-            .await
-            .unwrap_or_else(|_| Err(silence(method)))
+        let mut requests = 0;
+        loop {
+            self.allowance.turn().await;
+            requests += 1;
+            let asked = self
+                .client
+                .subscribe_raw(method, params.clone(), unsubscribe);
+            match timeout(ANSWER_TIMEOUT, asked).await {
+                Err(_) => return Err(silence(method)),
+                Ok(Err(Error::User(error))) if is_over_limit(&error) => {
+                    self.allowance.exceeded();
+                    if requests >= MAX_REQUESTS {
+                        return Err(Error::User(error));
+                    }
+                }
+                Ok(answer) => return answer,
+            }
+        }
     }
 
     /// Finalized heads, asked for again and again: one after each change.
     async fn poll_heads(self) -> Result<RawRpcSubscription, Error> {
-        let (hash, header) = self.finalized().await?;
+        self.finalized().await?;
         self.allowance.refuse(SUBSCRIBE);
-        let first = VecDeque::from([header]);
-        let heads = stream::try_unfold((self, hash, first), async |(client, last, mut ready)| {
-            let mut newest = last;
-            while ready.is_empty() {
-                sleep(POLL_EVERY).await;
-                let (hash, header) = client.finalized().await?;
-                if hash != last {
-                    newest = hash;
-                    ready.push_back(header);
+        let heads = stream::try_unfold((self, None), async |(client, last)| {
+            let mut failures = 0;
+            let header = loop {
+                if last.is_some() {
+                    sleep(POLL_EVERY).await;
                 }
-            }
-            let Some(header) = ready.pop_front() else {
-                return Ok(None);
+                match client.finalized().await {
+                    // A node behind the same address may be behind another one.
+                    Ok((_, header)) if last.is_none_or(|last| header.number > last) => {
+                        break header;
+                    }
+                    Ok(_) => failures = 0,
+                    Err(error) if failures >= MAX_FAILED_POLLS => return Err(error),
+                    Err(_) => failures += 1,
+                }
             };
             let raw = serde_json::value::to_raw_value(&header).map_err(Error::Serialization)?;
-            Ok(Some((raw, (client, newest, ready))))
+            Ok(Some((raw, (client, Some(header.number)))))
         });
         Ok(RawRpcSubscription {
             stream: Box::pin(heads),
@@ -314,10 +345,16 @@ impl RpcClientT for EndpointClient {
         params: Option<Box<RawValue>>,
     ) -> RawRpcFuture<'a, Box<RawValue>> {
         Box::pin(async move {
+            let asks_versions = params
+                .as_ref()
+                .is_some_and(|params| params.get().contains("\"Metadata_metadata_versions\""));
             let answer = self.request(method, params).await?;
             if method == "rpc_methods" && has_older_methods(&answer) {
                 return RawValue::from_string(r#"{"methods":[]}"#.to_owned())
                     .map_err(Error::Serialization);
+            }
+            if method == "state_call" && asks_versions {
+                return readable_versions(answer);
             }
             Ok(answer)
         })
@@ -358,7 +395,11 @@ enum OtherMeans {
     GenesisOfSpecification,
     ParentOf(u64),
     RuntimeVersion(Value),
-    Metadata(Value),
+    /// The runtime's metadata, as a function that is called by a version of it answers, or as the plain one does.
+    Metadata {
+        at: Value,
+        with_version: bool,
+    },
     Query {
         key: String,
         at: Value,
@@ -381,7 +422,12 @@ impl OtherMeans {
             },
             "state_call" => match first?.as_str()? {
                 "Core_version" => Self::RuntimeVersion(params.get(2)?.clone()),
-                "Metadata_metadata" => Self::Metadata(params.get(2)?.clone()),
+                function @ ("Metadata_metadata" | "Metadata_metadata_at_version") => {
+                    Self::Metadata {
+                        at: params.get(2)?.clone(),
+                        with_version: function != "Metadata_metadata",
+                    }
+                }
                 _ => return None,
             },
             "state_getStorage" => Self::Query {
@@ -473,11 +519,27 @@ fn has_older_methods(answer: &RawValue) -> bool {
     methods.is_some_and(|methods| OLDER_METHODS.iter().all(|m| methods.contains(&json!(m))))
 }
 
+/// The newest version of metadata that subxt reads.
+const NEWEST_METADATA: u32 = 16;
+
+/// Leaves out the versions of metadata that are not read, since the newest one is asked for.
+fn readable_versions(answer: Box<RawValue>) -> Result<Box<RawValue>, Error> {
+    let text: Option<String> = serde_json::from_str(answer.get()).ok();
+    let bytes = text.as_deref().and_then(hex::decode);
+    let versions = bytes.and_then(|bytes| Vec::<u32>::decode(&mut &bytes[..]).ok());
+    let Some(mut versions) = versions else {
+        return Ok(answer);
+    };
+    versions.retain(|version| *version <= NEWEST_METADATA);
+    let text = json!(hex::encode(&versions.encode())).to_string();
+    RawValue::from_string(text).map_err(Error::Serialization)
+}
+
 /// Reads the answer of a query for several keys; nothing if it is not one.
-fn changes(answer: &RawValue, keys: &[String]) -> Option<Vec<Option<Vec<u8>>>> {
+fn changes(answer: &RawValue, keys: &[&str]) -> Option<Vec<Option<Vec<u8>>>> {
     let sets: Value = serde_json::from_str(answer.get()).ok()?;
     let changes = sets.get(0)?.get("changes")?.as_array()?;
-    let value = |key: &String| {
+    let value = |key: &&str| {
         let change = changes
             .iter()
             .find(|change| change.get(0) == Some(&json!(key)))?;
@@ -549,7 +611,7 @@ mod tests {
 
     #[test]
     fn values_stand_in_the_order_of_their_keys_and_a_query_without_one_is_no_answer() {
-        let keys = ["0x01".to_owned(), "0x02".to_owned()];
+        let keys = ["0x01", "0x02"];
         let answer = r#"[{"block":"0xab","changes":[["0x02",null],["0x01","0x0a0b"]]}]"#;
         let values = vec![Some(vec![10, 11]), None];
         assert_eq!(changes(&raw(answer), &keys), Some(values));

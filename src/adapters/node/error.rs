@@ -14,7 +14,7 @@ pub(super) async fn answer<T, E: std::error::Error>(
 ) -> Result<T, ChainError> {
     match timeout(STEP_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(answered(root_cause(&error))),
+        Ok(Err(error)) => Err(answered(&whole(&error))),
         Err(_) => Err(ChainError::Unreachable(format!(
             "the node did not answer within {} s",
             STEP_TIMEOUT.as_secs()
@@ -45,14 +45,18 @@ impl BlockFault {
     }
 }
 
-fn answered(reason: String) -> ChainError {
+fn answered(whole: &str) -> ChainError {
+    let reason = without_layers(whole);
     match BlockFault::of(&reason) {
         Some(BlockFault::Gone) => ChainError::Gone(reason),
         Some(BlockFault::Absent) => ChainError::Absent(reason),
-        None if reason.contains("did not answer within") => ChainError::Unreachable(reason),
+        None if BROKEN.iter().any(|words| whole.contains(words)) => ChainError::Unreachable(reason),
         None => ChainError::Answer(reason),
     }
 }
+
+/// The words of a node that did not answer, and of a connection that broke.
+const BROKEN: [&str; 2] = ["did not answer within", "restart required"];
 
 /// The names of the client's layers, which say nothing of what went wrong.
 const LAYERS: [&str; 6] = [
@@ -64,8 +68,19 @@ const LAYERS: [&str; 6] = [
     "; restart required",
 ];
 
-/// The error and what is behind it, each said once.
+/// The error and what is behind it, without the client's own words.
 pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
+    without_layers(&whole(error))
+}
+
+fn without_layers(text: &str) -> String {
+    LAYERS
+        .iter()
+        .fold(text.to_owned(), |text, layer| text.replace(layer, ""))
+}
+
+/// The error and what is behind it, each said once.
+fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
@@ -75,7 +90,5 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
         }
         source = inner.source();
     }
-    LAYERS
-        .iter()
-        .fold(text, |text, layer| text.replace(layer, ""))
+    text
 }

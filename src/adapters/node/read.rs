@@ -16,10 +16,15 @@ use subxt::{
         codec::{Compact, Decode, DecodeAll},
         scale_value::Value,
     },
+    rpcs::rpc_params,
     utils::H256,
 };
 
-use super::{decode, endpoint::EndpointClient, error::answer};
+use super::{
+    decode,
+    endpoint::{EndpointClient, Header},
+    error::answer,
+};
 use crate::{
     domain::{
         chain::{block::Block, memory::enactment_name},
@@ -31,77 +36,129 @@ use crate::{
 /// The client at one block.
 pub(super) type At = OnlineClientAtBlock<SubstrateConfig>;
 
-/// Reads what the core wants to know of a block. Without `events`, it is what the state and the header tell.
+/// What the core wants to know of a block's state. A key is made of names, so that it is the same on every chain that has
+/// the entry.
+const EVENTS_KEY: &str = "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7";
+const STATE_KEYS: [&str; 7] = [
+    // Timestamp.Now
+    "0xf0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf84e0f1d6045dfcbb",
+    LAST_UPGRADE_KEY,
+    // System.AuthorizedUpgrade, and ParachainSystem's where that is the older place
+    "0x26aa394eea5630e07c48ae0c9558cef72fa9f1bf25567808771bff091dc89ecd",
+    "0x45323df7cc47150b3930e2666b0aa3132fa9f1bf25567808771bff091dc89ecd",
+    // MultiBlockMigrations.Cursor
+    "0x0b20199ace3564d0964e2c4d4a9ba46987b188618944a73221aaabb35521b0a1",
+    // Paras.UpcomingUpgrades
+    "0xcd710b30bd2eab0352ddcc26417aa19463c716fb8fff3de61a883bb76adb34a2",
+    // ParachainSystem.LastRelayChainBlockNumber
+    "0x45323df7cc47150b3930e2666b0aa313a2bca190d36bd834cc73a38fc213ecbd",
+];
+/// System.LastRuntimeUpgrade
+pub(super) const LAST_UPGRADE_KEY: &str =
+    "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
+
+/// The versions that `Core_version` answers: of the runtime, and of its transactions.
+type Versions = (u32, u32);
+
+/// Reads what the core wants to know of a block.
 pub async fn read(
     endpoint: &EndpointClient,
     at: &At,
     parent: Option<&At>,
-    events: bool,
 ) -> Result<Block, ChainError> {
-    let has = |pallet: &str, entry: &str| at.storage().entry((pallet, entry)).is_ok();
-    // Older parachains keep it in a pallet of their own.
-    let place = if has("System", "AuthorizedUpgrade") {
-        "System"
-    } else {
-        "ParachainSystem"
-    };
-    let wanted = [
-        ("System", "Events"),
-        ("Timestamp", "Now"),
-        ("System", "LastRuntimeUpgrade"),
-        (place, "AuthorizedUpgrade"),
-        ("MultiBlockMigrations", "Cursor"),
-        ("Paras", "UpcomingUpgrades"),
-        ("ParachainSystem", "LastRelayChainBlockNumber"),
-    ];
-    let header = async { answer(at.block_header()).await };
-    let wanted = wanted.map(|entry| Some(entry).filter(|e| events || e.1 != "Events"));
-    let (header, values) = tokio::try_join!(header, values(endpoint, at, wanted))?;
-    let [
-        events,
-        time,
-        last_upgrade,
-        authorized,
-        cursor,
-        upcoming,
-        relay_number,
-    ] = values;
-    let header = Digests::read(&header);
-    let relay_number = header
-        .relay_number
-        .or_else(|| decoded::<u32>(relay_number).map(u64::from));
+    let keys: Vec<&str> = STATE_KEYS.into_iter().chain([EVENTS_KEY]).collect();
+    let (header, mut values) = tokio::try_join!(
+        answer(at.block_header()),
+        values(endpoint, at.block_hash(), &keys, Some(at)),
+    )?;
+    let events = values.pop().flatten();
+    let versions = (at.spec_version(), at.transaction_version());
+    let mut block = block(at.block_hash(), &header, versions, values);
     // The events of the block that applies new code were encoded by the old runtime, while the state
     // behind it answers with the new one already: decode them as their parent would.
     let writer = parent
         .filter(|p| p.spec_version() != at.spec_version())
         .unwrap_or(at);
-    let events = decode::events(
+    block.events = decode::events(
         &writer.events().from_bytes(events.unwrap_or_default()),
         writer.metadata_ref(),
     )?;
-    let mut block = Block {
-        number: at.block_number(),
-        hash: format!("{:?}", at.block_hash()),
-        parent: format!("{:?}", header.parent),
-        time: decoded::<u64>(time)
-            .and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()),
-        spec_version: at.spec_version(),
-        transaction_version: at.transaction_version(),
-        proven_version: decoded::<Compact<u32>>(last_upgrade).map(|v| v.0),
-        authorized: authorized.and_then(|b| b.get(..32).map(hex::encode)),
-        migrating: cursor.is_some(),
-        slot: header.slot,
-        relay_number,
-        upcoming: upcoming_upgrades(at, upcoming.as_deref(), header.scheduled),
-        enactments: Vec::new(),
-        events,
-    };
     for referendum in block.passed() {
         if let Some(when) = enactment(at, referendum).await? {
             block.enactments.push((referendum, when));
         }
     }
     Ok(block)
+}
+
+/// Reads of a block what its state and its header prove. It needs no metadata, which may be what can't be had.
+pub async fn state(
+    endpoint: &EndpointClient,
+    hash: H256,
+    number: u64,
+) -> Result<Block, ChainError> {
+    let rpc = endpoint.rpc();
+    let header = async {
+        let header = rpc.request::<Option<Header>>("chain_getHeader", rpc_params![hash]);
+        let absent = || ChainError::Absent(format!("block {number} is not there"));
+        answer(header).await?.ok_or_else(absent)
+    };
+    let versions = async {
+        let call = rpc.request::<String>("state_call", rpc_params!["Core_version", "0x", hash]);
+        let unreadable = || ChainError::Answer("Core_version can't be read".to_owned());
+        versions(&answer(call).await?).ok_or_else(unreadable)
+    };
+    let (header, versions, values) =
+        tokio::try_join!(header, versions, values(endpoint, hash, &STATE_KEYS, None))?;
+    Ok(Block {
+        without_events: true,
+        ..block(hash, &header, versions, values)
+    })
+}
+
+fn versions(answer: &str) -> Option<Versions> {
+    type Version = (String, String, u32, u32, u32, Vec<([u8; 8], u32)>);
+    let bytes = hex::decode(answer)?;
+    let mut rest = bytes.as_slice();
+    let (_, _, _, spec_version, _, _) = Version::decode(&mut rest).ok()?;
+    // Old runtimes end here.
+    Some((spec_version, u32::decode(&mut rest).unwrap_or(0)))
+}
+
+/// Makes a block of its header and of the values of [`STATE_KEYS`]; its events are still to come.
+fn block(
+    hash: H256,
+    header: &Header,
+    (spec_version, transaction_version): Versions,
+    values: Vec<Option<Vec<u8>>>,
+) -> Block {
+    let number = header.number;
+    let header = Digests::read(header);
+    let mut values = values.into_iter().map(Option::unwrap_or_default);
+    let mut next = || values.next().filter(|bytes| !bytes.is_empty());
+    let (time, last_upgrade) = (next(), next());
+    let (authorized, older_authorized) = (next(), next());
+    let (cursor, upcoming, relay_number) = (next(), next(), next());
+    Block {
+        number,
+        hash: format!("{hash:?}"),
+        parent: format!("{:?}", header.parent),
+        time: decoded::<u64>(time)
+            .and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()),
+        spec_version,
+        transaction_version,
+        proven_version: decoded::<Compact<u32>>(last_upgrade).map(|v| v.0),
+        authorized: authorized
+            .or(older_authorized)
+            .and_then(|b| b.get(..32).map(hex::encode)),
+        migrating: cursor.is_some(),
+        slot: header.slot,
+        relay_number: header
+            .relay_number
+            .or_else(|| decoded::<u32>(relay_number).map(u64::from)),
+        upcoming: upcoming_upgrades(number, upcoming.as_deref(), header.scheduled),
+        ..Block::default()
+    }
 }
 
 /// The block for which the scheduler has the call of a referendum that passed; none before that, and
@@ -124,23 +181,29 @@ fn decoded<T: Decode>(bytes: Option<Vec<u8>>) -> Option<T> {
     bytes.and_then(|b| T::decode(&mut &b[..]).ok())
 }
 
-/// The values of plain entries; one that the runtime does not have is not asked for. One request asks for all, and where
-/// the node does not answer it, each has its own.
-async fn values<const N: usize>(
+/// The values of keys. One request asks for all, and where the node does not answer it, each has its own.
+async fn values(
     endpoint: &EndpointClient,
-    at: &At,
-    entries: [Option<(&str, &str)>; N],
-) -> Result<[Option<Vec<u8>>; N], ChainError> {
-    let entries = entries.map(|entry| Some(at.storage().entry(entry?).ok()?.key_prefix().to_vec()));
-    let keys: Vec<Vec<u8>> = entries.iter().flatten().cloned().collect();
-    let written: Vec<String> = keys.iter().map(|key| hex::encode(key)).collect();
-    let found = match answer(endpoint.values(&written, at.block_hash())).await {
-        Ok(found) => found,
-        Err(error @ (ChainError::Gone(_) | ChainError::Absent(_))) => return Err(error),
-        Err(_) => try_join_all(keys.into_iter().map(|key| raw(at, key))).await?,
-    };
-    let mut found = found.into_iter();
-    Ok(entries.map(|key| key.and_then(|_| found.next().flatten())))
+    hash: H256,
+    keys: &[&str],
+    at: Option<&At>,
+) -> Result<Vec<Option<Vec<u8>>>, ChainError> {
+    match answer(endpoint.values(keys, hash)).await {
+        Ok(found) => Ok(found),
+        Err(error @ (ChainError::Gone(_) | ChainError::Absent(_))) => Err(error),
+        Err(_) => {
+            let rpc = endpoint.rpc();
+            let single = async |key: &&str| {
+                if let Some(at) = at {
+                    return raw(at, hex::decode(key).unwrap_or_default()).await;
+                }
+                let value =
+                    rpc.request::<Option<String>>("state_getStorage", rpc_params![key, hash]);
+                Ok(answer(value).await?.as_deref().and_then(hex::decode))
+            };
+            try_join_all(keys.iter().map(single)).await
+        }
+    }
 }
 
 async fn raw(at: &At, key: Vec<u8>) -> Result<Option<Vec<u8>>, ChainError> {
@@ -157,7 +220,7 @@ async fn raw(at: &At, key: Vec<u8>) -> Result<Option<Vec<u8>>, ChainError> {
 /// until then, and those that the header tells. The header alone tells of an upgrade that root forces, which waits for
 /// no go-ahead and is in another list.
 fn upcoming_upgrades(
-    at: &At,
+    block: u64,
     listed: Option<&[u8]>,
     scheduled: Vec<(u32, u64)>,
 ) -> Vec<(u32, u64)> {
@@ -170,10 +233,7 @@ fn upcoming_upgrades(
             .map(|(para, block)| (para, u64::from(block)))
             .collect(),
         Err(error) => {
-            tracing::warn!(
-                block = at.block_number(),
-                "Paras.UpcomingUpgrades can't be read: {error}"
-            );
+            tracing::warn!(block, "Paras.UpcomingUpgrades can't be read: {error}");
             Vec::new()
         }
     };

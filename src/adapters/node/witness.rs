@@ -136,7 +136,9 @@ impl Witness {
         {
             return None;
         }
-        let asked = timeout(ANSWER_TIMEOUT, self.ask()).await;
+        // What waits for its turn is not silent: a head takes three requests at most.
+        let turns = self.allowance.interval().unwrap_or_default() * 3;
+        let asked = timeout(ANSWER_TIMEOUT + turns, self.ask()).await;
         let pause = if asked.is_err() {
             PAUSE_AFTER_SILENCE
         } else {

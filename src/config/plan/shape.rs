@@ -178,9 +178,9 @@ pub(super) struct RawObservation {
     /// The window is open for so long and nothing was authorized: everybody hears of the delay.
     #[schemars(with = "SomeLength")]
     pub(super) delayed_after: String,
-    /// Blocks since the authorization.
+    /// Blocks of six seconds since code was authorized, stored or set, and the chain does not run it.
     pub(super) unapplied_after: u64,
-    /// Blocks without a step of a migration.
+    /// Blocks of six seconds without a step of a migration.
     pub(super) stuck_after: u64,
     /// An estimate that moves by more is told anew.
     #[schemars(with = "SomeLength")]

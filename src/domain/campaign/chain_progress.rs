@@ -9,6 +9,7 @@ use super::{
 };
 use crate::domain::chain::{
     block::Block,
+    block_times::Estimate,
     fact::Fact,
     fact_kind::FactKind,
     memory::Memory,
@@ -68,7 +69,7 @@ pub struct ChainProgress {
     /// People were told that it stalled or hung behind, which is to be taken back.
     #[serde(default)]
     pub ailing: bool,
-    /// It was called verified, and is not any more, since it stalled or hung behind.
+    /// It stalled or hung behind after the upgrade was called verified, which no longer holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
 }
@@ -114,7 +115,10 @@ impl ChainProgress {
                 self.ailing = true;
                 self.withdraw(fact);
             }
-            Payload::Recovered => return std::mem::take(&mut self.ailing),
+            Payload::Recovered => {
+                self.unverified &= !self.ailing;
+                return std::mem::take(&mut self.ailing);
+            }
             Payload::PvfCheck(_)
             | Payload::AuthorizationRejected { .. }
             | Payload::SudoFailed { .. }
@@ -145,9 +149,9 @@ impl ChainProgress {
         if self.stage < Stage::Verified {
             return;
         }
-        (self.stage, self.withdrawn) = (Stage::Applied, true);
+        self.stage = Stage::Applied;
         self.health = since.map(Health::new);
-        // People know, and so do operators.
+        // Operators know as long as it lasts.
         self.unverified = true;
     }
 
@@ -173,7 +177,10 @@ impl ChainProgress {
         // Stores of earlier versions know the authorization alone.
         let authorized = self.authorized.as_ref().map(|fact| fact.block);
         let blocks = at.block.number.saturating_sub(self.code_at.or(authorized)?);
-        let long = at.memory.pace.stretch().in_six_seconds(blocks) > at.seen.limits.unapplied_after;
+        // Stored code waits for the relay, which may take as long again.
+        let times = if at.memory.pending_code { 2 } else { 1 };
+        let time = at.memory.pace.stretch().in_six_seconds(blocks);
+        let long = time > at.seen.limits.unapplied_after * times;
         let waits = matches!(self.stage, Stage::Authorized | Stage::Applying);
         // Code that goes ahead at a known block is not late before that.
         let ahead = self
@@ -181,7 +188,11 @@ impl ChainProgress {
             .as_ref()
             .and_then(|f| f.expected.as_ref()?.estimate);
         let now = at.block.time.unwrap_or(at.seen.now);
-        if !waits || self.unapplied || !long || ahead.is_some_and(|estimate| now < estimate.at) {
+        let is_early = |estimate: Estimate| {
+            let slack = estimate.band + at.seen.limits.drift;
+            now.duration_since(estimate.at) <= slack
+        };
+        if !waits || self.unapplied || !long || ahead.is_some_and(is_early) {
             return None;
         }
         self.unapplied = true;
@@ -211,7 +222,10 @@ impl ChainProgress {
     /// The chain has run the target for far longer than it takes to verify it, and something keeps it: told once.
     pub(super) fn lingers(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
         let time = |time: Option<Timestamp>| time.unwrap_or(at.seen.now);
-        let since = time(self.applied.as_ref()?.time);
+        let since = match &self.health {
+            Some(health) if self.withdrawn => health.since,
+            _ => time(self.applied.as_ref()?.time),
+        };
         let runs = time(at.block.time).duration_since(since);
         if self.stage != Stage::Applied
             || self.unverified
@@ -234,6 +248,8 @@ impl ChainProgress {
         );
         if at.block.migrating {
             Some("a migration is under way".to_owned())
+        } else if self.ailing {
+            Some("it stalled, or its finality hung behind, and that is not over".to_owned())
         } else if self.record.as_ref().and_then(Measurements::code_fits) == Some(false) {
             Some("other code runs than was planned".to_owned())
         } else if self.unplanned_code.is_some()
@@ -323,7 +339,6 @@ mod tests {
         campaign::health::VerificationRules,
         chain::{
             block::ChainEvent,
-            block_times::Estimate,
             fact::Expected,
             observation::Limits,
             payload::{PvfCheck, ResetCause},
@@ -475,9 +490,13 @@ mod tests {
             expected: Some(expected),
             ..fact(2000, Payload::GoAhead)
         });
-        let before = with(&block(2601, -1), 1, |seen| chain.waits(seen));
-        assert_eq!(before, None, "it goes ahead at a known block");
-        assert_eq!(waits(&mut chain, 2601), long);
+        let mut waits_at = |second| with(&block(2601, second), 1, |seen| chain.waits(seen));
+        assert_eq!(
+            waits_at(600),
+            None,
+            "it goes ahead at a known block, or a little later"
+        );
+        assert_eq!(waits_at(601), long);
         chain.learn(&fact(3000, authorized("0xab")));
         chain.stage = Stage::Applied;
         assert_eq!(waits(&mut chain, 9999), None);

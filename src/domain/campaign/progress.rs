@@ -200,6 +200,11 @@ impl Progress {
             return false;
         };
         let is_news = chain.learn(fact);
+        if self.state >= State::Verified && chain.stage == Stage::Applied {
+            chain.withdrawn = true;
+            // Said by every view at once: while a chain stands still, no block brings it.
+            self.state = State::Applied;
+        }
         match &fact.payload {
             // Told with the first chain, and again where another code takes its place.
             Payload::Authorized { .. } => is_news || self.state < State::Authorized,

@@ -40,6 +40,8 @@ pub struct Block {
     /// Referenda confirmed in this block, and the block for which the scheduler has their calls.
     pub enactments: Vec<(u32, u64)>,
     pub events: Vec<ChainEvent>,
+    /// Its events were not read: it is not known what happened in it.
+    pub without_events: bool,
 }
 
 /// The chains a chain is kin to: a relay tells of its parachains, and they count its blocks.

@@ -10,7 +10,7 @@ use crate::domain::{
         upgrade::Upgrade,
     },
     outbox::digest,
-    plan::notice::Notice,
+    plan::notice::{Happening, Notice, Trigger},
 };
 
 /// Small letters and digits that nobody takes for one another.
@@ -109,6 +109,8 @@ pub enum Hold {
     Delayed,
     /// It would say in public what an approved post says first.
     Announcement,
+    /// It would say that all is well, and that no longer holds.
+    Withdrawn,
 }
 
 impl Hold {
@@ -120,6 +122,7 @@ impl Hold {
             Self::Checklist(items) => format!("it waits for {} of the checklist", items.join(", ")),
             Self::Delayed => "the upgrade is delayed".to_owned(),
             Self::Announcement => "no approved post of this upgrade is out yet".to_owned(),
+            Self::Withdrawn => "what it says no longer holds: the chain needs a look".to_owned(),
         }
     }
 
@@ -131,6 +134,7 @@ impl Hold {
             Self::Checklist(_) => "checklist",
             Self::Delayed => "delayed",
             Self::Announcement => "announcement",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -153,6 +157,14 @@ pub fn hold(
         .collect();
     if !undone.is_empty() {
         return Some(Hold::Checklist(undone));
+    }
+    let least = match notice.trigger {
+        Trigger::On(Happening::Verified) => State::Verified,
+        Trigger::On(Happening::Completed) => State::Completed,
+        _ => State::Scheduled,
+    };
+    if progress.state < least {
+        return Some(Hold::Withdrawn);
     }
     // Facts are told whatever people have decided.
     if !notice.trigger.is_by_clock() {

@@ -330,7 +330,7 @@ impl Endpoint {
         self.change(|c| c.break_at = Some(n.max(1)));
     }
 
-    /// From now on a method fails.
+    /// From now on a method fails, or a function of the runtime: `state_call Core_version`.
     pub fn fail(&self, method: &str, fault: MethodFault) {
         self.change(|c| c.failing.insert(method.to_owned(), fault));
     }

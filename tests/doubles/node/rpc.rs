@@ -232,9 +232,10 @@ impl Client {
             Some(function) if method == "state_call" => format!("{method} {function}"),
             _ => method.to_owned(),
         };
+        let fault = [method, counted.as_str()].map(|name| control.failing.get(name).copied());
+        let fault = fault.into_iter().flatten().next();
         *control.counts.calls.entry(counted).or_default() += 1;
         let over_limit = control.limit.as_mut().is_some_and(|limit| !limit.take());
-        let fault = control.failing.get(method).copied();
         if over_limit || fault == Some(MethodFault::OverLimit) {
             control.over_limit += 1;
             let error = json!({ "code": -32005, "message": "Too many requests" });

@@ -30,13 +30,15 @@ const UPDATED: u64 = 7;
 const PROVEN: u64 = UPDATED + 1;
 
 /// The methods that herald asks for, and those that it asks in their place.
-const METHODS: [&str; 11] = [
+const METHODS: [&str; 13] = [
     "rpc_methods",
     "chain_getBlockHash",
     "chain_getFinalizedHead",
     "chain_getHeader",
     "chain_subscribeFinalizedHeads",
     "state_call",
+    "state_call Core_version",
+    "state_call Metadata_metadata_at_version",
     "state_getStorage",
     "state_getStorageHash",
     "state_queryStorageAt",
@@ -151,6 +153,50 @@ async fn no_method_is_needed_and_none_makes_herald_tell_a_lie() {
     }
     println!("the longest time from the proof to the word: {longest:?}");
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The new runtime's metadata can't be had by any means: what the state proves is told all the same.
+#[tokio::test]
+async fn without_metadata_the_state_is_told() {
+    let node = node(BLOCKS).await;
+    for method in [
+        "state_call Metadata_metadata",
+        "state_call Metadata_metadata_at_version",
+        "state_getMetadata",
+    ] {
+        node.fail(method, MethodFault::TooBig);
+    }
+    let herald = Herald::new(loaded(), version(1), vec![node.url()]).await;
+    let took = follow(&herald, &node, BLOCKS).await;
+    let mut told = told(&herald).await;
+    assert!(
+        took.is_some_and(|took| took < IN_TIME),
+        "{took:?}, {told:?}"
+    );
+    told.retain(|(kind, _)| kind != "unexamined");
+    assert_eq!(
+        told,
+        facts(&[("authorized", AUTHORIZED), ("applied", PROVEN)])
+    );
+}
+
+/// A node that knows no block by its number, after an absence of more blocks than are walked back.
+#[tokio::test]
+async fn an_absence_is_read_over_where_no_block_is_known_by_its_number() {
+    let node = node(BLOCKS).await;
+    node.fail("chain_getBlockHash", MethodFault::Absent);
+    let mut herald = Herald::new(loaded(), version(1), vec![node.url()]).await;
+    assert!(herald.tick_until(1, IN_TIME).await);
+    herald.stop();
+    node.advance_to(BLOCKS);
+    herald.start();
+    assert!(herald.tick_until(BLOCKS, IN_TIME).await);
+    let told = told(&herald).await;
+    assert!(told.iter().any(|(kind, _)| kind == "applied"), "{told:?}");
+    assert!(
+        told.iter().any(|(kind, _)| kind == "unexamined"),
+        "{told:?}"
+    );
 }
 
 /// A block whose events or whose state can't be had is named, and what the state proves is told.
