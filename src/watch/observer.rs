@@ -76,7 +76,7 @@ impl Watcher {
         let now = self.core.clock.now();
         let mut is_told = turn
             .as_ref()
-            .is_some_and(|fact| campaigns.iter().any(|c| told_now(fact, c, now)));
+            .is_some_and(|fact| campaigns.iter().any(|c| tells(fact, c, now)));
         self.change_each(campaigns, batch, |campaign| {
             let mut events = self.learn(campaign, turn.as_ref(), &mut is_told);
             events.extend(self.wait(campaign, &idle, caught_up, &memories));
@@ -148,8 +148,8 @@ impl Watcher {
         let Some(fact) = turn else {
             return Vec::new();
         };
-        let is_over = campaign.progress.state == State::Completed;
-        let own = told_now(fact, campaign, now);
+        let is_over = campaign.progress.state == State::Completed || is_quiet(fact, campaign);
+        let own = tells(fact, campaign, now);
         if !own && !is_over {
             return Vec::new();
         }
@@ -343,6 +343,21 @@ fn stands_on(memory: &Memory, chain: &str, payload: Payload) -> Fact {
         expected: None,
         late: false,
     }
+}
+
+/// The campaign tells the fact, whether or not another one does.
+fn tells(fact: &Fact, campaign: &Campaign, now: Timestamp) -> bool {
+    told_now(fact, campaign, now) && !is_quiet(fact, campaign)
+}
+
+/// The campaign was completed, and has left it to another one to tell that the chain is in trouble.
+fn is_quiet(fact: &Fact, campaign: &Campaign) -> bool {
+    let chain = campaign.progress.chains.get(&fact.chain);
+    let trouble = matches!(
+        fact.payload,
+        Payload::Stalled { .. } | Payload::Lagging { .. }
+    );
+    trouble && chain.is_some_and(|chain| chain.withdrawn && !chain.ailing)
 }
 
 /// Trouble of a chain is the upgrade's matter while it is going on, and around its window; that of herald is, always.

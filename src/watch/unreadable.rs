@@ -20,6 +20,9 @@ const NOT_YET_WITHIN_BLOCKS: u64 = 16;
 const TRIES_OF_UNREADABLE_BLOCK: u32 = 3;
 const TRIES_OF_BROKEN_CONNECTION: u32 = 5;
 
+/// So many more tries a connection that breaks has before the head is read in the block's place.
+const MORE_TRIES_OF_BROKEN_CONNECTION: i32 = 5;
+
 /// How often in a row each chain was asked for a block that could not be read. A block that was passed does not end the
 /// row, so that the ones behind it cost no further tries.
 #[derive(Debug, Default)]
@@ -37,7 +40,7 @@ impl UnreadableBlocks {
     ) -> Result<(Block, bool), ChainError> {
         let error = match read {
             Ok(block) => {
-                self.0.lock().remove(name);
+                self.end(name);
                 return Ok((block, true));
             }
             // So near to the head, a block that is not there is not there yet: a node behind the address is behind.
@@ -57,14 +60,18 @@ impl UnreadableBlocks {
         }
         match chain.state(number).await {
             Ok(block) => Ok((block, false)),
-            // Asked for once more than events are; a connection that breaks says nothing of the block's state.
-            Err(ChainError::Answer(_) | ChainError::Undecodable(_)) if tries_left < 0 => chain
+            Err(failed) if gives_up(&failed, tries_left) => chain
                 .state(head.number)
                 .await
                 .map(|block| (block, false))
                 .map_err(|_| error),
             Err(_) => Err(error),
         }
+    }
+
+    /// Takes note that a block was read whole.
+    pub fn end(&self, name: &str) {
+        self.0.lock().remove(name);
     }
 
     /// Takes note that a block could not be read, and says how often it is still to be asked for; `None` where the block is
@@ -79,5 +86,15 @@ impl UnreadableBlocks {
         let tries = unreadable.entry(name.to_owned()).or_default();
         *tries += 1;
         Some(most.cast_signed() - tries.cast_signed())
+    }
+}
+
+/// Says that a block's state was asked for often enough: once more than its events, and more often where the connection
+/// breaks, which says nothing of the block.
+pub fn gives_up(error: &ChainError, tries_left: i32) -> bool {
+    match error {
+        ChainError::Answer(_) | ChainError::Undecodable(_) => tries_left < 0,
+        ChainError::Unreachable(_) => tries_left <= -MORE_TRIES_OF_BROKEN_CONNECTION,
+        _ => false,
     }
 }

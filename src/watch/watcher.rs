@@ -17,7 +17,7 @@ use super::{
     catchup,
     relevance::{concerns, occurrence},
     unplanned::{self, Opening},
-    unreadable::UnreadableBlocks,
+    unreadable::{UnreadableBlocks, gives_up},
 };
 use crate::{
     domain::{
@@ -107,11 +107,11 @@ impl Watcher {
         };
         let ranges = match catchup::route(chain, &memory, head.number).await {
             // What can't be looked at beforehand is left out: the state at the head tells what came of it.
-            Err(error @ (ChainError::Answer(_) | ChainError::Undecodable(_)))
+            Err(error)
                 if self
                     .unreadable
                     .tries_left(name, &error)
-                    .is_some_and(|left| left <= 0) =>
+                    .is_some_and(|left| gives_up(&error, left)) =>
             {
                 vec![head.number..=head.number]
             }
@@ -160,51 +160,83 @@ impl Watcher {
         ranges: Vec<RangeInclusive<u64>>,
     ) -> Result<u64, WatchError> {
         let (mut memory, mut blocks) = (memory.clone(), 0);
-        let mut ahead = stream::iter(ranges.into_iter().flatten())
-            .map(async |number| (number, chain.block(number).await))
-            .buffered(READ_AHEAD_BLOCKS);
-        let begun = Instant::now();
-        while let Some(read) = ahead.next().await {
-            if read.0 <= memory.number {
-                continue;
+        let numbers: Vec<u64> = ranges.into_iter().flatten().collect();
+        let (begun, mut next) = (Instant::now(), 0);
+        while next < numbers.len() && begun.elapsed() < MAX_READING {
+            let rest = numbers.get(next..).unwrap_or_default();
+            let mut ahead = stream::iter(rest.iter().copied())
+                .map(async |number| (number, chain.block(number).await))
+                .buffered(READ_AHEAD_BLOCKS);
+            let mut left = None;
+            while let Some((number, read)) = ahead.next().await {
+                next += 1;
+                match read {
+                    Ok(block) if number == memory.number + 1 && follows(&block, &memory) => {
+                        self.unreadable.end(name);
+                        let whole = (block, true);
+                        memory = self.take_block(name, chain, head, &memory, whole).await?;
+                        blocks += 1;
+                    }
+                    read if number > memory.number => {
+                        left = Some((number, read));
+                        break;
+                    }
+                    _ => {}
+                }
+                // The rest is read at the next look, so that a slow node does not look like a herald that hangs.
+                if begun.elapsed() > MAX_READING {
+                    break;
+                }
             }
-            let (mut block, is_whole) = self.unreadable.pass(name, chain, head, read).await?;
-            let number = block.number;
-            let (next, mut known) = (memory.number + 1, Vec::new());
-            let unexamined = next..=if is_whole { number - 1 } else { number };
-            if number == next && !block.parent.is_empty() && block.parent != memory.hash {
-                // The node that is read has changed its mind, or another one answers now.
-                chain.doubt().await;
-                let words = format!(
-                    "block {number} does not follow block {} as it was read; another node is asked",
-                    memory.number
-                );
-                return Err(ChainError::Disagree(words).into());
-            }
-            if !unexamined.is_empty() {
-                let (from, to) = unexamined.into_inner();
-                tracing::warn!(
-                    chain = name,
-                    from,
-                    to,
-                    "events in these blocks are not examined: too many were missed, the node has pruned them, or they can't be read"
-                );
-                self.add_scheduled(name, chain, &mut block).await?;
-                known.push(Fact::of(
-                    &block,
-                    Payload::Unexamined { from, to },
-                    name,
-                    memory.running,
-                ));
-            }
-            memory = self.block(name, head, &memory, &block, known).await?;
-            blocks += 1;
-            // The rest is read at the next look, so that a slow node does not look like a herald that hangs.
-            if begun.elapsed() > MAX_READING {
-                break;
+            // What was read ahead may hold what the next question waits for.
+            drop(ahead);
+            if let Some(read) = left {
+                let read = self.unreadable.pass(name, chain, head, read).await?;
+                memory = self.take_block(name, chain, head, &memory, read).await?;
+                blocks += 1;
             }
         }
         Ok(blocks)
+    }
+
+    /// Takes in a block that was read, whole or without its events, and what is not examined before it.
+    async fn take_block(
+        &self,
+        name: &str,
+        chain: &dyn Chain,
+        head: &Head,
+        memory: &Memory,
+        (mut block, is_whole): (Block, bool),
+    ) -> Result<Memory, WatchError> {
+        let number = block.number;
+        let (next, mut known) = (memory.number + 1, Vec::new());
+        let unexamined = next..=if is_whole { number - 1 } else { number };
+        if number == next && !follows(&block, memory) {
+            // The node that is read has changed its mind, or another one answers now.
+            chain.doubt().await;
+            let words = format!(
+                "block {number} does not follow block {} as it was read; another node is asked",
+                memory.number
+            );
+            return Err(ChainError::Disagree(words).into());
+        }
+        if !unexamined.is_empty() {
+            let (from, to) = unexamined.into_inner();
+            tracing::warn!(
+                chain = name,
+                from,
+                to,
+                "events in these blocks are not examined: too many were missed, the node has pruned them, or they can't be read"
+            );
+            self.add_scheduled(name, chain, &mut block).await?;
+            known.push(Fact::of(
+                &block,
+                Payload::Unexamined { from, to },
+                name,
+                memory.running,
+            ));
+        }
+        self.block(name, head, memory, &block, known).await
     }
 
     /// Adds from the state what the events of blocks that were not read may have scheduled.
@@ -380,6 +412,11 @@ impl Watcher {
         }
         Ok(())
     }
+}
+
+/// The block's parent is the one that was read last, as far as the block says.
+fn follows(block: &Block, memory: &Memory) -> bool {
+    block.parent.is_empty() || block.parent == memory.hash
 }
 
 /// The block is long over, as the blocks still to come and the chain's own pace tell.

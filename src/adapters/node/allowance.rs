@@ -29,8 +29,8 @@ const REFUSED_FOR: Duration = Duration::from_mins(10);
 #[derive(Debug)]
 pub(super) struct Allowance {
     throttle: Mutex<Throttle>,
-    /// Methods that are answered by other means, until then.
-    refused: Mutex<BTreeMap<String, Instant>>,
+    /// Methods that are answered by other means, until then; `true` of one that the endpoint says it hasn't.
+    refused: Mutex<BTreeMap<String, (Instant, bool)>>,
 }
 
 /// The pauses between requests. Times are handed in, so that no test has to wait.
@@ -110,23 +110,26 @@ impl Allowance {
         (!interval.is_zero()).then_some(interval)
     }
 
-    /// Takes note that a method does not answer as it should, while other means do.
-    pub fn refuse(&self, method: &str) {
+    /// Takes note that a method does not answer as it should, while other means do. `absent`: the endpoint says that it
+    /// hasn't it.
+    pub fn refuse(&self, method: &str, absent: bool) {
         let until = Instant::now() + REFUSED_FOR;
-        if self
-            .refused
-            .lock()
-            .insert(method.to_owned(), until)
-            .is_none()
-        {
+        let mut refused = self.refused.lock();
+        if refused.insert(method.to_owned(), (until, absent)).is_none() {
             tracing::debug!(method, "is not served; other methods are asked instead");
         }
     }
 
     pub fn refuses(&self, method: &str) -> bool {
         let mut refused = self.refused.lock();
-        refused.retain(|_, until| *until > Instant::now());
+        refused.retain(|_, (until, _)| *until > Instant::now());
         refused.contains_key(method)
+    }
+
+    /// Says that the endpoint hasn't a method, by its own word.
+    pub fn lacks(&self, method: &str) -> bool {
+        let refused = self.refused.lock();
+        refused.get(method).is_some_and(|(_, absent)| *absent)
     }
 }
 

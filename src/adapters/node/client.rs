@@ -344,6 +344,9 @@ impl Chain for Node {
         if block.is_ok() {
             // The block was at fault, and not the nodes that were left for it.
             self.witnesses.iter().for_each(|w| w.set_trouble(None));
+            self.believe();
+            // That it has the state is no reason to forget that it had no events.
+            return block;
         }
         self.noted(&connection, block).await
     }

@@ -135,6 +135,7 @@ impl Connection {
             client: client.clone(),
             seen: seen.clone(),
             lag: lag.clone(),
+            asks_lag: Arc::default(),
         };
         Ok(Self {
             index,
@@ -203,7 +204,10 @@ impl Connection {
             }
         };
         // Finality that hangs brings no head: how far it is behind is asked for too.
-        read_lag(&self.rpc, number, &self.lag).await;
+        if let Some(best) = best_number(&self.rpc).await {
+            self.lag
+                .store(best.saturating_sub(number), Ordering::Relaxed);
+        }
         if number > now.number && now.at.is_some_and(|at| at.elapsed() >= MAX_STREAM_SILENCE) {
             // The stream has gone silent while the chain goes on.
             self.endpoint.refuse_subscription();
@@ -395,13 +399,10 @@ pub(super) type Configs = parking_lot::Mutex<HashMap<H256, SubstrateConfig>>;
 /// Blocks whose metadata is kept at hand.
 const MAX_RECENT_BLOCKS: usize = 16;
 
-/// Asks how many blocks the best head is before a finalized one, and keeps it in `lag`.
-async fn read_lag(rpc: &RpcClient, finalized: u64, lag: &AtomicU64) {
+/// The number of the best head; nothing where the node does not answer.
+async fn best_number(rpc: &RpcClient) -> Option<u64> {
     let best = rpc.request::<Option<Header>>("chain_getHeader", RpcParams::new());
-    // Without an answer the last one stands.
-    if let Ok(Some(best)) = best.await {
-        lag.store(best.number.saturating_sub(finalized), Ordering::Relaxed);
-    }
+    Some(best.await.ok().flatten()?.number)
 }
 
 /// Follows the finalized heads of one connection.
@@ -411,6 +412,8 @@ struct Follower {
     client: OnlineClient<SubstrateConfig>,
     seen: watch::Sender<SeenHead>,
     lag: Arc<AtomicU64>,
+    /// The lag is being asked for.
+    asks_lag: Arc<AtomicBool>,
 }
 
 impl Follower {
@@ -475,6 +478,25 @@ impl Follower {
         }
     }
 
+    /// Asks how far finality is behind, beside the heads, since it may have to wait for its turn. One question at a time: it
+    /// is answered for the newest head.
+    fn ask_lag(&self) {
+        if self.asks_lag.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (rpc, lag, id) = (self.endpoint.rpc(), self.lag.clone(), self.id);
+        let (seen, asks) = (self.seen.subscribe(), self.asks_lag.clone());
+        tokio::spawn(async move {
+            if let Some(best) = best_number(&rpc).await {
+                let newest = seen.borrow().clone();
+                if newest.connection == id {
+                    lag.store(best.saturating_sub(newest.number), Ordering::Relaxed);
+                }
+            }
+            asks.store(false, Ordering::Relaxed);
+        });
+    }
+
     /// Takes note of a head; `false` if another connection has taken over.
     async fn note(&self, number: u64, hash: H256) -> bool {
         let own = self.seen.send_if_modified(|s| {
@@ -492,9 +514,7 @@ impl Follower {
             own
         });
         if own {
-            // Beside the heads: it may have to wait for its turn.
-            let (rpc, lag) = (self.endpoint.rpc(), self.lag.clone());
-            tokio::spawn(async move { read_lag(&rpc, number, &lag).await });
+            self.ask_lag();
         }
         own
     }

@@ -4,7 +4,7 @@
 //! second. A request over the limit is made again, more slowly. What one method does not answer is asked of another one
 //! that knows it too, so that no single method is needed.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use jsonrpsee::{
@@ -12,6 +12,7 @@ use jsonrpsee::{
     core::client::Error as TransportError,
     ws_client::{WsClient, WsClientBuilder},
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json, value::RawValue};
 use subxt::{
     config::{
@@ -87,6 +88,8 @@ impl std::fmt::Display for OpenError {
 pub(super) struct EndpointClient {
     client: Arc<WsClient>,
     allowance: Arc<Allowance>,
+    /// Hashes of finalized blocks that were found by walking back.
+    walked: Arc<Mutex<BTreeMap<u64, H256>>>,
 }
 
 impl EndpointClient {
@@ -106,6 +109,7 @@ impl EndpointClient {
         Ok(Self {
             client: Arc::new(client),
             allowance,
+            walked: Arc::default(),
         })
     }
 
@@ -115,7 +119,7 @@ impl EndpointClient {
 
     /// Takes note that the subscription stands and tells nothing: the next connection asks for heads instead.
     pub fn refuse_subscription(&self) {
-        self.allowance.refuse(SUBSCRIBE);
+        self.allowance.refuse(SUBSCRIBE, false);
     }
 
     /// The values of several keys at a block, by one request. `None` where no value stands.
@@ -132,7 +136,7 @@ impl EndpointClient {
             Err(error) => error,
         };
         if matches!(Fault::of(&error), Fault::Method) {
-            self.allowance.refuse(QUERY_STORAGE);
+            self.allowance.refuse(QUERY_STORAGE, is_absent(&error));
         }
         Err(error)
     }
@@ -197,10 +201,13 @@ impl EndpointClient {
         let Some(other) = other.filter(|_| !matches!(Fault::of(&error), Fault::Elsewhere)) else {
             return Err(error);
         };
+        // Without the method, a block that can't be found is one that the node hasn't; else it may have it.
+        let lacks = is_absent(&error) && (!is_refused || self.allowance.lacks(method));
         match self.by(other).await {
+            Ok(Value::Null) if method == BLOCK_HASH && !lacks => Err(error),
             Ok(answer) => {
-                if matches!(Fault::of(&error), Fault::Method) {
-                    self.allowance.refuse(method);
+                if !is_refused && matches!(Fault::of(&error), Fault::Method) {
+                    self.allowance.refuse(method, is_absent(&error));
                 }
                 RawValue::from_string(answer.to_string()).map_err(Error::Serialization)
             }
@@ -265,17 +272,30 @@ impl EndpointClient {
 
     /// The hash of a finalized block by its number, found from its descendants.
     async fn walk_back(&self, number: u64) -> Result<Value, Error> {
+        if let Some(hash) = self.walked.lock().get(&number) {
+            return Ok(json!(hash));
+        }
         let (mut hash, mut header) = self.finalized().await?;
         if number > header.number || header.number - number > MAX_WALK_BLOCKS {
             // As a node says that it has no such block.
             return Ok(Value::Null);
         }
         while header.number > number {
+            self.note_walked(header.number, hash);
             hash = header.parent_hash;
             let parent: Option<Header> = self.rpc().request(HEADER, rpc_params![hash]).await?;
             header = parent.ok_or_else(|| failed("a parent's header is not there"))?;
         }
+        self.note_walked(number, hash);
         Ok(json!(hash))
+    }
+
+    fn note_walked(&self, number: u64, hash: H256) {
+        let mut walked = self.walked.lock();
+        walked.insert(number, hash);
+        while walked.len() as u64 > 2 * MAX_WALK_BLOCKS {
+            walked.pop_first();
+        }
     }
 
     async fn subscribe_heads(&self) -> Result<RawRpcSubscription, Error> {
@@ -311,7 +331,7 @@ impl EndpointClient {
     /// Finalized heads, asked for again and again: one after each change.
     async fn poll_heads(self) -> Result<RawRpcSubscription, Error> {
         self.finalized().await?;
-        self.allowance.refuse(SUBSCRIBE);
+        self.allowance.refuse(SUBSCRIBE, false);
         let heads = stream::try_unfold((self, None), async |(client, last)| {
             let mut failures = 0;
             let header = loop {
@@ -464,6 +484,11 @@ impl Fault {
 }
 
 const METHOD_NOT_FOUND: i32 = -32601;
+
+fn is_absent(error: &Error) -> bool {
+    matches!(error, Error::User(error) if error.code == METHOD_NOT_FOUND)
+}
+
 /// "Limit exceeded", as EIP-1474 has it and many providers use it.
 const LIMIT_EXCEEDED: i32 = -32005;
 

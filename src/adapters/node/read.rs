@@ -53,6 +53,8 @@ const STATE_KEYS: [&str; 7] = [
     // ParachainSystem.LastRelayChainBlockNumber
     "0x45323df7cc47150b3930e2666b0aa313a2bca190d36bd834cc73a38fc213ecbd",
 ];
+/// The place of `ParachainSystem.AuthorizedUpgrade` among the keys.
+const OLDER_AUTHORIZED: usize = 3;
 /// System.LastRuntimeUpgrade
 pub(super) const LAST_UPGRADE_KEY: &str =
     "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
@@ -72,6 +74,12 @@ pub async fn read(
         values(endpoint, at.block_hash(), &keys, Some(at)),
     )?;
     let events = values.pop().flatten();
+    // A parachain may have left a value where the entry was before.
+    if at.storage().entry(("System", "AuthorizedUpgrade")).is_ok()
+        && let Some(older) = values.get_mut(OLDER_AUTHORIZED)
+    {
+        *older = None;
+    }
     let versions = (at.spec_version(), at.transaction_version());
     let mut block = block(at.block_hash(), &header, versions, values);
     // The events of the block that applies new code were encoded by the old runtime, while the state

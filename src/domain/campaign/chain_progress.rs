@@ -116,7 +116,7 @@ impl ChainProgress {
                 self.withdraw(fact);
             }
             Payload::Recovered => {
-                self.unverified &= !self.ailing;
+                self.unverified &= !self.withdrawn;
                 return std::mem::take(&mut self.ailing);
             }
             Payload::PvfCheck(_)
@@ -175,8 +175,12 @@ impl ChainProgress {
     /// The code was authorized, stored or set many blocks ago, and the chain does not run it: told once.
     pub(super) fn waits(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
         // Stores of earlier versions know the authorization alone.
-        let authorized = self.authorized.as_ref().map(|fact| fact.block);
-        let blocks = at.block.number.saturating_sub(self.code_at.or(authorized)?);
+        let authorized = self
+            .authorized
+            .as_ref()
+            .filter(|_| self.stage == Stage::Authorized);
+        let since = self.code_at.or(authorized.map(|fact| fact.block))?;
+        let blocks = at.block.number.saturating_sub(since);
         // Stored code waits for the relay, which may take as long again.
         let times = if at.memory.pending_code { 2 } else { 1 };
         let time = at.memory.pace.stretch().in_six_seconds(blocks);
@@ -272,6 +276,10 @@ impl ChainProgress {
     pub(super) fn run(&mut self, target: &Target, at: &BlockSeen<'_>, facts: &[Fact]) {
         let running = at.memory.running;
         let before = self.spec_version.replace(running).unwrap_or(running);
+        if before != running {
+            // The code that was set runs, whatever its version.
+            self.code_at = None;
+        }
         let reached = running >= target.spec_version;
         if reached && self.stage < Stage::Applied {
             self.apply(target, before, at, facts);
@@ -497,9 +505,16 @@ mod tests {
             "it goes ahead at a known block, or a little later"
         );
         assert_eq!(waits_at(601), long);
-        chain.learn(&fact(3000, authorized("0xab")));
-        chain.stage = Stage::Applied;
+        // Code below the target that runs waits for nothing.
+        chain.learn(&fact(3000, Payload::CodeUpdated { relay_block: None }));
+        (chain.ahead, chain.spec_version) = (None, Some(0));
+        with(&block(3001, 0), 1, |seen| chain.run(&target(), seen, &[]));
         assert_eq!(waits(&mut chain, 9999), None);
+        chain.learn(&fact(9000, authorized("0xab")));
+        assert_eq!(waits(&mut chain, 9601), long);
+        chain.stage = Stage::Applied;
+        chain.learn(&fact(9700, authorized("0xab")));
+        assert_eq!(waits(&mut chain, 19_999), None);
     }
 
     #[test]

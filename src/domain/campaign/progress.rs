@@ -193,14 +193,17 @@ impl Progress {
 
     /// Takes a fact of one of the upgrade's chains, and says whether it is news.
     fn learn_of_chain(&mut self, upgrade: &Upgrade, fact: &Fact) -> bool {
+        let is_withdrawn = self.chains.values().any(|chain| chain.withdrawn);
         let (true, Some(chain)) = (
             upgrade.chains.contains_key(&fact.chain),
             self.chains.get_mut(&fact.chain),
         ) else {
             return false;
         };
+        let before = chain.stage;
         let is_news = chain.learn(fact);
-        if self.state >= State::Verified && chain.stage == Stage::Applied {
+        let is_clear = self.state >= State::Verified || is_withdrawn;
+        if is_clear && before >= Stage::Verified && chain.stage == Stage::Applied {
             chain.withdrawn = true;
             // Said by every view at once: while a chain stands still, no block brings it.
             self.state = State::Applied;
