@@ -197,6 +197,7 @@ impl Connection {
         }
         let (hash, number) = match answer(self.endpoint.finalized()).await {
             Ok((hash, header)) => (hash, header.number),
+            Err(error @ ChainError::Unreachable(_)) => return Err(error),
             // A node that has the newer methods alone.
             Err(_) => {
                 let at = answer(self.client.at_current_block()).await?;

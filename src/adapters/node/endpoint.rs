@@ -37,6 +37,8 @@ use crate::domain::hex;
 
 /// The longest wait for one answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// Of that, how long a node has to show that it answers anything.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The largest answer that is taken: nodes send up to 15 MB by default.
 const MAX_ANSWER_BYTES: u32 = 16 * 1024 * 1024;
 /// A request that is over the limit is made so often.
@@ -161,16 +163,15 @@ impl EndpointClient {
             self.allowance.turn().await;
             requests += 1;
             let asked = self.client.request_raw(method, params.clone());
-            match timeout(ANSWER_TIMEOUT, asked).await {
-                Err(_) => return Err(silence(method)),
-                Ok(Err(Error::User(error))) if is_over_limit(&error) => {
+            match self.wait_for(method, asked).await {
+                Err(Error::User(error)) if is_over_limit(&error) => {
                     self.allowance.exceeded();
                     if requests >= MAX_REQUESTS {
                         return Err(Error::User(error));
                     }
                 }
-                Ok(Err(error)) => return Err(error),
-                Ok(Ok(answer)) => {
+                Err(error) => return Err(error),
+                Ok(answer) => {
                     self.allowance.served();
                     return if has_form(method, &answer) {
                         Ok(answer)
@@ -179,6 +180,29 @@ impl EndpointClient {
                     };
                 }
             }
+        }
+    }
+
+    /// Waits for an answer. Before it gives up, it asks for what costs a node nothing, which tells a method that is not
+    /// answered from a node that answers nothing.
+    async fn wait_for<T>(
+        &self,
+        method: &str,
+        asked: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::pin!(asked);
+        if let Ok(answer) = timeout(ANSWER_TIMEOUT - PROBE_TIMEOUT, &mut asked).await {
+            return answer;
+        }
+        let probe = self.client.request_raw("system_health", None);
+        let (answer, probe) = tokio::join!(
+            timeout(PROBE_TIMEOUT, &mut asked),
+            timeout(PROBE_TIMEOUT, probe),
+        );
+        match (answer, probe) {
+            (Ok(answer), _) => answer,
+            (Err(_), Ok(_)) => Err(silence(method)),
+            (Err(_), Err(_)) => Err(Error::Client(Box::new(SilentNode))),
         }
     }
 
@@ -315,15 +339,14 @@ impl EndpointClient {
             let asked = self
                 .client
                 .subscribe_raw(method, params.clone(), unsubscribe);
-            match timeout(ANSWER_TIMEOUT, asked).await {
-                Err(_) => return Err(silence(method)),
-                Ok(Err(Error::User(error))) if is_over_limit(&error) => {
+            match self.wait_for(method, asked).await {
+                Err(Error::User(error)) if is_over_limit(&error) => {
                     self.allowance.exceeded();
                     if requests >= MAX_REQUESTS {
                         return Err(Error::User(error));
                     }
                 }
-                Ok(answer) => return answer,
+                answer => return answer,
             }
         }
     }
@@ -505,6 +528,11 @@ fn is_over_limit(error: &UserError) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct BadAnswer(String);
+
+/// Nothing that the node was asked came in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the node did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
+struct SilentNode;
 
 fn failed(reason: &str) -> Error {
     Error::Client(Box::new(BadAnswer(reason.to_owned())))
