@@ -368,7 +368,7 @@ impl Chain for Node {
     async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
         self.compared_connection()
             .await?
-            .enactment(number, referendum)
+            .enactment(number, referendum, &self.seen)
             .await
     }
 

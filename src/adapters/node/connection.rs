@@ -262,12 +262,21 @@ impl Connection {
         }
     }
 
-    async fn at(&self, number: u64) -> Result<At, ChainError> {
-        let hash = self.known_hash(number).await?;
+    async fn at(&self, number: u64, seen: &watch::Sender<SeenHead>) -> Result<At, ChainError> {
+        let hash = self.known_hash(number, seen).await?;
         answer(self.client.at_block_hash_and_number(hash, number)).await
     }
 
-    async fn known_hash(&self, number: u64) -> Result<H256, ChainError> {
+    /// The hash of a block: the stream has told that of the newest head.
+    async fn known_hash(
+        &self,
+        number: u64,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<H256, ChainError> {
+        let newest = seen.borrow().clone();
+        if let Some(hash) = newest.hash.filter(|_| newest.number == number) {
+            return Ok(hash);
+        }
         let hash = self
             .hash(number)
             .await?
@@ -284,7 +293,8 @@ impl Connection {
         seen: &watch::Sender<SeenHead>,
     ) -> Result<Block, ChainError> {
         self.must_be_final(number, seen).await?;
-        read::state(&self.endpoint, self.known_hash(number).await?, number).await
+        let hash = self.known_hash(number, seen).await?;
+        read::state(&self.endpoint, hash, number).await
     }
 
     /// Reads a block.
@@ -294,13 +304,8 @@ impl Connection {
         seen: &watch::Sender<SeenHead>,
     ) -> Result<Block, ChainError> {
         self.must_be_final(number, seen).await?;
-        let now = seen.borrow().clone();
-        let at = match now.hash.filter(|_| now.number == number) {
-            Some(hash) => answer(self.client.at_block_hash_and_number(hash, number)).await?,
-            None => self.at(number).await?,
-        };
-        let at = Arc::new(at);
-        let parent = self.parent(number).await?;
+        let at = Arc::new(self.at(number, seen).await?);
+        let parent = self.parent(number, seen).await?;
         let block = read::read(&self.endpoint, &at, parent.as_deref()).await;
         let mut recent = self.recent.lock().await;
         recent.insert(number, at);
@@ -311,14 +316,18 @@ impl Connection {
     }
 
     /// The parent of a block, unless the node has pruned it: then the block's own metadata has to do.
-    async fn parent(&self, number: u64) -> Result<Option<Arc<At>>, ChainError> {
+    async fn parent(
+        &self,
+        number: u64,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<Option<Arc<At>>, ChainError> {
         let Some(number) = number.checked_sub(1) else {
             return Ok(None);
         };
         if let Some(parent) = self.recent.lock().await.get(&number) {
             return Ok(Some(parent.clone()));
         }
-        match self.at(number).await {
+        match self.at(number, seen).await {
             Ok(parent) => Ok(Some(Arc::new(parent))),
             Err(ChainError::Gone(_) | ChainError::Absent(_)) => Ok(None),
             Err(error) => Err(error),
@@ -332,12 +341,8 @@ impl Connection {
         seen: &watch::Sender<SeenHead>,
     ) -> Result<Option<u32>, ChainError> {
         self.must_be_final(number, seen).await?;
-        let now = seen.borrow().clone();
-        let hash = match now.hash.filter(|_| now.number == number) {
-            Some(hash) => Some(format!("{hash:?}")),
-            None => self.hash(number).await?,
-        };
-        let value = self.storage(LAST_UPGRADE_KEY, hash, number).await?;
+        let hash = format!("{:?}", self.known_hash(number, seen).await?);
+        let value = self.storage(LAST_UPGRADE_KEY, &hash).await?;
         Ok(value
             .and_then(|b| Compact::<u32>::decode(&mut &b[..]).ok())
             .map(|v| v.0))
@@ -359,24 +364,22 @@ impl Connection {
             return Ok(Some(hash));
         }
         Ok(self
-            .storage(CODE_KEY, Some(hash), number)
+            .storage(CODE_KEY, &hash)
             .await?
             .map(|code| read::blake2(&code)))
     }
 
-    pub async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
-        let at = self.at(number).await?;
+    pub async fn enactment(
+        &self,
+        number: u64,
+        referendum: u32,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<Option<u64>, ChainError> {
+        let at = self.at(number, seen).await?;
         read::enactment(&at, referendum).await
     }
 
-    async fn storage(
-        &self,
-        key: &str,
-        hash: Option<String>,
-        number: u64,
-    ) -> Result<Option<Vec<u8>>, ChainError> {
-        let hash =
-            hash.ok_or_else(|| ChainError::Absent(format!("block {number} is not there")))?;
+    async fn storage(&self, key: &str, hash: &str) -> Result<Option<Vec<u8>>, ChainError> {
         let value: Option<String> =
             answer(self.rpc.request("state_getStorage", rpc_params![key, hash])).await?;
         Ok(value.as_deref().and_then(hex::decode))

@@ -36,7 +36,7 @@ use super::{
 use crate::domain::hex;
 
 /// The longest wait for one answer.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// Of that, how long a node has to show that it answers anything.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The largest answer that is taken: nodes send up to 15 MB by default.
@@ -158,26 +158,37 @@ impl EndpointClient {
         method: &str,
         params: Option<Box<RawValue>>,
     ) -> Result<Box<RawValue>, Error> {
+        let asked = || self.client.request_raw(method, params.clone());
+        let answer = self.within_limit(method, asked).await?;
+        if has_form(method, &answer) {
+            Ok(answer)
+        } else {
+            Err(wrong_type(method))
+        }
+    }
+
+    /// Makes a request when it is due, and again if it was one too many.
+    async fn within_limit<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        method: &str,
+        ask: impl Fn() -> F,
+    ) -> Result<T, Error> {
         let mut requests = 0;
         loop {
             self.allowance.turn().await;
             requests += 1;
-            let asked = self.client.request_raw(method, params.clone());
-            match self.wait_for(method, asked).await {
+            match self.wait_for(method, ask()).await {
                 Err(Error::User(error)) if is_over_limit(&error) => {
                     self.allowance.exceeded();
                     if requests >= MAX_REQUESTS {
                         return Err(Error::User(error));
                     }
                 }
-                Err(error) => return Err(error),
-                Ok(answer) => {
-                    self.allowance.served();
-                    return if has_form(method, &answer) {
-                        Ok(answer)
-                    } else {
-                        Err(wrong_type(method))
-                    };
+                answer => {
+                    if answer.is_ok() {
+                        self.allowance.served();
+                    }
+                    return answer;
                 }
             }
         }
@@ -332,23 +343,11 @@ impl EndpointClient {
         params: Option<Box<RawValue>>,
         unsubscribe: &str,
     ) -> Result<RawRpcSubscription, Error> {
-        let mut requests = 0;
-        loop {
-            self.allowance.turn().await;
-            requests += 1;
-            let asked = self
-                .client
-                .subscribe_raw(method, params.clone(), unsubscribe);
-            match self.wait_for(method, asked).await {
-                Err(Error::User(error)) if is_over_limit(&error) => {
-                    self.allowance.exceeded();
-                    if requests >= MAX_REQUESTS {
-                        return Err(Error::User(error));
-                    }
-                }
-                answer => return answer,
-            }
-        }
+        let asked = || {
+            self.client
+                .subscribe_raw(method, params.clone(), unsubscribe)
+        };
+        self.within_limit(method, asked).await
     }
 
     /// Finalized heads, asked for again and again: one after each change.

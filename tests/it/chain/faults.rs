@@ -283,9 +283,19 @@ pub(super) struct Herald {
 
 impl Herald {
     pub(super) async fn new(loaded: Arc<Loaded>, target: u32, urls: Vec<String>) -> Self {
+        Self::on("sqlite::memory:", loaded, target, urls).await
+    }
+
+    /// herald on a store of its own. One in memory is gone with its connection, which a busy machine may cost it.
+    pub(super) async fn on(
+        address: &str,
+        loaded: Arc<Loaded>,
+        target: u32,
+        urls: Vec<String>,
+    ) -> Self {
         let sample: Upgrade = loaded.config.upgrades[0].upgrade.clone();
         let clock = Arc::new(SteppedClock::new(sample.window.opens));
-        let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());
+        let store: Arc<dyn Store> = Arc::new(SqlStore::open(address).await.unwrap());
         let chains = [(
             CHAIN.to_owned(),
             Target {

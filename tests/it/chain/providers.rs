@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures::future::join_all;
+use tempfile::TempDir;
 use tokio::time::sleep;
 use upgrade_herald::{
     adapters::node::Node,
@@ -69,6 +70,14 @@ async fn node(blocks: u64) -> Endpoint {
         ..Script::default()
     };
     Endpoint::start(SyntheticChain::new(script)).await
+}
+
+/// herald on a store in a file, which is there until the second value is dropped.
+async fn herald(loaded: Arc<Loaded>, node: &Endpoint) -> (Herald, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let address = format!("sqlite://{}", dir.path().join("herald.db").display());
+    let herald = Herald::on(&address, loaded, version(1), vec![node.url()]).await;
+    (herald, dir)
 }
 
 /// What herald has told of the upgrade, as kind and block.
@@ -134,7 +143,7 @@ async fn no_method_is_needed_and_none_makes_herald_tell_a_lie() {
     let cells = cells.map(async |(method, fault)| {
         let node = node(BLOCKS).await;
         node.fail(method, fault);
-        let herald = Herald::new(loaded.clone(), version(1), vec![node.url()]).await;
+        let (herald, _dir) = herald(loaded.clone(), &node).await;
         let took = follow(&herald, &node, BLOCKS).await;
         (method, fault, took, told(&herald).await)
     });
@@ -166,7 +175,7 @@ async fn without_metadata_the_state_is_told() {
     ] {
         node.fail(method, MethodFault::TooBig);
     }
-    let herald = Herald::new(loaded(), version(1), vec![node.url()]).await;
+    let (herald, _dir) = herald(loaded(), &node).await;
     let took = follow(&herald, &node, BLOCKS).await;
     let mut told = told(&herald).await;
     assert!(
@@ -185,7 +194,7 @@ async fn without_metadata_the_state_is_told() {
 async fn an_absence_is_read_over_where_no_block_is_known_by_its_number() {
     let node = node(BLOCKS).await;
     node.fail("chain_getBlockHash", MethodFault::Absent);
-    let mut herald = Herald::new(loaded(), version(1), vec![node.url()]).await;
+    let (mut herald, _dir) = herald(loaded(), &node).await;
     assert!(herald.tick_until(1, IN_TIME).await);
     herald.stop();
     node.advance_to(400);
@@ -216,7 +225,7 @@ async fn no_block_hides_what_the_state_proves() {
     let cells = cells.map(async |(how, block)| {
         let node = node(BLOCKS).await;
         node.make_unreadable(block, how);
-        let herald = Herald::new(loaded.clone(), version(1), vec![node.url()]).await;
+        let (herald, _dir) = herald(loaded.clone(), &node).await;
         let took = follow(&herald, &node, BLOCKS).await;
         (how, block, took, told(&herald).await)
     });
@@ -239,7 +248,7 @@ async fn no_block_hides_what_the_state_proves() {
 #[tokio::test]
 async fn a_limit_on_requests_is_kept_to_and_named() {
     let node = node(BLOCKS).await;
-    let herald = Herald::new(loaded(), version(1), vec![node.url()]).await;
+    let (herald, _dir) = herald(loaded(), &node).await;
     node.limit(5);
     assert!(
         follow(&herald, &node, BLOCKS)
@@ -257,7 +266,7 @@ async fn a_limit_on_requests_is_kept_to_and_named() {
 #[tokio::test]
 async fn behind_a_limit_herald_catches_up() {
     let node = node(400).await;
-    let herald = Herald::new(loaded(), version(1), vec![node.url()]).await;
+    let (herald, _dir) = herald(loaded(), &node).await;
     assert!(herald.tick_until(1, IN_TIME).await);
     node.advance_to(301);
     node.limit(20);
