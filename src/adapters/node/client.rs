@@ -25,8 +25,9 @@ use super::{
     comparison::{
         Comparison, OTHER_CHAIN, ask_witnesses, compare_with_known, majority, take_votes,
     },
-    connection::{Configs, Connection, SeenHead},
-    endpoint::OpenError,
+    connection::{Configs, Connection},
+    follower::SeenHead,
+    requests::OpenError,
     witness::{Witness, host},
 };
 use crate::{

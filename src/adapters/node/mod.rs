@@ -8,7 +8,10 @@ mod connection;
 mod decode;
 mod endpoint;
 mod error;
+mod follower;
+mod other_means;
 mod read;
+mod requests;
 mod witness;
 
 pub use self::activity::{ActivitySample, sample};
