@@ -18,6 +18,7 @@ mod approve;
 mod change;
 mod check;
 mod doctor;
+mod drill;
 mod facts;
 mod health;
 mod init;

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use strum::IntoEnumIterator;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{open::Refused, urgency};
+use super::{drill, open::Refused, urgency};
 use crate::{
     adapters::clock::SystemClock,
     config::{Config, Origin, load_upgrade, suggest},
@@ -57,6 +57,10 @@ pub struct RehearseArgs {
     /// The upgrade to announce instead of one made from the recording, as if herald were started now
     #[arg(long, value_name = "FILE")]
     upgrade: Option<PathBuf>,
+    /// Play an upgrade that went wrong, and compare what people knew with what herald says: kusama-2025-05-09, laos-2026-03,
+    /// wrong-code, short-notice, call-fails, half-way
+    #[arg(long, value_name = "NAME", value_parser = drill::drill_name, conflicts_with_all = ["json", "browser", "plan", "recording", "upgrade"])]
+    drill: Option<String>,
     /// With --upgrade: begin before its first notice, whatever day it is
     #[arg(long, requires = "upgrade")]
     from_start: bool,
@@ -90,6 +94,9 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
         eprintln!("There is no folder `config` here, so the built-in example is played.");
     }
     let loaded = lint::load(&origin).map_err(Refused)?;
+    if let Some(name) = &args.drill {
+        return drill::play(loaded, name).await;
+    }
     let recording = match &args.recording {
         None => None,
         Some(path) => {

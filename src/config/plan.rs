@@ -440,6 +440,7 @@ fn rules(
         max_finality_lag: raw.max_finality_lag,
         max_failed_share: raw.max_failed_share,
         min_transactions: raw.min_transactions,
+        after: raw.after.clone(),
     })
 }
 

@@ -1,9 +1,13 @@
 //! A chain: its finalized blocks, and how its endpoints look.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::domain::chain::{block::Block, memory::Memory, observation::Sight};
+use crate::domain::chain::{
+    block::Block, memory::Memory, observation::Sight, pending::PendingChanges,
+};
 
 #[derive(Debug, Error)]
 pub enum ChainError {
@@ -58,6 +62,18 @@ pub trait Chain: Send + Sync {
     async fn code_hash(&self, number: u64) -> Result<Option<String>, ChainError>;
     /// The block for which the call of a referendum that passed is scheduled, as the state at a block has it.
     async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError>;
+    /// What an upgrade that was applied with this block has set in motion, and what else is to come. A chain that tells
+    /// nothing of it has nothing to come.
+    async fn pending_changes(&self, _number: u64) -> Result<PendingChanges, ChainError> {
+        Ok(PendingChanges::default())
+    }
+    /// The parachains that have a core of this relay for its next blocks; nothing where its runtime does not tell.
+    async fn parachains_with_core(
+        &self,
+        _number: u64,
+    ) -> Result<Option<BTreeSet<u32>>, ChainError> {
+        Ok(None)
+    }
     /// How the endpoints look now, from what is known already.
     fn sight(&self) -> Sight;
     /// Says that what was just read does not fit: the next call looks for another endpoint.

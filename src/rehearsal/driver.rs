@@ -579,7 +579,11 @@ impl Rehearsal {
 }
 
 /// Puts every channel into the room of its platform.
-fn outlets(config: &Config, rooms: &[(Platform, Arc<Room>)]) -> BTreeMap<String, Outlet> {
+/// The channels, each in the room of its platform.
+pub(super) fn outlets(
+    config: &Config,
+    rooms: &[(Platform, Arc<Room>)],
+) -> BTreeMap<String, Outlet> {
     let channels = config.deployment.channels.iter();
     let outlets = channels.filter_map(|(name, channel)| {
         let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;

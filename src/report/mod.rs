@@ -116,6 +116,8 @@ fn is_incident(kind: FactKind) -> bool {
             | K::Stalled
             | K::Lagging
             | K::Recovered
+            | K::ParachainsStopped
+            | K::ParachainsRecovered
             | K::Unapplied
             | K::Unverified
             | K::Overdue

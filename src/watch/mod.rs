@@ -2,6 +2,8 @@
 
 pub mod catchup;
 pub mod observer;
+mod parachains;
+mod pending;
 mod relevance;
 pub mod unplanned;
 pub mod unreadable;

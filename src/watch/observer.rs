@@ -46,8 +46,9 @@ impl Watcher {
         self.note_endpoints(name, &sight).await?;
         let take_in = async |batch: &mut Batch| self.take_in_sight(name, &sight, batch).await;
         self.core.outbox.transaction(take_in).await?;
-        // Last, since it may wait for a node.
-        self.measure(name, chain.as_ref(), &sight).await
+        // Last, since these may wait for a node.
+        self.measure(name, chain.as_ref(), &sight).await?;
+        self.read_pending(name, chain.as_ref(), false).await
     }
 
     /// Takes in what the endpoints and the clock show.
@@ -279,7 +280,7 @@ impl Watcher {
 }
 
 /// The figures of a chain that has applied an upgrade which is still under way.
-fn record<'a>(campaign: &'a Campaign, chain: &str) -> Option<&'a Measurements> {
+pub(super) fn record<'a>(campaign: &'a Campaign, chain: &str) -> Option<&'a Measurements> {
     let watched = (State::Applying..=State::Verified).contains(&campaign.progress.state);
     let chain = campaign.progress.chains.get(chain)?;
     let chain = Some(chain).filter(|c| watched && c.stage >= Stage::Applied)?;
@@ -331,7 +332,7 @@ fn read_up(sight: &Sight, memory: &Memory) -> bool {
 }
 
 /// An observation, with the last finalized block it stands on.
-fn stands_on(memory: &Memory, chain: &str, payload: Payload) -> Fact {
+pub(super) fn stands_on(memory: &Memory, chain: &str, payload: Payload) -> Fact {
     Fact {
         payload,
         chain: chain.to_owned(),

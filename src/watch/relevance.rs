@@ -24,7 +24,7 @@ pub(super) fn owner<'a>(campaigns: &'a [Campaign], chain: &str) -> Option<&'a st
 }
 
 /// The upgrade whose runtime a chain runs, or begins to run with this block: the highest target that is reached.
-fn current<'a>(campaigns: &'a [Campaign], chain: &str, running: u32) -> Option<&'a str> {
+pub(super) fn current<'a>(campaigns: &'a [Campaign], chain: &str, running: u32) -> Option<&'a str> {
     let open = campaigns.iter().filter(|c| !c.progress.finished());
     let reached = open.filter_map(|campaign| {
         let target = campaign.upgrade.chains.get(chain)?.spec_version;
@@ -61,7 +61,10 @@ pub(super) fn concerns(
         | FactKind::MigrationStarted
         | FactKind::MigrationStep
         | FactKind::MigrationCompleted
-        | FactKind::MigrationFailed => {
+        | FactKind::MigrationFailed
+        | FactKind::ChangesPending
+        | FactKind::ParachainsStopped
+        | FactKind::ParachainsRecovered => {
             current(campaigns, &fact.chain, running).or(owner) == Some(upgrade.id.as_str())
         }
         FactKind::Authorized

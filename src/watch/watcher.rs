@@ -147,7 +147,9 @@ impl Watcher {
             Fact::of(&block, cause, name, block.spec_version)
         });
         let known = reset.into_iter().collect();
-        self.block(name, head, &memory, &block, known).await
+        let memory = self.block(name, head, &memory, &block, known).await?;
+        self.read_pending(name, chain, false).await?;
+        Ok(memory)
     }
 
     /// Reads these blocks, in order; says which are left out in between.
@@ -167,15 +169,19 @@ impl Watcher {
             let mut ahead = stream::iter(rest.iter().copied())
                 .map(async |number| (number, chain.block(number).await))
                 .buffered(READ_AHEAD_BLOCKS);
-            let mut left = None;
+            let (mut left, mut asks) = (None, false);
             while let Some((number, read)) = ahead.next().await {
                 next += 1;
                 match read {
                     Ok(block) if number == memory.number + 1 && follows(&block, &memory) => {
                         self.unreadable.end(name);
-                        let whole = (block, true);
-                        memory = self.take_block(name, chain, head, &memory, whole).await?;
+                        let (whole, before) = ((block, true), memory);
+                        memory = self.take_block(name, chain, head, &before, whole).await?;
                         blocks += 1;
+                        asks = self.raises_questions(name, &before, &memory).await?;
+                        if asks {
+                            break;
+                        }
                     }
                     read if number > memory.number => {
                         left = Some((number, read));
@@ -192,8 +198,13 @@ impl Watcher {
             drop(ahead);
             if let Some(read) = left {
                 let read = self.unreadable.pass(name, chain, head, read).await?;
-                memory = self.take_block(name, chain, head, &memory, read).await?;
+                let before = memory;
+                memory = self.take_block(name, chain, head, &before, read).await?;
                 blocks += 1;
+                asks = self.raises_questions(name, &before, &memory).await?;
+            }
+            if asks {
+                self.ask_more(name, chain, head, &memory).await?;
             }
         }
         Ok(blocks)
@@ -237,6 +248,33 @@ impl Watcher {
             ));
         }
         self.block(name, head, memory, &block, known).await
+    }
+
+    /// A block shows something of which the node is to be asked more, before the next one is taken.
+    async fn raises_questions(
+        &self,
+        name: &str,
+        before: &Memory,
+        after: &Memory,
+    ) -> Result<bool, WatchError> {
+        Ok(before.running != after.running || self.suspects_parachains(name, after).await?)
+    }
+
+    /// Asks the node more of what the last block has shown.
+    async fn ask_more(
+        &self,
+        name: &str,
+        chain: &dyn Chain,
+        head: &Head,
+        memory: &Memory,
+    ) -> Result<(), WatchError> {
+        let late = is_behind(memory, head, memory.number);
+        self.read_pending(name, chain, late).await?;
+        if late {
+            // A parachain may be back by now: it is looked for again at the head.
+            return Ok(());
+        }
+        self.look_for_stopped_parachains(name, chain, memory).await
     }
 
     /// Adds from the state what the events of blocks that were not read may have scheduled.
@@ -421,8 +459,13 @@ fn follows(block: &Block, memory: &Memory) -> bool {
 
 /// The block is long over, as the blocks still to come and the chain's own pace tell.
 fn is_late(before: &Memory, head: &Head, block: &Block) -> bool {
-    let pace = before.pace.stretch().mean().unwrap_or(USUAL_BLOCK_SECONDS);
-    let behind = pace * head.number.saturating_sub(block.number) as f64;
+    is_behind(before, head, block.number)
+}
+
+/// So many blocks are still to come behind a block that it is long over.
+fn is_behind(known: &Memory, head: &Head, number: u64) -> bool {
+    let pace = known.pace.stretch().mean().unwrap_or(USUAL_BLOCK_SECONDS);
+    let behind = pace * head.number.saturating_sub(number) as f64;
     behind > LATE_AFTER.as_secs_f64()
 }
 

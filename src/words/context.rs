@@ -2,6 +2,7 @@
 //!
 //! Times are seconds since 1970, and lengths seconds: only a template knows its language.
 
+mod aftermath;
 mod sample;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +17,7 @@ use crate::{
         campaign::{
             Campaign,
             progress::{Health, Measurements, Migration, Progress, Stage, State},
-            upgrade::{Decision, Duty, Poll, Referendum, Step, Target, Upgrade},
+            upgrade::{Decision, Duty, Poll, Referendum, Step, Target},
         },
         chain::{
             block_times::Stretch,
@@ -118,7 +119,7 @@ pub fn of(
     let chains: Vec<Value> = upgrade
         .chains
         .iter()
-        .map(|(name, target)| chain(name, target, upgrade, progress))
+        .map(|(name, target)| chain(name, target, campaign, config))
         .collect();
     json!({
         "upgrade": {
@@ -130,6 +131,9 @@ pub fn of(
             "state": campaign.standing(),
             "changes": upgrade.changes,
             "unplanned": upgrade.unplanned,
+            "awaited": chains.iter().filter_map(|c| c.get("awaited")).filter(|a| !a.is_null()).collect::<Vec<_>>(),
+            "pending": chains.iter().any(|c| c.pointer("/pending/0").is_some()),
+            "parachains_missing": chains.iter().any(|c| c.get("missing_parachains").is_some_and(|m| !m.is_null())),
             "rollback": upgrade.rollback,
             "steps": Step::iter().map(|s| (s.name().to_owned(), json!(upgrade.steps.get(&s)))).collect::<serde_json::Map<_, _>>(),
             "go": upgrade.decision == Some(Decision::Go),
@@ -327,9 +331,11 @@ fn duty(audience: Audience, duty: &Duty, over: bool) -> Value {
     })
 }
 
-fn chain(name: &str, target: &Target, upgrade: &Upgrade, progress: &Progress) -> Value {
+fn chain(name: &str, target: &Target, campaign: &Campaign, config: &Config) -> Value {
+    let (upgrade, progress) = (&campaign.upgrade, &campaign.progress);
     let at = progress.chains.get(name);
     let applied = at.and_then(|a| a.applied.as_ref());
+    let aftermath = aftermath::of(name, at, &config.deployment.kin(name));
     json!({
         "name": name,
         "target": (!upgrade.unplanned || applied.is_some()).then_some(target.spec_version),
@@ -344,6 +350,11 @@ fn chain(name: &str, target: &Target, upgrade: &Upgrade, progress: &Progress) ->
         "ahead": at.and_then(|a| a.ahead.as_ref()).and_then(|f| f.expected.as_ref()).map(expected),
         "record": at.and_then(|a| a.record.as_ref()).filter(|r| r.after.blocks > 0).map(record),
         "health": at.and_then(|a| a.health.as_ref()).map(health),
+        "pending": aftermath.pending,
+        "awaited": aftermath.awaited,
+        "stopped": aftermath.stopped,
+        "stopped_more": aftermath.stopped_more,
+        "missing_parachains": aftermath.missing,
     })
 }
 

@@ -14,6 +14,7 @@
 //   devnet_storageAuthorize [FILE]        the authorization put in storage (chains without sudo)  → the storage item
 //   devnet_enactAuthorizedUpgrade [FILE]  a block with parachainSystem.enact_authorized_upgrade   → block hash
 //   devnet_remark [HEX]                   a block with system.remark_with_event                   → block hash
+//   devnet_sudo [PALLET, CALL, ARG…]      a block with sudo(pallet.call(arg…))                    → block hash
 //   devnet_blockEvery [MS]                changes BLOCK_MS; 0 stalls the chain
 //   devnet_dropClients []                 breaks every connection to this endpoint
 //   devnet_outage [MS]                    breaks them and answers nobody at this endpoint for so long; the chain goes on
@@ -174,6 +175,7 @@ const devnet = {
   devnet_applyAuthorizedUpgrade: ([file]) => blockWith((m) => m.tx.system.applyAuthorizedUpgrade(codeOf(file))),
   devnet_storageAuthorize: ([file]) => inTurn(() => storageAuthorize(file)),
   devnet_enactAuthorizedUpgrade: ([file]) => blockWith((m) => m.tx.parachainSystem.enactAuthorizedUpgrade(codeOf(file))),
+  devnet_sudo: ([pallet, call, ...args]) => blockWith((m) => sudo(m, m.tx[pallet][call](...args))),
   devnet_remark: ([data = '0x00']) => blockWith((m) => m.tx.system.remarkWithEvent(data)),
   devnet_blockEvery: ([ms = 0]) => blockEvery(ms),
 }

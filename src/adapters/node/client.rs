@@ -6,6 +6,7 @@
 //! hold the blocks that were read before.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -31,7 +32,7 @@ use super::{
     witness::{Witness, host},
 };
 use crate::{
-    domain::chain::{block::Block, memory::Memory, observation::Sight},
+    domain::chain::{block::Block, memory::Memory, observation::Sight, pending::PendingChanges},
     ports::{Chain, ChainError, Head},
 };
 
@@ -371,6 +372,17 @@ impl Chain for Node {
             .await?
             .enactment(number, referendum, &self.seen)
             .await
+    }
+
+    async fn pending_changes(&self, number: u64) -> Result<PendingChanges, ChainError> {
+        let connection = self.compared_connection().await?;
+        let read = connection.pending_changes(number, &self.seen).await;
+        self.noted(&connection, read).await
+    }
+
+    async fn parachains_with_core(&self, number: u64) -> Result<Option<BTreeSet<u32>>, ChainError> {
+        let connection = self.compared_connection().await?;
+        connection.parachains_with_core(number, &self.seen).await
     }
 
     fn sight(&self) -> Sight {

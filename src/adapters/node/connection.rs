@@ -1,7 +1,7 @@
 //! The connection to one node, which follows its finalized heads and reads its blocks.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -26,11 +26,15 @@ use super::{
     endpoint::EndpointClient,
     error::{answer, root_cause},
     follower::{Follower, SeenHead, best_number},
+    pending::{self, BlockToRead},
     read::{self, At, LAST_UPGRADE_KEY},
     requests::OpenError,
 };
 use crate::{
-    domain::{chain::block::Block, hex},
+    domain::{
+        chain::{block::Block, pending::PendingChanges},
+        hex,
+    },
     ports::ChainError,
 };
 
@@ -362,6 +366,49 @@ impl Connection {
     ) -> Result<Option<u64>, ChainError> {
         let at = self.at(number, seen).await?;
         read::enactment(&at, referendum).await
+    }
+
+    pub async fn pending_changes(
+        &self,
+        number: u64,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<PendingChanges, ChainError> {
+        let hash = self.known_hash(number, seen).await?;
+        let at = answer(self.client.at_block_hash_and_number(hash, number)).await;
+        let parent = self.parent(number, seen).await.ok().flatten();
+        let block = BlockToRead {
+            hash,
+            at: at
+                .as_ref()
+                .map_err(|error| ChainError::Answer(error.to_string())),
+            parent: parent.as_deref(),
+        };
+        pending::read(&self.endpoint, block).await
+    }
+
+    /// The parachains in the relay's claim queue; nothing where the runtime has none.
+    pub async fn parachains_with_core(
+        &self,
+        number: u64,
+        seen: &watch::Sender<SeenHead>,
+    ) -> Result<Option<BTreeSet<u32>>, ChainError> {
+        let at = self.at(number, seen).await?;
+        let metadata = at.metadata_ref();
+        let host = metadata.runtime_api_trait_by_name("ParachainHost");
+        if host.is_none_or(|host| host.method_by_name("claim_queue").is_none()) {
+            return Ok(None);
+        }
+        let params = rpc_params!["ParachainHost_claim_queue", "0x", at.block_hash()];
+        let queue: String = answer(self.rpc.request("state_call", params)).await?;
+        let bytes = hex::decode(&queue).unwrap_or_default();
+        let queue = Vec::<(u32, Vec<u32>)>::decode(&mut &bytes[..])
+            .map_err(|e| ChainError::Answer(format!("the claim queue can't be read: {e}")))?;
+        Ok(Some(
+            queue
+                .into_iter()
+                .flat_map(|(_, parachains)| parachains)
+                .collect(),
+        ))
     }
 
     async fn storage(&self, key: &str, hash: &str) -> Result<Option<Vec<u8>>, ChainError> {

@@ -37,7 +37,11 @@ pub fn events(
     for event in events.iter() {
         let event = event
             .map_err(|e| ChainError::Undecodable(format!("an event can't be decoded: {e}")))?;
-        let fields = if has_relevant_fields(event.pallet_name(), event.event_name()) {
+        let is_inclusion =
+            (event.pallet_name(), event.event_name()) == ("ParaInclusion", "CandidateIncluded");
+        let fields = if is_inclusion {
+            included(event.field_bytes())
+        } else if has_relevant_fields(event.pallet_name(), event.event_name()) {
             let fields = event.decode_fields_unchecked_as::<Composite<()>>();
             let mut fields =
                 composite(&fields.map_err(|e| {
@@ -55,6 +59,12 @@ pub fn events(
         });
     }
     Ok(found)
+}
+
+/// Of a candidate, which has much more, the parachain that it begins with is enough.
+fn included(candidate: &[u8]) -> Json {
+    let id = candidate.first_chunk::<4>().copied();
+    json!({ "para_id": id.map(u32::from_le_bytes) })
 }
 
 /// Puts names in the place of dispatch errors: `System.SpecVersionNeedsToIncrease`, `BadOrigin`.
@@ -128,7 +138,7 @@ fn bytes(items: &[Value<()>]) -> Option<String> {
     all.filter(|b| b.len() >= 4).map(|b| hex::encode(&b))
 }
 
-fn json_value(value: &Value<()>) -> Json {
+pub(super) fn json_value(value: &Value<()>) -> Json {
     match &value.value {
         ValueDef::Composite(c) => composite(c),
         ValueDef::Variant(v) if v.values.is_empty() && v.name != "Ok" => {
@@ -147,6 +157,10 @@ fn json_value(value: &Value<()>) -> Json {
             i64::try_from(*n).map_or_else(|_| json!(n.to_string()), |n| json!(n))
         }
         ValueDef::Primitive(other) => json!(format!("{other:?}")),
-        ValueDef::BitSequence(_) => Json::Null,
+        // 0 and 1, the first bit first.
+        ValueDef::BitSequence(bits) => {
+            let digits = bits.iter().map(|bit| if bit { '1' } else { '0' });
+            Json::String(digits.collect())
+        }
     }
 }

@@ -10,6 +10,7 @@ mod endpoint;
 mod error;
 mod follower;
 mod other_means;
+mod pending;
 mod read;
 mod requests;
 mod witness;

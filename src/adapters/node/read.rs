@@ -39,9 +39,8 @@ pub(super) type At = OnlineClientAtBlock<SubstrateConfig>;
 /// What the core wants to know of a block's state. A key is made of names, so that it is the same on every chain that has
 /// the entry.
 const EVENTS_KEY: &str = "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7";
-const STATE_KEYS: [&str; 7] = [
-    // Timestamp.Now
-    "0xf0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf84e0f1d6045dfcbb",
+const STATE_KEYS: [&str; 9] = [
+    TIME_KEY,
     LAST_UPGRADE_KEY,
     // System.AuthorizedUpgrade, and ParachainSystem's where that is the older place
     "0x26aa394eea5630e07c48ae0c9558cef72fa9f1bf25567808771bff091dc89ecd",
@@ -52,12 +51,23 @@ const STATE_KEYS: [&str; 7] = [
     "0xcd710b30bd2eab0352ddcc26417aa19463c716fb8fff3de61a883bb76adb34a2",
     // ParachainSystem.LastRelayChainBlockNumber
     "0x45323df7cc47150b3930e2666b0aa313a2bca190d36bd834cc73a38fc213ecbd",
+    SESSION_KEY,
+    ACTIVE_ERA_KEY,
 ];
 /// The place of `ParachainSystem.AuthorizedUpgrade` among the keys.
 const OLDER_AUTHORIZED: usize = 3;
 /// System.LastRuntimeUpgrade
 pub(super) const LAST_UPGRADE_KEY: &str =
     "0x26aa394eea5630e07c48ae0c9558cef7f9cce9c888469bb1a0dceaa129672ef8";
+
+/// Timestamp.Now
+pub(super) const TIME_KEY: &str =
+    "0xf0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf84e0f1d6045dfcbb";
+/// Session.CurrentIndex
+pub(super) const SESSION_KEY: &str =
+    "0xcec5070d609dd3497f72bde07fc96ba072763800a36a99fdfc7c10f6415f6ee6";
+/// Staking.ActiveEra
+const ACTIVE_ERA_KEY: &str = "0x5f3e4907f716ac89b6347d15ececedca487df464e44a534ba6b0cbb32407b587";
 
 /// The versions that `Core_version` answers: of the runtime, and of its transactions.
 type Versions = (u32, u32);
@@ -147,6 +157,7 @@ fn block(
     let (time, last_upgrade) = (next(), next());
     let (authorized, older_authorized) = (next(), next());
     let (cursor, upcoming, relay_number) = (next(), next(), next());
+    let (session, active_era) = (next(), next());
     Block {
         number,
         hash: format!("{hash:?}"),
@@ -160,6 +171,8 @@ fn block(
             .or(older_authorized)
             .and_then(|b| b.get(..32).map(hex::encode)),
         migrating: cursor.is_some(),
+        session: decoded(session),
+        era: decoded(active_era),
         slot: header.slot,
         relay_number: header
             .relay_number
@@ -185,12 +198,13 @@ pub async fn enactment(at: &At, referendum: u32) -> Result<Option<u64>, ChainErr
         .map(|(when, _)| u64::from(when)))
 }
 
-fn decoded<T: Decode>(bytes: Option<Vec<u8>>) -> Option<T> {
+/// Decodes the first value of these bytes.
+pub(super) fn decoded<T: Decode>(bytes: Option<Vec<u8>>) -> Option<T> {
     bytes.and_then(|b| T::decode(&mut &b[..]).ok())
 }
 
-/// The values of keys. One request asks for all, and where the node does not answer it, each has its own.
-async fn values(
+/// The values of keys, in their order. One request asks for all, and where the node does not answer it, each has its own.
+pub(super) async fn values(
     endpoint: &EndpointClient,
     hash: H256,
     keys: &[&str],

@@ -35,6 +35,8 @@ fn detail_of(kind: FactKind) -> &'static str {
         FactKind::TransactionVersion => "25 to 26",
         FactKind::VersionUnexpected => "the target is another",
         FactKind::Stalled => "240",
+        FactKind::ChangesPending => "session 47733: node feature 7 on",
+        FactKind::ParachainsStopped | FactKind::ParachainsRecovered => "2 of 58: 2004, 2092",
         FactKind::Unverified => "no block for 75 s",
         FactKind::Lagging | FactKind::Unapplied | FactKind::MigrationStuck => "120",
         FactKind::Unexamined => "1200000 to 1230000",

@@ -10,7 +10,7 @@ use crate::{
         notice::RawNotice,
         yaml::kinds::{self, Length, SomeLength},
     },
-    domain::plan::notice::Happening,
+    domain::{campaign::progress::Awaited, plan::notice::Happening},
     ports::Readers,
 };
 
@@ -150,6 +150,10 @@ pub(super) struct RawVerification {
     pub(super) max_failed_share: f64,
     /// The number of transactions that are needed.
     pub(super) min_transactions: u32,
+    /// The time of health begins once these are over: the next session, the relay's configurations that were pending
+    /// when the upgrade was applied, the next era, multi-block migrations.
+    #[schemars(extend("uniqueItems" = true))]
+    pub(super) after: Vec<Awaited>,
 }
 impl Default for RawVerification {
     fn default() -> Self {
@@ -160,6 +164,7 @@ impl Default for RawVerification {
             max_finality_lag: 20,
             max_failed_share: 0.5,
             min_transactions: 0,
+            after: vec![Awaited::PendingConfig, Awaited::Migrations],
         }
     }
 }

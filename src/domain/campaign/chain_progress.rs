@@ -1,10 +1,11 @@
 //! One chain of an upgrade: its stage, its migrations, and how it fares once it runs the target.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    health::{Health, Measurements, Migration, Observed},
+    health::{Awaited, Health, Measurements, Migration, Observed},
+    parachains::ParachainWatch,
     upgrade::Target,
 };
 use crate::domain::chain::{
@@ -14,11 +15,14 @@ use crate::domain::chain::{
     fact_kind::FactKind,
     memory::Memory,
     payload::{Payload, UnexpectedVersion},
+    pending::PendingChanges,
     stage::Stage,
 };
 
 /// How many times as long as it takes a chain may run the target before it is told that it is not verified.
 const UNVERIFIED_AFTER: i32 = 3;
+/// The longest that something is awaited where no clock tells when it comes: an era takes a day.
+const MAX_AWAITED: SignedDuration = SignedDuration::from_hours(48);
 
 /// One finalized block of a chain, with the memory after it.
 #[derive(Clone, Copy)]
@@ -72,6 +76,15 @@ pub struct ChainProgress {
     /// It stalled or hung behind after the upgrade was called verified, which no longer holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
+    /// What has to be over before it may be verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited: Option<Awaited>,
+    /// The parachains of a relay since it was upgraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parachains: Option<ParachainWatch>,
+    /// The session of the block that was read last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<u32>,
 }
 
 impl ChainProgress {
@@ -135,6 +148,9 @@ impl ChainProgress {
             | Payload::Overdue
             | Payload::MigrationStuck { .. }
             | Payload::Unverified { .. }
+            | Payload::ChangesPending { .. }
+            | Payload::ParachainsStopped { .. }
+            | Payload::ParachainsRecovered { .. }
             | Payload::Referendum(_)
             | Payload::Scheduled { .. }
             | Payload::Dispatched { .. }
@@ -225,22 +241,127 @@ impl ChainProgress {
 
     /// The chain has run the target for far longer than it takes to verify it, and something keeps it: told once.
     pub(super) fn lingers(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
+        if self.stage != Stage::Applied || self.unverified {
+            return None;
+        }
         let time = |time: Option<Timestamp>| time.unwrap_or(at.seen.now);
         let since = match &self.health {
             Some(health) if self.withdrawn => health.since,
             _ => time(self.applied.as_ref()?.time),
         };
-        let runs = time(at.block.time).duration_since(since);
-        if self.stage != Stage::Applied
-            || self.unverified
-            || runs <= at.seen.rules.healthy_for * UNVERIFIED_AFTER
-        {
-            return None;
-        }
-        let trouble = self.health.as_ref().and_then(|h| h.trouble.clone());
-        let reason = self.obstacle(at).or(trouble)?;
+        let is_long = |since: Timestamp| {
+            let runs = time(at.block.time).duration_since(since);
+            runs > at.seen.rules.healthy_for * UNVERIFIED_AFTER
+        };
+        let awaited = self.first_awaited(at);
+        let late = awaited.filter(|awaited| is_long(self.due(*awaited, since)));
+        let begun = self.health.as_ref().and_then(|h| h.awaited_until);
+        let may_be_verified = awaited.is_none() && is_long(begun.unwrap_or(since).max(since));
+        let trouble = || self.health.as_ref()?.trouble.clone();
+        let reason = late
+            .map(|awaited| self.reason(awaited))
+            .or_else(|| is_long(since).then(|| self.obstacle(at))?)
+            .or_else(|| may_be_verified.then(trouble)?)?;
         self.unverified = true;
         Some(Payload::Unverified { reason })
+    }
+
+    /// The first thing that is awaited before the chain may be verified.
+    fn first_awaited(&self, at: &BlockSeen<'_>) -> Option<Awaited> {
+        let record = self.record.as_ref()?;
+        let is_still = |before: Option<u32>, now: Option<u32>| {
+            before.is_some_and(|before| now.is_none_or(|now| now <= before))
+        };
+        let pending = record.pending.as_ref();
+        // Once a chain is verified, only a migration may begin anew.
+        let is_applied = self.stage <= Stage::Applied;
+        let mut awaited = at.seen.rules.after.iter().copied();
+        awaited.find(|awaited| match awaited {
+            Awaited::Session => is_applied && is_still(record.session, at.block.session),
+            Awaited::PendingConfig => {
+                is_applied && pending.is_none_or(|p| !p.configurations.is_empty())
+            }
+            Awaited::Era => is_applied && is_still(record.era, at.block.era),
+            Awaited::Migrations => at.block.migrating,
+        })
+    }
+
+    /// The time by which what is awaited is to be over, of a chain that was applied then.
+    fn due(&self, awaited: Awaited, applied: Timestamp) -> Timestamp {
+        let is_unread = awaited == Awaited::PendingConfig && self.number_of(awaited).is_none();
+        if is_unread || awaited == Awaited::Migrations {
+            return applied;
+        }
+        let latest = || applied.checked_add(MAX_AWAITED).ok();
+        self.expected(awaited).or_else(latest).unwrap_or(applied)
+    }
+
+    /// The time at which what is awaited is to be over, where the chain's clock tells.
+    pub fn expected(&self, awaited: Awaited) -> Option<Timestamp> {
+        let pending = self.pending()?;
+        match awaited {
+            Awaited::Session | Awaited::PendingConfig => {
+                pending.sessions?.begins(self.number_of(awaited)?)
+            }
+            Awaited::Era => pending.next_era,
+            Awaited::Migrations => None,
+        }
+    }
+
+    /// Takes the changes that were to come when the upgrade was applied, by what has passed since. Returns them in words if
+    /// people are told of them: a call of the scheduler alone may be anybody's.
+    pub fn learn_pending(&mut self, block: u64, pending: &PendingChanges) -> Option<String> {
+        let record = self.record.as_mut()?;
+        let pending = record.pending.insert(pending.clone());
+        pending.pass(block, self.session);
+        let is_news = !pending.configurations.is_empty();
+        let told = is_news.then(|| pending.to_string());
+        if !is_news {
+            self.awaited
+                .take_if(|awaited| *awaited == Awaited::PendingConfig);
+        }
+        told
+    }
+
+    /// The changes that are still to come.
+    pub fn pending(&self) -> Option<&PendingChanges> {
+        self.record.as_ref()?.pending.as_ref()
+    }
+
+    /// Says that something awaited is not over.
+    fn reason(&self, awaited: Awaited) -> String {
+        match (awaited, self.number_of(awaited)) {
+            (Awaited::Migrations, _) => "a migration is under way".to_owned(),
+            (Awaited::Era, number) => format!("era {} has not begun", number.unwrap_or_default()),
+            (_, Some(session)) => format!("session {session} has not begun"),
+            (_, None) => "the changes that follow the upgrade could not be read".to_owned(),
+        }
+    }
+
+    /// The number of the session or the era with which it is over; nothing while it is not known.
+    fn number_of(&self, awaited: Awaited) -> Option<u32> {
+        let record = self.record.as_ref()?;
+        match awaited {
+            Awaited::Session => record.session?.checked_add(1),
+            Awaited::PendingConfig => Some(record.pending.as_ref()?.configurations.last()?.session),
+            Awaited::Era => record.era?.checked_add(1),
+            Awaited::Migrations => None,
+        }
+    }
+
+    /// What has to be over before the chain may be verified, with the number of the session or the era where it is known.
+    pub fn awaited(&self) -> Option<(Awaited, Option<u32>)> {
+        let awaited = self.awaited.filter(|_| self.stage == Stage::Applied)?;
+        Some((awaited, self.number_of(awaited)))
+    }
+
+    /// Takes the parachains of which a block includes one. Tells when the last of those that had stopped is back.
+    pub(super) fn include(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
+        let watch = self.parachains.as_mut()?;
+        let all_are_back = watch.note(at.block.number, &at.block.included());
+        all_are_back.then(|| Payload::ParachainsRecovered {
+            parachains: watch.stopped_in_words(),
+        })
     }
 
     /// What keeps a chain from being verified, however long it runs.
@@ -250,9 +371,7 @@ impl ChainProgress {
             health.transactions - health.failed,
             at.seen.rules.min_transactions,
         );
-        if at.block.migrating {
-            Some("a migration is under way".to_owned())
-        } else if self.ailing {
+        if self.ailing {
             Some("it stalled, or its finality hung behind, and that is not over".to_owned())
         } else if self.record.as_ref().and_then(Measurements::code_fits) == Some(false) {
             Some("other code runs than was planned".to_owned())
@@ -275,6 +394,7 @@ impl ChainProgress {
     /// Takes note of the version that a block proves, and of how well the chain runs it.
     pub(super) fn run(&mut self, target: &Target, at: &BlockSeen<'_>, facts: &[Fact]) {
         let running = at.memory.running;
+        self.session = at.block.session.or(self.session);
         let before = self.spec_version.replace(running).unwrap_or(running);
         if before != running {
             // The code that was set runs, whatever its version.
@@ -287,6 +407,7 @@ impl ChainProgress {
             // Taken back, or another chain under the name: nothing is proven any more.
             (self.stage, self.applied, self.health, self.record) =
                 (Stage::Waiting, None, None, None);
+            (self.parachains, self.awaited) = (None, None);
         } else {
             self.verify(at);
         }
@@ -306,13 +427,17 @@ impl ChainProgress {
         self.ahead = None;
         self.applied = Some(proof.unwrap_or_else(|| at.fact(Payload::Applied { from: None })));
         self.health = Some(Health::new(at.block.time.unwrap_or(at.seen.now)));
+        self.parachains = Some(ParachainWatch::begin(at.memory));
         self.record = Some(Measurements {
             version_before: before,
             before: at.memory.pace.stretch(),
             gaps_before: at.memory.pace.gaps(),
             code_planned: target.code_hash.clone().or(authorized),
+            session: at.block.session,
+            era: at.block.era,
             ..Measurements::default()
         });
+        self.awaited = self.first_awaited(at);
     }
 
     /// One more block under the target: long enough in good health, the chain is verified, and then completed.
@@ -321,11 +446,26 @@ impl ChainProgress {
             return;
         };
         health.observe(at.block, at.seen, self.record.as_ref());
-        let (length, rules) = (health.length(), at.seen.rules);
+        let rules = at.seen.rules;
         if let Some(record) = self.record.as_mut().filter(|_| at.seen.contiguous) {
             record.note(&at.memory.pace, at.seen.finality_lag);
         }
-        if self.obstacle(at).is_some() {
+        let pending = self
+            .record
+            .as_mut()
+            .and_then(|record| record.pending.as_mut());
+        if let Some(pending) = pending {
+            pending.pass(at.block.number, at.block.session);
+        }
+        self.awaited = self.first_awaited(at);
+        let Some(health) = self.health.as_mut() else {
+            return;
+        };
+        if self.awaited.is_some() {
+            health.awaited_until = Some(health.last);
+        }
+        let length = health.length();
+        if self.awaited.is_some() || self.obstacle(at).is_some() {
             return;
         }
         if self.stage == Stage::Applied && length >= rules.healthy_for {
@@ -340,8 +480,6 @@ impl ChainProgress {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::domain::{
         campaign::health::VerificationRules,
@@ -374,6 +512,7 @@ mod tests {
             max_finality_lag: 5,
             max_failed_share: 1.0,
             min_transactions: 2,
+            after: vec![Awaited::Migrations],
         };
         let seen = Observed {
             now: at(0),

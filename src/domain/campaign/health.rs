@@ -1,13 +1,16 @@
 //! How a chain fares around its upgrade: its health, its migrations, and what was measured.
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::domain::chain::{
     block::Block,
     block_times::{Estimate, Pace, Stretch, TIMES_USUAL_GAP, tenths, usual_gap},
     fact::Expected,
     observation::Limits,
+    pending::PendingChanges,
 };
 
 /// How long and how well a chain must run before an upgrade is called verified, and then completed.
@@ -21,6 +24,23 @@ pub struct VerificationRules {
     /// The share of all transactions since, 0 to 1.
     pub max_failed_share: f64,
     pub min_transactions: u32,
+    /// What has to be over before the time of health begins.
+    pub after: Vec<Awaited>,
+}
+
+/// What an upgrade may have set in motion, which "verified" waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Awaited {
+    /// The next session has begun.
+    Session,
+    /// Each configuration of the relay that was pending when the upgrade was applied is in effect.
+    PendingConfig,
+    /// The next era of staking has begun.
+    Era,
+    /// No multi-block migration is under way.
+    Migrations,
 }
 
 /// How a block was seen: what is not in the block itself.
@@ -54,6 +74,9 @@ pub struct Health {
     /// How often the stretch began again, and why last.
     pub restarts: u32,
     pub trouble: Option<String>,
+    /// The last block's time at which something was still awaited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited_until: Option<Timestamp>,
 }
 
 impl Health {
@@ -67,12 +90,16 @@ impl Health {
             longest_gap: 0,
             restarts: 0,
             trouble: None,
+            awaited_until: None,
         }
     }
 
-    /// Length of the healthy stretch, by the chain's clock.
+    /// Length of the healthy stretch in which nothing was awaited any more, by the chain's clock.
     pub fn length(&self) -> SignedDuration {
-        self.last.duration_since(self.since)
+        let since = self
+            .awaited_until
+            .map_or(self.since, |until| until.max(self.since));
+        self.last.duration_since(since)
     }
 
     /// Takes one more block. `record` holds how the chain did before the upgrade.
@@ -92,6 +119,8 @@ impl Health {
         if !seen.contiguous {
             // What was not seen is neither a gap nor a time of health.
             self.since = self.since.checked_add(gap).unwrap_or(time);
+            let awaited = self.awaited_until;
+            self.awaited_until = awaited.map(|at| at.checked_add(gap).unwrap_or(time));
             gap = SignedDuration::ZERO;
         }
         let lag = before.map_or(seen.finality_lag, |b| b.in_six_seconds(seen.finality_lag));
@@ -124,6 +153,7 @@ impl Health {
             *self = Self {
                 restarts: self.restarts + 1,
                 trouble,
+                awaited_until: self.awaited_until,
                 ..Self::new(time)
             };
         }
@@ -201,6 +231,14 @@ pub struct Measurements {
     pub code_planned: Option<String>,
     /// Endpoints that answer, of all.
     pub answering: Option<(usize, usize)>,
+    /// Session and era in which the upgrade was applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub era: Option<u32>,
+    /// The changes that the upgrade has set in motion and that are still to come; `None` until they are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingChanges>,
 }
 
 /// Block times kept after an upgrade.
@@ -264,6 +302,7 @@ mod tests {
             max_finality_lag: 5,
             max_failed_share: 0.5,
             min_transactions: 0,
+            after: Vec::new(),
         };
         let seen = Observed {
             now: at(18),
@@ -435,5 +474,18 @@ mod tests {
         assert_eq!(fits(Some("0xab"), Some("0xcd")), Some(false));
         assert_eq!(fits(None, Some("0xab")), None);
         assert_eq!(fits(Some("0xab"), None), None);
+    }
+
+    #[test]
+    fn what_was_not_seen_after_something_awaited_is_no_time_of_health() {
+        let mut health = Health {
+            last: at(600),
+            awaited_until: Some(at(600)),
+            ..Health::new(at(0))
+        };
+        observe(&mut health, &block(Some(4_200), 1, 0), 0, false);
+        assert_eq!(health.length(), SignedDuration::ZERO);
+        observe(&mut health, &block(Some(4_206), 1, 0), 0, true);
+        assert_eq!(health.length(), SignedDuration::from_secs(6));
     }
 }

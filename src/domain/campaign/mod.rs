@@ -4,6 +4,7 @@ pub mod chain_progress;
 pub mod change;
 pub mod health;
 pub mod notes;
+pub mod parachains;
 pub mod progress;
 pub mod upgrade;
 

@@ -22,7 +22,7 @@ use crate::domain::{
 
 pub use super::{
     chain_progress::{BlockSeen, ChainProgress},
-    health::{Health, Measurements, Migration, Observed, VerificationRules},
+    health::{Awaited, Health, Measurements, Migration, Observed, VerificationRules},
     notes::{Note, Tick},
 };
 pub use crate::domain::chain::stage::{Stage, State};
@@ -262,8 +262,8 @@ impl Progress {
             let waiting = [chain.waits(at), chain.is_stuck(at)].into_iter().flatten();
             events.extend(waiting.filter_map(|payload| CampaignEvent::of(at.fact(payload))));
             chain.run(target, at, facts);
-            let lingers = chain.lingers(at);
-            events.extend(lingers.and_then(|payload| CampaignEvent::of(at.fact(payload))));
+            let after = [chain.lingers(at), chain.include(at)].into_iter().flatten();
+            events.extend(after.filter_map(|payload| CampaignEvent::of(at.fact(payload))));
             let applied = facts.iter().rfind(|f| f.kind() == FactKind::Applied);
             let applied = applied.cloned();
             let fact = applied.unwrap_or_else(|| at.fact(Payload::Applied { from: None }));
@@ -288,6 +288,14 @@ impl Progress {
                 chain.stage,
                 migration.map(|m| (m.done, m.total, m.running)),
                 block(chain),
+                chain.awaited(),
+                chain
+                    .parachains
+                    .as_ref()
+                    .map(|watch| (watch.stopped.len(), watch.missing().count())),
+                chain
+                    .pending()
+                    .map_or(0, |p| p.configurations.len() + p.calls.len()),
             )
         };
         self.chains.len() != before.chains.len()
@@ -419,7 +427,7 @@ mod tests {
     use crate::domain::{
         campaign::{
             chain_progress::ChainProgress,
-            health::Migration,
+            health::{Awaited, Migration},
             upgrade::{Decision, Poll, Target, Window},
         },
         chain::{
@@ -461,6 +469,7 @@ mod tests {
             max_finality_lag: 5,
             max_failed_share: 0.5,
             min_transactions: 0,
+            after: vec![Awaited::Migrations],
         }
     }
 

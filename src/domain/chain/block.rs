@@ -31,6 +31,9 @@ pub struct Block {
     pub authorized: Option<String>,
     /// A multi-block migration has a cursor.
     pub migrating: bool,
+    /// The session, and the era of staking, where the chain has them.
+    pub session: Option<u32>,
+    pub era: Option<u32>,
     /// The slot of the block's author, where the consensus has slots.
     pub slot: Option<u64>,
     /// The relay's block a parachain's block was built on.
@@ -62,6 +65,15 @@ impl Block {
         let mut passed: Vec<u32> = events.filter_map(|e| index(e, "index")).collect();
         passed.dedup();
         passed
+    }
+
+    /// The parachains of this relay of which it includes a block.
+    pub fn included(&self) -> Vec<u32> {
+        let included = self
+            .events
+            .iter()
+            .filter(|e| e.pallet == "ParaInclusion" && e.name == "CandidateIncluded");
+        included.filter_map(|e| index(e, "para_id")).collect()
     }
 
     /// Transactions (inherents left out) that were included and succeeded, and that failed.

@@ -187,7 +187,7 @@ mod tests {
         );
         assert_eq!(
             named(FactKind::takes_campaign),
-            "version_unexpected unapplied overdue migration_stuck unverified"
+            "version_unexpected unapplied overdue migration_stuck changes_pending parachains_stopped parachains_recovered unverified"
         );
     }
 }

@@ -58,6 +58,11 @@ pub enum FactKind {
     /// The window is open, and nothing was authorized.
     Overdue,
     MigrationStuck,
+    /// Configurations that were pending at the upgrade take effect later.
+    ChangesPending,
+    /// Parachains have stopped since the upgrade of their relay.
+    ParachainsStopped,
+    ParachainsRecovered,
     /// Applied, and not verified for far longer than that takes.
     Unverified,
     /// herald itself can't see the chain.
@@ -84,6 +89,9 @@ impl FactKind {
                 | Self::Unapplied
                 | Self::Overdue
                 | Self::MigrationStuck
+                | Self::ChangesPending
+                | Self::ParachainsStopped
+                | Self::ParachainsRecovered
                 | Self::Unverified
         )
     }

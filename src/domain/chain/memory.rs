@@ -6,7 +6,7 @@ use blake2::{Blake2b, Digest, digest::consts::U32};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{block::Block, block_times::Pace, observation::Matter};
+use super::{block::Block, block_times::Pace, observation::Matter, parachains::ParachainHistory};
 use crate::domain::hex;
 
 /// A chain as it is remembered between two blocks, and over a restart.
@@ -36,6 +36,9 @@ pub struct Memory {
     /// Referenda whose call is still to be dispatched, and at which block.
     #[serde(default)]
     pub enactments: BTreeMap<u32, u64>,
+    /// How often this relay includes blocks of its parachains.
+    #[serde(default, skip_serializing_if = "ParachainHistory::is_empty")]
+    pub parachains: ParachainHistory,
 }
 
 impl Memory {
@@ -54,6 +57,7 @@ impl Memory {
             pending_code: false,
             upcoming: Vec::new(),
             enactments: BTreeMap::new(),
+            parachains: ParachainHistory::default(),
         }
     }
 

@@ -7,6 +7,8 @@ pub mod fact;
 pub mod fact_kind;
 pub mod memory;
 pub mod observation;
+pub mod parachains;
 pub mod payload;
+pub mod pending;
 pub mod reading;
 pub(crate) mod stage;

@@ -84,6 +84,17 @@ pub enum Payload {
     MigrationStuck {
         blocks: u64,
     },
+    /// The changes, in one line.
+    ChangesPending {
+        changes: String,
+    },
+    /// How many of how many, and their ids.
+    ParachainsStopped {
+        parachains: String,
+    },
+    ParachainsRecovered {
+        parachains: String,
+    },
     /// The chain runs the target, and something keeps it from being verified.
     Unverified {
         reason: String,
@@ -184,6 +195,9 @@ impl Payload {
             Self::Unapplied { .. } => FactKind::Unapplied,
             Self::Overdue => FactKind::Overdue,
             Self::MigrationStuck { .. } => FactKind::MigrationStuck,
+            Self::ChangesPending { .. } => FactKind::ChangesPending,
+            Self::ParachainsStopped { .. } => FactKind::ParachainsStopped,
+            Self::ParachainsRecovered { .. } => FactKind::ParachainsRecovered,
             Self::Unverified { .. } => FactKind::Unverified,
             Self::Blind => FactKind::Blind,
             Self::Sighted => FactKind::Sighted,
@@ -219,6 +233,9 @@ impl Payload {
             Self::Unapplied { .. } => Happening::Unapplied,
             Self::Overdue => Happening::Overdue,
             Self::MigrationStuck { .. } => Happening::MigrationStuck,
+            Self::ChangesPending { .. } => Happening::ChangesPending,
+            Self::ParachainsStopped { .. } => Happening::ParachainsStopped,
+            Self::ParachainsRecovered { .. } => Happening::ParachainsRecovered,
             Self::Unverified { .. } => Happening::Unverified,
             Self::Blind => Happening::Blind,
             Self::Sighted => Happening::Sighted,
@@ -311,6 +328,9 @@ impl Payload {
             FactKind::MigrationStuck => Self::MigrationStuck {
                 blocks: parsed(detail)?,
             },
+            FactKind::ChangesPending => Self::ChangesPending { changes: text },
+            FactKind::ParachainsStopped => Self::ParachainsStopped { parachains: text },
+            FactKind::ParachainsRecovered => Self::ParachainsRecovered { parachains: text },
             FactKind::Unverified => Self::Unverified {
                 reason: detail.to_owned(),
             },
@@ -369,7 +389,10 @@ impl fmt::Display for Payload {
             Self::Lagging { blocks }
             | Self::Unapplied { blocks }
             | Self::MigrationStuck { blocks } => blocks.fmt(f),
-            Self::Unverified { reason } => f.write_str(reason),
+            Self::ChangesPending { changes: text }
+            | Self::ParachainsStopped { parachains: text }
+            | Self::ParachainsRecovered { parachains: text }
+            | Self::Unverified { reason: text } => f.write_str(text),
             Self::CodeStored
             | Self::Discarded
             | Self::GoAhead
@@ -554,6 +577,24 @@ mod tests {
             (
                 P::CodeRefused { error: error() },
                 "System.SpecVersionNeedsToIncrease",
+            ),
+            (
+                P::ChangesPending {
+                    changes: "session 7: node feature 7 on".into(),
+                },
+                "session 7: node feature 7 on",
+            ),
+            (
+                P::ParachainsStopped {
+                    parachains: "1 of 58: 2004".into(),
+                },
+                "1 of 58: 2004",
+            ),
+            (
+                P::ParachainsRecovered {
+                    parachains: "1 of 58: 2004".into(),
+                },
+                "1 of 58: 2004",
             ),
             (P::CodeStored, ""),
             (

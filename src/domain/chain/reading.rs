@@ -28,6 +28,9 @@ pub fn read(block: &Block, chain: &str, before: &Memory, kin: &Kin) -> (Vec<Fact
         },
         facts: Vec::new(),
     };
+    let contiguous = block.number <= before.number + 1 && !block.without_events;
+    let parachains = &mut reading.memory.parachains;
+    parachains.note(block.number, &block.included(), contiguous);
     reading.events();
     reading.enactments();
     reading.go_aheads();

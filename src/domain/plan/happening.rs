@@ -98,7 +98,9 @@ pub enum Happening {
     TransactionVersion,
     /// Storage migrations have begun on the first chain that has some.
     MigrationStarted,
-    /// Every chain has been healthy for `verification.healthy_for` since it was applied.
+    /// Configurations of a relay were pending when the upgrade was applied.
+    ChangesPending,
+    /// Every chain has been healthy for `verification.healthy_for` since all that `verification.after` lists was over.
     Verified,
     /// Every chain has stayed healthy for `verification.complete_after` more.
     Completed,
@@ -134,6 +136,10 @@ pub enum Happening {
     Lagging,
     /// A chain that stood still or hung behind goes on.
     Recovered,
+    /// Parachains have stopped since the upgrade of their relay.
+    ParachainsStopped,
+    /// The parachains that had stopped make blocks again.
+    ParachainsRecovered,
     /// The chain began again from another genesis.
     Reset,
     /// Events in a range of blocks could not be read.
@@ -201,6 +207,9 @@ impl Happening {
             Self::PvfRejected => FactKind::PvfCheck,
             Self::Discarded => FactKind::Discarded,
             Self::VersionUnexpected => FactKind::VersionUnexpected,
+            Self::ChangesPending => FactKind::ChangesPending,
+            Self::ParachainsStopped => FactKind::ParachainsStopped,
+            Self::ParachainsRecovered => FactKind::ParachainsRecovered,
             Self::Unapplied => FactKind::Unapplied,
             Self::Unverified => FactKind::Unverified,
             Self::Overdue | Self::Delayed => FactKind::Overdue,

@@ -10,7 +10,8 @@ use crate::{
     domain::{
         campaign::{
             Campaign,
-            progress::{Health, Measurements, Migration, Note, Progress, State},
+            parachains::{ParachainWatch, StoppedParachain},
+            progress::{Awaited, Health, Measurements, Migration, Note, Progress, Stage, State},
             upgrade::{
                 Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency,
                 Window,
@@ -20,6 +21,7 @@ use crate::{
             block_times::{Estimate, Stretch},
             fact::{Expected, Fact},
             payload::{Payload, ReferendumNews, ReferendumStatus},
+            pending::{ConfigurationChange, PendingChanges, PendingConfiguration, SessionClock},
         },
         people::{
             command::Verb,
@@ -142,7 +144,7 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
         acknowledge_by: Some(now),
         ready_by: Some(now),
     });
-    for chain in progress.chains.values_mut() {
+    for (n, chain) in progress.chains.values_mut().enumerate() {
         chain.spec_version = Some(u32::MAX);
         chain.applied = Some(fact.clone());
         chain.ahead = Some(fact.clone());
@@ -169,6 +171,13 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
             code: Some(fact.hash.clone()),
             code_planned: Some(fact.hash.clone()),
             answering: Some((9, 9)),
+            session: Some(99_998),
+            // One of the chains is a relay.
+            pending: Some(if n == 0 {
+                pending(now)
+            } else {
+                PendingChanges::default()
+            }),
             ..Measurements::default()
         });
         chain.health = Some(Health {
@@ -180,7 +189,16 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
             longest_gap: 9999,
             restarts: 0,
             trouble: None,
+            awaited_until: None,
         });
+        let is_relay = n == 0;
+        chain.stage = Stage::Applied;
+        chain.awaited = Some(if is_relay {
+            Awaited::PendingConfig
+        } else {
+            Awaited::Session
+        });
+        chain.parachains = (n == 0).then(parachains);
     }
     (
         Campaign {
@@ -287,4 +305,43 @@ pub fn of_everything(sample: &Campaign, config: &Config, moment: &RenderInput<'_
         topic.insert("contact".into(), contact);
     }
     value
+}
+
+/// Makes as many parachains that have stopped as a post names, and more.
+fn parachains() -> ParachainWatch {
+    let parachain = |id| StoppedParachain {
+        id,
+        last: 99_999_999,
+        back: (id % 2 == 0).then_some(99_999_999),
+    };
+    let mut watch = ParachainWatch::default();
+    watch.stopped.extend((9_990..9_996).map(parachain));
+    watch
+}
+
+/// Makes changes of each kind, as many as a post names.
+fn pending(now: Timestamp) -> PendingChanges {
+    let value = |name: &str| ConfigurationChange::Value {
+        name: name.to_owned(),
+        from: "x".repeat(40),
+        to: "x".repeat(40),
+    };
+    let feature = ConfigurationChange::NodeFeature {
+        number: 7,
+        on: true,
+    };
+    let name = "scheduler_params.on_demand_target_queue_utilization";
+    PendingChanges {
+        sessions: Some(SessionClock {
+            current: 99_998,
+            next: now,
+            length: 14_400,
+        }),
+        next_era: Some(now),
+        configurations: vec![PendingConfiguration {
+            session: 99_999,
+            changes: vec![feature, value(name)],
+        }],
+        calls: vec![99_999_999],
+    }
 }

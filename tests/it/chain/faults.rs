@@ -338,6 +338,7 @@ impl Herald {
             healthy_for: stretch,
             complete_after: stretch,
             max_finality_lag: 1_000_000,
+            after: Vec::new(),
             ..plan.rules.clone()
         };
         let core = Arc::new(Core::new(

@@ -2,6 +2,9 @@
 
 pub mod facts;
 pub mod faults;
+pub mod networks;
+pub mod parachains;
+pub mod pending;
 pub mod plan_window;
 pub mod providers;
 pub mod pruned_nodes;

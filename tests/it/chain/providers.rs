@@ -55,7 +55,7 @@ const FAULTS: [MethodFault; 6] = [
     MethodFault::OverLimit,
 ];
 
-fn loaded() -> Arc<Loaded> {
+pub(super) fn loaded() -> Arc<Loaded> {
     Arc::new(lint::load(&Origin::Embedded).unwrap_or_else(|f| panic!("{f:?}")))
 }
 

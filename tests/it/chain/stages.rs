@@ -14,7 +14,10 @@ use subxt::{
     OnlineClient, OnlineClientAtBlock, SubstrateConfig,
     ext::{
         codec::{Compact, Encode},
-        scale_value::{Value, scale::encode_as_type},
+        scale_value::{
+            Composite, Value, ValueDef,
+            scale::{decode_as_type, encode_as_type},
+        },
     },
 };
 use tokio::net::TcpListener;
@@ -250,6 +253,63 @@ async fn a_real_relay_tells_of_its_parachains_upgrade() {
         "4 relay applied from 1001002",
     ];
     assert_eq!(shown(&facts), expected);
+}
+
+#[tokio::test]
+async fn a_real_relays_pending_configuration_is_read_bit_by_bit() {
+    let mut stage = Stage::of(PASEO, 4).await;
+    let metadata = stage.at.metadata_ref();
+    let storage = metadata
+        .pallet_by_name("Configuration")
+        .unwrap()
+        .storage()
+        .unwrap();
+    let ty = |entry: &str| storage.entry_by_name(entry).unwrap().value_ty();
+    // The configuration of Paseo's genesis as its newer runtime has it: by its defaults, where it is not in the state.
+    let active = storage
+        .entry_by_name("ActiveConfig")
+        .unwrap()
+        .default_value()
+        .unwrap()
+        .to_vec();
+    let config: Value<()> = decode_as_type(&mut &active[..], ty("ActiveConfig"), metadata.types())
+        .unwrap()
+        .remove_context();
+    let changed = |config: &Value<()>, name: &str, to: Value<()>| {
+        let mut config = config.clone();
+        let ValueDef::Composite(Composite::Named(fields)) = &mut config.value else {
+            panic!("a configuration has names: {config:?}");
+        };
+        let field = fields.iter_mut().find(|(field, _)| field == name).unwrap();
+        field.1 = to;
+        config
+    };
+    let bits = |bits: [bool; 8]| Value::bit_sequence(bits.into_iter().collect());
+    let first = changed(
+        &config,
+        "node_features",
+        bits([false, true, false, false, false, false, false, true]),
+    );
+    let second = changed(&first, "max_code_size", Value::u128(77));
+    let pending = Value::unnamed_composite([
+        Value::unnamed_composite([Value::u128(47_733), first]),
+        Value::unnamed_composite([Value::u128(47_735), second]),
+    ]);
+    let pending = stage.encoded(&pending, ty("PendingConfigs"));
+    stage.store(4, "Configuration", "ActiveConfig", vec![], &active);
+    stage.store(4, "Configuration", "PendingConfigs", vec![], &pending);
+    let served = EmbeddedChain::start(stage.recording.clone(), stage.now)
+        .await
+        .unwrap();
+    while served.head() < 4 {
+        served.next_block(stage.now);
+    }
+    let read = Node::new(vec![served.url()])
+        .pending_changes(4)
+        .await
+        .unwrap();
+    let told = "session 47733: node feature 1 on, node feature 7 on; session 47735: max_code_size from 0 to 77";
+    assert_eq!(read.to_string(), told);
 }
 
 #[tokio::test]

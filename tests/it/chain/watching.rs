@@ -342,13 +342,13 @@ async fn migrations_are_counted_and_applied_is_not_done() {
             .await;
     }
     let text = w.text("v2", "applied", "discord-upgrades").await;
-    insta::assert_snapshot!(text, @r#"
+    insta::assert_snapshot!(text, @r##"
     ## Paseo runtime 2.3.1: applied, being verified
     **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
 
     - relay runs `spec_version` **2**, proven in block **102**; migrating 3 of 3
 
-    We now watch blocks, finality and transactions for 10 minutes. This is not yet the all-clear.
+    We now watch blocks, finality and transactions for 10 minutes. The time counts once what is still to come is over; **/upgrade status** names it. This is not yet the all-clear.
 
     - **Validators** — keep your node running, and look whether it follows.
     - **Developers** — take the new metadata, and see that your tools read it.
@@ -361,7 +361,7 @@ async fn migrations_are_counted_and_applied_is_not_done() {
     - ❓ a question
 
     Trouble? **/upgrade help version**
-    "#);
+    "##);
     for _ in 0..110 {
         w.block_with("relay", 2, &[], |b| b.migrating = true).await;
     }
@@ -382,6 +382,14 @@ async fn migrations_are_counted_and_applied_is_not_done() {
         &[("MultiBlockMigrations", "UpgradeCompleted", json!([]))],
     )
     .await;
+    assert_eq!(
+        w.state("v2").await,
+        State::Applied,
+        "the time begins with the end of the migration"
+    );
+    for _ in 0..100 {
+        w.block("relay", 2, &[]).await;
+    }
     assert_eq!(w.state("v2").await, State::Verified);
 }
 
@@ -415,18 +423,18 @@ async fn a_verification_says_its_figures_and_shows_a_picture() {
             .await;
     }
     let text = w.text("v2", "verified", "discord-upgrades").await;
-    insta::assert_snapshot!(text, @r"
+    insta::assert_snapshot!(text, @r##"
     ## Paseo runtime 2.3.1: verified
     **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
 
-    The new runtime has run well for 10 minutes and longer:
+    The new runtime has run well for 10 minutes:
 
-    - relay `2`: 6.1 s a block (before 6.0), longest 18.0; 196 transactions, 98 failed; code as planned; 2 of 3 nodes answer
+    - relay `2`: 6.1 s a block (before 6.0), longest 18.0; 196 transactions, 98 failed; planned code; 2 of 3 nodes answer
 
     Transactions are safe to send again. We keep watching for 20 minutes and listen to you in the [feedback thread](<https://discord.com/channels/1/1100000000000000002/1300000000000000002>).
 
     <@&1100000000000000011>
-    ");
+    "##);
     let posts = w.posts("v2").await;
     let verified = |channel: &str, operation| {
         let post = posts

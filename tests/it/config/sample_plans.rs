@@ -223,7 +223,7 @@ fn no_template_is_an_orphan() {
 }
 
 /// Posts in which the question would be out of place: something is wrong, or all is over, and nodes are to be left alone.
-const WITHOUT_THE_QUESTION: [&str; 9] = [
+const WITHOUT_THE_QUESTION: [&str; 10] = [
     "execution/observed",
     "post-deployment/call-for-feedback",
     "post-deployment/documented",
@@ -232,6 +232,7 @@ const WITHOUT_THE_QUESTION: [&str; 9] = [
     "scheduling/delayed",
     "scheduling/no-go",
     "validation/migration",
+    "validation/parachains",
     "validation/signers",
 ];
 

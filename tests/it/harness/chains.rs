@@ -1,6 +1,6 @@
 //! Chains for tests: one whose blocks are laid down by hand, and one that counts its blocks from a clock and forgets old ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{
     Mutex,
     atomic::{AtomicI64, AtomicU64, Ordering},
@@ -13,6 +13,7 @@ use upgrade_herald::{
         block::{Block, ChainEvent},
         memory::Memory,
         observation::{EndpointSight, Sight},
+        pending::PendingChanges,
     },
     ports::{Chain, ChainError, Head},
 };
@@ -21,15 +22,34 @@ use upgrade_herald::{
 pub type Failure = fn(String) -> ChainError;
 
 /// A chain as its script has it.
-#[derive(Default)]
 pub struct ScriptedChain {
     pub blocks: Mutex<Vec<Block>>,
     pub sight: Mutex<Sight>,
     pub code: Mutex<Option<String>>,
+    /// What upgrades of it set in motion; `None`: it can't be read.
+    pub pending: Mutex<Option<PendingChanges>>,
+    /// The parachains that have a core; `None`: its runtime does not tell.
+    pub with_core: Mutex<Option<BTreeSet<u32>>>,
     pub slow: Mutex<bool>,
     pub lost: Mutex<Vec<u64>>,
     /// Blocks whose events can't be read, and by which error.
     pub unreadable: Mutex<BTreeMap<u64, Failure>>,
+}
+
+impl Default for ScriptedChain {
+    /// No block yet, and nothing to hide.
+    fn default() -> Self {
+        Self {
+            blocks: Mutex::default(),
+            sight: Mutex::default(),
+            code: Mutex::default(),
+            pending: Mutex::new(Some(PendingChanges::default())),
+            with_core: Mutex::default(),
+            slow: Mutex::default(),
+            lost: Mutex::default(),
+            unreadable: Mutex::default(),
+        }
+    }
 }
 
 #[async_trait]
@@ -98,6 +118,18 @@ impl Chain for ScriptedChain {
 
     async fn enactment(&self, _number: u64, _referendum: u32) -> Result<Option<u64>, ChainError> {
         Ok(None)
+    }
+
+    async fn pending_changes(&self, _number: u64) -> Result<PendingChanges, ChainError> {
+        let pending = self.pending.lock().unwrap().clone();
+        pending.ok_or_else(|| ChainError::Answer("the node says nothing of it".into()))
+    }
+
+    async fn parachains_with_core(
+        &self,
+        _number: u64,
+    ) -> Result<Option<BTreeSet<u32>>, ChainError> {
+        Ok(self.with_core.lock().unwrap().clone())
     }
 
     fn sight(&self) -> Sight {

@@ -204,10 +204,10 @@ fn a_plan_names_notices_and_no_translations() {
             1,
         ),
     );
-    insta::assert_snapshot!(errors(&refused(&dir)), @r"
-    config/plan.yaml:89:9: error: there is no template `preparation/announced.de` (templates/preparation/announced.de.md.hbs)
+    insta::assert_snapshot!(errors(&refused(&dir)), @r##"
+    config/plan.yaml:90:9: error: there is no template `preparation/announced.de` (templates/preparation/announced.de.md.hbs)
         hint: did you mean `preparation/announced`?
-    ");
+    "##);
 }
 
 #[test]

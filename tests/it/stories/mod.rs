@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod change;
+pub mod drills;
 pub mod first_hour;
 pub mod languages;
 pub mod pages;

@@ -214,6 +214,11 @@ impl Devnet {
         self.block("devnet_setCode", json!([blob])).await
     }
 
+    /// A block with a call made as root, its arguments as polkadot.js takes them: `["configuration", "setCoretimeCores", 3]`.
+    pub async fn sudo(&self, call: Value) -> anyhow::Result<String> {
+        self.block("devnet_sudo", call).await
+    }
+
     /// An empty block.
     pub async fn new_block(&self) -> anyhow::Result<String> {
         self.block("dev_newBlock", json!([{}])).await
