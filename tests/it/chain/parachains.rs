@@ -67,5 +67,10 @@ async fn a_parachain_that_stops_with_its_relays_upgrade_is_named_and_so_is_that_
         ]
     );
     let text = w.text("v2", "parachains-back", "discord-upgrades").await;
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r##"
+    ## Paseo runtime 2.3.1: parachains are back
+    All parachains that had stopped since the upgrade make blocks again:
+
+    - parachain 2026: stopped with block 150, back since block 271
+    "##);
 }

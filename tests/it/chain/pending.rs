@@ -172,7 +172,7 @@ async fn what_cannot_be_read_or_does_not_come_is_told_to_operators() {
     *w.chains["relay"].pending.lock().unwrap() = None;
     w.plan(&[w.upgrade("v2", &["relay"])]).await;
     in_session(&w, 2, 7).await;
-    blocks(&w, 3 * HEALTHY_BLOCKS, 7).await;
+    blocks(&w, 3 * HEALTHY_BLOCKS + 1, 7).await;
     assert_eq!(w.state("v2").await, State::Applied);
     let why = async |w: &Pipeline| w.text("v2", "op-unverified", "discord-operations").await;
     let text = why(&w).await;
