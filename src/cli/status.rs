@@ -15,7 +15,10 @@ use crate::{
     adapters::clock::SystemClock,
     answer::next_notice,
     domain::{
-        campaign::{Campaign, progress::ChainProgress},
+        campaign::{
+            Campaign,
+            progress::{Awaited, ChainProgress},
+        },
         chain::{fact::Fact, fact_kind::FactKind, observation::Matter},
         outbox::{Post, PostState},
     },
@@ -255,6 +258,22 @@ fn under_way(chain: &ChainProgress, zone: &Zone) -> String {
             ", migrating {}{total}{}",
             migration.done,
             if migration.stuck { ", stuck" } else { "" }
+        ));
+    }
+    let awaited = match chain.awaited() {
+        Some((Awaited::Session | Awaited::PendingConfig, Some(session))) => {
+            format!(", waits for session {session}")
+        }
+        Some((Awaited::Era, Some(era))) => format!(", waits for era {era}"),
+        Some((Awaited::PendingConfig, None)) => ", waits for what follows the upgrade".to_owned(),
+        _ => String::new(),
+    };
+    words.push_str(&awaited);
+    let watch = chain.parachains.as_ref();
+    if let Some(watch) = watch.filter(|watch| watch.missing().next().is_some()) {
+        words.push_str(&format!(
+            ", parachains stopped: {}",
+            watch.missing_in_words()
         ));
     }
     words

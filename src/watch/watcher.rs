@@ -178,7 +178,7 @@ impl Watcher {
                         let (whole, before) = ((block, true), memory);
                         memory = self.take_block(name, chain, head, &before, whole).await?;
                         blocks += 1;
-                        asks = self.raises_questions(name, &before, &memory).await?;
+                        asks = self.raises_questions(name, head, &before, &memory).await?;
                         if asks {
                             break;
                         }
@@ -201,7 +201,7 @@ impl Watcher {
                 let before = memory;
                 memory = self.take_block(name, chain, head, &before, read).await?;
                 blocks += 1;
-                asks = self.raises_questions(name, &before, &memory).await?;
+                asks = self.raises_questions(name, head, &before, &memory).await?;
             }
             if asks {
                 self.ask_more(name, chain, head, &memory).await?;
@@ -254,10 +254,16 @@ impl Watcher {
     async fn raises_questions(
         &self,
         name: &str,
+        head: &Head,
         before: &Memory,
         after: &Memory,
     ) -> Result<bool, WatchError> {
-        Ok(before.running != after.running || self.suspects_parachains(name, after).await?)
+        if before.running != after.running {
+            return Ok(true);
+        }
+        // A parachain that was silent while herald was away may be back by now: it is looked for at the head.
+        let late = is_behind(after, head, after.number);
+        Ok(!late && self.suspects_parachains(name, after).await?)
     }
 
     /// Asks the node more of what the last block has shown.
@@ -271,7 +277,6 @@ impl Watcher {
         let late = is_behind(memory, head, memory.number);
         self.read_pending(name, chain, late).await?;
         if late {
-            // A parachain may be back by now: it is looked for again at the head.
             return Ok(());
         }
         self.look_for_stopped_parachains(name, chain, memory).await

@@ -11,7 +11,7 @@ const STOPPED_AFTER_SECONDS: f64 = 180.0;
 /// The pace of a relay of which too little was seen, in seconds a block.
 const RELAY_BLOCK_SECONDS: f64 = 6.0;
 /// An upgrade asks the relay at most so often which parachains have a core.
-const MAX_QUESTIONS: u32 = 8;
+const MAX_QUESTIONS: u32 = 6;
 /// The blocks from one question to the next: the first ones in a minute each, the others in an hour.
 const QUESTION_BLOCKS: [u64; 2] = [10, 600];
 /// The number of questions that may follow each other within minutes.
@@ -244,7 +244,7 @@ mod tests {
                 assert!(!watch.judge(silent.number, &suspects, Some(&BTreeSet::new())));
             }
         }
-        assert_eq!(asked, [135, 735, 1335, 1935, 2535, 3135, 3735, 4335]);
+        assert_eq!(asked, [135, 735, 1335, 1935, 2535, 3135]);
     }
 
     #[test]
