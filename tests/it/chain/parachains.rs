@@ -1,7 +1,10 @@
 //! Parachains that stop with their relay's upgrade are named, and so is that they are back.
 
 use serde_json::json;
-use upgrade_herald::domain::campaign::progress::State;
+use upgrade_herald::domain::campaign::{
+    progress::State,
+    upgrade::{Target, Upgrade},
+};
 
 use crate::harness::pipeline::Pipeline;
 
@@ -73,4 +76,30 @@ async fn a_parachain_that_stops_with_its_relays_upgrade_is_named_and_so_is_that_
 
     - parachain 2026: stopped with block 150, back since block 271
     "##);
+}
+
+/// A parachain stops with the second of two upgrades while people are still heard about the first: the second one tells.
+#[tokio::test]
+async fn of_two_upgrades_the_one_whose_runtime_runs_tells_of_a_parachain() {
+    let w = Pipeline::new(&["relay"], |_| {}).await;
+    *w.chains["relay"].with_core.lock().unwrap() = Some([2004, 2026].into());
+    let target = Target {
+        spec_version: 3,
+        code_hash: None,
+    };
+    let next = Upgrade {
+        id: "v3".into(),
+        chains: [("relay".to_owned(), target)].into(),
+        ..w.sample.clone()
+    };
+    w.plan(&[w.upgrade("v2", &["relay"]), next]).await;
+    blocks(&w, 50, 1, &[2004, 2026]).await;
+    blocks(&w, 310, 2, &[2004, 2026]).await;
+    assert_eq!(w.state("v2").await, State::Completed);
+    blocks(&w, 45, 3, &[2004]).await;
+    let stopped = async |upgrade: &str| {
+        let told = w.told(upgrade, "discord-upgrades").await;
+        told.iter().filter(|t| *t == "parachains-stopped").count()
+    };
+    assert_eq!((stopped("v2").await, stopped("v3").await), (0, 1));
 }

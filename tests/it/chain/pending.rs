@@ -1,5 +1,7 @@
 //! What an upgrade has set in motion is told, and "verified" waits for it.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -194,6 +196,23 @@ async fn what_cannot_be_read_or_does_not_come_is_told_to_operators() {
     blocks(&w, 301, 7).await;
     let text = why(&w).await;
     assert!(text.contains("session 9 has not begun"), "{text}");
+}
+
+/// Blocks are read ahead side by side. What one of them holds must not keep the question of what follows the upgrade.
+#[tokio::test]
+async fn what_is_read_ahead_does_not_hold_up_the_question() {
+    let w = Pipeline::new(&["relay"], |_| {}).await;
+    *w.chains["relay"].slow.lock().unwrap() = true;
+    w.plan(&[w.upgrade("v2", &["relay"])]).await;
+    for version in [1, 1, 2, 2, 2, 2, 2, 2] {
+        w.step(6);
+        w.push("relay", version, &[], |block| block.session = Some(7));
+    }
+    let read = tokio::time::timeout(Duration::from_secs(60), w.watcher.tick("relay")).await;
+    assert_eq!(read.expect("an end").unwrap(), 8);
+    let campaign = w.core.campaign("v2").await.unwrap().unwrap();
+    let pending = campaign.progress.chains["relay"].pending();
+    assert_eq!(pending, Some(&PendingChanges::default()));
 }
 
 /// Paseo's own runtime is executed. Its state says that version 1001001 has run, so the next block is an upgrade to it, and

@@ -31,6 +31,8 @@ pub struct ScriptedChain {
     /// The parachains that have a core; `None`: its runtime does not tell.
     pub with_core: Mutex<Option<BTreeSet<u32>>>,
     pub slow: Mutex<bool>,
+    /// Held by each question to the node until it is answered, as a connection holds what it reads with.
+    asking: tokio::sync::Mutex<()>,
     pub lost: Mutex<Vec<u64>>,
     /// Blocks whose events can't be read, and by which error.
     pub unreadable: Mutex<BTreeMap<u64, Failure>>,
@@ -46,6 +48,7 @@ impl Default for ScriptedChain {
             pending: Mutex::new(Some(PendingChanges::default())),
             with_core: Mutex::default(),
             slow: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
             lost: Mutex::default(),
             unreadable: Mutex::default(),
         }
@@ -69,6 +72,7 @@ impl Chain for ScriptedChain {
     }
 
     async fn block(&self, number: u64) -> Result<Block, ChainError> {
+        let _asking = self.asking.lock().await;
         let slow = *self.slow.lock().unwrap();
         if slow {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -121,6 +125,7 @@ impl Chain for ScriptedChain {
     }
 
     async fn pending_changes(&self, _number: u64) -> Result<PendingChanges, ChainError> {
+        let _asking = self.asking.lock().await;
         let pending = self.pending.lock().unwrap().clone();
         pending.ok_or_else(|| ChainError::Answer("the node says nothing of it".into()))
     }
@@ -129,6 +134,7 @@ impl Chain for ScriptedChain {
         &self,
         _number: u64,
     ) -> Result<Option<BTreeSet<u32>>, ChainError> {
+        let _asking = self.asking.lock().await;
         Ok(self.with_core.lock().unwrap().clone())
     }
 
