@@ -203,7 +203,23 @@ pub(super) fn decoded<T: Decode>(bytes: Option<Vec<u8>>) -> Option<T> {
     bytes.and_then(|b| T::decode(&mut &b[..]).ok())
 }
 
-/// The values of keys, in their order. One request asks for all, and where the node does not answer it, each has its own.
+/// The pallets that some runtimes lack, by the beginning of their keys.
+const PALLETS: [(&str, &str); 5] = [
+    ("0x45323df7cc47150b3930e2666b0aa313", "ParachainSystem"),
+    ("0x0b20199ace3564d0964e2c4d4a9ba469", "MultiBlockMigrations"),
+    ("0xcd710b30bd2eab0352ddcc26417aa194", "Paras"),
+    ("0xcec5070d609dd3497f72bde07fc96ba0", "Session"),
+    ("0x5f3e4907f716ac89b6347d15ececedca", "Staking"),
+];
+
+/// A runtime that lacks the pallet has no value of it.
+fn lacks_pallet(at: &At, key: &str) -> bool {
+    let pallet = PALLETS.iter().find(|(prefix, _)| key.starts_with(prefix));
+    pallet.is_some_and(|(_, name)| at.metadata_ref().pallet_by_name(name).is_none())
+}
+
+/// The values of keys, in their order. One request asks for all, and where the node does not answer it, each that the
+/// runtime may have has its own.
 pub(super) async fn values(
     endpoint: &EndpointClient,
     hash: H256,
@@ -217,6 +233,9 @@ pub(super) async fn values(
             let rpc = endpoint.rpc();
             let single = async |key: &&str| {
                 if let Some(at) = at {
+                    if lacks_pallet(at, key) {
+                        return Ok(None);
+                    }
                     return raw(at, hex::decode(key).unwrap_or_default()).await;
                 }
                 let value =
