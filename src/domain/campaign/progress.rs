@@ -288,7 +288,10 @@ impl Progress {
                 chain.stage,
                 migration.map(|m| (m.done, m.total, m.running)),
                 block(chain),
-                chain.awaited(),
+                // Until it is known what follows the upgrade, nothing is shown of it.
+                chain.awaited().filter(|(awaited, number)| {
+                    *awaited != Awaited::PendingConfig || number.is_some()
+                }),
                 chain
                     .parachains
                     .as_ref()
