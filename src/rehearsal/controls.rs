@@ -257,7 +257,6 @@ impl Chain for ControlledChain {
     async fn enactment(&self, number: u64, referendum: u32) -> Result<Option<u64>, ChainError> {
         self.node.enactment(number, referendum).await
     }
-    /// Two invented nodes that agree, so that a stall can be told from a node that hangs.
     fn sight(&self) -> Sight {
         let unmoved = self.controls.still().map_or(SignedDuration::ZERO, |since| {
             self.clock.now().duration_since(since)
@@ -270,28 +269,33 @@ impl Chain for ControlledChain {
             .map(|e| e.head)
             .max()
             .unwrap_or(0);
-        let endpoint = |name: &str| EndpointSight {
-            name: name.to_owned(),
-            answers: true,
-            head,
-            unmoved,
-            trouble: None,
-            interval: None,
-        };
-        Sight {
-            endpoints: vec![
-                endpoint("ws://one.invented"),
-                endpoint("ws://another.invented"),
-            ],
-            lag: Some(0),
-            unseen: SignedDuration::ZERO,
-        }
+        invented_nodes(head, unmoved, 0)
     }
     async fn doubt(&self) {
         self.node.doubt().await;
     }
     async fn changed(&self) {
         self.node.changed().await;
+    }
+}
+
+/// Two invented nodes that agree, so that a stall can be told from a node that hangs.
+pub(super) fn invented_nodes(head: u64, unmoved: SignedDuration, lag: u64) -> Sight {
+    let endpoint = |name: &str| EndpointSight {
+        name: name.to_owned(),
+        answers: true,
+        head,
+        unmoved,
+        trouble: None,
+        interval: None,
+    };
+    Sight {
+        endpoints: vec![
+            endpoint("ws://one.invented"),
+            endpoint("ws://another.invented"),
+        ],
+        lag: Some(lag),
+        unseen: SignedDuration::ZERO,
     }
 }
 

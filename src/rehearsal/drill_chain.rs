@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::drill::{Drill, DrillStep};
+use super::{
+    controls::invented_nodes,
+    drill::{Drill, DrillStep},
+};
 use crate::{
     domain::chain::{
         block::{Block, ChainEvent},
         memory::Memory,
-        observation::{EndpointSight, Sight},
+        observation::Sight,
         pending::PendingChanges,
     },
     ports::{Chain, ChainError, Head},
@@ -188,25 +191,11 @@ impl Chain for DrillChain {
         Ok(Some(self.0.lock().with_core.clone()))
     }
 
-    /// Two invented nodes that agree.
     fn sight(&self) -> Sight {
         let state = self.0.lock();
-        let endpoint = |name: &str| EndpointSight {
-            name: name.to_owned(),
-            answers: true,
-            head: state.finalized as u64,
-            unmoved: state.now.duration_since(state.moved),
-            trouble: None,
-            interval: None,
-        };
-        Sight {
-            endpoints: vec![
-                endpoint("ws://one.invented"),
-                endpoint("ws://another.invented"),
-            ],
-            lag: Some(state.best - state.finalized as u64),
-            unseen: SignedDuration::ZERO,
-        }
+        let head = state.finalized as u64;
+        let unmoved = state.now.duration_since(state.moved);
+        invented_nodes(head, unmoved, state.best - head)
     }
 
     async fn doubt(&self) {}
