@@ -1,10 +1,8 @@
 //! Parts that are in trouble, kept where `herald status` can see them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::ports::{Clock, Store};
@@ -12,10 +10,17 @@ use crate::ports::{Clock, Store};
 pub struct Troubles {
     clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
-    /// The last trouble of each part that is looked at again and again, with the upgrade that it is of.
-    last: Mutex<BTreeMap<String, (String, String)>>,
-    /// Parts of which the store is known to hold no trouble: each post that goes well would say so again.
-    well: parking_lot::Mutex<BTreeSet<String>>,
+    noted: Mutex<BTreeMap<String, Noted>>,
+}
+
+/// What was noted last of a part.
+struct Noted {
+    /// The upgrade that the trouble is of, if it is of one.
+    upgrade: String,
+    trouble: Option<String>,
+    at: Timestamp,
+    /// The store has it.
+    saved: bool,
 }
 
 impl Troubles {
@@ -23,30 +28,19 @@ impl Troubles {
         Self {
             clock,
             store,
-            last: Mutex::default(),
-            well: parking_lot::Mutex::default(),
+            noted: Mutex::default(),
         }
     }
 
     /// Notes the trouble of a part, or that it is well.
     pub async fn note(&self, part: &str, trouble: Option<&str>) {
-        let well = || self.well.lock();
-        match trouble {
-            None if well().contains(part) => return,
-            None => {}
-            Some(trouble) => {
-                well().remove(part);
-                tracing::warn!(part, "{trouble}");
-            }
+        let mut noted = self.noted.lock().await;
+        // Each post that goes well says so again.
+        let is_news = trouble.is_some() || noted.get(part).is_none_or(|n| n.trouble.is_some());
+        if is_news {
+            self.take(&mut noted, "", part, trouble.map(str::to_owned));
         }
-        let now = self.clock.now();
-        match self.store.set_trouble(part, trouble, now).await {
-            Ok(()) if trouble.is_none() => {
-                well().insert(part.to_owned());
-            }
-            Ok(()) => {}
-            Err(error) => tracing::error!("{error}"),
-        }
+        self.save_all(&mut noted).await;
     }
 
     /// Notes the trouble of a part that belongs to no upgrade, if it is another than was noted before.
@@ -56,27 +50,55 @@ impl Troubles {
 
     /// Notes the trouble of a part of an upgrade, if it is another than was noted before.
     pub async fn note_of(&self, upgrade: &str, part: &str, trouble: Option<String>) {
-        let mut last = self.last.lock().await;
-        if last.get(part).map(|(_, trouble)| trouble) == trouble.as_ref() {
-            return;
+        let mut noted = self.noted.lock().await;
+        if noted.get(part).and_then(|n| n.trouble.as_ref()) != trouble.as_ref() {
+            self.take(&mut noted, upgrade, part, trouble);
         }
-        self.note(part, trouble.as_deref()).await;
-        match trouble {
-            Some(trouble) => drop(last.insert(part.to_owned(), (upgrade.to_owned(), trouble))),
-            None => drop(last.remove(part)),
-        }
+        self.save_all(&mut noted).await;
     }
 
     /// Ends the troubles that were of an upgrade which is over: there is nothing left to do about them.
     pub async fn over(&self, upgrade: &str) {
-        let mut last = self.last.lock().await;
-        let is_of = |_: &String, (of, _): &mut (String, String)| of == upgrade;
-        for part in last
-            .extract_if(.., is_of)
-            .map(|(part, _)| part)
-            .collect::<Vec<_>>()
-        {
-            self.note(&part, None).await;
+        let mut noted = self.noted.lock().await;
+        let is_of = |(_, n): &(&String, &mut Noted)| n.upgrade == upgrade && n.trouble.is_some();
+        for (_, ended) in noted.iter_mut().filter(is_of) {
+            (ended.trouble, ended.at, ended.saved) = (None, self.clock.now(), false);
+        }
+        self.save_all(&mut noted).await;
+    }
+
+    /// Writes what the store did not take when it was noted.
+    pub async fn save(&self) {
+        self.save_all(&mut *self.noted.lock().await).await;
+    }
+
+    fn take(
+        &self,
+        noted: &mut BTreeMap<String, Noted>,
+        upgrade: &str,
+        part: &str,
+        trouble: Option<String>,
+    ) {
+        if let Some(trouble) = &trouble {
+            tracing::warn!(part, "{trouble}");
+        }
+        let news = Noted {
+            upgrade: upgrade.to_owned(),
+            trouble,
+            at: self.clock.now(),
+            saved: false,
+        };
+        noted.insert(part.to_owned(), news);
+    }
+
+    async fn save_all(&self, noted: &mut BTreeMap<String, Noted>) {
+        for (part, news) in noted.iter_mut().filter(|(_, n)| !n.saved) {
+            let trouble = news.trouble.as_deref();
+            match self.store.set_trouble(part, trouble, news.at).await {
+                Ok(()) => news.saved = true,
+                // It is written with whatever is noted next, or by `save`.
+                Err(error) => return tracing::error!("{error}"),
+            }
         }
     }
 }

@@ -258,7 +258,8 @@ async fn check_approvals(core: Arc<Core>, gate: Arc<Gate>, service_loop: Service
     }
 }
 
-/// Keeps what the chats say of their own connections where `herald status` can see it.
+/// Keeps what the chats say of their own connections where `herald status` can see it, and any trouble that the store did not
+/// take at first.
 async fn check_chats(core: Arc<Core>, service_loop: ServiceLoop) {
     let mut chats: BTreeMap<Platform, (Arc<dyn Chat>, Option<String>)> = BTreeMap::new();
     for outlet in core.outlets.values() {
@@ -272,6 +273,7 @@ async fn check_chats(core: Arc<Core>, service_loop: ServiceLoop) {
                 *before = now;
             }
         }
+        core.troubles.save().await;
         service_loop.rest(CHECK_CHATS_EVERY).await;
     }
 }

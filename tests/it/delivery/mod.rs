@@ -6,6 +6,7 @@ pub mod edge_cases;
 pub mod encrypted;
 pub mod kill_points;
 pub mod kills;
+pub mod month;
 pub mod outages;
 pub mod refusals;
 pub mod replicas;

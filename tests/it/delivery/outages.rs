@@ -21,7 +21,7 @@ use upgrade_herald::{
 
 use crate::harness::{
     chats::Asked,
-    model::{self, Model, Part, Script},
+    model::{self, Model, Outage, Part, Script},
 };
 
 const PARTS: [Part; 4] = [
@@ -50,11 +50,7 @@ struct Life {
     asked: BTreeMap<Platform, Vec<Asked>>,
 }
 
-fn live(
-    loaded: &Arc<Loaded>,
-    upgrade: &Upgrade,
-    outage: Option<(Part, Timestamp, Timestamp)>,
-) -> Result<Life> {
+fn live(loaded: &Arc<Loaded>, upgrade: &Upgrade, outage: Option<Outage>) -> Result<Life> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
@@ -63,7 +59,7 @@ fn live(
             loaded,
             upgrade,
             Script {
-                outage,
+                outages: outage.into_iter().collect(),
                 spacing: SPACING,
                 ..Script::default()
             },
@@ -140,7 +136,7 @@ fn look(
     platform: Platform,
     usual: &Life,
     life: &Life,
-    (part, from, until): (Part, Timestamp, Timestamp),
+    (part, from, until): Outage,
 ) -> Result<Cell> {
     let (usual_posts, posts) = (usual.on(platform), life.on(platform));
     let mut cell = Cell {

@@ -52,7 +52,11 @@ type Told = BTreeSet<(String, String, String, &'static str, &'static str)>;
 /// What is pinned in the end, and what stands in the calendar.
 type Around = Vec<(BTreeSet<String>, Vec<CalendarEvent>)>;
 
-fn run(loaded: &Arc<Loaded>, upgrade: &Upgrade, script: Script) -> Result<((Told, Around), u32)> {
+pub fn run(
+    loaded: &Arc<Loaded>,
+    upgrade: &Upgrade,
+    script: Script,
+) -> Result<((Told, Around), u32)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
@@ -96,8 +100,9 @@ fn play(seeds: impl Iterator<Item = u64>) -> Result<Played> {
     let commands = commands(&upgrade);
     let script = |command: usize, seed| Script {
         seed,
+        dies_one_in: 8,
         command: commands[command].clone(),
-        outage: None,
+        outages: Vec::new(),
         spacing: SPACING,
     };
     let mut undisturbed = Vec::new();

@@ -31,7 +31,8 @@ use upgrade_herald::{
     outbox::Core,
     plan::planner::Planner,
     ports::{
-        CampaignStore, Chain, Clock, OutboxStore, Outlet, Platform, RequestStore, Store, StoreError,
+        CampaignStore, Chain, Clock, OutboxStore, Outlet, Platform, RecordStore, RequestStore,
+        Store, StoreError,
     },
     rehearsal::SteppedClock,
     watch::watcher::Watcher,
@@ -41,6 +42,7 @@ use upgrade_herald::{
 use crate::harness::{
     chains::{GENESIS, PrunedChain},
     chats::{Message, ModelChat},
+    clocks::SkewedClock,
     dice::{Dice, one_in},
     hooks::{Call, Hook},
     stores::{HookedStore, MemoryStore},
@@ -64,6 +66,8 @@ async fn at_most<T>(mut polls: u64, work: impl Future<Output = T>) -> Option<T> 
 /// It goes away, or fails before a call is done, or when it is done and nobody knows.
 struct Flaky {
     away: AtomicBool,
+    /// It has failed since somebody looked, or whoever uses it has died.
+    failed: AtomicBool,
     dice: Mutex<Option<Dice>>,
 }
 
@@ -72,6 +76,7 @@ impl Hook<StoreError> for Flaky {
     async fn before(&self, _: &Call<'_>) -> Result<(), StoreError> {
         let fails = self.away.load(Ordering::Relaxed) || one_in(400, &self.dice);
         if fails {
+            self.failed.store(true, Ordering::Relaxed);
             Err(StoreError::Unavailable(
                 "the database can't be reached".into(),
             ))
@@ -82,6 +87,7 @@ impl Hook<StoreError> for Flaky {
 
     async fn after(&self, _: &Call<'_>) -> Result<(), StoreError> {
         if one_in(400, &self.dice) {
+            self.failed.store(true, Ordering::Relaxed);
             Err(StoreError::Unavailable("the connection broke".into()))
         } else {
             Ok(())
@@ -91,22 +97,33 @@ impl Hook<StoreError> for Flaky {
 
 // --- all of it -----------------------------------------------------------------------------------
 
-/// What can go away.
+/// What can go away, or be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Chat(Platform),
     Node,
     Database,
+    /// The machine is down.
+    Machine,
+    /// The machine's clock is off by so many seconds.
+    Clock(i64),
+    /// The upgrade's file is not there.
+    Files,
 }
+
+/// A part, and from when until when it is away.
+pub type Outage = (Part, Timestamp, Timestamp);
 
 /// What happens to the upgrade and around it.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     /// Chats and database fail and herald dies, as this seed says.
     pub seed: Option<u64>,
+    /// Of so many pieces of a service's work, herald dies in one; it needs a seed.
+    pub dies_one_in: u64,
     /// A command so long before the window opens.
     pub command: Option<(SignedDuration, Change)>,
-    pub outage: Option<(Part, Timestamp, Timestamp)>,
+    pub outages: Vec<Outage>,
     /// Between the blocks of the chain, in seconds.
     pub spacing: u32,
 }
@@ -117,7 +134,11 @@ pub struct Model {
     pub store: Arc<MemoryStore>,
     pub upgrade: Upgrade,
     pub crashes: u32,
+    /// What health said wrongly.
+    pub misled: Vec<String>,
     clock: Arc<SteppedClock>,
+    /// The clock of the machine.
+    own_clock: Arc<SkewedClock>,
     node: Arc<PrunedChain>,
     database: Arc<Flaky>,
     herald: Herald,
@@ -126,6 +147,8 @@ pub struct Model {
     commanded: bool,
     /// Nothing has failed since, and nobody has given a command.
     settled: bool,
+    /// Since when herald has run without a fault of the database or an end of the process.
+    runs_since: Timestamp,
 }
 
 /// A process: what it has in memory is gone with it.
@@ -136,6 +159,21 @@ struct Herald {
     gate: Gate,
     dispatcher: Dispatcher,
     summariser: Summariser,
+    /// The chain could not be read the last time.
+    blind: AtomicBool,
+}
+
+impl Herald {
+    /// Reads the chain, and notes whether that goes well, as the process does.
+    async fn follow(&self) -> bool {
+        let ticked = self.watcher.tick("relay").await;
+        let trouble = ticked.as_ref().err().map(ToString::to_string);
+        if self.blind.swap(trouble.is_some(), Ordering::Relaxed) || trouble.is_some() {
+            let troubles = &self.core.troubles;
+            troubles.note("chain relay", trouble.as_deref()).await;
+        }
+        ticked.is_ok()
+    }
 }
 
 /// The sample's plan and an upgrade of one chain whose window opens `ahead` from the model's beginning.
@@ -224,9 +262,14 @@ impl Model {
         let store = Arc::new(MemoryStore::default());
         let database = Arc::new(Flaky {
             away: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             dice: Mutex::new(dice(0xdb)),
         });
-        let herald = start(loaded, &clock, &chats, &node, &store, &database);
+        let own_clock = Arc::new(SkewedClock {
+            right: clock.clone(),
+            off_by: 0.into(),
+        });
+        let herald = start(loaded, &own_clock, &chats, &node, &store, &database);
         let (dice, loaded, upgrade) = (dice(0x5eed), loaded.clone(), upgrade.clone());
         Self {
             loaded,
@@ -234,7 +277,9 @@ impl Model {
             store,
             upgrade,
             crashes: 0,
+            misled: Vec::new(),
             clock,
+            own_clock,
             node,
             database,
             herald,
@@ -242,6 +287,7 @@ impl Model {
             script,
             commanded: false,
             settled: false,
+            runs_since: begins(),
         }
     }
 
@@ -251,9 +297,14 @@ impl Model {
 
     /// Until there is nothing left to do.
     pub async fn play(&mut self) -> Result<()> {
-        for _ in 0..20_000 {
+        for _ in 0..200_000 {
             self.weather();
-            let well = self.everything().await;
+            let well = if self.is_away(Part::Machine) {
+                self.stop().await
+            } else {
+                self.everything().await
+            };
+            self.check_health(well).await?;
             self.command().await?;
             let Some(next) = self.next(well).await? else {
                 return Ok(());
@@ -271,32 +322,137 @@ impl Model {
         .unwrap_or(0)
     }
 
+    fn is_away(&self, part: Part) -> bool {
+        self.away_since(part).is_some()
+    }
+
+    fn away_since(&self, part: Part) -> Option<Timestamp> {
+        let now = self.now();
+        let is_on = |(of, from, until): &&Outage| *of == part && *from <= now && now < *until;
+        let outages = self.script.outages.iter().filter(is_on);
+        outages.map(|(_, from, _)| *from).min()
+    }
+
+    /// When an outage begins or ends next.
+    fn next_change(&self) -> Option<Timestamp> {
+        let edges = self
+            .script
+            .outages
+            .iter()
+            .flat_map(|(_, from, until)| [*from, *until]);
+        edges.filter(|at| *at > self.now()).min()
+    }
+
     /// What is away now, and how far the chain is.
     fn weather(&self) {
-        let now = self.now();
         self.node.grow(self.head().max(1));
-        let Some((part, from, until)) = self.script.outage else {
-            return;
-        };
-        let away = from <= now && now < until;
-        match part {
-            Part::Chat(platform) => self.chats[&platform].away.store(away, Ordering::Relaxed),
-            Part::Database => self.database.away.store(away, Ordering::Relaxed),
-            Part::Node => self
-                .node
-                .set_away(away.then(|| now.duration_since(from).as_secs())),
+        for (platform, chat) in &self.chats {
+            let away = self.is_away(Part::Chat(*platform));
+            chat.away.store(away, Ordering::Relaxed);
         }
+        let away = self.is_away(Part::Database);
+        self.database.away.store(away, Ordering::Relaxed);
+        let away = self.away_since(Part::Node);
+        self.node
+            .set_away(away.map(|from| self.now().duration_since(from).as_secs()));
+        let now = self.now();
+        let clocks = self
+            .script
+            .outages
+            .iter()
+            .filter_map(|outage| match outage {
+                (Part::Clock(off_by), from, until) if *from <= now && now < *until => Some(*off_by),
+                _ => None,
+            });
+        let off_by = clocks.sum::<i64>() * 1000;
+        self.own_clock.off_by.store(off_by, Ordering::Relaxed);
+    }
+
+    /// Herald ends with its machine, and will begin anew.
+    async fn stop(&mut self) -> bool {
+        self.herald = self.begin();
+        let _ = self.herald.core.store.begin_anew().await;
+        self.settled = false;
+        false
+    }
+
+    /// Health names what is away for a minute and is needed, and nothing that has been well for one.
+    async fn check_health(&mut self, well: bool) -> Result<()> {
+        let now = self.now();
+        let is_disturbed = !well && (self.is_away(Part::Database) || self.is_away(Part::Machine));
+        if is_disturbed || self.database.failed.swap(false, Ordering::Relaxed) {
+            self.runs_since = now;
+            return Ok(());
+        }
+        let minute = SignedDuration::from_secs(60);
+        let since = self.runs_since;
+        let troubles: BTreeSet<String> = self
+            .store
+            .troubles()
+            .await?
+            .into_iter()
+            .map(|(part, ..)| part)
+            .collect();
+        let is_long = |from: Timestamp| now.duration_since(from.max(since)) >= minute;
+        let mut misled = Vec::new();
+        let mut expect = |part: String, away: Option<Timestamp>, was_away: bool| {
+            let named = troubles.iter().any(|trouble| trouble.starts_with(&part));
+            if away.is_some_and(is_long) && !named {
+                misled.push(format!("{now}: {part} is away and not named"));
+            } else if named && !was_away && is_long(since) {
+                misled.push(format!("{now}: {part} is named and well"));
+            }
+        };
+        let recently = |part: Part| {
+            let ended = self.script.outages.iter().any(|(of, from, until)| {
+                *of == part && *from <= now && now.duration_since(*until) < minute
+            });
+            ended || self.is_away(part)
+        };
+        expect(
+            "chain relay".into(),
+            self.away_since(Part::Node),
+            recently(Part::Node),
+        );
+        for (name, channel) in &self.loaded.config.deployment.channels {
+            let part = Part::Chat(channel.platform);
+            let waits = self.store.next_due(name, self.own_clock.now()).await?;
+            let waiting = self.store.next_time(name).await?.is_some();
+            let away = self.away_since(part).filter(|_| waits.is_some());
+            expect(format!("channel {name}"), away, recently(part) || waiting);
+        }
+        self.misled.extend(misled);
+        Ok(())
+    }
+
+    fn begin(&self) -> Herald {
+        start(
+            &self.loaded,
+            &self.own_clock,
+            &self.chats,
+            &self.node,
+            &self.store,
+            &self.database,
+        )
     }
 
     /// Every service once, as a running herald would; says whether none failed.
     async fn everything(&mut self) -> bool {
         let mut well = true;
+        let files: Option<&[UpgradeFile]> = self.is_away(Part::Files).then_some(&[]);
+        let dies_one_in = self.script.dies_one_in;
         let herald = &self.herald;
         let channels: Vec<String> = herald.dispatcher.channels();
         let mut steps: Vec<futures::future::BoxFuture<'_, bool>> = vec![
             // It does nothing where nothing has changed, and takes its time.
-            Box::pin(async { self.settled || herald.planner.tick().await.is_ok() }),
-            Box::pin(async { herald.watcher.tick("relay").await.is_ok() }),
+            Box::pin(async {
+                let planned = async || match files {
+                    Some(files) => herald.planner.tick_with(files).await,
+                    None => herald.planner.tick().await,
+                };
+                self.settled || planned().await.is_ok()
+            }),
+            Box::pin(async { herald.follow().await }),
             Box::pin(async { herald.watcher.observe("relay").await.is_ok() }),
             Box::pin(async { herald.gate.tick().await.is_ok() }),
         ];
@@ -306,6 +462,10 @@ impl Model {
             }));
         }
         steps.push(Box::pin(async {
+            herald.core.troubles.save().await;
+            true
+        }));
+        steps.push(Box::pin(async {
             herald.summariser.tick().await.is_ok_and(|s| !s.waits)
         }));
         let mut died = false;
@@ -313,7 +473,7 @@ impl Model {
             let polls = self
                 .dice
                 .as_mut()
-                .and_then(|dice| (dice.roll(8) == 0).then(|| dice.roll(60)));
+                .and_then(|dice| dice.one_in(dies_one_in).then(|| dice.roll(60)));
             match at_most(polls.unwrap_or(u64::MAX), step).await {
                 Some(done) => well &= done,
                 None => {
@@ -324,14 +484,8 @@ impl Model {
         }
         if died {
             self.crashes += 1;
-            self.herald = start(
-                &self.loaded,
-                &self.clock,
-                &self.chats,
-                &self.node,
-                &self.store,
-                &self.database,
-            );
+            self.database.failed.store(true, Ordering::Relaxed);
+            self.herald = self.begin();
             // As at each start; if that fails it is not one.
             let _ = self.herald.core.store.begin_anew().await;
         }
@@ -361,6 +515,9 @@ impl Model {
     /// When there is something to do again.
     async fn next(&self, well: bool) -> Result<Option<Timestamp>> {
         let now = self.now();
+        if self.is_away(Part::Machine) {
+            return Ok(self.next_change());
+        }
         let mut next = BTreeSet::new();
         for channel in self.herald.dispatcher.channels() {
             next.extend(self.store.next_time(&channel).await?);
@@ -392,28 +549,16 @@ impl Model {
             .filter(|_| !self.commanded)
             .map(|(before, _)| self.upgrade.window.opens - *before);
         next.extend(commands);
-        let outage = self
-            .script
-            .outage
-            .iter()
-            .flat_map(|(_, from, until)| [*from, *until])
-            .filter(|at| *at > now);
-        next.extend(outage);
+        next.extend(self.next_change());
         if !well || campaign.is_empty() || !self.store.requests().await?.is_empty() {
             // What failed is tried again soon.
             next.insert(now + SignedDuration::from_secs(30));
         }
         // What is due already did not get through: it is due again a little later.
-        let patience = SignedDuration::from_secs(if self.database.away.load(Ordering::Relaxed) {
-            30
-        } else {
-            1
-        });
-        let ends = self
-            .script
-            .outage
-            .map(|(_, _, until)| until)
-            .filter(|until| *until > now);
+        let is_asked_rarely = self.database.away.load(Ordering::Relaxed)
+            || self.own_clock.off_by.load(Ordering::Relaxed) != 0;
+        let patience = SignedDuration::from_secs(if is_asked_rarely { 30 } else { 1 });
+        let ends = self.next_change();
         Ok(next
             .into_iter()
             .next()
@@ -505,7 +650,7 @@ impl Model {
 
 fn start(
     loaded: &Arc<Loaded>,
-    clock: &Arc<SteppedClock>,
+    clock: &Arc<SkewedClock>,
     chats: &BTreeMap<Platform, Arc<ModelChat>>,
     node: &Arc<PrunedChain>,
     store: &Arc<MemoryStore>,
@@ -543,6 +688,7 @@ fn start(
         gate: Gate::new(core.clone()),
         dispatcher: Dispatcher::new(core.clone()),
         summariser: Summariser::new(core.clone()),
+        blind: AtomicBool::new(false),
         core,
     }
 }
