@@ -1,10 +1,11 @@
 //! One chain of an upgrade: its stage, its migrations, and how it fares once it runs the target.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    health::{Awaited, Health, Measurements, Migration, Observed},
+    follow_up::{Awaited, FollowUp},
+    health::{Health, Measurements, Migration, Observed},
     parachains::ParachainWatch,
     upgrade::Target,
 };
@@ -21,8 +22,6 @@ use crate::domain::chain::{
 
 /// How many times as long as it takes a chain may run the target before it is told that it is not verified.
 const UNVERIFIED_AFTER: i32 = 3;
-/// The longest that something is awaited where no clock tells when it comes: an era takes a day.
-const MAX_AWAITED: SignedDuration = SignedDuration::from_hours(48);
 
 /// One finalized block of a chain, with the memory after it.
 #[derive(Clone, Copy)]
@@ -254,105 +253,59 @@ impl ChainProgress {
             runs > at.seen.rules.healthy_for * UNVERIFIED_AFTER
         };
         let awaited = self.first_awaited(at);
-        let late = awaited.filter(|awaited| is_long(self.due(*awaited, since)));
+        let late = awaited
+            .zip(self.follow_up())
+            .filter(|(awaited, follow_up)| is_long(follow_up.due(*awaited, since)));
         let begun = self.health.as_ref().and_then(|h| h.awaited_until);
         let may_be_verified = awaited.is_none() && is_long(begun.unwrap_or(since).max(since));
         let trouble = || self.health.as_ref()?.trouble.clone();
         let reason = late
-            .map(|awaited| self.reason(awaited))
+            .map(|(awaited, follow_up)| follow_up.reason(awaited))
             .or_else(|| is_long(since).then(|| self.obstacle(at))?)
             .or_else(|| may_be_verified.then(trouble)?)?;
         self.unverified = true;
         Some(Payload::Unverified { reason })
     }
 
-    /// The first thing that is awaited before the chain may be verified.
-    fn first_awaited(&self, at: &BlockSeen<'_>) -> Option<Awaited> {
-        let record = self.record.as_ref()?;
-        let is_still = |before: Option<u32>, now: Option<u32>| {
-            before.is_some_and(|before| now.is_none_or(|now| now <= before))
-        };
-        let pending = record.pending.as_ref();
-        // Once a chain is verified, only a migration may begin anew.
-        let is_applied = self.stage <= Stage::Applied;
-        let mut awaited = at.seen.rules.after.iter().copied();
-        awaited.find(|awaited| match awaited {
-            Awaited::Session => is_applied && is_still(record.session, at.block.session),
-            Awaited::PendingConfig => {
-                is_applied && pending.is_none_or(|p| !p.configurations.is_empty())
-            }
-            Awaited::Era => is_applied && is_still(record.era, at.block.era),
-            Awaited::Migrations => at.block.migrating,
-        })
-    }
-
-    /// The time by which what is awaited is to be over, of a chain that was applied then.
-    fn due(&self, awaited: Awaited, applied: Timestamp) -> Timestamp {
-        let is_unread = awaited == Awaited::PendingConfig && self.number_of(awaited).is_none();
-        if is_unread || awaited == Awaited::Migrations {
-            return applied;
-        }
-        let latest = || applied.checked_add(MAX_AWAITED).ok();
-        self.expected(awaited).or_else(latest).unwrap_or(applied)
-    }
-
-    /// The time at which what is awaited is to be over, where the chain's clock tells.
-    pub fn expected(&self, awaited: Awaited) -> Option<Timestamp> {
-        let pending = self.pending()?;
-        match awaited {
-            Awaited::Session | Awaited::PendingConfig => {
-                pending.sessions?.begins(self.number_of(awaited)?)
-            }
-            Awaited::Era => pending.next_era,
-            Awaited::Migrations => None,
-        }
-    }
-
     /// Takes the changes that were to come when the upgrade was applied, by what has passed since. Returns them in words if
     /// people are told of them: a call of the scheduler alone may be anybody's.
     pub fn learn_pending(&mut self, block: u64, pending: &PendingChanges) -> Option<String> {
-        let record = self.record.as_mut()?;
-        let pending = record.pending.insert(pending.clone());
-        pending.pass(block, self.session);
-        let is_news = !pending.configurations.is_empty();
-        let told = is_news.then(|| pending.to_string());
-        if !is_news {
+        let follow_up = &mut self.record.as_mut()?.follow_up;
+        let told = follow_up.learn(block, self.session, pending);
+        if told.is_none() {
             self.awaited
                 .take_if(|awaited| *awaited == Awaited::PendingConfig);
         }
         told
     }
 
+    /// What follows the upgrade, once it is applied.
+    fn follow_up(&self) -> Option<&FollowUp> {
+        Some(&self.record.as_ref()?.follow_up)
+    }
+
     /// The changes that are still to come.
     pub fn pending(&self) -> Option<&PendingChanges> {
-        self.record.as_ref()?.pending.as_ref()
+        self.follow_up()?.pending.as_ref()
     }
 
-    /// Says that something awaited is not over.
-    fn reason(&self, awaited: Awaited) -> String {
-        match (awaited, self.number_of(awaited)) {
-            (Awaited::Migrations, _) => "a migration is under way".to_owned(),
-            (Awaited::Era, number) => format!("era {} has not begun", number.unwrap_or_default()),
-            (_, Some(session)) => format!("session {session} has not begun"),
-            (_, None) => "the changes that follow the upgrade could not be read".to_owned(),
-        }
+    /// The time at which what is awaited is to be over, where the chain's clock tells.
+    pub fn expected(&self, awaited: Awaited) -> Option<Timestamp> {
+        self.follow_up()?.expected(awaited)
     }
 
-    /// The number of the session or the era with which it is over; nothing while it is not known.
-    fn number_of(&self, awaited: Awaited) -> Option<u32> {
-        let record = self.record.as_ref()?;
-        match awaited {
-            Awaited::Session => record.session?.checked_add(1),
-            Awaited::PendingConfig => Some(record.pending.as_ref()?.configurations.last()?.session),
-            Awaited::Era => record.era?.checked_add(1),
-            Awaited::Migrations => None,
-        }
+    /// The first thing that is awaited before the chain may be verified.
+    fn first_awaited(&self, at: &BlockSeen<'_>) -> Option<Awaited> {
+        let is_verified = self.stage > Stage::Applied;
+        let after = &at.seen.rules.after;
+        self.follow_up()?
+            .first_awaited(after, at.block, is_verified)
     }
 
     /// What has to be over before the chain may be verified, with the number of the session or the era where it is known.
     pub fn awaited(&self) -> Option<(Awaited, Option<u32>)> {
         let awaited = self.awaited.filter(|_| self.stage == Stage::Applied)?;
-        Some((awaited, self.number_of(awaited)))
+        Some((awaited, self.follow_up()?.number_of(awaited)))
     }
 
     /// Takes the parachains of which a block includes one. Tells when the last of those that had stopped is back.
@@ -433,8 +386,7 @@ impl ChainProgress {
             before: at.memory.pace.stretch(),
             gaps_before: at.memory.pace.gaps(),
             code_planned: target.code_hash.clone().or(authorized),
-            session: at.block.session,
-            era: at.block.era,
+            follow_up: FollowUp::begin(at.block),
             ..Measurements::default()
         });
         self.awaited = self.first_awaited(at);
@@ -453,7 +405,7 @@ impl ChainProgress {
         let pending = self
             .record
             .as_mut()
-            .and_then(|record| record.pending.as_mut());
+            .and_then(|record| record.follow_up.pending.as_mut());
         if let Some(pending) = pending {
             pending.pass(at.block.number, at.block.session);
         }
@@ -480,6 +432,8 @@ impl ChainProgress {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::domain::{
         campaign::health::VerificationRules,
@@ -488,6 +442,7 @@ mod tests {
             fact::Expected,
             observation::Limits,
             payload::{PvfCheck, ResetCause},
+            pending::PendingConfiguration,
         },
     };
 
@@ -817,5 +772,127 @@ mod tests {
             assert_eq!(lingers(&later), told, "case {n}");
             assert_eq!(lingers(&later), None, "case {n}: said once");
         }
+    }
+    #[test]
+    fn an_all_clear_is_taken_back_by_a_stall_and_has_to_be_earned_anew() {
+        let stalled = || fact(9, Payload::Stalled { seconds: 200 });
+        for stage in [Stage::Applied, Stage::Verified, Stage::Completed] {
+            let mut chain = applied();
+            chain.stage = stage;
+            chain.learn(&stalled());
+            // It is timed from the stall, operators know of it, and the end of the stall is not yet the all-clear.
+            let is_withdrawn = stage > Stage::Applied;
+            assert_eq!(
+                (chain.stage, chain.unverified),
+                (Stage::Applied, is_withdrawn)
+            );
+            let since = chain.health.as_ref().map(|health| health.since);
+            assert_eq!(since, Some(at(0)));
+            chain.withdrawn = is_withdrawn;
+            chain.learn(&fact(10, Payload::Recovered));
+            assert!(!chain.unverified, "{stage:?}");
+        }
+        let mut chain = applied();
+        chain.unverified = true;
+        chain.learn(&stalled());
+        chain.learn(&fact(10, Payload::Recovered));
+        assert!(
+            chain.unverified,
+            "it was never verified: operators know why"
+        );
+    }
+
+    #[test]
+    fn a_withdrawn_all_clear_lingers_from_the_withdrawal_on() {
+        let mut chain = applied();
+        (chain.ailing, chain.withdrawn) = (true, true);
+        chain.health = Some(Health::new(at(600)));
+        let mut lingers = |second| with(&block(1, second), 2, |seen| chain.lingers(seen));
+        assert_eq!(lingers(780), None);
+        let reason = "it stalled, or its finality hung behind, and that is not over".to_owned();
+        assert_eq!(lingers(781), Some(Payload::Unverified { reason }));
+    }
+
+    #[test]
+    fn stored_code_may_wait_twice_as_long() {
+        let mut chain = ChainProgress::default();
+        chain.learn(&fact(0, Payload::CodeStored));
+        let waits = |chain: &mut ChainProgress, number| {
+            with(&block(number, 0), 1, |seen| {
+                let memory = Memory {
+                    pending_code: true,
+                    ..seen.memory.clone()
+                };
+                chain.waits(&BlockSeen {
+                    memory: &memory,
+                    ..*seen
+                })
+            })
+        };
+        assert_eq!(waits(&mut chain, 1200), None);
+        let long = Some(Payload::Unapplied { blocks: 1201 });
+        assert_eq!(waits(&mut chain, 1201), long);
+    }
+
+    #[test]
+    fn what_follows_is_kept_from_the_block_of_the_upgrade_on() {
+        let mut chain = ChainProgress::default();
+        let applied = Block {
+            session: Some(7),
+            era: Some(3),
+            migrating: true,
+            ..block(1, 0)
+        };
+        with(&applied, 2, |seen| chain.run(&target(), seen, &[]));
+        assert_eq!(chain.awaited(), Some((Awaited::Migrations, None)));
+        let configuration = PendingConfiguration {
+            session: 9,
+            changes: Vec::new(),
+        };
+        let pending = PendingChanges {
+            configurations: vec![configuration],
+            next_era: Some(at(60)),
+            ..PendingChanges::default()
+        };
+        assert_eq!(
+            chain.learn_pending(1, &pending).as_deref(),
+            Some("session 9: ")
+        );
+        assert_eq!(chain.pending(), Some(&pending));
+        assert_eq!(chain.expected(Awaited::Era), Some(at(60)));
+        chain.awaited = Some(Awaited::PendingConfig);
+        assert_eq!(chain.awaited(), Some((Awaited::PendingConfig, Some(9))));
+        chain.learn_pending(1, &pending);
+        assert_eq!(chain.awaited, Some(Awaited::PendingConfig));
+        // The session begins: nothing of it is told, and it is awaited no more.
+        chain.session = Some(9);
+        assert_eq!(chain.learn_pending(2, &pending), None);
+        assert_eq!(chain.awaited, None);
+        chain.awaited = Some(Awaited::Session);
+        chain.learn_pending(2, &pending);
+        assert_eq!(chain.awaited(), Some((Awaited::Session, Some(8))));
+        chain.stage = Stage::Verified;
+        assert_eq!(chain.awaited(), None);
+    }
+
+    #[test]
+    fn the_last_parachain_that_is_back_is_told() {
+        let mut chain = applied();
+        let included = |chain: &mut ChainProgress, number, id: u32| {
+            let mut block = block(number, 0);
+            block.events = vec![ChainEvent {
+                pallet: "ParaInclusion".into(),
+                name: "CandidateIncluded".into(),
+                fields: serde_json::json!({ "para_id": id }),
+            }];
+            with(&block, 2, |seen| chain.include(seen))
+        };
+        assert_eq!(included(&mut chain, 2, 2004), None);
+        let watch = chain.parachains.as_mut().unwrap();
+        assert!(watch.judge(50, &[(2004, 2)], None));
+        assert_eq!(included(&mut chain, 51, 2092), None);
+        let parachains = "1 of 0: 2004".to_owned();
+        let back = Some(Payload::ParachainsRecovered { parachains });
+        assert_eq!(included(&mut chain, 52, 2004), back);
     }
 }

@@ -1,16 +1,14 @@
 //! How a chain fares around its upgrade: its health, its migrations, and what was measured.
 
 use jiff::{SignedDuration, Timestamp};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
 
+use super::follow_up::{Awaited, FollowUp};
 use crate::domain::chain::{
     block::Block,
     block_times::{Estimate, Pace, Stretch, TIMES_USUAL_GAP, tenths, usual_gap},
     fact::Expected,
     observation::Limits,
-    pending::PendingChanges,
 };
 
 /// How long and how well a chain must run before an upgrade is called verified, and then completed.
@@ -26,21 +24,6 @@ pub struct VerificationRules {
     pub min_transactions: u32,
     /// What has to be over before the time of health begins.
     pub after: Vec<Awaited>,
-}
-
-/// What an upgrade may have set in motion, which "verified" waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Awaited {
-    /// The next session has begun.
-    Session,
-    /// Each configuration of the relay that was pending when the upgrade was applied is in effect.
-    PendingConfig,
-    /// The next era of staking has begun.
-    Era,
-    /// No multi-block migration is under way.
-    Migrations,
 }
 
 /// How a block was seen: what is not in the block itself.
@@ -231,14 +214,8 @@ pub struct Measurements {
     pub code_planned: Option<String>,
     /// Endpoints that answer, of all.
     pub answering: Option<(usize, usize)>,
-    /// Session and era in which the upgrade was applied.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub era: Option<u32>,
-    /// The changes that the upgrade has set in motion and that are still to come; `None` until they are read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<PendingChanges>,
+    #[serde(flatten)]
+    pub follow_up: FollowUp,
 }
 
 /// Block times kept after an upgrade.

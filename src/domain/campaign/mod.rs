@@ -2,6 +2,7 @@
 
 pub mod chain_progress;
 pub mod change;
+pub mod follow_up;
 pub mod health;
 pub mod notes;
 pub mod parachains;

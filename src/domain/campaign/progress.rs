@@ -22,7 +22,8 @@ use crate::domain::{
 
 pub use super::{
     chain_progress::{BlockSeen, ChainProgress},
-    health::{Awaited, Health, Measurements, Migration, Observed, VerificationRules},
+    follow_up::Awaited,
+    health::{Health, Measurements, Migration, Observed, VerificationRules},
     notes::{Note, Tick},
 };
 pub use crate::domain::chain::stage::{Stage, State};
@@ -430,7 +431,8 @@ mod tests {
     use crate::domain::{
         campaign::{
             chain_progress::ChainProgress,
-            health::{Awaited, Migration},
+            follow_up::Awaited,
+            health::Migration,
             upgrade::{Decision, Poll, Target, Window},
         },
         chain::{

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         campaign::{
             Campaign,
+            follow_up::FollowUp,
             parachains::{ParachainWatch, StoppedParachain},
             progress::{Awaited, Health, Measurements, Migration, Note, Progress, Stage, State},
             upgrade::{
@@ -171,13 +172,16 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
             code: Some(fact.hash.clone()),
             code_planned: Some(fact.hash.clone()),
             answering: Some((9, 9)),
-            session: Some(99_998),
-            // One of the chains is a relay.
-            pending: Some(if n == 0 {
-                pending(now)
-            } else {
-                PendingChanges::default()
-            }),
+            follow_up: FollowUp {
+                session: Some(99_998),
+                era: None,
+                // One of the chains is a relay.
+                pending: Some(if n == 0 {
+                    pending(now)
+                } else {
+                    PendingChanges::default()
+                }),
+            },
             ..Measurements::default()
         });
         chain.health = Some(Health {

@@ -73,7 +73,11 @@ struct Flaky {
 
 #[async_trait]
 impl Hook<StoreError> for Flaky {
-    async fn before(&self, _: &Call<'_>) -> Result<(), StoreError> {
+    async fn before(&self, call: &Call<'_>) -> Result<(), StoreError> {
+        // What health rests on fails often, and has to be right all the same.
+        if call.name == "set_trouble" && one_in(3, &self.dice) {
+            return Err(StoreError::Unavailable("the connection broke".into()));
+        }
         let fails = self.away.load(Ordering::Relaxed) || one_in(400, &self.dice);
         if fails {
             self.failed.store(true, Ordering::Relaxed);
