@@ -135,6 +135,16 @@ pub async fn run(folder: Option<PathBuf>, args: DoctorArgs) -> Result<ExitCode> 
             format!("herald check has {warned} to tell: read them there"),
         ),
     }
+    for secret in config
+        .deployment
+        .secrets()
+        .filter(|secret| secret.is_open_to_all())
+    {
+        record.lacking(
+            "secrets",
+            format!("{secret} can be read by everybody on this machine: `chmod 600` it"),
+        );
+    }
     let running = store(&mut record, &config, replica).await;
     on_discord(&mut record, &config).await;
     on_matrix(&mut record, &config, replica, running).await;
@@ -193,7 +203,7 @@ async fn store(record: &mut DoctorReport, config: &Config, replica: &str) -> boo
                     .await
                     .is_ok_and(|all| all.iter().any(|k| k.name == replica && fresh(k)));
         }
-        Err(_) if !at.shared() && !held => {
+        Err(_) if !at.shared() && !held && !is_there(&at.url) => {
             record.good("store", format!("{} is made at the first start", at.url))
         }
         Err(error) => record.wrong("store", error),
@@ -202,6 +212,12 @@ async fn store(record: &mut DoctorReport, config: &Config, replica: &str) -> boo
         record.good("store", "a herald runs on it");
     }
     running
+}
+
+/// Tells whether anything stands where a store's file is to be; a link that leads nowhere does.
+fn is_there(url: &str) -> bool {
+    let file = url.trim_start_matches("sqlite://").split('?').next();
+    std::fs::symlink_metadata(file.unwrap_or_default()).is_ok()
 }
 
 fn channels(config: &Config, platform: Platform) -> Vec<(&String, &ChannelConfig)> {

@@ -1,16 +1,14 @@
 //! The command line: a file for each command, with its arguments beside its `run`, and what commands share.
 
-/// Prints a result. A closed pipe (`herald plan | head`) is the reader's choice, not a fault. What would control a terminal
-/// is shown as a space, since files and chains may hold it.
+/// Prints a result, see [`print_line`]. What would control a terminal is shown as a space, since files and chains may hold it.
 macro_rules! out {
     () => {
         out!("")
     };
     ($($words:tt)+) => {{
-        use std::io::Write as _;
         let words = format!($($words)+);
         let is_control = |c: char| c.is_control() && c != '\n' && c != '\t';
-        let _ = writeln!(std::io::stdout(), "{}", words.replace(is_control, " "));
+        $crate::cli::print_line(&words.replace(is_control, " "));
     }};
 }
 
@@ -41,14 +39,38 @@ mod store;
 #[cfg(test)]
 mod views;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
+use parking_lot::Mutex;
 use strum::IntoEnumIterator;
 
 use self::open::Refused;
 use crate::{config::suggest, domain::campaign::upgrade::Urgency, run::logging};
+
+/// Why a result could not be written whole, once that is so.
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Writes a line of a result. A closed pipe (`herald plan | head`) is the reader's choice, not a fault; a full disk makes the
+/// command fail in the end.
+pub(crate) fn print_line(line: &str) {
+    note_unwritten(writeln!(io::stdout(), "{line}"));
+}
+
+fn note_unwritten(written: io::Result<()>) {
+    let error = written
+        .err()
+        .filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+    if let Some(error) = error {
+        UNWRITTEN.lock().get_or_insert(error);
+    }
+}
 
 /// How long tasks that still run may take to end with the command.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -128,10 +150,15 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         .build()?;
     let ended = runtime.block_on(cli.command.run(cli.config));
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
-    ended.or_else(|error| {
+    note_unwritten(io::stdout().flush());
+    let ended = ended.or_else(|error| {
         let Refused(findings) = error.downcast()?;
-        Ok(logging::refuse(&findings))
-    })
+        Ok::<_, anyhow::Error>(logging::refuse(&findings))
+    })?;
+    match UNWRITTEN.lock().take() {
+        Some(error) => bail!("the result could not be written whole: {error}"),
+        None => Ok(ended),
+    }
 }
 
 /// Reads the name of a plan.

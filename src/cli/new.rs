@@ -103,9 +103,16 @@ fn upgrade(folder: Option<PathBuf>, args: NewUpgradeArgs) -> Result<ExitCode> {
         );
     }
     match OpenOptions::new().write(true).create_new(true).open(&path) {
-        Ok(mut file) => file
-            .write_all(text.as_bytes())
-            .with_context(|| format!("{} can't be written", path.display()))?,
+        Ok(mut file) => {
+            let written = file
+                .write_all(text.as_bytes())
+                .and_then(|()| file.sync_all());
+            if written.is_err() {
+                // Half a file would be refused by every command.
+                let _ = fs::remove_file(&path);
+            }
+            written.with_context(|| format!("{} can't be written", path.display()))?;
+        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             bail!(
                 "{} is there already; change it, or choose another id",

@@ -14,7 +14,7 @@ use crate::{
     lint::{self, Loaded},
     outbox::Core,
     ports::{CampaignStore, Clock},
-    run::address,
+    run::{address, logging},
     words::{Renderer, snapshot::ConfigSnapshot},
 };
 
@@ -48,11 +48,19 @@ pub struct Opened {
     pub store: Arc<SqlStore>,
 }
 
-/// Loads the files of a folder and opens their store.
+/// Loads the files of a folder and opens their store. Files that are broken are named, and are no obstacle: the herald that
+/// runs goes on with the files before them, and has to be looked after.
 pub async fn open(folder: Option<PathBuf>) -> Result<Opened> {
+    let (loaded, findings) = lint::load_usable(&Origin::choose(folder, false)).map_err(Refused)?;
+    if !findings.is_empty() {
+        logging::refuse(&findings);
+        eprintln!(
+            "herald: these files are passed over here; a herald that runs goes on with the files before them"
+        );
+    }
     let Loaded {
         config, renderer, ..
-    } = load(folder)?;
+    } = loaded;
     let store = Arc::new(existing_store(&config.deployment).await?);
     Ok(Opened {
         config,

@@ -98,7 +98,7 @@ fn print(loaded: &Loaded, campaigns: &[Campaign], json: bool, ics: bool) {
         use std::io::Write as _;
         let events: Vec<IcalEvent> = campaigns.iter().flat_map(|c| events(loaded, c)).collect();
         let calendar = icalendar::write("Runtime upgrades", &events, SystemClock.now());
-        let _ = write!(std::io::stdout(), "{calendar}");
+        super::note_unwritten(write!(std::io::stdout(), "{calendar}"));
     } else if json {
         campaigns.iter().for_each(|c| print_json(loaded, c));
     } else if campaigns.is_empty() {

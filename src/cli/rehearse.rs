@@ -117,6 +117,15 @@ pub async fn run(folder: Option<PathBuf>, args: RehearseArgs) -> Result<ExitCode
         }
         None => scenarios(args.plan, recording.as_ref(), &loaded.config)?,
     };
+    if let Some(scenario) = scenarios
+        .iter()
+        .find(|scenario| scenario.upgrade.given_up())
+    {
+        let Upgrade { title, .. } = &scenario.upgrade;
+        bail!(
+            "the file says that {title} was given up; take `cancelled` or `failed` out of it to rehearse it"
+        );
+    }
     // A window that has opened can't be played from now on: nothing would be left to say before it.
     let now = SystemClock.now();
     let is_ahead = |scenario: &Scenario| now < scenario.upgrade.window.opens;

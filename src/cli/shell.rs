@@ -45,8 +45,7 @@ pub fn man(args: ManArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A closed pipe is the reader's choice, not a fault.
 fn print(text: &[u8]) -> Result<ExitCode> {
-    let _ = stdout().write_all(text);
+    super::note_unwritten(stdout().write_all(text));
     Ok(ExitCode::SUCCESS)
 }

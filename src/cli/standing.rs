@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    domain::campaign::{Campaign, upgrade::Upgrade},
+    domain::campaign::{Campaign, progress::Note, upgrade::Upgrade},
     words::{Zone, is_disruptive},
 };
 
@@ -26,11 +26,20 @@ pub fn lines(campaign: &Campaign, zone: &Zone) -> Vec<String> {
             .map(|reason| format!("  no-go: {}", harmless(reason))),
     );
     lines.push(format!("  {}", window(upgrade, |at| zone.written(at))));
+    let note = |note: &Note| {
+        format!(
+            "  note of {}: {}",
+            zone.written(note.at),
+            harmless(&note.text)
+        )
+    };
+    lines.extend(campaign.progress.notes.iter().map(note));
     lines
 }
 
 fn window(upgrade: &Upgrade, written: impl Fn(Timestamp) -> String) -> String {
     match &upgrade.poll {
+        Some(_) if upgrade.given_up() => "no window: none was chosen".to_owned(),
         _ if upgrade.unplanned => "no window: nobody has announced it".to_owned(),
         Some(poll) => format!(
             "no window yet: people choose one of {} until {}",

@@ -445,8 +445,8 @@ fn say_the_window(views: &Views, case: &StateCase) {
     let named = |what: &str| format!("{}: {what}", case.name);
     let written = "Tue 9 Mar 2027, 14:00 CET";
     for (view, text, none) in [
-        ("status", &views.status, "no window yet"),
-        ("plan", &views.plan, "no window yet"),
+        ("status", &views.status, "no window"),
+        ("plan", &views.plan, "no window"),
         ("page", &views.page, "The window is being chosen."),
         ("report", &views.report, "No window is set yet."),
         ("short report", &views.short_report, "No window is set yet."),

@@ -15,6 +15,7 @@ use self::{
     shape::{RawChannel, RawDelivery, RawStore},
 };
 use super::yaml::{
+    address::Address,
     finding::{Finding, suggest},
     source::SourceFile,
     values::comparable_name,
@@ -179,6 +180,13 @@ fn store(raw: RawStore, file: &SourceFile, findings: &mut Vec<Finding>) -> Optio
         Some(("sqlite" | "postgres" | "postgresql", "")) | None => {
             Some(("this is not a store herald knows".to_owned(), known))
         }
+        Some(("sqlite", rest)) if rest.contains(":memory:") || rest.contains("mode=memory") => {
+            Some((
+                "this store keeps nothing: after a restart everything would be posted anew"
+                    .to_owned(),
+                "name a file, such as sqlite://herald.db",
+            ))
+        }
         Some(("sqlite", _)) if raw.password.is_some() => Some((
             "a file has no password".to_owned(),
             "take `password` out, or name a PostgreSQL server",
@@ -186,7 +194,8 @@ fn store(raw: RawStore, file: &SourceFile, findings: &mut Vec<Finding>) -> Optio
         Some(("postgres" | "postgresql", rest))
             if rest
                 .split_once('@')
-                .is_some_and(|(user, _)| user.contains(':')) =>
+                .is_some_and(|(user, _)| user.contains(':'))
+                || rest.to_ascii_lowercase().contains("password=") =>
         {
             Some((
                 "a password does not belong into this file".to_owned(),
@@ -219,6 +228,9 @@ fn store(raw: RawStore, file: &SourceFile, findings: &mut Vec<Finding>) -> Optio
     })
 }
 
+/// The word by which a command means every channel.
+const ALL: &str = "all";
+
 /// Checks that people and the command line can tell the names below a key apart.
 fn check_names<'a>(
     path: &[&str],
@@ -235,6 +247,13 @@ fn check_names<'a>(
                 &at,
                 format!("`{first}` and `{name}` are one name to people"),
                 "give one of them another name",
+            ));
+        }
+        if name.trim().is_empty() || comparable_name(name) == ALL {
+            findings.push(file.wrong(
+                &at,
+                format!("`{name}` can't be a name: commands take it for all, or for none"),
+                "give it another name",
             ));
         }
         if name.starts_with('-') {
@@ -303,13 +322,11 @@ fn check_endpoints(
         let mut wrong = |message: String, hint: &str| {
             findings.push(file.wrong(&["chains", chain, "endpoints", &index], message, hint));
         };
-        let host = url
-            .strip_prefix("ws://")
-            .or_else(|| url.strip_prefix("wss://"));
-        if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
+        let is_socket = |address: Address| matches!(address.scheme.as_str(), "ws" | "wss");
+        if !Address::read(url).is_some_and(is_socket) || url.contains(char::is_whitespace) {
             wrong(
                 "this is not a WebSocket address".to_owned(),
-                "write ws:// or wss:// and the node's host",
+                "write ws:// or wss://, the node's host and, if need be, its port: wss://rpc.example.org:443",
             );
         }
         // One node that counts as two would be believed against the others.
@@ -334,17 +351,19 @@ fn check_endpoints(
     }
 }
 
-/// Tells whether two addresses lead to one node: a port that goes without saying and the case of the host make no other.
+/// Tells whether two addresses lead to one node, however they are written.
 fn same_endpoint(one: &str, other: &str) -> bool {
-    let parts = |url: &str| {
-        let url = url.to_ascii_lowercase();
-        let (scheme, rest) = url.split_once("://")?;
-        let default_port = if scheme == "wss" { ":443" } else { ":80" };
-        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let host = host.strip_suffix(default_port).unwrap_or(host);
-        Some((scheme.to_owned(), host.to_owned(), path.to_owned()))
+    let place = |url: &str| {
+        let Address {
+            scheme,
+            host,
+            port,
+            path,
+            ..
+        } = Address::read(url)?;
+        Some((scheme, host, port, path))
     };
-    parts(one).is_some_and(|one| Some(one) == parts(other))
+    place(one).is_some_and(|one| Some(one) == place(other))
 }
 
 fn check_channels(raw: &RawDeployment, file: &SourceFile, findings: &mut Vec<Finding>) {
@@ -461,7 +480,11 @@ fn delivery(raw: &RawDelivery, file: &SourceFile, findings: &mut Vec<Finding>) -
                 "timeout {} < lease {} < key_window {} does not hold, so a post could be made twice",
                 raw.timeout, raw.lease, raw.key_window
             ),
-            "raise the later one; the defaults are 10s, 30s and 2m",
+            if delivery.timeout.is_zero() {
+                "write a timeout such as 10s: without one nothing can be posted"
+            } else {
+                "raise the later one; the defaults are 10s, 30s and 2m"
+            },
         ));
     }
     if !delivery.drain.is_positive() {
@@ -490,6 +513,22 @@ impl Deployment {
             paras: self.chains.iter().filter_map(of_relay).collect(),
             relay,
         }
+    }
+
+    /// Lists the secrets that the file names.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let discord = self.discord.iter().map(|discord| &discord.token);
+        let matrix = self.matrix.iter().flat_map(|matrix| {
+            [
+                &matrix.password,
+                &matrix.token,
+                &matrix.passphrase,
+                &matrix.recovery,
+            ]
+        });
+        let irc = self.irc.iter().map(|irc| &irc.password);
+        let optional = matrix.chain(irc).chain([&self.store.password]);
+        discord.chain(optional.flatten())
     }
 
     /// Returns whether a channel is one that everybody reads.
@@ -541,6 +580,16 @@ mod tests {
             ("ws://a/one", "ws://a/two", false),
             ("ws://a:9944", "ws://a:9945", false),
             ("ws://[::1]:80", "ws://[::1]", true),
+            ("ws://a:9944", "ws://a:9944/?", true),
+            ("ws://a:9944", "ws://a.:09944/#x", true),
+            ("ws://a:9944", "ws://me@a:9944//", true),
+            ("ws://a:9944/x", "ws://a:9944/y/../%78", true),
+            ("ws://localhost:9944", "ws://127.0.0.1:9944", true),
+            ("ws://localhost:9944", "ws://[::1]:9944", true),
+            ("ws://127.1:9944", "ws://2130706433:9944", true),
+            ("ws://[::ffff:10.0.0.1]:9944", "ws://10.0.0.1:9944", true),
+            ("ws://a/?key=1", "ws://a/?key=2", false),
+            ("ws://10.0.0.1", "ws://10.0.0.2", false),
         ] {
             assert_eq!(same_endpoint(one, other), same, "{one} {other}");
         }

@@ -96,6 +96,16 @@ impl ConfigFiles {
         }
     }
 
+    /// herald.yaml alone, where the other files are of no account.
+    pub fn deployment_of(origin: &Origin) -> Option<SourceFile> {
+        match origin {
+            Origin::Embedded => Some(Self::embedded().deployment),
+            Origin::Folder { config, .. } => {
+                SourceFile::from_disk(&config.join("herald.yaml")).ok()
+            }
+        }
+    }
+
     fn folder(config: &Path, templates: &Path) -> Result<Self, Finding> {
         if !config.is_dir() {
             let hint = "run it where `config/` is, or name the folder with --config";

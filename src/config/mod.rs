@@ -84,12 +84,12 @@ pub struct Sources {
 
 /// Reads everything. `Err` has at least one finding that is an error; warnings come with `Ok`.
 pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
-    let mut findings = Vec::new();
-    let files = match ConfigFiles::read(origin) {
-        Ok(files) => files,
-        Err(finding) => return Err(vec![finding]),
-    };
-    findings.extend(files.passed_over.clone());
+    load_files(ConfigFiles::read(origin).map_err(|finding| vec![finding])?)
+}
+
+/// Reads everything of files that are at hand.
+pub fn load_files(files: ConfigFiles) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
+    let mut findings = files.passed_over.clone();
     let deployment = deployment::read(&files.deployment, &mut findings);
     let languages = locale::read(&files.words, &mut findings);
     locale::translations(&files.templates, &files.words, &mut findings);

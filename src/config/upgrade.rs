@@ -18,7 +18,7 @@ use super::{
     yaml::{
         finding::{Finding, Severity, suggest},
         source::SourceFile,
-        values::{comparable_name, instant, is_switch, linkable},
+        values::{comparable_name, instant, linkable},
     },
 };
 use crate::domain::{
@@ -28,6 +28,7 @@ use crate::domain::{
         notice::Audience,
         schedule::{PlanTime, TimeError},
     },
+    text::says_something,
 };
 
 pub(super) use self::shape::RawUpgrade;
@@ -214,6 +215,9 @@ impl Times<'_> {
                 "keep one of the two: an offset such as +01:00, or a zone such as [Europe/Berlin]"
                     .to_owned()
             }
+            TimeError::NoSuchOffset => {
+                "look at the offset's digits: Berlin has +01:00 or +02:00".to_owned()
+            }
             TimeError::BeyondCalendar => "write a nearer year".to_owned(),
         }
     }
@@ -392,7 +396,7 @@ fn check_statements(raw: &RawUpgrade, file: &SourceFile, findings: &mut Vec<Find
         ("failed", &raw.failed),
         ("rollback", &raw.rollback),
     ] {
-        let Some(text) = text.as_ref().filter(|text| is_switch(text)) else {
+        let Some(text) = text.as_ref().filter(|text| !says_something(text)) else {
             continue;
         };
         let message = format!("`{key}: {text}` says it with `{text}` as its words");

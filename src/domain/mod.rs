@@ -9,3 +9,4 @@ pub mod hex;
 pub mod outbox;
 pub mod people;
 pub mod plan;
+pub mod text;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::posts;
 use crate::{
-    config::{self, Config, ConfigFiles, Finding, Origin, Severity},
+    config::{self, Config, ConfigFiles, Finding, Origin, Severity, SourceFile},
     words::{Renderer, Zone, context},
 };
 
@@ -26,9 +26,46 @@ pub fn load_own(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
     }
 }
 
+/// Loads what can be used of files of which some can't: for commands about what a herald that runs has accepted already,
+/// which is in its store. A broken upgrade's file is passed over; where another file is broken, all but herald.yaml are the
+/// ones in the binary. `Err` has the findings.
+pub fn load_usable(origin: &Origin) -> Result<(Loaded, Vec<Finding>), Vec<Finding>> {
+    let found = match load(origin) {
+        Ok(loaded) => return Ok((loaded, Vec::new())),
+        Err(found) => found,
+    };
+    let is_broken = |file: &SourceFile| {
+        found
+            .iter()
+            .any(|finding| finding.severity == Severity::Error && finding.file == file.name)
+    };
+    let without_broken = ConfigFiles::read(origin).ok().and_then(|mut files| {
+        files.upgrades.retain(|file| !is_broken(file));
+        load_files(files).ok()
+    });
+    let with_defaults = || {
+        let deployment = ConfigFiles::deployment_of(origin)?;
+        let upgrades = Vec::new();
+        let files = ConfigFiles {
+            deployment,
+            upgrades,
+            ..ConfigFiles::embedded()
+        };
+        load_files(files).ok()
+    };
+    match without_broken.or_else(with_defaults) {
+        Some(loaded) => Ok((loaded, found)),
+        None => Err(found),
+    }
+}
+
 /// Loads and reviews everything; `Err` holds every error found.
 pub fn load(origin: &Origin) -> Result<Loaded, Vec<Finding>> {
-    let (config, mut findings) = config::load(origin)?;
+    load_files(ConfigFiles::read(origin).map_err(|finding| vec![finding])?)
+}
+
+fn load_files(files: ConfigFiles) -> Result<Loaded, Vec<Finding>> {
+    let (config, mut findings) = config::load_files(files)?;
     let zone = Zone(config.plan.zone.clone());
     let (sample, fact) = context::sample(&config.plan, |n| "m".repeat(n));
     let (topic, asked, long) = context::sample_extras(|n| "m".repeat(n));

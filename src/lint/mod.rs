@@ -32,7 +32,7 @@ use crate::{
 };
 
 pub use self::expected::{ExpectedPosts, expected_posts};
-pub use self::load::{Loaded, load, load_own};
+pub use self::load::{Loaded, load, load_own, load_usable};
 pub use self::windows::near;
 
 /// Finds what can't be posted: a notice that can't be rendered at its hour, says nothing, or does

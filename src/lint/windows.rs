@@ -223,12 +223,32 @@ fn missed(config: &Config, file: &UpgradeFile, now: Timestamp) -> Option<Finding
     })
 }
 
+/// Warns of a poll whose votes would be counted before it is put to people.
+fn poll_over(file: &UpgradeFile, now: Timestamp) -> Option<Finding> {
+    let poll = file
+        .upgrade
+        .poll
+        .as_ref()
+        .filter(|poll| poll.decide_by <= now)?;
+    let message = format!(
+        "the votes on the window are due since {}: if this upgrade is new, it is refused",
+        poll.decide_by
+    );
+    let hint = "set a `decide_by` that is still to come";
+    Some(warning(file.file.wrong(
+        &["poll", "decide_by"],
+        message,
+        hint,
+    )))
+}
+
 /// Finds windows and times that people hear of too late, if their upgrade is new.
 pub fn near(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in config.upgrades.iter().filter(|f| !f.upgrade.given_up()) {
         findings.extend(missed(config, file, now));
         findings.extend(over(file, now));
+        findings.extend(poll_over(file, now));
         for (path, window) in windows(file) {
             let urgency = file.upgrade.urgency;
             if let Some(least) = config.plan.promised_notice(urgency, window.opens, now) {

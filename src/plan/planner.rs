@@ -163,6 +163,19 @@ impl Planner {
                 ));
                 return;
             }
+            if let Some(poll) = upgrade
+                .poll
+                .as_ref()
+                .filter(|poll| poll.decide_by <= now && !upgrade.given_up())
+            {
+                let written = self.core.snapshot().renderer.zone().written(poll.decide_by);
+                planned.refused.push(file.wrong(
+                    &["poll", "decide_by"],
+                    format!("{} is new here, but the time to vote on its window is over, since {written}", upgrade.id),
+                    "set a time that is still to come, or remove the file",
+                ));
+                return;
+            }
             if !upgrade.given_up() {
                 planned.accepted.push(upgrade.id.clone());
                 after.push(Campaign {

@@ -228,7 +228,7 @@ static MATRIX_CAPABILITIES: Capabilities = Capabilities {
     command_prefix: Some('!'),
     rights: RightsModel::PowerLevels,
     places: IdFormat {
-        fits: |place| place.starts_with(['!', '#']) && !place.contains(char::is_whitespace),
+        fits: is_matrix_place,
         hint: "write the room's id (!…) or its alias (#…:server), in quotes",
     },
     mentions: IdFormat {
@@ -264,6 +264,20 @@ static IRC_CAPABILITIES: Capabilities = Capabilities {
         hint: "remove `mentions`: nobody is notified on IRC",
     },
 };
+
+/// `!abc:example.org`, `!abc` as newer rooms have it, or `#upgrades:example.org`
+fn is_matrix_place(place: &str) -> bool {
+    let (name, server) = match place.split_once(':') {
+        Some((name, server)) => (name, Some(server)),
+        None => (place, None),
+    };
+    let has_server = server.is_some_and(|server| !server.is_empty());
+    let is_whole = has_server || (server.is_none() && place.starts_with('!'));
+    name.len() > 1
+        && place.starts_with(['!', '#'])
+        && is_whole
+        && !place.contains(char::is_whitespace)
+}
 
 /// `#upgrades`
 fn is_irc_channel(place: &str) -> bool {

@@ -187,7 +187,10 @@ pub async fn of(
     });
     let within = |fact: &Fact| {
         let ours = upgrade.chains.contains_key(&fact.chain);
-        ours && is_incident(fact.kind()) && fact.time.is_none_or(|at| at >= campaign.accepted)
+        // A block may be older than the upgrade, and what is the matter with it told in its posts all the same.
+        let is_told = posts.iter().any(|post| post.fact.as_ref() == Some(fact));
+        let is_recent = fact.time.is_none_or(|at| at >= campaign.accepted);
+        ours && is_incident(fact.kind()) && (is_recent || is_told)
     };
     let chain = |(name, target): (&String, &crate::domain::campaign::upgrade::Target)| {
         let at = progress.chains.get(name);

@@ -1,7 +1,7 @@
 //! Opening a store by its address: which database, how it is connected to, and its schema brought up to date.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use sqlx::{
     Any, AnyConnection, AnyPool, Connection, Executor, Transaction,
     any::{AnyPoolOptions, install_default_drivers},
     error::DatabaseError,
+    query_scalar,
 };
 
 use super::migrate::{migrate, refuse_other};
@@ -86,6 +87,76 @@ pub struct Database {
     /// It may hold a password.
     address: String,
     discarded: Discarded,
+    /// SQLite's file, unless the store is in memory.
+    file: Option<OpenFile>,
+}
+
+/// The file that was opened, and its identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OpenFile {
+    path: PathBuf,
+    id: (u64, u64),
+}
+
+impl OpenFile {
+    fn of(address: &str) -> Option<Self> {
+        let path = file_of(address).to_owned();
+        let id = identity(&path)?;
+        Some(Self { path, id })
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.dev(), about.ino()))
+}
+
+/// Elsewhere a file that is open can't be removed.
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.exists().then_some((0, 0))
+}
+
+/// The path in an address of SQLite's.
+fn file_of(address: &str) -> &Path {
+    let file = address.trim_start_matches("sqlite:");
+    let file = file.trim_start_matches("//").split('?').next();
+    Path::new(file.unwrap_or_default())
+}
+
+/// Refuses the database of another program, which is looked at and left as it is.
+async fn refuse_others_file(address: &str, create: bool) -> Result<(), StoreError> {
+    let file = file_of(address);
+    let has_content = std::fs::metadata(file).is_ok_and(|about| about.is_file() && about.len() > 0);
+    if address.contains(":memory:") || !has_content {
+        return Ok(());
+    }
+    let look = async {
+        let mut connection =
+            AnyConnection::connect(&format!("sqlite://{}?mode=ro", file.display())).await?;
+        let tables: Vec<String> =
+            query_scalar("SELECT name FROM sqlite_master WHERE type = 'table'")
+                .fetch_all(&mut connection)
+                .await?;
+        connection.close().await?;
+        Ok::<_, sqlx::Error>(tables)
+    };
+    // What can't be looked at says why when it is opened.
+    let Ok(tables) = look.await else {
+        return Ok(());
+    };
+    let is_own = tables.iter().any(|table| table == "schema_steps");
+    match tables.first() {
+        Some(table) if !is_own => Err(StoreError::Refused(format!(
+            "{address} is another program's database: it has a table `{table}` and none of herald's; name another file"
+        ))),
+        None if !create => Err(StoreError::Refused(format!(
+            "no herald has used {address} yet"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The connections that are not used again: those made before this instant, and those that can't be told apart from them.
@@ -106,6 +177,9 @@ impl Database {
             address.push(if url.contains('?') { '&' } else { '?' });
             address.push_str("mode=rwc");
         }
+        if dialect == Dialect::Sqlite {
+            refuse_others_file(&shown, create).await?;
+        }
         let discarded = Discarded::default();
         let pool = match options(dialect, discarded.clone()).connect(&address).await {
             Ok(pool) => pool,
@@ -115,6 +189,7 @@ impl Database {
             }
         };
         let database = Self {
+            file: OpenFile::of(&shown).filter(|_| dialect == Dialect::Sqlite),
             pool,
             dialect,
             address,
@@ -126,6 +201,20 @@ impl Database {
             refuse_other(&database).await?;
         }
         Ok(database)
+    }
+
+    /// Tells of a file that was removed or replaced under an open store: what is written to it then is lost.
+    pub fn check_file(&self) -> Result<(), StoreError> {
+        let Some(OpenFile { path, id }) = &self.file else {
+            return Ok(());
+        };
+        if identity(path) == Some(*id) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(format!(
+            "{} was removed or replaced while herald runs; put it back and start herald again",
+            path.display()
+        )))
     }
 
     /// Begins a transaction that will write.
@@ -226,9 +315,7 @@ fn unopened(dialect: Dialect, shown: &str, error: &sqlx::Error, create: bool) ->
 
 /// Says why SQLite can't open the file of an address: SQLite itself has one code for several reasons.
 fn why_no_file_opens(address: &str, error: &sqlx::Error, create: bool) -> String {
-    let file = address.trim_start_matches("sqlite:");
-    let file = file.trim_start_matches("//").split('?').next();
-    let file = Path::new(file.unwrap_or_default());
+    let file = file_of(address);
     let code = error.as_database_error().and_then(DatabaseError::code);
     if file.is_dir() {
         "it is a folder; name a file in it".to_owned()
@@ -340,5 +427,57 @@ mod tests {
                 && !said.contains("swordfish"),
             "{said}"
         );
+    }
+
+    #[tokio::test]
+    async fn another_programs_database_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("other.db");
+        let url = format!("sqlite://{}", file.display());
+        install_default_drivers();
+        let mut other = AnyConnection::connect(&format!("{url}?mode=rwc"))
+            .await
+            .unwrap();
+        query("CREATE TABLE posts (text TEXT)")
+            .execute(&mut other)
+            .await
+            .unwrap();
+        other.close().await.unwrap();
+        let before = std::fs::read(&file).unwrap();
+        for create in [true, false] {
+            let Err(StoreError::Refused(said)) = Database::open(&url, create).await else {
+                panic!("it is opened")
+            };
+            assert!(
+                said.contains("another program's database: it has a table `posts`"),
+                "{said}"
+            );
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+
+    #[tokio::test]
+    #[cfg(unix)]
+    async fn a_file_that_is_removed_or_replaced_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, aside) = (dir.path().join("store.db"), dir.path().join("aside.db"));
+        let database = Database::open(&format!("sqlite://{}", file.display()), true)
+            .await
+            .unwrap();
+        database.check_file().unwrap();
+        std::fs::rename(&file, &aside).unwrap();
+        assert!(
+            database
+                .check_file()
+                .unwrap_err()
+                .to_string()
+                .contains("was removed or replaced")
+        );
+        std::fs::write(&file, "").unwrap();
+        database.check_file().unwrap_err();
+        std::fs::rename(&aside, &file).unwrap();
+        database.check_file().unwrap();
+        let memory = Database::open("sqlite::memory:", true).await.unwrap();
+        memory.check_file().unwrap();
     }
 }

@@ -113,6 +113,7 @@ impl LeadershipStore for SqlStore {
     }
 
     async fn check_writable(&self) -> Result<(), StoreError> {
+        self.database.check_file()?;
         let same = query("UPDATE leadership SET id = id WHERE id = 1");
         self.execute(same).await.map(drop)
     }

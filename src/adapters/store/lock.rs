@@ -3,7 +3,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::ports::StoreError;
@@ -30,7 +30,7 @@ impl Lock {
     }
 
     fn try_take(url: &str) -> Result<Option<Self>, StoreError> {
-        let beside = PathBuf::from(format!("{}.lock", path(url)));
+        let beside = beside(path(url));
         let unusable = |e| {
             StoreError::Refused(format!(
                 "{} can't be used: {e}; check that its folder exists and may be written to",
@@ -49,6 +49,24 @@ impl Lock {
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
     }
+}
+
+/// The lock's file. It stands beside the database itself, whatever links lead there.
+fn beside(database: &str) -> PathBuf {
+    let database = Path::new(database);
+    let real = database.canonicalize().or_else(|_| {
+        // It is still to be made.
+        let folder = database
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
+        Ok::<_, std::io::Error>(folder.join(database.file_name().unwrap_or_default()))
+    });
+    let mut name = real
+        .unwrap_or_else(|_| database.to_owned())
+        .into_os_string();
+    name.push(".lock");
+    name.into()
 }
 
 fn path(url: &str) -> &str {
@@ -76,5 +94,18 @@ mod tests {
         );
         drop(first);
         Lock::take(&url).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_leads_to_the_lock_of_the_file_itself() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (file, link) = (dir.path().join("herald.db"), other.path().join("linked.db"));
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let url = |path: &Path| format!("sqlite://{}", path.display());
+        let _held = Lock::take(&url(&file)).unwrap();
+        assert!(Lock::is_held(&url(&link)).unwrap());
+        assert!(!Lock::is_held(&url(&other.path().join("new.db"))).unwrap());
     }
 }

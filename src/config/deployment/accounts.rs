@@ -33,10 +33,29 @@ impl Secret {
                 std::fs::read_to_string(path).map_err(|e| format!("{self} can't be read: {e}"))?
             }
         };
-        match text.trim() {
+        // Some editors begin a file with a mark that no reader sees.
+        match text.trim_start_matches('\u{feff}').trim() {
             "" => Err(format!("{self} is empty")),
             text => Ok(text.to_owned().into()),
         }
+    }
+}
+
+impl Secret {
+    /// Tells whether everybody on this machine may read the file that holds it.
+    #[cfg(unix)]
+    pub fn is_open_to_all(&self) -> bool {
+        use std::os::unix::fs::PermissionsExt;
+        let Self::File(path) = self else {
+            return false;
+        };
+        std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o007 != 0)
+    }
+
+    /// Elsewhere there are no such rights.
+    #[cfg(not(unix))]
+    pub fn is_open_to_all(&self) -> bool {
+        false
     }
 }
 

@@ -86,6 +86,13 @@ impl SourceFile {
                 "type the line anew, with the space bar".to_owned(),
             ));
         }
+        if let Some((c, place)) = span::deceptive(&self.text) {
+            return Err(self.at(
+                place,
+                format!("a character that nobody sees, or that turns the order of others, stands here: U+{:04X}", u32::from(c)),
+                "type the line anew".to_owned(),
+            ));
+        }
         let read = self.lenient()?;
         match left_empty(&self.text) {
             None => Ok(read),

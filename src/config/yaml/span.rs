@@ -2,6 +2,8 @@
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
+use crate::domain::text::is_deceptive;
+
 /// Line and column, both from 1.
 pub type Position = (usize, usize);
 
@@ -167,6 +169,14 @@ pub fn strange_space(source: &str) -> Option<(String, Position)> {
         }
     });
     found
+}
+
+/// The first character that readers don't see, or that turns the order of others, and its place.
+pub fn deceptive(source: &str) -> Option<(char, Position)> {
+    (1..).zip(source.lines()).find_map(|(line, text)| {
+        let (column, c) = (1..).zip(text.chars()).find(|(_, c)| is_deceptive(*c))?;
+        Some((c, (line, column)))
+    })
 }
 
 /// The words that a comment takes away from values without quotes, such as `#2` from `Runtime #2`, and their places. Who

@@ -2,8 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use super::{finding::Finding, source::SourceFile};
-use crate::domain::plan::schedule::{PlanTime, TimeError, parse_length};
+use super::{address::Address, finding::Finding, source::SourceFile};
+use crate::domain::{
+    plan::schedule::{PlanTime, TimeError, parse_length},
+    text::is_deceptive,
+};
 
 /// Reads a length of time, such as `10m`.
 pub fn length(
@@ -56,33 +59,19 @@ pub fn is_emoji(text: &str) -> bool {
     })
 }
 
-/// Tells whether a text is one that some readers of YAML take for true, false or nothing.
-pub fn is_switch(text: &str) -> bool {
-    const SWITCHES: [&str; 13] = [
-        "", "y", "n", "yes", "no", "true", "false", "on", "off", "~", "null", "nil", "none",
-    ];
-    SWITCHES.contains(&text.trim().to_ascii_lowercase().as_str())
-}
-
 /// Tells whether an address can stand in a post. What stands before an `@` is a password, or makes another host look like
 /// one that people know.
 pub fn linkable(url: &str) -> bool {
-    let host = url.strip_prefix("https://");
-    host.is_some_and(|host| {
-        !host
-            .split(['/', '?', '#'])
-            .next()
-            .unwrap_or_default()
-            .contains('@')
-    }) && url.chars().count() <= 200
-        && !url
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || "<>()".contains(c))
+    let is_plain =
+        |c: char| !(c.is_whitespace() || c.is_control() || is_deceptive(c) || "<>()".contains(c));
+    url.chars().count() <= 200
+        && url.chars().all(is_plain)
+        && Address::read(url).is_some_and(|address| address.scheme == "https" && !address.has_user)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{comparable_name, is_emoji, is_switch};
+    use super::{comparable_name, is_emoji, linkable};
 
     #[test]
     fn an_emoji_is_one() {
@@ -135,12 +124,38 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_is_no_text() {
-        for text in ["no", "Off", " FALSE ", "~", "null", "", "y", "None"] {
-            assert!(is_switch(text), "{text}");
+    fn an_address_leads_to_a_host() {
+        let good = [
+            "https://example.org/a",
+            "https://example.org:8443",
+            "https://[2001:db8::1]/x",
+            "https://127.0.0.1",
+            "https://a-b.example.org./x?y=1#z",
+            "https://bücher.example.org",
+        ];
+        for url in good {
+            assert!(linkable(url), "{url}");
         }
-        for text in ["no time", "a fault", "0", "off by one", "not now"] {
-            assert!(!is_switch(text), "{text}");
+        let bad = [
+            "https://",
+            "https:///x",
+            "https://:443",
+            "https://a:99999",
+            "https://a:0",
+            "https://a:443,",
+            "https://a:",
+            "https://[::1/",
+            "https://a..b",
+            "https://a.dev@b.dev/",
+            "http://a",
+            "a",
+            "https://a b",
+            "https://1.2.3.400",
+            "https://a\u{200b}b",
+            "https://a,b",
+        ];
+        for url in bad {
+            assert!(!linkable(url), "{url}");
         }
     }
 }

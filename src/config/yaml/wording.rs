@@ -159,7 +159,7 @@ fn shape<T: JsonSchema>(said: &str) -> Option<MessageAndHint> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if *word == "<<" => "write the keys out: values can't be merged".to_owned(),
                 None if is_number => {
-                    "write a number with digits alone, without commas: 1002000".to_owned()
+                    "write a number with digits alone: 1002000 for 1,002,000".to_owned()
                 }
                 None => format!("remove it, or use one of: {}", known.join(", ")),
             };
@@ -247,7 +247,14 @@ fn whole_number(given: &str, (least, greatest): (i128, i128)) -> (String, String
     let digits = text_of(given).map(|text| text.replace(['_', ',', ' ', '\''], ""));
     let digits = digits.as_deref().map(|text| text.trim_start_matches('0'));
     let meant = digits.filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
-    let example = meant.unwrap_or("1002000");
+    let float = given
+        .strip_prefix("floating point ")
+        .map(|text| text.trim_matches('`'));
+    let whole = float
+        .and_then(|text| text.parse::<f64>().ok())
+        .filter(|n| n.fract() == 0.0 && *n >= 0.0 && *n < 1e15);
+    let whole = whole.map(|n| format!("{n:.0}"));
+    let example = meant.or(whole.as_deref()).unwrap_or("1002000");
     let number = given.strip_prefix("integer").unwrap_or_default();
     let number = number.trim().trim_matches('`');
     let hint = if number.parse::<i128>().is_ok_and(|n| n > greatest) {
@@ -605,7 +612,7 @@ mod tests {
             "part: { id: a, weight: 2,003,001 }",
             "1:26",
             "unknown field `003`",
-            "without commas",
+            "digits alone: 1002000 for 1,002,000",
         ),
         (
             "number: true",

@@ -77,7 +77,9 @@ pub enum ChangeError {
     Swapped,
     #[error("{0} was given up already; write a new upgrade, or take that out of its file")]
     GivenUp(String),
-    #[error("{0} is applied already; {1} comes too late")]
+    #[error(
+        "{0} is applied already; {1} comes too late. If something is wrong, tell people with say"
+    )]
     TooLate(String, &'static str),
     #[error("that is so already")]
     Nothing,
@@ -198,7 +200,11 @@ impl Change {
         let too_late = applied
             && matches!(
                 self,
-                Self::Reschedule { .. } | Self::Cancel { .. } | Self::Go | Self::NoGo { .. }
+                Self::Reschedule { .. }
+                    | Self::Cancel { .. }
+                    | Self::Fail { .. }
+                    | Self::Go
+                    | Self::NoGo { .. }
             );
         if too_late {
             return Err(ChangeError::TooLate(upgrade.title.clone(), self.name()));
@@ -734,8 +740,7 @@ mod tests {
         cancelled.cancelled = Some(fault());
         // Whether it is refused once the upgrade is given up, and once it is applied.
         let refused = |name: &str| match name {
-            "cancel" | "go" | "no-go" => (true, true),
-            "fail" => (true, false),
+            "cancel" | "fail" | "go" | "no-go" => (true, true),
             "reschedule" => (false, true),
             _ => (false, false),
         };
@@ -754,7 +759,7 @@ mod tests {
         }
         let anew = reschedule(None).to(&cancelled, false).unwrap();
         assert_eq!((anew.cancelled, anew.window.opens), (None, at(24)));
-        let failed = Change::Fail { reason: fault() }.to(&upgrade(), true);
+        let failed = Change::Fail { reason: fault() }.to(&upgrade(), false);
         assert_eq!(failed.unwrap().failed, Some(fault()));
         let at_once = Change::Reschedule {
             opens: at(2),

@@ -464,5 +464,9 @@ mod tests {
         assert_eq!(health.length(), SignedDuration::ZERO);
         observe(&mut health, &block(Some(4_206), 1, 0), 0, true);
         assert_eq!(health.length(), SignedDuration::from_secs(6));
+        // Trouble begins the stretch anew, and what was awaited until then stays so.
+        let awaited = health.awaited_until;
+        observe(&mut health, &block(Some(4_300), 1, 0), 0, true);
+        assert_eq!((health.restarts, health.awaited_until), (1, awaited));
     }
 }

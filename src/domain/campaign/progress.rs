@@ -441,6 +441,7 @@ mod tests {
             fact::Expected,
             memory::Memory,
             payload::{PvfCheck, ReferendumStatus, ResetCause},
+            pending::{PendingChanges, PendingConfiguration},
         },
     };
 
@@ -991,6 +992,43 @@ mod tests {
     }
 
     #[test]
+    fn an_all_clear_is_withdrawn_of_each_chain_that_had_it() {
+        // The upgrade's state, the stages of the two chains, and whether the stall of the first takes an all-clear back.
+        let cases = [
+            (State::Verified, Stage::Verified, Stage::Verified, true),
+            (State::Completed, Stage::Completed, Stage::Verified, true),
+            (State::Applied, Stage::Verified, Stage::Applied, false),
+            (State::Applied, Stage::Applied, Stage::Applied, false),
+            (State::Applying, Stage::Applying, Stage::Applied, false),
+        ];
+        for (state, first, second, is_withdrawn) in cases {
+            let upgrade = upgrade(&["people", "relay"]);
+            let mut progress = Progress::new(&upgrade);
+            progress.state = state;
+            for (name, stage) in [("relay", first), ("people", second)] {
+                let chain = progress.chains.get_mut(name).unwrap();
+                (chain.stage, chain.health) = (stage, Some(Health::new(at(0))));
+            }
+            let mut stalls = |name: &str| {
+                let stalled = fact(name, Payload::Stalled { seconds: 200 });
+                observed(&|_| None, |seen| {
+                    progress.learn(&upgrade, &stalled, seen);
+                });
+                (progress.chains[name].withdrawn, progress.state)
+            };
+            let after = if is_withdrawn { State::Applied } else { state };
+            assert_eq!(
+                stalls("relay"),
+                (is_withdrawn, after),
+                "{state:?} {first:?}"
+            );
+            // So is the other chain's, once one is withdrawn.
+            let other = second == Stage::Verified;
+            assert_eq!(stalls("people").0, other, "{state:?} {first:?}");
+        }
+    }
+
+    #[test]
     fn a_live_post_is_written_anew_when_what_it_shows_is_another() {
         type Case = (bool, fn(&mut Progress));
         fn chain(progress: &mut Progress) -> &mut ChainProgress {
@@ -1002,8 +1040,39 @@ mod tests {
                 ..fact("relay", Payload::GoAhead)
             })
         }
-        let cases: [Case; 8] = [
+        fn waits(progress: &mut Progress, awaited: Awaited) {
+            let chain = chain(progress);
+            chain.stage = Stage::Applied;
+            chain.record = Some(Measurements::default());
+            chain.awaited = Some(awaited);
+        }
+        fn follows(progress: &mut Progress, sessions: &[u32], calls: &[u64]) {
+            let configuration = |session: &u32| PendingConfiguration {
+                session: *session,
+                changes: Vec::new(),
+            };
+            let pending = PendingChanges {
+                configurations: sessions.iter().map(configuration).collect(),
+                calls: calls.to_vec(),
+                ..PendingChanges::default()
+            };
+            let record = chain(progress).record.get_or_insert_default();
+            record.follow_up.pending = Some(pending);
+        }
+        let unread = |awaited| {
+            let mut before = Progress::new(&upgrade(&["relay"]));
+            waits(&mut before, awaited);
+            let mut now = before.clone();
+            chain(&mut now).awaited = None;
+            now.moved_since(&before)
+        };
+        let shown = [Awaited::PendingConfig, Awaited::Era].map(unread);
+        assert_eq!(shown, [false, true], "what is not read yet is not shown");
+        let cases: [Case; 11] = [
             (false, |_| {}),
+            (true, |p| follows(p, &[8], &[])),
+            (true, |p| follows(p, &[8], &[150])),
+            (false, |p| follows(p, &[], &[])),
             (true, |p| chain(p).stage = Stage::Verified),
             (true, |p| chain(p).ahead = ahead(51)),
             (false, |p| chain(p).ahead = ahead(50)),

@@ -152,6 +152,31 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_counts_for_as_long_as_it_is_remembered() {
+        let mut inclusions = Inclusions::first(0);
+        let gaps =
+            |inclusions: &Inclusions| (inclusions.longest_gap, inclusions.longest_gap_before);
+        inclusions.note(GAP_BLOCKS);
+        assert_eq!(gaps(&inclusions), (GAP_BLOCKS, 0));
+        inclusions.note(GAP_BLOCKS + 1);
+        assert_eq!(gaps(&inclusions), (1, GAP_BLOCKS));
+        inclusions.note(2 * GAP_BLOCKS + 9);
+        assert_eq!(gaps(&inclusions), (GAP_BLOCKS + 8, 1));
+        // A regular parachain is silent by a multiple of its gap, up to a limit; one with long gaps by the multiple.
+        let silent_from = |longest_gap: u64| {
+            let known = Inclusions {
+                longest_gap,
+                ..Inclusions::first(0)
+            };
+            (0..10 * TIMES_LONGEST_GAP * REGULAR_GAP_BLOCKS)
+                .find(|block| known.is_silent(*block, 0))
+        };
+        assert_eq!(silent_from(2), Some(TIMES_LONGEST_GAP * 2 + 1));
+        let beyond = REGULAR_GAP_BLOCKS + 1;
+        assert_eq!(silent_from(beyond), Some(TIMES_LONGEST_GAP * beyond + 1));
+    }
+
+    #[test]
     fn a_parachain_is_silent_by_its_own_gaps() {
         // The blocks, the block of the look, whether it was active before it, and whether it is silent.
         let every_other = || (1..=50).map(|n| n * 2);

@@ -203,6 +203,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nothing_follows_where_neither_a_configuration_nor_a_call_does() {
+        let call = PendingChanges {
+            calls: vec![7],
+            ..PendingChanges::default()
+        };
+        let configuration = PendingChanges {
+            configurations: vec![PendingConfiguration {
+                session: 8,
+                changes: Vec::new(),
+            }],
+            ..PendingChanges::default()
+        };
+        let empty = [PendingChanges::default(), call, configuration].map(|p| p.is_empty());
+        assert_eq!(empty, [true, false, false]);
+    }
+
+    #[test]
     fn configurations_differ_by_values_and_by_bits() {
         let before = json!({
             "max_code_size": 3_145_728,

@@ -585,6 +585,28 @@ mod tests {
     }
 
     #[test]
+    fn an_all_clear_that_no_longer_holds_is_held() {
+        use State::{Applied, Completed, Verified};
+        let rows = [
+            (Happening::Verified, Applied, Some(Hold::Withdrawn)),
+            (Happening::Verified, Verified, None),
+            (Happening::Completed, Verified, Some(Hold::Withdrawn)),
+            (Happening::Completed, Completed, None),
+            (Happening::Applied, State::Scheduled, None),
+        ];
+        for (happening, state, held) in rows {
+            let notice = Notice {
+                trigger: Trigger::On(happening),
+                ..notice(0)
+            };
+            let mut progress = Progress::new(&upgrade());
+            progress.state = state;
+            let found = hold(&notice, &upgrade(), &progress, &Consent::default());
+            assert_eq!(found, held, "{happening:?} {state:?}");
+        }
+    }
+
+    #[test]
     fn people_who_agreed_when_it_was_due_know_that_it_is_late() {
         let both = agreed(2, &[("Ada", 1), ("Ben", 5), ("Cem", 9)]);
         let after = [4, 5, 6].map(|minute| both.after(at(minute)));

@@ -10,6 +10,7 @@ use strum::VariantArray as _;
 use thiserror::Error;
 
 use super::value::{Channels, ChecklistPart, Confirmed, Delay, PartValue, PlanTime, Reminder};
+use crate::domain::text;
 
 /// A reason or a note is no longer than this, so that its notice fits a post.
 pub const MAX_REASON_CHARS: usize = 160;
@@ -455,12 +456,13 @@ impl Values {
     }
 
     fn set(&mut self, part: &'static Part, value: &str) -> Result<(), Misread> {
-        let value = value.trim();
-        let value = if matches!(part.kind, Kind::Code | Kind::Topic) {
-            value.to_lowercase()
-        } else {
-            value.to_owned()
-        };
+        let mut value = text::plain(value);
+        if matches!(part.kind, Kind::Code | Kind::Topic) {
+            value = value.to_lowercase();
+        }
+        if part.name == "reason" && !text::says_something(&value) {
+            value.clear();
+        }
         let (length, most) = (value.chars().count(), part.kind.max_chars());
         if length > most {
             return Err(Misread::TooLong {

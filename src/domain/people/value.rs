@@ -170,6 +170,7 @@ mod tests {
     fn a_value_is_written_as_it_is_read() {
         let rows = [
             (again::<String>("a b"), Some("a b")),
+            (again::<Option<Confirmed>>("YES"), Some("yes")),
             (again::<Option<Delay>>("2h"), Some("2h")),
             (again::<Delay>("90m"), Some("90m")),
             (again::<Delay>("1d"), Some("1d")),

@@ -139,6 +139,8 @@ pub enum TimeError {
     LeapSecond,
     #[error("has an offset that its zone doesn't have then, or a zone that nobody knows")]
     Contradiction,
+    #[error("has an offset that no place has: clocks differ from UTC by -12:00 to +14:00")]
+    NoSuchOffset,
     #[error("is outside of the calendar")]
     BeyondCalendar,
 }
@@ -154,6 +156,7 @@ impl FromStr for PlanTime {
             Err(_) if is_date && has_form(date) => return Err(TimeError::NoSuchDay),
             Ok(_) if is_date && clock.is_empty() => return Err(TimeError::NoHour),
             _ if has_leap_second(clock) => return Err(TimeError::LeapSecond),
+            _ if has_strange_offset(clock) => return Err(TimeError::NoSuchOffset),
             _ => {}
         }
         match (text.parse(), text.split_once('[')) {
@@ -181,6 +184,20 @@ fn has_form(date: &str) -> bool {
         part.is_some_and(|part| part.is_ok_and(|part| (1..=most).contains(&part)))
     };
     within(parts.next(), 12) && within(parts.next(), 31)
+}
+
+/// Tells whether an offset from UTC stands behind a time of day that no place on earth has.
+fn has_strange_offset(clock: &str) -> bool {
+    let clock = clock.split('[').next().unwrap_or_default();
+    let Some(at) = clock.rfind(['+', '-']) else {
+        return false;
+    };
+    let (sign, offset) = clock.split_at(at).1.split_at(1);
+    let digits: String = offset.chars().filter(char::is_ascii_digit).collect();
+    let number = |digits: Option<&str>| digits.and_then(|d| d.parse::<u32>().ok());
+    let hours = number(digits.get(..2)).unwrap_or_default();
+    let minutes = hours * 60 + number(digits.get(2..4)).unwrap_or_default();
+    minutes > if sign == "+" { 14 * 60 } else { 12 * 60 }
 }
 
 /// Tells whether a time of day has 60 seconds, with colons or without.

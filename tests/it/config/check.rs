@@ -58,7 +58,7 @@ type Case = (
 );
 
 /// Changes, the line they are found at (by a word that stands in it), and what is said.
-const CASES: [Case; 70] = [
+const CASES: [Case; 80] = [
     (
         &[(PLAN, "least_notice: 7d", "least_notice: 14d")],
         "least_notice: 14d",
@@ -561,6 +561,92 @@ const CASES: [Case; 70] = [
         &[(UPGRADE, "rollback: Run the node of before.", "rollback:")],
         "rollback:",
         "error: nothing is written here",
+    ),
+    (
+        &[(
+            HERALD,
+            "postgres://herald@db.example.org/herald",
+            "postgres://herald@db.example.org/herald?password=invented",
+        )],
+        "store:",
+        "error: a password does not belong into this file",
+    ),
+    (
+        &[(
+            HERALD,
+            "store: { url: \"postgres://herald@db.example.org/herald\", password: { env: HERALD_STORE_PASSWORD } }",
+            "store: { url: \"sqlite://herald.db?mode=memory\" }",
+        )],
+        "store: { url",
+        "error: this store keeps nothing: after a restart everything would be posted anew",
+    ),
+    (
+        &[(
+            HERALD,
+            "wss://relay.example.net]",
+            "\"wss://RELAY.example.org.:0443//?#x\"]",
+        )],
+        "wss://RELAY",
+        "error: this is the node of endpoint 1, and one node counts once",
+    ),
+    (
+        &[(
+            HERALD,
+            "wss://relay.example.net]",
+            "\"wss://relay.example.net:99999\"]",
+        )],
+        "99999",
+        "error: this is not a WebSocket address",
+    ),
+    (
+        &[(
+            HERALD,
+            "place: \"#upgrades:example.org\"",
+            "place: \"#upgrades\"",
+        )],
+        "#upgrades",
+        "error: this is not a place on matrix",
+    ),
+    (
+        &[(HERALD, "  news: {", "  All: {")],
+        "  All: {",
+        "error: `All` can't be a name: commands take it for all, or for none",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "title: An invented runtime 2.3.1",
+            "title: An invented \u{202e}runtime 2.3.1",
+        )],
+        "title: An",
+        "error: a character that nobody sees, or that turns the order of others, stands here: U+202E",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "rollback: Run the node of before.",
+            "rollback: \"n/a\"",
+        )],
+        "rollback:",
+        "error: `rollback: n/a` says it with `n/a` as its words",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "opens: 2031-03-11 14:00,",
+            "opens: \"2031-03-11 14:00+25:00\",",
+        )],
+        "opens: \"2031",
+        "has an offset that no place has: clocks differ from UTC by -12:00 to +14:00",
+    ),
+    (
+        &[(
+            UPGRADE,
+            "spec_version: 2003001, code",
+            "spec_version: 2003001.0, code",
+        )],
+        "spec_version: 2003001.0",
+        "hint: write it with digits alone, without quotes: 2003001",
     ),
 ];
 

@@ -942,7 +942,7 @@ fn without_files_nothing_is_called_good() {
 }
 
 /// Runs a command and returns its exit code with all that it says.
-fn ended(dir: &Path, args: &[&str]) -> (i32, String) {
+pub fn ended(dir: &Path, args: &[&str]) -> (i32, String) {
     let output = herald(dir, args);
     let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap());
     (output.status.code().unwrap(), said.concat())

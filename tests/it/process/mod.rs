@@ -1,4 +1,5 @@
 //! herald as a process: its command line, and what watches over it.
 
+pub mod broken_files;
 pub mod cli;
 pub mod health_file;

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
-    config::{Origin, Plan},
+    config::{Origin, Plan, SourceFile, UpgradeFile},
     domain::{
         campaign::upgrade::{Poll, Upgrade, Window},
         outbox::{Operation, Post, PostState},
@@ -21,6 +21,7 @@ use upgrade_herald::{
     },
     lint,
     listen::feedback::Summariser,
+    plan::planner::Planner,
     ports::Platform,
     rehearsal::Room,
     words::snapshot::ConfigSnapshot,
@@ -378,6 +379,34 @@ async fn a_vote_on_what_is_no_longer_proposed_is_closed() {
         .unwrap();
     s.plan(&s.set(96)).await;
     assert!(s.rooms[MATRIX].is_closed(&id));
+}
+
+#[tokio::test]
+async fn a_poll_whose_time_to_vote_is_over_is_put_to_nobody() {
+    let s = Story::new().await;
+    let late = s.asked();
+    s.world.clock.step_to(s.after(24));
+    let file = UpgradeFile {
+        upgrade: late,
+        file: SourceFile {
+            name: "upgrades/v2.yaml".into(),
+            text: String::new(),
+        },
+    };
+    let planned = Planner::new(s.world.core.clone())
+        .tick_with(&[file])
+        .await
+        .unwrap();
+    let [refused] = &planned.refused[..] else {
+        panic!("{:?}", planned.refused)
+    };
+    assert!(
+        refused
+            .message
+            .contains("the time to vote on its window is over"),
+        "{refused}"
+    );
+    assert_eq!(s.world.store.upgrades().await.unwrap().len(), 0);
 }
 
 #[tokio::test]
