@@ -67,9 +67,11 @@ impl Troubles {
         self.save_all(&mut noted).await;
     }
 
-    /// Writes what the store did not take when it was noted.
-    pub async fn save(&self) {
-        self.save_all(&mut *self.noted.lock().await).await;
+    /// Writes what the store did not take when it was noted; says whether it has all now.
+    pub async fn save(&self) -> bool {
+        let mut noted = self.noted.lock().await;
+        self.save_all(&mut noted).await;
+        noted.values().all(|news| news.saved)
     }
 
     fn take(

@@ -151,6 +151,10 @@ pub struct Model {
     commanded: bool,
     /// Nothing has failed since, and nobody has given a command.
     settled: bool,
+    /// The store has not taken some trouble yet.
+    unsaved: bool,
+    /// Parts that are named and well, and since when that was seen.
+    doubtful: BTreeMap<String, Timestamp>,
     /// Since when herald has run without a fault of the database or an end of the process.
     runs_since: Timestamp,
 }
@@ -291,6 +295,8 @@ impl Model {
             script,
             commanded: false,
             settled: false,
+            unsaved: false,
+            doubtful: BTreeMap::new(),
             runs_since: begins(),
         }
     }
@@ -399,11 +405,18 @@ impl Model {
             .collect();
         let is_long = |from: Timestamp| now.duration_since(from.max(since)) >= minute;
         let mut misled = Vec::new();
+        let mut doubtful = std::mem::take(&mut self.doubtful);
         let mut expect = |part: String, away: Option<Timestamp>, was_away: bool| {
             let named = troubles.iter().any(|trouble| trouble.starts_with(&part));
             if away.is_some_and(is_long) && !named {
                 misled.push(format!("{now}: {part} is away and not named"));
-            } else if named && !was_away && is_long(since) {
+            }
+            if !named || was_away {
+                doubtful.remove(&part);
+                return;
+            }
+            let first = *doubtful.entry(part.clone()).or_insert(now);
+            if is_long(first) {
                 misled.push(format!("{now}: {part} is named and well"));
             }
         };
@@ -426,6 +439,7 @@ impl Model {
             expect(format!("channel {name}"), away, recently(part) || waiting);
         }
         self.misled.extend(misled);
+        self.doubtful = doubtful;
         Ok(())
     }
 
@@ -443,6 +457,7 @@ impl Model {
     /// Every service once, as a running herald would; says whether none failed.
     async fn everything(&mut self) -> bool {
         let mut well = true;
+        let is_saved = AtomicBool::new(true);
         let files: Option<&[UpgradeFile]> = self.is_away(Part::Files).then_some(&[]);
         let dies_one_in = self.script.dies_one_in;
         let herald = &self.herald;
@@ -466,8 +481,9 @@ impl Model {
             }));
         }
         steps.push(Box::pin(async {
-            herald.core.troubles.save().await;
-            true
+            let saved = herald.core.troubles.save().await;
+            is_saved.store(saved, Ordering::Relaxed);
+            saved
         }));
         steps.push(Box::pin(async {
             herald.summariser.tick().await.is_ok_and(|s| !s.waits)
@@ -493,6 +509,7 @@ impl Model {
             // As at each start; if that fails it is not one.
             let _ = self.herald.core.store.begin_anew().await;
         }
+        self.unsaved = !is_saved.load(Ordering::Relaxed);
         self.settled = well && !died;
         self.settled
     }
@@ -554,6 +571,10 @@ impl Model {
             .map(|(before, _)| self.upgrade.window.opens - *before);
         next.extend(commands);
         next.extend(self.next_change());
+        if self.unsaved {
+            // As often as the process does.
+            next.insert(now + SignedDuration::from_secs(2));
+        }
         if !well || campaign.is_empty() || !self.store.requests().await?.is_empty() {
             // What failed is tried again soon.
             next.insert(now + SignedDuration::from_secs(30));
