@@ -21,6 +21,7 @@ use crate::{
             reply::{Outcome, Reply},
             value::Confirmed,
         },
+        text,
     },
     plan::requests::{self, NewRequest, RequestStatus},
     ports::{AuditEntry, Clock, RequestStore},
@@ -291,8 +292,10 @@ fn change(
         Changing::NoGo { reason, .. } => read(Verb::NoGo, &[("reason", Some(&reason))]),
         Changing::Fail {
             reason, confirm, ..
-        } => match reason.trim() {
-            "" => bail!("reason is empty; say what happened, for people, in a few words"),
+        } => match text::plain(&reason).as_str() {
+            text if !text::says_something(text) => {
+                bail!("reason says nothing; say what happened, for people, in a few words")
+            }
             text if text.chars().count() > MAX_REASON_CHARS => {
                 bail!(
                     "reason has {} characters; {MAX_REASON_CHARS} fit",

@@ -142,7 +142,7 @@ pub async fn run(folder: Option<PathBuf>, args: DoctorArgs) -> Result<ExitCode> 
     {
         record.lacking(
             "secrets",
-            format!("{secret} can be read by everybody on this machine: `chmod 600` it"),
+            format!("{secret} has a mode that lets everybody on this machine read it: `chmod 600` it, unless it is mounted so"),
         );
     }
     let running = store(&mut record, &config, replica).await;

@@ -55,7 +55,7 @@ pub async fn open(folder: Option<PathBuf>) -> Result<Opened> {
     if !findings.is_empty() {
         logging::refuse(&findings);
         eprintln!(
-            "herald: these files are passed over here; a herald that runs goes on with the files before them"
+            "herald: what is broken is passed over here. In place of a plan or of templates that can't be used stand the built-in ones, in place of other files nothing. A herald that runs goes on with the files as they were"
         );
     }
     let Loaded {

@@ -96,14 +96,20 @@ impl ConfigFiles {
         }
     }
 
-    /// herald.yaml alone, where the other files are of no account.
-    pub fn deployment_of(origin: &Origin) -> Option<SourceFile> {
-        match origin {
-            Origin::Embedded => Some(Self::embedded().deployment),
-            Origin::Folder { config, .. } => {
-                SourceFile::from_disk(&config.join("herald.yaml")).ok()
-            }
-        }
+    /// Reads what can be read where the other files can't: herald.yaml, with the built-in plan and templates.
+    pub fn bare(origin: &Origin) -> Option<Self> {
+        let Origin::Folder { config, .. } = origin else {
+            return None;
+        };
+        Some(Self {
+            deployment: SourceFile::from_disk(&config.join("herald.yaml")).ok()?,
+            upgrades: Vec::new(),
+            people: None,
+            help: None,
+            checklist: None,
+            roster: Vec::new(),
+            ..Self::embedded()
+        })
     }
 
     fn folder(config: &Path, templates: &Path) -> Result<Self, Finding> {

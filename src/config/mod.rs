@@ -84,11 +84,7 @@ pub struct Sources {
 
 /// Reads everything. `Err` has at least one finding that is an error; warnings come with `Ok`.
 pub fn load(origin: &Origin) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
-    load_files(ConfigFiles::read(origin).map_err(|finding| vec![finding])?)
-}
-
-/// Reads everything of files that are at hand.
-pub fn load_files(files: ConfigFiles) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
+    let files = ConfigFiles::read(origin).map_err(|finding| vec![finding])?;
     let mut findings = files.passed_over.clone();
     let deployment = deployment::read(&files.deployment, &mut findings);
     let languages = locale::read(&files.words, &mut findings);
@@ -168,6 +164,64 @@ pub fn load_files(files: ConfigFiles) -> Result<(Config, Vec<Finding>), Vec<Find
             ))
         }
         _ => Err(findings),
+    }
+}
+
+/// Reads what can be used of files, whatever is wrong with the rest. In place of a plan that can't be used stands the
+/// built-in one, and in place of the other files nothing. `None` where herald.yaml can't be used.
+pub fn usable(files: ConfigFiles) -> Option<Config> {
+    let mut ignored = Vec::new();
+    let (embedded, wrong) = (ConfigFiles::embedded(), &mut ignored);
+    let deployment = deployment::read(&files.deployment, wrong)?;
+    let plan = plan::read(&files.plan, Some(&deployment), &files.templates, wrong)
+        .or_else(|| plan::read(&embedded.plan, None, &embedded.templates, wrong))?;
+    let read_upgrade = |file: SourceFile| {
+        let upgrade = upgrade::read(&file, &deployment, &plan, &mut Vec::new())?;
+        Some(UpgradeFile { upgrade, file })
+    };
+    let upgrades = files
+        .upgrades
+        .into_iter()
+        .filter_map(read_upgrade)
+        .collect();
+    let known = roster::ids(&files.roster);
+    let people = files
+        .people
+        .as_ref()
+        .and_then(|file| people::read(file, &known, wrong));
+    let help = files.help.as_ref().and_then(|file| help::read(file, wrong));
+    let checklist = files
+        .checklist
+        .as_ref()
+        .and_then(|file| checklist::read(file, wrong));
+    Some(Config {
+        upgrades,
+        people: people.unwrap_or_default(),
+        help: help.unwrap_or_default(),
+        checklist: checklist.unwrap_or_default(),
+        roster: roster::read(&files.roster, wrong),
+        sources: Sources {
+            deployment: files.deployment,
+            plan: files.plan,
+            people: files.people,
+        },
+        languages: locale::read(&files.words, wrong),
+        templates: files.templates,
+        deployment,
+        plan,
+    })
+}
+
+impl Config {
+    /// The same with the built-in templates and words.
+    #[must_use]
+    pub fn with_built_in_words(self) -> Self {
+        let embedded = ConfigFiles::embedded();
+        Self {
+            languages: locale::read(&embedded.words, &mut Vec::new()),
+            templates: embedded.templates,
+            ..self
+        }
     }
 }
 

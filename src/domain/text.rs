@@ -7,15 +7,17 @@ pub fn says_something(text: &str) -> bool {
         "y", "n", "yes", "no", "true", "false", "on", "off", "null", "nil", "none", "na", "nope",
         "not", "nothing", "never", "todo",
     ];
-    let letters: String = text.chars().filter(|c| c.is_alphabetic()).collect();
-    !letters.is_empty() && !SWITCHES.contains(&letters.to_lowercase().as_str())
+    let letters = |text: &str| -> String { text.chars().filter(|c| c.is_alphabetic()).collect() };
+    let is_one_word = !text.trim().contains(char::is_whitespace);
+    let all = letters(text).to_lowercase();
+    !all.is_empty() && !(is_one_word && SWITCHES.contains(&all.as_str()))
 }
 
 /// The characters that nobody sees, and those that turn the order of the ones that are seen. What joins an emoji, and the
-/// marks of direction that Arabic and Hebrew need, are none of them.
+/// marks and isolates that texts in Arabic and Hebrew need, are none of them.
 pub fn is_deceptive(c: char) -> bool {
     matches!(u32::from(c),
-        0xad | 0x115f | 0x1160 | 0x180e | 0x200b | 0x202a..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164 | 0xfeff
+        0xad | 0x115f | 0x1160 | 0x180e | 0x200b | 0x202a..=0x202e | 0x2060..=0x2065 | 0x206a..=0x206f | 0x2800 | 0x3164 | 0xfeff
         | 0xffa0 | 0xfff9..=0xfffb)
 }
 
@@ -57,6 +59,7 @@ mod tests {
             "no time",
             "a fault",
             "off by one",
+            "No. 7",
             "not now",
             "Fehler",
             "第二",
@@ -68,10 +71,10 @@ mod tests {
 
     #[test]
     fn what_joins_an_emoji_deceives_nobody() {
-        let bad = "\u{200b}\u{202e}\u{2066}\u{2800}\u{3164}\u{ad}\u{feff}\u{2060}";
+        let bad = "\u{200b}\u{202e}\u{202d}\u{2800}\u{3164}\u{ad}\u{feff}\u{2060}";
         assert!(bad.chars().all(is_deceptive));
         assert!(
-            !"👩\u{200d}🚀⚠\u{fe0f} שלום\u{200f} é"
+            !"👩\u{200d}🚀⚠\u{fe0f} שלום\u{200f} \u{2068}v1\u{2069} é"
                 .chars()
                 .any(is_deceptive)
         );

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::ports::{Clock, Store};
+use crate::ports::{Clock, Store, StoreError};
 
 pub struct Troubles {
     clock: Arc<dyn Clock>,
@@ -99,7 +99,11 @@ impl Troubles {
             match self.store.set_trouble(part, trouble, news.at).await {
                 Ok(()) => news.saved = true,
                 // It is written with whatever is noted next, or by `save`.
-                Err(error) => return tracing::error!("{error}"),
+                Err(error @ StoreError::Unavailable(_)) => return tracing::error!("{error}"),
+                Err(error) => {
+                    tracing::error!(part, "this trouble can't be kept: {error}");
+                    news.saved = true;
+                }
             }
         }
     }

@@ -212,7 +212,7 @@ impl Database {
             return Ok(());
         }
         Err(StoreError::Unavailable(format!(
-            "{} was removed or replaced while herald runs; put it back and start herald again",
+            "{} was removed or replaced while herald runs; stop herald, put the same file back, and start it",
             path.display()
         )))
     }

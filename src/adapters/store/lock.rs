@@ -8,6 +8,9 @@ use std::{
 
 use crate::ports::StoreError;
 
+/// As many links in a row are followed as Linux follows.
+const MAX_LINKS: usize = 40;
+
 /// The lock, held for as long as this lives.
 #[derive(Debug)]
 pub struct Lock(#[allow(dead_code)] File);
@@ -53,7 +56,16 @@ impl Lock {
 
 /// The lock's file. It stands beside the database itself, whatever links lead there.
 fn beside(database: &str) -> PathBuf {
-    let database = Path::new(database);
+    let mut database = PathBuf::from(database);
+    // A link may lead to a file that is still to be made.
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = database.read_link() else {
+            break;
+        };
+        database = database
+            .parent()
+            .map_or(target.clone(), |folder| folder.join(&target));
+    }
     let real = database.canonicalize().or_else(|_| {
         // It is still to be made.
         let folder = database
@@ -62,9 +74,7 @@ fn beside(database: &str) -> PathBuf {
         let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
         Ok::<_, std::io::Error>(folder.join(database.file_name().unwrap_or_default()))
     });
-    let mut name = real
-        .unwrap_or_else(|_| database.to_owned())
-        .into_os_string();
+    let mut name = real.unwrap_or(database).into_os_string();
     name.push(".lock");
     name.into()
 }
@@ -107,5 +117,10 @@ mod tests {
         let _held = Lock::take(&url(&file)).unwrap();
         assert!(Lock::is_held(&url(&link)).unwrap());
         assert!(!Lock::is_held(&url(&other.path().join("new.db"))).unwrap());
+        let (target, early) = (dir.path().join("later.db"), other.path().join("early.db"));
+        std::os::unix::fs::symlink(&target, &early).unwrap();
+        let _held = Lock::take(&url(&early)).unwrap();
+        std::fs::write(&target, "").unwrap();
+        assert!(Lock::is_held(&url(&early)).unwrap());
     }
 }

@@ -42,14 +42,14 @@ impl Secret {
 }
 
 impl Secret {
-    /// Tells whether everybody on this machine may read the file that holds it.
+    /// Tells whether the mode of the file that holds it lets everybody read it.
     #[cfg(unix)]
     pub fn is_open_to_all(&self) -> bool {
         use std::os::unix::fs::PermissionsExt;
         let Self::File(path) = self else {
             return false;
         };
-        std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o007 != 0)
+        std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
     }
 
     /// Elsewhere there are no such rights.

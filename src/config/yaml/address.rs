@@ -57,9 +57,12 @@ fn host_of(host: &str) -> Option<String> {
         Some(inner) => (inner, true),
         None => (host, false),
     };
-    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(host).to_lowercase();
     let of_ip = |ip: IpAddr| match ip {
-        ip if ip.is_loopback() => "127.0.0.1".to_owned(),
+        // A connection to the unspecified address is one to this machine.
+        ip if ip == IpAddr::V6(Ipv6Addr::LOCALHOST) || ip.is_unspecified() => {
+            "127.0.0.1".to_owned()
+        }
         ip => ip.to_string(),
     };
     if is_ipv6 {
@@ -70,8 +73,13 @@ fn host_of(host: &str) -> Option<String> {
         return Some(of_ip(IpAddr::V4(ip)));
     }
     let is_label = |label: &str| {
-        let fits = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
-        !label.is_empty() && label.len() <= 63 && label.chars().all(fits)
+        let fits = |c: char| match c.is_ascii() {
+            true => c.is_ascii_alphanumeric() || c == '-' || c == '_',
+            // Letters of all scripts, with their marks.
+            false => !c.is_whitespace() && !c.is_control(),
+        };
+        let is_short = !label.is_ascii() || label.len() <= 63;
+        !label.is_empty() && is_short && label.chars().all(fits)
     };
     // A name whose last part is a number is an IP address that is none.
     let is_number = |label: &str| label.chars().all(|c| c.is_ascii_digit());
@@ -104,24 +112,47 @@ fn ipv4(host: &str) -> Option<Ipv4Addr> {
 }
 
 fn path_of(path: &str) -> String {
-    let decoded = percent_encoding::percent_decode_str(path)
-        .decode_utf8_lossy()
-        .into_owned();
-    let (path, query) = decoded.split_once('?').unwrap_or((&decoded, ""));
-    let mut parts: Vec<&str> = Vec::new();
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let mut parts: Vec<String> = Vec::new();
     for part in path
         .split(['/', '\\'])
-        .filter(|part| !part.is_empty() && *part != ".")
+        .map(plain)
+        .filter(|part| !part.is_empty() && part != ".")
     {
-        match part {
+        match part.as_str() {
             ".." => drop(parts.pop()),
-            part => parts.push(part),
+            _ => parts.push(part),
         }
     }
     let query = if query.is_empty() {
         String::new()
     } else {
-        format!("?{query}")
+        format!("?{}", plain(query))
     };
     format!("/{}{query}", parts.join("/"))
+}
+
+/// A text without `%` before what needs none: letters, digits and `-._~`.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        plain.push_str(before);
+        let byte = after
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let unreserved = byte
+            .map(char::from)
+            .filter(|c| c.is_ascii_alphanumeric() || "-._~".contains(*c));
+        match unreserved {
+            Some(c) => plain.push(c),
+            None => {
+                plain.push('%');
+                plain.push_str(&after.get(..2).unwrap_or(after).to_ascii_uppercase());
+            }
+        }
+        rest = after.get(2..).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain
 }

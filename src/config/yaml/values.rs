@@ -63,10 +63,11 @@ pub fn is_emoji(text: &str) -> bool {
 /// one that people know.
 pub fn linkable(url: &str) -> bool {
     let is_plain =
-        |c: char| !(c.is_whitespace() || c.is_control() || is_deceptive(c) || "<>()".contains(c));
-    url.chars().count() <= 200
+        |c: char| !(c.is_whitespace() || c.is_control() || is_deceptive(c) || "<>()\\".contains(c));
+    url.starts_with("https://")
+        && url.chars().count() <= 200
         && url.chars().all(is_plain)
-        && Address::read(url).is_some_and(|address| address.scheme == "https" && !address.has_user)
+        && Address::read(url).is_some_and(|address| !address.has_user)
 }
 
 #[cfg(test)]
@@ -132,6 +133,9 @@ mod tests {
             "https://127.0.0.1",
             "https://a-b.example.org./x?y=1#z",
             "https://bücher.example.org",
+            "https://हिन्दी.example",
+            "https://bu\u{308}cher.example",
+            "https://漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字.example",
         ];
         for url in good {
             assert!(linkable(url), "{url}");
@@ -153,6 +157,8 @@ mod tests {
             "https://1.2.3.400",
             "https://a\u{200b}b",
             "https://a,b",
+            "https://docs.example.org\\@other.example/",
+            "HTTPS://example.org",
         ];
         for url in bad {
             assert!(!linkable(url), "{url}");

@@ -871,7 +871,31 @@ mod tests {
         chain.awaited = Some(Awaited::Session);
         chain.learn_pending(2, &pending);
         assert_eq!(chain.awaited(), Some((Awaited::Session, Some(8))));
-        chain.stage = Stage::Verified;
+        // A session is awaited until the chain is verified, and not anew.
+        let same_session = Block {
+            session: Some(7),
+            ..block(2, 6)
+        };
+        let mut first = |stage| {
+            chain.stage = stage;
+            with(&same_session, 2, |seen| {
+                let rules = VerificationRules {
+                    after: vec![Awaited::Session],
+                    ..seen.seen.rules.clone()
+                };
+                let seen = BlockSeen {
+                    seen: Observed {
+                        rules: &rules,
+                        ..seen.seen
+                    },
+                    ..*seen
+                };
+                chain.first_awaited(&seen)
+            })
+        };
+        let stages = [Stage::Applied, Stage::Verified, Stage::Completed];
+        let awaited = stages.map(&mut first);
+        assert_eq!(awaited, [Some(Awaited::Session), None, None]);
         assert_eq!(chain.awaited(), None);
     }
 

@@ -460,8 +460,12 @@ impl Values {
         if matches!(part.kind, Kind::Code | Kind::Topic) {
             value = value.to_lowercase();
         }
-        if part.name == "reason" && !text::says_something(&value) {
-            value.clear();
+        if part.name == "reason" && !value.is_empty() && !text::says_something(&value) {
+            return Err(Misread::Unreadable {
+                verb: self.verb,
+                part: *part,
+                text: value,
+            });
         }
         let (length, most) = (value.chars().count(), part.kind.max_chars());
         if length > most {

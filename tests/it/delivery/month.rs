@@ -26,7 +26,7 @@ const OPENS: i64 = 20;
 const SPACING: u32 = 120;
 /// How many seconds something is away; the seed draws one of these.
 const LENGTHS: [u64; 6] = [60, 60, 600, 600, 3_600, 6 * 3_600];
-/// The most and the least hours from one outage of a part to the next.
+/// The least and the most hours from one outage of a part to the next.
 const PAUSE: (u64, u64) = (12, 96);
 
 /// What fails in this month.

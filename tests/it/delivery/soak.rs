@@ -248,11 +248,11 @@ impl Soak {
         Ok(())
     }
 
-    /// What the process has in memory of its own, in kB: pages of its program and of files come and go with the system's needs.
+    /// What the process has in memory, in kB.
     fn memory(&self) -> Result<u64> {
         let pid = self.w.herald.pid().context("a process")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let resident = status.lines().find_map(|l| l.strip_prefix("RssAnon:"));
+        let resident = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
         let resident = resident.context("its memory")?.trim();
         Ok(resident.trim_end_matches(" kB").parse()?)
     }

@@ -62,6 +62,35 @@ async fn a_broken_file_keeps_nobody_from_looking_or_from_stopping_an_upgrade() {
         let (code, said) = ended(dir.path(), &["check"]);
         assert!(code == 1 && said.contains(file), "{file}: {said}");
     }
+    // So it is where no channel has a group or a language of the sample.
+    let dir = sample();
+    store_with(dir.path(), &accepted()).await;
+    let file = dir.path().join("config/herald.yaml");
+    let own = fs::read_to_string(&file)
+        .unwrap()
+        .replace("validators:", "operators:");
+    fs::write(&file, own).unwrap();
+    fs::write(dir.path().join("config/plan.yaml"), "plans: [\n").unwrap();
+    let (code, said) = ended(
+        dir.path(),
+        &[
+            "cancel",
+            "v2.3.1",
+            "--reason",
+            "A fault was found.",
+            "--confirm",
+        ],
+    );
+    assert!(
+        code == 0 && said.contains("Written down as change 1."),
+        "{said}"
+    );
+    // Nobody stands in for people or providers that can't be read.
+    let dir = sample();
+    store_with(dir.path(), &accepted()).await;
+    fs::write(dir.path().join("config/people.yaml"), "- what\n").unwrap();
+    let (code, said) = ended(dir.path(), &["approve", "abcd", "--as", "Mara Linde"]);
+    assert!(code == 1 && said.contains("Mara Linde"), "{said}");
     let dir = sample();
     store_with(dir.path(), &accepted()).await;
     fs::rename(dir.path().join("templates"), dir.path().join("elsewhere")).unwrap();
