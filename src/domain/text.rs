@@ -10,7 +10,8 @@ pub fn says_something(text: &str) -> bool {
     let letters = |text: &str| -> String { text.chars().filter(|c| c.is_alphabetic()).collect() };
     let is_one_word = !text.trim().contains(char::is_whitespace);
     let all = letters(text).to_lowercase();
-    !all.is_empty() && !(is_one_word && SWITCHES.contains(&all.as_str()))
+    let is_switch = is_one_word && SWITCHES.contains(&all.as_str());
+    !all.is_empty() && !is_switch
 }
 
 /// The characters that nobody sees, and those that turn the order of the ones that are seen. What joins an emoji, and the
