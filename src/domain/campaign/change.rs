@@ -200,11 +200,7 @@ impl Change {
         let too_late = applied
             && matches!(
                 self,
-                Self::Reschedule { .. }
-                    | Self::Cancel { .. }
-                    | Self::Fail { .. }
-                    | Self::Go
-                    | Self::NoGo { .. }
+                Self::Reschedule { .. } | Self::Cancel { .. } | Self::Go | Self::NoGo { .. }
             );
         if too_late {
             return Err(ChangeError::TooLate(upgrade.title.clone(), self.name()));
@@ -740,7 +736,8 @@ mod tests {
         cancelled.cancelled = Some(fault());
         // Whether it is refused once the upgrade is given up, and once it is applied.
         let refused = |name: &str| match name {
-            "cancel" | "fail" | "go" | "no-go" => (true, true),
+            "cancel" | "go" | "no-go" => (true, true),
+            "fail" => (true, false),
             "reschedule" => (false, true),
             _ => (false, false),
         };
@@ -759,7 +756,7 @@ mod tests {
         }
         let anew = reschedule(None).to(&cancelled, false).unwrap();
         assert_eq!((anew.cancelled, anew.window.opens), (None, at(24)));
-        let failed = Change::Fail { reason: fault() }.to(&upgrade(), false);
+        let failed = Change::Fail { reason: fault() }.to(&upgrade(), true);
         assert_eq!(failed.unwrap().failed, Some(fault()));
         let at_once = Change::Reschedule {
             opens: at(2),
