@@ -16,7 +16,7 @@ use crate::{
         discord::{Discord, DiscordConnectError, RequiredPermissions},
         matrix::{Matrix, MatrixConnectError, MatrixSettings, Recovery},
         node::{self, Node},
-        store::{Lock, SqlStore},
+        store::{Lock, SqlStore, file_of},
     },
     config::{ChannelConfig, Config, Severity},
     lint::Loaded,
@@ -203,7 +203,7 @@ async fn store(record: &mut DoctorReport, config: &Config, replica: &str) -> boo
                     .await
                     .is_ok_and(|all| all.iter().any(|k| k.name == replica && fresh(k)));
         }
-        Err(_) if !at.shared() && !held && !is_there(&at.url) => {
+        Err(_) if !at.shared() && !held && file_of(&at.url).symlink_metadata().is_err() => {
             record.good("store", format!("{} is made at the first start", at.url))
         }
         Err(error) => record.wrong("store", error),
@@ -212,12 +212,6 @@ async fn store(record: &mut DoctorReport, config: &Config, replica: &str) -> boo
         record.good("store", "a herald runs on it");
     }
     running
-}
-
-/// Tells whether anything stands where a store's file is to be; a link that leads nowhere does.
-fn is_there(url: &str) -> bool {
-    let file = url.trim_start_matches("sqlite://").split('?').next();
-    std::fs::symlink_metadata(file.unwrap_or_default()).is_ok()
 }
 
 fn channels(config: &Config, platform: Platform) -> Vec<(&String, &ChannelConfig)> {

@@ -120,9 +120,9 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// The path in an address of SQLite's.
-fn file_of(address: &str) -> &Path {
-    let file = address.trim_start_matches("sqlite:");
-    let file = file.trim_start_matches("//").split('?').next();
+pub fn file_of(address: &str) -> &Path {
+    let file = address.strip_prefix("sqlite:").unwrap_or(address);
+    let file = file.strip_prefix("//").unwrap_or(file).split('?').next();
     Path::new(file.unwrap_or_default())
 }
 

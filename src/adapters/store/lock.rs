@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::connect::file_of;
 use crate::ports::StoreError;
 
 /// As many links in a row are followed as Linux follows.
@@ -22,7 +23,7 @@ impl Lock {
             Some(lock) => Ok(lock),
             None => Err(StoreError::Refused(format!(
                 "another herald runs on {}; stop it first, or give each a store of its own",
-                path(url)
+                file_of(url).display()
             ))),
         }
     }
@@ -33,7 +34,7 @@ impl Lock {
     }
 
     fn try_take(url: &str) -> Result<Option<Self>, StoreError> {
-        let beside = beside(path(url));
+        let beside = beside(file_of(url));
         let unusable = |e| {
             StoreError::Refused(format!(
                 "{} can't be used: {e}; check that its folder exists and may be written to",
@@ -55,8 +56,8 @@ impl Lock {
 }
 
 /// The lock's file. It stands beside the database itself, whatever links lead there.
-fn beside(database: &str) -> PathBuf {
-    let mut database = PathBuf::from(database);
+fn beside(database: &Path) -> PathBuf {
+    let mut database = database.to_owned();
     // A link may lead to a file that is still to be made.
     for _ in 0..MAX_LINKS {
         let Ok(target) = database.read_link() else {
@@ -77,14 +78,6 @@ fn beside(database: &str) -> PathBuf {
     let mut name = real.unwrap_or(database).into_os_string();
     name.push(".lock");
     name.into()
-}
-
-fn path(url: &str) -> &str {
-    url.strip_prefix("sqlite://")
-        .unwrap_or(url)
-        .split('?')
-        .next()
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -14,5 +14,6 @@ mod requests;
 mod rows;
 mod sql;
 
+pub use self::connect::file_of;
 pub use self::lock::Lock;
 pub use self::sql::SqlStore;

@@ -116,7 +116,7 @@ fn path_of(path: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
     for part in path
         .split(['/', '\\'])
-        .map(plain)
+        .map(decoded)
         .filter(|part| !part.is_empty() && part != ".")
     {
         match part.as_str() {
@@ -127,17 +127,17 @@ fn path_of(path: &str) -> String {
     let query = if query.is_empty() {
         String::new()
     } else {
-        format!("?{}", plain(query))
+        format!("?{}", decoded(query))
     };
     format!("/{}{query}", parts.join("/"))
 }
 
 /// A text without `%` before what needs none: letters, digits and `-._~`.
-fn plain(text: &str) -> String {
-    let mut plain = String::new();
+fn decoded(text: &str) -> String {
+    let mut decoded = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('%') {
-        plain.push_str(before);
+        decoded.push_str(before);
         let byte = after
             .get(..2)
             .and_then(|hex| u8::from_str_radix(hex, 16).ok());
@@ -145,14 +145,14 @@ fn plain(text: &str) -> String {
             .map(char::from)
             .filter(|c| c.is_ascii_alphanumeric() || "-._~".contains(*c));
         match unreserved {
-            Some(c) => plain.push(c),
+            Some(c) => decoded.push(c),
             None => {
-                plain.push('%');
-                plain.push_str(&after.get(..2).unwrap_or(after).to_ascii_uppercase());
+                decoded.push('%');
+                decoded.push_str(&after.get(..2).unwrap_or(after).to_ascii_uppercase());
             }
         }
         rest = after.get(2..).unwrap_or_default();
     }
-    plain.push_str(rest);
-    plain
+    decoded.push_str(rest);
+    decoded
 }
