@@ -56,9 +56,11 @@ const GAPS: [(u64, &[u64]); 6] = [
 const IDLE: u64 = 600;
 const WARM_UP: u64 = 20;
 /// What a block may cost on which nothing happens: calls, bytes both ways, milliseconds of processor time.
-const IDLE_CALLS: f64 = 7.0;
+const IDLE_CALLS: f64 = 4.0;
 const IDLE_BYTES: f64 = 3_000.0;
 const IDLE_CPU: f64 = 5.0;
+/// What an upgrade may cost that is followed block by block, beyond its blocks and the new metadata: calls.
+const UPGRADE_CALLS: f64 = 10.0;
 /// What a gap may take: one that is halved, and a block of one that is read whole, in milliseconds.
 const HALVED_TIME: f64 = 1_000.0;
 const BLOCK_TIME: f64 = 10.0;
@@ -80,7 +82,8 @@ fn main() -> Result<()> {
             for (missed, shares) in GAPS {
                 gap(missed, shares).await?;
             }
-            idle().await
+            let calls = idle().await?;
+            upgrade(calls).await
         })
 }
 
@@ -188,10 +191,15 @@ async fn gap(missed: u64, shares: &[u64]) -> Result<()> {
     Ok(())
 }
 
-/// A chain on which nothing happens, followed block by block.
-async fn idle() -> Result<()> {
-    eprintln!("{IDLE} blocks in which nothing happens");
-    let mut server = Server::start(1 + WARM_UP + IDLE, &[])?;
+/// The counts before and after so many blocks that were followed one by one behind a warm-up, and the processor time.
+struct Followed {
+    before: Counts,
+    after: Counts,
+    cpu: u64,
+}
+
+async fn follow(upgrades: &[(u64, u32)]) -> Result<Followed> {
+    let mut server = Server::start(1 + WARM_UP + IDLE, upgrades)?;
     let scene = Scene::new(&[version(1)]).await?;
     let node = Arc::new(Node::new(vec![server.url.clone()]));
     let watcher = scene.watcher(node.clone());
@@ -207,17 +215,41 @@ async fn idle() -> Result<()> {
                 .await
                 .context("no new head")?;
         }
+        watcher.observe("relay").await?;
     }
     let cpu = cpu_ticks()? - cpu;
     let after = server.settled().await?;
-    let blocks = IDLE as f64;
     eprintln!("  {:?}", difference(&before, &after));
+    Ok(Followed { before, after, cpu })
+}
+
+/// An upgrade among blocks that cost so many calls otherwise.
+async fn upgrade(calls_a_block: f64) -> Result<()> {
+    eprintln!("an upgrade among {IDLE} blocks");
+    let at = 2 + WARM_UP + IDLE / 2;
+    let followed = follow(&[(at, version(1))]).await?;
+    let metadata = ["Metadata_metadata_versions", "Metadata_metadata_at_version"]
+        .map(|call| format!("state_call {call}"))
+        .iter()
+        .map(|call| followed.after.of(call) - followed.before.of(call))
+        .sum::<u64>();
+    let calls = followed.after.total() - followed.before.total() - metadata;
     line(
-        "idle.block.calls",
-        (after.total() - before.total()) as f64 / blocks,
+        "upgrade.calls",
+        calls as f64 - calls_a_block * IDLE as f64,
         "calls",
-        Some(IDLE_CALLS),
+        Some(UPGRADE_CALLS),
     );
+    Ok(())
+}
+
+/// A chain on which nothing happens, followed block by block; returns the calls of a block.
+async fn idle() -> Result<f64> {
+    eprintln!("{IDLE} blocks in which nothing happens");
+    let Followed { before, after, cpu } = follow(&[]).await?;
+    let blocks = IDLE as f64;
+    let calls = (after.total() - before.total()) as f64 / blocks;
+    line("idle.block.calls", calls, "calls", Some(IDLE_CALLS));
     let (sent, received) = (
         (after.received - before.received) as f64 / blocks,
         (after.sent - before.sent) as f64 / blocks,
@@ -237,7 +269,7 @@ async fn idle() -> Result<()> {
         "ms",
         Some(IDLE_CPU),
     );
-    Ok(())
+    Ok(calls)
 }
 
 /// As many calls, one after the other, by a client that does nothing else.

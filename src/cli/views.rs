@@ -534,6 +534,31 @@ async fn every_view_says_the_same_of_every_state() {
 }
 
 #[tokio::test]
+async fn an_upgrade_that_failed_is_told_by_what_the_chain_runs() {
+    let w = world().await;
+    // Whether it runs; what a post, a mark and the edited "applied" say, and don't.
+    let cases = [
+        (false, "did not go through", "runs, but has failed"),
+        (true, "runs, but has failed", "did not go through"),
+    ];
+    for (runs, said, unsaid) in cases {
+        let mut campaign = Campaign::new(w.upgrade.clone(), w.core.clock.now());
+        campaign.upgrade.failed = Some(REASON.into());
+        if runs {
+            campaign.progress.state = State::Applied;
+        }
+        for template in ["execution/failed", "scheduling/mark"] {
+            let text = w.written(template, &campaign);
+            assert!(text.contains(said) && !text.contains(unsaid), "{text}");
+        }
+        let applied = w.written("validation/applied", &campaign);
+        assert!(applied.contains("It has failed"), "{applied}");
+        assert!(!applied.contains("not every chain"), "{applied}");
+        assert!(!applied.contains("until \"verified\""), "{applied}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_file_hides_is_harmless_in_a_terminal() {
     let w = world().await;
     let mut campaign = Campaign::new(w.upgrade.clone(), w.core.clock.now());

@@ -412,9 +412,10 @@ fn rules(
     findings: &mut Vec<Finding>,
 ) -> Option<VerificationRules> {
     let mut read = |key: &str, text: &str| length(file, &["verification", key], text, findings);
-    let (healthy_for, complete_after, max_block_gap) = (
+    let (healthy_for, complete_after, watch_for, max_block_gap) = (
         read("healthy_for", &raw.healthy_for),
         read("complete_after", &raw.complete_after),
+        read("watch_for", &raw.watch_for),
         read("max_block_gap", &raw.max_block_gap),
     );
     if max_block_gap.is_some_and(|gap| gap.is_zero())
@@ -433,13 +434,30 @@ fn rules(
             "0.5 is half of all transactions",
         ));
     }
+    if raw.worse_than_before.is_nan() || raw.worse_than_before < 1.0 {
+        findings.push(file.wrong(
+            &["verification", "worse_than_before"],
+            "worse_than_before is 1 or more",
+            "3 is three times worse than in the worst hour before the upgrade",
+        ));
+    }
+    if raw.slis.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        findings.push(file.wrong(
+            &["verification", "slis"],
+            "a share is between 0 and 1",
+            "0.9 is nine of ten blocks",
+        ));
+    }
     Some(VerificationRules {
         healthy_for: healthy_for?,
         complete_after: complete_after?,
+        watch_for: watch_for?,
         max_block_gap: max_block_gap?,
         max_finality_lag: raw.max_finality_lag,
         max_failed_share: raw.max_failed_share,
         min_transactions: raw.min_transactions,
+        worse_than_before: raw.worse_than_before,
+        slis: raw.slis,
         after: raw.after.clone(),
     })
 }

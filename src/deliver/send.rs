@@ -9,7 +9,7 @@ use crate::{
     config::OnDoubt,
     domain::{
         outbox::{Action, Body, Operation, Post, PostKey, PostState},
-        plan::notice::{Happening, Trigger},
+        plan::notice::{ALL_CLEAR, Happening, Trigger},
     },
     outbox::destination,
     ports::{
@@ -96,7 +96,7 @@ pub(crate) async fn deliver(due: &DuePost<'_>, message: &Message) -> Result<Deli
 }
 
 /// The message that a post answers: what takes something back, the last one in its channel that it is about; a window
-/// that is set, the poll on it. Until the post is out nothing else is posted there, so each try answers the same.
+/// that is set, the poll on it; how a chain fares, the last all-clear. Until the post is out nothing else is posted there, so each try answers the same.
 async fn answers(due: &DuePost<'_>) -> Result<Option<String>, StoreError> {
     let (post, Some(campaign)) = (&due.post, &due.campaign) else {
         return Ok(None);
@@ -107,12 +107,13 @@ async fn answers(due: &DuePost<'_>) -> Result<Option<String>, StoreError> {
         Trigger::On(happening) => Some(happening),
         _ => None,
     };
-    let takes_back = happening(post).is_some_and(|h| h.answers());
-    let sets = matches!(
-        happening(post),
-        Some(Happening::WindowSet | Happening::WindowChosen)
-    );
-    if !post.is_message() || !(takes_back || sets) {
+    let takes_back = happening(post).is_some_and(Happening::answers);
+    let answered: &[Happening] = match happening(post) {
+        Some(Happening::WindowSet | Happening::WindowChosen) => &[Happening::WindowProposed],
+        Some(happening) if happening.answers_all_clear() => &ALL_CLEAR,
+        _ => &[],
+    };
+    if !post.is_message() || (!takes_back && answered.is_empty()) {
         return Ok(None);
     }
     // The board says at all times what is so: there is nothing in it to take back.
@@ -121,11 +122,13 @@ async fn answers(due: &DuePost<'_>) -> Result<Option<String>, StoreError> {
             && p.is_message()
             && p.state == PostState::Sent
             && !notice(p).is_some_and(|n| n.board)
-            && (takes_back || happening(p) == Some(Happening::WindowProposed))
+            && (takes_back || happening(p).is_some_and(|h| answered.contains(&h)))
     };
     let posts = due.core.store.posts(&post.upgrade).await?;
-    let answered = posts.iter().filter(is_answered);
-    let last = answered.max_by_key(|p| (p.due, p.rank));
+    let last = posts
+        .iter()
+        .filter(is_answered)
+        .max_by_key(|p| (p.due, p.rank));
     Ok(last.and_then(|p| p.remote.clone()))
 }
 

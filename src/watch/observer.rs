@@ -72,7 +72,7 @@ impl Watcher {
         let idle = stands_on(&memory, name, Payload::Overdue);
         let mut campaigns = self.core.store.upgrades().await?;
         campaigns.retain(|campaign| {
-            campaign.upgrade.chains.contains_key(name) && !campaign.progress.finished()
+            campaign.upgrade.chains.contains_key(name) && campaign.progress.is_followed()
         });
         let now = self.core.clock.now();
         let mut is_told = turn
@@ -101,6 +101,7 @@ impl Watcher {
         if unplanned::is_over(campaign, now) {
             campaign.progress.closed = true;
         }
+        campaign.progress.end_watch(now);
         let sees_all = self.sees_all(campaign, memories);
         let Campaign {
             upgrade, progress, ..
@@ -129,7 +130,7 @@ impl Watcher {
     }
 
     /// Takes into a campaign that the trouble with one of its chains has changed. A campaign that is completed and still
-    /// listens to people takes its all-clear back, and tells it unless another campaign does.
+    /// watched takes its all-clear back, and tells it unless another campaign does.
     fn learn(
         &self,
         campaign: &mut Campaign,
@@ -149,7 +150,7 @@ impl Watcher {
         let Some(fact) = turn else {
             return Vec::new();
         };
-        let is_over = campaign.progress.state == State::Completed || is_quiet(fact, campaign);
+        let is_over = campaign.progress.watched_until.is_some() || is_quiet(fact, campaign);
         let own = tells(fact, campaign, now);
         if !own && !is_over {
             return Vec::new();

@@ -105,5 +105,5 @@ impl Watcher {
 /// The upgrade was applied, and what follows it is not known.
 fn is_unread(campaign: &Campaign, chain: &str) -> bool {
     let unread = record(campaign, chain).is_some_and(|record| record.follow_up.pending.is_none());
-    unread && !campaign.progress.finished()
+    unread && campaign.progress.is_followed()
 }

@@ -14,7 +14,7 @@ use crate::domain::{
 pub(super) fn owner<'a>(campaigns: &'a [Campaign], chain: &str) -> Option<&'a str> {
     let waiting = campaigns.iter().filter_map(|campaign| {
         let progress = &campaign.progress;
-        let waits = !progress.finished() && progress.chains.get(chain)?.stage < Stage::Applied;
+        let waits = progress.is_followed() && progress.chains.get(chain)?.stage < Stage::Applied;
         waits.then_some((
             campaign.upgrade.chains.get(chain)?.spec_version,
             campaign.upgrade.id.as_str(),
@@ -25,7 +25,7 @@ pub(super) fn owner<'a>(campaigns: &'a [Campaign], chain: &str) -> Option<&'a st
 
 /// The upgrade whose runtime a chain runs, or begins to run with this block: the highest target that is reached.
 pub(super) fn current<'a>(campaigns: &'a [Campaign], chain: &str, running: u32) -> Option<&'a str> {
-    let open = campaigns.iter().filter(|c| !c.progress.finished());
+    let open = campaigns.iter().filter(|c| c.progress.is_followed());
     let reached = open.filter_map(|campaign| {
         let target = campaign.upgrade.chains.get(chain)?.spec_version;
         (target <= running).then_some((target, campaign.upgrade.id.as_str()))

@@ -65,7 +65,7 @@ pub fn open(
         campaign.upgrade.unplanned
             && now.duration_since(campaign.accepted) < JOINS_WITHIN
             && campaign.progress.state < State::Completed
-            && !campaign.progress.finished()
+            && campaign.progress.is_followed()
             && !campaign.upgrade.chains.contains_key(chain)
     };
     if let Some(campaign) = campaigns.iter_mut().find(|campaign| may_join(campaign)) {
@@ -95,7 +95,7 @@ pub fn open(
 fn known_already(campaigns: &[Campaign], chain: &str, fact: &Fact) -> bool {
     let open = campaigns
         .iter()
-        .filter(|campaign| !campaign.progress.finished());
+        .filter(|campaign| campaign.progress.is_followed());
     let past = open.filter(|campaign| {
         campaign
             .progress

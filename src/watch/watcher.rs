@@ -392,6 +392,9 @@ impl Watcher {
                 batch.facts.push(fact);
             }
         }
+        // An upgrade is measured by the blocks before it. How far finality is behind is known of the head alone.
+        let lag_then = Some(finality_lag).filter(|_| !late);
+        memory.hours.note(block.time, &memory.pace, lag_then);
         batch.memories.push((chain.to_owned(), memory.clone()));
         Ok(memory)
     }
@@ -438,6 +441,7 @@ impl Watcher {
                 due_by: upgrade.window.opens,
             });
         }
+        self.mark_all_clear(batch, campaign, before).await?;
         for event in events {
             let occurrence = occurrence(event, campaign);
             batch.posts.extend(self.core.outbox.posts_on(
@@ -482,7 +486,7 @@ fn concerning(
     facts: &[Fact],
     told: &mut [bool],
 ) -> Vec<Fact> {
-    if campaign.progress.finished() {
+    if !campaign.progress.is_followed() {
         return Vec::new();
     }
     let running = at.memory.running;
@@ -507,7 +511,7 @@ fn advance(
     let follows = campaign.upgrade.chains.contains_key(at.chain)
         || campaign.progress.counts_on(at.chain)
         || !own.is_empty();
-    if campaign.progress.finished() || !follows {
+    if !campaign.progress.is_followed() || !follows {
         return Vec::new();
     }
     let mut events = campaign.progress.advance(&campaign.upgrade, at, own);

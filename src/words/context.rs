@@ -140,9 +140,11 @@ pub fn of(
             "no_go": campaign.on_hold(),
             "cancelled": upgrade.cancelled,
             "failed": upgrade.failed,
+            "runs": progress.state >= State::Applied,
             "referendum": upgrade.referendum.as_ref().map(|r| referendum(r, progress)),
             "scheduled": progress.scheduled.as_ref().and_then(|f| f.expected.as_ref()).map(expected),
             "unexamined": progress.unexamined,
+            "slis": slis(progress),
             "withdrawn": progress.chains.values().any(|chain| chain.withdrawn),
         },
         "must": must(campaign, now),
@@ -184,6 +186,7 @@ pub fn of(
         "verification": {
             "healthy_for": plan.rules.healthy_for.as_secs(),
             "complete_after": plan.rules.complete_after.as_secs(),
+            "watch_for": plan.rules.watch_for.as_secs(),
         },
         "thread": moment.thread,
         "due": moment.due.map(Timestamp::as_second),
@@ -366,6 +369,21 @@ fn health(health: &Health) -> Value {
         "failed": health.failed,
         "longest_gap": health.longest_gap,
     })
+}
+
+/// Writes the community's indicators in percent, of the chain on which they are worst.
+fn slis(progress: &Progress) -> Option<Value> {
+    let chains = progress.chains.iter();
+    let measured = chains.filter_map(|(name, c)| Some((name, c.health.as_ref()?.slis.shares()?)));
+    let (chain, shares) = measured.min_by(|(_, a), (_, b)| a.worst().total_cmp(&b.worst()))?;
+    let [made, finalized, in_time, final_in_time] = shares.percent();
+    Some(json!({
+        "chain": chain,
+        "made": made,
+        "finalized": finalized,
+        "in_time": in_time,
+        "final_in_time": final_in_time,
+    }))
 }
 
 fn migration(migration: &Migration) -> Value {

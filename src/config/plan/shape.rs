@@ -140,6 +140,9 @@ pub(super) struct RawVerification {
     /// And for so long again: completed.
     #[schemars(with = "Length")]
     pub(super) complete_after: String,
+    /// And for so long after "completed" trouble is told to everybody, and takes the all-clear back.
+    #[schemars(with = "Length")]
+    pub(super) watch_for: String,
     /// No longer between two blocks.
     #[schemars(with = "SomeLength")]
     pub(super) max_block_gap: String,
@@ -150,6 +153,14 @@ pub(super) struct RawVerification {
     pub(super) max_failed_share: f64,
     /// The number of transactions that are needed.
     pub(super) min_transactions: u32,
+    /// How many times worse a chain may be than in the worst of its own hours in the day before: in block times, finality,
+    /// failed transactions and blocks with a transaction.
+    #[schemars(range(min = 1.0))]
+    pub(super) worse_than_before: f64,
+    /// The least share of blocks, from 0 to 1, by which each of the community's service level indicators has to be met in ten
+    /// minutes: blocks made and finalized of those due, made within 10 s, final within 20 s. Without it they don't count.
+    #[schemars(with = "Option<kinds::Share>")]
+    pub(super) slis: Option<f64>,
     /// The time of health begins once these are over: the next session, the relay's configurations that were pending
     /// when the upgrade was applied, the next era, multi-block migrations.
     #[schemars(extend("uniqueItems" = true))]
@@ -160,10 +171,13 @@ impl Default for RawVerification {
         Self {
             healthy_for: "10m".into(),
             complete_after: "20m".into(),
+            watch_for: "24h".into(),
             max_block_gap: "60s".into(),
             max_finality_lag: 20,
             max_failed_share: 0.5,
             min_transactions: 0,
+            worse_than_before: 3.0,
+            slis: None,
             after: vec![Awaited::PendingConfig, Awaited::Migrations],
         }
     }

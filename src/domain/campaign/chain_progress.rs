@@ -340,8 +340,15 @@ impl ChainProgress {
                 "{succeeded} of {least} transactions have succeeded"
             ))
         } else {
-            None
+            let rules = at.seen.rules;
+            self.doubt(at).or_else(|| health.unmet_sli(rules))
         }
+    }
+
+    /// Says that it is doubtful whether transactions come as they did before the upgrade.
+    fn doubt(&self, at: &BlockSeen<'_>) -> Option<String> {
+        let before = self.record.as_ref()?.baseline.as_ref()?;
+        self.health.as_ref()?.doubt(at.seen.rules, before)
     }
 
     /// Takes note of the version that a block proves, and of how well the chain runs it.
@@ -383,7 +390,8 @@ impl ChainProgress {
         self.parachains = Some(ParachainWatch::begin(at.memory));
         self.record = Some(Measurements {
             version_before: before,
-            before: at.memory.pace.stretch(),
+            before: at.memory.stretch(),
+            baseline: at.memory.hours.baseline(),
             gaps_before: at.memory.pace.gaps(),
             code_planned: target.code_hash.clone().or(authorized),
             follow_up: FollowUp::begin(at.block),
@@ -410,10 +418,11 @@ impl ChainProgress {
             pending.pass(at.block.number, at.block.session);
         }
         self.awaited = self.first_awaited(at);
+        let waits = self.awaited.is_some() || self.doubt(at).is_some();
         let Some(health) = self.health.as_mut() else {
             return;
         };
-        if self.awaited.is_some() {
+        if waits {
             health.awaited_until = Some(health.last);
         }
         let length = health.length();
@@ -461,13 +470,12 @@ mod tests {
     /// Lets a chain that runs `version` see a block.
     fn with<T>(block: &Block, version: u32, then: impl FnOnce(&BlockSeen<'_>) -> T) -> T {
         let rules = VerificationRules {
-            healthy_for: SignedDuration::from_secs(60),
             complete_after: SignedDuration::from_secs(30),
-            max_block_gap: SignedDuration::from_secs(20),
             max_finality_lag: 5,
             max_failed_share: 1.0,
             min_transactions: 2,
             after: vec![Awaited::Migrations],
+            ..VerificationRules::default()
         };
         let seen = Observed {
             now: at(0),

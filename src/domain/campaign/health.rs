@@ -3,11 +3,16 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::follow_up::{Awaited, FollowUp};
+use super::{
+    comparison::Run,
+    follow_up::{Awaited, FollowUp},
+    slis::{CountedBlock, Slis},
+};
 use crate::domain::chain::{
     block::Block,
-    block_times::{Estimate, Pace, Stretch, TIMES_USUAL_GAP, tenths, usual_gap},
+    block_times::{Estimate, Pace, SIX_SECONDS, Stretch, TIMES_USUAL_GAP, tenths, usual_gap},
     fact::Expected,
+    hours::Baseline,
     observation::Limits,
 };
 
@@ -16,12 +21,18 @@ use crate::domain::chain::{
 pub struct VerificationRules {
     pub healthy_for: SignedDuration,
     pub complete_after: SignedDuration,
+    /// How long trouble is told after "completed".
+    pub watch_for: SignedDuration,
     pub max_block_gap: SignedDuration,
     /// In blocks of six seconds.
     pub max_finality_lag: u64,
     /// The share of all transactions since, 0 to 1.
     pub max_failed_share: f64,
     pub min_transactions: u32,
+    /// How many times worse than in the worst hour before a chain may be.
+    pub worse_than_before: f64,
+    /// The least share of blocks by which each of the community's indicators has to be met, 0 to 1, where they are asked for.
+    pub slis: Option<f64>,
     /// What has to be over before the time of health begins.
     pub after: Vec<Awaited>,
 }
@@ -49,7 +60,13 @@ pub struct Health {
     /// The block's clock at which this stretch began.
     pub since: Timestamp,
     pub last: Timestamp,
+    /// Blocks, and those of which the events are known.
+    #[serde(default)]
+    pub made: u32,
     pub blocks: u32,
+    /// Blocks with a transaction.
+    #[serde(default)]
+    pub busy: u32,
     pub transactions: u32,
     pub failed: u32,
     /// Seconds.
@@ -57,9 +74,11 @@ pub struct Health {
     /// How often the stretch began again, and why last.
     pub restarts: u32,
     pub trouble: Option<String>,
-    /// The last block's time at which something was still awaited.
+    /// The last block's time at which something was still awaited, or doubtful.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaited_until: Option<Timestamp>,
+    #[serde(default)]
+    pub slis: Slis,
 }
 
 impl Health {
@@ -67,13 +86,16 @@ impl Health {
         Self {
             since: at,
             last: at,
+            made: 0,
             blocks: 0,
+            busy: 0,
             transactions: 0,
             failed: 0,
             longest_gap: 0,
             restarts: 0,
             trouble: None,
             awaited_until: None,
+            slis: Slis::default(),
         }
     }
 
@@ -109,11 +131,14 @@ impl Health {
         let lag = before.map_or(seen.finality_lag, |b| b.in_six_seconds(seen.finality_lag));
         let (succeeded, failed) = block.transactions();
         self.last = time;
+        self.made += 1;
         // A block of which no events are known says nothing of transactions.
         self.blocks += u32::from(!block.without_events);
+        self.busy += u32::from(succeeded + failed > 0);
         self.transactions += succeeded + failed;
         self.failed += failed;
         self.longest_gap = self.longest_gap.max(gap.as_secs());
+        self.count_slis(time, gap, seen, before);
         let share = f64::from(self.failed) / f64::from(self.transactions.max(1));
         let trouble = if gap > longest_gap {
             Some(format!("no block for {} s", gap.as_secs()))
@@ -124,13 +149,19 @@ impl Health {
                 "{} of {} transactions failed",
                 self.failed, self.transactions
             ))
-        } else if self.transactions == 0 && before.is_some_and(|b| is_silence(b, self.blocks)) {
+        } else if let Some(share) = rules.slis.filter(|share| self.slis.is_below(*share)) {
+            let shares = self.slis.shares().map(|shares| shares.to_string());
             Some(format!(
-                "no transaction in {} blocks, unlike before the upgrade",
-                self.blocks
+                "an SLI was below {:.0} %: {}",
+                share * 100.0,
+                shares.unwrap_or_default()
             ))
         } else {
-            None
+            let compared = record.and_then(|record| record.baseline);
+            compared.and_then(|before| {
+                self.run(seen.finality_lag, lag)
+                    .trouble(&before, rules.worse_than_before)
+            })
         };
         if trouble.is_some() {
             *self = Self {
@@ -141,23 +172,56 @@ impl Health {
             };
         }
     }
-}
 
-/// How improbable it must be that a chain merely happens to have no transaction: a millionth, as a logarithm.
-const SILENCE_LN: f64 = -13.8;
-
-/// Fewer blocks before the upgrade say nothing of how many transactions a chain has.
-const MIN_BLOCKS_BEFORE: u32 = 30;
-
-/// Tells whether so many blocks without a transaction are silence, by the share of blocks that had one `before`. A chain of
-/// which too little was seen, or that was as quiet, isn't silent.
-fn is_silence(before: &Stretch, blocks: u32) -> bool {
-    if before.blocks < MIN_BLOCKS_BEFORE {
-        return false;
+    /// Counts the block for the community's indicators. What was not seen in time says nothing of them.
+    fn count_slis(
+        &mut self,
+        made: Timestamp,
+        gap: SignedDuration,
+        seen: Observed<'_>,
+        before: Option<&Stretch>,
+    ) {
+        if seen.rules.slis.is_none() || seen.late || !seen.contiguous {
+            self.slis = Slis::default();
+            return;
+        }
+        self.slis.count(CountedBlock {
+            made,
+            seen: seen.now,
+            gap,
+            usual_seconds: before.and_then(Stretch::mean).unwrap_or(SIX_SECONDS),
+        });
     }
-    let empty = f64::from(before.blocks - before.busy.min(before.blocks) + 1)
-        / f64::from(before.blocks + 1);
-    f64::from(blocks) * empty.ln() < SILENCE_LN
+
+    /// The stretch in figures, with finality so many blocks behind now.
+    fn run(&self, lag: u64, lag_in_six_seconds: u64) -> Run {
+        Run {
+            blocks: self.made,
+            length: self.last.duration_since(self.since),
+            examined: self.blocks,
+            busy: self.busy,
+            transactions: self.transactions,
+            failed: self.failed,
+            lag,
+            lag_in_six_seconds,
+        }
+    }
+
+    /// Says that it is doubtful whether transactions come, and succeed, as they did.
+    pub(super) fn doubt(&self, rules: &VerificationRules, before: &Baseline) -> Option<String> {
+        self.run(0, 0).doubt(before, rules.worse_than_before)
+    }
+
+    /// Says that one of the community's indicators is not met, where they are asked for.
+    pub(super) fn unmet_sli(&self, rules: &VerificationRules) -> Option<String> {
+        let share = rules.slis.filter(|share| !self.slis.is_met(*share))?;
+        let known = self.slis.shares().map(|shares| shares.to_string());
+        let known = known.unwrap_or_else(|| "too few blocks were counted".to_owned());
+        Some(format!(
+            "not every SLI is at {:.0} %: {known}",
+            share * 100.0
+        ))
+    }
 }
 
 /// Multi-block migrations under way, or behind: applied is not done.
@@ -202,7 +266,11 @@ impl Migration {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measurements {
     pub version_before: u32,
+    /// The hours before the upgrade, as far as they were seen.
     pub before: Stretch,
+    /// The worst of these hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     pub after: Stretch,
     /// Block times in tenths of a second, oldest first.
     pub gaps_before: Vec<u32>,
@@ -233,6 +301,24 @@ impl Measurements {
     /// Says whether the code that runs is the one that was planned, if both are known.
     pub fn code_fits(&self) -> Option<bool> {
         Some(self.code.as_ref()? == self.code_planned.as_ref()?)
+    }
+}
+
+#[cfg(test)]
+impl Default for VerificationRules {
+    fn default() -> Self {
+        Self {
+            healthy_for: SignedDuration::from_secs(60),
+            complete_after: SignedDuration::from_secs(60),
+            watch_for: SignedDuration::from_hours(24),
+            max_block_gap: SignedDuration::from_secs(20),
+            max_finality_lag: 20,
+            max_failed_share: 0.5,
+            min_transactions: 0,
+            worse_than_before: 3.0,
+            slis: None,
+            after: Vec::new(),
+        }
     }
 }
 
@@ -273,13 +359,8 @@ mod tests {
         record: Option<&Measurements>,
     ) {
         let rules = VerificationRules {
-            healthy_for: SignedDuration::from_secs(60),
-            complete_after: SignedDuration::from_secs(60),
-            max_block_gap: SignedDuration::from_secs(20),
             max_finality_lag: 5,
-            max_failed_share: 0.5,
-            min_transactions: 0,
-            after: Vec::new(),
+            ..VerificationRules::default()
         };
         let seen = Observed {
             now: at(18),
@@ -351,7 +432,9 @@ mod tests {
         observe(&mut health, &block(None, 3, 1), 0, true); // by our own clock
         let expected = Health {
             last: at(18),
+            made: 2,
             blocks: 2,
+            busy: 2,
             transactions: 7,
             failed: 2,
             longest_gap: 12,
@@ -366,26 +449,107 @@ mod tests {
         );
     }
 
-    #[test]
-    fn silence_is_what_chance_would_hardly_bring() {
-        // The blocks before and those of them that had a transaction; then the most empty blocks that are no silence yet.
-        let cases = [
-            (30, 30, Some(4)),
-            (30, 40, Some(4)),
-            (100, 50, Some(20)),
-            (30, 10, Some(35)),
-            (29, 29, None),
-            (300, 0, None),
-        ];
-        for (blocks, busy, most) in cases {
-            let before = Stretch {
-                blocks,
-                busy,
-                ..Stretch::default()
+    /// Blocks each six seconds, that many of them, seen final twelve seconds later; returns what the stretch says.
+    fn run(record: &Measurements, rules: &VerificationRules, blocks: &[(i64, usize)]) -> Health {
+        let mut health = Health::new(at(0));
+        let mut second = 0;
+        for (gap, transactions) in blocks {
+            second += gap;
+            let seen = Observed {
+                now: at(second + 12),
+                finality_lag: 2,
+                contiguous: true,
+                late: false,
+                rules,
+                limits: &Limits::default(),
+                estimate: &|_| None,
             };
-            let first = (0..1000).find(|empty| is_silence(&before, *empty));
-            assert_eq!(first, most.map(|n: u32| n + 1), "{busy} of {blocks}");
+            let block = block(Some(second), *transactions, 0);
+            health.observe(&block, seen, Some(record));
         }
+        health
+    }
+
+    fn six_second_blocks(busy: f64) -> Measurements {
+        Measurements {
+            before: Stretch {
+                blocks: 100,
+                ms: 600_000,
+                ..Stretch::default()
+            },
+            baseline: Some(Baseline {
+                block_seconds: 6.0,
+                lag: 3,
+                failed: 0.1,
+                busy,
+            }),
+            ..Measurements::default()
+        }
+    }
+
+    #[test]
+    fn a_chain_is_compared_with_its_own_hours_before() {
+        let rules = VerificationRules::default();
+        let trouble = |record: &Measurements, blocks: &[(i64, usize)]| {
+            let health = run(record, &rules, blocks);
+            (health.restarts, health.trouble)
+        };
+        let busy = six_second_blocks(0.9);
+        assert_eq!(trouble(&busy, &[(6, 1); 100]), (0, None));
+        let (restarts, reason) = trouble(&busy, &[(19, 1); 10]);
+        assert_eq!(restarts, 1);
+        let words = "a block takes 19.0 s; in the slowest hour before it was 6.0 s";
+        assert_eq!(reason.as_deref(), Some(words));
+        // Of blocks that nearly all had a transaction, 39 in a row without one are no accident.
+        assert_eq!(trouble(&busy, &[(6, 0); 38]).0, 0);
+        assert_eq!(trouble(&busy, &[(6, 0); 39]).0, 1);
+        let unknown = Measurements {
+            baseline: None,
+            ..six_second_blocks(0.9)
+        };
+        assert_eq!(trouble(&unknown, &[(19, 0); 100]), (0, None));
+    }
+
+    #[test]
+    fn a_transaction_has_to_come_where_some_are_usual_and_the_indicators_where_they_are_asked_for()
+    {
+        let unshown = |busy, slis, blocks: &[(i64, usize)]| {
+            let rules = VerificationRules {
+                slis,
+                ..VerificationRules::default()
+            };
+            let record = six_second_blocks(busy);
+            let health = run(&record, &rules, blocks);
+            let trouble = health.trouble.clone();
+            let doubt = health.doubt(&rules, &record.baseline.unwrap());
+            (trouble, doubt.or_else(|| health.unmet_sli(&rules)))
+        };
+        let silence =
+            "0 of 100 blocks have a transaction; in the quietest hour before, about 5 had one";
+        let silent = (None, Some(silence.to_owned()));
+        assert_eq!(unshown(0.05, None, &[(6, 0); 100]), silent);
+        let one = [&[(6, 0); 99][..], &[(6, 1)]].concat();
+        assert_eq!(unshown(0.05, None, &one), (None, None));
+        assert_eq!(
+            unshown(0.01, None, &[(6, 0); 100]),
+            (None, None),
+            "a quiet chain"
+        );
+        let few = "not every SLI is at 90 %: too few blocks were counted";
+        assert_eq!(
+            unshown(0.0, Some(0.9), &[(6, 0); 10]).1.as_deref(),
+            Some(few)
+        );
+        assert_eq!(unshown(0.0, Some(0.9), &[(6, 0); 11]), (None, None));
+        let slow = "50 % of the blocks due were made and 50 % finalized, 0 % in time and 100 % final in time";
+        let (trouble, missing) = unshown(0.0, Some(0.9), &[(12, 0); 20]);
+        assert_eq!(
+            (trouble, missing),
+            (None, Some(format!("not every SLI is at 90 %: {slow}")))
+        );
+        let (trouble, _) = unshown(0.0, Some(0.9), &[(12, 0); 51]);
+        assert_eq!(trouble, Some(format!("an SLI was below 90 %: {slow}")));
+        assert_eq!(unshown(0.0, None, &[(12, 0); 51]), (None, None));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 pub mod chain_progress;
 pub mod change;
+mod comparison;
 pub mod follow_up;
 pub mod health;
 pub mod notes;
 pub mod parachains;
 pub mod progress;
+pub mod slis;
 pub mod upgrade;
 
 use std::collections::BTreeSet;

@@ -35,6 +35,9 @@ pub struct Progress {
     pub chains: BTreeMap<String, ChainProgress>,
     /// The moment all chains were seen to have applied, by our own clock: feedback opens here.
     pub applied_at: Option<Timestamp>,
+    /// Completed, it is watched until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched_until: Option<Timestamp>,
     /// Counted when the feedback window closed.
     pub feedback: Option<crate::domain::people::feedback::Summary>,
     /// The fact that named the block at which an approved referendum's call is dispatched.
@@ -128,6 +131,7 @@ impl Progress {
             state: State::Scheduled,
             chains,
             applied_at: None,
+            watched_until: None,
             feedback: None,
             scheduled: None,
             referendum: None,
@@ -146,9 +150,21 @@ impl Progress {
         }
     }
 
-    /// Nothing more is to come of this upgrade.
+    /// Nothing more is to come of this upgrade, if all stays well.
     pub fn finished(&self) -> bool {
         self.closed || (self.state == State::Completed && self.feedback.is_some())
+    }
+
+    /// Its chains are followed: more is to come, or it is still watched whether all stays well.
+    pub fn is_followed(&self) -> bool {
+        !self.finished() || (self.watched_until.is_some() && !self.closed)
+    }
+
+    /// Ends the watch over a completed upgrade once its time is over.
+    pub fn end_watch(&mut self, now: Timestamp) {
+        if self.state == State::Completed {
+            self.watched_until.take_if(|until| *until <= now);
+        }
     }
 
     /// Blocks of this chain are counted for something that is to come.
@@ -268,7 +284,7 @@ impl Progress {
             let applied = facts.iter().rfind(|f| f.kind() == FactKind::Applied);
             let applied = applied.cloned();
             let fact = applied.unwrap_or_else(|| at.fact(Payload::Applied { from: None }));
-            events.extend(self.settle(&fact, at.seen.now));
+            events.extend(self.settle(&fact, at.seen));
         }
         if at.seen.late {
             events.iter_mut().for_each(|event| event.fact.late = true);
@@ -341,7 +357,7 @@ impl Progress {
     }
 
     /// The upgrade's state from its chains'; each step passed on the way is announced.
-    fn settle(&mut self, fact: &Fact, now: Timestamp) -> Vec<CampaignEvent> {
+    fn settle(&mut self, fact: &Fact, seen: Observed<'_>) -> Vec<CampaignEvent> {
         let slowest = self
             .chains
             .values()
@@ -367,7 +383,10 @@ impl Progress {
         // Whatever begins takes a delay back.
         self.delayed &= self.state == State::Scheduled;
         if self.state >= State::Applied && self.applied_at.is_none() {
-            self.applied_at = Some(now);
+            self.applied_at = Some(seen.now);
+        }
+        if self.state == State::Completed && before < State::Completed {
+            self.watched_until = seen.now.checked_add(seen.rules.watch_for).ok();
         }
         let first = fastest >= Stage::Applied
             && slowest < Stage::Applied
@@ -469,13 +488,9 @@ mod tests {
     }
     fn rules() -> VerificationRules {
         VerificationRules {
-            healthy_for: SignedDuration::from_secs(60),
-            complete_after: SignedDuration::from_secs(60),
-            max_block_gap: SignedDuration::from_secs(20),
             max_finality_lag: 5,
-            max_failed_share: 0.5,
-            min_transactions: 0,
             after: vec![Awaited::Migrations],
+            ..VerificationRules::default()
         }
     }
 
@@ -543,11 +558,12 @@ mod tests {
                 limits: &Limits::default(),
                 estimate: &|_| None,
             };
-            let memory = memory.clone();
+            let known = memory.clone();
+            memory.hours.note(block.time, &memory.pace, Some(lag));
             let at = BlockSeen {
                 chain,
                 block: &block,
-                memory: &memory,
+                memory: &known,
                 seen,
             };
             let events = self.progress.advance(&self.upgrade, &at, &facts);
@@ -578,7 +594,7 @@ mod tests {
         assert_eq!(play.progress.applied_at, None);
         assert_eq!(play.block("relay", 2, &[], 0), ["applied"]);
         let record = play.progress.chains["relay"].record.clone().unwrap();
-        assert_eq!((record.before.blocks, record.gaps_before), (4, vec![60; 4]));
+        assert_eq!((record.before.blocks, record.gaps_before), (3, vec![60; 4]));
         assert_eq!(play.blocks("relay", 2, 30), ["verified", "completed"]);
         assert_eq!(play.progress.state, State::Completed);
         assert_eq!(play.progress.applied_at, Some(at(30)));
@@ -678,9 +694,10 @@ mod tests {
         assert_eq!(fallen.blocks("relay", 2, 60), ["unverified"]);
         assert_eq!(fallen.progress.state, State::Applied);
         let health = fallen.progress.chains["relay"].health.clone().unwrap();
-        let why = "no transaction in 5 blocks, unlike before the upgrade";
+        let why =
+            "0 of 36 blocks have a transaction; in the quietest hour before, about 35 had one";
         assert_eq!(health.trouble.as_deref(), Some(why));
-        for _ in 0..10 {
+        for _ in 0..15 {
             fallen.block("relay", 2, &transaction, 0);
         }
         assert_eq!(fallen.progress.state, State::Verified);
@@ -1157,6 +1174,15 @@ mod tests {
             let mut progress = Progress::new(&upgrade(&["relay"]));
             change(&mut progress);
             assert_eq!(progress.finished(), is_finished, "case {n}");
+            assert_eq!(progress.is_followed(), !is_finished, "case {n}");
+            // While it is watched it is followed, unless it is closed.
+            progress.watched_until = Some(at(10));
+            assert_eq!(progress.is_followed(), !progress.closed, "case {n}");
+            progress.end_watch(at(9));
+            assert_eq!(progress.watched_until, Some(at(10)));
+            progress.end_watch(at(10));
+            let is_over = progress.state == State::Completed;
+            assert_eq!(progress.watched_until.is_none(), is_over, "case {n}");
         }
     }
 

@@ -77,6 +77,19 @@ impl Stretch {
         (blocks as f64 * own / SIX_SECONDS).round() as u64
     }
 
+    /// Adds the blocks of another stretch.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.blocks += other.blocks;
+        self.ms += other.ms;
+        self.longest_ms = self.longest_ms.max(other.longest_ms);
+        self.transactions += other.transactions;
+        self.failed += other.failed;
+        self.busy += other.busy;
+        if let Some(missed) = other.missed_slots {
+            self.missed_slots = Some(self.missed_slots.unwrap_or(0) + missed);
+        }
+    }
+
     /// Adds the step from one block to the next.
     fn add(&mut self, from: &Sample, to: &Sample) {
         let gap = (to.ms - from.ms).max(0);
@@ -221,7 +234,7 @@ impl Pace {
 }
 
 /// The block time in which limits on finality are counted, in seconds.
-const SIX_SECONDS: f64 = 6.0;
+pub const SIX_SECONDS: f64 = 6.0;
 
 /// A chain is still for longer than usual after so many times its usual gap.
 pub const TIMES_USUAL_GAP: i32 = 3;
@@ -281,6 +294,10 @@ mod tests {
     #[test]
     fn the_usual_gap_is_that_of_nine_in_ten() {
         assert_eq!(usual_gap(&[60; 9]), SignedDuration::ZERO, "too few");
+        assert_eq!(usual_gap(&[60; 10]), SignedDuration::from_secs(6));
+        let mut pace = Pace::default();
+        (0..11).for_each(|number: u8| pace.note(&block(number.into(), i64::from(number) * 6000)));
+        assert_eq!(pace.usual_gap(), SignedDuration::from_secs(6));
         let mut gaps = vec![60; 18];
         gaps.extend([9_000, 9_000]);
         assert_eq!(usual_gap(&gaps), SignedDuration::from_mins(15));

@@ -6,7 +6,13 @@ use blake2::{Blake2b, Digest, digest::consts::U32};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{block::Block, block_times::Pace, observation::Matter, parachains::ParachainHistory};
+use super::{
+    block::Block,
+    block_times::{Pace, Stretch},
+    hours::Hours,
+    observation::Matter,
+    parachains::ParachainHistory,
+};
 use crate::domain::hex;
 
 /// A chain as it is remembered between two blocks, and over a restart.
@@ -23,6 +29,8 @@ pub struct Memory {
     pub authorized: Option<String>,
     #[serde(default)]
     pub pace: Pace,
+    #[serde(default, skip_serializing_if = "Hours::is_empty")]
+    pub hours: Hours,
     /// The trouble with the chain, as told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matter: Option<Matter>,
@@ -53,11 +61,22 @@ impl Memory {
             transaction_version: block.transaction_version,
             authorized: None,
             pace: Pace::default().and(block),
+            hours: Hours::default(),
             matter: None,
             pending_code: false,
             upcoming: Vec::new(),
             enactments: BTreeMap::new(),
             parachains: ParachainHistory::default(),
+        }
+    }
+
+    /// The hours that were seen, or else the last blocks.
+    pub fn stretch(&self) -> Stretch {
+        let hours = self.hours.stretch();
+        if hours.blocks > 0 {
+            hours
+        } else {
+            self.pace.stretch()
         }
     }
 

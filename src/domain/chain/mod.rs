@@ -5,6 +5,7 @@ pub mod block;
 pub mod block_times;
 pub mod fact;
 pub mod fact_kind;
+pub mod hours;
 pub mod memory;
 pub mod observation;
 pub mod parachains;

@@ -24,21 +24,6 @@ pub struct Limits {
     pub drift: SignedDuration,
 }
 
-#[cfg(test)]
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            stalled_after: SignedDuration::from_mins(3),
-            lagging_from: 30,
-            overdue_after: SignedDuration::from_mins(30),
-            delayed_after: SignedDuration::from_hours(1),
-            unapplied_after: 600,
-            stuck_after: 100,
-            drift: SignedDuration::from_mins(10),
-        }
-    }
-}
-
 /// One endpoint of a chain, as it looks now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointSight {
@@ -138,6 +123,21 @@ pub fn matter(
     match lag {
         Some(lag) => (lag > bound).then_some(MatterKind::Lagging),
         None => before.filter(|kind| *kind == MatterKind::Lagging),
+    }
+}
+
+#[cfg(test)]
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stalled_after: SignedDuration::from_mins(3),
+            lagging_from: 30,
+            overdue_after: SignedDuration::from_mins(30),
+            delayed_after: SignedDuration::from_hours(1),
+            unapplied_after: 600,
+            stuck_after: 100,
+            drift: SignedDuration::from_mins(10),
+        }
     }
 }
 

@@ -188,11 +188,7 @@ fn is_variant(fields: &Map<String, Value>) -> bool {
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Object(fields) if fields.len() == 1 => match fields.get("Some") {
-            Some(inner) => text(inner),
-            None => value.to_string(),
-        },
-        other => other.to_string(),
+        other => other.get("Some").map_or_else(|| other.to_string(), text),
     }
 }
 
@@ -224,6 +220,7 @@ mod tests {
         let before = json!({
             "max_code_size": 3_145_728,
             "scheduler_params": { "num_cores": 66, "lookahead": 3 },
+            "approval_voting_params": { "max_approval_coalesce_count": 1 },
             "node_features": "0101",
             "old": 1,
             "limit": "None",
@@ -231,6 +228,7 @@ mod tests {
         let after = json!({
             "max_code_size": 3_145_728,
             "scheduler_params": { "num_cores": 70, "lookahead": 3 },
+            "approval_voting_params": { "max_approval_coalesce_count": 6 },
             "node_features": "00010001",
             "pvf": "Keep",
             "limit": { "Some": 5 },
@@ -238,6 +236,7 @@ mod tests {
         let changes = ConfigurationChange::between(&before, &after);
         let told: Vec<String> = changes.iter().map(|change| change.to_string()).collect();
         let expected = [
+            "approval_voting_params.max_approval_coalesce_count from 1 to 6",
             "limit from None to 5",
             "node feature 1 off",
             "node feature 7 on",

@@ -429,6 +429,50 @@ mod tests {
         for error in ["System.Unauthorized", "Balances.InsufficientBalance"] {
             assert!(failed(error).is_empty(), "{error}");
         }
+        let item = |name: &str| {
+            let fields = json!({"index": 1, "error": "ParachainSystem.OverlappingUpgrades"});
+            let (facts, _) = block(2, 1, vec![event("Utility", name, fields)]).read(
+                "relay",
+                &memory,
+                &Kin::default(),
+            );
+            shown(&facts)
+        };
+        let refused = ["relay code_refused ParachainSystem.OverlappingUpgrades"];
+        for name in ["ItemFailed", "BatchInterrupted"] {
+            assert_eq!(item(name), refused, "{name}");
+        }
+        assert!(item("DispatchedAs").is_empty());
+    }
+
+    #[test]
+    fn blocks_that_were_not_examined_are_no_silence_of_a_parachain() {
+        let included = |number| {
+            let candidate = json!({"para_id": 2000});
+            block(
+                number,
+                1,
+                vec![event("ParaInclusion", "CandidateIncluded", candidate)],
+            )
+        };
+        let mut memory = first();
+        for number in 2..20 {
+            (_, memory) = included(number).read("relay", &memory, &Kin::default());
+        }
+        let silent_since = |numbers: std::ops::Range<u64>, without_events: bool| {
+            let mut memory = memory.clone();
+            for number in numbers {
+                let block = Block {
+                    without_events,
+                    ..block(number, 1, vec![])
+                };
+                (_, memory) = block.read("relay", &memory, &Kin::default());
+            }
+            memory.parachains.silent_since(2000, 59, 10)
+        };
+        assert_eq!(silent_since(20..60, false), Some(19));
+        assert_eq!(silent_since(20..60, true), None);
+        assert_eq!(silent_since(59..60, false), None);
     }
 
     #[test]

@@ -152,6 +152,9 @@ pub enum Happening {
     Sighted,
 }
 
+/// All chains are well.
+pub const ALL_CLEAR: [Happening; 2] = [Happening::Verified, Happening::Completed];
+
 impl Happening {
     /// Every happening that a plan may have a notice of.
     pub fn of_plans() -> impl Iterator<Item = Self> + Clone {
@@ -282,6 +285,20 @@ impl Happening {
                 | Self::RolledBack
         )
     }
+
+    /// True if it says how a chain fares, so that a post of it answers the all-clear where one was given.
+    pub fn answers_all_clear(self) -> bool {
+        matches!(
+            self,
+            Self::VersionUnexpected
+                | Self::Stalled
+                | Self::Lagging
+                | Self::Recovered
+                | Self::ParachainsStopped
+                | Self::ParachainsRecovered
+                | Self::Reset
+        )
+    }
 }
 
 #[cfg(test)]
@@ -314,10 +331,12 @@ mod tests {
         let without_fact = "planned under_review window_proposed window_set window_chosen changed go no_go cancelled failed rolled_back \
             documented reviewed poll_closed held expired missed refused unacknowledged unready roll_called problem_raised \
             review_drafted feedback_closed rescheduled said";
-        let rows: [(Property, &str); 4] = [
+        let answers_all_clear = "version_unexpected stalled lagging recovered parachains_stopped parachains_recovered reset";
+        let rows: [(Property, &str); 5] = [
             (Happening::for_operators, for_operators),
             (Happening::of_the_window, of_the_window),
             (Happening::answers, answers),
+            (Happening::answers_all_clear, answers_all_clear),
             (Happening::without_fact, without_fact),
         ];
         for (is, names) in rows {

@@ -7,7 +7,7 @@ use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 use super::schedule::{CronRule, Offset};
 
-pub use super::happening::Happening;
+pub use super::happening::{ALL_CLEAR, Happening};
 
 #[derive(
     Clone,
@@ -282,6 +282,13 @@ impl Notice {
             late: LatePolicy::Skip,
             ..notice
         }
+    }
+
+    /// True if the notice says that all chains are well, at the moment at which they are.
+    pub fn gives_all_clear(&self) -> bool {
+        let is_clear =
+            matches!(self.trigger, Trigger::On(happening) if ALL_CLEAR.contains(&happening));
+        is_clear && self.delay.is_zero()
     }
 
     /// True if the notice speaks of the window as it was when it was posted.

@@ -13,6 +13,7 @@ use crate::{
             follow_up::FollowUp,
             parachains::{ParachainWatch, StoppedParachain},
             progress::{Awaited, Health, Measurements, Migration, Note, Progress, Stage, State},
+            slis::{Shares, Slis},
             upgrade::{
                 Decision, Duty, Link, Method, Poll, Referendum, Step, Target, Upgrade, Urgency,
                 Window,
@@ -187,13 +188,24 @@ pub fn sample(plan: &Plan, filler: impl Fn(usize) -> String) -> (Campaign, Fact)
         chain.health = Some(Health {
             since: now,
             last: now,
+            made: 9999,
             blocks: 9999,
+            busy: 9999,
             transactions: 9999,
             failed: 9999,
             longest_gap: 9999,
             restarts: 0,
             trouble: None,
             awaited_until: None,
+            slis: Slis {
+                last: Some(Shares {
+                    made: 1.0,
+                    finalized: 1.0,
+                    in_time: 1.0,
+                    final_in_time: 1.0,
+                }),
+                ..Slis::default()
+            },
         });
         let is_relay = n == 0;
         chain.stage = Stage::Applied;

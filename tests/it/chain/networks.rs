@@ -1,5 +1,5 @@
 //! Networks that chance makes, healthy ones and hurt ones: after an upgrade of the relay each parachain that is hurt is
-//! named in time, and nothing else is.
+//! named in time, a relay that is hurt is not verified, and nothing else is called otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +48,18 @@ enum Habit {
     Idle,
 }
 
+/// What is wrong with a relay since its upgrade. None of it goes beyond a limit that the plan sets by itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Harm {
+    NoTransactions,
+    /// Two of five transactions fail.
+    Failures,
+    /// A block takes 20 to 25 s.
+    SlowBlocks,
+    /// Finality is 15 blocks behind.
+    LateFinality,
+}
+
 #[derive(Debug)]
 struct Parachain {
     habit: Habit,
@@ -65,6 +77,7 @@ struct Network {
     /// The orders of blocks on demand: the parachain, and the block that includes it.
     ordered: BTreeMap<u32, u64>,
     second: i64,
+    harm: Option<Harm>,
 }
 
 impl Network {
@@ -110,6 +123,20 @@ impl Network {
             missed_slots,
             ordered: BTreeMap::new(),
             second: 0,
+            harm: None,
+        }
+    }
+
+    fn suffers(&self, harm: Harm, number: u64) -> bool {
+        self.harm == Some(harm) && number >= UPGRADED
+    }
+
+    fn finality_lag(&mut self, number: u64) -> u64 {
+        let usual = self.dice.roll(4);
+        if self.suffers(Harm::LateFinality, number) {
+            15
+        } else {
+            usual
         }
     }
 
@@ -158,6 +185,9 @@ impl Network {
         while self.dice.one_in(self.missed_slots) {
             self.second += 6;
         }
+        if self.suffers(Harm::SlowBlocks, number) {
+            self.second += i64::try_from(self.dice.between(14, 19)).unwrap();
+        }
         let event = |pallet: &str, name: &str, fields| ChainEvent {
             pallet: pallet.into(),
             name: name.into(),
@@ -173,8 +203,14 @@ impl Network {
                 )
             })
             .collect();
-        if self.dice.one_in(3) {
-            events.push(event("System", "ExtrinsicSuccess", json!(null)));
+        if self.dice.one_in(3) && !self.suffers(Harm::NoTransactions, number) {
+            let fails = self.suffers(Harm::Failures, number) && self.dice.roll(5) < 2;
+            let name = if fails {
+                "ExtrinsicFailed"
+            } else {
+                "ExtrinsicSuccess"
+            };
+            events.push(event("System", name, json!(null)));
         }
         let version = if number < UPGRADED { 1 } else { 2 };
         Block {
@@ -194,12 +230,10 @@ impl Network {
 
 /// What is told after the upgrade: the block and the happening, and of parachains their ids.
 fn told(
-    seed: u64,
-    is_hurt: bool,
+    mut network: Network,
     plan: &Plan,
     sample: &Upgrade,
 ) -> (Network, Progress, Vec<(u64, Happening, String)>) {
-    let mut network = Network::new(seed, is_hurt);
     let chains = [(
         "relay".to_owned(),
         Target {
@@ -220,10 +254,11 @@ fn told(
             memory = Some(Memory::first("0x00".into(), &block));
             continue;
         };
-        let (facts, after) = reading::read(&block, "relay", before, &Kin::default());
+        let (facts, mut after) = reading::read(&block, "relay", before, &Kin::default());
+        let finality_lag = network.finality_lag(number);
         let seen = Observed {
             now: block.time.unwrap(),
-            finality_lag: network.dice.roll(4),
+            finality_lag,
             contiguous: true,
             late: false,
             rules: &plan.rules,
@@ -256,6 +291,9 @@ fn told(
                 ));
             }
         }
+        after
+            .hours
+            .note(block.time, &after.pace, Some(finality_lag));
         memory = Some(after);
     }
     (network, progress, told)
@@ -271,7 +309,7 @@ fn no_healthy_network_is_called_otherwise_and_each_hurt_parachain_is_named_in_ti
         Happening::Completed,
     ];
     for seed in 0..HEALTHY {
-        let (network, progress, told) = told(seed, false, plan, sample);
+        let (network, progress, told) = told(Network::new(seed, false), plan, sample);
         let other: Vec<_> = told
             .iter()
             .filter(|(_, h, _)| !as_usual.contains(h))
@@ -284,7 +322,7 @@ fn no_healthy_network_is_called_otherwise_and_each_hurt_parachain_is_named_in_ti
         assert_eq!(progress.state, State::Completed, "seed {seed}");
     }
     for seed in 0..HURT {
-        let (network, _, told) = told(seed, true, plan, sample);
+        let (network, _, told) = told(Network::new(seed, true), plan, sample);
         let mut named: BTreeMap<u32, u64> = BTreeMap::new();
         for (number, happening, detail) in &told {
             match happening {
@@ -321,5 +359,30 @@ fn no_healthy_network_is_called_otherwise_and_each_hurt_parachain_is_named_in_ti
             .iter()
             .any(|(_, h, _)| *h == Happening::ParachainsRecovered);
         assert_eq!(recovered, all_are_well, "seed {seed}: {told:?}");
+    }
+}
+
+#[test]
+fn a_relay_that_is_worse_than_in_its_own_hours_before_is_not_verified_and_operators_hear_why() {
+    let loaded = lint::load(&Origin::Embedded).unwrap();
+    let (plan, sample) = (&loaded.config.plan, &loaded.config.upgrades[0].upgrade);
+    let harms = [
+        (Harm::NoTransactions, "blocks have a transaction"),
+        (Harm::Failures, "transactions failed"),
+        (Harm::SlowBlocks, "a block takes"),
+        (Harm::LateFinality, "finality is 15 blocks behind"),
+    ];
+    for seed in 0..HURT {
+        let (harm, reason) = harms[usize::try_from(seed).unwrap() % harms.len()];
+        let network = Network {
+            harm: Some(harm),
+            ..Network::new(seed, false)
+        };
+        let (_, progress, told) = told(network, plan, sample);
+        assert_eq!(progress.state, State::Applied, "seed {seed}: {told:?}");
+        let happenings: Vec<Happening> = told.iter().map(|(_, h, _)| *h).collect();
+        let expected = [Happening::Applied, Happening::Unverified];
+        assert_eq!(happenings, expected, "seed {seed}, {harm:?}: {told:?}");
+        assert!(told[1].2.contains(reason), "seed {seed}: {told:?}");
     }
 }

@@ -304,10 +304,13 @@ async fn a_real_relays_pending_configuration_is_read_bit_by_bit() {
     while served.head() < 4 {
         served.next_block(stage.now);
     }
-    let read = Node::new(vec![served.url()])
-        .pending_changes(4)
-        .await
-        .unwrap();
+    let (url, calls) = counted(served.url()).await;
+    let node = Node::new(vec![url]);
+    node.block(4).await.unwrap();
+    calls.lock().unwrap().clear();
+    let read = node.pending_changes(4).await.unwrap();
+    let calls = calls.lock().unwrap().clone();
+    assert!(calls.values().sum::<u32>() <= 6, "{calls:?}");
     let told = "session 47733: node feature 1 on, node feature 7 on; session 47735: max_code_size from 0 to 77";
     assert_eq!(read.to_string(), told);
 }

@@ -132,6 +132,11 @@ async fn an_all_clear_that_no_longer_holds_is_taken_back() {
         text.contains("**Our all-clear for this upgrade no longer holds.**"),
         "{text}"
     );
+    let no_longer =
+        "> **No longer so:** something has gone wrong since. The newest post says what.";
+    for notice in ["verified", "completed"] {
+        assert_eq!(on_top(&w, notice).await, [no_longer], "{notice}");
+    }
     w.see("relay", &[(true, 3), (true, 5)], 0);
     w.observe("relay").await;
     let text = w.text("v2", "recovered", "discord-upgrades").await;
@@ -150,6 +155,31 @@ async fn an_all_clear_that_no_longer_holds_is_taken_back() {
         [1; 4],
         "{told:?}"
     );
+    let again = "> **This holds again:** what had gone wrong since is over.";
+    for notice in ["verified", "completed"] {
+        assert_eq!(on_top(&w, notice).await, [no_longer, again], "{notice}");
+    }
+    // A day later nobody watches any more.
+    w.step(86_400);
+    w.observe("relay").await;
+    w.see("relay", &[(true, 200), (true, 190)], 0);
+    w.observe("relay").await;
+    assert_eq!(state().await, State::Completed);
+    assert_eq!(w.told("v2", "discord-upgrades").await, told);
+}
+
+/// The lines that were put on top of a notice in a channel, in order.
+async fn on_top(w: &Pipeline, notice: &str) -> Vec<String> {
+    let posts = w.posts("v2").await;
+    let mut marks: Vec<(u32, String)> = posts
+        .into_iter()
+        .filter(|p| p.operation == Operation::Mark && p.notice == notice)
+        .filter(|p| p.channel == "discord-upgrades")
+        .map(|p| (p.edition, p.body.unwrap_or_default().text))
+        .collect();
+    marks.sort();
+    let first = |(_, text): &(u32, String)| text.lines().next().unwrap_or_default().to_owned();
+    marks.iter().map(first).collect()
 }
 
 #[tokio::test]
@@ -407,8 +437,10 @@ async fn a_verification_says_its_figures_and_shows_a_picture() {
         "ExtrinsicFailed",
         json!({ "dispatch_info": { "class": "Normal" } }),
     );
+    // Half of all transactions fail on this chain, before as well as after.
     for _ in 0..30 {
-        w.block("relay", 1, std::slice::from_ref(&success)).await;
+        w.block("relay", 1, &[success.clone(), failure.clone()])
+            .await;
     }
     w.block("relay", 1, &[authorized("0xaa")]).await;
     w.block("relay", 1, &[("System", "CodeUpdated", json!([]))])
@@ -429,7 +461,7 @@ async fn a_verification_says_its_figures_and_shows_a_picture() {
 
     The new runtime has run well for 10 minutes:
 
-    - relay `2`: 6.1 s a block (before 6.0), longest 18.0; 196 transactions, 98 failed; planned code; 2 of 3 nodes answer
+    - relay `2`: 6.1 s a block (before 6.0), longest 18.0; 196 transactions, 98 failed; planned code; nodes 2/3
 
     Transactions are safe to send again. We keep watching for 20 minutes and listen to you in the [feedback thread](<https://discord.com/channels/1/1100000000000000002/1300000000000000002>).
 
