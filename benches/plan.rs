@@ -24,7 +24,7 @@ use anyhow::{Context as _, Result, ensure};
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, Template};
 use serde_json::{Value, json};
 use upgrade_herald::{
-    adapters::store::SqlStore,
+    adapters::{room::Room, store::SqlStore},
     config::{ConfigFiles, Origin},
     domain::{
         campaign::{Campaign, upgrade::Upgrade},
@@ -35,7 +35,7 @@ use upgrade_herald::{
     lint,
     outbox::Core,
     ports::{Outlet, Platform, Readers},
-    rehearsal::{Room, SteppedClock},
+    rehearsal::SteppedClock,
     words::{context, render, snapshot::ConfigSnapshot},
 };
 

@@ -8,5 +8,6 @@ pub mod irc;
 pub mod matrix;
 #[cfg(feature = "chain")]
 pub mod node;
+pub mod room;
 #[cfg(feature = "sql")]
 pub mod store;

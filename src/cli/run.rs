@@ -5,6 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::Args;
 
+use crate::run::RunOptions;
+
 /// Run the service: follow the chains, post what is due, answer and listen
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -14,10 +16,24 @@ pub struct RunArgs {
     /// Signs of life go here every few seconds, for `herald health`: a container has no other way to ask
     #[arg(long, value_name = "FILE", env = "HERALD_HEALTH_FILE")]
     health_file: Option<PathBuf>,
+    /// Post nothing: print each post, and show it on a page of this machine. It needs no account, waits for no approval, and
+    /// keeps nothing
+    #[arg(long, conflicts_with = "health_file")]
+    dry: bool,
 }
 
 pub async fn run(folder: Option<PathBuf>, args: RunArgs) -> Result<ExitCode> {
-    crate::run::run(folder, &args.replica, args.health_file).await
+    let RunArgs {
+        replica,
+        health_file,
+        dry,
+    } = args;
+    let options = RunOptions {
+        replica,
+        health_file,
+        dry,
+    };
+    crate::run::run(folder, options).await
 }
 
 /// Reads a replica's name, which becomes a part of the Matrix device's name and of a folder's.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{plan, standing, status};
 use crate::{
-    adapters::store::SqlStore,
+    adapters::{room::Room, store::SqlStore},
     config::Origin,
     domain::{
         campaign::{
@@ -20,7 +20,7 @@ use crate::{
     lint::{self, Loaded},
     outbox::Core,
     ports::{Outlet, Platform, Readers},
-    rehearsal::{Room, SteppedClock},
+    rehearsal::SteppedClock,
     report::{self, bulletin, markdown},
     web::SiteContent,
     words::{

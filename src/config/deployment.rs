@@ -4,7 +4,7 @@ mod accounts;
 mod shape;
 mod web;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::SignedDuration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -22,7 +22,7 @@ use super::yaml::{
 };
 use crate::{
     domain::{chain::block::Kin, plan::schedule::parse_length},
-    ports::{IdFormat, Platform, Readers},
+    ports::{Chat, IdFormat, Outlet, Platform, Readers},
 };
 
 pub(super) use self::shape::RawDeployment;
@@ -77,6 +77,20 @@ pub struct ChannelConfig {
     pub locale: String,
     /// Posts in the channel are handed on to the servers that follow it.
     pub publish: bool,
+}
+
+impl ChannelConfig {
+    /// The channel as a connection reaches it, at the place's id on the platform.
+    pub fn outlet(&self, chat: Arc<dyn Chat>, place: String) -> Outlet {
+        Outlet {
+            platform: self.platform,
+            chat,
+            place,
+            readers: self.readers,
+            locale: self.locale.clone(),
+            mentions: self.mentions.clone(),
+        }
+    }
 }
 
 /// A followed chain.

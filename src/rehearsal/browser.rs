@@ -24,10 +24,10 @@ use tokio::sync::watch;
 use super::{
     controls::{Controls, InjectedFault, SeenBlock},
     driver::Rehearsal,
-    people::viewer,
-    room::{Room, SeenPost, invented_account},
+    people::{invented_account, viewer},
 };
 use crate::{
+    adapters::room::{Room, SeenPost},
     answer::AnswerService,
     domain::{
         outbox::{Body, Operation, Post},

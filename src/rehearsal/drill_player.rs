@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     clock::SteppedClock, drill::Drill, drill_chain::DrillChain, driver::outlets, people::invented,
-    room::Room, services::RehearsalServices,
+    services::RehearsalServices,
 };
 use crate::{
-    adapters::store::SqlStore,
+    adapters::{room::Room, store::SqlStore},
     config::{Config, SourceFile, UpgradeFile},
     domain::{
         campaign::upgrade::{Duty, Target, Upgrade, Window},

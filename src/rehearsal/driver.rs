@@ -15,12 +15,11 @@ use super::{
     people::{InventedPeople, invented},
     recording::Recording,
     report::Output,
-    room::Room,
     scenario::Scenario,
     services::RehearsalServices,
 };
 use crate::{
-    adapters::{node::Node, store::SqlStore},
+    adapters::{node::Node, room::Room, store::SqlStore},
     config::{Config, Plan, UpgradeFile},
     domain::{
         campaign::{
@@ -578,7 +577,6 @@ impl Rehearsal {
     }
 }
 
-/// Puts every channel into the room of its platform.
 /// The channels, each in the room of its platform.
 pub(super) fn outlets(
     config: &Config,
@@ -587,14 +585,7 @@ pub(super) fn outlets(
     let channels = config.deployment.channels.iter();
     let outlets = channels.filter_map(|(name, channel)| {
         let (_, room) = rooms.iter().find(|(p, _)| *p == channel.platform)?;
-        let outlet = Outlet {
-            platform: channel.platform,
-            chat: room.clone(),
-            place: channel.place.clone(),
-            readers: channel.readers,
-            locale: channel.locale.clone(),
-            mentions: channel.mentions.clone(),
-        };
+        let outlet = channel.outlet(room.clone(), channel.place.clone());
         Some((name.clone(), outlet))
     });
     outlets.collect()

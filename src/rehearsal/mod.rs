@@ -16,7 +16,6 @@ mod faults;
 mod people;
 mod recording;
 mod report;
-mod room;
 mod scenario;
 mod services;
 
@@ -28,5 +27,4 @@ pub use self::drill_player::{DrillEntry, DrillPlayer, DrillResult};
 pub use self::driver::{Rehearsal, RehearsalOptions, RehearsalResult, recordings_for};
 pub use self::recording::Recording;
 pub use self::report::Output;
-pub use self::room::{Room, SeenPost};
 pub use self::scenario::{PlannedChange, Scenario};

@@ -12,7 +12,7 @@ use crate::{
         plan::notice::{Happening, Trigger},
     },
     listen::rollcall,
-    ports::{Asker, Clock, Platform},
+    ports::{Asker, Clock, Markup, Platform},
 };
 
 /// The invented people, as far as they have answered already.
@@ -273,4 +273,13 @@ pub(super) fn invented(roster: &[Provider]) -> People {
 
 fn account(person: &Person, platform: Platform) -> &str {
     person.account(platform).unwrap_or_default()
+}
+
+/// The account of somebody whom no file lists.
+pub(super) fn invented_account(platform: Platform) -> &'static str {
+    match platform.capabilities().markup {
+        Markup::Discord => "1500000000000000001",
+        Markup::Matrix => "@you:example.org",
+        Markup::Plain => "you",
+    }
 }

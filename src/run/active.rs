@@ -127,6 +127,7 @@ impl Active {
         }
         let reloader = Reloader {
             origin: process.origin.clone(),
+            load: process.load,
             core: core.clone(),
             planner: planner.clone(),
             chains: process.chains.clone(),

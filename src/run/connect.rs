@@ -259,18 +259,7 @@ pub(crate) async fn outlets(
             }
             _ => bail!("{}: {} is not set up", at(), channel.platform.name()),
         };
-        let (locale, mentions) = (channel.locale.clone(), channel.mentions.clone());
-        outlets.insert(
-            name.clone(),
-            Outlet {
-                platform: channel.platform,
-                chat,
-                place,
-                readers: channel.readers,
-                locale,
-                mentions,
-            },
-        );
+        outlets.insert(name.clone(), channel.outlet(chat, place));
     }
     Ok(outlets)
 }

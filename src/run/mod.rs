@@ -3,13 +3,14 @@
 mod active;
 mod applied;
 mod connect;
+mod dry;
 pub mod health_file;
 pub mod heartbeat;
 mod http;
 pub mod leader;
 pub(crate) mod logging;
 mod mentions;
-pub mod reload;
+mod reload;
 mod replicas;
 pub mod supervisor;
 
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     connect::{Chats, connect_chains},
     health_file::{HealthFile, ProcessState},
+    reload::LoadFiles,
 };
 use crate::{
     adapters::store::{Lock, SqlStore},
@@ -40,6 +42,7 @@ pub(crate) use self::connect::{
 /// A process keeps this for as long as it runs, active or standing by.
 struct ProcessContext {
     pub origin: Origin,
+    pub load: LoadFiles,
     /// The files as they were read at the start.
     pub files: Option<ConfigFiles>,
     pub config: Config,
@@ -68,28 +71,40 @@ impl ProcessContext {
     }
 }
 
-pub async fn run(
-    folder: Option<PathBuf>,
-    replica: &str,
-    health_file: Option<PathBuf>,
-) -> Result<ExitCode> {
+/// How the service is run.
+pub struct RunOptions {
+    /// The name among those that share a store.
+    pub replica: String,
+    /// The file that says that the process is alive.
+    pub health_file: Option<PathBuf>,
+    /// Posts are printed instead of sent, and nothing is kept.
+    pub dry: bool,
+}
+
+pub async fn run(folder: Option<PathBuf>, options: RunOptions) -> Result<ExitCode> {
     logging::log("warn,upgrade_herald=info");
-    let health_file = Arc::new(HealthFile::new(health_file));
+    let health_file = Arc::new(HealthFile::new(options.health_file.clone()));
     health_file.say(ProcessState::Starting);
     tokio::select! {
-        ended = start(folder, replica, health_file.clone()) => ended,
+        ended = start(folder, &options, health_file.clone()) => ended,
         never = health_file.keep() => match never {},
     }
 }
 
 async fn start(
     folder: Option<PathBuf>,
-    replica: &str,
+    options: &RunOptions,
     health_file: Arc<HealthFile>,
 ) -> Result<ExitCode> {
     let origin = Origin::choose(folder, false);
+    let replica = options.replica.as_str();
+    let load: LoadFiles = if options.dry {
+        dry::load
+    } else {
+        lint::load_own
+    };
     let files = ConfigFiles::read(&origin).ok();
-    let loaded = match lint::load_own(&origin) {
+    let loaded = match load(&origin) {
         Ok(loaded) => loaded,
         Err(findings) => return Ok(logging::refuse(&findings)),
     };
@@ -100,7 +115,7 @@ async fn start(
     } = loaded;
     let at = config.deployment.store.clone();
     // Two on one file would post side by side.
-    let _alone = if at.shared() {
+    let _alone = if at.shared() || options.dry {
         None
     } else {
         Some(Lock::take(&at.url)?)
@@ -113,8 +128,16 @@ async fn start(
         // Before anything else: a device on Matrix is one process's.
         replicas::alone_by_name(&*store, &me, config.deployment.delivery.lease).await?;
     }
-    let chats = connect_chats(&config.deployment, replica).await?;
-    let outlets = outlets(&config.deployment, &chats).await?;
+    let (chats, outlets) = if options.dry {
+        tracing::info!(
+            "a dry run: nothing is posted and nothing is kept; posts go to stdout and to the page"
+        );
+        (Chats::default(), dry::outlets(&config))
+    } else {
+        let chats = connect_chats(&config.deployment, replica).await?;
+        let outlets = outlets(&config.deployment, &chats).await?;
+        (chats, outlets)
+    };
     let chains = connect_chains(&config, &store.upgrades().await?).await?;
     let stop = stop_on_signals(health_file.clone())?;
     let shown = http::PageSource {
@@ -127,6 +150,7 @@ async fn start(
     let web = http::start(shown, &health_file, &stop).await?;
     let process = ProcessContext {
         origin,
+        load,
         files,
         config,
         renderer,

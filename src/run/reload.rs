@@ -11,7 +11,7 @@ use crate::{
     answer,
     config::{ConfigFiles, Finding, Origin},
     domain::{outbox::digest, plan::notice::Happening},
-    lint,
+    lint::Loaded,
     outbox::Core,
     plan::planner::Planner,
     ports::{Batch, Chain, StoreError},
@@ -24,9 +24,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The name of the files in `herald status`.
 const FILES_PART: &str = "files";
 
+/// How the files are loaded: as they are, or for a dry run.
+pub(super) type LoadFiles = fn(&Origin) -> Result<Loaded, Vec<Finding>>;
+
 /// Keeps the files in force.
-pub struct Reloader {
+pub(super) struct Reloader {
     pub origin: Origin,
+    pub load: LoadFiles,
     pub core: Arc<Core>,
     pub planner: Arc<Planner>,
     pub chains: BTreeMap<String, Arc<dyn Chain>>,
@@ -62,7 +66,7 @@ impl Reloader {
 
     /// Puts the files in force as they are now, all or nothing.
     pub async fn reload(&self) -> Result<(), StoreError> {
-        let snapshot = match lint::load_own(&self.origin) {
+        let snapshot = match (self.load)(&self.origin) {
             Ok(loaded) => ConfigSnapshot {
                 config: loaded.config,
                 renderer: loaded.renderer,

@@ -66,7 +66,7 @@ pub(super) struct RawWeb {
     #[schemars(length(min = 1, max = 60))]
     pub(super) title: String,
 }
-fn web_title() -> String {
+pub(super) fn web_title() -> String {
     "Runtime upgrades".into()
 }
 

@@ -1,8 +1,8 @@
 //! The pages that herald serves by itself.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use super::shape::RawWeb;
+use super::shape::{RawWeb, web_title};
 use crate::config::yaml::{finding::Finding, source::SourceFile};
 
 /// Characters of the page's title.
@@ -17,6 +17,18 @@ pub struct Web {
     /// The address where readers find the page, with a slash at its end.
     pub address: Option<String>,
     pub title: String,
+}
+
+impl Web {
+    /// The page alone, on a free port of this machine, under the title that it has in the files.
+    pub fn on_this_machine(configured: Option<Self>) -> Self {
+        Self {
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            operations: None,
+            address: None,
+            title: configured.map_or_else(web_title, |web| web.title),
+        }
+    }
 }
 
 pub(super) fn web(raw: RawWeb, file: &SourceFile, findings: &mut Vec<Finding>) -> Option<Web> {

@@ -11,7 +11,7 @@ use jiff::{
     tz::TimeZone,
 };
 use upgrade_herald::{
-    adapters::store::SqlStore,
+    adapters::{room::Room, store::SqlStore},
     config::{Origin, Plan, UpgradeFile},
     deliver::dispatcher::Dispatcher,
     domain::{
@@ -26,7 +26,6 @@ use upgrade_herald::{
     outbox::Core,
     plan::planner::{Planner, timed},
     ports::{Outlet, Platform, Readers, Store},
-    rehearsal::Room,
     words::snapshot::ConfigSnapshot,
 };
 

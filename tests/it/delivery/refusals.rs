@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upgrade_herald::{
+    adapters::room::Room,
     domain::{
         campaign::{progress::State, upgrade::Upgrade},
         outbox::{CalendarEvent, Operation, PostKey, PostState},
@@ -23,7 +24,6 @@ use upgrade_herald::{
     },
     listen::{feedback::Summariser, rollcall::Rollcall},
     ports::{Accepted, Chat, ChatError, Handling, Outgoing},
-    rehearsal::Room,
     words::snapshot::ConfigSnapshot,
 };
 

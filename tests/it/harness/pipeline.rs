@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use upgrade_herald::{
-    adapters::store::SqlStore,
+    adapters::{room::Room, store::SqlStore},
     config::{Origin, Plan, SourceFile, UpgradeFile},
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
@@ -24,7 +24,7 @@ use upgrade_herald::{
     outbox::Core,
     plan::planner::Planner,
     ports::{Chain, Clock, Outlet, Store},
-    rehearsal::{Room, SteppedClock},
+    rehearsal::SteppedClock,
     watch::watcher::Watcher,
     words::snapshot::ConfigSnapshot,
 };

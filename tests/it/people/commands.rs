@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use upgrade_herald::{
+    adapters::room::Room,
     answer::AnswerService,
     config::{People, Person},
     domain::{
@@ -15,7 +16,6 @@ use upgrade_herald::{
     },
     plan::planner::Planner,
     ports::{Asker, CommandHandler, Outlet, Platform, Readers},
-    rehearsal::Room,
     words::snapshot::ConfigSnapshot,
 };
 

@@ -2,4 +2,5 @@
 
 pub mod broken_files;
 pub mod cli;
+pub mod dry_run;
 pub mod health_file;

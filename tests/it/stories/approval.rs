@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upgrade_herald::{
+    adapters::room::Room,
     answer::AnswerService,
     config::{People, Person, Role},
     domain::{
@@ -17,7 +18,6 @@ use upgrade_herald::{
         },
     },
     ports::{Asker, Clock, CommandHandler, Outlet, Platform, Readers},
-    rehearsal::Room,
     words::snapshot::ConfigSnapshot,
 };
 

@@ -10,6 +10,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
+    adapters::room::Room,
     config::{Origin, Plan, SourceFile, UpgradeFile},
     domain::{
         campaign::upgrade::{Poll, Upgrade, Window},
@@ -23,7 +24,6 @@ use upgrade_herald::{
     listen::feedback::Summariser,
     plan::planner::Planner,
     ports::Platform,
-    rehearsal::Room,
     words::snapshot::ConfigSnapshot,
 };
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use jiff::SignedDuration;
 use upgrade_herald::{
+    adapters::room::Room,
     answer::AnswerService,
     config::{People, Person},
     domain::{
@@ -13,7 +14,6 @@ use upgrade_herald::{
     },
     plan::planner::Planner,
     ports::{Asker, AuditEntry, CommandHandler, Outlet, Platform, Readers, RecordKind},
-    rehearsal::Room,
     report::{self, Report},
     words::snapshot::ConfigSnapshot,
 };

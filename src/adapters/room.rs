@@ -1,4 +1,4 @@
-//! A room: a chat in memory that imitates Discord or Matrix, with invented people in it.
+//! A chat in memory that imitates a platform, for rehearsals and for `herald run --dry`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -411,15 +411,6 @@ impl Chat for Room {
 
     fn trouble(&self) -> Option<String> {
         None
-    }
-}
-
-/// The account of somebody whom no file lists.
-pub fn invented_account(platform: Platform) -> &'static str {
-    match platform.capabilities().markup {
-        Markup::Discord => "1500000000000000001",
-        Markup::Matrix => "@you:example.org",
-        Markup::Plain => "you",
     }
 }
 
