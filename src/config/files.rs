@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use include_dir::{Dir, include_dir};
+use include_dir::{Dir, File, include_dir};
 
 use super::yaml::{
     finding::{Finding, Severity},
@@ -78,6 +78,12 @@ pub struct ConfigFiles {
 /// Writes the templates of the binary into a folder, so that the team can change them.
 pub fn extract_templates(folder: &Path) -> std::io::Result<()> {
     EMBEDDED_TEMPLATES.extract(folder)
+}
+
+/// Tells whether a template is one of the binary's, word for word.
+pub fn is_built_in(name: &str, text: &str) -> bool {
+    let file = EMBEDDED_TEMPLATES.get_file(format!("{name}.md.hbs"));
+    file.and_then(File::contents_utf8) == Some(text)
 }
 
 impl ConfigFiles {

@@ -32,7 +32,7 @@ pub use self::deployment::{
     StoreAt, Web,
 };
 pub use self::examples::examples;
-pub use self::files::{ConfigFiles, Origin, extract_templates};
+pub use self::files::{ConfigFiles, Origin, extract_templates, is_built_in};
 pub use self::help::{Contact, Help, Topic};
 pub use self::locale::{shipped_replies, template_error};
 pub use self::people::{KnownAccount, People, Person, Role, account_of};

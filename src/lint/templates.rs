@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::warning;
 use crate::{
-    config::{Config, Finding},
+    config::{Config, Finding, is_built_in},
     domain::plan::language::split,
     words::templates,
 };
@@ -49,11 +49,12 @@ pub(super) fn of(config: &Config, findings: &mut Vec<Finding>) {
             todo.extend(versions.flat_map(|(_, file)| partials(&file.text)));
         }
     }
-    for (name, file) in config
-        .templates
-        .iter()
-        .filter(|(name, _)| !used.contains(*name) && !used.contains(split(name).0))
-    {
+    // Those of the binary are there for whoever asks for them.
+    let is_unused = |name: &str, text: &str| {
+        !used.contains(name) && !used.contains(split(name).0) && !is_built_in(name, text)
+    };
+    let templates = config.templates.iter();
+    for (name, file) in templates.filter(|(name, file)| is_unused(name, &file.text)) {
         let hint = "name it in a notice, or remove the file".to_owned();
         findings.push(warning(file.at(
             (1, 1),

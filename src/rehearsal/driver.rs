@@ -632,7 +632,15 @@ fn titles<'a>(plan: &'a Plan, urgency: Urgency, posts: &[Post]) -> Vec<&'a str> 
     titles
 }
 
-/// An hour before the first notice by the clock.
+/// The time at which people have to hear of an upgrade at the latest.
+fn least_notice(config: &Config, upgrade: &Upgrade) -> Timestamp {
+    let opens = upgrade.window.opens;
+    let plan = config.plan.plans.get(&upgrade.urgency);
+    plan.and_then(|plan| opens.checked_sub(plan.least_notice).ok())
+        .unwrap_or(opens)
+}
+
+/// An hour before the first notice by the clock, and before the least notice that the plan gives.
 fn start_time(config: &Config, upgrade: &Upgrade) -> Timestamp {
     let epoch = upgrade
         .window
@@ -645,7 +653,7 @@ fn start_time(config: &Config, upgrade: &Upgrade) -> Timestamp {
         .map(|p| p.due)
         .min()
         .unwrap_or(upgrade.window.opens)
-        .min(upgrade.window.opens);
+        .min(least_notice(config, upgrade));
     Offset::Exact(-3600)
         .from(first, &config.plan.zone)
         .unwrap_or(first)

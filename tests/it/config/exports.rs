@@ -501,8 +501,8 @@ fn hostile_words_in_files_stay_words_on_the_page() {
         ),
         ("announced", "](javascript:4)</a>"),
         ("announced", "<strong>`&lt;b&gt;`</strong>"),
-        ("reminder-1h", "&lt;script&gt;alert(5)&lt;/script&gt;"),
-        ("reminder-1h", "&lt;iframe src=x&gt;"),
+        ("reminder-1d", "&lt;script&gt;alert(5)&lt;/script&gt;"),
+        ("reminder-1d", "&lt;iframe src=x&gt;"),
     ] {
         let shown = section(notice);
         // Links stand on the card below the post as well.

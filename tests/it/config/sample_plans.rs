@@ -21,6 +21,8 @@ use upgrade_herald::{
     },
 };
 
+use crate::harness::plans::every_notice;
+
 /// Templates that the code names: nobody has to put them into a plan.
 const BY_NAME: [&str; 16] = [
     templates::BALLOT,
@@ -44,8 +46,13 @@ const BY_NAME: [&str; 16] = [
 /// What goes on top of a notice: a mark that it no longer holds, or the request to approve it.
 const ON_TOP: usize = 160;
 
-fn sample() -> Loaded {
-    lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
+/// The plans as they are, and with every notice.
+fn samples() -> [Loaded; 2] {
+    let as_it_is = lint::load(&Origin::Embedded);
+    [
+        as_it_is.unwrap_or_else(|findings| panic!("{findings:?}")),
+        every_notice(),
+    ]
 }
 
 /// Whether some channel of a notice is for these readers.
@@ -58,7 +65,7 @@ fn reaches(loaded: &Loaded, notice: &Notice, readers: Readers) -> bool {
 
 #[test]
 fn whatever_happens_is_noticed_shown_or_declared_silent_in_each_plan() {
-    let loaded = sample();
+    let [loaded, _] = samples();
     let plan = &loaded.config.plan;
     let mut missing = Vec::new();
     for urgency in Urgency::iter() {
@@ -105,7 +112,7 @@ fn whatever_happens_is_noticed_shown_or_declared_silent_in_each_plan() {
 
 #[test]
 fn operators_hear_what_is_theirs_and_the_public_the_rest() {
-    let loaded = sample();
+    let loaded = every_notice();
     for (urgency, notice) in loaded.config.plan.all_notices() {
         let Trigger::On(happening) = notice.trigger else {
             continue;
@@ -147,34 +154,35 @@ fn operators_hear_what_is_theirs_and_the_public_the_rest() {
 
 #[test]
 fn each_phase_speaks_to_each_audience_in_each_plan() {
-    let loaded = sample();
-    let mut missing = Vec::new();
-    for urgency in Urgency::iter() {
-        for phase in Phase::iter() {
-            for audience in Audience::iter() {
-                let speaks = |n: &&Notice| {
-                    n.phase == phase
-                        && n.audiences.contains(&audience)
-                        && reaches(&loaded, n, Readers::Public)
-                };
-                if !loaded
-                    .config
-                    .plan
-                    .notices(urgency)
-                    .iter()
-                    .any(|n| speaks(&n) && !n.board)
-                {
-                    missing.push(format!(
-                        "{}, {}: {}",
-                        urgency.name(),
-                        phase.name(),
-                        audience.name()
-                    ));
+    for loaded in samples() {
+        let mut missing = Vec::new();
+        for urgency in Urgency::iter() {
+            for phase in Phase::iter() {
+                for audience in Audience::iter() {
+                    let speaks = |n: &&Notice| {
+                        n.phase == phase
+                            && n.audiences.contains(&audience)
+                            && reaches(&loaded, n, Readers::Public)
+                    };
+                    if !loaded
+                        .config
+                        .plan
+                        .notices(urgency)
+                        .iter()
+                        .any(|n| speaks(&n) && !n.board)
+                    {
+                        missing.push(format!(
+                            "{}, {}: {}",
+                            urgency.name(),
+                            phase.name(),
+                            audience.name()
+                        ));
+                    }
                 }
             }
         }
+        assert!(missing.is_empty(), "{missing:#?}");
     }
-    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 /// The names of the partials a template includes.
@@ -186,7 +194,7 @@ fn included(text: &str) -> impl Iterator<Item = String> {
 
 #[test]
 fn no_template_is_an_orphan() {
-    let loaded = sample();
+    let loaded = every_notice();
     let files: BTreeMap<String, String> = loaded
         .config
         .templates
@@ -238,7 +246,7 @@ const WITHOUT_THE_QUESTION: [&str; 10] = [
 
 #[test]
 fn every_public_post_has_a_title_and_says_whether_a_node_must_be_updated() {
-    let loaded = sample();
+    let loaded = every_notice();
     for (_, notice) in loaded
         .config
         .plan
@@ -260,7 +268,7 @@ fn every_public_post_has_a_title_and_says_whether_a_node_must_be_updated() {
 
 #[test]
 fn what_may_be_marked_or_approved_leaves_room_for_that() {
-    let loaded = sample();
+    let loaded = every_notice();
     let config = &loaded.config;
     let long = |n: usize| "m".repeat(n);
     let (campaign, _) = context::sample(&config.plan, long);
@@ -303,7 +311,7 @@ fn what_may_be_marked_or_approved_leaves_room_for_that() {
 
 #[test]
 fn people_help_and_checklists_are_there_and_enough_of_them() {
-    let config = sample().config;
+    let config = every_notice().config;
     assert!(
         config.help.topics.len() >= 7 && config.people.all.len() >= 3,
         "they are read"

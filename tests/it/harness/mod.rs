@@ -8,6 +8,7 @@ pub mod dice;
 pub mod hooks;
 pub mod model;
 pub mod pipeline;
+pub mod plans;
 pub mod stores;
 pub mod worker;
 pub mod world;

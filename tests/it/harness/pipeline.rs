@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use upgrade_herald::{
     adapters::{room::Room, store::SqlStore},
-    config::{Origin, Plan, SourceFile, UpgradeFile},
+    config::{Plan, SourceFile, UpgradeFile},
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
         campaign::{
@@ -20,7 +20,6 @@ use upgrade_herald::{
         outbox::{Operation, Post, PostState},
         plan::notice::{LatePolicy, MissedPolicy, Notice},
     },
-    lint,
     outbox::Core,
     plan::planner::Planner,
     ports::{Chain, Clock, Outlet, Store},
@@ -29,7 +28,7 @@ use upgrade_herald::{
     words::snapshot::ConfigSnapshot,
 };
 
-use crate::harness::chains::ScriptedChain;
+use crate::harness::{chains::ScriptedChain, plans::every_notice};
 
 /// herald's planner, watcher, gate and dispatcher in this process, a step at a time.
 pub struct Pipeline {
@@ -65,7 +64,7 @@ impl Pipeline {
         change: impl FnOnce(&mut Plan),
         change_core: impl FnOnce(&mut Core),
     ) -> Self {
-        let mut loaded = lint::load(&Origin::Embedded).unwrap();
+        let mut loaded = every_notice();
         // What is said when an upgrade is accepted, and long after it, would stand in every story.
         let at_once = ["window-set", "op-missed"];
         let chatter =

@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, path::Path};
 use jiff::Timestamp;
 use serde_json::Value;
 use upgrade_herald::{
-    config::Origin,
     domain::{
         campaign::{
             Campaign,
@@ -13,7 +12,7 @@ use upgrade_herald::{
         },
         people::command::Verb,
     },
-    lint::{self, Loaded},
+    lint::Loaded,
     ports::Platform,
     words::{
         context::{self, ApprovalRequest, RenderInput},
@@ -22,7 +21,8 @@ use upgrade_herald::{
 };
 
 use crate::{
-    process::cli::{changed, herald},
+    harness::plans::{ask_for_all, every_notice},
+    process::cli::{changed, herald, sample},
     support::repo,
 };
 
@@ -40,13 +40,17 @@ fn previews(dir: &Path) -> String {
 
 #[test]
 fn previews_of_the_sample() {
-    shown("previews", &previews(repo()));
+    let dir = sample();
+    ask_for_all(dir.path());
+    shown("previews", &previews(dir.path()));
 }
 
 /// What an upgrade in a hurry says in other words or at another hour than a routine one.
 #[test]
 fn previews_of_the_other_urgencies() {
-    let routine = previews(repo());
+    let dir = sample();
+    ask_for_all(dir.path());
+    let routine = previews(dir.path());
     let known: BTreeSet<&str> = routine.split("── ").collect();
     for urgency in [Urgency::Expedited, Urgency::Emergency] {
         let dir = changed(
@@ -54,6 +58,7 @@ fn previews_of_the_other_urgencies() {
             "urgency: routine",
             &format!("urgency: {}", urgency.name()),
         );
+        ask_for_all(dir.path());
         let said = previews(dir.path());
         let own = said
             .split("── ")
@@ -67,7 +72,7 @@ fn previews_of_the_other_urgencies() {
 }
 
 fn loaded() -> Loaded {
-    lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"))
+    every_notice()
 }
 
 /// A text as both platforms get it.

@@ -14,7 +14,10 @@ use upgrade_herald::{
     ports::{Batch, CampaignStore, RequestStore},
 };
 
-use crate::{harness::world, support::repo};
+use crate::{
+    harness::{plans::ask_for_all, world},
+    support::repo,
+};
 
 pub fn herald(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_herald"))
@@ -165,14 +168,7 @@ fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
             .count()
     };
     for act in ["routine", "expedited", "emergency"] {
-        for notice in [
-            "reminder-1h",
-            "authorized",
-            "applied",
-            "verified",
-            "completed",
-            "feedback",
-        ] {
+        for notice in ["applied", "verified", "completed", "feedback"] {
             assert_eq!(said(act, notice, "post"), 1, "{notice} of the {act} one");
         }
     }
@@ -189,7 +185,7 @@ fn a_rehearsal_of_the_defaults_ends_well_and_says_each_notice_once_a_channel() {
         (
             said("cancelled", "cancelled", "post"),
             said("cancelled", "announced", "mark"),
-            said("cancelled", "reminder-1h", "post")
+            said("cancelled", "reminder-1d", "post")
         ),
         (1, 1, 0)
     );
@@ -738,8 +734,8 @@ fn missing_files_are_named() {
     for file in ["people", "help", "checklist"] {
         let dir = owned(
             "config/plan.yaml",
-            "id: communication-plan,",
-            "id: communication-plan, needs: [\"1.1\"],",
+            "id: reminder-1d,",
+            "id: reminder-1d, needs: [\"1.1\"],",
         );
         std::fs::remove_file(dir.path().join(format!("config/{file}.yaml"))).unwrap();
         let output = herald(dir.path(), &["check"]);
@@ -897,10 +893,23 @@ fn a_preview_has_the_words_of_the_upgrade_s_own_file() {
     }
 }
 
+/// What an upgrade costs a channel if nobody asks for more. The board is one of the posts, and notifies nobody.
+#[test]
+fn a_routine_upgrade_is_eight_posts_and_four_of_them_notify() {
+    let dir = owned("config/plan.yaml", "zone", "zone");
+    let said = String::from_utf8(herald(dir.path(), &["plan"]).stdout).unwrap();
+    let channel = "discord-upgrades: 8 posts if all goes well, 4 notify people";
+    assert!(said.contains(channel), "{said}");
+    ask_for_all(dir.path());
+    let checked = herald(dir.path(), &["check", "--strict"]);
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success(), "with every notice: {said}");
+}
+
 #[test]
 fn a_template_that_needs_a_fact_is_refused_for_a_notice_by_the_clock() {
     let dir = owned(
-        "templates/scheduling/countdown.md.hbs",
+        "templates/scheduling/reminder.md.hbs",
         "{{> late}}",
         "{{time fact.time}}",
     );
@@ -908,7 +917,7 @@ fn a_template_that_needs_a_fact_is_refused_for_a_notice_by_the_clock() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.code() == Some(1)
-            && said.contains("countdown.md.hbs")
+            && said.contains("reminder.md.hbs")
             && said.contains("no fact"),
         "{said}"
     );

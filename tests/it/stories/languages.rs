@@ -14,7 +14,7 @@ use upgrade_herald::{
 };
 
 use crate::{
-    harness::pipeline::Pipeline,
+    harness::{pipeline::Pipeline, plans::ask_for_all},
     process::cli::{changed, herald, lines, make_own},
     support::repo,
 };
@@ -139,7 +139,7 @@ fn posts_are_made_in_each_channels_language() {
         german.len() == 1
             && text.contains(" kommt")
             && text.contains(" MEZ")
-            && text.contains("in 11 Stunden"),
+            && text.contains("in 13 Stunden"),
         "{german:?}"
     );
     assert!(
@@ -205,7 +205,7 @@ fn a_plan_names_notices_and_no_translations() {
         ),
     );
     insta::assert_snapshot!(errors(&refused(&dir)), @r##"
-    config/plan.yaml:90:9: error: there is no template `preparation/announced.de` (templates/preparation/announced.de.md.hbs)
+    config/plan.yaml:94:9: error: there is no template `preparation/announced.de` (templates/preparation/announced.de.md.hbs)
         hint: did you mean `preparation/announced`?
     "##);
 }
@@ -495,6 +495,7 @@ fn strings(value: &serde_yaml::Value, into: &mut Vec<String>) {
 #[test]
 fn a_reader_of_german_reads_no_english() {
     let dir = all_in_german();
+    ask_for_all(dir.path());
     let said = run(dir.path(), &["preview"]);
     let posts: Vec<&str> = said.split("── ").filter(|post| !post.is_empty()).collect();
     assert!(
