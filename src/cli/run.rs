@@ -18,7 +18,7 @@ pub struct RunArgs {
     health_file: Option<PathBuf>,
     /// Post nothing: print each post, and show it on a page of this machine. It needs no account, waits for no approval, and
     /// keeps nothing
-    #[arg(long, conflicts_with = "health_file")]
+    #[arg(long)]
     dry: bool,
 }
 

@@ -9,7 +9,7 @@ use crate::{
     config::OnDoubt,
     domain::{
         outbox::{Action, Body, Operation, Post, PostKey, PostState},
-        plan::notice::{ALL_CLEAR, Happening, Trigger},
+        plan::notice::{Happening, Notice, Trigger},
     },
     outbox::destination,
     ports::{
@@ -108,21 +108,26 @@ async fn answers(due: &DuePost<'_>) -> Result<Option<String>, StoreError> {
         _ => None,
     };
     let takes_back = happening(post).is_some_and(Happening::answers);
-    let answered: &[Happening] = match happening(post) {
-        Some(Happening::WindowSet | Happening::WindowChosen) => &[Happening::WindowProposed],
-        Some(happening) if happening.answers_all_clear() => &ALL_CLEAR,
-        _ => &[],
-    };
-    if !post.is_message() || (!takes_back && answered.is_empty()) {
+    let sets_window = matches!(
+        happening(post),
+        Some(Happening::WindowSet | Happening::WindowChosen)
+    );
+    let is_trouble = happening(post).is_some_and(Happening::answers_all_clear);
+    if !post.is_message() || !(takes_back || sets_window || is_trouble) {
         return Ok(None);
     }
+    let is_about = |p: &Post| {
+        takes_back
+            || (sets_window && happening(p) == Some(Happening::WindowProposed))
+            || (is_trouble && notice(p).is_some_and(Notice::gives_all_clear))
+    };
     // The board says at all times what is so: there is nothing in it to take back.
     let is_answered = |p: &&Post| {
         p.channel == post.channel
             && p.is_message()
             && p.state == PostState::Sent
             && !notice(p).is_some_and(|n| n.board)
-            && (takes_back || happening(p).is_some_and(|h| answered.contains(&h)))
+            && is_about(p)
     };
     let posts = due.core.store.posts(&post.upgrade).await?;
     let last = posts

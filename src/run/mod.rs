@@ -83,7 +83,9 @@ pub struct RunOptions {
 
 pub async fn run(folder: Option<PathBuf>, options: RunOptions) -> Result<ExitCode> {
     logging::log("warn,upgrade_herald=info");
-    let health_file = Arc::new(HealthFile::new(options.health_file.clone()));
+    let health_file = Arc::new(HealthFile::new(
+        options.health_file.clone().filter(|_| !options.dry),
+    ));
     health_file.say(ProcessState::Starting);
     tokio::select! {
         ended = start(folder, &options, health_file.clone()) => ended,

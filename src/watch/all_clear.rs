@@ -5,9 +5,9 @@ use crate::{
     domain::{
         campaign::{
             Campaign,
-            progress::{Progress, State},
+            progress::{ChainProgress, Progress, Stage, State},
         },
-        outbox::{Post, PostState},
+        outbox::{Operation, Post, PostState},
     },
     ports::{Batch, StoreError},
 };
@@ -23,18 +23,41 @@ impl Watcher {
         campaign: &Campaign,
         before: &Progress,
     ) -> Result<(), StoreError> {
+        let now = &campaign.progress;
         let is_clear = |progress: &Progress| progress.state >= State::Verified;
-        if is_clear(&campaign.progress) == is_clear(before) {
-            return Ok(());
-        }
+        // A chain that joins the upgrade takes nothing back of the others.
+        let has_fallen = before.chains.iter().any(|(name, chain)| {
+            let fell = |now: &ChainProgress| now.stage < Stage::Verified;
+            chain.stage >= Stage::Verified && now.chains.get(name).is_some_and(fell)
+        });
+        let holds_again = match (is_clear(before), is_clear(now)) {
+            (true, false) if has_fallen => false,
+            (false, true) => true,
+            _ => return Ok(()),
+        };
         let (snapshot, upgrade) = (self.core.snapshot(), &campaign.upgrade);
+        let posts = self.core.store.posts(&upgrade.id).await?;
+        let is_marked = |root: &Post| {
+            posts.iter().any(|post| {
+                post.operation == Operation::Mark
+                    && post.detail.as_deref() == Some(ALL_CLEAR)
+                    && (&post.channel, &post.notice, &post.occurrence)
+                        == (&root.channel, &root.notice, &root.occurrence)
+            })
+        };
+        // Where nothing can be edited, the posts of the trouble and of its end say it alone.
+        let is_edited = |post: &Post| {
+            let outlet = self.core.outlets.get(&post.channel);
+            outlet.is_some_and(|outlet| outlet.platform.capabilities().edits)
+        };
         let says_all_clear = |post: &&Post| {
             let notice = snapshot.plan().notice(upgrade.urgency, &post.notice);
             post.is_message()
+                && is_edited(post)
+                && (!holds_again || is_marked(post))
                 && matches!(post.state, PostState::Sent | PostState::Sending)
                 && notice.is_some_and(|notice| notice.gives_all_clear() && !notice.live)
         };
-        let posts = self.core.store.posts(&upgrade.id).await?;
         for root in posts.iter().filter(says_all_clear) {
             self.core.outbox.mark(batch, root, &posts, ALL_CLEAR);
         }

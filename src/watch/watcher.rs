@@ -23,7 +23,7 @@ use crate::{
     domain::{
         campaign::{
             Campaign,
-            progress::{BlockSeen, CampaignEvent, Observed, Progress},
+            progress::{BlockSeen, CampaignEvent, Observed, Progress, Stage},
         },
         chain::{
             block::Block,
@@ -393,8 +393,17 @@ impl Watcher {
             }
         }
         // An upgrade is measured by the blocks before it. How far finality is behind is known of the head alone.
-        let lag_then = Some(finality_lag).filter(|_| !late);
-        memory.hours.note(block.time, &memory.pace, lag_then);
+        // Those of an upgrade that is not verified may be what the next one mends.
+        let is_unproven = |campaign: &Campaign| {
+            let progress = campaign.progress.chains.get(chain);
+            progress.is_some_and(|own| {
+                own.stage == Stage::Applied && own.spec_version == Some(memory.running)
+            })
+        };
+        if !known.iter().any(is_unproven) {
+            let lag_then = Some(finality_lag).filter(|_| !late);
+            memory.hours.note(block, &memory.pace, lag_then);
+        }
         batch.memories.push((chain.to_owned(), memory.clone()));
         Ok(memory)
     }

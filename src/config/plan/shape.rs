@@ -140,7 +140,7 @@ pub(super) struct RawVerification {
     /// And for so long again: completed.
     #[schemars(with = "Length")]
     pub(super) complete_after: String,
-    /// And for so long after "completed" trouble is told to everybody, and takes the all-clear back.
+    /// And for so long after "completed" a stall is told to everybody, and takes the all-clear back.
     #[schemars(with = "Length")]
     pub(super) watch_for: String,
     /// No longer between two blocks.

@@ -240,7 +240,13 @@ impl ChainProgress {
 
     /// The chain has run the target for far longer than it takes to verify it, and something keeps it: told once.
     pub(super) fn lingers(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
-        if self.stage != Stage::Applied || self.unverified {
+        if self.unverified {
+            return None;
+        }
+        if self.stage == Stage::Verified {
+            return self.falters(at);
+        }
+        if self.stage != Stage::Applied {
             return None;
         }
         let time = |time: Option<Timestamp>| time.unwrap_or(at.seen.now);
@@ -267,14 +273,30 @@ impl ChainProgress {
         Some(Payload::Unverified { reason })
     }
 
+    /// The chain is verified, and has not run well for as long since: told once.
+    fn falters(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
+        let health = self.health.as_ref()?;
+        if health.length() >= at.seen.rules.healthy_for {
+            return None;
+        }
+        let reason = self.obstacle(at).or_else(|| health.trouble.clone())?;
+        self.unverified = true;
+        Some(Payload::Unverified { reason })
+    }
+
     /// Takes the changes that were to come when the upgrade was applied, by what has passed since. Returns them in words if
     /// people are told of them: a call of the scheduler alone may be anybody's.
     pub fn learn_pending(&mut self, block: u64, pending: &PendingChanges) -> Option<String> {
         let follow_up = &mut self.record.as_mut()?.follow_up;
         let told = follow_up.learn(block, self.session, pending);
         if told.is_none() {
-            self.awaited
-                .take_if(|awaited| *awaited == Awaited::PendingConfig);
+            let awaited = &mut self.awaited;
+            if awaited.take_if(|a| *a == Awaited::PendingConfig).is_some() {
+                self.health
+                    .as_mut()
+                    .into_iter()
+                    .for_each(Health::begin_anew);
+            }
         }
         told
     }
@@ -417,7 +439,15 @@ impl ChainProgress {
         if let Some(pending) = pending {
             pending.pass(at.block.number, at.block.session);
         }
+        let has_waited = self.awaited.is_some();
         self.awaited = self.first_awaited(at);
+        if has_waited && self.awaited.is_none() {
+            // What was awaited may have changed how the chain runs.
+            self.health
+                .as_mut()
+                .into_iter()
+                .for_each(Health::begin_anew);
+        }
         let waits = self.awaited.is_some() || self.doubt(at).is_some();
         let Some(health) = self.health.as_mut() else {
             return;
@@ -430,7 +460,7 @@ impl ChainProgress {
             return;
         }
         if self.stage == Stage::Applied && length >= rules.healthy_for {
-            (self.stage, self.withdrawn) = (Stage::Verified, false);
+            (self.stage, self.withdrawn, self.unverified) = (Stage::Verified, false, false);
         } else if self.stage == Stage::Verified
             && length >= rules.healthy_for + rules.complete_after
         {

@@ -99,6 +99,15 @@ impl Health {
         }
     }
 
+    /// Begins the stretch with the last block, where what came before says nothing of what comes.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self {
+            restarts: self.restarts,
+            trouble: self.trouble.take(),
+            ..Self::new(self.last)
+        };
+    }
+
     /// Length of the healthy stretch in which nothing was awaited any more, by the chain's clock.
     pub fn length(&self) -> SignedDuration {
         let since = self
@@ -138,7 +147,7 @@ impl Health {
         self.transactions += succeeded + failed;
         self.failed += failed;
         self.longest_gap = self.longest_gap.max(gap.as_secs());
-        self.count_slis(time, gap, seen, before);
+        self.count_slis(time, gap, seen, record);
         let share = f64::from(self.failed) / f64::from(self.transactions.max(1));
         let trouble = if gap > longest_gap {
             Some(format!("no block for {} s", gap.as_secs()))
@@ -179,18 +188,22 @@ impl Health {
         made: Timestamp,
         gap: SignedDuration,
         seen: Observed<'_>,
-        before: Option<&Stretch>,
+        record: Option<&Measurements>,
     ) {
-        if seen.rules.slis.is_none() || seen.late || !seen.contiguous {
-            self.slis = Slis::default();
-            return;
-        }
-        self.slis.count(CountedBlock {
+        let usual = record.and_then(|record| record.before.mean());
+        let baseline = record.and_then(|record| record.baseline);
+        let block = CountedBlock {
             made,
             seen: seen.now,
             gap,
-            usual_seconds: before.and_then(Stretch::mean).unwrap_or(SIX_SECONDS),
-        });
+            usual_seconds: usual.unwrap_or(SIX_SECONDS),
+            usual_lag_seconds: baseline.map_or(0.0, |before| before.lag_seconds()),
+        };
+        if seen.rules.slis.is_none() || !seen.contiguous || block.is_long_over() {
+            self.slis = Slis::default();
+            return;
+        }
+        self.slis.count(block);
     }
 
     /// The stretch in figures, with finality so many blocks behind now.
@@ -479,7 +492,7 @@ mod tests {
             },
             baseline: Some(Baseline {
                 block_seconds: 6.0,
-                lag: 3,
+                lag: Some(3),
                 failed: 0.1,
                 busy,
             }),

@@ -503,6 +503,7 @@ mod tests {
         rules: VerificationRules,
         /// The hash in the events that name a code.
         code: &'static str,
+        migrating: bool,
     }
 
     impl Play {
@@ -515,6 +516,7 @@ mod tests {
                 second: 0,
                 rules: rules(),
                 code: "",
+                migrating: false,
             }
         }
 
@@ -533,6 +535,7 @@ mod tests {
                 spec_version: version,
                 transaction_version: 1,
                 proven_version: Some(version),
+                migrating: self.migrating,
                 events: events
                     .iter()
                     .map(|(pallet, name)| ChainEvent {
@@ -559,7 +562,7 @@ mod tests {
                 estimate: &|_| None,
             };
             let known = memory.clone();
-            memory.hours.note(block.time, &memory.pace, Some(lag));
+            memory.hours.note(&block, &memory.pace, Some(lag));
             let at = BlockSeen {
                 chain,
                 block: &block,
@@ -675,6 +678,46 @@ mod tests {
             (3, Some("10 of 10 transactions failed"))
         );
         assert_eq!(play.blocks("relay", 2, 10), ["verified"]);
+    }
+
+    #[test]
+    fn trouble_after_verified_is_told_to_operators_once_and_keeps_completed_back() {
+        let mut play = Play::new(&["relay"]);
+        play.blocks("relay", 1, 1);
+        play.block("relay", 2, &[], 0);
+        assert_eq!(play.blocks("relay", 2, 10), ["verified"]);
+        for _ in 0..2 {
+            play.second += 60; // no block for a minute
+            play.blocks("relay", 2, 5);
+        }
+        let chain = &play.progress.chains["relay"];
+        assert_eq!(
+            (chain.unverified, play.progress.state),
+            (true, State::Verified)
+        );
+        assert!(play.blocks("relay", 2, 15).is_empty());
+        assert_eq!(play.blocks("relay", 2, 1), ["completed"]);
+
+        let mut again = Play::new(&["relay"]);
+        again.blocks("relay", 1, 1);
+        again.block("relay", 2, &[], 0);
+        again.blocks("relay", 2, 10);
+        again.second += 60;
+        assert_eq!(again.blocks("relay", 2, 5), ["unverified"]);
+    }
+
+    #[test]
+    fn what_was_well_while_something_was_awaited_says_nothing_of_what_follows() {
+        let transaction = [("System", "ExtrinsicSuccess")];
+        let mut play = Play::new(&["relay"]);
+        play.rules.after = vec![Awaited::Migrations];
+        for n in 0..100 {
+            play.migrating = n > 40;
+            play.block("relay", 1 + u32::from(n >= 40), &transaction, 0);
+        }
+        play.migrating = false;
+        assert!(!play.blocks("relay", 2, 60).contains(&"verified"));
+        assert_eq!(play.progress.state, State::Applied);
     }
 
     #[test]

@@ -13,9 +13,11 @@ const PERIOD: SignedDuration = SignedDuration::from_mins(10);
 /// Fewer blocks say nothing.
 const MIN_BLOCKS: u32 = 10;
 /// A block is slow after so many seconds, and final late after so many; on a chain whose blocks usually take longer than
-/// six seconds, after as many times longer.
+/// six seconds, after as many times longer. A parachain's block is final after its relay's, so none is late that is final as
+/// soon as in the hours before.
 const SLOW_SECONDS: f64 = 10.0;
 const LATE_SECONDS: f64 = 20.0;
+const TIMES_LATE: f64 = 3.0;
 
 /// A block as the indicators count it.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +27,30 @@ pub(super) struct CountedBlock {
     pub seen: Timestamp,
     /// From the block before.
     pub gap: SignedDuration,
-    /// Seconds that a block of this chain usually takes.
+    /// Seconds that a block of this chain usually takes, and that finality was behind at its worst before.
     pub usual_seconds: f64,
+    pub usual_lag_seconds: f64,
+}
+
+impl CountedBlock {
+    /// How many times slower the chain is than one of six seconds.
+    fn slowness(&self) -> f64 {
+        (self.usual_seconds / SIX_SECONDS).max(1.0)
+    }
+
+    /// Seconds after which it is final late.
+    fn late_seconds(&self) -> f64 {
+        (LATE_SECONDS * self.slowness()).max(self.usual_lag_seconds)
+    }
+
+    fn age_seconds(&self) -> f64 {
+        self.seen.duration_since(self.made).as_secs_f64()
+    }
+
+    /// It may be one of those that are read while catching up, which were final long before they were seen.
+    pub fn is_long_over(&self) -> bool {
+        self.age_seconds() > self.late_seconds() * TIMES_LATE
+    }
 }
 
 /// The indicators of the period that is under way, and of the last one that is over.
@@ -85,12 +109,9 @@ impl Period {
     }
 
     fn count(&mut self, block: CountedBlock) {
-        let slowness = (block.usual_seconds / SIX_SECONDS).max(1.0);
-        let is_over =
-            |length: SignedDuration, seconds: f64| length.as_secs_f64() > seconds * slowness;
         self.blocks += 1;
-        self.slow += u32::from(is_over(block.gap, SLOW_SECONDS));
-        self.late += u32::from(is_over(block.seen.duration_since(block.made), LATE_SECONDS));
+        self.slow += u32::from(block.gap.as_secs_f64() > SLOW_SECONDS * block.slowness());
+        self.late += u32::from(block.age_seconds() > block.late_seconds());
         let of = f64::from(self.blocks);
         let due = |length: SignedDuration| (length.as_secs_f64() / block.usual_seconds).max(1.0);
         self.shares = (self.blocks >= MIN_BLOCKS).then(|| Shares {
@@ -166,6 +187,7 @@ mod tests {
                 seen: at(second + later),
                 gap: SignedDuration::from_secs(*gap),
                 usual_seconds,
+                usual_lag_seconds: 0.0,
             });
         }
         slis
@@ -198,6 +220,30 @@ mod tests {
         assert_eq!(slow, [Some([60, 56, 100, 100]), Some([57, 53, 0, 0])]);
         let quick = percent(&counted(&[(10, 20); 20], 0.5));
         assert_eq!(quick, Some([5, 4, 100, 100]));
+    }
+
+    #[test]
+    fn a_block_is_late_by_what_is_usual_and_long_over_while_catching_up() {
+        let after = |age: i64, usual_seconds, usual_lag_seconds| {
+            let block = CountedBlock {
+                made: at(0),
+                seen: at(age),
+                gap: SignedDuration::ZERO,
+                usual_seconds,
+                usual_lag_seconds,
+            };
+            (
+                block.age_seconds() > block.late_seconds(),
+                block.is_long_over(),
+            )
+        };
+        // A chain of six seconds, a slow one, and one that is final with its relay.
+        for (usual, lag, limit) in [(6.0, 12.0, 20), (12.0, 0.0, 40), (6.0, 45.0, 45)] {
+            let found =
+                [limit, limit + 1, limit * 3, limit * 3 + 1].map(|age| after(age, usual, lag));
+            let expected = [(false, false), (true, false), (true, false), (true, true)];
+            assert_eq!(found, expected, "{usual} {lag}");
+        }
     }
 
     #[test]

@@ -158,14 +158,22 @@ impl Pace {
         pace
     }
 
-    /// The newest step from a block to the next one, in milliseconds.
+    /// The step to the newest block, if the one before it was seen.
+    fn last_step(&self) -> Option<(&Sample, &Sample)> {
+        match self.recent.as_slice() {
+            [.., a, b] if a.number + 1 == b.number => Some((a, b)),
+            _ => None,
+        }
+    }
+
+    /// The length of the step to the newest block, in milliseconds.
     pub fn last_gap(&self) -> Option<i64> {
-        self.steps().last().map(|(a, b)| b.ms - a.ms)
+        self.last_step().map(|(a, b)| b.ms - a.ms)
     }
 
     /// Adds to a stretch what the newest block brings.
     pub fn grow(&self, stretch: &mut Stretch) {
-        if let Some((a, b)) = self.steps().last() {
+        if let Some((a, b)) = self.last_step() {
             stretch.add(a, b);
         }
     }

@@ -1,12 +1,14 @@
 //! How a chain has fared in each of its last hours: an upgrade is measured by the worst of them.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::block_times::{Pace, Stretch};
+use super::{
+    block::Block,
+    block_times::{Pace, Stretch},
+};
 
 /// A day of hours, so that the quiet of a night is among them.
-const MAX_HOURS: usize = 24;
+const MAX_HOURS: i64 = 24;
 /// An hour of which fewer blocks were seen says nothing.
 const MIN_BLOCKS: u32 = 30;
 /// With fewer transactions an hour's share of failed ones is an accident.
@@ -23,8 +25,9 @@ struct Hour {
     number: i64,
     #[serde(flatten)]
     stretch: Stretch,
-    /// Best minus finalized at its worst, in blocks.
-    worst_lag: u64,
+    /// Best minus finalized at its worst, in blocks, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    worst_lag: Option<u64>,
 }
 
 /// The worst of a chain's hours, in each respect.
@@ -32,18 +35,29 @@ struct Hour {
 pub struct Baseline {
     /// The mean time from one block to the next in the slowest hour, in seconds.
     pub block_seconds: f64,
-    /// Best minus finalized at its worst, in blocks.
-    pub lag: u64,
+    /// Best minus finalized at its worst, in blocks, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
     /// The share of transactions that failed in the worst hour, from 0 to 1.
     pub failed: f64,
     /// The share of blocks with a transaction in the quietest hour, from 0 to 1.
     pub busy: f64,
 }
 
+impl Baseline {
+    /// How far finality was behind at its worst, in seconds.
+    pub fn lag_seconds(&self) -> f64 {
+        self.lag.unwrap_or_default() as f64 * self.block_seconds
+    }
+}
+
 impl Hours {
-    /// Takes note of the newest block, with how far finality was behind if it is known of that moment.
-    pub fn note(&mut self, time: Option<Timestamp>, pace: &Pace, lag: Option<u64>) {
-        let Some(time) = time else { return };
+    /// Takes note of the newest block, with how far finality was behind if it is known of that moment. A block of which no
+    /// events are known says nothing of transactions.
+    pub fn note(&mut self, block: &Block, pace: &Pace, lag: Option<u64>) {
+        let Some(time) = block.time.filter(|_| !block.without_events) else {
+            return;
+        };
         let number = time.as_second().div_euclid(3600);
         // A chain whose clock went back is another chain.
         if self.0.last().is_some_and(|last| number < last.number) {
@@ -54,12 +68,11 @@ impl Hours {
                 number,
                 ..Hour::default()
             });
-            let older = self.0.len().saturating_sub(MAX_HOURS);
-            self.0.drain(..older);
+            self.0.retain(|hour| hour.number > number - MAX_HOURS);
         }
         if let Some(hour) = self.0.last_mut() {
             pace.grow(&mut hour.stretch);
-            hour.worst_lag = hour.worst_lag.max(lag.unwrap_or_default());
+            hour.worst_lag = hour.worst_lag.max(lag);
         }
     }
 
@@ -92,7 +105,7 @@ impl Hours {
             .map(|hour| share(hour.stretch.failed, hour.stretch.transactions));
         Some(Baseline {
             block_seconds,
-            lag: known().map(|hour| hour.worst_lag).max()?,
+            lag: known().filter_map(|hour| hour.worst_lag).max(),
             failed: failed.fold(pooled, f64::max),
             busy: busy.reduce(f64::min)?,
         })
@@ -101,6 +114,8 @@ impl Hours {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::domain::chain::block::{Block, ChainEvent};
 
@@ -141,7 +156,7 @@ mod tests {
                     ..Block::default()
                 };
                 self.pace.note(&block);
-                self.hours.note(time, &self.pace, Some(self.number % 5));
+                self.hours.note(&block, &self.pace, Some(self.number % 5));
             }
         }
     }
@@ -156,7 +171,7 @@ mod tests {
         chain.make(600, 6, (3, 1));
         let baseline = chain.hours.baseline().unwrap();
         assert_eq!(baseline.block_seconds, 12.0);
-        assert_eq!(baseline.lag, 4);
+        assert_eq!((baseline.lag, baseline.lag_seconds()), (Some(4), 48.0));
         assert_eq!(baseline.busy, 0.0);
         assert!((baseline.failed - 1.0 / 3.0).abs() < 0.01, "{baseline:?}");
         let all = chain.hours.stretch();
@@ -185,13 +200,34 @@ mod tests {
         for _ in 0..24 {
             chain.make(40, 90, (1, 0));
         }
-        assert_eq!(chain.hours.0.len(), MAX_HOURS);
+        assert_eq!(chain.hours.0.len(), 24);
         assert_eq!(chain.hours.stretch().failed, 0, "the oldest is gone");
         chain.second -= 7200;
         chain.make(1, 0, (1, 0));
         assert_eq!(chain.hours.0.len(), 1);
         let before = chain.hours.clone();
-        chain.hours.note(None, &chain.pace, Some(99));
-        assert_eq!(chain.hours, before, "a block without a time");
+        let untimed = Block::default();
+        let unread = Block {
+            time: Timestamp::from_second(1_900_000_000).ok(),
+            without_events: true,
+            ..Block::default()
+        };
+        for block in [untimed, unread] {
+            chain.hours.note(&block, &chain.pace, Some(99));
+        }
+        assert_eq!(chain.hours, before, "without a time, or without events");
+    }
+
+    #[test]
+    fn hours_of_another_day_and_steps_over_a_gap_are_left_out() {
+        let mut chain = Chain::new();
+        chain.make(40, 60, (1, 1));
+        let seen = chain.hours.stretch().blocks;
+        chain.number += 100;
+        chain.make(1, 60, (1, 0));
+        assert_eq!(chain.hours.stretch().blocks, seen, "a gap");
+        chain.second += 25 * 3600;
+        chain.make(40, 60, (1, 0));
+        assert_eq!(chain.hours.stretch().failed, 0, "more than a day ago");
     }
 }

@@ -153,7 +153,7 @@ pub enum Happening {
 }
 
 /// All chains are well.
-pub const ALL_CLEAR: [Happening; 2] = [Happening::Verified, Happening::Completed];
+pub(super) const ALL_CLEAR: [Happening; 2] = [Happening::Verified, Happening::Completed];
 
 impl Happening {
     /// Every happening that a plan may have a notice of.

@@ -7,7 +7,9 @@ use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 use super::schedule::{CronRule, Offset};
 
-pub use super::happening::{ALL_CLEAR, Happening};
+use super::happening::ALL_CLEAR;
+
+pub use super::happening::Happening;
 
 #[derive(
     Clone,

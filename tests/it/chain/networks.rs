@@ -291,9 +291,7 @@ fn told(
                 ));
             }
         }
-        after
-            .hours
-            .note(block.time, &after.pace, Some(finality_lag));
+        after.hours.note(&block, &after.pace, Some(finality_lag));
         memory = Some(after);
     }
     (network, progress, told)

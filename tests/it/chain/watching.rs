@@ -226,6 +226,24 @@ async fn a_window_in_which_nothing_comes_is_asked_about_once() {
 }
 
 #[tokio::test]
+async fn a_chain_that_joins_takes_back_no_all_clear() {
+    let w = Pipeline::new(&["relay", "people"], |_| {}).await;
+    w.block("people", 1, &[]).await;
+    w.block("relay", 1, &[authorized("0xaa")]).await;
+    w.block("relay", 2, &[]).await;
+    let id = "unplanned-relay-101";
+    let state = async || w.state(id).await;
+    while state().await < State::Verified {
+        w.block("relay", 2, &[]).await;
+    }
+    w.block("people", 1, &[authorized("0xbb")]).await;
+    assert_eq!(state().await, State::Applying);
+    let posts = w.posts(id).await;
+    let mut marks = posts.iter().filter(|p| p.operation == Operation::Mark);
+    assert_eq!(marks.next(), None);
+}
+
+#[tokio::test]
 async fn an_upgrade_nobody_planned_is_told_and_a_file_joins_it() {
     let w = Pipeline::new(&["relay"], |_| {}).await;
     w.block("relay", 1, &[authorized("0xaa")]).await;
@@ -459,11 +477,11 @@ async fn a_verification_says_its_figures_and_shows_a_picture() {
     ## Paseo runtime 2.3.1: verified
     **Must I update my node?** Yes, at once, if it is older than **v1.21.0**.
 
-    The new runtime has run well for 10 minutes:
+    The runtime has run well for 10 minutes:
 
     - relay `2`: 6.1 s a block (before 6.0), longest 18.0; 196 transactions, 98 failed; planned code; nodes 2/3
 
-    Transactions are safe to send again. We keep watching for 20 minutes and listen to you in the [feedback thread](<https://discord.com/channels/1/1100000000000000002/1300000000000000002>).
+    Transactions are safe to send again. We watch for 20 minutes more and listen in the [feedback thread](<https://discord.com/channels/1/1100000000000000002/1300000000000000002>).
 
     <@&1100000000000000011>
     "##);

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::{
     harness::world::{PATIENCE, later, now},
     stories::story,
-    support::{Devnet, DevnetOptions, Herald, repo},
+    support::{Devnet, DevnetOptions, Herald, repo, wait},
 };
 
 /// Channels on two chats; their secrets are not there.
@@ -19,12 +19,12 @@ store: {{ url: \"postgres://herald@nowhere.invalid/herald\", password: {{ env: H
 discord: {{ token: {{ env: HERALD_TEST_UNSET }}, guild: \"1000000000000000001\" }}
 matrix:
   homeserver: https://nowhere.invalid
-  user: herald
+  user: \"@herald:nowhere.invalid\"
   password: {{ env: HERALD_TEST_UNSET }}
   store: matrix
 chains: {{ devnet: {{ endpoints: [\"{chain}\"] }} }}
 channels:
-  validators: {{ platform: discord, place: \"1000000000000000002\" }}
+  validators: {{ platform: discord, place: \"1000000000000000002\", mentions: {{ validators: [\"1000000000000000004\"] }} }}
   everybody: {{ platform: matrix, place: \"#upgrades:nowhere.invalid\" }}
   operators: {{ platform: discord, place: \"1000000000000000003\", for: operators }}
 "
@@ -42,7 +42,7 @@ async fn a_dry_run_shows_every_post_and_needs_no_account() -> Result<()> {
     }
     std::os::unix::fs::symlink(repo().join("config/roster"), config.join("roster"))?;
     std::os::unix::fs::symlink(repo().join("templates"), dir.path().join("templates"))?;
-    fs::write(config.join("herald.yaml"), deployment(&chain.url()))?;
+    fs::write(config.join("herald.yaml"), deployment(chain.url()))?;
     let upgrade = story::upgrade(later(now(), 3 * 86_400));
     fs::write(config.join("upgrades/v2.yaml"), &upgrade)?;
 
@@ -64,8 +64,11 @@ async fn a_dry_run_shows_every_post_and_needs_no_account() -> Result<()> {
         .lines()
         .find_map(|line| line.split_once("the page is at "))
         .with_context(|| said.clone())?;
-    let page = reqwest::get(page.1.trim()).await?.text().await?;
-    ensure!(page.contains("Devnet runtime 2"), "{page}");
+    wait::until("the upgrade on the page", PATIENCE, async || {
+        let page = reqwest::get(page.1.trim()).await.ok()?.text().await.ok()?;
+        page.contains("Devnet runtime 2").then_some(())
+    })
+    .await?;
 
     // A change of the files is followed, as ever.
     let changed = upgrade.replace("A test of everything.", "Something else.");
