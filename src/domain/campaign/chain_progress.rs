@@ -424,11 +424,9 @@ impl ChainProgress {
 
     /// One more block under the target: long enough in good health, the chain is verified, and then completed.
     fn verify(&mut self, at: &BlockSeen<'_>) {
-        let Some(health) = self.health.as_mut() else {
+        if self.health.is_none() {
             return;
-        };
-        health.observe(at.block, at.seen, self.record.as_ref());
-        let rules = at.seen.rules;
+        }
         if let Some(record) = self.record.as_mut().filter(|_| at.seen.contiguous) {
             record.note(&at.memory.pace, at.seen.finality_lag);
         }
@@ -441,13 +439,16 @@ impl ChainProgress {
         }
         let has_waited = self.awaited.is_some();
         self.awaited = self.first_awaited(at);
-        if has_waited && self.awaited.is_none() {
+        let is_over = has_waited && self.awaited.is_none();
+        let Some(health) = self.health.as_mut() else {
+            return;
+        };
+        if is_over {
             // What was awaited may have changed how the chain runs.
-            self.health
-                .as_mut()
-                .into_iter()
-                .for_each(Health::begin_anew);
+            health.begin_anew();
         }
+        health.observe(at.block, at.seen, self.record.as_ref());
+        let rules = at.seen.rules;
         let waits = self.awaited.is_some() || self.doubt(at).is_some();
         let Some(health) = self.health.as_mut() else {
             return;

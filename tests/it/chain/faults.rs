@@ -19,7 +19,6 @@ use tokio::{
 };
 use upgrade_herald::{
     adapters::{node::Node, store::SqlStore},
-    config::Origin,
     domain::{
         campaign::{
             Campaign,
@@ -29,7 +28,7 @@ use upgrade_herald::{
         chain::fact::Fact,
         outbox::Operation,
     },
-    lint::{self, Loaded},
+    lint::Loaded,
     outbox::Core,
     ports::{Batch, Chain, ChainError, Store},
     rehearsal::SteppedClock,
@@ -39,7 +38,7 @@ use upgrade_herald::{
 
 use crate::{
     doubles::node::{Branch, Endpoint, Script, Step, SyntheticChain, code_hash, version},
-    harness::dice::Dice,
+    harness::{dice::Dice, plans::every_notice},
 };
 
 const SCRIPTS: u64 = 200;
@@ -891,7 +890,7 @@ async fn a_block_is_never_of_a_node_on_which_it_is_not_final() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_nodes_do_what_is_final_is_told_once_and_nothing_else() {
-    let loaded = Arc::new(lint::load(&Origin::Embedded).unwrap_or_else(|f| panic!("{f:?}")));
+    let loaded = Arc::new(every_notice());
     let seeds = named().unwrap_or(0..=SCRIPTS - 1);
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     let begun = Instant::now();

@@ -7,13 +7,11 @@ use std::{
 
 use upgrade_herald::{
     adapters::store::SqlStore,
-    config::Origin,
     domain::campaign::{
         Campaign,
         progress::State,
         upgrade::{Target, Upgrade},
     },
-    lint,
     outbox::Core,
     ports::{Batch, Chain, Store},
     rehearsal::SteppedClock,
@@ -21,7 +19,7 @@ use upgrade_herald::{
     words::snapshot::ConfigSnapshot,
 };
 
-use crate::harness::chains::PrunedChain;
+use crate::harness::{chains::PrunedChain, plans::every_notice};
 
 struct Scene {
     node: Arc<PrunedChain>,
@@ -31,7 +29,7 @@ struct Scene {
 
 /// Upgrades of one chain with these ids and targets, seen from block 1 on.
 async fn scene(upgrades: &[(&str, u32)]) -> Scene {
-    let loaded = lint::load(&Origin::Embedded).unwrap();
+    let loaded = every_notice();
     let sample: Upgrade = loaded.config.upgrades[0].upgrade.clone();
     let clock = Arc::new(SteppedClock::new(sample.window.opens));
     let store: Arc<dyn Store> = Arc::new(SqlStore::open("sqlite::memory:").await.unwrap());

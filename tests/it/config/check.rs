@@ -686,11 +686,11 @@ fn what_a_plan_does_not_keep_is_found_where_it_stands() {
 fn what_the_plan_never_says_is_listed() {
     let said = reviewed(&with(&[]));
     insta::assert_snapshot!(said.join("\n"), @r##"
-    config/plan.yaml:62:1: warning: nothing is said when this happens in the plan for routine, expedited, emergency: planned, under_review, window_proposed, window_set, window_chosen, changed, go, no_go, delayed, cancelled, failed, rolled_back, poll_closed, held, expired, missed, refused, unacknowledged, unready, roll_called, problem_raised, review_drafted, unplanned, referendum, dispatch_failed, authorized, go_ahead, estimate_moved, first_applied, transaction_version, migration_started, changes_pending, completed, feedback_closed, rescheduled, authorization_rejected, sudo_failed, code_refused, pvf_rejected, discarded, version_unexpected, migration_failed, migration_stuck, unapplied, unverified, overdue, stalled, lagging, recovered, parachains_stopped, parachains_recovered, reset, unexamined, sighted
+    config/plan.yaml:61:1: warning: nothing is said when this happens in the plan for routine, expedited, emergency: planned, under_review, window_proposed, window_set, window_chosen, changed, go, no_go, delayed, cancelled, failed, rolled_back, poll_closed, held, expired, missed, refused, unacknowledged, unready, roll_called, problem_raised, review_drafted, unplanned, referendum, dispatch_failed, authorized, go_ahead, estimate_moved, first_applied, transaction_version, migration_started, changes_pending, completed, feedback_closed, rescheduled, authorization_rejected, sudo_failed, code_refused, pvf_rejected, discarded, version_unexpected, migration_failed, migration_stuck, unapplied, unverified, overdue, stalled, lagging, recovered, parachains_stopped, parachains_recovered, reset, unexamined, sighted
         hint: add a notice with `on:`, or list it under `board` or `silent`
-    config/plan.yaml:62:1: warning: there is no notice of these phases in the plan for emergency: Preparation, Scheduling
+    config/plan.yaml:61:1: warning: there is no notice of these phases in the plan for emergency: Preparation, Scheduling
         hint: add one, or give another its phase
-    config/plan.yaml:62:1: warning: there is no notice of these phases in the plan for expedited: Scheduling
+    config/plan.yaml:61:1: warning: there is no notice of these phases in the plan for expedited: Scheduling
         hint: add one, or give another its phase
     "##);
 }

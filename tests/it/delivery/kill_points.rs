@@ -26,14 +26,13 @@ use upgrade_herald::{
         matrix::{self, Matrix},
         store::SqlStore,
     },
-    config::{Delivery, OnDoubt, Origin, SourceFile, UpgradeFile},
+    config::{Delivery, OnDoubt, SourceFile, UpgradeFile},
     deliver::{approval::gate::Gate, dispatcher::Dispatcher},
     domain::{
         campaign::upgrade::{Target, Upgrade},
         outbox::{Operation, PostState},
         plan::notice::{Happening, Trigger},
     },
-    lint,
     listen::{feedback::Summariser, rollcall::Rollcall},
     outbox::Core,
     plan::planner::Planner,
@@ -56,6 +55,7 @@ use crate::{
         chains::PrunedChain,
         chats::HookedChat,
         hooks::{Call, Hook},
+        plans::every_notice,
         stores::HookedStore,
         worker,
         world::PASSWORD,
@@ -264,8 +264,7 @@ async fn work(orders: &Value) -> Result<()> {
         hook: fatal.clone(),
     });
 
-    let mut loaded =
-        lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let mut loaded = every_notice();
     for notice in loaded.config.plan.plans.values_mut().flat_map(|plan| {
         plan.notices
             .retain(|n| ["window-set", "authorized", "applied"].contains(&n.id.as_str()));
