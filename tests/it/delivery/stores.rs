@@ -6,14 +6,12 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use upgrade_herald::{
     adapters::store::SqlStore,
-    config::Origin,
     domain::{
         campaign::{Campaign, change::Change},
         chain::{fact::Fact, fact_kind::FactKind},
         outbox::{Body, Operation, Post, PostState},
         people::reply::{Outcome, Reply},
     },
-    lint,
     plan::planner::timed,
     ports::{
         Accepted, Approved, AttemptOutcome, Batch, CampaignStore, Leadership, LeadershipStore,
@@ -24,7 +22,7 @@ use upgrade_herald::{
 
 use crate::{
     delivery::kill_points::old_store,
-    harness::stores::MemoryStore,
+    harness::{plans::every_notice, stores::MemoryStore},
     support::{Forwarder, Postgres, wait},
 };
 
@@ -61,7 +59,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn sample() -> (Campaign, Vec<Post>) {
-    let loaded = lint::load(&Origin::Embedded).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let loaded = every_notice();
     let upgrade = loaded.config.upgrades[0].upgrade.clone();
     let posts = timed(&upgrade, 1, &loaded.config.plan, at(-100_000_000));
     (Campaign::new(upgrade, at(0)), posts)
