@@ -96,7 +96,8 @@ pub(crate) async fn deliver(due: &DuePost<'_>, message: &Message) -> Result<Deli
 }
 
 /// The message that a post answers: what takes something back, the last one in its channel that it is about; a window
-/// that is set, the poll on it; how a chain fares, the last all-clear. Until the post is out nothing else is posted there, so each try answers the same.
+/// that is set, the poll on it; trouble and its end, the last all-clear. Until the post is out nothing else is posted there,
+/// so each try answers the same.
 async fn answers(due: &DuePost<'_>) -> Result<Option<String>, StoreError> {
     let (post, Some(campaign)) = (&due.post, &due.campaign) else {
         return Ok(None);

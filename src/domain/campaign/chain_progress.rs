@@ -240,14 +240,11 @@ impl ChainProgress {
 
     /// The chain has run the target for far longer than it takes to verify it, and something keeps it: told once.
     pub(super) fn lingers(&mut self, at: &BlockSeen<'_>) -> Option<Payload> {
-        if self.unverified {
-            return None;
-        }
-        if self.stage == Stage::Verified {
-            return self.falters(at);
-        }
-        if self.stage != Stage::Applied {
-            return None;
+        match self.stage {
+            _ if self.unverified => return None,
+            Stage::Applied => {}
+            Stage::Verified => return self.falters(at),
+            _ => return None,
         }
         let time = |time: Option<Timestamp>| time.unwrap_or(at.seen.now);
         let since = match &self.health {
